@@ -1,0 +1,116 @@
+"""What can go wrong, one class per way out, each with an exit code of its own.
+
+::
+
+    LayoutoptError                 1
+    ├── UsageError                 2   an option, a pipeline text or a shape that makes no sense
+    ├── ModelNotFoundError         3   the file is not there
+    ├── InvalidModelError          4   not ONNX or TFLite, truncated, or refused by the checker
+    ├── UnsupportedOperatorError   5   an operator or opset that nobody here knows
+    ├── DynamicShapeError          6   a symbolic dimension and no --shape
+    ├── OutputError                7   the output cannot be written
+    │   └── OutputExistsError      8   the output is there already and --force is not
+    ├── MissingExtraError          9   a package of an optional extra is not installed
+    ├── ConversionError           10   a stage of the hand-off failed or died
+    ├── VerificationError         11   the result does not compute what the original does
+    └── PassFailedError           12   a pass raised or broke its contract
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class LayoutoptError(Exception):
+    """The root of all errors that layoutopt raises on purpose.
+
+    Args:
+        message: what happened, naming the file, node, operator or option to blame.
+        hint: what to do next, in one sentence.
+    """
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}\n{self.hint}" if self.hint else self.message
+
+
+class UsageError(LayoutoptError):
+    """An option, a pipeline text or a shape that makes no sense."""
+
+    exit_code = 2
+
+
+class ModelNotFoundError(LayoutoptError):
+    """The model file is not there."""
+
+    exit_code = 3
+
+
+class InvalidModelError(LayoutoptError):
+    """The file is not a model, is truncated, or is refused by the checker."""
+
+    exit_code = 4
+
+
+class UnsupportedOperatorError(LayoutoptError):
+    """The model uses an operator or an opset that neither ONNX nor the hand-off knows."""
+
+    exit_code = 5
+
+
+class DynamicShapeError(LayoutoptError):
+    """An input has a symbolic dimension and no shape was given for it."""
+
+    exit_code = 6
+
+
+class OutputError(LayoutoptError):
+    """The output cannot be written."""
+
+    exit_code = 7
+
+
+class OutputExistsError(OutputError):
+    """The output is there already and overwriting was not asked for."""
+
+    exit_code = 8
+
+
+class MissingExtraError(LayoutoptError):
+    """A package of an optional extra is not installed."""
+
+    exit_code = 9
+
+
+class ConversionError(LayoutoptError):
+    """A stage of the hand-off failed, or its process died.
+
+    Args:
+        stage: what was running, for example ``onnx-tf`` or ``TFLite converter``.
+        message: what it said.
+        hint: what to do next.
+    """
+
+    exit_code = 10
+
+    def __init__(self, stage: str, message: str, *, hint: str = "") -> None:
+        super().__init__(f"{stage}: {message}", hint=hint)
+        self.stage = stage
+
+
+class VerificationError(LayoutoptError):
+    """The result does not compute what the original does."""
+
+    exit_code = 11
+
+
+class PassFailedError(LayoutoptError):
+    """A pass raised an error or broke its contract."""
+
+    exit_code = 12

@@ -1,0 +1,94 @@
+"""The NHWC dialect: model-local functions that name channels-last operators.
+
+A function body is ``Transpose -> the ONNX operator -> Transpose``, so any runtime can load and run a model that uses the
+dialect. The data operand and the results are channels-last; every other operand (weights, bias, scales, sizes) and every attribute keep
+the form that the ONNX operator has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import onnx
+import onnx_ir as ir
+
+from layoutopt.ir.perm import channels_last, invert
+
+DOMAIN = "layoutopt.nhwc"
+
+
+@dataclass(frozen=True, slots=True)
+class DialectOperator:
+    """One channels-last operator.
+
+    Attributes:
+        name: its name in the domain ``layoutopt.nhwc``.
+        onnx: the ONNX operator that it runs, with the same operands and attributes.
+        inputs: names of the operands; the first is the channels-last one.
+        results: how many results it has, all channels-last.
+    """
+
+    name: str
+    onnx: str
+    inputs: tuple[str, ...]
+    results: int = 1
+
+
+OPERATORS: Mapping[str, DialectOperator] = {
+    operator.onnx: operator
+    for operator in (
+        DialectOperator("Conv2D", "Conv", ("x", "w", "b")),
+        DialectOperator("ConvTranspose2D", "ConvTranspose", ("x", "w", "b")),
+        DialectOperator("MaxPool2D", "MaxPool", ("x",)),
+        DialectOperator("AveragePool2D", "AveragePool", ("x",)),
+        DialectOperator("GlobalAveragePool2D", "GlobalAveragePool", ("x",)),
+        DialectOperator("GlobalMaxPool2D", "GlobalMaxPool", ("x",)),
+        DialectOperator("Resize2D", "Resize", ("x", "roi", "scales", "sizes")),
+        DialectOperator("Upsample2D", "Upsample", ("x", "scales")),
+        DialectOperator("DepthToSpace2D", "DepthToSpace", ("x",)),
+        DialectOperator("SpaceToDepth2D", "SpaceToDepth", ("x",)),
+    )
+}
+"""The dialect, by the ONNX operator that each entry stands for."""
+
+
+def function_for(operator: DialectOperator, opset: int) -> ir.Function:
+    """The definition of one operator of the dialect.
+
+    Args:
+        operator: which.
+        opset: version of the default domain that its body uses.
+
+    Returns:
+        A function with the operands and the attributes of the ONNX operator; both may be left out where ONNX lets them be.
+    """
+    last = channels_last(4)
+    inputs = [ir.val(name) for name in operator.inputs]
+    natural = ir.node("Transpose", inputs[:1], {"perm": invert(last)})
+    attributes = _attributes(operator.onnx, opset)
+    body = ir.Node(
+        "", operator.onnx, [natural.outputs[0], *inputs[1:]], [ir.RefAttr(name, name, kind) for name, kind in attributes.items()]
+    )
+    result = ir.node("Transpose", body.outputs, {"perm": last})
+    graph = ir.Graph(inputs, result.outputs, nodes=[natural, body, result], opset_imports={"": opset})
+    declared = [ir.Attr(name, kind, None) for name, kind in attributes.items()]
+    return ir.Function(DOMAIN, operator.name, graph=graph, attributes=declared)
+
+
+def _attributes(operator: str, opset: int) -> dict[str, ir.AttributeType]:
+    schema = onnx.defs.get_schema(operator, opset)
+    return {name: ir.AttributeType(int(attribute.type.value)) for name, attribute in schema.attributes.items()}
+
+
+def define(model: ir.Model) -> None:
+    """Adds the definitions of the dialect operators that ``model`` uses and does not define yet."""
+    opset = model.opset_imports[""]
+    for node in model.graph:
+        if node.domain == DOMAIN and node.op_identifier() not in model.functions:
+            function = function_for(_BY_NAME[node.op_type], opset)
+            model.functions[function.identifier()] = function
+            model.opset_imports[DOMAIN] = 1
+
+
+_BY_NAME = {operator.name: operator for operator in OPERATORS.values()}

@@ -1,0 +1,101 @@
+"""Small edits of a graph, each in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import onnx_ir as ir
+
+from layoutopt.ir.perm import Perm
+
+
+def constant_of(value: ir.Value) -> ir.TensorProtocol | None:
+    """The tensor that ``value`` always holds; None where it is computed, or where a caller can set it."""
+    if value.is_graph_input():
+        return None
+    if value.const_value is not None:
+        return value.const_value
+    node = value.producer()
+    return ir.convenience.get_const_tensor(value) if node is not None and node.op_type == "Constant" else None
+
+
+def graphs_of(model: ir.Model) -> Iterator[ir.Graph]:
+    """The main graph and all bodies inside it; not the functions, which are definitions."""
+    yield model.graph
+    yield from model.graph.subgraphs()
+
+
+def add_constant(graph: ir.Graph, name: str, array: npt.NDArray[np.generic]) -> ir.Value:
+    """A new initializer with a name like ``name``."""
+    name = fresh_name(graph, name)
+    value = ir.val(name, const_value=ir.tensor(array, name=name))
+    graph.register_initializer(value)
+    return value
+
+
+def fresh_name(graph: ir.Graph, name: str) -> str:
+    """``name``, or ``name`` with a number behind it, such that no value of ``graph`` bears it."""
+    taken = graph.meta.get(_NAMES)
+    if taken is None:
+        taken = graph.meta[_NAMES] = {value.name for value in _values(graph)}
+    candidate, number = name, 1
+    while candidate in taken:
+        candidate, number = f"{name}_{number}", number + 1
+    taken.add(candidate)
+    return candidate
+
+
+_NAMES = "layoutopt.names"
+
+
+def _values(graph: ir.Graph) -> Iterator[ir.Value]:
+    yield from graph.inputs
+    yield from graph.initializers.values()
+    for node in graph.all_nodes():
+        yield from node.outputs
+
+
+def transpose(graph: ir.Graph, source: ir.Value, perm: Perm, shape: Sequence[int], name: str) -> ir.Value:
+    """Inserts a Transpose right behind ``source``; ``shape`` is that of its result."""
+    return insert_behind(graph, source, ir.node("Transpose", [source], {"perm": perm}, name=f"Transpose/{name}"), shape, name)
+
+
+def reshape(graph: ir.Graph, source: ir.Value, shape: Sequence[int], name: str) -> ir.Value:
+    """Inserts a Reshape to the static ``shape`` right behind ``source``."""
+    target = add_constant(graph, f"{name}_shape", np.array(shape, np.int64))
+    return insert_behind(graph, source, ir.node("Reshape", [source, target], name=f"Reshape/{name}"), shape, name)
+
+
+def insert_behind(
+    graph: ir.Graph, source: ir.Value, node: ir.Node, shape: Sequence[int | ir.SymbolicDim], name: str
+) -> ir.Value:
+    """Puts ``node`` of one result right behind the producer of ``source``, or first where nothing produces it."""
+    result = node.outputs[0]
+    result.name = fresh_name(graph, name)
+    result.type, result.shape = source.type, ir.Shape(shape)
+    producer = source.producer()
+    if producer is not None and producer.graph is graph:
+        graph.insert_after(producer, node)
+    elif len(graph):
+        graph.insert_before(graph[0], node)
+    else:
+        graph.append(node)
+    return result
+
+
+def replace_output(graph: ir.Graph, position: int, value: ir.Value) -> None:
+    """Makes ``value`` the graph output at ``position`` under the name that the output has."""
+    old = graph.outputs[position]
+    if value is old:
+        return
+    public = old.name
+    assert public is not None
+    if value.is_graph_output() or value.is_graph_input() or value.is_initializer():
+        node = ir.node("Identity", [value], name=f"Identity/{public}")
+        value = insert_behind(graph, value, node, tuple(value.shape or ()), f"{public}_copy")
+    graph.outputs[position] = value
+    if not old.is_graph_output():
+        old.name = fresh_name(graph, f"{public}_inner")
+        value.name = public

@@ -1,0 +1,45 @@
+"""Permutations of axes, in ONNX's convention: axis ``i`` of the result is axis ``perm[i]`` of the source."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+Perm = tuple[int, ...]
+T = TypeVar("T")
+
+
+def identity(rank: int) -> Perm:
+    """The permutation that moves nothing."""
+    return tuple(range(rank))
+
+
+def is_identity(perm: Perm) -> bool:
+    """Whether ``perm`` moves nothing."""
+    return perm == identity(len(perm))
+
+
+def compose(first: Perm, second: Perm) -> Perm:
+    """The one permutation that does ``first``, then ``second``."""
+    return tuple(first[axis] for axis in second)
+
+
+def invert(perm: Perm) -> Perm:
+    """The permutation that undoes ``perm``."""
+    return tuple(sorted(range(len(perm)), key=perm.__getitem__))
+
+
+def permute(items: Sequence[T], perm: Perm) -> tuple[T, ...]:
+    """``items`` in the order that a Transpose by ``perm`` leaves the axes."""
+    return tuple(items[axis] for axis in perm)
+
+
+def channels_last(rank: int) -> Perm:
+    """From ``N, C, spatial...`` to ``N, spatial..., C``; the identity below rank 3."""
+    return (0, *range(2, rank), 1) if rank >= 3 else identity(rank)
+
+
+def lift(perm: Perm, rank: int) -> Perm:
+    """``perm`` of a tensor that leading axes of size 1 raise to ``rank``."""
+    extra = rank - len(perm)
+    return (*range(extra), *(axis + extra for axis in perm))
