@@ -1,0 +1,66 @@
+"""layoutopt: whole-graph layout optimization for ONNX, NCHW to NHWC, and on to TFLite.
+
+Everything here is loaded when it is first used, so that importing the package costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from layoutopt.api import Dump, Verify, benchmark, convert, count, optimize
+    from layoutopt.backend.litert.converter import Conversion, Handlers, Quantize
+    from layoutopt.errors import LayoutoptError
+    from layoutopt.frontend.pytorch import from_torch
+    from layoutopt.passes.propagate_layout import Io
+    from layoutopt.report.results import BenchmarkReport, CountReport, OptimizeReport
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "BenchmarkReport": "layoutopt.report.results",
+    "Conversion": "layoutopt.backend.litert.converter",
+    "CountReport": "layoutopt.report.results",
+    "Dump": "layoutopt.api",
+    "Handlers": "layoutopt.backend.litert.converter",
+    "Io": "layoutopt.passes.propagate_layout",
+    "LayoutoptError": "layoutopt.errors",
+    "OptimizeReport": "layoutopt.report.results",
+    "Quantize": "layoutopt.backend.litert.converter",
+    "Verify": "layoutopt.api",
+    "benchmark": "layoutopt.api",
+    "convert": "layoutopt.api",
+    "count": "layoutopt.api",
+    "from_torch": "layoutopt.frontend.pytorch",
+    "optimize": "layoutopt.api",
+}
+
+__all__ = [
+    "BenchmarkReport",
+    "Conversion",
+    "CountReport",
+    "Dump",
+    "Handlers",
+    "Io",
+    "LayoutoptError",
+    "OptimizeReport",
+    "Quantize",
+    "Verify",
+    "__version__",
+    "benchmark",
+    "convert",
+    "count",
+    "from_torch",
+    "optimize",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

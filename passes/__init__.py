@@ -1,0 +1,28 @@
+"""The passes, one per file, and the default pipeline."""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+
+from layoutopt.passes.cancel_transposes import CancelTransposes
+from layoutopt.passes.eliminate_dead_code import EliminateDeadCode
+from layoutopt.passes.fold_batch_norm import FoldBatchNorm
+from layoutopt.passes.fold_constants import FoldConstants
+from layoutopt.passes.propagate_layout import PropagateLayout
+
+PASSES: tuple[type[ir.passes.PassBase], ...] = (
+    FoldConstants,
+    FoldBatchNorm,
+    PropagateLayout,
+    CancelTransposes,
+    EliminateDeadCode,
+)
+"""Every pass that a pipeline text can name."""
+
+DEFAULT_PIPELINE: tuple[ir.passes.PassBase, ...] = (
+    FoldConstants(),
+    FoldBatchNorm(),
+    PropagateLayout(),
+    CancelTransposes(),
+    EliminateDeadCode(),
+)

@@ -9,14 +9,14 @@ import numpy as np
 import onnx_ir as ir
 
 from layoutopt.ir import dialect, edit
+from layoutopt.ir.counts import bytes_transposed
 from layoutopt.ir.io import record_orders, recorded_orders
 from layoutopt.ir.perm import Perm, identity, is_identity, permute
 from layoutopt.layout.layouts import Layout
 from layoutopt.layout.plan import Plan, make_plan
 from layoutopt.layout.problem import Assignment
-from layoutopt.layout.remaps import transpose_perm
 from layoutopt.layout.rules import Kind
-from layoutopt.layout.variants import Edit, Port, Variant, is_constant, known_shape, lifted, size_in_bytes, static_shape
+from layoutopt.layout.variants import Edit, Port, Variant, is_constant, known_shape, lifted, static_shape
 
 
 class Io(Enum):
@@ -65,7 +65,7 @@ class PropagateLayout(ir.passes.InPlacePass):
         plan = make_plan(
             model.graph, model.opset_imports.get("", 0), self._free(model), anchors_only=self.scope is Scope.OPERATOR
         )
-        if not plan.anchors and plan.assignment.cost >= _bytes_transposed(model.graph):
+        if not plan.anchors and plan.assignment.cost >= sum(map(bytes_transposed, model.graph)):
             return LayoutResult(model, False, plan.assignment)
         rewriter = _Rewriter(model, plan)
         rewriter.run()
@@ -80,18 +80,6 @@ class PropagateLayout(ir.passes.InPlacePass):
             for value in (*model.graph.inputs, *model.graph.outputs)
             if value.name and value.name not in recorded and 3 <= len(static_shape(value) or ()) <= 5
         )
-
-
-def _bytes_transposed(graph: ir.Graph) -> int:
-    """Bytes that the Transposes of ``graph`` move, those that only move axes of size 1 left out."""
-    total = 0
-    for node in graph:
-        source = node.inputs[0] if node.op_type == "Transpose" and node.domain == "" else None
-        if source is None or (shape := static_shape(source)) is None:
-            continue
-        if Layout.of(shape, transpose_perm(node)) != Layout.natural(shape):
-            total += size_in_bytes(source)
-    return total
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +168,9 @@ class _Rewriter:
         if change.operator is not None:
             node.domain, node.op_type = dialect.DOMAIN, change.operator
         for name, number in change.attributes.items():
-            node.attributes[name] = ir.AttrInt64(name, number) if isinstance(number, int) else ir.AttrInt64s(name, number)
+            node.attributes[name] = (
+                ir.AttrInt64(name, number) if isinstance(number, int) else ir.AttrInt64s(name, number)
+            )
         for index, array in change.operands.items():
             if index >= len(node.inputs):
                 node.resize_inputs(index + 1)

@@ -68,7 +68,10 @@ def function_for(operator: DialectOperator, opset: int) -> ir.Function:
     natural = ir.node("Transpose", inputs[:1], {"perm": invert(last)})
     attributes = _attributes(operator.onnx, opset)
     body = ir.Node(
-        "", operator.onnx, [natural.outputs[0], *inputs[1:]], [ir.RefAttr(name, name, kind) for name, kind in attributes.items()]
+        "",
+        operator.onnx,
+        [natural.outputs[0], *inputs[1:]],
+        [ir.RefAttr(name, name, kind) for name, kind in attributes.items()],
     )
     result = ir.node("Transpose", body.outputs, {"perm": last})
     graph = ir.Graph(inputs, result.outputs, nodes=[natural, body, result], opset_imports={"": opset})

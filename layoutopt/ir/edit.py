@@ -59,7 +59,9 @@ def _values(graph: ir.Graph) -> Iterator[ir.Value]:
 
 def transpose(graph: ir.Graph, source: ir.Value, perm: Perm, shape: Sequence[int], name: str) -> ir.Value:
     """Inserts a Transpose right behind ``source``; ``shape`` is that of its result."""
-    return insert_behind(graph, source, ir.node("Transpose", [source], {"perm": perm}, name=f"Transpose/{name}"), shape, name)
+    return insert_behind(
+        graph, source, ir.node("Transpose", [source], {"perm": perm}, name=f"Transpose/{name}"), shape, name
+    )
 
 
 def reshape(graph: ir.Graph, source: ir.Value, shape: Sequence[int], name: str) -> ir.Value:
@@ -99,3 +101,24 @@ def replace_output(graph: ir.Graph, position: int, value: ir.Value) -> None:
     if not old.is_graph_output():
         old.name = fresh_name(graph, f"{public}_inner")
         value.name = public
+
+
+def forward(graph: ir.Graph, value: ir.Value, replacement: ir.Value) -> None:
+    """Lets everybody who reads ``value`` read ``replacement``; graph outputs keep their names."""
+    for position, output in enumerate(list(graph.outputs)):
+        if output is value:
+            replace_output(graph, position, replacement)
+    value.replace_all_uses_with(replacement)
+
+
+def remove_dead(node: ir.Node) -> None:
+    """Removes ``node`` if nobody reads its results, then what only it has read."""
+    graph = node.graph
+    if graph is None or any(result.uses() or result.is_graph_output() for result in node.outputs):
+        return
+    producers = {value.producer(): None for value in node.inputs if value is not None}
+    assert isinstance(graph, ir.Graph)
+    graph.remove(node, safe=True)
+    for producer in producers:
+        if producer is not None:
+            remove_dead(producer)

@@ -11,6 +11,7 @@ from pathlib import Path
 import onnx
 import onnx_ir as ir
 from google.protobuf.message import DecodeError
+from onnx_ir.passes.common import ShapeInferencePass
 
 from layoutopt.errors import (
     DynamicShapeError,
@@ -18,7 +19,9 @@ from layoutopt.errors import (
     ModelNotFoundError,
     OutputError,
     OutputExistsError,
+    PassFailedError,
     UnsupportedOperatorError,
+    UsageError,
 )
 from layoutopt.ir.perm import Perm
 
@@ -27,7 +30,9 @@ OLDEST_OPSET = 7
 MAX_BYTES = 2**31 - 1
 """Protobuf's limit for one message."""
 
-_RUNTIME_DOMAINS = frozenset({"", "ai.onnx.ml", "com.microsoft"})
+_DEFAULT_DOMAIN = frozenset({"", "ai.onnx"})
+
+_RUNTIME_DOMAINS = frozenset({"ai.onnx.ml", "com.microsoft"})
 """Domains whose operators ONNX Runtime brings with it."""
 
 _ORDER = "layoutopt.order."
@@ -42,11 +47,6 @@ def load(path: Path) -> ir.Model:
         InvalidModelError: it is not ONNX, is truncated, or the checker refuses it.
         UnsupportedOperatorError: an opset or an operator that ONNX does not know.
     """
-    return ir.from_proto(load_proto(path))
-
-
-def load_proto(path: Path) -> onnx.ModelProto:
-    """As ``load``, as a protobuf message."""
     if not path.exists():
         raise ModelNotFoundError(f"{path}: no such file")
     if path.is_dir():
@@ -54,13 +54,28 @@ def load_proto(path: Path) -> onnx.ModelProto:
     try:
         proto = onnx.load(path)
     except DecodeError as error:
-        raise InvalidModelError(
-            f"{path}: not an ONNX file, or a truncated one ({error})", hint="Export the model again, or copy the file again."
-        ) from error
+        raise _not_onnx(str(path), error) from error
     except (OSError, onnx.checker.ValidationError) as error:
         raise InvalidModelError(f"{path}: cannot be read ({_first_line(error)})") from error
     check_proto(proto, str(path))
-    return proto
+    return ir.from_proto(proto)
+
+
+def parse(data: bytes, name: str) -> ir.Model:
+    """As ``load``, from memory; ``name`` is what errors call it."""
+    try:
+        proto = onnx.load_from_string(data)
+    except DecodeError as error:
+        raise _not_onnx(name, error) from error
+    check_proto(proto, name)
+    return ir.from_proto(proto)
+
+
+def _not_onnx(name: str, error: DecodeError) -> InvalidModelError:
+    return InvalidModelError(
+        f"{name}: not an ONNX file, or a truncated one ({error})",
+        hint="Export the model again, or copy the file again.",
+    )
 
 
 def check_proto(proto: onnx.ModelProto, name: str) -> None:
@@ -82,8 +97,7 @@ def check_proto(proto: onnx.ModelProto, name: str) -> None:
 
 
 def _check_operators(proto: onnx.ModelProto, name: str) -> None:
-    opsets = {entry.domain.replace("ai.onnx", "", 1) if entry.domain == "ai.onnx" else entry.domain: entry.version for entry in proto.opset_import}
-    opset = opsets.get("", 0)
+    opset = max((entry.version for entry in proto.opset_import if entry.domain in _DEFAULT_DOMAIN), default=0)
     if not OLDEST_OPSET <= opset <= NEWEST_OPSET:
         raise UnsupportedOperatorError(
             f"{name}: opset {opset}; known are {OLDEST_OPSET} to {NEWEST_OPSET}",
@@ -103,7 +117,7 @@ def _check_operators(proto: onnx.ModelProto, name: str) -> None:
 
 
 def _is_known(node: onnx.NodeProto, opset: int) -> bool:
-    if node.domain in ("", "ai.onnx"):
+    if node.domain in _DEFAULT_DOMAIN:
         return bool(onnx.defs.has(node.op_type, max_inclusive_version=opset))
     return node.domain in _RUNTIME_DOMAINS
 
@@ -125,7 +139,9 @@ def require_static(model: ir.Model, shapes: Mapping[str, tuple[int, ...]]) -> No
     dynamic = [
         value
         for value in model.graph.inputs
-        if value.name not in shapes and not value.is_initializer() and (value.shape is None or not value.shape.is_static())
+        if value.name not in shapes
+        and not value.is_initializer()
+        and (value.shape is None or not value.shape.is_static())
     ]
     if dynamic:
         listed = ", ".join(f"{value.name}{list(map(str, value.shape or ()))}".replace("'", "") for value in dynamic)
@@ -134,6 +150,46 @@ def require_static(model: ir.Model, shapes: Mapping[str, tuple[int, ...]]) -> No
         raise DynamicShapeError(
             f"dynamic shape of input {listed}", hint=f"Give it a shape: --shape {dynamic[0].name}={example}"
         )
+
+
+def set_shapes(model: ir.Model, shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """Gives inputs static shapes and forgets every shape that was inferred from the symbolic ones.
+
+    Raises:
+        UsageError: there is no such input, or the shape contradicts the one it has.
+    """
+    inputs = {value.name: value for value in model.graph.inputs}
+    for name, shape in shapes.items():
+        if name not in inputs:
+            raise UsageError(f"--shape {name}: there is no such input", hint=f"Inputs: {', '.join(map(str, inputs))}.")
+        known = inputs[name].shape
+        fits = known is None or (
+            len(known) == len(shape)
+            and all(not isinstance(old, int) or old == new for old, new in zip(known, shape, strict=True))
+        )
+        if not fits or min(shape, default=1) < 1:
+            raise UsageError(f"--shape {name}={','.join(map(str, shape))} contradicts the model's {known}")
+        inputs[name].shape = ir.Shape(shape)
+    if shapes:
+        for value in (value for node in model.graph.all_nodes() for value in node.outputs):
+            if value.shape is not None and not value.shape.is_static():
+                value.shape = None
+        ShapeInferencePass(data_prop=True)(model)
+
+
+def check_full(model: ir.Model) -> None:
+    """The checker with its strictest setting, which alone looks into functions.
+
+    Raises:
+        PassFailedError: the model is not valid.
+    """
+    try:
+        onnx.checker.check_model(ir.to_proto(model), full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise PassFailedError(
+            f"the optimized model is not valid: {_first_line(error)}",
+            hint="Find the pass to blame with --verify each, and please report it.",
+        ) from error
 
 
 def save(model: ir.Model, path: Path) -> None:
@@ -186,7 +242,9 @@ def check_output(path: Path, *, source: Path | None, force: bool) -> None:
         OutputExistsError: it is there already and ``force`` is not set.
     """
     if source is not None and path.exists() and source.exists() and path.samefile(source):
-        raise OutputError(f"{path}: is the input itself, which is never overwritten", hint="Choose another output path.")
+        raise OutputError(
+            f"{path}: is the input itself, which is never overwritten", hint="Choose another output path."
+        )
     if path.exists() and not force:
         raise OutputExistsError(f"{path}: exists already", hint="Use --force to overwrite it, or choose another path.")
     if not path.parent.is_dir():

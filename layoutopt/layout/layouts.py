@@ -61,7 +61,9 @@ class Layout:
 
 def copy_rank(source: Layout, target: Layout) -> int:
     """The rank of the one Transpose that rewrites ``source`` as ``target``, both of the same tensor."""
-    borders = {border for digit in (*source.digits, *target.digits) for border in (digit.stride, digit.stride * digit.size)}
+    borders = {
+        border for digit in (*source.digits, *target.digits) for border in (digit.stride, digit.stride * digit.size)
+    }
     before, after = _split(source, borders), _split(target, borders)
     neighbours = set(zip(before, before[1:], strict=False))
     return len(after) - sum(pair in neighbours for pair in zip(after, after[1:], strict=False))

@@ -40,7 +40,8 @@ def solve(problem: Problem, *, time_limit: float = TIME_LIMIT) -> tuple[tuple[in
     )
     if result.x is None:
         raise LayoutoptError(
-            f"no layout assignment found: {result.message}", hint="Please report the model: natural layouts always are one."
+            f"no layout assignment found: {result.message}",
+            hint="Please report the model: natural layouts always are one.",
         )
     choice = tuple(
         int(np.argmax(result.x[first : first + len(costs)]))

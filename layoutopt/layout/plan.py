@@ -190,15 +190,13 @@ class _Search:
         variants = [tuple(variant.cost for variant in group.variants) for group in self._groups]
         wires = []
         for value in list(self._layouts):
+            self._natural_first(value)
             source, *readers = self._ends(value, index, variants)
             wires.append(self._wire(value, source, readers))
         return Problem(tuple(variants), tuple(wires)), self._groups
 
-    def _ends(
-        self, value: ir.Value, index: Mapping[int, int], variants: list[tuple[int, ...]]
-    ) -> Iterator[form.Port]:
+    def _ends(self, value: ir.Value, index: Mapping[int, int], variants: list[tuple[int, ...]]) -> Iterator[form.Port]:
         """Who writes ``value``, then who reads it; ends without a group are pinned to the natural layout."""
-        natural = self._layout_index(value, Layout.natural(known_shape(value)))
         source: form.Port | None = None
         readers: list[form.Port] = []
         covered = set()
@@ -214,15 +212,18 @@ class _Search:
                     covered.add((group.node, port.index) if group.node is not None else group.position)
         if source is None or self._uncovered(value, covered):
             variants.append((0,))
-            pinned = form.Port(len(variants) - 1, (natural,))
+            pinned = form.Port(len(variants) - 1, (0,))
             source = source or pinned
             if self._uncovered(value, covered):
                 readers.append(pinned)
         yield source
         yield from readers
 
-    def _layout_index(self, value: ir.Value, layout: Layout) -> int:
-        return self._layouts[value].setdefault(layout, len(self._layouts[value]))
+    def _natural_first(self, value: ir.Value) -> None:
+        """Numbers the layouts of ``value`` with the natural one as 0: pinned ends name it, and a minimum cut needs it."""
+        found = self._layouts[value]
+        layouts = dict.fromkeys((Layout.natural(known_shape(value)), *found))
+        self._layouts[value] = {layout: index for index, layout in enumerate(layouts)}
 
     def _writes(self, group: _Group, port: Port, value: ir.Value) -> bool:
         return group is self._inputs.get(value) if group.node is None else port.result
@@ -259,7 +260,9 @@ class _Search:
         for node in self.graph:
             if (rule := self._rules.get(node)) is None:
                 continue
-            variants[node] = _united(by_node[node]) if rule.kind is Kind.ANCHOR else _settled(node, rule, by_node[node][0], stored)
+            variants[node] = (
+                _united(by_node[node]) if rule.kind is Kind.ANCHOR else _settled(node, rule, by_node[node][0], stored)
+            )
             for port, order in variants[node].orders.items():
                 if port.result:
                     stored[port.value(node)] = order

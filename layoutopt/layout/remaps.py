@@ -13,7 +13,7 @@ import onnx_ir as ir
 
 from layoutopt.ir import dialect
 from layoutopt.ir.edit import constant_of
-from layoutopt.ir.perm import Perm, channels_last, identity, invert, is_identity, lift, permute
+from layoutopt.ir.perm import Perm, channels_last, identity, invert, lift, permute
 from layoutopt.layout.layouts import Layout
 from layoutopt.layout.variants import Edit, Orders, Port, known_shape, size_in_bytes
 
@@ -110,9 +110,7 @@ def slices(node: ir.Node, order: Perm) -> Edit | None:
         return axes(3)(node, order)
     if (starts := constant_integers(node, 1)) is None:
         return None
-    return _edit_axes(
-        tuple(range(len(starts))), order, lambda moved: Edit(operands={3: np.array(moved, np.int64)})
-    )
+    return _edit_axes(tuple(range(len(starts))), order, lambda moved: Edit(operands={3: np.array(moved, np.int64)}))
 
 
 def pads(node: ir.Node, order: Perm) -> Edit | None:

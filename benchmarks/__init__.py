@@ -1,0 +1,1 @@
+"""Networks, peers and the scripts that write the tables in ``docs/``."""

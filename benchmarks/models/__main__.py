@@ -1,0 +1,47 @@
+"""``python -m benchmarks.models``: export one network, or all of them."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from benchmarks.models.export import Exporter, export
+from benchmarks.models.networks import NETWORKS
+
+
+def main() -> None:
+    """Parses the command line and exports."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.models", description="Export a benchmark network.")
+    parser.add_argument("name", nargs="?", choices=sorted(NETWORKS), help="the network")
+    parser.add_argument("-o", "--output", type=Path, help="the file to write (default: NAME.onnx)")
+    parser.add_argument("--all", type=Path, metavar="DIR", help="export every network to DIR/NAME.onnx")
+    parser.add_argument("--exporter", type=Exporter, choices=list(Exporter), default=Exporter.LEGACY)
+    parser.add_argument("--opset", type=int, default=17)
+    parser.add_argument("--small", action="store_true", help="the small variant, for tests")
+    parser.add_argument("--keep-batch-norm", action="store_true", help="leave BatchNormalization nodes (legacy only)")
+    parser.add_argument("--seed", type=int, default=0, help="of the weights")
+    options = parser.parse_args()
+    if (options.name is None) == (options.all is None):
+        parser.error("give either a network or --all DIR")
+    if options.keep_batch_norm and options.exporter is Exporter.DYNAMO:
+        parser.error("--keep-batch-norm needs --exporter legacy")
+    targets = (
+        {name: options.all / f"{name}.onnx" for name in NETWORKS}
+        if options.all
+        else {options.name: options.output or Path(f"{options.name}.onnx")}
+    )
+    for name, path in targets.items():
+        export(
+            NETWORKS[name],
+            path,
+            exporter=options.exporter,
+            opset=options.opset,
+            small=options.small,
+            keep_batch_norm=options.keep_batch_norm,
+            seed=options.seed,
+        )
+        print(f"{name}: {path} ({path.stat().st_size / 1e6:.1f} MB)")
+
+
+if __name__ == "__main__":
+    main()

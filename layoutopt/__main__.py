@@ -1,0 +1,5 @@
+"""``python -m layoutopt`` is ``layoutopt``."""
+
+from layoutopt.cli import main
+
+main()

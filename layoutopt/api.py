@@ -1,0 +1,506 @@
+"""What the command line calls: optimize, convert, count, benchmark."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import importlib.util
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx_ir as ir
+
+from layoutopt.backend.litert.converter import Conversion, Handlers, Quantize, convert_model
+from layoutopt.backend.litert.inspect import count_tflite
+from layoutopt.backend.litert.runtime import measure
+from layoutopt.backend.litert.runtime import run as run_tflite
+from layoutopt.errors import ConversionError, MissingExtraError, UnsupportedOperatorError, UsageError
+from layoutopt.ir import io as modelio
+from layoutopt.ir.counts import count_onnx
+from layoutopt.ir.perm import identity, invert, permute
+from layoutopt.ir.verify import TOLERANCE, Reference, Verification, to_natural, to_stored
+from layoutopt.passes import DEFAULT_PIPELINE
+from layoutopt.passes.eliminate_dead_code import EliminateDeadCode
+from layoutopt.passes.fold_constants import FoldConstants
+from layoutopt.passes.propagate_layout import Io, PropagateLayout, Scope
+from layoutopt.pipeline.manager import After, PassManager, PipelineResult
+from layoutopt.pipeline.text import format_pipeline, parse_pipeline
+from layoutopt.report import results
+from layoutopt.report.results import BenchmarkReport, BenchmarkRow, CountReport, Form, Kind, OptimizeReport, TensorInfo
+
+Progress = Callable[[str], None]
+"""Called with what starts now."""
+
+_EXTRA = "Install TensorFlow, onnx-tf and LiteRT for the .tflite: pip install 'layoutopt[tflite]'"
+
+
+class Verify(enum.Enum):
+    """What is compared with the original in ONNX Runtime."""
+
+    NONE = "none"
+    """Nothing."""
+    RESULT = "result"
+    """The result of the whole pipeline."""
+    EACH = "each"
+    """The result of each pass."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dump:
+    """Where to write the graph behind passes.
+
+    Attributes:
+        directory: for files called ``03-propagate-layout.onnx``.
+        passes: names of passes; empty for all.
+    """
+
+    directory: Path
+    passes: frozenset[str] = frozenset()
+
+
+def optimize(
+    model: Path | str | ir.Model,
+    *,
+    output: Path | None = None,
+    tflite: Path | None = None,
+    saved_model: Path | None = None,
+    io: Io | None = None,
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
+    passes: str | None = None,
+    verify: Verify = Verify.RESULT,
+    seed: int = 0,
+    tolerance: float = TOLERANCE,
+    baseline: bool = True,
+    benchmark: bool = False,
+    threads: int = 1,
+    quantize: Quantize = Quantize.NONE,
+    allow_flex: bool = False,
+    dump: Dump | None = None,
+    force: bool = False,
+    verbose: bool = False,
+    progress: Progress | None = None,
+) -> OptimizeReport:
+    """Rewrites a model to NHWC with the fewest bytes transposed, hands it over to TFLite, and compares it with what one has without.
+
+    Args:
+        model: an ONNX file, or a model in memory; it is never changed.
+        output: where to write the optimized .onnx.
+        tflite: where to write the .tflite.
+        saved_model: directory to write the SavedModel to.
+        io: what may happen to the layout of image inputs and outputs; ``Io.FREE`` where neither this nor ``passes`` is given.
+        shapes: a static shape for each input that has a symbolic dimension.
+        passes: the pipeline as text; the default one where it is None.
+        verify: what is compared with the original in ONNX Runtime.
+        seed: of the random inputs.
+        tolerance: largest absolute error over the largest absolute value of an output.
+        baseline: whether the baseline is built too.
+        benchmark: whether both .tflite files are timed.
+        threads: of XNNPACK, for the benchmark.
+        quantize: what the TFLite converter does to the weights.
+        allow_flex: let operators into the .tflite that need TensorFlow at run time.
+        dump: where to write the graph behind passes.
+        force: overwrite outputs that exist.
+        verbose: let TensorFlow's chatter through.
+        progress: called with what starts now.
+
+    Returns:
+        All that was done, counted and measured. Without TensorFlow, the counts are those of the ONNX graph.
+
+    Raises:
+        LayoutoptError: see `layoutopt.errors`; each class is one way out.
+    """
+    source = None if isinstance(model, ir.Model) else Path(model)
+    _check_targets((output, tflite, saved_model), source, force=force)
+    original = _static(model, shapes or {})
+    pipeline = _pipeline(passes, io)
+    say = progress or (lambda _stage: None)
+    reference = None
+    if verify is not Verify.NONE:
+        say("ONNX Runtime on the original")
+        reference = Reference(original, seed=seed)
+    after = list(_instruments(reference if verify is Verify.EACH else None, tolerance, dump))
+    result = PassManager(pipeline, on_start=say, after=after).run(original.clone())
+    say("verification")
+    modelio.check_full(result.model)
+    verification = reference.check(result.model, tolerance=tolerance) if reference else None
+    if output is not None:
+        modelio.save(result.model, output)
+    report = _onnx_report(source, output, original, pipeline, result, verification)
+    if not _can_hand_off():
+        if tflite or saved_model:
+            raise MissingExtraError(
+                f"no .tflite without TensorFlow{f'; {output} is written' if output else ''}", hint=_EXTRA
+            )
+        return dataclasses.replace(report, notes=(*report.notes, f"Counts are of the ONNX graph. {_EXTRA}"))
+    with tempfile.TemporaryDirectory(prefix="layoutopt-") as scratch:
+        hand_off = _HandOff(Path(scratch), reference, quantize, allow_flex, verbose, say)
+        optimized = hand_off.run(Kind.LAYOUTOPT, result.model, tflite=tflite, saved_model=saved_model)
+        report = _with_optimized(report, optimized)
+        if baseline:
+            report = _with_baseline(report, hand_off, original, optimized, threads if benchmark else 0)
+        elif benchmark:
+            say("benchmark")
+            (latency,) = measure([optimized.path], threads=threads, verbose=verbose)
+            report = dataclasses.replace(report, optimized=report.optimized.timed(latency))
+    return report
+
+
+def convert(
+    model: Path | str,
+    *,
+    tflite: Path | None = None,
+    saved_model: Path | None = None,
+    handlers: Handlers = Handlers.LAYOUTOPT,
+    quantize: Quantize = Quantize.NONE,
+    allow_flex: bool = False,
+    force: bool = False,
+    verbose: bool = False,
+    progress: Progress | None = None,
+) -> Conversion:
+    """Hands an ONNX file over to TFLite as it is, without optimizing it first.
+
+    Args:
+        model: an ONNX file, usually an optimized one.
+        tflite: where to write the .tflite.
+        saved_model: directory to write the SavedModel to.
+        handlers: who translates the operators.
+        quantize: what the TFLite converter does to the weights.
+        allow_flex: let operators into the .tflite that need TensorFlow at run time.
+        force: overwrite outputs that exist.
+        verbose: let TensorFlow's chatter through.
+        progress: called with what starts now.
+
+    Returns:
+        The paths, the names of inputs and outputs in the .tflite, and what it cost.
+
+    Raises:
+        LayoutoptError: see `layoutopt.errors`.
+    """
+    path = Path(model)
+    _check_targets((tflite, saved_model), path, force=force)
+    return convert_model(
+        path,
+        tflite=tflite,
+        saved_model=saved_model,
+        handlers=handlers,
+        quantize=quantize,
+        allow_flex=allow_flex,
+        verbose=verbose,
+        progress=progress,
+    )
+
+
+def count(file: Path | str) -> CountReport:
+    """Counts the operators of an .onnx or .tflite file, and the bytes that its transposes move.
+
+    Raises:
+        ModelNotFoundError: there is no such file.
+        InvalidModelError: it is neither ONNX nor TFLite.
+    """
+    path = Path(file)
+    if path.suffix == ".tflite":
+        return CountReport(path, count_tflite(path), {})
+    model = modelio.load(path)
+    inferred = FoldConstants(simplify=False)(model).model
+    return CountReport(path, count_onnx(inferred), modelio.recorded_orders(model))
+
+
+def benchmark(
+    models: Sequence[Path | str],
+    *,
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
+    io: Io = Io.FREE,
+    threads: int = 1,
+    rounds: int = 60,
+    warmup: int = 5,
+    seed: int = 0,
+    quantize: Quantize = Quantize.NONE,
+    verbose: bool = False,
+    progress: Progress | None = None,
+) -> BenchmarkReport:
+    """Times models against each other in one interleaved run on LiteRT with XNNPACK.
+
+    Args:
+        models: .tflite files as they are; an .onnx file stands for two, its baseline and its optimized form.
+        shapes: a static shape for each input of an .onnx file that has a symbolic dimension.
+        io: what may happen to the layout of image inputs and outputs of .onnx files.
+        threads: of XNNPACK.
+        rounds: samples per model.
+        warmup: inferences of each model before the first sample.
+        seed: of the random inputs.
+        quantize: what the TFLite converter does to the weights of .onnx files.
+        verbose: let TensorFlow's and LiteRT's chatter through.
+        progress: called with what starts now.
+
+    Returns:
+        One row per model; the first is what the others are compared with.
+
+    Raises:
+        LayoutoptError: see `layoutopt.errors`.
+    """
+    say = progress or (lambda _stage: None)
+    with tempfile.TemporaryDirectory(prefix="layoutopt-") as scratch:
+        names, paths, notes = [], [], []
+        for index, model in enumerate(map(Path, models)):
+            if model.suffix == ".tflite":
+                names.append(str(model))
+                paths.append(model)
+                continue
+            hand_off = _HandOff(Path(scratch) / str(index), None, quantize, False, verbose, say)
+            for artifact in _both_forms(model, shapes or {}, io, hand_off):
+                names.append(f"{model} ({artifact.form.kind.value})")
+                paths.append(artifact.path)
+                notes += [f"{model}: {artifact.form.error}"] if artifact.form.error else []
+        latencies = measure(
+            paths,
+            threads=threads,
+            rounds=rounds,
+            warmup=warmup,
+            seed=seed,
+            verbose=verbose,
+            progress=lambda done, total: say(f"round {done} of {total}"),
+        )
+        rows = tuple(
+            BenchmarkRow(name, latency, latency.speedup_over(latencies[0]), count_tflite(path))
+            for name, path, latency in zip(names, paths, latencies, strict=True)
+        )
+    return BenchmarkReport(rows, threads, tuple(notes), results.versions())
+
+
+# --- what goes in ----------------------------------------------------------------------------------------------------
+
+
+def _check_targets(targets: Sequence[Path | None], source: Path | None, *, force: bool) -> None:
+    """Refuses what cannot be written before any work is done for it."""
+    wanted = [target for target in targets if target is not None]
+    for target in wanted:
+        modelio.check_output(target, source=source, force=force)
+    if len({target.absolute() for target in wanted}) < len(wanted):
+        raise UsageError("two outputs have the same path")
+
+
+def _static(model: Path | str | ir.Model, shapes: Mapping[str, tuple[int, ...]]) -> ir.Model:
+    """The model with static shapes."""
+    if isinstance(model, ir.Model):
+        modelio.check_proto(ir.to_proto(model), "the model")
+        loaded = model.clone()
+    else:
+        loaded = modelio.load(Path(model))
+    modelio.require_static(loaded, shapes)
+    modelio.set_shapes(loaded, shapes)
+    return loaded
+
+
+def _pipeline(text: str | None, io: Io | None) -> tuple[ir.passes.PassBase, ...]:
+    if text is None:
+        chosen = PropagateLayout(io=io or Io.FREE)
+        return tuple(chosen if isinstance(each, PropagateLayout) else each for each in DEFAULT_PIPELINE)
+    if io is not None:
+        raise UsageError(
+            "--io has no say over --passes", hint=f"Say it in the pipeline: propagate-layout{{io={io.value}}}."
+        )
+    return parse_pipeline(text)
+
+
+def _instruments(reference: Reference | None, tolerance: float, dump: Dump | None) -> Iterator[After]:
+    if dump is not None:
+        dump.directory.mkdir(parents=True, exist_ok=True)
+
+        def write(position: int, name: str, model: ir.Model) -> None:
+            if not dump.passes or name in dump.passes:
+                modelio.save(model, dump.directory / f"{position:02}-{name}.onnx")
+
+        yield write
+    if reference is not None:
+
+        def check(position: int, name: str, model: ir.Model) -> None:
+            reference.check(model, tolerance=tolerance, what=f"the model behind pass {position} ({name})")
+
+        yield check
+
+
+# --- what comes out --------------------------------------------------------------------------------------------------
+
+
+def _onnx_report(
+    source: Path | None,
+    output: Path | None,
+    original: ir.Model,
+    pipeline: Sequence[ir.passes.PassBase],
+    result: PipelineResult,
+    verification: Verification | None,
+) -> OptimizeReport:
+    """What is known before any hand-off."""
+    assignment = result.assignment
+    size = output.stat().st_size if output else 0
+    return OptimizeReport(
+        model=source,
+        output=output,
+        tflite=None,
+        saved_model=None,
+        pipeline=format_pipeline(pipeline),
+        inputs=tuple(_tensors(original.graph.inputs, result.model, restore=False)),
+        outputs=tuple(_tensors(original.graph.outputs, result.model, restore=True)),
+        baseline=None,
+        optimized=Form.of(Kind.ONNX, count_onnx(result.model), file_size=size, verification=verification),
+        speedup=None,
+        layout=results.LayoutProof(assignment.cost, assignment.lower_bound, assignment.proved_optimal)
+        if assignment
+        else None,
+        passes=result.records,
+        verification=verification,
+        notes=(),
+        versions=results.versions(),
+    )
+
+
+def _tensors(originals: Sequence[ir.Value], model: ir.Model, *, restore: bool) -> Iterator[TensorInfo]:
+    """What the optimized ``model`` takes for, or gives for, each of the original's tensors."""
+    orders = modelio.recorded_orders(model)
+    optimized = {value.name: value for value in (*model.graph.inputs, *model.graph.outputs)}
+    for value in originals:
+        name = str(value.name)
+        if name not in optimized:  # an initializer that was listed as an input
+            continue
+        stored = optimized[name]
+        shape = tuple(stored.shape.numpy()) if stored.shape is not None and stored.shape.is_static() else ()
+        order = orders.get(name, identity(len(shape)))
+        dtype = str(stored.dtype.numpy()) if stored.dtype is not None else ""
+        yield TensorInfo(
+            name,
+            shape,
+            dtype,
+            results.layout_name(order),
+            permute(shape, invert(order)),
+            results.transposing(name, order, restore=restore),
+        )
+
+
+def _can_hand_off() -> bool:
+    return all(importlib.util.find_spec(name) is not None for name in ("tensorflow", "onnx_tf", "ai_edge_litert"))
+
+
+@dataclass(frozen=True, slots=True)
+class _Artifact:
+    """A .tflite and what is known of it."""
+
+    form: Form
+    path: Path
+    conversion: Conversion
+
+
+@dataclass(frozen=True, slots=True)
+class _HandOff:
+    """Converts models one after the other under the same settings; ``reference`` is the original to compare with."""
+
+    scratch: Path
+    reference: Reference | None
+    quantize: Quantize
+    allow_flex: bool
+    verbose: bool
+    say: Progress
+
+    def run(
+        self,
+        kind: Kind,
+        model: ir.Model,
+        *,
+        tflite: Path | None = None,
+        saved_model: Path | None = None,
+        error: str = "",
+    ) -> _Artifact:
+        """Converts ``model``, counts the result, and runs it on the inputs of the reference."""
+        self.scratch.mkdir(exist_ok=True)
+        stem = kind.name.lower()
+        onnx = self.scratch / f"{stem}.onnx"
+        modelio.save(model, onnx)
+        target = tflite or self.scratch / f"{stem}.tflite"
+        conversion = convert_model(
+            onnx,
+            tflite=target,
+            saved_model=saved_model,
+            handlers=Handlers.PLAIN if kind is Kind.PLAIN else Handlers.LAYOUTOPT,
+            quantize=self.quantize,
+            allow_flex=self.allow_flex,
+            verbose=self.verbose,
+            progress=lambda stage: self.say(f"{kind.value}: {stage}"),
+        )
+        verification = self._compare(target, model, conversion) if self.reference else None
+        form = Form.of(
+            kind, count_tflite(target), file_size=target.stat().st_size, verification=verification, error=error
+        )
+        return _Artifact(form, target, conversion)
+
+    def _compare(self, tflite: Path, model: ir.Model, conversion: Conversion) -> Verification:
+        assert self.reference is not None
+        orders = self.reference.relative_orders(modelio.recorded_orders(model))
+        inputs = to_stored(self.reference.inputs, orders)
+        named = {
+            conversion.input_names[name]: array for name, array in inputs.items() if name in conversion.input_names
+        }
+        outputs = run_tflite(tflite, named, verbose=self.verbose)
+        found = {name: outputs[conversion.output_names[name]] for name in self.reference.outputs}
+        return self.reference.compare(to_natural(found, orders))
+
+
+def _baseline(original: ir.Model, hand_off: _HandOff) -> _Artifact:
+    """Plain onnx-tf, or the sandwich where that fails.
+
+    Raises:
+        LayoutoptError: neither can be had.
+    """
+    folded = FoldConstants()(original).model
+    try:
+        return hand_off.run(Kind.PLAIN, folded)
+    except (ConversionError, UnsupportedOperatorError) as error:
+        reason = f"plain onnx-tf cannot convert the model: {error.message.splitlines()[0]}"
+    sandwich = (PropagateLayout(io=Io.KEEP, scope=Scope.OPERATOR), EliminateDeadCode())
+    return hand_off.run(Kind.SANDWICH, PassManager(sandwich).run(folded).model, error=reason)
+
+
+def _both_forms(model: Path, shapes: Mapping[str, tuple[int, ...]], io: Io, hand_off: _HandOff) -> Iterator[_Artifact]:
+    """The baseline and the optimized form of one .onnx file."""
+    original = _static(model, shapes)
+    yield _baseline(original, hand_off)
+    result = PassManager(_pipeline(None, io), on_start=hand_off.say).run(original.clone())
+    yield hand_off.run(Kind.LAYOUTOPT, result.model)
+
+
+def _with_optimized(report: OptimizeReport, optimized: _Artifact) -> OptimizeReport:
+    """The report with the counts of the .tflite in place of the ONNX graph's."""
+    conversion = optimized.conversion
+    names = {**conversion.input_names, **conversion.output_names}
+
+    def named(tensors: tuple[TensorInfo, ...]) -> tuple[TensorInfo, ...]:
+        return tuple(dataclasses.replace(each, tflite_name=names.get(each.name, "")) for each in tensors)
+
+    return dataclasses.replace(
+        report,
+        tflite=conversion.tflite if conversion.tflite and conversion.tflite == optimized.path else None,
+        saved_model=conversion.saved_model,
+        inputs=named(report.inputs),
+        outputs=named(report.outputs),
+        optimized=optimized.form,
+    )
+
+
+def _with_baseline(
+    report: OptimizeReport, hand_off: _HandOff, original: ir.Model, optimized: _Artifact, threads: int
+) -> OptimizeReport:
+    """The report with the baseline, and with both latencies where ``threads`` is not 0."""
+    try:
+        baseline = _baseline(original, hand_off)
+    except (ConversionError, UnsupportedOperatorError) as error:
+        return dataclasses.replace(report, notes=(*report.notes, f"no baseline: {error.message.splitlines()[0]}"))
+    if not threads:
+        return dataclasses.replace(report, baseline=baseline.form)
+    hand_off.say("benchmark")
+    before, after = measure([baseline.path, optimized.path], threads=threads, verbose=hand_off.verbose)
+    return dataclasses.replace(
+        report,
+        baseline=baseline.form.timed(before),
+        optimized=report.optimized.timed(after),
+        speedup=after.speedup_over(before),
+    )

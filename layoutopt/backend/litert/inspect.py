@@ -1,0 +1,213 @@
+"""What a .tflite file holds, read from the flatbuffer itself: no TensorFlow, no interpreter."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from layoutopt.errors import InvalidModelError, ModelNotFoundError
+from layoutopt.ir.counts import Counts, tally, transposed_bytes
+
+if TYPE_CHECKING:
+    from tflite import Model, Operator, SignatureDef, SubGraph, Tensor, TensorMap
+
+_IDENTIFIER = b"TFL3"
+_DEFAULT_SIGNATURE = "serving_default"
+_BROKEN = (struct.error, IndexError, KeyError, ValueError, TypeError, OverflowError, UnicodeDecodeError, MemoryError)
+"""What reading out of bounds or following a wild offset raises; flatbuffers has no verifier in Python."""
+
+
+@dataclass(frozen=True, slots=True)
+class TfliteTensor:
+    """One input or output of a .tflite file.
+
+    Attributes:
+        name: of the tensor in the file.
+        signature_name: by which the signature calls it; the same as ``name`` where the file has no signature.
+        shape: sizes, -1 for dynamic ones.
+        dtype: name of the element type as numpy has it, for example ``float32``.
+        index: among the tensors of its graph; the interpreter's handle for it.
+    """
+
+    name: str
+    signature_name: str
+    shape: tuple[int, ...]
+    dtype: str
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class TfliteSignature:
+    """Inputs and outputs of a .tflite file, both in the order of the graph, which is also the interpreter's."""
+
+    inputs: tuple[TfliteTensor, ...]
+    outputs: tuple[TfliteTensor, ...]
+
+
+def count_tflite(path: Path) -> Counts:
+    """Counts the operators of all subgraphs of a .tflite file.
+
+    Built-in operators go by their name in the schema, custom ones by their custom code (``FlexErf``). A TRANSPOSE adds
+    the size of its result to ``bytes_moved``, unless it only moves axes of size 1; a dynamic size counts as 1, an
+    unknown shape as nothing.
+
+    Raises:
+        ModelNotFoundError: no such file.
+        InvalidModelError: not a .tflite file, truncated or damaged.
+    """
+    with _open(path) as model:
+        names = [_operator_name(model, index) for index in range(model.OperatorCodesLength())]
+        operators = [(graph, operator, names[operator.OpcodeIndex()]) for graph, operator in _operators(model)]
+        moved = sum(_bytes_of(model, graph, operator) for graph, operator, name in operators if name == "TRANSPOSE")
+        return tally((name for _, _, name in operators), bytes_moved=moved)
+
+
+def signature_of(path: Path) -> TfliteSignature:
+    """Reads the inputs and outputs of the main graph of a .tflite file.
+
+    Of several signatures it takes ``serving_default``, or else the first; without any, the tensors' own names.
+
+    Raises:
+        ModelNotFoundError: no such file.
+        InvalidModelError: not a .tflite file, truncated or damaged.
+    """
+    with _open(path) as model:
+        graph, signature = model.Subgraphs(0), _default_signature(model)
+        inputs = [graph.Inputs(index) for index in range(graph.InputsLength())]
+        outputs = [graph.Outputs(index) for index in range(graph.OutputsLength())]
+        named_inputs, named_outputs = [(index, "") for index in inputs], [(index, "") for index in outputs]
+        if signature is not None:
+            named_inputs = _entries(signature.Inputs, signature.InputsLength(), inputs)
+            named_outputs = _entries(signature.Outputs, signature.OutputsLength(), outputs)
+        return TfliteSignature(
+            tuple(_describe(graph, index, name) for index, name in named_inputs),
+            tuple(_describe(graph, index, name) for index, name in named_outputs),
+        )
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[Model]:
+    """The file's root table; whatever breaks while it is read becomes an InvalidModelError."""
+    from tflite import Model  # 1,500 small modules, a quarter of a second
+
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise ModelNotFoundError(f"{path}: no such file.") from None
+    except OSError as error:
+        raise InvalidModelError(f"{path}: cannot be read: {error.strerror}.") from None
+    if content[4:8] != _IDENTIFIER:
+        raise InvalidModelError(f"{path}: not a .tflite file: bytes 4 to 8 are not {_IDENTIFIER.decode()!r}.")
+    try:
+        model = Model.GetRootAs(content)
+        _check_extent(model, len(content))
+        yield model
+    except _BROKEN as error:
+        raise InvalidModelError(f"{path}: a truncated or damaged .tflite file ({_one_line(error)}).") from None
+
+
+def _check_extent(model: Model, size: int) -> None:
+    """Raises ValueError where the file ends before its tensors' data do: those lie behind all that is read here."""
+    if not model.SubgraphsLength():
+        raise ValueError("no subgraph")
+    for index in range(model.BuffersLength()):
+        buffer = model.Buffers(index)
+        buffer.DataAsNumpy()  # a view, which raises if it would leave the file
+        # Files past 2 GB keep the data behind the flatbuffer; an offset of 0 or 1 means that they do not.
+        if buffer.Offset() > 1 and buffer.Offset() + buffer.Size() > size:
+            raise ValueError(f"buffer {index} ends behind the end of the file")
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _text(raw: bytes | None) -> str:
+    return "" if raw is None else raw.decode()
+
+
+@cache
+def _names_of(schema: type) -> dict[int, str]:
+    """The members of one of the schema's enumerations, by value."""
+    return {value: name for name, value in vars(schema).items() if isinstance(value, int)}
+
+
+def _operator_name(model: Model, index: int) -> str:
+    """The name of operator code ``index``."""
+    from tflite import BuiltinOperator
+
+    code = model.OperatorCodes(index)
+    # The first field is one byte wide; codes past 127 are in the second, which older files do not have.
+    builtin = max(code.DeprecatedBuiltinCode(), code.BuiltinCode())
+    if builtin == BuiltinOperator.CUSTOM:
+        return _text(code.CustomCode()) or "CUSTOM"
+    return _names_of(BuiltinOperator).get(builtin, f"BUILTIN_{builtin}")
+
+
+def _operators(model: Model) -> Iterator[tuple[SubGraph, Operator]]:
+    for index in range(model.SubgraphsLength()):
+        graph = model.Subgraphs(index)
+        for position in range(graph.OperatorsLength()):
+            yield graph, graph.Operators(position)
+
+
+def _bytes_of(model: Model, graph: SubGraph, transpose: Operator) -> int:
+    """Bytes that a TRANSPOSE writes, as far as the file knows its shape."""
+    result, order = graph.Tensors(transpose.Outputs(0)), graph.Tensors(transpose.Inputs(1))
+    shape = [None if size < 0 else size for size in _shape(result)]
+    constant = model.Buffers(order.Buffer())
+    # A permutation that is computed at run time is taken for a reversal, which moves data wherever any can.
+    perm: Sequence[int] = range(len(shape))[::-1]
+    if constant.DataLength():
+        perm = [int(axis) for axis in constant.DataAsNumpy().view(np.int32)]
+    if len(perm) != len(shape):
+        return 0
+    return transposed_bytes(shape, tuple(perm), bits=_bits(_dtype(result)))
+
+
+def _bits(dtype: str) -> int:
+    """Size of one element, which all numeric types have in their names; 0 for strings and handles."""
+    digits = dtype.lstrip("abcdefghijklmnopqrstuvwxyz")
+    return 8 if dtype == "bool" else int(digits or 0)
+
+
+def _default_signature(model: Model) -> SignatureDef | None:
+    """The signature to go by, of those for the main graph: what the interpreter runs."""
+    every = [model.SignatureDefs(index) for index in range(model.SignatureDefsLength())]
+    signatures = [signature for signature in every if signature.SubgraphIndex() == 0]
+    named = [signature for signature in signatures if _text(signature.SignatureKey()) == _DEFAULT_SIGNATURE]
+    return next(iter(named or signatures), None)
+
+
+def _entries(read: Callable[[int], TensorMap], count: int, order: Sequence[int]) -> list[tuple[int, str]]:
+    """Tensor and name of each entry of a signature, which has them by name, in the order of the graph instead."""
+    entries = [(read(index).TensorIndex(), _text(read(index).Name())) for index in range(count)]
+    return sorted(entries, key=lambda entry: order.index(entry[0]))
+
+
+def _describe(graph: SubGraph, index: int, signature_name: str) -> TfliteTensor:
+    tensor = graph.Tensors(index)
+    name = _text(tensor.Name())
+    return TfliteTensor(name, signature_name or name, _shape(tensor), _dtype(tensor), index)
+
+
+def _shape(tensor: Tensor) -> tuple[int, ...]:
+    """Sizes, -1 for dynamic ones; ``shape`` itself has 1 in their place."""
+    read: Callable[[int], int] = tensor.ShapeSignature if tensor.ShapeSignatureLength() else tensor.Shape
+    return tuple(read(axis) for axis in range(tensor.ShapeLength()))
+
+
+def _dtype(tensor: Tensor) -> str:
+    from tflite import TensorType
+
+    name = _names_of(TensorType).get(tensor.Type(), "")
+    if not name:
+        raise ValueError(f"unknown element type {tensor.Type()}")
+    return "str" if name == "STRING" else name.lower()

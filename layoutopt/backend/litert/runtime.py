@@ -1,0 +1,258 @@
+"""Runs and times .tflite files on LiteRT, with XNNPACK as on a phone."""
+
+from __future__ import annotations
+
+import math
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from layoutopt.backend.litert.inspect import TfliteTensor, signature_of
+from layoutopt.errors import ConversionError, MissingExtraError, UsageError
+
+if TYPE_CHECKING:
+    from ai_edge_litert.interpreter import Interpreter
+
+SAMPLE_SECONDS = 0.01
+"""A sample lasts at least about this long: a fast model runs several times for one sample."""
+
+Array = npt.NDArray[np.generic]
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """How long one model takes, in milliseconds per inference.
+
+    Attributes:
+        samples: one per round, in order; each is the mean over the inferences of that round.
+    """
+
+    samples: tuple[float, ...]
+
+    @property
+    def median_ms(self) -> float:
+        """The median of the samples."""
+        return statistics.median(self.samples)
+
+    @property
+    def minimum_ms(self) -> float:
+        """The fastest sample: the one that other processes disturbed least."""
+        return min(self.samples)
+
+    def speedup_over(self, other: Latency) -> Speedup:
+        """How many times as fast this model is as ``other``, both from one call of ``measure``.
+
+        Raises:
+            ValueError: the two have different numbers of samples.
+        """
+        rounds = [theirs / ours for ours, theirs in zip(self.samples, other.samples, strict=True)]
+        return Speedup(
+            of_medians=other.median_ms / self.median_ms,
+            of_minima=other.minimum_ms / self.minimum_ms,
+            median_of_rounds=statistics.median(rounds),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Speedup:
+    """A ratio of two latencies, three ways; above 1 is faster. Where the three differ, the machine was not quiet.
+
+    Attributes:
+        of_medians: ratio of the medians.
+        of_minima: ratio of the minima.
+        median_of_rounds: median of the ratios within each round, which slow drifts of the clock leave alone.
+    """
+
+    of_medians: float
+    of_minima: float
+    median_of_rounds: float
+
+
+def run(path: Path, inputs: Mapping[str, Array], *, threads: int = 1, verbose: bool = False) -> dict[str, Array]:
+    """Runs a .tflite file once.
+
+    Args:
+        path: the file.
+        inputs: an array for each input, by its name in the signature; by the tensor's name where there is none. A
+            dynamic input takes the array's shape.
+        threads: of XNNPACK.
+        verbose: let through what LiteRT writes to stderr.
+
+    Returns:
+        An array for each output, named in the same way.
+
+    Raises:
+        ModelNotFoundError, InvalidModelError: there is no such file, or it is not a .tflite file.
+        MissingExtraError: LiteRT is not installed.
+        UsageError: an input is missing, unknown, or of another type or shape; or there are no threads.
+        ConversionError: LiteRT cannot run the file.
+    """
+    signature = signature_of(path)
+    _check_inputs(path, signature.inputs, inputs)
+    arrays = [np.ascontiguousarray(inputs[tensor.signature_name]) for tensor in signature.inputs]
+    with _litert(path, verbose=verbose):
+        interpreter = _prepare(path, signature.inputs, arrays, threads)
+        interpreter.invoke()
+        return {tensor.signature_name: interpreter.get_tensor(tensor.index) for tensor in signature.outputs}
+
+
+def measure(
+    models: Sequence[Path],
+    *,
+    threads: int = 1,
+    rounds: int = 60,
+    warmup: int = 5,
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+    verbose: bool = False,
+) -> tuple[Latency, ...]:
+    """Times .tflite files against each other.
+
+    All of them are loaded, then every round takes one sample of each: A B C, then B C A, and so on, so that a change of
+    clock or of load meets all of them alike. Inputs are random: standard normal for floats, all values for 8-bit
+    integers, 0 and 1 for wider ones, which may be indices. Dynamic sizes are taken as 1. The defaults take
+    about 3 s for a pair of models of 10 ms each.
+
+    Args:
+        models: the files to compare.
+        threads: of XNNPACK.
+        rounds: samples per model.
+        warmup: inferences of each model before the first sample.
+        seed: of the inputs; models with equal input shapes get equal inputs.
+        progress: called after each round with how many are done and how many there are.
+        verbose: let through what LiteRT writes to stderr.
+
+    Returns:
+        One ``Latency`` per model, in the order of ``models``.
+
+    Raises:
+        ModelNotFoundError, InvalidModelError: a file is missing, or is not a .tflite file.
+        MissingExtraError: LiteRT is not installed.
+        UsageError: no models, no rounds or no threads.
+        ConversionError: LiteRT cannot run one of the files.
+    """
+    if not models or rounds < 1:
+        raise UsageError("Nothing to measure.", hint="Give at least one model and one round.")
+    timed = []
+    for path in models:
+        inputs = signature_of(path).inputs
+        rng = np.random.default_rng(seed)
+        arrays = [_random(tensor, rng) for tensor in inputs]
+        with _litert(path, verbose=verbose):
+            interpreter = _prepare(path, inputs, arrays, threads)
+            timed.append((interpreter.invoke, _warm_up(interpreter.invoke, warmup)))
+    samples: list[list[float]] = [[] for _ in models]
+    for done in range(rounds):
+        for step in range(len(models)):
+            index = (done + step) % len(models)
+            samples[index].append(_sample(*timed[index]))
+        if progress is not None:
+            progress(done + 1, rounds)
+    return tuple(Latency(tuple(taken)) for taken in samples)
+
+
+def _sample(invoke: Callable[[], None], repeats: int) -> float:
+    """Milliseconds per call, over ``repeats`` calls."""
+    start = time.perf_counter()
+    for _ in range(repeats):
+        invoke()
+    return (time.perf_counter() - start) * 1e3 / repeats
+
+
+def _warm_up(invoke: Callable[[], None], count: int) -> int:
+    """Calls at least twice, and returns how many calls make a sample."""
+    fastest = min(_sample(invoke, 1) for _ in range(max(2, count)))
+    return max(1, math.ceil(SAMPLE_SECONDS * 1e3 / fastest))
+
+
+def _random(tensor: TfliteTensor, rng: np.random.Generator) -> Array:
+    shape = tuple(max(1, size) for size in tensor.shape)
+    dtype = np.dtype(tensor.dtype)
+    if dtype.kind == "f":
+        return rng.standard_normal(shape).astype(dtype)
+    if dtype.kind == "b" or (dtype.kind in "iu" and dtype.itemsize > 1):
+        return rng.integers(0, 2, shape).astype(dtype)
+    if dtype.kind in "iu":
+        limits = np.iinfo(dtype)
+        return rng.integers(limits.min, limits.max, shape, dtype=dtype, endpoint=True)
+    raise UsageError(f"Input {tensor.signature_name!r} is of type {tensor.dtype}, which cannot be random.")
+
+
+def _check_inputs(path: Path, tensors: Sequence[TfliteTensor], inputs: Mapping[str, Array]) -> None:
+    names = [tensor.signature_name for tensor in tensors]
+    if set(names) != set(inputs):
+        raise UsageError(f"{path}: inputs {sorted(inputs)} given.", hint=f"The model has {sorted(names)}.")
+    for tensor in tensors:
+        array = inputs[tensor.signature_name]
+        fits = array.ndim == len(tensor.shape) and all(
+            want in (-1, have) for want, have in zip(tensor.shape, array.shape, strict=True)
+        )
+        if not fits or array.dtype.name != tensor.dtype:
+            raise UsageError(
+                f"{path}: input {tensor.signature_name!r} is {array.dtype.name}{list(array.shape)}.",
+                hint=f"The model takes {tensor.dtype}{list(tensor.shape)}.",
+            )
+
+
+def _prepare(path: Path, tensors: Sequence[TfliteTensor], arrays: Sequence[Array], threads: int) -> Interpreter:
+    """An interpreter with its inputs set."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    if threads < 1:
+        raise UsageError(f"{threads} threads cannot run a model.", hint="Give at least one.")
+    interpreter = Interpreter(model_path=str(path), num_threads=threads)
+    for tensor, array in zip(tensors, arrays, strict=True):
+        if -1 in tensor.shape:
+            interpreter.resize_tensor_input(tensor.index, array.shape)
+    interpreter.allocate_tensors()
+    for tensor, array in zip(tensors, arrays, strict=True):
+        interpreter.set_tensor(tensor.index, array)
+    return interpreter
+
+
+@contextmanager
+def _litert(path: Path, *, verbose: bool) -> Iterator[None]:
+    """Turns what LiteRT raises into ours, and keeps what it writes to stderr for the message.
+
+    The native library has no switch for its chatter and knows nothing of ``sys.stderr``, so the descriptor itself is
+    turned away for as long as the block runs; that of the whole process, so the block should be short.
+    """
+    try:
+        import ai_edge_litert.interpreter  # noqa: F401
+    except ImportError:
+        raise MissingExtraError(
+            "Running .tflite files needs ai-edge-litert.", hint="pip install 'layoutopt[tflite]'"
+        ) from None
+    with tempfile.TemporaryFile() as log:
+        try:
+            if verbose:
+                yield
+            else:
+                with _stderr_to(log.fileno()):
+                    yield
+        except (RuntimeError, ValueError) as error:
+            log.seek(0)
+            said = [line for line in log.read().decode(errors="replace").splitlines() if line.startswith("ERROR")]
+            raise ConversionError("LiteRT", f"{path}: {' '.join([str(error), *said])}") from error
+
+
+@contextmanager
+def _stderr_to(descriptor: int) -> Iterator[None]:
+    sys.stderr.flush()
+    kept = os.dup(2)
+    os.dup2(descriptor, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)

@@ -1,0 +1,195 @@
+"""ONNX Runtime as the judge: does a model compute what the original does?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import onnx_ir as ir
+
+from layoutopt.errors import InvalidModelError, VerificationError
+from layoutopt.ir.io import recorded_orders
+from layoutopt.ir.perm import Perm, invert
+
+Arrays = Mapping[str, npt.NDArray[np.generic]]
+
+TOLERANCE = 1e-4
+"""Largest absolute error over the largest absolute value of an output: float32 drift above it is a bug to explain."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutputDrift:
+    """How far one output is from the original's.
+
+    Attributes:
+        name: the output.
+        max_abs_error: the largest absolute difference.
+        mse: the mean of the squared differences.
+        variance: the variance of the original's output, to judge the other two by.
+        relative_error: ``max_abs_error`` over the largest absolute value of the original's output.
+    """
+
+    name: str
+    max_abs_error: float
+    mse: float
+    variance: float
+    relative_error: float
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """The outcome of a comparison.
+
+    Attributes:
+        seed: of the random inputs.
+        tolerance: the bound on ``relative_error``.
+        outputs: one per graph output.
+    """
+
+    seed: int
+    tolerance: float
+    outputs: tuple[OutputDrift, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every output is within the tolerance."""
+        return all(output.relative_error <= self.tolerance for output in self.outputs)
+
+    @property
+    def max_abs_error(self) -> float:
+        """The largest over all outputs."""
+        return max((output.max_abs_error for output in self.outputs), default=0.0)
+
+    @property
+    def mse(self) -> float:
+        """The largest over all outputs."""
+        return max((output.mse for output in self.outputs), default=0.0)
+
+
+class Reference:
+    """The original model with random inputs and the outputs that it gives for them.
+
+    Args:
+        model: of static shapes.
+        seed: of the random inputs: standard normal, small whole numbers, or coins, by type.
+
+    Raises:
+        InvalidModelError: ONNX Runtime cannot run the model.
+    """
+
+    def __init__(self, model: ir.Model, *, seed: int = 0) -> None:
+        self.seed = seed
+        self.inputs: Arrays = random_inputs(model, seed)
+        self.orders = recorded_orders(model)
+        try:
+            self.outputs: Arrays = run(model, self.inputs)
+        except RuntimeError as error:
+            raise InvalidModelError(
+                f"ONNX Runtime cannot run the model: {error}", hint="Without it nothing can be verified: --verify none."
+            ) from error
+
+    def compare(self, outputs: Arrays, *, tolerance: float = TOLERANCE) -> Verification:
+        """Compares ``outputs``, in the layouts of the original, with the reference."""
+        return Verification(
+            self.seed, tolerance, tuple(_output_error(name, self.outputs[name], outputs[name]) for name in self.outputs)
+        )
+
+    def check(
+        self, model: ir.Model, *, tolerance: float = TOLERANCE, what: str = "the optimized model"
+    ) -> Verification:
+        """Runs ``model`` on the same inputs.
+
+        Raises:
+            VerificationError: it cannot run, or an output is off by more than ``tolerance``.
+        """
+        orders = self.relative_orders(recorded_orders(model))
+        try:
+            outputs = run(model, to_stored(self.inputs, orders))
+        except RuntimeError as error:
+            raise VerificationError(f"{what} does not run in ONNX Runtime: {error}", hint=_HINT) from error
+        verification = self.compare(to_natural(outputs, orders), tolerance=tolerance)
+        if not verification.passed:
+            worst = max(verification.outputs, key=lambda output: output.relative_error)
+            raise VerificationError(
+                f"{what} differs from the original at output {worst.name!r}: max abs error {worst.max_abs_error:.3g}, "
+                f"relative {worst.relative_error:.3g}, tolerance {tolerance:g}, seed {self.seed}",
+                hint=_HINT,
+            )
+        return verification
+
+    def relative_orders(self, orders: Mapping[str, Perm]) -> dict[str, Perm]:
+        """``orders`` of a result, less those that the original had already."""
+        return {name: order for name, order in orders.items() if self.orders.get(name) != order}
+
+
+_HINT = "Find the pass to blame with --verify each, and please report the model."
+
+
+def random_inputs(model: ir.Model, seed: int) -> dict[str, npt.NDArray[np.generic]]:
+    """An array for each graph input of static shape, the same for the same seed."""
+    generator = np.random.default_rng(seed)
+    return {
+        str(value.name): _random(generator, value)
+        for value in model.graph.inputs
+        if not value.is_initializer() and value.shape is not None
+    }
+
+
+def _random(generator: np.random.Generator, value: ir.Value) -> npt.NDArray[np.generic]:
+    assert value.shape is not None
+    assert value.dtype is not None
+    shape, dtype = value.shape.numpy(), value.dtype.numpy()
+    if np.issubdtype(dtype, np.integer) or dtype == np.bool_:
+        return generator.integers(0, 2, shape).astype(dtype)
+    return generator.standard_normal(shape).astype(dtype)
+
+
+def run(model: ir.Model, inputs: Arrays) -> dict[str, npt.NDArray[np.generic]]:
+    """Runs ``model`` in ONNX Runtime, without the fusions that reorder sums.
+
+    Raises:
+        RuntimeError: it cannot be loaded or run.
+    """
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    try:
+        session = ort.InferenceSession(
+            ir.to_proto(model).SerializeToString(), options, providers=["CPUExecutionProvider"]
+        )
+        names = [output.name for output in session.get_outputs()]
+        return dict(zip(names, session.run(None, dict(inputs)), strict=True))
+    except Exception as error:  # its own exceptions derive from Exception alone
+        raise RuntimeError(str(error).strip().splitlines()[0]) from error
+
+
+def to_stored(arrays: Arrays, orders: Mapping[str, Perm]) -> dict[str, npt.NDArray[np.generic]]:
+    """Arrays in the original's layout as a model with these stored orders takes them."""
+    return {
+        name: np.ascontiguousarray(array.transpose(orders[name])) if name in orders else array
+        for name, array in arrays.items()
+    }
+
+
+def to_natural(arrays: Arrays, orders: Mapping[str, Perm]) -> dict[str, npt.NDArray[np.generic]]:
+    """Arrays from a model with these stored orders in the original's layout."""
+    return {name: array.transpose(invert(orders[name])) if name in orders else array for name, array in arrays.items()}
+
+
+def _output_error(name: str, expected: npt.NDArray[np.generic], actual: npt.NDArray[np.generic]) -> OutputDrift:
+    if expected.shape != actual.shape:
+        return OutputDrift(name, float("inf"), float("inf"), 0.0, float("inf"))
+    wide, other = expected.astype(np.float64), actual.astype(np.float64)
+    same = (wide == other) | (np.isnan(wide) & np.isnan(other))
+    difference = np.where(same, 0.0, np.abs(wide - other))
+    difference = np.where(np.isnan(difference), np.inf, difference)
+    largest = float(difference.max(initial=0.0))
+    finite = wide[np.isfinite(wide)]
+    scale = float(np.abs(finite).max(initial=0.0))
+    relative = 0.0 if largest == 0 else largest / scale if scale else float("inf")
+    mse = float(np.mean(difference**2)) if difference.size else 0.0
+    return OutputDrift(name, largest, mse, float(finite.var()) if finite.size else 0.0, relative)

@@ -1,0 +1,136 @@
+"""Runs passes in order, times and counts them, and holds each to its contract."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import onnx_ir as ir
+
+from layoutopt.errors import LayoutoptError, PassFailedError
+from layoutopt.ir.counts import Counts, count_onnx
+from layoutopt.layout.problem import Assignment
+from layoutopt.passes.propagate_layout import LayoutResult
+from layoutopt.pipeline.text import pass_name
+
+Start = Callable[[str], None]
+"""Called with the name of a pass as it starts."""
+
+After = Callable[[int, str, ir.Model], None]
+"""Called behind each pass with its position from 1, its name and the model: verification and dumps hang here."""
+
+
+@dataclass(frozen=True, slots=True)
+class PassRecord:
+    """What one pass did.
+
+    Attributes:
+        name: as a pipeline text spells it.
+        seconds: wall time.
+        modified: what the pass says of itself.
+        nodes_before: operators in the graph and its bodies.
+        nodes_after: the same, behind the pass.
+        transposes_before: Transposes in the graph and its bodies.
+        transposes_after: the same, behind the pass.
+    """
+
+    name: str
+    seconds: float
+    modified: bool
+    nodes_before: int
+    nodes_after: int
+    transposes_before: int
+    transposes_after: int
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineResult:
+    """A model, and how it came to be.
+
+    Attributes:
+        model: behind the last pass.
+        records: one per pass, in order.
+        assignment: cost and proof of the last layout propagation; None where there was none.
+    """
+
+    model: ir.Model
+    records: tuple[PassRecord, ...]
+    assignment: Assignment | None
+
+
+class PassManager:
+    """Runs passes in order.
+
+    Args:
+        passes: the pipeline.
+        on_start: called as each pass starts.
+        after: called behind each pass, in order.
+    """
+
+    def __init__(
+        self, passes: Sequence[ir.passes.PassBase], *, on_start: Start | None = None, after: Sequence[After] = ()
+    ) -> None:
+        self._passes = tuple(passes)
+        self._on_start = on_start
+        self._after = tuple(after)
+
+    def run(self, model: ir.Model) -> PipelineResult:
+        """Runs all passes.
+
+        Args:
+            model: is changed by passes that work in place; hand over a clone to keep it.
+
+        Raises:
+            PassFailedError: a pass raised, or lost an input or output.
+            LayoutoptError: whatever a pass or an instrument raises on purpose.
+        """
+        records = []
+        assignment = None
+        counts = count_onnx(model)
+        for position, pass_ in enumerate(self._passes, start=1):
+            name = pass_name(pass_)
+            if self._on_start:
+                self._on_start(name)
+            start = time.perf_counter()
+            result = _checked(position, pass_, model)
+            seconds = time.perf_counter() - start
+            model = result.model
+            assignment = result.assignment if isinstance(result, LayoutResult) else assignment
+            before, counts = counts, count_onnx(model)
+            records.append(_record(name, seconds, result.modified, before, counts))
+            for instrument in self._after:
+                instrument(position, name, model)
+        return PipelineResult(model, tuple(records), assignment)
+
+
+def _record(name: str, seconds: float, modified: bool, before: Counts, after: Counts) -> PassRecord:
+    return PassRecord(name, seconds, modified, before.operators, after.operators, before.transposes, after.transposes)
+
+
+def _checked(position: int, pass_: ir.passes.PassBase, model: ir.Model) -> ir.passes.PassResult:
+    """Runs one pass and compares the interface before and after."""
+    before = _interface(model)
+    try:
+        result = pass_(model)
+    except LayoutoptError:
+        raise
+    except Exception as error:
+        raise PassFailedError(f"pass {position} ({pass_name(pass_)}) failed: {error}", hint=_HINT) from error
+    if _interface(result.model) != before:
+        raise PassFailedError(
+            f"pass {position} ({pass_name(pass_)}) changed the interface from {before} to {_interface(result.model)}",
+            hint=_HINT,
+        )
+    return result
+
+
+_HINT = "Please report the model; a pipeline without that pass may do (--passes)."
+
+
+def _interface(model: ir.Model) -> tuple[tuple[str | None, str, int | None], ...]:
+    """Name, type and rank of every input and output, in order."""
+    return tuple(
+        (value.name, str(value.dtype), None if value.shape is None else len(value.shape))
+        for value in (*model.graph.inputs, *model.graph.outputs)
+    )

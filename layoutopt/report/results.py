@@ -1,0 +1,285 @@
+"""What the API returns: frozen data, ready for JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from layoutopt.backend.litert.runtime import Latency, Speedup
+from layoutopt.ir.counts import Counts
+from layoutopt.ir.perm import Perm, channels_last, invert, is_identity
+from layoutopt.ir.verify import Verification
+from layoutopt.pipeline.manager import PassRecord
+
+Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
+
+_DISTRIBUTIONS = (
+    "layoutopt", "numpy", "onnx", "onnx-ir", "onnxruntime", "onnxsim", "scipy", "onnx-tf", "tensorflow", "tensorflow-cpu", "ai-edge-litert", "torch",
+)  # fmt: skip
+
+
+class LayoutName(Enum):
+    """The layout of a graph input or output."""
+
+    NATURAL = "natural"
+    """As the original has it."""
+    CHANNELS_LAST = "channels-last"
+    """N, spatial axes, C."""
+
+
+@dataclass(frozen=True, slots=True)
+class TensorInfo:
+    """One graph input or output.
+
+    Attributes:
+        name: as the original calls it.
+        shape: as the optimized model takes or gives it.
+        dtype: numpy's name of the element type.
+        layout: natural or channels-last.
+        original_shape: as the original takes or gives it.
+        feed: how to make this tensor from the original's (inputs) or the original's from this (outputs), as numpy code; empty where
+            they are the same.
+        tflite_name: its name in the signature of the .tflite; empty where there is none.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    layout: LayoutName
+    original_shape: tuple[int, ...]
+    feed: str
+    tflite_name: str = ""
+
+
+class Kind(Enum):
+    """How a form of the model came to be."""
+
+    PLAIN = "plain onnx-tf"
+    """The baseline: onnxsim, onnx-tf as it is, the default TFLite converter."""
+    SANDWICH = "sandwich"
+    """The baseline where plain onnx-tf fails: our handlers, every anchor between two Transposes."""
+    LAYOUTOPT = "layoutopt"
+    """Optimized and handed over in NHWC."""
+    ONNX = "layoutopt, ONNX only"
+    """Optimized; not handed over, so the counts are those of the ONNX graph."""
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """One form of the model, baseline or optimized, with all that was counted and measured of it.
+
+    Attributes:
+        kind: how it came to be.
+        operators: all operators.
+        transposes: operators that permute axes.
+        pads: operators that pad.
+        reshapes: operators that only change the shape.
+        other_movement: all other operators that only move data.
+        bytes_moved: bytes that the transposes write in one inference.
+        histogram: how often each operator occurs.
+        file_size: bytes of the file; 0 where none was written.
+        latency_ms: median of an inference in milliseconds; None where it was not measured.
+        latency_min_ms: minimum, likewise.
+        max_abs_error: largest difference from ONNX Runtime on the original; None where it was not run.
+        mse: mean squared difference, the largest over the outputs, likewise.
+        error: why the preferred form could not be had; empty where it could.
+    """
+
+    kind: Kind
+    operators: int
+    transposes: int
+    pads: int
+    reshapes: int
+    other_movement: int
+    bytes_moved: int
+    histogram: Mapping[str, int]
+    file_size: int = 0
+    latency_ms: float | None = None
+    latency_min_ms: float | None = None
+    max_abs_error: float | None = None
+    mse: float | None = None
+    error: str = ""
+
+    @classmethod
+    def of(
+        cls, kind: Kind, counts: Counts, *, file_size: int, verification: Verification | None, error: str = ""
+    ) -> Form:
+        """A form from its counts and its comparison with the original."""
+        return cls(
+            kind,
+            **{field.name: getattr(counts, field.name) for field in dataclasses.fields(counts)},
+            file_size=file_size,
+            max_abs_error=verification.max_abs_error if verification else None,
+            mse=verification.mse if verification else None,
+            error=error,
+        )
+
+    def timed(self, latency: Latency) -> Form:
+        """The same with its latency."""
+        return dataclasses.replace(self, latency_ms=latency.median_ms, latency_min_ms=latency.minimum_ms)
+
+
+@dataclass(frozen=True, slots=True)
+class LayoutProof:
+    """The outcome of the layout solve.
+
+    Attributes:
+        bytes_moved: bytes that the chosen layouts move in one inference.
+        lower_bound: bytes that any choice must move.
+        proved_optimal: whether the two are known to be equal.
+    """
+
+    bytes_moved: int
+    lower_bound: int
+    proved_optimal: bool
+
+
+@dataclass(frozen=True, slots=True)
+class OptimizeReport:
+    """All that `layoutopt.optimize` did.
+
+    Attributes:
+        model: the input file; None for a model in memory.
+        output: the optimized .onnx; None where none was asked for.
+        tflite: the .tflite; None where none was asked for.
+        saved_model: the SavedModel; None where none was asked for.
+        pipeline: the passes as text.
+        inputs: graph inputs of the optimized model.
+        outputs: graph outputs of the optimized model.
+        baseline: what a user without layoutopt would have; None where it was not asked for or cannot be had.
+        optimized: the result.
+        speedup: latency of the baseline over that of the result; None where not measured.
+        layout: cost and proof; None where the pipeline chose no layouts.
+        passes: one record per pass.
+        verification: the optimized .onnx against the original in ONNX Runtime; None where it was not asked for.
+        notes: what the user should know.
+        versions: of the packages that took part.
+    """
+
+    model: Path | None
+    output: Path | None
+    tflite: Path | None
+    saved_model: Path | None
+    pipeline: str
+    inputs: tuple[TensorInfo, ...]
+    outputs: tuple[TensorInfo, ...]
+    baseline: Form | None
+    optimized: Form
+    speedup: Speedup | None
+    layout: LayoutProof | None
+    passes: tuple[PassRecord, ...]
+    verification: Verification | None
+    notes: tuple[str, ...]
+    versions: Mapping[str, str]
+
+    def to_json(self) -> Json:
+        """As plain lists, dicts, numbers and text."""
+        return to_json(self)
+
+
+@dataclass(frozen=True, slots=True)
+class CountReport:
+    """The counts of one file.
+
+    Attributes:
+        file: which.
+        counts: what is in it.
+        layouts: graph inputs and outputs that are stored in another order than the original's, with that order.
+    """
+
+    file: Path
+    counts: Counts
+    layouts: Mapping[str, Perm]
+
+
+@dataclass(frozen=True, slots=True)
+class BenchmarkRow:
+    """One model of a benchmark.
+
+    Attributes:
+        name: the file, or the form of the model.
+        latency: the samples.
+        speedup: latency of the first row over that of this one.
+        counts: what is in the .tflite.
+    """
+
+    name: str
+    latency: Latency
+    speedup: Speedup
+    counts: Counts
+
+
+@dataclass(frozen=True, slots=True)
+class BenchmarkReport:
+    """Latencies that were measured in one interleaved run.
+
+    Attributes:
+        rows: one per model; the first is what the others are compared with.
+        threads: of XNNPACK.
+        notes: what the user should know.
+        versions: of the packages that took part.
+    """
+
+    rows: tuple[BenchmarkRow, ...]
+    threads: int
+    notes: tuple[str, ...]
+    versions: Mapping[str, str]
+
+    def to_json(self) -> Json:
+        """As plain lists, dicts, numbers and text, with the median and minimum of each row."""
+        rows = [
+            {"name": row.name, "latency_ms": row.latency.median_ms, "latency_min_ms": row.latency.minimum_ms}
+            | {
+                "speedup": to_json(row.speedup),
+                "samples_ms": to_json(row.latency.samples),
+                "counts": to_json(row.counts),
+            }
+            for row in self.rows
+        ]
+        return to_json({"rows": rows, "threads": self.threads, "notes": self.notes, "versions": self.versions})
+
+
+def to_json(value: object) -> Json:
+    """Frozen data as plain lists, dicts, numbers and text; numbers that JSON does not know become null."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: to_json(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): to_json(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [to_json(item) for item in value]
+    if isinstance(value, Enum):
+        return to_json(value.value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)
+
+
+def layout_name(order: Perm) -> LayoutName:
+    """What an order of axes is called."""
+    return (
+        LayoutName.CHANNELS_LAST
+        if not is_identity(order) and order == channels_last(len(order))
+        else LayoutName.NATURAL
+    )
+
+
+def transposing(name: str, order: Perm, *, restore: bool) -> str:
+    """Numpy code that puts the axes of ``name`` in ``order``, or back; empty where they are in place."""
+    return "" if is_identity(order) else f"{name}.transpose{invert(order) if restore else order}"
+
+
+def versions() -> dict[str, str]:
+    """The versions of all packages that may take part and are installed, and of Python."""
+    found = {"python": platform.python_version()}
+    for name in _DISTRIBUTIONS:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,114 @@
+"""Cleans up after the choice of layouts: cancels, merges and folds Transposes and Reshapes over the whole graph."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import onnx_ir as ir
+
+from layoutopt.ir import edit
+from layoutopt.ir.perm import Perm, compose, is_identity, permute
+from layoutopt.layout.layouts import Layout
+from layoutopt.layout.remaps import transpose_perm
+from layoutopt.layout.variants import static_shape
+
+
+@dataclass(frozen=True)
+class CancelTransposes(ir.passes.InPlacePass):
+    """Merges Transpose on Transpose and Reshape on Reshape, and drops those that change nothing.
+
+    Also folds them into constants, turns Transposes that only move axes of size 1 into Reshapes, and merges duplicates.
+    """
+
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        """Cleans up in place, in one walk: what a node becomes depends on nodes above it alone."""
+        modified = False
+        for graph in edit.graphs_of(model):
+            seen: dict[tuple[object, ...], ir.Value] = {}
+            for node in list(graph):
+                if node.graph is graph and node.domain == "" and node.op_type in ("Transpose", "Reshape"):
+                    modified |= _clean(graph, node, seen)
+        return ir.passes.PassResult(model, modified)
+
+
+def _clean(graph: ir.Graph, node: ir.Node, seen: dict[tuple[object, ...], ir.Value]) -> bool:
+    """Replaces ``node`` by something simpler; False where there is nothing simpler."""
+    result = node.outputs[0]
+    if not result.uses() and not result.is_graph_output():
+        edit.remove_dead(node)
+        return True
+    simpler = _simplify_transpose(graph, node) if node.op_type == "Transpose" else _simplify_reshape(graph, node)
+    if simpler is None:
+        key = _key(node)
+        simpler = seen.setdefault(key, result) if key else result
+        if simpler is result:
+            return False
+    else:
+        key = _key(simpler.producer())
+        simpler = seen.setdefault(key, simpler) if key else simpler
+    edit.forward(graph, result, simpler)
+    edit.remove_dead(node)
+    return True
+
+
+def _key(node: ir.Node | None) -> tuple[object, ...] | None:
+    """What two nodes must share to compute the same; None for an operator that is not cleaned up here."""
+    if node is None or node.op_type not in ("Transpose", "Reshape"):
+        return None
+    if node.op_type == "Transpose":
+        return ("Transpose", node.inputs[0], _perm(node))
+    return ("Reshape", node.inputs[0], static_shape(node.outputs[0]) or node.inputs[1])
+
+
+def _simplify_transpose(graph: ir.Graph, node: ir.Node) -> ir.Value | None:
+    source, result, perm = node.inputs[0], node.outputs[0], _perm(node)
+    if source is None or perm is None:
+        return None
+    if is_identity(perm):
+        return source
+    if (constant := edit.constant_of(source)) is not None:
+        array = np.ascontiguousarray(constant.numpy().transpose(perm))
+        return edit.add_constant(graph, f"{source.name}_transposed", array)
+    first = source.producer()
+    if (
+        first is not None
+        and first.domain == ""
+        and first.op_type == "Transpose"
+        and (above := _perm(first)) is not None
+    ):
+        origin = first.inputs[0]
+        assert origin is not None
+        return _transposed(graph, origin, compose(above, perm), result)
+    shape = static_shape(source)
+    if shape is not None and Layout.of(shape, perm) == Layout.natural(shape):
+        return edit.reshape(graph, source, permute(shape, perm), f"{result.name}_reshaped")
+    return None
+
+
+def _transposed(graph: ir.Graph, source: ir.Value, perm: Perm, result: ir.Value) -> ir.Value:
+    if is_identity(perm):
+        return source
+    return edit.transpose(graph, source, perm, tuple(result.shape or ()), f"{result.name}_merged")
+
+
+def _simplify_reshape(graph: ir.Graph, node: ir.Node) -> ir.Value | None:
+    source, result = node.inputs[0], node.outputs[0]
+    shape = static_shape(result)
+    if source is None or shape is None:
+        return None
+    if static_shape(source) == shape:
+        return source
+    if (constant := edit.constant_of(source)) is not None:
+        return edit.add_constant(graph, f"{source.name}_reshaped", constant.numpy().reshape(shape))
+    first = source.producer()
+    if first is not None and first.domain == "" and first.op_type == "Reshape" and first.inputs[0] is not None:
+        return edit.reshape(graph, first.inputs[0], shape, f"{result.name}_merged")
+    return None
+
+
+def _perm(node: ir.Node) -> Perm | None:
+    """The permutation of a Transpose; None where it names none and the rank is unknown."""
+    source = node.inputs[0]
+    known = "perm" in node.attributes or (source is not None and source.shape is not None and static_shape(source))
+    return transpose_perm(node) if known else None

@@ -1,0 +1,121 @@
+"""Folds batch normalization into the convolution above it, or into one Mul and one Add."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import onnx_ir as ir
+
+from layoutopt.ir import edit
+
+Array = npt.NDArray[np.generic]
+
+
+@dataclass(frozen=True)
+class FoldBatchNorm(ir.passes.InPlacePass):
+    """Folds each BatchNormalization in inference form with constant statistics.
+
+    Into the weights of the Conv or ConvTranspose above where nobody else reads that, else into ``x * scale + shift``, which runs in any layout.
+    """
+
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        """Folds in place."""
+        modified = False
+        for graph in edit.graphs_of(model):
+            for node in list(graph):
+                if node.domain == "" and node.op_type == "BatchNormalization" and (affine := _affine(node)) is not None:
+                    _fold(graph, node, affine)
+                    modified = True
+        return ir.passes.PassResult(model, modified)
+
+
+class _Affine(NamedTuple):
+    """``x * scale + shift`` per channel, in double precision, each of shape ``(C,)``."""
+
+    scale: npt.NDArray[np.float64]
+    shift: npt.NDArray[np.float64]
+    dtype: np.dtype[np.generic]
+
+
+def _affine(node: ir.Node) -> _Affine | None:
+    """What the node computes per channel; None where it trains or its statistics are not constant."""
+    training = node.attributes.get("training_mode")
+    if (training is not None and training.as_int()) or any(output.uses() for output in node.outputs[1:]):
+        return None
+    if any(value is not None and value.is_graph_output() for value in node.outputs[1:]):
+        return None
+    tensors = [edit.constant_of(value) if value is not None else None for value in node.inputs[1:5]]
+    found = [tensor for tensor in tensors if tensor is not None]
+    source = node.inputs[0]
+    if len(found) != 4 or source is None or source.shape is None:
+        return None
+    gamma, beta, mean, variance = (tensor.numpy().astype(np.float64) for tensor in found)
+    epsilon = node.attributes["epsilon"].as_float() if "epsilon" in node.attributes else 1e-5
+    scale = gamma / np.sqrt(variance + epsilon)
+    return _Affine(scale, beta - mean * scale, found[0].numpy().dtype)
+
+
+def _fold(graph: ir.Graph, node: ir.Node, affine: _Affine) -> None:
+    source, result = node.inputs[0], node.outputs[0]
+    assert source is not None
+    producer = source.producer()
+    if producer is not None and _can_absorb(producer, source):
+        _absorb(graph, producer, affine)
+        edit.forward(graph, result, source)
+    else:
+        edit.forward(graph, result, _multiply_add(graph, node, affine))
+    edit.remove_dead(node)
+
+
+def _can_absorb(producer: ir.Node, source: ir.Value) -> bool:
+    if producer.domain != "" or producer.op_type not in ("Conv", "ConvTranspose"):
+        return False
+    operands = [value for value in producer.inputs[1:] if value is not None]
+    constant = all(edit.constant_of(value) is not None for value in operands)
+    return constant and len(source.uses()) == 1 and not source.is_graph_output()
+
+
+def _absorb(graph: ir.Graph, conv: ir.Node, affine: _Affine) -> None:
+    """Scales the weights per output channel, which is axis 0 of a Conv and axis 1, within each group, of a ConvTranspose."""
+    weights = _constant(conv, 1)
+    assert weights is not None
+    wide = weights.astype(np.float64)
+    if conv.op_type == "Conv":
+        scaled = wide * affine.scale.reshape(-1, *[1] * (wide.ndim - 1))
+    else:
+        groups = conv.attributes["group"].as_int() if "group" in conv.attributes else 1
+        split = wide.reshape(groups, wide.shape[0] // groups, *wide.shape[1:])
+        scaled = split * affine.scale.reshape(groups, 1, wide.shape[1], *[1] * (wide.ndim - 2))
+    bias = _constant(conv, 2)
+    shift = affine.shift if bias is None else affine.shift + bias * affine.scale
+    name = conv.outputs[0].name
+    conv.resize_inputs(3)
+    conv.replace_input_with(
+        1, edit.add_constant(graph, f"{name}_weight", scaled.reshape(wide.shape).astype(weights.dtype))
+    )
+    conv.replace_input_with(2, edit.add_constant(graph, f"{name}_bias", shift.astype(weights.dtype)))
+
+
+def _multiply_add(graph: ir.Graph, node: ir.Node, affine: _Affine) -> ir.Value:
+    source, result = node.inputs[0], node.outputs[0]
+    assert source is not None
+    assert source.shape is not None
+    per_channel = (-1, *[1] * (len(source.shape) - 2))
+    scale = edit.add_constant(graph, f"{result.name}_scale", affine.scale.reshape(per_channel).astype(affine.dtype))
+    shift = edit.add_constant(graph, f"{result.name}_shift", affine.shift.reshape(per_channel).astype(affine.dtype))
+    multiply = ir.node("Mul", [source, scale], name=f"{node.name}/Mul")
+    add = ir.node("Add", [multiply.outputs[0], shift], name=f"{node.name}/Add")
+    graph.insert_before(node, [multiply, add])
+    for value, name in ((multiply.outputs[0], f"{result.name}_scaled"), (add.outputs[0], f"{result.name}_folded")):
+        value.name = edit.fresh_name(graph, name)
+        value.type, value.shape = result.type, result.shape
+    return add.outputs[0]
+
+
+def _constant(node: ir.Node, index: int) -> Array | None:
+    value = node.inputs[index] if index < len(node.inputs) else None
+    tensor = edit.constant_of(value) if value is not None else None
+    return None if tensor is None else tensor.numpy()

@@ -1,0 +1,585 @@
+"""Every handler against ONNX Runtime, and against the TFLite operators that it should become.
+
+Cases are written once, as ONNX in N, C, H, W. All cases of one opset make one model, so that TensorFlow is started once per
+opset; a case's operators are found by walking the .tflite back from its outputs.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnxruntime
+import pytest
+import tflite
+
+from layoutopt.backend.litert.converter import Conversion, convert_model
+from layoutopt.ir.dialect import DOMAIN, OPERATORS
+
+pytestmark = pytest.mark.tflite
+
+Array = npt.NDArray[np.generic]
+_RNG = np.random.default_rng(7)
+_NAMES = {value: name for name, value in vars(tflite.BuiltinOperator).items() if isinstance(value, int)}
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A few nodes in ONNX's text syntax, whose result is ``y`` (or ``y, z``).
+
+    Attributes:
+        body: the nodes.
+        operators: the TFLite operators that they should become.
+        inputs: shapes of the float operands by name, in ONNX's order.
+        constants: initializers by name.
+        opset: of the default domain.
+        dialect: hand over anchors as operators of the dialect, channels-last.
+        tolerance: relative to the largest element.
+    """
+
+    body: str
+    operators: str
+    inputs: Mapping[str, tuple[int, ...]]
+    constants: Mapping[str, Array] = field(default_factory=dict)
+    opset: int = 13
+    dialect: bool = False
+    tolerance: float = 1e-5
+
+    @property
+    def outputs(self) -> list[str]:
+        names = {name for node in self.graph().node for name in node.output}
+        return [name for name in ("y", "z") if name in names]
+
+    def graph(self) -> onnx.GraphProto:
+        inputs = ", ".join(f"float[{','.join(map(str, shape))}] {name}" for name, shape in self.inputs.items())
+        return onnx.parser.parse_graph(f"g ({inputs}) => () {{ {self.body} }}")
+
+
+def f(*shape: int) -> Array:
+    return _RNG.standard_normal(shape).astype(np.float32)
+
+
+def i(*values: int) -> Array:
+    return np.array(values, np.int64)
+
+
+def s(*values: float) -> Array:
+    return np.array(values, np.float32)
+
+
+def nhwc(body: str, operators: str, x: tuple[int, ...], *, opset: int = 13, **constants: Array) -> Case:
+    return Case(body, operators, {"x": x}, constants, opset, dialect=True)
+
+
+def onnx_(body: str, operators: str, opset: int = 13, x: tuple[int, ...] = (2, 6, 8), **constants: Array) -> Case:
+    return Case(body, operators, {"x": x}, constants, opset)
+
+
+X = (1, 8, 9, 12)
+EVEN = (1, 8, 12, 16)
+
+CONVS = {
+    "conv same": nhwc("y = Conv<pads=[1,1,1,1]>(x,w,b)", "CONV_2D", X, w=f(16, 8, 3, 3), b=f(16)),
+    "conv valid": nhwc("y = Conv(x,w)", "CONV_2D", X, w=f(16, 8, 3, 2)),
+    "conv pointwise": nhwc("y = Conv(x,w,b)", "CONV_2D", X, w=f(5, 8, 1, 1), b=f(5)),
+    "conv stride odd": nhwc("y = Conv<strides=[2,2],pads=[1,1,1,1]>(x,w)", "CONV_2D", (1, 8, 9, 13), w=f(4, 8, 3, 3)),
+    "conv stride even": nhwc("y = Conv<strides=[2,2],pads=[1,1,1,1]>(x,w)", "PAD CONV_2D", EVEN, w=f(4, 8, 3, 3)),
+    "conv unequal": nhwc("y = Conv<strides=[1,2],pads=[0,2,1,0]>(x,w)", "PAD CONV_2D", X, w=f(4, 8, 3, 5)),
+    "conv upper": nhwc('y = Conv<strides=[2,2],auto_pad="SAME_UPPER">(x,w)', "CONV_2D", EVEN, w=f(4, 8, 3, 3)),
+    "conv lower": nhwc('y = Conv<strides=[2,2],auto_pad="SAME_LOWER">(x,w)', "PAD CONV_2D", EVEN, w=f(4, 8, 3, 3)),
+    "conv dilated": nhwc("y = Conv<dilations=[2,3],pads=[2,3,2,3]>(x,w)", "CONV_2D", X, w=f(4, 8, 3, 3)),
+    "conv groups": nhwc("y = Conv<group=4,pads=[1,1,1,1]>(x,w,b)", "CONV_2D", X, w=f(12, 2, 3, 3), b=f(12)),
+    "depthwise": nhwc("y = Conv<group=8,pads=[1,1,1,1]>(x,w,b)", "DEPTHWISE_CONV_2D", X, w=f(8, 1, 3, 3), b=f(8)),
+    "depthwise x3": nhwc("y = Conv<group=8,pads=[1,1,1,1]>(x,w)", "DEPTHWISE_CONV_2D", X, w=f(24, 1, 3, 3)),
+    "depthwise dilated": nhwc(
+        "y = Conv<group=8,dilations=[2,2],pads=[2,2,2,2]>(x,w)", "DEPTHWISE_CONV_2D", X, w=f(8, 1, 3, 3)
+    ),
+    "depthwise strides": nhwc("y = Conv<group=8,strides=[2,1]>(x,w)", "DEPTHWISE_CONV_2D", X, w=f(8, 1, 3, 3)),
+    "conv relu": nhwc("a = Conv(x,w,b) y = Relu(a)", "CONV_2D", X, w=f(4, 8, 3, 3), b=f(4)),
+    "conv relu6": nhwc(
+        "a = Conv(x,w) y = Clip(a,lo,hi)", "CONV_2D", X, w=f(4, 8, 3, 3), lo=np.float32(0), hi=np.float32(6)
+    ),
+    "conv batch norm": nhwc("a = Conv(x,w) b = Mul(a,m) y = Add(b,c)", "CONV_2D", X, w=f(4, 8, 3, 3), m=f(4), c=f(4)),
+    "transpose k2s2": nhwc("y = ConvTranspose<strides=[2,2]>(x,w,b)", "TRANSPOSE_CONV", X, w=f(8, 5, 2, 2), b=f(5)),
+    "transpose k4s2p1": nhwc(
+        "y = ConvTranspose<strides=[2,2],pads=[1,1,1,1]>(x,w)", "TRANSPOSE_CONV", X, w=f(8, 5, 4, 4)
+    ),
+    "transpose k3s2p1o1": nhwc(
+        "y = ConvTranspose<strides=[2,2],pads=[1,1,1,1],output_padding=[1,1]>(x,w)",
+        "TRANSPOSE_CONV STRIDED_SLICE",
+        X,
+        w=f(8, 5, 3, 3),
+    ),
+    "transpose k3s1p1": nhwc("y = ConvTranspose<pads=[1,1,1,1]>(x,w)", "TRANSPOSE_CONV", X, w=f(8, 5, 3, 3)),
+    "transpose k1s2": nhwc("y = ConvTranspose<strides=[2,2]>(x,w)", "TRANSPOSE_CONV", X, w=f(8, 5, 1, 1)),
+    "transpose k5s3": nhwc(
+        "y = ConvTranspose<strides=[3,2],pads=[1,2,0,1],output_padding=[2,1]>(x,w)",
+        "TRANSPOSE_CONV STRIDED_SLICE",
+        X,
+        w=f(8, 5, 5, 4),
+    ),
+    "transpose dilated": nhwc(
+        "y = ConvTranspose<strides=[2,2],dilations=[2,2]>(x,w)", "TRANSPOSE_CONV", X, w=f(8, 5, 3, 3)
+    ),
+    "transpose groups": nhwc(
+        "y = ConvTranspose<group=2,strides=[2,2],pads=[1,1,1,1]>(x,w,b)", "PAD PAD CONV_2D", X, w=f(8, 3, 4, 4), b=f(6)
+    ),
+    "transpose depthwise": nhwc(
+        "y = ConvTranspose<group=8,strides=[2,2],pads=[1,1,1,1],output_padding=[1,1]>(x,w)",
+        "PAD PAD DEPTHWISE_CONV_2D",
+        X,
+        w=f(8, 1, 3, 3),
+    ),
+    "transpose shape": nhwc(
+        "y = ConvTranspose<strides=[2,2],output_shape=[20,25]>(x,w)",
+        "TRANSPOSE_CONV STRIDED_SLICE",
+        (1, 8, 9, 12),
+        w=f(8, 5, 4, 4),
+    ),
+    "transpose upper": nhwc(
+        'y = ConvTranspose<strides=[2,2],auto_pad="SAME_UPPER">(x,w)', "TRANSPOSE_CONV", X, w=f(8, 5, 3, 3)
+    ),
+}
+
+POOLS = {
+    "max k2s2": nhwc("y = MaxPool<kernel_shape=[2,2],strides=[2,2]>(x)", "MAX_POOL_2D", X),
+    "max k3s1p1": nhwc("y = MaxPool<kernel_shape=[3,3],pads=[1,1,1,1]>(x)", "MAX_POOL_2D", X),
+    "max k3s2p1": nhwc("y = MaxPool<kernel_shape=[3,3],strides=[2,2],pads=[1,1,1,1]>(x)", "PADV2 MAX_POOL_2D", EVEN),
+    "max relu": nhwc(
+        "a = Relu(x) y = MaxPool<kernel_shape=[3,3],strides=[2,2],pads=[1,1,1,1]>(a)", "RELU PAD MAX_POOL_2D", EVEN
+    ),
+    "max ceil": nhwc(
+        "y = MaxPool<kernel_shape=[3,3],strides=[2,2],ceil_mode=1>(x)", "PADV2 MAX_POOL_2D", (1, 8, 11, 12)
+    ),
+    "max ceil p1": nhwc(
+        "y = MaxPool<kernel_shape=[2,2],strides=[2,2],pads=[1,1,1,1],ceil_mode=1>(x)", "PADV2 MAX_POOL_2D", X
+    ),
+    "max dilated": nhwc(
+        "y = MaxPool<kernel_shape=[2,3],dilations=[2,2],strides=[1,2],pads=[1,2,1,2]>(x)",
+        "PADV2 STRIDED_SLICE STRIDED_SLICE MAXIMUM STRIDED_SLICE STRIDED_SLICE STRIDED_SLICE MAXIMUM MAXIMUM",
+        X,
+    ),
+    "average k2s2": nhwc("y = AveragePool<kernel_shape=[2,2],strides=[2,2]>(x)", "AVERAGE_POOL_2D", X),
+    "average k3p1": nhwc("y = AveragePool<kernel_shape=[3,3],pads=[1,1,1,1]>(x)", "AVERAGE_POOL_2D", X),
+    "average include": nhwc(
+        "y = AveragePool<kernel_shape=[3,3],pads=[1,1,1,1],count_include_pad=1>(x)", "PAD AVERAGE_POOL_2D", X
+    ),
+    "average k3s2p1": nhwc(
+        "y = AveragePool<kernel_shape=[3,3],strides=[2,2],pads=[1,1,1,1]>(x)", "PAD AVERAGE_POOL_2D MUL", EVEN
+    ),
+    "average ceil": nhwc(
+        "y = AveragePool<kernel_shape=[3,3],strides=[2,2],ceil_mode=1>(x)", "PAD AVERAGE_POOL_2D MUL", EVEN
+    ),
+    "average ceil include": nhwc(
+        "y = AveragePool<kernel_shape=[3,3],strides=[2,2],pads=[1,1,1,1],ceil_mode=1,count_include_pad=1>(x)",
+        "PAD AVERAGE_POOL_2D MUL",
+        EVEN,
+    ),
+    "average lower": nhwc(
+        'y = AveragePool<kernel_shape=[2,2],auto_pad="SAME_LOWER">(x)', "PAD AVERAGE_POOL_2D MUL", X
+    ),
+    "average dilated": nhwc(
+        "y = AveragePool<kernel_shape=[3,2],dilations=[2,2],pads=[1,1,1,1]>(x)",
+        "PAD DEPTHWISE_CONV_2D MUL",
+        X,
+        opset=20,
+    ),
+    "global average": nhwc("y = GlobalAveragePool(x)", "MEAN", X),
+    "global max": nhwc("y = GlobalMaxPool(x)", "REDUCE_MAX", X),
+}
+
+
+def resize(
+    attributes: str, operators: str, target: Array, *, opset: int = 13, x: tuple[int, ...] = (1, 3, 8, 10)
+) -> Case:
+    operands = "x,,t" if target.dtype == np.float32 else "x,,,t"
+    return nhwc(f"y = Resize<{attributes}>({operands})", operators, x, opset=opset, t=target)
+
+
+TWICE, HALF, ODD = s(1, 1, 2, 2), s(1, 1, 0.5, 0.5), i(1, 3, 13, 7)
+ASYM, HALF_PIXEL, TORCH, CORNERS = (
+    f'coordinate_transformation_mode="{mode}"'
+    for mode in ("asymmetric", "half_pixel", "pytorch_half_pixel", "align_corners")
+)
+GATHERED = "GATHER GATHER MUL MUL ADD"
+RESIZES = {
+    "nearest 2x": resize(f'mode="nearest",{ASYM},nearest_mode="floor"', "RESIZE_NEAREST_NEIGHBOR", TWICE),
+    "nearest default": resize('mode="nearest"', "RESIZE_NEAREST_NEIGHBOR", TWICE),
+    "nearest half": resize(f'mode="nearest",{ASYM},nearest_mode="floor"', "RESIZE_NEAREST_NEIGHBOR", HALF),
+    "nearest sizes": resize(f'mode="nearest",{ASYM},nearest_mode="floor"', "RESIZE_NEAREST_NEIGHBOR", ODD),
+    "nearest ceil": resize(f'mode="nearest",{HALF_PIXEL},nearest_mode="ceil"', "GATHER GATHER", ODD),
+    "nearest corners": resize(f'mode="nearest",{CORNERS},nearest_mode="round_prefer_ceil"', "RESIZE_NEAREST_NEIGHBOR", ODD),
+    "linear half pixel": resize(f'mode="linear",{HALF_PIXEL}', "RESIZE_BILINEAR", TWICE),
+    "linear torch": resize(f'mode="linear",{TORCH}', "RESIZE_BILINEAR", ODD),
+    "linear corners": resize(f'mode="linear",{CORNERS}', "RESIZE_BILINEAR", ODD),
+    "linear asymmetric": resize(f'mode="linear",{ASYM}', "RESIZE_BILINEAR", TWICE),
+    "linear down": resize(f'mode="linear",{HALF_PIXEL}', "RESIZE_BILINEAR", HALF),
+    "linear scale": resize(f'mode="linear",{HALF_PIXEL}', f"{GATHERED} {GATHERED}", s(1, 1, 1.7, 1.3)),
+    "cubic": resize(
+        f'mode="cubic",{TORCH},cubic_coeff_a=-0.75',
+        " ".join(["GATHER"] * 8 + ["MUL"] * 8 + ["ADD"] * 6),
+        TWICE,
+    ),
+    "nothing": resize('mode="linear"', "", s(1, 1, 1, 1)),
+    "axes 18": nhwc(
+        f'y = Resize<mode="linear",{HALF_PIXEL},axes=[2,3]>(x,,,t)', "RESIZE_BILINEAR", (1, 3, 8, 10), opset=18, t=i(16, 15)
+    ),
+    "aspect 18": nhwc(
+        'y = Resize<mode="linear",keep_aspect_ratio_policy="not_larger",axes=[2,3]>(x,,,t)',
+        "RESIZE_BILINEAR",
+        (1, 3, 8, 10),
+        opset=18,
+        t=i(16, 40),
+    ),
+    "opset 10 nearest": nhwc('y = Resize<mode="nearest">(x,t)', "RESIZE_NEAREST_NEIGHBOR", (1, 3, 8, 10), opset=10, t=TWICE),
+    "opset 10 linear": nhwc('y = Resize<mode="linear">(x,t)', "RESIZE_BILINEAR", (1, 3, 8, 10), opset=10, t=TWICE),
+    "upsample 9": nhwc('y = Upsample<mode="nearest">(x,t)', "RESIZE_NEAREST_NEIGHBOR", (1, 3, 8, 10), opset=9, t=TWICE),
+    "dcr": nhwc('y = DepthToSpace<blocksize=2,mode="DCR">(x)', "DEPTH_TO_SPACE", X),
+    "crd": nhwc('y = DepthToSpace<blocksize=2,mode="CRD">(x)', "RESHAPE TRANSPOSE RESHAPE", (2, 8, 3, 4)),
+    "crd to one": nhwc('y = DepthToSpace<blocksize=2,mode="CRD">(x)', "DEPTH_TO_SPACE", (1, 4, 3, 4)),
+    "space to depth": nhwc("y = SpaceToDepth<blocksize=2>(x)", "SPACE_TO_DEPTH", (1, 3, 4, 6)),
+}
+
+ACTIVATIONS = {
+    "relu6": onnx_("y = Clip(x,lo,hi)", "RELU6", lo=np.float32(0), hi=np.float32(6)),
+    "relu n1 to 1": onnx_("y = Clip(x,lo,hi)", "RELU_N1_TO_1", lo=np.float32(-1), hi=np.float32(1)),
+    "clip": onnx_("y = Clip(x,lo,hi)", "MAXIMUM MINIMUM", lo=np.float32(-0.5), hi=np.float32(0.7)),
+    "clip low": onnx_("y = Clip(x,lo)", "RELU", lo=np.float32(0)),
+    "clip high": onnx_("y = Clip(x,,hi)", "MINIMUM", hi=np.float32(0.25)),
+    "clip 9": onnx_("y = Clip<min=0.0,max=6.0>(x)", "RELU6", opset=9),
+    "leaky": onnx_("y = LeakyRelu<alpha=0.1>(x)", "LEAKY_RELU"),
+    "prelu": Case("y = PRelu(x,a)", "PRELU", {"x": (1, 4, 5, 8)}, {"a": f(8)}),
+    "prelu 16": Case("y = PRelu(x,a)", "PRELU", {"x": (1, 4, 5, 8)}, {"a": f(1, 1, 8)}, 18),
+    "prelu one": Case("y = PRelu(x,a)", "PRELU", {"x": (1, 4, 5, 8)}, {"a": f(1)}),
+    "hard swish": onnx_("y = HardSwish(x)", "HARD_SWISH", opset=18),
+    "hard swish by hard sigmoid": onnx_("a = HardSigmoid<alpha=0.16666667,beta=0.5>(x) y = Mul(x,a)", "HARD_SWISH"),
+    "hard swish by clip": onnx_(
+        "a = Add(x,c3) b = Clip(a,c0,c6) c = Div(b,c6) y = Mul(x,c)",
+        "HARD_SWISH",
+        c0=np.float32(0),
+        c3=np.float32(3),
+        c6=np.float32(6),
+    ),
+    "hard swish by product": onnx_(
+        "a = Add(x,c3) b = Clip(a,c0,c6) c = Mul(x,b) y = Div(c,c6)",
+        "HARD_SWISH",
+        c0=np.float32(0),
+        c3=np.float32(3),
+        c6=np.float32(6),
+    ),
+    "hard sigmoid": onnx_("y = HardSigmoid<alpha=0.16666667,beta=0.5>(x)", "ADD MUL"),
+    "hard sigmoid 0.2": onnx_("y = HardSigmoid(x)", "MUL ADD MINIMUM"),
+    "gelu": onnx_("y = Gelu(x)", "GELU", opset=20),
+    "gelu tanh": onnx_('y = Gelu<approximate="tanh">(x)', "GELU", opset=20),
+    "gelu by erf": onnx_(
+        "a = Div(x,r) b = Erf(a) c = Add(b,one) d = Mul(x,c) y = Mul(d,half)",
+        "GELU",
+        r=np.float32(np.sqrt(2)),
+        one=np.float32(1),
+        half=np.float32(0.5),
+    ),
+    "gelu by erf, half first": onnx_(
+        "a = Div(x,r) b = Erf(a) c = Add(b,one) h = Mul(x,half) y = Mul(h,c)",
+        "GELU",
+        r=np.float32(np.sqrt(2)),
+        one=np.float32(1),
+        half=np.float32(0.5),
+    ),
+    "silu": onnx_("a = Sigmoid(x) y = Mul(x,a)", "LOGISTIC MUL"),
+    "elu": onnx_("y = Elu(x)", "ELU"),
+    "elu 2": onnx_("y = Elu<alpha=2.0>(x)", "RELU MINIMUM EXP SUB MUL ADD"),
+    "softplus": onnx_("y = Softplus(x)", "RELU ABS NEG EXP ADD LOG ADD"),
+    "mish": onnx_("y = Mish(x)", "RELU ABS NEG EXP ADD LOG ADD TANH MUL", opset=18),
+    "softmax": onnx_("y = Softmax(x)", "SOFTMAX"),
+    "softmax axis": onnx_("y = Softmax<axis=1>(x)", "TRANSPOSE SOFTMAX TRANSPOSE"),
+    "softmax 11": onnx_("y = Softmax<axis=1>(x)", "RESHAPE SOFTMAX RESHAPE", opset=11),
+    "log softmax": onnx_("y = LogSoftmax(x)", "LOG_SOFTMAX"),
+}
+
+ELEMENTWISE = {
+    "arithmetic": onnx_("a = Add(x,c) b = Mul(a,x) d = Sub(b,c) y = Div(d,c)", "ADD MUL SUB MUL", c=s(2)),
+    "pow 2": onnx_("y = Pow(x,c)", "SQUARE", c=np.float32(2)),
+    "pow 3": onnx_("y = Pow(x,c)", "POW", c=np.float32(3)),
+    "sqrt exp": onnx_("a = Exp(x) b = Sqrt(a) y = Log(b)", "EXP SQRT LOG"),
+    "unary": onnx_("a = Abs(x) b = Neg(a) c = Floor(b) d = Ceil(c) e = Sin(d) y = Cos(e)", "ABS NEG FLOOR CEIL SIN COS"),
+    "rounding": onnx_("a = Round(x) b = Sign(x) y = Add(a,b)", "ROUND SIGN ADD"),
+    "erf": onnx_("y = Erf(x)", "ABS MUL ADD DIV MUL ADD MUL ADD MUL ADD MUL ADD MUL SQUARE NEG EXP MUL SUB SIGN MUL"),
+    "where": onnx_("a = Greater(x,c) y = Where(a,x,c)", "GREATER SELECT_V2", c=np.float32(0.1)),
+    "cast": onnx_("a = Cast<to=6>(x) y = Cast<to=1>(a)", "CAST CAST"),
+    "cast 21": onnx_("a = Cast<to=6>(x) y = Cast<to=1>(a)", "CAST CAST", opset=21),
+    "max min": onnx_("a = Max(x,c,d) y = Min(a,d)", "MAXIMUM MAXIMUM MINIMUM", c=s(0.1), d=s(0.2)),
+    "identity": onnx_("a = Identity(x) y = Relu(a)", "RELU"),
+    "constants": onnx_("a = Add(c,c) b = Mul(a,c) y = Mul(x,b)", "MUL", c=s(1.5)),
+}
+
+MATRICES = {
+    "gemm": onnx_("y = Gemm<transB=1>(x,w,b)", "FULLY_CONNECTED", x=(3, 8), w=f(5, 8), b=f(5)),
+    "gemm scaled": onnx_(
+        "y = Gemm<alpha=0.5,beta=2.0>(x,w,b)", "FULLY_CONNECTED", x=(3, 8), w=f(8, 5), b=f(1, 5)
+    ),
+    "gemm trans a": onnx_("y = Gemm<transA=1>(x,w)", "TRANSPOSE FULLY_CONNECTED", x=(8, 3), w=f(8, 5)),
+    "gemm relu": onnx_("a = Gemm<transB=1>(x,w,b) y = Relu(a)", "FULLY_CONNECTED", x=(1, 8), w=f(5, 8), b=f(5)),
+    "matmul linear": onnx_("a = MatMul(x,w) y = Add(a,b)", "FULLY_CONNECTED", w=f(8, 5), b=f(5)),
+    "matmul batch": Case("y = MatMul(x,v)", "BATCH_MATMUL", {"x": (2, 3, 4, 8), "v": (2, 3, 8, 5)}),
+    "matmul transposed": Case(
+        "a = Transpose<perm=[0,2,1]>(v) y = MatMul(x,a)", "BATCH_MATMUL", {"x": (2, 4, 8), "v": (2, 5, 8)}
+    ),
+    "matmul vector": onnx_("y = MatMul(x,w)", "FULLY_CONNECTED RESHAPE", w=f(8)),
+}
+
+REDUCTIONS = {
+    "mean": onnx_("y = ReduceMean<axes=[1],keepdims=0>(x)", "MEAN"),
+    "mean 18": onnx_("y = ReduceMean(x,a)", "MEAN", opset=18, a=i(-1)),
+    "mean all": onnx_("y = ReduceMean<keepdims=0>(x)", "MEAN"),
+    "sum": onnx_("y = ReduceSum(x,a)", "SUM", a=i(1, 2)),
+    "max 18": onnx_("y = ReduceMax(x,a)", "REDUCE_MAX", opset=18, a=i(1)),
+    "max 20": onnx_("y = ReduceMax(x,a)", "REDUCE_MAX", opset=20, a=i(1)),
+    "l1": onnx_("y = ReduceL1<axes=[1,2]>(x)", "ABS SUM"),
+    "l2": onnx_("y = ReduceL2<axes=[1,2]>(x)", "SQUARE SUM SQRT"),
+    "logsumexp": onnx_("y = ReduceLogSumExp<axes=[1],keepdims=0>(x)", "REDUCE_MAX SUB EXP SUM LOG ADD RESHAPE"),
+    "argmax": onnx_("y = ArgMax<axis=1,keepdims=0>(x)", "ARG_MAX"),
+    "argmin keep": onnx_("y = ArgMin<axis=-1>(x)", "ARG_MIN RESHAPE"),
+    "topk": onnx_("y, z = TopK<axis=-1>(x,k)", "TOPK_V2 CAST", k=i(3)),
+    "topk smallest": onnx_(
+        "y, z = TopK<axis=1,largest=0>(x,k)", "TRANSPOSE NEG TOPK_V2 NEG TRANSPOSE CAST TRANSPOSE", k=i(3)
+    ),
+    "cumsum": onnx_("y = CumSum(x,a)", "CUMSUM", a=np.int64(1)),
+    "layer norm": onnx_(
+        "y = LayerNormalization(x,w,b)", "MEAN SUB SQUARE MEAN ADD RSQRT MUL MUL ADD", opset=18, w=f(8), b=f(8)
+    ),
+    "instance norm": onnx_(
+        "y = InstanceNormalization(x,w,b)",
+        "MEAN SQUARED_DIFFERENCE MEAN ADD RSQRT MUL NEG MUL ADD MUL ADD",
+        w=f(6),
+        b=f(6),
+    ),
+    "group norm 21": onnx_(
+        "y = GroupNormalization<num_groups=3>(x,w,b)",
+        "RESHAPE MEAN SQUARED_DIFFERENCE MEAN ADD RSQRT MUL NEG MUL ADD MUL ADD RESHAPE",
+        opset=21,
+        w=f(6),
+        b=f(6),
+    ),
+    "batch norm": onnx_(
+        "y = BatchNormalization(x,a,b,m,v)", "MUL ADD", a=f(6), b=f(6), m=f(6), v=np.abs(f(6)).astype(np.float32)
+    ),
+    "lp norm": onnx_("y = LpNormalization<axis=-1>(x)", "L2_NORMALIZATION"),
+}
+
+SHAPES = {
+    "concat": onnx_("a = Relu(x) y = Concat<axis=-1>(x,a)", "RELU CONCATENATION"),
+    "split": onnx_("y, z = Split<axis=-1>(x)", "SPLIT"),
+    "split sizes": onnx_("y, z = Split<axis=-1>(x,p)", "SPLIT_V", p=i(3, 5)),
+    "split 11": onnx_("y, z = Split<axis=1,split=[2,4]>(x)", "SPLIT_V", opset=11),
+    "split 18": onnx_("y, z = Split<axis=2,num_outputs=2>(x)", "SPLIT", opset=18),
+    "slice": onnx_("y = Slice(x,b,e,a)", "STRIDED_SLICE", b=i(1, -6), e=i(4, 2**62), a=i(1, 2)),
+    "slice steps": onnx_("y = Slice(x,b,e,a,t)", "STRIDED_SLICE", b=i(0), e=i(-1), a=i(2), t=i(2)),
+    "slice back": onnx_("y = Slice(x,b,e,a,t)", "REVERSE_V2 STRIDED_SLICE", b=i(-1), e=i(-(2**62)), a=i(2), t=i(-2)),
+    "slice nothing": onnx_("a = Slice(x,b,e) y = Relu(a)", "RELU", b=i(0), e=i(2**62)),
+    "pad": onnx_("y = Pad(x,p)", "PAD", p=i(0, 2, 3, 0, 0, 1)),
+    "pad value": onnx_("y = Pad(x,p,v)", "PADV2", p=i(0, 2, 3, 0, 0, 1), v=np.float32(1.5)),
+    "pad 18": onnx_("y = Pad(x,p,,a)", "PAD", opset=18, p=i(3, 2), a=i(2)),
+    "pad cut": onnx_("y = Pad(x,p)", "STRIDED_SLICE PAD", p=i(0, -1, 2, 0, 0, -1)),
+    "pad reflect": onnx_('y = Pad<mode="reflect">(x,p)', "MIRROR_PAD", p=i(0, 2, 3, 0, 0, 1)),
+    "pad edge": onnx_('y = Pad<mode="edge">(x,p)', "GATHER CONCATENATION GATHER CONCATENATION", p=i(0, 0, 3, 0, 1, 0)),
+    "reshape": onnx_("y = Reshape(x,t)", "RESHAPE", t=i(0, -1, 2)),
+    "reshape by shape": onnx_(
+        "s = Shape(x) n = Gather<axis=0>(s,zero) u = Unsqueeze(n,zero1) t = Concat<axis=0>(u,m) y = Reshape(x,t)",
+        "RESHAPE",
+        zero=np.int64(0),
+        zero1=i(0),
+        m=i(-1),
+    ),
+    "flatten": onnx_("y = Flatten<axis=1>(x)", "RESHAPE"),
+    "squeeze": onnx_("y = Squeeze(x,a)", "RESHAPE", x=(1, 6, 1, 8), a=i(0)),
+    "squeeze 11": onnx_("y = Squeeze<axes=[0]>(x)", "RESHAPE", opset=11, x=(1, 6, 1, 8)),
+    "unsqueeze": onnx_("y = Unsqueeze(x,a)", "RESHAPE", a=i(0, -1)),
+    "transpose": onnx_("y = Transpose<perm=[2,0,1]>(x)", "TRANSPOSE"),
+    "transpose of ones": onnx_("y = Transpose<perm=[1,0,2]>(x)", "RESHAPE", x=(1, 6, 8)),
+    "gather": onnx_("y = Gather<axis=1>(x,n)", "GATHER", n=i(0, -1, 3)),
+    "gather one": onnx_("y = Gather<axis=1>(x,n)", "STRIDED_SLICE", n=np.int64(-2)),
+    "gather nd": onnx_("y = GatherND(x,n)", "GATHER_ND", n=np.array([[0, 1], [1, -1]], np.int64)),
+    "expand": onnx_("y = Expand(x,t)", "BROADCAST_TO", x=(1, 6, 1), t=i(3, 1, 4)),
+    "tile": onnx_("y = Tile(x,t)", "TILE", t=i(1, 2, 1)),
+    "constant": onnx_("c = Constant<value_float=2.0>() y = Mul(x,c)", "MUL"),
+}
+
+NATURAL = {
+    "conv 1d": onnx_("y = Conv<pads=[1,1],strides=[2]>(x,w,b)", "RESHAPE TRANSPOSE CONV_2D TRANSPOSE RESHAPE", w=f(4, 6, 3), b=f(4)),
+    "conv 22": Case(
+        "y = Conv<pads=[1,1,1,1]>(x,w)", "TRANSPOSE CONV_2D TRANSPOSE", {"x": X}, {"w": f(4, 8, 3, 3)}, 22
+    ),
+    "global": Case("y = GlobalAveragePool(x)", "MEAN", {"x": X}),
+}
+
+CASES: dict[str, Case] = {
+    **CONVS,
+    **POOLS,
+    **{f"resize {name}": case for name, case in RESIZES.items()},
+    **ACTIVATIONS,
+    **ELEMENTWISE,
+    **MATRICES,
+    **{f"reduce {name}": case for name, case in REDUCTIONS.items()},
+    **{f"shape {name}": case for name, case in SHAPES.items()},
+    **{f"natural {name}": case for name, case in NATURAL.items()},
+}
+OPSETS = sorted({case.opset for case in CASES.values()})
+
+
+# --- one model per opset -----------------------------------------------------------------------------------------
+
+
+def merged(cases: Mapping[str, Case], opset: int, *, dialect: bool) -> onnx.ModelProto:
+    """All cases side by side; with ``dialect``, as they are handed over."""
+    nodes, inputs, outputs, constants = [], [], [], []
+    for name, case in cases.items():
+        graph = case.graph()
+        last = dialect and case.dialect
+        for node in graph.node:
+            node.input[:] = [f"{name}/{operand}" if operand else "" for operand in node.input]
+            node.output[:] = [f"{name}/{result}" for result in node.output]
+            node.name = f"{name}/{node.op_type}"
+            if last and node.op_type in OPERATORS:
+                node.domain, node.op_type = DOMAIN, OPERATORS[node.op_type].name
+            nodes.append(node)
+        for key, shape in case.inputs.items():
+            moved = (shape[0], *shape[2:], shape[1]) if last else shape
+            inputs.append(onnx.helper.make_tensor_value_info(f"{name}/{key}", onnx.TensorProto.FLOAT, moved))
+        for key, array in case.constants.items():
+            if case.dialect and not dialect and array.ndim == 1 and key in "mc":  # per channel
+                array = array.reshape(-1, 1, 1)
+            constants.append(onnx.numpy_helper.from_array(np.asarray(array), f"{name}/{key}"))
+        outputs += [onnx.ValueInfoProto(name=f"{name}/{key}") for key in case.outputs]
+    graph = onnx.helper.make_graph(nodes, "cases", inputs, [], constants)
+    opsets = [onnx.helper.make_opsetid("", opset)]
+    model = onnx.helper.make_model(graph, opset_imports=opsets, ir_version=10)
+    if dialect:
+        model.opset_import.append(onnx.helper.make_opsetid(DOMAIN, 1))
+        model.graph.output.extend(_typed(outputs, merged(cases, opset, dialect=False)))
+        return model
+    model.graph.output.extend(outputs)
+    inferred = onnx.shape_inference.infer_shapes(_with_types(model), strict_mode=False)
+    return _with_types(inferred)
+
+
+def _with_types(model: onnx.ModelProto) -> onnx.ModelProto:
+    """ONNX Runtime wants a type for every output; those that are not float are indices."""
+    for value in model.graph.output:
+        if not value.type.tensor_type.elem_type:
+            indices = value.name.endswith("/z") and "topk" in value.name or "arg" in value.name
+            value.type.tensor_type.elem_type = onnx.TensorProto.INT64 if indices else onnx.TensorProto.FLOAT
+    return model
+
+
+def _typed(outputs: list[onnx.ValueInfoProto], reference: onnx.ModelProto) -> Iterator[onnx.ValueInfoProto]:
+    """The checker wants a rank: any will do, since the hand-off does not look."""
+    types = {value.name: value.type.tensor_type for value in reference.graph.output}
+    for value in outputs:
+        rank = [None] * len(types[value.name].shape.dim)
+        yield onnx.helper.make_tensor_value_info(value.name, types[value.name].elem_type, rank)
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What both sides computed, by output, and the operators of each case."""
+
+    expected: Mapping[str, Array]
+    actual: Mapping[str, Array]
+    operators: Mapping[str, Counter[str]]
+    conversion: Conversion
+
+
+@pytest.fixture(scope="module")
+def judged(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Judged]:
+    return cache(lambda opset: _judge(opset, tmp_path_factory.mktemp(f"opset{opset}")))
+
+
+def _judge(opset: int, directory: Path) -> Judged:
+    from ai_edge_litert.interpreter import Interpreter
+
+    cases = {name: case for name, case in CASES.items() if case.opset == opset}
+    reference = merged(cases, opset, dialect=False)
+    path = directory / "cases.onnx"
+    onnx.save(merged(cases, opset, dialect=True), path)
+    conversion = convert_model(path, tflite=directory / "cases.tflite")
+
+    rng = np.random.default_rng(opset)
+    shapes = {f"{name}/{key}": shape for name, case in cases.items() for key, shape in case.inputs.items()}
+    feeds = {name: 2 * rng.standard_normal(shape).astype(np.float32) for name, shape in shapes.items()}
+    session = onnxruntime.InferenceSession(reference.SerializeToString(), providers=["CPUExecutionProvider"])
+    names = [value.name for value in session.get_outputs()]
+    expected = dict(zip(names, session.run(names, feeds), strict=True))
+
+    interpreter = Interpreter(str(directory / "cases.tflite"))
+    runner = interpreter.get_signature_runner("serving_default")
+    last = {name for name in feeds if cases[name.rsplit("/", 1)[0]].dialect}
+    moved = {name: np.moveaxis(x, 1, -1) if name in last else x for name, x in feeds.items()}
+    actual = runner(**{conversion.input_names[name]: np.ascontiguousarray(x) for name, x in moved.items()})
+    actual = {name: actual[conversion.output_names[name]] for name in names}
+    actual = {
+        name: np.moveaxis(y, -1, 1) if cases[name.rsplit("/", 1)[0]].dialect else y for name, y in actual.items()
+    }
+    return Judged(expected, actual, _operators(directory / "cases.tflite", cases), conversion)
+
+
+def _operators(path: Path, cases: Mapping[str, Case]) -> Mapping[str, Counter[str]]:
+    """The operators that each case's outputs come from."""
+    model = tflite.Model.GetRootAs(path.read_bytes())
+    graph = model.Subgraphs(0)
+    producers = {}
+    for index in range(graph.OperatorsLength()):
+        operator = graph.Operators(index)
+        for result in operator.OutputsAsNumpy():
+            producers[int(result)] = (index, operator)
+    signature = model.SignatureDefs(0)
+    tensors = {signature.Outputs(n).Name().decode(): signature.Outputs(n).TensorIndex() for n in range(signature.OutputsLength())}
+    found = {}
+    for name, case in cases.items():
+        pending, seen = [tensors[f"{name}/{key}"] for key in case.outputs], {}
+        while pending:
+            if (made := producers.get(pending.pop())) is not None and made[0] not in seen:
+                seen[made[0]] = _operator_name(model, made[1])
+                pending += [int(operand) for operand in made[1].InputsAsNumpy()]
+        found[name] = Counter(seen.values())
+    return found
+
+
+def _operator_name(model: tflite.Model, operator: tflite.Operator) -> str:
+    code = model.OperatorCodes(operator.OpcodeIndex())
+    return _NAMES[max(code.BuiltinCode(), code.DeprecatedBuiltinCode())]
+
+
+# --- the tests ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_computes_what_onnx_runtime_computes(name: str, judged: Callable[[int], Judged]) -> None:
+    case = CASES[name]
+    result = judged(case.opset)
+    for key in case.outputs:
+        expected, actual = result.expected[f"{name}/{key}"], result.actual[f"{name}/{key}"]
+        assert actual.shape == expected.shape
+        assert actual.dtype == expected.dtype
+        scale = max(1.0, float(np.abs(expected).max()))
+        difference = np.abs(actual.astype(np.float64) - expected)
+        assert difference.max() <= case.tolerance * scale
+        assert np.mean(difference**2) <= (case.tolerance * scale) ** 2 / 10
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_becomes_few_native_operators(name: str, judged: Callable[[int], Judged]) -> None:
+    case = CASES[name]
+    assert judged(case.opset).operators[name] == Counter(case.operators.split())
+
+
+def test_names_survive(judged: Callable[[int], Judged]) -> None:
+    result = judged(18)
+    inputs = [f"{name}/{key}" for name, case in CASES.items() if case.opset == 18 for key in case.inputs]
+    assert list(result.conversion.input_names) == inputs
+    assert result.conversion.peak_memory > 100e6

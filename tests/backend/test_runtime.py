@@ -1,0 +1,222 @@
+from __future__ import annotations
+
+import builtins
+import subprocess
+import sys
+import textwrap
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from layoutopt.backend.litert.runtime import Latency, Speedup, measure, run
+from layoutopt.errors import ConversionError, InvalidModelError, MissingExtraError, ModelNotFoundError, UsageError
+
+CONVERT = """
+    import pathlib, sys
+    import tensorflow as tf
+
+    folder = pathlib.Path(sys.argv[1])
+    weight = tf.random.stateless_normal((3, 3, 4, 4), (0, 0))
+
+    def conv(x):
+        for _ in range(6):
+            x = tf.nn.conv2d(x, weight, 1, "SAME")
+        return x
+
+    def write(name, function, *specs, flex=False, strip=False):
+        module = tf.Module()
+        module.call = tf.function(function, input_signature=specs)
+        saved = str(folder / f"{name}.saved")
+        tf.saved_model.save(module, saved, signatures=module.call)
+        converter = tf.lite.TFLiteConverter.from_saved_model(saved)
+        if flex:
+            converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS, tf.lite.OpsSet.SELECT_TF_OPS]
+        content = converter.convert()
+        if strip:
+            from tensorflow.lite.python import schema_py_generated as schema
+            import flatbuffers
+            model = schema.ModelT.InitFromPackedBuf(content, 0)
+            model.signatureDefs = None
+            builder = flatbuffers.Builder()
+            builder.Finish(model.Pack(builder), b"TFL3")
+            content = bytes(builder.Output())
+        (folder / f"{name}.tflite").write_bytes(content)
+
+    def spec(name, *shape, dtype=tf.float32):
+        return tf.TensorSpec(shape, dtype, name=name)
+
+    write("small", lambda x: {"y": conv(x)}, spec("x", 1, 16, 16, 4))
+    write("large", lambda x: {"y": conv(x)}, spec("x", 1, 64, 64, 4))
+    write("two", lambda b, a: {"z": a - b, "y": a + 2 * b}, spec("b", 2, 3), spec("a", 2, 3))
+    write("unsigned", lambda b, a: {"z": a - b}, spec("b", 2, 3), spec("a", 2, 3), strip=True)
+    write("dynamic", lambda x: {"y": x * 2.0}, spec("x", None, 3))
+    write("flex", lambda x: {"y": tf.math.erf(x)}, spec("x", 2), flex=True)
+    write("types", lambda i, m, q: {"y": tf.where(m, tf.cast(i, tf.float32), tf.cast(q, tf.float32))},
+          spec("i", 4, dtype=tf.int64), spec("m", 4, dtype=tf.bool), spec("q", 4, dtype=tf.uint8))
+"""
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of .tflite files, made in a process of its own because TensorFlow warns while it is imported."""
+    folder = tmp_path_factory.mktemp("models")
+    subprocess.run([sys.executable, "-c", textwrap.dedent(CONVERT), str(folder)], check=True, capture_output=True)
+    return folder
+
+
+def ramp(*shape: int) -> np.ndarray:
+    return np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
+
+
+@pytest.mark.tflite
+def test_run_goes_by_the_names_of_the_signature(files: Path) -> None:
+    a, b = ramp(2, 3), 10 * ramp(2, 3)
+    results = run(files / "two.tflite", {"a": a, "b": b}, threads=2)
+    assert set(results) == {"y", "z"}
+    assert np.array_equal(results["y"], a + 2 * b)
+    assert np.array_equal(results["z"], a - b)
+
+
+@pytest.mark.tflite
+def test_run_without_a_signature_goes_by_tensor_names(files: Path) -> None:
+    from layoutopt.backend.litert.inspect import signature_of
+
+    path = files / "unsigned.tflite"
+    signature = signature_of(path)
+    first, second = (tensor.name for tensor in signature.inputs)
+    (result,) = run(path, {first: 10 * ramp(2, 3), second: ramp(2, 3)}).values()
+    assert np.array_equal(np.abs(result), 9 * ramp(2, 3))
+    with pytest.raises(UsageError, match="inputs"):
+        run(path, {"nobody": ramp(2, 3)})
+
+
+@pytest.mark.tflite
+def test_dynamic_inputs_take_the_shape_of_the_array(files: Path) -> None:
+    for rows in (1, 5):
+        results = run(files / "dynamic.tflite", {"x": ramp(rows, 3)})
+        assert np.array_equal(results["y"], 2 * ramp(rows, 3))
+
+
+@pytest.mark.tflite
+@pytest.mark.parametrize(
+    "inputs",
+    [
+        {},
+        {"x": ramp(2, 3)},
+        {"a": ramp(2, 3), "b": ramp(3, 2)},
+        {"a": ramp(2, 3), "b": ramp(2, 3).astype(np.float64)},
+        {"a": ramp(2, 3), "b": ramp(2, 3)[0]},
+    ],
+)
+def test_wrong_inputs_are_refused(files: Path, inputs: Mapping[str, np.ndarray]) -> None:
+    with pytest.raises(UsageError, match=r"two\.tflite") as caught:
+        run(files / "two.tflite", inputs)
+    assert caught.value.hint
+
+
+@pytest.mark.tflite
+def test_no_threads_are_refused(files: Path) -> None:
+    with pytest.raises(UsageError, match="threads"):
+        measure([files / "small.tflite"], threads=0)
+
+
+@pytest.mark.tflite
+def test_what_litert_cannot_run_is_said_in_its_words(files: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ConversionError, match=r"flex\.tflite.*Flex") as caught:
+        run(files / "flex.tflite", {"x": ramp(2)})
+    assert "\n" not in str(caught.value)
+    assert capfd.readouterr().err == ""
+
+
+CHATTER = """
+    import pathlib, sys
+    import numpy as np
+    from layoutopt.backend.litert.runtime import measure, run
+
+    path, verbose = pathlib.Path(sys.argv[1]), len(sys.argv) > 2
+    measure([path], rounds=1, verbose=verbose)
+    run(path, {"x": np.zeros((1, 16, 16, 4), np.float32)}, verbose=verbose)
+    print("still there", file=sys.stderr)
+"""
+
+
+@pytest.mark.tflite
+def test_litert_keeps_quiet_unless_asked(files: Path) -> None:
+    def stderr(*options: str) -> str:
+        # In a process of its own: LiteRT says each thing once per process.
+        command = [sys.executable, "-c", textwrap.dedent(CHATTER), str(files / "small.tflite"), *options]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stderr
+
+    assert stderr() == "still there\n"
+    assert "INFO" in stderr("--verbose")
+
+
+@pytest.mark.tflite
+def test_measure_takes_one_sample_of_each_model_per_round(files: Path) -> None:
+    told: list[tuple[int, int]] = []
+    models = [files / "small.tflite", files / "large.tflite", files / "small.tflite"]
+    latencies = measure(models, rounds=7, warmup=1, progress=lambda done, total: told.append((done, total)))
+    assert [len(latency.samples) for latency in latencies] == [7, 7, 7]
+    assert all(sample > 0 for latency in latencies for sample in latency.samples)
+    assert told == [(done, 7) for done in range(1, 8)]
+    # Sixteen times the work.
+    assert latencies[0].speedup_over(latencies[1]).of_minima > 4
+    assert 0.5 < latencies[0].speedup_over(latencies[2]).of_minima < 2
+
+
+@pytest.mark.tflite
+def test_measure_feeds_every_type(files: Path) -> None:
+    (latency,) = measure([files / "types.tflite"], rounds=2)
+    assert latency.minimum_ms > 0
+    (latency,) = measure([files / "dynamic.tflite"], rounds=2)
+    assert latency.minimum_ms > 0
+
+
+@pytest.mark.tflite
+@pytest.mark.parametrize(("models", "rounds"), [([], 3), (["small.tflite"], 0)])
+def test_nothing_to_measure(files: Path, models: list[str], rounds: int) -> None:
+    with pytest.raises(UsageError, match="Nothing to measure"):
+        measure([files / name for name in models], rounds=rounds)
+
+
+def test_bad_files_are_refused_before_litert_sees_them(tmp_path: Path) -> None:
+    with pytest.raises(ModelNotFoundError):
+        measure([tmp_path / "none.tflite"])
+    bad = tmp_path / "bad.tflite"
+    bad.write_bytes(b"not a model at all")
+    with pytest.raises(InvalidModelError):
+        run(bad, {})
+
+
+@pytest.mark.tflite
+def test_a_missing_extra_is_named(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    genuine = builtins.__import__
+
+    def refuse(name: str, *args: object, **kwargs: object) -> ModuleType:
+        if name.startswith("ai_edge_litert"):
+            raise ImportError(name)
+        return genuine(name, *args, **kwargs)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(builtins, "__import__", refuse)
+    with pytest.raises(MissingExtraError, match=r"pip install 'layoutopt\[tflite\]'"):
+        run(files / "small.tflite", {"x": ramp(1, 16, 16, 4)})
+
+
+def test_latency_of_samples() -> None:
+    latency = Latency((3.0, 1.0, 8.0, 2.0))
+    assert latency.median_ms == 2.5
+    assert latency.minimum_ms == 1.0
+
+
+def test_speedup_three_ways() -> None:
+    fast, slow = Latency((1.0, 2.0, 4.0)), Latency((3.0, 2.0, 16.0))
+    assert fast.speedup_over(slow) == Speedup(of_medians=1.5, of_minima=2.0, median_of_rounds=3.0)
+    assert slow.speedup_over(slow) == Speedup(1.0, 1.0, 1.0)
+
+
+def test_speedup_needs_the_same_rounds() -> None:
+    with pytest.raises(ValueError, match="shorter"):
+        Latency((1.0, 2.0)).speedup_over(Latency((1.0,)))
