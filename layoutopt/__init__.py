@@ -9,11 +9,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from layoutopt.api import Dump, Verify, benchmark, convert, count, optimize
+    from layoutopt.api import Dump, benchmark, convert, count, optimize
     from layoutopt.backend.litert.converter import Conversion, Handlers, Quantize
     from layoutopt.errors import LayoutoptError
     from layoutopt.frontend.pytorch import from_torch
-    from layoutopt.passes.propagate_layout import Io
+    from layoutopt.options import Io, Verify
     from layoutopt.report.results import BenchmarkReport, CountReport, OptimizeReport
 
 __version__ = "0.1.0"
@@ -24,11 +24,11 @@ _HOME = {
     "CountReport": "layoutopt.report.results",
     "Dump": "layoutopt.api",
     "Handlers": "layoutopt.backend.litert.converter",
-    "Io": "layoutopt.passes.propagate_layout",
+    "Io": "layoutopt.options",
     "LayoutoptError": "layoutopt.errors",
     "OptimizeReport": "layoutopt.report.results",
     "Quantize": "layoutopt.backend.litert.converter",
-    "Verify": "layoutopt.api",
+    "Verify": "layoutopt.options",
     "benchmark": "layoutopt.api",
     "convert": "layoutopt.api",
     "count": "layoutopt.api",

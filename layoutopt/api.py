@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import enum
 import importlib.util
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,14 +16,16 @@ from layoutopt.backend.litert.inspect import count_tflite
 from layoutopt.backend.litert.runtime import measure
 from layoutopt.backend.litert.runtime import run as run_tflite
 from layoutopt.errors import ConversionError, MissingExtraError, UnsupportedOperatorError, UsageError
+from layoutopt.frontend.demo import mobilenet_v2
 from layoutopt.ir import io as modelio
 from layoutopt.ir.counts import count_onnx
 from layoutopt.ir.perm import identity, invert, permute
 from layoutopt.ir.verify import TOLERANCE, Reference, Verification, to_natural, to_stored
+from layoutopt.options import Io, Verify
 from layoutopt.passes import DEFAULT_PIPELINE
 from layoutopt.passes.eliminate_dead_code import EliminateDeadCode
 from layoutopt.passes.fold_constants import FoldConstants
-from layoutopt.passes.propagate_layout import Io, PropagateLayout, Scope
+from layoutopt.passes.propagate_layout import PropagateLayout, Scope
 from layoutopt.pipeline.manager import After, PassManager, PipelineResult
 from layoutopt.pipeline.text import format_pipeline, parse_pipeline
 from layoutopt.report import results
@@ -34,17 +35,6 @@ Progress = Callable[[str], None]
 """Called with what starts now."""
 
 _EXTRA = "Install TensorFlow, onnx-tf and LiteRT for the .tflite: pip install 'layoutopt[tflite]'"
-
-
-class Verify(enum.Enum):
-    """What is compared with the original in ONNX Runtime."""
-
-    NONE = "none"
-    """Nothing."""
-    RESULT = "result"
-    """The result of the whole pipeline."""
-    EACH = "each"
-    """The result of each pass."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +127,7 @@ def optimize(
     with tempfile.TemporaryDirectory(prefix="layoutopt-") as scratch:
         hand_off = _HandOff(Path(scratch), reference, quantize, allow_flex, verbose, say)
         optimized = hand_off.run(Kind.LAYOUTOPT, result.model, tflite=tflite, saved_model=saved_model)
-        report = _with_optimized(report, optimized)
+        report = _with_optimized(dataclasses.replace(report, tflite=tflite, saved_model=saved_model), optimized)
         if baseline:
             report = _with_baseline(report, hand_off, original, optimized, threads if benchmark else 0)
         elif benchmark:
@@ -269,6 +259,54 @@ def benchmark(
     return BenchmarkReport(rows, threads, tuple(notes), results.versions())
 
 
+def demo(
+    directory: Path,
+    *,
+    resolution: int = 224,
+    width: float = 1.0,
+    io: Io = Io.FREE,
+    benchmark: bool = True,
+    threads: int = 1,
+    force: bool = False,
+    verbose: bool = False,
+    progress: Progress | None = None,
+) -> OptimizeReport:
+    """Does the main job on a MobileNetV2 with random weights that is built here: no PyTorch, no download.
+
+    Args:
+        directory: where the three models go; made if it is not there.
+        resolution: height and width of the input, a multiple of 32.
+        width: multiplier of the channels.
+        io: what may happen to the layout of the input.
+        benchmark: whether both .tflite files are timed.
+        threads: of XNNPACK, for the benchmark.
+        force: overwrite outputs that exist.
+        verbose: let TensorFlow's chatter through.
+        progress: called with what starts now.
+
+    Returns:
+        The report of `optimize`. Without TensorFlow, no .tflite is written.
+
+    Raises:
+        LayoutoptError: see `layoutopt.errors`.
+    """
+    source = directory / "mobilenet_v2.onnx"
+    modelio.make_directory(directory)
+    modelio.check_output(source, source=None, force=force)
+    modelio.save(mobilenet_v2(resolution=resolution, width=width), source)
+    return optimize(
+        source,
+        output=directory / "mobilenet_v2.nhwc.onnx",
+        tflite=directory / "mobilenet_v2.tflite" if _can_hand_off() else None,
+        io=io,
+        benchmark=benchmark,
+        threads=threads,
+        force=force,
+        verbose=verbose,
+        progress=progress,
+    )
+
+
 # --- what goes in ----------------------------------------------------------------------------------------------------
 
 
@@ -306,7 +344,7 @@ def _pipeline(text: str | None, io: Io | None) -> tuple[ir.passes.PassBase, ...]
 
 def _instruments(reference: Reference | None, tolerance: float, dump: Dump | None) -> Iterator[After]:
     if dump is not None:
-        dump.directory.mkdir(parents=True, exist_ok=True)
+        modelio.make_directory(dump.directory)
 
         def write(position: int, name: str, model: ir.Model) -> None:
             if not dump.passes or name in dump.passes:
@@ -478,8 +516,6 @@ def _with_optimized(report: OptimizeReport, optimized: _Artifact) -> OptimizeRep
 
     return dataclasses.replace(
         report,
-        tflite=conversion.tflite if conversion.tflite and conversion.tflite == optimized.path else None,
-        saved_model=conversion.saved_model,
         inputs=named(report.inputs),
         outputs=named(report.outputs),
         optimized=optimized.form,

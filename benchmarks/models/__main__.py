@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from benchmarks.models.export import Exporter, export
+from benchmarks.models.export import export
 from benchmarks.models.networks import NETWORKS
+from layoutopt.ir.io import make_directory, save
+from layoutopt.options import Exporter
 
 
 def main() -> None:
@@ -18,28 +20,21 @@ def main() -> None:
     parser.add_argument("--exporter", type=Exporter, choices=list(Exporter), default=Exporter.LEGACY)
     parser.add_argument("--opset", type=int, default=17)
     parser.add_argument("--small", action="store_true", help="the small variant, for tests")
-    parser.add_argument("--keep-batch-norm", action="store_true", help="leave BatchNormalization nodes (legacy only)")
     parser.add_argument("--seed", type=int, default=0, help="of the weights")
     options = parser.parse_args()
     if (options.name is None) == (options.all is None):
         parser.error("give either a network or --all DIR")
-    if options.keep_batch_norm and options.exporter is Exporter.DYNAMO:
-        parser.error("--keep-batch-norm needs --exporter legacy")
     targets = (
         {name: options.all / f"{name}.onnx" for name in NETWORKS}
         if options.all
         else {options.name: options.output or Path(f"{options.name}.onnx")}
     )
     for name, path in targets.items():
-        export(
-            NETWORKS[name],
-            path,
-            exporter=options.exporter,
-            opset=options.opset,
-            small=options.small,
-            keep_batch_norm=options.keep_batch_norm,
-            seed=options.seed,
+        model = export(
+            NETWORKS[name], exporter=options.exporter, opset=options.opset, small=options.small, seed=options.seed
         )
+        make_directory(path.parent)
+        save(model, path)
         print(f"{name}: {path} ({path.stat().st_size / 1e6:.1f} MB)")
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import enum
 import importlib.util
 import io
+import logging
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -13,18 +13,10 @@ import onnx_ir as ir
 
 from layoutopt.errors import ConversionError, MissingExtraError
 from layoutopt.ir.io import parse
+from layoutopt.options import Exporter
 
 if TYPE_CHECKING:
     import torch
-
-
-class Exporter(enum.Enum):
-    """Which of PyTorch's exporters writes the ONNX."""
-
-    LEGACY = "legacy"
-    """TorchScript tracing, ``torch.onnx.export(dynamo=False)``."""
-    DYNAMO = "dynamo"
-    """``torch.export``, ``torch.onnx.export(dynamo=True)``; needs onnxscript."""
 
 
 def from_torch(
@@ -63,6 +55,7 @@ def from_torch(
     training = module.training
     module.eval()
     buffer = io.BytesIO()
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it reports every operator of torchvision that is not there
     try:
         with torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # both exporters warn of their own internals

@@ -253,6 +253,18 @@ def check_output(path: Path, *, source: Path | None, force: bool) -> None:
         raise OutputError(f"{path}: the directory {path.parent} is not writable")
 
 
+def make_directory(path: Path) -> None:
+    """Makes a directory and its parents, if they are not there.
+
+    Raises:
+        OutputError: it cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be made a directory ({error.strerror})") from error
+
+
 def record_orders(model: ir.Model, orders: Mapping[str, Perm]) -> None:
     """Writes down in which order each of these inputs and outputs stores the axes of the original."""
     for name, order in orders.items():

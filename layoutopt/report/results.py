@@ -20,8 +20,9 @@ from layoutopt.pipeline.manager import PassRecord
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 
 _DISTRIBUTIONS = (
-    "layoutopt", "numpy", "onnx", "onnx-ir", "onnxruntime", "onnxsim", "scipy", "onnx-tf", "tensorflow", "tensorflow-cpu", "ai-edge-litert", "torch",
-)  # fmt: skip
+    *("layoutopt", "numpy", "onnx", "onnx-ir", "onnxruntime", "onnxsim", "scipy"),
+    *("onnx-tf", "tensorflow", "tensorflow-cpu", "ai-edge-litert", "torch"),
+)
 
 
 class LayoutName(Enum):
@@ -43,8 +44,8 @@ class TensorInfo:
         dtype: numpy's name of the element type.
         layout: natural or channels-last.
         original_shape: as the original takes or gives it.
-        feed: how to make this tensor from the original's (inputs) or the original's from this (outputs), as numpy code; empty where
-            they are the same.
+        feed: how to make this tensor from the original's (inputs), or the original's from this one (outputs), as
+            numpy code; empty where they are the same.
         tflite_name: its name in the signature of the .tflite; empty where there is none.
     """
 
@@ -271,7 +272,8 @@ def layout_name(order: Perm) -> LayoutName:
 
 def transposing(name: str, order: Perm, *, restore: bool) -> str:
     """Numpy code that puts the axes of ``name`` in ``order``, or back; empty where they are in place."""
-    return "" if is_identity(order) else f"{name}.transpose{invert(order) if restore else order}"
+    axes = ",".join(map(str, invert(order) if restore else order))
+    return "" if is_identity(order) else f"{name}.transpose({axes})"
 
 
 def versions() -> dict[str, str]:

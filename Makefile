@@ -1,0 +1,50 @@
+# make demo   sets up .venv and does the main job on a network that layoutopt builds by itself
+# make test   sets up .venv and passes the tests
+
+PYTHON ?= python3.11
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+# One interpreter per core compatibility run; any of them can be given as a path.
+CORE_PYTHONS ?= python3.11 python3.12 python3.13
+
+.PHONY: demo test test-long test-core benchmark lint clean
+
+demo: $(VENV)/.tflite
+	$(BIN)/layoutopt demo --force
+
+test: $(VENV)/.test lint
+	$(BIN)/python -m pytest -m "not long"
+
+test-long: $(VENV)/.test
+	$(BIN)/python -m pytest -m long
+
+# The core (optimize to .onnx, count) without TensorFlow and PyTorch, on every Python that it supports.
+test-core:
+	for python in $(CORE_PYTHONS); do \
+	  venv=.venv-core-$$(basename $$python); \
+	  $$python -m venv $$venv && \
+	  $$venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]' && \
+	  $$venv/bin/python -m pytest -m "not long and not tflite and not torch" || exit 1; \
+	done
+
+benchmark: $(VENV)/.test
+	$(BIN)/python -m benchmarks.six_networks -o docs/six-networks.md
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+$(VENV)/.tflite: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(PIP_INSTALL) -e '.[tflite]'
+	touch $@
+
+$(VENV)/.test: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(PIP_INSTALL) -e '.[tflite,torch,test]'
+	touch $@ $(VENV)/.tflite
+
+clean:
+	rm -rf .venv .venv-core-* build dist *.egg-info

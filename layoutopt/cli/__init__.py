@@ -1,0 +1,53 @@
+"""The command line: one file per sub-command, and nothing that the Python API cannot do."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from layoutopt.cli import benchmark, count, demo, optimize, passes
+
+_EXIT_CODES = (
+    "Exit codes: 0 done, 1 internal error, 2 usage, 3 no such file, 4 not a model, 5 unknown operator or opset, "
+    "6 dynamic shape, 7 output not writable, 8 output exists, 9 missing extra, 10 conversion failed, "
+    "11 result differs, 12 pass failed."
+)
+
+app = typer.Typer(
+    name="layoutopt",
+    help="Whole-graph layout optimization for ONNX: NCHW to NHWC with the fewest bytes transposed, and on to TFLite.",
+    epilog=_EXIT_CODES,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command(epilog=optimize.EXAMPLES)(optimize.optimize)
+app.command(epilog=count.EXAMPLES)(count.count)
+app.command(epilog=benchmark.EXAMPLES)(benchmark.benchmark)
+app.command(epilog=passes.EXAMPLES)(passes.passes)
+app.command(epilog=demo.EXAMPLES)(demo.demo)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from layoutopt import __version__
+
+        typer.echo(f"layoutopt {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    del version
+
+
+def main() -> None:
+    """Runs the command line."""
+    app()

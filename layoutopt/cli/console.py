@@ -1,0 +1,147 @@
+"""What all sub-commands share: options, consoles, progress, JSON, and how an error is told."""
+
+from __future__ import annotations
+
+import json
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from layoutopt.errors import LayoutoptError, OutputError, UsageError
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+    from layoutopt.report.results import Json
+
+JsonOption = Annotated[
+    str, typer.Option("--json", metavar="FILE|-", help="Write all results as JSON, to a file or to stdout (-).")
+]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No table, no progress: errors only.")]
+VerboseOption = Annotated[
+    bool, typer.Option("--verbose", "-v", help="Passes, operators, TensorFlow's chatter, and tracebacks.")
+]
+ShapeOption = Annotated[
+    list[str],
+    typer.Option(
+        "--shape", metavar="NAME=N,C,H,W", help="Static shape of an input that has symbolic dimensions. Repeatable."
+    ),
+]
+ThreadsOption = Annotated[int, typer.Option("--threads", min=1, help="Threads of XNNPACK.")]
+SeedOption = Annotated[int, typer.Option("--seed", help="Seed of the random inputs.")]
+ForceOption = Annotated[bool, typer.Option("--force", help="Overwrite outputs that exist.")]
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One run of a sub-command.
+
+    Attributes:
+        json: where the results go as JSON; empty for nowhere.
+        quiet: whether only errors are shown.
+        verbose: whether details are shown.
+    """
+
+    json: str
+    quiet: bool
+    verbose: bool
+
+    def show(self, *renderables: RenderableType) -> None:
+        """Prints to stdout, unless that is for JSON or nobody wants to see it."""
+        if not self.quiet and self.json != "-":
+            from rich.text import Text
+
+            console = _console(stderr=False)
+            for renderable in renderables:
+                console.print(renderable, soft_wrap=isinstance(renderable, Text))
+
+    def write_json(self, value: Json) -> None:
+        """Writes the results where ``--json`` wants them.
+
+        Raises:
+            OutputError: the file cannot be written.
+        """
+        if not self.json:
+            return
+        text = json.dumps(value, indent=2, allow_nan=False) + "\n"
+        if self.json == "-":
+            sys.stdout.write(text)
+            return
+        try:
+            Path(self.json).write_text(text)
+        except OSError as error:
+            raise OutputError(f"--json {self.json}: cannot be written ({error.strerror})") from error
+
+    @contextmanager
+    def progress(self) -> Iterator[Callable[[str], None]]:
+        """A spinner with the stage that runs and the time so far, on stderr; nothing where that is not a terminal."""
+        console = _console(stderr=True)
+        if self.quiet or not console.is_terminal:
+            yield lambda stage: print(stage, file=sys.stderr) if self.verbose and not self.quiet else None
+            return
+        from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+        columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+        with Progress(*columns, console=console, transient=True) as bar:
+            task = bar.add_task("starting", total=None)
+            yield lambda stage: bar.update(task, description=stage)
+
+
+@contextmanager
+def session(json: str, *, quiet: bool, verbose: bool) -> Iterator[Session]:
+    """Runs a sub-command: an error becomes one message on stderr and its exit code, with a traceback only if ``verbose``."""
+    try:
+        if json not in ("", "-") and not Path(json).absolute().parent.is_dir():
+            raise OutputError(f"--json {json}: there is no directory {Path(json).parent}")
+        yield Session(json, quiet, verbose)
+    except LayoutoptError as error:
+        _tell(error.message, error.hint, verbose=verbose)
+        raise typer.Exit(error.exit_code) from None
+    except KeyboardInterrupt:
+        _tell("interrupted", "", verbose=False)
+        raise typer.Exit(130) from None
+    except typer.Exit:
+        raise
+    except Exception as error:  # the last resort: a bug of ours, told in one line
+        _tell(f"internal error: {type(error).__name__}: {error}", "Run again with -v and report it.", verbose=verbose)
+        raise typer.Exit(LayoutoptError.exit_code) from None
+
+
+def parse_shapes(texts: list[str]) -> dict[str, tuple[int, ...]]:
+    """``name=1,3,224,224`` as a name and a shape.
+
+    Raises:
+        UsageError: it does not read like that.
+    """
+    shapes = {}
+    for text in texts:
+        name, _, sizes = text.rpartition("=")
+        try:
+            shapes[name] = tuple(int(size) for size in sizes.split(","))
+        except ValueError:
+            name = ""
+        if not name:
+            raise UsageError(f"--shape {text}: cannot be read", hint="Write --shape NAME=1,3,224,224.")
+    return shapes
+
+
+def _console(*, stderr: bool) -> Console:
+    from rich.console import Console
+
+    return Console(stderr=stderr, highlight=False, soft_wrap=False)
+
+
+def _tell(message: str, hint: str, *, verbose: bool) -> None:
+    if verbose:
+        traceback.print_exc()
+    console = _console(stderr=True)
+    console.print("[bold red]error:[/]", end=" ", soft_wrap=True)
+    console.print(message, markup=False, soft_wrap=True)
+    if hint:
+        console.print(hint, markup=False, style="dim", soft_wrap=True)

@@ -1,0 +1,51 @@
+"""``layoutopt demo``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from layoutopt.cli.console import ForceOption, JsonOption, QuietOption, ThreadsOption, VerboseOption, session
+from layoutopt.options import Io
+
+EXAMPLES = """[bold]Examples[/]
+
+layoutopt demo
+
+layoutopt demo --directory out --resolution 96 --width 0.5 --force
+"""
+
+
+def demo(
+    directory: Annotated[Path, typer.Option("--directory", "-d", help="Where the models go.")] = Path("layoutopt-demo"),
+    resolution: Annotated[int, typer.Option("--resolution", min=32, help="Height and width of the input.")] = 224,
+    width: Annotated[float, typer.Option("--width", min=0.1, help="Multiplier of the channels.")] = 1.0,
+    io: Annotated[Io, typer.Option("--io", help="Layout of the image input.")] = Io.FREE,
+    benchmark: Annotated[bool, typer.Option(help="Measure the latency too.")] = True,
+    threads: ThreadsOption = 1,
+    force: ForceOption = False,
+    json: JsonOption = "",
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Do the main job on a MobileNetV2 with random weights that layoutopt builds by itself: no PyTorch, no download."""
+    with session(json, quiet=quiet, verbose=verbose) as run, run.progress() as progress:
+        progress("building MobileNetV2")
+        from layoutopt import api
+        from layoutopt.report import tables
+
+        report = api.demo(
+            directory,
+            resolution=resolution,
+            width=width,
+            io=io,
+            benchmark=benchmark,
+            threads=threads,
+            force=force,
+            verbose=verbose,
+            progress=progress,
+        )
+        run.write_json(report.to_json())
+    run.show(*tables.of_optimize(report, verbose=verbose))

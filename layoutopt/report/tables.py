@@ -1,0 +1,219 @@
+"""Tables for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from layoutopt.backend.litert.runtime import Speedup
+from layoutopt.pipeline.manager import PassRecord
+from layoutopt.pipeline.text import PassDescription
+from layoutopt.report.results import (
+    BenchmarkReport,
+    CountReport,
+    Form,
+    Kind,
+    LayoutProof,
+    OptimizeReport,
+    TensorInfo,
+)
+
+_NONE = "[dim]-[/]"
+
+
+def of_optimize(report: OptimizeReport, *, verbose: bool) -> Iterator[RenderableType]:
+    """Baseline beside optimized, the interface, the proof, and where the files are."""
+    if verbose:
+        yield _of_passes_run(report.passes)
+        yield _of_histograms(report)
+    yield _of_forms(report)
+    yield _of_interface(report.inputs, report.outputs)
+    yield from _facts(report)
+
+
+def of_counts(reports: Sequence[CountReport]) -> Iterator[RenderableType]:
+    """A column per file: the sums, then every operator."""
+    table = _table("", *(str(report.file) for report in reports))
+    counts = [report.counts for report in reports]
+    _row(table, "operators", [f"{each.operators:,}" for each in counts])
+    _row(table, "transposes", [f"{each.transposes:,}" for each in counts], style="bold")
+    _row(table, "pads", [f"{each.pads:,}" for each in counts])
+    _row(table, "reshapes", [f"{each.reshapes:,}" for each in counts])
+    _row(table, "other data movement", [f"{each.other_movement:,}" for each in counts])
+    _row(table, "bytes moved by transposes", [size(each.bytes_moved) for each in counts], style="bold")
+    table.add_section()
+    names = sorted({name for each in counts for name in each.histogram}, key=lambda name: (-_most(name, reports), name))
+    for name in names:
+        _row(table, name, [f"{each.histogram[name]:,}" if name in each.histogram else _NONE for each in counts])
+    yield table
+    for report in reports:
+        for name, order in report.layouts.items():
+            yield Text(f"{report.file}: {name} stores the original's axes in the order {order}")
+
+
+def of_benchmark(report: BenchmarkReport) -> Iterator[RenderableType]:
+    """A row per model."""
+    table = Table(title=f"LiteRT with XNNPACK, {report.threads} thread(s), interleaved", title_justify="left")
+    for heading in ("model", "median", "minimum", "speedup", "by rounds", "operators", "transposes"):
+        table.add_column(heading, justify="left" if heading == "model" else "right")
+    for row in report.rows:
+        table.add_row(
+            row.name,
+            f"{row.latency.median_ms:.2f} ms",
+            f"{row.latency.minimum_ms:.2f} ms",
+            f"{row.speedup.of_medians:.2f}x",
+            f"{row.speedup.median_of_rounds:.2f}x",
+            f"{row.counts.operators:,}",
+            f"{row.counts.transposes:,}",
+        )
+    yield table
+    for note in report.notes:
+        yield Text(note, style="yellow")
+
+
+def of_passes(passes: Sequence[PassDescription]) -> Iterator[RenderableType]:
+    """A row per pass, in the order of the default pipeline."""
+    table = Table(title="Passes, in the order of the default pipeline", title_justify="left", show_lines=True)
+    for heading in ("", "pass", "options", "what it does"):
+        table.add_column(heading)
+    for position, each in enumerate(passes, start=1):
+        options = "\n".join(
+            f"{option.name}={option.default}" + (f" ({' | '.join(option.choices)})" if option.choices else "")
+            for option in each.options
+        )
+        table.add_row(str(position) if each.text else "", each.name, options, each.summary)
+    yield table
+    yield Text("--passes '" + ",".join(each.text for each in passes if each.text) + "'")
+
+
+def size(count: int) -> str:
+    """Bytes for people, in powers of 1000."""
+    number, unit = float(count), "B"
+    for larger in ("kB", "MB", "GB"):
+        if number < 1000:
+            break
+        number, unit = number / 1000, larger
+    return f"{count} B" if unit == "B" else f"{number:.2f} {unit}"
+
+
+def _of_forms(report: OptimizeReport) -> Table:
+    """The one table that `optimize` ends in."""
+    forms = [form for form in (report.baseline, report.optimized) if form is not None]
+    headings = [f"{'baseline' if form is report.baseline else 'optimized'}\n({form.kind.value})" for form in forms]
+    table = _table("", *headings)
+    _row(table, "operators", [f"{form.operators:,}" for form in forms])
+    _row(table, _transpose_name(report.optimized), [f"{form.transposes:,}" for form in forms], style="bold")
+    _row(table, "PAD", [f"{form.pads:,}" for form in forms])
+    _row(table, "RESHAPE", [f"{form.reshapes:,}" for form in forms])
+    _row(table, "other data movement", [f"{form.other_movement:,}" for form in forms])
+    _row(table, "bytes moved by transposes", [size(form.bytes_moved) for form in forms], style="bold")
+    _row(table, "file size", [size(form.file_size) if form.file_size else _NONE for form in forms])
+    _latency_rows(table, forms, report.speedup)
+    _row(table, "max abs error", [_number(form.max_abs_error) for form in forms])
+    _row(table, "MSE", [_number(form.mse) for form in forms])
+    return table
+
+
+def _latency_rows(table: Table, forms: Sequence[Form], speedup: Speedup | None) -> None:
+    if all(form.latency_ms is None for form in forms):
+        return
+    _row(table, "latency, median", [_milliseconds(form.latency_ms) for form in forms])
+    _row(table, "latency, minimum", [_milliseconds(form.latency_min_ms) for form in forms])
+    if speedup is not None:
+        _row(
+            table,
+            "speedup (median, minimum)",
+            ["", f"{speedup.of_medians:.2f}x, {speedup.of_minima:.2f}x"],
+            style="bold",
+        )
+
+
+def _of_interface(inputs: Sequence[TensorInfo], outputs: Sequence[TensorInfo]) -> Table:
+    """Each input and output with shape and layout, and how to feed it."""
+    table = Table(show_edge=False, box=None, padding=(0, 2, 0, 0))
+    for heading in ("", "name", "shape", "type", "layout", "feed it as, or back to the original"):
+        table.add_column(heading, overflow="fold")
+    for role, tensors in (("input", inputs), ("output", outputs)):
+        for each in tensors:
+            shape = "x".join(map(str, each.shape))
+            table.add_row(role, each.name, shape, each.dtype, each.layout.value, each.feed or "the same")
+    return table
+
+
+def _facts(report: OptimizeReport) -> Iterator[RenderableType]:
+    if report.layout is not None:
+        yield Text(_proof(report.layout))
+    if report.verification is not None:
+        found = report.verification
+        yield Text(
+            f"ONNX verified in ONNX Runtime: max abs error {found.max_abs_error:.3g}, MSE {found.mse:.3g} "
+            f"(seed {found.seed}, relative tolerance {found.tolerance:g})"
+        )
+    for path, what in ((report.output, "ONNX"), (report.tflite, "TFLite"), (report.saved_model, "SavedModel")):
+        if path is not None:
+            yield Text(f"{what} written to {path}")
+    if report.baseline is not None and report.baseline.error:
+        yield Text(f"Baseline is the sandwich: {report.baseline.error}", style="yellow")
+    for note in report.notes:
+        yield Text(note, style="yellow")
+
+
+def _proof(layout: LayoutProof) -> str:
+    moved, bound = size(layout.bytes_moved), size(layout.lower_bound)
+    if layout.proved_optimal:
+        return f"Layout: {moved} moved per inference, proved: no choice of layouts moves fewer (lower bound {bound})"
+    return f"Layout: {moved} moved per inference, not proved the least: the lower bound is {bound}"
+
+
+def _of_passes_run(records: Sequence[PassRecord]) -> Table:
+    table = Table(title="Passes", title_justify="left")
+    for heading in ("pass", "seconds", "nodes", "transposes", "changed"):
+        table.add_column(heading, justify="left" if heading == "pass" else "right")
+    for each in records:
+        table.add_row(
+            each.name,
+            f"{each.seconds:.3f}",
+            f"{each.nodes_before} -> {each.nodes_after}",
+            f"{each.transposes_before} -> {each.transposes_after}",
+            "yes" if each.modified else "no",
+        )
+    return table
+
+
+def _of_histograms(report: OptimizeReport) -> Table:
+    forms = [form for form in (report.baseline, report.optimized) if form is not None]
+    table = _table("operator", *(form.kind.value for form in forms))
+    for name in dict.fromkeys(name for form in forms for name in form.histogram):
+        _row(table, name, [f"{form.histogram[name]}" if name in form.histogram else _NONE for form in forms])
+    return table
+
+
+def _table(first: str, *headings: str) -> Table:
+    table = Table()
+    table.add_column(first)
+    for heading in headings:
+        table.add_column(heading, justify="right", overflow="fold")
+    return table
+
+
+def _row(table: Table, name: str, cells: Sequence[str], *, style: str = "") -> None:
+    table.add_row(name, *cells, style=style)
+
+
+def _transpose_name(form: Form) -> str:
+    return "Transpose (ONNX)" if form.kind is Kind.ONNX else "TRANSPOSE"
+
+
+def _number(value: float | None) -> str:
+    return _NONE if value is None else f"{value:.3g}"
+
+
+def _milliseconds(value: float | None) -> str:
+    return _NONE if value is None else f"{value:.2f} ms"
+
+
+def _most(name: str, reports: Sequence[CountReport]) -> int:
+    return max(report.counts.histogram.get(name, 0) for report in reports)
