@@ -15,8 +15,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import layoutopt
-from benchmarks.models.export import export
-from benchmarks.models.networks import NETWORKS
+from benchmarks.models import NETWORKS, export
 from layoutopt.options import Exporter, Io
 from layoutopt.report.results import Form, OptimizeReport
 from layoutopt.report.tables import size
@@ -84,14 +83,12 @@ def _latency(form: Form) -> str:
     return f"{form.latency_ms:.2f} ms"
 
 
-def _page(
-    rows: Sequence[Sequence[str]], versions: dict[str, str], exporter: Exporter, opset: int
-) -> Iterator[str]:
+def _page(rows: Sequence[Sequence[str]], versions: dict[str, str], exporter: Exporter, opset: int) -> Iterator[str]:
     yield "# Six networks"
     yield ""
-    yield "Baseline (onnxsim, plain onnx-tf, default TFLite converter) → layoutopt, both measured in one interleaved run on"
-    yield "LiteRT with XNNPACK. Random weights; errors are against ONNX Runtime on the original, outputs have about unit variance"
-    yield "(those of the YOLO head are pixels). Made by `make benchmark`."
+    yield "Baseline (onnxsim, plain onnx-tf, default TFLite converter) → layoutopt, both measured in one interleaved"
+    yield "run on LiteRT with XNNPACK. Random weights; errors are against ONNX Runtime on the original, outputs have"
+    yield "about unit variance (those of the YOLO head are pixels). Made by `make benchmark`."
     yield ""
     for row in (_COLUMNS, ("---",) * len(_COLUMNS), *rows):
         yield "| " + " | ".join(row) + " |"

@@ -22,12 +22,12 @@ from layoutopt.ir.counts import count_onnx
 from layoutopt.ir.perm import identity, invert, permute
 from layoutopt.ir.verify import TOLERANCE, Reference, Verification, to_natural, to_stored
 from layoutopt.options import Io, Verify
-from layoutopt.passes import DEFAULT_PIPELINE
+from layoutopt.passes import DEFAULT_PIPELINE, PASSES
 from layoutopt.passes.eliminate_dead_code import EliminateDeadCode
 from layoutopt.passes.fold_constants import FoldConstants
 from layoutopt.passes.propagate_layout import PropagateLayout, Scope
 from layoutopt.pipeline.manager import After, PassManager, PipelineResult
-from layoutopt.pipeline.text import format_pipeline, parse_pipeline
+from layoutopt.pipeline.text import format_pipeline, parse_pipeline, pass_name
 from layoutopt.report import results
 from layoutopt.report.results import BenchmarkReport, BenchmarkRow, CountReport, Form, Kind, OptimizeReport, TensorInfo
 
@@ -72,14 +72,15 @@ def optimize(
     verbose: bool = False,
     progress: Progress | None = None,
 ) -> OptimizeReport:
-    """Rewrites a model to NHWC with the fewest bytes transposed, hands it over to TFLite, and compares it with what one has without.
+    """Rewrites a model to NHWC with the fewest bytes transposed, converts it, and compares it with the baseline.
 
     Args:
         model: an ONNX file, or a model in memory; it is never changed.
         output: where to write the optimized .onnx.
         tflite: where to write the .tflite.
         saved_model: directory to write the SavedModel to.
-        io: what may happen to the layout of image inputs and outputs; ``Io.FREE`` where neither this nor ``passes`` is given.
+        io: what may happen to the layout of image inputs and outputs; ``Io.FREE`` where neither this nor
+            ``passes`` is given.
         shapes: a static shape for each input that has a symbolic dimension.
         passes: the pipeline as text; the default one where it is None.
         verify: what is compared with the original in ONNX Runtime.
@@ -326,8 +327,8 @@ def _static(model: Path | str | ir.Model, shapes: Mapping[str, tuple[int, ...]])
         loaded = model.clone()
     else:
         loaded = modelio.load(Path(model))
-    modelio.require_static(loaded, shapes)
     modelio.set_shapes(loaded, shapes)
+    modelio.require_static(loaded)
     return loaded
 
 
@@ -344,6 +345,9 @@ def _pipeline(text: str | None, io: Io | None) -> tuple[ir.passes.PassBase, ...]
 
 def _instruments(reference: Reference | None, tolerance: float, dump: Dump | None) -> Iterator[After]:
     if dump is not None:
+        unknown = dump.passes - {pass_name(each) for each in PASSES}
+        if unknown:
+            raise UsageError(f"--dump-after: there is no pass {min(unknown)!r}", hint="See: layoutopt passes.")
         modelio.make_directory(dump.directory)
 
         def write(position: int, name: str, model: ir.Model) -> None:

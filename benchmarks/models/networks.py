@@ -114,6 +114,12 @@ def _initialise(module: nn.Module) -> None:
             nn.init.uniform_(layer.weight, 0.7, 1.3)
             nn.init.normal_(layer.bias, std=0.2)
             layer.momentum = None  # running statistics are the plain mean over the batches
+    for layer in module.modules():
+        branch = getattr(layer, "branch", None)
+        if branch is not None and getattr(layer, "residual", True):
+            # As in trained networks, rounding errors then do not grow with depth (Goyal et al., 2017, section 5.1).
+            last = [part for part in branch.modules() if isinstance(part, nn.BatchNorm2d)][-1]
+            nn.init.uniform_(last.weight, 0.1, 0.3)
 
 
 def _restore_momentum(module: nn.Module) -> None:

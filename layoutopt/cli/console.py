@@ -95,7 +95,7 @@ class Session:
 
 @contextmanager
 def session(json: str, *, quiet: bool, verbose: bool) -> Iterator[Session]:
-    """Runs a sub-command: an error becomes one message on stderr and its exit code, with a traceback only if ``verbose``."""
+    """Runs a sub-command: an error becomes one message on stderr and its exit code; ``verbose`` adds the traceback."""
     try:
         if json not in ("", "-") and not Path(json).absolute().parent.is_dir():
             raise OutputError(f"--json {json}: there is no directory {Path(json).parent}")

@@ -44,8 +44,8 @@ def optimize(
         Io | None,
         typer.Option(
             "--io",
-            help="free: image inputs and outputs become channels-last where that is cheapest. keep: the interface stays. "
-            "[dim]\\[default: free][/]",
+            help="free: image inputs and outputs become channels-last where that is cheapest. "
+            "keep: the interface stays. [dim]\\[default: free][/]",
         ),
     ] = None,
     shape: ShapeOption = [],  # noqa: B006, typer copies it

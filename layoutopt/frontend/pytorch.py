@@ -55,7 +55,7 @@ def from_torch(
     training = module.training
     module.eval()
     buffer = io.BytesIO()
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it reports every operator of torchvision that is not there
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it reports that torchvision is not there
     try:
         with torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # both exporters warn of their own internals

@@ -1,0 +1,235 @@
+"""The command line: what it prints, where it writes, and its exit codes."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import onnx_ir as ir
+import pytest
+from typer.testing import CliRunner, Result
+
+from layoutopt import errors
+from layoutopt.cli import app
+from layoutopt.frontend.demo import mobilenet_v2
+from layoutopt.ir.io import save
+
+COMMANDS = ("optimize", "count", "benchmark", "passes", "demo")
+
+
+@pytest.fixture(autouse=True)
+def _without_tensorflow(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    if "tflite" not in request.keywords:
+        monkeypatch.setattr("layoutopt.api._can_hand_off", lambda: False)
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    path = tmp_path / "model.onnx"
+    save(mobilenet_v2(resolution=32, width=0.25), path)
+    return path
+
+
+def invoke(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def test_optimize_ends_in_a_table(model: Path) -> None:
+    result = invoke("optimize", model)
+    assert result.exit_code == 0, result.output
+    assert "Transpose (ONNX)" in result.stdout
+    assert "input.transpose(0,2,3,1)" in result.stdout
+    assert "proved: no choice of layouts moves fewer" in result.stdout
+    assert "relative tolerance 0.0001" in result.stdout
+    assert "seed 0" in result.stdout
+    assert "pip install 'layoutopt[tflite]'" in result.stdout
+    assert model.with_suffix(".nhwc.onnx").exists()
+
+
+def test_json_on_stdout_is_all_there_is(model: Path) -> None:
+    result = invoke("optimize", model, "--json", "-")
+    assert json.loads(result.stdout)["optimized"]["transposes"] == 0
+
+
+def test_json_goes_to_a_file(model: Path, tmp_path: Path) -> None:
+    assert invoke("optimize", model, "--json", tmp_path / "r.json", "-q").stdout == ""
+    assert json.loads((tmp_path / "r.json").read_text())["layout"]["proved_optimal"] is True
+    result = invoke("optimize", model, "--force", "--json", tmp_path / "no" / "r.json")
+    assert result.exit_code == errors.OutputError.exit_code
+
+
+def test_verbose_shows_the_passes(model: Path) -> None:
+    result = invoke("optimize", model, "-v")
+    assert "cancel-transposes" in result.stdout
+    assert "layoutopt.nhwc::Conv2D" in result.stdout
+
+
+def test_count_compares_files(model: Path) -> None:
+    invoke("optimize", model)
+    result = invoke("count", model, model.with_suffix(".nhwc.onnx"))
+    assert result.exit_code == 0
+    assert "bytes moved" in result.stdout
+    assert "input stores the original's axes in the order (0, 2, 3, 1)" in result.stdout
+    data = json.loads(invoke("count", model, "--json", "-").stdout)
+    assert data[0]["counts"]["histogram"]["Conv"] == 52
+
+
+def test_passes_lists_the_pipeline() -> None:
+    result = invoke("passes")
+    assert result.stdout.index("fold-constants") < result.stdout.index("propagate-layout")
+    assert "io=free (free | keep)" in result.stdout
+    data = json.loads(invoke("passes", "--json", "-").stdout)
+    assert data[2]["options"][0] == {"name": "io", "default": "free", "choices": ["free", "keep"]}
+
+
+def test_demo_needs_nothing(tmp_path: Path) -> None:
+    result = invoke("demo", "-d", tmp_path / "out", "--resolution", "32", "--width", "0.25")
+    assert result.exit_code == 0, result.output
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["mobilenet_v2.nhwc.onnx", "mobilenet_v2.onnx"]
+    again = invoke("demo", "-d", tmp_path / "out", "--resolution", "32")
+    assert again.exit_code == errors.OutputExistsError.exit_code
+
+
+@pytest.mark.tflite
+def test_benchmark_prints_one_table(model: Path, tmp_path: Path) -> None:
+    result = invoke("optimize", model, "--tflite", tmp_path / "a.tflite", "--no-baseline", "--force")
+    assert result.exit_code == 0, result.output
+    assert "CONV_2D" not in result.stdout
+    assert "TRANSPOSE" in result.stdout
+    timed = invoke("benchmark", tmp_path / "a.tflite", tmp_path / "a.tflite", "--rounds", "3")
+    assert timed.exit_code == 0, timed.output
+    assert timed.stdout.count(" ms ") == 4
+
+
+def broken(tmp_path: Path, kind: str) -> Path:
+    path = tmp_path / f"{kind}.onnx"
+    model = mobilenet_v2(resolution=32, width=0.25)
+    if kind == "truncated":
+        data = ir.to_proto(model).SerializeToString()
+        path.write_bytes(data[: len(data) // 2])
+    elif kind == "text":
+        path.write_text("not a model")
+    elif kind == "operator":
+        model.graph[3].op_type = "Frobnicate"
+        path.write_bytes(ir.to_proto(model).SerializeToString())
+    elif kind == "opset":
+        model.opset_imports[""] = 99
+        path.write_bytes(ir.to_proto(model).SerializeToString())
+    elif kind == "dynamic":
+        model.graph.inputs[0].shape = ir.Shape(["n", 3, 32, 32])
+        save(model, path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("kind", "error", "blamed"),
+    [
+        ("missing", errors.ModelNotFoundError, "no such file"),
+        ("text", errors.InvalidModelError, "not an ONNX file"),
+        ("truncated", errors.InvalidModelError, "truncated"),
+        ("operator", errors.UnsupportedOperatorError, "ai.onnx::Frobnicate"),
+        ("opset", errors.UnsupportedOperatorError, "opset 99"),
+        ("dynamic", errors.DynamicShapeError, "--shape input="),
+    ],
+)
+def test_a_bad_model_is_one_clear_line_and_an_exit_code(
+    tmp_path: Path, kind: str, error: type[errors.LayoutoptError], blamed: str
+) -> None:
+    path = broken(tmp_path, kind)
+    result = invoke("optimize", path, "-o", tmp_path / "out.onnx")
+    assert result.exit_code == error.exit_code, result.output
+    assert blamed in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not (tmp_path / "out.onnx").exists()
+    assert not list(tmp_path.glob(".*"))
+    assert "Traceback" in invoke("optimize", path, "-o", tmp_path / "out.onnx", "-v").stderr
+
+
+def test_bad_outputs_are_refused_before_any_work(model: Path, tmp_path: Path) -> None:
+    before = model.read_bytes()
+    for target, error in (
+        (model, errors.OutputError),
+        (tmp_path / "no" / "out.onnx", errors.OutputError),
+        (model.with_suffix(".nhwc.onnx"), errors.OutputExistsError),
+    ):
+        model.with_suffix(".nhwc.onnx").touch()
+        result = invoke("optimize", model, "-o", target)
+        assert result.exit_code == error.exit_code, result.output
+        assert str(target) in result.stderr
+    assert invoke("optimize", model, "-o", model, "--force").exit_code == errors.OutputError.exit_code
+    assert model.read_bytes() == before
+    assert invoke("optimize", model, "--force").exit_code == 0
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a directory that nobody may write to")
+def test_an_unwritable_directory_is_refused(model: Path) -> None:
+    result = invoke("optimize", model, "-o", "/proc/out.onnx")
+    assert result.exit_code == errors.OutputError.exit_code
+    assert "/proc/out.onnx" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "blamed"),
+    [
+        (["--passes", "nonsense"], "there is no pass 'nonsense'"),
+        (["--passes", "propagate-layout{io=sideways}"], "Possible: free, keep"),
+        (["--shape", "input"], "Write --shape NAME=1,3,224,224"),
+        (["--io", "keep", "--passes", "fold-constants"], "propagate-layout{io=keep}"),
+        (["--dump-after", "nonsense"], "no pass 'nonsense'"),
+    ],
+)
+def test_bad_options_are_usage_errors(model: Path, options: list[str], blamed: str) -> None:
+    result = invoke("optimize", model, *options)
+    assert result.exit_code == errors.UsageError.exit_code
+    assert blamed in result.stderr
+
+
+def test_a_missing_extra_still_leaves_the_onnx(model: Path, tmp_path: Path) -> None:
+    result = invoke("optimize", model, "--tflite", tmp_path / "out.tflite")
+    assert result.exit_code == errors.MissingExtraError.exit_code
+    assert "layoutopt[tflite]" in result.stderr
+    assert model.with_suffix(".nhwc.onnx").exists()
+
+
+def test_every_error_has_an_exit_code_of_its_own() -> None:
+    kinds = [
+        value for value in vars(errors).values() if isinstance(value, type) and issubclass(value, errors.LayoutoptError)
+    ]
+    assert len({kind.exit_code for kind in kinds}) == len(kinds) == 12
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_has_examples(command: str) -> None:
+    result = invoke(command, "--help")
+    assert result.exit_code == 0
+    assert "Examples" in result.stdout
+    assert f"layoutopt {command}" in result.stdout
+
+
+def test_help_is_quick_and_loads_nothing_heavy() -> None:
+    heavy = "{'numpy', 'onnx', 'onnx_ir', 'onnxruntime', 'onnxsim', 'scipy', 'tensorflow', 'torch'}"
+    code = f"import sys, layoutopt.cli; sys.exit(bool({heavy} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    seconds = []
+    for _ in range(3):
+        start = time.perf_counter()
+        subprocess.run([sys.executable, "-m", "layoutopt", "--help"], check=True, capture_output=True)
+        seconds.append(time.perf_counter() - start)
+    assert statistics.median(seconds) < 5  # 0.3 s on a quiet machine; a heavy import takes longer than this bound
+
+
+def test_version() -> None:
+    from layoutopt import __version__
+
+    assert invoke("--version").stdout.strip() == f"layoutopt {__version__}"
+
+
+def test_seed_is_used(model: Path) -> None:
+    one = json.loads(invoke("optimize", model, "--seed", "4", "--json", "-").stdout)
+    assert one["verification"]["seed"] == 4
+    assert np.isfinite(one["optimized"]["mse"])

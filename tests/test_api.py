@@ -1,0 +1,231 @@
+"""The Python API: reports, files, and what happens when something is missing or wrong."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx_ir as ir
+import onnxruntime as ort
+import pytest
+
+import layoutopt
+from layoutopt.backend.litert.converter import convert_model
+from layoutopt.errors import (
+    ConversionError,
+    DynamicShapeError,
+    MissingExtraError,
+    OutputExistsError,
+    UsageError,
+    VerificationError,
+)
+from layoutopt.frontend.demo import mobilenet_v2
+from layoutopt.ir.io import save
+from layoutopt.options import Io, Verify
+from layoutopt.passes.eliminate_dead_code import EliminateDeadCode
+from layoutopt.report.results import Kind, LayoutName
+
+
+@pytest.fixture
+def model() -> ir.Model:
+    return mobilenet_v2(resolution=32, width=0.25)
+
+
+@pytest.fixture
+def without_tensorflow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("layoutopt.api._can_hand_off", lambda: False)
+
+
+def dynamic(model: ir.Model) -> ir.Model:
+    """The same with a symbolic batch and symbolic sizes all along."""
+    model.graph.inputs[0].shape = ir.Shape(["batch", 3, "height", "width"])
+    for value in (value for node in model.graph for value in node.outputs):
+        value.shape = None
+    model.graph.outputs[0].shape = ir.Shape(["batch", 1000])
+    return model
+
+
+@pytest.mark.usefixtures("without_tensorflow")
+def test_the_optimized_model_runs_in_plain_onnx_runtime_with_the_outputs_of_the_original(
+    model: ir.Model, tmp_path: Path
+) -> None:
+    source, output = tmp_path / "model.onnx", tmp_path / "out.onnx"
+    save(model, source)
+    before = source.read_bytes()
+    report = layoutopt.optimize(source, output=output)
+    assert source.read_bytes() == before
+    x = np.random.default_rng(3).standard_normal((1, 3, 32, 32)).astype(np.float32)
+    expected = ort.InferenceSession(source).run(None, {"input": x})[0]
+    actual = ort.InferenceSession(output).run(None, {"input": x.transpose(0, 2, 3, 1)})[0]
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-5)
+    (tensor,) = report.inputs
+    assert (tensor.shape, tensor.original_shape) == ((1, 32, 32, 3), (1, 3, 32, 32))
+    assert tensor.layout is LayoutName.CHANNELS_LAST
+    np.testing.assert_array_equal(eval(tensor.feed, {"input": x}), x.transpose(0, 2, 3, 1))
+
+
+@pytest.mark.usefixtures("without_tensorflow")
+def test_without_tensorflow_the_onnx_is_written_and_the_extra_named(model: ir.Model, tmp_path: Path) -> None:
+    report = layoutopt.optimize(model, output=tmp_path / "out.onnx")
+    assert report.optimized.kind is Kind.ONNX
+    assert report.optimized.transposes == 0
+    assert report.baseline is None
+    assert "pip install 'layoutopt[tflite]'" in report.notes[0]
+    with pytest.raises(MissingExtraError, match=r"layoutopt\[tflite\]"):
+        layoutopt.optimize(model, output=tmp_path / "other.onnx", tflite=tmp_path / "out.tflite")
+    assert (tmp_path / "other.onnx").exists()
+    assert not (tmp_path / "out.tflite").exists()
+
+
+@pytest.mark.usefixtures("without_tensorflow")
+def test_json_holds_what_scripts_need(model: ir.Model) -> None:
+    report = layoutopt.optimize(model, io=Io.KEEP)
+    data = json.loads(json.dumps(report.to_json(), allow_nan=False))
+    assert set(data["inputs"][0]) >= {"name", "shape", "dtype", "layout"}
+    assert data["inputs"][0] | {"feed": ""} == data["inputs"][0]
+    assert set(data["optimized"]) >= {
+        *("operators", "transposes", "pads", "reshapes", "bytes_moved", "histogram"),
+        *("latency_ms", "max_abs_error", "mse", "kind"),
+    }
+    assert data["layout"]["bytes_moved"] == data["layout"]["lower_bound"] == 4 * 3 * 32 * 32
+    assert data["layout"]["proved_optimal"] is True
+    assert [each["name"] for each in data["passes"]][:2] == ["fold-constants", "fold-batch-norm"]
+    assert set(data["passes"][0]) >= {"seconds", "nodes_before", "nodes_after", "transposes_before", "transposes_after"}
+    assert {"layoutopt", "onnx", "onnxruntime", "python"} <= set(data["versions"])
+
+
+@pytest.mark.usefixtures("without_tensorflow")
+def test_a_dynamic_shape_needs_a_shape(model: ir.Model) -> None:
+    symbolic = dynamic(model)
+    with pytest.raises(DynamicShapeError, match="--shape input=1,3,224,224") as caught:
+        layoutopt.optimize(symbolic)
+    assert "input[batch, 3, height, width]" in caught.value.message
+    report = layoutopt.optimize(symbolic, shapes={"input": (2, 3, 64, 32)})
+    assert report.inputs[0].shape == (2, 64, 32, 3)
+    assert report.outputs[0].shape == (2, 1000)
+    assert report.optimized.transposes == 0
+
+
+@pytest.mark.usefixtures("without_tensorflow")
+@pytest.mark.parametrize("shapes", [{"nothing": (1, 3, 32, 32)}, {"input": (1, 4, 32, 32)}, {"input": (1, 3, 0, 32)}])
+def test_a_wrong_shape_is_refused(model: ir.Model, shapes: dict[str, tuple[int, ...]]) -> None:
+    with pytest.raises(UsageError, match="--shape"):
+        layoutopt.optimize(dynamic(model), shapes=shapes)
+
+
+@pytest.mark.usefixtures("without_tensorflow")
+def test_verification_catches_a_wrong_pass(model: ir.Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    honest = EliminateDeadCode.call
+
+    def wrong(self: EliminateDeadCode, model: ir.Model) -> ir.passes.PassResult:
+        bias = next(value for name, value in model.graph.initializers.items() if name.endswith("classifier.1.bias"))
+        assert bias.const_value is not None
+        bias.const_value = ir.tensor(bias.const_value.numpy() + 1, name=bias.name)
+        return honest(self, model)
+
+    monkeypatch.setattr(EliminateDeadCode, "call", wrong)
+    with pytest.raises(VerificationError, match=r"output 'logits'.*seed 5"):
+        layoutopt.optimize(model, seed=5)
+    with pytest.raises(VerificationError, match=r"pass 5 \(eliminate-dead-code\)"):
+        layoutopt.optimize(model, verify=Verify.EACH)
+    assert layoutopt.optimize(model, verify=Verify.NONE).verification is None
+
+
+@pytest.mark.usefixtures("without_tensorflow")
+def test_dumps_are_models(model: ir.Model, tmp_path: Path) -> None:
+    layoutopt.optimize(model, dump=layoutopt.Dump(tmp_path / "all"))
+    assert sorted(path.name for path in (tmp_path / "all").iterdir()) == [
+        "01-fold-constants.onnx",
+        "02-fold-batch-norm.onnx",
+        "03-propagate-layout.onnx",
+        "04-cancel-transposes.onnx",
+        "05-eliminate-dead-code.onnx",
+    ]
+    layoutopt.optimize(model, dump=layoutopt.Dump(tmp_path / "one", frozenset({"propagate-layout"})))
+    (dumped,) = (tmp_path / "one").iterdir()
+    assert layoutopt.count(dumped).counts.histogram["layoutopt.nhwc::Conv2D"] == 52
+    with pytest.raises(UsageError, match="no pass 'nonsense'"):
+        layoutopt.optimize(model, dump=layoutopt.Dump(tmp_path, frozenset({"nonsense"})))
+
+
+@pytest.mark.usefixtures("without_tensorflow")
+def test_io_has_no_say_over_a_pipeline(model: ir.Model) -> None:
+    with pytest.raises(UsageError, match=r"propagate-layout\{io=keep\}"):
+        layoutopt.optimize(model, io=Io.KEEP, passes="fold-constants")
+    report = layoutopt.optimize(model, passes="fold-constants,propagate-layout{io=keep},eliminate-dead-code")
+    assert report.optimized.transposes == 1
+    assert layoutopt.optimize(model, passes="fold-constants").layout is None
+
+
+def test_count_reads_layouts_back(model: ir.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("layoutopt.api._can_hand_off", lambda: False)
+    layoutopt.optimize(model, output=tmp_path / "out.onnx")
+    report = layoutopt.count(tmp_path / "out.onnx")
+    assert report.layouts == {"input": (0, 2, 3, 1)}
+    assert report.counts.transposes == 0
+
+
+def test_reports_are_frozen(model: ir.Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("layoutopt.api._can_hand_off", lambda: False)
+    report = layoutopt.optimize(model)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        report.pipeline = ""  # type: ignore[misc]
+
+
+def test_two_outputs_cannot_share_a_path(model: ir.Model, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="same path"):
+        layoutopt.optimize(model, output=tmp_path / "x", tflite=tmp_path / "x")
+
+
+@pytest.mark.tflite
+def test_the_hand_off_writes_what_was_asked_for(model: ir.Model, tmp_path: Path) -> None:
+    onnx, tflite, saved = tmp_path / "out.onnx", tmp_path / "out.tflite", tmp_path / "saved"
+    stages: list[str] = []
+    report = layoutopt.optimize(
+        model, output=onnx, tflite=tflite, saved_model=saved, baseline=False, benchmark=True, progress=stages.append
+    )
+    assert (report.output, report.tflite, report.saved_model) == (onnx, tflite, saved)
+    assert (saved / "saved_model.pb").is_file()
+    assert report.optimized.file_size == tflite.stat().st_size
+    assert report.optimized.latency_ms is not None
+    assert report.optimized.latency_ms > 0
+    assert report.inputs[0].tflite_name
+    assert "layoutopt: TFLite converter" in stages
+    counts = layoutopt.count(tflite).counts
+    assert (counts.operators, counts.transposes) == (report.optimized.operators, 0)
+    with pytest.raises(OutputExistsError, match="--force"):
+        layoutopt.optimize(model, tflite=tflite)
+    small = tmp_path / "small.tflite"
+    layoutopt.convert(onnx, tflite=small, quantize=layoutopt.Quantize.DYNAMIC)
+    assert small.stat().st_size < 0.6 * tflite.stat().st_size
+    timed = layoutopt.benchmark([tflite, small], rounds=3, warmup=1)
+    assert [len(row.latency.samples) for row in timed.rows] == [3, 3]
+    assert timed.rows[0].speedup.of_medians == 1.0
+    assert json.dumps(timed.to_json(), allow_nan=False)
+
+
+@pytest.mark.tflite
+def test_benchmark_of_an_onnx_file_is_of_its_two_forms(model: ir.Model, tmp_path: Path) -> None:
+    save(model, tmp_path / "model.onnx")
+    report = layoutopt.benchmark([tmp_path / "model.onnx"], rounds=3, warmup=1)
+    before, after = report.rows
+    assert before.name.endswith("(plain onnx-tf)")
+    assert after.name.endswith("(layoutopt)")
+    assert before.counts.transposes > after.counts.transposes == 0
+
+
+@pytest.mark.tflite
+def test_a_failing_baseline_is_a_note(model: ir.Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    honest = convert_model
+
+    def fail_in_plain(*args: object, **keywords: object) -> layoutopt.Conversion:
+        if "layoutopt" not in str(args[0]).rpartition("/")[2]:
+            raise ConversionError("onnx-tf", "no")
+        return honest(*args, **keywords)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("layoutopt.api.convert_model", fail_in_plain)
+    report = layoutopt.optimize(model)
+    assert report.baseline is None
+    assert "no baseline: onnx-tf: no" in report.notes

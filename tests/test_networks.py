@@ -1,0 +1,131 @@
+"""The six networks, end to end: what they must reach."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import onnx_ir as ir
+import pytest
+
+import layoutopt
+from layoutopt.ir.verify import Reference
+from layoutopt.options import Exporter, Io
+from layoutopt.report.results import Kind
+
+pytestmark = pytest.mark.torch
+
+NAMES = ("mobilenet_v2", "resnet50", "mobilenet_v3_large", "efficientnet_like", "unet_bilinear", "yolo_head")
+FREE = {**dict.fromkeys(NAMES, 0), "yolo_head": 3}
+"""TRANSPOSE with free inputs and outputs; each scale of the head must interleave its anchors once."""
+KEPT = {**dict.fromkeys(NAMES, 1), "unet_bilinear": 2, "yolo_head": 4}
+MSE = {**dict.fromkeys(NAMES, 1e-10), "yolo_head": 1e-6}
+"""Outputs have about unit variance, but those of the YOLO head are pixels, of a variance of about 1000."""
+
+
+@cache
+def network(name: str, exporter: Exporter = Exporter.LEGACY, *, small: bool = True, opset: int = 17) -> ir.Model:
+    from benchmarks.models import NETWORKS, export
+
+    return export(NETWORKS[name], exporter=exporter, opset=opset, small=small)
+
+
+def transposes(model: ir.Model) -> int:
+    return sum(node.op_type == "Transpose" for node in model.graph)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("exporter", list(Exporter))
+@pytest.mark.parametrize("io", list(Io))
+def test_the_onnx_graph_has_the_fewest_transposes(
+    name: str, exporter: Exporter, io: Io, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("layoutopt.api._can_hand_off", lambda: False)
+    model = network(name, exporter)
+    report = layoutopt.optimize(model, io=io, output=tmp_path / "out.onnx")
+    assert report.layout is not None
+    assert report.layout.proved_optimal
+    assert report.optimized.transposes == (FREE if io is Io.FREE else KEPT)[name]
+    assert report.optimized.bytes_moved == report.layout.bytes_moved == report.layout.lower_bound
+    written = ir.load(tmp_path / "out.onnx")
+    check = Reference(model, seed=7).check(written)
+    assert check.max_abs_error <= 1e-4 * (100 if name == "yolo_head" else 1)
+
+
+@pytest.mark.tflite
+@pytest.mark.parametrize("name", NAMES)
+def test_the_tflite_reaches_its_mark(name: str, tmp_path: Path) -> None:
+    report = layoutopt.optimize(network(name), baseline=False, tflite=tmp_path / "out.tflite")
+    form = report.optimized
+    assert form.kind is Kind.LAYOUTOPT
+    assert form.transposes == FREE[name]
+    assert form.mse is not None
+    assert form.mse <= MSE[name]
+    assert not any(name.startswith(("Flex", "SPLIT_V")) for name in form.histogram)
+    if name == "mobilenet_v2":
+        assert form.histogram["DEPTHWISE_CONV_2D"] == 17
+        assert form.pads == 5  # one per convolution of stride 2, whose padding SAME would put on the other side
+        assert not {"RELU6", "MINIMUM", "RELU_0_TO_6"} & set(form.histogram)  # fused into the convolutions
+    if name == "mobilenet_v3_large":
+        assert form.histogram["HARD_SWISH"] == 21
+        assert not {"MINIMUM", "MAXIMUM"} & set(form.histogram)
+
+
+@pytest.mark.tflite
+def test_the_kept_interface_costs_one_transpose(tmp_path: Path) -> None:
+    report = layoutopt.optimize(network("mobilenet_v2"), io=Io.KEEP, baseline=False, tflite=tmp_path / "out.tflite")
+    assert report.optimized.transposes <= KEPT["mobilenet_v2"]
+    assert report.inputs[0].shape == report.inputs[0].original_shape == (1, 3, 64, 64)
+
+
+@pytest.mark.tflite
+def test_the_unet_is_no_larger_than_in_keras(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "benchmarks.keras_floor", "--small"]
+    floor = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    match = re.match(r"(\d+) operators, 0 TRANSPOSE, 0 PAD", floor)
+    assert match
+    report = layoutopt.optimize(network("unet_bilinear"), baseline=False, tflite=tmp_path / "out.tflite")
+    assert report.optimized.pads == 0
+    assert report.optimized.operators <= int(match[1])
+
+
+@pytest.mark.tflite
+def test_the_baseline_is_plain_onnx_tf_where_that_works() -> None:
+    report = layoutopt.optimize(network("mobilenet_v2"))
+    assert report.baseline is not None
+    assert report.baseline.kind is Kind.PLAIN
+    assert report.baseline.transposes >= 36
+    assert report.baseline.pads == 18
+    assert report.baseline.bytes_moved > 0
+    assert report.baseline.operators > report.optimized.operators
+    assert not report.baseline.error
+
+
+@pytest.mark.tflite
+def test_the_baseline_is_the_sandwich_where_plain_onnx_tf_fails() -> None:
+    report = layoutopt.optimize(network("yolo_head"))
+    assert report.baseline is not None
+    assert report.baseline.kind is Kind.SANDWICH
+    assert "plain onnx-tf cannot convert the model" in report.baseline.error
+    assert report.baseline.transposes > report.optimized.transposes
+    assert report.baseline.mse is not None
+    assert report.baseline.mse <= MSE["yolo_head"]
+
+
+@pytest.mark.long
+@pytest.mark.tflite
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("io", list(Io))
+@pytest.mark.parametrize(
+    ("exporter", "opset"), [(Exporter.LEGACY, 13), (Exporter.LEGACY, 17), (Exporter.LEGACY, 20), (Exporter.DYNAMO, 18)]
+)
+@pytest.mark.parametrize("small", [True, False])
+def test_the_matrix(name: str, io: Io, exporter: Exporter, opset: int, small: bool, tmp_path: Path) -> None:
+    model = network(name, exporter, small=small, opset=opset)
+    report = layoutopt.optimize(model, io=io, baseline=False, tflite=tmp_path / "out.tflite")
+    assert report.optimized.transposes <= (FREE if io is Io.FREE else KEPT)[name]
+    assert report.optimized.mse is not None
+    assert report.optimized.mse <= MSE[name]
