@@ -1,7 +1,7 @@
 """Every handler against ONNX Runtime, and against the TFLite operators that it should become.
 
-Cases are written once, as ONNX in N, C, H, W. All cases of one opset make one model, so that TensorFlow is started once per
-opset; a case's operators are found by walking the .tflite back from its outputs.
+Cases are written once, as ONNX in N, C, H, W. All cases of one opset make one model, so that TensorFlow is started
+once per opset; a case's operators are found by walking the .tflite back from its outputs.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,11 +20,12 @@ import pytest
 import tflite
 
 from layoutopt.backend.litert.converter import Conversion, convert_model
+from layoutopt.errors import LayoutoptError
 from layoutopt.ir.dialect import DOMAIN, OPERATORS
 
 pytestmark = pytest.mark.tflite
 
-Array = npt.NDArray[np.generic]
+Array = npt.NDArray[Any]
 _RNG = np.random.default_rng(7)
 _NAMES = {value: name for name, value in vars(tflite.BuiltinOperator).items() if isinstance(value, int)}
 
@@ -46,7 +47,7 @@ class Case:
     body: str
     operators: str
     inputs: Mapping[str, tuple[int, ...]]
-    constants: Mapping[str, Array] = field(default_factory=dict)
+    constants: Mapping[str, npt.ArrayLike] = field(default_factory=dict)
     opset: int = 13
     dialect: bool = False
     tolerance: float = 1e-5
@@ -73,11 +74,13 @@ def s(*values: float) -> Array:
     return np.array(values, np.float32)
 
 
-def nhwc(body: str, operators: str, x: tuple[int, ...], *, opset: int = 13, **constants: Array) -> Case:
+def nhwc(body: str, operators: str, x: tuple[int, ...], *, opset: int = 13, **constants: npt.ArrayLike) -> Case:
     return Case(body, operators, {"x": x}, constants, opset, dialect=True)
 
 
-def onnx_(body: str, operators: str, opset: int = 13, x: tuple[int, ...] = (2, 6, 8), **constants: Array) -> Case:
+def onnx_(
+    body: str, operators: str, opset: int = 13, x: tuple[int, ...] = (2, 6, 8), **constants: npt.ArrayLike
+) -> Case:
     return Case(body, operators, {"x": x}, constants, opset)
 
 
@@ -112,7 +115,7 @@ CONVS = {
     ),
     "transpose k3s2p1o1": nhwc(
         "y = ConvTranspose<strides=[2,2],pads=[1,1,1,1],output_padding=[1,1]>(x,w)",
-        "TRANSPOSE_CONV STRIDED_SLICE",
+        "TRANSPOSE_CONV SLICE",
         X,
         w=f(8, 5, 3, 3),
     ),
@@ -120,7 +123,7 @@ CONVS = {
     "transpose k1s2": nhwc("y = ConvTranspose<strides=[2,2]>(x,w)", "TRANSPOSE_CONV", X, w=f(8, 5, 1, 1)),
     "transpose k5s3": nhwc(
         "y = ConvTranspose<strides=[3,2],pads=[1,2,0,1],output_padding=[2,1]>(x,w)",
-        "TRANSPOSE_CONV STRIDED_SLICE",
+        "TRANSPOSE_CONV SLICE",
         X,
         w=f(8, 5, 5, 4),
     ),
@@ -128,17 +131,21 @@ CONVS = {
         "y = ConvTranspose<strides=[2,2],dilations=[2,2]>(x,w)", "TRANSPOSE_CONV", X, w=f(8, 5, 3, 3)
     ),
     "transpose groups": nhwc(
-        "y = ConvTranspose<group=2,strides=[2,2],pads=[1,1,1,1]>(x,w,b)", "PAD PAD CONV_2D", X, w=f(8, 3, 4, 4), b=f(6)
+        "y = ConvTranspose<group=2,strides=[2,2],pads=[1,1,1,1]>(x,w,b)",
+        "RESHAPE PAD RESHAPE PAD CONV_2D",
+        X,
+        w=f(8, 3, 4, 4),
+        b=f(6),
     ),
     "transpose depthwise": nhwc(
         "y = ConvTranspose<group=8,strides=[2,2],pads=[1,1,1,1],output_padding=[1,1]>(x,w)",
-        "PAD PAD DEPTHWISE_CONV_2D",
+        "RESHAPE PAD RESHAPE DEPTHWISE_CONV_2D",
         X,
         w=f(8, 1, 3, 3),
     ),
     "transpose shape": nhwc(
         "y = ConvTranspose<strides=[2,2],output_shape=[20,25]>(x,w)",
-        "TRANSPOSE_CONV STRIDED_SLICE",
+        "TRANSPOSE_CONV SLICE",
         (1, 8, 9, 12),
         w=f(8, 5, 4, 4),
     ),
@@ -173,17 +180,16 @@ POOLS = {
     "average k3s2p1": nhwc(
         "y = AveragePool<kernel_shape=[3,3],strides=[2,2],pads=[1,1,1,1]>(x)", "PAD AVERAGE_POOL_2D MUL", EVEN
     ),
-    "average ceil": nhwc(
-        "y = AveragePool<kernel_shape=[3,3],strides=[2,2],ceil_mode=1>(x)", "PAD AVERAGE_POOL_2D MUL", EVEN
+    "average ceil": nhwc("y = AveragePool<kernel_shape=[3,3],strides=[2,2],ceil_mode=1>(x)", "AVERAGE_POOL_2D", EVEN),
+    "average ceil odd": nhwc(
+        "y = AveragePool<kernel_shape=[3,3],strides=[2,2],ceil_mode=1>(x)", "PAD AVERAGE_POOL_2D MUL", (1, 8, 11, 12)
     ),
     "average ceil include": nhwc(
         "y = AveragePool<kernel_shape=[3,3],strides=[2,2],pads=[1,1,1,1],ceil_mode=1,count_include_pad=1>(x)",
         "PAD AVERAGE_POOL_2D MUL",
         EVEN,
     ),
-    "average lower": nhwc(
-        'y = AveragePool<kernel_shape=[2,2],auto_pad="SAME_LOWER">(x)', "PAD AVERAGE_POOL_2D MUL", X
-    ),
+    "average lower": nhwc('y = AveragePool<kernel_shape=[2,2],auto_pad="SAME_LOWER">(x)', "PAD AVERAGE_POOL_2D MUL", X),
     "average dilated": nhwc(
         "y = AveragePool<kernel_shape=[3,2],dilations=[2,2],pads=[1,1,1,1]>(x)",
         "PAD DEPTHWISE_CONV_2D MUL",
@@ -214,7 +220,9 @@ RESIZES = {
     "nearest half": resize(f'mode="nearest",{ASYM},nearest_mode="floor"', "RESIZE_NEAREST_NEIGHBOR", HALF),
     "nearest sizes": resize(f'mode="nearest",{ASYM},nearest_mode="floor"', "RESIZE_NEAREST_NEIGHBOR", ODD),
     "nearest ceil": resize(f'mode="nearest",{HALF_PIXEL},nearest_mode="ceil"', "GATHER GATHER", ODD),
-    "nearest corners": resize(f'mode="nearest",{CORNERS},nearest_mode="round_prefer_ceil"', "RESIZE_NEAREST_NEIGHBOR", ODD),
+    "nearest corners": resize(
+        f'mode="nearest",{CORNERS},nearest_mode="round_prefer_ceil"', "RESIZE_NEAREST_NEIGHBOR", ODD
+    ),
     "linear half pixel": resize(f'mode="linear",{HALF_PIXEL}', "RESIZE_BILINEAR", TWICE),
     "linear torch": resize(f'mode="linear",{TORCH}', "RESIZE_BILINEAR", ODD),
     "linear corners": resize(f'mode="linear",{CORNERS}', "RESIZE_BILINEAR", ODD),
@@ -228,7 +236,11 @@ RESIZES = {
     ),
     "nothing": resize('mode="linear"', "", s(1, 1, 1, 1)),
     "axes 18": nhwc(
-        f'y = Resize<mode="linear",{HALF_PIXEL},axes=[2,3]>(x,,,t)', "RESIZE_BILINEAR", (1, 3, 8, 10), opset=18, t=i(16, 15)
+        f'y = Resize<mode="linear",{HALF_PIXEL},axes=[2,3]>(x,,,t)',
+        "RESIZE_BILINEAR",
+        (1, 3, 8, 10),
+        opset=18,
+        t=i(16, 15),
     ),
     "aspect 18": nhwc(
         'y = Resize<mode="linear",keep_aspect_ratio_policy="not_larger",axes=[2,3]>(x,,,t)',
@@ -237,7 +249,9 @@ RESIZES = {
         opset=18,
         t=i(16, 40),
     ),
-    "opset 10 nearest": nhwc('y = Resize<mode="nearest">(x,t)', "RESIZE_NEAREST_NEIGHBOR", (1, 3, 8, 10), opset=10, t=TWICE),
+    "opset 10 nearest": nhwc(
+        'y = Resize<mode="nearest">(x,t)', "RESIZE_NEAREST_NEIGHBOR", (1, 3, 8, 10), opset=10, t=TWICE
+    ),
     "opset 10 linear": nhwc('y = Resize<mode="linear">(x,t)', "RESIZE_BILINEAR", (1, 3, 8, 10), opset=10, t=TWICE),
     "upsample 9": nhwc('y = Upsample<mode="nearest">(x,t)', "RESIZE_NEAREST_NEIGHBOR", (1, 3, 8, 10), opset=9, t=TWICE),
     "dcr": nhwc('y = DepthToSpace<blocksize=2,mode="DCR">(x)', "DEPTH_TO_SPACE", X),
@@ -291,6 +305,13 @@ ACTIVATIONS = {
         one=np.float32(1),
         half=np.float32(0.5),
     ),
+    "gelu by erf, half inside": onnx_(
+        "a = Mul(x,r) b = Erf(a) c = Add(one,b) h = Mul(half,c) y = Mul(x,h)",
+        "GELU",
+        r=np.float32(np.sqrt(0.5)),
+        one=np.float32(1),
+        half=np.float32(0.5),
+    ),
     "silu": onnx_("a = Sigmoid(x) y = Mul(x,a)", "LOGISTIC MUL"),
     "elu": onnx_("y = Elu(x)", "ELU"),
     "elu 2": onnx_("y = Elu<alpha=2.0>(x)", "RELU MINIMUM EXP SUB MUL ADD"),
@@ -307,7 +328,9 @@ ELEMENTWISE = {
     "pow 2": onnx_("y = Pow(x,c)", "SQUARE", c=np.float32(2)),
     "pow 3": onnx_("y = Pow(x,c)", "POW", c=np.float32(3)),
     "sqrt exp": onnx_("a = Exp(x) b = Sqrt(a) y = Log(b)", "EXP SQRT LOG"),
-    "unary": onnx_("a = Abs(x) b = Neg(a) c = Floor(b) d = Ceil(c) e = Sin(d) y = Cos(e)", "ABS NEG FLOOR CEIL SIN COS"),
+    "unary": onnx_(
+        "a = Abs(x) b = Neg(a) c = Floor(b) d = Ceil(c) e = Sin(d) y = Cos(e)", "ABS NEG FLOOR CEIL SIN COS"
+    ),
     "rounding": onnx_("a = Round(x) b = Sign(x) y = Add(a,b)", "ROUND SIGN ADD"),
     "erf": onnx_("y = Erf(x)", "ABS MUL ADD DIV MUL ADD MUL ADD MUL ADD MUL ADD MUL SQUARE NEG EXP MUL SUB SIGN MUL"),
     "where": onnx_("a = Greater(x,c) y = Where(a,x,c)", "GREATER SELECT_V2", c=np.float32(0.1)),
@@ -320,9 +343,7 @@ ELEMENTWISE = {
 
 MATRICES = {
     "gemm": onnx_("y = Gemm<transB=1>(x,w,b)", "FULLY_CONNECTED", x=(3, 8), w=f(5, 8), b=f(5)),
-    "gemm scaled": onnx_(
-        "y = Gemm<alpha=0.5,beta=2.0>(x,w,b)", "FULLY_CONNECTED", x=(3, 8), w=f(8, 5), b=f(1, 5)
-    ),
+    "gemm scaled": onnx_("y = Gemm<alpha=0.5,beta=2.0>(x,w,b)", "FULLY_CONNECTED", x=(3, 8), w=f(8, 5), b=f(1, 5)),
     "gemm trans a": onnx_("y = Gemm<transA=1>(x,w)", "TRANSPOSE FULLY_CONNECTED", x=(8, 3), w=f(8, 5)),
     "gemm relu": onnx_("a = Gemm<transB=1>(x,w,b) y = Relu(a)", "FULLY_CONNECTED", x=(1, 8), w=f(5, 8), b=f(5)),
     "matmul linear": onnx_("a = MatMul(x,w) y = Add(a,b)", "FULLY_CONNECTED", w=f(8, 5), b=f(5)),
@@ -351,17 +372,21 @@ REDUCTIONS = {
     ),
     "cumsum": onnx_("y = CumSum(x,a)", "CUMSUM", a=np.int64(1)),
     "layer norm": onnx_(
-        "y = LayerNormalization(x,w,b)", "MEAN SUB SQUARE MEAN ADD RSQRT MUL MUL ADD", opset=18, w=f(8), b=f(8)
+        "y = LayerNormalization(x,w,b)",
+        "MEAN SUB SQUARED_DIFFERENCE MEAN ADD RSQRT MUL MUL ADD",
+        opset=18,
+        w=f(8),
+        b=f(8),
     ),
     "instance norm": onnx_(
         "y = InstanceNormalization(x,w,b)",
-        "MEAN SQUARED_DIFFERENCE MEAN ADD RSQRT MUL NEG MUL ADD MUL ADD",
+        "MEAN SQUARED_DIFFERENCE MEAN ADD RSQRT MUL MUL SUB MUL ADD",
         w=f(6),
         b=f(6),
     ),
     "group norm 21": onnx_(
         "y = GroupNormalization<num_groups=3>(x,w,b)",
-        "RESHAPE MEAN SQUARED_DIFFERENCE MEAN ADD RSQRT MUL NEG MUL ADD MUL ADD RESHAPE",
+        "RESHAPE MEAN SQUARED_DIFFERENCE MEAN ADD RSQRT MUL MUL SUB MUL ADD RESHAPE",
         opset=21,
         w=f(6),
         b=f(6),
@@ -378,14 +403,14 @@ SHAPES = {
     "split sizes": onnx_("y, z = Split<axis=-1>(x,p)", "SPLIT_V", p=i(3, 5)),
     "split 11": onnx_("y, z = Split<axis=1,split=[2,4]>(x)", "SPLIT_V", opset=11),
     "split 18": onnx_("y, z = Split<axis=2,num_outputs=2>(x)", "SPLIT", opset=18),
-    "slice": onnx_("y = Slice(x,b,e,a)", "STRIDED_SLICE", b=i(1, -6), e=i(4, 2**62), a=i(1, 2)),
+    "slice": onnx_("y = Slice(x,b,e,a)", "SLICE", b=i(1, -6), e=i(4, 2**62), a=i(1, 2)),
     "slice steps": onnx_("y = Slice(x,b,e,a,t)", "STRIDED_SLICE", b=i(0), e=i(-1), a=i(2), t=i(2)),
     "slice back": onnx_("y = Slice(x,b,e,a,t)", "REVERSE_V2 STRIDED_SLICE", b=i(-1), e=i(-(2**62)), a=i(2), t=i(-2)),
     "slice nothing": onnx_("a = Slice(x,b,e) y = Relu(a)", "RELU", b=i(0), e=i(2**62)),
     "pad": onnx_("y = Pad(x,p)", "PAD", p=i(0, 2, 3, 0, 0, 1)),
     "pad value": onnx_("y = Pad(x,p,v)", "PADV2", p=i(0, 2, 3, 0, 0, 1), v=np.float32(1.5)),
     "pad 18": onnx_("y = Pad(x,p,,a)", "PAD", opset=18, p=i(3, 2), a=i(2)),
-    "pad cut": onnx_("y = Pad(x,p)", "STRIDED_SLICE PAD", p=i(0, -1, 2, 0, 0, -1)),
+    "pad cut": onnx_("y = Pad(x,p)", "SLICE PAD", p=i(0, -1, 2, 0, 0, -1)),
     "pad reflect": onnx_('y = Pad<mode="reflect">(x,p)', "MIRROR_PAD", p=i(0, 2, 3, 0, 0, 1)),
     "pad edge": onnx_('y = Pad<mode="edge">(x,p)', "GATHER CONCATENATION GATHER CONCATENATION", p=i(0, 0, 3, 0, 1, 0)),
     "reshape": onnx_("y = Reshape(x,t)", "RESHAPE", t=i(0, -1, 2)),
@@ -411,10 +436,13 @@ SHAPES = {
 }
 
 NATURAL = {
-    "conv 1d": onnx_("y = Conv<pads=[1,1],strides=[2]>(x,w,b)", "RESHAPE TRANSPOSE CONV_2D TRANSPOSE RESHAPE", w=f(4, 6, 3), b=f(4)),
-    "conv 22": Case(
-        "y = Conv<pads=[1,1,1,1]>(x,w)", "TRANSPOSE CONV_2D TRANSPOSE", {"x": X}, {"w": f(4, 8, 3, 3)}, 22
+    "conv 1d": onnx_(
+        "y = Conv<pads=[1,1],strides=[2]>(x,w,b)",
+        "TRANSPOSE RESHAPE PAD CONV_2D RESHAPE TRANSPOSE",
+        w=f(4, 6, 3),
+        b=f(4),
     ),
+    "conv 22": Case("y = Conv<pads=[1,1,1,1]>(x,w)", "TRANSPOSE CONV_2D TRANSPOSE", {"x": X}, {"w": f(4, 8, 3, 3)}, 22),
     "global": Case("y = GlobalAveragePool(x)", "MEAN", {"x": X}),
 }
 
@@ -429,7 +457,6 @@ CASES: dict[str, Case] = {
     **{f"shape {name}": case for name, case in SHAPES.items()},
     **{f"natural {name}": case for name, case in NATURAL.items()},
 }
-OPSETS = sorted({case.opset for case in CASES.values()})
 
 
 # --- one model per opset -----------------------------------------------------------------------------------------
@@ -444,17 +471,18 @@ def merged(cases: Mapping[str, Case], opset: int, *, dialect: bool) -> onnx.Mode
         for node in graph.node:
             node.input[:] = [f"{name}/{operand}" if operand else "" for operand in node.input]
             node.output[:] = [f"{name}/{result}" for result in node.output]
-            node.name = f"{name}/{node.op_type}"
+            node.name = node.output[0]
             if last and node.op_type in OPERATORS:
                 node.domain, node.op_type = DOMAIN, OPERATORS[node.op_type].name
             nodes.append(node)
         for key, shape in case.inputs.items():
             moved = (shape[0], *shape[2:], shape[1]) if last else shape
             inputs.append(onnx.helper.make_tensor_value_info(f"{name}/{key}", onnx.TensorProto.FLOAT, moved))
-        for key, array in case.constants.items():
+        for key, value in case.constants.items():
+            array = np.asarray(value)
             if case.dialect and not dialect and array.ndim == 1 and key in "mc":  # per channel
                 array = array.reshape(-1, 1, 1)
-            constants.append(onnx.numpy_helper.from_array(np.asarray(array), f"{name}/{key}"))
+            constants.append(onnx.numpy_helper.from_array(array, f"{name}/{key}"))
         outputs += [onnx.ValueInfoProto(name=f"{name}/{key}") for key in case.outputs]
     graph = onnx.helper.make_graph(nodes, "cases", inputs, [], constants)
     opsets = [onnx.helper.make_opsetid("", opset)]
@@ -472,7 +500,7 @@ def _with_types(model: onnx.ModelProto) -> onnx.ModelProto:
     """ONNX Runtime wants a type for every output; those that are not float are indices."""
     for value in model.graph.output:
         if not value.type.tensor_type.elem_type:
-            indices = value.name.endswith("/z") and "topk" in value.name or "arg" in value.name
+            indices = (value.name.endswith("/z") and "topk" in value.name) or "arg" in value.name
             value.type.tensor_type.elem_type = onnx.TensorProto.INT64 if indices else onnx.TensorProto.FLOAT
     return model
 
@@ -496,8 +524,22 @@ class Judged:
 
 
 @pytest.fixture(scope="module")
-def judged(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Judged]:
-    return cache(lambda opset: _judge(opset, tmp_path_factory.mktemp(f"opset{opset}")))
+def judge(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Judged]:
+    """Judges each opset once, be it that the conversion fails."""
+    known: dict[int, Judged | LayoutoptError] = {}
+
+    def ask(opset: int) -> Judged:
+        if opset not in known:
+            try:
+                known[opset] = _judge(opset, tmp_path_factory.mktemp(f"opset{opset}"))
+            except LayoutoptError as error:
+                known[opset] = error
+        result = known[opset]
+        if isinstance(result, LayoutoptError):
+            pytest.fail(str(result))
+        return result
+
+    return ask
 
 
 def _judge(opset: int, directory: Path) -> Judged:
@@ -522,9 +564,7 @@ def _judge(opset: int, directory: Path) -> Judged:
     moved = {name: np.moveaxis(x, 1, -1) if name in last else x for name, x in feeds.items()}
     actual = runner(**{conversion.input_names[name]: np.ascontiguousarray(x) for name, x in moved.items()})
     actual = {name: actual[conversion.output_names[name]] for name in names}
-    actual = {
-        name: np.moveaxis(y, -1, 1) if cases[name.rsplit("/", 1)[0]].dialect else y for name, y in actual.items()
-    }
+    actual = {name: np.moveaxis(y, -1, 1) if cases[name.rsplit("/", 1)[0]].dialect else y for name, y in actual.items()}
     return Judged(expected, actual, _operators(directory / "cases.tflite", cases), conversion)
 
 
@@ -538,7 +578,10 @@ def _operators(path: Path, cases: Mapping[str, Case]) -> Mapping[str, Counter[st
         for result in operator.OutputsAsNumpy():
             producers[int(result)] = (index, operator)
     signature = model.SignatureDefs(0)
-    tensors = {signature.Outputs(n).Name().decode(): signature.Outputs(n).TensorIndex() for n in range(signature.OutputsLength())}
+    tensors = {
+        signature.Outputs(n).Name().decode(): signature.Outputs(n).TensorIndex()
+        for n in range(signature.OutputsLength())
+    }
     found = {}
     for name, case in cases.items():
         pending, seen = [tensors[f"{name}/{key}"] for key in case.outputs], {}
@@ -552,16 +595,17 @@ def _operators(path: Path, cases: Mapping[str, Case]) -> Mapping[str, Counter[st
 
 def _operator_name(model: tflite.Model, operator: tflite.Operator) -> str:
     code = model.OperatorCodes(operator.OpcodeIndex())
-    return _NAMES[max(code.BuiltinCode(), code.DeprecatedBuiltinCode())]
+    name: str = _NAMES[max(code.BuiltinCode(), code.DeprecatedBuiltinCode())]
+    return name
 
 
 # --- the tests ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_computes_what_onnx_runtime_computes(name: str, judged: Callable[[int], Judged]) -> None:
+def test_computes_what_onnx_runtime_computes(name: str, judge: Callable[[int], Judged]) -> None:
     case = CASES[name]
-    result = judged(case.opset)
+    result = judge(case.opset)
     for key in case.outputs:
         expected, actual = result.expected[f"{name}/{key}"], result.actual[f"{name}/{key}"]
         assert actual.shape == expected.shape
@@ -573,13 +617,13 @@ def test_computes_what_onnx_runtime_computes(name: str, judged: Callable[[int], 
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_becomes_few_native_operators(name: str, judged: Callable[[int], Judged]) -> None:
+def test_becomes_few_native_operators(name: str, judge: Callable[[int], Judged]) -> None:
     case = CASES[name]
-    assert judged(case.opset).operators[name] == Counter(case.operators.split())
+    assert judge(case.opset).operators[name] == Counter(case.operators.split())
 
 
-def test_names_survive(judged: Callable[[int], Judged]) -> None:
-    result = judged(18)
+def test_names_survive(judge: Callable[[int], Judged]) -> None:
+    result = judge(18)
     inputs = [f"{name}/{key}" for name, case in CASES.items() if case.opset == 18 for key in case.inputs]
     assert list(result.conversion.input_names) == inputs
     assert result.conversion.peak_memory > 100e6

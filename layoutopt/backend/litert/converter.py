@@ -1,0 +1,260 @@
+"""From an ONNX file to a .tflite or a SavedModel, with TensorFlow kept in a child process.
+
+A child for three reasons: a native abort in the converter must not take the caller with it, TensorFlow's gigabyte is
+given back when the child ends, and importing this module costs nothing.
+"""
+
+from __future__ import annotations
+
+import enum
+import importlib.util
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+from layoutopt import errors
+from layoutopt.backend.onnx_tf.protocol import Event, Failure, Job, Outcome
+
+# The child starts with the parent's import path, so that it finds the same packages wherever it is started.
+_BOOT = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
+    "from layoutopt.backend.onnx_tf.export import main; sys.exit(main())"
+)
+_TAIL = 2000  # characters of TensorFlow's chatter that go into an error message
+
+
+class Handlers(enum.Enum):
+    """Who translates ONNX operators to TensorFlow."""
+
+    LAYOUTOPT = "layoutopt"
+    """Our handlers, onnx-tf's for what they do not cover."""
+    PLAIN = "onnx-tf"
+    """onnx-tf untouched, as a user without layoutopt would run it."""
+
+
+class Quantize(enum.Enum):
+    """What the TFLite converter does to the weights."""
+
+    NONE = "none"
+    """Leave them in float32."""
+    DYNAMIC = "dynamic"
+    """Dynamic-range quantization: int8 weights, float activations."""
+
+
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """What `convert_model` made.
+
+    Attributes:
+        tflite: the .tflite, or None if none was asked for.
+        saved_model: the SavedModel directory, or None if none was asked for.
+        input_names: ONNX graph input to its name in the .tflite's ``serving_default`` signature.
+        output_names: ONNX graph output to its name in the .tflite's ``serving_default`` signature.
+        seconds: wall time by stage.
+        peak_memory: largest resident size of the child process, in bytes; 0 where the system does not tell.
+    """
+
+    tflite: Path | None
+    saved_model: Path | None
+    input_names: Mapping[str, str]
+    output_names: Mapping[str, str]
+    seconds: Mapping[str, float]
+    peak_memory: int
+
+
+def convert_model(
+    model: Path,
+    *,
+    tflite: Path | None = None,
+    saved_model: Path | None = None,
+    handlers: Handlers = Handlers.LAYOUTOPT,
+    quantize: Quantize = Quantize.NONE,
+    allow_flex: bool = False,
+    verbose: bool = False,
+    progress: Callable[[str], None] | None = None,
+) -> Conversion:
+    """Converts an ONNX file with static shapes; existing targets are replaced, and only once the new ones are whole.
+
+    Args:
+        model: the ONNX file. It may use the dialect ``layoutopt.nhwc``.
+        tflite: where to write the .tflite.
+        saved_model: directory to write the SavedModel to.
+        handlers: who translates the operators.
+        quantize: what happens to the weights.
+        allow_flex: let operators into the .tflite that need TensorFlow at run time.
+        verbose: let TensorFlow's chatter through to standard error.
+        progress: called with a short name as each stage starts.
+
+    Returns:
+        The paths, the names of inputs and outputs in the .tflite, and what it cost.
+
+    Raises:
+        UsageError: neither ``tflite`` nor ``saved_model`` is given.
+        MissingExtraError: TensorFlow or onnx-tf is not installed.
+        ModelNotFoundError: there is no ``model``.
+        OutputError: a target's directory does not exist or cannot be written to.
+        DynamicShapeError: an input of the model has a symbolic dimension.
+        UnsupportedOperatorError: no handler for some operators; the message lists them all.
+        ConversionError: a stage failed, or the child died in it.
+    """
+    if tflite is None and saved_model is None:
+        raise errors.UsageError("nothing to convert to: give a path for the .tflite or for the SavedModel")
+    _require_extra()
+    if not model.is_file():
+        raise errors.ModelNotFoundError(f"{model}: no such file")
+    targets = [target for target in (tflite, saved_model) if target is not None]
+    with _scratch(targets) as scratch:
+        job = Job(
+            model=str(model.resolve()),
+            tflite=str(scratch / "model.tflite") if tflite else None,
+            saved_model=str(scratch / "saved_model") if saved_model else None,
+            scratch=str(scratch),
+            plain=handlers is Handlers.PLAIN,
+            dynamic=quantize is Quantize.DYNAMIC,
+            allow_flex=allow_flex,
+        )
+        outcome = _run(job, verbose=verbose, progress=progress)
+        if tflite is not None:
+            _publish(scratch / "model.tflite", tflite)
+        if saved_model is not None:
+            _publish(scratch / "saved_model", saved_model)
+    return Conversion(
+        tflite, saved_model, outcome.input_names, outcome.output_names, outcome.seconds, outcome.peak_memory
+    )
+
+
+def _require_extra() -> None:
+    missing = [name for name in ("tensorflow", "onnx_tf") if importlib.util.find_spec(name) is None]
+    if not missing:
+        return
+    hint = "Install the extra: pip install 'layoutopt[tflite]'"
+    if sys.version_info >= (3, 12):
+        # onnx-tf requires tensorflow-addons, which has no wheel for these versions and is not needed.
+        hint += "\nand then, on Python 3.12 and newer: pip install --no-deps onnx-tf==1.10.0"
+    raise errors.MissingExtraError(f"not installed: {', '.join(missing)}", hint=hint)
+
+
+@contextmanager
+def _scratch(targets: list[Path]) -> Iterator[Path]:
+    """A directory beside the first target, so that moving a result into place is one rename."""
+    for target in targets:
+        if not target.parent.is_dir():
+            raise errors.OutputError(f"{target}: there is no directory {target.parent}")
+    try:
+        path = Path(tempfile.mkdtemp(prefix=f".{targets[0].name}.", dir=targets[0].parent))
+    except OSError as error:
+        raise errors.OutputError(f"{targets[0]}: {error}") from error
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _publish(made: Path, target: Path) -> None:
+    """Moves a finished file or directory to its place; an old directory goes only once the new one is whole."""
+    try:
+        if target.is_dir():
+            old = made.with_name(f"{made.name}.old")  # in the scratch directory, which is about to be removed
+            shutil.move(target, old)
+        beside = target.with_name(f".{made.parent.name}.{made.name}")
+        shutil.move(made, beside)  # a copy, should the two targets be on different file systems
+        beside.replace(target)
+    except OSError as error:
+        raise errors.OutputError(f"{target}: {error}") from error
+
+
+@dataclass(slots=True)
+class _Listener:
+    """Follows the child's events."""
+
+    progress: Callable[[str], None] | None
+    stage: str = "start"
+    failure: Failure | None = field(default=None)
+    outcome: Outcome | None = field(default=None)
+
+    def hear(self, line: str) -> None:
+        event = Event.load(line)
+        self.failure = event.failure or self.failure
+        self.outcome = event.outcome or self.outcome
+        if event.stage is not None:
+            self.stage = event.stage
+            if self.progress is not None:
+                self.progress(event.stage)
+
+
+def _run(job: Job, *, verbose: bool, progress: Callable[[str], None] | None) -> Outcome:
+    """Runs the child to its end and returns what it reported, or raises what it raised."""
+    listener = _Listener(progress)
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as chatter:
+        code = _talk(job, listener, sys.stderr if verbose else chatter)
+        if listener.outcome is not None and code == 0:
+            return listener.outcome
+        said = "" if verbose else _tail(chatter)
+    if listener.failure is not None:
+        raise _error(listener.failure, listener.stage)
+    raise _death(code, listener.stage, said)
+
+
+def _talk(job: Job, listener: _Listener, stderr: IO[str]) -> int:
+    environment = dict(os.environ)
+    environment.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")  # no banners about CPU features
+    environment.setdefault("CUDA_VISIBLE_DEVICES", "-1")  # a conversion computes nothing worth waking a GPU for
+    child = subprocess.Popen(
+        [sys.executable, "-P", "-c", _BOOT, json.dumps(sys.path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        env=environment,
+        text=True,
+        encoding="utf-8",
+    )
+    with child:
+        assert child.stdin is not None
+        assert child.stdout is not None
+        try:
+            child.stdin.write(job.dump())
+            child.stdin.close()
+            for line in child.stdout:
+                listener.hear(line)
+        except BrokenPipeError:
+            pass  # it died before it read the job; its exit code tells
+        except BaseException:
+            child.kill()
+            raise
+        return child.wait()
+
+
+def _tail(chatter: IO[str]) -> str:
+    chatter.seek(0)
+    return chatter.read()[-_TAIL:].strip()
+
+
+def _error(failure: Failure, stage: str) -> errors.LayoutoptError:
+    """The child's error as the exception it was there."""
+    if failure.kind == "ConversionError":
+        return errors.ConversionError(stage, failure.message, hint=failure.hint)
+    kind: type[errors.LayoutoptError] = getattr(errors, failure.kind)
+    return kind(failure.message, hint=failure.hint)
+
+
+def _death(code: int, stage: str, said: str) -> errors.ConversionError:
+    """The child ended without a word."""
+    if code >= 0:
+        how = f"the conversion process ended with exit code {code}"
+    elif -code in {int(known) for known in signal.Signals}:
+        how = f"the conversion process died of {signal.Signals(-code).name}"
+    else:
+        how = f"the conversion process died of signal {-code}"
+    hint = "Run again with verbose output to see all that TensorFlow says."
+    if code == -signal.SIGKILL:
+        hint = "SIGKILL mostly means that the system ran out of memory."
+    return errors.ConversionError(stage, f"{how}\n{said}" if said else how, hint=hint)

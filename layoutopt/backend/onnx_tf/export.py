@@ -1,0 +1,205 @@
+"""The child process of the hand-off: reads one job, reports events, writes the files it was asked for.
+
+Started by `layoutopt.backend.litert.converter`. The original standard output carries the events; file descriptor 1 is
+turned to standard error before TensorFlow loads, so whatever it prints cannot get in between.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from layoutopt.backend.onnx_tf.protocol import Event, Failure, Job, Outcome
+from layoutopt.errors import LayoutoptError
+
+if TYPE_CHECKING:
+    import onnx
+    import tensorflow as tf
+
+    from layoutopt.backend.onnx_tf.backend import Traced
+
+
+def main() -> int:
+    """Runs the job on standard input; 0 if it worked, 1 if it failed and said so."""
+    events = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    job = Job.load(sys.stdin.read())
+    stages = Stages(events)
+    try:
+        inputs, outputs = _plain(job, stages) if job.plain else _convert(job, stages)
+    except LayoutoptError as error:
+        _send(events, Event(failure=Failure(type(error).__name__, error.message, error.hint)))
+        return 1
+    except Exception as error:
+        _send(events, Event(failure=_failure(error, job)))
+        return 1
+    _send(events, Event(outcome=Outcome(inputs, outputs, stages.seconds, peak_memory())))
+    return 0
+
+
+@dataclass(slots=True)
+class Stages:
+    """Announces each stage and keeps its time."""
+
+    events: TextIO
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def __call__(self, name: str) -> Iterator[None]:
+        """Announces the stage ``name`` and times it."""
+        _send(self.events, Event(stage=name))
+        start = time.perf_counter()
+        yield
+        self.seconds[name] = time.perf_counter() - start
+
+
+def _send(events: TextIO, event: Event) -> None:
+    events.write(event.dump() + "\n")
+    events.flush()
+
+
+def _failure(error: Exception, job: Job) -> Failure:
+    message = str(error).strip() or type(error).__name__
+    hint = ""
+    if type(error).__name__ == "ConverterError":
+        message = _without_tracebacks(message)
+    if "flex op" in message and not job.allow_flex:
+        hint = "Some operators run only with TensorFlow inside: allow Flex operators, or rewrite them."
+    elif "2147483647" in message or "2GB" in message:
+        hint = "TensorFlow holds a graph in one protobuf of at most 2 GB."
+    return Failure("ConversionError", f"{type(error).__name__}: {message}", hint)
+
+
+def _without_tracebacks(message: str) -> str:
+    """The converter quotes a Python stack per operator; the lines that say which operator are few."""
+    lines = message.splitlines()
+    telling = [line for line in lines if "error:" in line or " ops:" in line or line.lstrip().startswith("tf.")]
+    return "\n".join(dict.fromkeys(line.split("error: ")[-1] for line in telling)) or message
+
+
+def peak_memory() -> int:
+    """Largest resident size of this process in bytes; 0 where the system does not tell."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        # Not getrusage: on Linux its maximum starts with that of the process that forked this one.
+        line = next((line for line in status.read_text().splitlines() if line.startswith("VmHWM:")), "VmHWM: 0 kB")
+        return int(line.split()[1]) * 1024
+    try:
+        import resource
+    except ImportError:  # not a Unix
+        return 0
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+# --- with our handlers -------------------------------------------------------------------------------------------
+
+
+def _convert(job: Job, stages: Stages) -> tuple[dict[str, str], dict[str, str]]:
+    with stages("import tensorflow"):
+        import onnx
+
+        from layoutopt.backend.onnx_tf import backend
+    with stages("onnx-tf"):
+        model = onnx.load(job.model)
+        rep = backend.prepare(model)
+    with stages("trace"):
+        traced = backend.trace(model, rep)
+        if called := traced.python_operators():
+            raise RuntimeError(f"these operators call back into Python, which a .tflite cannot: {', '.join(called)}")
+    if job.saved_model is not None:
+        with stages("write SavedModel"):
+            _save(traced, job.saved_model)
+    if job.tflite is not None:
+        with stages("TFLite converter"):
+            content = _to_tflite(traced, job)
+        with stages("write .tflite"):
+            from layoutopt.backend.onnx_tf.signature import sign
+
+            Path(job.tflite).write_bytes(sign(content, traced.inputs, traced.outputs))
+    return {name: name for name in traced.inputs}, {name: name for name in traced.outputs}
+
+
+def _save(traced: Traced, directory: str) -> None:
+    """A SavedModel whose signature has the ONNX names as far as TensorFlow takes them."""
+    import tensorflow as tf
+
+    from layoutopt.backend.onnx_tf.names import identifiers
+
+    names = identifiers(traced.outputs)
+    arguments = traced.function.structured_input_signature[0]
+
+    def serve(*tensors: tf.Tensor) -> dict[str, tf.Tensor]:
+        return dict(zip(names, traced.function(*tensors), strict=True))
+
+    served = tf.function(serve, autograph=False).get_concrete_function(*arguments)
+    tf.saved_model.save(tf.Module(), directory, signatures={"serving_default": served})
+
+
+def _to_tflite(traced: Traced, job: Job) -> bytes:
+    import tensorflow as tf
+
+    # No trackable object: with one, the converter writes and reads a SavedModel on the way.
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([traced.function])
+    return _finish(converter, job)
+
+
+def _finish(converter: tf.lite.TFLiteConverter, job: Job) -> bytes:
+    import tensorflow as tf
+
+    if job.dynamic:
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if job.allow_flex:
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS, tf.lite.OpsSet.SELECT_TF_OPS]
+    content: bytes = converter.convert()
+    return content
+
+
+# --- onnx-tf untouched -------------------------------------------------------------------------------------------
+
+
+def _plain(job: Job, stages: Stages) -> tuple[dict[str, str], dict[str, str]]:
+    """What onnx-tf's documentation tells a user to do: prepare, export_graph, TFLiteConverter.from_saved_model."""
+    with stages("import tensorflow"):
+        import onnx
+        import tensorflow as tf
+
+        from layoutopt.backend.onnx_tf.compat import import_onnx_tf
+
+        onnx_tf = import_onnx_tf()
+    directory = job.saved_model or str(Path(job.scratch) / "plain")
+    with stages("onnx-tf"):
+        model = onnx.load(job.model)
+        inputs, outputs = _rename_interface(model)
+        rep = onnx_tf.prepare(model)
+    with stages("write SavedModel"):
+        rep.export_graph(directory)
+    if job.tflite is not None:
+        with stages("TFLite converter"):
+            content = _finish(tf.lite.TFLiteConverter.from_saved_model(directory), job)
+        with stages("write .tflite"):
+            Path(job.tflite).write_bytes(content)
+    return inputs, outputs
+
+
+def _rename_interface(model: onnx.ModelProto) -> tuple[dict[str, str], dict[str, str]]:
+    """Gives inputs and outputs names that are Python identifiers, in place.
+
+    onnx-tf looks its inputs up under their ONNX names, yet TensorFlow hands them over under names that it has cleaned:
+    a name like ``input.1`` ends in a KeyError. Nothing else is in the way of running onnx-tf on a current TensorFlow.
+    """
+    from layoutopt.backend.onnx_tf.names import identifiers, rename
+
+    constants = {tensor.name for tensor in model.graph.initializer}
+    inputs = [value.name for value in model.graph.input if value.name not in constants]
+    outputs = [value.name for value in model.graph.output]
+    taken = identifiers([*inputs, *outputs])
+    table = dict(zip([*inputs, *outputs], taken, strict=True))
+    rename(model.graph, {old: new for old, new in table.items() if old != new})
+    return {name: table[name] for name in inputs}, {name: table[name] for name in outputs}

@@ -1,0 +1,154 @@
+"""Activations, spelled the way the TFLite converter recognises them."""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+
+from layoutopt.backend.onnx_tf.handlers.node import Node, Operand, handles, shape_of, type_of
+
+
+@handles("Relu")
+def relu(node: Node) -> Operand:
+    """RELU, mostly fused into the operator before."""
+    return tf.nn.relu(node.x)
+
+
+@handles("Clip")
+def clip(node: Node) -> Operand:
+    """RELU6, RELU_N1_TO_1 and the like for their bounds, else MINIMUM and MAXIMUM."""
+    low, high = _bounds(node)
+    x = node.x
+    if _is(low, 0) and _is(high, 6) and type_of(x).is_floating:
+        return tf.nn.relu6(x)
+    if low is not None:
+        x = tf.nn.relu(x) if _is(low, 0) else tf.maximum(x, low)
+    return x if high is None else tf.minimum(x, high)
+
+
+def _bounds(node: Node) -> tuple[Operand | None, Operand | None]:
+    """Attributes before opset 11, operands since."""
+    if node.opset >= 11:
+        return node.optional(1), node.optional(2)
+    low, high = (np.float32(node.number(name, 0)) if name in node.attributes else None for name in ("min", "max"))
+    return low, high
+
+
+def _is(bound: Operand | None, value: float) -> bool:
+    return isinstance(bound, (np.ndarray, np.generic)) and bound.size == 1 and bool(bound == value)
+
+
+@handles("LeakyRelu")
+def leaky_relu(node: Node) -> Operand:
+    """LEAKY_RELU."""
+    return tf.nn.leaky_relu(node.x, node.number("alpha", 0.01))
+
+
+@handles("PRelu")
+def prelu(node: Node) -> Operand:
+    """PRELU, which wants one rank less for the slope than for the operand."""
+    slope, rank = node[1], len(node.shape)
+    if not isinstance(slope, np.ndarray):
+        return tf.nn.relu(node.x) + slope * tf.minimum(node.x, 0)
+    if slope.ndim == rank and slope.shape[0] == 1:
+        slope = slope[0]
+    slope = slope.reshape((1,) * (rank - 1 - slope.ndim) + slope.shape)
+    return tf.nn.relu(node.x) + -slope * tf.nn.relu(-node.x)
+
+
+@handles("HardSigmoid")
+def hard_sigmoid(node: Node) -> Operand:
+    """PyTorch's as ``relu6(x + 3) / 6``, which with a multiplication by x becomes one HARD_SWISH."""
+    alpha, beta = node.number("alpha", 0.2), node.number("beta", 0.5)
+    if np.isclose(alpha, 1 / 6, rtol=0, atol=1e-6) and beta == 0.5:
+        return tf.nn.relu6(node.x + 3) * np.float32(1 / 6)
+    return tf.minimum(tf.nn.relu(node.x * alpha + beta), 1)
+
+
+@handles("HardSwish")
+def hard_swish(node: Node) -> Operand:
+    """HARD_SWISH."""
+    return node.x * tf.nn.relu6(node.x + 3) * np.float32(1 / 6)
+
+
+@handles("Gelu")
+@handles("Gelu", domain="com.microsoft")
+def gelu(node: Node) -> Operand:
+    """GELU."""
+    return tf.nn.gelu(node.x, approximate=node.text("approximate", "none") == "tanh")
+
+
+@handles("Elu")
+def elu(node: Node) -> Operand:
+    """ELU, whose alpha is 1; the negative side alone for another alpha."""
+    alpha = node.number("alpha", 1.0)
+    if alpha == 1:
+        return tf.nn.elu(node.x)
+    return tf.nn.relu(node.x) + alpha * (tf.exp(tf.minimum(node.x, 0)) - 1)
+
+
+@handles("Selu")
+def selu(node: Node) -> Operand:
+    """Scaled ELU."""
+    alpha, gamma = node.number("alpha", 1.67326319217681884765625), node.number("gamma", 1.05070102214813232421875)
+    return gamma * (tf.nn.relu(node.x) + alpha * (tf.exp(tf.minimum(node.x, 0)) - 1))
+
+
+@handles("Celu")
+def celu(node: Node) -> Operand:
+    """ELU with its argument divided by alpha."""
+    alpha = node.number("alpha", 1.0)
+    return tf.nn.relu(node.x) + alpha * (tf.exp(tf.minimum(node.x, 0) / alpha) - 1)
+
+
+@handles("ThresholdedRelu")
+def thresholded_relu(node: Node) -> Operand:
+    """The operand where it is above alpha, else 0."""
+    return tf.where(tf.greater(node.x, node.number("alpha", 1.0)), node.x, tf.zeros_like(node.x))
+
+
+@handles("Softplus")
+def softplus(node: Node) -> Operand:
+    """log(1 + exp(x))."""
+    return _softplus(node.x)
+
+
+def _softplus(x: Operand) -> Operand:
+    """As ``max(x, 0) + log(1 + exp(-|x|))``, which does not overflow; TFLite's own spelling does from x = 89 on."""
+    return tf.nn.relu(x) + tf.math.log(1 + tf.exp(-tf.abs(x)))
+
+
+@handles("Softsign")
+def softsign(node: Node) -> Operand:
+    """X / (1 + |x|)."""
+    return node.x / (1 + tf.abs(node.x))
+
+
+@handles("Mish")
+def mish(node: Node) -> Operand:
+    """X * tanh(softplus(x))."""
+    return node.x * tf.tanh(_softplus(node.x))
+
+
+@handles("Swish")
+def swish(node: Node) -> Operand:
+    """X * sigmoid(alpha * x)."""
+    alpha = node.number("alpha", 1.0)
+    return node.x * tf.sigmoid(node.x if alpha == 1 else node.x * alpha)
+
+
+@handles("Softmax", "LogSoftmax")
+def softmax(node: Node) -> Operand:
+    """SOFTMAX, which runs on the last axis; any other axis takes two TRANSPOSE."""
+    function = tf.nn.softmax if node.operator == "Softmax" else tf.nn.log_softmax
+    if node.opset >= 13:
+        return function(node.x, node.axis(-1))
+    # Up to opset 12 all axes from `axis` on are one.
+    axis, shape = node.axis(1), shape_of(node.x)
+    if axis == len(shape) - 1:
+        return function(node.x)
+    if all(size == 1 for size in shape[axis + 1 :]):
+        flat = [*shape[:axis], int(np.prod(shape[axis:]))]
+    else:
+        flat = [int(np.prod(shape[:axis])), int(np.prod(shape[axis:]))]
+    return tf.reshape(function(tf.reshape(node.x, flat)), shape)

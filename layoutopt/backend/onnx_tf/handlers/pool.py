@@ -1,0 +1,97 @@
+"""Pools over H and W, channels-last."""
+
+from __future__ import annotations
+
+from functools import reduce
+
+import numpy as np
+import tensorflow as tf
+
+from layoutopt.backend.onnx_tf.handlers.node import Node, Operand, handles, numpy_type, shape_of, type_of
+from layoutopt.backend.onnx_tf.handlers.padding import Axis, pad_for, sliding
+from layoutopt.ir.dialect import DOMAIN
+
+_NOT_NEGATIVE = {"Relu", "Relu6", "Sigmoid"}
+"""TensorFlow operators whose results cannot lie below 0."""
+
+
+@handles("MaxPool2D", domain=DOMAIN)
+def max_pool(node: Node) -> Operand:
+    """MAX_POOL_2D; padding that is not SAME is a PAD with zeros after an activation, else a PADV2 with the lowest."""
+    if node.results > 1:
+        raise node.unsupported("TFLite's MAX_POOL_2D has no indices")
+    axes = _windows(node)
+    producer = getattr(getattr(node.x, "op", None), "type", "")
+    lowest = None if producer in _NOT_NEGATIVE else type_of(node.x).min
+    x, padding = pad_for(node.x, axes, value=lowest)
+    if any(axis.dilation > 1 for axis in axes):
+        if padding == "SAME":
+            x, padding = tf.pad(node.x, _pads(axes), constant_values=type_of(node.x).min), "VALID"
+        return _dilated_max(_dilated_max(x, axes[0], 1), axes[1], 2)
+    return tf.nn.max_pool2d(x, [axis.kernel for axis in axes], [axis.stride for axis in axes], padding)
+
+
+def _dilated_max(x: Operand, axis: Axis, position: int) -> Operand:
+    """The largest along one axis, over strided slices: TFLite's pools know no dilation."""
+    slices = []
+    for tap in range(axis.kernel):
+        start = tap * axis.dilation
+        index = [slice(None)] * 4
+        index[position] = slice(start, start + (axis.out - 1) * axis.stride + 1, axis.stride)
+        slices.append(x[tuple(index)])
+    return reduce(tf.maximum, slices)
+
+
+@handles("AveragePool2D", domain=DOMAIN)
+def average_pool(node: Node) -> Operand:
+    """AVERAGE_POOL_2D; a constant factor per window corrects the mean where the kernel hangs over the edge."""
+    axes = _windows(node)
+    count_pad = node.integer("count_include_pad", 0) == 1
+    plain = all(axis.dilation == 1 for axis in axes)
+    if plain and not count_pad and all(axis.is_same for axis in axes):
+        # SAME leaves padding out of the mean, as ONNX does.
+        return tf.nn.avg_pool2d(node.x, [axis.kernel for axis in axes], [axis.stride for axis in axes], "SAME")
+    x = node.x if all(axis.is_valid for axis in axes) else tf.pad(node.x, _pads(axes))
+    y = _mean(x, axes) if plain else _dilated_mean(x, axes)
+    rows, columns = (np.array(axis.padded_counts if count_pad else axis.counts) for axis in axes)
+    factor = axes[0].kernel * axes[1].kernel / np.outer(rows, columns)
+    return y if np.all(factor == 1) else y * factor[None, :, :, None].astype(numpy_type(y))
+
+
+def _mean(x: Operand, axes: tuple[Axis, Axis]) -> Operand:
+    return tf.nn.avg_pool2d(x, [axis.kernel for axis in axes], [axis.stride for axis in axes], "VALID")
+
+
+def _dilated_mean(x: Operand, axes: tuple[Axis, Axis]) -> Operand:
+    """One DEPTHWISE_CONV_2D with equal weights."""
+    kernel, channels = [axis.kernel for axis in axes], shape_of(x)[3]
+    weights = np.full((*kernel, channels, 1), 1 / (kernel[0] * kernel[1]), numpy_type(x))
+    return tf.raw_ops.DepthwiseConv2dNative(
+        input=x,
+        filter=weights,
+        strides=[1, axes[0].stride, axes[1].stride, 1],
+        dilations=[1, axes[0].dilation, axes[1].dilation, 1],
+        padding="VALID",
+    )
+
+
+@handles("GlobalAveragePool2D", domain=DOMAIN)
+def global_average_pool(node: Node) -> Operand:
+    """MEAN over H and W."""
+    return tf.reduce_mean(node.x, [1, 2], keepdims=True)
+
+
+@handles("GlobalMaxPool2D", domain=DOMAIN)
+def global_max_pool(node: Node) -> Operand:
+    """REDUCE_MAX over H and W."""
+    return tf.reduce_max(node.x, [1, 2], keepdims=True)
+
+
+def _windows(node: Node) -> tuple[Axis, Axis]:
+    kernel = node.ints("kernel_shape")
+    assert kernel is not None, "the checker sees to it"
+    return sliding(node, kernel, node.shape[1:3])
+
+
+def _pads(axes: tuple[Axis, Axis]) -> list[list[int]]:
+    return [[0, 0], *([axis.begin, max(axis.needed, 0)] for axis in axes), [0, 0]]

@@ -1,0 +1,213 @@
+"""Resize2D and Upsample2D: RESIZE_NEAREST_NEIGHBOR or RESIZE_BILINEAR where those compute the same, gathers elsewhere.
+
+Along one axis, every mode is a matrix with a few non-zero elements per row. It is built here by ONNX's rules and
+compared with what the TFLite operator would compute; so the choice is right for the very sizes at hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from layoutopt.backend.onnx_tf.handlers.node import Node, Operand, handles, numpy_type
+from layoutopt.ir.dialect import DOMAIN
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+_FLAGS = ((False, True), (True, False), (False, False))
+"""Of TFLite's resize operators: align_corners and half_pixel_centers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taps:
+    """One axis of a resize: output i is the sum over t of ``weights[t, i] * input[indices[t, i]]``."""
+
+    size: int
+    indices: Ints
+    weights: Floats
+
+    @property
+    def out(self) -> int:
+        """Size of the output."""
+        return int(self.indices.shape[1])
+
+    @property
+    def matrix(self) -> Floats:
+        """The same as a dense matrix (out, size)."""
+        dense = np.zeros((self.out, self.size))
+        for index, weight in zip(self.indices, self.weights, strict=True):
+            np.add.at(dense, (np.arange(self.out), index), weight)
+        return dense
+
+    def same(self, other: Taps) -> bool:
+        """Whether both compute the same, up to float32 rounding of the weights."""
+        return np.allclose(self.matrix, other.matrix, rtol=0, atol=2e-6)
+
+
+@handles("Resize2D", "Upsample2D", domain=DOMAIN)
+def resize(node: Node) -> Operand:
+    """Resizes H and W of x (N, H, W, C); scales and sizes come in the order N, C, H, W."""
+    mode = node.text("mode", "nearest")
+    axes = [_axis(node, i, scale, out) for i, (scale, out) in enumerate(_targets(node))]
+    sizes = [axis.out for axis in axes]
+    if all(np.array_equal(axis.matrix, np.eye(axis.size)) for axis in axes):
+        return node.x
+    operators = {"nearest": tf.raw_ops.ResizeNearestNeighbor, "linear": tf.raw_ops.ResizeBilinear}
+    for corners, centers in _FLAGS if mode in operators else ():
+        likeness = _nearest_kernel if mode == "nearest" else _bilinear_kernel
+        if all(axis.same(likeness(axis.size, axis.out, corners, centers)) for axis in axes):
+            return operators[mode](images=node.x, size=sizes, align_corners=corners, half_pixel_centers=centers)
+    return _gathered(_gathered(node.x, axes[0], 1), axes[1], 2)
+
+
+def _gathered(x: Operand, taps: Taps, position: int) -> Operand:
+    """One axis by GATHERs with constant indices: the way for what TFLite has no operator for."""
+    shape = [-1 if i == position else 1 for i in range(4)]
+    total = None
+    for index, weight in zip(taps.indices, taps.weights, strict=True):
+        part = x if np.array_equal(index, np.arange(taps.size)) else tf.gather(x, index.astype(np.int32), axis=position)
+        if not np.all(weight == 1):
+            part = part * weight.reshape(shape).astype(numpy_type(x))
+        total = part if total is None else total + part
+    return total
+
+
+# --- sizes -------------------------------------------------------------------------------------------------------
+
+
+def _targets(node: Node) -> list[tuple[float, int]]:
+    """Scale and output size of H and of W."""
+    logical = (node.shape[0], node.shape[3], node.shape[1], node.shape[2])
+    axes = [axis % 4 for axis in node.ints("axes") or range(4)]
+    scales, sizes = _scales_and_sizes(node)
+    if sizes is not None:
+        ratios = [size / logical[axis] for axis, size in zip(axes, sizes, strict=True)]
+        policy = node.text("keep_aspect_ratio_policy", "stretch")
+        if policy != "stretch":
+            ratios = [min(ratios) if policy == "not_larger" else max(ratios)] * len(axes)
+            sizes = [int(np.floor(ratio * logical[axis] + 0.5)) for axis, ratio in zip(axes, ratios, strict=True)]
+    else:
+        ratios = [float(scale) for scale in scales]
+        # The product in float32, as ONNX Runtime takes it: 10 * 1.3 is 13 there.
+        sizes = [int(np.floor(np.float32(ratio) * logical[axis])) for axis, ratio in zip(axes, ratios, strict=True)]
+    target = {axis: (ratio, size) for axis, ratio, size in zip(axes, ratios, sizes, strict=True)}
+    if any(target.get(axis, (1.0, logical[axis]))[1] != logical[axis] for axis in (0, 1)):
+        raise node.unsupported("N and C cannot be resized")
+    return [target.get(axis, (1.0, logical[axis])) for axis in (2, 3)]
+
+
+def _scales_and_sizes(node: Node) -> tuple[list[float], list[int] | None]:
+    """Where the versions of Upsample and Resize keep the scales and the sizes."""
+    if node.operator == "Upsample2D" and node.opset < 9:
+        scales = node.attributes["scales"]
+        assert isinstance(scales, list)
+        return scales, None
+    position = 1 if node.operator == "Upsample2D" or node.opset < 11 else 2
+    sizes = node.optional_ints(3)
+    if sizes:
+        return [], sizes
+    return [float(np.float32(scale)) for scale in node.constant(position)], None
+
+
+# --- ONNX --------------------------------------------------------------------------------------------------------
+
+
+def _axis(node: Node, position: int, scale: float, out: int) -> Taps:
+    size = node.shape[position + 1]
+    mode = node.text("mode", "nearest")
+    if size == out and scale == 1:
+        return Taps(size, np.arange(size)[None], np.ones((1, size)))
+    if node.integer("antialias", 0) and scale < 1 and mode != "nearest":
+        raise node.unsupported("antialias is not supported for a smaller output")
+    centers = _coordinates(node, size, out, scale)
+    if mode == "nearest":
+        index = _nearest(node, centers, scale)
+        return Taps(size, index.clip(0, size - 1)[None], np.ones((1, out)))
+    if mode == "linear":
+        centers = centers.clip(0, size - 1)
+        low = np.floor(centers).astype(np.int64)
+        part = centers - low
+        return Taps(size, np.stack([low, (low + 1).clip(max=size - 1)]), np.stack([1 - part, part]))
+    if mode == "cubic":
+        return _cubic(node, centers, size)
+    raise node.unsupported(f"mode {mode!r} is not known")
+
+
+def _coordinates(node: Node, size: int, out: int, scale: float) -> Floats:
+    """Where on the input each element of the output lies, by ``coordinate_transformation_mode``."""
+    i = np.arange(out, dtype=np.float64)
+    older = node.operator == "Upsample2D" or node.opset < 11
+    mode = "asymmetric" if older else node.text("coordinate_transformation_mode", "half_pixel")
+    half_pixel = (i + 0.5) / scale - 0.5
+    whole = scale * size
+    formulas: dict[str, Callable[[], Floats]] = {
+        "half_pixel": lambda: half_pixel,
+        "pytorch_half_pixel": lambda: half_pixel if out > 1 else np.zeros_like(i),
+        "half_pixel_symmetric": lambda: size / 2 * (1 - out / whole) + half_pixel,
+        "align_corners": lambda: i * (size - 1) / (out - 1) if out > 1 else np.zeros_like(i),
+        "asymmetric": lambda: i / scale,
+        # Deprecated in opset 13 and only then an attribute of its own.
+        "tf_half_pixel_for_nn": lambda: (i + 0.5) / scale,
+    }
+    if mode not in formulas:
+        raise node.unsupported(f"coordinate_transformation_mode {mode!r} has no counterpart in TFLite")
+    return formulas[mode]()
+
+
+def _nearest(node: Node, centers: Floats, scale: float) -> Ints:
+    """The element next to each coordinate, by ``nearest_mode``."""
+    centers = centers.round(6)  # what is a tie in exact arithmetic must be one here
+    if node.operator == "Upsample2D" or node.opset < 11:
+        # Before the attribute came, ONNX Runtime took the element above when making an image smaller.
+        return (np.ceil(centers) if scale < 1 else np.floor(centers)).astype(np.int64)
+    modes: dict[str, Callable[[Floats], Floats]] = {
+        "round_prefer_floor": lambda c: np.ceil(c - 0.5),
+        "round_prefer_ceil": lambda c: np.floor(c + 0.5),
+        "floor": np.floor,
+        "ceil": np.ceil,
+    }
+    return modes[node.text("nearest_mode", "round_prefer_floor")](centers).astype(np.int64)
+
+
+def _cubic(node: Node, centers: Floats, size: int) -> Taps:
+    """Keys' cubic convolution, four elements wide."""
+    a = node.number("cubic_coeff_a", -0.75)
+    low = np.floor(centers).astype(np.int64)
+    indices = np.stack([low + offset for offset in (-1, 0, 1, 2)])
+    d = np.abs(centers - indices)
+    near = ((a + 2) * d - (a + 3)) * d**2 + 1
+    far = ((a * d - 5 * a) * d + 8 * a) * d - 4 * a
+    weights = np.where(d <= 1, near, np.where(d < 2, far, 0))
+    if node.integer("exclude_outside", 0):
+        weights = np.where((indices >= 0) & (indices < size), weights, 0)
+        weights = weights / weights.sum(0)
+    return Taps(size, indices.clip(0, size - 1), weights)
+
+
+# --- TFLite ------------------------------------------------------------------------------------------------------
+
+
+def _kernel_scale(size: int, out: int, corners: bool) -> np.float32:
+    return np.float32(size - 1) / np.float32(out - 1) if corners and out > 1 else np.float32(size) / np.float32(out)
+
+
+def _nearest_kernel(size: int, out: int, corners: bool, centers: bool) -> Taps:
+    """RESIZE_NEAREST_NEIGHBOR, in float32 as the runtime computes it."""
+    at = (np.arange(out, dtype=np.float32) + np.float32(0.5 if centers else 0)) * _kernel_scale(size, out, corners)
+    index = np.floor(at + 0.5) if corners else np.floor(at)
+    return Taps(size, index.astype(np.int64).clip(0, size - 1)[None], np.ones((1, out)))
+
+
+def _bilinear_kernel(size: int, out: int, corners: bool, centers: bool) -> Taps:
+    """RESIZE_BILINEAR, in float32 as the runtime computes it."""
+    half = np.float32(0.5 if centers else 0)
+    at = (np.arange(out, dtype=np.float32) + half) * _kernel_scale(size, out, corners) - half
+    low = np.floor(at).clip(0).astype(np.int64).clip(max=size - 1)
+    part = (at - low).astype(np.float64)
+    high = np.ceil(at).astype(np.int64).clip(0, size - 1)
+    return Taps(size, np.stack([low, high]), np.stack([1 - part, part]))

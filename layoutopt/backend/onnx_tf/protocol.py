@@ -1,0 +1,96 @@
+"""What the parent process and the hand-off's child say to each other. No TensorFlow here: both sides import it.
+
+The parent writes one `Job` to the child's standard input; the child answers with one `Event` per line.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One conversion, as the child is asked to run it.
+
+    Attributes:
+        model: path of the ONNX file.
+        tflite: where to write the .tflite, or None for none.
+        saved_model: directory to write the SavedModel to, or None for none.
+        scratch: directory for files that nobody asked for; the parent removes it.
+        plain: run onnx-tf untouched.
+        dynamic: quantize weights (dynamic range).
+        allow_flex: let operators through that need TensorFlow at run time.
+    """
+
+    model: str
+    tflite: str | None
+    saved_model: str | None
+    scratch: str
+    plain: bool = False
+    dynamic: bool = False
+    allow_flex: bool = False
+
+    def dump(self) -> str:
+        """The job as JSON."""
+        return json.dumps(asdict(self))
+
+    @staticmethod
+    def load(text: str) -> Job:
+        """The job that `dump` wrote."""
+        return Job(**json.loads(text))
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An error on its way from the child to the parent.
+
+    Attributes:
+        kind: name of the class in `layoutopt.errors`.
+        message: what happened.
+        hint: what to do next.
+    """
+
+    kind: str
+    message: str
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a conversion that worked has to say. Fields as in `layoutopt.backend.litert.converter.Conversion`."""
+
+    input_names: Mapping[str, str]
+    output_names: Mapping[str, str]
+    seconds: Mapping[str, float]
+    peak_memory: int
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One line from the child; exactly one field is set.
+
+    Attributes:
+        stage: the stage that starts now.
+        failure: the conversion is over and failed.
+        outcome: the conversion is over and its files are written.
+    """
+
+    stage: str | None = None
+    failure: Failure | None = None
+    outcome: Outcome | None = field(default=None)
+
+    def dump(self) -> str:
+        """The event as one line of JSON."""
+        return json.dumps(asdict(self))
+
+    @staticmethod
+    def load(line: str) -> Event:
+        """The event that `dump` wrote."""
+        raw = json.loads(line)
+        return Event(
+            stage=raw["stage"],
+            failure=Failure(**raw["failure"]) if raw["failure"] else None,
+            outcome=Outcome(**raw["outcome"]) if raw["outcome"] else None,
+        )
