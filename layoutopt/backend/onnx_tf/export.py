@@ -69,6 +69,8 @@ def _failure(error: Exception, job: Job) -> Failure:
     hint = ""
     if type(error).__name__ == "ConverterError":
         message = _without_tracebacks(message)
+    elif message.startswith("in user code:"):  # AutoGraph quotes the whole stack; the error stands last
+        message = message.splitlines()[-1].strip().removeprefix(f"{type(error).__name__}: ")
     if "flex op" in message and not job.allow_flex:
         hint = "Some operators run only with TensorFlow inside: allow Flex operators, or rewrite them."
     elif "2147483647" in message or "2GB" in message:
