@@ -10,6 +10,16 @@ from layoutopt.passes.fold_batch_norm import FoldBatchNorm
 from layoutopt.passes.fold_constants import FoldConstants
 from layoutopt.passes.propagate_layout import PropagateLayout
 
+__all__ = [
+    "DEFAULT_PIPELINE",
+    "PASSES",
+    "CancelTransposes",
+    "EliminateDeadCode",
+    "FoldBatchNorm",
+    "FoldConstants",
+    "PropagateLayout",
+]
+
 PASSES: tuple[type[ir.passes.PassBase], ...] = (
     FoldConstants,
     FoldBatchNorm,

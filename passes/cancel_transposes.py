@@ -22,14 +22,22 @@ class CancelTransposes(ir.passes.InPlacePass):
     """
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
-        """Cleans up in place, in one walk: what a node becomes depends on nodes above it alone."""
+        """Cleans up in place, until a walk finds nothing: what takes the place of a node may be simplified in turn."""
         modified = False
         for graph in edit.graphs_of(model):
-            seen: dict[tuple[object, ...], ir.Value] = {}
-            for node in list(graph):
-                if node.graph is graph and node.domain == "" and node.op_type in ("Transpose", "Reshape"):
-                    modified |= _clean(graph, node, seen)
+            while _walk(graph):
+                modified = True
         return ir.passes.PassResult(model, modified)
+
+
+def _walk(graph: ir.Graph) -> bool:
+    """Cleans up every Transpose and Reshape once; False where there was nothing to do."""
+    modified = False
+    seen: dict[tuple[object, ...], ir.Value] = {}
+    for node in list(graph):
+        if node.graph is graph and node.domain == "" and node.op_type in ("Transpose", "Reshape"):
+            modified |= _clean(graph, node, seen)
+    return modified
 
 
 def _clean(graph: ir.Graph, node: ir.Node, seen: dict[tuple[object, ...], ir.Value]) -> bool:
@@ -40,22 +48,25 @@ def _clean(graph: ir.Graph, node: ir.Node, seen: dict[tuple[object, ...], ir.Val
         return True
     simpler = _simplify_transpose(graph, node) if node.op_type == "Transpose" else _simplify_reshape(graph, node)
     if simpler is None:
-        key = _key(node)
-        simpler = seen.setdefault(key, result) if key else result
+        simpler = _first_alike(graph, node, seen)
         if simpler is result:
             return False
-    else:
-        key = _key(simpler.producer())
-        simpler = seen.setdefault(key, simpler) if key else simpler
     edit.forward(graph, result, simpler)
     edit.remove_dead(node)
     return True
 
 
-def _key(node: ir.Node | None) -> tuple[object, ...] | None:
-    """What two nodes must share to compute the same; None for an operator that is not cleaned up here."""
-    if node is None or node.op_type not in ("Transpose", "Reshape"):
-        return None
+def _first_alike(graph: ir.Graph, node: ir.Node, seen: dict[tuple[object, ...], ir.Value]) -> ir.Value:
+    """The result of the first node that is still there and computes what ``node`` does, or its own."""
+    key = _key(node)
+    found = seen.get(key)
+    if found is None or (producer := found.producer()) is None or producer.graph is not graph:
+        found = seen[key] = node.outputs[0]
+    return found
+
+
+def _key(node: ir.Node) -> tuple[object, ...]:
+    """What two nodes must share to compute the same."""
     if node.op_type == "Transpose":
         return ("Transpose", node.inputs[0], _perm(node))
     return ("Reshape", node.inputs[0], static_shape(node.outputs[0]) or node.inputs[1])

@@ -14,5 +14,17 @@ class EliminateDeadCode(ir.passes.InPlacePass):
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Removes in place."""
-        removals = (RemoveUnusedNodesPass(), RemoveUnusedFunctionsPass(), RemoveUnusedOpsetsPass())
-        return ir.passes.PassResult(model, any([removal(model).modified for removal in removals]))
+        before = _ends(model)
+        removals: tuple[ir.passes.InPlacePass, ...] = (
+            RemoveUnusedNodesPass(),
+            RemoveUnusedFunctionsPass(),  # type: ignore[no-untyped-call]
+            RemoveUnusedOpsetsPass(),
+        )
+        modified = [removal(model).modified for removal in removals]
+        return ir.passes.PassResult(model, any(modified) or _ends(model) != before)
+
+
+def _ends(model: ir.Model) -> list[tuple[int, int, tuple[str | None, ...]]]:
+    """Of each node what onnx_ir shortens without a word: optional operands, attributes and results."""
+    nodes = model.graph.all_nodes()
+    return [(len(node.inputs), len(node.attributes), tuple(out.name for out in node.outputs)) for node in nodes]

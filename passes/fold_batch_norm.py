@@ -18,7 +18,8 @@ Array = npt.NDArray[np.generic]
 class FoldBatchNorm(ir.passes.InPlacePass):
     """Folds each BatchNormalization in inference form with constant statistics.
 
-    Into the weights of the Conv or ConvTranspose above where nobody else reads that, else into ``x * scale + shift``, which runs in any layout.
+    Into the weights of the Conv or ConvTranspose above where nobody else reads that, else into ``x * scale + shift``,
+    which runs in any layout.
     """
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
@@ -53,16 +54,19 @@ def _affine(node: ir.Node) -> _Affine | None:
     if len(found) != 4 or source is None or source.shape is None:
         return None
     gamma, beta, mean, variance = (tensor.numpy().astype(np.float64) for tensor in found)
+    if gamma.ndim != 1:
+        return None  # statistics per element, as opset 7 and 8 can have them
     epsilon = node.attributes["epsilon"].as_float() if "epsilon" in node.attributes else 1e-5
     scale = gamma / np.sqrt(variance + epsilon)
-    return _Affine(scale, beta - mean * scale, found[0].numpy().dtype)
+    dtype = found[0].numpy().dtype if source.dtype is None else source.dtype.numpy()
+    return _Affine(scale, beta - mean * scale, dtype)
 
 
 def _fold(graph: ir.Graph, node: ir.Node, affine: _Affine) -> None:
     source, result = node.inputs[0], node.outputs[0]
     assert source is not None
     producer = source.producer()
-    if producer is not None and _can_absorb(producer, source):
+    if producer is not None and producer.graph is graph and _can_absorb(producer, source):
         _absorb(graph, producer, affine)
         edit.forward(graph, result, source)
     else:
@@ -79,7 +83,7 @@ def _can_absorb(producer: ir.Node, source: ir.Value) -> bool:
 
 
 def _absorb(graph: ir.Graph, conv: ir.Node, affine: _Affine) -> None:
-    """Scales the weights per output channel, which is axis 0 of a Conv and axis 1, within each group, of a ConvTranspose."""
+    """Scales the weights per output channel: axis 0 of a Conv; axis 1, in each group, of a ConvTranspose."""
     weights = _constant(conv, 1)
     assert weights is not None
     wide = weights.astype(np.float64)
@@ -90,7 +94,7 @@ def _absorb(graph: ir.Graph, conv: ir.Node, affine: _Affine) -> None:
         split = wide.reshape(groups, wide.shape[0] // groups, *wide.shape[1:])
         scaled = split * affine.scale.reshape(groups, 1, wide.shape[1], *[1] * (wide.ndim - 2))
     bias = _constant(conv, 2)
-    shift = affine.shift if bias is None else affine.shift + bias * affine.scale
+    shift = affine.shift if bias is None else affine.shift + bias.astype(np.float64) * affine.scale
     name = conv.outputs[0].name
     conv.resize_inputs(3)
     conv.replace_input_with(

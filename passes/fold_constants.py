@@ -5,10 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+import numpy.typing as npt
 import onnx_ir as ir
 from onnx_ir.passes.common import LiftConstantsToInitializersPass, RemoveUnusedNodesPass, ShapeInferencePass
 
 from layoutopt.errors import InvalidModelError
+from layoutopt.ir import edit
+from layoutopt.layout.remaps import constant_integers
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -32,25 +36,72 @@ class FoldConstants(ir.passes.FunctionalPass):
         """
         before = ir.to_proto(model)
         folded = ir.from_proto(_simplified(before)) if self.simplify else model.clone()
+        for value in model.graph.inputs:
+            if value.is_initializer():
+                _restore_default(folded.graph, value)
         folded.metadata_props.clear()  # onnxsim writes its whole log there
         folded.metadata_props.update(model.metadata_props)
         LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(folded)
+        for graph in edit.graphs_of(folded):
+            _spell_out_pads(graph)
         RemoveUnusedNodesPass()(folded)
         ShapeInferencePass(data_prop=True)(folded)
         return ir.passes.PassResult(folded, not _same_computation(before, ir.to_proto(folded)))
+
+
+def _spell_out_pads(graph: ir.Graph) -> None:
+    """Lets each Pad with constant axes name all axes: ONNX Runtime takes that for granted as it moves a Transpose."""
+    for node in graph:
+        if node.domain == "" and node.op_type == "Pad" and (pads := _all_pads(node)) is not None:
+            node.replace_input_with(1, edit.add_constant(graph, f"{node.outputs[0].name}_pads", pads))
+            node.resize_inputs(3 if node.inputs[2] is not None else 2)
+
+
+def _all_pads(node: ir.Node) -> npt.NDArray[np.int64] | None:
+    """The begins and ends of all axes; None where they are there already, or not known offline."""
+    source = node.inputs[0]
+    if len(node.inputs) < 4 or node.inputs[3] is None or source is None or source.shape is None:
+        return None
+    axes, amounts = constant_integers(node, 3), constant_integers(node, 1)
+    if axes is None or amounts is None:
+        return None
+    pads = np.zeros((2, len(source.shape)), np.int64)
+    pads[:, list(axes)] = np.array(amounts, np.int64).reshape(2, -1)
+    return pads.reshape(-1)
 
 
 def _simplified(proto: ModelProto) -> ModelProto:
     import onnxsim  # takes two seconds
 
     try:
-        simplified, _ = onnxsim.simplify(proto)
+        simplified: ModelProto = onnxsim.simplify(_without_defaults(proto))[0]
     except Exception as error:  # it raises what its C++ part raises
         raise InvalidModelError(
             f"onnxsim cannot fold the model: {error}",
             hint="Go without it: --passes 'fold-constants{simplify=false},...'",
         ) from error
     return simplified
+
+
+def _without_defaults(proto: ModelProto) -> ModelProto:
+    """``proto`` whose inputs are no initializers as well: onnxsim would take those for constants."""
+    inputs = {value.name for value in proto.graph.input}
+    kept = [tensor for tensor in proto.graph.initializer if tensor.name not in inputs]
+    if len(kept) == len(proto.graph.initializer):
+        return proto
+    bare = type(proto)()
+    bare.CopyFrom(proto)
+    del bare.graph.initializer[:]
+    bare.graph.initializer.extend(kept)
+    return bare
+
+
+def _restore_default(graph: ir.Graph, value: ir.Value) -> None:
+    """Gives the input that ``value`` is the default that it has."""
+    for each in graph.inputs:
+        if each.name == value.name and not each.is_initializer():
+            each.const_value = value.const_value
+            graph.register_initializer(each)
 
 
 def _same_computation(one: ModelProto, other: ModelProto) -> bool:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 import numpy as np
+import numpy.typing as npt
 import onnx_ir as ir
 
 from layoutopt.ir import dialect, edit
@@ -15,17 +16,9 @@ from layoutopt.ir.perm import Perm, identity, is_identity, permute
 from layoutopt.layout.layouts import Layout
 from layoutopt.layout.plan import Plan, make_plan
 from layoutopt.layout.problem import Assignment
-from layoutopt.layout.rules import Kind
+from layoutopt.layout.rules import Kind, LayoutRule
 from layoutopt.layout.variants import Edit, Port, Variant, is_constant, known_shape, lifted, static_shape
-
-
-class Io(Enum):
-    """What may happen to the layout of graph inputs and outputs."""
-
-    FREE = "free"
-    """Those of rank 3 to 5 are natural or channels-last, whichever is cheaper."""
-    KEEP = "keep"
-    """All stay as they are."""
+from layoutopt.options import Io
 
 
 class Scope(Enum):
@@ -50,7 +43,7 @@ class LayoutResult(ir.passes.PassResult):
 
 @dataclass(frozen=True)
 class PropagateLayout(ir.passes.InPlacePass):
-    """Chooses the layout of the whole graph at once so that the fewest bytes are transposed, and rewrites the graph to it.
+    """Chooses all layouts at once so that the fewest bytes are transposed, and rewrites the graph to them.
 
     Attributes:
         io: what may happen to the layout of graph inputs and outputs.
@@ -61,15 +54,22 @@ class PropagateLayout(ir.passes.InPlacePass):
     scope: Scope = Scope.GRAPH
 
     def call(self, model: ir.Model) -> LayoutResult:
-        """Plans first, edits afterwards: an error while planning leaves the model as it was."""
-        plan = make_plan(
-            model.graph, model.opset_imports.get("", 0), self._free(model), anchors_only=self.scope is Scope.OPERATOR
-        )
-        if not plan.anchors and plan.assignment.cost >= sum(map(bytes_transposed, model.graph)):
-            return LayoutResult(model, False, plan.assignment)
-        rewriter = _Rewriter(model, plan)
-        rewriter.run()
-        return LayoutResult(model, True, plan.assignment)
+        """Plans first, edits afterwards: an error while planning leaves the model as it was.
+
+        Two values that are views of one do not share their copies while they are planned. Where that matters, a second
+        plan, of the rewritten graph, has fewer bytes.
+        """
+        plan = self._plan(model)
+        assignment, modified = plan.assignment, False
+        while _improves(plan):
+            _Rewriter(model, plan).run()
+            assignment, modified = plan.assignment, True
+            plan = self._plan(model)
+        return LayoutResult(model, modified, assignment)
+
+    def _plan(self, model: ir.Model) -> Plan:
+        opset = model.opset_imports.get("", 0)
+        return make_plan(model.graph, opset, self._free(model), anchors_only=self.scope is Scope.OPERATOR)
 
     def _free(self, model: ir.Model) -> frozenset[str]:
         if self.io is Io.KEEP:
@@ -80,6 +80,18 @@ class PropagateLayout(ir.passes.InPlacePass):
             for value in (*model.graph.inputs, *model.graph.outputs)
             if value.name and value.name not in recorded and 3 <= len(static_shape(value) or ()) <= 5
         )
+
+
+def _improves(plan: Plan) -> bool:
+    """Whether the graph is not what ``plan`` makes of it already."""
+    return plan.anchors > 0 or plan.assignment.cost < sum(_bytes_moved(*item) for item in plan.rules.items())
+
+
+def _bytes_moved(node: ir.Node, rule: LayoutRule) -> int:
+    """What ``node`` costs as it stands: the bytes of a Transpose, or those moved inside an operator."""
+    first = rule.ports(node)[0]
+    natural = rule.variant(node, first, identity(len(known_shape(first.value(node)))))
+    return bytes_transposed(node) + (natural.cost if natural is not None else 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,16 +129,19 @@ class _Rewriter:
             orders[str(value.name)] = order
         for node in list(self._graph):
             self._rewrite(node)
-        for position, value in enumerate(outputs):
+        results = {}
+        for value, position in {value: position for position, value in enumerate(outputs)}.items():
             rank = len(value.shape or ())
             order = self._plan.outputs.get(position, identity(rank))
             if position in self._plan.outputs:
                 orders[str(value.name)] = order
-            edit.replace_output(self._graph, position, self._read(value, order))
+            results[position] = self._read(value, order)
         self._read_in_bodies()
-        self._graph.remove(self._removed, safe=True)
         for stored in self._stored.values():
             stored.physical.shape = ir.Shape(permute(stored.shape, stored.order))
+        for position, result in results.items():
+            edit.replace_output(self._graph, position, result)
+        self._graph.remove(self._removed, safe=True)
         record_orders(self._model, {name: order for name, order in orders.items() if not is_identity(order)})
         dialect.define(self._model)
 
@@ -144,9 +159,9 @@ class _Rewriter:
                 node.replace_input_with(index, self._read(value, order))
         for change in variant.edits:
             self._apply(node, change)
-        for index, value in enumerate(node.outputs):
-            if (order := variant.orders.get(Port(True, index))) is not None:
-                self._store(value, value, known_shape(value), order)
+        for index, result in enumerate(node.outputs):
+            if (stored := variant.orders.get(Port(True, index))) is not None:
+                self._store(result, result, known_shape(result), stored)
 
     def _is_view(self, node: ir.Node) -> bool:
         rule = self._plan.rules.get(node)
@@ -178,7 +193,7 @@ class _Rewriter:
             node.replace_input_with(index, constant)
 
     def _read(self, value: ir.Value, order: Perm) -> ir.Value:
-        """``value`` with its axes in ``order``: as it is stored, reshaped, or copied by a Transpose that all such readers share."""
+        """``value`` with its axes in ``order``: as it is stored, reshaped, or copied, once for all such readers."""
         shape = static_shape(value)
         if is_constant(value) or shape is None:
             return value if is_identity(order) else self._constant(value, order)
@@ -214,7 +229,8 @@ class _Rewriter:
             return value
         key = (value, order)
         if key not in self._constants:
-            array = tensor.numpy().reshape(lifted(tensor.shape.numpy(), len(order))).transpose(order)
+            array: npt.NDArray[np.generic] = tensor.numpy()
+            array = array.reshape(lifted(array.shape, len(order))).transpose(order)
             self._constants[key] = edit.add_constant(self._graph, f"{value.name}_nhwc", np.ascontiguousarray(array))
         return self._constants[key]
 

@@ -1,8 +1,8 @@
 """The NHWC dialect: model-local functions that name channels-last operators.
 
-A function body is ``Transpose -> the ONNX operator -> Transpose``, so any runtime can load and run a model that uses the
-dialect. The data operand and the results are channels-last; every other operand (weights, bias, scales, sizes) and every attribute keep
-the form that the ONNX operator has.
+A function body is ``Transpose -> the ONNX operator -> Transpose``, so any runtime can load and run a model that uses
+the dialect. The data operand and the results are channels-last; every other operand (weights, bias, scales, sizes) and
+every attribute keep the form that the ONNX operator has.
 """
 
 from __future__ import annotations
@@ -61,10 +61,11 @@ def function_for(operator: DialectOperator, opset: int) -> ir.Function:
         opset: version of the default domain that its body uses.
 
     Returns:
-        A function with the operands and the attributes of the ONNX operator; both may be left out where ONNX lets them be.
+        A function with the operands and attributes of the ONNX operator, to be left out where ONNX lets them be.
     """
     last = channels_last(4)
-    inputs = [ir.val(name) for name in operator.inputs]
+    most = onnx.defs.get_schema(operator.onnx, opset).max_input  # Upsample had its scales as an attribute once
+    inputs = [ir.val(name) for name in operator.inputs[:most]]
     natural = ir.node("Transpose", inputs[:1], {"perm": invert(last)})
     attributes = _attributes(operator.onnx, opset)
     body = ir.Node(
@@ -81,7 +82,9 @@ def function_for(operator: DialectOperator, opset: int) -> ir.Function:
 
 def _attributes(operator: str, opset: int) -> dict[str, ir.AttributeType]:
     schema = onnx.defs.get_schema(operator, opset)
-    return {name: ir.AttributeType(int(attribute.type.value)) for name, attribute in schema.attributes.items()}
+    # Its stubs lack ``value``, which is all that can be told from it.
+    kinds = {name: int(attribute.type.value) for name, attribute in schema.attributes.items()}  # type: ignore[attr-defined]
+    return {name: ir.AttributeType(kind) for name, kind in kinds.items()}
 
 
 def define(model: ir.Model) -> None:

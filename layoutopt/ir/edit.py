@@ -18,13 +18,17 @@ def constant_of(value: ir.Value) -> ir.TensorProtocol | None:
     if value.const_value is not None:
         return value.const_value
     node = value.producer()
-    return ir.convenience.get_const_tensor(value) if node is not None and node.op_type == "Constant" else None
+    is_constant = node is not None and node.op_type == "Constant"
+    return ir.convenience.get_const_tensor(value) if is_constant else None
 
 
 def graphs_of(model: ir.Model) -> Iterator[ir.Graph]:
-    """The main graph and all bodies inside it; not the functions, which are definitions."""
+    """The main graph and all bodies inside it, which share one set of names; not the functions."""
+    taken = _names_in(model.graph)
     yield model.graph
-    yield from model.graph.subgraphs()
+    for body in model.graph.subgraphs():
+        body.meta[_NAMES] = taken
+        yield body
 
 
 def add_constant(graph: ir.Graph, name: str, array: npt.NDArray[np.generic]) -> ir.Value:
@@ -36,10 +40,8 @@ def add_constant(graph: ir.Graph, name: str, array: npt.NDArray[np.generic]) -> 
 
 
 def fresh_name(graph: ir.Graph, name: str) -> str:
-    """``name``, or ``name`` with a number behind it, such that no value of ``graph`` bears it."""
-    taken = graph.meta.get(_NAMES)
-    if taken is None:
-        taken = graph.meta[_NAMES] = {value.name for value in _values(graph)}
+    """``name``, or ``name`` with a number behind it, such that no value or node in or around ``graph`` bears it."""
+    taken = _names_in(graph)
     candidate, number = name, 1
     while candidate in taken:
         candidate, number = f"{name}_{number}", number + 1
@@ -50,24 +52,33 @@ def fresh_name(graph: ir.Graph, name: str) -> str:
 _NAMES = "layoutopt.names"
 
 
-def _values(graph: ir.Graph) -> Iterator[ir.Value]:
-    yield from graph.inputs
-    yield from graph.initializers.values()
+def _names_in(graph: ir.Graph) -> set[str | None]:
+    """Every name in ``graph`` and its bodies, collected once."""
+    taken: set[str | None] | None = graph.meta.get(_NAMES)
+    if taken is None:
+        taken = graph.meta[_NAMES] = set(_names(graph))
+    return taken
+
+
+def _names(graph: ir.Graph) -> Iterator[str | None]:
+    for each in (graph, *graph.subgraphs()):
+        yield from (value.name for value in (*each.inputs, *each.initializers.values()))
     for node in graph.all_nodes():
-        yield from node.outputs
+        yield node.name
+        yield from (value.name for value in node.outputs)
 
 
-def transpose(graph: ir.Graph, source: ir.Value, perm: Perm, shape: Sequence[int], name: str) -> ir.Value:
+def transpose(
+    graph: ir.Graph, source: ir.Value, perm: Perm, shape: Sequence[int | ir.SymbolicDim], name: str
+) -> ir.Value:
     """Inserts a Transpose right behind ``source``; ``shape`` is that of its result."""
-    return insert_behind(
-        graph, source, ir.node("Transpose", [source], {"perm": perm}, name=f"Transpose/{name}"), shape, name
-    )
+    return insert_behind(graph, source, ir.node("Transpose", [source], {"perm": perm}), shape, name)
 
 
 def reshape(graph: ir.Graph, source: ir.Value, shape: Sequence[int], name: str) -> ir.Value:
     """Inserts a Reshape to the static ``shape`` right behind ``source``."""
     target = add_constant(graph, f"{name}_shape", np.array(shape, np.int64))
-    return insert_behind(graph, source, ir.node("Reshape", [source, target], name=f"Reshape/{name}"), shape, name)
+    return insert_behind(graph, source, ir.node("Reshape", [source, target]), shape, name)
 
 
 def insert_behind(
@@ -76,6 +87,7 @@ def insert_behind(
     """Puts ``node`` of one result right behind the producer of ``source``, or first where nothing produces it."""
     result = node.outputs[0]
     result.name = fresh_name(graph, name)
+    node.name = fresh_name(graph, f"{node.op_type}/{name}")
     result.type, result.shape = source.type, ir.Shape(shape)
     producer = source.producer()
     if producer is not None and producer.graph is graph:
@@ -88,26 +100,27 @@ def insert_behind(
 
 
 def replace_output(graph: ir.Graph, position: int, value: ir.Value) -> None:
-    """Makes ``value`` the graph output at ``position`` under the name that the output has."""
+    """Makes ``value`` the graph output at ``position`` under its name, and wherever else that one is an output."""
     old = graph.outputs[position]
     if value is old:
         return
     public = old.name
     assert public is not None
-    if value.is_graph_output() or value.is_graph_input() or value.is_initializer():
-        node = ir.node("Identity", [value], name=f"Identity/{public}")
+    producer = value.producer()
+    if value.is_graph_output() or producer is None or producer.graph is not graph:
+        node = ir.node("Identity", [value])
         value = insert_behind(graph, value, node, tuple(value.shape or ()), f"{public}_copy")
-    graph.outputs[position] = value
-    if not old.is_graph_output():
-        old.name = fresh_name(graph, f"{public}_inner")
-        value.name = public
+    for index, output in enumerate(list(graph.outputs)):
+        if output is old:
+            graph.outputs[index] = value
+    old.name = fresh_name(graph, f"{public}_inner")
+    value.name = public
 
 
 def forward(graph: ir.Graph, value: ir.Value, replacement: ir.Value) -> None:
     """Lets everybody who reads ``value`` read ``replacement``; graph outputs keep their names."""
-    for position, output in enumerate(list(graph.outputs)):
-        if output is value:
-            replace_output(graph, position, replacement)
+    if value.is_graph_output():
+        replace_output(graph, list(graph.outputs).index(value), replacement)
     value.replace_all_uses_with(replacement)
 
 

@@ -1,4 +1,4 @@
-"""Reading and writing models: every way in which a file can be wrong ends in one clear error, and no file is left half-written."""
+"""Reading and writing models: a wrong file ends in one clear error, and no file is left half-written."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def load(path: Path) -> ir.Model:
     if path.is_dir():
         raise InvalidModelError(f"{path}: a directory, not an ONNX file")
     try:
-        proto = onnx.load(path)
+        proto = onnx.load(path, format="protobuf")
     except DecodeError as error:
         raise _not_onnx(str(path), error) from error
     except (OSError, onnx.checker.ValidationError) as error:
@@ -130,8 +130,8 @@ def _all_nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
                 yield from _all_nodes(body)
 
 
-def require_static(model: ir.Model, shapes: Mapping[str, tuple[int, ...]]) -> None:
-    """Refuses inputs with symbolic dimensions that ``shapes`` does not give.
+def require_static(model: ir.Model) -> None:
+    """Refuses inputs with symbolic dimensions.
 
     Raises:
         DynamicShapeError: names every such input.
@@ -139,9 +139,7 @@ def require_static(model: ir.Model, shapes: Mapping[str, tuple[int, ...]]) -> No
     dynamic = [
         value
         for value in model.graph.inputs
-        if value.name not in shapes
-        and not value.is_initializer()
-        and (value.shape is None or not value.shape.is_static())
+        if not value.is_initializer() and (value.shape is None or not value.shape.is_static())
     ]
     if dynamic:
         listed = ", ".join(f"{value.name}{list(map(str, value.shape or ()))}".replace("'", "") for value in dynamic)

@@ -185,7 +185,8 @@ def _output_error(name: str, expected: npt.NDArray[np.generic], actual: npt.NDAr
         return OutputDrift(name, float("inf"), float("inf"), 0.0, float("inf"))
     wide, other = expected.astype(np.float64), actual.astype(np.float64)
     same = (wide == other) | (np.isnan(wide) & np.isnan(other))
-    difference = np.where(same, 0.0, np.abs(wide - other))
+    with np.errstate(invalid="ignore"):  # infinity less infinity
+        difference = np.where(same, 0.0, np.abs(wide - other))
     difference = np.where(np.isnan(difference), np.inf, difference)
     largest = float(difference.max(initial=0.0))
     finite = wide[np.isfinite(wide)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import prod
 
 from layoutopt.ir.perm import Perm, channels_last, identity
@@ -21,8 +22,8 @@ class Digit:
 class Layout:
     """A stored order of digits, outermost first, merged where two neighbours are one digit.
 
-    The digits are those of the *logical* tensor's flat index. So two layouts are equal exactly if the bytes lie alike: axes of size 1 do
-    not exist here, and Reshape, Flatten, Squeeze and Unsqueeze leave a layout as it is.
+    The digits are those of the *logical* tensor's flat index. So two layouts are equal exactly if the bytes lie alike:
+    axes of size 1 do not exist here, and Reshape, Flatten, Squeeze and Unsqueeze leave a layout as it is.
     """
 
     digits: tuple[Digit, ...]
@@ -65,8 +66,8 @@ def copy_rank(source: Layout, target: Layout) -> int:
         border for digit in (*source.digits, *target.digits) for border in (digit.stride, digit.stride * digit.size)
     }
     before, after = _split(source, borders), _split(target, borders)
-    neighbours = set(zip(before, before[1:], strict=False))
-    return len(after) - sum(pair in neighbours for pair in zip(after, after[1:], strict=False))
+    neighbours = set(pairwise(before))
+    return len(after) - sum(pair in neighbours for pair in pairwise(after))
 
 
 def _split(layout: Layout, borders: set[int]) -> list[Digit]:

@@ -1,7 +1,7 @@
 """Any number of layouts: an exact solve by mixed-integer linear programming (HiGHS, through scipy).
 
-``x[g, v]`` says that group ``g`` runs as variant ``v``; ``t[w, l]`` that wire ``w`` is copied to layout ``l``. For each reader,
-``t[w, l] >= x[reader reads l] - x[source stores l]``.
+``x[g, v]`` says that group ``g`` runs as variant ``v``; ``t[w, l]`` that wire ``w`` is copied to layout ``l``. For each
+reader, ``t[w, l] >= x[reader reads l] - x[source stores l]``.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def solve(problem: Problem, *, time_limit: float = TIME_LIMIT) -> tuple[tuple[in
         LayoutoptError: where no assignment avoids the forbidden copies, or none was found in time.
     """
     program = _program(problem)
-    scale = max(program.objective) or 1
+    scale = min(max(program.objective), MAX_SCALE) or 1
     result = milp(
         np.array(program.objective, dtype=float) / scale,
         integrality=np.array(program.integrality),
@@ -48,8 +48,12 @@ def solve(problem: Problem, *, time_limit: float = TIME_LIMIT) -> tuple[tuple[in
         for first, costs in zip(program.first, problem.variants, strict=True)
     )
     bound = result.mip_dual_bound if result.mip_dual_bound is not None else result.fun
-    # Weights are whole numbers; a bound that is off by rounding alone is that number.
-    return choice, problem.weights.to_bytes(int(np.ceil(bound * scale * (1 - 1e-9) - 1e-6)))
+    # Weights are whole numbers; a bound that is off by the tolerance alone is that number.
+    return choice, problem.weights.to_bytes(int(np.ceil(bound * scale - 0.1)))
+
+
+MAX_SCALE = 10_000
+"""HiGHS stops at an absolute gap of 1e-6, which must stay far below the smallest difference of two weights: 1."""
 
 
 @dataclass(slots=True)

@@ -1,7 +1,7 @@
 """Two variants per group: an exact solve by a minimum s-t cut (Greig, Porteous and Seheult, 1989).
 
-Variant 0 of every group is on the source's side. A value that is stored as 0 and read as 1, or the other way round, is cut once however many
-read it: a helper node per direction collects the readers.
+Variant 0 of every group is on the source's side. A value that is stored as 0 and read as 1, or the other way round, is
+cut once however many read it: a helper node per direction collects the readers.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Arc = tuple[int, int, int]
 
 
 def applies(problem: Problem) -> bool:
-    """Whether ``problem`` is a cut problem: variant 0 on layout 0 and variant 1 on layout 1 wherever an end has a choice.
+    """Whether ``problem`` is a cut problem: variant 0 on layout 0, variant 1 on layout 1 wherever an end has a choice.
 
     Also that no copy is forbidden and that the weights fit into 32 bits.
     """

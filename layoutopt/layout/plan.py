@@ -1,4 +1,4 @@
-"""From a graph to a plan: candidates, the problem, its solution, and the axis order of every value. Changes nothing in the graph."""
+"""From a graph to a plan: candidates, the problem, its solution, every axis order. Changes nothing in the graph."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def make_plan(graph: ir.Graph, opset: int, free: frozenset[str], *, anchors_only
     Returns:
         The plan with the fewest bytes moved.
     """
-    rules = {node: rule for node in graph if (rule := rule_for(node, opset)) is not None}
+    rules = {node: rule for node in graph if (rule := rule_for(node, opset)) is not None and _can_copy(node, rule)}
     if anchors_only:
         rules = {node: rule for node, rule in rules.items() if rule.kind is Kind.ANCHOR}
     search = _Search(graph, rules, free)
@@ -69,9 +69,19 @@ def make_plan(graph: ir.Graph, opset: int, free: frozenset[str], *, anchors_only
     return search.plan(assignment, chosen)
 
 
+def _can_copy(node: ir.Node, rule: LayoutRule) -> bool:
+    """Whether a natural operand can give a natural result: no copy does what a Transpose of too many axes does."""
+    operand, result = rule.ports(node)[0], Port(result=True, index=0)
+    if rule.kind is not Kind.VIEW:
+        return True
+    variant = rule.variant(node, operand, identity(len(known_shape(operand.value(node)))))
+    natural = Layout.natural(known_shape(result.value(node)))
+    return variant is not None and copy_rank(variant.layout(node, result), natural) <= MAX_COPY_RANK
+
+
 @dataclass(eq=False, slots=True)
 class _Group:
-    """Ports that take a layout together, and the variants found so far. ``node`` is None for a graph input or output."""
+    """Ports that take a layout together, and the variants found so far; no ``node`` for a graph input or output."""
 
     ports: tuple[Port, ...]
     values: tuple[ir.Value, ...]
@@ -119,7 +129,7 @@ class _Search:
 
     def _is_free(self, value: ir.Value) -> bool:
         shape = static_shape(value)
-        return value.name in self._free and shape is not None and not is_constant(value)
+        return value.name in self._free and shape is not None and not is_constant(value) and not value.is_initializer()
 
     def _public(self, value: ir.Value, position: int = -1) -> _Group:
         group = _Group((_PUBLIC,), (value,), position=position)
@@ -220,7 +230,7 @@ class _Search:
         yield from readers
 
     def _natural_first(self, value: ir.Value) -> None:
-        """Numbers the layouts of ``value`` with the natural one as 0: pinned ends name it, and a minimum cut needs it."""
+        """Numbers the layouts of ``value`` with the natural one as 0: pinned ends name it, a minimum cut needs it."""
         found = self._layouts[value]
         layouts = dict.fromkeys((Layout.natural(known_shape(value)), *found))
         self._layouts[value] = {layout: index for index, layout in enumerate(layouts)}
@@ -229,7 +239,7 @@ class _Search:
         return group is self._inputs.get(value) if group.node is None else port.result
 
     def _uncovered(self, value: ir.Value, covered: Iterable[object]) -> bool:
-        """Whether anybody reads ``value`` without a group: a pinned node, an operand that carries no layout, a body, an output."""
+        """Whether anybody reads ``value`` without a group: a pinned node or operand, a body, an output."""
         uses = {(use.node, use.idx) for use in value.uses()} | {
             position for position, output in enumerate(self.graph.outputs) if output is value
         }

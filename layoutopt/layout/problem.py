@@ -53,7 +53,7 @@ class Problem:
     """Groups and wires.
 
     Attributes:
-        variants: for each group, the cost of each of its variants, in bytes. By convention variant 0 is the natural one if there is one.
+        variants: for each group, the cost of each of its variants, in bytes. Variant 0 is the natural one, if any.
         wires: the values between them.
     """
 

@@ -1,7 +1,7 @@
 """Carries and remaps: the pure questions that a layout rule asks.
 
-A *carry* tells which axis orders follow from the order at one port. A *remap* tells what else in the node names an axis, and what it must
-say instead. Both answer None where there is no such variant.
+A *carry* tells which axis orders follow from the order at one port. A *remap* tells what else in the node names an
+axis, and what it must say instead. Both answer None where there is no such variant.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
+import numpy.typing as npt
 import onnx_ir as ir
 
 from layoutopt.ir import dialect
@@ -99,7 +100,7 @@ def axes(operand: int) -> Remap:
             return Edit()
         if (values := constant_integers(node, operand)) is None:
             return None
-        return _edit_axes(values, order, lambda moved: Edit(operands={operand: np.array(moved, np.int64)}))
+        return _edit_axes(values, order, lambda moved: Edit(operands={operand: _like(node, operand, moved)}))
 
     return remap
 
@@ -110,7 +111,7 @@ def slices(node: ir.Node, order: Perm) -> Edit | None:
         return axes(3)(node, order)
     if (starts := constant_integers(node, 1)) is None:
         return None
-    return _edit_axes(tuple(range(len(starts))), order, lambda moved: Edit(operands={3: np.array(moved, np.int64)}))
+    return _edit_axes(tuple(range(len(starts))), order, lambda moved: Edit(operands={3: _like(node, 1, moved)}))
 
 
 def pads(node: ir.Node, order: Perm) -> Edit | None:
@@ -121,17 +122,20 @@ def pads(node: ir.Node, order: Perm) -> Edit | None:
         return Edit(attributes={"pads": _permute_pads(attribute.as_ints(), order)})
     if (values := constant_integers(node, 1)) is None or len(values) != 2 * len(order):
         return None
-    return Edit(operands={1: np.array(_permute_pads(values, order), np.int64)})
+    return Edit(operands={1: _like(node, 1, _permute_pads(values, order))})
 
 
 # --- prices ----------------------------------------------------------------------------------------------------------
 
 
 def last_axis_only(node: ir.Node, order: Perm) -> int:
-    """TFLite runs the operator on the last axis alone: on any other it moves the data there and back."""
+    """TFLite runs the operator on the last axis alone: to any other it moves the data there and back."""
     value = _integer(node, "axis", -1)
     assert value is not None
-    return 0 if order[-1] == value % len(order) else 2 * size_in_bytes(node.outputs[0])
+    axis, shape = value % len(order), known_shape(node.outputs[0])
+    behind = order[order.index(axis) + 1 :]
+    moves = shape[axis] != 1 and any(shape[each] != 1 for each in behind)
+    return 2 * size_in_bytes(node.outputs[0]) if moves else 0
 
 
 # --- what they share -------------------------------------------------------------------------------------------------
@@ -162,6 +166,8 @@ def _reduced_axes(node: ir.Node) -> tuple[int, ...] | None:
     elif _has_operand(node, 1):
         values = constant_integers(node, 1)
     else:
+        values = ()
+    if values == () and not _integer(node, "noop_with_empty_axes", 0):
         values = identity(rank)
     return None if values is None else tuple(value % rank for value in values)
 
@@ -171,6 +177,12 @@ def _edit_axes(values: Sequence[int], order: Perm, edit: Callable[[tuple[int, ..
     if any(not -rank <= value < rank for value in values):
         return None
     return edit(tuple(order.index(value % rank) for value in values))
+
+
+def _like(node: ir.Node, operand: int, values: Sequence[int]) -> npt.NDArray[np.integer]:
+    """``values`` in the type of the constant at index ``operand``, where one is asked for the other operands' type."""
+    value = node.inputs[operand]
+    return np.array(values, np.int64 if value is None or value.dtype is None else value.dtype.numpy())
 
 
 def _permute_pads(values: Sequence[int], order: Perm) -> tuple[int, ...]:

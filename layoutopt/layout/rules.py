@@ -11,7 +11,7 @@ from enum import Enum, auto
 
 import onnx_ir as ir
 
-from layoutopt.ir.perm import Perm, channels_last
+from layoutopt.ir.perm import Perm, channels_last, identity
 from layoutopt.layout import remaps
 from layoutopt.layout.remaps import Carry, Price, Remap
 from layoutopt.layout.variants import Port, Variant, is_constant, static_shape
@@ -89,24 +89,24 @@ _RESHAPE = LayoutRule(kind=Kind.VIEW, carry=remaps.reshape)
 RULES: Mapping[str, LayoutRule] = {
     **dict.fromkeys(
         (
-            "Abs", "Acos", "Acosh", "Asin", "Asinh", "Atan", "Atanh", "Cast", "Ceil", "Celu", "Clip", "Cos", "Cosh", "Dropout",
-            "Elu", "Erf", "Exp", "Floor", "Gelu", "HardSigmoid", "HardSwish", "Identity", "IsInf", "IsNaN", "LeakyRelu", "Log",
-            "Mish", "Neg", "Not", "Reciprocal", "Relu", "Round", "Selu", "Shrink", "Sigmoid", "Sign", "Sin", "Sinh", "Softplus",
-            "Softsign", "Sqrt", "Swish", "Tan", "Tanh", "ThresholdedRelu",
+            "Abs", "Acos", "Acosh", "Asin", "Asinh", "Atan", "Atanh", "Cast", "Ceil", "Celu", "Clip", "Cos", "Cosh",
+            "Dropout", "Elu", "Erf", "Exp", "Floor", "Gelu", "HardSigmoid", "HardSwish", "Identity", "IsInf", "IsNaN",
+            "LeakyRelu", "Log", "Mish", "Neg", "Not", "Reciprocal", "Relu", "Round", "Selu", "Shrink", "Sigmoid", "Sign",
+            "Sin", "Sinh", "Softplus", "Softsign", "Sqrt", "Swish", "Tan", "Tanh", "ThresholdedRelu",
         ),
         _UNARY,
     ),
     **dict.fromkeys(
         (
-            "Add", "And", "Div", "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Max", "Mean", "Min", "Mod", "Mul",
-            "Or", "PRelu", "Pow", "Sub", "Sum", "Where", "Xor",
+            "Add", "And", "Div", "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Max", "Mean", "Min",
+            "Mod", "Mul", "Or", "PRelu", "Pow", "Sub", "Sum", "Where", "Xor",
         ),
         replace(_ELEMENTWISE, since=8),
     ),
     **dict.fromkeys(
         (
-            "ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceMax", "ReduceMean", "ReduceMin", "ReduceProd",
-            "ReduceSum", "ReduceSumSquare",
+            "ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceMax", "ReduceMean", "ReduceMin",
+            "ReduceProd", "ReduceSum", "ReduceSumSquare",
         ),
         _REDUCTION,
     ),
@@ -149,8 +149,10 @@ def rule_for(node: ir.Node, opset: int) -> LayoutRule | None:
         return None
     if rule.rank not in (None, len(shapes[0] or ())):
         return None
-    if rule.kind is Kind.ANCHOR and len(node.outputs) > 1:
-        return None  # the indices of a MaxPool count in the natural layout
+    if rule.kind is Kind.ANCHOR:
+        return rule if len(node.outputs) == 1 else None  # the indices of a MaxPool count in the natural layout
+    if rule.variant(node, ports[0], identity(len(shapes[0] or ()))) is None:
+        return None  # its axes are not known offline
     return rule
 
 

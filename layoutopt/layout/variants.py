@@ -22,7 +22,7 @@ class Port(NamedTuple):
     """One operand or one result of a node."""
 
     result: bool
-    index: int
+    index: int  # type: ignore[assignment]  # not the method of a tuple
 
     def value(self, node: ir.Node) -> ir.Value:
         """The value at this port of ``node``, which must not be an empty optional operand."""
@@ -51,7 +51,7 @@ class Edit:
 
     operator: str | None = None
     attributes: Mapping[str, AttributeValue] = field(default_factory=dict)
-    operands: Mapping[int, npt.NDArray[np.int64]] = field(default_factory=dict)
+    operands: Mapping[int, npt.NDArray[np.integer]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +100,8 @@ def lifted(shape: tuple[int, ...], rank: int) -> tuple[int, ...]:
 
 
 def size_in_bytes(value: ir.Value) -> int:
-    """How many bytes a ``value`` of static shape takes."""
-    bits = value.dtype.bitwidth if value.dtype else 32
+    """How many bytes a ``value`` of static shape takes; elements of no fixed size count as 4."""
+    bits = value.dtype.bitwidth if value.dtype not in (None, ir.DataType.UNDEFINED, ir.DataType.STRING) else 32
     return -(-prod(known_shape(value)) * bits // 8)
 
 
