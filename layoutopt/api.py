@@ -469,6 +469,7 @@ class _HandOff:
             verbose=self.verbose,
             progress=lambda stage: self.say(f"{kind.value}: {stage}"),
         )
+        self.say(f"{kind.value}: LiteRT")
         verification = self._compare(target, model, conversion) if self.reference else None
         form = Form.of(
             kind, count_tflite(target), file_size=target.stat().st_size, verification=verification, error=error

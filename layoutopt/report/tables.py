@@ -208,7 +208,7 @@ def _transpose_name(form: Form) -> str:
 
 
 def _number(value: float | None) -> str:
-    return _NONE if value is None else f"{value:.3g}"
+    return _NONE if value is None else f"{value:.2e}"
 
 
 def _milliseconds(value: float | None) -> str:
