@@ -1,0 +1,220 @@
+"""The contract of every pass, and how a layout is judged.
+
+A pass must leave a valid model with the interface that it had, say truthfully whether it changed anything, find nothing
+to do in its own result, and keep what the model computes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnx_ir as ir
+
+from layoutopt.ir.counts import bytes_transposed, count_onnx
+from layoutopt.ir.io import recorded_orders
+from layoutopt.ir.perm import Perm, identity, permute
+from layoutopt.ir.verify import random_inputs, run, to_natural, to_stored
+from layoutopt.layout.plan import make_plan
+from layoutopt.layout.problem import Problem
+from layoutopt.layout.rules import rule_for
+from layoutopt.layout.variants import Port, known_shape
+from layoutopt.options import Io
+from layoutopt.passes.propagate_layout import LayoutResult, PropagateLayout, Scope
+
+GOLDEN = Path(__file__).parent / "passes" / "golden"
+
+
+def check_golden(pass_: ir.passes.PassBase, case: str) -> None:
+    """``pass_`` keeps its contract on ``case``.before.txt, and makes ``case``.after.txt of it, to the letter."""
+    before = ir.from_proto(onnx.parser.parse_model((GOLDEN / f"{case}.before.txt").read_text()))
+    result = check_pass(pass_, before)
+    for function in list(result.model.functions):
+        del result.model.functions[function]  # the definitions of the dialect have tests of their own
+    assert onnx.printer.to_text(ir.to_proto(result.model)) == (GOLDEN / f"{case}.after.txt").read_text().rstrip("\n")
+
+
+def model_of(text: str, *, opset: int = 17) -> ir.Model:
+    """A model from the text form of its graph, with every shape inferred, also that of an output that names none."""
+    proto = onnx.parser.parse_model(f'<ir_version: 8, opset_import: ["" : {opset}]>\n{text}')
+    for output in proto.graph.output:
+        if not output.type.tensor_type.shape.dim:
+            output.type.tensor_type.ClearField("shape")
+    return ir.from_proto(onnx.shape_inference.infer_shapes(proto, data_prop=True))
+
+
+def check_pass(pass_: ir.passes.PassBase, model: ir.Model, *, execute: bool = True) -> ir.passes.PassResult:
+    """Holds one pass to its contract on one model, which is left as it is.
+
+    Args:
+        pass_: the pass.
+        model: valid.
+        execute: whether ONNX Runtime can run the model.
+
+    Returns:
+        What the pass made of a copy of ``model``.
+    """
+    before = ir.to_proto(model)
+    check_valid(before)
+    result = pass_(ir.from_proto(before))
+    after = ir.to_proto(result.model)
+    check_valid(after)
+    check_interface(before, result.model)
+    changed = (computation(before), _node_names(before)) != (computation(after), _node_names(after))
+    assert result.modified == changed, f"modified is {result.modified}"
+    again = pass_(ir.from_proto(after))
+    assert computation(ir.to_proto(again.model)) == computation(after), "a second run changes the model"
+    assert not again.modified, "a second run claims to change the model"
+    if execute:
+        check_equal(ir.from_proto(before), result.model)
+    return result
+
+
+def check_valid(proto: onnx.ModelProto) -> None:
+    """The checker at its strictest; no value is of two kinds, and none is read that nobody writes."""
+    onnx.checker.check_model(proto, full_check=True)
+
+
+def check_interface(before: onnx.ModelProto, model: ir.Model) -> None:
+    """Inputs and outputs keep names, order, types and, apart from the recorded layout, shapes."""
+    original = ir.from_proto(before)
+    old, new = recorded_orders(original), recorded_orders(model)
+    for ours, theirs in ((original.graph.inputs, model.graph.inputs), (original.graph.outputs, model.graph.outputs)):
+        assert [value.name for value in ours] == [value.name for value in theirs]
+        assert [value.type for value in ours] == [value.type for value in theirs]
+        for one, other in zip(ours, theirs, strict=True):
+            assert _shape(other) == _stored_shape(one, _relative(old, new, str(one.name)))
+
+
+def _relative(old: Mapping[str, Perm], new: Mapping[str, Perm], name: str) -> Perm | None:
+    if name in old:
+        assert new[name] == old[name], "a recorded layout was changed"
+        return None
+    return new.get(name)
+
+
+def _shape(value: ir.Value) -> tuple[str, ...] | None:
+    return None if value.shape is None else tuple(map(str, value.shape))
+
+
+def _stored_shape(value: ir.Value, order: Perm | None) -> tuple[str, ...] | None:
+    shape = _shape(value)
+    return shape if order is None or shape is None else permute(shape, order)
+
+
+def computation(proto: onnx.ModelProto) -> tuple[object, ...]:
+    """All of a model that has to do with what it computes: no names of nodes, no metadata, no inferred shapes."""
+    graph = proto.graph
+    return (
+        [node.SerializeToString(deterministic=True) for node in map(_bare, graph.node)],
+        [value.SerializeToString(deterministic=True) for value in (*graph.input, *graph.output)],
+        {tensor.name: tensor.SerializeToString(deterministic=True) for tensor in graph.initializer},
+        {(each.domain, each.name): each.SerializeToString(deterministic=True) for each in proto.functions},
+        {(each.domain, each.version) for each in proto.opset_import},
+    )
+
+
+def _node_names(proto: onnx.ModelProto) -> list[str]:
+    return [node.name for node in proto.graph.node]
+
+
+def _bare(node: onnx.NodeProto) -> onnx.NodeProto:
+    """``node`` without its name, its metadata and the inferred shapes of its bodies."""
+    bare = onnx.NodeProto()
+    bare.CopyFrom(node)
+    bare.ClearField("name")
+    bare.ClearField("metadata_props")
+    for attribute in bare.attribute:
+        for body in (attribute.g, *attribute.graphs):
+            body.ClearField("value_info")
+            inner = [_bare(each) for each in body.node]
+            body.ClearField("node")
+            body.node.extend(inner)
+    return bare
+
+
+def check_equal(original: ir.Model, model: ir.Model, *, seed: int = 0) -> None:
+    """Both compute the same from random inputs, each in its own layouts."""
+    inputs = random_inputs(original, seed)
+    expected = run(original, inputs)
+    old = recorded_orders(original)
+    orders = {name: order for name, order in recorded_orders(model).items() if name not in old}
+    actual = to_natural(run(model, to_stored(inputs, orders)), orders)
+    assert list(actual) == list(expected)
+    for name, array in expected.items():
+        rtol, atol = (1e-2, 1e-2) if array.dtype == np.float16 else (1e-4, 1e-5)
+        assert actual[name].dtype == array.dtype
+        wide, other = array.astype(np.float64), actual[name].astype(np.float64)
+        np.testing.assert_allclose(other, wide, rtol=rtol, atol=atol * _scale(wide), err_msg=name)
+
+
+def _scale(array: npt.NDArray[np.float64]) -> float:
+    """The largest finite absolute value, at least 1: sums of large numbers cancel to small ones."""
+    return float(np.abs(array).max(initial=1.0, where=np.isfinite(array)))
+
+
+def transposes(model: ir.Model) -> int:
+    """How many Transposes are in the graph and its bodies."""
+    return count_onnx(model).transposes
+
+
+def total_bytes(model: ir.Model) -> int:
+    """What a model moves: in Transposes, and inside operators that the target runs on another axis alone."""
+    opset = model.opset_imports[""]
+    inside = 0
+    for node in model.graph:
+        if (rule := rule_for(node, opset)) is not None:
+            port = Port(result=False, index=0)
+            natural = rule.variant(node, port, identity(len(known_shape(port.value(node)))))
+            inside += natural.cost if natural is not None else 0
+    return count_onnx(model).bytes_moved + inside
+
+
+def check_bytes(model: ir.Model, *, io: Io = Io.FREE) -> None:
+    """The layout pass moves what its solver says, never more than the sandwich, or than a graph without anchors did."""
+    copy = ir.from_proto(ir.to_proto(model))
+    pass_ = PropagateLayout(io=io)
+    result = pass_(copy)
+    assert isinstance(result, LayoutResult)
+    assert result.assignment is not None
+    assert result.assignment.lower_bound <= result.assignment.cost
+    plan = make_plan(model.graph, model.opset_imports[""], _free(model) if io is Io.FREE else frozenset())
+    moved = total_bytes(result.model)
+    if result.modified:
+        assert moved == result.assignment.cost + _pinned_bytes(model)
+    assert result.assignment.cost <= plan.assignment.cost
+    sandwich = PropagateLayout(io=io, scope=Scope.OPERATOR)(ir.from_proto(ir.to_proto(model)))
+    assert moved <= total_bytes(sandwich.model)
+    if not plan.anchors:
+        assert moved <= total_bytes(model)
+
+
+def _pinned_bytes(model: ir.Model) -> int:
+    """Bytes of the Transposes that no rule describes: they stay as they are."""
+    opset = model.opset_imports[""]
+    bodies = count_onnx(model).bytes_moved - sum(_bytes([node]) for node in model.graph)
+    return bodies + _bytes([node for node in model.graph if rule_for(node, opset) is None])
+
+
+def _bytes(nodes: Sequence[ir.Node]) -> int:
+    return sum(map(bytes_transposed, nodes))
+
+
+def _free(model: ir.Model) -> frozenset[str]:
+    return PropagateLayout()._free(model)
+
+
+def brute_force(problem: Problem) -> tuple[int, int] | None:
+    """The least bytes and, among equals, the fewest copies; None where every choice is forbidden."""
+    return min(
+        (
+            (cost, problem.copies(choice))
+            for choice in product(*(range(len(costs)) for costs in problem.variants))
+            if (cost := problem.cost(choice)) is not None
+        ),
+        default=None,
+    )

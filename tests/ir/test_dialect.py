@@ -1,0 +1,172 @@
+"""Each operator of the dialect is the ONNX operator on channels-last data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnx_ir as ir
+import pytest
+
+from layoutopt.errors import PassFailedError
+from layoutopt.ir import dialect
+from layoutopt.ir.io import check_full
+from layoutopt.ir.perm import channels_last, invert
+from layoutopt.ir.verify import run
+
+Attributes = Mapping[str, int | str | float | Sequence[int] | Sequence[float]]
+
+NHWC = channels_last(4)
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of an operator.
+
+    Attributes:
+        attributes: those that are given; all others are left out.
+        operands: shapes of random constants, constants as they are, or None for an optional operand that is left out.
+        opset: of the model.
+        channels: of the data operand, which is (1, channels, 6, 4).
+    """
+
+    attributes: Attributes = field(default_factory=dict)
+    operands: tuple[tuple[int, ...] | npt.NDArray[np.generic] | None, ...] = ()
+    opset: int = 17
+    channels: int = 4
+
+
+def scales(height: float, width: float) -> npt.NDArray[np.float32]:
+    return np.array([1, 1, height, width], np.float32)
+
+
+W, B = (2, 4, 3, 3), (2,)
+NO_ROI = np.array([], np.float32)
+NEAREST: Attributes = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+
+CALLS: Mapping[str, tuple[Call, ...]] = {
+    "Conv": (
+        Call({}, (W,)),
+        Call({"kernel_shape": [3, 3], "pads": [1, 0, 2, 1], "strides": [2, 1], "dilations": [1, 1]}, (W, B)),
+        Call({"group": 2, "auto_pad": "SAME_UPPER"}, ((2, 2, 3, 3), B)),
+        Call({"dilations": [2, 1]}, (W, None), opset=7),
+        Call({"pads": [1, 1, 1, 1]}, (W,), opset=22),
+    ),
+    "ConvTranspose": (
+        Call({}, ((4, 2, 3, 3),)),
+        Call({"strides": [2, 3], "pads": [1, 0, 0, 1], "output_padding": [1, 0], "group": 2}, ((4, 1, 3, 3), B)),
+        Call({"strides": [2, 2], "output_shape": [12, 8]}, ((4, 2, 3, 3),), opset=11),
+    ),
+    "MaxPool": (
+        Call({"kernel_shape": [2, 3]}),
+        Call({"kernel_shape": [3, 2], "strides": [2, 1], "pads": [1, 0, 1, 1], "ceil_mode": 1, "dilations": [1, 1]}),
+        Call({"kernel_shape": [2, 2]}, opset=8),
+    ),
+    "AveragePool": (
+        Call({"kernel_shape": [2, 3]}),
+        Call({"kernel_shape": [3, 3], "strides": [2, 1], "pads": [1, 1, 0, 1], "count_include_pad": 1}),
+        Call({"kernel_shape": [2, 2]}, opset=7),
+        Call({"kernel_shape": [2, 2], "dilations": [2, 1]}, opset=19),
+    ),
+    "GlobalAveragePool": (Call(), Call(opset=7)),
+    "GlobalMaxPool": (Call(), Call(opset=7)),
+    "Resize": (
+        Call(NEAREST, (NO_ROI, scales(2, 3)), opset=11),
+        Call(NEAREST, (None, scales(2, 3)), opset=13),
+        Call({"mode": "linear"}, (None, None, np.array([1, 4, 9, 8], np.int64))),
+        Call({"mode": "linear", "axes": [2, 3]}, (None, None, np.array([9, 8], np.int64)), opset=18),
+        Call({"mode": "cubic", "cubic_coeff_a": -0.5}, (None, scales(1.5, 2)), opset=19),
+    ),
+    "Upsample": (
+        Call({"mode": "nearest", "scales": [1.0, 1.0, 2.0, 3.0]}, opset=7),
+        Call({"mode": "nearest"}, (scales(2, 3),), opset=9),
+    ),
+    "DepthToSpace": (
+        Call({"blocksize": 2}, channels=8),
+        Call({"blocksize": 2, "mode": "CRD"}, channels=8),
+        Call({"blocksize": 2}, channels=8, opset=7),
+    ),
+    "SpaceToDepth": (Call({"blocksize": 2}), Call({"blocksize": 2}, opset=7)),
+}
+
+
+def model_for(call: Call, node_of: ir.Node, data: ir.Value, constants: Sequence[ir.Value], rank: int = 4) -> ir.Model:
+    result = node_of.outputs[0]
+    result.name, result.dtype, result.shape = "y", ir.DataType.FLOAT, ir.Shape([f"d{axis}" for axis in range(rank)])
+    graph = ir.Graph(
+        [data], [result], nodes=[node_of], initializers=constants, opset_imports={"": call.opset}, name="call"
+    )
+    model = ir.Model(graph, ir_version=8)
+    dialect.define(model)
+    return model
+
+
+def build(operator: str, call: Call, domain: str, shape: Sequence[int]) -> ir.Model:
+    generator = np.random.default_rng(1)
+    data = ir.val("x", ir.DataType.FLOAT, shape)
+    operands: list[ir.Value | None] = [data]
+    constants = []
+    for index, given in enumerate(call.operands):
+        if given is None:
+            operands.append(None)
+            continue
+        array = generator.standard_normal(given).astype(np.float32) if isinstance(given, tuple) else given
+        constants.append(ir.val(f"k{index}", const_value=ir.tensor(array, name=f"k{index}")))
+        operands.append(constants[-1])
+    return model_for(call, ir.node(operator, operands, call.attributes, domain=domain), data, constants)
+
+
+def test_every_operator_is_called() -> None:
+    assert set(CALLS) == set(dialect.OPERATORS)
+
+
+@pytest.mark.parametrize(
+    ("operator", "call"),
+    [(operator, call) for operator, calls in CALLS.items() for call in calls],
+    ids=lambda each: str(each)[:70],
+)
+def test_the_body_is_the_operator(operator: str, call: Call) -> None:
+    array = np.random.default_rng(0).standard_normal((1, call.channels, 6, 4)).astype(np.float32)
+    last = array.transpose(NHWC)
+    plain = build(operator, call, "", array.shape)
+    ours = build(dialect.OPERATORS[operator].name, call, dialect.DOMAIN, last.shape)
+    onnx.checker.check_model(ir.to_proto(plain), full_check=True)
+    check_full(ours)
+    expected = run(plain, {"x": array})["y"]
+    actual = run(ours, {"x": np.ascontiguousarray(last)})["y"]
+    assert actual.dtype == expected.dtype == np.float32
+    natural = actual.transpose(invert(NHWC)).astype(np.float64)
+    np.testing.assert_allclose(natural, expected.astype(np.float64), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("position", [0, 2])
+def test_a_wrong_permutation_in_a_body_is_caught(position: int) -> None:
+    """Or else ``check_full`` would prove nothing."""
+    model = build("Conv2D", Call({}, (W, B)), dialect.DOMAIN, (1, 6, 4, 4))
+    check_full(model)
+    (function,) = model.functions.values()
+    model.graph.outputs[0].shape = ir.Shape([1, 4, 2, 2])
+    check_full(model)
+    node = function[position]
+    assert node.op_type == "Transpose"
+    node.attributes["perm"] = ir.AttrInt64s("perm", [0, 1, 2, 3])
+    with pytest.raises(PassFailedError, match="not valid"):
+        check_full(model)
+
+
+def test_only_what_is_used_is_defined() -> None:
+    model = build("MaxPool2D", CALLS["MaxPool"][0], dialect.DOMAIN, (1, 6, 4, 4))
+    assert [identifier[:2] for identifier in model.functions] == [(dialect.DOMAIN, "MaxPool2D")]
+    assert model.opset_imports[dialect.DOMAIN] == 1
+    definition = next(iter(model.functions.values()))
+    dialect.define(model)
+    assert list(model.functions.values()) == [definition]
+
+
+def test_no_definition_without_a_use() -> None:
+    model = build("MaxPool", CALLS["MaxPool"][0], "", (1, 4, 6, 4))
+    assert not model.functions
+    assert dialect.DOMAIN not in model.opset_imports

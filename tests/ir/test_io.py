@@ -1,0 +1,315 @@
+"""Every way in which a file or a path can be wrong ends in one clear error, and no file is left half-written."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+import pytest
+
+from layoutopt.errors import (
+    DynamicShapeError,
+    InvalidModelError,
+    LayoutoptError,
+    ModelNotFoundError,
+    OutputError,
+    OutputExistsError,
+    PassFailedError,
+    UnsupportedOperatorError,
+    UsageError,
+)
+from layoutopt.ir import io
+
+GRAPH = "g (float[1,3,4,4] x) => (float[1,3,4,4] y) { [first] t = Neg (x) [second] y = Relu (t) }"
+DYNAMIC = "g (float[N,3,H,4] x, float[2] z) => (float[N,3,H,4] y) { t = Neg (x) y = Relu (t) }"
+
+
+def proto_of(graph: str = GRAPH, *, imports: str = '"" : 17') -> onnx.ModelProto:
+    return onnx.parser.parse_model(f"<ir_version: 8, opset_import: [{imports}]>\n{graph}")
+
+
+def model_of(graph: str = GRAPH) -> ir.Model:
+    return ir.from_proto(proto_of(graph))
+
+
+def names(directory: Path) -> list[str]:
+    return [path.name for path in directory.iterdir()]
+
+
+def write(path: Path, proto: onnx.ModelProto) -> Path:
+    path.write_bytes(proto.SerializeToString())
+    return path
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return write(tmp_path / "model.onnx", proto_of())
+
+
+# --- reading ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_model_is_read(file: Path) -> None:
+    assert [node.op_type for node in io.load(file).graph] == ["Neg", "Relu"]
+    assert [node.op_type for node in io.parse(file.read_bytes(), "memory").graph] == ["Neg", "Relu"]
+
+
+def test_a_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(ModelNotFoundError, match=r"nowhere\.onnx: no such file"):
+        io.load(tmp_path / "nowhere.onnx")
+
+
+def test_a_directory(tmp_path: Path) -> None:
+    with pytest.raises(InvalidModelError, match="a directory"):
+        io.load(tmp_path)
+
+
+def test_a_truncated_file(file: Path) -> None:
+    """Wherever it is cut, the error says so and names the file."""
+    whole = file.read_bytes()
+    for size in range(0, len(whole), 7):
+        file.write_bytes(whole[:size])
+        with pytest.raises(LayoutoptError, match=r"model\.onnx: not a"):
+            io.load(file)
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "model.json", "model.textproto", "model.onnxtxt", "model"])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{}", b"not a model", b"\x00\xff" * 50, b"\x89PNG\r\n\x1a\n"],
+    ids=["nothing", "braces", "words", "bytes", "picture"],
+)
+def test_what_is_no_model(tmp_path: Path, name: str, content: bytes) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(InvalidModelError, match=f"{name}: not an ONNX"):
+        io.load(path)
+    with pytest.raises(InvalidModelError, match="memory: not an ONNX"):
+        io.parse(content, "memory")
+
+
+def test_weights_that_are_not_there(tmp_path: Path) -> None:
+    proto = proto_of("g (float[2] x) => (float[2] y) <float[2] k = {1, 2}> { y = Add (x, k) }")
+    proto.graph.initializer[0].CopyFrom(onnx.numpy_helper.from_array(np.ones(2, np.float32), "k"))
+    onnx.save(proto, tmp_path / "model.onnx", save_as_external_data=True, location="weights.bin", size_threshold=0)
+    io.load(tmp_path / "model.onnx")
+    (tmp_path / "weights.bin").unlink()
+    with pytest.raises(InvalidModelError, match=r"model\.onnx"):
+        io.load(tmp_path / "model.onnx")
+
+
+def test_a_model_that_the_checker_refuses(tmp_path: Path) -> None:
+    path = write(tmp_path / "model.onnx", proto_of(GRAPH.replace("Relu (t)", "Relu (nothing)")))
+    with pytest.raises(InvalidModelError, match="not a valid ONNX model"):
+        io.load(path)
+
+
+def test_an_unknown_operator_is_named_with_its_node(tmp_path: Path) -> None:
+    graph = GRAPH.replace("Relu", "Rectify").replace("Neg", "Negate")
+    with pytest.raises(UnsupportedOperatorError) as error:
+        io.load(write(tmp_path / "model.onnx", proto_of(graph)))
+    assert "'first': operator ai.onnx::Negate" in error.value.message
+    assert "'second': operator ai.onnx::Rectify" in error.value.message
+
+
+def test_an_operator_newer_than_the_opset() -> None:
+    with pytest.raises(UnsupportedOperatorError, match=r"ai[.]onnx::Gelu"):
+        io.check_proto(proto_of(GRAPH.replace("Relu", "Gelu")), "model")
+
+
+def test_an_unknown_operator_in_a_body() -> None:
+    graph = """g (float[2] a, bool flag) => (float[2] y) {
+        y = If (flag) <
+            then_branch = one () => (float[2] c) { c = Relu (a) },
+            else_branch = two () => (float[2] d) { [inner] d = Rectify (a) }
+        >
+    }"""
+    with pytest.raises(UnsupportedOperatorError, match=r"'inner': operator ai[.]onnx::Rectify"):
+        io.check_proto(proto_of(graph), "model")
+
+
+def test_an_unknown_domain_is_named() -> None:
+    proto = proto_of(GRAPH.replace("Relu", "my.domain.Relu"), imports='"" : 17, "my.domain" : 1')
+    with pytest.raises(UnsupportedOperatorError, match=r"'second': operator my[.]domain::Relu"):
+        io.check_proto(proto, "model")
+
+
+def test_a_function_of_the_model_is_known() -> None:
+    proto = onnx.parser.parse_model(
+        '<ir_version: 8, opset_import: ["" : 17, "my.domain" : 1]>\n'
+        + GRAPH.replace("Relu", "my.domain.Relu")
+        + '\n<domain: "my.domain", opset_import: ["" : 17]> Relu (a) => (b) { b = Relu (a) }'
+    )
+    io.check_proto(proto, "model")
+
+
+@pytest.mark.parametrize("opset", [6, io.NEWEST_OPSET + 1, 99])
+def test_an_unknown_opset(opset: int) -> None:
+    with pytest.raises(UnsupportedOperatorError, match=f"opset {opset}; known are 7 to"):
+        io.check_proto(proto_of(imports=f'"" : {opset}'), "model")
+
+
+@pytest.mark.parametrize("opset", [io.OLDEST_OPSET, 17, io.NEWEST_OPSET])
+def test_a_known_opset(opset: int) -> None:
+    io.check_proto(proto_of(imports=f'"" : {opset}'), "model")
+
+
+# --- shapes ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_dynamic_input_without_a_shape() -> None:
+    model = model_of(DYNAMIC)
+    with pytest.raises(DynamicShapeError, match=r"input x\[N, 3, H, 4\]") as error:
+        io.require_static(model)
+    assert "--shape x=" in error.value.hint
+    io.require_static(model_of())
+
+
+def test_shapes_are_set_and_inferred_anew() -> None:
+    model = model_of(DYNAMIC)
+    io.set_shapes(model, {"x": (2, 3, 5, 4)})
+    assert [value.shape and value.shape.numpy() for node in model.graph for value in node.outputs] == [(2, 3, 5, 4)] * 2
+    io.require_static(model)
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 4), (1, 2, 4, 4), (0, 3, 4, 4), (1, 3, -1, 4), (1, 3, 4, 4, 1), ()])
+def test_a_shape_that_contradicts_the_model(shape: tuple[int, ...]) -> None:
+    with pytest.raises(UsageError, match="--shape x="):
+        io.set_shapes(model_of(DYNAMIC), {"x": shape})
+
+
+def test_a_shape_of_no_input() -> None:
+    with pytest.raises(UsageError, match="--shape w: there is no such input") as error:
+        io.set_shapes(model_of(DYNAMIC), {"w": (1,)})
+    assert "x, z" in error.value.hint
+
+
+# --- writing ---------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_saved_can_be_loaded(tmp_path: Path) -> None:
+    io.save(model_of(), tmp_path / "out.onnx")
+    assert ir.to_proto(io.load(tmp_path / "out.onnx")) == ir.to_proto(model_of())
+    assert names(tmp_path) == ["out.onnx"]
+
+
+@pytest.mark.parametrize("mask", [0o022, 0o077, 0o002])
+def test_the_mode_honours_the_umask(tmp_path: Path, mask: int) -> None:
+    before = os.umask(mask)
+    try:
+        io.save(model_of(), tmp_path / "out.onnx")
+        assert os.umask(mask) == mask, "the umask was changed"
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "out.onnx").stat().st_mode) == 0o666 & ~mask
+
+
+def full(*_: object) -> int:
+    raise OSError(28, "No space left on device")
+
+
+def interrupted(*_: object) -> int:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("method", ["write_bytes", "replace", "chmod"])
+def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str) -> None:
+    path = tmp_path / "out.onnx"
+    path.write_bytes(b"old")
+    monkeypatch.setattr(Path, method, full)
+    with pytest.raises(OutputError, match=r"out\.onnx: cannot be written \(No space left on device\)"):
+        io.save(model_of(), path)
+    assert path.read_bytes() == b"old"
+    assert names(tmp_path) == ["out.onnx"]
+
+
+def test_an_interrupt_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "write_bytes", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        io.save(model_of(), tmp_path / "out.onnx")
+    assert names(tmp_path) == []
+
+
+def test_a_model_over_two_gigabytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(io, "MAX_BYTES", 10)
+    with pytest.raises(OutputError, match="over 2 GiB"):
+        io.save(model_of(), tmp_path / "out.onnx")
+    assert names(tmp_path) == []
+
+
+def test_no_directory_to_write_to(tmp_path: Path) -> None:
+    path = tmp_path / "missing" / "out.onnx"
+    with pytest.raises(OutputError, match="missing"):
+        io.save(model_of(), path)
+    with pytest.raises(OutputError, match="there is no directory"):
+        io.check_output(path, source=None, force=True)
+
+
+def test_a_directory_that_is_not_writable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(path: Path, mode: int) -> bool:
+        assert (path, mode) == (tmp_path, os.W_OK)
+        return False
+
+    monkeypatch.setattr(os, "access", never)
+    with pytest.raises(OutputError, match="not writable"):
+        io.check_output(tmp_path / "out.onnx", source=None, force=True)
+
+
+def test_an_existing_output_needs_force(file: Path, tmp_path: Path) -> None:
+    (tmp_path / "out.onnx").write_bytes(b"old")
+    with pytest.raises(OutputExistsError, match="exists already") as error:
+        io.check_output(tmp_path / "out.onnx", source=file, force=False)
+    assert "--force" in error.value.hint
+    io.check_output(tmp_path / "out.onnx", source=file, force=True)
+    io.check_output(tmp_path / "new.onnx", source=file, force=False)
+
+
+def same(file: Path) -> Path:
+    return file
+
+
+def by_detour(file: Path) -> Path:
+    return file.parent / "." / ".." / file.parent.name / file.name
+
+
+def by_symlink(file: Path) -> Path:
+    link = file.with_name("link.onnx")
+    link.symlink_to(file)
+    return link
+
+
+def by_hard_link(file: Path) -> Path:
+    link = file.with_name("hard.onnx")
+    link.hardlink_to(file)
+    return link
+
+
+@pytest.mark.parametrize("way", [same, by_detour, by_symlink, by_hard_link])
+def test_the_input_is_never_overwritten(file: Path, way: Callable[[Path], Path]) -> None:
+    with pytest.raises(OutputError, match="the input itself"):
+        io.check_output(way(file), source=file, force=True)
+
+
+# --- the rest --------------------------------------------------------------------------------------------------------
+
+
+def test_recorded_orders_round_trip(tmp_path: Path) -> None:
+    model = model_of()
+    model.metadata_props["author"] = "somebody"
+    orders = {"x": (0, 2, 3, 1), "layoutopt.order.y": (0, 2, 1), "a.b/c:0": (0, 2, 3, 4, 1)}
+    io.record_orders(model, orders)
+    io.save(model, tmp_path / "out.onnx")
+    assert io.recorded_orders(io.load(tmp_path / "out.onnx")) == orders
+
+
+def test_check_full_names_the_fault() -> None:
+    model = model_of()
+    io.check_full(model)
+    model.graph.outputs[0].shape = ir.Shape([1, 3, 4, 5])
+    with pytest.raises(PassFailedError, match="the optimized model is not valid"):
+        io.check_full(model)

@@ -1,0 +1,161 @@
+"""The judge: it passes what is equal, and names what is not."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import onnx_ir as ir
+import pytest
+
+from layoutopt.errors import InvalidModelError, VerificationError
+from layoutopt.ir.io import record_orders
+from layoutopt.ir.verify import Reference, random_inputs, run, to_natural, to_stored
+from tests.harness import model_of
+
+GRAPH = "g (float[1,3,4,5] x) => (float[1,3,4,5] y, float[1,3,4,5] z) { y = Relu (x) z = Neg (x) }"
+
+
+def test_a_right_result_passes_with_nothing_to_report() -> None:
+    verification = Reference(model_of(GRAPH), seed=3).check(model_of(GRAPH))
+    assert verification.passed
+    assert (verification.seed, verification.max_abs_error, verification.mse) == (3, 0.0, 0.0)
+    assert [output.name for output in verification.outputs] == ["y", "z"]
+    assert all(output.variance > 0.1 for output in verification.outputs)
+
+
+def test_a_wrong_result_names_the_output_and_the_seed() -> None:
+    with pytest.raises(
+        VerificationError, match=r"behind fold differs from the original at output 'z': .* seed 42"
+    ) as error:
+        Reference(model_of(GRAPH), seed=42).check(model_of(GRAPH.replace("Neg", "Abs")), what="the model behind fold")
+    assert "--verify each" in error.value.hint
+
+
+def test_the_error_is_the_largest_over_the_largest_value() -> None:
+    scaled = "g (float[1,3,4,5] x) => (float[1,3,4,5] y) { k = Constant <value = float {FACTOR}> () y = Mul (x, k) }"
+    reference = Reference(model_of(scaled.replace("FACTOR", "1.0")))
+    verification = reference.check(model_of(scaled.replace("FACTOR", "1.00005")))
+    (drift,) = verification.outputs
+    assert drift.relative_error == pytest.approx(5e-5, rel=0.02)
+    assert drift.max_abs_error == pytest.approx(5e-5 * np.abs(reference.outputs["y"]).max(), rel=0.02)
+    assert 0 < drift.mse < drift.max_abs_error**2
+    with pytest.raises(VerificationError, match="tolerance 1e-05"):
+        reference.check(model_of(scaled.replace("FACTOR", "1.00005")), tolerance=1e-5)
+    with pytest.raises(VerificationError):
+        reference.check(model_of(scaled.replace("FACTOR", "1.0002")))
+
+
+def test_nan_equals_nan_and_nothing_else() -> None:
+    """Square roots of negative numbers; NaN in the same places is equal, a number there or NaN elsewhere is not."""
+    graph = "g (float[9] x) => (float[9] y) { y = Sqrt (x) }"
+    reference = Reference(model_of(graph))
+    assert 0 < np.isnan(reference.outputs["y"]).sum() < 9
+    assert reference.check(model_of(graph)).passed
+    with pytest.raises(VerificationError):
+        reference.check(model_of("g (float[9] x) => (float[9] y) { a = Abs (x) y = Sqrt (a) }"))
+    numbers = Reference(model_of("g (float[9] x) => (float[9] y) { a = Abs (x) y = Sqrt (a) }"))
+    with pytest.raises(VerificationError, match="max abs error inf"):
+        numbers.check(model_of(graph))
+
+
+def test_infinities() -> None:
+    graph = "g (float[9] x) => (float[9] y) { z = Sub (x, x) y = Div (x, z) }"
+    reference = Reference(model_of(graph))
+    assert np.isinf(reference.outputs["y"]).all()
+    assert reference.check(model_of(graph)).passed
+    with pytest.raises(VerificationError):
+        reference.check(model_of(graph.replace("Div (x, z)", "Div (z, x)")))
+    with pytest.raises(VerificationError):
+        reference.check(model_of(graph.replace("Div (x, z)", "Div (w, z)").replace("z =", "w = Neg (x) z =")))
+
+
+def test_an_output_that_is_zero_throughout() -> None:
+    zero = "g (float[9] x) => (float[9] y) { y = Sub (x, x) }"
+    assert Reference(model_of(zero)).check(model_of(zero)).passed
+    with pytest.raises(VerificationError):
+        Reference(model_of(zero)).check(model_of(zero.replace("Sub", "Add")))
+
+
+def test_an_output_of_another_shape() -> None:
+    with pytest.raises(VerificationError, match="output 'y'"):
+        Reference(model_of("g (float[2,3] x) => (float[2,3] y) { y = Relu (x) }")).check(
+            model_of("g (float[2,3] x) => (float[3,2] y) { y = Transpose (x) }")
+        )
+
+
+@pytest.mark.parametrize("kind", ["int64", "int32", "uint8", "bool", "float16", "double"])
+def test_inputs_of_every_type(kind: str) -> None:
+    graph = f"g ({kind}[40] x) => ({kind}[40] y) {{ y = Identity (x) }}"
+    model = model_of(graph)
+    inputs = random_inputs(model, 0)
+    assert str(inputs["x"].dtype) == {"double": "float64"}.get(kind, kind)
+    assert len(np.unique(inputs["x"])) > 1
+    assert Reference(model).check(model_of(graph)).passed
+
+
+def test_inputs_follow_the_seed() -> None:
+    model = model_of(GRAPH)
+    assert np.array_equal(random_inputs(model, 1)["x"], random_inputs(model, 1)["x"])
+    assert not np.array_equal(random_inputs(model, 1)["x"], random_inputs(model, 2)["x"])
+
+
+def test_defaults_are_left_to_the_model() -> None:
+    model = model_of("g (float[2] x) => (float[2] y) <float[2] k = {1, 2}> { y = Add (x, k) }")
+    model.graph.inputs.append(model.graph.initializers["k"])
+    assert set(random_inputs(model, 0)) == {"x"}
+
+
+def nhwc_model(*, wrong: bool = False) -> ir.Model:
+    perm = "[0, 2, 3, 1]" if wrong else "[0, 3, 1, 2]"
+    graph = f"""g (float[1,4,5,3] x) => (float[1,3,4,5] y, float[1,4,5,3] z) {{
+        r = Relu (x) t = Transpose <perm = {perm}> (r) y = {"Reshape (t, s)" if wrong else "Identity (t)"} z = Neg (x)
+    }}"""
+    if wrong:
+        graph = graph.replace("r = Relu", "s = Constant <value = int64[4] {1, 3, 4, 5}> () r = Relu")
+    model = model_of(graph)
+    record_orders(model, {"x": (0, 2, 3, 1), "z": (0, 2, 3, 1)})
+    return model
+
+
+def test_layouts_are_applied() -> None:
+    reference = Reference(model_of(GRAPH))
+    assert reference.check(nhwc_model()).max_abs_error == 0
+    with pytest.raises(VerificationError, match="output 'y'"):
+        reference.check(nhwc_model(wrong=True))
+
+
+def test_layouts_that_the_original_had_already_are_not_applied_again() -> None:
+    reference = Reference(nhwc_model())
+    assert reference.inputs["x"].shape == (1, 4, 5, 3)
+    assert reference.check(nhwc_model()).max_abs_error == 0
+
+
+def test_stored_and_natural_are_inverse() -> None:
+    arrays: dict[str, npt.NDArray[np.generic]] = {"x": np.arange(60).reshape(1, 3, 4, 5), "k": np.arange(3)}
+    orders = {"x": (0, 2, 3, 1)}
+    stored = to_stored(arrays, orders)
+    assert stored["x"].shape == (1, 4, 5, 3)
+    assert stored["x"].flags.c_contiguous
+    assert all(np.array_equal(array, arrays[name]) for name, array in to_natural(stored, orders).items())
+
+
+def broken() -> ir.Model:
+    """A model that loads nowhere: its operator has no kernel in ONNX Runtime."""
+    model = model_of("g (float[2,3] x) => (float[2,3] y) { y = Relu (x) }")
+    model.graph[0].domain = "nobody.knows"
+    model.opset_imports["nobody.knows"] = 1
+    return model
+
+
+def test_an_original_that_does_not_run() -> None:
+    with pytest.raises(InvalidModelError, match="ONNX Runtime cannot run the model") as error:
+        Reference(broken())
+    assert "--verify none" in error.value.hint
+
+
+def test_a_result_that_does_not_run() -> None:
+    reference = Reference(model_of("g (float[2,3] x) => (float[2,3] y) { y = Relu (x) }"))
+    with pytest.raises(VerificationError, match="behind pass 2 does not run"):
+        reference.check(broken(), what="the model behind pass 2")
+    with pytest.raises(RuntimeError):
+        run(broken(), reference.inputs)

@@ -1,0 +1,161 @@
+"""The layout type against numpy: a layout is an order of bytes, and nothing else."""
+
+from __future__ import annotations
+
+from itertools import permutations
+from math import prod
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from layoutopt.ir.perm import Perm, channels_last, identity
+from layoutopt.layout.layouts import Digit, Layout, copy_rank
+
+Shape = tuple[int, ...]
+SHAPES = st.lists(st.sampled_from([1, 1, 2, 3, 4, 6]), min_size=0, max_size=5).map(tuple)
+ORDERED = SHAPES.flatmap(lambda shape: st.tuples(st.just(shape), st.permutations(range(len(shape))).map(tuple)))
+
+
+def stored(shape: Shape, order: Perm) -> tuple[int, ...]:
+    """The flat indices in the order in which they lie in memory."""
+    return tuple(np.arange(prod(shape)).reshape(shape).transpose(order).reshape(-1).tolist())
+
+
+def from_digits(layout: Layout) -> tuple[int, ...]:
+    """The same, counted out digit by digit."""
+    indices = [0]
+    for digit in layout.digits:
+        indices = [index + step * digit.stride for index in indices for step in range(digit.size)]
+    return tuple(indices)
+
+
+@given(ORDERED)
+def test_digits_say_where_the_bytes_lie(case: tuple[Shape, Perm]) -> None:
+    shape, order = case
+    assert from_digits(Layout.of(shape, order)) == stored(shape, order)
+
+
+@given(SHAPES.flatmap(lambda shape: st.tuples(st.just(shape), *[st.permutations(range(len(shape))).map(tuple)] * 2)))
+def test_equal_exactly_if_the_bytes_lie_alike(case: tuple[Shape, Perm, Perm]) -> None:
+    shape, one, other = case
+    assert (Layout.of(shape, one) == Layout.of(shape, other)) == (stored(shape, one) == stored(shape, other))
+
+
+@given(SHAPES, SHAPES)
+def test_a_reshape_leaves_natural_natural(one: Shape, other: Shape) -> None:
+    if prod(one) == prod(other):
+        assert Layout.natural(one) == Layout.natural(other)
+    assert len(Layout.natural(one).digits) == (prod(one) > 1)
+
+
+@given(ORDERED)
+def test_order_round_trip(case: tuple[Shape, Perm]) -> None:
+    """The order that a layout gives has the layout, axes of size 1 or not."""
+    shape, order = case
+    layout = Layout.of(shape, order)
+    found = layout.order(shape)
+    assert found is not None
+    assert sorted(found) == list(range(len(shape)))
+    assert Layout.of(shape, found) == layout
+    if 1 not in shape:
+        assert found == order
+
+
+@settings(max_examples=300)
+@given(ORDERED, st.data())
+def test_order_in_another_shape(case: tuple[Shape, Perm], data: st.DataObject) -> None:
+    """Seen as another shape of as many elements, there is an order exactly if one of all its orders has those bytes."""
+    shape, order = case
+    other = data.draw(st.permutations(shape).map(tuple) | st.sampled_from(factorisations(prod(shape))))
+    found = Layout.of(shape, order).order(other)
+    possible = [perm for perm in permutations(range(len(other))) if stored(other, perm) == stored(shape, order)]
+    assert (found in possible) if possible else (found is None)
+
+
+def factorisations(number: int) -> list[Shape]:
+    return [
+        (a, b, number // a // b)
+        for a in range(1, number + 1)
+        if number % a == 0
+        for b in range(1, number // a + 1)
+        if number // a % b == 0
+    ]
+
+
+@pytest.mark.parametrize(
+    ("shape", "order", "digits"),
+    [
+        ((2, 3, 4, 5), (0, 1, 2, 3), [(1, 120)]),
+        ((2, 3, 4, 5), (0, 2, 3, 1), [(60, 2), (1, 20), (20, 3)]),
+        ((1, 3, 4, 5), (0, 2, 3, 1), [(1, 20), (20, 3)]),
+        ((1, 1, 4, 5), (0, 2, 3, 1), [(1, 20)]),
+        ((1, 3, 1, 1), (0, 2, 3, 1), [(1, 3)]),
+        ((2, 3), (1, 0), [(1, 3), (3, 2)]),
+        ((1, 1), (1, 0), []),
+        ((), (), []),
+    ],
+)
+def test_neighbours_merge_and_ones_vanish(shape: Shape, order: Perm, digits: list[tuple[int, int]]) -> None:
+    assert Layout.of(shape, order).digits == tuple(Digit(stride, size) for stride, size in digits)
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 1, 1), (1, 1, 4, 5), (1, 1, 1, 1), (2, 1, 3, 1), (1, 4, 1)])
+def test_axes_of_size_one_stand_where_the_usual_orders_have_them(shape: Shape) -> None:
+    rank = len(shape)
+    for usual in (channels_last(rank), identity(rank)):
+        expected = identity(rank) if Layout.of(shape, usual) == Layout.natural(shape) else usual
+        assert Layout.of(shape, usual).order(shape) == expected
+
+
+def test_no_order_where_an_axis_lies_in_pieces() -> None:
+    """The channels of ``(h w)(c)`` seen as ``n (h1 w h2) c``."""
+    layout = Layout.of((2, 3, 2, 5), (0, 2, 1, 3))
+    assert layout.order((2, 3, 2, 5)) == (0, 2, 1, 3)
+    assert layout.order((2, 6, 5)) is None
+
+
+def fewest_axes(shape: Shape, source: Perm, target: Perm) -> int:
+    """By trial: the rank of the smallest Transpose, over all ways to merge neighbouring axes of the stored source."""
+    sizes = [shape[axis] for axis in source if shape[axis] != 1]
+    wanted = [axis for axis in target if shape[axis] != 1]
+    names = [axis for axis in source if shape[axis] != 1]
+    best = len(sizes)
+    for cuts in range(2 ** max(len(sizes) - 1, 0)):
+        groups: list[list[int]] = [[name] for name in names[:1]]
+        for index, name in enumerate(names[1:]):
+            if cuts >> index & 1:
+                groups.append([name])
+            else:
+                groups[-1].append(name)
+        for order in permutations(groups):
+            if [name for group in order for name in group] == wanted:
+                best = min(best, len(groups))
+    return best
+
+
+@settings(max_examples=200)
+@given(
+    st.lists(st.sampled_from([1, 2, 3, 5]), min_size=1, max_size=5)
+    .map(tuple)
+    .flatmap(lambda shape: st.tuples(st.just(shape), *[st.permutations(range(len(shape))).map(tuple)] * 2))
+)
+def test_copy_rank_is_the_smallest_transpose(case: tuple[Shape, Perm, Perm]) -> None:
+    shape, source, target = case
+    one, other = Layout.of(shape, source), Layout.of(shape, target)
+    rank = copy_rank(one, other)
+    if prod(shape) == 1:
+        assert rank == 0
+    else:
+        assert rank == fewest_axes(shape, source, target)
+    assert (rank <= 1) == (one == other)
+
+
+def test_copy_rank_between_factorisations() -> None:
+    """From ``c h w`` with c = 4 to ``h w c2 c1``: the channels are cut in two, rows and columns stay together."""
+    source = Layout.natural((4, 3, 5))
+    target = Layout.of((2, 2, 3, 5), (2, 3, 1, 0))
+    assert copy_rank(source, target) == 3
+    assert copy_rank(target, source) == 3
+    assert copy_rank(source, source) == 1

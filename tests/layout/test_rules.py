@@ -1,0 +1,439 @@
+"""Every rule of the table, in every form that the opsets give its operator."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+import onnx_ir as ir
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from layoutopt.ir.dialect import OPERATORS
+from layoutopt.ir.perm import Perm, invert, permute
+from layoutopt.layout.rules import RULES, Kind, rule_for
+from layoutopt.options import Io
+from layoutopt.passes import CancelTransposes, EliminateDeadCode, FoldConstants, PropagateLayout
+from layoutopt.pipeline.manager import PassManager, PipelineResult
+from tests.harness import check_equal, check_valid, model_of, transposes
+
+
+@dataclass(frozen=True)
+class Case:
+    """One operator between channels-last neighbours.
+
+    Attributes:
+        body: from ``t`` and ``s``, two convolutions of shape (1, 4, 6, 6), and ``v``, an input of shape (6), to ``u``.
+        opset: of the model.
+        result: element type of ``u``.
+        tail: whether a pool, which is an anchor, reads ``u``; without it ``u`` is an output.
+    """
+
+    body: str
+    opset: int = 17
+    result: str = "float"
+    tail: bool = True
+
+    def model(self) -> ir.Model:
+        head, tail = f"{self.result} u", ""
+        if self.tail:
+            head, tail = "float y", "y = MaxPool <kernel_shape = [1, 1]> (u)"
+        return model_of(
+            f"""
+            g (float[1,3,6,6] x, float[6] v) => ({head})
+            <{floats("w", 4, 3, 1, 1)}, {floats("w2", 4, 3, 1, 1)}, {floats("c", 4, 1, 1)},
+             {floats("full", 1, 4, 6, 6)},
+             {floats("c3", 4, 1, 3, 3)}, {floats("c22", 4, 2, 2, 2)}, {floats("bias", 4)},
+             float[4] scales = {{1, 1, 2, 3}}> {{
+                t = Conv (x, w)
+                s = Conv (x, w2)
+                {self.body}
+                {tail}
+            }}
+            """,
+            opset=self.opset,
+        )
+
+
+def floats(name: str, *shape: int) -> str:
+    """The text of an initializer in which no two elements are alike."""
+    values = np.random.default_rng(prod(shape)).permutation(prod(shape)) / 7 - 1.3
+    return f"float[{','.join(map(str, shape))}] {name} = {{{','.join(f'{value:.4f}' for value in values)}}}"
+
+
+def ints(name: str, *values: int, kind: str = "int64") -> str:
+    return f"{name} = Constant <value = {kind}[{len(values)}] {{{', '.join(map(str, values))}}}> ()"
+
+
+UNARY = (
+    "Abs",
+    "Acos",
+    "Asin",
+    "Asinh",
+    "Atan",
+    "Atanh",
+    "Ceil",
+    "Celu",
+    "Cos",
+    "Cosh",
+    "Elu",
+    "Erf",
+    "Exp",
+    "Floor",
+    "HardSigmoid",
+    "HardSwish",
+    "Identity",
+    "LeakyRelu",
+    "Log",
+    "Neg",
+    "Reciprocal",
+    "Relu",
+    "Round",
+    "Selu",
+    "Shrink",
+    "Sigmoid",
+    "Sign",
+    "Sin",
+    "Sinh",
+    "Softplus",
+    "Softsign",
+    "Sqrt",
+    "Tan",
+    "Tanh",
+    "ThresholdedRelu",
+)
+
+ARITHMETIC = ("Add", "Div", "Max", "Mean", "Min", "Mul", "Sub", "Sum")
+COMPARISONS = ("Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual")
+REDUCTIONS = (
+    "ReduceL1",
+    "ReduceL2",
+    "ReduceLogSum",
+    "ReduceLogSumExp",
+    "ReduceMax",
+    "ReduceMean",
+    "ReduceMin",
+    "ReduceProd",
+    "ReduceSum",
+    "ReduceSumSquare",
+)
+
+
+def binary(operator: str, attributes: str = "") -> tuple[Case, ...]:
+    """Two values, a value twice, a constant or a value of equal or lower rank on either side."""
+    pairs = ("t, s", "t, c", "c, t", "full, t", "t, v", "v, t", "t, t")
+    scalar = f"one = Constant <value = float {{1.5}}> () u = {operator} {attributes} (t, one)"
+    return (*(Case(f"u = {operator} {attributes} ({pair})") for pair in pairs), Case(scalar))
+
+
+def comparison(operator: str) -> tuple[Case, ...]:
+    return tuple(
+        Case(f"u = {operator} ({pair})", result="bool", tail=False) for pair in ("t, s", "t, c", "c, t", "t, v", "v, t")
+    )
+
+
+def logic(operator: str) -> tuple[Case, ...]:
+    masks = "a = Greater (t, s) b = Greater (t, c)"
+    return (Case(f"{masks} u = {operator} (a, b)", result="bool", tail=False),)
+
+
+def reduction(operator: str) -> tuple[Case, ...]:
+    """Axes as an attribute, as an operand, or none; kept or dropped; negative or not."""
+    first = 13 if operator == "ReduceSum" else 18
+    old = [
+        Case(f"u = {operator} <axes = [{axes}], keepdims = {keep}> (t)", opset=12, tail=bool(keep))
+        for axes, keep in (("1", 1), ("-3", 0), ("2, 3", 1), ("-1, 2", 0), ("0, 1", 0))
+    ]
+    new = [
+        Case(f"{ints('axes', *axes)} u = {operator} <keepdims = {keep}> (t, axes)", opset=opset, tail=bool(keep))
+        for axes, keep, opset in (((1,), 1, first), ((1,), 0, 18), ((-1, 2), 1, 18), ((3, -2), 0, 18), ((0, 1), 0, 18))
+    ]
+    everything = [
+        Case(f"u = {operator} <keepdims = {keep}> (t)", opset=opset, tail=bool(keep))
+        for keep, opset in ((1, 12), (0, 18))
+    ]
+    nothing = [Case(f"u = {operator} <keepdims = {keep}, noop_with_empty_axes = 1> (t)", opset=18) for keep in (0, 1)]
+    return (*old, *new, *everything, *nothing)
+
+
+def arg_reduction(operator: str) -> tuple[Case, ...]:
+    forms = (
+        "<axis = 1, keepdims = 0>",
+        "<axis = 1>",
+        "<axis = -1>",
+        "<axis = -2, keepdims = 0>",
+        "",
+        "<axis = 3, keepdims = 0>",
+    )
+    return tuple(Case(f"u = {operator} {form} (t)", result="int64", tail=False) for form in forms)
+
+
+def global_pool(operator: str) -> tuple[Case, ...]:
+    return (Case(f"p = {operator} (t) u = Mul (t, p)"), Case(f"u = {operator} (t)"))
+
+
+def last_axis(operator: str) -> tuple[Case, ...]:
+    """Along the channels, which lie last in channels-last: free there, and there alone."""
+    return tuple(Case(f"u = {operator} <axis = {axis}> (t)", opset=opset) for axis, opset in ((1, 13), (-3, 17)))
+
+
+MAKE_MASK = "mask = Greater (t, s)"
+NEAREST = '<mode = "nearest", coordinate_transformation_mode = "asymmetric", nearest_mode = "floor">'
+POOLED = "p = GlobalAveragePool (t)"
+
+CASES: Mapping[str, tuple[Case, ...]] = {
+    **{operator: (Case(f"u = {operator} (t)"),) for operator in UNARY},
+    **{operator: binary(operator) for operator in ARITHMETIC},
+    **{operator: comparison(operator) for operator in COMPARISONS},
+    **{operator: logic(operator) for operator in ("And", "Or", "Xor")},
+    **{operator: reduction(operator) for operator in REDUCTIONS},
+    **{operator: arg_reduction(operator) for operator in ("ArgMax", "ArgMin")},
+    **{operator: last_axis(operator) for operator in ("Hardmax", "LogSoftmax", "Softmax")},
+    **{operator: global_pool(operator) for operator in ("GlobalAveragePool", "GlobalMaxPool")},
+    "Acosh": (Case("big = Exp (t) more = Add (big, big) u = Acosh (more)"),),
+    "AveragePool": (
+        Case("u = AveragePool <kernel_shape = [2, 3], strides = [2, 1]> (t)"),
+        Case("u = AveragePool <kernel_shape = [3, 3], pads = [1, 1, 1, 1], count_include_pad = 1> (t)"),
+        Case("u = AveragePool <kernel_shape = [2, 2], ceil_mode = 1> (t)", opset=19),
+    ),
+    "Cast": (
+        Case("u = Cast <to = 6> (t)", result="int32", tail=False),
+        Case("h = Cast <to = 10> (t) u = Cast <to = 1> (h)"),
+    ),
+    "Clip": (
+        Case("u = Clip <min = 0.0, max = 0.5> (t)", opset=10),
+        Case("low = Constant <value = float {0.1}> () u = Clip (t, low)"),
+        Case('high = Constant <value = float {0.1}> () u = Clip (t, "", high)'),
+        Case(
+            "low = Constant <value = float {0.1}> () high = Constant <value = float {0.7}> () u = Clip (t, low, high)"
+        ),
+    ),
+    "Concat": (
+        Case("u = Concat <axis = 1> (t, s)"),
+        Case("u = Concat <axis = -1> (t, s, t)"),
+        Case("u = Concat <axis = 2> (full, t)"),
+        Case("u = Concat <axis = -3> (t, full)"),
+    ),
+    "Conv": (
+        Case("u = Conv <kernel_shape = [3, 3], pads = [1, 0, 0, 1], strides = [2, 1], group = 4> (t, c3, bias)"),
+        Case('u = Conv <auto_pad = "SAME_UPPER"> (x, w, bias)'),
+    ),
+    "ConvTranspose": (Case("u = ConvTranspose <strides = [2, 2], group = 2> (t, c22)"),),
+    "DepthToSpace": tuple(Case(f'u = DepthToSpace <blocksize = 2, mode = "{mode}"> (t)') for mode in ("DCR", "CRD")),
+    "Dropout": (
+        Case("u = Dropout <ratio = 0.3> (t)", opset=11),
+        Case("ratio = Constant <value = float {0.3}> () u = Dropout (t, ratio)"),
+    ),
+    "Flatten": (
+        Case(f"{POOLED} u = Flatten (p)", tail=False),
+        Case(f"{POOLED} u = Flatten <axis = -2> (p)", tail=False),
+        Case("m = ReduceMean <axes = [1]> (t) u = Flatten (m)", opset=12, tail=False),
+    ),
+    "Gelu": (Case("u = Gelu (t)", opset=20), Case('u = Gelu <approximate = "tanh"> (t)', opset=20)),
+    "IsInf": (Case("zero = Sub (t, t) r = Div (t, zero) u = IsInf (r)", result="bool", tail=False),),
+    "IsNaN": (Case("r = Sqrt (t) u = IsNaN (r)", result="bool", tail=False),),
+    "MaxPool": (
+        Case("u = MaxPool <kernel_shape = [2, 3], strides = [2, 1], pads = [0, 1, 1, 1]> (t)"),
+        Case("u = MaxPool <kernel_shape = [2, 2], dilations = [2, 1], ceil_mode = 1> (t)"),
+    ),
+    "Mish": (Case("u = Mish (t)", opset=18),),
+    "Mod": binary("Mod", "<fmod = 1>"),
+    "Not": (Case(f"{MAKE_MASK} u = Not (mask)", result="bool", tail=False),),
+    "PRelu": tuple(Case(f"u = PRelu (t, {slope})") for slope in ("c", "full", "s", "v")),
+    "Pad": (
+        Case("u = Pad <pads = [0, 1, 2, 3, 0, 0, 1, 2], value = 0.5> (t)", opset=10),
+        Case(f"{ints('pads', 0, 1, 2, 3, 0, 0, 1, 2)} u = Pad (t, pads)", opset=11),
+        Case(f'{ints("pads", 0, 0, 2, 3, 0, 0, 1, 2)} u = Pad <mode = "reflect"> (t, pads)'),
+        Case(
+            f"{ints('pads', 0, -1, 0, 3, 0, 0, -1, 2)} half = Constant <value = float {{0.5}}> () "
+            "u = Pad (t, pads, half)"
+        ),
+        Case(f'{ints("pads", 1, 2, 3, 4)} {ints("axes", -1, 1)} u = Pad (t, pads, "", axes)', opset=18),
+    ),
+    "Pow": (Case("two = Constant <value = float {2.0}> () u = Pow (t, two)"), Case("a = Abs (t) u = Pow (a, c)")),
+    "Reshape": (
+        Case(f"{ints('flat', 1, 4, 36)} u = Reshape (t, flat)", tail=False),
+        Case(f"{POOLED} {ints('flat', 0, -1)} u = Reshape (p, flat)", tail=False),
+        Case(
+            f"{ints('flat', 1, 4, 36)} {ints('back', 1, 4, 6, 6)} f = Reshape (t, flat) r = Relu (f) "
+            "u = Reshape (r, back)"
+        ),
+        Case(
+            f"{ints('cut', 1, 2, 2, 6, 6)} {ints('back', 1, 4, 6, 6)} f = Reshape (t, cut) "
+            "r = Neg (f) u = Reshape (r, back)"
+        ),
+    ),
+    "Resize": (
+        Case(f"roi = Constant <value = float[0] {{}}> () u = Resize {NEAREST} (t, roi, scales)", opset=11),
+        Case(f'u = Resize {NEAREST} (t, "", scales)', opset=13),
+        Case(f'{ints("sizes", 1, 4, 9, 12)} u = Resize <mode = "linear"> (t, "", "", sizes)', opset=13),
+        Case(f'{ints("sizes", 9, 12)} u = Resize <mode = "linear", axes = [2, 3]> (t, "", "", sizes)', opset=18),
+    ),
+    "Slice": (
+        Case(f"{ints('a', 0, 1)} {ints('b', 1, 3)} u = Slice (t, a, b)"),
+        Case(f"{ints('a', 1, 0)} {ints('b', 4, 3)} {ints('axes', -1, 1)} u = Slice (t, a, b, axes)"),
+        Case(
+            f"{ints('a', -1, 0)} {ints('b', -9, 3)} {ints('axes', 1, 2)} {ints('d', -1, 2)} "
+            "u = Slice (t, a, b, axes, d)"
+        ),
+        Case(f'{ints("a", 0, 0)} {ints("b", 1, 4)} {ints("d", 1, 2)} u = Slice (t, a, b, "", d)', opset=11),
+        Case(f"{ints('a', 0, 1, kind='int32')} {ints('b', 1, 3, kind='int32')} u = Slice (t, a, b)"),
+        Case(
+            f"{ints('a', 1, kind='int32')} {ints('b', 3, kind='int32')} "
+            f"{ints('axes', 1, kind='int32')} u = Slice (t, a, b, axes)"
+        ),
+    ),
+    "SpaceToDepth": (Case("u = SpaceToDepth <blocksize = 2> (t)"),),
+    "Split": (
+        Case("p, q = Split <axis = 1, split = [1, 3]> (t) u = Concat <axis = 1> (q, p)", opset=11),
+        Case(f"{ints('parts', 1, 3)} p, q = Split <axis = -3> (t, parts) u = Concat <axis = 1> (q, p)", opset=13),
+        Case("p, q = Split <axis = 3, num_outputs = 2> (t) u = Sub (q, p)", opset=18),
+        Case(f"{ints('parts', 1)} u = Split (t, parts)", opset=13),
+    ),
+    "Squeeze": (
+        Case(f"{POOLED} u = Squeeze <axes = [2, -1]> (p)", opset=11, tail=False),
+        Case(f"{POOLED} {ints('axes', 2, -1)} u = Squeeze (p, axes)", opset=13, tail=False),
+        Case(f"{POOLED} u = Squeeze (p)", opset=13, tail=False),
+        Case("m = ReduceMax <axes = [1]> (t) u = Squeeze <axes = [1]> (m)", opset=12, tail=False),
+    ),
+    "Swish": (Case("u = Swish (t)", opset=24),),
+    "Transpose": (
+        Case("n = Transpose <perm = [0, 2, 3, 1]> (t) r = Relu (n) u = Transpose <perm = [0, 3, 1, 2]> (r)"),
+        Case("n = Transpose (t) r = Relu (n) u = Transpose (r)"),
+        Case("u = Transpose <perm = [0, 2, 3, 1]> (t)", tail=False),
+    ),
+    "Unsqueeze": (
+        Case(
+            "m = ReduceMean <axes = [2, 3], keepdims = 0> (t) e = Unsqueeze <axes = [2, 3]> (m) u = Mul (t, e)",
+            opset=12,
+        ),
+        Case(
+            f"m = ReduceMean <axes = [1], keepdims = 0> (t) {ints('axes', -3)} e = Unsqueeze (m, axes) u = Mul (t, e)",
+            opset=13,
+        ),
+    ),
+    "Upsample": (
+        Case('u = Upsample <mode = "nearest", scales = [1.0, 1.0, 2.0, 3.0]> (t)', opset=7),
+        Case('u = Upsample <mode = "nearest"> (t, scales)', opset=9),
+    ),
+    "Where": (
+        Case(f"{MAKE_MASK} u = Where (mask, t, s)"),
+        Case(f"{MAKE_MASK} u = Where (mask, c, t)"),
+        Case(f"{MAKE_MASK} u = Where (mask, t, v)"),
+        Case("zero = Sub (v, v) mask = Greater (v, zero) u = Where (mask, s, t)"),
+    ),
+}
+
+
+def run(model: ir.Model, *, io: Io = Io.FREE) -> PipelineResult:
+    """The default pipeline without onnxsim, which would fold some operators away."""
+    passes = (FoldConstants(simplify=False), PropagateLayout(io=io), CancelTransposes(), EliminateDeadCode())
+    return PassManager(passes).run(model)
+
+
+@pytest.mark.parametrize(
+    ("operator", "case"),
+    [(operator, case) for operator, cases in CASES.items() for case in cases],
+    ids=lambda each: str(each)[:60],
+)
+def test_an_operator_between_channels_last_neighbours(operator: str, case: Case) -> None:
+    """It runs channels-last: nothing is transposed, and the result is the same."""
+    original = case.model()
+    result = run(case.model())
+    check_valid(ir.to_proto(result.model))
+    check_equal(original, result.model)
+    assert transposes(result.model) == 0
+    assert result.assignment is not None
+    assert (result.assignment.cost, result.assignment.proved_optimal) == (0, True)
+    names = {node.op_type for node in result.model.graph}
+    if RULES[operator].kind is not Kind.VIEW:
+        assert names & {operator, OPERATORS[operator].name if operator in OPERATORS else operator}
+    assert "Conv" not in names
+
+
+def test_every_rule_has_a_case() -> None:
+    assert set(CASES) == set(RULES)
+
+
+@pytest.mark.parametrize("operator", sorted(CASES))
+def test_a_case_is_about_its_rule(operator: str) -> None:
+    """The operator is there in every case, and its rule describes it."""
+    for case in CASES[operator]:
+        model = case.model()
+        nodes = [node for node in model.graph if node.op_type == operator]
+        assert nodes
+        assert all(rule_for(node, case.opset) is not None for node in nodes)
+
+
+PERMUTED: Mapping[str, str] = {
+    "unary": "u = Relu (t)",
+    "constant": "u = Mul (t, full)",
+    "constant on the left": "u = Sub (full, t)",
+    "scalar": "one = Constant <value = float {1.5}> () u = Add (t, one)",
+    "twice": "u = Mul (t, t)",
+    "concat": "u = Concat <axis = AXIS> (t, full, t)",
+    "slice": "a = Constant <value = int64[1] {1}> () b = Constant <value = int64[1] {9}> () "
+    "k = Constant <value = int64[1] {AXIS}> () u = Slice (t, a, b, k)",
+    "slice of the first axes": (
+        "a = Constant <value = int64[2] {0, 1}> () b = Constant <value = int64[2] {1, 9}> () u = Slice (t, a, b)"
+    ),
+    "pad": "p = Constant <value = int64[8] {0, 1, 2, 3, 4, 3, 2, 1}> () u = Pad (t, p)",
+    "reduce": "u = ReduceSum <axes = [AXIS]> (t)",
+    "reduce to all": "r = ReduceMax (t) u = Add (t, r)",
+    "arg max": "i = ArgMax <axis = AXIS> (t) u = Cast <to = 1> (i)",
+    "split": "p, q = Split <axis = AXIS, split = [PARTS]> (t) u = Concat <axis = AXIS> (q, p)",
+    "where": "m = Less (t, full) u = Where (m, t, full)",
+    "clip": "low = Constant <value = float {0.1}> () u = Clip (t, low)",
+}
+
+
+@settings(max_examples=10)
+@given(perm=st.permutations(range(4)), axis=st.integers(-4, 3))
+@pytest.mark.parametrize("form", PERMUTED)
+def test_any_permutation_runs_through(form: str, perm: Sequence[int], axis: int) -> None:
+    """Between a Transpose and its inverse, an operator takes the layout that comes in: nothing is left to move."""
+    shape = (2, 3, 4, 5)
+    order: Perm = tuple(perm)
+    permuted = permute(shape, order)
+    body = PERMUTED[form].replace("AXIS", str(axis)).replace("PARTS", f"1, {permuted[axis] - 1}")
+    text = f"""
+        g (float[2,3,4,5] x) => (float y) <{floats("full", *permuted)}> {{
+            t = Transpose <perm = {list(order)}> (x)
+            {body}
+            y = Transpose <perm = {list(invert(order))}> (u)
+        }}
+        """
+    original = model_of(text, opset=12)
+    result = run(model_of(text, opset=12), io=Io.KEEP)
+    check_valid(ir.to_proto(result.model))
+    check_equal(original, result.model)
+    assert transposes(result.model) == 0
+    assert result.assignment is not None
+    assert result.assignment.cost == 0
+
+
+@pytest.mark.parametrize(
+    ("body", "shape", "opset"),
+    [
+        ("u = ReduceSum <keepdims = 0> (t, k)", "1,6,6", 13),  # axes that only the caller knows
+        ("a = Identity (k) u = ReduceMean <keepdims = 1> (t, a)", "1,1,6,6", 18),
+        ("u = Pad (t, p)", "1,4,8,6", 13),
+        ("u = Softmax <axis = 1> (t)", "1,4,6,6", 12),  # another operator until opset 12
+    ],
+)
+def test_what_the_table_does_not_describe_stays_natural(body: str, shape: str, opset: int) -> None:
+    """One copy behind the convolution, and the operator as it was."""
+    text = f"""
+        g (float[1,3,6,6] x, int64[1] k, int64[8] p) => (float[{shape}] u) <{floats("w", 4, 3, 1, 1)}> {{
+            t = Conv (x, w)
+            {body}
+        }}
+        """
+    result = run(model_of(text, opset=opset))
+    check_valid(ir.to_proto(result.model))
+    operators = [node.op_type for node in result.model.graph]
+    assert operators[:2] == ["Conv2D", "Transpose"]
+    assert operators[-1] in body

@@ -1,0 +1,267 @@
+"""The solvers against brute force, against each other, and against networkx as an independent judge."""
+
+from __future__ import annotations
+
+from math import prod
+
+import networkx as nx
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from layoutopt.errors import LayoutoptError
+from layoutopt.layout import milp, mincut
+from layoutopt.layout.assign import assign
+from layoutopt.layout.problem import Port, Problem, Wire
+from tests.harness import brute_force
+
+MAX_CHOICES = 3000
+
+
+def weighed(problem: Problem, choice: tuple[int, ...]) -> tuple[int | None, int]:
+    return problem.cost(choice), problem.copies(choice)
+
+
+@st.composite
+def problems(
+    draw: st.DrawFn, *, two_layouts: bool = False, forbidden: bool = True, scale: int = 1, groups: int = 8
+) -> Problem:
+    """Random groups and wires; components, fan-out, groups without a choice and prices come by themselves."""
+    price = st.integers(0, 20).map(lambda cost: cost * scale)
+    most = 2 if two_layouts else 4
+    count = draw(st.integers(1, groups))
+    variants: list[tuple[int, ...]] = []
+    while len(variants) < count and prod(map(len, variants)) * most <= MAX_CHOICES:
+        variants.append(tuple(draw(st.lists(price | st.just(0), min_size=1, max_size=most))))
+    wires = []
+    for _ in range(draw(st.integers(0, count + 2))):
+        layouts = 2 if two_layouts else draw(st.integers(1, 4))
+
+        def end(layouts: int = layouts) -> Port:
+            group = draw(st.integers(0, len(variants) - 1))
+            if two_layouts:
+                taken = draw(st.sampled_from([(0, 1), (0, 0), (1, 1)]))
+                return Port(group, taken if len(variants[group]) == 2 else taken[:1])
+            return Port(group, tuple(draw(st.integers(0, layouts - 1)) for _ in variants[group]))
+
+        source, readers = end(), tuple(end() for _ in range(draw(st.integers(1, 3))))
+        pairs = st.tuples(st.integers(0, layouts - 1), st.integers(0, layouts - 1)).filter(
+            lambda pair: pair[0] != pair[1]
+        )
+        banned = (
+            draw(st.frozensets(pairs, max_size=2)) if forbidden and not two_layouts and layouts > 1 else frozenset()
+        )
+        wires.append(Wire(source, readers, layouts, draw(price), banned))
+    return Problem(tuple(variants), tuple(wires))
+
+
+def check_assign(problem: Problem) -> None:
+    best = brute_force(problem)
+    if best is None:
+        return
+    found = assign(problem)
+    assert weighed(problem, found.choice) == best
+    assert found.cost == best[0]
+    assert found.lower_bound <= found.cost
+    assert found.proved_optimal
+    assert found.lower_bound == found.cost
+
+
+def check_two_layouts(problem: Problem) -> None:
+    assert mincut.applies(problem)
+    best = brute_force(problem)
+    assert best is not None
+    assert weighed(problem, mincut.solve(problem)) == best
+    choice, bound = milp.solve(problem)
+    assert weighed(problem, choice) == best
+    assert bound == best[0]
+    assert cut_value(problem) == best[0]
+
+
+def cut_value(problem: Problem) -> int:
+    """The least bytes, by networkx, on a network that is drawn afresh from the definition of a copy."""
+    network = nx.DiGraph()
+    network.add_nodes_from(["natural", "last"])
+
+    def soft(tail: object, head: object, capacity: int) -> None:
+        known = network.edges[tail, head]["capacity"] if network.has_edge(tail, head) else 0
+        network.add_edge(tail, head, capacity=known + capacity)
+
+    def node(port: Port) -> object:
+        return port.group if port.layouts == (0, 1) else ("natural", "last")[port.layouts[0]]
+
+    floor = 0
+    for group, costs in enumerate(problem.variants):
+        if len(costs) == 2:
+            soft(group, "last", costs[0])
+            soft("natural", group, costs[1])
+        else:
+            floor += costs[0]
+    for index, wire in enumerate(problem.wires):
+        soft(node(wire.source), ("to last", index), wire.cost)
+        soft(("to natural", index), node(wire.source), wire.cost)
+        for reader in map(node, wire.readers):
+            network.add_edge(("to last", index), reader)  # no capacity: infinite
+            network.add_edge(reader, ("to natural", index))
+    value, _ = nx.minimum_cut(network, "natural", "last")
+    return floor + int(value)
+
+
+@settings(max_examples=200)
+@given(problems())
+def test_assign_is_brute_force(problem: Problem) -> None:
+    check_assign(problem)
+
+
+@settings(max_examples=100)
+@given(problems(two_layouts=True))
+def test_two_layouts_have_three_judges(problem: Problem) -> None:
+    check_two_layouts(problem)
+
+
+@settings(max_examples=100)
+@given(problems(scale=2**28))
+def test_huge_costs_stay_exact(problem: Problem) -> None:
+    check_assign(problem)
+
+
+@settings(max_examples=100)
+@given(problems(), st.lists(st.integers(0, 9), min_size=12, max_size=12))
+def test_costs_of_many_magnitudes_stay_exact(problem: Problem, exponents: list[int]) -> None:
+    wires = tuple(
+        Wire(w.source, w.readers, w.layouts, w.cost * 10 ** exponents[index % 12] + 3, w.forbidden)
+        for index, w in enumerate(problem.wires)
+    )
+    check_assign(Problem(problem.variants, wires))
+
+
+@pytest.mark.long
+@settings(max_examples=2000)
+@given(problems(groups=10))
+def test_assign_is_brute_force_long(problem: Problem) -> None:
+    check_assign(problem)
+
+
+@pytest.mark.long
+@settings(max_examples=2000)
+@given(problems(two_layouts=True, groups=10))
+def test_two_layouts_have_three_judges_long(problem: Problem) -> None:
+    check_two_layouts(problem)
+
+
+CHOICE = (0, 0)
+PINNED = (0,)
+
+
+def wire(source: int, *readers: int, cost: int = 4, pinned: tuple[int, ...] = ()) -> Wire:
+    """A wire of two layouts; groups in ``pinned`` have no choice and take the natural one."""
+
+    def end(group: int) -> Port:
+        return Port(group, (0,) if group in pinned else (0, 1))
+
+    return Wire(end(source), tuple(map(end, readers)), 2, cost)
+
+
+def test_a_shared_copy_is_paid_once() -> None:
+    """One value in the natural layout, three readers in channels-last: one copy, not three."""
+    anchor = Port(1, (1,))
+    fan_out = Wire(Port(0, (0,)), (anchor, Port(2, (1,)), Port(3, (1,))), 2, 12)
+    problem = Problem((PINNED,) * 4, (fan_out,))
+    found = assign(problem)
+    assert (found.cost, problem.copies(found.choice)) == (12, 1)
+
+
+def test_a_copy_moves_to_where_it_is_cheap() -> None:
+    """Pinned, then two values of 100 and of 8 bytes, then an anchor: the smaller one is copied."""
+    wires = (
+        Wire(Port(0, (0,)), (Port(1, (0, 1)),), 2, 100),
+        Wire(Port(1, (0, 1)), (Port(2, (0, 1)),), 2, 8),
+        Wire(Port(2, (0, 1)), (Port(3, (1,)),), 2, 100),
+    )
+    found = assign(Problem((PINNED, CHOICE, CHOICE, PINNED), wires))
+    assert (found.choice, found.cost) == ((0, 0, 1, 0), 8)
+
+
+def test_of_equals_the_fewest_copies_win() -> None:
+    """Two copies of 3 bytes or one of 6: the same bytes, but one Transpose less."""
+    split = (Wire(Port(0, (0,)), (Port(1, (0, 1)),), 2, 6), *(Wire(Port(1, (0, 1)), (Port(2, (1,)),), 2, 3),) * 2)
+    assert assign(Problem((PINNED, CHOICE, PINNED), split)).choice == (0, 1, 0)
+
+
+def test_of_equals_natural_wins() -> None:
+    assert mincut.solve(Problem((CHOICE, CHOICE), (wire(0, 1),))) == (0, 0)
+
+
+def test_components_are_solved_one_by_one() -> None:
+    three = Port(0, (0, 1, 2))
+    wires = (
+        Wire(three, (Port(1, (2,)),), 3, 5),
+        wire(2, 3, pinned=(2,)),
+        Wire(Port(3, (0, 1)), (Port(4, (1,)),), 2, 2),
+    )
+    problem = Problem(((0, 0, 7), PINNED, PINNED, CHOICE, PINNED, (9,)), wires)
+    assert [component.groups for component in problem.components] == [(0, 1), (2, 3, 4), (5,)]
+    found = assign(problem)
+    assert found.cost == 5 + 2 + 9
+    assert found.proved_optimal
+
+
+def test_nothing_to_choose() -> None:
+    found = assign(Problem((), ()))
+    assert (found.choice, found.cost, found.proved_optimal) == ((), 0, True)
+
+
+def test_a_forbidden_copy_is_never_chosen() -> None:
+    """The free way is forbidden, the dear one is not."""
+    banned = Wire(Port(0, (0, 1)), (Port(1, (2,)),), 3, 1, frozenset({(0, 2)}))
+    found = assign(Problem(((0, 50), PINNED), (banned,)))
+    assert (found.choice, found.cost) == ((1, 0), 51)
+
+
+def test_no_way_at_all_is_an_error_that_says_so() -> None:
+    banned = Wire(Port(0, (0, 1)), (Port(1, (2, 2)),), 3, 1, frozenset({(0, 2), (1, 2)}))
+    with pytest.raises(LayoutoptError, match="no layout assignment"):
+        assign(Problem(((0, 0), CHOICE), (banned,)))
+
+
+@pytest.mark.parametrize("cost", [2**31, 2**30 - 1, 2**33 + 1])
+def test_huge_costs_are_not_for_the_cut(cost: int) -> None:
+    """``maximum_flow`` would wrap them at int32 without an error."""
+    ends = (Wire(Port(0, (0,)), (Port(1, (0, 1)),), 2, cost), Wire(Port(1, (0, 1)), (Port(2, (1,)),), 2, cost + 1))
+    problem = Problem((PINNED, CHOICE, PINNED), ends)
+    assert not mincut.applies(problem)
+    found = assign(problem)
+    assert (found.cost, found.choice, found.proved_optimal) == (cost, (0, 1, 0), True)
+
+
+def test_the_largest_costs_for_the_cut() -> None:
+    ends = (Wire(Port(0, (0,)), (Port(1, (0, 1)),), 2, 2**26), Wire(Port(1, (0, 1)), (Port(2, (1,)),), 2, 2**26 - 1))
+    problem = Problem((PINNED, CHOICE, PINNED), ends)
+    assert mincut.applies(problem)
+    assert mincut.solve(problem) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("layouts", [(1, 0), (0, 2), (2, 1)])
+def test_what_is_no_cut_problem(layouts: tuple[int, int]) -> None:
+    assert not mincut.applies(Problem((CHOICE, CHOICE), (Wire(Port(0, layouts), (Port(1, (0, 1)),), 3, 1),)))
+
+
+def test_out_of_time_proves_nothing_that_is_not_so() -> None:
+    """Whatever the solver had by then, the bound does not pass the cost and a proof is a proof."""
+    rng = np.random.default_rng(0)
+    groups = 16
+    wires = tuple(
+        Wire(
+            Port(index, tuple(rng.permutation(4).tolist())),
+            tuple(Port(int(g), tuple(rng.permutation(4).tolist())) for g in rng.integers(0, groups, 2)),
+            4,
+            int(rng.integers(1, 1000)),
+        )
+        for index in range(groups)
+    )
+    problem = Problem(((0, 0, 0, 0),) * groups, wires)
+    exact = assign(problem)
+    hurried = assign(problem, time_limit=0.05) if exact.proved_optimal else exact
+    assert hurried.lower_bound <= exact.cost <= hurried.cost
+    assert not (hurried.proved_optimal and hurried.cost > exact.cost)

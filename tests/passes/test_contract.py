@@ -1,0 +1,142 @@
+"""Every pass keeps the contract, on hand-written graphs, on random ones, and on whole networks."""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+import pytest
+from hypothesis import given, settings
+
+from layoutopt.frontend.demo import mobilenet_v2
+from layoutopt.options import Io
+from layoutopt.passes import (
+    DEFAULT_PIPELINE,
+    PASSES,
+    CancelTransposes,
+    EliminateDeadCode,
+    FoldBatchNorm,
+    FoldConstants,
+    PropagateLayout,
+)
+from layoutopt.passes.propagate_layout import Scope
+from layoutopt.pipeline.manager import PassManager
+from layoutopt.pipeline.text import format_pipeline
+from tests.graphs import GRAPHS
+from tests.harness import check_bytes, check_equal, check_interface, check_pass, check_valid
+from tests.networks import random_models
+
+VARIANTS: tuple[ir.passes.PassBase, ...] = (
+    FoldConstants(),
+    FoldConstants(simplify=False),
+    FoldBatchNorm(),
+    PropagateLayout(),
+    PropagateLayout(io=Io.KEEP),
+    PropagateLayout(scope=Scope.OPERATOR),
+    PropagateLayout(io=Io.KEEP, scope=Scope.OPERATOR),
+    CancelTransposes(),
+    EliminateDeadCode(),
+)
+NOT_RUN = ("unknown rank", "symbolic batch", "strings", "tensors of no element")
+"""There are no random inputs for these, or ONNX Runtime refuses the original."""
+
+NETWORK_NAMES = (
+    "efficientnet_like",
+    "mobilenet_v2",
+    "mobilenet_v3_large",
+    "resnet50",
+    "unet_bilinear",
+    "yolo_head",
+)
+
+WITHOUT_ONNXSIM = (FoldConstants(simplify=False), *DEFAULT_PIPELINE[1:])
+
+
+def spelled(pass_: ir.passes.PassBase) -> str:
+    return format_pipeline([pass_])
+
+
+def check_pipeline(model: ir.Model, passes: tuple[ir.passes.PassBase, ...], *, execute: bool = True) -> ir.Model:
+    """All passes together, and all of them once more, which must find nothing left to do."""
+    before = ir.to_proto(model)
+    result = PassManager(passes).run(ir.from_proto(before))
+    check_valid(ir.to_proto(result.model))
+    check_interface(before, result.model)
+    if execute:
+        check_equal(model, result.model)
+    again = PassManager(passes[1:]).run(ir.from_proto(ir.to_proto(result.model)))
+    assert not any(record.modified for record in again.records)
+    return result.model
+
+
+def test_every_pass_is_held_to_the_contract() -> None:
+    assert {type(each) for each in VARIANTS} == set(PASSES)
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+@pytest.mark.parametrize("pass_", VARIANTS, ids=spelled)
+def test_hand_written(pass_: ir.passes.PassBase, name: str) -> None:
+    check_pass(pass_, GRAPHS[name].model(), execute=name not in NOT_RUN)
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_hand_written_through_the_pipeline(name: str) -> None:
+    check_pipeline(GRAPHS[name].model(), DEFAULT_PIPELINE, execute=name not in NOT_RUN)
+
+
+@pytest.mark.parametrize("name", sorted(set(GRAPHS) - set(NOT_RUN)))
+@pytest.mark.parametrize("io", Io)
+def test_bytes_of_hand_written(name: str, io: Io) -> None:
+    check_bytes(GRAPHS[name].model(), io=io)
+
+
+def check_random(model: ir.Model) -> None:
+    folded = check_pass(FoldConstants(simplify=False), model).model
+    for pass_ in VARIANTS[2:]:
+        check_pass(pass_, folded)
+    for io in Io:
+        check_bytes(folded, io=io)
+    check_pipeline(model, WITHOUT_ONNXSIM)
+
+
+@settings(max_examples=60)
+@given(random_models())
+def test_random(model: ir.Model) -> None:
+    check_random(model)
+
+
+@pytest.mark.long
+@settings(max_examples=600)
+@given(random_models(steps=16))
+def test_random_long(model: ir.Model) -> None:
+    check_random(model)
+
+
+@settings(max_examples=15)
+@given(random_models())
+def test_random_through_onnxsim(model: ir.Model) -> None:
+    check_pass(FoldConstants(), model)
+    check_pipeline(model, DEFAULT_PIPELINE)
+
+
+def check_network(model: ir.Model) -> None:
+    """Each pass of the default pipeline on what those before it have made."""
+    current = model
+    for pass_ in DEFAULT_PIPELINE:
+        current = check_pass(pass_, current).model
+    check_equal(model, current)
+
+
+def test_a_whole_network() -> None:
+    """MobileNetV2 with its BatchNormalization, at a quarter of its width."""
+    model = mobilenet_v2(resolution=32, width=0.25)
+    check_network(model)
+    for pass_ in VARIANTS[1:]:
+        check_pass(pass_, model)
+    check_bytes(check_pass(FoldConstants(simplify=False), model).model)
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("name", NETWORK_NAMES)
+def test_benchmark_networks(name: str) -> None:
+    from benchmarks.models import NETWORKS, export
+
+    check_network(export(NETWORKS[name], small=True))

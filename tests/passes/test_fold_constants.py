@@ -1,0 +1,62 @@
+"""What is known offline is folded, and what a caller can set is not."""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+import pytest
+
+from layoutopt.errors import InvalidModelError
+from layoutopt.passes import FoldConstants
+from tests.harness import check_golden, check_pass, model_of
+
+
+@pytest.mark.parametrize(
+    ("pass_", "case"),
+    [(FoldConstants(), "fold_constants.simplify"), (FoldConstants(simplify=False), "fold_constants.lift")],
+)
+def test_golden(pass_: FoldConstants, case: str) -> None:
+    check_golden(pass_, case)
+
+
+@pytest.mark.parametrize("simplify", [True, False])
+def test_a_default_that_a_caller_can_set_stays_one(simplify: bool) -> None:
+    """Onnxsim alone would take it for a constant, and drop the input."""
+    model = model_of("g (float[1,2] x) => (float[1,2] y) <float[1,2] k = {1, 2}> { n = Neg (k) y = Add (x, n) }")
+    model.graph.inputs.append(model.graph.initializers["k"])
+    result = check_pass(FoldConstants(simplify=simplify), model).model
+    assert [value.name for value in result.graph.inputs] == ["x", "k"]
+    assert result.graph.inputs[1].is_initializer()
+    assert [node.op_type for node in result.graph] == ["Neg", "Add"]
+
+
+def test_metadata_is_kept() -> None:
+    model = model_of("g (float[2] x) => (float[2] y) { y = Relu (x) }")
+    model.metadata_props["author"] = "somebody"
+    assert FoldConstants()(model).model.metadata_props == {"author": "somebody"}
+
+
+def test_the_model_that_came_in_is_not_touched() -> None:
+    model = model_of("g (float[2] x) => (float[2] y) { k = Constant <value = float[2] {1, 2}> () y = Add (x, k) }")
+    before = ir.to_proto(model)
+    FoldConstants()(model)
+    assert ir.to_proto(model) == before
+
+
+def test_what_onnxsim_refuses_is_an_error_with_a_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    import onnxsim
+
+    def refuse(*_: object) -> None:
+        raise RuntimeError("no idea")
+
+    monkeypatch.setattr(onnxsim, "simplify", refuse)
+    with pytest.raises(InvalidModelError, match="no idea") as error:
+        FoldConstants()(model_of("g (float[2] x) => (float[2] y) { y = Relu (x) }"))
+    assert "simplify=false" in error.value.hint
+
+
+def test_pads_whose_axes_are_computed_stay_as_they_are() -> None:
+    text = """g (float[2,3] x, int64[1] axes) => (float[N,M] y) {
+        pads = Constant <value = int64[2] {1, 1}> () y = Pad (x, pads, "", axes)
+    }"""
+    result = check_pass(FoldConstants(simplify=False), model_of(text, opset=18), execute=False).model
+    assert len(result.graph[0].inputs) == 4

@@ -1,0 +1,159 @@
+"""Imports point one way, only ir/ touches onnx, and what is heavy is loaded when it is needed."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "layoutopt"
+
+MAY_IMPORT: Mapping[str, set[str]] = {
+    "errors": set(),
+    "options": set(),
+    "ir": set(),
+    "layout": {"ir"},
+    "passes": {"ir", "layout"},
+    "pipeline": {"ir", "layout", "passes"},
+    "frontend": {"ir"},
+    "backend": {"ir"},
+    "report": {"ir", "layout", "passes", "pipeline", "backend"},
+    "api": {"ir", "layout", "passes", "pipeline", "frontend", "backend", "report"},
+    "cli": {"ir", "layout", "passes", "pipeline", "frontend", "backend", "report", "api"},
+}
+"""For each part of the package, the parts that it may import at run time, beside those that import nothing."""
+
+ANYBODY = {"errors", "options", "__version__"}
+
+ONNX = {"ir", "backend/onnx_tf"}
+"""Who may import onnx: the graph layer, and the hand-off, whose child process onnx-tf shares."""
+
+HEAVY = ("keras", "numpy", "onnx", "onnx_ir", "onnx_tf", "onnxruntime", "onnxsim", "scipy", "tensorflow", "torch")
+
+
+@dataclass(frozen=True)
+class Import:
+    """One import statement that runs.
+
+    Attributes:
+        file: the module that holds it.
+        target: the module that it names.
+        lazy: whether it stands in a function, and so runs when that is called.
+    """
+
+    file: Path
+    target: str
+    lazy: bool
+
+    @property
+    def part(self) -> str:
+        """The part of the package that imports."""
+        return self.file.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def modules() -> list[Path]:
+    """Every module of the package, with the passes under the name that they are imported by."""
+    own = [path for path in PACKAGE.rglob("*.py") if "passes" not in path.relative_to(PACKAGE).parts[:1]]
+    return sorted({*own, *(PACKAGE / "passes" / path.name for path in (ROOT / "passes").glob("*.py"))})
+
+
+def imports(path: Path) -> Iterator[Import]:
+    yield from _imports(path, ast.parse(path.read_text()), lazy=False)
+
+
+def _imports(path: Path, node: ast.AST, *, lazy: bool) -> Iterator[Import]:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING":
+            continue
+        if isinstance(child, ast.Import):
+            yield from (Import(path, alias.name, lazy) for alias in child.names)
+        elif isinstance(child, ast.ImportFrom):
+            assert child.level == 0, f"{path}: a relative import"
+            yield Import(path, str(child.module), lazy)
+            if child.module == "layoutopt":
+                yield from (Import(path, f"layoutopt.{alias.name}", lazy) for alias in child.names)
+        inside = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        yield from _imports(path, child, lazy=lazy or inside)
+
+
+ALL = [each for path in modules() for each in imports(path)]
+
+
+def test_every_part_has_its_place() -> None:
+    parts = {path.relative_to(PACKAGE).parts[0].removesuffix(".py") for path in modules()}
+    assert parts - {"__init__", "__main__"} == set(MAY_IMPORT)
+    assert {each.target for each in ALL} >= {"onnx", "onnx_ir", "layoutopt.ir", "layoutopt.layout.plan"}, (
+        "imports are not found"
+    )
+
+
+@pytest.mark.parametrize("part", MAY_IMPORT)
+def test_imports_point_one_way(part: str) -> None:
+    wrong = [
+        f"{each.file.relative_to(ROOT)} imports {each.target}"
+        for each in ALL
+        if each.part == part
+        and each.target.startswith("layoutopt.")
+        and each.target.split(".")[1] not in MAY_IMPORT[part] | ANYBODY | {part}
+    ]
+    assert not wrong
+
+
+def test_only_the_graph_layer_imports_onnx() -> None:
+    wrong = [
+        f"{each.file.relative_to(ROOT)} imports {each.target}"
+        for each in ALL
+        if each.target.split(".")[0] == "onnx"
+        and not any(each.file.is_relative_to(PACKAGE / allowed) for allowed in ONNX)
+    ]
+    assert not wrong
+
+
+def test_no_module_is_called_like_a_package_that_it_imports() -> None:
+    wrong = [
+        f"{each.file.relative_to(ROOT)} imports {each.target}"
+        for each in ALL
+        if each.target.split(".")[0] == (each.file.parent.name if each.file.stem == "__init__" else each.file.stem)
+    ]
+    assert not [text for text in wrong if not text.startswith("layoutopt/__init__.py imports layoutopt")]
+
+
+def loaded_by(statement: str) -> set[str]:
+    """The heavy packages in ``sys.modules`` of a fresh interpreter behind ``statement``."""
+    code = f"import sys\n{statement}\nprint(*(name for name in {HEAVY!r} if name in sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    return set(done.stdout.split())
+
+
+def test_the_judge_of_what_is_loaded_can_see() -> None:
+    assert loaded_by("import numpy") == {"numpy"}
+
+
+@pytest.mark.parametrize("statement", ["import layoutopt", "import layoutopt.errors", "import layoutopt.cli"])
+def test_importing_is_light(statement: str) -> None:
+    assert loaded_by(statement) == set()
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["optimize", "--help"], ["passes", "--help"]])
+def test_help_is_light(arguments: list[str]) -> None:
+    statement = (
+        f"import contextlib, io, layoutopt.cli\nsys.argv = ['layoutopt', *{arguments!r}]\n"
+        "with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()):\n    layoutopt.cli.main()"
+    )
+    assert loaded_by(statement) == set()
+
+
+def test_everything_public_is_there() -> None:
+    import layoutopt
+
+    for name in layoutopt.__all__:
+        assert getattr(layoutopt, name) is not None
+    assert dir(layoutopt) == layoutopt.__all__
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = layoutopt.nothing
