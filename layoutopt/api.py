@@ -11,21 +11,18 @@ from pathlib import Path
 
 import onnx_ir as ir
 
-from layoutopt.backend.litert.converter import Conversion, Handlers, Quantize, convert_model
+from layoutopt.backend.litert.converter import Conversion, Handlers, Quantize, convert_model, publish
 from layoutopt.backend.litert.inspect import count_tflite
 from layoutopt.backend.litert.runtime import measure
-from layoutopt.backend.litert.runtime import run as run_tflite
 from layoutopt.errors import ConversionError, MissingExtraError, UnsupportedOperatorError, UsageError
+from layoutopt.forms import Artifact, HandOff, make_baseline
 from layoutopt.frontend.demo import mobilenet_v2
 from layoutopt.ir import io as modelio
 from layoutopt.ir.counts import count_onnx
 from layoutopt.ir.perm import identity, invert, permute
-from layoutopt.ir.verify import TOLERANCE, Reference, Verification, to_natural, to_stored
+from layoutopt.ir.verify import TOLERANCE, Reference, Verification
 from layoutopt.options import Io, Verify
-from layoutopt.passes import DEFAULT_PIPELINE, PASSES
-from layoutopt.passes.eliminate_dead_code import EliminateDeadCode
-from layoutopt.passes.fold_constants import FoldConstants
-from layoutopt.passes.propagate_layout import PropagateLayout, Scope
+from layoutopt.passes import DEFAULT_PIPELINE, PASSES, FoldConstants, PropagateLayout
 from layoutopt.pipeline.manager import After, PassManager, PipelineResult
 from layoutopt.pipeline.text import format_pipeline, parse_pipeline, pass_name
 from layoutopt.report import results
@@ -126,8 +123,10 @@ def optimize(
             )
         return dataclasses.replace(report, notes=(*report.notes, f"Counts are of the ONNX graph. {_EXTRA}"))
     with tempfile.TemporaryDirectory(prefix="layoutopt-") as scratch:
-        hand_off = _HandOff(Path(scratch), reference, quantize, allow_flex, verbose, say)
-        optimized = hand_off.run(Kind.LAYOUTOPT, result.model, tflite=tflite, saved_model=saved_model)
+        hand_off = HandOff(Path(scratch), reference, tolerance, quantize, allow_flex, verbose, say)
+        optimized = hand_off.run(Kind.LAYOUTOPT, result.model, saved_model=saved_model is not None)
+        if optimized.verification and quantize is Quantize.NONE:
+            optimized.verification.require("the .tflite")
         report = _with_optimized(dataclasses.replace(report, tflite=tflite, saved_model=saved_model), optimized)
         if baseline:
             report = _with_baseline(report, hand_off, original, optimized, threads if benchmark else 0)
@@ -135,6 +134,9 @@ def optimize(
             say("benchmark")
             (latency,) = measure([optimized.path], threads=threads, verbose=verbose)
             report = dataclasses.replace(report, optimized=report.optimized.timed(latency))
+        for made, target in ((optimized.path, tflite), (optimized.conversion.saved_model, saved_model)):
+            if made is not None and target is not None:
+                publish(made, target)
     return report
 
 
@@ -239,7 +241,7 @@ def benchmark(
                 names.append(str(model))
                 paths.append(model)
                 continue
-            hand_off = _HandOff(Path(scratch) / str(index), None, quantize, False, verbose, say)
+            hand_off = HandOff(Path(scratch) / str(index), None, 0.0, quantize, False, verbose, say)
             for artifact in _both_forms(model, shapes or {}, io, hand_off):
                 names.append(f"{model} ({artifact.form.kind.value})")
                 paths.append(artifact.path)
@@ -424,94 +426,15 @@ def _can_hand_off() -> bool:
     return all(importlib.util.find_spec(name) is not None for name in ("tensorflow", "onnx_tf", "ai_edge_litert"))
 
 
-@dataclass(frozen=True, slots=True)
-class _Artifact:
-    """A .tflite and what is known of it."""
-
-    form: Form
-    path: Path
-    conversion: Conversion
-
-
-@dataclass(frozen=True, slots=True)
-class _HandOff:
-    """Converts models one after the other under the same settings; ``reference`` is the original to compare with."""
-
-    scratch: Path
-    reference: Reference | None
-    quantize: Quantize
-    allow_flex: bool
-    verbose: bool
-    say: Progress
-
-    def run(
-        self,
-        kind: Kind,
-        model: ir.Model,
-        *,
-        tflite: Path | None = None,
-        saved_model: Path | None = None,
-        error: str = "",
-    ) -> _Artifact:
-        """Converts ``model``, counts the result, and runs it on the inputs of the reference."""
-        self.scratch.mkdir(exist_ok=True)
-        stem = kind.name.lower()
-        onnx = self.scratch / f"{stem}.onnx"
-        modelio.save(model, onnx)
-        target = tflite or self.scratch / f"{stem}.tflite"
-        conversion = convert_model(
-            onnx,
-            tflite=target,
-            saved_model=saved_model,
-            handlers=Handlers.PLAIN if kind is Kind.PLAIN else Handlers.LAYOUTOPT,
-            quantize=self.quantize,
-            allow_flex=self.allow_flex,
-            verbose=self.verbose,
-            progress=lambda stage: self.say(f"{kind.value}: {stage}"),
-        )
-        self.say(f"{kind.value}: LiteRT")
-        verification = self._compare(target, model, conversion) if self.reference else None
-        form = Form.of(
-            kind, count_tflite(target), file_size=target.stat().st_size, verification=verification, error=error
-        )
-        return _Artifact(form, target, conversion)
-
-    def _compare(self, tflite: Path, model: ir.Model, conversion: Conversion) -> Verification:
-        assert self.reference is not None
-        orders = self.reference.relative_orders(modelio.recorded_orders(model))
-        inputs = to_stored(self.reference.inputs, orders)
-        named = {
-            conversion.input_names[name]: array for name, array in inputs.items() if name in conversion.input_names
-        }
-        outputs = run_tflite(tflite, named, verbose=self.verbose)
-        found = {name: outputs[conversion.output_names[name]] for name in self.reference.outputs}
-        return self.reference.compare(to_natural(found, orders))
-
-
-def _baseline(original: ir.Model, hand_off: _HandOff) -> _Artifact:
-    """Plain onnx-tf, or the sandwich where that fails.
-
-    Raises:
-        LayoutoptError: neither can be had.
-    """
-    folded = FoldConstants()(original).model
-    try:
-        return hand_off.run(Kind.PLAIN, folded)
-    except (ConversionError, UnsupportedOperatorError) as error:
-        reason = f"plain onnx-tf cannot convert the model: {error.message.splitlines()[0]}"
-    sandwich = (PropagateLayout(io=Io.KEEP, scope=Scope.OPERATOR), EliminateDeadCode())
-    return hand_off.run(Kind.SANDWICH, PassManager(sandwich).run(folded).model, error=reason)
-
-
-def _both_forms(model: Path, shapes: Mapping[str, tuple[int, ...]], io: Io, hand_off: _HandOff) -> Iterator[_Artifact]:
+def _both_forms(model: Path, shapes: Mapping[str, tuple[int, ...]], io: Io, hand_off: HandOff) -> Iterator[Artifact]:
     """The baseline and the optimized form of one .onnx file."""
     original = _static(model, shapes)
-    yield _baseline(original, hand_off)
+    yield make_baseline(original, hand_off)
     result = PassManager(_pipeline(None, io), on_start=hand_off.say).run(original.clone())
     yield hand_off.run(Kind.LAYOUTOPT, result.model)
 
 
-def _with_optimized(report: OptimizeReport, optimized: _Artifact) -> OptimizeReport:
+def _with_optimized(report: OptimizeReport, optimized: Artifact) -> OptimizeReport:
     """The report with the counts of the .tflite in place of the ONNX graph's."""
     conversion = optimized.conversion
     names = {**conversion.input_names, **conversion.output_names}
@@ -528,13 +451,17 @@ def _with_optimized(report: OptimizeReport, optimized: _Artifact) -> OptimizeRep
 
 
 def _with_baseline(
-    report: OptimizeReport, hand_off: _HandOff, original: ir.Model, optimized: _Artifact, threads: int
+    report: OptimizeReport, hand_off: HandOff, original: ir.Model, optimized: Artifact, threads: int
 ) -> OptimizeReport:
     """The report with the baseline, and with both latencies where ``threads`` is not 0."""
     try:
-        baseline = _baseline(original, hand_off)
+        baseline = make_baseline(original, hand_off)
     except (ConversionError, UnsupportedOperatorError) as error:
         return dataclasses.replace(report, notes=(*report.notes, f"no baseline: {error.message.splitlines()[0]}"))
+    if baseline.verification is not None and not baseline.verification.passed:
+        report = dataclasses.replace(
+            report, notes=(*report.notes, "The baseline does not compute what the original does.")
+        )
     if not threads:
         return dataclasses.replace(report, baseline=baseline.form)
     hand_off.say("benchmark")

@@ -61,7 +61,7 @@ class PropagateLayout(ir.passes.InPlacePass):
         """
         plan = self._plan(model)
         assignment, modified = plan.assignment, False
-        while _improves(plan):
+        while _improves(plan) and (not modified or plan.assignment.cost < assignment.cost):
             _Rewriter(model, plan).run()
             assignment, modified = plan.assignment, True
             plan = self._plan(model)

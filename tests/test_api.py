@@ -13,6 +13,7 @@ import pytest
 
 import layoutopt
 from layoutopt.backend.litert.converter import convert_model
+from layoutopt.backend.litert.runtime import run as run_tflite
 from layoutopt.errors import (
     ConversionError,
     DynamicShapeError,
@@ -207,6 +208,21 @@ def test_the_hand_off_writes_what_was_asked_for(model: ir.Model, tmp_path: Path)
 
 
 @pytest.mark.tflite
+def test_a_wrong_tflite_is_an_error_and_not_written(
+    model: ir.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest = run_tflite
+
+    def wrong(*args: object, **keywords: object) -> dict[str, np.ndarray]:
+        return {name: array + 1 for name, array in honest(*args, **keywords).items()}  # type: ignore[arg-type]
+
+    monkeypatch.setattr("layoutopt.forms.run_tflite", wrong)
+    with pytest.raises(VerificationError, match=r"the \.tflite differs from the original at output 'logits'"):
+        layoutopt.optimize(model, tflite=tmp_path / "out.tflite", baseline=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.tflite
 def test_benchmark_of_an_onnx_file_is_of_its_two_forms(model: ir.Model, tmp_path: Path) -> None:
     save(model, tmp_path / "model.onnx")
     report = layoutopt.benchmark([tmp_path / "model.onnx"], rounds=3, warmup=1)
@@ -225,7 +241,7 @@ def test_a_failing_baseline_is_a_note(model: ir.Model, monkeypatch: pytest.Monke
             raise ConversionError("onnx-tf", "no")
         return honest(*args, **keywords)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("layoutopt.api.convert_model", fail_in_plain)
+    monkeypatch.setattr("layoutopt.forms.convert_model", fail_in_plain)
     report = layoutopt.optimize(model)
     assert report.baseline is None
     assert "no baseline: onnx-tf: no" in report.notes

@@ -8,26 +8,16 @@ import torch
 from torch import nn
 
 from benchmarks.models.layers import Activation, ConvBn, InvertedResidual, SqueezeExcite, rounded
+from layoutopt.frontend.demo import STAGES
 
 
 class MobileNetV2(nn.Sequential):
     """Sandler et al., "MobileNetV2: Inverted Residuals and Linear Bottlenecks" (2018), table 2."""
 
-    STAGES = (
-        # expansion, channels, blocks, stride
-        (1, 16, 1, 1),
-        (6, 24, 2, 2),
-        (6, 32, 3, 2),
-        (6, 64, 4, 2),
-        (6, 96, 3, 1),
-        (6, 160, 3, 2),
-        (6, 320, 1, 1),
-    )
-
     def __init__(self, *, width: float = 1.0, classes: int = 1000) -> None:
         channels = rounded(32 * width)
         stages: list[nn.Module] = [ConvBn(3, channels, kernel=3, stride=2, activation=nn.ReLU6)]
-        for expansion, base, blocks, stride in self.STAGES:
+        for expansion, base, blocks, stride in STAGES:
             outputs = rounded(base * width)
             for block in range(blocks):
                 stages.append(

@@ -17,7 +17,7 @@ CLASSES = 1000
 INPUT, OUTPUT = "input", "logits"
 
 # Sandler et al., "MobileNetV2: Inverted Residuals and Linear Bottlenecks" (2018), table 2.
-_STAGES = (
+STAGES = (
     # expansion, channels, blocks, stride
     (1, 16, 1, 1),
     (6, 24, 2, 2),
@@ -60,7 +60,7 @@ def mobilenet_v2(*, resolution: int = 224, width: float = 1.0, seed: int = 0) ->
     x = _Signal(picture, np.zeros(3), np.ones(3))
     x = builder.unit(x, "features.0", _rounded(_STEM * width), kernel=3, stride=2)
     index = 1
-    for expansion, channels, blocks, stride in _STAGES:
+    for expansion, channels, blocks, stride in STAGES:
         for block in range(blocks):
             x = builder.inverted_residual(
                 x,

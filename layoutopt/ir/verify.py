@@ -57,6 +57,23 @@ class Verification:
         """Whether every output is within the tolerance."""
         return all(output.relative_error <= self.tolerance for output in self.outputs)
 
+    def require(self, what: str) -> None:
+        """Insists that every output is within the tolerance.
+
+        Args:
+            what: was compared with the original.
+
+        Raises:
+            VerificationError: names the output that is off the most.
+        """
+        if not self.passed:
+            worst = max(self.outputs, key=lambda output: output.relative_error)
+            raise VerificationError(
+                f"{what} differs from the original at output {worst.name!r}: max abs error {worst.max_abs_error:.3g}, "
+                f"relative {worst.relative_error:.3g}, tolerance {self.tolerance:g}, seed {self.seed}",
+                hint=_HINT,
+            )
+
     @property
     def max_abs_error(self) -> float:
         """The largest over all outputs."""
@@ -110,13 +127,7 @@ class Reference:
         except RuntimeError as error:
             raise VerificationError(f"{what} does not run in ONNX Runtime: {error}", hint=_HINT) from error
         verification = self.compare(to_natural(outputs, orders), tolerance=tolerance)
-        if not verification.passed:
-            worst = max(verification.outputs, key=lambda output: output.relative_error)
-            raise VerificationError(
-                f"{what} differs from the original at output {worst.name!r}: max abs error {worst.max_abs_error:.3g}, "
-                f"relative {worst.relative_error:.3g}, tolerance {tolerance:g}, seed {self.seed}",
-                hint=_HINT,
-            )
+        verification.require(what)
         return verification
 
     def relative_orders(self, orders: Mapping[str, Perm]) -> dict[str, Perm]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -62,11 +62,41 @@ def make_plan(graph: ir.Graph, opset: int, free: frozenset[str], *, anchors_only
     search = _Search(graph, rules, free)
     search.run()
     problem, groups = search.problem()
-    assignment = assign(problem)
-    if search.capped:
-        assignment = Assignment(assignment.choice, assignment.cost, assignment.lower_bound, proved_optimal=False)
+    assignment = _as_proved(assign(problem), _read_twice_of_one_view(graph, rules), capped=search.capped)
     chosen = {id(group): group.variants[v] for group, v in zip(groups, assignment.choice, strict=False)}
     return search.plan(assignment, chosen)
+
+
+def _as_proved(assignment: Assignment, shared: int, *, capped: bool) -> Assignment:
+    """Takes back what the solver's proof does not hold for.
+
+    Args:
+        assignment: with the bound of the problem as it was put.
+        shared: of how many values that are views of one the same copy may be paid for.
+        capped: whether candidates were left out.
+    """
+    lower_bound = 0 if capped else -(-assignment.lower_bound // max(1, shared))
+    proved = assignment.proved_optimal and lower_bound == assignment.cost
+    return Assignment(assignment.choice, assignment.cost, lower_bound, proved)
+
+
+def _read_twice_of_one_view(graph: ir.Graph, rules: Mapping[ir.Node, LayoutRule]) -> int:
+    """How many values that hold the same bytes are read more than once, at most.
+
+    Each of them pays for its own copies, although one Transpose may serve several. One that is read once needs none: a
+    view takes the copy of what it is a view of.
+    """
+    roots: dict[ir.Value, ir.Value] = {}
+    views = {node for node, rule in rules.items() if rule.kind is Kind.VIEW}
+    for node in graph:
+        if node in views and (source := node.inputs[0]) is not None:
+            roots[node.outputs[0]] = roots.get(source, source)
+    read = Counter(
+        roots.get(value, value)
+        for value in {*roots, *roots.values()}
+        if len(value.uses()) + sum(output is value for output in graph.outputs) > 1
+    )
+    return max(read.values(), default=0)
 
 
 def _can_copy(node: ir.Node, rule: LayoutRule) -> bool:

@@ -124,9 +124,9 @@ def convert_model(
         )
         outcome = _run(job, verbose=verbose, progress=progress)
         if tflite is not None:
-            _publish(scratch / "model.tflite", tflite)
+            publish(scratch / "model.tflite", tflite)
         if saved_model is not None:
-            _publish(scratch / "saved_model", saved_model)
+            publish(scratch / "saved_model", saved_model)
     return Conversion(
         tflite, saved_model, outcome.input_names, outcome.output_names, outcome.seconds, outcome.peak_memory
     )
@@ -159,8 +159,12 @@ def _scratch(targets: list[Path]) -> Iterator[Path]:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def _publish(made: Path, target: Path) -> None:
-    """Moves a finished file or directory to its place; an old directory goes only once the new one is whole."""
+def publish(made: Path, target: Path) -> None:
+    """Moves a finished file or directory to its place; an old directory goes only once the new one is whole.
+
+    Raises:
+        OutputError: it cannot be moved there.
+    """
     try:
         if target.is_dir():
             old = made.with_name(f"{made.name}.old")  # in the scratch directory, which is about to be removed

@@ -1,0 +1,116 @@
+"""The forms of a model as .tflite: optimized, baseline, sandwich; each converted, counted and compared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx_ir as ir
+
+from layoutopt.backend.litert.converter import Conversion, Handlers, Quantize, convert_model
+from layoutopt.backend.litert.inspect import count_tflite
+from layoutopt.backend.litert.runtime import run as run_tflite
+from layoutopt.errors import ConversionError, UnsupportedOperatorError
+from layoutopt.ir import io as modelio
+from layoutopt.ir.verify import Reference, Verification, to_natural, to_stored
+from layoutopt.options import Io
+from layoutopt.passes import EliminateDeadCode, FoldConstants, PropagateLayout
+from layoutopt.passes.propagate_layout import Scope
+from layoutopt.pipeline.manager import PassManager
+from layoutopt.report.results import Form, Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """One form of a model as a .tflite.
+
+    Attributes:
+        form: what was counted.
+        path: the .tflite, in the scratch directory.
+        conversion: names, times, and the SavedModel if there is one.
+        verification: its comparison with the original; None where there is nothing to compare with.
+    """
+
+    form: Form
+    path: Path
+    conversion: Conversion
+    verification: Verification | None
+
+
+@dataclass(frozen=True, slots=True)
+class HandOff:
+    """Converts models one after the other under the same settings.
+
+    Attributes:
+        scratch: directory for all that is made.
+        reference: the original to compare with; None compares nothing.
+        tolerance: largest absolute error over the largest absolute value of an output.
+        quantize: what the TFLite converter does to the weights.
+        allow_flex: let operators into the .tflite that need TensorFlow at run time.
+        verbose: let TensorFlow's chatter through.
+        say: called with what starts now.
+    """
+
+    scratch: Path
+    reference: Reference | None
+    tolerance: float
+    quantize: Quantize
+    allow_flex: bool
+    verbose: bool
+    say: Callable[[str], None]
+
+    def run(self, kind: Kind, model: ir.Model, *, saved_model: bool = False, error: str = "") -> Artifact:
+        """Converts ``model``, counts the result, and runs it on the inputs of the reference.
+
+        Args:
+            kind: what ``model`` is, and thereby whose handlers translate it.
+            model: of static shapes.
+            saved_model: whether a SavedModel is written too.
+            error: why a better kind could not be had.
+
+        Raises:
+            LayoutoptError: as `convert_model`.
+        """
+        self.scratch.mkdir(exist_ok=True)
+        stem = self.scratch / kind.name.lower()
+        onnx, tflite = stem.with_suffix(".onnx"), stem.with_suffix(".tflite")
+        modelio.save(model, onnx)
+        conversion = convert_model(
+            onnx,
+            tflite=tflite,
+            saved_model=stem if saved_model else None,
+            handlers=Handlers.PLAIN if kind is Kind.PLAIN else Handlers.LAYOUTOPT,
+            quantize=self.quantize,
+            allow_flex=self.allow_flex,
+            verbose=self.verbose,
+            progress=lambda stage: self.say(f"{kind.value}: {stage}"),
+        )
+        self.say(f"{kind.value}: LiteRT")
+        verification = self._compare(tflite, model, conversion, self.reference) if self.reference else None
+        size = tflite.stat().st_size
+        form = Form.of(kind, count_tflite(tflite), file_size=size, verification=verification, error=error)
+        return Artifact(form, tflite, conversion, verification)
+
+    def _compare(self, tflite: Path, model: ir.Model, conversion: Conversion, reference: Reference) -> Verification:
+        orders = reference.relative_orders(modelio.recorded_orders(model))
+        names = conversion.input_names
+        inputs = {names[name]: array for name, array in to_stored(reference.inputs, orders).items() if name in names}
+        outputs = run_tflite(tflite, inputs, verbose=self.verbose)
+        found = {name: outputs[conversion.output_names[name]] for name in reference.outputs}
+        return reference.compare(to_natural(found, orders), tolerance=self.tolerance)
+
+
+def make_baseline(original: ir.Model, hand_off: HandOff) -> Artifact:
+    """Plain onnx-tf, or the sandwich where that fails.
+
+    Raises:
+        LayoutoptError: neither can be had.
+    """
+    folded = FoldConstants()(original).model
+    try:
+        return hand_off.run(Kind.PLAIN, folded)
+    except (ConversionError, UnsupportedOperatorError) as error:
+        reason = f"plain onnx-tf cannot convert the model: {error.message.splitlines()[0]}"
+    sandwich = (PropagateLayout(io=Io.KEEP, scope=Scope.OPERATOR), EliminateDeadCode())
+    return hand_off.run(Kind.SANDWICH, PassManager(sandwich).run(folded).model, error=reason)
