@@ -22,7 +22,7 @@ test-long: $(VENV)/.test
 # The core (optimize to .onnx, count) without TensorFlow and PyTorch, on every Python that it supports.
 test-core:
 	for python in $(CORE_PYTHONS); do \
-	  venv=.venv-core-$$(basename $$python); \
+	  venv=.venv-core-$$($$python -c 'import sys; print("%d.%d" % sys.version_info[:2])'); \
 	  $$python -m venv $$venv && \
 	  $$venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]' && \
 	  $$venv/bin/python -m pytest -m "not long and not tflite and not torch" || exit 1; \

@@ -24,7 +24,8 @@ MAY_IMPORT: Mapping[str, set[str]] = {
     "frontend": {"ir"},
     "backend": {"ir"},
     "report": {"ir", "layout", "passes", "pipeline", "backend"},
-    "api": {"ir", "layout", "passes", "pipeline", "frontend", "backend", "report"},
+    "forms": {"ir", "layout", "passes", "pipeline", "backend"},
+    "api": {"ir", "layout", "passes", "pipeline", "frontend", "backend", "report", "forms"},
     "cli": {"ir", "layout", "passes", "pipeline", "frontend", "backend", "report", "api"},
 }
 """For each part of the package, the parts that it may import at run time, beside those that import nothing."""
