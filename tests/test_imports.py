@@ -24,7 +24,7 @@ MAY_IMPORT: Mapping[str, set[str]] = {
     "frontend": {"ir"},
     "backend": {"ir"},
     "report": {"ir", "layout", "passes", "pipeline", "backend"},
-    "forms": {"ir", "layout", "passes", "pipeline", "backend"},
+    "forms": {"ir", "layout", "passes", "pipeline", "backend", "report"},
     "api": {"ir", "layout", "passes", "pipeline", "frontend", "backend", "report", "forms"},
     "cli": {"ir", "layout", "passes", "pipeline", "frontend", "backend", "report", "api"},
 }
