@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnx_ir as ir
 import onnxruntime as ort
 import pytest
@@ -25,7 +26,7 @@ from layoutopt.errors import (
 from layoutopt.frontend.demo import mobilenet_v2
 from layoutopt.ir.io import save
 from layoutopt.options import Io, Verify
-from layoutopt.passes.eliminate_dead_code import EliminateDeadCode
+from layoutopt.passes import EliminateDeadCode, FoldConstants
 from layoutopt.report.results import Kind, LayoutName
 
 
@@ -78,6 +79,23 @@ def test_without_tensorflow_the_onnx_is_written_and_the_extra_named(model: ir.Mo
         layoutopt.optimize(model, output=tmp_path / "other.onnx", tflite=tmp_path / "out.tflite")
     assert (tmp_path / "other.onnx").exists()
     assert not (tmp_path / "out.tflite").exists()
+
+
+@pytest.mark.usefixtures("without_tensorflow")
+@pytest.mark.parametrize("ir_version", [3, 4, 7, 8, 10])
+def test_every_ir_version_comes_in_and_goes_out_valid(model: ir.Model, tmp_path: Path, ir_version: int) -> None:
+    proto = ir.to_proto(FoldConstants()(model).model)
+    proto.ir_version = ir_version
+    proto.opset_import[0].version = 11  # nothing that is left of the model has changed since
+    if ir_version < 4:
+        proto.graph.input.extend(
+            onnx.helper.make_tensor_value_info(each.name, each.data_type, each.dims) for each in proto.graph.initializer
+        )
+    (tmp_path / "old.onnx").write_bytes(proto.SerializeToString())
+    report = layoutopt.optimize(tmp_path / "old.onnx", output=tmp_path / "new.onnx")
+    assert [each.name for each in report.inputs] == ["input"]
+    assert report.optimized.transposes == 0
+    onnx.checker.check_model(onnx.load(tmp_path / "new.onnx"), full_check=True)
 
 
 @pytest.mark.usefixtures("without_tensorflow")

@@ -95,6 +95,10 @@ def define(model: ir.Model) -> None:
             function = function_for(_BY_NAME[node.op_type], opset)
             model.functions[function.identifier()] = function
             model.opset_imports[DOMAIN] = 1
+            model.ir_version = max(model.ir_version, _FUNCTIONS)
 
+
+_FUNCTIONS = 8
+"""The IR version since which a model may hold functions."""
 
 _BY_NAME = {operator.name: operator for operator in OPERATORS.values()}

@@ -11,7 +11,7 @@ from pathlib import Path
 import onnx
 import onnx_ir as ir
 from google.protobuf.message import DecodeError
-from onnx_ir.passes.common import ShapeInferencePass
+from onnx_ir.passes.common import RemoveInitializersFromInputsPass, ShapeInferencePass
 
 from layoutopt.errors import (
     DynamicShapeError,
@@ -27,6 +27,9 @@ from layoutopt.ir.perm import Perm
 
 NEWEST_OPSET = onnx.defs.onnx_opset_version()
 OLDEST_OPSET = 7
+_FREE_INITIALIZERS = 4
+"""The IR version since which an initializer is an input only where a caller may set it."""
+
 MAX_BYTES = 2**31 - 1
 """Protobuf's limit for one message."""
 
@@ -58,7 +61,7 @@ def load(path: Path) -> ir.Model:
     except (OSError, onnx.checker.ValidationError) as error:
         raise InvalidModelError(f"{path}: cannot be read ({_first_line(error)})") from error
     check_proto(proto, str(path))
-    return ir.from_proto(proto)
+    return _to_ir(proto)
 
 
 def parse(data: bytes, name: str) -> ir.Model:
@@ -68,7 +71,16 @@ def parse(data: bytes, name: str) -> ir.Model:
     except DecodeError as error:
         raise _not_onnx(name, error) from error
     check_proto(proto, name)
-    return ir.from_proto(proto)
+    return _to_ir(proto)
+
+
+def _to_ir(proto: onnx.ModelProto) -> ir.Model:
+    model = ir.from_proto(proto)
+    if model.ir_version < _FREE_INITIALIZERS:
+        # Every initializer had to be listed as an input then; ONNX Runtime takes these for constants, and so do we.
+        RemoveInitializersFromInputsPass()(model)
+        model.ir_version = _FREE_INITIALIZERS
+    return model
 
 
 def _not_onnx(name: str, error: DecodeError) -> InvalidModelError:
