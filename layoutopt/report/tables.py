@@ -57,8 +57,9 @@ def of_counts(reports: Sequence[CountReport]) -> Iterator[RenderableType]:
 def of_benchmark(report: BenchmarkReport) -> Iterator[RenderableType]:
     """A row per model."""
     table = Table(title=f"LiteRT with XNNPACK, {report.threads} thread(s), interleaved", title_justify="left")
-    for heading in ("model", "median", "minimum", "speedup", "by rounds", "operators", "transposes"):
-        table.add_column(heading, justify="left" if heading == "model" else "right")
+    table.add_column("model", overflow="fold")
+    for heading in ("median", "minimum", "speedup", "by\nrounds", "oper-\nators", "trans-\nposes"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for row in report.rows:
         table.add_row(
             row.name,
@@ -193,7 +194,7 @@ def _of_histograms(report: OptimizeReport) -> Table:
 
 def _table(first: str, *headings: str) -> Table:
     table = Table()
-    table.add_column(first)
+    table.add_column(first, overflow="fold")
     for heading in headings:
         table.add_column(heading, justify="right", overflow="fold")
     return table
