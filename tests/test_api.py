@@ -128,6 +128,19 @@ def test_a_dynamic_shape_needs_a_shape(model: ir.Model) -> None:
 
 
 @pytest.mark.usefixtures("without_tensorflow")
+def test_sizes_of_minus_one_are_unknown(model: ir.Model, tmp_path: Path) -> None:
+    proto = ir.to_proto(model)
+    for value in (proto.graph.input[0], proto.graph.output[0]):
+        value.type.tensor_type.shape.dim[0].dim_value = -1
+    del proto.graph.value_info[:]
+    (tmp_path / "model.onnx").write_bytes(proto.SerializeToString())
+    with pytest.raises(DynamicShapeError, match="--shape input="):
+        layoutopt.optimize(tmp_path / "model.onnx")
+    report = layoutopt.optimize(tmp_path / "model.onnx", shapes={"input": (2, 3, 32, 32)})
+    assert report.outputs[0].shape == (2, 1000)
+
+
+@pytest.mark.usefixtures("without_tensorflow")
 @pytest.mark.parametrize("shapes", [{"nothing": (1, 3, 32, 32)}, {"input": (1, 4, 32, 32)}, {"input": (1, 3, 0, 32)}])
 def test_a_wrong_shape_is_refused(model: ir.Model, shapes: dict[str, tuple[int, ...]]) -> None:
     with pytest.raises(UsageError, match="--shape"):

@@ -80,6 +80,9 @@ def _to_ir(proto: onnx.ModelProto) -> ir.Model:
         # Every initializer had to be listed as an input then; ONNX Runtime takes these for constants, and so do we.
         RemoveInitializersFromInputsPass()(model)
         model.ir_version = _FREE_INITIALIZERS
+    for value in (*model.graph.inputs, *model.graph.outputs):
+        if value.shape is not None:  # some exporters write -1 for a size that they do not know
+            value.shape = ir.Shape([None if isinstance(dim, int) and dim < 0 else dim for dim in value.shape])
     return model
 
 
@@ -183,7 +186,7 @@ def set_shapes(model: ir.Model, shapes: Mapping[str, tuple[int, ...]]) -> None:
     if shapes:
         for value in (value for node in model.graph.all_nodes() for value in node.outputs):
             if value.shape is not None and not value.shape.is_static():
-                value.shape = None
+                value.shape = ir.Shape([None] * len(value.shape)) if value.is_graph_output() else None
         ShapeInferencePass(data_prop=True)(model)
 
 
