@@ -20,8 +20,8 @@ from layoutopt.frontend.demo import mobilenet_v2
 from layoutopt.ir import io as modelio
 from layoutopt.ir.counts import count_onnx
 from layoutopt.ir.perm import identity, invert, permute
-from layoutopt.ir.verify import TOLERANCE, Reference, Verification
-from layoutopt.options import Io, Verify
+from layoutopt.ir.verify import Reference, Verification
+from layoutopt.options import TOLERANCE, Io, Verify
 from layoutopt.passes import DEFAULT_PIPELINE, PASSES, FoldConstants, PropagateLayout
 from layoutopt.pipeline.manager import After, PassManager, PipelineResult
 from layoutopt.pipeline.text import format_pipeline, parse_pipeline, pass_name
@@ -125,7 +125,7 @@ def optimize(
     with tempfile.TemporaryDirectory(prefix="layoutopt-") as scratch:
         hand_off = HandOff(Path(scratch), reference, tolerance, quantize, allow_flex, verbose, say)
         optimized = hand_off.run(Kind.LAYOUTOPT, result.model, saved_model=saved_model is not None)
-        if optimized.verification and quantize is Quantize.NONE:
+        if optimized.verification and hand_off.exact:
             optimized.verification.require("the .tflite")
         report = _with_optimized(dataclasses.replace(report, tflite=tflite, saved_model=saved_model), optimized)
         if baseline:
@@ -458,8 +458,7 @@ def _with_baseline(
         baseline = make_baseline(original, hand_off)
     except (ConversionError, UnsupportedOperatorError) as error:
         return dataclasses.replace(report, notes=(*report.notes, f"no baseline: {error.message.splitlines()[0]}"))
-    exact = hand_off.quantize is Quantize.NONE
-    if exact and baseline.verification is not None and not baseline.verification.passed:
+    if hand_off.exact and baseline.verification is not None and not baseline.verification.passed:
         report = dataclasses.replace(
             report, notes=(*report.notes, "The baseline does not compute what the original does.")
         )

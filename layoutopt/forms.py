@@ -60,6 +60,11 @@ class HandOff:
     verbose: bool
     say: Callable[[str], None]
 
+    @property
+    def exact(self) -> bool:
+        """Whether the weights stay as they are, so that the results must agree with the original's."""
+        return self.quantize is Quantize.NONE
+
     def run(self, kind: Kind, model: ir.Model, *, saved_model: bool = False, error: str = "") -> Artifact:
         """Converts ``model``, counts the result, and runs it on the inputs of the reference.
 

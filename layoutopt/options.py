@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import enum
 
+TOLERANCE = 1e-4
+"""Largest absolute error over the largest absolute value of an output: float32 drift above it is a bug to explain."""
+
 
 class Io(enum.Enum):
     """What may happen to the layout of graph inputs and outputs."""

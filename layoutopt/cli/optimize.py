@@ -19,7 +19,7 @@ from layoutopt.cli.console import (
     parse_shapes,
     session,
 )
-from layoutopt.options import Io, Verify
+from layoutopt.options import TOLERANCE, Io, Verify
 
 EXAMPLES = """[bold]Examples[/]
 
@@ -57,7 +57,7 @@ def optimize(
     ] = Verify.RESULT,
     tolerance: Annotated[
         float, typer.Option("--tolerance", min=0.0, help="Largest error over the largest value of an output.")
-    ] = 1e-4,
+    ] = TOLERANCE,
     seed: SeedOption = 0,
     baseline: Annotated[
         bool, typer.Option(help="Build what you would have without layoutopt, to compare with.")

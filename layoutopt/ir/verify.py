@@ -12,11 +12,9 @@ import onnx_ir as ir
 from layoutopt.errors import InvalidModelError, VerificationError
 from layoutopt.ir.io import recorded_orders
 from layoutopt.ir.perm import Perm, invert
+from layoutopt.options import TOLERANCE
 
 Arrays = Mapping[str, npt.NDArray[np.generic]]
-
-TOLERANCE = 1e-4
-"""Largest absolute error over the largest absolute value of an output: float32 drift above it is a bug to explain."""
 
 
 SMALLEST_SCALE = 1e-3
