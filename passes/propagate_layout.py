@@ -12,12 +12,12 @@ import onnx_ir as ir
 from layoutopt.ir import dialect, edit
 from layoutopt.ir.counts import bytes_transposed
 from layoutopt.ir.io import record_orders, recorded_orders
-from layoutopt.ir.perm import Perm, identity, is_identity, permute
-from layoutopt.layout.layouts import Layout
+from layoutopt.ir.perm import Perm, is_identity
+from layoutopt.layout.layouts import Layout, Shape, Storage, copy_steps
 from layoutopt.layout.plan import Plan, make_plan
 from layoutopt.layout.problem import Assignment
-from layoutopt.layout.rules import Kind, LayoutRule
-from layoutopt.layout.variants import Edit, Port, Variant, is_constant, known_shape, lifted, static_shape
+from layoutopt.layout.variants import Edit, Take, is_constant, known_shape, operand, result, static_shape
+from layoutopt.layout.views import MAX_COPY_RANK, View
 from layoutopt.options import Io
 
 
@@ -54,18 +54,12 @@ class PropagateLayout(ir.passes.InPlacePass):
     scope: Scope = Scope.GRAPH
 
     def call(self, model: ir.Model) -> LayoutResult:
-        """Plans first, edits afterwards: an error while planning leaves the model as it was.
-
-        Two values that are views of one do not share their copies while they are planned. Where that matters, a second
-        plan, of the rewritten graph, has fewer bytes.
-        """
+        """Plans first, edits afterwards: an error while planning leaves the model as it was."""
         plan = self._plan(model)
-        assignment, modified = plan.assignment, False
-        while _improves(plan) and (not modified or plan.assignment.cost < assignment.cost):
+        modified = _improves(plan)
+        if modified:
             _Rewriter(model, plan).run()
-            assignment, modified = plan.assignment, True
-            plan = self._plan(model)
-        return LayoutResult(model, modified, assignment)
+        return LayoutResult(model, modified, plan.assignment)
 
     def _plan(self, model: ir.Model) -> Plan:
         opset = model.opset_imports.get("", 0)
@@ -84,27 +78,19 @@ class PropagateLayout(ir.passes.InPlacePass):
 
 def _improves(plan: Plan) -> bool:
     """Whether the graph is not what ``plan`` makes of it already."""
-    return plan.anchors > 0 or plan.assignment.cost < sum(_bytes_moved(*item) for item in plan.rules.items())
-
-
-def _bytes_moved(node: ir.Node, rule: LayoutRule) -> int:
-    """What ``node`` costs as it stands: the bytes of a Transpose, or those moved inside an operator."""
-    first = rule.ports(node)[0]
-    natural = rule.variant(node, first, identity(len(known_shape(first.value(node)))))
-    return bytes_transposed(node) + (natural.cost if natural is not None else 0)
+    natural = (rule.natural(node) for node, rule in plan.rules.items())
+    inside = sum(variant.cost for variant in natural if variant is not None)
+    views = sum(bytes_transposed(node) for value in plan.views if (node := value.producer()) is not None)
+    return plan.anchors > 0 or plan.assignment.cost < inside + views
 
 
 @dataclass(frozen=True, slots=True)
 class _Stored:
-    """A value as the rewritten graph holds it: ``order`` of the axes of its logical ``shape``."""
+    """A tensor of the rewritten graph: the order of its bytes in the digits of a root, and its own shape."""
 
     physical: ir.Value
-    shape: tuple[int, ...]
-    order: Perm
-
-    @property
-    def layout(self) -> Layout:
-        return Layout.of(self.shape, self.order)
+    layout: Layout
+    sizes: Shape
 
 
 class _Rewriter:
@@ -116,128 +102,160 @@ class _Rewriter:
         self._plan = plan
         self._stored: dict[ir.Value, _Stored] = {}
         self._copies: dict[tuple[ir.Value, Layout], _Stored] = {}
-        self._reshaped: dict[tuple[ir.Value, tuple[int, ...]], ir.Value] = {}
-        self._constants: dict[tuple[ir.Value, Perm], ir.Value] = {}
-        self._removed: list[ir.Node] = []
+        self._reshaped: dict[tuple[ir.Value, Shape], ir.Value] = {}
+        self._constants: dict[tuple[ir.Value, Layout, Shape], ir.Value] = {}
+        self._taken: dict[tuple[ir.Value, Take], ir.Value] = {}
 
     def run(self) -> None:
         """Rewrites the graph in topological order."""
+        views = [node for value in self._plan.views if (node := value.producer()) is not None]
         orders: dict[str, Perm] = {}
-        outputs = list(self._graph.outputs)
-        for value, order in self._plan.inputs.items():
-            self._store(value, value, known_shape(value), order)
-            orders[str(value.name)] = order
-        for node in list(self._graph):
+        for value, storage in self._plan.inputs.items():
+            self._store(value, storage.layout, storage.sizes)
+            orders[str(value.name)] = storage.order or ()
+        for node in [node for node in self._graph if node not in set(views)]:
             self._rewrite(node)
-        results = {}
-        for value, position in {value: position for position, value in enumerate(outputs)}.items():
-            rank = len(value.shape or ())
-            order = self._plan.outputs.get(position, identity(rank))
-            if position in self._plan.outputs:
-                orders[str(value.name)] = order
-            results[position] = self._read(value, order)
+        results = self._outputs(orders)
         self._read_in_bodies()
         for stored in self._stored.values():
-            stored.physical.shape = ir.Shape(permute(stored.shape, stored.order))
-        for position, result in results.items():
-            edit.replace_output(self._graph, position, result)
-        self._graph.remove(self._removed, safe=True)
+            stored.physical.shape = ir.Shape(stored.sizes)
+        for position, value in results.items():
+            edit.replace_output(self._graph, position, value)
+        self._graph.remove(views, safe=True)
         record_orders(self._model, {name: order for name, order in orders.items() if not is_identity(order)})
         dialect.define(self._model)
 
-    def _store(self, value: ir.Value, physical: ir.Value, shape: tuple[int, ...], order: Perm) -> None:
-        self._stored[value] = _Stored(physical, shape, order)
+    def _outputs(self, orders: dict[str, Perm]) -> dict[int, ir.Value]:
+        """What the graph outputs become, by position; notes their ``orders``."""
+        results = {}
+        for value, position in {value: position for position, value in enumerate(self._graph.outputs)}.items():
+            storage = self._plan.outputs.get(position)
+            if storage is not None:
+                orders[str(value.name)] = storage.order or ()
+            results[position] = self._read_natural(value) if storage is None else self._read(value, storage)
+        return results
+
+    def _store(self, value: ir.Value, layout: Layout, sizes: Shape) -> None:
+        self._stored[value] = _Stored(value, layout, sizes)
 
     def _rewrite(self, node: ir.Node) -> None:
-        variant = self._plan.variants.get(node, Variant({}))
-        if self._is_view(node) and not variant.natural:
-            self._rename_axes(node, variant)
-            return
+        variant = self._plan.variants.get(node)
         for index, value in enumerate(node.inputs):
-            if value is not None:
-                order = variant.orders.get(Port(False, index), identity(len(value.shape or ())))
-                node.replace_input_with(index, self._read(value, order))
+            if value is None:
+                continue
+            port = operand(index)
+            if variant is not None and port in variant.storages:
+                read = self._read(value, variant.storages[port], variant.sizes(port))
+            else:
+                read = self._read_natural(value)
+            node.replace_input_with(index, read)
+        if variant is None:
+            return
         for change in variant.edits:
             self._apply(node, change)
-        for index, result in enumerate(node.outputs):
-            if (stored := variant.orders.get(Port(True, index))) is not None:
-                self._store(result, result, known_shape(result), stored)
-
-    def _is_view(self, node: ir.Node) -> bool:
-        rule = self._plan.rules.get(node)
-        return rule is not None and rule.kind is Kind.VIEW
-
-    def _rename_axes(self, node: ir.Node, variant: Variant) -> None:
-        """A view needs no operator of its own, or a Reshape where the stored axes are grouped otherwise."""
-        source, result = Port(False, 0), Port(True, 0)
-        value = result.value(node)
-        order, shape = variant.orders[result], known_shape(value)
-        physical = self._read(source.value(node), variant.orders[source])
-        stored = permute(known_shape(source.value(node)), variant.orders[source])
-        if stored != permute(shape, order):
-            physical = self._reshape(physical, permute(shape, order))
-        self._store(value, physical, shape, order)
-        self._removed.append(node)
+        for index, value in enumerate(node.outputs):
+            if (port := result(index)) in variant.storages:
+                self._store(value, variant.layout(port), variant.sizes(port))
 
     def _apply(self, node: ir.Node, change: Edit) -> None:
         if change.operator is not None:
             node.domain, node.op_type = dialect.DOMAIN, change.operator
-        for name, number in change.attributes.items():
-            node.attributes[name] = (
-                ir.AttrInt64(name, number) if isinstance(number, int) else ir.AttrInt64s(name, number)
-            )
+        for name, attribute in change.attributes.items():
+            node.attributes[name] = _attribute(name, attribute)
         for index, array in change.operands.items():
             if index >= len(node.inputs):
                 node.resize_inputs(index + 1)
             constant = edit.add_constant(self._graph, f"{node.outputs[0].name}_operand_{index}", array)
             node.replace_input_with(index, constant)
+        for take in change.takes:
+            if take.operand < len(node.inputs) and (value := node.inputs[take.operand]) is not None:
+                node.replace_input_with(take.operand, self._take(value, take))
+        if change.inputs:
+            inputs = list(node.inputs)
+            for index, source in enumerate(change.inputs):
+                node.replace_input_with(index, inputs[source])
 
-    def _read(self, value: ir.Value, order: Perm) -> ir.Value:
-        """``value`` with its axes in ``order``: as it is stored, reshaped, or copied, once for all such readers."""
+    def _view(self, value: ir.Value) -> View:
+        return self._plan.views.get(value) or View(value)
+
+    def _read_natural(self, value: ir.Value) -> ir.Value:
+        """``value`` as ONNX says."""
         shape = static_shape(value)
-        if is_constant(value) or shape is None:
-            return value if is_identity(order) else self._constant(value, order)
-        stored = self._stored.get(value) or _Stored(value, shape, identity(len(shape)))
-        raised = lifted(shape, len(order))
-        wanted = Layout.of(raised, order)
-        if stored.layout != wanted:
-            extra = len(raised) - len(shape)
-            stored = self._copy(value, stored, wanted, tuple(axis - extra for axis in order if axis >= extra))
-        target = shape if is_identity(order) else permute(raised, order)
-        fits = permute(stored.shape, stored.order) == target
-        return stored.physical if fits else self._reshape(stored.physical, target)
+        known = value in self._plan.views or value in self._stored
+        return self._read(value, Storage.natural(shape)) if known and shape is not None else value
 
-    def _copy(self, value: ir.Value, stored: _Stored, wanted: Layout, order: Perm) -> _Stored:
-        key = (value, wanted)
+    def _read(self, value: ir.Value, storage: Storage, sizes: Shape | None = None) -> ir.Value:
+        """``value`` as ``storage`` and ``sizes`` say: as it is, reshaped, or copied, once for all such readers."""
+        sizes = storage.sizes if sizes is None else sizes
+        if is_constant(value):
+            return self._constant(value, storage.layout, sizes)
+        view = self._view(value)
+        layout = view.inward(storage.layout)
+        assert layout is not None, "a layout that was no candidate"
+        shape = known_shape(view.root)
+        stored = self._stored.get(view.root) or _Stored(view.root, Layout.natural(shape), shape)
+        if stored.layout != layout:
+            stored = self._copy(view.root, stored, layout, sizes)
+        return stored.physical if stored.sizes == sizes else self._reshape(stored.physical, sizes)
+
+    def _copy(self, root: ir.Value, stored: _Stored, layout: Layout, sizes: Shape) -> _Stored:
+        key = (root, layout)
         if key not in self._copies:
-            perm = tuple(stored.order.index(axis) for axis in order)
-            name = f"{value.name}_{'natural' if is_identity(order) else 'nhwc'}"
-            copy = edit.transpose(self._graph, stored.physical, perm, permute(stored.shape, order), name)
-            self._copies[key] = _Stored(copy, stored.shape, order)
+            steps = copy_steps(stored.layout, stored.sizes, layout, sizes, MAX_COPY_RANK)
+            source = stored.physical
+            if steps.sizes != stored.sizes:
+                source = self._reshape(source, steps.sizes)
+            natural = layout == Layout.natural(known_shape(root))
+            name = f"{root.name}_{'natural' if natural else 'nhwc'}"
+            copy = edit.transpose(self._graph, source, steps.perm, steps.result, name)
+            self._copies[key] = _Stored(copy, layout, steps.result)
         return self._copies[key]
 
-    def _reshape(self, physical: ir.Value, shape: tuple[int, ...]) -> ir.Value:
-        key = (physical, shape)
+    def _reshape(self, physical: ir.Value, sizes: Shape) -> ir.Value:
+        key = (physical, sizes)
         if key not in self._reshaped:
-            self._reshaped[key] = edit.reshape(self._graph, physical, shape, f"{physical.name}_reshaped")
+            self._reshaped[key] = edit.reshape(self._graph, physical, sizes, f"{physical.name}_reshaped")
         return self._reshaped[key]
 
-    def _constant(self, value: ir.Value, order: Perm) -> ir.Value:
+    def _constant(self, value: ir.Value, layout: Layout, sizes: Shape) -> ir.Value:
         """A constant is relabelled offline."""
         tensor = edit.constant_of(value)
-        if tensor is None or tensor.size == 1:
+        assert tensor is not None
+        shape = tuple(tensor.shape.numpy())
+        if tensor.size == 1 or (sizes == shape and layout == Layout.natural(shape)):
             return value
-        key = (value, order)
+        key = (value, layout, sizes)
         if key not in self._constants:
-            array: npt.NDArray[np.generic] = tensor.numpy()
-            array = array.reshape(lifted(array.shape, len(order))).transpose(order)
+            digits = sorted(layout.digits, reverse=True)
+            array: npt.NDArray[np.generic] = tensor.numpy().reshape([digit.size for digit in digits])
+            array = array.transpose([digits.index(digit) for digit in layout.digits]).reshape(sizes)
             self._constants[key] = edit.add_constant(self._graph, f"{value.name}_nhwc", np.ascontiguousarray(array))
         return self._constants[key]
+
+    def _take(self, value: ir.Value, take: Take) -> ir.Value:
+        """A constant with the elements along one axis reordered offline."""
+        key = (value, take)
+        if key not in self._taken:
+            tensor = edit.constant_of(value)
+            assert tensor is not None
+            array = np.take(tensor.numpy(), take.indices, axis=take.axis)
+            self._taken[key] = edit.add_constant(self._graph, f"{value.name}_ordered", array)
+        return self._taken[key]
 
     def _read_in_bodies(self) -> None:
         """If, Loop and Scan bodies see the values around them in the natural layout."""
         for graph in self._graph.subgraphs():
             for node in graph:
                 for index, value in enumerate(node.inputs):
-                    if value in self._stored:
-                        node.replace_input_with(index, self._read(value, identity(len(value.shape or ()))))
+                    if value is not None:
+                        node.replace_input_with(index, self._read_natural(value))
+
+
+def _attribute(name: str, value: int | str | tuple[int, ...]) -> ir.Attr:
+    match value:
+        case int():
+            return ir.AttrInt64(name, value)
+        case str():
+            return ir.AttrString(name, value)
+        case _:
+            return ir.AttrInt64s(name, value)

@@ -53,6 +53,11 @@ OPERATORS: Mapping[str, DialectOperator] = {
 """The dialect, by the ONNX operator that each entry stands for."""
 
 
+def matmul_transposed(rank: int) -> str:
+    """The operator that multiplies by a second operand whose rows and columns are exchanged, for ``rank`` axes."""
+    return f"MatMulTransposed{rank}D"
+
+
 def function_for(operator: DialectOperator, opset: int) -> ir.Function:
     """The definition of one operator of the dialect.
 

@@ -1,13 +1,18 @@
-"""The layout type: in which order a tensor stores the digits of its row-major flat index."""
+"""The layout types: in which order a tensor stores the digits of its row-major flat index."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import accumulate, pairwise
 from math import prod
+from operator import mul
+
+import numpy as np
 
 from layoutopt.ir.perm import Perm, channels_last, identity
+
+Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -16,6 +21,11 @@ class Digit:
 
     stride: int
     size: int
+
+    @property
+    def top(self) -> int:
+        """The stride of the next digit."""
+        return self.stride * self.size
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,64 +42,300 @@ class Layout:
     def of(cls, shape: Sequence[int], order: Perm) -> Layout:
         """The layout of a tensor of logical ``shape`` whose axes are stored in ``order``."""
         strides = _strides(shape)
-        return cls(_merge(Digit(strides[axis], shape[axis]) for axis in order if shape[axis] != 1))
+        return cls(merge_digits(Digit(strides[axis], shape[axis]) for axis in order if shape[axis] != 1))
 
     @classmethod
     def natural(cls, shape: Sequence[int]) -> Layout:
         """The layout of a tensor that is stored as ONNX says."""
-        return cls.of(shape, identity(len(shape)))
+        size = prod(shape)
+        return cls((Digit(1, size),) if size != 1 else ())
 
-    def order(self, shape: Sequence[int]) -> Perm | None:
-        """The order in which the axes of ``shape`` are stored; None where an axis is not stored in one piece.
 
-        Axes of size 1 have no place of their own: they go where the natural or the channels-last order has them, if one
-        of these two is this layout, else to the front.
+@dataclass(frozen=True, slots=True)
+class Dim:
+    """One dimension of a stored tensor: digits of the index of one logical axis, outermost first; none for size 1."""
+
+    axis: int
+    digits: tuple[Digit, ...]
+
+    @classmethod
+    def whole(cls, axis: int, size: int) -> Dim:
+        """All of a logical axis, in its own order."""
+        return cls(axis, (Digit(1, size),) if size != 1 else ())
+
+    @property
+    def size(self) -> int:
+        """Number of elements along it."""
+        return prod(digit.size for digit in self.digits)
+
+    @property
+    def indices(self) -> tuple[int, ...]:
+        """The place along the logical axis of each element, in stored order."""
+        steps = [np.arange(digit.size) * digit.stride for digit in self.digits]
+        grid = np.zeros((), np.int64)
+        for step in steps:
+            grid = grid[..., None] + step
+        return tuple(grid.reshape(-1).tolist())
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """How a tensor is stored, in the words of its logical axes: a layout with dimensions.
+
+    Attributes:
+        shape: the logical shape.
+        dims: the stored dimensions, outermost first. An axis may lie in several; one of size 1 has one anywhere.
+    """
+
+    shape: Shape
+    dims: tuple[Dim, ...]
+
+    @classmethod
+    def ordered(cls, shape: Shape, order: Perm) -> Storage:
+        """Whole axes in ``order``."""
+        return cls(shape, tuple(Dim.whole(axis, shape[axis]) for axis in order))
+
+    @classmethod
+    def natural(cls, shape: Shape) -> Storage:
+        """As ONNX says."""
+        return cls.ordered(shape, identity(len(shape)))
+
+    @classmethod
+    def of(cls, shape: Shape, layout: Layout, like: Shape = ()) -> Storage | None:
+        """A tensor of logical ``shape`` that lies as ``layout`` says; None where a digit straddles two axes.
+
+        Args:
+            shape: the logical shape.
+            layout: the order of its digits.
+            like: the stored dimensions to have, if they fit. Otherwise axes of size 1 go where the natural or the
+                channels-last order has them if one of these two is the layout, else to the front.
         """
+        dims = _dims(shape, layout)
+        if dims is None:
+            return None
+        ones = [Dim(axis, ()) for axis, size in enumerate(shape) if size == 1]
+        if not ones:
+            return cls(shape, dims)
+        if len(like) == len(dims) + len(ones) and tuple(size for size in like if size != 1) == _sizes(dims):
+            rest, single = iter(dims), iter(ones)
+            return cls(shape, tuple(next(single if size == 1 else rest) for size in like))
         for usual in (identity(len(shape)), channels_last(len(shape))):
-            if Layout.of(shape, usual) == self:
-                return usual
-        strides = _strides(shape)
-        axes = [axis for axis, size in enumerate(shape) if size != 1]
-        stored = [
-            axis
-            for digit in self.digits
-            for axis in axes
-            if digit.stride <= strides[axis] and strides[axis] * shape[axis] <= digit.stride * digit.size
-        ]
-        order = (*(axis for axis, size in enumerate(shape) if size == 1), *stored)
-        return order if sorted(order) == list(range(len(shape))) and Layout.of(shape, order) == self else None
+            if tuple(Dim.whole(axis, shape[axis]) for axis in usual if shape[axis] != 1) == dims:
+                return cls.ordered(shape, usual)
+        return cls(shape, (*ones, *dims))
+
+    @property
+    def sizes(self) -> Shape:
+        """The stored shape."""
+        return _sizes(self.dims)
+
+    @property
+    def layout(self) -> Layout:
+        """The order of the bytes alone."""
+        strides = _strides(self.shape)
+        return Layout(
+            merge_digits(Digit(d.stride * strides[dim.axis], d.size) for dim in self.dims for d in dim.digits)
+        )
+
+    @property
+    def is_natural(self) -> bool:
+        """Whether it is just as ONNX says, dimensions and all."""
+        return self == Storage.natural(self.shape)
+
+    @property
+    def order(self) -> Perm | None:
+        """The order of the axes; None where one does not lie in one piece and in its own order."""
+        order = tuple(dim.axis for dim in self.dims)
+        return order if self == Storage.ordered(self.shape, order) and len(order) == len(self.shape) else None
+
+    def position(self, axis: int) -> int | None:
+        """Which dimension is ``axis``, whole and in its own order; None where there is none."""
+        whole = Dim.whole(axis, self.shape[axis])
+        return self.dims.index(whole) if whole in self.dims else None
+
+    def positions(self, axes: Collection[int]) -> tuple[int, ...]:
+        """The dimensions that hold parts of ``axes``."""
+        return tuple(index for index, dim in enumerate(self.dims) if dim.axis in axes)
+
+    def lifted(self, rank: int) -> Storage:
+        """Raised to ``rank`` by leading axes of size 1, as broadcasting does."""
+        extra = rank - len(self.shape)
+        if not extra:
+            return self
+        moved = (replace(dim, axis=dim.axis + extra) for dim in self.dims)
+        return Storage((1,) * extra + self.shape, (*(Dim(axis, ()) for axis in range(extra)), *moved))
+
+    def sized(self, shape: Shape) -> Storage | None:
+        """The same order for another ``shape``; None where an axis of another size is not whole here."""
+        if shape == self.shape:
+            return self
+        dims = []
+        for dim in self.dims:
+            old, new = self.shape[dim.axis], shape[dim.axis]
+            if old == new:
+                dims.append(dim)
+            elif new == 1:
+                dims.append(Dim(dim.axis, ()))
+            elif dim == Dim.whole(dim.axis, old):
+                dims.append(Dim.whole(dim.axis, new))
+            else:
+                return None
+        return Storage(shape, tuple(dims))
+
+    def completed(self, shape: Shape, missing: Collection[int]) -> Iterator[Storage]:
+        """For ``shape``, in which the ``missing`` axes are no longer 1: their block at every place."""
+        rest = [dim for dim in self.dims if dim.axis not in missing]
+        block = [Dim.whole(axis, shape[axis]) for axis in sorted(missing)]
+        for place in range(len(rest) + 1):
+            yield Storage(shape, (*rest[:place], *block, *rest[place:]))
+
+    def without(self, axes: Collection[int]) -> Storage:
+        """What is left where ``axes`` are dropped."""
+        kept = [axis for axis in range(len(self.shape)) if axis not in axes]
+        names = {axis: index for index, axis in enumerate(kept)}
+        dims = tuple(replace(dim, axis=names[dim.axis]) for dim in self.dims if dim.axis in names)
+        return Storage(tuple(self.shape[axis] for axis in kept), dims)
+
+    def renamed(self, perm: Perm) -> Storage:
+        """Of the tensor whose axis ``perm[i]`` is this one's axis ``i``; not a byte moves."""
+        shape = tuple(size for _, size in sorted(zip(perm, self.shape, strict=True)))
+        return Storage(shape, tuple(replace(dim, axis=perm[dim.axis]) for dim in self.dims))
 
 
-def copy_rank(source: Layout, target: Layout) -> int:
-    """The rank of the one Transpose that rewrites ``source`` as ``target``, both of the same tensor."""
-    borders = {
-        border for digit in (*source.digits, *target.digits) for border in (digit.stride, digit.stride * digit.size)
-    }
-    before, after = _split(source, borders), _split(target, borders)
-    neighbours = set(pairwise(before))
-    return len(after) - sum(pair in neighbours for pair in pairwise(after))
+def transposition(source: Layout, target: Layout) -> tuple[Shape, Perm] | None:
+    """The smallest Transpose that rewrites ``source`` as ``target``, both of the same tensor.
+
+    Returns:
+        The shape that it takes, in which no two axes stay neighbours, and its permutation; None where their digits
+        do not divide each other, so that no single Transpose does it.
+    """
+    borders = {border for digit in (*source.digits, *target.digits) for border in (digit.stride, digit.top)}
+    before, after = split_digits(source.digits, borders), split_digits(target.digits, borders)
+    if before is None or after is None:
+        return None
+    neighbours = set(pairwise(after))
+    runs: list[list[Digit]] = []
+    for digit in before:
+        if runs and (runs[-1][-1], digit) in neighbours:
+            runs[-1].append(digit)
+        else:
+            runs.append([digit])
+    places = {run[0]: place for place, run in enumerate(runs)}
+    shape = tuple(prod(digit.size for digit in run) for run in runs)
+    return shape, tuple(places[digit] for digit in after if digit in places)
 
 
-def _split(layout: Layout, borders: set[int]) -> list[Digit]:
-    """The digits of ``layout``, cut at every border that lies inside one of them."""
+@dataclass(frozen=True, slots=True)
+class CopySteps:
+    """A copy as Reshape, Transpose, Reshape.
+
+    Attributes:
+        sizes: the stored shape that the Transpose takes.
+        perm: its permutation.
+    """
+
+    sizes: Shape
+    perm: Perm
+
+    @property
+    def result(self) -> Shape:
+        """The stored shape that the Transpose gives."""
+        return tuple(self.sizes[axis] for axis in self.perm)
+
+
+def copy_steps(source: Layout, sizes: Shape, target: Layout, wanted: Shape, most: int) -> CopySteps:
+    """How to rewrite ``source``, stored as ``sizes``, as ``target``, to be stored as ``wanted``.
+
+    The Transpose keeps the stored dimensions as they are where it can, so that no Reshape is needed, and is the
+    smallest possible where it would have more than ``most`` axes.
+    """
+    digits = {border for digit in (*source.digits, *target.digits) for border in (digit.stride, digit.top)}
+    borders = digits | _borders(source, sizes) | _borders(target, wanted)
+    before, after = split_digits(source.digits, borders), split_digits(target.digits, borders)
+    if before is None or after is None or len(before) > most:
+        found = transposition(source, target)
+        assert found is not None, "a copy that no Transpose can do"
+        return CopySteps(*found)
+    taken = _places(before, sizes)
+    if taken is None or len(sizes) > most:
+        return CopySteps(tuple(digit.size for digit in before), tuple(before.index(digit) for digit in after))
+    ones = [place for place, digit in enumerate(taken) if digit is None]
+    given = _places(after, wanted)
+    if given is None or given.count(None) != len(ones):
+        return CopySteps(sizes, (*ones, *(taken.index(digit) for digit in after)))
+    single = iter(ones)
+    return CopySteps(sizes, tuple(next(single) if digit is None else taken.index(digit) for digit in given))
+
+
+def _borders(layout: Layout, sizes: Shape) -> set[int]:
+    """The strides at which the stored dimensions ``sizes`` cut the digits of ``layout``."""
+    ends = set(accumulate((size for size in reversed(sizes)), mul))
+    found, inner = set(), 1
+    for digit in reversed(layout.digits):
+        found |= {
+            digit.stride * (end // inner) for end in ends if inner < end < inner * digit.size and end % inner == 0
+        }
+        inner *= digit.size
+    return found
+
+
+def _places(digits: Sequence[Digit], sizes: Shape) -> list[Digit | None] | None:
+    """For each stored dimension its one digit, None for those of size 1; None where one has several."""
+    if [digit.size for digit in digits] != [size for size in sizes if size != 1]:
+        return None
+    rest = iter(digits)
+    return [None if size == 1 else next(rest) for size in sizes]
+
+
+def split_digits(digits: Iterable[Digit], borders: Collection[int]) -> list[Digit] | None:
+    """The digits, cut at every border that lies inside one of them; None where one does not divide there."""
     pieces: list[Digit] = []
-    for digit in layout.digits:
-        top = digit.stride * digit.size
-        inside = sorted((b for b in borders if digit.stride < b < top), reverse=True)
-        for high, low in zip((top, *inside), (*inside, digit.stride), strict=True):
+    for digit in digits:
+        inside = sorted((border for border in borders if digit.stride < border < digit.top), reverse=True)
+        for high, low in pairwise((digit.top, *inside, digit.stride)):
+            if high % low:
+                return None
             pieces.append(Digit(low, high // low))
     return pieces
 
 
-def _strides(shape: Sequence[int]) -> tuple[int, ...]:
+def _dims(shape: Shape, layout: Layout) -> tuple[Dim, ...] | None:
+    """The stored dimensions of more than one element; neighbouring digits of one axis are one dimension."""
+    strides = _strides(shape)
+    axes = {strides[axis]: axis for axis, size in enumerate(shape) if size != 1}
+    pieces = split_digits(layout.digits, axes.keys())
+    if pieces is None:
+        return None
+    dims: list[tuple[int, list[Digit]]] = []
+    for piece in pieces:
+        stride = max(stride for stride in axes if stride <= piece.stride)
+        if piece.stride % stride:
+            return None
+        digit = Digit(piece.stride // stride, piece.size)
+        if dims and dims[-1][0] == axes[stride]:
+            dims[-1][1].append(digit)
+        else:
+            dims.append((axes[stride], [digit]))
+    return tuple(Dim(axis, merge_digits(digits)) for axis, digits in dims)
+
+
+def _sizes(dims: Iterable[Dim]) -> Shape:
+    return tuple(dim.size for dim in dims)
+
+
+def _strides(shape: Sequence[int]) -> Shape:
     """Elements between two neighbours along each axis of a row-major tensor without empty axes."""
-    return tuple(prod(shape[axis + 1 :]) for axis in range(len(shape)))
+    strides = [1]
+    for size in reversed(shape[1:]):
+        strides.append(strides[-1] * size)
+    return tuple(reversed(strides)) if shape else ()
 
 
-def _merge(digits: Iterable[Digit]) -> tuple[Digit, ...]:
+def merge_digits(digits: Iterable[Digit]) -> tuple[Digit, ...]:
+    """The digits, two neighbours that are one digit as one."""
     merged: list[Digit] = []
     for digit in digits:
-        if merged and merged[-1].stride == digit.stride * digit.size:
+        if merged and merged[-1].stride == digit.top:
             merged[-1] = Digit(digit.stride, merged[-1].size * digit.size)
         else:
             merged.append(digit)

@@ -1,26 +1,33 @@
-"""From a graph to a plan: candidates, the problem, its solution, every axis order. Changes nothing in the graph."""
+"""From a graph to a plan: candidates, the problem, its solution, every storage. Changes nothing in the graph."""
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict, deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections import defaultdict, deque
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import onnx_ir as ir
 
-from layoutopt.ir.perm import Perm, channels_last, identity
+from layoutopt.ir.perm import channels_last, identity
 from layoutopt.layout import problem as form
 from layoutopt.layout.assign import assign
-from layoutopt.layout.layouts import Layout, copy_rank
+from layoutopt.layout.layouts import Layout, Shape, Storage
 from layoutopt.layout.problem import Assignment, Problem
-from layoutopt.layout.rules import Kind, LayoutRule, anchored, rule_for
-from layoutopt.layout.variants import Port, Variant, is_constant, known_shape, size_in_bytes, static_shape
+from layoutopt.layout.rules import LayoutRule, rule_for
+from layoutopt.layout.variants import (
+    Known,
+    Port,
+    Variant,
+    is_constant,
+    known_shape,
+    result,
+    size_in_bytes,
+    static_shape,
+)
+from layoutopt.layout.views import View, can_copy, views_of
 
 MAX_LAYOUTS = 64
 """Candidates per value; where there would be more, the optimum is not proved."""
-
-MAX_COPY_RANK = 6
-"""TFLite's TRANSPOSE takes tensors of at most this rank."""
 
 
 @dataclass(frozen=True)
@@ -29,17 +36,19 @@ class Plan:
 
     Attributes:
         rules: the rule of each node that has one.
-        variants: the variant of each node that has a rule; for an anchor, of its result and its operand together.
-        inputs: the axis order of each graph input that may change its layout.
-        outputs: the axis order of each graph output that may change its layout, by position.
+        variants: the variant of each node that has a rule, of all its groups together.
+        views: the values that hold the bytes of others.
+        inputs: the storage of each graph input that may change its layout.
+        outputs: the storage of each graph output that may change its layout, by position.
         assignment: cost and proof.
         anchors: how many nodes become operators of the dialect because the target runs them in channels-last only.
     """
 
     rules: Mapping[ir.Node, LayoutRule]
     variants: Mapping[ir.Node, Variant]
-    inputs: Mapping[ir.Value, Perm]
-    outputs: Mapping[int, Perm]
+    views: Mapping[ir.Value, View]
+    inputs: Mapping[ir.Value, Storage]
+    outputs: Mapping[int, Storage]
     assignment: Assignment
     anchors: int
 
@@ -56,62 +65,26 @@ def make_plan(graph: ir.Graph, opset: int, free: frozenset[str], *, anchors_only
     Returns:
         The plan with the fewest bytes moved.
     """
-    rules = {node: rule for node in graph if (rule := rule_for(node, opset)) is not None and _can_copy(node, rule)}
+    rules = {node: rule for node in graph if (rule := rule_for(node, opset)) is not None}
     if anchors_only:
-        rules = {node: rule for node, rule in rules.items() if rule.kind is Kind.ANCHOR}
-    search = _Search(graph, rules, free)
+        rules = {node: rule for node, rule in rules.items() if rule.anchor is not None}
+    views = {} if anchors_only else views_of(graph, ())
+    search = _Search(graph, rules, views, free, closed=not anchors_only)
     search.run()
     problem, groups = search.problem()
-    assignment = _as_proved(assign(problem), _read_twice_of_one_view(graph, rules), capped=search.capped)
-    chosen = {id(group): group.variants[v] for group, v in zip(groups, assignment.choice, strict=False)}
+    assignment = assign(problem)
+    if search.capped:
+        assignment = Assignment(assignment.choice, assignment.cost, 0, proved_optimal=False)
+    chosen = {id(group): group.variants[v] for group, v in zip(groups, assignment.choice, strict=True)}
     return search.plan(assignment, chosen)
-
-
-def _as_proved(assignment: Assignment, shared: int, *, capped: bool) -> Assignment:
-    """Takes back what the solver's proof does not hold for.
-
-    Args:
-        assignment: with the bound of the problem as it was put.
-        shared: of how many values that are views of one the same copy may be paid for.
-        capped: whether candidates were left out.
-    """
-    lower_bound = 0 if capped else -(-assignment.lower_bound // max(1, shared))
-    proved = assignment.proved_optimal and lower_bound == assignment.cost
-    return Assignment(assignment.choice, assignment.cost, lower_bound, proved)
-
-
-def _read_twice_of_one_view(graph: ir.Graph, rules: Mapping[ir.Node, LayoutRule]) -> int:
-    """How many values that hold the same bytes are read more than once, at most.
-
-    Each of them pays for its own copies, although one Transpose may serve several. One that is read once needs none: a
-    view takes the copy of what it is a view of.
-    """
-    roots: dict[ir.Value, ir.Value] = {}
-    views = {node for node, rule in rules.items() if rule.kind is Kind.VIEW}
-    for node in graph:
-        if node in views and (source := node.inputs[0]) is not None:
-            roots[node.outputs[0]] = roots.get(source, source)
-    read = Counter(
-        roots.get(value, value)
-        for value in {*roots, *roots.values()}
-        if len(value.uses()) + sum(output is value for output in graph.outputs) > 1
-    )
-    return max(read.values(), default=0)
-
-
-def _can_copy(node: ir.Node, rule: LayoutRule) -> bool:
-    """Whether a natural operand can give a natural result: no copy does what a Transpose of too many axes does."""
-    operand, result = rule.ports(node)[0], Port(result=True, index=0)
-    if rule.kind is not Kind.VIEW:
-        return True
-    variant = rule.variant(node, operand, identity(len(known_shape(operand.value(node)))))
-    natural = Layout.natural(known_shape(result.value(node)))
-    return variant is not None and copy_rank(variant.layout(node, result), natural) <= MAX_COPY_RANK
 
 
 @dataclass(eq=False, slots=True)
 class _Group:
-    """Ports that take a layout together, and the variants found so far; no ``node`` for a graph input or output."""
+    """Ports that take a layout together, and the variants found so far.
+
+    Without a rule it is a graph input or output, or whoever wants the natural layout of one value.
+    """
 
     ports: tuple[Port, ...]
     values: tuple[ir.Value, ...]
@@ -119,213 +92,254 @@ class _Group:
     rule: LayoutRule | None = None
     keys: dict[tuple[Layout, ...], int] = field(default_factory=dict)
     variants: list[Variant] = field(default_factory=list)
-    position: int = -1
 
 
-_PUBLIC = Port(result=True, index=0)
-"""The one port of a graph input or output."""
+_PUBLIC = result()
+"""The one port of a graph input, a graph output, or a pinned end."""
 
 
 class _Search:
-    """Candidates, closed under the rules in both directions."""
+    """Candidates, closed under the rules in both directions. All layouts are told in the digits of the roots."""
 
-    def __init__(self, graph: ir.Graph, rules: Mapping[ir.Node, LayoutRule], free: frozenset[str]) -> None:
-        self.graph = graph
+    def __init__(
+        self,
+        graph: ir.Graph,
+        rules: Mapping[ir.Node, LayoutRule],
+        views: Mapping[ir.Value, View],
+        free: frozenset[str],
+        *,
+        closed: bool,
+    ) -> None:
         self.capped = False
+        self._graph = graph
         self._free = free
         self._rules = rules
+        self._views = views
+        self._closed = closed
         self._layouts: dict[ir.Value, dict[Layout, int]] = defaultdict(dict)
-        self._at: dict[ir.Value, list[_Group]] = defaultdict(list)
+        self._at: dict[ir.Value, list[tuple[_Group, int]]] = defaultdict(list)
+        self._sources: dict[ir.Value, tuple[_Group, int]] = {}
         self._groups: list[_Group] = []
+        self._of_node: dict[ir.Node, list[_Group]] = defaultdict(list)
         self._inputs: dict[ir.Value, _Group] = {}
         self._outputs: dict[int, _Group] = {}
         self._queue: deque[tuple[ir.Value, Layout]] = deque()
 
     def run(self) -> None:
         """Finds every group, every variant, every layout."""
-        for value in self.graph.inputs:
+        for value in self._graph.inputs:
             if self._is_free(value):
-                self._inputs[value] = self._public(value)
+                self._inputs[value] = self._public(value, source=True)
         for node, rule in self._rules.items():
             self._add_node(node, rule)
-        for position, value in enumerate(self.graph.outputs):
+        for position, value in enumerate(self._graph.outputs):
             if self._is_free(value):
-                self._outputs[position] = self._public(value, position)
-        for group in self._groups:
-            self._seed(group)
-        while self._queue:
-            value, layout = self._queue.popleft()
-            self._spread(value, layout)
+                self._outputs[position] = self._public(value, source=False)
+        self._pin_the_rest()
+        while self._queue and self._closed:
+            self._spread(*self._queue.popleft())
+
+    # --- groups ---
+
+    def _add_node(self, node: ir.Node, rule: LayoutRule) -> None:
+        for ports in rule.groups(node):
+            group = _Group(ports, tuple(port.value(node) for port in ports), node, rule)
+            self._of_node[node].append(group)
+            self._register(group, [index for index, port in enumerate(ports) if port.result])
+            if (natural := rule.natural(node)) is not None:
+                self._add(group, natural)
+            else:
+                self._anchor(group, node, rule)
+
+    def _anchor(self, group: _Group, node: ir.Node, rule: LayoutRule) -> None:
+        """The variants that the target insists on."""
+        assert rule.anchor is not None
+        storage = rule.anchor(node, group.ports[0])
+        for variant in rule.variants(node, group.ports[0], storage, lambda _: ()):
+            self._add(group, variant)
+        assert group.variants, f"no variant of {node.op_type} {node.name!r}"
+
+    def _public(self, value: ir.Value, *, source: bool) -> _Group:
+        group = _Group((_PUBLIC,), (value,))
+        self._register(group, [0] if source else [])
+        shape = known_shape(value)
+        for order in (identity(len(shape)), channels_last(len(shape))):
+            self._add(group, Variant({_PUBLIC: Storage.ordered(shape, order)}))
+        return group
+
+    def _pin(self, value: ir.Value, *, source: bool) -> None:
+        group = _Group((_PUBLIC,), (value,))
+        self._register(group, [0] if source else [])
+        self._add(group, Variant({_PUBLIC: Storage.natural(known_shape(value))}))
+
+    def _register(self, group: _Group, written: Sequence[int]) -> None:
+        self._groups.append(group)
+        for index, value in enumerate(group.values):
+            self._at[self._root(value)].append((group, index))
+            if index in written:
+                self._sources[value] = (group, index)
+
+    def _pin_the_rest(self) -> None:
+        """Whoever writes or reads a value without a group of its own: pinned nodes and operands, bodies, outputs."""
+        covered = {
+            (node, port.index)
+            for node, groups in self._of_node.items()
+            for group in groups
+            for port in group.ports
+            if not port.result
+        } | {(value.producer(), 0) for value in self._views}
+        fixed = {id(value) for position, value in enumerate(self._graph.outputs) if position not in self._outputs}
+        for value in self._values():
+            root = self._root(value)
+            if root is value and value not in self._sources and root in self._at:
+                self._pin(value, source=True)
+            moves = root in self._at or (value in self._views and self._views[value].steps)
+            if moves and (id(value) in fixed or any((use.node, use.idx) not in covered for use in value.uses())):
+                if root not in self._sources:
+                    self._pin(root, source=True)
+                self._pin(value, source=False)
+
+    def _values(self) -> Iterator[ir.Value]:
+        """The values that can have a layout."""
+        values = (*self._graph.inputs, *(value for node in self._graph for value in node.outputs))
+        return (value for value in values if static_shape(value) is not None and not is_constant(value))
 
     def _is_free(self, value: ir.Value) -> bool:
         shape = static_shape(value)
         return value.name in self._free and shape is not None and not is_constant(value) and not value.is_initializer()
 
-    def _public(self, value: ir.Value, position: int = -1) -> _Group:
-        group = _Group((_PUBLIC,), (value,), position=position)
-        self._register(group)
-        return group
+    # --- closure ---
 
-    def _add_node(self, node: ir.Node, rule: LayoutRule) -> None:
-        ports = tuple(p for p in rule.ports(node) if not is_constant(p.value(node)))
-        parts = [(port,) for port in ports] if rule.kind is Kind.ANCHOR else [ports]
-        for part in parts:
-            self._register(_Group(part, tuple(port.value(node) for port in part), node, rule))
+    def _root(self, value: ir.Value) -> ir.Value:
+        return self._views[value].root if value in self._views else value
 
-    def _register(self, group: _Group) -> None:
-        self._groups.append(group)
-        for value in dict.fromkeys(group.values):
-            self._at[value].append(group)
+    def _inward(self, value: ir.Value, layout: Layout) -> Layout | None:
+        return self._views[value].inward(layout) if value in self._views else layout
 
-    def _seed(self, group: _Group) -> None:
-        """The variants that a group has by itself."""
-        if group.node is None or group.rule is None:
-            rank = len(known_shape(group.values[0]))
-            for order in (identity(rank), channels_last(rank)):
-                self._add(group, Variant({_PUBLIC: order}), (Layout.of(known_shape(group.values[0]), order),))
-        elif group.rule.kind is Kind.ANCHOR:
-            variant = anchored(group.rule, group.node, group.ports[0])
-            self._add(group, variant, (variant.layout(group.node, group.ports[0]),))
-        else:
-            for port, value in zip(group.ports, group.values, strict=True):
-                self._induce(group, port, identity(len(known_shape(value))))
+    def _storage(self, value: ir.Value, layout: Layout, like: Shape = ()) -> Storage | None:
+        """The root's ``layout`` as a storage of ``value``."""
+        seen = self._views[value].outward(layout) if value in self._views else layout
+        return None if seen is None else Storage.of(known_shape(value), seen, like)
 
-    def _spread(self, value: ir.Value, layout: Layout) -> None:
-        """Asks every group at ``value`` what follows from ``layout``."""
-        if (order := layout.order(known_shape(value))) is None:
-            return
-        for group in self._at[value]:
-            if group.rule is not None and group.rule.kind is not Kind.ANCHOR:
-                for port, at in zip(group.ports, group.values, strict=True):
-                    if at is value:
-                        self._induce(group, port, order)
+    def _spread(self, root: ir.Value, layout: Layout) -> None:
+        """Asks every group at ``root`` what follows from ``layout``."""
+        for group, index in self._at[root]:
+            if group.rule is None or group.node is None:
+                continue
+            storage = self._storage(group.values[index], layout)
+            if storage is not None:
+                for variant in group.rule.variants(group.node, group.ports[index], storage, self._known(group.node)):
+                    self._add(group, variant)
 
-    def _induce(self, group: _Group, port: Port, order: Perm) -> None:
-        assert group.node is not None
-        assert group.rule is not None
-        if (variant := group.rule.variant(group.node, port, order)) is not None:
-            self._add(group, variant, tuple(variant.layout(group.node, port) for port in group.ports))
+    def _known(self, node: ir.Node) -> Known:
+        """What is known at the ports of ``node``."""
 
-    def _add(self, group: _Group, variant: Variant, key: tuple[Layout, ...]) -> None:
-        if key in group.keys:
-            return
-        for value, layout in zip(group.values, key, strict=True):
-            known = self._layouts[value]
-            if layout not in known and len(known) >= MAX_LAYOUTS:
+        def known(port: Port) -> Collection[Storage]:
+            value = port.value(node)
+            found = (self._storage(value, layout) for layout in self._layouts.get(self._root(value), ()))
+            return [storage for storage in found if storage is not None]
+
+        return known
+
+    def _add(self, group: _Group, variant: Variant) -> None:
+        key = []
+        for port, value in zip(group.ports, group.values, strict=True):
+            layout = self._inward(value, variant.layout(port))
+            if layout is None:
                 self.capped = True
                 return
-        group.keys[key] = len(group.variants)
+            key.append(layout)
+        if tuple(key) in group.keys:
+            return
+        roots = [self._root(value) for value in group.values]
+        new = [(root, layout) for root, layout in zip(roots, key, strict=True) if layout not in self._layouts[root]]
+        if any(len(self._layouts[root]) >= MAX_LAYOUTS for root, _ in new):
+            self.capped = True
+            return
+        group.keys[tuple(key)] = len(group.variants)
         group.variants.append(variant)
-        for value, layout in zip(group.values, key, strict=True):
-            known = self._layouts[value]
-            if layout not in known:
-                known[layout] = len(known)
-                self._queue.append((value, layout))
+        for root, layout in new:
+            if layout not in self._layouts[root]:
+                self._layouts[root][layout] = len(self._layouts[root])
+                self._queue.append((root, layout))
 
     # --- the problem ---
 
     def problem(self) -> tuple[Problem, list[_Group]]:
-        """The solvers' form, and the groups in the order of its leading ``variants``."""
+        """The solvers' form, and the groups in the order of its ``variants``."""
         index = {id(group): position for position, group in enumerate(self._groups)}
-        variants = [tuple(variant.cost for variant in group.variants) for group in self._groups]
+        variants = tuple(tuple(variant.cost for variant in group.variants) for group in self._groups)
         wires = []
-        for value in list(self._layouts):
-            self._natural_first(value)
-            source, *readers = self._ends(value, index, variants)
-            wires.append(self._wire(value, source, readers))
-        return Problem(tuple(variants), tuple(wires)), self._groups
+        for root, ends in self._at.items():
+            self._natural_first(root)
+            source = self._sources[root]
+            readers = [self._end(root, end, index) for end in ends if end != source]
+            wires.append(self._wire(root, self._end(root, source, index), readers))
+        return Problem(variants, tuple(wires)), self._groups
 
-    def _ends(self, value: ir.Value, index: Mapping[int, int], variants: list[tuple[int, ...]]) -> Iterator[form.Port]:
-        """Who writes ``value``, then who reads it; ends without a group are pinned to the natural layout."""
-        source: form.Port | None = None
-        readers: list[form.Port] = []
-        covered = set()
-        for group in self._at[value]:
-            for position, (port, at) in enumerate(zip(group.ports, group.values, strict=True)):
-                if at is not value:
-                    continue
-                end = form.Port(index[id(group)], tuple(self._layouts[value][key[position]] for key in group.keys))
-                if self._writes(group, port, value):
-                    source = end
-                else:
-                    readers.append(end)
-                    covered.add((group.node, port.index) if group.node is not None else group.position)
-        if source is None or self._uncovered(value, covered):
-            variants.append((0,))
-            pinned = form.Port(len(variants) - 1, (0,))
-            source = source or pinned
-            if self._uncovered(value, covered):
-                readers.append(pinned)
-        yield source
-        yield from readers
+    def _end(self, root: ir.Value, end: tuple[_Group, int], index: Mapping[int, int]) -> form.Port:
+        group, position = end
+        return form.Port(index[id(group)], tuple(self._layouts[root][key[position]] for key in group.keys))
 
-    def _natural_first(self, value: ir.Value) -> None:
-        """Numbers the layouts of ``value`` with the natural one as 0: pinned ends name it, a minimum cut needs it."""
-        found = self._layouts[value]
-        layouts = dict.fromkeys((Layout.natural(known_shape(value)), *found))
-        self._layouts[value] = {layout: index for index, layout in enumerate(layouts)}
+    def _natural_first(self, root: ir.Value) -> None:
+        """Numbers the layouts of ``root`` with the natural one as 0: a minimum cut needs it."""
+        layouts = dict.fromkeys((Layout.natural(known_shape(root)), *self._layouts[root]))
+        self._layouts[root] = {layout: index for index, layout in enumerate(layouts)}
 
-    def _writes(self, group: _Group, port: Port, value: ir.Value) -> bool:
-        return group is self._inputs.get(value) if group.node is None else port.result
-
-    def _uncovered(self, value: ir.Value, covered: Iterable[object]) -> bool:
-        """Whether anybody reads ``value`` without a group: a pinned node or operand, a body, an output."""
-        uses = {(use.node, use.idx) for use in value.uses()} | {
-            position for position, output in enumerate(self.graph.outputs) if output is value
-        }
-        return bool(uses - set(covered))
-
-    def _wire(self, value: ir.Value, source: form.Port, readers: list[form.Port]) -> form.Wire:
-        layouts = list(self._layouts[value])
+    def _wire(self, root: ir.Value, source: form.Port, readers: list[form.Port]) -> form.Wire:
+        layouts = list(self._layouts[root])
         forbidden = frozenset(
             (i, j)
             for i, stored in enumerate(layouts)
             for j, read in enumerate(layouts)
-            if i != j and copy_rank(stored, read) > MAX_COPY_RANK
+            if i != j and not can_copy(stored, read)
         )
-        return form.Wire(source, tuple(readers), len(layouts), size_in_bytes(value), forbidden)
+        return form.Wire(source, tuple(readers), len(layouts), size_in_bytes(root), forbidden)
 
     # --- the plan ---
 
     def plan(self, assignment: Assignment, chosen: Mapping[int, Variant]) -> Plan:
         """Spells the solution out, and gives axes of size 1 the places that need the fewest reshapes."""
-        inputs = {value: chosen[id(group)].orders[_PUBLIC] for value, group in self._inputs.items()}
-        outputs = {position: chosen[id(group)].orders[_PUBLIC] for position, group in self._outputs.items()}
-        by_node: dict[ir.Node, list[Variant]] = defaultdict(list)
-        for group in self._groups:
-            if group.node is not None:
-                by_node[group.node].append(chosen[id(group)])
+        inputs = {value: chosen[id(group)].storages[_PUBLIC] for value, group in self._inputs.items()}
+        outputs = {position: chosen[id(group)].storages[_PUBLIC] for position, group in self._outputs.items()}
         stored = dict(inputs)
         variants: dict[ir.Node, Variant] = {}
-        for node in self.graph:
-            if (rule := self._rules.get(node)) is None:
-                continue
-            variants[node] = (
-                _united(by_node[node]) if rule.kind is Kind.ANCHOR else _settled(node, rule, by_node[node][0], stored)
-            )
-            for port, order in variants[node].orders.items():
+        for node, groups in self._of_node.items():
+            variant = _united([chosen[id(group)] for group in groups])
+            variants[node] = self._settled(node, variant, stored)
+            for port, storage in variants[node].storages.items():
                 if port.result:
-                    stored[port.value(node)] = order
-        anchors = sum(rule.kind is Kind.ANCHOR for rule in self._rules.values())
-        return Plan(self._rules, variants, inputs, outputs, assignment, anchors)
+                    sizes = variants[node].sizes(port)
+                    stored[port.value(node)] = Storage.of(storage.shape, storage.layout, sizes) or storage
+        anchors = sum(rule.anchor is not None for rule in self._rules.values())
+        return Plan(self._rules, variants, self._views, inputs, outputs, assignment, anchors)
+
+    def _settled(self, node: ir.Node, variant: Variant, stored: Mapping[ir.Value, Storage]) -> Variant:
+        """Of all variants with the layouts of ``variant``, one that takes an operand just as it is stored."""
+        rule = self._rules[node]
+        if rule.anchor is not None:
+            return variant
+        for port in variant.storages:
+            value = port.value(node)
+            if port.result or is_constant(value):
+                continue
+            root = self._root(value)
+            source = stored.get(root) or Storage.natural(known_shape(root))
+            if source.layout != self._inward(value, variant.layout(port)):
+                continue
+            storage = self._storage(value, source.layout, source.sizes)
+            if storage is None or storage.sizes == variant.sizes(port):
+                continue
+            for other in rule.variants(node, port, storage, self._known(node)):
+                if all(other.layout(each) == variant.layout(each) for each in variant.storages):
+                    return other
+        return variant
 
 
 def _united(parts: list[Variant]) -> Variant:
-    """The variants of an anchor's groups as one."""
+    """The variants of a node's groups as one."""
     return Variant(
-        {port: order for part in parts for port, order in part.orders.items()},
+        {port: storage for part in parts for port, storage in part.storages.items()},
         tuple(edit for part in parts for edit in part.edits),
+        sum(part.cost for part in parts),
     )
-
-
-def _settled(node: ir.Node, rule: LayoutRule, variant: Variant, stored: Mapping[ir.Value, Perm]) -> Variant:
-    """Of all variants with the layouts of ``variant``, one that takes an operand just as it is stored."""
-    for port in variant.orders:
-        value = port.value(node)
-        if port.result or is_constant(value):
-            continue
-        order = stored.get(value, identity(len(known_shape(value))))
-        other = rule.variant(node, port, order)
-        if other is not None and all(variant.layout(node, port) == other.layout(node, port) for port in variant.orders):
-            return other
-    return variant

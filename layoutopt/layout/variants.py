@@ -1,8 +1,8 @@
-"""What a layout rule is made of: ports, orders, edits, variants. Pure data; nothing here changes a graph."""
+"""What a layout rule is made of: ports, edits, variants. Pure data; nothing here changes a graph."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
 from typing import NamedTuple
@@ -12,10 +12,9 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from layoutopt.ir.edit import constant_of
-from layoutopt.ir.perm import Perm, is_identity
-from layoutopt.layout.layouts import Layout
+from layoutopt.layout.layouts import Layout, Shape, Storage
 
-AttributeValue = int | tuple[int, ...]
+AttributeValue = int | str | tuple[int, ...]
 
 
 class Port(NamedTuple):
@@ -31,12 +30,37 @@ class Port(NamedTuple):
             raise ValueError(f"{self} of node {node.name!r} ({node.op_type}) is empty")
         return value
 
+    def shape(self, node: ir.Node) -> Shape:
+        """The static shape of the value here."""
+        return known_shape(self.value(node))
 
-Orders = Mapping[Port, Perm]
-"""For each port that carries a layout, the order in which its axes are stored.
 
-An order may be longer than the value's rank: the value is then raised by leading axes of size 1, as broadcasting does.
+def operand(index: int) -> Port:
+    """An operand of a node."""
+    return Port(result=False, index=index)
+
+
+def result(index: int = 0) -> Port:
+    """A result of a node."""
+    return Port(result=True, index=index)
+
+
+Storages = Mapping[Port, Storage]
+"""For each port that carries a layout, how its value is stored.
+
+A storage may be longer than the value's rank: the value is then raised by leading axes of size 1, as broadcasting does.
 """
+
+Known = Callable[[Port], Collection[Storage]]
+"""The storages found so far at a port."""
+
+
+class Take(NamedTuple):
+    """Reorder a constant operand offline: ``indices`` along ``axis``."""
+
+    operand: int
+    axis: int
+    indices: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +71,17 @@ class Edit:
         operator: the operator of the NHWC dialect that it becomes; None keeps it.
         attributes: attributes to set.
         operands: constant operands to replace, by index.
+        takes: constant operands to reorder.
+        sizes: stored shapes that operands and results must have, where not those of their storages.
+        inputs: the operands in their new order, by index; empty keeps them.
     """
 
     operator: str | None = None
     attributes: Mapping[str, AttributeValue] = field(default_factory=dict)
-    operands: Mapping[int, npt.NDArray[np.integer]] = field(default_factory=dict)
+    operands: Mapping[int, npt.NDArray[np.generic]] = field(default_factory=dict)
+    takes: Sequence[Take] = ()
+    sizes: Mapping[Port, Shape] = field(default_factory=dict)
+    inputs: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,27 +89,26 @@ class Variant:
     """One way for a group of ports to run without moving data.
 
     Attributes:
-        orders: the axis order at each port of the group.
+        storages: how the value at each port of the group is stored.
         edits: what it takes.
         cost: bytes that the target moves inside the operator all the same.
     """
 
-    orders: Orders
+    storages: Storages
     edits: tuple[Edit, ...] = ()
     cost: int = 0
 
-    @property
-    def natural(self) -> bool:
-        """Whether no port is permuted."""
-        return all(map(is_identity, self.orders.values()))
+    def layout(self, port: Port) -> Layout:
+        """The layout at ``port``."""
+        return self.storages[port].layout
 
-    def layout(self, node: ir.Node, port: Port) -> Layout:
-        """The layout at ``port`` of ``node``."""
-        order = self.orders[port]
-        return Layout.of(lifted(known_shape(port.value(node)), len(order)), order)
+    def sizes(self, port: Port) -> Shape:
+        """The stored shape at ``port``."""
+        asked = (edit.sizes[port] for edit in self.edits if port in edit.sizes)
+        return next(asked, self.storages[port].sizes)
 
 
-def static_shape(value: ir.Value) -> tuple[int, ...] | None:
+def static_shape(value: ir.Value) -> Shape | None:
     """The shape of ``value``; None where the rank or a dimension is unknown, or where there is no element."""
     if value.shape is None or not value.shape.is_static():
         return None
@@ -87,22 +116,26 @@ def static_shape(value: ir.Value) -> tuple[int, ...] | None:
     return shape if prod(shape) else None
 
 
-def known_shape(value: ir.Value) -> tuple[int, ...]:
+def known_shape(value: ir.Value) -> Shape:
     """The shape of a ``value`` that was found to be static before."""
     if (shape := static_shape(value)) is None:
         raise ValueError(f"the shape of {value.name!r} is not static")
     return shape
 
 
-def lifted(shape: tuple[int, ...], rank: int) -> tuple[int, ...]:
+def lifted(shape: Shape, rank: int) -> Shape:
     """``shape`` raised to ``rank`` by leading axes of size 1."""
     return (1,) * (rank - len(shape)) + shape
 
 
+def bits_of(value: ir.Value) -> int:
+    """Bits per element of ``value``; elements of no fixed size count as 32."""
+    return value.dtype.bitwidth if value.dtype not in (None, ir.DataType.UNDEFINED, ir.DataType.STRING) else 32
+
+
 def size_in_bytes(value: ir.Value) -> int:
-    """How many bytes a ``value`` of static shape takes; elements of no fixed size count as 4."""
-    bits = value.dtype.bitwidth if value.dtype not in (None, ir.DataType.UNDEFINED, ir.DataType.STRING) else 32
-    return -(-prod(known_shape(value)) * bits // 8)
+    """How many bytes a ``value`` of static shape takes."""
+    return -(-prod(known_shape(value)) * bits_of(value) // 8)
 
 
 def is_constant(value: ir.Value) -> bool:
