@@ -9,10 +9,12 @@ from rich.table import Table
 from rich.text import Text
 
 from layoutopt.backend.litert.runtime import Speedup
+from layoutopt.layout.costs import Movement
 from layoutopt.pipeline.manager import PassRecord
 from layoutopt.pipeline.text import PassDescription
 from layoutopt.report.results import (
     BenchmarkReport,
+    CalibrationReport,
     CountReport,
     Form,
     Kind,
@@ -90,6 +92,22 @@ def of_passes(passes: Sequence[PassDescription]) -> Iterator[RenderableType]:
     yield Text("--passes '" + ",".join(each.text for each in passes if each.text) + "'")
 
 
+def of_calibration(report: CalibrationReport) -> Iterator[RenderableType]:
+    """A row per movement and a column per size: the time, and the bytes moved in it."""
+    machine, times = report.calibration.machine, report.calibration.table
+    title = f"TRANSPOSE on LiteRT {machine.runtime}, {machine.threads} thread(s), {machine.processor}"
+    table = Table(title=f"{title}: µs, GB/s", title_justify="left")
+    table.add_column("what moves", no_wrap=True)
+    sizes = sorted({at for curve in times.curves for at in curve.sizes})
+    for each in sizes:
+        table.add_column(size(each), justify="right", no_wrap=True)
+    for curve in times.curves:
+        cells = [f"{curve.at(each) / 1e3:.3g}\n[dim]{each / curve.at(each):.3g}[/]" for each in sizes]
+        table.add_row(_movement(curve.movement), *cells)
+    yield table
+    yield Text(f"Each operator takes another {times.overhead:.0f} ns. Times written to {report.path}")
+
+
 def size(count: int) -> str:
     """Bytes for people, in powers of 1000."""
     number, unit = float(count), "B"
@@ -98,6 +116,12 @@ def size(count: int) -> str:
             break
         number, unit = number / 1000, larger
     return f"{count} B" if unit == "B" else f"{number:.2f} {unit}"
+
+
+def _movement(movement: Movement) -> str:
+    if not movement.tile:
+        return f"pieces of {movement.piece} B"
+    return f"{'bytes' if movement.piece == 1 else 'words'}, tiles of {movement.tile}"
 
 
 def _of_forms(report: OptimizeReport) -> Table:

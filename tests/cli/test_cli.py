@@ -19,7 +19,7 @@ from layoutopt.cli import app
 from layoutopt.frontend.demo import mobilenet_v2
 from layoutopt.ir.io import save
 
-COMMANDS = ("optimize", "count", "benchmark", "passes", "demo")
+COMMANDS = ("optimize", "count", "benchmark", "calibrate", "passes", "demo")
 
 
 @pytest.fixture(autouse=True)
@@ -200,7 +200,7 @@ def test_every_error_has_an_exit_code_of_its_own() -> None:
     kinds = [
         value for value in vars(errors).values() if isinstance(value, type) and issubclass(value, errors.LayoutoptError)
     ]
-    assert len({kind.exit_code for kind in kinds}) == len(kinds) == 12
+    assert len({kind.exit_code for kind in kinds}) == len(kinds) == 13
 
 
 @pytest.mark.parametrize("command", COMMANDS)
