@@ -22,7 +22,7 @@ from layoutopt.ir import io as modelio
 from layoutopt.ir.counts import count_onnx
 from layoutopt.ir.perm import identity, invert, permute
 from layoutopt.ir.verify import Reference, Verification
-from layoutopt.layout.calibration import FULL, QUICK, Calibration, Machine, tabulate
+from layoutopt.layout.calibration import FULL, QUICK, Calibration, Machine, calibration_path, tabulate
 from layoutopt.options import TOLERANCE, Io, Verify
 from layoutopt.passes import DEFAULT_PIPELINE, PASSES, FoldConstants, PropagateLayout
 from layoutopt.pipeline.manager import After, PassManager, PipelineResult
@@ -292,6 +292,9 @@ def calibrate(
         OutputError: the times cannot be written.
     """
     say = progress or (lambda _stage: None)
+    path = calibration_path(threads)
+    modelio.make_directory(path.parent)
+    modelio.check_output(path, source=None, force=True)
     grid = QUICK if quick else FULL
     probes = grid.probes()
     say(f"preparing {len(probes)} transposes")

@@ -9,11 +9,13 @@ import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from math import prod
 from pathlib import Path
 
-from layoutopt.errors import CalibrationError, OutputError
+from layoutopt.errors import CalibrationError
+from layoutopt.ir.io import make_directory, replacing
 from layoutopt.ir.perm import Perm
-from layoutopt.layout.costs import BytesMoved, Costs, Curve, MeasuredTime, Movement, TimeTable
+from layoutopt.layout.costs import BytesMoved, Costs, Curve, Family, MeasuredTime, Movement, TimeTable
 from layoutopt.options import Objective
 
 _FORMAT = 1
@@ -22,66 +24,76 @@ _RUNTIME = "ai-edge-litert"
 
 
 @dataclass(frozen=True, slots=True)
-class Grid:
-    """What is measured: every movement at every size.
+class Probe:
+    """One Transpose to time.
 
     Attributes:
-        widths: bytes of the elements that are moved in tiles.
-        tiles: for each width.
-        pieces: bytes of the larger ones.
+        shape: of the operand.
+        perm: axis ``i`` of the result is axis ``perm[i]`` of the operand.
+        bits: size of one element.
+    """
+
+    shape: tuple[int, ...]
+    perm: Perm
+    bits: int
+
+    @classmethod
+    def matrix(cls, bits: int, tile: int, size: int) -> Probe:
+        """A matrix of ``tile`` rows and ``size`` bytes."""
+        return cls((tile, size * 8 // bits // tile), (1, 0), bits)
+
+    @classmethod
+    def blocks(cls, bits: int, tile: int, size: int) -> Probe:
+        """Square matrices of ``tile`` rows, of ``size`` bytes together."""
+        return cls((size * 8 // bits // tile**2, tile, tile), (0, 2, 1), bits)
+
+    @classmethod
+    def pieces(cls, piece: int, size: int) -> Probe:
+        """A matrix whose elements are runs of ``piece`` bytes."""
+        return cls((_ROWS, size // piece // _ROWS, piece // 4), (1, 0, 2), 32)
+
+    @property
+    def movement(self) -> Movement:
+        """The way in which it moves data."""
+        return Movement.of(self.shape, self.perm, self.bits)
+
+    @property
+    def size(self) -> int:
+        """Bytes of the tensor."""
+        return prod(self.shape) * self.bits // 8
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """What is measured.
+
+    Attributes:
+        tiles: widths of the tiles.
+        pieces: bytes of the pieces that are moved one by one.
         sizes: bytes of the tensors.
         rounds: samples of each; the fastest counts.
     """
 
-    widths: tuple[int, ...]
     tiles: tuple[int, ...]
     pieces: tuple[int, ...]
     sizes: tuple[int, ...]
     rounds: int
 
     def probes(self) -> tuple[Probe, ...]:
-        """Movement by movement, sizes rising."""
-        tiled = [Movement(width, tile) for width in self.widths for tile in self.tiles]
-        return tuple(Probe(movement, size) for movement in (*tiled, *map(Movement, self.pieces)) for size in self.sizes)
+        """Every movement of a single block at every size, and one tensor of many blocks for each width."""
+        widths = (8, 32)
+        return (
+            *(Probe.matrix(bits, tile, size) for bits in widths for tile in self.tiles for size in self.sizes),
+            *(Probe.pieces(piece, size) for piece in self.pieces for size in self.sizes),
+            *(Probe.blocks(bits, self.tiles[0], self.sizes[0]) for bits in widths),
+        )
 
 
-FULL = Grid((1, 4), (2, 4, 8, 16, 32), (8, 16, 32, 64, 256), tuple(_ROWS << n for n in range(10, 21, 2)), 15)
-"""Half a minute, and 300 MB while it is measured."""
+FULL = Grid((2, 4, 8, 16, 32), (8, 16, 32, 64, 256), tuple(_ROWS << n for n in range(10, 21, 2)), 40)
+"""About a minute, and 300 MB while it is measured."""
 
-QUICK = Grid((1, 4), (2, 8, 32), (8, 64, 256), tuple(_ROWS << n for n in (10, 14, 18)), 3)
+QUICK = Grid((2, 8, 32), (8, 64, 256), tuple(_ROWS << n for n in (10, 14, 18)), 3)
 """A few seconds."""
-
-
-@dataclass(frozen=True, slots=True)
-class Probe:
-    """One Transpose to time.
-
-    Attributes:
-        movement: the way in which it shall move data.
-        size: bytes of the tensor.
-    """
-
-    movement: Movement
-    size: int
-
-    @property
-    def bits(self) -> int:
-        """Size of one element."""
-        return 8 if self.movement.piece == 1 else 32
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Of the operand: a matrix, whose elements are rows where pieces are large."""
-        elements, tile = self.size * 8 // self.bits, self.movement.tile
-        if tile:
-            return (tile, elements // tile)
-        run = self.movement.piece * 8 // self.bits
-        return (_ROWS, elements // run // _ROWS, run)
-
-    @property
-    def perm(self) -> Perm:
-        """Swaps rows and columns."""
-        return (1, 0) if self.movement.tile else (1, 0, 2)
 
 
 def tabulate(probes: Sequence[Probe], nanoseconds: Sequence[float], overhead: float) -> TimeTable:
@@ -92,11 +104,18 @@ def tabulate(probes: Sequence[Probe], nanoseconds: Sequence[float], overhead: fl
         nanoseconds: of each, without the overhead.
         overhead: nanoseconds of an operator that has nothing to do.
     """
-    points: dict[Movement, dict[int, float]] = {}
+    points: dict[tuple[Family, int], dict[int, float]] = {}
     for probe, time in zip(probes, nanoseconds, strict=True):
-        points.setdefault(probe.movement, {})[probe.size] = time
-    curves = (Curve(movement, tuple(found), tuple(found.values())) for movement, found in points.items())
-    return TimeTable(overhead, tuple(curves))
+        if probe.movement.blocks == 1:
+            points.setdefault((probe.movement.family, probe.movement.extent), {})[probe.size] = time
+    curves = (Curve(*key, tuple(found), tuple(found.values())) for key, found in points.items())
+    table = TimeTable(overhead, dict.fromkeys(Family, 0.0), tuple(curves))
+    blocks = {
+        probe.movement.family: max(0.0, time - table.at(probe.movement, probe.size)) / (probe.movement.blocks - 1)
+        for probe, time in zip(probes, nanoseconds, strict=True)
+        if probe.movement.blocks > 1
+    }
+    return dataclasses.replace(table, blocks={**table.blocks, **blocks})
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,13 +161,9 @@ class Calibration:
             OutputError: it cannot be written.
         """
         path = calibration_path(self.machine.threads)
-        text = json.dumps({"format": _FORMAT, **dataclasses.asdict(self)}, indent=1)
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.with_suffix(".new").write_text(text)
-            path.with_suffix(".new").replace(path)
-        except OSError as error:
-            raise OutputError(f"{path}: cannot be written ({error.strerror})") from error
+        make_directory(path.parent)
+        with replacing(path) as beside:
+            beside.write_text(json.dumps({"format": _FORMAT, **dataclasses.asdict(self)}, indent=1))
         return path
 
     @classmethod
@@ -169,7 +184,7 @@ class Calibration:
             raise CalibrationError("Times have not been measured on this machine.", hint=hint) from None
         except OSError as error:
             raise CalibrationError(f"{path}: cannot be read ({error.strerror})", hint=hint) from None
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise CalibrationError(f"{path}: not a table of times ({error!r})", hint=hint) from None
         for field in dataclasses.fields(Machine):
             there, here = getattr(found.machine, field.name), getattr(Machine.here(threads), field.name)
@@ -183,10 +198,11 @@ class Calibration:
         if data["format"] != _FORMAT:
             raise ValueError(f"format {data['format']}")
         curves = tuple(
-            Curve(Movement(**curve["movement"]), tuple(curve["sizes"]), tuple(curve["nanoseconds"]))
-            for curve in data["table"]["curves"]
+            Curve(Family(each["family"]), each["extent"], tuple(each["sizes"]), tuple(each["nanoseconds"]))
+            for each in data["table"]["curves"]
         )
-        return cls(Machine(**data["machine"]), TimeTable(float(data["table"]["overhead"]), curves))
+        blocks = {Family(name): time for name, time in data["table"]["blocks"].items()}
+        return cls(Machine(**data["machine"]), TimeTable(data["table"]["overhead"], blocks, curves))
 
 
 def load_costs(objective: Objective, *, threads: int = 1) -> Costs:

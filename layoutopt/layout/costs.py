@@ -1,16 +1,18 @@
 """What it costs to move data: bytes, or the time that TFLite's TRANSPOSE was measured to take.
 
-Time follows from three things, and a table has them all. *How much*: the bytes of the tensor. *How it lies together*:
-the piece that no Transpose tears apart, one element or the whole innermost axis where that stays innermost. Kernels
-move pieces of up to 4 bytes in two-dimensional tiles, and larger ones one by one, so that a piece of 8 bytes takes as
-long as one of 64. *How wide the tiles are*: no wider than the axis that was innermost, nor than the one that will be,
-and a narrow tile leaves most lanes of a vector empty. The rank makes no difference that these three leave over.
+Time follows from four things. *Size*: the bytes of the tensor. *Piece*: what no Transpose tears apart, one element, or
+the whole innermost axis where that stays innermost. Kernels move pieces of up to 4 bytes in two-dimensional tiles and
+larger ones one by one, so that a piece of 8 bytes takes as long as one of 32. *Tile*: no wider than the axis that was
+innermost, nor than the one that will be, and a narrow tile leaves most of a vector empty. *Blocks*: these two axes
+span a matrix, and each of the matrices that a tensor consists of has to be started. The rank itself makes no difference
+beside these.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from math import exp, inf, log, prod
 from typing import Protocol
 
@@ -20,9 +22,6 @@ from layoutopt.ir.perm import Perm, is_identity
 
 LARGEST_TILED = 4
 """Bytes of the largest piece that is moved in tiles."""
-
-FAMILIES = (0, 1, LARGEST_TILED)
-"""Pieces one by one; single bytes in tiles; words in tiles."""
 
 GATHERED = 16
 """Bytes of the pieces that stand for those an operator moves inside, where they are too short to be free."""
@@ -59,62 +58,66 @@ class BytesMoved:
         return size
 
 
-@dataclass(frozen=True, slots=True, order=True)
+class Family(StrEnum):
+    """Which loop of the kernel moves the data."""
+
+    BYTES = "bytes"
+    """Pieces of 1 byte, in tiles."""
+    WORDS = "words"
+    """Pieces of 2 to 4 bytes, in tiles."""
+    PIECES = "pieces"
+    """Larger pieces, one by one."""
+
+
+@dataclass(frozen=True, slots=True)
 class Movement:
     """The way in which a Transpose moves data.
 
     Attributes:
-        piece: bytes that stay together.
-        tile: the smaller of the two axes, in pieces, that are innermost before and after; 0 where pieces are too large
-            to be moved in tiles.
+        family: which loop.
+        extent: width of the tiles, in pieces; for ``Family.PIECES``, bytes of a piece.
+        blocks: how many matrices are moved in tiles.
     """
 
-    piece: int
-    tile: int = 0
+    family: Family
+    extent: int
+    blocks: int = 1
 
     @classmethod
     def of(cls, shape: Sequence[int], perm: Perm, bits: int) -> Movement:
-        """The way in which a Transpose of ``shape`` by ``perm`` moves data, both as `Costs.copy` takes them."""
+        """The way in which a Transpose of ``shape`` by ``perm`` moves data, all as `Costs.copy` takes them."""
         last = len(perm) - 1
-        kept, outer = (shape[last], last) if perm[last] == last else (1, last + 1)
+        kept, inner = (shape[last], last - 1) if perm[last] == last else (1, last)
         piece = max(1, kept * bits // 8)
         if piece > LARGEST_TILED:
-            return cls(piece)
-        return cls(piece, min(shape[outer - 1], shape[perm[outer - 1]]))
-
-    @property
-    def family(self) -> int:
-        """One of ``FAMILIES``: movements of the same one differ in ``extent`` alone."""
-        if not self.tile:
-            return 0
-        return 1 if self.piece == 1 else LARGEST_TILED
-
-    @property
-    def extent(self) -> int:
-        """What makes the difference within the family: the tile, or the piece where there are none."""
-        return self.tile or self.piece
+            return cls(Family.PIECES, piece)
+        rows, columns = shape[perm[inner]], shape[inner]
+        family = Family.BYTES if piece == 1 else Family.WORDS
+        return cls(family, min(rows, columns), prod(shape[: inner + 1]) // (rows * columns))
 
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """Times of one movement.
+    """Times over sizes.
 
     Attributes:
-        movement: which.
+        family: which loop.
+        extent: as that of a `Movement`.
         sizes: of the tensor in bytes, rising.
-        nanoseconds: one for each size, all positive; without the overhead that every operator has.
+        nanoseconds: one for each size, of a single block, without the overhead that every operator has.
     """
 
-    movement: Movement
+    family: Family
+    extent: int
     sizes: tuple[int, ...]
     nanoseconds: tuple[float, ...]
 
     def __post_init__(self) -> None:
         """Raises ValueError where these are not such times."""
         if list(self.sizes) != sorted(set(self.sizes)) or len(self.sizes) != len(self.nanoseconds) or not self.sizes:
-            raise ValueError(f"{self.movement}: sizes {self.sizes}")
-        if not all(0 < number < inf for number in (self.movement.piece, *self.sizes, *self.nanoseconds)):
-            raise ValueError(f"{self.movement}: a time or a size that is not positive")
+            raise ValueError(f"{self.family} of {self.extent}: sizes {self.sizes}")
+        if not all(0 < number < inf for number in (self.extent, *self.sizes, *self.nanoseconds)):
+            raise ValueError(f"{self.family} of {self.extent}: a time or a size that is not positive")
 
     def at(self, size: int) -> float:
         """Nanoseconds for ``size`` bytes: a straight line between two logarithms, in proportion outside of the grid."""
@@ -129,24 +132,27 @@ class TimeTable:
 
     Attributes:
         overhead: nanoseconds of an operator that has nothing to do.
-        curves: one for each movement, with at least one of each family.
+        blocks: for each family, nanoseconds to start a block.
+        curves: of every family.
     """
 
     overhead: float
+    blocks: Mapping[Family, float] = field(hash=False)
     curves: tuple[Curve, ...]
 
     def __post_init__(self) -> None:
         """Raises ValueError where a time cannot be told for every movement."""
-        if not 0 <= self.overhead < inf or {curve.movement.family for curve in self.curves} != set(FAMILIES):
-            raise ValueError("not all movements are there")
+        if not all(0 <= number < inf for number in (self.overhead, *self.blocks.values())):
+            raise ValueError("a negative time")
+        if not set(Family) == set(self.blocks) == {curve.family for curve in self.curves}:
+            raise ValueError("not all families are there")
 
     def at(self, movement: Movement, size: int) -> float:
         """Nanoseconds that the movement of ``size`` bytes takes, between the curves of its family; no overhead."""
-        family = sorted(
-            (curve.movement.extent, curve.at(size)) for curve in self.curves if curve.movement.family == movement.family
-        )
+        family = sorted((curve.extent, curve.at(size)) for curve in self.curves if curve.family is movement.family)
         extents, times = zip(*family, strict=True)
-        return exp(np.interp(log(movement.extent), np.log(extents), np.log(times)))
+        block = exp(np.interp(log(movement.extent), np.log(extents), np.log(times)))
+        return block + (movement.blocks - 1) * self.blocks[movement.family]
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +175,7 @@ class MeasuredTime:
 
     def moved(self, size: int) -> int:
         """Nanoseconds of moving pieces that are too short to be free; no overhead, since the operator is there."""
-        return round(self._at(Movement(GATHERED), size)) if size else 0
+        return round(self._at(Movement(Family.PIECES, GATHERED), size)) if size else 0
 
     def _at(self, movement: Movement, size: int) -> float:
         """What the table says, looked up once: a graph asks for the same copies over and over."""

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from layoutopt.backend.litert.runtime import Speedup
-from layoutopt.layout.costs import Movement
+from layoutopt.layout.costs import Curve, Family
 from layoutopt.pipeline.manager import PassRecord
 from layoutopt.pipeline.text import PassDescription
 from layoutopt.report.results import (
@@ -95,17 +95,20 @@ def of_passes(passes: Sequence[PassDescription]) -> Iterator[RenderableType]:
 def of_calibration(report: CalibrationReport) -> Iterator[RenderableType]:
     """A row per movement and a column per size: the time, and the bytes moved in it."""
     machine, times = report.calibration.machine, report.calibration.table
-    title = f"TRANSPOSE on LiteRT {machine.runtime}, {machine.threads} thread(s), {machine.processor}"
-    table = Table(title=f"{title}: µs, GB/s", title_justify="left")
-    table.add_column("what moves", no_wrap=True)
     sizes = sorted({at for curve in times.curves for at in curve.sizes})
+    table = Table(title="TRANSPOSE: µs, and GB/s", title_justify="left", box=None, padding=(0, 2, 0, 0))
+    table.add_column("what moves", no_wrap=True)
     for each in sizes:
         table.add_column(size(each), justify="right", no_wrap=True)
     for curve in times.curves:
-        cells = [f"{curve.at(each) / 1e3:.3g}\n[dim]{each / curve.at(each):.3g}[/]" for each in sizes]
-        table.add_row(_movement(curve.movement), *cells)
+        table.add_row(_movement(curve), *(_time_and_rate(curve.at(each), each) for each in sizes))
     yield table
-    yield Text(f"Each operator takes another {times.overhead:.0f} ns. Times written to {report.path}")
+    yield Text(f"LiteRT {machine.runtime} with XNNPACK, {machine.threads} thread(s), {machine.processor}")
+    yield Text(
+        f"An operator takes another {times.overhead:.0f} ns, a further block "
+        f"{times.blocks[Family.BYTES]:.0f} ns (bytes) or {times.blocks[Family.WORDS]:.0f} ns (words)"
+    )
+    yield Text(f"Times written to {report.path}")
 
 
 def size(count: int) -> str:
@@ -118,10 +121,16 @@ def size(count: int) -> str:
     return f"{count} B" if unit == "B" else f"{number:.2f} {unit}"
 
 
-def _movement(movement: Movement) -> str:
-    if not movement.tile:
-        return f"pieces of {movement.piece} B"
-    return f"{'bytes' if movement.piece == 1 else 'words'}, tiles of {movement.tile}"
+def _movement(curve: Curve) -> str:
+    if curve.family is Family.PIECES:
+        return f"pieces of {curve.extent} B"
+    return f"{curve.family}, tiles of {curve.extent}"
+
+
+def _time_and_rate(nanoseconds: float, bytes_moved: int) -> str:
+    microseconds = nanoseconds / 1e3
+    digits = 0 if microseconds >= 100 else 1 if microseconds >= 10 else 2
+    return f"{microseconds:,.{digits}f}\n[dim]{bytes_moved / nanoseconds:.1f}[/]"
 
 
 def _of_forms(report: OptimizeReport) -> Table:

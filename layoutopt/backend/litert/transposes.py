@@ -98,7 +98,7 @@ def write_transpose(transpose: Transpose, path: Path, *, copies: int = 1) -> Non
         MissingExtraError: LiteRT is not installed.
     """
     schema = _schema()
-    import flatbuffers  # what ai-edge-litert itself builds on
+    import flatbuffers  # type: ignore[import-untyped]  # what ai-edge-litert itself builds on
 
     builder = flatbuffers.Builder()
     builder.Finish(_model(schema, transpose, copies).Pack(builder), b"TFL3")
