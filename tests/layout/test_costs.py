@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from layoutopt.ir.perm import Perm
+from layoutopt.ir.perm import Perm, invert, permute
 from layoutopt.layout.costs import BytesMoved, Costs, Curve, Family, MeasuredTime, Movement, TimeTable
 
 TABLE = TimeTable(
@@ -96,6 +96,14 @@ def test_more_of_the_same_never_costs_less(count: int, rows: int, columns: int, 
 
     for costs in (TIME, BytesMoved()):
         assert 0 < cost(costs, count) <= cost(costs, count + 1)
+
+
+@given(st.integers(2, 5).flatmap(lambda rank: st.permutations(range(rank))), st.data())
+def test_the_way_back_costs_the_same(order: list[int], data: st.DataObject) -> None:
+    perm = tuple(order)
+    shape = tuple(data.draw(st.lists(st.integers(2, 40), min_size=len(perm), max_size=len(perm))))
+    for bits in (8, 32):
+        assert TIME.copy(shape, perm, bits) == TIME.copy(permute(shape, perm), invert(perm), bits)
 
 
 def test_nothing_that_moves_costs_nothing() -> None:
