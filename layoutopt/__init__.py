@@ -9,27 +9,30 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from layoutopt.api import Dump, benchmark, convert, count, optimize
+    from layoutopt.api import Dump, benchmark, calibrate, convert, count, optimize
     from layoutopt.backend.litert.converter import Conversion, Handlers, Quantize
     from layoutopt.errors import LayoutoptError
     from layoutopt.frontend.pytorch import from_torch
-    from layoutopt.options import Io, Verify
-    from layoutopt.report.results import BenchmarkReport, CountReport, OptimizeReport
+    from layoutopt.options import Io, Objective, Verify
+    from layoutopt.report.results import BenchmarkReport, CalibrationReport, CountReport, OptimizeReport
 
 __version__ = "0.1.0"
 
 _HOME = {
     "BenchmarkReport": "layoutopt.report.results",
+    "CalibrationReport": "layoutopt.report.results",
     "Conversion": "layoutopt.backend.litert.converter",
     "CountReport": "layoutopt.report.results",
     "Dump": "layoutopt.api",
     "Handlers": "layoutopt.backend.litert.converter",
     "Io": "layoutopt.options",
     "LayoutoptError": "layoutopt.errors",
+    "Objective": "layoutopt.options",
     "OptimizeReport": "layoutopt.report.results",
     "Quantize": "layoutopt.backend.litert.converter",
     "Verify": "layoutopt.options",
     "benchmark": "layoutopt.api",
+    "calibrate": "layoutopt.api",
     "convert": "layoutopt.api",
     "count": "layoutopt.api",
     "from_torch": "layoutopt.frontend.pytorch",
@@ -38,17 +41,20 @@ _HOME = {
 
 __all__ = [
     "BenchmarkReport",
+    "CalibrationReport",
     "Conversion",
     "CountReport",
     "Dump",
     "Handlers",
     "Io",
     "LayoutoptError",
+    "Objective",
     "OptimizeReport",
     "Quantize",
     "Verify",
     "__version__",
     "benchmark",
+    "calibrate",
     "convert",
     "count",
     "from_torch",

@@ -1,4 +1,4 @@
-"""What the command line calls: optimize, convert, count, benchmark."""
+"""What the command line calls: optimize, convert, count, benchmark, calibrate."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import onnx_ir as ir
 from layoutopt.backend.litert.converter import Conversion, Handlers, Quantize, convert_model, publish
 from layoutopt.backend.litert.inspect import count_tflite
 from layoutopt.backend.litert.runtime import measure
+from layoutopt.backend.litert.transposes import Transpose, time_transposes
 from layoutopt.errors import ConversionError, MissingExtraError, UnsupportedOperatorError, UsageError
 from layoutopt.forms import Artifact, HandOff, make_baseline
 from layoutopt.frontend.demo import mobilenet_v2
@@ -21,12 +22,22 @@ from layoutopt.ir import io as modelio
 from layoutopt.ir.counts import count_onnx
 from layoutopt.ir.perm import identity, invert, permute
 from layoutopt.ir.verify import Reference, Verification
+from layoutopt.layout.calibration import FULL, QUICK, Calibration, Machine, calibration_path, tabulate
 from layoutopt.options import TOLERANCE, Io, Verify
 from layoutopt.passes import DEFAULT_PIPELINE, PASSES, FoldConstants, PropagateLayout
 from layoutopt.pipeline.manager import After, PassManager, PipelineResult
 from layoutopt.pipeline.text import format_pipeline, parse_pipeline, pass_name
 from layoutopt.report import results
-from layoutopt.report.results import BenchmarkReport, BenchmarkRow, CountReport, Form, Kind, OptimizeReport, TensorInfo
+from layoutopt.report.results import (
+    BenchmarkReport,
+    BenchmarkRow,
+    CalibrationReport,
+    CountReport,
+    Form,
+    Kind,
+    OptimizeReport,
+    TensorInfo,
+)
 
 Progress = Callable[[str], None]
 """Called with what starts now."""
@@ -260,6 +271,42 @@ def benchmark(
             for name, path, latency in zip(names, paths, latencies, strict=True)
         )
     return BenchmarkReport(rows, threads, tuple(notes), results.versions())
+
+
+def calibrate(
+    *, threads: int = 1, quick: bool = False, verbose: bool = False, progress: Progress | None = None
+) -> CalibrationReport:
+    """Measures what a TRANSPOSE costs on this machine, and keeps it for layouts that are chosen by time.
+
+    Args:
+        threads: of XNNPACK; each number of threads has times of its own.
+        quick: whether a coarse table in a few seconds will do.
+        verbose: let LiteRT's chatter through.
+        progress: called with what starts now.
+
+    Returns:
+        The times and where they are kept.
+
+    Raises:
+        MissingExtraError: LiteRT is not installed.
+        OutputError: the times cannot be written.
+    """
+    say = progress or (lambda _stage: None)
+    path = calibration_path(threads)
+    modelio.make_directory(path.parent)
+    modelio.check_output(path, source=None, force=True)
+    grid = QUICK if quick else FULL
+    probes = grid.probes()
+    say(f"preparing {len(probes)} transposes")
+    times = time_transposes(
+        [Transpose(probe.shape, probe.perm, probe.bits) for probe in probes],
+        threads=threads,
+        rounds=grid.rounds,
+        verbose=verbose,
+        progress=lambda done, total: say(f"round {done} of {total}"),
+    )
+    calibration = Calibration(Machine.here(threads), tabulate(probes, times.nanoseconds, times.overhead))
+    return CalibrationReport(calibration.save(), calibration)
 
 
 def demo(

@@ -13,7 +13,8 @@
     ├── MissingExtraError          9   a package of an optional extra is not installed
     ├── ConversionError           10   a stage of the hand-off failed or died
     ├── VerificationError         11   the result does not compute what the original does
-    └── PassFailedError           12   a pass raised or broke its contract
+    ├── PassFailedError           12   a pass raised or broke its contract
+    └── CalibrationError          13   no times were measured on this machine, or they cannot be read
 """
 
 from __future__ import annotations
@@ -114,3 +115,9 @@ class PassFailedError(LayoutoptError):
     """A pass raised an error or broke its contract."""
 
     exit_code = 12
+
+
+class CalibrationError(LayoutoptError):
+    """No times were measured on this machine, or their file is broken or from another one."""
+
+    exit_code = 13

@@ -17,6 +17,15 @@ class Io(enum.Enum):
     """All stay as they are."""
 
 
+class Objective(enum.Enum):
+    """What the choice of layouts makes as small as it can be."""
+
+    BYTES = "bytes"
+    """The bytes that are moved in one inference."""
+    TIME = "time"
+    """The time that moving them takes, as `layoutopt calibrate` measured it on this machine."""
+
+
 class Verify(enum.Enum):
     """What is compared with the original in ONNX Runtime."""
 

@@ -6,12 +6,12 @@ from typing import Annotated
 
 import typer
 
-from layoutopt.cli import benchmark, count, demo, optimize, passes
+from layoutopt.cli import benchmark, calibrate, count, demo, optimize, passes
 
 _EXIT_CODES = (
     "Exit codes: 0 done, 1 internal error, 2 usage, 3 no such file, 4 not a model, 5 unknown operator or opset, "
     "6 dynamic shape, 7 output not writable, 8 output exists, 9 missing extra, 10 conversion failed, "
-    "11 result differs, 12 pass failed."
+    "11 result differs, 12 pass failed, 13 not calibrated."
 )
 
 app = typer.Typer(
@@ -27,6 +27,7 @@ app = typer.Typer(
 app.command(epilog=optimize.EXAMPLES)(optimize.optimize)
 app.command(epilog=count.EXAMPLES)(count.count)
 app.command(epilog=benchmark.EXAMPLES)(benchmark.benchmark)
+app.command(epilog=calibrate.EXAMPLES)(calibrate.calibrate)
 app.command(epilog=passes.EXAMPLES)(passes.passes)
 app.command(epilog=demo.EXAMPLES)(demo.demo)
 

@@ -15,6 +15,7 @@ from layoutopt.backend.litert.runtime import Latency, Speedup
 from layoutopt.ir.counts import Counts
 from layoutopt.ir.perm import Perm, channels_last, invert, is_identity
 from layoutopt.ir.verify import Verification
+from layoutopt.layout.calibration import Calibration
 from layoutopt.pipeline.manager import PassRecord
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
@@ -244,6 +245,23 @@ class BenchmarkReport:
             for row in self.rows
         ]
         return to_json({"rows": rows, "threads": self.threads, "notes": self.notes, "versions": self.versions})
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationReport:
+    """What a TRANSPOSE costs on this machine.
+
+    Attributes:
+        path: the file that keeps it.
+        calibration: the times and the machine.
+    """
+
+    path: Path
+    calibration: Calibration
+
+    def to_json(self) -> Json:
+        """As plain lists, dicts, numbers and text."""
+        return to_json(self)
 
 
 def to_json(value: object) -> Json:

@@ -9,10 +9,12 @@ from rich.table import Table
 from rich.text import Text
 
 from layoutopt.backend.litert.runtime import Speedup
+from layoutopt.layout.costs import Curve, Family
 from layoutopt.pipeline.manager import PassRecord
 from layoutopt.pipeline.text import PassDescription
 from layoutopt.report.results import (
     BenchmarkReport,
+    CalibrationReport,
     CountReport,
     Form,
     Kind,
@@ -90,6 +92,25 @@ def of_passes(passes: Sequence[PassDescription]) -> Iterator[RenderableType]:
     yield Text("--passes '" + ",".join(each.text for each in passes if each.text) + "'")
 
 
+def of_calibration(report: CalibrationReport) -> Iterator[RenderableType]:
+    """A row per movement and a column per size: the time, and the bytes moved in it."""
+    machine, times = report.calibration.machine, report.calibration.table
+    sizes = sorted({at for curve in times.curves for at in curve.sizes})
+    table = Table(title="TRANSPOSE: µs, and GB/s", title_justify="left", box=None, padding=(0, 2, 0, 0))
+    table.add_column("what moves", no_wrap=True)
+    for each in sizes:
+        table.add_column(size(each), justify="right", no_wrap=True)
+    for curve in times.curves:
+        table.add_row(_movement(curve), *(_time_and_rate(curve.at(each), each) for each in sizes))
+    yield table
+    yield Text(f"LiteRT {machine.runtime} with XNNPACK, {machine.threads} thread(s), {machine.processor}")
+    yield Text(
+        f"An operator takes another {times.overhead:.0f} ns, a further block "
+        f"{times.blocks[Family.BYTES]:.0f} ns (bytes) or {times.blocks[Family.WORDS]:.0f} ns (words)"
+    )
+    yield Text(f"Times written to {report.path}")
+
+
 def size(count: int) -> str:
     """Bytes for people, in powers of 1000."""
     number, unit = float(count), "B"
@@ -98,6 +119,18 @@ def size(count: int) -> str:
             break
         number, unit = number / 1000, larger
     return f"{count} B" if unit == "B" else f"{number:.2f} {unit}"
+
+
+def _movement(curve: Curve) -> str:
+    if curve.family is Family.PIECES:
+        return f"pieces of {curve.extent} B"
+    return f"{curve.family}, tiles of {curve.extent}"
+
+
+def _time_and_rate(nanoseconds: float, bytes_moved: int) -> str:
+    microseconds = nanoseconds / 1e3
+    digits = 0 if microseconds >= 100 else 1 if microseconds >= 10 else 2
+    return f"{microseconds:,.{digits}f}\n[dim]{bytes_moved / nanoseconds:.1f}[/]"
 
 
 def _of_forms(report: OptimizeReport) -> Table:

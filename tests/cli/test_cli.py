@@ -18,8 +18,10 @@ from layoutopt import errors
 from layoutopt.cli import app
 from layoutopt.frontend.demo import mobilenet_v2
 from layoutopt.ir.io import save
+from layoutopt.layout.calibration import Grid, load_costs
+from layoutopt.options import Objective
 
-COMMANDS = ("optimize", "count", "benchmark", "passes", "demo")
+COMMANDS = ("optimize", "count", "benchmark", "calibrate", "passes", "demo")
 
 
 @pytest.fixture(autouse=True)
@@ -104,6 +106,41 @@ def test_benchmark_prints_one_table(model: Path, tmp_path: Path) -> None:
     timed = invoke("benchmark", tmp_path / "a.tflite", tmp_path / "a.tflite", "--rounds", "3")
     assert timed.exit_code == 0, timed.output
     assert timed.stdout.count(" ms ") == 4
+
+
+@pytest.mark.tflite
+def test_calibrate_measures_and_keeps_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAYOUTOPT_CACHE_DIR", str(tmp_path / "new" / "cache"))
+    monkeypatch.setattr("layoutopt.api.QUICK", Grid((2, 8), (8, 64), (3584, 28672), 2))
+    result = invoke("calibrate", "--quick", "--json", tmp_path / "r.json")
+    assert result.exit_code == 0, result.output
+    path = tmp_path / "new" / "cache" / "transposes-1.json"
+    assert f"Times written to {path}" in result.stdout
+    assert "words, tiles of 8" in result.stdout
+    data = json.loads((tmp_path / "r.json").read_text())
+    assert data["path"] == str(path)
+    assert data["calibration"]["machine"]["threads"] == 1
+    assert len(data["calibration"]["table"]["curves"]) == 6
+    costs = load_costs(Objective.TIME)
+    assert costs.copy((2, 1000), (1, 0), 32) < costs.copy((2, 100_000), (1, 0), 32)
+
+
+def test_calibrate_refuses_a_bad_place_before_it_measures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("LAYOUTOPT_CACHE_DIR", str(tmp_path / "file"))
+    monkeypatch.setattr("layoutopt.api.time_transposes", None)
+    result = invoke("calibrate")
+    assert result.exit_code == errors.OutputError.exit_code
+    assert str(tmp_path / "file") in result.stderr
+
+
+def test_calibrate_needs_litert(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAYOUTOPT_CACHE_DIR", str(tmp_path))
+    monkeypatch.setitem(sys.modules, "ai_edge_litert", None)
+    result = invoke("calibrate", "--quick")
+    assert result.exit_code == errors.MissingExtraError.exit_code
+    assert "layoutopt[tflite]" in result.stderr
+    assert not list(tmp_path.iterdir())
 
 
 def broken(tmp_path: Path, kind: str) -> Path:
@@ -200,7 +237,7 @@ def test_every_error_has_an_exit_code_of_its_own() -> None:
     kinds = [
         value for value in vars(errors).values() if isinstance(value, type) and issubclass(value, errors.LayoutoptError)
     ]
-    assert len({kind.exit_code for kind in kinds}) == len(kinds) == 12
+    assert len({kind.exit_code for kind in kinds}) == len(kinds) == 13
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -1,0 +1,107 @@
+"""How far the two costs of a copy, bytes and measured time, are from what transposes take.
+
+::
+
+    layoutopt calibrate
+    python -m benchmarks.transpose_times [--count 300] [--seed 0]
+
+Prints two tables: transposes that networks do, and random ones against both costs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import random
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+
+from layoutopt.backend.litert.transposes import Transpose, time_transposes
+from layoutopt.layout.calibration import load_costs
+from layoutopt.layout.costs import Costs
+from layoutopt.options import Objective
+
+KNOWN = (
+    ("NCHW to NHWC, 80 channels of 56x56", Transpose((80, 3136), (1, 0), 32)),
+    ("NHWC to NCHW, 80 channels of 56x56", Transpose((3136, 80), (1, 0), 32)),
+    ("picture, 3 channels of 288x288", Transpose((3, 82944), (1, 0), 32)),
+    ("heads of 64 to the front, 320 tokens", Transpose((320, 12, 64), (1, 0, 2), 32)),
+    ("heads of 64, transposed", Transpose((320, 12, 64), (1, 2, 0), 32)),
+    ("windows of 7x7, 96 channels", Transpose((7, 7, 7, 672), (0, 2, 1, 3), 32)),
+    ("pixel shuffle by 2, 16 channels of 64x64", Transpose((16, 2, 2, 64, 64), (0, 3, 1, 4, 2), 32)),
+    ("channel shuffle in NHWC, 2 groups of 116", Transpose((1024, 2, 116), (0, 2, 1), 32)),
+    ("boxes: pairs of coordinates", Transpose((4, 30000, 2), (1, 0, 2), 32)),
+    ("int8: NCHW to NHWC, 80 channels of 112x112", Transpose((80, 12544), (1, 0), 8)),
+    ("int8: picture, 3 channels of 576x576", Transpose((3, 331776), (1, 0), 8)),
+)
+SIZES = (2, 3, 4, 7, 8, 14, 16, 24, 28, 32, 56, 64, 96, 112, 128, 256, 320, 512, 1024)
+
+Numbers = npt.NDArray[np.float64]
+
+
+def main() -> None:
+    """Runs the benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--count", type=int, default=300, help="random transposes")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    time_costs = load_costs(Objective.TIME)
+    drawn = list(draw(options.count, random.Random(options.seed)))
+    measured = time_transposes([*(transpose for _, transpose in KNOWN), *drawn])
+    took = np.array(measured.nanoseconds) + measured.overhead
+    print("| transpose | size | takes | GB/s | `time` says |\n|---|---|---|---|---|")
+    for (name, transpose), nanoseconds in zip(KNOWN, took, strict=False):
+        print(known_row(name, transpose, float(nanoseconds), time_costs))
+    print("\n| random transposes | cost | off by, median | 9 in 10 within | wrong about pairs |\n|---|---|---|---|---|")
+    for bits in (32, 8):
+        chosen = [index for index, transpose in enumerate(drawn) if transpose.bits == bits]
+        truth = took[len(KNOWN) :][chosen]
+        for name, costs in (("bytes", load_costs(Objective.BYTES)), ("time", time_costs)):
+            told = prices(costs, [drawn[index] for index in chosen])
+            print(f"| {len(chosen)} of {bits} bits | {name} | {accuracy(told, truth)} |")
+
+
+def draw(count: int, rng: random.Random) -> Iterator[Transpose]:
+    """Transposes of 1 kB to 4 MB in the form that costs are asked for: no two axes stay neighbours."""
+    while count:
+        rank = rng.randint(2, 5)
+        shape = tuple(rng.choice(SIZES) for _ in range(rank))
+        perm = tuple(rng.sample(range(rank), rank))
+        if 2**10 <= math.prod(shape) <= 2**20 and all(after != before + 1 for before, after in pairwise(perm)):
+            yield Transpose(shape, perm, rng.choice((8, 32)))
+            count -= 1
+
+
+def prices(costs: Costs, transposes: Sequence[Transpose]) -> Numbers:
+    """What ``costs`` says of each."""
+    return np.array([costs.copy(each.shape, each.perm, each.bits) for each in transposes], dtype=np.float64)
+
+
+def known_row(name: str, transpose: Transpose, nanoseconds: float, costs: Costs) -> str:
+    """One row of the first table."""
+    size = math.prod(transpose.shape) * transpose.bits // 8
+    (said,) = prices(costs, [transpose])
+    rate = f"{size / 1e6:.2f} MB | {nanoseconds / 1e3:.0f} µs | {size / nanoseconds:.1f}"
+    return f"| {name} | {rate} | {said / 1e3:.0f} µs |"
+
+
+def accuracy(told: Numbers, truth: Numbers) -> str:
+    """The cells of one row: the factors between what a cost tells and what it took, and how often it misleads.
+
+    Units do not matter: a cost is scaled to be right in the median. It is wrong about a pair if it does not say which
+    of the two takes longer; the pairs are those whose times differ by a factor between 1.1 and 10.
+    """
+    factors = np.abs(np.log(told / truth) - np.median(np.log(told / truth)))
+    first, second = np.triu_indices(len(truth), 1)
+    ratio = np.log(truth[first] / truth[second])
+    close = (np.abs(ratio) > math.log(1.1)) & (np.abs(ratio) < math.log(10))
+    misled = (np.log(told[first] / told[second]) * ratio)[close] <= 0
+    median, most = np.exp(np.quantile(factors, (0.5, 0.9)))
+    return f"{median:.2f}x | {most:.2f}x | {misled.mean():.0%}"
+
+
+if __name__ == "__main__":
+    main()

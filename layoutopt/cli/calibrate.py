@@ -1,0 +1,34 @@
+"""``layoutopt calibrate``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from layoutopt.cli.console import JsonOption, QuietOption, ThreadsOption, VerboseOption, session
+
+EXAMPLES = """[bold]Examples[/]
+
+layoutopt calibrate
+
+layoutopt calibrate --quick --threads 2
+"""
+
+
+def calibrate(
+    quick: Annotated[bool, typer.Option("--quick", help="A coarse table in a few seconds.")] = False,
+    threads: ThreadsOption = 1,
+    json: JsonOption = "",
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Measure what a TRANSPOSE costs on this machine, and keep it for layouts that are chosen by time."""
+    with session(json, quiet=quiet, verbose=verbose) as run, run.progress() as progress:
+        progress("loading")
+        from layoutopt import api
+        from layoutopt.report import tables
+
+        report = api.calibrate(threads=threads, quick=quick, verbose=verbose, progress=progress)
+        run.write_json(report.to_json())
+    run.show(*tables.of_calibration(report))
