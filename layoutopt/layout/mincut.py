@@ -34,15 +34,9 @@ def applies(problem: Problem) -> bool:
 
 
 def total_weight(problem: Problem) -> int:
-    """The weight of all that could be cut in ``problem``."""
-    weights = problem.weights
-    choices = sum(weights.of_bytes(sum(costs)) for costs in problem.variants if len(costs) == 2)
-    return choices + sum(
-        weights.of_copy(wire.price(*pair))
-        for wire in problem.wires
-        for pair in ((0, 1), (1, 0))
-        if pair not in wire.forbidden
-    )
+    """At least the weight of all that could be cut in ``problem``."""
+    wires = sum(2 * wire.cost + sum(wire.prices.values()) for wire in problem.wires)
+    return problem.weights.of_bytes(wires + sum(map(sum, problem.variants))) + 2 * len(problem.wires)
 
 
 def solve(problems: Sequence[Problem]) -> list[tuple[int, ...]]:
