@@ -55,20 +55,22 @@ def problems(draw: st.DrawFn, *, two_layouts: bool = False, scale: int = 1, grou
         size = draw(st.sampled_from([1, 2, 2, draw(st.integers(1, most))]))
         variants.append(tuple(draw(st.lists(price | st.just(0), min_size=size, max_size=size))))
     wires = []
-    for _ in range(draw(st.integers(0, count + 2))):
+    for _ in range(draw(st.integers(count // 2, count + 2))):
         layouts = 2 if two_layouts else draw(st.integers(2, 5))
 
         def end(layouts: int = layouts) -> Port:
             group = draw(st.integers(0, len(variants) - 1))
             if two_layouts:
-                taken = draw(st.sampled_from([(0, 1), (0, 0), (1, 1)]))
-                return Port(group, taken if len(variants[group]) == 2 else taken[:1])
+                pin = draw(st.integers(0, 1))
+                free = len(variants[group]) == 2
+                return Port(group, draw(st.sampled_from([(0, 1), (0, 1), (0, 1), (pin, pin)])) if free else (pin,))
             return Port(group, tuple(draw(st.integers(0, layouts - 1)) for _ in variants[group]))
 
         source, readers = end(), tuple(end() for _ in range(draw(st.integers(1, 3))))
-        pairs = st.sampled_from([pair for pair in np.ndindex(layouts, layouts) if pair[0] != pair[1]])
-        banned = draw(st.just(frozenset()) | st.frozensets(pairs, max_size=2))
-        prices = draw(st.just({}) | st.dictionaries(pairs, price, max_size=3))
+        pairs = [pair for pair in np.ndindex(layouts, layouts) if pair[0] != pair[1]]
+        banned = draw(st.just(frozenset()) | st.frozensets(st.sampled_from(pairs), max_size=2))
+        prices = dict(zip(pairs, draw(st.lists(price, min_size=len(pairs), max_size=len(pairs))), strict=True))
+        prices = prices if draw(st.booleans()) else {}
         wires.append(Wire(source, readers, layouts, draw(price), banned, prices))
     return Problem(tuple(variants), tuple(wires))
 
@@ -231,6 +233,22 @@ def test_of_equals_the_fewest_copies_win() -> None:
     assert assign(Problem((PINNED, CHOICE, PINNED), split)).choice == (0, 1, 0)
 
 
+def test_a_copy_costs_what_its_direction_costs() -> None:
+    """Natural to last is dear, so the copy moves to where it goes the other way, or is cheap."""
+    up = Wire(Port(0, (0,)), (Port(1, (0, 1)),), 2, 9, prices={(0, 1): 1})
+    down = Wire(Port(1, (0, 1)), (Port(2, (1,)),), 2, 1, prices={(0, 1): 9})
+    back = Wire(Port(1, (0, 1)), (Port(3, (0,)),), 2, 1, prices={(1, 0): 3})
+    problem = Problem((PINNED, CHOICE, PINNED, PINNED), (up, down, back))
+    assert mincut.solve([problem]) == [(0, 1, 0, 0)]
+    assert assign(problem).cost == 4
+
+
+def test_of_equals_natural_wins_in_tables() -> None:
+    """One group or two others take a variant that is not natural: all three must agree."""
+    agree = Wire(Port(0, (2, 0, 1)), (Port(1, (1, 0, 2)), Port(2, (1, 0, 2))), 3, 5)
+    assert elimination.solve(Problem(((0, 0, 0),) * 3, (agree,))) == (2, 0, 0)
+
+
 def test_of_equals_natural_wins() -> None:
     assert mincut.solve([Problem((CHOICE, CHOICE), (wire(0, 1),))]) == [(0, 0)]
 
@@ -327,6 +345,16 @@ def test_elimination_and_the_program_agree_where_brute_force_is_too_slow() -> No
     assert program is not None
     assert program.proved_optimal
     assert weighed(problem, choice)[:2] == weighed(problem, program.choice)[:2]
+
+
+@pytest.mark.parametrize("time_limit", [0.0, 0.02, 0.05])
+def test_out_of_time_the_bound_still_holds(time_limit: float) -> None:
+    problem = dense(20)
+    exact = assign(problem)
+    hurried = milp.solve(problem, time_limit=time_limit)
+    assert hurried is not None
+    assert hurried.lower_bound <= exact.cost <= hurried.cost
+    assert hurried.timed_out != hurried.proved_optimal
 
 
 def test_out_of_time_proves_nothing_that_is_not_so() -> None:
