@@ -42,21 +42,22 @@ def add_constant(graph: ir.Graph, name: str, array: npt.NDArray[np.generic]) -> 
 def fresh_name(graph: ir.Graph, name: str) -> str:
     """``name``, or ``name`` with a number behind it, such that no value or node in or around ``graph`` bears it."""
     taken = _names_in(graph)
-    candidate, number = name, 1
+    candidate, number = name, taken.get(name, 1)
     while candidate in taken:
         candidate, number = f"{name}_{number}", number + 1
-    taken.add(candidate)
+    taken[name] = number
+    taken.setdefault(candidate, 1)
     return candidate
 
 
 _NAMES = "layoutopt.names"
 
 
-def _names_in(graph: ir.Graph) -> set[str | None]:
-    """Every name in ``graph`` and its bodies, collected once."""
-    taken: set[str | None] | None = graph.meta.get(_NAMES)
+def _names_in(graph: ir.Graph) -> dict[str | None, int]:
+    """Every name in ``graph`` and its bodies, collected once, with the first number to try behind it."""
+    taken: dict[str | None, int] | None = graph.meta.get(_NAMES)
     if taken is None:
-        taken = graph.meta[_NAMES] = set(_names(graph))
+        taken = graph.meta[_NAMES] = dict.fromkeys(_names(graph), 1)
     return taken
 
 
@@ -126,12 +127,13 @@ def forward(graph: ir.Graph, value: ir.Value, replacement: ir.Value) -> None:
 
 def remove_dead(node: ir.Node) -> None:
     """Removes ``node`` if nobody reads its results, then what only it has read."""
-    graph = node.graph
-    if graph is None or any(result.uses() or result.is_graph_output() for result in node.outputs):
-        return
-    producers = {value.producer(): None for value in node.inputs if value is not None}
-    assert isinstance(graph, ir.Graph)
-    graph.remove(node, safe=True)
-    for producer in producers:
-        if producer is not None:
-            remove_dead(producer)
+    waiting = [node]
+    while waiting:
+        last = waiting.pop()
+        graph = last.graph
+        if graph is None or any(result.uses() or result.is_graph_output() for result in last.outputs):
+            continue
+        producers = dict.fromkeys(value.producer() for value in last.inputs if value is not None)
+        assert isinstance(graph, ir.Graph)
+        graph.remove(last, safe=True)
+        waiting.extend(producer for producer in producers if producer is not None)

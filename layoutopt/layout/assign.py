@@ -1,9 +1,11 @@
-"""The one way in to the solvers: each connected component by the fastest exact method that fits it."""
+"""The one way in to the solvers: each component by the fastest exact method that fits it."""
 
 from __future__ import annotations
 
-from layoutopt.layout import milp, mincut
-from layoutopt.layout.problem import Assignment, Problem
+from collections.abc import Iterator
+
+from layoutopt.layout import elimination, milp, mincut
+from layoutopt.layout.problem import Assignment, Component, InfeasibleError, Problem, Wire, wire_copies
 
 
 def assign(problem: Problem, *, time_limit: float = milp.TIME_LIMIT) -> Assignment:
@@ -15,26 +17,48 @@ def assign(problem: Problem, *, time_limit: float = milp.TIME_LIMIT) -> Assignme
 
     Returns:
         The assignment with a lower bound that proves it, unless time ran out.
+
+    Raises:
+        InfeasibleError: every assignment needs a forbidden copy.
     """
     choice = [0] * len(problem.variants)
-    lower_bound = 0
-    for component in problem.components:
-        part, bound = _solve(component.problem, time_limit)
-        lower_bound += bound
-        for group, variant in zip(component.groups, part, strict=True):
+    gap, proved, timed_out = 0, True, False
+    for component, part in _solutions(problem.components, time_limit):
+        if part is None:
+            raise InfeasibleError(_unmet(problem))
+        gap += part.cost - part.lower_bound
+        proved &= part.proved_optimal
+        timed_out |= part.timed_out
+        for group, variant in zip(component.groups, part.choice, strict=False):
             choice[group] = variant
+    if (cost := problem.cost(choice)) is None:
+        raise InfeasibleError(_unmet(problem))
+    return Assignment(tuple(choice), cost, cost - gap, proved, timed_out)
+
+
+def _solutions(components: tuple[Component, ...], time_limit: float) -> Iterator[tuple[Component, Assignment | None]]:
+    """A solution for each component; None where each needs a forbidden copy."""
+    cuts = [component for component in components if mincut.applies(component.problem)]
+    for component, choice in zip(cuts, mincut.solve([cut.problem for cut in cuts]), strict=True):
+        yield component, _exact(component.problem, choice)
+    cut = set(map(id, cuts))
+    for component in components:
+        if id(component) not in cut:
+            found = elimination.solve(component.problem)
+            if found is None:
+                yield component, milp.solve(component.problem, time_limit=time_limit)
+            else:
+                yield component, _exact(component.problem, found)
+
+
+def _exact(problem: Problem, choice: tuple[int, ...]) -> Assignment | None:
+    """``choice`` as its own proof; None where it needs a forbidden copy."""
     cost = problem.cost(choice)
-    assert cost is not None, "a solver chose a forbidden copy"
-    lower_bound = min(lower_bound, cost)
-    return Assignment(tuple(choice), cost, lower_bound, cost == lower_bound)
+    return None if cost is None else Assignment(choice, cost, cost, True)
 
 
-def _solve(problem: Problem, time_limit: float) -> tuple[tuple[int, ...], int]:
-    """A variant per group and a lower bound in bytes."""
-    if all(len(costs) == 1 for costs in problem.variants):
-        choice = (0,) * len(problem.variants)
-    elif mincut.applies(problem):
-        choice = mincut.solve(problem)
-    else:
-        return milp.solve(problem, time_limit=time_limit)
-    return choice, problem.cost(choice) or 0
+def _unmet(problem: Problem) -> tuple[int, ...]:
+    """The wires with a forbidden copy in an assignment that needs the fewest such."""
+    wires = tuple(Wire(w.source, w.readers, w.layouts, 0, prices=dict.fromkeys(w.forbidden, 1)) for w in problem.wires)
+    choice = assign(Problem(tuple((0,) * len(costs) for costs in problem.variants), wires)).choice
+    return tuple(index for index, wire in enumerate(problem.wires) if wire_copies(wire, choice) & wire.forbidden)

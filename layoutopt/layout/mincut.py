@@ -1,12 +1,14 @@
 """Two variants per group: an exact solve by a minimum s-t cut (Greig, Porteous and Seheult, 1989).
 
 Variant 0 of every group is on the source's side. A value that is stored as 0 and read as 1, or the other way round, is
-cut once however many read it: a helper node per direction collects the readers.
+cut once however many read it: a helper node per direction collects the readers. Problems that have nothing to do with
+each other share one network, since a maximum flow has a price of its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -15,80 +17,116 @@ from scipy.sparse.csgraph import breadth_first_order, maximum_flow
 from layoutopt.layout.problem import Port, Problem
 
 _SOURCE, _SINK = 0, 1
-_LIMIT = 2**31
-"""``maximum_flow`` wraps capacities at int32 without an error, so the sum of all must stay below."""
-
-Arc = tuple[int, int, int]
+_LIMIT = 2**30
+"""``maximum_flow`` wraps at int32 without an error, so twice the sum of all capacities must stay below 2**31."""
 
 
 def applies(problem: Problem) -> bool:
     """Whether ``problem`` is a cut problem: variant 0 on layout 0, variant 1 on layout 1 wherever an end has a choice.
 
-    Also that no copy is forbidden and that the weights fit into 32 bits.
+    Also that the weights fit into 32 bits.
     """
-    if any(len(costs) > 2 for costs in problem.variants) or any(wire.forbidden for wire in problem.wires):
+    if any(len(costs) > 2 for costs in problem.variants):
         return False
-    ends = (end for wire in problem.wires for end in (wire.source, *wire.readers))
-    if any(max(end.layouts) > 1 or end.layouts == (1, 0) for end in ends):
+    if any(max(end.layouts) > 1 or end.layouts == (1, 0) for wire in problem.wires for end in wire.ends):
         return False
-    return 2 * _infinite(_soft_arcs(problem)) < _LIMIT
+    return total_weight(problem) < _LIMIT - 1
 
 
-def solve(problem: Problem) -> tuple[int, ...]:
-    """The assignment of least weight: bytes first, then copies; of equals, the one with the most natural layouts.
+def total_weight(problem: Problem) -> int:
+    """At least the weight of all that could be cut in ``problem``."""
+    wires = sum(2 * wire.cost + sum(wire.prices.values()) for wire in problem.wires)
+    return problem.weights.of_bytes(wires + sum(map(sum, problem.variants))) + 2 * len(problem.wires)
+
+
+def solve(problems: Sequence[Problem]) -> list[tuple[int, ...]]:
+    """The assignments of least weight: bytes first, then copies; of equals, the one with the most natural layouts.
+
+    Args:
+        problems: each one such that the cut ``applies``.
 
     Returns:
-        A variant per group.
+        A variant per group for each problem. It needs a forbidden copy only where every assignment does.
     """
-    soft = _soft_arcs(problem)
-    infinite = _infinite(soft)
-    arcs = soft + [(tail, head, infinite) for tail, head in _hard_arcs(problem)]
-    size = 2 + len(problem.variants) + 2 * len(problem.wires)
-    tails, heads, capacities = np.array(arcs, dtype=np.int64).reshape(-1, 3).T
-    capacity = csr_array((capacities, (tails, heads)), shape=(size, size))
-    capacity.sum_duplicates()
-    capacity.data = np.minimum(capacity.data, infinite)
-    capacity = capacity.astype(np.int32)
-    residual = csr_array(capacity - maximum_flow(capacity, _SOURCE, _SINK, method="dinic").flow)
-    residual.eliminate_zeros()
-    # What still reaches the sink is its side; all else stays natural.
-    sink_side = set(breadth_first_order(residual.T.tocsr(), _SINK, return_predecessors=False).tolist())
-    return tuple(int(len(costs) == 2 and 2 + group in sink_side) for group, costs in enumerate(problem.variants))
+    choices: list[tuple[int, ...]] = []
+    for batch in _batches(problems):
+        network = _Network()
+        first = [network.add(problem) for problem in batch]
+        sink_side = network.sink_side()
+        for node, problem in zip(first, batch, strict=True):
+            sides = sink_side[node : node + len(problem.variants)].tolist()
+            choices.append(tuple([int(side and len(c) == 2) for side, c in zip(sides, problem.variants, strict=True)]))
+    return choices
 
 
-def _soft_arcs(problem: Problem) -> list[Arc]:
-    """The arcs that may be cut, at a price."""
-    weights = problem.weights
-    arcs = []
-    for group, costs in enumerate(problem.variants):
-        if len(costs) == 2:
-            arcs.append((2 + group, _SINK, weights.of_bytes(costs[0])))
-            arcs.append((_SOURCE, 2 + group, weights.of_bytes(costs[1])))
-    for index, wire in enumerate(problem.wires):
-        source, (to_last, to_natural) = _node(wire.source), _helpers(problem, index)
-        arcs.append((source, to_last, weights.of_copy(wire.cost)))
-        arcs.append((to_natural, source, weights.of_copy(wire.cost)))
-    return arcs
+def _batches(problems: Iterable[Problem]) -> Iterator[list[Problem]]:
+    """Consecutive problems whose weights together stay below the limit."""
+    batch: list[Problem] = []
+    weight = 1
+    for problem in problems:
+        more = total_weight(problem)
+        if weight + more >= _LIMIT:
+            yield batch
+            batch, weight = [], 1
+        batch.append(problem)
+        weight += more
+    if batch:
+        yield batch
 
 
-def _hard_arcs(problem: Problem) -> Iterator[tuple[int, int]]:
-    """The arcs that may not be cut: from and to the helpers of each wire."""
-    for index, wire in enumerate(problem.wires):
-        to_last, to_natural = _helpers(problem, index)
-        for reader in map(_node, wire.readers):
-            yield to_last, reader
-            yield reader, to_natural
+@dataclass(slots=True)
+class _Network:
+    """Arcs under construction: those with a price, and those that may not be cut."""
+
+    size: int = 2
+    soft: list[tuple[int, int, int]] = field(default_factory=list)
+    hard: list[tuple[int, int]] = field(default_factory=list)
+
+    def add(self, problem: Problem) -> int:
+        """Adds ``problem`` and returns the node of its first group; the others follow."""
+        first, weights = self.size, problem.weights
+        helper = first + len(problem.variants)
+        self.size = helper + 2 * len(problem.wires)
+        for node, costs in enumerate(problem.variants, start=first):
+            if len(costs) == 2:
+                self.soft.append((node, _SINK, weights.of_bytes(costs[0])))
+                self.soft.append((_SOURCE, node, weights.of_bytes(costs[1])))
+        for to_last, wire in zip(range(helper, self.size, 2), problem.wires, strict=True):
+            source, to_natural = _node(wire.source, first), to_last + 1
+            for arc, pair in (((source, to_last), (0, 1)), ((to_natural, source), (1, 0))):
+                if pair in wire.forbidden:
+                    self.hard.append(arc)
+                else:
+                    self.soft.append((*arc, weights.of_copy(wire.price(*pair))))
+            for reader in wire.readers:
+                node = _node(reader, first)
+                self.hard.append((to_last, node))
+                self.hard.append((node, to_natural))
+        return first
+
+    def sink_side(self) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+        """Whether each node is on the sink's side of the minimum cut that keeps the most on the source's."""
+        residual = self._residual()
+        sink_side = np.zeros(self.size, dtype=np.bool_)
+        sink_side[breadth_first_order(residual.T.tocsr(), _SINK, return_predecessors=False)] = True
+        return sink_side
+
+    def _residual(self) -> csr_array:
+        """What a maximum flow leaves of the capacities."""
+        tails, heads, weights = np.array(self.soft, dtype=np.int64).reshape(-1, 3).T
+        uncut = np.array(self.hard, dtype=np.int64).reshape(-1, 2).T
+        infinite = 1 + weights.sum()
+        capacities = np.concatenate([weights, np.full(uncut.shape[1], infinite)])
+        ends = np.concatenate([tails, uncut[0]]), np.concatenate([heads, uncut[1]])
+        capacity = csr_array((capacities, ends), shape=(self.size, self.size))
+        capacity.sum_duplicates()
+        capacity.data = np.minimum(capacity.data, infinite)
+        capacity = capacity.astype(np.int32)
+        residual = csr_array(capacity - maximum_flow(capacity, _SOURCE, _SINK, method="dinic").flow)
+        residual.eliminate_zeros()
+        return residual
 
 
-def _infinite(arcs: list[Arc]) -> int:
-    return 1 + sum(weight for _, _, weight in arcs)
-
-
-def _node(end: Port) -> int:
+def _node(end: Port, first: int) -> int:
     """The node of the network that an end stands on: its group's, or a terminal where it has no choice."""
-    return 2 + end.group if end.layouts == (0, 1) else (_SOURCE, _SINK)[end.layouts[0]]
-
-
-def _helpers(problem: Problem, wire: int) -> tuple[int, int]:
-    first = 2 + len(problem.variants) + 2 * wire
-    return first, first + 1
+    return first + end.group if end.layouts == (0, 1) else (_SOURCE, _SINK)[end.layouts[0]]

@@ -6,14 +6,31 @@ produces and others read. Nothing here knows of ONNX: the solvers and the brute 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from math import gcd
 
 import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
+
+from layoutopt.errors import LayoutoptError
+
+
+class InfeasibleError(LayoutoptError):
+    """Every choice of variants needs a copy that is forbidden.
+
+    Args:
+        wires: indices of those whose forbidden copies an assignment with the fewest such needs.
+    """
+
+    def __init__(self, wires: tuple[int, ...]) -> None:
+        super().__init__(
+            f"no layout assignment avoids the forbidden copies of the wires {wires}",
+            hint="Please report the model: natural layouts always are one.",
+        )
+        self.wires = wires
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +56,7 @@ class Wire:
         layouts: how many layouts it can have.
         cost: what one copy of it costs, in bytes; however many readers share the copy.
         forbidden: pairs (stored, read) of layouts between which no copy is possible.
+        prices: what the copy (stored, read) costs where that is not ``cost``.
     """
 
     source: Port
@@ -46,6 +64,21 @@ class Wire:
     layouts: int
     cost: int
     forbidden: frozenset[tuple[int, int]] = frozenset()
+    prices: Mapping[tuple[int, int], int] = field(default_factory=dict)
+
+    @property
+    def ends(self) -> tuple[Port, ...]:
+        """The source, then the readers."""
+        return (self.source, *self.readers)
+
+    def price(self, stored: int, read: int) -> int:
+        """What the copy from ``stored`` to ``read`` costs, in bytes."""
+        return self.prices.get((stored, read), self.cost)
+
+    @property
+    def most_copies(self) -> int:
+        """How many copies of it there can be at once."""
+        return min(self.layouts - 1, len(self.readers))
 
 
 @dataclass(frozen=True)
@@ -62,28 +95,46 @@ class Problem:
 
     @cached_property
     def components(self) -> tuple[Component, ...]:
-        """The parts that share no wire, each a problem of its own."""
-        pairs = [(wire.source.group, reader.group) for wire in self.wires for reader in wire.readers]
+        """The parts that have no choice in common, each a problem of its own.
+
+        A group of one variant is a constant and connects nothing; neither it nor a wire between such is in any part.
+        """
+        free = [len(costs) > 1 for costs in self.variants]
+        touched = [[end.group for end in wire.ends if free[end.group]] for wire in self.wires]
+        labels = self._labels([(groups[0], group) for groups in touched for group in groups[1:]])
+        groups: dict[int, list[int]] = {}
+        position = [0] * len(free)
+        for group, label in enumerate(labels):
+            if free[group]:
+                part = groups.setdefault(label, [])
+                position[group] = len(part)
+                part.append(group)
+        wires: dict[int, list[Wire]] = {label: [] for label in groups}
+        for wire, among in zip(self.wires, touched, strict=True):
+            if among:
+                wires[labels[among[0]]].append(_moved(wire, position, free, len(groups[labels[among[0]]])))
+        return tuple(self._component(groups[label], wires[label]) for label in groups)
+
+    def _labels(self, pairs: Sequence[tuple[int, int]]) -> list[int]:
+        """For each group the number of its connected component, where ``pairs`` are connected."""
         rows, columns = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
         size = len(self.variants)
         graph = coo_array((np.ones(len(rows), dtype=np.int8), (rows, columns)), shape=(size, size))
-        count, labels = connected_components(graph, directed=False)
-        groups: list[list[int]] = [[] for _ in range(count)]
-        for group, label in enumerate(labels):
-            groups[label].append(group)
-        wires: list[list[Wire]] = [[] for _ in range(count)]
-        for wire in self.wires:
-            wires[labels[wire.source.group]].append(wire)
-        return tuple(self._component(*part) for part in zip(groups, wires, strict=True))
+        labels: list[int] = connected_components(graph, directed=False)[1].tolist()
+        return labels
+
+    def _component(self, groups: Sequence[int], wires: Sequence[Wire]) -> Component:
+        variants = (*(self.variants[group] for group in groups), (0,))
+        return Component(Problem(variants, tuple(wires)), tuple(groups))
 
     def cost(self, choice: Sequence[int]) -> int | None:
         """Bytes that the assignment ``choice`` (a variant per group) copies; None where it needs a forbidden copy."""
         total = sum(costs[variant] for costs, variant in zip(self.variants, choice, strict=True))
         for wire in self.wires:
-            copies = wire_copies(wire, choice)
-            if any(pair in wire.forbidden for pair in copies):
-                return None
-            total += wire.cost * len(copies)
+            for pair in wire_copies(wire, choice):
+                if pair in wire.forbidden:
+                    return None
+                total += wire.price(*pair)
         return total
 
     def copies(self, choice: Sequence[int]) -> int:
@@ -93,26 +144,24 @@ class Problem:
     @cached_property
     def weights(self) -> Weights:
         """Bytes first, then the number of copies, as one whole number per choice."""
-        bytes_ = [wire.cost for wire in self.wires] + [cost for costs in self.variants for cost in costs]
-        unit = gcd(*bytes_) or 1
-        count = 1 + sum(wire.layouts - 1 for wire in self.wires)
-        return Weights(unit, count)
+        return Weights(gcd(*self._prices()) or 1, 1 + sum(wire.most_copies for wire in self.wires))
 
-    def _component(self, groups: Sequence[int], wires: Sequence[Wire]) -> Component:
-        index = {group: position for position, group in enumerate(groups)}
+    def _prices(self) -> Iterator[int]:
+        for costs in self.variants:
+            yield from costs
+        for wire in self.wires:
+            yield wire.cost
+            yield from wire.prices.values()
 
-        def local(port: Port) -> Port:
-            return Port(index[port.group], port.layouts)
 
-        return Component(
-            Problem(
-                tuple(self.variants[group] for group in groups),
-                tuple(
-                    Wire(local(w.source), tuple(map(local, w.readers)), w.layouts, w.cost, w.forbidden) for w in wires
-                ),
-            ),
-            tuple(groups),
-        )
+def _moved(wire: Wire, position: Sequence[int], free: Sequence[bool], constant: int) -> Wire:
+    """``wire`` between the groups at their ``position``, or at ``constant`` for all that are not ``free``."""
+
+    def moved(end: Port) -> Port:
+        return Port(position[end.group] if free[end.group] else constant, end.layouts)
+
+    readers = tuple([moved(reader) for reader in wire.readers])
+    return Wire(moved(wire.source), readers, wire.layouts, wire.cost, wire.forbidden, wire.prices)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +169,8 @@ class Component:
     """A connected part of a problem.
 
     Attributes:
-        problem: the part.
-        groups: for each of its groups, the index in the whole.
+        problem: the part; its last group stands for all that have no choice, and costs nothing.
+        groups: for each of its other groups, the index in the whole.
     """
 
     problem: Problem
@@ -169,9 +218,11 @@ class Assignment:
         cost: bytes that it copies.
         lower_bound: bytes that any assignment must copy, in bytes; never above ``cost``.
         proved_optimal: the two are equal, and nothing was left out of the search.
+        timed_out: a solver was stopped before it was done.
     """
 
     choice: tuple[int, ...]
     cost: int
     lower_bound: int
     proved_optimal: bool
+    timed_out: bool = False

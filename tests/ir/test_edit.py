@@ -147,3 +147,19 @@ def test_a_constant_is_added_under_a_name_like_the_one_asked_for() -> None:
     assert "k" not in names
     assert len(set(names)) == 2
     assert set(names) <= set(model.graph.initializers)
+
+
+def test_a_name_that_is_wanted_often_is_numbered() -> None:
+    model = model_of("g (float[2] w) => (float[2] y) { w_2 = Relu (w) y = Relu (w_2) }")
+    assert [edit.fresh_name(model.graph, "w") for _ in range(3)] == ["w_1", "w_3", "w_4"]
+
+
+def test_a_dead_chain_may_be_longer_than_the_stack() -> None:
+    model = model_of("g (float[2] x) => (float[2] y) { y = Relu (x) }")
+    last = model.graph.inputs[0]
+    for index in range(2000):
+        node = ir.node("Relu", [last], name=f"dead_{index}")
+        model.graph.append(node)
+        last = node.outputs[0]
+    edit.remove_dead(model.graph[-1])
+    assert len(model.graph) == 1
