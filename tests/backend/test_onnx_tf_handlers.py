@@ -419,6 +419,11 @@ SHAPES = {
     "slice": onnx_("y = Slice(x,b,e,a)", "SLICE", b=i(1, -6), e=i(4, 2**62), a=i(1, 2)),
     "slice steps": onnx_("y = Slice(x,b,e,a,t)", "STRIDED_SLICE", b=i(0), e=i(-1), a=i(2), t=i(2)),
     "slice back": onnx_("y = Slice(x,b,e,a,t)", "REVERSE_V2 STRIDED_SLICE", b=i(-1), e=i(-(2**62)), a=i(2), t=i(-2)),
+    "slice halves": onnx_("y = Slice(x,m,e,a) z = Slice(x,b,m,a)", "SPLIT", b=i(0), m=i(4), e=i(2**62), a=i(-1)),
+    "slice parts": onnx_("y = Slice(x,b,m,a) z = Slice(x,m,e,a)", "SLICE SLICE", b=i(0), m=i(3), e=i(2**62), a=i(-1)),
+    "slice overlap": onnx_(
+        "y = Slice(x,b,m,a) z = Slice(x,n,e,a)", "SLICE SLICE", b=i(0), m=i(5), n=i(3), e=i(8), a=i(2)
+    ),
     "slice nothing": onnx_("a = Slice(x,b,e) y = Relu(a)", "RELU", b=i(0), e=i(2**62)),
     "pad": onnx_("y = Pad(x,p)", "PAD", p=i(0, 2, 3, 0, 0, 1)),
     "pad value": onnx_("y = Pad(x,p,v)", "PADV2", p=i(0, 2, 3, 0, 0, 1), v=np.float32(1.5)),
