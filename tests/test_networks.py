@@ -1,4 +1,4 @@
-"""The six networks, end to end: what they must reach."""
+"""The networks of the benchmarks, end to end: what they must reach."""
 
 from __future__ import annotations
 
@@ -24,6 +24,32 @@ FREE = {**dict.fromkeys(NAMES, 0), "yolo_head": 3}
 KEPT = {**dict.fromkeys(NAMES, 1), "unet_bilinear": 2, "yolo_head": 4}
 MSE = {**dict.fromkeys(NAMES, 1e-10), "yolo_head": 1e-6}
 """Outputs have about unit variance, but those of the YOLO head are pixels, of a variance of about 1000."""
+
+FURTHER = {
+    "resnext50": 0,
+    "vgg11": 1,
+    "shufflenet_v2": 16,
+    "unet_plus_plus": 0,
+    "unet_transposed": 28,
+    "rrdb_nearest": 0,
+    "rrdb_pixel_shuffle": 2,
+    "convnext_tiny": 0,
+    "vit_4": 16,
+    "vit_12": 48,
+    "swin_4": 24,
+    "swin_t": 34,
+    "yolov8": 2,
+}
+"""Networks whose .tflite has at most so many TRANSPOSE with free inputs and outputs."""
+OPERATORS = {
+    "shufflenet_v2": {"SPLIT": 13, "CONCATENATION": 16, "DEPTHWISE_CONV_2D": 19},
+    "unet_transposed": {"MIRROR_PAD": 14, "PRELU": 14, "TRANSPOSE_CONV": 3},
+    "convnext_tiny": {"DEPTHWISE_CONV_2D": 5, "GELU": 5, "FULLY_CONNECTED": 11, "RSQRT": 10},
+    "vit_4": {"BATCH_MATMUL": 8, "SOFTMAX": 4, "GELU": 4, "FULLY_CONNECTED": 17, "RSQRT": 9},
+    "swin_4": {"BATCH_MATMUL": 8, "SOFTMAX": 4, "GELU": 4, "FULLY_CONNECTED": 17, "RSQRT": 10},
+    "yolov8": {"SPLIT": 9, "SPLIT_V": 1, "SOFTMAX": 1, "CONV_2D": 64},
+}
+"""Operators of TFLite that must stand for whole patterns, and how often."""
 
 
 @cache
@@ -118,6 +144,32 @@ def test_the_baseline_is_the_sandwich_where_plain_onnx_tf_fails() -> None:
     assert report.baseline.transposes > report.optimized.transposes
     assert report.baseline.mse is not None
     assert report.baseline.mse <= MSE["yolo_head"]
+
+
+def check_further(report: OptimizeReport, name: str) -> None:
+    form = report.optimized
+    assert form.transposes <= FURTHER[name]
+    assert form.mse is not None
+    assert form.mse <= (1e-6 if name == "yolov8" else 1e-9)  # the boxes of the detector are pixels
+    assert not any(operator.startswith(("Flex", "GATHER", "BROADCAST")) for operator in form.histogram)
+
+
+@pytest.mark.tflite
+@pytest.mark.parametrize("name", OPERATORS)
+def test_a_further_network_converts(name: str) -> None:
+    report = layoutopt.optimize(network(name), baseline=False)
+    check_further(report, name)
+    found = report.optimized.histogram
+    assert {operator: found.get(operator) for operator in OPERATORS[name]} == OPERATORS[name]
+
+
+@pytest.mark.long
+@pytest.mark.tflite
+@pytest.mark.parametrize("name", FURTHER)
+@pytest.mark.parametrize("exporter", list(Exporter))
+@pytest.mark.parametrize("small", [True, False])
+def test_the_matrix_of_further_networks(name: str, exporter: Exporter, small: bool) -> None:
+    check_further(layoutopt.optimize(network(name, exporter, small=small), baseline=False), name)
 
 
 @pytest.mark.long

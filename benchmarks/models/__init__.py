@@ -1,4 +1,4 @@
-"""The six networks of the benchmarks, written from the papers, with random weights.
+"""The networks of the benchmarks, written from the papers, with random weights.
 
 ::
 

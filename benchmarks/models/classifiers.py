@@ -1,4 +1,4 @@
-"""The four image classifiers."""
+"""Convolutional image classifiers."""
 
 from __future__ import annotations
 
@@ -42,15 +42,14 @@ class MobileNetV2(nn.Sequential):
 
 
 class Bottleneck(nn.Module):
-    """1x1 down, 3x3, 1x1 up to four times the width, added to the operand or its projection."""
+    """1x1 down, 3x3, 1x1 up, added to the operand or its projection."""
 
-    def __init__(self, inputs: int, width: int, *, stride: int) -> None:
+    def __init__(self, inputs: int, inner: int, outputs: int, *, stride: int, groups: int) -> None:
         super().__init__()
-        outputs = 4 * width
         self.branch = nn.Sequential(
-            ConvBn(inputs, width, activation=nn.ReLU),
-            ConvBn(width, width, kernel=3, stride=stride, activation=nn.ReLU),
-            ConvBn(width, outputs),
+            ConvBn(inputs, inner, activation=nn.ReLU),
+            ConvBn(inner, inner, kernel=3, stride=stride, groups=groups, activation=nn.ReLU),
+            ConvBn(inner, outputs),
         )
         same = inputs == outputs and stride == 1
         self.shortcut = nn.Identity() if same else ConvBn(inputs, outputs, stride=stride)
@@ -61,19 +60,53 @@ class Bottleneck(nn.Module):
 
 
 class ResNet50(nn.Sequential):
-    """He et al., "Deep Residual Learning for Image Recognition" (2015), table 1; stride in the 3x3 convolution."""
+    """He et al., "Deep Residual Learning for Image Recognition" (2015), table 1; stride in the 3x3 convolution.
 
-    def __init__(self, *, width: int = 64, blocks: tuple[int, ...] = (3, 4, 6, 3), classes: int = 1000) -> None:
+    With ``groups``, Xie et al., "Aggregated Residual Transformations" (2016), table 1: ResNeXt, twice as wide within
+    the blocks.
+    """
+
+    def __init__(
+        self, *, width: int = 64, blocks: tuple[int, ...] = (3, 4, 6, 3), groups: int = 1, classes: int = 1000
+    ) -> None:
         channels = width
         stages: list[nn.Module] = [
             ConvBn(3, width, kernel=7, stride=2, activation=nn.ReLU),
             nn.MaxPool2d(3, stride=2, padding=1),
         ]
         for level, count in enumerate(blocks):
+            base = width << level
+            inner = base if groups == 1 else 2 * base
             for block in range(count):
-                stages.append(Bottleneck(channels, width << level, stride=2 if level and not block else 1))
-                channels = 4 * (width << level)
+                stride = 2 if level and not block else 1
+                stages.append(Bottleneck(channels, inner, 4 * base, stride=stride, groups=groups))
+                channels = 4 * base
         super().__init__(*stages, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, classes))
+
+
+class VGG11(nn.Sequential):
+    """Simonyan and Zisserman, "Very Deep Convolutional Networks" (2014), table 1 (A), with narrower last layers."""
+
+    STAGES = ((1, 1), (1, 2), (2, 4), (2, 8), (2, 8))
+    """Convolutions, and their channels in multiples of the width, before each pool."""
+
+    def __init__(self, *, resolution: int = 224, width: int = 64, hidden: int = 512, classes: int = 1000) -> None:
+        channels, stages = 3, []
+        for count, multiple in self.STAGES:
+            for _ in range(count):
+                stages += [nn.Conv2d(channels, multiple * width, 3, padding=1), nn.ReLU()]
+                channels = multiple * width
+            stages.append(nn.MaxPool2d(2))
+        cells = resolution >> len(self.STAGES)
+        super().__init__(
+            *stages,
+            nn.Flatten(),
+            nn.Linear(channels * cells**2, hidden),
+            nn.ReLU(),
+            nn.Linear(hidden, hidden),
+            nn.ReLU(),
+            nn.Linear(hidden, classes),
+        )
 
 
 class MobileNetV3Large(nn.Sequential):

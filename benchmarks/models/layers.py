@@ -37,6 +37,17 @@ class ConvBn(nn.Sequential):
         )
 
 
+class Residual(nn.Module):
+    """The operand plus what a few layers make of it."""
+
+    def __init__(self, *layers: nn.Module) -> None:
+        super().__init__()
+        self.branch = nn.Sequential(*layers)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.branch(x)
+
+
 class SqueezeExcite(nn.Module):
     """Scales each channel by a gate that a two-layer bottleneck computes from the channels' means."""
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from benchmarks.models.layers import ConvBn
+from benchmarks.models.layers import ConvBn, Residual
 
 STRIDES = (8, 16, 32)
 ANCHORS = (
@@ -18,17 +18,11 @@ ANCHORS = (
 """Width and height of each anchor in pixels, per scale."""
 
 
-class Residual(nn.Module):
+def _residual(channels: int) -> Residual:
     """1x1, then 3x3, added to the operand."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.branch = nn.Sequential(
-            ConvBn(channels, channels, activation=nn.SiLU), ConvBn(channels, channels, kernel=3, activation=nn.SiLU)
-        )
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x + self.branch(x)
+    return Residual(
+        ConvBn(channels, channels, activation=nn.SiLU), ConvBn(channels, channels, kernel=3, activation=nn.SiLU)
+    )
 
 
 class CrossStage(nn.Module):
@@ -37,7 +31,9 @@ class CrossStage(nn.Module):
     def __init__(self, inputs: int, outputs: int, *, blocks: int = 1) -> None:
         super().__init__()
         half = outputs // 2
-        self.through = nn.Sequential(ConvBn(inputs, half, activation=nn.SiLU), *(Residual(half) for _ in range(blocks)))
+        self.through = nn.Sequential(
+            ConvBn(inputs, half, activation=nn.SiLU), *(_residual(half) for _ in range(blocks))
+        )
         self.around = ConvBn(inputs, half, activation=nn.SiLU)
         self.join = ConvBn(2 * half, outputs, activation=nn.SiLU)
 

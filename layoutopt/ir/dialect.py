@@ -1,14 +1,18 @@
-"""The NHWC dialect: model-local functions that name channels-last operators.
+"""The NHWC dialect: model-local functions that name channels-last operators, and products with a transposed operand.
 
 A function body is ``Transpose -> the ONNX operator -> Transpose``, so any runtime can load and run a model that uses
 the dialect. The data operand and the results are channels-last; every other operand (weights, bias, scales, sizes) and
 every attribute keep the form that the ONNX operator has.
+
+``MatMulTransposed2D`` to ``5D`` are ``a @ b`` for a of shape (..., M, K) and b of shape (..., N, K): a MatMul that
+reads the last two axes of b the other way round, as TFLite's BATCH_MATMUL can. Batches broadcast.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import onnx
 import onnx_ir as ir
@@ -50,7 +54,10 @@ OPERATORS: Mapping[str, DialectOperator] = {
         DialectOperator("SpaceToDepth2D", "SpaceToDepth", ("x",)),
     )
 }
-"""The dialect, by the ONNX operator that each entry stands for."""
+"""The channels-last operators, by the ONNX operator that each entry stands for."""
+
+MATMUL_TRANSPOSED: Mapping[int, str] = {rank: f"MatMulTransposed{rank}D" for rank in range(2, 6)}
+"""The products with a transposed operand, by the rank of both operands."""
 
 
 def matmul_transposed(rank: int) -> str:
@@ -85,6 +92,15 @@ def function_for(operator: DialectOperator, opset: int) -> ir.Function:
     return ir.Function(DOMAIN, operator.name, graph=graph, attributes=declared)
 
 
+def matmul_transposed(rank: int, opset: int) -> ir.Function:
+    """The definition of ``MatMulTransposed`` for two operands of ``rank``."""
+    a, b = ir.val("a"), ir.val("b")
+    swapped = ir.node("Transpose", [b], {"perm": (*range(rank - 2), rank - 1, rank - 2)})
+    product = ir.node("MatMul", [a, swapped.outputs[0]])
+    graph = ir.Graph([a, b], product.outputs, nodes=[swapped, product], opset_imports={"": opset})
+    return ir.Function(DOMAIN, MATMUL_TRANSPOSED[rank], graph=graph, attributes=[])
+
+
 def _attributes(operator: str, opset: int) -> dict[str, ir.AttributeType]:
     schema = onnx.defs.get_schema(operator, opset)
     # Its stubs lack ``value``, which is all that can be told from it.
@@ -97,7 +113,7 @@ def define(model: ir.Model) -> None:
     opset = model.opset_imports[""]
     for node in model.graph:
         if node.domain == DOMAIN and node.op_identifier() not in model.functions:
-            function = function_for(_BY_NAME[node.op_type], opset)
+            function = _DEFINITIONS[node.op_type](opset)
             model.functions[function.identifier()] = function
             model.opset_imports[DOMAIN] = 1
             model.ir_version = max(model.ir_version, _FUNCTIONS)
@@ -106,4 +122,8 @@ def define(model: ir.Model) -> None:
 _FUNCTIONS = 8
 """The IR version since which a model may hold functions."""
 
-_BY_NAME = {operator.name: operator for operator in OPERATORS.values()}
+_DEFINITIONS: Mapping[str, Callable[[int], ir.Function]] = {
+    **{operator.name: partial(function_for, operator) for operator in OPERATORS.values()},
+    **{name: partial(matmul_transposed, rank) for rank, name in MATMUL_TRANSPOSED.items()},
+}
+"""What defines each operator of the dialect, given the opset of the model."""

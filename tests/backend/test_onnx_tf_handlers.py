@@ -15,13 +15,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnx
+import onnx_ir as ir
 import onnxruntime
 import pytest
 import tflite
 
 from layoutopt.backend.litert.converter import Conversion, convert_model
 from layoutopt.errors import LayoutoptError
-from layoutopt.ir.dialect import DOMAIN, OPERATORS
+from layoutopt.ir.dialect import DOMAIN, OPERATORS, define
 
 pytestmark = pytest.mark.tflite
 
@@ -351,6 +352,18 @@ MATRICES = {
     "matmul transposed": Case(
         "a = Transpose<perm=[0,2,1]>(v) y = MatMul(x,a)", "BATCH_MATMUL", {"x": (2, 4, 8), "v": (2, 5, 8)}
     ),
+    **{
+        f"matmul swapped {len(a)}d": Case(
+            f"y = layoutopt.nhwc.MatMulTransposed{len(a)}D(x,v)", operators, {"x": a, "v": b}, opset=18
+        )
+        for a, b, operators in (
+            ((4, 8), (5, 8), "FULLY_CONNECTED"),
+            ((2, 4, 8), (1, 5, 8), "BATCH_MATMUL"),
+            ((2, 3, 4, 8), (2, 3, 5, 8), "BATCH_MATMUL"),
+            ((2, 3, 1, 4, 8), (2, 1, 7, 5, 8), "BATCH_MATMUL"),
+        )
+    },
+    "matmul swapped constant": onnx_("y = layoutopt.nhwc.MatMulTransposed3D(x,w)", "BATCH_MATMUL", w=f(2, 5, 8)),
     "matmul vector": onnx_("y = MatMul(x,w)", "FULLY_CONNECTED RESHAPE", w=f(8)),
 }
 
@@ -406,6 +419,11 @@ SHAPES = {
     "slice": onnx_("y = Slice(x,b,e,a)", "SLICE", b=i(1, -6), e=i(4, 2**62), a=i(1, 2)),
     "slice steps": onnx_("y = Slice(x,b,e,a,t)", "STRIDED_SLICE", b=i(0), e=i(-1), a=i(2), t=i(2)),
     "slice back": onnx_("y = Slice(x,b,e,a,t)", "REVERSE_V2 STRIDED_SLICE", b=i(-1), e=i(-(2**62)), a=i(2), t=i(-2)),
+    "slice halves": onnx_("y = Slice(x,m,e,a) z = Slice(x,b,m,a)", "SPLIT", b=i(0), m=i(4), e=i(2**62), a=i(-1)),
+    "slice parts": onnx_("y = Slice(x,b,m,a) z = Slice(x,m,e,a)", "SLICE SLICE", b=i(0), m=i(3), e=i(2**62), a=i(-1)),
+    "slice overlap": onnx_(
+        "y = Slice(x,b,m,a) z = Slice(x,n,e,a)", "SLICE SLICE", b=i(0), m=i(5), n=i(3), e=i(8), a=i(2)
+    ),
     "slice nothing": onnx_("a = Slice(x,b,e) y = Relu(a)", "RELU", b=i(0), e=i(2**62)),
     "pad": onnx_("y = Pad(x,p)", "PAD", p=i(0, 2, 3, 0, 0, 1)),
     "pad value": onnx_("y = Pad(x,p,v)", "PADV2", p=i(0, 2, 3, 0, 0, 1), v=np.float32(1.5)),
@@ -429,6 +447,9 @@ SHAPES = {
     "transpose of ones": onnx_("y = Transpose<perm=[1,0,2]>(x)", "RESHAPE", x=(1, 6, 8)),
     "gather": onnx_("y = Gather<axis=1>(x,n)", "GATHER", n=i(0, -1, 3)),
     "gather one": onnx_("y = Gather<axis=1>(x,n)", "STRIDED_SLICE", n=np.int64(-2)),
+    "gather range": onnx_("y = Gather<axis=1>(x,n)", "SLICE RESHAPE", n=np.array([[1, 2], [3, -2]], np.int64)),
+    "gather steps": onnx_("y = Gather<axis=1>(x,n)", "STRIDED_SLICE", n=i(1, 3, 5)),
+    "gather all": onnx_("y = Gather<axis=1>(x,n)", "RESHAPE", n=np.arange(6).reshape(2, 3)),
     "gather nd": onnx_("y = GatherND(x,n)", "GATHER_ND", n=np.array([[0, 1], [1, -1]], np.int64)),
     "expand": onnx_("y = Expand(x,t)", "BROADCAST_TO", x=(1, 6, 1), t=i(3, 1, 4)),
     "tile": onnx_("y = Tile(x,t)", "TILE", t=i(1, 2, 1)),
@@ -492,6 +513,10 @@ def merged(cases: Mapping[str, Case], opset: int, *, dialect: bool) -> onnx.Mode
         model.graph.output.extend(_typed(outputs, merged(cases, opset, dialect=False)))
         return model
     model.graph.output.extend(outputs)
+    if any(node.domain == DOMAIN for node in nodes):
+        defined = ir.from_proto(model)
+        define(defined)
+        model = ir.to_proto(defined)
     inferred = onnx.shape_inference.infer_shapes(_with_types(model), strict_mode=False)
     return _with_types(inferred)
 

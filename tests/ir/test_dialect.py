@@ -170,3 +170,28 @@ def test_no_definition_without_a_use() -> None:
     model = build("MaxPool", CALLS["MaxPool"][0], "", (1, 4, 6, 4))
     assert not model.functions
     assert dialect.DOMAIN not in model.opset_imports
+
+
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [
+        ((2, 4), (3, 4)),
+        ((5, 2, 4), (1, 3, 4)),
+        ((1, 6, 2, 4), (5, 6, 3, 4)),
+        ((2, 1, 6, 2, 4), (2, 5, 1, 3, 4)),
+    ],
+)
+def test_a_product_with_a_transposed_operand(a: tuple[int, ...], b: tuple[int, ...]) -> None:
+    generator = np.random.default_rng(2)
+    arrays = {name: generator.standard_normal(shape).astype(np.float32) for name, shape in (("a", a), ("b", b))}
+    operands = [ir.val(name, ir.DataType.FLOAT, array.shape) for name, array in arrays.items()]
+    node = ir.node(dialect.MATMUL_TRANSPOSED[len(a)], operands, domain=dialect.DOMAIN)
+    expected = arrays["a"] @ np.swapaxes(arrays["b"], -1, -2)
+    node.outputs[0].name, node.outputs[0].dtype = "y", ir.DataType.FLOAT
+    node.outputs[0].shape = ir.Shape(expected.shape)
+    graph = ir.Graph(operands, node.outputs, nodes=[node], opset_imports={"": 17}, name="product")
+    model = ir.Model(graph, ir_version=8)
+    dialect.define(model)
+    check_full(model)
+    actual = run(model, arrays)["y"].astype(np.float64)
+    np.testing.assert_allclose(actual, expected.astype(np.float64), rtol=1e-5, atol=1e-6)

@@ -1,37 +1,43 @@
-"""What TFLite has one kernel for and ONNX spells with several nodes, where the TFLite converter does not see it."""
+"""What TFLite has one kernel for and ONNX spells with several nodes, where the TFLite converter does not see it.
+
+- ``x / 2 * (1 + erf(x / sqrt(2)))``, in whichever order, is one Gelu. Our handler takes it at any opset.
+- Slices that cut a value into equal parts are one Split: PyTorch's older exporter writes a ``chunk`` so.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import onnx
 
 
 def fused(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
-    """The graph's nodes with every ``x / 2 * (1 + erf(x / sqrt(2)))``, in whichever order, as one Gelu.
-
-    The graph itself is left as it is. Gelu came with opset 20; our handler takes it at any.
-    """
+    """The graph's nodes with one node for each pattern above. The graph itself is left as it is."""
     view = _View.of(graph)
-    gelus = {}
-    for node in graph.node:
-        if node.op_type == "Erf" and (found := _gelu(view, node)) is not None:
-            source, product = found
-            gelus[product.output[0]] = onnx.helper.make_node("Gelu", [source], product.output, product.name)
-    if not gelus:
+    found = [*_gelus(view, graph), *_splits(view, graph)]
+    if not found:
         return list(graph.node)
-    return _live([gelus.get(node.output[0], node) if node.output else node for node in graph.node], graph)
+    one_for = {name: node for node in found for name in node.output}
+    nodes: dict[int, onnx.NodeProto] = {}
+    for node in graph.node:
+        fusion = one_for.get(node.output[0], node) if node.output else node
+        nodes.setdefault(id(fusion), fusion)
+    return _live(list(nodes.values()), graph)
 
 
 @dataclass(frozen=True, slots=True)
 class _View:
-    """Who makes and who reads each value, and the scalars among the constants."""
+    """Who makes and who reads each value, the sizes of its axes, and the constants of one element."""
 
-    producers: dict[str, onnx.NodeProto]
-    readers: dict[str, list[onnx.NodeProto]]
-    scalars: dict[str, float]
+    producers: Mapping[str, onnx.NodeProto]
+    readers: Mapping[str, list[onnx.NodeProto]]
+    sizes: Mapping[str, list[int]]
+    scalars: Mapping[str, float]
+    integers: Mapping[str, int]
 
     @staticmethod
     def of(graph: onnx.GraphProto) -> _View:
@@ -48,12 +54,17 @@ class _View:
         for node in graph.node:
             for name in node.input:
                 readers.setdefault(name, []).append(node)
-        scalars = {
-            name: float(onnx.numpy_helper.to_array(tensor).reshape(()))
-            for name, tensor in constants.items()
-            if np.prod(tensor.dims) == 1 and tensor.data_type == onnx.TensorProto.FLOAT
-        }
-        return _View({name: node for node in graph.node for name in node.output}, readers, scalars)
+        ones = {name: onnx.numpy_helper.to_array(tensor) for name, tensor in constants.items() if _is_one(tensor)}
+        return _View(
+            producers={name: node for node in graph.node for name in node.output},
+            readers=readers,
+            sizes={
+                value.name: [dimension.dim_value for dimension in value.type.tensor_type.shape.dim]
+                for value in (*graph.input, *graph.value_info)
+            },
+            scalars={name: float(one.item()) for name, one in ones.items() if one.dtype == np.float32},
+            integers={name: int(one.item()) for name, one in ones.items() if one.dtype in (np.int32, np.int64)},
+        )
 
     def is_scalar(self, name: str, value: float) -> bool:
         return name in self.scalars and bool(np.isclose(self.scalars[name], value, rtol=1e-6))
@@ -71,6 +82,17 @@ class _View:
     def only_reader(self, name: str, operator: str) -> onnx.NodeProto | None:
         readers = self.readers.get(name, [])
         return readers[0] if len(readers) == 1 and readers[0].op_type == operator else None
+
+
+def _is_one(tensor: onnx.TensorProto) -> bool:
+    return bool(np.prod(tensor.dims) == 1)
+
+
+def _gelus(view: _View, graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
+    for node in graph.node:
+        if node.op_type == "Erf" and (found := _gelu(view, node)) is not None:
+            source, product = found
+            yield onnx.helper.make_node("Gelu", [source], product.output, product.name)
 
 
 def _gelu(view: _View, erf: onnx.NodeProto) -> tuple[str, onnx.NodeProto] | None:
@@ -99,6 +121,43 @@ def _factors(view: _View, name: str, source: str) -> set[str]:
     if name == source:
         return {"x"}
     return {"half", "x"} if view.scaled(name, 0.5) == source else set()
+
+
+def _splits(view: _View, graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
+    parts: dict[tuple[str, int], list[_Part]] = defaultdict(list)
+    for node in graph.node:
+        if node.op_type == "Slice" and (part := _part(view, node)) is not None:
+            parts[node.input[0], part.axis].append(part)
+    for (source, axis), cut in parts.items():
+        cut.sort(key=lambda part: part.start)
+        edges = [cut[0].start, *(part.end for part in cut)]
+        whole = edges[0] == 0 and edges[-1] == view.sizes[source][axis]
+        joined = all(before.end == after.start for before, after in pairwise(cut))
+        if whole and joined and len(cut) > 1 and len({part.end - part.start for part in cut}) == 1:
+            yield onnx.helper.make_node("Split", [source], [part.result for part in cut], cut[0].result, axis=axis)
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What a Slice takes along its one axis."""
+
+    axis: int
+    start: int
+    end: int
+    result: str
+
+
+def _part(view: _View, node: onnx.NodeProto) -> _Part | None:
+    """None for a Slice that is not over one known axis of known size, element by element."""
+    sizes, bounds = view.sizes.get(node.input[0]), [view.integers.get(name) for name in node.input[1:]]
+    if not sizes or len(bounds) < 3 or bounds[3:] not in ([], [1]):
+        return None
+    start, end, axis = bounds[:3]
+    if start is None or end is None or axis is None:
+        return None
+    axis %= len(sizes)
+    first, last, _ = slice(start, end).indices(sizes[axis])
+    return _Part(axis, first, last, node.output[0])
 
 
 def _live(nodes: Sequence[onnx.NodeProto], graph: onnx.GraphProto) -> list[onnx.NodeProto]:

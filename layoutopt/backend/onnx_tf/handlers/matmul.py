@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from layoutopt.backend.onnx_tf.handlers.conv import permuted, reshaped
 from layoutopt.backend.onnx_tf.handlers.node import Node, Operand, handles, shape_of
+from layoutopt.ir.dialect import DOMAIN, MATMUL_TRANSPOSED
 
 
 @handles("MatMul")
@@ -23,6 +24,12 @@ def matmul(node: Node) -> Operand:
     if len(a_shape) == 1 and len(b_shape) > 2:
         shape = (*b_shape[:-2], b_shape[-1])
     return tf.reshape(tf.matmul(wide, tall), shape)
+
+
+@handles(*MATMUL_TRANSPOSED.values(), domain=DOMAIN)
+def matmul_transposed(node: Node) -> Operand:
+    """BATCH_MATMUL that reads its second operand transposed; a matrix is FULLY_CONNECTED's filter as it is."""
+    return tf.matmul(node[0], node[1], transpose_b=True)
 
 
 @handles("Gemm")

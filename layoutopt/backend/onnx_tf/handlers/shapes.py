@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import onnx
 import tensorflow as tf
@@ -137,7 +139,7 @@ def slice_(node: Node) -> Operand:
     else:
         starts, ends = node.optional_ints(1) or [], node.optional_ints(2) or []
         axes, steps = node.optional_ints(3), node.optional_ints(4)
-    x, turned, parts = node.x, [], [(0, size, 1) for size in node.shape]
+    x, turned, parts = node.x, [], {}
     for i, axis in enumerate(axes or range(len(starts))):
         length, step = node.shape[axis], steps[i] if steps else 1
         # Python clamps and counts from the end as ONNX does.
@@ -145,12 +147,15 @@ def slice_(node: Node) -> Operand:
         if step < 0:  # TFLite slices forwards only
             turned.append(axis % len(node.shape))
             start, end, step = length - 1 - start, length - 1 - end, -step
-        parts[axis] = (start, max(end, start), step)
-    if turned:
-        x = tf.reverse(x, turned)
-    if parts == [(0, size, 1) for size in node.shape]:
-        return x
-    return x[tuple(slice(*part) for part in parts)]
+        parts[axis % len(node.shape)] = slice(start, max(end, start), step)
+    return _sliced(tf.reverse(x, turned) if turned else x, parts)
+
+
+def _sliced(x: Operand, parts: Mapping[int, slice]) -> Operand:
+    """A STRIDED_SLICE, or SLICE where every step is 1; nothing where all is kept."""
+    whole = [slice(0, size, 1) for size in shape_of(x)]
+    wanted = [parts.get(axis, all_) for axis, all_ in enumerate(whole)]
+    return x if wanted == whole else x[tuple(wanted)]
 
 
 @handles("Pad")
@@ -223,14 +228,24 @@ def tile(node: Node) -> Operand:
 
 @handles("Gather")
 def gather(node: Node) -> Operand:
-    """GATHER; a STRIDED_SLICE where the index is one constant."""
+    """GATHER; a slice where the indices are constants at one distance from each other."""
     axis, index = node.axis(0), node[1]
     if not isinstance(index, np.ndarray):
         return tf.gather(node.x, tf.where(index < 0, index + node.shape[axis], index), axis=axis)
     index = _not_negative(index, node.shape[axis])
     if index.ndim == 0:
         return node.x[(slice(None),) * axis + (int(index),)]
-    return tf.gather(node.x, index, axis=axis)
+    if (part := _as_slice(index.reshape(-1))) is None:
+        return tf.gather(node.x, index, axis=axis)
+    return reshaped(_sliced(node.x, {axis: part}), (*node.shape[:axis], *index.shape, *node.shape[axis + 1 :]))
+
+
+def _as_slice(index: Array) -> slice | None:
+    """The slice that takes the same elements in the same order; None where there is none."""
+    if not index.size:
+        return None
+    step = int(index[1] - index[0]) if index.size > 1 else 1
+    return slice(int(index[0]), int(index[-1]) + 1, step) if step > 0 and (np.diff(index) == step).all() else None
 
 
 def _not_negative(index: Array, size: int) -> Array:
