@@ -10,7 +10,6 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from layoutopt.ir import dialect, edit
-from layoutopt.ir.counts import bytes_transposed
 from layoutopt.ir.io import record_orders, recorded_orders
 from layoutopt.ir.perm import Perm, is_identity
 from layoutopt.layout.layouts import Layout, Shape, Storage, copy_steps
@@ -78,10 +77,7 @@ class PropagateLayout(ir.passes.InPlacePass):
 
 def _improves(plan: Plan) -> bool:
     """Whether the graph is not what ``plan`` makes of it already."""
-    natural = (rule.natural(node) for node, rule in plan.rules.items())
-    inside = sum(variant.cost for variant in natural if variant is not None)
-    views = sum(bytes_transposed(node) for value in plan.views if (node := value.producer()) is not None)
-    return plan.anchors > 0 or plan.assignment.cost < inside + views
+    return plan.anchors > 0 or plan.assignment.cost < plan.before
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,11 +60,6 @@ MATMUL_TRANSPOSED: Mapping[int, str] = {rank: f"MatMulTransposed{rank}D" for ran
 """The products with a transposed operand, by the rank of both operands."""
 
 
-def matmul_transposed(rank: int) -> str:
-    """The operator that multiplies by a second operand whose rows and columns are exchanged, for ``rank`` axes."""
-    return f"MatMulTransposed{rank}D"
-
-
 def function_for(operator: DialectOperator, opset: int) -> ir.Function:
     """The definition of one operator of the dialect.
 

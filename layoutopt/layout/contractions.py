@@ -218,7 +218,7 @@ def _edit(factors: _Product, form: _Form, blocks: Mapping[Port, Blocks]) -> Edit
     rank = len(sizes[RESULT])
     if rank > MAX_RANK:
         return None
-    operator = dialect.matmul_transposed(rank) if form.transposed else None
+    operator = dialect.MATMUL_TRANSPOSED[rank] if form.transposed else None
     return Edit(operator=operator, sizes=sizes, inputs=(1, 0) if form.swapped else ())
 
 

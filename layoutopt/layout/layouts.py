@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import accumulate, pairwise
 from math import prod
 from operator import mul
@@ -202,6 +203,7 @@ class Storage:
         return Storage(shape, tuple(replace(dim, axis=perm[dim.axis]) for dim in self.dims))
 
 
+@lru_cache(maxsize=65536)
 def transposition(source: Layout, target: Layout) -> tuple[Shape, Perm] | None:
     """The smallest Transpose that rewrites ``source`` as ``target``, both of the same tensor.
 

@@ -4,27 +4,19 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import onnx_ir as ir
 
 from layoutopt.ir.perm import channels_last, identity
 from layoutopt.layout import problem as form
 from layoutopt.layout.assign import assign
-from layoutopt.layout.layouts import Layout, Shape, Storage
-from layoutopt.layout.problem import Assignment, Problem
-from layoutopt.layout.rules import LayoutRule, rule_for
-from layoutopt.layout.variants import (
-    Known,
-    Port,
-    Variant,
-    is_constant,
-    known_shape,
-    result,
-    size_in_bytes,
-    static_shape,
-)
-from layoutopt.layout.views import View, can_copy, views_of
+from layoutopt.layout.costs import BytesMoved, Costs
+from layoutopt.layout.layouts import Layout, Shape, Storage, transposition
+from layoutopt.layout.problem import Assignment, InfeasibleError, Problem
+from layoutopt.layout.rules import VIEWS, LayoutRule, rule_for
+from layoutopt.layout.variants import Known, Port, Variant, bits_of, is_constant, known_shape, result, static_shape
+from layoutopt.layout.views import MAX_COPY_RANK, View, views_of
 
 MAX_LAYOUTS = 64
 """Candidates per value; where there would be more, the optimum is not proved."""
@@ -41,6 +33,7 @@ class Plan:
         inputs: the storage of each graph input that may change its layout.
         outputs: the storage of each graph output that may change its layout, by position.
         assignment: cost and proof.
+        before: what the graph costs as it is, in the same unit.
         anchors: how many nodes become operators of the dialect because the target runs them in channels-last only.
     """
 
@@ -50,10 +43,13 @@ class Plan:
     inputs: Mapping[ir.Value, Storage]
     outputs: Mapping[int, Storage]
     assignment: Assignment
+    before: int
     anchors: int
 
 
-def make_plan(graph: ir.Graph, opset: int, free: frozenset[str], *, anchors_only: bool = False) -> Plan:
+def make_plan(
+    graph: ir.Graph, opset: int, free: frozenset[str], *, anchors_only: bool = False, costs: Costs | None = None
+) -> Plan:
     """Chooses the layout of the whole graph at once.
 
     Args:
@@ -61,22 +57,32 @@ def make_plan(graph: ir.Graph, opset: int, free: frozenset[str], *, anchors_only
         opset: version of the default domain.
         free: names of the graph inputs and outputs that may be natural or channels-last, whichever is cheaper.
         anchors_only: whether all operators but the anchors are pinned to the natural layout.
+        costs: what it costs to move data; bytes where None.
 
     Returns:
-        The plan with the fewest bytes moved.
+        The cheapest plan.
     """
+    costs = costs or BytesMoved()
     rules = {node: rule for node in graph if (rule := rule_for(node, opset)) is not None}
     if anchors_only:
         rules = {node: rule for node, rule in rules.items() if rule.anchor is not None}
-    views = {} if anchors_only else views_of(graph, ())
-    search = _Search(graph, rules, views, free, closed=not anchors_only)
-    search.run()
-    problem, groups = search.problem()
-    assignment = assign(problem)
-    if search.capped:
-        assignment = Assignment(assignment.choice, assignment.cost, 0, proved_optimal=False)
-    chosen = {id(group): group.variants[v] for group, v in zip(groups, assignment.choice, strict=True)}
-    return search.plan(assignment, chosen)
+    pinned: set[ir.Node] = set()
+    while True:
+        views = {} if anchors_only else views_of(graph, pinned)
+        search = _Search(graph, rules, views, free, costs, closed=not anchors_only)
+        search.run()
+        try:
+            return search.plan(_as_proved(assign(search.problem()), whole=not (search.capped or pinned)))
+        except InfeasibleError as error:
+            dividing = search.views_at(error.wires) - pinned
+            if not dividing:
+                raise
+            pinned |= dividing  # with one more copy on either side there is a way
+
+
+def _as_proved(assignment: Assignment, *, whole: bool) -> Assignment:
+    """Takes the solver's proof back where candidates were left out."""
+    return assignment if whole else replace(assignment, lower_bound=0, proved_optimal=assignment.cost == 0)
 
 
 @dataclass(eq=False, slots=True)
@@ -107,12 +113,14 @@ class _Search:
         rules: Mapping[ir.Node, LayoutRule],
         views: Mapping[ir.Value, View],
         free: frozenset[str],
+        costs: Costs,
         *,
         closed: bool,
     ) -> None:
         self.capped = False
         self._graph = graph
         self._free = free
+        self._costs = costs
         self._rules = rules
         self._views = views
         self._closed = closed
@@ -246,14 +254,14 @@ class _Search:
         for port, value in zip(group.ports, group.values, strict=True):
             layout = self._inward(value, variant.layout(port))
             if layout is None:
-                self.capped = True
+                self.capped = True  # it would take two copies, one on either side of the views
                 return
             key.append(layout)
         if tuple(key) in group.keys:
             return
         roots = [self._root(value) for value in group.values]
         new = [(root, layout) for root, layout in zip(roots, key, strict=True) if layout not in self._layouts[root]]
-        if any(len(self._layouts[root]) >= MAX_LAYOUTS for root, _ in new):
+        if group.variants and any(len(self._layouts[root]) >= MAX_LAYOUTS for root, _ in new):
             self.capped = True
             return
         group.keys[tuple(key)] = len(group.variants)
@@ -265,17 +273,24 @@ class _Search:
 
     # --- the problem ---
 
-    def problem(self) -> tuple[Problem, list[_Group]]:
-        """The solvers' form, and the groups in the order of its ``variants``."""
+    def problem(self) -> Problem:
+        """The solvers' form: groups and wires in their order here."""
         index = {id(group): position for position, group in enumerate(self._groups)}
-        variants = tuple(tuple(variant.cost for variant in group.variants) for group in self._groups)
+        moved = self._costs.moved
+        variants = tuple(tuple(moved(variant.cost) for variant in group.variants) for group in self._groups)
         wires = []
         for root, ends in self._at.items():
             self._natural_first(root)
             source = self._sources[root]
             readers = [self._end(root, end, index) for end in ends if end != source]
             wires.append(self._wire(root, self._end(root, source, index), readers))
-        return Problem(variants, tuple(wires)), self._groups
+        return Problem(variants, tuple(wires))
+
+    def views_at(self, wires: Collection[int]) -> set[ir.Node]:
+        """The nodes that make the views of what is on ``wires``."""
+        roots = {root for index, root in enumerate(self._at) if index in wires}
+        nodes = (value.producer() for value, view in self._views.items() if view.root in roots)
+        return {node for node in nodes if node is not None}
 
     def _end(self, root: ir.Value, end: tuple[_Group, int], index: Mapping[int, int]) -> form.Port:
         group, position = end
@@ -288,18 +303,41 @@ class _Search:
 
     def _wire(self, root: ir.Value, source: form.Port, readers: list[form.Port]) -> form.Wire:
         layouts = list(self._layouts[root])
-        forbidden = frozenset(
-            (i, j)
+        copies = {
+            (i, j): self._copy_cost(root, stored, read)
             for i, stored in enumerate(layouts)
             for j, read in enumerate(layouts)
-            if i != j and not can_copy(stored, read)
+            if i != j
+        }
+        forbidden = frozenset(pair for pair, cost in copies.items() if cost is None)
+        prices = {pair: cost for pair, cost in copies.items() if cost is not None}
+        cost = max(prices.values(), default=0)
+        other = {pair: price for pair, price in prices.items() if price != cost}
+        return form.Wire(source, tuple(readers), len(layouts), cost, forbidden, other)
+
+    def _copy_cost(self, root: ir.Value, stored: Layout, read: Layout) -> int | None:
+        """What the one Transpose from ``stored`` to ``read`` costs; None where the target has none."""
+        found = transposition(stored, read)
+        return None if found is None or len(found[1]) > MAX_COPY_RANK else self._costs.copy(*found, bits_of(root))
+
+    def _before(self) -> int:
+        """What the graph costs as it is: its Transposes, and what operators move inside."""
+        natural = (rule.natural(node) for node, rule in self._rules.items())
+        inside = sum(self._costs.moved(variant.cost) for variant in natural if variant is not None)
+        copies = (
+            self._copy_cost(value, Layout.natural(shape), Layout.of(shape, perm))
+            for node in self._graph
+            if node.outputs[0] in self._views and (perm := VIEWS[node.op_type](node)) is not None
+            if (value := node.inputs[0]) is not None and (shape := static_shape(value)) is not None
         )
-        return form.Wire(source, tuple(readers), len(layouts), size_in_bytes(root), forbidden)
+        return inside + sum(cost for cost in copies if cost is not None)
 
     # --- the plan ---
 
-    def plan(self, assignment: Assignment, chosen: Mapping[int, Variant]) -> Plan:
+    def plan(self, assignment: Assignment) -> Plan:
         """Spells the solution out, and gives axes of size 1 the places that need the fewest reshapes."""
+        choices = zip(self._groups, assignment.choice, strict=True)
+        chosen = {id(group): group.variants[choice] for group, choice in choices}
         inputs = {value: chosen[id(group)].storages[_PUBLIC] for value, group in self._inputs.items()}
         outputs = {position: chosen[id(group)].storages[_PUBLIC] for position, group in self._outputs.items()}
         stored = dict(inputs)
@@ -312,7 +350,7 @@ class _Search:
                     sizes = variants[node].sizes(port)
                     stored[port.value(node)] = Storage.of(storage.shape, storage.layout, sizes) or storage
         anchors = sum(rule.anchor is not None for rule in self._rules.values())
-        return Plan(self._rules, variants, self._views, inputs, outputs, assignment, anchors)
+        return Plan(self._rules, variants, self._views, inputs, outputs, assignment, self._before(), anchors)
 
     def _settled(self, node: ir.Node, variant: Variant, stored: Mapping[ir.Value, Storage]) -> Variant:
         """Of all variants with the layouts of ``variant``, one that takes an operand just as it is stored."""

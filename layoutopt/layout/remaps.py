@@ -180,12 +180,15 @@ def last_axis_only(node: ir.Node, storages: Storages) -> int | None:
     return 2 * size_in_bytes(node.outputs[0]) if moves else 0
 
 
-SHORTEST_RUN = 2
-"""Elements side by side below which copying piece by piece is dearer than a Transpose: measured threefold."""
+SHORTEST_RUN = 16
+"""Elements side by side below which copying piece by piece is about as dear as a Transpose, or dearer: measured."""
 
 
 def interleaving(node: ir.Node, storages: Storages) -> int | None:
-    """No joining or cutting of pieces that are all too short, unless they are as short in the natural order."""
+    """Joining or cutting short pieces costs what is written, and is not to be had for single elements.
+
+    Only where the natural order has longer pieces.
+    """
     whole, *parts = storages if node.op_type == "Split" else reversed(list(storages))
     storage = storages[whole]
     axis = _axis(node, 0, len(storage.shape))
@@ -193,7 +196,9 @@ def interleaving(node: ir.Node, storages: Storages) -> int | None:
         return 0
     longest = max(storages[part].shape[axis] for part in parts)
     run, natural = (longest * prod(sizes) for sizes in (storage.sizes[position + 1 :], storage.shape[axis + 1 :]))
-    return 0 if run >= min(SHORTEST_RUN, natural) else None
+    if run >= min(SHORTEST_RUN, natural):
+        return 0
+    return size_in_bytes(whole.value(node)) if run > 1 else None
 
 
 # --- what they share -------------------------------------------------------------------------------------------------

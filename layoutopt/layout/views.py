@@ -47,12 +47,6 @@ class View:
         return layout
 
 
-def can_copy(source: Layout, target: Layout) -> bool:
-    """Whether one TRANSPOSE of the target rewrites ``source`` as ``target``."""
-    found = transposition(source, target)
-    return found is not None and len(found[1]) <= MAX_COPY_RANK
-
-
 def views_of(graph: ir.Graph, pinned: Collection[ir.Node]) -> Mapping[ir.Value, View]:
     """The values of ``graph`` that are views of others.
 
@@ -71,8 +65,8 @@ def views_of(graph: ir.Graph, pinned: Collection[ir.Node]) -> Mapping[ir.Value, 
         parent = views.get(source) or View(source)
         perm = VIEWS[node.op_type](node)
         view = View(parent.root, (*parent.steps, (known_shape(source), perm)) if perm else parent.steps)
-        root = Layout.natural(known_shape(parent.root))
-        if can_copy(root, view.natural(known_shape(value))):
+        copy = transposition(Layout.natural(known_shape(parent.root)), view.natural(known_shape(value)))
+        if copy is not None and len(copy[1]) <= MAX_COPY_RANK:
             views[value] = view
     return views
 
