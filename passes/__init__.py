@@ -6,6 +6,7 @@ import onnx_ir as ir
 
 from layoutopt.passes.cancel_transposes import CancelTransposes
 from layoutopt.passes.eliminate_dead_code import EliminateDeadCode
+from layoutopt.passes.expand_instance_norm import ExpandInstanceNorm
 from layoutopt.passes.fold_batch_norm import FoldBatchNorm
 from layoutopt.passes.fold_constants import FoldConstants
 from layoutopt.passes.propagate_layout import PropagateLayout
@@ -15,6 +16,7 @@ __all__ = [
     "PASSES",
     "CancelTransposes",
     "EliminateDeadCode",
+    "ExpandInstanceNorm",
     "FoldBatchNorm",
     "FoldConstants",
     "PropagateLayout",
@@ -23,6 +25,7 @@ __all__ = [
 PASSES: tuple[type[ir.passes.PassBase], ...] = (
     FoldConstants,
     FoldBatchNorm,
+    ExpandInstanceNorm,
     PropagateLayout,
     CancelTransposes,
     EliminateDeadCode,
@@ -32,6 +35,7 @@ PASSES: tuple[type[ir.passes.PassBase], ...] = (
 DEFAULT_PIPELINE: tuple[ir.passes.PassBase, ...] = (
     FoldConstants(),
     FoldBatchNorm(),
+    ExpandInstanceNorm(),
     PropagateLayout(),
     CancelTransposes(),
     EliminateDeadCode(),

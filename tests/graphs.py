@@ -47,6 +47,11 @@ AFTER = "float[1,4,4,6]"
 CONV = "t = Conv (x, w)"
 BATCH_NORM = f"{numbers('gamma', 4)}, {numbers('beta', 4)}, {numbers('mean', 4)}, float[4] var = {{0.5, 1.0, 2.0, 0.1}}"
 NORMALIZE = "BatchNormalization (t, gamma, beta, mean, var)"
+GROUP_NORM = (
+    f"{numbers('gamma', 4)}, {numbers('beta', 4)}, {numbers('scale', 4, 1, 1)}, {numbers('shift', 4, 1, 1)}, "
+    "float[2] one = {1, 1}, float[2] zero = {0, 0}, int64[3] groups = {0, 2, -1}, int64[4] whole = {2, 4, 4, 6}"
+)
+GROUPED = "r = Reshape (t, groups) n = InstanceNormalization (r, one, zero)"
 
 GRAPHS: Mapping[str, Text] = {
     "nothing to do": Text("(float[2] x) => (float[2] y) { y = Relu (x) }"),
@@ -278,6 +283,37 @@ GRAPHS: Mapping[str, Text] = {
     ),
     "batch normalization of half precision": Text(
         f"(float16[1,4,3,3] t) => (float16[1,4,3,3] y) <{BATCH_NORM}> {{ y = {NORMALIZE} }}"
+    ),
+    "instance normalization": Text(
+        f"({X}) => ({AFTER} y) <{W}, {GROUP_NORM}> {{ {CONV} n = InstanceNormalization (t, gamma, beta) y = Relu (n) }}"
+    ),
+    "group normalization": Text(
+        f"({X}) => ({AFTER} y) <{W}, {GROUP_NORM}> "
+        f"{{ {CONV} y = GroupNormalization <num_groups = 2> (t, gamma, beta) }}",
+        opset=21,
+    ),
+    "group normalization as it is exported": Text(
+        f"""(float[2,3,4,6] x) => (float[2,4,4,6] y) <{W}, {GROUP_NORM}> {{
+            {CONV} {GROUPED} z = Reshape (n, whole) a = Mul (z, scale) y = Add (shift, a)
+        }}"""
+    ),
+    "group normalization that is read before its shift": Text(
+        f"""(float[2,3,4,6] x) => (float[2,4,4,6] y, float[2,4,4,6] a) <{W}, {GROUP_NORM}> {{
+            {CONV} {GROUPED} z = Reshape (n, whole) a = Mul (z, scale) y = Add (a, shift)
+        }}"""
+    ),
+    "group normalization that is read in its groups": Text(
+        f"""(float[2,3,4,6] x) => (float[2,4,4,6] y, float[2,2,48] n) <{W}, {GROUP_NORM}> {{
+            {CONV} {GROUPED} y = Reshape (n, whole)
+        }}"""
+    ),
+    "instance normalization with a scale per column": Text(
+        f"({X}) => ({AFTER} y) <{W}, {GROUP_NORM}, {numbers('row', 6)}> "
+        f"{{ {CONV} n = InstanceNormalization (t, gamma, beta) y = Mul (n, row) }}"
+    ),
+    "instance normalization with a scale from outside": Text(
+        f"({X}, float[4] gamma) => ({AFTER} y) <{W}, {numbers('beta', 4)}> "
+        f"{{ {CONV} y = InstanceNormalization (t, gamma, beta) }}"
     ),
     "dropout and identities": Text(
         f"({X}) => ({AFTER} y) <{W}> {{ {CONV} a = Identity (t) b = Dropout (a) y = Identity (b) }}"

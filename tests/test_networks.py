@@ -30,20 +30,20 @@ FURTHER = {
     "vgg11": 1,
     "shufflenet_v2": 16,
     "unet_plus_plus": 0,
-    "unet_transposed": 28,
+    "unet_transposed": 0,
     "rrdb_nearest": 0,
     "rrdb_pixel_shuffle": 2,
     "convnext_tiny": 0,
     "vit_4": 16,
     "vit_12": 48,
     "swin_4": 24,
-    "swin_t": 34,
+    "swin_t": 68,
     "yolov8": 2,
 }
 """Networks whose .tflite has at most so many TRANSPOSE with free inputs and outputs."""
 OPERATORS = {
     "shufflenet_v2": {"SPLIT": 13, "CONCATENATION": 16, "DEPTHWISE_CONV_2D": 19},
-    "unet_transposed": {"MIRROR_PAD": 14, "PRELU": 14, "TRANSPOSE_CONV": 3},
+    "unet_transposed": {"MIRROR_PAD": 14, "PRELU": 14, "TRANSPOSE_CONV": 3, "SQUARED_DIFFERENCE": 28},
     "convnext_tiny": {"DEPTHWISE_CONV_2D": 5, "GELU": 5, "FULLY_CONNECTED": 11, "RSQRT": 10},
     "vit_4": {"BATCH_MATMUL": 8, "SOFTMAX": 4, "GELU": 4, "FULLY_CONNECTED": 17, "RSQRT": 9},
     "swin_4": {"BATCH_MATMUL": 8, "SOFTMAX": 4, "GELU": 4, "FULLY_CONNECTED": 17, "RSQRT": 10},

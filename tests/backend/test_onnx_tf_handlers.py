@@ -313,6 +313,27 @@ ACTIVATIONS = {
         one=np.float32(1),
         half=np.float32(0.5),
     ),
+    "gelu by tanh": onnx_(
+        "a = Mul(x,x) b = Mul(x,a) c = Mul(b,k) d = Add(x,c) e = Mul(r,d) t = Tanh(e) u = Add(t,one) h = Mul(half,x) "
+        "y = Mul(h,u)",
+        "GELU",
+        opset=17,
+        k=np.float32(0.044715),
+        r=np.float32(np.sqrt(2 / np.pi)),
+        one=np.float32(1),
+        half=np.float32(0.5),
+    ),
+    "gelu by tanh and power": onnx_(
+        "b = Pow(x,three) c = Mul(b,k) d = Add(x,c) e = Mul(d,r) t = Tanh(e) u = Add(t,one) h = Mul(x,half) "
+        "y = Mul(h,u)",
+        "GELU",
+        opset=17,
+        three=np.float32(3),
+        k=np.float32(0.044715),
+        r=np.float32(np.sqrt(2 / np.pi)),
+        one=np.float32(1),
+        half=np.float32(0.5),
+    ),
     "silu": onnx_("a = Sigmoid(x) y = Mul(x,a)", "LOGISTIC MUL"),
     "elu": onnx_("y = Elu(x)", "ELU"),
     "elu 2": onnx_("y = Elu<alpha=2.0>(x)", "RELU MINIMUM EXP SUB MUL ADD"),
@@ -364,6 +385,13 @@ MATRICES = {
         )
     },
     "matmul swapped constant": onnx_("y = layoutopt.nhwc.MatMulTransposed3D(x,w)", "BATCH_MATMUL", w=f(2, 5, 8)),
+    "einsum scores": Case(
+        'y = Einsum<equation="bhid,bhjd->bhij">(x,v)', "BATCH_MATMUL", {"x": (2, 3, 4, 8), "v": (2, 3, 5, 8)}, opset=17
+    ),
+    "einsum values": Case(
+        'y = Einsum<equation="bhij,bhjd->bhid">(x,v)', "BATCH_MATMUL", {"x": (2, 3, 4, 5), "v": (2, 3, 5, 8)}, opset=17
+    ),
+    "einsum linear": onnx_('y = Einsum<equation="bnc,cd->bnd">(x,w)', "FULLY_CONNECTED", opset=17, w=f(8, 5)),
     "matmul vector": onnx_("y = MatMul(x,w)", "FULLY_CONNECTED RESHAPE", w=f(8)),
 }
 
@@ -390,6 +418,31 @@ REDUCTIONS = {
         opset=18,
         w=f(8),
         b=f(8),
+    ),
+    "layer norm of two axes": onnx_(
+        "y = LayerNormalization<axis=1>(x,w)",
+        "MEAN SUB SQUARED_DIFFERENCE MEAN ADD RSQRT MUL MUL",
+        opset=17,
+        w=f(6, 8),
+    ),
+    "layer norm by hand": onnx_(
+        "m = ReduceMean<axes=[-1]>(x) c = Sub(x,m) q = Pow(c,two) v = ReduceMean<axes=[-1]>(q) e = Add(v,eps) "
+        "d = Sqrt(e) n = Div(c,d) s = Mul(n,w) y = Add(s,b)",
+        "MEAN SUB SQUARED_DIFFERENCE MEAN ADD RSQRT MUL MUL ADD",
+        opset=17,
+        two=np.float32(2),
+        eps=np.float32(1e-5),
+        w=f(8),
+        b=f(8),
+    ),
+    "layer norm linear": onnx_(
+        "n = LayerNormalization(x,w,b) m = MatMul(n,k) y = Add(m,c)",
+        "MEAN SUB SQUARED_DIFFERENCE MEAN ADD RSQRT MUL FULLY_CONNECTED",
+        opset=17,
+        w=f(8),
+        b=f(8),
+        k=f(8, 5),
+        c=f(5),
     ),
     "instance norm": onnx_(
         "y = InstanceNormalization(x,w,b)",

@@ -86,7 +86,8 @@ def test_passes_lists_the_pipeline() -> None:
     assert result.stdout.index("fold-constants") < result.stdout.index("propagate-layout")
     assert "io=free (free | keep)" in result.stdout
     data = json.loads(invoke("passes", "--json", "-").stdout)
-    assert data[2]["options"][0] == {"name": "io", "default": "free", "choices": ["free", "keep"]}
+    options = {each["name"]: each["options"] for each in data}
+    assert options["propagate-layout"][0] == {"name": "io", "default": "free", "choices": ["free", "keep"]}
 
 
 def test_demo_needs_nothing(tmp_path: Path) -> None:

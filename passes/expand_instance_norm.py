@@ -1,0 +1,192 @@
+"""Writes instance and group normalization as moments per channel, one Mul and one Add, which run in any layout."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import onnx_ir as ir
+
+from layoutopt.ir import edit
+
+Array = npt.NDArray[np.generic]
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class ExpandInstanceNorm(ir.passes.InPlacePass):
+    """Expands each InstanceNormalization and GroupNormalization of constant scale and shift.
+
+    The moments of a group follow from those of its channels, so the only large operands are read in their own shape.
+    PyTorch's exporters write a group normalization as an InstanceNormalization between two Reshapes, and a scale and a
+    shift per channel behind: those become part of it.
+    """
+
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        """Expands in place."""
+        opset, modified = model.opset_imports.get("", 0), False
+        for graph in edit.graphs_of(model):
+            for node in list(graph):
+                if node.domain == "" and (found := _normalization(graph, node, opset)) is not None:
+                    _expand(graph, found, opset)
+                    modified = True
+        return ir.passes.PassResult(model, modified)
+
+
+_SINCE = {"InstanceNormalization": 7, "GroupNormalization": 21}
+"""The first opset whose arithmetic broadcasts as it still does, and the first that scales each channel."""
+_AXES_ARE_OPERANDS = 18
+"""The first opset in which ReduceMean takes its axes as an operand."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Normalization:
+    """``(x - mean) / sqrt(variance + epsilon) * scale + shift`` with the moments of groups of channels.
+
+    Attributes:
+        source: x, of shape ``(N, C, spatial...)``.
+        result: of the same shape.
+        scale: one factor per channel, ``(1, groups, C / groups)``.
+        shift: one term per channel, in the same shape.
+        epsilon: added to the variances.
+    """
+
+    source: ir.Value
+    result: ir.Value
+    scale: Array
+    shift: Array
+    epsilon: float
+
+
+def _normalization(graph: ir.Graph, node: ir.Node, opset: int) -> _Normalization | None:
+    """What ``node`` computes with the nodes around it; None where it is no normalization, or not of known operands."""
+    if node.op_type not in _SINCE or opset < _SINCE[node.op_type]:
+        return None
+    source, result = node.inputs[0], node.outputs[0]
+    constants = [edit.constant_of(value) if value is not None else None for value in node.inputs[1:3]]
+    tensors = [tensor.numpy() for tensor in constants if tensor is not None]
+    shape = _static(source)
+    if source is None or len(tensors) != 2 or len(shape) < 3 or source.dtype is not ir.DataType.FLOAT:
+        return None
+    groups, each, whole = node.attributes.get_int("num_groups", shape[1]), -1, (source, result)
+    if (wider := _around_reshapes(graph, source, result)) is not None and node.op_type == "InstanceNormalization":
+        each, whole = 1, wider
+    channels = _static(whole[0])[1]
+    scale, shift = (
+        np.broadcast_to(tensor.reshape(1, groups, each), (1, groups, channels // groups)) for tensor in tensors
+    )
+    epsilon = node.attributes.get_float("epsilon", 1e-5)
+    return _with_affine(graph, _Normalization(*whole, scale, shift, epsilon))
+
+
+def _static(value: ir.Value | None) -> Shape:
+    """The sizes of all axes; empty where one is not known."""
+    if value is None or value.shape is None or not value.shape.is_static():
+        return ()
+    return tuple(value.shape.numpy())
+
+
+def _around_reshapes(graph: ir.Graph, source: ir.Value, result: ir.Value) -> tuple[ir.Value, ir.Value] | None:
+    """Operand and result before and after the Reshapes that make groups of channels; None where there are none."""
+    before, after = source.producer(), _only_reader(graph, result)
+    if before is None or after is None or before.op_type != "Reshape" or after.op_type != "Reshape":
+        return None
+    whole, last = before.inputs[0], after.outputs[0]
+    assert whole is not None
+    shape, grouped = _static(whole), _static(source)
+    if len(shape) < 3 or _static(last) != shape or shape[0] != grouped[0] or shape[1] % grouped[1]:
+        return None
+    return whole, last
+
+
+def _only_reader(graph: ir.Graph, value: ir.Value) -> ir.Node | None:
+    """The one node of ``graph`` that reads ``value``, if nobody else does."""
+    readers = [use.node for use in value.uses()]
+    alone = len(readers) == 1 and readers[0].graph is graph and not value.is_graph_output()
+    return readers[0] if alone and readers[0].domain == "" else None
+
+
+def _with_affine(graph: ir.Graph, norm: _Normalization) -> _Normalization:
+    """``norm`` with the constant scale or shift per channel that follows, and those that follow that."""
+    reader = _only_reader(graph, norm.result)
+    if reader is None or reader.op_type not in ("Mul", "Add"):
+        return norm
+    other = reader.inputs[1] if reader.inputs[0] is norm.result else reader.inputs[0]
+    constant = edit.constant_of(other) if other is not None else None
+    shape = _static(norm.source)
+    if constant is None or _static(reader.outputs[0]) != shape:
+        return norm
+    array = constant.numpy()
+    array = array.reshape((1,) * (len(shape) - array.ndim) + array.shape)
+    if array.size != array.shape[1]:
+        return norm  # not per channel
+    factor = np.broadcast_to(array.reshape(-1), (shape[1],)).reshape(norm.scale.shape)
+    if reader.op_type == "Mul":
+        norm = replace(norm, scale=norm.scale * factor, shift=norm.shift * factor)
+    else:
+        norm = replace(norm, shift=norm.shift + factor)
+    return _with_affine(graph, replace(norm, result=reader.outputs[0]))
+
+
+def _expand(graph: ir.Graph, norm: _Normalization, opset: int) -> None:
+    last = norm.result.producer()
+    assert last is not None
+    write = _Writer(graph, last, str(norm.result.name), opset)
+    x, scale, shift = norm.source, norm.scale, norm.shift
+    shape = _static(x)
+    spatial, ones = range(2, len(shape)), (*shape[:2], *[1] * (len(shape) - 2))
+    mean = write.mean(x, spatial, ones)
+    variance = write.mean(write.power(write("Sub", shape, x, mean), 2), spatial, ones)
+    grouped = (shape[0], *scale.shape[1:])
+    if scale.shape[2] > 1:
+        means, each = write.reshaped(mean, grouped), (*grouped[:2], 1)
+        mean = write.mean(means, (2,), each)
+        between = write.power(write("Sub", grouped, means, mean), 2)
+        variance = write.mean(write("Add", grouped, write.reshaped(variance, grouped), between), (2,), each)
+    else:
+        grouped, scale, shift = ones, scale.reshape(1, *ones[1:]), shift.reshape(1, *ones[1:])
+    epsilon = write.constant(np.float32(norm.epsilon))
+    inverse = write.power(write("Add", _static(variance), variance, epsilon), -0.5)
+    factor = write("Mul", grouped, inverse, write.constant(scale))
+    offset = write("Sub", grouped, write.constant(shift), write("Mul", grouped, mean, factor))
+    scaled = write("Mul", shape, x, write.reshaped(factor, ones))
+    edit.forward(graph, norm.result, write("Add", shape, scaled, write.reshaped(offset, ones)))
+    edit.remove_dead(last)
+
+
+@dataclass(frozen=True, slots=True)
+class _Writer:
+    """Inserts nodes before ``place``, with names that begin with ``name``."""
+
+    graph: ir.Graph
+    place: ir.Node
+    name: str
+    opset: int
+
+    def __call__(
+        self, operator: str, shape: Shape, *operands: ir.Value, attributes: dict[str, Sequence[int]] | None = None
+    ) -> ir.Value:
+        """The result, of ``shape``, of a new node."""
+        node = ir.node(operator, operands, attributes)
+        node.name = edit.fresh_name(self.graph, f"{operator}/{self.name}")
+        result = node.outputs[0]
+        result.name = edit.fresh_name(self.graph, f"{self.name}_{operator}")
+        result.dtype, result.shape = ir.DataType.FLOAT, ir.Shape(shape)
+        self.graph.insert_before(self.place, node)
+        return result
+
+    def constant(self, array: npt.ArrayLike) -> ir.Value:
+        return edit.add_constant(self.graph, f"{self.name}_constant", np.asarray(array))
+
+    def mean(self, x: ir.Value, axes: Sequence[int], shape: Shape) -> ir.Value:
+        if self.opset < _AXES_ARE_OPERANDS:
+            return self("ReduceMean", shape, x, attributes={"axes": tuple(axes)})
+        return self("ReduceMean", shape, x, self.constant(np.array(axes, np.int64)))
+
+    def power(self, x: ir.Value, exponent: float) -> ir.Value:
+        return self("Pow", _static(x), x, self.constant(np.float32(exponent)))
+
+    def reshaped(self, x: ir.Value, shape: Shape) -> ir.Value:
+        return x if _static(x) == shape else self("Reshape", shape, x, self.constant(np.array(shape, np.int64)))
