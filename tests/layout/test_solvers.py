@@ -245,8 +245,14 @@ def test_a_copy_costs_what_its_direction_costs() -> None:
 
 def test_of_equals_natural_wins_in_tables() -> None:
     """One group or two others take a variant that is not natural: all three must agree."""
-    agree = Wire(Port(0, (2, 0, 1)), (Port(1, (1, 0, 2)), Port(2, (1, 0, 2))), 3, 5)
-    assert elimination.solve(Problem(((0, 0, 0),) * 3, (agree,))) == (2, 0, 0)
+    agree = Wire(Port(2, (2, 0, 1)), (Port(0, (1, 0, 2)), Port(1, (1, 0, 2))), 3, 5)
+    assert elimination.solve(Problem(((0, 0, 0),) * 3, (agree,))) == (0, 0, 2)
+
+
+def test_no_number_of_copies_outweighs_a_byte() -> None:
+    """Three copies of nothing, or none for one byte."""
+    inside = Wire(Port(0, (0, 0)), (Port(0, (1, 0)), Port(0, (2, 0)), Port(0, (3, 0))), 4, 0)
+    assert assign(Problem(((0, 1),), (inside,))).choice == (0,)
 
 
 def test_of_equals_natural_wins() -> None:
@@ -287,6 +293,16 @@ def test_no_way_at_all_is_an_error_that_says_so() -> None:
     assert error.value.wires == (1,)
 
 
+def test_only_wires_that_cannot_be_met_are_named() -> None:
+    """The second variant has fewer copies, but would break a wire that the first one keeps."""
+    broken = Wire(Port(0, (0, 1)), (Port(1, (2,)),), 3, 1, frozenset({(0, 2), (1, 2)}))
+    kept = Wire(Port(0, (0, 1)), (Port(1, (0,)),), 2, 1, frozenset({(1, 0)}))
+    copied = Wire(Port(0, (0, 1)), (Port(1, (1,)),), 2, 1)
+    with pytest.raises(InfeasibleError) as error:
+        assign(Problem(((0, 0), PINNED), (broken, kept, copied, copied)))
+    assert error.value.wires == (0,)
+
+
 def test_two_pins_may_be_at_odds() -> None:
     """No solver sees a wire between groups that have no choice."""
     banned = Wire(Port(0, (0,)), (Port(1, (1,)),), 2, 1, frozenset({(0, 1)}))
@@ -299,6 +315,8 @@ def test_a_price_of_its_own() -> None:
     priced = Wire(Port(0, (0, 1)), (Port(1, (2,)),), 3, 10, prices={(0, 2): 40})
     found = assign(Problem(((0, 7), PINNED), (priced,)))
     assert (found.choice, found.cost) == ((1, 0), 17)
+    close = Wire(Port(0, (0, 1)), (Port(1, (2,)),), 3, 10, prices={(0, 2): 19, (1, 2): 11})
+    assert assign(Problem((CHOICE, PINNED), (close,))).cost == 11
 
 
 @pytest.mark.parametrize("cost", [2**31, 2**30 - 1, 2**33 + 1])
