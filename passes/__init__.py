@@ -7,6 +7,7 @@ import onnx_ir as ir
 from layoutopt.passes.cancel_transposes import CancelTransposes
 from layoutopt.passes.eliminate_dead_code import EliminateDeadCode
 from layoutopt.passes.expand_instance_norm import ExpandInstanceNorm
+from layoutopt.passes.expand_products import ExpandProducts
 from layoutopt.passes.fold_batch_norm import FoldBatchNorm
 from layoutopt.passes.fold_constants import FoldConstants
 from layoutopt.passes.propagate_layout import PropagateLayout
@@ -17,6 +18,7 @@ __all__ = [
     "CancelTransposes",
     "EliminateDeadCode",
     "ExpandInstanceNorm",
+    "ExpandProducts",
     "FoldBatchNorm",
     "FoldConstants",
     "PropagateLayout",
@@ -26,6 +28,7 @@ PASSES: tuple[type[ir.passes.PassBase], ...] = (
     FoldConstants,
     FoldBatchNorm,
     ExpandInstanceNorm,
+    ExpandProducts,
     PropagateLayout,
     CancelTransposes,
     EliminateDeadCode,
@@ -36,6 +39,7 @@ DEFAULT_PIPELINE: tuple[ir.passes.PassBase, ...] = (
     FoldConstants(),
     FoldBatchNorm(),
     ExpandInstanceNorm(),
+    ExpandProducts(),
     PropagateLayout(),
     CancelTransposes(),
     EliminateDeadCode(),

@@ -133,7 +133,7 @@ def _with_affine(graph: ir.Graph, norm: _Normalization) -> _Normalization:
 def _expand(graph: ir.Graph, norm: _Normalization, opset: int) -> None:
     last = norm.result.producer()
     assert last is not None
-    write = _Writer(graph, last, str(norm.result.name), opset)
+    write = _Writer(graph, last, str(norm.result.name), ir.DataType.FLOAT, opset)
     x, scale, shift = norm.source, norm.scale, norm.shift
     shape = _static(x)
     spatial, ones = range(2, len(shape)), (*shape[:2], *[1] * (len(shape) - 2))
@@ -157,36 +157,17 @@ def _expand(graph: ir.Graph, norm: _Normalization, opset: int) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Writer:
-    """Inserts nodes before ``place``, with names that begin with ``name``."""
+class _Writer(edit.Writer):
+    """With the operators of a normalization, as ``opset`` has them."""
 
-    graph: ir.Graph
-    place: ir.Node
-    name: str
     opset: int
 
-    def __call__(
-        self, operator: str, shape: Shape, *operands: ir.Value, attributes: dict[str, Sequence[int]] | None = None
-    ) -> ir.Value:
-        """The result, of ``shape``, of a new node."""
-        node = ir.node(operator, operands, attributes)
-        node.name = edit.fresh_name(self.graph, f"{operator}/{self.name}")
-        result = node.outputs[0]
-        result.name = edit.fresh_name(self.graph, f"{self.name}_{operator}")
-        result.dtype, result.shape = ir.DataType.FLOAT, ir.Shape(shape)
-        self.graph.insert_before(self.place, node)
-        return result
-
-    def constant(self, array: npt.ArrayLike) -> ir.Value:
-        return edit.add_constant(self.graph, f"{self.name}_constant", np.asarray(array))
-
     def mean(self, x: ir.Value, axes: Sequence[int], shape: Shape) -> ir.Value:
+        """The mean over ``axes``, which stay."""
         if self.opset < _AXES_ARE_OPERANDS:
             return self("ReduceMean", shape, x, attributes={"axes": tuple(axes)})
         return self("ReduceMean", shape, x, self.constant(np.array(axes, np.int64)))
 
     def power(self, x: ir.Value, exponent: float) -> ir.Value:
+        """``x`` to the power of ``exponent``."""
         return self("Pow", _static(x), x, self.constant(np.float32(exponent)))
-
-    def reshaped(self, x: ir.Value, shape: Shape) -> ir.Value:
-        return x if _static(x) == shape else self("Reshape", shape, x, self.constant(np.array(shape, np.int64)))

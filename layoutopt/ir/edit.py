@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from layoutopt.ir.perm import Perm
+from layoutopt.ir.perm import Perm, is_identity, permute
+
+Shape = tuple[int, ...]
 
 
 def constant_of(value: ir.Value) -> ir.TensorProtocol | None:
@@ -98,6 +101,51 @@ def insert_behind(
     else:
         graph.append(node)
     return result
+
+
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """Inserts nodes before ``place``, with names that begin with ``name``.
+
+    Attributes:
+        graph: of ``place``.
+        place: the node that comes after all that is written.
+        name: what the results are called, with the operators behind.
+        dtype: the element type of the results.
+    """
+
+    graph: ir.Graph
+    place: ir.Node
+    name: str
+    dtype: ir.DataType
+
+    def __call__(
+        self, operator: str, shape: Shape, *operands: ir.Value, attributes: dict[str, Sequence[int]] | None = None
+    ) -> ir.Value:
+        """The result, of ``shape``, of a new node."""
+        node = ir.node(operator, operands, attributes)
+        node.name = fresh_name(self.graph, f"{operator}/{self.name}")
+        result = node.outputs[0]
+        result.name = fresh_name(self.graph, f"{self.name}_{operator}")
+        result.dtype, result.shape = self.dtype, ir.Shape(shape)
+        self.graph.insert_before(self.place, node)
+        return result
+
+    def constant(self, array: npt.ArrayLike) -> ir.Value:
+        """A new initializer."""
+        return add_constant(self.graph, f"{self.name}_constant", np.asarray(array))
+
+    def reshaped(self, x: ir.Value, shape: Shape) -> ir.Value:
+        """``x`` with the dimensions ``shape``."""
+        return x if _sizes(x) == shape else self("Reshape", shape, x, self.constant(np.array(shape, np.int64)))
+
+    def transposed(self, x: ir.Value, perm: Perm) -> ir.Value:
+        """``x``, of static shape, with its axes permuted."""
+        return x if is_identity(perm) else self("Transpose", permute(_sizes(x), perm), x, attributes={"perm": perm})
+
+
+def _sizes(value: ir.Value) -> Shape:
+    return tuple(value.shape.numpy()) if value.shape is not None else ()
 
 
 def replace_output(graph: ir.Graph, position: int, value: ir.Value) -> None:

@@ -17,11 +17,10 @@ from math import prod
 import onnx_ir as ir
 
 from layoutopt.ir import dialect
-from layoutopt.layout.layouts import Digit, Dim, Shape, Storage
-from layoutopt.layout.remaps import integer
+from layoutopt.layout.layouts import Digit, Dim, Shape, Storage, merge_digits
 from layoutopt.layout.variants import Edit, Known, Port, Storages, is_constant, operand, result
 
-LEFT, RIGHT, ADDEND, RESULT = operand(0), operand(1), operand(2), result()
+LEFT, RIGHT, RESULT = operand(0), operand(1), result()
 
 MAX_RANK = 5
 """TFLite's BATCH_MATMUL takes tensors of at most this rank."""
@@ -67,7 +66,7 @@ _FORMS = (
 
 @dataclass(frozen=True, slots=True)
 class _Product:
-    """The labels of one MatMul or Gemm.
+    """The labels of one MatMul.
 
     Attributes:
         shapes: of each port.
@@ -86,8 +85,8 @@ class _Product:
         left, right, rank = (len(shapes[port]) for port in (LEFT, RIGHT, RESULT))
         row, column, summed = rank - 2, rank - 1, rank
         labels = {
-            LEFT: (*range(rank - left, row), *_flipped(node, "transA", row, summed)),
-            RIGHT: (*range(rank - right, row), *_flipped(node, "transB", summed, column)),
+            LEFT: (*range(rank - left, row), row, summed),
+            RIGHT: (*range(rank - right, row), summed, column),
             RESULT: tuple(range(rank)),
         }
         roles = dict.fromkeys(range(rank - 1), Role.ROW) | {column: Role.COLUMN, summed: Role.SUM}
@@ -155,19 +154,6 @@ def matmul(node: ir.Node, ports: Sequence[Port], port: Port, storage: Storage, k
         yield from _emissions(factors, port, given, seen)
 
 
-def gemm(node: ir.Node, ports: Sequence[Port], port: Port, storage: Storage, known: Known) -> Iterator[Storages]:
-    """Rows, then the sum in any order; constant weights and addend absorb it, and emit columns in any order."""
-    factors = _Product.of(node)
-    if not all(is_constant(each.value(node)) for each in ports if each not in (LEFT, RESULT)):
-        return
-    given = factors.dims(port, storage)
-    for blocks in factors.orders(port, given, _seen(factors, known)):
-        found = _in_form(factors, _FORMS[0], blocks)
-        if factors.dims(port, found[port]) == given:
-            addend = {ADDEND: _addend(ADDEND.shape(node), found[RESULT])} if ADDEND in ports else {}
-            yield {**found, **addend}
-
-
 def matmul_form(node: ir.Node, storages: Storages) -> Edit | None:
     """The operator and the stored shapes that run it; None where the rank is too high for the target."""
     factors = _Product.of(node)
@@ -177,17 +163,6 @@ def matmul_form(node: ir.Node, storages: Storages) -> Edit | None:
         if all(blocks.values()):
             return _edit(factors, form, {port: found for port, found in blocks.items() if found})
     return _emission_edit(factors, dims[RESULT])
-
-
-def gemm_form(node: ir.Node, storages: Storages) -> Edit | None:
-    """Neither operand is transposed any more, and the addend has the columns of the result."""
-    shapes = {port: port.shape(node) for port in storages}
-    (rows, columns), summed = shapes[RESULT], prod(shapes[LEFT]) // shapes[RESULT][0]
-    sizes: dict[Port, Shape] = {LEFT: (rows, summed), RIGHT: (summed, columns), RESULT: (rows, columns)}
-    if ADDEND in shapes:
-        sizes[ADDEND] = shapes[ADDEND]
-    flags = {name: 0 for name in ("transA", "transB") if name in node.attributes}
-    return Edit(attributes=flags, sizes=sizes)
 
 
 # --- one product per batch -------------------------------------------------------------------------------------------
@@ -237,7 +212,7 @@ def _emissions(
             continue
         if min(_block_size(block) for _, block in parts[-2:]) < SHORTEST_SIDE:
             continue
-        rows = tuple(dim for dim in emitted if factors.roles[dim[0]] is Role.ROW)
+        rows = _merged(dim for dim in emitted if factors.roles[dim[0]] is Role.ROW)
         spread = tuple(dim for role, block in parts[:-1] if role is Role.COLUMN for dim in block)
         for left in lefts:
             blocks = factors.split(left, (Role.ROW, Role.SUM))
@@ -284,15 +259,10 @@ def _seen(factors: _Product, known: Known) -> dict[Port, list[Block]]:
     }
 
 
-def _addend(shape: Shape, stored: Storage) -> Storage:
-    """The addend of a Gemm, whose axes are the last ones of the result."""
-    offset = len(stored.shape) - len(shape)
-    dims = (Dim(dim.axis - offset, dim.digits) for dim in stored.dims if dim.axis >= offset)
-    return Storage(shape, tuple(dim for dim in dims if shape[dim.axis] != 1))
-
-
-def _flipped(node: ir.Node, flag: str, first: int, second: int) -> tuple[int, int]:
-    return (second, first) if integer(node, flag, 0) else (first, second)
+def _merged(dims: Iterable[tuple[int, tuple[Digit, ...]]]) -> Block:
+    """``dims`` with neighbours of one label as one dimension."""
+    runs = groupby(dims, lambda dim: dim[0])
+    return tuple((label, merge_digits(chain.from_iterable(digits for _, digits in run))) for label, run in runs)
 
 
 def _labels(block: Block) -> set[int]:

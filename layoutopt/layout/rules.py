@@ -144,7 +144,6 @@ RULES: Mapping[str, LayoutRule] = {
     "Conv": _CONV,
     "ConvTranspose": _CONV,
     "DepthToSpace": _DEPTH,
-    "Gemm": LayoutRule(operands=3, carry=contractions.gemm, remaps=(contractions.gemm_form,), since=7),
     "GlobalAveragePool": _GLOBAL_POOL,
     "GlobalMaxPool": _GLOBAL_POOL,
     "Hardmax": _LAST_AXIS,

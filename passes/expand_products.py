@@ -1,0 +1,136 @@
+"""Writes Gemm and Einsum as MatMul between Transposes and Reshapes, which the choice of layouts sees through."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+import onnx_ir as ir
+
+from layoutopt.ir import edit
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class ExpandProducts(ir.passes.InPlacePass):
+    """Expands each Gemm, and each Einsum that is one product of two operands.
+
+    Transposes, factors and an addend that are constant are worked into the constant operands.
+    """
+
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        """Expands in place."""
+        opset, modified = model.opset_imports.get("", 0), False
+        for graph in edit.graphs_of(model):
+            for node in list(graph):
+                result = _expanded(graph, node) if node.domain == "" and opset >= _SINCE else None
+                if result is not None:
+                    edit.forward(graph, node.outputs[0], result)
+                    edit.remove_dead(node)
+                    modified = True
+        return ir.passes.PassResult(model, modified)
+
+
+_SINCE = 7
+"""The first opset whose arithmetic broadcasts as it still does."""
+
+
+def _expanded(graph: ir.Graph, node: ir.Node) -> ir.Value | None:
+    """The result of ``node`` by other nodes; None where it is none of the two, or its shapes are not known."""
+    if node.op_type not in ("Gemm", "Einsum"):
+        return None
+    operands = [value for value in node.inputs if value is not None]
+    dtype = node.outputs[0].dtype
+    if dtype is None or not all(map(_is_static, (*operands, *node.outputs))):
+        return None
+    write = edit.Writer(graph, node, str(node.outputs[0].name), dtype)
+    if node.op_type == "Gemm":
+        return _gemm(write, node, operands)
+    return _einsum(write, node, operands)
+
+
+def _gemm(write: edit.Writer, node: ir.Node, operands: Sequence[ir.Value]) -> ir.Value:
+    left, right, *addend = operands
+    shape = _sizes(node.outputs[0])
+    left = _transposed(write, left, flipped=node.attributes.get_int("transA", 0))
+    right = _transposed(write, right, flipped=node.attributes.get_int("transB", 0))
+    right = _scaled(write, right, node.attributes.get_float("alpha", 1.0))
+    result = write("MatMul", shape, left, right)
+    for term in addend:
+        result = write("Add", shape, result, _scaled(write, term, node.attributes.get_float("beta", 1.0)))
+    return result
+
+
+def _transposed(write: edit.Writer, matrix: ir.Value, *, flipped: int) -> ir.Value:
+    """``matrix``, or its transpose: offline where it is constant."""
+    if not flipped:
+        return matrix
+    tensor = edit.constant_of(matrix)
+    if tensor is None:
+        return write.transposed(matrix, (1, 0))
+    return write.constant(np.ascontiguousarray(tensor.numpy().T))
+
+
+def _scaled(write: edit.Writer, value: ir.Value, factor: float) -> ir.Value:
+    """``value`` times ``factor``: offline where it is constant."""
+    if factor == 1:
+        return value
+    tensor, dtype = edit.constant_of(value), write.dtype.numpy()
+    if tensor is not None:
+        return write.constant((tensor.numpy().astype(np.float64) * factor).astype(dtype))
+    return write("Mul", _sizes(value), value, write.constant(np.array(factor, dtype)))
+
+
+def _einsum(write: edit.Writer, node: ir.Node, operands: Sequence[ir.Value]) -> ir.Value | None:
+    """Batch, rows and sum of the left operand times batch, sum and columns of the right one."""
+    terms, _, result = node.attributes["equation"].as_string().replace(" ", "").partition("->")
+    labels = terms.split(",")
+    if len(labels) != 2 or not result or not all(term.isalpha() and len(set(term)) == len(term) for term in labels):
+        return None
+    left, right = labels
+    sizes = {
+        label: size
+        for term, value in zip(labels, operands, strict=True)
+        for label, size in zip(term, _sizes(value), strict=True)
+    }
+    batch = [label for label in result if label in left and label in right]
+    rows = [label for label in result if label in left and label not in right]
+    columns = [label for label in result if label in right and label not in left]
+    summed = [label for label in left if label in right and label not in result]
+    if {*batch, *rows, *summed} != set(left) or {*batch, *columns, *summed} != set(right):
+        return None  # a label of one operand alone is summed up
+    if sorted(result) != sorted((*batch, *rows, *columns)):
+        return None
+
+    def shaped(value: ir.Value, term: str, *groups: list[str]) -> ir.Value:
+        order = [*batch, *(label for group in groups for label in group)]
+        moved = write.transposed(value, tuple(term.index(label) for label in order))
+        return write.reshaped(moved, (*extents(batch), *(prod(extents(group)) for group in groups)))
+
+    def extents(group: list[str]) -> Shape:
+        return tuple(sizes[label] for label in group)
+
+    shape = (*extents(batch), prod(extents(rows)), prod(extents(columns)))
+    product = write(
+        "MatMul", shape, shaped(operands[0], left, rows, summed), shaped(operands[1], right, summed, columns)
+    )
+    order = [*batch, *rows, *columns]
+    whole = write.reshaped(product, extents(order))
+    return write.transposed(whole, tuple(order.index(label) for label in result))
+
+
+def _named(term: str, value: ir.Value) -> zip[tuple[str, int]]:
+    """The size of each label of ``term``."""
+    return zip(term, _sizes(value), strict=True)
+
+
+def _is_static(value: ir.Value) -> bool:
+    return value.shape is not None and value.shape.is_static() and 0 not in value.shape.numpy()
+
+
+def _sizes(value: ir.Value) -> Shape:
+    assert value.shape is not None
+    return tuple(value.shape.numpy())
