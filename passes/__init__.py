@@ -8,6 +8,7 @@ from layoutopt.passes.cancel_transposes import CancelTransposes
 from layoutopt.passes.eliminate_dead_code import EliminateDeadCode
 from layoutopt.passes.fold_batch_norm import FoldBatchNorm
 from layoutopt.passes.fold_constants import FoldConstants
+from layoutopt.passes.fuse_depth_to_space import FuseDepthToSpace
 from layoutopt.passes.propagate_layout import PropagateLayout
 
 __all__ = [
@@ -17,12 +18,14 @@ __all__ = [
     "EliminateDeadCode",
     "FoldBatchNorm",
     "FoldConstants",
+    "FuseDepthToSpace",
     "PropagateLayout",
 ]
 
 PASSES: tuple[type[ir.passes.PassBase], ...] = (
     FoldConstants,
     FoldBatchNorm,
+    FuseDepthToSpace,
     PropagateLayout,
     CancelTransposes,
     EliminateDeadCode,
@@ -32,6 +35,7 @@ PASSES: tuple[type[ir.passes.PassBase], ...] = (
 DEFAULT_PIPELINE: tuple[ir.passes.PassBase, ...] = (
     FoldConstants(),
     FoldBatchNorm(),
+    FuseDepthToSpace(),
     PropagateLayout(),
     CancelTransposes(),
     EliminateDeadCode(),

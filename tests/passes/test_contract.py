@@ -15,6 +15,7 @@ from layoutopt.passes import (
     EliminateDeadCode,
     FoldBatchNorm,
     FoldConstants,
+    FuseDepthToSpace,
     PropagateLayout,
 )
 from layoutopt.passes.propagate_layout import Scope
@@ -28,6 +29,7 @@ VARIANTS: tuple[ir.passes.PassBase, ...] = (
     FoldConstants(),
     FoldConstants(simplify=False),
     FoldBatchNorm(),
+    FuseDepthToSpace(),
     PropagateLayout(),
     PropagateLayout(io=Io.KEEP),
     PropagateLayout(scope=Scope.OPERATOR),

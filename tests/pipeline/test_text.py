@@ -65,6 +65,7 @@ def test_names() -> None:
     assert [pass_name(each) for each in PASSES] == [
         "fold-constants",
         "fold-batch-norm",
+        "fuse-depth-to-space",
         "propagate-layout",
         "cancel-transposes",
         "eliminate-dead-code",
