@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
+from layoutopt.passes.absorb_channel_shuffles import AbsorbChannelShuffles
 from layoutopt.passes.cancel_transposes import CancelTransposes
 from layoutopt.passes.eliminate_dead_code import EliminateDeadCode
 from layoutopt.passes.fold_batch_norm import FoldBatchNorm
@@ -14,6 +15,7 @@ from layoutopt.passes.propagate_layout import PropagateLayout
 __all__ = [
     "DEFAULT_PIPELINE",
     "PASSES",
+    "AbsorbChannelShuffles",
     "CancelTransposes",
     "EliminateDeadCode",
     "FoldBatchNorm",
@@ -26,6 +28,7 @@ PASSES: tuple[type[ir.passes.PassBase], ...] = (
     FoldConstants,
     FoldBatchNorm,
     FuseDepthToSpace,
+    AbsorbChannelShuffles,
     PropagateLayout,
     CancelTransposes,
     EliminateDeadCode,
@@ -36,6 +39,7 @@ DEFAULT_PIPELINE: tuple[ir.passes.PassBase, ...] = (
     FoldConstants(),
     FoldBatchNorm(),
     FuseDepthToSpace(),
+    AbsorbChannelShuffles(),
     PropagateLayout(),
     CancelTransposes(),
     EliminateDeadCode(),

@@ -43,13 +43,13 @@ class Rearrangement:
         inner = prod(shape[axis + 1 :])
         outer = inner * shape[axis]
         digits = [piece for digit in self.digits for half in _cut(digit, inner) for piece in _cut(half, outer)]
-        moved = [digit for digit in digits if inner <= digit.stride < outer and digit.size > 1]
-        around = [digit for digit in digits if digit not in moved]
-        above = [digit for digit in around if digit.stride >= outer]
-        if around != sorted(around, reverse=True) or prod(digit.size for digit in moved) != shape[axis]:
+        above = sorted((digit for digit in digits if digit.stride >= outer), reverse=True)
+        moved = [digit for digit in digits if inner <= digit.stride < outer]
+        below = sorted((digit for digit in digits if digit.stride < inner), reverse=True)
+        if digits != [*above, *moved, *below] or moved == sorted(moved, reverse=True):
             return None
-        if digits[len(above) : len(above) + len(moved)] != moved or moved == sorted(moved, reverse=True):
-            return None
+        if prod(digit.size for digit in below) != inner or prod(digit.size for digit in moved) != shape[axis]:
+            return None  # a digit straddles the axis
         indices = np.zeros(1, np.int64)
         for digit in moved:
             indices = np.add.outer(indices, np.arange(digit.size) * (digit.stride // inner)).reshape(-1)

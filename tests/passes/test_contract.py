@@ -11,6 +11,7 @@ from layoutopt.options import Io
 from layoutopt.passes import (
     DEFAULT_PIPELINE,
     PASSES,
+    AbsorbChannelShuffles,
     CancelTransposes,
     EliminateDeadCode,
     FoldBatchNorm,
@@ -30,6 +31,7 @@ VARIANTS: tuple[ir.passes.PassBase, ...] = (
     FoldConstants(simplify=False),
     FoldBatchNorm(),
     FuseDepthToSpace(),
+    AbsorbChannelShuffles(),
     PropagateLayout(),
     PropagateLayout(io=Io.KEEP),
     PropagateLayout(scope=Scope.OPERATOR),

@@ -66,6 +66,7 @@ def test_names() -> None:
         "fold-constants",
         "fold-batch-norm",
         "fuse-depth-to-space",
+        "absorb-channel-shuffles",
         "propagate-layout",
         "cancel-transposes",
         "eliminate-dead-code",
