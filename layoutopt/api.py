@@ -39,7 +39,7 @@ class Dump:
     """Where to write the graph behind passes.
 
     Attributes:
-        directory: for files called ``04-propagate-layout.onnx``.
+        directory: for files called ``05-propagate-layout.onnx``.
         passes: names of passes; empty for all.
     """
 

@@ -59,8 +59,9 @@ class _Rewriter:
             lengths = edit.add_constant(self._graph, f"{source.name}_sizes", sizes)
             node = ir.node("Split", [source, lengths], {"axis": 1}, num_outputs=len(runs))
         edit.insert_behind(self._graph, source, node, (), f"{source.name}_part")
+        for part in node.outputs[1:]:
+            part.name = edit.fresh_name(self._graph, f"{source.name}_part")
         for run, part in zip(runs, node.outputs, strict=True):
-            part.name = part.name or edit.fresh_name(self._graph, f"{source.name}_part")
             part.type, part.shape = source.type, _with_channels(source, run.stop - run.start)
         return list(zip(runs, node.outputs, strict=True))
 

@@ -106,6 +106,8 @@ class Gathered:
 def plan_channels(graph: ir.Graph) -> list[Gathered]:
     """What each reader shall read so that shuffles of channels die, in the order of the graph; empty where none can."""
     flow = _Flow.of(graph)
+    if not flow.shuffles:
+        return []
     natural = {value for value in flow.origins if flow.is_needed(value)}
     while True:
         flow.spread(natural)
@@ -260,7 +262,7 @@ def _concat(node: ir.Node) -> _Route | None:
 
 
 def _split(node: ir.Node) -> _Route | None:
-    if not _along_channels(node, 0):
+    if not _along_channels(node, 0) or channels_of(node.inputs[0]) is None:
         return None
     channels = iter(_all_channels(_data(node)))
     results = {result: tuple(islice(channels, channels_of(result))) for result in node.outputs}
@@ -280,13 +282,12 @@ def _slice(node: ir.Node) -> _Route | None:
 
 
 def _gather(node: ir.Node) -> _Route | None:
-    source, index = node.inputs[0], node.inputs[1]
-    if source is None or index is None or index.shape is None or len(index.shape) != 1:
-        return None
     indices = constant_integers(node, 1)
-    if not _along_channels(node, 0) or channels_of(source) is None or indices is None:
+    if not _along_channels(node, 0) or channels_of(node.inputs[0]) is None or indices is None:
         return None
-    channels = _all_channels(source)
+    if len(_constant_shape(node, 1) or ()) != 1:
+        return None
+    channels = _all_channels(_data(node))
     return _Route({node.outputs[0]: tuple(channels[each] for each in indices)}, ((node, 0),), shuffles=True)
 
 
