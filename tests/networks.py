@@ -423,8 +423,17 @@ CHANNEL_STEPS: tuple[Callable[[Builder], None], ...] = (
 
 
 @st.composite
-def random_models(draw: st.DrawFn, *, steps: int = 10, kinds: Sequence[Callable[[Builder], None]] = STEPS) -> ir.Model:
-    """A model of one to ``steps`` steps of some ``kinds``, with static shapes; all that nobody reads is an output."""
+def random_models(
+    draw: st.DrawFn, *, steps: int = 10, kinds: Sequence[Callable[[Builder], None]] = STEPS, closed: bool = False
+) -> ir.Model:
+    """A model of static shapes. All that nobody reads is an output.
+
+    Args:
+        draw: from Hypothesis.
+        steps: how many at most; there is at least one.
+        kinds: of steps.
+        closed: whether a convolution is behind every image that nobody reads.
+    """
     builder = Builder(draw, draw(st.sampled_from(OPSETS)), np.random.default_rng(draw(st.integers(0, 9))))
     sizes = st.sampled_from([1, 2, 3, 4])
     builder.add_input((1, draw(sizes), draw(sizes), draw(sizes)))
@@ -434,6 +443,9 @@ def random_models(draw: st.DrawFn, *, steps: int = 10, kinds: Sequence[Callable[
         )
     for step in draw(st.lists(st.sampled_from(kinds), min_size=1, max_size=steps)):
         step(builder)
+    for value in [value for value in builder.pool if closed and not value.uses() and len(shape_of(value)) == 4]:
+        n, c, h, w = shape_of(value)
+        builder.node("Conv", [value, builder.floats((1, c, 1, 1))], (n, 1, h, w))
     outputs = [value for value in builder.pool if not value.uses() and not value.is_graph_input()]
     extra = [value for value in builder.pool if value.uses() and value not in builder.inputs]
     if draw(st.booleans()) and extra:
