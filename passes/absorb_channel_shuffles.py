@@ -47,8 +47,12 @@ class _Rewriter:
         for source, start, stop in (run for gathered in self._plan for run in gathered.runs if not _is_whole(run)):
             borders[source] |= {0, start, stop, channels_of(source) or stop}
         self._parts = {source: self._split(source, sorted(cuts)) for source, cuts in borders.items()}
+        producers = [gathered.reader.value.producer() for gathered in self._plan]
         for gathered in self._plan:
             self._rewire(gathered)
+        for producer in producers:
+            if producer is not None:
+                edit.remove_dead(producer)
 
     def _split(self, source: ir.Value, borders: Sequence[int]) -> list[tuple[Run, ir.Value]]:
         runs = [Run(source, start, stop) for start, stop in pairwise(borders)]
@@ -67,15 +71,11 @@ class _Rewriter:
 
     def _rewire(self, gathered: Gathered) -> None:
         reader = gathered.reader
-        old = reader.value
-        if (new := self._join(gathered)) is not old:
-            reader.node.replace_input_with(reader.operand, new)
+        reader.node.replace_input_with(reader.operand, self._join(gathered))
         for operand, axis in reader.constants.items():
             constant = reader.node.inputs[operand]
             assert constant is not None
             reader.node.replace_input_with(operand, self._permute(constant, axis, gathered.order))
-        if (producer := old.producer()) is not None:
-            edit.remove_dead(producer)
 
     def _join(self, gathered: Gathered) -> ir.Value:
         """The runs as one value, made before the first node that reads them so."""

@@ -14,7 +14,8 @@ from layoutopt.layout.layouts import Digit, Layout
 from layoutopt.layout.remaps import transpose_perm
 from layoutopt.layout.variants import known_shape, static_shape
 
-_RESHAPES = ("Flatten", "Reshape", "Squeeze", "Unsqueeze")
+LINKS = ("Flatten", "Reshape", "Squeeze", "Transpose", "Unsqueeze")
+"""What only reshapes or transposes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,7 @@ def rearrangements(result: ir.Value) -> Iterator[Rearrangement]:
 
 def _is_link(node: ir.Node) -> bool:
     """Whether ``node`` is a Reshape or a Transpose of static shape."""
-    if node.domain != "" or node.op_type not in (*_RESHAPES, "Transpose"):
+    if node.domain != "" or node.op_type not in LINKS:
         return False
     return all(value is not None and static_shape(value) is not None for value in (node.inputs[0], node.outputs[0]))
 

@@ -148,6 +148,19 @@ def test_shared_weights_get_one_constant_per_order() -> None:
     assert first is not second
 
 
+def test_what_dies_on_the_way_is_still_there_for_others() -> None:
+    """The depthwise convolution dies as the first reader behind it is done; the second one reads what it read."""
+    text = f"""g ({FROM_6} x, {FROM_6} k) => (float[1,2,2,3] y, float[1,1,2,3] z)
+        <{CONV}, int64[12] mixed = {{0, 6, 1, 7, 2, 8, 3, 9, 4, 10, 5, 11}}, int64[1] no = {{0}}, int64[1] one = {{1}},
+        int64[1] six = {{6}}, float[12,1,1,1] d = {{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}},
+        float[1,12,1,1] v = {{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}}> {{
+        c = Concat <axis = 1> (x, k) s = Gather <axis = 1> (c, mixed) e = Conv <group = 12> (s, d)
+        r = Relu (x) j = Concat <axis = 1> (r, e) h = Slice (j, no, six, one)
+        y = Conv (h, w) z = Conv (s, v)
+    }}"""
+    assert left(model_of(text)) == {"Relu": 1, "Concat": 1, "Conv": 2}
+
+
 def test_weights_that_a_caller_can_set_are_left_alone() -> None:
     model = model_of(f"g ({FROM_6} x) => (float[1,2,2,3] y) <{CONV}, {SHAPES}> {{ {SHUFFLE} y = Conv (s, w) }}")
     model.graph.inputs.append(model.graph.initializers["w"])
@@ -165,10 +178,16 @@ def test_a_body_that_reads_the_value_keeps_it() -> None:
     assert left(model_of(text))["Transpose"] == 1
 
 
-def test_a_body_has_shuffles_of_its_own() -> None:
-    text = f"""g ({FROM_6} x, bool flag) => (float[1,2,2,3] y) <{CONV}, {INDICES}> {{
+@pytest.mark.parametrize(
+    ("indices", "weights"), [("[6] indices = {0, 3, 1, 4, 2, 5}", "w"), ("[3] indices = {4, 2, 3}", "v")]
+)
+def test_a_body_has_shuffles_of_its_own(indices: str, weights: str) -> None:
+    text = f"""g ({FROM_6} x, bool flag) => (float[1,2,2,3] y)
+        <{CONV}, float[2,3,1,1] v = {{1, 2, 3, 4, 5, 6}}, int64{indices}> {{
         y = If (flag) <
-            then_branch = then_graph () => (float[1,2,2,3] p) {{ s = Gather <axis = 1> (x, indices) p = Conv (s, w) }},
+            then_branch = then_graph () => (float[1,2,2,3] p) {{
+                s = Gather <axis = 1> (x, indices) p = Conv (s, {weights})
+            }},
             else_branch = else_graph () => (float[1,2,2,3] q) {{ r = Relu (x) q = Conv (r, w) }}
         >
     }}"""
