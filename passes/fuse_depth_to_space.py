@@ -19,10 +19,10 @@ _TYPES = (ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.DOUBLE)
 
 @dataclass(frozen=True)
 class FuseDepthToSpace(ir.passes.InPlacePass):
-    """Replaces Reshape-Transpose-Reshape by the DepthToSpace (DCR or CRD) or SpaceToDepth that it computes.
+    """Replaces Reshape, Transpose, Reshape by the DepthToSpace (DCR or CRD) or SpaceToDepth that they compute.
 
-    It is told by where each element goes, so that axes of size 1 and further Reshapes do not matter. Values in between
-    must have no other reader.
+    They are told by where each element goes, so that axes of size 1 and further Reshapes do not matter. Values in
+    between must have no other reader.
     """
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
