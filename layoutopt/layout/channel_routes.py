@@ -21,7 +21,7 @@ from layoutopt.ir.edit import constant_of
 from layoutopt.ir.perm import invert
 from layoutopt.layout.remaps import constant_integers
 from layoutopt.layout.variants import static_shape
-from layoutopt.layout.views import LINKS, rearrangements
+from layoutopt.layout.rearrangements import LINKS, rearrangements
 
 MIN_RUN = 16
 """How many neighbouring channels are worth a copy of their own, where a reader wants several runs of one source."""
