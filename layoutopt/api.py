@@ -50,7 +50,7 @@ class Dump:
     """Where to write the graph behind passes.
 
     Attributes:
-        directory: for files called ``04-propagate-layout.onnx``.
+        directory: for files called ``07-propagate-layout.onnx``.
         passes: names of passes; empty for all.
     """
 

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
+from layoutopt.passes.absorb_channel_shuffles import AbsorbChannelShuffles
 from layoutopt.passes.cancel_transposes import CancelTransposes
 from layoutopt.passes.eliminate_dead_code import EliminateDeadCode
 from layoutopt.passes.expand_instance_norm import ExpandInstanceNorm
 from layoutopt.passes.expand_products import ExpandProducts
 from layoutopt.passes.fold_batch_norm import FoldBatchNorm
 from layoutopt.passes.fold_constants import FoldConstants
+from layoutopt.passes.fuse_depth_to_space import FuseDepthToSpace
 from layoutopt.passes.propagate_layout import PropagateLayout
 
 __all__ = [
     "DEFAULT_PIPELINE",
     "PASSES",
+    "AbsorbChannelShuffles",
     "CancelTransposes",
     "EliminateDeadCode",
     "ExpandInstanceNorm",
     "ExpandProducts",
     "FoldBatchNorm",
     "FoldConstants",
+    "FuseDepthToSpace",
     "PropagateLayout",
 ]
 
@@ -29,6 +33,8 @@ PASSES: tuple[type[ir.passes.PassBase], ...] = (
     FoldBatchNorm,
     ExpandInstanceNorm,
     ExpandProducts,
+    FuseDepthToSpace,
+    AbsorbChannelShuffles,
     PropagateLayout,
     CancelTransposes,
     EliminateDeadCode,
@@ -40,6 +46,8 @@ DEFAULT_PIPELINE: tuple[ir.passes.PassBase, ...] = (
     FoldBatchNorm(),
     ExpandInstanceNorm(),
     ExpandProducts(),
+    FuseDepthToSpace(),
+    AbsorbChannelShuffles(),
     PropagateLayout(),
     CancelTransposes(),
     EliminateDeadCode(),

@@ -327,6 +327,20 @@ GRAPHS: Mapping[str, Text] = {
         f"({X}) => ({AFTER} y) <{W}, float[9] unused = {{1, 2, 3, 4, 5, 6, 7, 8, 9}}> {{ {CONV} "
         f"a = Relu (t) b = Neg (a) y = Abs (t) }}"
     ),
+    "a channel shuffle between convolutions": Text(
+        f"({X}) => ({AFTER} y) <{W}, {W44}, int64[5] cut = {{1, 2, 2, 4, 6}}, int64[4] join = {{1, 4, 4, 6}}> "
+        f"{{ {CONV} r = Relu (t) a = Reshape (r, cut) b = Transpose <perm = [0, 2, 1, 3, 4]> (a) c = Reshape (b, join) "
+        "y = Conv (c, w44) }"
+    ),
+    "a channel shuffle that is an output": Text(
+        f"({X}) => ({AFTER} y) <{W}, int64[5] cut = {{1, 2, 2, 4, 6}}, int64[4] join = {{1, 4, 4, 6}}> {{ {CONV} "
+        "a = Reshape (t, cut) b = Transpose <perm = [0, 2, 1, 3, 4]> (a) y = Reshape (b, join) }"
+    ),
+    "a pixel shuffle spelled out": Text(
+        f"({X}) => (float[1,1,8,12] y) <{W}, int64[5] cut = {{2, 2, 1, 4, 6}}, int64[4] join = {{1, 1, 8, 12}}> "
+        f"{{ {CONV} a = Reshape (t, cut) b = Transpose <perm = [2, 3, 0, 4, 1]> (a) c = Reshape (b, join) "
+        "y = Relu (c) }"
+    ),
     "foldable": Text(
         f"({X}) => ({AFTER} y) <{W}, float[4,1,1] k = {{1, 2, 3, 4}}> {{ {CONV} s = Shape (t) "
         f"a = Neg (k) b = Add (t, a) y = Reshape (b, s) }}"

@@ -356,9 +356,84 @@ STEPS: tuple[Callable[[Builder], None], ...] = (
 )
 
 
+def _channel_shuffle(b: Builder) -> None:
+    """As Reshape-Transpose-Reshape, with and without the batch."""
+    if (x := b.pick(4)) is None:
+        return
+    n, c, h, w = shape_of(x)
+    groups = b.draw(st.sampled_from([size for size in range(1, c + 1) if c % size == 0]))
+    batch = (n,) if n > 1 or b.draw(st.booleans()) else ()
+    first = len(batch)
+    cut, perm = (*batch, groups, c // groups, h, w), (*range(first), first + 1, first, first + 2, first + 3)
+    split = b.node("Reshape", [x, b.integers(cut)], cut, keep=b.draw(st.integers(0, 5)) == 0)
+    moved = b.node("Transpose", [split], permute(cut, perm), {"perm": perm}, keep=False)
+    b.node("Reshape", [moved, b.integers((n, c, h, w))], (n, c, h, w))
+
+
+def _channel_gather(b: Builder) -> None:
+    if (x := b.pick(3, 4)) is None:
+        return
+    n, c, *spatial = shape_of(x)
+    indices = b.draw(st.lists(st.integers(-c, c - 1), min_size=1, max_size=6) | st.permutations(range(c)))
+    b.node("Gather", [x, b.integers(indices)], (n, len(indices), *spatial), {"axis": 1})
+
+
+def _channel_slice(b: Builder) -> None:
+    if (x := b.pick(3, 4)) is None:
+        return
+    n, c, *spatial = shape_of(x)
+    start, stop = (b.draw(st.integers(-c - 1, c + 1)) for _ in range(2))
+    step = b.draw(st.sampled_from([1, 2, -1, -2]))
+    if not (size := len(range(c)[start:stop:step])):
+        return
+    result = (n, size, *spatial)
+    b.node("Slice", [x, *(b.integers([number]) for number in (start, stop, 1, step))], result)
+
+
+def _channel_concat(b: Builder) -> None:
+    if (x := b.pick(4)) is None:
+        return
+    n, c, *spatial = shape_of(x)
+    others = [value for value in b.pool if shape_of(value)[:1] + shape_of(value)[2:] == (n, *spatial)]
+    other = others[b.draw(st.integers(0, len(others) - 1))]
+    result = (n, c + shape_of(other)[1], *spatial)
+    if prod(result) <= MAX_ELEMENTS:
+        b.node("Concat", [x, other] if b.draw(st.booleans()) else [other, x], result, {"axis": 1})
+
+
+def _depthwise_conv(b: Builder) -> None:
+    if (x := b.pick(4)) is not None:
+        n, c, h, w = shape_of(x)
+        bias = [b.floats((c,))] if b.draw(st.booleans()) else []
+        b.node("Conv", [x, b.floats((c, 1, 1, 1)), *bias], (n, c, h, w), {"group": c})
+
+
+def _per_channel(b: Builder) -> None:
+    if (x := b.pick(4)) is not None:
+        constant = b.floats(b.draw(st.sampled_from([(shape_of(x)[1], 1, 1), (1,), ()])))
+        operands = [x, constant] if b.draw(st.booleans()) else [constant, x]
+        b.node(b.draw(st.sampled_from(["Add", "Mul", "Sub"])), operands, shape_of(x))
+
+
+CHANNEL_STEPS: tuple[Callable[[Builder], None], ...] = (
+    *(_channel_shuffle, _channel_gather, _channel_slice, _channel_concat, _channel_concat, _split, _split),
+    *(_conv, _conv, _depthwise_conv, _per_channel, _unary, _pool),
+)
+"""What routes and carries channels, with convolutions behind it."""
+
+
 @st.composite
-def random_models(draw: st.DrawFn, *, steps: int = 10) -> ir.Model:
-    """A model of one to ``steps`` steps with static shapes; all that nobody reads is an output."""
+def random_models(
+    draw: st.DrawFn, *, steps: int = 10, kinds: Sequence[Callable[[Builder], None]] = STEPS, closed: bool = False
+) -> ir.Model:
+    """A model of static shapes. All that nobody reads is an output.
+
+    Args:
+        draw: from Hypothesis.
+        steps: how many at most; there is at least one.
+        kinds: of steps.
+        closed: whether a convolution is behind every image that nobody reads.
+    """
     builder = Builder(draw, draw(st.sampled_from(OPSETS)), np.random.default_rng(draw(st.integers(0, 9))))
     sizes = st.sampled_from([1, 2, 3, 4])
     builder.add_input((1, draw(sizes), draw(sizes), draw(sizes)))
@@ -366,8 +441,11 @@ def random_models(draw: st.DrawFn, *, steps: int = 10) -> ir.Model:
         builder.add_input(
             draw(st.sampled_from([shape_of(builder.pool[0]), (1, 2, 4), (2, 3, 1, 4), (4,), (1, 2, 2, 2, 3)]))
         )
-    for step in draw(st.lists(st.sampled_from(STEPS), min_size=1, max_size=steps)):
+    for step in draw(st.lists(st.sampled_from(kinds), min_size=1, max_size=steps)):
         step(builder)
+    for value in [value for value in builder.pool if closed and not value.uses() and len(shape_of(value)) == 4]:
+        n, c, h, w = shape_of(value)
+        builder.node("Conv", [value, builder.floats((1, c, 1, 1))], (n, 1, h, w))
     outputs = [value for value in builder.pool if not value.uses() and not value.is_graph_input()]
     extra = [value for value in builder.pool if value.uses() and value not in builder.inputs]
     if draw(st.booleans()) and extra:

@@ -186,3 +186,19 @@ def test_the_matrix(name: str, io: Io, exporter: Exporter, opset: int, small: bo
     assert report.optimized.transposes <= (FREE if io is Io.FREE else KEPT)[name]
     assert report.optimized.mse is not None
     assert report.optimized.mse <= MSE[name]
+
+
+@pytest.mark.tflite
+def test_shufflenet_has_no_transpose_and_no_gather() -> None:
+    import torch
+
+    from benchmarks.models.networks import Variant, build
+    from benchmarks.models.shufflenet import ShuffleNetV2
+
+    variant = Variant(lambda: ShuffleNetV2(repeats=(2, 4), widths=(24, 48, 116, 64), classes=10), (1, 3, 64, 64))
+    model = layoutopt.from_torch(build(variant), torch.zeros(variant.shape))
+    form = layoutopt.optimize(model, baseline=False).optimized
+    assert not {"TRANSPOSE", "GATHER", "RESHAPE", "SLICE", "STRIDED_SLICE"} & set(form.histogram)
+    assert form.histogram["SPLIT"] + form.histogram["SPLIT_V"] == form.histogram["CONCATENATION"] == 6
+    assert form.mse is not None
+    assert form.mse <= 1e-10

@@ -9,7 +9,7 @@ operand may be transposed, and the operands may change places. A constant operan
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from itertools import chain, groupby, permutations
 from math import prod
@@ -149,7 +149,7 @@ def matmul(node: ir.Node, ports: Sequence[Port], port: Port, storage: Storage, k
         for form in _FORMS:
             found = _in_form(factors, form, blocks)
             if factors.dims(port, found[port]) == given:
-                yield found
+                yield {**found, port: storage}
     if _is_spread(node):
         yield from _emissions(factors, port, given, seen)
 
@@ -161,7 +161,8 @@ def matmul_form(node: ir.Node, storages: Storages) -> Edit | None:
     for form in _FORMS:
         blocks = {port: factors.split(dims[port], form.orders[port]) for port in _PLAIN}
         if all(blocks.values()):
-            return _edit(factors, form, {port: found for port, found in blocks.items() if found})
+            edit = _edit(factors, form, {port: found for port, found in blocks.items() if found})
+            return _with_rows_of(storages[LEFT], edit) if form is _FORMS[0] and _is_spread(node) else edit
     return _emission_edit(factors, dims[RESULT])
 
 
@@ -177,24 +178,27 @@ def _in_form(factors: _Product, form: _Form, blocks: Blocks) -> dict[Port, Stora
 
 def _edit(factors: _Product, form: _Form, blocks: Mapping[Port, Blocks]) -> Edit | None:
     shared = max((blocks[port][Role.BATCH] for port in _PLAIN), key=len)
-    plain_weights = len(factors.shapes[RIGHT]) == 2 and not form.transposed and not form.swapped
     least = len(factors.shapes[RESULT]) - 2
     sizes = {}
     for port, (first, second) in form.orders.items():
-        own = {label for label, _ in blocks[port][Role.BATCH]}
+        own = _labels(blocks[port][Role.BATCH])
         batch = tuple(_size(digits) if label in own else 1 for label, digits in shared)
-        rows = [tuple(_size(digits) for _, digits in blocks[port][role]) for role in (first, second)]
-        if plain_weights and port != RIGHT:
-            lead = batch + rows[0] or (1,)
-            sizes[port] = (1,) * (least + 1 - len(lead)) + lead + (prod(rows[1]),)
-        else:
-            lead = () if plain_weights else (1,) * (least - len(batch)) + batch
-            sizes[port] = (*lead, prod(rows[0]), prod(rows[1]))
+        lead = (1,) * (least - len(batch)) + batch
+        sizes[port] = (*lead, _block_size(blocks[port][first]), _block_size(blocks[port][second]))
     rank = len(sizes[RESULT])
     if rank > MAX_RANK:
         return None
     operator = dialect.MATMUL_TRANSPOSED[rank] if form.transposed else None
     return Edit(operator=operator, sizes=sizes, inputs=(1, 0) if form.swapped else ())
+
+
+def _with_rows_of(left: Storage, edit: Edit | None) -> Edit | None:
+    """``edit`` of a product with one constant matrix: its rows may have any dimensions, such as they are stored in."""
+    if edit is None:
+        return None
+    lead = tuple(dim.size for dim in left.dims if dim.axis != len(left.shape) - 1)
+    summed, columns = edit.sizes[RIGHT][-2:]
+    return replace(edit, sizes={LEFT: (*lead, summed), RIGHT: (summed, columns), RESULT: (*lead, columns)})
 
 
 # --- constant weights spread over a batch ----------------------------------------------------------------------------
@@ -224,7 +228,11 @@ def _emissions(
 
 def _emission_edit(factors: _Product, emitted: Block) -> Edit:
     """The stored shapes of a product with weights that are spread over the batch."""
-    parts = [(role, _block_size(block)) for role, block in _alternating(factors, emitted)]
+    runs = _alternating(factors, emitted)
+    batch = [(role, _size(digits)) for role, block in runs[:-2] for _, digits in block]
+    if len(batch) + 2 > MAX_RANK:
+        batch = [(role, _block_size(block)) for role, block in runs[:-2]]
+    parts = [*batch, *((role, _block_size(block)) for role, block in runs[-2:])]
     summed = prod(factors.shapes[LEFT]) // prod(size for role, size in parts if role is Role.ROW)
     left = tuple(size if role is Role.ROW else 1 for role, size in parts[:-1])
     right = tuple(size if role is Role.COLUMN else 1 for role, size in parts[:-2])

@@ -108,18 +108,16 @@ class Storage:
         Args:
             shape: the logical shape.
             layout: the order of its digits.
-            like: the stored dimensions to have, if they fit. Otherwise axes of size 1 go where the natural or the
-                channels-last order has them if one of these two is the layout, else to the front.
+            like: the stored dimensions to have, if none of them would belong to two axes. Otherwise axes of size 1 go
+                where the natural or the channels-last order has them if one of these two is the layout, else to the
+                front.
         """
         dims = _dims(shape, layout)
         if dims is None:
             return None
         ones = [Dim(axis, ()) for axis, size in enumerate(shape) if size == 1]
-        if not ones:
-            return cls(shape, dims)
-        if len(like) == len(dims) + len(ones) and tuple(size for size in like if size != 1) == _sizes(dims):
-            rest, single = iter(dims), iter(ones)
-            return cls(shape, tuple(next(single if size == 1 else rest) for size in like))
+        if like and shape and (fitted := _fitted(dims, ones, like)) is not None:
+            return cls(shape, fitted)
         for usual in (identity(len(shape)), channels_last(len(shape))):
             if tuple(Dim.whole(axis, shape[axis]) for axis in usual if shape[axis] != 1) == dims:
                 return cls.ordered(shape, usual)
@@ -319,6 +317,36 @@ def _dims(shape: Shape, layout: Layout) -> tuple[Dim, ...] | None:
         else:
             dims.append((axes[stride], [digit]))
     return tuple(Dim(axis, merge_digits(digits)) for axis, digits in dims)
+
+
+def _fitted(dims: Sequence[Dim], ones: Sequence[Dim], like: Shape) -> tuple[Dim, ...] | None:
+    """``dims``, cut into pieces of the sizes ``like``, with as many of the ``ones`` between them as there is place for.
+
+    A dimension of size 1 beyond them counts as a piece of the first axis. None where a size spans two of the ``dims``.
+    """
+    found: list[Dim] = []
+    single, rest = iter(ones), [Dim(dim.axis, (digit,)) for dim in reversed(dims) for digit in reversed(dim.digits)]
+    for size in like:
+        if size == 1:
+            found.append(next(single, Dim(0, ())))
+            continue
+        piece: list[Digit] = []
+        axis = rest[-1].axis if rest else -1
+        while size > 1:
+            if not rest or rest[-1].axis != axis:
+                return None
+            (digit,) = rest.pop().digits
+            if digit.size > size:
+                if digit.size % size:
+                    return None
+                rest.append(Dim(axis, (Digit(digit.stride, digit.size // size),)))
+                digit = Digit(digit.stride * (digit.size // size), size)
+            elif size % digit.size:
+                return None
+            piece.append(digit)
+            size //= digit.size
+        found.append(Dim(axis, merge_digits(piece)))
+    return None if rest else tuple(found)
 
 
 def _sizes(dims: Iterable[Dim]) -> Shape:

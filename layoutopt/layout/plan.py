@@ -361,25 +361,33 @@ class _Search:
         return Plan(self._rules, variants, self._views, inputs, outputs, assignment, self._before(), anchors)
 
     def _settled(self, node: ir.Node, variant: Variant, stored: Mapping[ir.Value, Storage]) -> Variant:
-        """Of all variants with the layouts of ``variant``, one that takes an operand just as it is stored."""
-        rule = self._rules[node]
-        if rule.anchor is not None:
+        """Of all variants with the layouts of ``variant``, the one that takes most operands just as they are stored."""
+        if self._rules[node].anchor is not None:
             return variant
-        for port in variant.storages:
-            value = port.value(node)
-            if port.result or is_constant(value):
-                continue
-            root = self._root(value)
-            source = stored.get(root) or Storage.natural(known_shape(root))
-            if source.layout != self._inward(value, variant.layout(port)):
-                continue
-            storage = self._storage(value, source.layout, source.sizes)
-            if storage is None or storage.sizes == variant.sizes(port):
-                continue
-            for other in rule.variants(node, port, storage, self._known(node)):
-                if all(other.layout(each) == variant.layout(each) for each in variant.storages):
-                    return other
-        return variant
+        sources = {
+            port: source
+            for port in variant.storages
+            if not (port.result or is_constant(port.value(node)))
+            and (source := self._uncopied(port.value(node), variant.layout(port), stored)) is not None
+        }
+
+        def reshapes(each: Variant) -> int:
+            return sum(source.sizes != each.sizes(port) for port, source in sources.items())
+
+        best = variant
+        for port, source in sources.items():
+            storage = self._storage(port.value(node), source.layout, source.sizes)
+            if reshapes(best) and storage is not None:
+                others = self._rules[node].variants(node, port, storage, self._known(node))
+                same = (o for o in others if all(o.layout(p) == variant.layout(p) for p in variant.storages))
+                best = min((best, *same), key=reshapes)
+        return best
+
+    def _uncopied(self, value: ir.Value, layout: Layout, stored: Mapping[ir.Value, Storage]) -> Storage | None:
+        """How the root of ``value`` is stored; None where ``value`` has to be copied to have ``layout``."""
+        root = self._root(value)
+        source = stored.get(root) or Storage.natural(known_shape(root))
+        return source if source.layout == self._inward(value, layout) else None
 
 
 def _united(parts: list[Variant]) -> Variant:

@@ -82,7 +82,7 @@ def of_passes(passes: Sequence[PassDescription]) -> Iterator[RenderableType]:
     """A row per pass, in the order of the default pipeline."""
     table = Table(title="Passes, in the order of the default pipeline", title_justify="left", show_lines=True)
     for heading in ("", "pass", "options", "what it does"):
-        table.add_column(heading)
+        table.add_column(heading, no_wrap=heading == "pass")
     for position, each in enumerate(passes, start=1):
         options = "\n".join(
             f"{option.name}={option.default}" + (f" ({' | '.join(option.choices)})" if option.choices else "")

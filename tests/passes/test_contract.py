@@ -11,11 +11,14 @@ from layoutopt.options import Io
 from layoutopt.passes import (
     DEFAULT_PIPELINE,
     PASSES,
+    AbsorbChannelShuffles,
     CancelTransposes,
     EliminateDeadCode,
     ExpandInstanceNorm,
+    ExpandProducts,
     FoldBatchNorm,
     FoldConstants,
+    FuseDepthToSpace,
     PropagateLayout,
 )
 from layoutopt.passes.propagate_layout import Scope
@@ -30,6 +33,9 @@ VARIANTS: tuple[ir.passes.PassBase, ...] = (
     FoldConstants(simplify=False),
     FoldBatchNorm(),
     ExpandInstanceNorm(),
+    ExpandProducts(),
+    FuseDepthToSpace(),
+    AbsorbChannelShuffles(),
     PropagateLayout(),
     PropagateLayout(io=Io.KEEP),
     PropagateLayout(scope=Scope.OPERATOR),

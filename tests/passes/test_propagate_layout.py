@@ -24,7 +24,7 @@ from tests.harness import check_golden, check_pass, total_bytes, transposes
         (PropagateLayout(), "propagate_layout.free"),
         (PropagateLayout(io=Io.KEEP), "propagate_layout.keep"),
         (PropagateLayout(), "propagate_layout.cheapest"),
-        (PropagateLayout(), "propagate_layout.views"),
+        (PropagateLayout(), "propagate_layout.rearrangements"),
         (PropagateLayout(scope=Scope.OPERATOR), "propagate_layout.operator"),
     ],
 )

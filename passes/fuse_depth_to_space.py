@@ -1,0 +1,89 @@
+"""Spells a DepthToSpace or SpaceToDepth out of Reshapes and Transposes as that operator, which the target has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import onnx_ir as ir
+
+from layoutopt.ir import edit
+from layoutopt.layout.layouts import Layout
+from layoutopt.layout.rearrangements import rearrangements
+from layoutopt.layout.variants import static_shape
+
+_TYPES = (ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.DOUBLE)
+"""For which ONNX Runtime has both operators."""
+
+
+@dataclass(frozen=True)
+class FuseDepthToSpace(ir.passes.InPlacePass):
+    """Replaces Reshape, Transpose, Reshape by the DepthToSpace (DCR or CRD) or SpaceToDepth that they compute.
+
+    They are told by where each element goes, so that axes of size 1 and further Reshapes do not matter. Values in
+    between must have no other reader.
+    """
+
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        """Fuses in place."""
+        modified, opset = False, model.opset_imports.get("", 0)
+        for graph in edit.graphs_of(model):
+            for node in list(graph):
+                if node.graph is graph and (match := _match(node, opset)) is not None:
+                    _replace(graph, node, match)
+                    modified = True
+        return ir.passes.PassResult(model, modified)
+
+
+class _Match(NamedTuple):
+    """The operator that computes a value from ``source``."""
+
+    source: ir.Value
+    operator: str
+    attributes: dict[str, int | str]
+
+
+def _match(node: ir.Node, opset: int) -> _Match | None:
+    result = node.outputs[0]
+    shape = static_shape(result)
+    if shape is None or len(shape) != 4 or result.dtype not in _TYPES:
+        return None
+    for found in rearrangements(result):
+        source = static_shape(found.source)
+        if source is None or len(source) != 4 or found.layout == Layout.natural(source):
+            continue
+        for operator, attributes, layout in _operators(source, shape, opset):
+            if layout == found.layout:
+                return _Match(found.source, operator, attributes)
+    return None
+
+
+def _operators(
+    source: tuple[int, ...], result: tuple[int, ...], opset: int
+) -> Iterator[tuple[str, dict[str, int | str], Layout]]:
+    """The operators that make ``result`` of ``source``, by their shapes, and the order in which each stores it."""
+    batch, channels, height, width = source
+    block = max(result[2] // height, height // result[2])
+    squared = block**2
+    if block > 1 and result == (batch, channels // squared, height * block, width * block):
+        depth = channels // squared
+        mode: dict[str, int | str] = {"mode": "DCR"} if opset >= 11 else {}
+        dcr = Layout.of((batch, block, block, depth, height, width), (0, 3, 4, 1, 5, 2))
+        yield "DepthToSpace", {"blocksize": block, **mode}, dcr
+        if opset >= 11:
+            crd = Layout.of((batch, depth, block, block, height, width), (0, 1, 4, 2, 5, 3))
+            yield "DepthToSpace", {"blocksize": block, "mode": "CRD"}, crd
+    if block > 1 and source == (batch, result[1] // squared, result[2] * block, result[3] * block):
+        _, _, rows, columns = result
+        layout = Layout.of((batch, channels, rows, block, columns, block), (0, 3, 5, 1, 2, 4))
+        yield "SpaceToDepth", {"blocksize": block}, layout
+
+
+def _replace(graph: ir.Graph, node: ir.Node, match: _Match) -> None:
+    result = node.outputs[0]
+    assert result.shape is not None
+    fused = ir.node(match.operator, [match.source], match.attributes)
+    value = edit.insert_behind(graph, match.source, fused, tuple(result.shape), f"{result.name}_fused")
+    edit.forward(graph, result, value)
+    edit.remove_dead(node)
