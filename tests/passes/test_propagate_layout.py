@@ -108,9 +108,7 @@ def test_layouts_by_name(pass_: PropagateLayout, recorded: set[str], left: int) 
 
 def test_channels_last_is_given_where_it_only_costs() -> None:
     """A caller who has NHWC has it, whatever the graph would like."""
-    graph = Text(
-        "(float[2,3,4,5] x) => (float[2,3,4,5] y) { y = CumSum (x, axis) }".replace("{", "<int64 axis = {1}> {")
-    )
+    graph = Text("(float[2,3,4,5] x) => (float[2,3,4,5] y) <int64 axis = {1}> { y = CumSum (x, axis) }")
     result = check_pass(pinned(x=TensorLayout.NHWC), graph.model())
     assert recorded_orders(result.model)["x"] == (0, 2, 3, 1)
     assert transposes(result.model) == 1
@@ -131,7 +129,7 @@ def test_a_layout_that_does_not_fit_is_refused(
     name: str, layouts: dict[str, TensorLayout], message: str, hint: str
 ) -> None:
     with pytest.raises(UsageError, match=message) as error:
-        pinned(**layouts).plan(GRAPHS[name].model())
+        PropagateLayout(layouts=Layouts.of(layouts)).plan(GRAPHS[name].model())
     assert hint in error.value.hint
 
 

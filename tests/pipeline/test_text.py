@@ -12,6 +12,9 @@ from layoutopt.passes.propagate_layout import Scope
 from layoutopt.pipeline.text import describe_passes, format_pipeline, parse_pipeline, pass_name
 
 
+NHWC = TensorLayout.NHWC
+
+
 @pytest.mark.parametrize(
     ("text", "passes"),
     [
@@ -22,11 +25,7 @@ from layoutopt.pipeline.text import describe_passes, format_pipeline, parse_pipe
         ("propagate-layout{objective=time,threads=2}", (PropagateLayout(objective=Objective.TIME, threads=2),)),
         (
             "propagate-layout{io=keep,layouts=in/x.1:nhwc+a%2Cb%3A0:free}",
-            (
-                PropagateLayout(
-                    io=Io.KEEP, layouts=Layouts.of({"in/x.1": TensorLayout.NHWC, "a,b:0": TensorLayout.FREE})
-                ),
-            ),
+            (PropagateLayout(Io.KEEP, layouts=Layouts.of({"in/x.1": NHWC, "a,b:0": TensorLayout.FREE})),),
         ),
         ("cancel-transposes,cancel-transposes", (CancelTransposes(), CancelTransposes())),
     ],
