@@ -145,7 +145,7 @@ NETWORKS: Mapping[str, Network] = {
             "swin_t",
             Variant(SwinTransformer, (1, 3, 224, 224)),
             Variant(
-                lambda: SwinTransformer(resolution=64, width=24, heads=(1, 2, 3, 4), window=2, classes=10),
+                lambda: SwinTransformer(resolution=64, width=24, window=2, classes=10),
                 (1, 3, 64, 64),
             ),
         ),

@@ -15,6 +15,9 @@ from layoutopt.ir.perm import Perm, channels_last, identity
 
 Shape = tuple[int, ...]
 
+CACHE = 65536
+"""How many answers each of these pure functions remembers: graphs repeat few shapes and layouts often."""
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Digit:
@@ -92,6 +95,7 @@ class Storage:
     dims: tuple[Dim, ...]
 
     @classmethod
+    @lru_cache(maxsize=CACHE)
     def ordered(cls, shape: Shape, order: Perm) -> Storage:
         """Whole axes in ``order``."""
         return cls(shape, tuple(Dim.whole(axis, shape[axis]) for axis in order))
@@ -102,6 +106,7 @@ class Storage:
         return cls.ordered(shape, identity(len(shape)))
 
     @classmethod
+    @lru_cache(maxsize=CACHE)
     def of(cls, shape: Shape, layout: Layout, like: Shape = ()) -> Storage | None:
         """A tensor of logical ``shape`` that lies as ``layout`` says; None where a digit straddles two axes.
 
@@ -201,7 +206,7 @@ class Storage:
         return Storage(shape, tuple(replace(dim, axis=perm[dim.axis]) for dim in self.dims))
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=CACHE)
 def transposition(source: Layout, target: Layout) -> tuple[Shape, Perm] | None:
     """The smallest Transpose that rewrites ``source`` as ``target``, both of the same tensor.
 
@@ -351,6 +356,13 @@ def _fitted(dims: Sequence[Dim], ones: Sequence[Dim], like: Shape) -> tuple[Dim,
 
 def _sizes(dims: Iterable[Dim]) -> Shape:
     return tuple(dim.size for dim in dims)
+
+
+@lru_cache(maxsize=CACHE)
+def _layout(storage: Storage) -> Layout:
+    strides = _strides(storage.shape)
+    digits = ((strides[dim.axis], digit) for dim in storage.dims for digit in dim.digits)
+    return Layout(merge_digits(Digit(stride * digit.stride, digit.size) for stride, digit in digits))
 
 
 def _strides(shape: Sequence[int]) -> Shape:

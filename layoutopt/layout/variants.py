@@ -110,10 +110,10 @@ class Variant:
 
 def static_shape(value: ir.Value) -> Shape | None:
     """The shape of ``value``; None where the rank or a dimension is unknown, or where there is no element."""
-    if value.shape is None or not value.shape.is_static():
+    if value.shape is None:
         return None
-    shape = value.shape.numpy()
-    return shape if prod(shape) else None
+    shape = tuple(size for size in value.shape if isinstance(size, int))
+    return shape if len(shape) == len(value.shape) and 0 not in shape else None
 
 
 def known_shape(value: ir.Value) -> Shape:

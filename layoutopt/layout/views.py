@@ -9,7 +9,7 @@ from functools import lru_cache
 import onnx_ir as ir
 
 from layoutopt.ir.perm import Perm, invert
-from layoutopt.layout.layouts import Layout, Shape, Storage, transposition
+from layoutopt.layout.layouts import CACHE, Layout, Shape, Storage, transposition
 from layoutopt.layout.rules import VIEWS, is_view
 from layoutopt.layout.variants import known_shape
 
@@ -71,7 +71,7 @@ def views_of(graph: ir.Graph, pinned: Collection[ir.Node]) -> Mapping[ir.Value, 
     return views
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=CACHE)
 def _inward(steps: Steps, layout: Layout) -> Layout | None:
     for shape, perm in reversed(steps):
         storage = Storage.of(tuple(shape[axis] for axis in perm), layout)
@@ -81,7 +81,7 @@ def _inward(steps: Steps, layout: Layout) -> Layout | None:
     return layout
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=CACHE)
 def _outward(steps: Steps, layout: Layout) -> Layout | None:
     for shape, perm in steps:
         storage = Storage.of(shape, layout)

@@ -414,14 +414,14 @@ REDUCTIONS = {
     "cumsum": onnx_("y = CumSum(x,a)", "CUMSUM", a=np.int64(1)),
     "layer norm": onnx_(
         "y = LayerNormalization(x,w,b)",
-        "MEAN SUB SQUARED_DIFFERENCE MEAN ADD RSQRT MUL MUL ADD",
+        "MEAN SUB MUL MEAN ADD RSQRT MUL MUL ADD",
         opset=18,
         w=f(8),
         b=f(8),
     ),
     "layer norm of two axes": onnx_(
         "y = LayerNormalization<axis=1>(x,w)",
-        "MEAN SUB SQUARED_DIFFERENCE MEAN ADD RSQRT MUL MUL",
+        "MEAN SUB MUL MEAN ADD RSQRT MUL MUL",
         opset=17,
         w=f(6, 8),
     ),
@@ -437,7 +437,7 @@ REDUCTIONS = {
     ),
     "layer norm linear": onnx_(
         "n = LayerNormalization(x,w,b) m = MatMul(n,k) y = Add(m,c)",
-        "MEAN SUB SQUARED_DIFFERENCE MEAN ADD RSQRT MUL FULLY_CONNECTED",
+        "MEAN SUB MUL MEAN ADD RSQRT MUL FULLY_CONNECTED",
         opset=17,
         w=f(8),
         b=f(8),

@@ -51,6 +51,7 @@ NETWORK_NAMES = (
     "mobilenet_v2",
     "mobilenet_v3_large",
     "resnet50",
+    "swin_4",
     "unet_bilinear",
     "yolo_head",
 )

@@ -64,7 +64,8 @@ def layer_normalization(node: Node) -> Operand:
     axes = list(range(node.axis(-1), len(node.shape)))
     mean = tf.reduce_mean(node.x, axes, keepdims=True)
     centred = node.x - mean
-    variance = tf.reduce_mean(tf.square(centred), axes, keepdims=True)
+    # A product and not a square: of that the converter would make a second difference from the mean.
+    variance = tf.reduce_mean(centred * centred, axes, keepdims=True)
     y = centred * tf.math.rsqrt(variance + node.number("epsilon", 1e-5)) * node[1]
     shift = node.optional(2)
     return y if shift is None else y + shift
