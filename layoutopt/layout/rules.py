@@ -175,20 +175,28 @@ VIEWS: Mapping[str, Callable[[ir.Node], Perm | None]] = {
 
 def rule_for(node: ir.Node, opset: int) -> LayoutRule | None:
     """The rule that describes ``node`` in a model of ``opset``; None where it is pinned to the natural layout."""
+    return None if objection(node, opset) else RULES[node.op_type]
+
+
+def objection(node: ir.Node, opset: int) -> str:
+    """Why ``node`` is pinned to the natural layout; empty where a rule describes it."""
     rule = RULES.get(node.op_type) if node.domain == "" else None
-    if rule is None or opset < rule.since or (rule.until is not None and opset > rule.until):
-        return None
+    if rule is None:
+        return f"no layout rule for {node.op_type}"
+    if opset < rule.since or (rule.until is not None and opset > rule.until):
+        return f"the layout rule for {node.op_type} is for other opsets than {opset}"
     ports = rule.ports(node)
-    shapes = [static_shape(port.value(node)) for port in ports]
-    if any(shape is None for shape in shapes) or all(is_constant(p.value(node)) for p in ports if not p.result):
-        return None
+    if any(static_shape(port.value(node)) is None for port in ports):
+        return "not all shapes are known"
+    if all(is_constant(port.value(node)) for port in ports if not port.result):
+        return "its operands are constants"
     if any(value is None or static_shape(value) is None for value in node.inputs[: rule.shaped]):
-        return None
-    if rule.ranks is not None and len(shapes[0] or ()) not in rule.ranks:
-        return None
+        return "not all shapes are known"
+    if rule.ranks is not None and (rank := len(ports[0].shape(node))) not in rule.ranks:
+        return f"the layout rule for {node.op_type} is for other ranks than {rank}"
     if rule.results not in (None, len(node.outputs)):
-        return None  # the indices of a MaxPool count in the natural layout
-    return rule
+        return "its further results count in the natural layout"  # the indices of a MaxPool
+    return ""
 
 
 def is_view(node: ir.Node) -> bool:

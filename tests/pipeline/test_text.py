@@ -11,7 +11,6 @@ from layoutopt.passes import DEFAULT_PIPELINE, PASSES, CancelTransposes, FoldCon
 from layoutopt.passes.propagate_layout import Scope
 from layoutopt.pipeline.text import describe_passes, format_pipeline, parse_pipeline, pass_name
 
-
 NHWC = TensorLayout.NHWC
 
 
