@@ -10,13 +10,13 @@ import onnx_ir as ir
 
 from layoutopt.ir.counts import TRANSPOSES, bytes_transposed
 from layoutopt.ir.perm import channels_last
-from layoutopt.layout import mincut, remaps
+from layoutopt.layout import channels, contractions, mincut, remaps
 from layoutopt.layout.layouts import Layout, Storage
 from layoutopt.layout.plan import Plan
 from layoutopt.layout.problem import Part, Solver, wire_copies
-from layoutopt.layout.remaps import Price
+from layoutopt.layout.remaps import Carry, Price
 from layoutopt.layout.rules import VIEWS, LayoutRule, objection
-from layoutopt.layout.variants import Port, known_shape, size_in_bytes, static_shape
+from layoutopt.layout.variants import Port, is_constant, known_shape, size_in_bytes, static_shape
 from layoutopt.layout.views import View
 from layoutopt.layout.ways import Stand, Ways
 from layoutopt.layout.words import layout_words
@@ -191,7 +191,7 @@ class _Explainer:
         written, who_writes = self._side(wire, stored, read, words[0])
         reading, who_reads = self._side(wire, read, stored, words[1])
         part = next((self._part_of[group] for group, _ in self._question.ends[wire] if group in self._part_of), 0)
-        shape, dtype = known_shape(root), str(root.dtype)
+        shape, dtype = known_shape(root), str(root.dtype.numpy()) if root.dtype else ""
         size, operators = size_in_bytes(root), who_writes | who_reads
         return Copy(str(root.name), shape, dtype, size, cost, part, written, reading, operators)
 
@@ -253,7 +253,7 @@ class _Explainer:
     def _why(self, stand: Stand) -> str:
         choice = self._question.choices[stand.choice]
         if stand.variants:
-            return "it would move data inside"
+            return f"the other layout costs more inside: {_inside(choice.rule)}"
         if choice.node is not None and choice.rule is not None:
             wanted = min(stand.wanted)
             layout = self._question.layouts[stand.wire][wanted]
@@ -277,13 +277,13 @@ class _Explainer:
         if storage is None:
             return f"the layout cuts through the axes of {value.name}"
         carried = list(rule.carry(node, rule.ports(node), port, storage, lambda _: ()))
-        if any(rule.price is None or rule.price(node, storages) is not None for storages in carried) and rule.remaps:
-            return "an axis that it works along would not lie in one piece"
-        return f"{node.op_type} cannot run in the other layout"
+        if carried and rule.price and all(rule.price(node, storages) is None for storages in carried):
+            return "it would join or cut single elements"
+        return _CARRIES.get(rule.carry, f"{node.op_type} cannot run in the other layout")
 
     def _why_reader(self, node: ir.Node, index: int) -> str:
         if node.graph is not self._graph:
-            return "bodies of If, Loop and Scan see values in the natural layout"
+            return "in a body of If, Loop or Scan, which sees values in the natural layout"
         if node in self._plan.rules:
             return f"{node.op_type} takes operand {index} in the natural layout"
         return self._why_unruled(node)
@@ -299,12 +299,13 @@ class _Explainer:
         costs = self._question.problem.variants
         for index, choice in enumerate(self._question.choices):
             if choice.node is not None and (cost := costs[index][self._chosen[index]]):
-                why = _PRICES.get(choice.rule.price if choice.rule else None, "its data move inside")
-                yield Inside(label(choice.node), cost, self._part_of.get(index, 0), why)
+                yield Inside(label(choice.node), cost, self._part_of.get(index, 0), _inside(choice.rule))
 
     def _kept(self) -> Iterator[Kept]:
         for node in self._graph.all_nodes():
-            if node.op_type in TRANSPOSES and node.outputs[0] not in self._plan.views:
+            if node.op_type not in TRANSPOSES or node.outputs[0] in self._plan.views:
+                continue
+            if node.inputs[0] is None or not is_constant(node.inputs[0]):  # those are folded
                 yield Kept(label(node), bytes_transposed(node), self._why_kept(node))
 
     def _why_kept(self, node: ir.Node) -> str:
@@ -321,6 +322,20 @@ _PRICES: Mapping[Price | None, str] = {
     remaps.interleaving: "the pieces that it joins or cuts are short",
 }
 """Why operators move data inside, by the prices of their rules."""
+
+
+_WHOLE = "an axis that it works along, or that has another size elsewhere, would not lie in one piece"
+_CARRIES: Mapping[Carry, str] = {
+    remaps.aligned: _WHOLE,
+    remaps.reduction: _WHOLE,
+    channels.per_channel: "TFLite runs it natural or channels-last only",
+    contractions.matmul: "no matrix product has its axes in the order of the other layout",
+}
+"""Why operators cannot have a layout, by the carries of their rules."""
+
+
+def _inside(rule: LayoutRule | None) -> str:
+    return _PRICES.get(rule.price if rule else None, "the operator moves its data")
 
 
 def _proof(number: int, part: Part) -> PartProof:

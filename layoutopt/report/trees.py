@@ -17,6 +17,7 @@ from layoutopt.report.tables import amount, proof, size
 
 _MOST_ENDS = 3
 _MOST_STEPS = 4
+_MOST_CUT = 8
 
 
 def of_explain(report: ExplainReport) -> Iterator[RenderableType]:
@@ -29,11 +30,11 @@ def of_explain(report: ExplainReport) -> Iterator[RenderableType]:
     if found.kept:
         yield _of_kept(found.kept)
     if not report.layout.cost:
-        yield Text(
-            f"No transposes: {report.anchors} operator(s) that TFLite runs channels-last only, and nobody around them "
-            "insists on anything else. Nothing can be less than nothing."
-        )
+        yield Text(_of_nothing(report.anchors))
     yield Text(proof(report.layout))
+    if fixed := [copy for copy in found.copies if not copy.part]:
+        costs = amount(sum(copy.cost for copy in fixed), unit)
+        yield Text(f"  no choice: {_some([copy.value for copy in fixed], _MOST_CUT)}, {costs} under any layouts")
     for part in found.parts:
         yield Text(_of_part(part, found.copies, found.inside, unit))
     if report.missing:
@@ -47,7 +48,7 @@ def _of_copy(number: int, copy: Copy, unit: str) -> Tree:
         Text.assemble(
             (f"{number}. ", "dim"),
             (copy.value, "bold"),
-            f" {shape} {copy.dtype.lower()}, {cost}: ",
+            f" {shape} {copy.dtype}, {cost}: ",
             (f"{copy.written.layout} -> {copy.read.layout}", "bold"),
         )
     )
@@ -91,19 +92,22 @@ def _of_kept(kept: Sequence[Kept]) -> Tree:
     return tree
 
 
+def _of_nothing(anchors: int) -> str:
+    if not anchors:
+        return "No transpose is needed: there is no operator that TFLite runs channels-last only."
+    return f"No transpose is needed: all agree with the {anchors} operator(s) that TFLite runs channels-last only."
+
+
 def _of_part(part: PartProof, copies: Sequence[Copy], inside: Sequence[Inside], unit: str) -> str:
     """The proof of one part: the cut and the flow that saturates it, or what the solver says."""
     cut = [each.value for each in copies if each.part == part.part]
     cut += [f"inside {each.operator}" for each in inside if each.part == part.part]
     what = f"  part {part.part}, {part.choices} choices, {part.solver.value}: "
+    cost, where = amount(part.cost, unit), _some(cut, _MOST_CUT)
     if part.solver is Solver.CUT and part.max_flow is not None:
-        flow = amount(part.max_flow, unit)
-        return (
-            f"{what}a flow of {flow} saturates the cut through {', '.join(cut)}, which costs {amount(part.cost, unit)}"
-        )
+        return f"{what}a flow of {amount(part.max_flow, unit)} saturates the cut through {where}, which costs {cost}"
     bound = "proved" if part.proved else "not proved"
-    costs = f"{amount(part.cost, unit)}, lower bound {amount(part.lower_bound, unit)}, {bound}"
-    return f"{what}{costs}: {', '.join(cut)}"
+    return f"{what}{cost}, lower bound {amount(part.lower_bound, unit)}, {bound}: {where}"
 
 
 def _of_missing(missing: Sequence[MissingRule], unit: str) -> Table:
