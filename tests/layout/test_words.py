@@ -42,6 +42,6 @@ def test_a_split_axis_without_a_letter() -> None:
 
 
 def test_the_first_shape_that_tells_all_of_them_has_the_words() -> None:
-    layouts = [Layout.natural((4, 6)), Layout.of((8, 3), (1, 0))]
-    assert layout_words(layouts, [(4, 6), (8, 3)]) == ("axes 0 1", "axes 1 0")
+    layouts = [Layout.natural((6, 4)), Layout.of((8, 3), (1, 0))]
+    assert layout_words(layouts, [(6, 4), (8, 3)]) == ("axes 0 1", "axes 1 0")
     assert layout_words(layouts[1:], [(5, 5)]) == ("3:1 8:3",)
