@@ -203,6 +203,68 @@ RULES: Mapping[str, LayoutRule] = {
 }  # fmt: skip
 """The rules, by operator of the default ONNX domain."""
 
+PREPARED: Mapping[str, str] = {
+    "BatchNormalization": "`fold-batch-norm` merges it into a convolution, or makes a Mul and an Add of it",
+    "Constant": "`fold-constants` makes an initializer of it",
+    "ConstantOfShape": "`fold-constants` makes an initializer of it",
+    "EyeLike": "`fold-constants` makes an initializer of it",
+    "GroupNormalization": "`expand-instance-norm` makes operators of it that run in any layout",
+    "InstanceNormalization": "`expand-instance-norm` makes operators of it that run in any layout",
+    "Range": "`fold-constants` makes an initializer of it",
+    "Shape": "`fold-constants` makes an initializer of it",
+}
+"""Operators that the passes before the choice of layouts remove, and how. What they leave is pinned."""
+
+PINNED: Mapping[str, str] = {
+    **dict.fromkeys(
+        ("BlackmanWindow", "HammingWindow", "HannWindow", "MelWeightMatrix", "RandomNormal", "RandomUniform"),
+        "no operand that could have a layout",
+    ),
+    **dict.fromkeys(
+        ("Bernoulli", "Multinomial", "RandomNormalLike", "RandomUniformLike"),
+        "draws numbers in the order in which they are stored",
+    ),
+    **dict.fromkeys(
+        (
+            "ConcatFromSequence", "Optional", "OptionalGetElement", "OptionalHasElement", "SequenceAt",
+            "SequenceConstruct", "SequenceEmpty", "SequenceErase", "SequenceInsert", "SequenceLength", "SequenceMap",
+            "SplitToSequence",
+        ),
+        "sequences and optional values have no layout",
+    ),
+    **dict.fromkeys(("If", "Loop", "Scan"), "bodies see the natural layout"),
+    **dict.fromkeys(
+        ("ImageDecoder", "RegexFullMatch", "StringConcat", "StringNormalizer", "StringSplit", "TfIdfVectorizer"),
+        "text and files: nothing of it goes to TFLite",
+    ),
+    **dict.fromkeys(("NegativeLogLikelihoodLoss", "SoftmaxCrossEntropyLoss"), "a loss: training only"),
+    **dict.fromkeys(
+        ("Compress", "NonMaxSuppression", "NonZero", "Unique"), "how large the result is depends on the data"
+    ),
+    **dict.fromkeys(("GRU", "LSTM", "RNN"), "time, batch and features come in a fixed order"),
+    **dict.fromkeys(
+        ("Attention", "CausalConvWithState", "LinearAttention", "RotaryEmbedding"),
+        "batch, heads, time and features come in a fixed order",
+    ),
+    **dict.fromkeys(
+        ("AffineGrid", "Col2Im", "DeformConv", "GridSample", "MaxRoiPool", "RoiAlign"),
+        "TFLite has no such operator in channels-last either",
+    ),
+    **dict.fromkeys(
+        ("ConvInteger", "MatMulInteger", "QLinearConv", "QLinearMatMul"),
+        "the hand-off has no quantized operator of TFLite for it",
+    ),
+    **dict.fromkeys(("DFT", "STFT"), "the last axis holds real and imaginary parts"),
+    **dict.fromkeys(("GatherND", "ScatterND"), "an index names places on several axes in their natural order"),
+    "Einsum": "any axes: not described yet",
+    "GlobalLpPool": "TFLite has no such operator in channels-last either",
+    "LRN": "neighbouring channels: not described yet",
+    "LpPool": "TFLite has no such operator in channels-last either",
+    "MaxUnpool": "its indices count in the natural layout",
+    "TensorScatter": "the batch comes first, and each has a place of its own to write to",
+}  # fmt: skip
+"""Operators that run in the natural layout alone, and why."""
+
 
 def _same_digits(node: ir.Node) -> Perm | None:
     del node

@@ -605,13 +605,14 @@ def test_a_mistake_pins_the_node(mistake: str) -> None:
     if constants:
         last.resize_inputs(2)
         tensor = ir.tensor(np.array(constants, np.int64), name="k")
-        last.replace_input_with(1, ir.val("k", const_value=tensor))
-        model.graph.register_initializer(last.inputs[1])
+        constant = ir.val("k", const_value=tensor)
+        last.replace_input_with(1, constant)
+        model.graph.register_initializer(constant)
     before = dict(last.attributes)
     PropagateLayout()(model)
     assert [node.op_type for node in model.graph] == ["Conv2D", "Transpose", operator]
     assert dict(last.attributes) == before
-    assert constants == () or last.inputs[1].const_value is tensor
+    assert not constants or last.inputs[1] is constant
 
 
 @settings(max_examples=10)
