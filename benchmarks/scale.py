@@ -95,7 +95,7 @@ def measure(nodes: int) -> Measurement:
         return assignment
 
     with patch.object(plan, "assign", timed):
-        planning, planned = _timed(lambda: plan.make_plan(model.graph, OPSET, frozenset({"image"})))
+        planning, planned = _timed(lambda: plan.make_plan(model.graph, OPSET, {"image": ((0, 1, 2, 3), (0, 2, 3, 1))}))
     records = PassManager(_PIPELINE).run(model).records
     layout = sum(record.seconds for record in records if record.name == pass_name(PropagateLayout))
     return Measurement(

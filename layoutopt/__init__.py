@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from layoutopt.backend.litert.converter import Conversion, Handlers, Quantize
     from layoutopt.errors import LayoutoptError
     from layoutopt.frontend.pytorch import from_torch
-    from layoutopt.options import Io, Objective, Verify
+    from layoutopt.options import Io, Objective, TensorLayout, Verify
     from layoutopt.report.results import BenchmarkReport, CalibrationReport, CountReport, OptimizeReport
 
 __version__ = "0.1.0"
@@ -30,6 +30,7 @@ _HOME = {
     "Objective": "layoutopt.options",
     "OptimizeReport": "layoutopt.report.results",
     "Quantize": "layoutopt.backend.litert.converter",
+    "TensorLayout": "layoutopt.options",
     "Verify": "layoutopt.options",
     "benchmark": "layoutopt.api",
     "calibrate": "layoutopt.api",
@@ -51,6 +52,7 @@ __all__ = [
     "Objective",
     "OptimizeReport",
     "Quantize",
+    "TensorLayout",
     "Verify",
     "__version__",
     "benchmark",

@@ -23,7 +23,7 @@ from layoutopt.ir.counts import count_onnx
 from layoutopt.ir.perm import identity, invert, permute
 from layoutopt.ir.verify import Reference, Verification
 from layoutopt.layout.calibration import FULL, QUICK, Calibration, Machine, calibration_path, tabulate
-from layoutopt.options import TOLERANCE, Io, Verify
+from layoutopt.options import TOLERANCE, Io, Layouts, Objective, TensorLayout, Verify
 from layoutopt.passes import DEFAULT_PIPELINE, PASSES, FoldConstants, PropagateLayout
 from layoutopt.pipeline.manager import After, PassManager, PipelineResult
 from layoutopt.pipeline.text import format_pipeline, parse_pipeline, pass_name
@@ -65,6 +65,8 @@ def optimize(
     tflite: Path | None = None,
     saved_model: Path | None = None,
     io: Io | None = None,
+    layouts: Mapping[str, TensorLayout] | None = None,
+    objective: Objective | None = None,
     shapes: Mapping[str, tuple[int, ...]] | None = None,
     passes: str | None = None,
     verify: Verify = Verify.RESULT,
@@ -89,6 +91,9 @@ def optimize(
         saved_model: directory to write the SavedModel to.
         io: what may happen to the layout of image inputs and outputs; ``Io.FREE`` where neither this nor
             ``passes`` is given.
+        layouts: of inputs and outputs by name that ``io`` shall have no say over.
+        objective: what the choice of layouts makes as small as it can be; ``Objective.BYTES`` where neither this nor
+            ``passes`` is given.
         shapes: a static shape for each input that has a symbolic dimension.
         passes: the pipeline as text; the default one where it is None.
         verify: what is compared with the original in ONNX Runtime.
@@ -96,7 +101,7 @@ def optimize(
         tolerance: largest absolute error over the largest absolute value of an output.
         baseline: whether the baseline is built too.
         benchmark: whether both .tflite files are timed.
-        threads: of XNNPACK, for the benchmark.
+        threads: of XNNPACK, for the benchmark and for ``Objective.TIME``.
         quantize: what the TFLite converter does to the weights.
         allow_flex: let operators into the .tflite that need TensorFlow at run time.
         dump: where to write the graph behind passes.
@@ -113,7 +118,7 @@ def optimize(
     source = None if isinstance(model, ir.Model) else Path(model)
     _check_targets((output, tflite, saved_model), source, force=force)
     original = _static(model, shapes or {})
-    pipeline = _pipeline(passes, io)
+    pipeline = _pipeline(passes, io=io, layouts=layouts, objective=objective, threads=threads)
     say = progress or (lambda _stage: None)
     reference = None
     if verify is not Verify.NONE:
@@ -381,15 +386,37 @@ def _static(model: Path | str | ir.Model, shapes: Mapping[str, tuple[int, ...]])
     return loaded
 
 
-def _pipeline(text: str | None, io: Io | None) -> tuple[ir.passes.PassBase, ...]:
-    if text is None:
-        chosen = PropagateLayout(io=io or Io.FREE)
-        return tuple(chosen if isinstance(each, PropagateLayout) else each for each in DEFAULT_PIPELINE)
-    if io is not None:
-        raise UsageError(
-            "--io has no say over --passes", hint=f"Say it in the pipeline: propagate-layout{{io={io.value}}}."
-        )
-    return parse_pipeline(text)
+def _pipeline(
+    text: str | None,
+    *,
+    io: Io | None = None,
+    layouts: Mapping[str, TensorLayout] | None = None,
+    objective: Objective | None = None,
+    threads: int = 1,
+) -> tuple[ir.passes.PassBase, ...]:
+    """What ``text`` names, or else the default pipeline with the other options."""
+    if text is not None:
+        for option, said in (
+            ("io", f"io={io.value}" if io else ""),
+            ("layout", f"layouts={Layouts.of(layouts)}" if layouts else ""),
+            ("objective", f"objective={objective.value}" if objective else ""),
+        ):
+            if said:
+                hint = f"Say it in the pipeline: propagate-layout{{{said}}}."
+                raise UsageError(f"--{option} has no say over --passes", hint=hint)
+        return parse_pipeline(text)
+    chosen = PropagateLayout(
+        io=io or Io.FREE,
+        objective=objective or Objective.BYTES,
+        threads=threads if objective is Objective.TIME else 1,
+        layouts=Layouts.of(layouts or {}),
+    )
+    return tuple(chosen if isinstance(each, PropagateLayout) else each for each in DEFAULT_PIPELINE)
+
+
+def _objective(pipeline: Sequence[ir.passes.PassBase]) -> Objective:
+    """What the last choice of layouts in ``pipeline`` made small."""
+    return [each.objective for each in pipeline if isinstance(each, PropagateLayout)][-1]
 
 
 def _instruments(reference: Reference | None, tolerance: float, dump: Dump | None) -> Iterator[After]:
@@ -437,9 +464,7 @@ def _onnx_report(
         baseline=None,
         optimized=Form.of(Kind.ONNX, count_onnx(result.model), file_size=size, verification=verification),
         speedup=None,
-        layout=results.LayoutProof(assignment.cost, assignment.lower_bound, assignment.proved_optimal)
-        if assignment
-        else None,
+        layout=results.LayoutProof.of(assignment, _objective(pipeline)) if assignment else None,
         passes=result.records,
         verification=verification,
         notes=(),
@@ -477,7 +502,7 @@ def _both_forms(model: Path, shapes: Mapping[str, tuple[int, ...]], io: Io, hand
     """The baseline and the optimized form of one .onnx file."""
     original = _static(model, shapes)
     yield make_baseline(original, hand_off)
-    result = PassManager(_pipeline(None, io), on_start=hand_off.say).run(original.clone())
+    result = PassManager(_pipeline(None, io=io), on_start=hand_off.say).run(original.clone())
     yield hand_off.run(Kind.LAYOUTOPT, result.model)
 
 

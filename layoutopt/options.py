@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import quote, unquote
 
 TOLERANCE = 1e-4
 """Largest absolute error over the largest absolute value of an output: float32 drift above it is a bug to explain."""
@@ -17,6 +20,79 @@ class Io(enum.Enum):
     """All stay as they are."""
 
 
+class TensorLayout(enum.Enum):
+    """The layout that one graph input or output shall have. The spelled-out ones also say its rank."""
+
+    NATURAL = "natural"
+    """As the original has it."""
+    CHANNELS_LAST = "channels-last"
+    """N, spatial axes, C."""
+    FREE = "free"
+    """Natural or channels-last, whichever is cheaper."""
+    NCW = "ncw"
+    NCHW = "nchw"
+    NCDHW = "ncdhw"
+    NWC = "nwc"
+    NHWC = "nhwc"
+    NDHWC = "ndhwc"
+
+    @property
+    def meaning(self) -> TensorLayout:
+        """Which of the first three it is."""
+        match self:
+            case TensorLayout.NCW | TensorLayout.NCHW | TensorLayout.NCDHW:
+                return TensorLayout.NATURAL
+            case TensorLayout.NWC | TensorLayout.NHWC | TensorLayout.NDHWC:
+                return TensorLayout.CHANNELS_LAST
+            case _:
+                return self
+
+    @property
+    def rank(self) -> int | None:
+        """The rank that it says; None for any."""
+        return None if self.meaning is self else len(self.value)
+
+
+@dataclass(frozen=True, slots=True)
+class Layouts:
+    """The layouts that graph inputs and outputs shall have, as a pipeline text spells them.
+
+    Attributes:
+        text: ``NAME:LAYOUT``, joined by ``+``; letters of a name that mean something in a pipeline are quoted as in a
+            URL.
+
+    Raises:
+        ValueError: the text does not read like that.
+    """
+
+    text: str = ""
+
+    def __post_init__(self) -> None:
+        """Reads the text once, so that a wrong one is found where it was written."""
+        _ = self.named
+
+    @classmethod
+    def of(cls, layouts: Mapping[str, TensorLayout]) -> Layouts:
+        """The text of ``layouts`` by name."""
+        return cls("+".join(f"{quote(name, safe='/')}:{layout.value}" for name, layout in layouts.items()))
+
+    @property
+    def named(self) -> dict[str, TensorLayout]:
+        """The layouts by name."""
+        found = {}
+        for item in filter(None, self.text.split("+")):
+            name, _, layout = item.partition(":")
+            found[unquote(name)] = TensorLayout(layout)
+        return found
+
+    def __str__(self) -> str:
+        return self.text
+
+
+NO_LAYOUTS = Layouts()
+"""All is left to `Io`."""
+
+
 class Objective(enum.Enum):
     """What the choice of layouts makes as small as it can be."""
 
@@ -24,6 +100,11 @@ class Objective(enum.Enum):
     """The bytes that are moved in one inference."""
     TIME = "time"
     """The time that moving them takes, as `layoutopt calibrate` measured it on this machine."""
+
+    @property
+    def unit(self) -> str:
+        """What costs are counted in."""
+        return "bytes" if self is Objective.BYTES else "ns"
 
 
 class Verify(enum.Enum):

@@ -10,14 +10,16 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from layoutopt.ir import dialect, edit
-from layoutopt.ir.io import record_orders, recorded_orders
+from layoutopt.ir.io import record_orders
 from layoutopt.ir.perm import Perm, is_identity
+from layoutopt.layout.calibration import load_costs
+from layoutopt.layout.interface import interface_orders
 from layoutopt.layout.layouts import Layout, Shape, Storage, copy_steps
 from layoutopt.layout.plan import Plan, make_plan
 from layoutopt.layout.problem import Assignment
 from layoutopt.layout.variants import Edit, Take, is_constant, known_shape, operand, result, static_shape
 from layoutopt.layout.views import MAX_COPY_RANK, View
-from layoutopt.options import Io
+from layoutopt.options import NO_LAYOUTS, Io, Layouts, Objective
 
 
 class Scope(Enum):
@@ -47,32 +49,53 @@ class PropagateLayout(ir.passes.InPlacePass):
     Attributes:
         io: what may happen to the layout of graph inputs and outputs.
         scope: how far a layout may spread.
+        objective: what is made as small as it can be.
+        threads: of XNNPACK, when times were measured.
+        layouts: of graph inputs and outputs that ``io`` shall have no say over.
     """
 
     io: Io = Io.FREE
     scope: Scope = Scope.GRAPH
+    objective: Objective = Objective.BYTES
+    threads: int = 1
+    layouts: Layouts = NO_LAYOUTS
 
     def call(self, model: ir.Model) -> LayoutResult:
-        """Plans first, edits afterwards: an error while planning leaves the model as it was."""
-        plan = self._plan(model)
-        modified = _improves(plan)
+        """Plans first, edits afterwards: an error while planning leaves the model as it was.
+
+        Raises:
+            CalibrationError: times shall be small, and none were measured on this machine.
+            UsageError: ``layouts`` do not fit the model.
+        """
+        plan = self.plan(model)
+        asked = any(not is_identity(order) for order, *_ in self.orders(model).values())
+        modified = asked or _improves(plan)
         if modified:
             _Rewriter(model, plan).run()
         return LayoutResult(model, modified, plan.assignment)
 
-    def _plan(self, model: ir.Model) -> Plan:
-        opset = model.opset_imports.get("", 0)
-        return make_plan(model.graph, opset, self._free(model), anchors_only=self.scope is Scope.OPERATOR)
+    def plan(self, model: ir.Model) -> Plan:
+        """What the pass would do.
 
-    def _free(self, model: ir.Model) -> frozenset[str]:
-        if self.io is Io.KEEP:
-            return frozenset()
-        recorded = recorded_orders(model)
-        return frozenset(
-            value.name
-            for value in (*model.graph.inputs, *model.graph.outputs)
-            if value.name and value.name not in recorded and 3 <= len(static_shape(value) or ()) <= 5
+        Raises:
+            CalibrationError: times shall be small, and none were measured on this machine.
+            UsageError: ``layouts`` do not fit the model.
+        """
+        return make_plan(
+            model.graph,
+            model.opset_imports.get("", 0),
+            self.orders(model),
+            anchors_only=self.scope is Scope.OPERATOR,
+            costs=load_costs(self.objective, threads=self.threads),
         )
+
+    def orders(self, model: ir.Model) -> dict[str, tuple[Perm, ...]]:
+        """For each graph input and output that may change its layout, the orders of its axes that it may have.
+
+        Raises:
+            UsageError: ``layouts`` do not fit the model.
+        """
+        return interface_orders(model, self.io, self.layouts.named)
 
 
 def _improves(plan: Plan) -> bool:

@@ -21,7 +21,7 @@ from layoutopt.ir.counts import bytes_transposed, count_onnx
 from layoutopt.ir.io import recorded_orders
 from layoutopt.ir.perm import Perm, permute
 from layoutopt.ir.verify import Arrays, random_inputs, run, to_natural, to_stored
-from layoutopt.layout.plan import Plan, make_plan
+from layoutopt.layout.plan import Plan
 from layoutopt.layout.problem import Problem
 from layoutopt.layout.rules import rule_for
 from layoutopt.options import Io
@@ -193,7 +193,7 @@ def check_bytes(model: ir.Model, *, io: Io = Io.FREE) -> None:
     assert isinstance(result, LayoutResult)
     assert result.assignment is not None
     assert result.assignment.lower_bound <= result.assignment.cost
-    plan = make_plan(model.graph, model.opset_imports[""], _free(model) if io is Io.FREE else frozenset())
+    plan = PropagateLayout(io=io).plan(model)
     moved = total_bytes(result.model)
     if result.modified:
         assert moved == result.assignment.cost + _pinned_bytes(model, plan)
@@ -212,10 +212,6 @@ def _pinned_bytes(model: ir.Model, plan: Plan) -> int:
 
 def _bytes(nodes: Sequence[ir.Node]) -> int:
     return sum(map(bytes_transposed, nodes))
-
-
-def _free(model: ir.Model) -> frozenset[str]:
-    return PropagateLayout()._free(model)
 
 
 def brute_force(problem: Problem) -> tuple[int, int] | None:

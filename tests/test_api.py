@@ -108,7 +108,7 @@ def test_json_holds_what_scripts_need(model: ir.Model) -> None:
         *("operators", "transposes", "pads", "reshapes", "bytes_moved", "histogram"),
         *("latency_ms", "max_abs_error", "mse", "kind"),
     }
-    assert data["layout"]["bytes_moved"] == data["layout"]["lower_bound"] == 4 * 3 * 32 * 32
+    assert data["layout"]["cost"] == data["layout"]["lower_bound"] == 4 * 3 * 32 * 32
     assert data["layout"]["proved_optimal"] is True
     assert [each["name"] for each in data["passes"]][:2] == ["fold-constants", "fold-batch-norm"]
     assert set(data["passes"][0]) >= {"seconds", "nodes_before", "nodes_after", "transposes_before", "transposes_after"}

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from layoutopt.errors import LayoutoptError, OutputError, UsageError
+from layoutopt.options import Io, Objective, TensorLayout
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -31,6 +32,31 @@ ShapeOption = Annotated[
     list[str],
     typer.Option(
         "--shape", metavar="NAME=N,C,H,W", help="Static shape of an input that has symbolic dimensions. Repeatable."
+    ),
+]
+IoOption = Annotated[
+    Io | None,
+    typer.Option(
+        "--io",
+        help="free: image inputs and outputs become channels-last where that is cheapest. "
+        "keep: the interface stays. [dim]\\[default: free][/]",
+    ),
+]
+LayoutOption = Annotated[
+    list[str],
+    typer.Option(
+        "--layout",
+        metavar="NAME=LAYOUT",
+        help="Layout of one input or output, whatever --io says: natural or nchw, channels-last or nhwc, free. "
+        "Repeatable.",
+    ),
+]
+ObjectiveOption = Annotated[
+    Objective | None,
+    typer.Option(
+        "--objective",
+        help="What shall be small: the bytes moved, or the time it takes as 'layoutopt calibrate' measured it. "
+        "[dim]\\[default: bytes][/]",
     ),
 ]
 ThreadsOption = Annotated[int, typer.Option("--threads", min=1, help="Threads of XNNPACK.")]
@@ -129,6 +155,25 @@ def parse_shapes(texts: list[str]) -> dict[str, tuple[int, ...]]:
         if not name:
             raise UsageError(f"--shape {text}: cannot be read", hint="Write --shape NAME=1,3,224,224.")
     return shapes
+
+
+def parse_layouts(texts: list[str]) -> dict[str, TensorLayout]:
+    """``name=nhwc`` as a name and a layout.
+
+    Raises:
+        UsageError: it does not read like that.
+    """
+    layouts = {}
+    for text in texts:
+        name, _, word = text.rpartition("=")
+        try:
+            layouts[name] = TensorLayout(word.lower())
+        except ValueError:
+            name = ""
+        if not name:
+            possible = ", ".join(each.value for each in TensorLayout)
+            raise UsageError(f"--layout {text}: cannot be read", hint=f"Write --layout NAME=LAYOUT, one of {possible}.")
+    return layouts
 
 
 def _console(*, stderr: bool) -> Console:

@@ -10,16 +10,20 @@ import typer
 from layoutopt.backend.litert.converter import Quantize
 from layoutopt.cli.console import (
     ForceOption,
+    IoOption,
     JsonOption,
+    LayoutOption,
+    ObjectiveOption,
     QuietOption,
     SeedOption,
     ShapeOption,
     ThreadsOption,
     VerboseOption,
+    parse_layouts,
     parse_shapes,
     session,
 )
-from layoutopt.options import TOLERANCE, Io, Verify
+from layoutopt.options import TOLERANCE, Verify
 
 EXAMPLES = """[bold]Examples[/]
 
@@ -28,6 +32,10 @@ layoutopt optimize model.onnx
 layoutopt optimize model.onnx -o fast.onnx --tflite fast.tflite --benchmark
 
 layoutopt optimize model.onnx --io keep --shape input=1,3,224,224
+
+layoutopt optimize model.onnx --layout image=nhwc --layout mask=nchw
+
+layoutopt optimize model.onnx --objective time
 
 layoutopt optimize model.onnx --passes 'fold-constants,propagate-layout{io=keep},cancel-transposes'
 """
@@ -40,14 +48,9 @@ def optimize(
     ] = None,
     tflite: Annotated[Path | None, typer.Option("--tflite", help="Write the .tflite here.")] = None,
     saved_model: Annotated[Path | None, typer.Option("--saved-model", help="Write a SavedModel here.")] = None,
-    io: Annotated[
-        Io | None,
-        typer.Option(
-            "--io",
-            help="free: image inputs and outputs become channels-last where that is cheapest. "
-            "keep: the interface stays. [dim]\\[default: free][/]",
-        ),
-    ] = None,
+    io: IoOption = None,
+    layout: LayoutOption = [],  # noqa: B006, typer copies it
+    objective: ObjectiveOption = None,
     shape: ShapeOption = [],  # noqa: B006, typer copies it
     passes: Annotated[
         str | None, typer.Option("--passes", help="The pipeline, as 'layoutopt passes' spells it.")
@@ -92,6 +95,8 @@ def optimize(
             tflite=tflite,
             saved_model=saved_model,
             io=io,
+            layouts=parse_layouts(layout),
+            objective=objective,
             shapes=parse_shapes(shape),
             passes=passes,
             verify=verify,

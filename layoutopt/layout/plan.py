@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 import onnx_ir as ir
 
-from layoutopt.ir.perm import channels_last, identity
+from layoutopt.ir.perm import Perm
 from layoutopt.layout import problem as form
 from layoutopt.layout.assign import assign
 from layoutopt.layout.costs import BytesMoved, Costs
@@ -48,14 +48,20 @@ class Plan:
 
 
 def make_plan(
-    graph: ir.Graph, opset: int, free: frozenset[str], *, anchors_only: bool = False, costs: Costs | None = None
+    graph: ir.Graph,
+    opset: int,
+    orders: Mapping[str, Sequence[Perm]],
+    *,
+    anchors_only: bool = False,
+    costs: Costs | None = None,
 ) -> Plan:
     """Chooses the layout of the whole graph at once.
 
     Args:
         graph: with static shapes wherever layouts shall be chosen; what has none is pinned to the natural layout.
         opset: version of the default domain.
-        free: names of the graph inputs and outputs that may be natural or channels-last, whichever is cheaper.
+        orders: for each graph input and output that may change its layout, by name, the orders of its axes that it may
+            have; the natural one comes first if it is among them.
         anchors_only: whether all operators but the anchors are pinned to the natural layout.
         costs: what it costs to move data; bytes where None.
 
@@ -69,7 +75,7 @@ def make_plan(
     pinned: set[ir.Node] = set()
     while True:
         views = {} if anchors_only else views_of(graph, pinned)
-        search = _Search(graph, rules, views, free, costs, closed=not anchors_only)
+        search = _Search(graph, rules, views, orders, costs, closed=not anchors_only)
         search.run()
         try:
             return search.plan(_as_proved(assign(search.problem()), whole=not (search.capped or pinned)))
@@ -112,14 +118,14 @@ class _Search:
         graph: ir.Graph,
         rules: Mapping[ir.Node, LayoutRule],
         views: Mapping[ir.Value, View],
-        free: frozenset[str],
+        orders: Mapping[str, Sequence[Perm]],
         costs: Costs,
         *,
         closed: bool,
     ) -> None:
         self.capped = False
         self._graph = graph
-        self._free = free
+        self._orders = orders
         self._costs = costs
         self._rules = rules
         self._views = views
@@ -171,7 +177,7 @@ class _Search:
         group = _Group((_PUBLIC,), (value,))
         self._register(group, [0] if source else [])
         shape = known_shape(value)
-        for order in (identity(len(shape)), channels_last(len(shape))):
+        for order in self._orders[str(value.name)]:
             self._add(group, Variant({_PUBLIC: Storage.ordered(shape, order)}))
         return group
 
@@ -214,7 +220,9 @@ class _Search:
 
     def _is_free(self, value: ir.Value) -> bool:
         shape = static_shape(value)
-        return value.name in self._free and shape is not None and not is_constant(value) and not value.is_initializer()
+        return (
+            value.name in self._orders and shape is not None and not is_constant(value) and not value.is_initializer()
+        )
 
     # --- closure ---
 

@@ -12,11 +12,12 @@ from typing import get_type_hints
 import onnx_ir as ir
 
 from layoutopt.errors import UsageError
+from layoutopt.options import Layouts
 from layoutopt.passes import DEFAULT_PIPELINE, PASSES
 
 _ITEM = re.compile(r"\s*(?P<name>[a-z0-9-]+)\s*(?:\{(?P<options>[^{}]*)\})?\s*(?:,|$)")
 
-Option = bool | int | str | Enum
+Option = bool | int | str | Enum | Layouts
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,8 @@ from layoutopt.ir.counts import Counts
 from layoutopt.ir.perm import Perm, channels_last, invert, is_identity
 from layoutopt.ir.verify import Verification
 from layoutopt.layout.calibration import Calibration
+from layoutopt.layout.problem import Assignment
+from layoutopt.options import Objective
 from layoutopt.pipeline.manager import PassRecord
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
@@ -132,14 +134,21 @@ class LayoutProof:
     """The outcome of the layout solve.
 
     Attributes:
-        bytes_moved: bytes that the chosen layouts move in one inference.
-        lower_bound: bytes that any choice must move.
+        cost: what moving data costs in one inference under the chosen layouts.
+        lower_bound: what it costs under any.
         proved_optimal: whether the two are known to be equal.
+        unit: of both, bytes or ns.
     """
 
-    bytes_moved: int
+    cost: int
     lower_bound: int
     proved_optimal: bool
+    unit: str
+
+    @classmethod
+    def of(cls, assignment: Assignment, objective: Objective) -> LayoutProof:
+        """What the solver found, and in which unit."""
+        return cls(assignment.cost, assignment.lower_bound, assignment.proved_optimal, objective.unit)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from layoutopt.backend.litert.runtime import Speedup
 from layoutopt.layout.costs import Curve, Family
+from layoutopt.options import Objective
 from layoutopt.pipeline.manager import PassRecord
 from layoutopt.pipeline.text import PassDescription
 from layoutopt.report.results import (
@@ -121,6 +122,11 @@ def size(count: int) -> str:
     return f"{count} B" if unit == "B" else f"{number:.2f} {unit}"
 
 
+def amount(cost: int, unit: str) -> str:
+    """A cost for people: bytes in powers of 1000, nanoseconds as microseconds."""
+    return size(cost) if unit == Objective.BYTES.unit else f"{cost / 1e3:,.1f} µs"
+
+
 def _movement(curve: Curve) -> str:
     if curve.family is Family.PIECES:
         return f"pieces of {curve.extent} B"
@@ -196,10 +202,12 @@ def _facts(report: OptimizeReport) -> Iterator[RenderableType]:
 
 
 def _proof(layout: LayoutProof) -> str:
-    moved, bound = size(layout.bytes_moved), size(layout.lower_bound)
+    cost, bound = amount(layout.cost, layout.unit), amount(layout.lower_bound, layout.unit)
+    less = "moves fewer" if layout.unit == Objective.BYTES.unit else "takes less"
+    spent = "moved" if layout.unit == Objective.BYTES.unit else "to move data"
     if layout.proved_optimal:
-        return f"Layout: {moved} moved per inference, proved: no choice of layouts moves fewer (lower bound {bound})"
-    return f"Layout: {moved} moved per inference, not proved the least: the lower bound is {bound}"
+        return f"Layout: {cost} {spent} per inference, proved: no choice of layouts {less} (lower bound {bound})"
+    return f"Layout: {cost} {spent} per inference, not proved the least: the lower bound is {bound}"
 
 
 def _of_passes_run(records: Sequence[PassRecord]) -> Table:

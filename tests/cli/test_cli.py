@@ -18,7 +18,8 @@ from layoutopt import errors
 from layoutopt.cli import app
 from layoutopt.frontend.demo import mobilenet_v2
 from layoutopt.ir.io import save
-from layoutopt.layout.calibration import Grid, load_costs
+from layoutopt.layout.calibration import Calibration, Grid, Machine, load_costs
+from layoutopt.layout.costs import Curve, Family, TimeTable
 from layoutopt.options import Objective
 
 COMMANDS = ("optimize", "count", "benchmark", "calibrate", "passes", "demo")
@@ -219,6 +220,12 @@ def test_an_unwritable_directory_is_refused(model: Path) -> None:
         (["--passes", "propagate-layout{io=sideways}"], "Possible: free, keep"),
         (["--shape", "input"], "Write --shape NAME=1,3,224,224"),
         (["--io", "keep", "--passes", "fold-constants"], "propagate-layout{io=keep}"),
+        (["--layout", "input=nhwc", "--passes", "fold-constants"], "propagate-layout{layouts=input:nhwc}"),
+        (["--objective", "time", "--passes", "fold-constants"], "propagate-layout{objective=time}"),
+        (["--layout", "input"], "Write --layout NAME=LAYOUT"),
+        (["--layout", "input=sideways"], "channels-last, free"),
+        (["--layout", "image=nhwc"], "Inputs: input. Outputs: logits."),
+        (["--layout", "logits=nhwc"], "its shape is [1,1000]"),
         (["--dump-after", "nonsense"], "no pass 'nonsense'"),
     ],
 )
@@ -266,6 +273,30 @@ def test_version() -> None:
     from layoutopt import __version__
 
     assert invoke("--version").stdout.strip() == f"layoutopt {__version__}"
+
+
+def test_layouts_by_name_are_recorded_and_kept(model: Path, tmp_path: Path) -> None:
+    once, twice = tmp_path / "once.onnx", tmp_path / "twice.onnx"
+    result = invoke("optimize", model, "--io", "keep", "--layout", "input=NHWC", "-o", once, "--json", "-")
+    data = json.loads(result.stdout)
+    assert data["inputs"][0]["layout"] == "channels-last"
+    assert "layouts=input:nhwc" in data["pipeline"]
+    assert data["layout"] == {"cost": 0, "lower_bound": 0, "proved_optimal": True, "unit": "bytes"}
+    assert "input stores the original's axes in the order (0, 2, 3, 1)" in invoke("count", once).stdout
+    again = invoke("optimize", once, "-o", twice, "--layout", "input=nhwc")
+    assert again.exit_code == 0, again.output
+    assert "input stores the original's axes in the order (0, 2, 3, 1)" in invoke("count", twice).stdout
+
+
+def test_time_is_an_objective(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAYOUTOPT_CACHE_DIR", str(tmp_path))
+    result = invoke("optimize", model, "--objective", "time")
+    assert result.exit_code == errors.CalibrationError.exit_code
+    assert "Run: layoutopt calibrate" in result.stderr
+    curves = tuple(Curve(family, 8, (1,), (2.0,)) for family in Family)
+    Calibration(Machine.here(1), TimeTable(1000, dict.fromkeys(Family, 0.0), curves)).save()
+    result = invoke("optimize", model, "--objective", "time", "--io", "keep")
+    assert "25.6 µs to move data per inference, proved: no choice of layouts takes less" in result.stdout
 
 
 def test_seed_is_used(model: Path) -> None:

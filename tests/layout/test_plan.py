@@ -17,6 +17,7 @@ from tests.harness import brute_force, model_of
 from tests.networks import random_models
 
 MAX_CHOICES = 20_000
+NATURAL_OR_LAST = ((0, 1, 2, 3), (0, 2, 3, 1))
 
 
 @settings(max_examples=40)
@@ -30,8 +31,7 @@ def test_the_plan_of_a_random_graph_is_brute_force(model: ir.Model) -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(plan_module, "assign", assign)
-        names = frozenset(str(value.name) for value in (*model.graph.inputs, *model.graph.outputs))
-        found = make_plan(model.graph, model.opset_imports[""], names).assignment
+        found = PropagateLayout().plan(model).assignment
     (problem,) = seen
     assert found.lower_bound <= found.cost
     assert found.proved_optimal == (found.lower_bound == found.cost)
@@ -52,7 +52,7 @@ CHAIN = """g (float[1,3,8,8] x) => (float[1,4,8,5] y) <float[4,3,1,1] w = {WEIGH
 def test_the_words_of_a_plan() -> None:
     model = model_of(CHAIN)
     before = ir.to_proto(model)
-    plan = make_plan(model.graph, 17, frozenset({"x"}))
+    plan = make_plan(model.graph, 17, {"x": NATURAL_OR_LAST})
     conv, pool, relu, _ = model.graph
     assert plan.anchors == 2
     assert set(plan.rules) == {conv, pool, relu}
@@ -66,7 +66,7 @@ def test_the_words_of_a_plan() -> None:
 def test_anchors_alone() -> None:
     """Two copies around each anchor, less the one that two neighbouring anchors save."""
     model = model_of(CHAIN)
-    plan = make_plan(model.graph, 17, frozenset(), anchors_only=True)
+    plan = make_plan(model.graph, 17, {}, anchors_only=True)
     assert plan.assignment.cost == (3 + 4) * 64 * 4
 
 
@@ -74,16 +74,16 @@ def test_too_many_candidates_prove_nothing(monkeypatch: pytest.MonkeyPatch) -> N
     text = """g (float[2,3,4,5] x) => (float[5,4,3,2] y, float[3,4,5,2] z) {
         a = Relu (x) b = Transpose (a) y = Neg (b) c = Transpose <perm = [1, 2, 3, 0]> (a) z = Neg (c)
     }"""
-    assert make_plan(model_of(text).graph, 17, frozenset()).assignment.proved_optimal
+    assert make_plan(model_of(text).graph, 17, {}).assignment.proved_optimal
     monkeypatch.setattr(plan_module, "MAX_LAYOUTS", 1)
-    assert not make_plan(model_of(text).graph, 17, frozenset()).assignment.proved_optimal
+    assert not make_plan(model_of(text).graph, 17, {}).assignment.proved_optimal
 
 
 def test_free_means_natural_or_channels_last() -> None:
     """Not whatever order would be the cheapest."""
     text = "g (float[2,3,4,5] x) => (float[5,4,3,2] y) { a = Relu (x) y = Transpose (a) }"
     model = model_of(text)
-    plan = make_plan(model.graph, 17, PropagateLayout()._free(model))
+    plan = PropagateLayout().plan(model)
     assert plan.assignment.cost == 2 * 3 * 4 * 5 * 4
     storages = (*plan.inputs.values(), *plan.outputs.values())
     assert {storage.order for storage in storages} <= {(0, 1, 2, 3), (0, 2, 3, 1)}
@@ -104,6 +104,6 @@ def test_views_share_the_copies_of_their_root() -> None:
     for name, count in (("WEIGHTS", 12), ("MATRIX", 40), ("OTHER", 8)):
         text = text.replace(name, ",".join(map(str, range(count))))
     model, size = model_of(text), 4 * 8 * 8 * 4
-    found = make_plan(model.graph, 17, frozenset({"x", "u"})).assignment
+    found = make_plan(model.graph, 17, dict.fromkeys(("x", "u"), NATURAL_OR_LAST)).assignment
     # One copy of the bytes of a and b in the natural layout serves both products.
     assert (found.cost, found.lower_bound, found.proved_optimal) == (size, size, True)

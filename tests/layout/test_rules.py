@@ -597,7 +597,7 @@ def test_a_mistake_pins_the_node(mistake: str) -> None:
     (_, last) = model.graph
     last.op_type = operator
     for name, value in attributes.items():
-        last.attributes[name] = ir.convenience.convert_attribute(name, value)
+        last.attributes[name] = ir.convenience.convert_attribute(name, value)  # type: ignore[arg-type]
     if constants:
         last.resize_inputs(2)
         tensor = ir.tensor(np.array(constants, np.int64), name="k")

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import onnx_ir as ir
 import pytest
 
+from layoutopt.errors import CalibrationError, UsageError
 from layoutopt.ir.io import recorded_orders
-from layoutopt.options import Io
+from layoutopt.layout.calibration import Calibration, Machine
+from layoutopt.layout.costs import Curve, Family, TimeTable
+from layoutopt.options import Io, Layouts, Objective, TensorLayout
 from layoutopt.passes import PropagateLayout
 from layoutopt.passes.propagate_layout import LayoutResult, Scope
-from tests.graphs import GRAPHS
+from tests.graphs import GRAPHS, Text
 from tests.harness import check_golden, check_pass, total_bytes, transposes
 
 
@@ -77,6 +83,77 @@ def test_only_free_interfaces_are_recorded(io: Io) -> None:
     result = PropagateLayout(io=io)(GRAPHS["squeeze and excite"].model())
     expected = {"x": (0, 2, 3, 1), "y": (0, 2, 3, 1)} if io is Io.FREE else {}
     assert recorded_orders(result.model) == expected
+
+
+def pinned(io: Io = Io.FREE, **layouts: TensorLayout) -> PropagateLayout:
+    return PropagateLayout(io=io, layouts=Layouts.of(layouts))
+
+
+@pytest.mark.parametrize(
+    ("pass_", "recorded", "left"),
+    [
+        (pinned(x=TensorLayout.NCHW), {"y"}, 1),
+        (pinned(y=TensorLayout.NATURAL), {"x"}, 1),
+        (pinned(Io.KEEP, x=TensorLayout.NHWC), {"x"}, 1),
+        (pinned(Io.KEEP, y=TensorLayout.CHANNELS_LAST), {"y"}, 1),
+        (pinned(Io.KEEP, x=TensorLayout.FREE, y=TensorLayout.FREE), {"x", "y"}, 0),
+        (pinned(Io.KEEP), set(), 2),
+    ],
+)
+def test_layouts_by_name(pass_: PropagateLayout, recorded: set[str], left: int) -> None:
+    result = check_pass(pass_, GRAPHS["squeeze and excite"].model())
+    assert recorded_orders(result.model) == dict.fromkeys(recorded, (0, 2, 3, 1))
+    assert transposes(result.model) == left
+
+
+def test_channels_last_is_given_where_it_only_costs() -> None:
+    """A caller who has NHWC has it, whatever the graph would like."""
+    graph = Text("(float[2,3,4,5] x) => (float[2,3,4,5] y) <int64 axis = {1}> { y = CumSum (x, axis) }")
+    result = check_pass(pinned(x=TensorLayout.NHWC), graph.model())
+    assert recorded_orders(result.model)["x"] == (0, 2, 3, 1)
+    assert transposes(result.model) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "layouts", "message", "hint"),
+    [
+        ("squeeze and excite", {"z": TensorLayout.NHWC}, "--layout z: there is no such input or output", "Outputs: y."),
+        ("squeeze and excite", {"x": TensorLayout.NWC}, r"--layout x=nwc: its shape is \[1,3,4,6\]", "nhwc"),
+        ("nothing to do", {"y": TensorLayout.CHANNELS_LAST}, "--layout y=channels-last: its shape is", "natural"),
+        ("unknown rank", {"shape": TensorLayout.FREE}, "--layout shape=free: its shape is not known", "natural"),
+        ("initializers listed as inputs", {"w": TensorLayout.NHWC}, "--layout w=nhwc: it has a constant value", ""),
+        ("an initializer as an output", {"k": TensorLayout.NHWC}, "--layout k=nhwc: it has a constant value", ""),
+    ],
+)
+def test_a_layout_that_does_not_fit_is_refused(
+    name: str, layouts: dict[str, TensorLayout], message: str, hint: str
+) -> None:
+    with pytest.raises(UsageError, match=message) as error:
+        PropagateLayout(layouts=Layouts.of(layouts)).plan(GRAPHS[name].model())
+    assert hint in error.value.hint
+
+
+def test_what_an_earlier_run_did_stays() -> None:
+    model = PropagateLayout()(GRAPHS["squeeze and excite"].model()).model
+    for layout in (TensorLayout.NHWC, TensorLayout.FREE):
+        assert not pinned(x=layout)(model).modified
+    with pytest.raises(UsageError, match="optimize the original"):
+        pinned(x=TensorLayout.NCHW)(model)
+
+
+def test_time_can_be_what_shall_be_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAYOUTOPT_CACHE_DIR", str(tmp_path))
+    model = GRAPHS["squeeze and excite"].model()
+    before = ir.to_proto(model)
+    with pytest.raises(CalibrationError, match="layoutopt calibrate --threads 3"):
+        PropagateLayout(objective=Objective.TIME, threads=3)(model)
+    assert ir.to_proto(model) == before
+    curves = tuple(Curve(family, 8, (1,), (2.0,)) for family in Family)
+    Calibration(Machine.here(1), TimeTable(1000, dict.fromkeys(Family, 0.0), curves)).save()
+    result = PropagateLayout(Io.KEEP, objective=Objective.TIME)(model)
+    assert isinstance(result, LayoutResult)
+    assert result.assignment is not None
+    assert result.assignment.cost == 2000 + 2 * (3 + 4) * 4 * 6 * 4  # two operators, two nanoseconds for each byte
 
 
 def test_a_default_that_a_caller_can_set_keeps_its_layout() -> None:

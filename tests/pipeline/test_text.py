@@ -6,10 +6,12 @@ import onnx_ir as ir
 import pytest
 
 from layoutopt.errors import UsageError
-from layoutopt.options import Io
+from layoutopt.options import Io, Layouts, Objective, TensorLayout
 from layoutopt.passes import DEFAULT_PIPELINE, PASSES, CancelTransposes, FoldConstants, PropagateLayout
 from layoutopt.passes.propagate_layout import Scope
 from layoutopt.pipeline.text import describe_passes, format_pipeline, parse_pipeline, pass_name
+
+NHWC = TensorLayout.NHWC
 
 
 @pytest.mark.parametrize(
@@ -19,6 +21,11 @@ from layoutopt.pipeline.text import describe_passes, format_pipeline, parse_pipe
         ("propagate-layout{io=keep}", (PropagateLayout(io=Io.KEEP),)),
         ("propagate-layout{io=keep,scope=operator}", (PropagateLayout(io=Io.KEEP, scope=Scope.OPERATOR),)),
         ("fold-constants{simplify=false},cancel-transposes", (FoldConstants(simplify=False), CancelTransposes())),
+        ("propagate-layout{objective=time,threads=2}", (PropagateLayout(objective=Objective.TIME, threads=2),)),
+        (
+            "propagate-layout{io=keep,layouts=in/x.1:nhwc+a%2Cb%3A0:free}",
+            (PropagateLayout(Io.KEEP, layouts=Layouts.of({"in/x.1": NHWC, "a,b:0": TensorLayout.FREE})),),
+        ),
         ("cancel-transposes,cancel-transposes", (CancelTransposes(), CancelTransposes())),
     ],
 )
@@ -49,6 +56,8 @@ def test_white_space_and_defaults_do_not_matter() -> None:
         ("propagate-layout{io}", "has no option 'io'", "io, scope"),
         ("propagate-layout{layout=nhwc}", "has no option 'layout=nhwc'", "io, scope"),
         ("propagate-layout{io=nhwc}", "no such value", "free, keep"),
+        ("propagate-layout{layouts=x:sideways}", "'sideways' is not a valid TensorLayout", ""),
+        ("propagate-layout{objective=money}", "no such value", "bytes, time"),
         ("fold-constants{simplify=maybe}", "no such value", "true, false"),
         ("cancel-transposes{io=free}", "has no option 'io=free'", "none"),
         ("Fold-Constants", "cannot read", "name"),
