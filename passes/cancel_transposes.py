@@ -81,20 +81,27 @@ def _simplify_transpose(graph: ir.Graph, node: ir.Node) -> ir.Value | None:
     if (constant := edit.constant_of(source)) is not None:
         array = np.ascontiguousarray(constant.numpy().transpose(perm))
         return edit.add_constant(graph, f"{source.name}_transposed", array)
+    shape = static_shape(source)
+    moves = shape is None or Layout.of(shape, perm) != Layout.natural(shape)
     first = source.producer()
     if (
         first is not None
         and first.domain == ""
         and first.op_type == "Transpose"
         and (above := _perm(first)) is not None
+        and (moves or not _stays(source, node))
     ):
         origin = first.inputs[0]
         assert origin is not None
         return _transposed(graph, origin, compose(above, perm), result)
-    shape = static_shape(source)
-    if shape is not None and Layout.of(shape, perm) == Layout.natural(shape):
+    if shape is not None and not moves:
         return edit.reshape(graph, source, permute(shape, perm), f"{result.name}_reshaped")
     return None
+
+
+def _stays(value: ir.Value, node: ir.Node) -> bool:
+    """Whether ``value`` is needed without ``node``."""
+    return value.is_graph_output() or any(use.node is not node for use in value.uses())
 
 
 def _transposed(graph: ir.Graph, source: ir.Value, perm: Perm, result: ir.Value) -> ir.Value:

@@ -13,12 +13,14 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import onnx
+import onnx.inliner
+import onnx.reference
 import onnx_ir as ir
 
 from layoutopt.ir.counts import bytes_transposed, count_onnx
 from layoutopt.ir.io import recorded_orders
 from layoutopt.ir.perm import Perm, permute
-from layoutopt.ir.verify import random_inputs, run, to_natural, to_stored
+from layoutopt.ir.verify import Arrays, random_inputs, run, to_natural, to_stored
 from layoutopt.layout.plan import Plan
 from layoutopt.layout.problem import Problem
 from layoutopt.layout.rules import rule_for
@@ -66,8 +68,10 @@ def check_pass(pass_: ir.passes.PassBase, model: ir.Model, *, execute: bool = Tr
     changed = (computation(before), _node_names(before)) != (computation(after), _node_names(after))
     assert result.modified == changed, f"modified is {result.modified}"
     again = pass_(ir.from_proto(after))
-    assert computation(ir.to_proto(again.model)) == computation(after), "a second run changes the model"
-    assert not again.modified, "a second run claims to change the model"
+    if not isinstance(result, LayoutResult) or result.assignment is None or result.assignment.proved_optimal:
+        assert computation(ir.to_proto(again.model)) == computation(after), "a second run changes the model"
+        assert not again.modified, "a second run claims to change the model"
+    assert total_bytes(again.model) <= total_bytes(result.model), "a second run makes it worse"
     if execute:
         check_equal(ir.from_proto(before), result.model)
     return result
@@ -139,16 +143,28 @@ def _bare(node: onnx.NodeProto) -> onnx.NodeProto:
 def check_equal(original: ir.Model, model: ir.Model, *, seed: int = 0) -> None:
     """Both compute the same from random inputs, each in its own layouts."""
     inputs = random_inputs(original, seed)
-    expected = run(original, inputs)
+    expected = computed(original, inputs)
     old = recorded_orders(original)
     orders = {name: order for name, order in recorded_orders(model).items() if name not in old}
-    actual = to_natural(run(model, to_stored(inputs, orders)), orders)
+    actual = to_natural(computed(model, to_stored(inputs, orders)), orders)
     assert list(actual) == list(expected)
     for name, array in expected.items():
         rtol, atol = (1e-2, 1e-2) if array.dtype == np.float16 else (1e-4, 1e-5)
         assert actual[name].dtype == array.dtype
         wide, other = array.astype(np.float64), actual[name].astype(np.float64)
         np.testing.assert_allclose(other, wide, rtol=rtol, atol=atol * _scale(wide), err_msg=name)
+
+
+def computed(model: ir.Model, inputs: Arrays) -> dict[str, npt.NDArray[np.generic]]:
+    """By ONNX Runtime, or by ONNX's own evaluator where that lacks an operator."""
+    try:
+        return run(model, inputs)
+    except RuntimeError as error:
+        if "NOT_IMPLEMENTED" not in str(error):
+            raise
+    outputs = [str(value.name) for value in model.graph.outputs]
+    evaluator = onnx.reference.ReferenceEvaluator(onnx.inliner.inline_local_functions(ir.to_proto(model)))
+    return dict(zip(outputs, evaluator.run(outputs, dict(inputs)), strict=True))
 
 
 def _scale(array: npt.NDArray[np.float64]) -> float:
@@ -172,7 +188,10 @@ def total_bytes(model: ir.Model) -> int:
 
 
 def check_bytes(model: ir.Model, *, io: Io = Io.FREE) -> None:
-    """The layout pass moves what its solver says, never more than the sandwich, or than a graph without anchors did."""
+    """The layout pass moves what its solver says, never more than the sandwich, or than a graph without anchors did.
+
+    What operators move inside is as the plan says: a Concat of short pieces tells by itself no more what it once was.
+    """
     copy = ir.from_proto(ir.to_proto(model))
     pass_ = PropagateLayout(io=io)
     result = pass_(copy)
@@ -180,9 +199,10 @@ def check_bytes(model: ir.Model, *, io: Io = Io.FREE) -> None:
     assert result.assignment is not None
     assert result.assignment.lower_bound <= result.assignment.cost
     plan = PropagateLayout(io=io).plan(model)
-    moved = total_bytes(result.model)
+    inside = sum(variant.cost for variant in plan.variants.values())
+    moved = result.assignment.cost + _pinned_bytes(model, plan)
     if result.modified:
-        assert moved == result.assignment.cost + _pinned_bytes(model, plan)
+        assert count_onnx(result.model).bytes_moved + inside == moved
     assert result.assignment.cost == plan.assignment.cost
     sandwich = PropagateLayout(io=io, scope=Scope.OPERATOR)(ir.from_proto(ir.to_proto(model)))
     assert moved <= total_bytes(sandwich.model)

@@ -55,16 +55,33 @@ class Builder:
         shape: Shape,
         attributes: dict[str, int | float | str | Sequence[int]] | None = None,
         *,
-        results: int = 1,
+        further: Sequence[Shape] = (),
         dtype: ir.DataType = ir.DataType.FLOAT,
         keep: bool = True,
     ) -> ir.Value:
-        outputs = [ir.val(f"v{len(self.nodes)}_{index}", dtype, shape) for index in range(results)]
+        shapes = (shape, *further)
+        outputs = [ir.val(f"v{len(self.nodes)}_{index}", dtype, each) for index, each in enumerate(shapes)]
         name = f"n{len(self.nodes)}"
         self.nodes.append(ir.node(operator, operands, attributes, outputs=outputs, name=name))
         if keep:
             self.pool += outputs
         return outputs[0]
+
+    def reshape(self, x: ir.Value, shape: Shape, *, keep: bool = True) -> ir.Value:
+        return self.node("Reshape", [x, self.integers(shape)], shape, keep=keep)
+
+    def squeezed(self, operator: str, x: ir.Value, axes: Sequence[int], shape: Shape) -> ir.Value:
+        if self.opset >= 13:
+            return self.node(operator, [x, self.integers(axes)], shape)
+        return self.node(operator, [x], shape, {"axes": axes})
+
+    def cut(self, size: int, parts: int) -> Shape:
+        """Factors whose product is ``size``."""
+        shape = []
+        for _ in range(parts - 1):
+            shape.append(self.draw(st.sampled_from([factor for factor in range(1, size + 1) if size % factor == 0])))
+            size //= shape[-1]
+        return (*shape, size)
 
     def pick(self, *ranks: int) -> ir.Value | None:
         """Any value, or one of these ranks; newer ones are likelier."""
@@ -86,17 +103,39 @@ def shape_of(value: ir.Value) -> Shape:
 
 
 def _conv(b: Builder) -> None:
+    """1x1 or not, plain, grouped or depthwise, with a bias or without; the weights are rarely computed."""
     if (x := b.pick(4)) is None or prod(shape_of(x)) > MAX_ELEMENTS // 2:
         return
     n, c, h, w = shape_of(x)
-    out, kernel = b.draw(st.integers(1, 4)), b.draw(st.sampled_from([1, 3]))
-    pads = [kernel // 2] * 4
+    groups = b.draw(st.sampled_from([1, 1, 1, c, *(size for size in (2, 4) if c % size == 0)]))
+    out, kernel = groups * b.draw(st.integers(1, max(1, 4 // groups))), b.draw(st.sampled_from([1, 1, 3]))
+    weights = b.floats((out, c // groups, kernel, kernel))
+    if b.draw(st.integers(0, 9)) == 0:
+        weights = b.node(
+            "Neg",
+            [
+                weights,
+            ],
+            shape_of(weights),
+            keep=False,
+        )
+    bias = [b.floats((out,))] if b.draw(st.booleans()) else []
     b.node(
         "Conv",
-        [x, b.floats((out, c, kernel, kernel)), b.floats((out,))],
+        [x, weights, *bias],
         (n, out, h, w),
-        {"kernel_shape": [kernel, kernel], "pads": pads},
+        {"kernel_shape": [kernel, kernel], "pads": [kernel // 2] * 4, "group": groups},
     )
+
+
+def _conv_transpose(b: Builder) -> None:
+    if (x := b.pick(4)) is None or prod(shape_of(x)) > MAX_ELEMENTS // 8:
+        return
+    n, c, h, w = shape_of(x)
+    groups = 2 if c % 2 == 0 and b.draw(st.booleans()) else 1
+    out = b.draw(st.integers(1, 2))
+    operands = [x, b.floats((c, out, 2, 2)), *([b.floats((out * groups,))] if b.draw(st.booleans()) else [])]
+    b.node("ConvTranspose", operands, (n, out * groups, 2 * h, 2 * w), {"strides": [2, 2], "group": groups})
 
 
 def _conv_1d(b: Builder) -> None:
@@ -135,6 +174,7 @@ def _broadcasts(one: Shape, other: Shape) -> bool:
 
 
 def _concat(b: Builder) -> None:
+    """Of two or three values that fit; now and then one is constant."""
     if (x := b.pick()) is None or not shape_of(x):
         return
     shape = shape_of(x)
@@ -145,49 +185,55 @@ def _concat(b: Builder) -> None:
         return (len(sizes), *(size for index, size in enumerate(sizes) if index != axis))
 
     others = [value for value in b.pool if rest(value) == rest(x)]
-    other = others[b.draw(st.integers(0, len(others) - 1))]
+    chosen = [others[b.draw(st.integers(0, len(others) - 1))] for _ in range(b.draw(st.integers(1, 2)))]
+    sizes = sum(shape_of(value)[axis] for value in (x, *chosen))
+    operands: list[ir.Value] = [x, *chosen]
     if b.draw(st.integers(0, 4)) == 0:
-        other = b.floats(shape)
-        sizes = shape
-    else:
-        sizes = shape_of(other)
-    result = tuple(size + sizes[index] if index == axis else size for index, size in enumerate(shape))
+        operands.append(b.floats(shape))
+        sizes += shape[axis]
+    result = (*shape[:axis], sizes, *shape[axis + 1 :])
     if prod(result) <= MAX_ELEMENTS:
-        operands = [x, other] if b.draw(st.booleans()) else [other, x]
-        b.node("Concat", operands, result, {"axis": b.signed(axis, shape)})
+        b.node("Concat", b.draw(st.permutations(operands)), result, {"axis": b.signed(axis, shape)})
 
 
 def _split(b: Builder) -> None:
+    """In two parts, not always equal ones."""
     if (x := b.pick()) is None:
         return
     shape = shape_of(x)
-    even = [axis for axis, size in enumerate(shape) if size % 2 == 0]
-    if not even:
+    cuttable = [axis for axis, size in enumerate(shape) if size > 1]
+    if not cuttable:
         return
-    axis = even[b.draw(st.integers(0, len(even) - 1))]
-    half = tuple(size // 2 if index == axis else size for index, size in enumerate(shape))
+    axis = cuttable[b.draw(st.integers(0, len(cuttable) - 1))]
+    first = b.draw(st.integers(1, shape[axis] - 1))
+    sizes = [first, shape[axis] - first]
     attributes: dict[str, int | float | str | Sequence[int]] = {"axis": b.signed(axis, shape)}
     operands: list[ir.Value | None] = [x]
     if b.opset < 13:
-        attributes["split"] = [half[axis]] * 2
+        attributes["split"] = sizes
     else:
-        operands.append(b.integers([half[axis]] * 2))
-    b.node("Split", operands, half, attributes, results=2)
+        operands.append(b.integers(sizes))
+    shapes = [tuple(size if index == axis else each for index, each in enumerate(shape)) for size in sizes]
+    b.node("Split", operands, shapes[0], attributes, further=shapes[1:])
 
 
 def _slice(b: Builder) -> None:
+    """Cuts the first element off, along the first axes, along one or two named ones, or turns an axis around."""
     if (x := b.pick()) is None or not shape_of(x):
         return
     shape = shape_of(x)
-    axis = b.axis(shape)
-    if shape[axis] < 2:
+    if shape[0] > 1 and b.draw(st.integers(0, 3)) == 0:
+        b.node("Slice", [x, b.integers([1]), b.integers([shape[0]])], (shape[0] - 1, *shape[1:]))
         return
-    result = tuple(size - 1 if index == axis else size for index, size in enumerate(shape))
-    if axis == 0 and b.draw(st.booleans()):
-        b.node("Slice", [x, b.integers([1]), b.integers([shape[0]])], result)
-        return
-    operands = [x, b.integers([1]), b.integers([shape[axis]]), b.integers([b.signed(axis, shape)])]
-    b.node("Slice", operands, result)
+    axes = sorted(b.draw(st.sets(st.integers(0, len(shape) - 1), min_size=1, max_size=2)))
+    if all(shape[axis] > 1 for axis in axes) and b.draw(st.integers(0, 3)):
+        starts, ends, steps = [1] * len(axes), [shape[axis] for axis in axes], []
+        result = tuple(size - 1 if index in axes else size for index, size in enumerate(shape))
+    else:
+        starts, ends, steps = [-1] * len(axes), [-(2**31)] * len(axes), [b.integers([-1] * len(axes))]
+        result = shape
+    names = b.integers([b.signed(axis, shape) for axis in axes])
+    b.node("Slice", [x, b.integers(starts), b.integers(ends), names, *steps], result)
 
 
 def _pad(b: Builder) -> None:
@@ -233,23 +279,36 @@ def _arg_max(b: Builder) -> None:
 
 
 def _reshape(b: Builder) -> None:
-    """Merges two neighbours, cuts an even axis in two, or flattens."""
+    """Merges two neighbours, cuts an axis, flattens, or cuts the flat index anywhere."""
     if (x := b.pick()) is None or not shape_of(x):
         return
     shape = shape_of(x)
     axis = b.axis(shape)
-    kind = b.draw(st.sampled_from(["merge", "cut", "flatten", "unsqueeze"]))
+    kind = b.draw(st.sampled_from(["merge", "cut", "flatten", "unsqueeze", "squeeze", "any", "any"]))
     if kind == "merge" and axis + 1 < len(shape):
-        result = (*shape[:axis], shape[axis] * shape[axis + 1], *shape[axis + 2 :])
-    elif kind == "cut" and shape[axis] % 2 == 0 and len(shape) < 6:
-        result = (*shape[:axis], 2, shape[axis] // 2, *shape[axis + 1 :])
+        b.reshape(x, (*shape[:axis], shape[axis] * shape[axis + 1], *shape[axis + 2 :]))
+    elif kind == "cut" and len(shape) < 6:
+        b.reshape(x, (*shape[:axis], *b.cut(shape[axis], 2), *shape[axis + 1 :]))
+    elif kind == "any":
+        b.reshape(x, b.cut(prod(shape), b.draw(st.integers(1, 5))))
     elif kind == "unsqueeze" and len(shape) < 5:
-        result = (*shape[:axis], 1, *shape[axis:])
+        b.squeezed("Unsqueeze", x, [axis], (*shape[:axis], 1, *shape[axis:]))
+    elif kind == "squeeze" and shape[axis] == 1:
+        b.squeezed("Squeeze", x, [axis], (*shape[:axis], *shape[axis + 1 :]))
     else:
-        result = (prod(shape[:axis]), prod(shape[axis:]))
-        b.node("Flatten", [x], result, {"axis": axis})
+        b.node("Flatten", [x], (prod(shape[:axis]), prod(shape[axis:])), {"axis": axis})
+
+
+def _rearrange(b: Builder) -> None:
+    """Reshape, Transpose, Reshape: a shuffle of channels, windows, heads, or nothing that has a name."""
+    if (x := b.pick()) is None or not shape_of(x):
         return
-    b.node("Reshape", [x, b.integers(result)], result)
+    cut = [size for axis in shape_of(x) for size in b.cut(axis, b.draw(st.integers(1, 2)))][:6]
+    if prod(cut) != prod(shape_of(x)):
+        return
+    perm = tuple(b.draw(st.permutations(range(len(cut)))))
+    moved = b.node("Transpose", [b.reshape(x, tuple(cut), keep=False)], permute(tuple(cut), perm), {"perm": perm})
+    b.reshape(moved, shape_of(x) if b.draw(st.booleans()) else b.cut(prod(cut), b.draw(st.integers(1, 4))))
 
 
 def _transpose(b: Builder) -> None:
@@ -293,17 +352,80 @@ def _shuffle(b: Builder) -> None:
         return
     n, c, h, w = shape_of(x)
     if c % 4 == 0:
-        b.node("DepthToSpace", [x], (n, c // 4, 2 * h, 2 * w), {"blocksize": 2, "mode": "CRD"})
+        mode = b.draw(st.sampled_from(["CRD", "DCR"]))
+        b.node("DepthToSpace", [x], (n, c // 4, 2 * h, 2 * w), {"blocksize": 2, "mode": mode})
     elif h % 2 == w % 2 == 0:
         b.node("SpaceToDepth", [x], (n, c * 4, h // 2, w // 2), {"blocksize": 2})
 
 
 def _mat_mul(b: Builder) -> None:
-    """Pinned to the natural layout."""
+    """With a constant matrix on either side."""
     if (x := b.pick(2, 3, 4)) is None:
         return
     shape = shape_of(x)
-    b.node("MatMul", [x, b.floats((shape[-1], 3))], (*shape[:-1], 3))
+    size = b.draw(st.sampled_from([1, 3, 8, 16]))
+    if prod(shape) * size > MAX_ELEMENTS:
+        return
+    if b.draw(st.integers(0, 3)):
+        b.node("MatMul", [x, b.floats((shape[-1], size))], (*shape[:-1], size))
+    else:
+        b.node("MatMul", [b.floats((size, shape[-2])), x], (*shape[:-2], size, shape[-1]))
+
+
+def _product(b: Builder) -> None:
+    """Of two computed values: any two that fit, or a value and its transpose; batches may broadcast."""
+    if (x := b.pick(2, 3, 4)) is None:
+        return
+    shape = shape_of(x)
+    fitting = [
+        other
+        for other in b.pool
+        if len(shape_of(other)) >= 2
+        and shape_of(other)[-2] == shape[-1]
+        and _broadcasts(shape[:-2], shape_of(other)[:-2])
+    ]
+    if b.draw(st.booleans()) and fitting:
+        other = fitting[b.draw(st.integers(0, len(fitting) - 1))]
+    else:
+        perm = (*range(len(shape) - 2), len(shape) - 1, len(shape) - 2)
+        other = b.node("Transpose", [x], permute(shape, perm), {"perm": perm}, keep=False)
+        if len(shape) > 2 and b.draw(st.booleans()):
+            one = (1, *shape_of(other)[1:])
+            other = b.node("Slice", [other, *(b.integers([at]) for at in (0, 1, 0))], one, keep=False)
+    lead = np.broadcast_shapes(shape[:-2], shape_of(other)[:-2])
+    result = (*lead, shape[-2], shape_of(other)[-1])
+    if prod(result) <= MAX_ELEMENTS:
+        b.node("MatMul", [x, other], result)
+
+
+def _heads(b: Builder) -> None:
+    """A projection whose columns become heads in front of the rows."""
+    if (x := b.pick(3)) is None or prod(shape_of(x)[:2]) * 16 > MAX_ELEMENTS:
+        return
+    n, length, channels = shape_of(x)
+    y = b.node("MatMul", [x, b.floats((channels, 16))], (n, length, 16), keep=False)
+    heads = b.draw(st.sampled_from([1, 2, 4]))
+    split = b.reshape(y, (n, length, heads, 16 // heads), keep=False)
+    perm = b.draw(st.sampled_from([(0, 2, 1, 3), (0, 2, 3, 1), (2, 0, 1, 3)]))
+    b.node("Transpose", [split], permute(shape_of(split), perm), {"perm": perm})
+
+
+def _gemm(b: Builder) -> None:
+    """Of what it takes, or of a flattened value."""
+    if (x := b.pick()) is None or not shape_of(x) or prod(shape_of(x)) > MAX_ELEMENTS // 4:
+        return
+    shape = shape_of(x)
+    if len(shape) != 2 or b.draw(st.booleans()):
+        axis = min(1, len(shape) - 1) if b.draw(st.booleans()) else b.axis(shape)
+        shape = (prod(shape[:axis]), prod(shape[axis:]))
+        x = b.node("Flatten", [x], shape, {"axis": axis}, keep=False)
+    left, right = b.draw(st.integers(0, 1)), b.draw(st.integers(0, 1))
+    rows, summed = reversed(shape) if left else shape
+    columns = b.draw(st.integers(1, 3))
+    weights = b.floats((columns, summed) if right else (summed, columns))
+    addend = b.draw(st.sampled_from([None, (), (columns,), (1, columns), (rows, 1), (rows, columns)]))
+    operands = [x, weights, *([] if addend is None else [b.floats(addend)])]
+    b.node("Gemm", operands, (rows, columns), {"transA": left, "transB": right, "alpha": 0.5, "beta": 2.0})
 
 
 def _softmax(b: Builder) -> None:
@@ -327,32 +449,22 @@ def _p_relu(b: Builder) -> None:
 
 
 STEPS: tuple[Callable[[Builder], None], ...] = (
-    _conv,
-    _conv,
-    _conv,
-    _unary,
-    _unary,
-    _binary,
-    _binary,
-    _concat,
-    _concat,
+    *(_conv, _unary, _binary) * 3,
+    *(_reshape, _transpose, _rearrange, _concat, _shuffle, _mat_mul, _product) * 2,
     _split,
     _slice,
     _pad,
     _reduce,
-    _reshape,
-    _reshape,
-    _transpose,
-    _transpose,
     _pool,
     _resize,
-    _shuffle,
-    _mat_mul,
+    _heads,
+    _gemm,
     _softmax,
     _where,
     _p_relu,
     _arg_max,
     _conv_1d,
+    _conv_transpose,
 )
 
 
@@ -436,25 +548,19 @@ def random_models(
     """
     builder = Builder(draw, draw(st.sampled_from(OPSETS)), np.random.default_rng(draw(st.integers(0, 9))))
     sizes = st.sampled_from([1, 2, 3, 4])
-    builder.add_input((1, draw(sizes), draw(sizes), draw(sizes)))
-    if draw(st.booleans()):
-        builder.add_input(
-            draw(st.sampled_from([shape_of(builder.pool[0]), (1, 2, 4), (2, 3, 1, 4), (4,), (1, 2, 2, 2, 3)]))
-        )
+    builder.add_input(
+        (draw(st.sampled_from([1, 1, 2])), draw(st.sampled_from([1, 2, 3, 4, 8])), draw(sizes), draw(sizes))
+    )
+    for _ in range(draw(st.integers(0, 2))):
+        builder.add_input(draw(st.sampled_from([shape_of(builder.pool[0]), *FURTHER_INPUTS])))
     for step in draw(st.lists(st.sampled_from(kinds), min_size=1, max_size=steps)):
         step(builder)
     for value in [value for value in builder.pool if closed and not value.uses() and len(shape_of(value)) == 4]:
         n, c, h, w = shape_of(value)
         builder.node("Conv", [value, builder.floats((1, c, 1, 1))], (n, 1, h, w))
-    outputs = [value for value in builder.pool if not value.uses() and not value.is_graph_input()]
-    extra = [value for value in builder.pool if value.uses() and value not in builder.inputs]
-    if draw(st.booleans()) and extra:
-        outputs.append(extra[draw(st.integers(0, len(extra) - 1))])
-    if not outputs:
-        outputs = [builder.node("Relu", [builder.pool[0]], shape_of(builder.pool[0]))]
     graph = ir.Graph(
         builder.inputs,
-        outputs,
+        _outputs(builder),
         nodes=builder.nodes,
         initializers=builder.initializers,
         opset_imports={"": builder.opset},
@@ -463,3 +569,19 @@ def random_models(
     model = ir.Model(graph, ir_version=8)
     ShapeInferencePass()(model)
     return model
+
+
+FURTHER_INPUTS: tuple[Shape, ...] = ((1, 2, 4), (2, 3, 1, 4), (4,), (1, 2, 2, 2, 3), (2, 6, 5), (1, 8, 8), (3, 8))
+
+
+def _outputs(b: Builder) -> list[ir.Value]:
+    """All that nobody reads, some of what somebody reads, and now and then one of them twice or an input."""
+    outputs = [value for value in b.pool if not value.uses() and not value.is_graph_input()]
+    inside = [value for value in b.pool if value.uses() and value not in b.inputs]
+    if inside:
+        outputs += b.draw(st.lists(st.sampled_from(inside), max_size=2, unique_by=id))
+    if not outputs:
+        outputs = [b.node("Relu", [b.pool[0]], shape_of(b.pool[0]))]
+    if b.draw(st.integers(0, 5)) == 0:
+        outputs.append(b.draw(st.sampled_from([*outputs, *b.inputs])))
+    return outputs

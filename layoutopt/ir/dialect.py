@@ -18,6 +18,7 @@ import onnx
 import onnx_ir as ir
 
 from layoutopt.ir.perm import channels_last, invert
+from layoutopt.ir.schemas import attribute_types
 
 DOMAIN = "layoutopt.nhwc"
 
@@ -74,7 +75,7 @@ def function_for(operator: DialectOperator, opset: int) -> ir.Function:
     most = onnx.defs.get_schema(operator.onnx, opset).max_input  # Upsample had its scales as an attribute once
     inputs = [ir.val(name) for name in operator.inputs[:most]]
     natural = ir.node("Transpose", inputs[:1], {"perm": invert(last)})
-    attributes = _attributes(operator.onnx, opset)
+    attributes = attribute_types(operator.onnx, opset)
     body = ir.Node(
         "",
         operator.onnx,
@@ -94,13 +95,6 @@ def matmul_transposed(rank: int, opset: int) -> ir.Function:
     product = ir.node("MatMul", [a, swapped.outputs[0]])
     graph = ir.Graph([a, b], product.outputs, nodes=[swapped, product], opset_imports={"": opset})
     return ir.Function(DOMAIN, MATMUL_TRANSPOSED[rank], graph=graph, attributes=[])
-
-
-def _attributes(operator: str, opset: int) -> dict[str, ir.AttributeType]:
-    schema = onnx.defs.get_schema(operator, opset)
-    # Its stubs lack ``value``, which is all that can be told from it.
-    kinds = {name: int(attribute.type.value) for name, attribute in schema.attributes.items()}  # type: ignore[attr-defined]
-    return {name: ir.AttributeType(kind) for name, kind in kinds.items()}
 
 
 def define(model: ir.Model) -> None:

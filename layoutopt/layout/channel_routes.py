@@ -19,8 +19,9 @@ import onnx_ir as ir
 
 from layoutopt.ir.edit import constant_of
 from layoutopt.ir.perm import invert
-from layoutopt.layout.rearrangements import LINKS, rearrangements
+from layoutopt.layout.rearrangements import rearrangements
 from layoutopt.layout.remaps import constant_integers
+from layoutopt.layout.rules import VIEWS
 from layoutopt.layout.variants import static_shape
 
 MIN_RUN = 16
@@ -305,7 +306,7 @@ _ROUTES: Mapping[str, Callable[[ir.Node], _Route | None]] = {
     "Gather": _gather,
     "Slice": _slice,
     "Split": _split,
-    **dict.fromkeys(LINKS, _shuffle),
+    **dict.fromkeys(VIEWS, _shuffle),
 }
 
 

@@ -10,11 +10,12 @@ import onnx_ir as ir
 
 from layoutopt.ir.counts import TRANSPOSES, bytes_transposed
 from layoutopt.ir.perm import channels_last
-from layoutopt.layout import channels, contractions, mincut, remaps
+from layoutopt.layout import carries, channels, contractions, mincut, remaps
+from layoutopt.layout.carries import Carry
 from layoutopt.layout.layouts import Layout, Storage
 from layoutopt.layout.plan import Plan
 from layoutopt.layout.problem import Part, Solver, wire_copies
-from layoutopt.layout.remaps import Carry, Price
+from layoutopt.layout.remaps import Price
 from layoutopt.layout.rules import VIEWS, LayoutRule, objection
 from layoutopt.layout.variants import Port, is_constant, known_shape, size_in_bytes, static_shape
 from layoutopt.layout.views import View
@@ -326,8 +327,12 @@ _PRICES: Mapping[Price | None, str] = {
 
 _WHOLE = "an axis that it works along, or that has another size elsewhere, would not lie in one piece"
 _CARRIES: Mapping[Carry, str] = {
-    remaps.aligned: _WHOLE,
-    remaps.reduction: _WHOLE,
+    carries.aligned: _WHOLE,
+    carries.gathering: _WHOLE,
+    carries.inserting: _WHOLE,
+    carries.reduction: _WHOLE,
+    carries.normalized: "the axes that it normalizes would not lie innermost",
+    carries.per_matrix: "its matrices would not lie innermost",
     channels.per_channel: "TFLite runs it natural or channels-last only",
     contractions.matmul: "no matrix product has its axes in the order of the other layout",
 }

@@ -121,15 +121,15 @@ def make_plan(
     while True:
         views = {} if anchors_only else views_of(graph, pinned)
         search = _Search(graph, rules, views, orders, costs, closed=not anchors_only)
-        search.run()
         try:
+            search.run()
             problem = search.problem()
             return search.plan(problem, _as_proved(assign(problem), whole=not (search.capped or pinned)))
         except InfeasibleError as error:
             dividing = search.views_at(error.wires) - pinned
             if not dividing:
                 raise
-            pinned |= dividing  # with one more copy on either side there is a way
+            pinned |= dividing  # with a copy on either side there is a way
 
 
 def _as_proved(assignment: Assignment, *, whole: bool) -> Assignment:
@@ -218,7 +218,9 @@ class _Search:
         storage = rule.anchor(node, group.ports[0])
         for variant in rule.variants(node, group.ports[0], storage, lambda _: ()):
             self._add(group, variant)
-        assert group.variants, f"no variant of {node.op_type} {node.name!r}"
+        if not group.variants:  # each would need two copies, one on either side of the views
+            roots = {self._root(value) for value in group.values}
+            raise InfeasibleError(tuple(index for index, root in enumerate(self._at) if root in roots))
 
     def _public(self, value: ir.Value, *, source: bool) -> _Group:
         group = _Group((_PUBLIC,), (value,), public=True)

@@ -11,11 +11,8 @@ import onnx_ir as ir
 
 from layoutopt.ir.perm import Perm
 from layoutopt.layout.layouts import Digit, Layout
-from layoutopt.layout.remaps import transpose_perm
-from layoutopt.layout.variants import known_shape, static_shape
-
-LINKS = ("Flatten", "Reshape", "Squeeze", "Transpose", "Unsqueeze")
-"""What only reshapes or transposes."""
+from layoutopt.layout.rules import VIEWS, is_view
+from layoutopt.layout.variants import known_shape
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +61,7 @@ def rearrangements(result: ir.Value) -> Iterator[Rearrangement]:
     """
     chain: list[ir.Node] = []
     value = result
-    while (node := value.producer()) is not None and _is_link(node) and (not chain or node.graph is chain[0].graph):
+    while (node := value.producer()) is not None and is_view(node) and (not chain or node.graph is chain[0].graph):
         source = node.inputs[0]
         assert source is not None
         chain.insert(0, node)
@@ -75,20 +72,14 @@ def rearrangements(result: ir.Value) -> Iterator[Rearrangement]:
         value = source
 
 
-def _is_link(node: ir.Node) -> bool:
-    """Whether ``node`` is a Reshape or a Transpose of static shape."""
-    if node.domain != "" or node.op_type not in LINKS:
-        return False
-    return all(value is not None and static_shape(value) is not None for value in (node.inputs[0], node.outputs[0]))
-
-
 def _composed(chain: Sequence[ir.Node]) -> tuple[Digit, ...] | None:
     """The digits of what the first node of ``chain`` reads as the last one stores them; None where one straddles."""
     shape = _shape(chain[0])
     digits: tuple[Digit, ...] | None = (Digit(1, prod(shape)),)
     for node in chain:
-        if node.op_type == "Transpose" and digits is not None:
-            digits = _transposed(digits, _shape(node), transpose_perm(node))
+        perm = VIEWS[node.op_type](node)
+        if perm is not None and digits is not None:
+            digits = _transposed(digits, _shape(node), perm)
     return digits
 
 

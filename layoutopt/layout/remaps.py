@@ -1,14 +1,12 @@
-"""Carries, remaps and prices: the pure questions that a layout rule asks.
+"""Remaps and prices: the pure questions that a layout rule asks about a choice of storages.
 
-A *carry* tells how all ports are stored, given one of them. A *remap* tells what else in the node names an axis, and
-what it must say instead. A *price* tells what the target moves inside the operator. Where there is no such variant, a
-carry gives nothing and the others answer None.
+A *remap* tells what else in the node names an axis, and what it must say instead. A *price* tells what the target moves
+inside the operator. Where there is no such variant, both answer None.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from math import prod
 
 import numpy as np
@@ -18,11 +16,8 @@ import onnx_ir as ir
 from layoutopt.ir import dialect
 from layoutopt.ir.edit import constant_of
 from layoutopt.ir.perm import Perm, identity
-from layoutopt.layout.layouts import Shape, Storage
-from layoutopt.layout.variants import Edit, Known, Port, Storages, lifted, operand, result, size_in_bytes
-
-Carry = Callable[[ir.Node, Sequence[Port], Port, Storage, Known], Iterator[Storages]]
-"""(node, all ports of the group, one of them, how it is stored, what is known of all) -> how all are stored."""
+from layoutopt.layout.layouts import Layout, Storage
+from layoutopt.layout.variants import Edit, Port, Storages, operand, result, size_in_bytes
 
 Remap = Callable[[ir.Node, Storages], "Edit | None"]
 """(node, how its ports are stored) -> what must change."""
@@ -30,78 +25,7 @@ Remap = Callable[[ir.Node, Storages], "Edit | None"]
 Price = Callable[[ir.Node, Storages], "int | None"]
 """(node, how its ports are stored) -> bytes that the target moves inside the operator."""
 
-
-# --- carries ---------------------------------------------------------------------------------------------------------
-
-
-def aligned(node: ir.Node, ports: Sequence[Port], port: Port, storage: Storage, known: Known) -> Iterator[Storages]:
-    """All ports alike, axis by axis; those of lower rank are raised by leading axes first, as broadcasting does.
-
-    An axis that has another size elsewhere (Concat, Slice, ...) must be stored whole.
-    """
-    del port
-    shapes = {each: each.shape(node) for each in ports}
-    if all(shape == storage.shape for shape in shapes.values()):
-        yield dict.fromkeys(ports, storage)
-        return
-    rank = max(map(len, shapes.values()))
-    raised = {each: lifted(shape, rank) for each, shape in shapes.items()}
-    for full in _enlarged(storage.lifted(rank), raised, known):
-        fitted = {each: found for each, shape in raised.items() if (found := full.sized(shape)) is not None}
-        if len(fitted) == len(raised):
-            yield fitted
-
-
-def reduction(node: ir.Node, ports: Sequence[Port], port: Port, storage: Storage, known: Known) -> Iterator[Storages]:
-    """As ``aligned`` where the axes stay; else the result keeps the order of the axes that are left."""
-    if integer(node, "keepdims", 1):
-        yield from aligned(node, ports, port, storage, known)
-    elif (axes := _reduced_axes(node)) is not None:
-        yield from dropping(axes)(node, ports, port, storage, known)
-
-
-def dropping(axes: Collection[int]) -> Carry:
-    """The results lack ``axes`` of the first operand."""
-
-    def carry(node: ir.Node, ports: Sequence[Port], port: Port, storage: Storage, known: Known) -> Iterator[Storages]:
-        source = operand(0)
-        for whole in [storage] if port == source else _restored(source.shape(node), axes, storage, known(source)):
-            left = whole.without(axes)
-            yield {each: left if each.result else whole for each in ports}
-
-    return carry
-
-
-def _enlarged(storage: Storage, raised: Mapping[Port, Shape], known: Known) -> Iterator[Storage]:
-    """``storage`` for the largest size that each axis has at any port."""
-    full = tuple(max(sizes) for sizes in zip(*raised.values(), strict=True))
-    missing = [axis for axis, size in enumerate(full) if storage.shape[axis] == 1 != size]
-    base = storage.sized(tuple(1 if axis in missing else size for axis, size in enumerate(full)))
-    if base is None:
-        return
-    if not missing:
-        yield base
-        return
-    larger = (port for port, shape in raised.items() if all(shape[axis] != 1 for axis in missing))
-    others = (other.lifted(len(full)).sized(full) for port in larger for other in known(port))
-    yield from _matching(base, full, missing, others)
-
-
-def _restored(shape: Shape, axes: Collection[int], left: Storage, known: Iterable[Storage]) -> Iterator[Storage]:
-    """Tensors of ``shape`` that are stored as ``left`` once ``axes`` are dropped."""
-    kept = [axis for axis in range(len(shape)) if axis not in axes]
-    dims = tuple(replace(dim, axis=kept[dim.axis]) for dim in left.dims)
-    single = tuple(1 if axis in axes else size for axis, size in enumerate(shape))
-    yield from _matching(Storage(single, dims), shape, axes, known)
-
-
-def _matching(
-    small: Storage, full: Shape, missing: Collection[int], known: Iterable[Storage | None]
-) -> Iterator[Storage]:
-    """What is known already of the larger tensor and agrees, or else the ``missing`` axes at every place."""
-    layout = small.layout
-    agreeing = [other for other in known if other and (less := other.sized(small.shape)) and less.layout == layout]
-    yield from agreeing or small.completed(full, missing)
+FIRST = operand(0)
 
 
 # --- remaps ----------------------------------------------------------------------------------------------------------
@@ -113,25 +37,35 @@ def to_dialect(node: ir.Node, storages: Storages) -> Edit | None:
     return Edit(operator=dialect.OPERATORS[node.op_type].name)
 
 
-def axis(default: int | None = None) -> Remap:
-    """The attribute ``axis``, which must be stored whole."""
+def axis(default: int | None = None, port: Port = FIRST) -> Remap:
+    """A remap of the attribute ``axis``, which counts the axes of the value at ``port``."""
 
     def remap(node: ir.Node, storages: Storages) -> Edit | None:
-        storage = storages[operand(0)]
-        value = _axis(node, default, len(storage.shape))
+        """The attribute ``axis``, which is stored whole."""
+        storage = storages[port]
+        value = axis_of(node, default, len(storage.shape))
         position = None if value is None else storage.position(value)
         return None if position is None else Edit(attributes={"axis": position})
 
     return remap
 
 
-def axes(index: int) -> Remap:
-    """The axes, an attribute in older opsets and the operand at ``index`` in newer ones; none means all."""
+def axis_operand(node: ir.Node, storages: Storages) -> Edit | None:
+    """The axis that the constant operand 1 names, which is stored whole."""
+    positions = _whole_positions(constant_integers(node, 1), storages[FIRST])
+    if positions is None or len(positions) != 1:
+        return None
+    return Edit(operands={1: _like(node, 1, positions).reshape(())})
+
+
+def axes(index: int, default: tuple[int, ...] | None = None) -> Remap:
+    """A remap of the axes: an attribute, which has a ``default``, or in newer opsets the operand at ``index``."""
 
     def remap(node: ir.Node, storages: Storages) -> Edit | None:
-        storage = storages[operand(0)]
-        if (attribute := node.attributes.get("axes")) is not None:
-            moved = _positions(attribute.as_ints(), storage)
+        """The axes, which are known offline."""
+        storage = storages[FIRST]
+        if (named := integers(node, "axes", default)) is not None:
+            moved = _positions(named, storage)
             return None if moved is None else Edit(attributes={"axes": moved})
         if not has_operand(node, index):
             return Edit()
@@ -141,22 +75,96 @@ def axes(index: int) -> Remap:
     return remap
 
 
+def innermost_axes(default: int, *, ordered: bool = False) -> Remap:
+    """A remap of the first one of the axes that a node takes for one; ``ordered`` if it matters how these lie."""
+
+    def remap(node: ir.Node, storages: Storages) -> Edit | None:
+        """The axes from ``axis`` on, which lie innermost."""
+        storage = storages[FIRST]
+        first = axis_of(node, default, len(storage.shape))
+        if first is None or (place := _innermost(storage, first)) is None:
+            return None
+        if ordered and storage.without(range(first)).layout != Layout.natural(storage.shape[first:]):
+            return None
+        affine = {port: storage.sizes[place:] for port in storages if not port.result and port != FIRST}
+        return Edit(attributes={"axis": place}, sizes=affine)
+
+    return remap
+
+
+def matrices(node: ir.Node, storages: Storages) -> Edit | None:
+    """The last two axes, which lie innermost and as they are."""
+    del node
+    storage = storages[FIRST]
+    rank = len(storage.shape)
+    last = Storage.natural(storage.shape).dims[-2:]
+    return Edit() if rank >= 2 and storage.dims[-2:] == last else None
+
+
+def sequence_axes(node: ir.Node, storages: Storages) -> Edit | None:
+    """The axes of batch and time, which lie outermost."""
+    names = {"batch_axis": 1, "time_axis": 0}
+    values = [integer(node, name, default) for name, default in names.items()]
+    positions = _whole_positions([value for value in values if value is not None], storages[FIRST])
+    if positions is None or sorted(positions) != [0, 1]:
+        return None
+    return Edit(attributes=dict(zip(names, positions, strict=True)))
+
+
+def centered_axes(node: ir.Node, storages: Storages) -> Edit | None:
+    """The axes, which are stored whole; all if none are named."""
+    storage = storages[FIRST]
+    moved = _whole_positions(integers(node, "axes", identity(len(storage.shape))), storage)
+    return None if moved is None else Edit(attributes={"axes": moved})
+
+
+def quantized_axis(node: ir.Node, storages: Storages) -> Edit | None:
+    """The axis that has a scale for each element, which is stored whole; no axis if there is one scale for all."""
+    scales = operand(1).shape(node)
+    if len(scales) > 1 or integer(node, "block_size", 0):
+        return None
+    return Edit() if prod(scales) == 1 else axis(1)(node, storages)
+
+
+def repeats(node: ir.Node, storages: Storages) -> Edit | None:
+    """How often each stored dimension is repeated."""
+    before, after = storages[FIRST].sizes, storages[result()].sizes
+    return Edit(operands={1: _like(node, 1, [new // old for old, new in zip(before, after, strict=True)])})
+
+
+def expanded_shape(node: ir.Node, storages: Storages) -> Edit | None:
+    """The shape to expand to."""
+    return Edit(operands={1: _like(node, 1, storages[result()].sizes)})
+
+
 def slices(node: ir.Node, storages: Storages) -> Edit | None:
-    """The axes of a Slice, which default to the first ones; each is stored whole."""
+    """The axes, which default to the first ones and are stored whole."""
+    if "starts" in node.attributes:
+        return _older_slice(node, storages[FIRST])
     starts = constant_integers(node, 1)
-    values = constant_integers(node, 3) if has_operand(node, 3) else starts and tuple(range(len(starts)))
-    moved = _whole_positions(values, storages[operand(0)])
+    values = constant_integers(node, 3) if has_operand(node, 3) else starts and identity(len(starts))
+    moved = _whole_positions(values, storages[FIRST])
     return None if moved is None else Edit(operands={3: _like(node, 3 if has_operand(node, 3) else 1, moved)})
 
 
+def _older_slice(node: ir.Node, storage: Storage) -> Edit | None:
+    """A Slice that has attributes, which come in the order of the axes."""
+    starts, ends = integers(node, "starts", ()) or (), integers(node, "ends", ()) or ()
+    moved = _whole_positions(integers(node, "axes", identity(len(starts))), storage)
+    if moved is None or not len(moved) == len(starts) == len(ends):
+        return None
+    rows = zip(*sorted(zip(moved, starts, ends, strict=True)), strict=True)
+    return Edit(attributes=dict(zip(("axes", "starts", "ends"), rows, strict=True)))
+
+
 def pads(node: ir.Node, storages: Storages) -> Edit | None:
-    """The pads of a Pad, begins and ends per axis, or its axes where it names some; each that is padded is whole."""
-    storage = storages[operand(0)]
+    """The pads, begins and ends per axis, or the axes where some are named; each that is padded is stored whole."""
+    storage = storages[FIRST]
     if has_operand(node, 3):
         moved = _whole_positions(constant_integers(node, 3), storage)
         return None if moved is None else Edit(operands={3: _like(node, 3, moved)})
-    attribute = node.attributes.get("pads")
-    values = attribute.as_ints() if attribute is not None else constant_integers(node, 1)
+    attribute = integers(node, "pads")
+    values = attribute if attribute is not None else constant_integers(node, 1)
     rank = len(storage.shape)
     if values is None or len(values) != 2 * rank:
         return None
@@ -171,27 +179,24 @@ def pads(node: ir.Node, storages: Storages) -> Edit | None:
 
 
 def last_axis_only(node: ir.Node, storages: Storages) -> int | None:
-    """TFLite runs the operator on the last axis alone: to any other it moves the data there and back."""
+    """The last stored dimension is free; to any other axis the target moves the data there and back."""
     storage = storages[result()]
-    value = _axis(node, -1, len(storage.shape))
+    value = axis_of(node, -1, len(storage.shape))
     if value is None or (position := storage.position(value)) is None:
         return None
     moves = storage.shape[value] != 1 and any(size != 1 for size in storage.sizes[position + 1 :])
-    return 2 * size_in_bytes(node.outputs[0]) if moves else 0
+    return sum(size_in_bytes(port.value(node)) for port in storages) if moves else 0
 
 
-SHORTEST_RUN = 16
-"""Elements side by side below which copying piece by piece is about as dear as a Transpose, or dearer: measured."""
+SHORTEST_RUN = 8
+"""Elements side by side from which on joining and cutting cost no more than that of long pieces: measured in LiteRT."""
 
 
 def interleaving(node: ir.Node, storages: Storages) -> int | None:
-    """Joining or cutting short pieces costs what is written, and is not to be had for single elements.
-
-    Only where the natural order has longer pieces.
-    """
+    """Pieces of 8 elements side by side are free; shorter ones, where the natural order has longer, cost all bytes."""
     whole, *parts = storages if node.op_type == "Split" else reversed(list(storages))
     storage = storages[whole]
-    axis = _axis(node, 0, len(storage.shape))
+    axis = axis_of(node, 0, len(storage.shape))
     if axis is None or storage.is_natural or (position := storage.position(axis)) is None:
         return 0
     longest = max(storages[part].shape[axis] for part in parts)
@@ -204,12 +209,15 @@ def interleaving(node: ir.Node, storages: Storages) -> int | None:
 # --- what they share -------------------------------------------------------------------------------------------------
 
 
-def transpose_perm(node: ir.Node) -> Perm:
-    """The permutation of a Transpose, which reverses the axes where it names none."""
+def transpose_perm(node: ir.Node) -> Perm | None:
+    """The permutation of a Transpose, which reverses the axes where it names none; None where it is not valid."""
+    axes = identity(len(FIRST.shape(node)))
     attribute = node.attributes.get("perm")
-    if attribute is not None:
-        return tuple(attribute.as_ints())
-    return tuple(reversed(identity(len(operand(0).shape(node)))))
+    if attribute is None:
+        return tuple(reversed(axes))
+    if attribute.type != ir.AttributeType.INTS or sorted(attribute.as_ints()) != list(axes):
+        return None
+    return tuple(attribute.as_ints())
 
 
 def constant_integers(node: ir.Node, index: int) -> tuple[int, ...] | None:
@@ -230,26 +238,40 @@ def integer(node: ir.Node, name: str, default: int | None) -> int | None:
     return default if attribute is None else attribute.as_int()
 
 
-def _axis(node: ir.Node, default: int | None, rank: int) -> int | None:
+def integers(node: ir.Node, name: str, default: tuple[int, ...] | None = None) -> tuple[int, ...] | None:
+    """An attribute that is a list of whole numbers."""
+    attribute = node.attributes.get(name)
+    return default if attribute is None else tuple(attribute.as_ints())
+
+
+def axis_of(node: ir.Node, default: int | None, rank: int) -> int | None:
     """The attribute ``axis``, not negative; None where it is missing or out of range."""
     value = integer(node, "axis", default)
     return None if value is None or not -rank <= value < rank else value % rank
 
 
-def _reduced_axes(node: ir.Node) -> tuple[int, ...] | None:
+def reduced_axes(node: ir.Node) -> tuple[int, ...] | None:
     """The axes that a reduction drops, not negative; None where they are not known offline."""
-    rank = len(operand(0).shape(node))
-    if "axis" in node.attributes or node.op_type in ("ArgMax", "ArgMin"):
+    rank = len(FIRST.shape(node))
+    if node.op_type in ("ArgMax", "ArgMin"):
         values: tuple[int, ...] | None = (integer(node, "axis", 0) or 0,)
-    elif "axes" in node.attributes:
-        values = tuple(node.attributes["axes"].as_ints())
     elif has_operand(node, 1):
         values = constant_integers(node, 1)
     else:
-        values = ()
+        values = integers(node, "axes", ())
     if values == () and not integer(node, "noop_with_empty_axes", 0):
         values = identity(rank)
-    return None if values is None else tuple(value % rank for value in values)
+    if values is None or any(not -rank <= value < rank for value in values):
+        return None
+    return tuple(value % rank for value in values)
+
+
+def _innermost(storage: Storage, first: int) -> int | None:
+    """Where the axes from ``first`` on begin; None where others, of more than one element, lie behind one of them."""
+    inner = [dim.axis >= first for dim in storage.dims if dim.digits]
+    if not any(inner) or inner != sorted(inner):
+        return None
+    return next(place for place, dim in enumerate(storage.dims) if dim.digits and dim.axis >= first)
 
 
 def _positions(values: Sequence[int] | None, storage: Storage) -> tuple[int, ...] | None:

@@ -11,9 +11,11 @@ from dataclasses import dataclass, replace
 import onnx_ir as ir
 
 from layoutopt.ir.perm import Perm
-from layoutopt.layout import channels, contractions, remaps
+from layoutopt.ir.schemas import is_well_typed
+from layoutopt.layout import carries, channels, contractions, remaps
+from layoutopt.layout.carries import Carry
 from layoutopt.layout.layouts import Storage
-from layoutopt.layout.remaps import Carry, Price, Remap
+from layoutopt.layout.remaps import Price, Remap
 from layoutopt.layout.variants import Known, Port, Variant, is_constant, operand, result, static_shape
 
 
@@ -38,10 +40,11 @@ class LayoutRule:
         ranks: the ranks of the first operand that the rule describes; None means all.
         results: how many results a node may have; None means any number.
         shaped: how many leading operands must have known shapes beside those that carry the layout.
+        before: the rule of the opsets before ``since``, where the operator was another; None leaves it natural there.
     """
 
     operands: int | None = 1
-    carry: Carry = remaps.aligned
+    carry: Carry = carries.aligned
     remaps: tuple[Remap, ...] = ()
     price: Price | None = None
     anchor: Callable[[ir.Node, Port], Storage] | None = None
@@ -51,6 +54,13 @@ class LayoutRule:
     ranks: tuple[int, ...] | None = None
     results: int | None = None
     shaped: int = 0
+    before: LayoutRule | None = None
+
+    def at(self, opset: int) -> LayoutRule | None:
+        """The rule of ``opset``; None where it has none."""
+        if opset < self.since:
+            return self.before.at(opset) if self.before else None
+        return self if self.until is None or opset <= self.until else None
 
     def ports(self, node: ir.Node) -> tuple[Port, ...]:
         """The ports of ``node`` that carry the layout: operands, then results."""
@@ -90,11 +100,19 @@ class LayoutRule:
                 yield Variant(storages, found, cost)
 
 
-_ELEMENTWISE = LayoutRule(operands=None)
-_ALONG_AXIS = LayoutRule(remaps=(remaps.axis(-1),), since=13)
+_ELEMENTWISE = LayoutRule(operands=None, since=7)
+_ALONG_AXIS = LayoutRule(remaps=(remaps.axis(-1),))
 _LAST_AXIS = replace(_ALONG_AXIS, price=remaps.last_axis_only)
-_REDUCTION = LayoutRule(carry=remaps.reduction, remaps=(remaps.axes(1),))
-_ARG_REDUCTION = LayoutRule(carry=remaps.reduction, remaps=(remaps.axis(0),))
+_FLATTENED = LayoutRule(remaps=(remaps.innermost_axes(1),))
+_SOFTMAX = replace(_LAST_AXIS, since=13, before=_FLATTENED)
+_HARDMAX = replace(_SOFTMAX, before=LayoutRule(remaps=(remaps.innermost_axes(1, ordered=True),)))
+_ACCUMULATION = LayoutRule(remaps=(remaps.axis_operand,))
+_BY_ELEMENT = LayoutRule(operands=3, remaps=(remaps.axis(0),))
+_NORMALIZATION = LayoutRule(operands=3, carry=carries.normalized, remaps=(remaps.innermost_axes(-1),), results=1)
+_REDUCTION = LayoutRule(carry=carries.reduction, remaps=(remaps.axes(1),))
+_ARG_REDUCTION = LayoutRule(carry=carries.reduction, remaps=(remaps.axis(0),))
+_QUANTIZATION = LayoutRule(remaps=(remaps.quantized_axis,), shaped=2)
+_SCALARS = LayoutRule(carry=carries.beside_scalars)
 _PER_CHANNEL = LayoutRule(
     carry=channels.per_channel, remaps=(remaps.to_dialect,), anchor=channels.natural_channels, ranks=(4,), results=1
 )
@@ -116,19 +134,21 @@ _DEPTH = replace(
 RULES: Mapping[str, LayoutRule] = {
     **dict.fromkeys(
         (
-            "Abs", "Acos", "Acosh", "Asin", "Asinh", "Atan", "Atanh", "Cast", "Ceil", "Celu", "Clip", "Cos", "Cosh",
-            "Dropout", "Elu", "Erf", "Exp", "Floor", "Gelu", "HardSigmoid", "HardSwish", "Identity", "IsInf", "IsNaN",
-            "LeakyRelu", "Log", "Mish", "Neg", "Not", "Reciprocal", "Relu", "Round", "Selu", "Shrink", "Sigmoid",
-            "Sign", "Sin", "Sinh", "Softplus", "Softsign", "Sqrt", "Swish", "Tan", "Tanh", "ThresholdedRelu",
+            "Abs", "Acos", "Acosh", "Asin", "Asinh", "Atan", "Atanh", "BitCast", "BitwiseNot", "Cast", "CastLike",
+            "Ceil", "Celu", "Clip", "Cos", "Cosh", "Dropout", "Elu", "Erf", "Exp", "Floor", "Gelu", "HardSigmoid",
+            "HardSwish", "Identity", "IsInf", "IsNaN", "LeakyRelu", "Log", "Mish", "Neg", "Not", "Reciprocal", "Relu",
+            "Round", "Selu", "Shrink", "Sigmoid", "Sign", "Sin", "Sinh", "Softplus", "Softsign", "Sqrt", "Swish",
+            "Tan", "Tanh", "ThresholdedRelu",
         ),
         LayoutRule(),
     ),
     **dict.fromkeys(
         (
-            "Add", "And", "Div", "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Max", "Mean", "Min",
-            "Mod", "Mul", "Or", "PRelu", "Pow", "Sub", "Sum", "Where", "Xor",
+            "Add", "And", "BitShift", "BitwiseAnd", "BitwiseOr", "BitwiseXor", "Div", "Equal", "Greater",
+            "GreaterOrEqual", "Less", "LessOrEqual", "Max", "Mean", "Min", "Mod", "Mul", "Or", "PRelu", "Pow", "Sub",
+            "Sum", "SwiGLU", "Where", "Xor",
         ),
-        replace(_ELEMENTWISE, since=8),
+        _ELEMENTWISE,
     ),
     **dict.fromkeys(
         (
@@ -140,25 +160,110 @@ RULES: Mapping[str, LayoutRule] = {
     "ArgMax": _ARG_REDUCTION,
     "ArgMin": _ARG_REDUCTION,
     "AveragePool": _PER_CHANNEL,
+    "CenterCropPad": LayoutRule(remaps=(remaps.centered_axes,)),
     "Concat": LayoutRule(operands=None, remaps=(remaps.axis(),), price=remaps.interleaving),
     "Conv": _CONV,
     "ConvTranspose": _CONV,
+    "CumProd": _ACCUMULATION,
+    "CumSum": _ACCUMULATION,
     "DepthToSpace": _DEPTH,
+    "DequantizeLinear": _QUANTIZATION,
+    "Det": LayoutRule(carry=carries.per_matrix, remaps=(remaps.matrices,)),
+    "DynamicQuantizeLinear": _SCALARS,
+    "Expand": LayoutRule(remaps=(remaps.expanded_shape,)),
+    "Gather": LayoutRule(carry=carries.gathering, remaps=(remaps.axis(0),), shaped=2),
+    "GatherElements": replace(_BY_ELEMENT, operands=2),
     "GlobalAveragePool": _GLOBAL_POOL,
     "GlobalMaxPool": _GLOBAL_POOL,
-    "Hardmax": _LAST_AXIS,
-    "LogSoftmax": _LAST_AXIS,
+    "Hardmax": _HARDMAX,
+    "LayerNormalization": _NORMALIZATION,
+    "LogSoftmax": _SOFTMAX,
+    "LpNormalization": _ALONG_AXIS,
     "MatMul": LayoutRule(operands=2, carry=contractions.matmul, remaps=(contractions.matmul_form,)),
     "MaxPool": _PER_CHANNEL,
+    "MeanVarianceNormalization": LayoutRule(remaps=(remaps.axes(1, (0, 2, 3)),)),
+    "OneHot": LayoutRule(carry=carries.inserting, remaps=(remaps.axis(-1, result()),)),
     "Pad": LayoutRule(remaps=(remaps.pads,), since=2),
-    "Resize": replace(_PER_CHANNEL, since=11),
-    "Slice": LayoutRule(remaps=(remaps.slices,), since=10),
-    "Softmax": _LAST_AXIS,
+    "QuantizeLinear": _QUANTIZATION,
+    "RMSNormalization": _NORMALIZATION,
+    "Resize": replace(_PER_CHANNEL, since=10),
+    "ReverseSequence": LayoutRule(remaps=(remaps.sequence_axes,)),
+    "Scatter": replace(_BY_ELEMENT, until=10),
+    "ScatterElements": _BY_ELEMENT,
+    "Size": _SCALARS,
+    "Slice": LayoutRule(remaps=(remaps.slices,)),
+    "Softmax": _SOFTMAX,
     "SpaceToDepth": _DEPTH,
     "Split": LayoutRule(remaps=(remaps.axis(0),), price=remaps.interleaving),
+    "Tile": LayoutRule(remaps=(remaps.repeats,), since=6),
+    "TopK": _LAST_AXIS,
+    "Trilu": LayoutRule(remaps=(remaps.matrices,)),
     "Upsample": replace(_PER_CHANNEL, until=9),
 }  # fmt: skip
 """The rules, by operator of the default ONNX domain."""
+
+PREPARED: Mapping[str, str] = {
+    "BatchNormalization": "`fold-batch-norm` merges it into a convolution, or makes a Mul and an Add of it",
+    "Constant": "`fold-constants` makes an initializer of it",
+    "ConstantOfShape": "`fold-constants` makes an initializer of it",
+    "Einsum": "`expand-products` makes a MatMul of it, if it is one product of two operands",
+    "EyeLike": "`fold-constants` makes an initializer of it",
+    "Gemm": "`expand-products` makes a MatMul and an Add of it",
+    "GroupNormalization": "`expand-instance-norm` makes operators of it that run in any layout",
+    "InstanceNormalization": "`expand-instance-norm` makes operators of it that run in any layout",
+    "Range": "`fold-constants` makes an initializer of it",
+    "Shape": "`fold-constants` makes an initializer of it",
+}
+"""Operators that the passes before the choice of layouts remove, and how. What they leave is pinned."""
+
+PINNED: Mapping[str, str] = {
+    **dict.fromkeys(
+        ("BlackmanWindow", "HammingWindow", "HannWindow", "MelWeightMatrix", "RandomNormal", "RandomUniform"),
+        "no operand that could have a layout",
+    ),
+    **dict.fromkeys(
+        ("Bernoulli", "Multinomial", "RandomNormalLike", "RandomUniformLike"),
+        "draws numbers in the order in which they are stored",
+    ),
+    **dict.fromkeys(
+        (
+            "ConcatFromSequence", "Optional", "OptionalGetElement", "OptionalHasElement", "SequenceAt",
+            "SequenceConstruct", "SequenceEmpty", "SequenceErase", "SequenceInsert", "SequenceLength", "SequenceMap",
+            "SplitToSequence",
+        ),
+        "sequences and optional values have no layout",
+    ),
+    **dict.fromkeys(("If", "Loop", "Scan"), "bodies see the natural layout"),
+    **dict.fromkeys(
+        ("ImageDecoder", "RegexFullMatch", "StringConcat", "StringNormalizer", "StringSplit", "TfIdfVectorizer"),
+        "text and files: nothing of it goes to TFLite",
+    ),
+    **dict.fromkeys(("NegativeLogLikelihoodLoss", "SoftmaxCrossEntropyLoss"), "a loss: training only"),
+    **dict.fromkeys(
+        ("Compress", "NonMaxSuppression", "NonZero", "Unique"), "how large the result is depends on the data"
+    ),
+    **dict.fromkeys(("GRU", "LSTM", "RNN"), "time, batch and features come in a fixed order"),
+    **dict.fromkeys(
+        ("Attention", "CausalConvWithState", "LinearAttention", "RotaryEmbedding"),
+        "batch, heads, time and features come in a fixed order",
+    ),
+    **dict.fromkeys(
+        ("AffineGrid", "Col2Im", "DeformConv", "GridSample", "MaxRoiPool", "RoiAlign"),
+        "TFLite has no such operator in channels-last either",
+    ),
+    **dict.fromkeys(
+        ("ConvInteger", "MatMulInteger", "QLinearConv", "QLinearMatMul"),
+        "the hand-off has no quantized operator of TFLite for it",
+    ),
+    **dict.fromkeys(("DFT", "STFT"), "the last axis holds real and imaginary parts"),
+    **dict.fromkeys(("GatherND", "ScatterND"), "an index names places on several axes in their natural order"),
+    "GlobalLpPool": "TFLite has no such operator in channels-last either",
+    "LRN": "neighbouring channels: not described yet",
+    "LpPool": "TFLite has no such operator in channels-last either",
+    "MaxUnpool": "its indices count in the natural layout",
+    "TensorScatter": "the batch comes first, and each has a place of its own to write to",
+}  # fmt: skip
+"""Operators that run in the natural layout alone, and why."""
 
 
 def _same_digits(node: ir.Node) -> Perm | None:
@@ -175,27 +280,36 @@ VIEWS: Mapping[str, Callable[[ir.Node], Perm | None]] = {
 
 def rule_for(node: ir.Node, opset: int) -> LayoutRule | None:
     """The rule that describes ``node`` in a model of ``opset``; None where it is pinned to the natural layout."""
-    return None if objection(node, opset) else RULES[node.op_type]
+    return None if objection(node, opset) else RULES[node.op_type].at(opset)
 
 
 def objection(node: ir.Node, opset: int) -> str:
     """Why ``node`` is pinned to the natural layout; empty where a rule describes it."""
-    rule = RULES.get(node.op_type) if node.domain == "" else None
+    entry = RULES.get(node.op_type) if node.domain == "" else None
+    rule = entry.at(opset) if entry is not None else None
+    if entry is None:
+        return PINNED.get(node.op_type, f"no layout rule for {node.op_type}")
     if rule is None:
-        return f"no layout rule for {node.op_type}"
-    if opset < rule.since or (rule.until is not None and opset > rule.until):
         return f"the layout rule for {node.op_type} is for other opsets than {opset}"
+    if not is_well_typed(node, opset):
+        return "it has an attribute that its opset does not know"
+    return _misfit(node, rule)
+
+
+def _misfit(node: ir.Node, rule: LayoutRule) -> str:
+    """Why ``rule`` does not describe ``node``, although it does other operators of the type."""
     ports = rule.ports(node)
-    if any(static_shape(port.value(node)) is None for port in ports):
+    shaped = (*(port.value(node) for port in ports), *node.inputs[: rule.shaped])
+    if any(value is None or static_shape(value) is None for value in shaped):
         return "not all shapes are known"
     if all(is_constant(port.value(node)) for port in ports if not port.result):
         return "its operands are constants"
-    if any(value is None or static_shape(value) is None for value in node.inputs[: rule.shaped]):
-        return "not all shapes are known"
     if rule.ranks is not None and (rank := len(ports[0].shape(node))) not in rule.ranks:
         return f"the layout rule for {node.op_type} is for other ranks than {rank}"
     if rule.results not in (None, len(node.outputs)):
         return "its further results count in the natural layout"  # the indices of a MaxPool
+    if rule.anchor is None and rule.natural(node) is None:
+        return "an axis that it names is not known offline"
     return ""
 
 
@@ -204,4 +318,6 @@ def is_view(node: ir.Node) -> bool:
     if node.domain != "" or node.op_type not in VIEWS or not node.inputs or node.inputs[0] is None:
         return False
     value = node.inputs[0]
-    return static_shape(value) is not None and static_shape(node.outputs[0]) is not None and not is_constant(value)
+    if static_shape(value) is None or static_shape(node.outputs[0]) is None or is_constant(value):
+        return False
+    return node.op_type != "Transpose" or remaps.transpose_perm(node) is not None

@@ -40,17 +40,16 @@ class View:
         """A layout of the root in the digits of the view; None where a digit straddles two of the permuted axes."""
         return _outward(self.steps, layout) if self.steps else layout
 
-    def natural(self, shape: Shape) -> Layout:
-        """The natural layout of the view, of ``shape``, in the digits of the root."""
-        layout = self.inward(Layout.natural(shape))
-        assert layout is not None, "the natural digits divide at every axis"
-        return layout
+    def natural(self, shape: Shape) -> Layout | None:
+        """The natural layout of the view, of ``shape``, in the digits of the root; None where these do not divide."""
+        return self.inward(Layout.natural(shape))
 
 
 def views_of(graph: ir.Graph, pinned: Collection[ir.Node]) -> Mapping[ir.Value, View]:
     """The values of ``graph`` that are views of others.
 
-    A Transpose of too many axes is none: no copy of the root could take its place.
+    A Transpose that no single copy of the root could replace makes none: one of too many axes, or of axes that a
+    Reshape has put together from pieces of others, as (2, 3) Transposed, (2, 3) again, and Transposed.
 
     Args:
         graph: in topological order.
@@ -65,7 +64,8 @@ def views_of(graph: ir.Graph, pinned: Collection[ir.Node]) -> Mapping[ir.Value, 
         parent = views.get(source) or View(source)
         perm = VIEWS[node.op_type](node)
         view = View(parent.root, (*parent.steps, (known_shape(source), perm)) if perm else parent.steps)
-        copy = transposition(Layout.natural(known_shape(parent.root)), view.natural(known_shape(value)))
+        natural = view.natural(known_shape(value))
+        copy = transposition(Layout.natural(known_shape(parent.root)), natural) if natural is not None else None
         if copy is not None and len(copy[1]) <= MAX_COPY_RANK:
             views[value] = view
     return views

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from layoutopt.ir.perm import Perm, channels_last, identity
-from layoutopt.layout.layouts import Digit, Layout, Storage, transposition
+from layoutopt.ir.perm import Perm, channels_last, identity, invert
+from layoutopt.layout.layouts import Digit, Dim, Layout, Storage, copy_steps, transposition
 
 Shape = tuple[int, ...]
 SHAPES = st.lists(st.sampled_from([1, 1, 2, 3, 4, 6]), min_size=0, max_size=5).map(tuple)
@@ -172,3 +172,95 @@ def test_copy_rank_between_factorisations() -> None:
     assert copy_rank(source, target) == 3
     assert copy_rank(target, source) == 3
     assert copy_rank(source, source) == 1
+
+
+def split(number: int, data: st.DataObject) -> Shape:
+    """Factors of ``number``, in any order, with ones between them."""
+    factors: list[int] = []
+    for prime in (2, 3, 5, 7):
+        while number % prime == 0:
+            factors.append(prime)
+            number //= prime
+    assert number == 1
+    sizes: list[int] = []
+    for factor in data.draw(st.permutations(factors)):
+        match data.draw(st.sampled_from(["new", "new", "join", "one"])):
+            case "join" if sizes:
+                sizes[-1] *= factor
+            case "one":
+                sizes += [1, factor]
+            case _:
+                sizes.append(factor)
+    return tuple(sizes)
+
+
+def random_storage(shape: Shape, data: st.DataObject) -> Storage:
+    """Any order of pieces of the axes."""
+    pieces = [(axis, split(size, data)) for axis, size in enumerate(shape)]
+    dims = []
+    for axis, sizes in pieces:
+        strides = [prod(sizes[place + 1 :]) for place in range(len(sizes))]
+        dims += [Dim(axis, (Digit(t, n),) if n != 1 else ()) for t, n in zip(strides, sizes, strict=True)]
+    return Storage(shape, tuple(data.draw(st.permutations(dims))))
+
+
+def bytes_of(storage: Storage) -> tuple[int, ...]:
+    """The flat indices of the logical tensor in stored order, counted out dimension by dimension."""
+    strides = [prod(storage.shape[axis + 1 :]) for axis in range(len(storage.shape))]
+    indices = [0]
+    for dim in storage.dims:
+        indices = [index + place * strides[dim.axis] for index in indices for place in dim.indices]
+    return tuple(indices)
+
+
+@settings(max_examples=300)
+@given(SHAPES, st.data())
+def test_a_storage_and_its_layout_mean_the_same_bytes(shape: Shape, data: st.DataObject) -> None:
+    storage = random_storage(shape, data)
+    assert from_digits(storage.layout) == bytes_of(storage)
+    found = Storage.of(shape, storage.layout)
+    assert found is not None
+    assert bytes_of(found) == bytes_of(storage)
+    like = data.draw(st.just(storage.sizes) | st.just(split(prod(shape), data)))
+    fitted = Storage.of(shape, storage.layout, like)
+    assert fitted is not None
+    assert bytes_of(fitted) == bytes_of(storage)
+    if like and like == storage.sizes:
+        assert fitted.sizes == like, "the dimensions that it has do fit"
+
+
+@given(SHAPES, st.data())
+def test_renamed_axes_are_the_same_bytes(shape: Shape, data: st.DataObject) -> None:
+    storage = random_storage(shape, data)
+    perm = tuple(data.draw(st.permutations(range(len(shape)))))
+    other = storage.renamed(perm)
+    assert all(other.shape[perm[axis]] == size for axis, size in enumerate(shape))
+    natural = np.arange(prod(shape)).reshape(shape).transpose(invert(perm)).reshape(-1)
+    assert tuple(natural[list(bytes_of(other))].tolist()) == bytes_of(storage)
+
+
+@settings(max_examples=500)
+@given(st.lists(st.sampled_from([1, 2, 3, 4, 6]), min_size=0, max_size=4).map(tuple), st.data())
+def test_a_copy_is_reshape_transpose_reshape(shape: Shape, data: st.DataObject) -> None:
+    one, other = random_storage(shape, data), random_storage(shape, data)
+    if transposition(one.layout, other.layout) is None:
+        return
+    most = data.draw(st.integers(3, 8))
+    steps = copy_steps(one.layout, one.sizes, other.layout, other.sizes, most)
+    stored = np.array(bytes_of(one)).reshape(one.sizes)
+    copied = stored.reshape(steps.sizes).transpose(steps.perm)
+    assert copied.shape == steps.result
+    assert tuple(copied.reshape(-1).tolist()) == bytes_of(other)
+    assert copied.reshape(other.sizes).shape == other.sizes
+
+
+def test_a_copy_keeps_the_dimensions_that_it_can() -> None:
+    """Neither Reshape is needed between two orders of the same dimensions, some of them 1."""
+    shape = (1, 3, 4, 5)
+    last, natural = Storage.ordered(shape, (0, 2, 3, 1)), Storage.natural(shape)
+    steps = copy_steps(last.layout, last.sizes, natural.layout, natural.sizes, 6)
+    assert (steps.sizes, steps.perm, steps.result) == ((1, 4, 5, 3), (0, 3, 1, 2), shape)
+
+
+def test_no_single_transpose_between_digits_that_do_not_divide() -> None:
+    assert transposition(Layout.of((4, 6), (1, 0)), Layout.of((3, 8), (1, 0))) is None

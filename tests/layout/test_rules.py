@@ -12,9 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from layoutopt.ir.dialect import OPERATORS
 from layoutopt.ir.perm import Perm, invert, permute
+from layoutopt.layout import remaps
+from layoutopt.layout.layouts import Storage
 from layoutopt.layout.rules import RULES, VIEWS, is_view, rule_for
+from layoutopt.layout.variants import result as result_port
 from layoutopt.options import Io
 from layoutopt.passes import CancelTransposes, EliminateDeadCode, FoldConstants, PropagateLayout
 from layoutopt.pipeline.manager import PassManager, PipelineResult
@@ -30,12 +32,14 @@ class Case:
         opset: of the model.
         result: element type of ``u``.
         tail: whether a pool, which is an anchor, reads ``u``; without it ``u`` is an output.
+        inside: bytes that the target moves inside operators all the same.
     """
 
     body: str
     opset: int = 17
     result: str = "float"
     tail: bool = True
+    inside: int = 0
 
     def model(self) -> ir.Model:
         head, tail = f"{self.result} u", ""
@@ -47,7 +51,8 @@ class Case:
             <{floats("w", 4, 3, 1, 1)}, {floats("w2", 4, 3, 1, 1)}, {floats("c", 4, 1, 1)},
              {floats("full", 1, 4, 6, 6)},
              {floats("c3", 4, 1, 3, 3)}, {floats("c22", 4, 2, 2, 2)}, {floats("bias", 4)},
-             float[4] scales = {{1, 1, 2, 3}}> {{
+             {floats("m4", 4, 5)}, {floats("m44", 4, 4)},
+             float[4] scales = {{1, 1, 2, 3}}, int64[4] fourfold = {{1, 4, 1, 1}}> {{
                 t = Conv (x, w)
                 s = Conv (x, w2)
                 {self.body}
@@ -176,12 +181,60 @@ def global_pool(operator: str) -> tuple[Case, ...]:
 
 
 def last_axis(operator: str) -> tuple[Case, ...]:
-    """Along the channels, which lie last in channels-last: free there, and there alone."""
-    return tuple(Case(f"u = {operator} <axis = {axis}> (t)", opset=opset) for axis, opset in ((1, 13), (-3, 17)))
+    """Along the channels, which lie last in channels-last: free there, and there alone; or over all but the batch."""
+    newer = (Case(f"u = {operator} <axis = {axis}> (t)", opset=opset) for axis, opset in ((1, 13), (-3, 17)))
+    pooled = f"{POOLED} e = {operator} <axis = {{axis}}> (p) u = Mul (t, e)"
+    older = (Case(pooled.format(axis=axis), opset=opset) for axis, opset in ((1, 11), (-3, 12)))
+    return (*newer, *older)
+
+
+def bitwise(operator: str, attributes: str = "") -> tuple[Case, ...]:
+    """On whole numbers; one operand of lower rank."""
+    whole = "a = Cast <to = 2> (t) b = Cast <to = 2> (s)"
+    lower = "a = Cast <to = 2> (t) b = Cast <to = 2> (v)"
+    forms = (f"{numbers} r = {operator} {attributes} (a, b) u = Cast <to = 1> (r)" for numbers in (whole, lower))
+    return tuple(Case(form, opset=18) for form in forms)
+
+
+def accumulation(operator: str, opset: int) -> tuple[Case, ...]:
+    axis = "k = Constant <value = int64 {AXIS}> () u = OPERATOR <FORM> (t, k)".replace("OPERATOR", operator)
+    forms = (("1", "exclusive = 1"), ("-1", "reverse = 1"), ("0", "exclusive = 0"))
+    return tuple(Case(axis.replace("AXIS", at).replace("FORM", form), opset=opset) for at, form in forms)
+
+
+def normalization(operator: str, opset: int) -> tuple[Case, ...]:
+    """Over the channels, after a Transpose, and over all axes."""
+    before = "n = Transpose <perm = [0, 2, 3, 1]> (t)"
+    after = "u = Transpose <perm = [0, 3, 1, 2]> (m)"
+    return (
+        Case(f"{before} m = {operator} (n, bias) {after}", opset=opset),
+        Case(f"{before} m = {operator} <axis = 3, epsilon = 0.1> (n, bias) {after}", opset=opset),
+        Case(f"u = {operator} <axis = 0> (t, full)", opset=opset),
+    )
+
+
+def quantization(operator: str, source: str) -> tuple[Case, ...]:
+    """One scale for all, with and without a zero point, and one per channel or row."""
+    tail = "" if operator == "DequantizeLinear" else " u = DequantizeLinear (r, one)"
+    name = "u" if operator == "DequantizeLinear" else "r"
+    one = "one = Constant <value = float {0.5}> ()"
+    single = "ones = Constant <value = float[1] {0.5}> ()"
+    zero = "zero = Constant <value = uint8 {3}> ()"
+    positive = "scale = Abs (bias)"
+    forms = (
+        (f"{one} {source} {name} = {operator} (q, one){tail}", 10),
+        (f"{one} {zero} {source} {name} = {operator} (q, one, zero){tail}", 10),
+        (f"{one} {single} {source} {name} = {operator} (q, ones){tail}", 13),
+        (f"{one} {positive} {source} {name} = {operator} (q, scale){tail}", 13),
+        (f"{one} {positive} {source} {name} = {operator} <axis = -3> (q, scale){tail}", 13),
+        (f"{one} scale = Exp (v) {source} {name} = {operator} <axis = 2> (q, scale){tail}", 13),
+    )
+    return tuple(Case(form, opset=opset) for form, opset in forms)
 
 
 MAKE_MASK = "mask = Greater (t, s)"
 NEAREST = '<mode = "nearest", coordinate_transformation_mode = "asymmetric", nearest_mode = "floor">'
+ONE_HOT = "depth = Constant <value = int64 {5}> () values = Constant <value = float[2] {0.25, 0.75}> ()"
 POOLED = "p = GlobalAveragePool (t)"
 
 CASES: Mapping[str, tuple[Case, ...]] = {
@@ -193,12 +246,27 @@ CASES: Mapping[str, tuple[Case, ...]] = {
     **{operator: arg_reduction(operator) for operator in ("ArgMax", "ArgMin")},
     **{operator: last_axis(operator) for operator in ("Hardmax", "LogSoftmax", "Softmax")},
     **{operator: global_pool(operator) for operator in ("GlobalAveragePool", "GlobalMaxPool")},
+    **{operator: bitwise(operator) for operator in ("BitwiseAnd", "BitwiseOr", "BitwiseXor")},
+    "BitShift": bitwise("BitShift", '<direction = "LEFT">'),
+    "CumProd": accumulation("CumProd", 26),
+    "CumSum": accumulation("CumSum", 14),
+    "LayerNormalization": (
+        *normalization("LayerNormalization", 17),
+        Case("u = LayerNormalization <axis = -4> (t, full, full)"),
+    ),
+    "RMSNormalization": normalization("RMSNormalization", 23),
+    "DequantizeLinear": quantization("DequantizeLinear", "q = Cast <to = 2> (t)"),
+    "QuantizeLinear": quantization("QuantizeLinear", "q = Identity (t)"),
     "Acosh": (Case("big = Exp (t) more = Add (big, big) u = Acosh (more)"),),
     "AveragePool": (
         Case("u = AveragePool <kernel_shape = [2, 3], strides = [2, 1]> (t)"),
         Case("u = AveragePool <kernel_shape = [3, 3], pads = [1, 1, 1, 1], count_include_pad = 1> (t)"),
         Case("u = AveragePool <kernel_shape = [2, 2], ceil_mode = 1> (t)", opset=19),
     ),
+    "BitCast": (Case("b = BitCast <to = 6> (t) a = Abs (b) u = BitCast <to = 1> (a)", opset=26),),
+    "BitwiseNot": (Case("a = Cast <to = 6> (t) b = BitwiseNot (a) u = Cast <to = 1> (b)", opset=18),),
+    "CastLike": (Case("like = Constant <value = int32 {1}> () u = CastLike (t, like)", result="int32", tail=False),),
+    "CenterCropPad": (Case(f"{ints('size', 1, 2, 8, 3)} u = CenterCropPad (t, size)", opset=18),),
     "Cast": (
         Case("u = Cast <to = 6> (t)", result="int32", tail=False),
         Case("h = Cast <to = 10> (t) u = Cast <to = 1> (h)"),
@@ -212,10 +280,11 @@ CASES: Mapping[str, tuple[Case, ...]] = {
         ),
     ),
     "Concat": (
-        Case("u = Concat <axis = 1> (t, s)"),
+        Case("u = Concat <axis = 1> (t, s)", inside=1152),  # runs of 4 elements
+        Case("wide = Tile (t, fourfold) u = Concat <axis = 1> (wide, wide)"),
         Case("u = Concat <axis = -1> (t, s, t)"),
         Case("u = Concat <axis = 2> (full, t)"),
-        Case("u = Concat <axis = -3> (t, full)"),
+        Case("u = Concat <axis = -3> (t, full)", inside=1152),
     ),
     "Conv": (
         Case("u = Conv <kernel_shape = [3, 3], pads = [1, 0, 0, 1], strides = [2, 1], group = 4> (t, c3, bias)"),
@@ -223,14 +292,45 @@ CASES: Mapping[str, tuple[Case, ...]] = {
     ),
     "ConvTranspose": (Case("u = ConvTranspose <strides = [2, 2], group = 2> (t, c22)"),),
     "DepthToSpace": tuple(Case(f'u = DepthToSpace <blocksize = 2, mode = "{mode}"> (t)') for mode in ("DCR", "CRD")),
+    "Det": (
+        Case(
+            "n = Transpose <perm = [0, 2, 3, 1]> (t) m, rest = Split <axis = 2, split = [4, 2]> (n) u = Det (m)",
+            opset=12,
+            tail=False,
+        ),
+    ),
+    "DynamicQuantizeLinear": (
+        Case("q, scale, zero = DynamicQuantizeLinear (t) u = DequantizeLinear (q, scale, zero)"),
+    ),
     "Dropout": (
         Case("u = Dropout <ratio = 0.3> (t)", opset=11),
         Case("ratio = Constant <value = float {0.3}> () u = Dropout (t, ratio)"),
+    ),
+    "Expand": (
+        Case(f"{POOLED} {ints('size', 1, 4, 6, 6)} e = Expand (p, size) u = Mul (t, e)"),
+        Case(f"{ints('size', 2, 1, 1, 6)} u = Expand (t, size)"),
+        Case(f"{ints('size', 1, 4, 6, 6)} e = Expand (v, size) u = Mul (t, e)"),
     ),
     "Flatten": (
         Case(f"{POOLED} u = Flatten (p)", tail=False),
         Case(f"{POOLED} u = Flatten <axis = -2> (p)", tail=False),
         Case("m = ReduceMean <axes = [1]> (t) u = Flatten (m)", opset=12, tail=False),
+    ),
+    "Gather": (
+        Case("k = Constant <value = int64 {-2}> () u = Gather <axis = 1> (t, k)", tail=False),
+        Case(f"k = Constant <value = int64 {{0}}> () g = Gather (t, k) {ints('first', 0)} u = Unsqueeze (g, first)"),
+        Case("k = Constant <value = int64 {3}> () g = Gather <axis = -1> (t, k) a = Relu (g) u = Neg (a)", tail=False),
+        Case(f"{ints('k', 3, -3, 1)} u = Gather <axis = 1> (t, k)"),
+        Case(f"{ints('k', 5, 0, 0, 1, 2, 2, 3)} u = Gather <axis = -2> (t, k)"),
+        Case(
+            "m = Cast <to = 7> (v) two = Constant <value = int64 {2}> () k = Clip (m, two, two) "
+            "u = Gather <axis = 3> (t, k)"
+        ),
+    ),
+    "GatherElements": (
+        Case("i = ArgMax <axis = 1> (t) u = GatherElements <axis = 1> (t, i)"),
+        Case("i = ArgMax <axis = 3> (t) u = GatherElements <axis = -1> (t, i)"),
+        Case("i = ArgMax <axis = 2> (t) u = GatherElements <axis = 2> (full, i)"),
     ),
     "Gelu": (Case("u = Gelu (t)", opset=20), Case('u = Gelu <approximate = "tanh"> (t)', opset=20)),
     "IsInf": (Case("zero = Sub (t, t) r = Div (t, zero) u = IsInf (r)", result="bool", tail=False),),
@@ -238,6 +338,15 @@ CASES: Mapping[str, tuple[Case, ...]] = {
     "MaxPool": (
         Case("u = MaxPool <kernel_shape = [2, 3], strides = [2, 1], pads = [0, 1, 1, 1]> (t)"),
         Case("u = MaxPool <kernel_shape = [2, 2], dilations = [2, 1], ceil_mode = 1> (t)"),
+    ),
+    "LpNormalization": (
+        Case("u = LpNormalization <axis = 1> (t)"),
+        Case("u = LpNormalization <p = 1> (t)"),
+    ),
+    "MatMul": (Case("r = Transpose <perm = [0, 2, 3, 1]> (t) u = MatMul (r, m4)", tail=False),),
+    "MeanVarianceNormalization": (
+        Case("u = MeanVarianceNormalization <axes = [0, 2, 3]> (t)"),
+        Case("u = MeanVarianceNormalization <axes = [1, -1]> (t)"),
     ),
     "Mish": (Case("u = Mish (t)", opset=18),),
     "Mod": binary("Mod", "<fmod = 1>"),
@@ -267,12 +376,15 @@ CASES: Mapping[str, tuple[Case, ...]] = {
         ),
     ),
     "Resize": (
+        Case('u = Resize <mode = "nearest"> (t, scales)', opset=10),
         Case(f"roi = Constant <value = float[0] {{}}> () u = Resize {NEAREST} (t, roi, scales)", opset=11),
         Case(f'u = Resize {NEAREST} (t, "", scales)', opset=13),
         Case(f'{ints("sizes", 1, 4, 9, 12)} u = Resize <mode = "linear"> (t, "", "", sizes)', opset=13),
         Case(f'{ints("sizes", 9, 12)} u = Resize <mode = "linear", axes = [2, 3]> (t, "", "", sizes)', opset=18),
     ),
     "Slice": (
+        Case("u = Slice <starts = [0, 1], ends = [1, 3]> (t)", opset=9),
+        Case("u = Slice <axes = [1, 3], starts = [1, 0], ends = [9, -2]> (t)", opset=7),
         Case(f"{ints('a', 0, 1)} {ints('b', 1, 3)} u = Slice (t, a, b)"),
         Case(f"{ints('a', 1, 0)} {ints('b', 4, 3)} {ints('axes', -1, 1)} u = Slice (t, a, b, axes)"),
         Case(
@@ -286,10 +398,35 @@ CASES: Mapping[str, tuple[Case, ...]] = {
             f"{ints('axes', 1, kind='int32')} u = Slice (t, a, b, axes)"
         ),
     ),
+    "OneHot": (
+        Case(f"i = ArgMax <axis = 1, keepdims = 0> (t) {ONE_HOT} u = OneHot <axis = 1> (i, depth, values)"),
+        Case(f"i = ArgMax <axis = 1, keepdims = 0> (t) {ONE_HOT} u = OneHot (i, depth, values)", tail=False),
+    ),
+    "ReverseSequence": (
+        Case(
+            f"{ints('lengths', 1, 2, 3, 4, 5, 6)} n = Transpose <perm = [2, 3, 0, 1]> (t) "
+            "r = ReverseSequence (n, lengths) u = Transpose <perm = [2, 3, 0, 1]> (r)"
+        ),
+    ),
+    "Scatter": (
+        Case("i = ArgMax <axis = 1> (t) one = Cast <to = 1> (i) u = Scatter <axis = 1> (t, i, one)", opset=10),
+    ),
+    "ScatterElements": (
+        Case("i = ArgMax <axis = 1> (t) one = Cast <to = 1> (i) u = ScatterElements <axis = -3> (t, i, one)"),
+        Case(
+            "i = ArgMax <axis = 2> (t) m = ReduceMax <axes = [2]> (t) "
+            'u = ScatterElements <axis = 2, reduction = "add"> (full, i, m)'
+        ),
+    ),
+    "Size": (Case("n = Size (t) f = Cast <to = 1> (n) u = Div (t, f)"),),
     "SpaceToDepth": (Case("u = SpaceToDepth <blocksize = 2> (t)"),),
     "Split": (
-        Case("p, q = Split <axis = 1, split = [1, 3]> (t) u = Concat <axis = 1> (q, p)", opset=11),
-        Case(f"{ints('parts', 1, 3)} p, q = Split <axis = -3> (t, parts) u = Concat <axis = 1> (q, p)", opset=13),
+        Case("p, q = Split <axis = 1, split = [1, 3]> (t) u = Concat <axis = 1> (q, p)", opset=11, inside=1152),
+        Case(
+            f"{ints('parts', 1, 3)} p, q = Split <axis = -3> (t, parts) u = Concat <axis = 1> (q, p)",
+            opset=13,
+            inside=1152,
+        ),
         Case("p, q = Split <axis = 3, num_outputs = 2> (t) u = Sub (q, p)", opset=18),
         Case(f"{ints('parts', 1)} u = Split (t, parts)", opset=13),
     ),
@@ -300,11 +437,22 @@ CASES: Mapping[str, tuple[Case, ...]] = {
         Case("m = ReduceMax <axes = [1]> (t) u = Squeeze <axes = [1]> (m)", opset=12, tail=False),
     ),
     "Swish": (Case("u = Swish (t)", opset=24),),
+    "SwiGLU": (Case("u = SwiGLU (t, s)", opset=28),),
+    "Tile": (
+        Case("u = Tile (t, fourfold)"),
+        Case(f"{POOLED} {ints('counts', 1, 1, 6, 6)} e = Tile (p, counts) u = Mul (t, e)"),
+    ),
+    "TopK": (
+        Case(f"{ints('k', 2)} u, i = TopK <axis = 1> (t, k)"),
+        Case("u, i = TopK <axis = 1, k = 3> (t)", opset=9),
+        Case(f"{ints('k', 2)} a, i = TopK <axis = -3, largest = 0> (t, k) u = Cast <to = 1> (i)"),
+    ),
     "Transpose": (
         Case("n = Transpose <perm = [0, 2, 3, 1]> (t) r = Relu (n) u = Transpose <perm = [0, 3, 1, 2]> (r)"),
         Case("n = Transpose (t) r = Relu (n) u = Transpose (r)"),
         Case("u = Transpose <perm = [0, 2, 3, 1]> (t)", tail=False),
     ),
+    "Trilu": (Case("n = Transpose <perm = [0, 2, 3, 1]> (t) r = Trilu (n) u = Transpose <perm = [0, 3, 1, 2]> (r)"),),
     "Unsqueeze": (
         Case(
             "m = ReduceMean <axes = [2, 3], keepdims = 0> (t) e = Unsqueeze <axes = [2, 3]> (m) u = Mul (t, e)",
@@ -347,10 +495,10 @@ def test_an_operator_between_channels_last_neighbours(operator: str, case: Case)
     check_equal(original, result.model)
     assert transposes(result.model) == 0
     assert result.assignment is not None
-    assert (result.assignment.cost, result.assignment.proved_optimal) == (0, True)
+    assert (result.assignment.cost, result.assignment.proved_optimal) == (case.inside, True)
     names = {node.op_type for node in result.model.graph}
     if operator not in VIEWS:
-        assert names & {operator, OPERATORS[operator].name if operator in OPERATORS else operator}
+        assert any(name.startswith(operator) for name in names)
     assert "Conv" not in names
 
 
@@ -386,8 +534,81 @@ PERMUTED: Mapping[str, str] = {
     "arg max": "i = ArgMax <axis = AXIS> (t) u = Cast <to = 1> (i)",
     "split": "p, q = Split <axis = AXIS, split = [PARTS]> (t) u = Concat <axis = AXIS> (q, p)",
     "where": "m = Less (t, full) u = Where (m, t, full)",
+    "gather": "k = Constant <value = int64 {0}> () g = Gather <axis = AXIS> (t, k) "
+    "a = Constant <value = int64[1] {AXIS}> () h = Unsqueeze (g, a) u = Add (t, h)",
+    "gather several": "k = Constant <value = int64[5] {0, 1, -1, 0, 1}> () u = Gather <axis = AXIS> (t, k)",
+    "gather elements": "i = ArgMax <axis = AXIS> (t) u = GatherElements <axis = AXIS> (t, i)",
+    "scatter elements": "i = ArgMax <axis = AXIS> (t) m = ReduceMin <axes = [AXIS]> (t) "
+    "u = ScatterElements <axis = AXIS> (full, i, m)",
+    "tile": "r = Constant <value = int64[4] {2, 1, 3, 2}> () u = Tile (t, r)",
+    "expand": "m = ReduceMax <axes = [AXIS]> (t) s = Constant <value = int64[4] {SHAPE}> () "
+    "e = Expand (m, s) u = Add (t, e)",
+    "cumulative sum": "k = Constant <value = int64 {AXIS}> () u = CumSum <reverse = 1> (t, k)",
+    "one hot": f"i = ArgMax <axis = AXIS, keepdims = 0> (t) {ONE_HOT} u = OneHot <axis = AXIS> (i, depth, values)",
+    "norm": "u = LpNormalization <axis = AXIS> (t)",
+    "moments": "u = MeanVarianceNormalization <axes = [AXIS]> (t)",
+    "crop": "s = Constant <value = int64[1] {2}> () u = CenterCropPad <axes = [AXIS]> (t, s)",
+    "quantize": "s = Constant <value = float {0.5}> () q = QuantizeLinear (t, s) u = DequantizeLinear (q, s)",
+    "size": "n = Size (t) f = Cast <to = 1> (n) u = Div (t, f)",
     "clip": "low = Constant <value = float {0.1}> () u = Clip (t, low)",
 }
+
+
+MISTAKES: Mapping[str, tuple[str, Mapping[str, object], tuple[int, ...]]] = {
+    "axis out of range": ("Softmax", {"axis": 4}, ()),
+    "axis far out of range": ("ArgMax", {"axis": -9}, ()),
+    "axis to drop out of range": ("ArgMax", {"axis": 5, "keepdims": 0}, ()),
+    "axis that is a number": ("LpNormalization", {"axis": 1.0}, ()),
+    "axis that is a text": ("Concat", {"axis": "C"}, ()),
+    "axis that is a list": ("Split", {"axis": [1]}, ()),
+    "no axis": ("Concat", {}, ()),
+    "axes out of range": ("ReduceMean", {"axes": [1, 7]}, ()),
+    "axes to drop out of range": ("ReduceMax", {"axes": [-5], "keepdims": 0}, ()),
+    "axes that are texts": ("ReduceMax", {"axes": ["C"]}, ()),
+    "axes of moments out of range": ("MeanVarianceNormalization", {"axes": [4]}, ()),
+    "an attribute of another operator": ("Relu", {"axis": 1}, ()),
+    "too many pads": ("Pad", {"pads": [0] * 10}, ()),
+    "pads that are no numbers": ("Pad", {"pads": "1"}, ()),
+    "operand out of range": ("CumSum", {}, (4,)),
+    "several axes for one": ("CumSum", {}, (0, 1)),
+    "slice out of range": ("Slice", {"axes": [9], "starts": [0], "ends": [1]}, ()),
+    "slice with an end too few": ("Slice", {"axes": [1, 2], "starts": [0, 0], "ends": [1]}, ()),
+    "negative time": ("ReverseSequence", {"time_axis": -7}, (1,)),
+    "permutation of wrong rank": ("Transpose", {"perm": [0, 2, 1]}, ()),
+    "no permutation": ("Transpose", {"perm": [0, 1, 1, 2]}, ()),
+    "permutation that is a number": ("Transpose", {"perm": 1}, ()),
+}
+"""Operator, attributes and a constant operand."""
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_pins_the_node(mistake: str) -> None:
+    """It stays as it was, behind a copy: neither an exception nor half an edit."""
+    operator, attributes, constants = MISTAKES[mistake]
+    model = model_of(
+        f"""
+        g (float[1,3,6,6] x) => (float[1,4,6,6] u) <{floats("w", 4, 3, 1, 1)}> {{
+            t = Conv (x, w)
+            u = Identity (t)
+        }}
+        """,
+        opset=9 if operator == "Slice" else 11 if operator in ("ReduceMax", "ReduceMean", "Pad") else 17,
+    )
+    (_, last) = model.graph
+    last.op_type = operator
+    for name, value in attributes.items():
+        last.attributes[name] = ir.convenience.convert_attribute(name, value)  # type: ignore[arg-type]
+    if constants:
+        last.resize_inputs(2)
+        tensor = ir.tensor(np.array(constants, np.int64), name="k")
+        constant = ir.val("k", const_value=tensor)
+        last.replace_input_with(1, constant)
+        model.graph.register_initializer(constant)
+    before = dict(last.attributes)
+    PropagateLayout()(model)
+    assert [node.op_type for node in model.graph] == ["Conv2D", "Transpose", operator]
+    assert dict(last.attributes) == before
+    assert not constants or last.inputs[1] is constant
 
 
 @settings(max_examples=10)
@@ -399,6 +620,7 @@ def test_any_permutation_runs_through(form: str, perm: Sequence[int], axis: int)
     order: Perm = tuple(perm)
     permuted = permute(shape, order)
     body = PERMUTED[form].replace("AXIS", str(axis)).replace("PARTS", f"1, {permuted[axis] - 1}")
+    body = body.replace("SHAPE", ", ".join(map(str, permuted)))
     text = f"""
         g (float[2,3,4,5] x) => (float y) <{floats("full", *permuted)}> {{
             t = Transpose <perm = {list(order)}> (x)
@@ -406,13 +628,126 @@ def test_any_permutation_runs_through(form: str, perm: Sequence[int], axis: int)
             y = Transpose <perm = {list(invert(order))}> (u)
         }}
         """
-    original = model_of(text, opset=12)
-    result = run(model_of(text, opset=12), io=Io.KEEP)
+    opset = next((opset for name, opset in NEWER.items() if name in body), 12)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(remaps, "SHORTEST_RUN", 1)  # what pieces cost is not asked here
+        check_free(text, opset)
+
+
+def check_free(text: str, opset: int) -> None:
+    """Nothing is left to move, and the result is the same."""
+    original = model_of(text, opset=opset)
+    result = run(model_of(text, opset=opset), io=Io.KEEP)
     check_valid(ir.to_proto(result.model))
     check_equal(original, result.model)
     assert transposes(result.model) == 0
     assert result.assignment is not None
     assert result.assignment.cost == 0
+
+
+NEWER: Mapping[str, int] = {"CenterCropPad": 18, "Unsqueeze": 13}
+"""Opsets of the operators that opset 12 has not, or not in the form above."""
+
+OUTERMOST: Mapping[str, str] = {
+    "softmax of older opsets": "u = Softmax <axis = 2> (t)",
+    "hardmax of older opsets": "u = Hardmax <axis = -2> (t)",
+    "layer normalization": "u = LayerNormalization <axis = 2> (t, inner, inner)",
+    "layer normalization, computed scale": "m = ReduceMax <axes = [0, 1], keepdims = 0> (t) "
+    "u = LayerNormalization <axis = -2> (t, m)",
+    "lower triangle": "u = Trilu <upper = 0> (t)",
+    "reverse sequence": "n = Constant <value = int64[2] {2, 3}> () "
+    "u = ReverseSequence <batch_axis = BATCH, time_axis = TIME> (t, n)",
+}
+"""Operators that want the last two axes innermost, or the first two outermost."""
+
+
+@pytest.mark.parametrize("first", [(0, 1), (1, 0)])
+@pytest.mark.parametrize("form", OUTERMOST)
+def test_an_operator_that_leaves_rows_alone(form: str, first: tuple[int, int]) -> None:
+    """The axes that it does not work on come in any order."""
+    body = OUTERMOST[form].replace("BATCH", str(first.index(0))).replace("TIME", str(first.index(1)))
+    perm = [*first, 2, 3]
+    opset = 17 if "Layer" in body or "Trilu" in body else 12
+    check_free(
+        f"""
+        g (float[2,3,4,5] x) => (float y) <{floats("inner", 4, 5)}> {{
+            t = Transpose <perm = {perm}> (x)
+            {body}
+            y = Transpose <perm = {perm}> (u)
+        }}
+        """,
+        opset,
+    )
+
+
+@pytest.mark.parametrize(("scale", "opset"), [("inner", 17), ("inner, inner", 17), ("inner", 23)])
+def test_a_normalization_of_permuted_axes(scale: str, opset: int) -> None:
+    """Scale and bias are permuted offline."""
+    operator = "RMSNormalization" if opset == 23 else "LayerNormalization"
+    check_free(
+        f"""
+        g (float[2,3,4,5] x) => (float y) <{floats("inner", 5, 4)}> {{
+            t = Transpose <perm = [1, 0, 3, 2]> (x)
+            u = {operator} <axis = 2> (t, {scale})
+            y = Transpose <perm = [1, 0, 3, 2]> (u)
+        }}
+        """,
+        opset,
+    )
+
+
+FACTORISED: Mapping[str, str] = {
+    "unary": "u = Sigmoid (t)",
+    "constant": "u = Mul (t, full)",
+    "lower rank": "u = Add (t, row)",
+    "reduce": "r = ReduceMean <axes = [1]> (t) u = Sub (t, r)",
+    "reduce and drop": "r = ReduceMean <axes = [1], keepdims = 0> (t) k = Constant <value = int64[1] {1}> () "
+    "e = Unsqueeze (r, k) u = Sub (t, e)",
+    "moments": "u = MeanVarianceNormalization <axes = [0, 2]> (t)",
+    "where": "m = Less (t, full) u = Where (m, t, full)",
+    "gather elements": "u = GatherElements <axis = 0> (t, places)",
+    "expand": "r = ReduceMax <axes = [1]> (t) s = Constant <value = int64[3] {6, 20, 3}> () "
+    "e = Expand (r, s) u = Add (t, e)",
+    "tile": "r = ReduceMax <axes = [1]> (t) s = Constant <value = int64[3] {1, 20, 1}> () "
+    "e = Tile (r, s) u = Add (t, e)",
+    "cumulative sum": "k = Constant <value = int64 {0}> () u = CumSum (t, k)",
+    "slice": "a = Constant <value = int64[1] {1}> () b = Constant <value = int64[1] {5}> () "
+    "k = Constant <value = int64[1] {0}> () s = Slice (t, a, b, k) m = ReduceMax <axes = [0]> (s) u = Add (t, m)",
+    "pad": "k = Constant <value = int64[6] {1, 0, 0, 0, 0, 0}> () s = Pad (t, k) m = ReduceMax <axes = [0]> (s) "
+    "u = Add (t, m)",
+    "quantize": "s = Constant <value = float {0.5}> () q = QuantizeLinear (t, s) u = DequantizeLinear (q, s)",
+    "dynamic": "q, s, z = DynamicQuantizeLinear (t) u = DequantizeLinear (q, s, z)",
+}
+
+
+@pytest.mark.parametrize("form", FACTORISED)
+def test_an_axis_in_several_pieces_runs_through(form: str) -> None:
+    """The second axis, of 20, lies as 4 outermost and 5 innermost; the first, of 6, in one piece between them."""
+    places = ",".join(str(place % 6) for place in range(360))
+    text = f"""
+        g (float[4,3,2,5,3] x) => (float y)
+        <{floats("full", 6, 20, 3)}, {floats("row", 20, 1)}, int64[6,20,3] places = {{{places}}},
+         int64[5] cut = {{3, 2, 4, 5, 3}}, int64[3] merged = {{6, 20, 3}}> {{
+            p = Transpose <perm = [1, 2, 0, 3, 4]> (x)
+            t = Reshape (p, merged)
+            {FACTORISED[form]}
+            c = Reshape (u, cut)
+            y = Transpose <perm = [2, 0, 1, 3, 4]> (c)
+        }}
+        """
+    check_free(text, 17)
+
+
+@pytest.mark.parametrize(("channels", "cost"), [(1, None), (2, 432), (7, 1152), (8, 0)])
+def test_joining_short_pieces_has_a_price(channels: int, cost: int | None) -> None:
+    """In channels-last: nothing from 8 elements on, all bytes below, and not at all for single elements."""
+    model = model_of(f"g (float[1,{channels},6,6] a, float[1,1,6,6] b) => (float u) {{ u = Concat <axis = 1> (a, b) }}")
+    (node,) = model.graph
+    rule = rule_for(node, 17)
+    assert rule is not None
+    joined = Storage.ordered((1, channels + 1, 6, 6), (0, 2, 3, 1))
+    found = [variant.cost for variant in rule.variants(node, result_port(), joined, lambda _: ())]
+    assert found == ([] if cost is None else [cost])
 
 
 @pytest.mark.parametrize(
@@ -421,7 +756,7 @@ def test_any_permutation_runs_through(form: str, perm: Sequence[int], axis: int)
         ("u = ReduceSum <keepdims = 0> (t, k)", "1,6,6", 13),  # axes that only the caller knows
         ("a = Identity (k) u = ReduceMean <keepdims = 1> (t, a)", "1,1,6,6", 18),
         ("u = Pad (t, p)", "1,4,8,6", 13),
-        ("u = Softmax <axis = 1> (t)", "1,4,6,6", 12),  # another operator until opset 12
+        ("u = Softmax <axis = 2> (t)", "1,4,6,6", 12),  # over height and width, which do not lie innermost
     ],
 )
 def test_what_the_table_does_not_describe_stays_natural(body: str, shape: str, opset: int) -> None:

@@ -1,0 +1,114 @@
+"""The page of operators: which take part in the choice of layouts, under what conditions, and why the others do not.
+
+::
+
+    python -m benchmarks.operator_coverage [-o docs/operators.md]
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from layoutopt.ir.schemas import newest_opset, opsets_of
+from layoutopt.layout.rules import PINNED, PREPARED, RULES, VIEWS, LayoutRule
+
+OLDEST = 7
+"""The oldest opset that is looked at."""
+
+HEAD = """# Operators
+
+Made by `python -m benchmarks.operator_coverage -o docs/operators.md`: change the tables in `layoutopt/layout/rules.py`
+instead. It lists all operators of the default ONNX domain, opset {oldest} to {newest}.
+
+- **agnostic** ({agnostic}): runs in any layout that meets the conditions of the last column.
+- **anchor** ({anchor}): TFLite runs it in channels-last alone.
+- **view** ({view}): moves no bytes; it gives the same bytes other axes.
+- **prepared** ({prepared}): a pass before the choice of layouts replaces it. What is left over is pinned.
+- **pinned** ({pinned}): runs in the natural layout. Whatever must be transposed for it is transposed, and counted.
+
+*Whole* is an axis whose elements lie in their own order, in one dimension of the stored tensor. What a rule does not
+say an axis must be, it may be: at any place, cut into pieces, the pieces in any order. Shapes must be static. Joining
+and cutting have a price where the pieces that lie side by side are short: CONCATENATION and SPLIT of LiteRT take 5
+times as long with runs of one float as with long ones, 2.5 times with two, 1.4 times
+with four, no longer from eight on.
+
+| operator | opsets | kind | conditions, or the reason |
+|---|---|---|---|
+"""
+
+
+class Row(NamedTuple):
+    """One operator."""
+
+    operator: str
+    opsets: str
+    kind: str
+    conditions: str
+
+
+def main() -> None:
+    """Writes the page."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.operator_coverage", description="The page of operators."
+    )
+    parser.add_argument("-o", "--output", type=Path, help="the Markdown file to write (default: stdout)")
+    options = parser.parse_args()
+    if options.output is None:
+        print(page(), end="")
+    else:
+        options.output.write_text(page())
+
+
+def page() -> str:
+    """The page, as it should be."""
+    rows = list(table())
+    kinds = Counter(row.kind for row in rows)
+    head = HEAD.format(oldest=OLDEST, newest=newest_opset(), **kinds)
+    return head + "".join(f"| {' | '.join(row)} |\n" for row in rows)
+
+
+def table() -> Iterator[Row]:
+    """Every operator, in alphabetical order."""
+    first = opsets_of()
+    for name in sorted({*first, *RULES, *VIEWS}):
+        since = max(OLDEST, first.get(name, OLDEST))
+        if name in RULES:
+            yield _described(name, since, RULES[name])
+        elif name in VIEWS:
+            yield Row(name, f"{since}+", "view", "the permutation is valid" if name == "Transpose" else "")
+        elif name in PREPARED:
+            yield Row(name, f"{since}+", "prepared", PREPARED[name])
+        else:
+            yield Row(name, f"{since}+", "pinned", PINNED[name])
+
+
+def _described(name: str, since: int, rule: LayoutRule) -> Row:
+    eldest = rule
+    while eldest.before is not None:
+        eldest = eldest.before
+    since = max(since, eldest.since)
+    until = "+" if rule.until is None else f" to {rule.until}"
+    kind = "agnostic" if rule.anchor is None else "anchor"
+    text = conditions(rule)
+    if rule.before is not None:
+        text += f" Before opset {rule.since}: {conditions(rule.before)}"
+    return Row(name, f"{since}{until}", kind, text)
+
+
+def conditions(rule: LayoutRule) -> str:
+    """The parts of a rule in their own words."""
+    parts = [rule.carry, *rule.remaps, *([rule.price] if rule.price else [])]
+    words = [(part.__doc__ or "").strip().partition("\n")[0] for part in parts]
+    if rule.ranks is not None:
+        words.append(f"Rank {', '.join(map(str, rule.ranks))}.")
+    if rule.results is not None:
+        words.append("The first result alone.")
+    return " ".join(words).replace("``", "`")
+
+
+if __name__ == "__main__":
+    main()

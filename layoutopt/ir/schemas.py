@@ -1,0 +1,42 @@
+"""What ONNX says about its operators."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+
+import onnx
+import onnx_ir as ir
+
+
+def newest_opset() -> int:
+    """The newest opset of the default domain that is known here."""
+    return onnx.defs.onnx_opset_version()
+
+
+def opsets_of() -> Mapping[str, int]:
+    """Every operator of the default domain that was not withdrawn, with the opset that brought it."""
+    first: dict[str, int] = {}
+    for schema in onnx.defs.get_all_schemas_with_history():
+        if schema.domain == "":
+            first[schema.name] = min(schema.since_version, first.get(schema.name, schema.since_version))
+    current = {schema.name for schema in onnx.defs.get_all_schemas() if schema.domain == "" and not schema.deprecated}
+    return {name: first[name] for name in sorted(current)}
+
+
+def is_well_typed(node: ir.Node, opset: int) -> bool:
+    """Whether ONNX knows all attributes of ``node``, of the default domain, with just these types."""
+    kinds = attribute_types(node.op_type, opset)
+    return all(kinds.get(attribute.name) == attribute.type for attribute in node.attributes.values())
+
+
+@lru_cache(maxsize=1024)
+def attribute_types(operator: str, opset: int) -> Mapping[str, ir.AttributeType]:
+    """The attributes of an operator of the default domain; none where ``opset`` has no such operator."""
+    try:
+        schema = onnx.defs.get_schema(operator, opset)
+    except onnx.defs.SchemaError:
+        return {}
+    # Its stubs lack ``value``, which is all that can be told from it.
+    kinds = {name: int(attribute.type.value) for name, attribute in schema.attributes.items()}  # type: ignore[attr-defined]
+    return {name: ir.AttributeType(kind) for name, kind in kinds.items()}
