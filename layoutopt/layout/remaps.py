@@ -210,14 +210,17 @@ def interleaving(node: ir.Node, storages: Storages) -> int | None:
 
 
 def transpose_perm(node: ir.Node) -> Perm | None:
-    """The permutation of a Transpose, which reverses the axes where it names none; None where it is not valid."""
-    axes = identity(len(FIRST.shape(node)))
+    """The permutation of a Transpose, which reverses the axes where it names none; None where it is not valid.
+
+    Also None where the rank of the operand is unknown and nothing is named.
+    """
+    shape = FIRST.value(node).shape
     attribute = node.attributes.get("perm")
     if attribute is None:
-        return tuple(reversed(axes))
-    if attribute.type != ir.AttributeType.INTS or sorted(attribute.as_ints()) != list(axes):
-        return None
-    return tuple(attribute.as_ints())
+        return None if shape is None else tuple(reversed(identity(len(shape))))
+    perm = tuple(attribute.as_ints()) if attribute.type is ir.AttributeType.INTS else ()
+    rank = len(perm) if shape is None else len(shape)
+    return perm if sorted(perm) == list(range(rank)) else None
 
 
 def constant_integers(node: ir.Node, index: int) -> tuple[int, ...] | None:

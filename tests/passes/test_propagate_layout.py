@@ -24,7 +24,7 @@ from tests.harness import check_golden, check_pass, total_bytes, transposes
         (PropagateLayout(), "propagate_layout.free"),
         (PropagateLayout(io=Io.KEEP), "propagate_layout.keep"),
         (PropagateLayout(), "propagate_layout.cheapest"),
-        (PropagateLayout(), "propagate_layout.rearrangements"),
+        (PropagateLayout(), "propagate_layout.views"),
         (PropagateLayout(scope=Scope.OPERATOR), "propagate_layout.operator"),
     ],
 )
@@ -109,7 +109,7 @@ def test_layouts_by_name(pass_: PropagateLayout, recorded: set[str], left: int) 
 def test_channels_last_is_given_where_it_only_costs() -> None:
     """A caller who has NHWC has it, whatever the graph would like."""
     graph = Text("(float[2,3,4,5] x) => (float[2,3,4,5] y) <int64 axis = {1}> { y = CumSum (x, axis) }")
-    result = check_pass(pinned(x=TensorLayout.NHWC), graph.model())
+    result = check_pass(pinned(x=TensorLayout.NHWC, y=TensorLayout.NCHW), graph.model())
     assert recorded_orders(result.model)["x"] == (0, 2, 3, 1)
     assert transposes(result.model) == 1
 
