@@ -114,7 +114,11 @@ _ARG_REDUCTION = LayoutRule(carry=carries.reduction, remaps=(remaps.axis(0),))
 _QUANTIZATION = LayoutRule(remaps=(remaps.quantized_axis,), shaped=2)
 _SCALARS = LayoutRule(carry=carries.beside_scalars)
 _PER_CHANNEL = LayoutRule(
-    carry=channels.per_channel, remaps=(remaps.to_dialect,), anchor=channels.natural_channels, ranks=(4,), results=1
+    carry=channels.per_channel,
+    remaps=(remaps.to_dialect,),
+    anchor=channels.natural_channels,
+    ranks=(3, 4, 5),
+    results=1,
 )
 _GLOBAL_POOL = replace(_PER_CHANNEL, anchor=None)
 _CONV = replace(
@@ -129,6 +133,7 @@ _DEPTH = replace(
     carry=channels.depth_to_space,
     remaps=(remaps.to_dialect, channels.depth_first),
     anchor=channels.natural_depth,
+    ranks=(4,),
 )
 
 RULES: Mapping[str, LayoutRule] = {

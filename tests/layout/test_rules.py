@@ -558,7 +558,46 @@ PERMUTED: Mapping[str, str] = {
 }
 
 
-MISTAKES: Mapping[str, tuple[str, Mapping[str, object], tuple[int, ...]]] = {
+SPATIAL: Mapping[str, Sequence[str]] = {
+    "AveragePool": ("u = AveragePool <kernel_shape = [KERNEL]> (t)",),
+    "Conv": ("u = Conv (t, grouped)", "u = Conv <group = 2, kernel_shape = [KERNEL]> (t, halves, bias)"),
+    "ConvTranspose": ("u = ConvTranspose <strides = [STRIDES]> (t, grouped)",),
+    "GlobalAveragePool": ("p = GlobalAveragePool (t) u = Mul (t, p)",),
+    "GlobalMaxPool": ("p = GlobalMaxPool (t) u = Mul (t, p)",),
+    "MaxPool": ("u = MaxPool <kernel_shape = [KERNEL], strides = [STRIDES]> (t)",),
+    "Resize": (f'u = Resize {NEAREST} (t, "", twice)',),
+    "Upsample": ('u = Upsample <mode = "nearest"> (t, twice)',),
+}
+"""Anchors over any number of spatial axes."""
+
+
+@pytest.mark.parametrize("spatial", [(7,), (5, 6, 4)])
+@pytest.mark.parametrize(("operator", "body"), [(name, body) for name, bodies in SPATIAL.items() for body in bodies])
+def test_one_and_three_spatial_axes(operator: str, body: str, spatial: tuple[int, ...]) -> None:
+    """Everything runs channels-last: nothing is transposed, and the result is the same."""
+    rank = len(spatial)
+    kernel = (3, 2, 1)[:rank]
+    body = body.replace("KERNEL", str(kernel)[1:-1].rstrip(",")).replace("STRIDES", ", ".join("2" * rank))
+    sizes, ones = ",".join(map(str, (1, 3, *spatial))), (1,) * rank
+    text = f"""
+        g (float[{sizes}] x) => (float u)
+        <{floats("w", 4, 3, *ones)}, {floats("grouped", 4, 4, *kernel)}, {floats("halves", 4, 2, *kernel)},
+         {floats("bias", 4)}, float[{rank + 2}] twice = {{1, 1, {", ".join("2" * rank)}}}> {{
+            t = Conv (x, w)
+            {body}
+        }}
+        """
+    opset = 9 if operator == "Upsample" else 13
+    original, result = model_of(text, opset=opset), run(model_of(text, opset=opset))
+    check_valid(ir.to_proto(result.model))
+    check_equal(original, result.model)
+    names = {node.op_type for node in result.model.graph}
+    assert transposes(result.model) == 0
+    assert f"{operator}{rank}D" in names
+    assert not names & set(SPATIAL)
+
+
+MISTAKES: Mapping[str, tuple[str, Mapping[str, int | float | str | Sequence[int] | Sequence[str]], tuple[int, ...]]] = {
     "axis out of range": ("Softmax", {"axis": 4}, ()),
     "axis far out of range": ("ArgMax", {"axis": -9}, ()),
     "axis to drop out of range": ("ArgMax", {"axis": 5, "keepdims": 0}, ()),

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from layoutopt.backend.onnx_tf.handlers.conv import reshaped
-from layoutopt.backend.onnx_tf.handlers.node import Node, Operand, handles
+from layoutopt.backend.onnx_tf.handlers.node import Node, Operand, handles, reshaped
 
 
 @handles("BatchNormalization")
