@@ -528,6 +528,16 @@ NATURAL = {
 LINE, BLOCK = (2, 8, 15), (2, 4, 6, 5, 8)
 
 RANKS = {
+    "lp pool": nhwc("y = LpPool<kernel_shape=[2,3],pads=[0,1,1,1]>(x)", "SQUARE PAD AVERAGE_POOL_2D MUL SQRT", X),
+    "lp pool 3d": nhwc(
+        "y = LpPool<kernel_shape=[2,3,2],p=1>(x)",
+        "RESHAPE ABS AVERAGE_POOL_2D MUL RESHAPE ABS AVERAGE_POOL_2D MUL RESHAPE",
+        BLOCK,
+        opset=18,
+    ),
+    "lp pool natural": Case("y = GlobalLpPool<p=3>(x)", "ABS POW SUM POW", {"x": X}),
+    "global lp pool": nhwc("y = GlobalLpPool(x)", "SQUARE SUM SQRT", X),
+    "lrn": nhwc("y = LRN<size=5,alpha=0.5,bias=2.0>(x)", "LOCAL_RESPONSE_NORMALIZATION", X),
     "conv 1d": nhwc("y = Conv<pads=[1,1]>(x,w,b)", "RESHAPE CONV_2D RESHAPE", LINE, w=f(4, 8, 3), b=f(4)),
     "conv 1d lower": nhwc(
         'y = Conv<strides=[2],auto_pad="SAME_LOWER",kernel_shape=[4]>(x,w)',

@@ -81,6 +81,13 @@ CALLS: Mapping[str, tuple[Call, ...]] = {
     ),
     "GlobalAveragePool": (Call(), Call(opset=7), Call(sizes=(7,)), Call(sizes=(5, 6, 4))),
     "GlobalMaxPool": (Call(), Call(opset=7), Call(sizes=(7,)), Call(sizes=(5, 6, 4))),
+    "LRN": (Call({"size": 3, "alpha": 0.5, "bias": 2.0}), Call({"size": 5, "beta": 0.5}, opset=7)),
+    "LpPool": (
+        Call({"kernel_shape": [2, 3]}),
+        Call({"kernel_shape": [3], "p": 3}, opset=11, sizes=(7,)),
+        Call({"kernel_shape": [2, 3, 1], "strides": [2, 1, 1]}, sizes=(5, 6, 4)),
+    ),
+    "GlobalLpPool": (Call(), Call({"p": 1}, sizes=(7,)), Call(sizes=(5, 6, 4))),
     "Resize": (
         Call(NEAREST, (NO_ROI, scales(2, 3)), opset=11),
         Call(NEAREST, (None, scales(2, 3)), opset=13),

@@ -245,7 +245,7 @@ CASES: Mapping[str, tuple[Case, ...]] = {
     **{operator: reduction(operator) for operator in REDUCTIONS},
     **{operator: arg_reduction(operator) for operator in ("ArgMax", "ArgMin")},
     **{operator: last_axis(operator) for operator in ("Hardmax", "LogSoftmax", "Softmax")},
-    **{operator: global_pool(operator) for operator in ("GlobalAveragePool", "GlobalMaxPool")},
+    **{operator: global_pool(operator) for operator in ("GlobalAveragePool", "GlobalLpPool", "GlobalMaxPool")},
     **{operator: bitwise(operator) for operator in ("BitwiseAnd", "BitwiseOr", "BitwiseXor")},
     "BitShift": bitwise("BitShift", '<direction = "LEFT">'),
     "CumProd": accumulation("CumProd", 26),
@@ -342,6 +342,14 @@ CASES: Mapping[str, tuple[Case, ...]] = {
     "MaxPool": (
         Case("u = MaxPool <kernel_shape = [2, 3], strides = [2, 1], pads = [0, 1, 1, 1]> (t)"),
         Case("u = MaxPool <kernel_shape = [2, 2], dilations = [2, 1], ceil_mode = 1> (t)"),
+    ),
+    "LRN": (
+        Case("u = LRN <size = 3, alpha = 0.5> (t)"),
+        Case("u = LRN <size = 1, alpha = 0.5, beta = 0.5, bias = 2.0> (t)", opset=8),
+    ),
+    "LpPool": (
+        Case("u = LpPool <kernel_shape = [2, 3], strides = [2, 1], p = 3> (t)"),
+        Case("u = LpPool <kernel_shape = [3, 3], pads = [1, 1, 1, 1]> (t)", opset=11),
     ),
     "LpNormalization": (
         Case("u = LpNormalization <axis = 1> (t)"),
@@ -564,6 +572,8 @@ SPATIAL: Mapping[str, Sequence[str]] = {
     "ConvTranspose": ("u = ConvTranspose <strides = [STRIDES]> (t, grouped)",),
     "GlobalAveragePool": ("p = GlobalAveragePool (t) u = Mul (t, p)",),
     "GlobalMaxPool": ("p = GlobalMaxPool (t) u = Mul (t, p)",),
+    "GlobalLpPool": ("p = GlobalLpPool (t) u = Mul (t, p)",),
+    "LpPool": ("u = LpPool <kernel_shape = [KERNEL]> (t)",),
     "MaxPool": ("u = MaxPool <kernel_shape = [KERNEL], strides = [STRIDES]> (t)",),
     "Resize": (f'u = Resize {NEAREST} (t, "", twice)',),
     "Upsample": ('u = Upsample <mode = "nearest"> (t, twice)',),

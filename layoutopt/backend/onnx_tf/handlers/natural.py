@@ -11,12 +11,19 @@ from dataclasses import replace
 import tensorflow as tf
 
 from layoutopt.backend.onnx_tf.handlers.node import Node, Operand, handler_of, handles
+from layoutopt.backend.onnx_tf.handlers.pool import lp_norm
 from layoutopt.ir.dialect import DOMAIN, OPERATORS
 
-_IN_PLACE = ("GlobalAveragePool", "GlobalMaxPool")
+_IN_PLACE = ("GlobalAveragePool", "GlobalLpPool", "GlobalMaxPool")
 
 
-@handles(*_IN_PLACE)
+@handles("GlobalLpPool")
+def global_lp_pool(node: Node) -> Operand:
+    """In place: no transpose needed."""
+    return lp_norm(node, list(range(2, len(node.shape))))
+
+
+@handles("GlobalAveragePool", "GlobalMaxPool")
 def global_pool(node: Node) -> Operand:
     """MEAN or REDUCE_MAX in place: no transpose needed."""
     reduction = tf.reduce_mean if node.operator == "GlobalAveragePool" else tf.reduce_max

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import reduce
+from math import prod
 
 import numpy as np
 import tensorflow as tf
@@ -88,7 +89,39 @@ def global_max_pool(node: Node) -> Operand:
     return tf.reduce_max(node.x, list(range(1, len(node.shape) - 1)), keepdims=True)
 
 
+@handles("LpPool2D", domain=DOMAIN)
+def lp_pool(node: Node) -> Operand:
+    """AVERAGE_POOL_2D over powers, times the number of elements, and the root of that."""
+    axes, power = _windows(node), node.integer("p", 2)
+    x = _power(node.x, power)
+    x = x if all(axis.is_valid for axis in axes) else tf.pad(x, _pads(axes))
+    plain = all(axis.dilation == 1 for axis in axes)
+    y = _mean(x, axes) if plain else _dilated_mean(x, axes)
+    return _root(y * numpy_type(y)(prod(axis.kernel for axis in axes)), power)
+
+
+@handles("GlobalLpPool1D", "GlobalLpPool2D", "GlobalLpPool3D", domain=DOMAIN)
+def global_lp_pool(node: Node) -> Operand:
+    """SUM of powers over the spatial axes, and the root of that."""
+    return lp_norm(node, list(range(1, len(node.shape) - 1)))
+
+
+def lp_norm(node: Node, axes: list[int]) -> Operand:
+    """The norm over ``axes``, which stay."""
+    power = node.integer("p", 2)
+    return _root(tf.reduce_sum(_power(node.x, power), axes, keepdims=True), power)
+
+
+def _power(x: Operand, power: int) -> Operand:
+    return tf.square(x) if power == 2 else tf.pow(tf.abs(x), numpy_type(x)(power))
+
+
+def _root(x: Operand, power: int) -> Operand:
+    return tf.sqrt(x) if power == 2 else tf.pow(x, numpy_type(x)(1 / power))
+
+
 for _rank, _form in (("1D", on_line), ("3D", in_turn)):
+    handles(f"LpPool{_rank}", domain=DOMAIN)(_form(lp_pool))
     handles(f"MaxPool{_rank}", domain=DOMAIN)(_form(max_pool))
     handles(f"AveragePool{_rank}", domain=DOMAIN)(_form(average_pool))
 
