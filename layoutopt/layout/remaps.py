@@ -209,15 +209,18 @@ def interleaving(node: ir.Node, storages: Storages) -> int | None:
 # --- what they share -------------------------------------------------------------------------------------------------
 
 
-def transpose_perm(node: ir.Node) -> Perm | None:
-    """The permutation of a Transpose, which reverses the axes where it names none; None where it is not valid."""
-    axes = identity(len(FIRST.shape(node)))
-    attribute = node.attributes.get("perm")
-    if attribute is None:
-        return tuple(reversed(axes))
-    if attribute.type != ir.AttributeType.INTS or sorted(attribute.as_ints()) != list(axes):
-        return None
-    return tuple(attribute.as_ints())
+def transpose_perm(node: ir.Node) -> Perm:
+    """The permutation of a Transpose, which reverses the axes where it names none."""
+    perm = integers(node, "perm")
+    return tuple(reversed(identity(len(FIRST.shape(node))))) if perm is None else perm
+
+
+def is_permuted(node: ir.Node) -> bool:
+    """Whether a Transpose of known rank names each axis once, or none at all."""
+    perm = node.attributes.get("perm")
+    if perm is None:
+        return True
+    return perm.type == ir.AttributeType.INTS and sorted(perm.as_ints()) == list(range(len(FIRST.shape(node))))
 
 
 def constant_integers(node: ir.Node, index: int) -> tuple[int, ...] | None:

@@ -309,4 +309,4 @@ def is_view(node: ir.Node) -> bool:
     value = node.inputs[0]
     if static_shape(value) is None or static_shape(node.outputs[0]) is None or is_constant(value):
         return False
-    return node.op_type != "Transpose" or remaps.transpose_perm(node) is not None
+    return node.op_type != "Transpose" or remaps.is_permuted(node)
