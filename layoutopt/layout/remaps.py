@@ -34,7 +34,7 @@ FIRST = operand(0)
 def to_dialect(node: ir.Node, storages: Storages) -> Edit | None:
     """The operator of the NHWC dialect that runs the node in channels-last."""
     del storages
-    return Edit(operator=dialect.OPERATORS[node.op_type].name)
+    return Edit(operator=dialect.OPERATORS[node.op_type][len(FIRST.shape(node))].name)
 
 
 def axis(default: int | None = None, port: Port = FIRST) -> Remap:
