@@ -9,12 +9,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from layoutopt.api import Dump, benchmark, calibrate, convert, count, optimize
+    from layoutopt.api import Dump, benchmark, calibrate, convert, count, explain, optimize
     from layoutopt.backend.litert.converter import Conversion, Handlers, Quantize
     from layoutopt.errors import LayoutoptError
     from layoutopt.frontend.pytorch import from_torch
     from layoutopt.options import Io, Objective, TensorLayout, Verify
-    from layoutopt.report.results import BenchmarkReport, CalibrationReport, CountReport, OptimizeReport
+    from layoutopt.report.results import BenchmarkReport, CalibrationReport, CountReport, ExplainReport, OptimizeReport
 
 __version__ = "0.1.0"
 
@@ -24,6 +24,7 @@ _HOME = {
     "Conversion": "layoutopt.backend.litert.converter",
     "CountReport": "layoutopt.report.results",
     "Dump": "layoutopt.api",
+    "ExplainReport": "layoutopt.report.results",
     "Handlers": "layoutopt.backend.litert.converter",
     "Io": "layoutopt.options",
     "LayoutoptError": "layoutopt.errors",
@@ -36,6 +37,7 @@ _HOME = {
     "calibrate": "layoutopt.api",
     "convert": "layoutopt.api",
     "count": "layoutopt.api",
+    "explain": "layoutopt.api",
     "from_torch": "layoutopt.frontend.pytorch",
     "optimize": "layoutopt.api",
 }
@@ -46,6 +48,7 @@ __all__ = [
     "Conversion",
     "CountReport",
     "Dump",
+    "ExplainReport",
     "Handlers",
     "Io",
     "LayoutoptError",
@@ -59,6 +62,7 @@ __all__ = [
     "calibrate",
     "convert",
     "count",
+    "explain",
     "from_torch",
     "optimize",
 ]

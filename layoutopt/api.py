@@ -1,4 +1,4 @@
-"""What the command line calls: optimize, convert, count, benchmark, calibrate."""
+"""What the command line calls: optimize, explain, convert, count, benchmark, calibrate."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ from layoutopt.ir.counts import count_onnx
 from layoutopt.ir.perm import identity, invert, permute
 from layoutopt.ir.verify import Reference, Verification
 from layoutopt.layout.calibration import FULL, QUICK, Calibration, Machine, calibration_path, tabulate
+from layoutopt.layout.explain import explain as explain_plan
+from layoutopt.layout.gains import missing_rules
 from layoutopt.options import TOLERANCE, Io, Layouts, Objective, TensorLayout, Verify
 from layoutopt.passes import DEFAULT_PIPELINE, PASSES, FoldConstants, PropagateLayout
 from layoutopt.pipeline.manager import After, PassManager, PipelineResult
@@ -33,6 +35,7 @@ from layoutopt.report.results import (
     BenchmarkRow,
     CalibrationReport,
     CountReport,
+    ExplainReport,
     Form,
     Kind,
     OptimizeReport,
@@ -154,6 +157,55 @@ def optimize(
             if made is not None and target is not None:
                 publish(made, target)
     return report
+
+
+def explain(
+    model: Path | str | ir.Model,
+    *,
+    io: Io | None = None,
+    layouts: Mapping[str, TensorLayout] | None = None,
+    objective: Objective | None = None,
+    threads: int = 1,
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
+    progress: Progress | None = None,
+) -> ExplainReport:
+    """Tells why each transpose that `optimize` would leave is left. Writes nothing.
+
+    Args:
+        model: an ONNX file, or a model in memory; it is never changed.
+        io: what may happen to the layout of image inputs and outputs; ``Io.FREE`` where it is None.
+        layouts: of inputs and outputs by name that ``io`` shall have no say over.
+        objective: what the choice of layouts makes as small as it can be; ``Objective.BYTES`` where it is None.
+        threads: of XNNPACK, for ``Objective.TIME``.
+        shapes: a static shape for each input that has a symbolic dimension.
+        progress: called with what starts now.
+
+    Returns:
+        Each transpose with the operators that insist on it, the proof, and what further layout rules would buy.
+
+    Raises:
+        LayoutoptError: see `layoutopt.errors`; each class is one way out.
+    """
+    say = progress or (lambda _stage: None)
+    pipeline = _pipeline(None, io=io, layouts=layouts, objective=objective, threads=threads)
+    position, propagate = next((at, each) for at, each in enumerate(pipeline) if isinstance(each, PropagateLayout))
+    prepared = PassManager(pipeline[:position], on_start=say).run(_static(model, shapes or {})).model
+    graph, opset = prepared.graph, prepared.opset_imports.get("", 0)
+    say("layouts")
+    plan = propagate.plan(prepared)
+    explanation = explain_plan(graph, opset, plan)
+    say("what more layout rules would buy")
+    missing = missing_rules(
+        graph, opset, plan, explanation.copies, lambda assumed: propagate.plan(prepared, assumed=assumed)
+    )
+    return ExplainReport(
+        model=None if isinstance(model, ir.Model) else Path(model),
+        layout=results.LayoutProof.of(plan.assignment, propagate.objective),
+        explanation=explanation,
+        missing=tuple(missing),
+        anchors=plan.anchors,
+        versions=results.versions(),
+    )
 
 
 def convert(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
@@ -17,6 +18,7 @@ from layoutopt.layout.interface import interface_orders
 from layoutopt.layout.layouts import Layout, Shape, Storage, copy_steps
 from layoutopt.layout.plan import Plan, make_plan
 from layoutopt.layout.problem import Assignment
+from layoutopt.layout.rules import LayoutRule
 from layoutopt.layout.variants import Edit, Take, is_constant, known_shape, operand, result, static_shape
 from layoutopt.layout.views import MAX_COPY_RANK, View
 from layoutopt.options import NO_LAYOUTS, Io, Layouts, Objective
@@ -74,8 +76,12 @@ class PropagateLayout(ir.passes.InPlacePass):
             _Rewriter(model, plan).run()
         return LayoutResult(model, modified, plan.assignment)
 
-    def plan(self, model: ir.Model) -> Plan:
+    def plan(self, model: ir.Model, *, assumed: Mapping[ir.Node, LayoutRule] | None = None) -> Plan:
         """What the pass would do.
+
+        Args:
+            model: is not changed.
+            assumed: rules of nodes that have none, to learn what such rules would change.
 
         Raises:
             CalibrationError: times shall be small, and none were measured on this machine.
@@ -87,6 +93,7 @@ class PropagateLayout(ir.passes.InPlacePass):
             self.orders(model),
             anchors_only=self.scope is Scope.OPERATOR,
             costs=load_costs(self.objective, threads=self.threads),
+            assumed=assumed,
         )
 
     def orders(self, model: ir.Model) -> dict[str, tuple[Perm, ...]]:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from layoutopt.cli import benchmark, calibrate, count, demo, optimize, passes
+from layoutopt.cli import benchmark, calibrate, count, demo, explain, optimize, passes
 
 _EXIT_CODES = (
     "Exit codes: 0 done, 1 internal error, 2 usage, 3 no such file, 4 not a model, 5 unknown operator or opset, "
@@ -25,6 +25,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command(epilog=optimize.EXAMPLES)(optimize.optimize)
+app.command(epilog=explain.EXAMPLES)(explain.explain)
 app.command(epilog=count.EXAMPLES)(count.count)
 app.command(epilog=benchmark.EXAMPLES)(benchmark.benchmark)
 app.command(epilog=calibrate.EXAMPLES)(calibrate.calibrate)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from layoutopt.layout import elimination, milp, mincut
-from layoutopt.layout.problem import Assignment, Component, InfeasibleError, Problem, Wire, wire_copies
+from layoutopt.layout.problem import Assignment, Component, InfeasibleError, Part, Problem, Solver, Wire, wire_copies
 
 
 def assign(problem: Problem, *, time_limit: float = milp.TIME_LIMIT) -> Assignment:
@@ -23,32 +23,36 @@ def assign(problem: Problem, *, time_limit: float = milp.TIME_LIMIT) -> Assignme
     """
     choice = [0] * len(problem.variants)
     gap, proved, timed_out = 0, True, False
-    for component, part in _solutions(problem.components, time_limit):
+    parts = []
+    for component, solver, part in _solutions(problem.components, time_limit):
         if part is None:
             raise InfeasibleError(_unmet(problem))
         gap += part.cost - part.lower_bound
         proved &= part.proved_optimal
         timed_out |= part.timed_out
+        parts.append(Part(component, solver, part))
         for group, variant in zip(component.groups, part.choice, strict=False):
             choice[group] = variant
     if (cost := problem.cost(choice)) is None:
         raise InfeasibleError(_unmet(problem))
-    return Assignment(tuple(choice), cost, cost - gap, proved, timed_out)
+    return Assignment(tuple(choice), cost, cost - gap, proved, timed_out, tuple(parts))
 
 
-def _solutions(components: tuple[Component, ...], time_limit: float) -> Iterator[tuple[Component, Assignment | None]]:
+def _solutions(
+    components: tuple[Component, ...], time_limit: float
+) -> Iterator[tuple[Component, Solver, Assignment | None]]:
     """A solution for each component; None where each needs a forbidden copy."""
     cuts = [component for component in components if mincut.applies(component.problem)]
     for component, choice in zip(cuts, mincut.solve([cut.problem for cut in cuts]), strict=True):
-        yield component, _exact(component.problem, choice)
+        yield component, Solver.CUT, _exact(component.problem, choice)
     cut = set(map(id, cuts))
     for component in components:
         if id(component) not in cut:
             found = elimination.solve(component.problem)
             if found is None:
-                yield component, milp.solve(component.problem, time_limit=time_limit)
+                yield component, Solver.MILP, milp.solve(component.problem, time_limit=time_limit)
             else:
-                yield component, _exact(component.problem, found)
+                yield component, Solver.ELIMINATION, _exact(component.problem, found)
 
 
 def _exact(problem: Problem, choice: tuple[int, ...]) -> Assignment | None:

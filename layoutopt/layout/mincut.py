@@ -59,6 +59,13 @@ def solve(problems: Sequence[Problem]) -> list[tuple[int, ...]]:
     return choices
 
 
+def max_flow(problem: Problem) -> int:
+    """The bytes of the maximum flow, to which no assignment of ``problem`` comes below: the cut ``applies``."""
+    network = _Network()
+    network.add(problem)
+    return problem.weights.to_bytes(int(maximum_flow(network.capacity(), _SOURCE, _SINK, method="dinic").flow_value))
+
+
 def _batches(problems: Iterable[Problem]) -> Iterator[list[Problem]]:
     """Consecutive problems whose weights together stay below the limit."""
     batch: list[Problem] = []
@@ -113,6 +120,13 @@ class _Network:
 
     def _residual(self) -> csr_array:
         """What a maximum flow leaves of the capacities."""
+        capacity = self.capacity()
+        residual = csr_array(capacity - maximum_flow(capacity, _SOURCE, _SINK, method="dinic").flow)
+        residual.eliminate_zeros()
+        return residual
+
+    def capacity(self) -> csr_array:
+        """What each arc can carry."""
         tails, heads, weights = np.array(self.soft, dtype=np.int64).reshape(-1, 3).T
         uncut = np.array(self.hard, dtype=np.int64).reshape(-1, 2).T
         infinite = 1 + weights.sum()
@@ -121,10 +135,7 @@ class _Network:
         capacity = csr_array((capacities, ends), shape=(self.size, self.size))
         capacity.sum_duplicates()
         capacity.data = np.minimum(capacity.data, infinite)
-        capacity = capacity.astype(np.int32)
-        residual = csr_array(capacity - maximum_flow(capacity, _SOURCE, _SINK, method="dinic").flow)
-        residual.eliminate_zeros()
-        return residual
+        return capacity.astype(np.int32)
 
 
 def _node(end: Port, first: int) -> int:

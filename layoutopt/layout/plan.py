@@ -22,6 +22,46 @@ MAX_LAYOUTS = 64
 """Candidates per value; where there would be more, the optimum is not proved."""
 
 
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Ports that take a layout together, and what there was to choose from.
+
+    Attributes:
+        node: whose ports; None for a graph input or output, and for all who want one value natural.
+        rule: of the node.
+        ports: the ports.
+        values: the value at each port.
+        layouts: for each variant the layout at each port, in the digits of the root.
+        public: whether it is a graph input or output that may change its layout.
+    """
+
+    node: ir.Node | None
+    rule: LayoutRule | None
+    ports: tuple[Port, ...]
+    values: tuple[ir.Value, ...]
+    layouts: tuple[tuple[Layout, ...], ...]
+    public: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What the solver was asked, and what its numbers stand for.
+
+    Attributes:
+        problem: the question.
+        choices: the groups of the problem.
+        roots: the value of each wire of the problem.
+        ends: for each wire and each of its ends, the index of the choice and of the port there.
+        layouts: for each wire the layouts of its value.
+    """
+
+    problem: Problem
+    choices: tuple[Choice, ...]
+    roots: tuple[ir.Value, ...]
+    ends: tuple[tuple[tuple[int, int], ...], ...]
+    layouts: tuple[tuple[Layout, ...], ...]
+
+
 @dataclass(frozen=True)
 class Plan:
     """What the solver chose, in the words of the graph.
@@ -32,6 +72,7 @@ class Plan:
         views: the values that hold the bytes of others.
         inputs: the storage of each graph input that may change its layout.
         outputs: the storage of each graph output that may change its layout, by position.
+        question: what the solver was asked.
         assignment: cost and proof.
         before: what the graph costs as it is, in the same unit.
         anchors: how many nodes become operators of the dialect because the target runs them in channels-last only.
@@ -42,6 +83,7 @@ class Plan:
     views: Mapping[ir.Value, View]
     inputs: Mapping[ir.Value, Storage]
     outputs: Mapping[int, Storage]
+    question: Question
     assignment: Assignment
     before: int
     anchors: int
@@ -54,6 +96,7 @@ def make_plan(
     *,
     anchors_only: bool = False,
     costs: Costs | None = None,
+    assumed: Mapping[ir.Node, LayoutRule] | None = None,
 ) -> Plan:
     """Chooses the layout of the whole graph at once.
 
@@ -64,12 +107,14 @@ def make_plan(
             have; the natural one comes first if it is among them.
         anchors_only: whether all operators but the anchors are pinned to the natural layout.
         costs: what it costs to move data; bytes where None.
+        assumed: rules of nodes that have none, to learn what such rules would change.
 
     Returns:
         The cheapest plan.
     """
     costs = costs or BytesMoved()
-    rules = {node: rule for node in graph if (rule := rule_for(node, opset)) is not None}
+    assumed = assumed or {}
+    rules = {node: rule for node in graph if (rule := assumed.get(node) or rule_for(node, opset)) is not None}
     if anchors_only:
         rules = {node: rule for node, rule in rules.items() if rule.anchor is not None}
     pinned: set[ir.Node] = set()
@@ -78,7 +123,8 @@ def make_plan(
         search = _Search(graph, rules, views, orders, costs, closed=not anchors_only)
         try:
             search.run()
-            return search.plan(_as_proved(assign(search.problem()), whole=not (search.capped or pinned)))
+            problem = search.problem()
+            return search.plan(problem, _as_proved(assign(problem), whole=not (search.capped or pinned)))
         except InfeasibleError as error:
             dividing = search.views_at(error.wires) - pinned
             if not dividing:
@@ -104,6 +150,7 @@ class _Group:
     rule: LayoutRule | None = None
     keys: dict[tuple[Layout, ...], int] = field(default_factory=dict)
     variants: list[Variant] = field(default_factory=list)
+    public: bool = False
 
 
 _PUBLIC = result()
@@ -176,7 +223,7 @@ class _Search:
             raise InfeasibleError(tuple(index for index, root in enumerate(self._at) if root in roots))
 
     def _public(self, value: ir.Value, *, source: bool) -> _Group:
-        group = _Group((_PUBLIC,), (value,))
+        group = _Group((_PUBLIC,), (value,), public=True)
         self._register(group, [0] if source else [])
         shape = known_shape(value)
         for order in self._orders[str(value.name)]:
@@ -289,12 +336,26 @@ class _Search:
         moved = self._costs.moved
         variants = tuple(tuple(moved(variant.cost) for variant in group.variants) for group in self._groups)
         wires = []
-        for root, ends in self._at.items():
+        for root in self._at:
             self._natural_first(root)
-            source = self._sources[root]
-            readers = [self._end(root, end, index) for end in ends if end != source]
-            wires.append(self._wire(root, self._end(root, source, index), readers))
+            source, *readers = (self._end(root, end, index) for end in self._ends(root))
+            wires.append(self._wire(root, source, readers))
         return Problem(variants, tuple(wires))
+
+    def _ends(self, root: ir.Value) -> list[tuple[_Group, int]]:
+        """Who writes ``root``, then all who read it."""
+        source = self._sources[root]
+        return [source, *(end for end in self._at[root] if end != source)]
+
+    def _question(self, problem: Problem) -> Question:
+        index = {id(group): position for position, group in enumerate(self._groups)}
+        return Question(
+            problem,
+            tuple([Choice(g.node, g.rule, g.ports, g.values, tuple(g.keys), g.public) for g in self._groups]),
+            tuple(self._at),
+            tuple([tuple([(index[id(group)], at) for group, at in self._ends(root)]) for root in self._at]),
+            tuple([tuple(self._layouts[root]) for root in self._at]),
+        )
 
     def views_at(self, wires: Collection[int]) -> set[ir.Node]:
         """The nodes that make the views of what is on ``wires``."""
@@ -344,7 +405,7 @@ class _Search:
 
     # --- the plan ---
 
-    def plan(self, assignment: Assignment) -> Plan:
+    def plan(self, problem: Problem, assignment: Assignment) -> Plan:
         """Spells the solution out, and gives axes of size 1 the places that need the fewest reshapes."""
         choices = zip(self._groups, assignment.choice, strict=True)
         chosen = {id(group): group.variants[choice] for group, choice in choices}
@@ -360,7 +421,8 @@ class _Search:
                     sizes = variants[node].sizes(port)
                     stored[port.value(node)] = Storage.of(storage.shape, storage.layout, sizes) or storage
         anchors = sum(rule.anchor is not None for rule in self._rules.values())
-        return Plan(self._rules, variants, self._views, inputs, outputs, assignment, self._before(), anchors)
+        question = self._question(problem)
+        return Plan(self._rules, variants, self._views, inputs, outputs, question, assignment, self._before(), anchors)
 
     def _settled(self, node: ir.Node, variant: Variant, stored: Mapping[ir.Value, Storage]) -> Variant:
         """Of all variants with the layouts of ``variant``, the one that takes most operands just as they are stored."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 from functools import cached_property
 from math import gcd
 
@@ -209,6 +210,29 @@ def wire_copies(wire: Wire, choice: Sequence[int]) -> set[tuple[int, int]]:
     return {(stored, layout) for layout in read - {stored}}
 
 
+class Solver(Enum):
+    """Who solved a component."""
+
+    CUT = "minimum cut"
+    ELIMINATION = "elimination"
+    MILP = "MILP"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """How one component was solved.
+
+    Attributes:
+        component: which.
+        solver: by whom.
+        assignment: its solution and its proof.
+    """
+
+    component: Component
+    solver: Solver
+    assignment: Assignment
+
+
 @dataclass(frozen=True, slots=True)
 class Assignment:
     """A solution and its proof.
@@ -219,6 +243,7 @@ class Assignment:
         lower_bound: bytes that any assignment must copy, in bytes; never above ``cost``.
         proved_optimal: the two are equal, and nothing was left out of the search.
         timed_out: a solver was stopped before it was done.
+        parts: the components that it was put together from.
     """
 
     choice: tuple[int, ...]
@@ -226,3 +251,4 @@ class Assignment:
     lower_bound: int
     proved_optimal: bool
     timed_out: bool = False
+    parts: tuple[Part, ...] = field(default=(), compare=False, repr=False)

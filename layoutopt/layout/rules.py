@@ -285,21 +285,37 @@ VIEWS: Mapping[str, Callable[[ir.Node], Perm | None]] = {
 
 def rule_for(node: ir.Node, opset: int) -> LayoutRule | None:
     """The rule that describes ``node`` in a model of ``opset``; None where it is pinned to the natural layout."""
+    return None if objection(node, opset) else RULES[node.op_type].at(opset)
+
+
+def objection(node: ir.Node, opset: int) -> str:
+    """Why ``node`` is pinned to the natural layout; empty where a rule describes it."""
     entry = RULES.get(node.op_type) if node.domain == "" else None
     rule = entry.at(opset) if entry is not None else None
-    if rule is None or not is_well_typed(node, opset):
-        return None
+    if entry is None:
+        return PINNED.get(node.op_type, f"no layout rule for {node.op_type}")
+    if rule is None:
+        return f"the layout rule for {node.op_type} is for other opsets than {opset}"
+    if not is_well_typed(node, opset):
+        return "it has an attribute that its opset does not know"
+    return _misfit(node, rule)
+
+
+def _misfit(node: ir.Node, rule: LayoutRule) -> str:
+    """Why ``rule`` does not describe ``node``, although it does other operators of the type."""
     ports = rule.ports(node)
-    shapes = [static_shape(port.value(node)) for port in ports]
-    if any(shape is None for shape in shapes) or all(is_constant(p.value(node)) for p in ports if not p.result):
-        return None
-    if any(value is None or static_shape(value) is None for value in node.inputs[: rule.shaped]):
-        return None
-    if rule.ranks is not None and len(shapes[0] or ()) not in rule.ranks:
-        return None
+    shaped = (*(port.value(node) for port in ports), *node.inputs[: rule.shaped])
+    if any(value is None or static_shape(value) is None for value in shaped):
+        return "not all shapes are known"
+    if all(is_constant(port.value(node)) for port in ports if not port.result):
+        return "its operands are constants"
+    if rule.ranks is not None and (rank := len(ports[0].shape(node))) not in rule.ranks:
+        return f"the layout rule for {node.op_type} is for other ranks than {rank}"
     if rule.results not in (None, len(node.outputs)):
-        return None  # the indices of a MaxPool count in the natural layout
-    return rule if rule.anchor is not None or rule.natural(node) is not None else None
+        return "its further results count in the natural layout"  # the indices of a MaxPool
+    if rule.anchor is None and rule.natural(node) is None:
+        return "an axis that it names is not known offline"
+    return ""
 
 
 def is_view(node: ir.Node) -> bool:

@@ -16,6 +16,8 @@ from layoutopt.ir.counts import Counts
 from layoutopt.ir.perm import Perm, channels_last, invert, is_identity
 from layoutopt.ir.verify import Verification
 from layoutopt.layout.calibration import Calibration
+from layoutopt.layout.explain import Explanation
+from layoutopt.layout.gains import MissingRule
 from layoutopt.layout.problem import Assignment
 from layoutopt.options import Objective
 from layoutopt.pipeline.manager import PassRecord
@@ -195,6 +197,31 @@ class OptimizeReport:
 
 
 @dataclass(frozen=True, slots=True)
+class ExplainReport:
+    """Why the transposes that are left are left.
+
+    Attributes:
+        model: the input file; None for a model in memory.
+        layout: cost and proof.
+        explanation: the transposes, who insists on them, and the proof part by part.
+        missing: operators without a layout rule that one might help, the most helpful first.
+        anchors: how many operators the target runs in channels-last only.
+        versions: of the packages that took part.
+    """
+
+    model: Path | None
+    layout: LayoutProof
+    explanation: Explanation
+    missing: tuple[MissingRule, ...]
+    anchors: int
+    versions: Mapping[str, str]
+
+    def to_json(self) -> Json:
+        """As plain lists, dicts, numbers and text."""
+        return to_json(self)
+
+
+@dataclass(frozen=True, slots=True)
 class CountReport:
     """The counts of one file.
 
@@ -279,6 +306,8 @@ def to_json(value: object) -> Json:
         return {field.name: to_json(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, Mapping):
         return {str(key): to_json(item) for key, item in value.items()}
+    if isinstance(value, (set, frozenset)):
+        return to_json(sorted(value))
     if isinstance(value, (list, tuple)):
         return [to_json(item) for item in value]
     if isinstance(value, Enum):

@@ -112,6 +112,16 @@ def of_calibration(report: CalibrationReport) -> Iterator[RenderableType]:
     yield Text(f"Times written to {report.path}")
 
 
+def proof(layout: LayoutProof) -> str:
+    """Cost and proof in one sentence."""
+    cost, bound = amount(layout.cost, layout.unit), amount(layout.lower_bound, layout.unit)
+    less = "moves fewer" if layout.unit == Objective.BYTES.unit else "takes less"
+    spent = "moved" if layout.unit == Objective.BYTES.unit else "to move data"
+    if layout.proved_optimal:
+        return f"Layout: {cost} {spent} per inference, proved: no choice of layouts {less} (lower bound {bound})"
+    return f"Layout: {cost} {spent} per inference, not proved the least: the lower bound is {bound}"
+
+
 def size(count: int) -> str:
     """Bytes for people, in powers of 1000."""
     number, unit = float(count), "B"
@@ -185,7 +195,7 @@ def _of_interface(inputs: Sequence[TensorInfo], outputs: Sequence[TensorInfo]) -
 
 def _facts(report: OptimizeReport) -> Iterator[RenderableType]:
     if report.layout is not None:
-        yield Text(_proof(report.layout))
+        yield Text(proof(report.layout))
     if report.verification is not None:
         found = report.verification
         yield Text(
@@ -199,15 +209,6 @@ def _facts(report: OptimizeReport) -> Iterator[RenderableType]:
         yield Text(f"Baseline is the sandwich: {report.baseline.error}", style="yellow")
     for note in report.notes:
         yield Text(note, style="yellow")
-
-
-def _proof(layout: LayoutProof) -> str:
-    cost, bound = amount(layout.cost, layout.unit), amount(layout.lower_bound, layout.unit)
-    less = "moves fewer" if layout.unit == Objective.BYTES.unit else "takes less"
-    spent = "moved" if layout.unit == Objective.BYTES.unit else "to move data"
-    if layout.proved_optimal:
-        return f"Layout: {cost} {spent} per inference, proved: no choice of layouts {less} (lower bound {bound})"
-    return f"Layout: {cost} {spent} per inference, not proved the least: the lower bound is {bound}"
 
 
 def _of_passes_run(records: Sequence[PassRecord]) -> Table:

@@ -1,0 +1,59 @@
+"""``layoutopt explain``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from layoutopt.cli.console import (
+    IoOption,
+    JsonOption,
+    LayoutOption,
+    ObjectiveOption,
+    QuietOption,
+    ShapeOption,
+    ThreadsOption,
+    VerboseOption,
+    parse_layouts,
+    parse_shapes,
+    session,
+)
+
+EXAMPLES = """[bold]Examples[/]
+
+layoutopt explain model.onnx
+
+layoutopt explain model.onnx --io keep --json -
+"""
+
+
+def explain(
+    model: Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="The model, as optimize takes it.")],
+    io: IoOption = None,
+    layout: LayoutOption = [],  # noqa: B006, typer copies it
+    objective: ObjectiveOption = None,
+    threads: ThreadsOption = 1,
+    shape: ShapeOption = [],  # noqa: B006, typer copies it
+    json: JsonOption = "",
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Tell why each transpose that is left is left: who insists on it, the proof, and what more rules would buy."""
+    with session(json, quiet=quiet, verbose=verbose) as run, run.progress() as progress:
+        progress("loading")
+        from layoutopt import api
+        from layoutopt.report import trees
+
+        report = api.explain(
+            model,
+            io=io,
+            layouts=parse_layouts(layout),
+            objective=objective,
+            threads=threads,
+            shapes=parse_shapes(shape),
+            progress=progress,
+        )
+        run.write_json(report.to_json())
+    run.show(*trees.of_explain(report))
