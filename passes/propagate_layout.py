@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
@@ -44,6 +45,8 @@ class LayoutResult(ir.passes.PassResult):
 class PropagateLayout(ir.passes.InPlacePass):
     """Chooses all layouts at once so that the fewest bytes are transposed, and rewrites the graph to them.
 
+    So it does with each If, Loop and Scan body, whose inputs, outputs and outer values are natural.
+
     Attributes:
         io: what may happen to the layout of graph inputs and outputs.
         scope: how far a layout may spread.
@@ -54,15 +57,20 @@ class PropagateLayout(ir.passes.InPlacePass):
 
     def call(self, model: ir.Model) -> LayoutResult:
         """Plans first, edits afterwards: an error while planning leaves the model as it was."""
-        plan = self._plan(model)
-        modified = _improves(plan)
-        if modified:
-            _Rewriter(model, plan).run()
-        return LayoutResult(model, modified, plan.assignment)
+        plans = self.plans(model)
+        improved = [graph for graph, plan in plans.items() if _improves(plan)]
+        for graph in reversed(improved):  # bodies before what is around them, where their outer values are natural
+            _Rewriter(model, graph, plans[graph]).run()
+        assignment = Assignment.together([plan.assignment for plan in plans.values()])
+        return LayoutResult(model, bool(improved), assignment)
 
-    def _plan(self, model: ir.Model) -> Plan:
-        opset = model.opset_imports.get("", 0)
-        return make_plan(model.graph, opset, self._free(model), anchors_only=self.scope is Scope.OPERATOR)
+    def plans(self, model: ir.Model) -> Mapping[ir.Graph, Plan]:
+        """The plans of the graph and all its bodies, outer ones first. Changes nothing."""
+        opset, free, only = model.opset_imports.get("", 0), self._free(model), self.scope is Scope.OPERATOR
+        return {
+            graph: make_plan(graph, opset, free if graph is model.graph else frozenset(), anchors_only=only)
+            for graph in edit.graphs_of(model)
+        }
 
     def _free(self, model: ir.Model) -> frozenset[str]:
         if self.io is Io.KEEP:
@@ -92,9 +100,9 @@ class _Stored:
 class _Rewriter:
     """Applies the edits of the chosen variants and inserts the copies: nothing else."""
 
-    def __init__(self, model: ir.Model, plan: Plan) -> None:
+    def __init__(self, model: ir.Model, graph: ir.Graph, plan: Plan) -> None:
         self._model = model
-        self._graph = model.graph
+        self._graph = graph
         self._plan = plan
         self._stored: dict[ir.Value, _Stored] = {}
         self._copies: dict[tuple[ir.Value, Layout], _Stored] = {}
@@ -239,7 +247,7 @@ class _Rewriter:
         return self._taken[key]
 
     def _read_in_bodies(self) -> None:
-        """If, Loop and Scan bodies see the values around them in the natural layout."""
+        """Bodies see the values around them in the natural layout."""
         for graph in self._graph.subgraphs():
             for node in graph:
                 for index, value in enumerate(node.inputs):

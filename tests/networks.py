@@ -111,7 +111,14 @@ def _conv(b: Builder) -> None:
     out, kernel = groups * b.draw(st.integers(1, max(1, 4 // groups))), b.draw(st.sampled_from([1, 1, 3]))
     weights = b.floats((out, c // groups, kernel, kernel))
     if b.draw(st.integers(0, 9)) == 0:
-        weights = b.node("Neg", [weights, ], shape_of(weights), keep=False)
+        weights = b.node(
+            "Neg",
+            [
+                weights,
+            ],
+            shape_of(weights),
+            keep=False,
+        )
     bias = [b.floats((out,))] if b.draw(st.booleans()) else []
     b.node(
         "Conv",
@@ -377,7 +384,7 @@ def _product(b: Builder) -> None:
         and shape_of(other)[-2] == shape[-1]
         and _broadcasts(shape[:-2], shape_of(other)[:-2])
     ]
-    if fitting and b.draw(st.booleans()):
+    if b.draw(st.booleans()) and fitting:
         other = fitting[b.draw(st.integers(0, len(fitting) - 1))]
     else:
         perm = (*range(len(shape) - 2), len(shape) - 1, len(shape) - 2)
@@ -466,7 +473,9 @@ def random_models(draw: st.DrawFn, *, steps: int = 10) -> ir.Model:
     """A model of one to ``steps`` steps with static shapes; all that nobody reads is an output."""
     builder = Builder(draw, draw(st.sampled_from(OPSETS)), np.random.default_rng(draw(st.integers(0, 9))))
     sizes = st.sampled_from([1, 2, 3, 4])
-    builder.add_input((draw(st.sampled_from([1, 1, 2])), draw(st.sampled_from([1, 2, 3, 4, 8])), draw(sizes), draw(sizes)))
+    builder.add_input(
+        (draw(st.sampled_from([1, 1, 2])), draw(st.sampled_from([1, 2, 3, 4, 8])), draw(sizes), draw(sizes))
+    )
     for _ in range(draw(st.integers(0, 2))):
         builder.add_input(draw(st.sampled_from([shape_of(builder.pool[0]), *FURTHER_INPUTS])))
     for step in draw(st.lists(st.sampled_from(STEPS), min_size=1, max_size=steps)):
