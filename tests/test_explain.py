@@ -119,7 +119,7 @@ def test_transposes_that_no_layout_replaces_are_told() -> None:
 def test_nothing_to_explain() -> None:
     report = layoutopt.explain(GRAPHS["squeeze and excite"].model())
     assert (report.layout.cost, report.anchors, report.missing) == (0, 3, ())
-    assert not (report.explanation.copies or report.explanation.inside or report.explanation.parts)
+    assert (report.explanation.copies, report.explanation.inside, report.explanation.parts) == ((), (), ())
 
 
 def test_time_is_told_in_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

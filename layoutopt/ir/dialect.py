@@ -106,9 +106,9 @@ def matmul_transposed(rank: int, opset: int) -> ir.Function:
 
 
 def define(model: ir.Model) -> None:
-    """Adds the definitions of the dialect operators that ``model`` uses and does not define yet."""
+    """Adds the definitions of the dialect operators that ``model`` uses, also in bodies, and does not define yet."""
     opset = model.opset_imports[""]
-    for node in model.graph:
+    for node in model.graph.all_nodes():
         if node.domain == DOMAIN and node.op_identifier() not in model.functions:
             function = _DEFINITIONS[node.op_type](opset)
             model.functions[function.identifier()] = function
