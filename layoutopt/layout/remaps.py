@@ -50,6 +50,26 @@ def axis(default: int | None = None, port: Port = FIRST) -> Remap:
     return remap
 
 
+def joint(default: int | None = None) -> Remap:
+    """A remap of the attribute ``axis`` of a Concat or a Split, and of the sizes of the pieces where it names them."""
+
+    def remap(node: ir.Node, storages: Storages) -> Edit | None:
+        """The attribute ``axis``, of which whole outermost pieces are joined or cut."""
+        whole = storages[FIRST if node.op_type == "Split" else result()]
+        value = axis_of(node, default, len(whole.shape))
+        place = None if value is None else whole.front(value)
+        if place is None:
+            return None
+        sizes = tuple(each.sizes[place] for port, each in storages.items() if port.result)
+        named = {"axis": place}
+        if "split" in node.attributes:
+            return Edit(attributes={**named, "split": sizes})
+        cut = node.op_type == "Split" and has_operand(node, 1)
+        return Edit(attributes=named, operands={1: _like(node, 1, sizes)} if cut else {})
+
+    return remap
+
+
 def axis_operand(node: ir.Node, storages: Storages) -> Edit | None:
     """The axis that the constant operand 1 names, which is stored whole."""
     positions = _whole_positions(constant_integers(node, 1), storages[FIRST])
@@ -197,10 +217,10 @@ def interleaving(node: ir.Node, storages: Storages) -> int | None:
     whole, *parts = storages if node.op_type == "Split" else reversed(list(storages))
     storage = storages[whole]
     axis = axis_of(node, 0, len(storage.shape))
-    if axis is None or storage.is_natural or (position := storage.position(axis)) is None:
+    if axis is None or storage.is_natural or (place := storage.front(axis)) is None:
         return 0
-    longest = max(storages[part].shape[axis] for part in parts)
-    run, natural = (longest * prod(sizes) for sizes in (storage.sizes[position + 1 :], storage.shape[axis + 1 :]))
+    run = max(prod(storages[part].sizes[place:]) for part in parts)
+    natural = max(prod(storages[part].shape[axis:]) for part in parts)
     if run >= min(SHORTEST_RUN, natural):
         return 0
     return size_in_bytes(whole.value(node)) if run > 1 else None

@@ -764,6 +764,11 @@ FACTORISED: Mapping[str, str] = {
     "k = Constant <value = int64[1] {0}> () s = Slice (t, a, b, k) m = ReduceMax <axes = [0]> (s) u = Add (t, m)",
     "pad": "k = Constant <value = int64[6] {1, 0, 0, 0, 0, 0}> () s = Pad (t, k) m = ReduceMax <axes = [0]> (s) "
     "u = Add (t, m)",
+    "split": "k, l, m = Split <axis = 1> (t, quarters) u = Concat <axis = 1> (l, m, k)",
+    "split evenly": "k, l = Split <axis = 1> (t) u = Concat <axis = -2> (l, k)",
+    "split and work": "k, l = Split <axis = 1> (t) e = Neg (k) u = Concat <axis = 1> (e, l)",
+    "constant piece": "k, l, m = Split <axis = 1> (t, quarters) u = Concat <axis = 1> (l, piece, k)",
+    "tile pieces": "r = Constant <value = int64[3] {1, 2, 1}> () d = Tile (t, r) u, v = Split <axis = 1> (d)",
     "quantize": "s = Constant <value = float {0.5}> () q = QuantizeLinear (t, s) u = DequantizeLinear (q, s)",
     "dynamic": "q, s, z = DynamicQuantizeLinear (t) u = DequantizeLinear (q, s, z)",
 }
@@ -776,6 +781,7 @@ def test_an_axis_in_several_pieces_runs_through(form: str) -> None:
     text = f"""
         g (float[4,3,2,5,3] x) => (float y)
         <{floats("full", 6, 20, 3)}, {floats("row", 20, 1)}, int64[6,20,3] places = {{{places}}},
+         {floats("piece", 6, 10, 3)}, int64[3] quarters = {{5, 5, 10}},
          int64[5] cut = {{3, 2, 4, 5, 3}}, int64[3] merged = {{6, 20, 3}}> {{
             p = Transpose <perm = [1, 2, 0, 3, 4]> (x)
             t = Reshape (p, merged)
@@ -785,6 +791,20 @@ def test_an_axis_in_several_pieces_runs_through(form: str) -> None:
         }}
         """
     check_free(text, 17)
+
+
+def test_a_cut_inside_a_piece_moves_something() -> None:
+    """The second axis lies as 4 outermost and 5 innermost: 8 of 20 are no whole pieces."""
+    text = """
+        g (float[4,3,2,5,3] x) => (float y) <int64[3] merged = {6, 20, 3}, int64[2] parts = {8, 12}> {
+            p = Transpose <perm = [1, 2, 0, 3, 4]> (x)
+            t = Reshape (p, merged)
+            y, z = Split <axis = 1> (t, parts)
+        }
+        """
+    original, result = model_of(text), run(model_of(text), io=Io.KEEP)
+    check_equal(original, result.model)
+    assert transposes(result.model) == 1
 
 
 @pytest.mark.parametrize(("channels", "cost"), [(1, None), (2, 432), (7, 1152), (8, 0)])
