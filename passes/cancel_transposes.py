@@ -68,12 +68,12 @@ def _first_alike(graph: ir.Graph, node: ir.Node, seen: dict[tuple[object, ...], 
 def _key(node: ir.Node) -> tuple[object, ...]:
     """What two nodes must share to compute the same."""
     if node.op_type == "Transpose":
-        return ("Transpose", node.inputs[0], _perm(node))
+        return ("Transpose", node.inputs[0], transpose_perm(node))
     return ("Reshape", node.inputs[0], static_shape(node.outputs[0]) or node.inputs[1])
 
 
 def _simplify_transpose(graph: ir.Graph, node: ir.Node) -> ir.Value | None:
-    source, result, perm = node.inputs[0], node.outputs[0], _perm(node)
+    source, result, perm = node.inputs[0], node.outputs[0], transpose_perm(node)
     if source is None or perm is None:
         return None
     if is_identity(perm):
@@ -88,7 +88,7 @@ def _simplify_transpose(graph: ir.Graph, node: ir.Node) -> ir.Value | None:
         first is not None
         and first.domain == ""
         and first.op_type == "Transpose"
-        and (above := _perm(first)) is not None
+        and (above := transpose_perm(first)) is not None
         and (moves or not _stays(source, node))
     ):
         origin = first.inputs[0]
@@ -123,10 +123,3 @@ def _simplify_reshape(graph: ir.Graph, node: ir.Node) -> ir.Value | None:
     if first is not None and first.domain == "" and first.op_type == "Reshape" and first.inputs[0] is not None:
         return edit.reshape(graph, first.inputs[0], shape, f"{result.name}_merged")
     return None
-
-
-def _perm(node: ir.Node) -> Perm | None:
-    """The permutation of a Transpose; None where it names none and the rank is unknown."""
-    source = node.inputs[0]
-    known = "perm" in node.attributes or (source is not None and source.shape is not None and static_shape(source))
-    return transpose_perm(node) if known else None

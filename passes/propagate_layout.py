@@ -48,6 +48,8 @@ class LayoutResult(ir.passes.PassResult):
 class PropagateLayout(ir.passes.InPlacePass):
     """Chooses all layouts at once so that the fewest bytes are transposed, and rewrites the graph to them.
 
+    So it does with each If, Loop and Scan body, whose inputs, outputs and outer values are natural.
+
     Attributes:
         io: what may happen to the layout of graph inputs and outputs.
         scope: how far a layout may spread.
@@ -69,15 +71,25 @@ class PropagateLayout(ir.passes.InPlacePass):
             CalibrationError: times shall be small, and none were measured on this machine.
             UsageError: ``layouts`` do not fit the model.
         """
-        plan = self.plan(model)
+        plans = self.plans(model)
         asked = any(not is_identity(order) for order, *_ in self.orders(model).values())
-        modified = asked or _improves(plan)
-        if modified:
-            _Rewriter(model, plan).run()
-        return LayoutResult(model, modified, plan.assignment)
+        changed = [graph for graph, plan in plans.items() if _improves(plan) or (asked and graph is model.graph)]
+        for graph in reversed(changed):  # bodies before what is around them, where their outer values are natural
+            _Rewriter(model, graph, plans[graph]).run()
+        assignment = Assignment.together([plan.assignment for plan in plans.values()])
+        return LayoutResult(model, bool(changed), assignment)
+
+    def plans(self, model: ir.Model) -> Mapping[ir.Graph, Plan]:
+        """What the pass would do to the graph and to all bodies in it, outer ones first. Changes nothing.
+
+        Raises:
+            CalibrationError: times shall be small, and none were measured on this machine.
+            UsageError: ``layouts`` do not fit the model.
+        """
+        return {graph: self._plan(model, graph) for graph in edit.graphs_of(model)}
 
     def plan(self, model: ir.Model, *, assumed: Mapping[ir.Node, LayoutRule] | None = None) -> Plan:
-        """What the pass would do.
+        """What the pass would do to the main graph.
 
         Args:
             model: is not changed.
@@ -87,10 +99,13 @@ class PropagateLayout(ir.passes.InPlacePass):
             CalibrationError: times shall be small, and none were measured on this machine.
             UsageError: ``layouts`` do not fit the model.
         """
+        return self._plan(model, model.graph, assumed)
+
+    def _plan(self, model: ir.Model, graph: ir.Graph, assumed: Mapping[ir.Node, LayoutRule] | None = None) -> Plan:
         return make_plan(
-            model.graph,
+            graph,
             model.opset_imports.get("", 0),
-            self.orders(model),
+            self.orders(model) if graph is model.graph else {},
             anchors_only=self.scope is Scope.OPERATOR,
             costs=load_costs(self.objective, threads=self.threads),
             assumed=assumed,
@@ -122,9 +137,9 @@ class _Stored:
 class _Rewriter:
     """Applies the edits of the chosen variants and inserts the copies: nothing else."""
 
-    def __init__(self, model: ir.Model, plan: Plan) -> None:
+    def __init__(self, model: ir.Model, graph: ir.Graph, plan: Plan) -> None:
         self._model = model
-        self._graph = model.graph
+        self._graph = graph
         self._plan = plan
         self._stored: dict[ir.Value, _Stored] = {}
         self._copies: dict[tuple[ir.Value, Layout], _Stored] = {}
@@ -139,7 +154,8 @@ class _Rewriter:
         for value, storage in self._plan.inputs.items():
             self._store(value, storage.layout, storage.sizes)
             orders[str(value.name)] = storage.order or ()
-        for node in [node for node in self._graph if node not in set(views)]:
+        replaced = set(views)
+        for node in [node for node in self._graph if node not in replaced]:
             self._rewrite(node)
         results = self._outputs(orders)
         self._read_in_bodies()
@@ -269,7 +285,7 @@ class _Rewriter:
         return self._taken[key]
 
     def _read_in_bodies(self) -> None:
-        """If, Loop and Scan bodies see the values around them in the natural layout."""
+        """Bodies see the values around them in the natural layout."""
         for graph in self._graph.subgraphs():
             for node in graph:
                 for index, value in enumerate(node.inputs):

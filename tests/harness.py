@@ -6,7 +6,7 @@ to do in its own result, and keep what the model computes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from itertools import product
 from pathlib import Path
 
@@ -181,7 +181,7 @@ def total_bytes(model: ir.Model) -> int:
     """What a model moves: in Transposes, and inside operators that the target runs on another axis alone."""
     opset = model.opset_imports[""]
     inside = 0
-    for node in model.graph:
+    for node in model.graph.all_nodes():
         if (rule := rule_for(node, opset)) is not None and (natural := rule.natural(node)) is not None:
             inside += natural.cost
     return count_onnx(model).bytes_moved + inside
@@ -198,26 +198,21 @@ def check_bytes(model: ir.Model, *, io: Io = Io.FREE) -> None:
     assert isinstance(result, LayoutResult)
     assert result.assignment is not None
     assert result.assignment.lower_bound <= result.assignment.cost
-    plan = PropagateLayout(io=io).plan(model)
-    inside = sum(variant.cost for variant in plan.variants.values())
-    moved = result.assignment.cost + _pinned_bytes(model, plan)
+    plans = pass_.plans(model)
+    inside = sum(variant.cost for plan in plans.values() for variant in plan.variants.values())
+    moved = result.assignment.cost + sum(_pinned_bytes(graph, plan) for graph, plan in plans.items())
     if result.modified:
         assert count_onnx(result.model).bytes_moved + inside == moved
-    assert result.assignment.cost == plan.assignment.cost
+    assert result.assignment.cost == sum(plan.assignment.cost for plan in plans.values())
     sandwich = PropagateLayout(io=io, scope=Scope.OPERATOR)(ir.from_proto(ir.to_proto(model)))
     assert moved <= total_bytes(sandwich.model)
-    if not plan.anchors:
+    if not any(plan.anchors for plan in plans.values()):
         assert moved <= total_bytes(model)
 
 
-def _pinned_bytes(model: ir.Model, plan: Plan) -> int:
+def _pinned_bytes(graph: ir.Graph, plan: Plan) -> int:
     """Bytes of the Transposes that the plan does not see, or cannot replace by a copy: they stay as they are."""
-    bodies = count_onnx(model).bytes_moved - sum(_bytes([node]) for node in model.graph)
-    return bodies + _bytes([node for node in model.graph if node.outputs[0].name not in {v.name for v in plan.views}])
-
-
-def _bytes(nodes: Sequence[ir.Node]) -> int:
-    return sum(map(bytes_transposed, nodes))
+    return sum(bytes_transposed(node) for node in graph if node.outputs[0] not in plan.views)
 
 
 def brute_force(problem: Problem) -> tuple[int, int] | None:

@@ -28,34 +28,42 @@ class DialectOperator:
     """One channels-last operator.
 
     Attributes:
-        name: its name in the domain ``layoutopt.nhwc``.
         onnx: the ONNX operator that it runs, with the same operands and attributes.
-        inputs: names of the operands; the first is the channels-last one.
-        results: how many results it has, all channels-last.
+        inputs: names of the operands; the first is the channels-last one. So is the one result.
+        rank: of the first operand and the result.
     """
 
-    name: str
     onnx: str
     inputs: tuple[str, ...]
-    results: int = 1
+    rank: int
+
+    @property
+    def name(self) -> str:
+        """Its name in the domain ``layoutopt.nhwc``."""
+        return f"{self.onnx}{self.rank - 2}D"
 
 
-OPERATORS: Mapping[str, DialectOperator] = {
-    operator.onnx: operator
-    for operator in (
-        DialectOperator("Conv2D", "Conv", ("x", "w", "b")),
-        DialectOperator("ConvTranspose2D", "ConvTranspose", ("x", "w", "b")),
-        DialectOperator("MaxPool2D", "MaxPool", ("x",)),
-        DialectOperator("AveragePool2D", "AveragePool", ("x",)),
-        DialectOperator("GlobalAveragePool2D", "GlobalAveragePool", ("x",)),
-        DialectOperator("GlobalMaxPool2D", "GlobalMaxPool", ("x",)),
-        DialectOperator("Resize2D", "Resize", ("x", "roi", "scales", "sizes")),
-        DialectOperator("Upsample2D", "Upsample", ("x", "scales")),
-        DialectOperator("DepthToSpace2D", "DepthToSpace", ("x",)),
-        DialectOperator("SpaceToDepth2D", "SpaceToDepth", ("x",)),
+_PLANE, _ANY = (4,), (3, 4, 5)
+
+OPERATORS: Mapping[str, Mapping[int, DialectOperator]] = {
+    onnx_name: {rank: DialectOperator(onnx_name, inputs, rank) for rank in ranks}
+    for onnx_name, inputs, ranks in (
+        ("Conv", ("x", "w", "b"), _ANY),
+        ("ConvTranspose", ("x", "w", "b"), _ANY),
+        ("MaxPool", ("x",), _ANY),
+        ("AveragePool", ("x",), _ANY),
+        ("GlobalAveragePool", ("x",), _ANY),
+        ("GlobalMaxPool", ("x",), _ANY),
+        ("LpPool", ("x",), _ANY),
+        ("GlobalLpPool", ("x",), _ANY),
+        ("LRN", ("x",), _PLANE),
+        ("Resize", ("x", "roi", "scales", "sizes"), _ANY),
+        ("Upsample", ("x", "scales"), _ANY),
+        ("DepthToSpace", ("x",), _PLANE),
+        ("SpaceToDepth", ("x",), _PLANE),
     )
 }
-"""The channels-last operators, by the ONNX operator that each entry stands for."""
+"""The channels-last operators, by the ONNX operator that each stands for and by the rank of its operand."""
 
 MATMUL_TRANSPOSED: Mapping[int, str] = {rank: f"MatMulTransposed{rank}D" for rank in range(2, 6)}
 """The products with a transposed operand, by the rank of both operands."""
@@ -71,7 +79,7 @@ def function_for(operator: DialectOperator, opset: int) -> ir.Function:
     Returns:
         A function with the operands and attributes of the ONNX operator, to be left out where ONNX lets them be.
     """
-    last = channels_last(4)
+    last = channels_last(operator.rank)
     most = onnx.defs.get_schema(operator.onnx, opset).max_input  # Upsample had its scales as an attribute once
     inputs = [ir.val(name) for name in operator.inputs[:most]]
     natural = ir.node("Transpose", inputs[:1], {"perm": invert(last)})
@@ -98,9 +106,9 @@ def matmul_transposed(rank: int, opset: int) -> ir.Function:
 
 
 def define(model: ir.Model) -> None:
-    """Adds the definitions of the dialect operators that ``model`` uses and does not define yet."""
+    """Adds the definitions of the dialect operators that ``model`` uses, also in bodies, and does not define yet."""
     opset = model.opset_imports[""]
-    for node in model.graph:
+    for node in model.graph.all_nodes():
         if node.domain == DOMAIN and node.op_identifier() not in model.functions:
             function = _DEFINITIONS[node.op_type](opset)
             model.functions[function.identifier()] = function
@@ -112,7 +120,7 @@ _FUNCTIONS = 8
 """The IR version since which a model may hold functions."""
 
 _DEFINITIONS: Mapping[str, Callable[[int], ir.Function]] = {
-    **{operator.name: partial(function_for, operator) for operator in OPERATORS.values()},
+    **{each.name: partial(function_for, each) for forms in OPERATORS.values() for each in forms.values()},
     **{name: partial(matmul_transposed, rank) for rank, name in MATMUL_TRANSPOSED.items()},
 }
 """What defines each operator of the dialect, given the opset of the model."""

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import onnx_ir as ir
 
+from layoutopt.layout.channels import natural_channels
 from layoutopt.layout.layouts import Shape, Storage
 from layoutopt.layout.remaps import axis_of, integer, reduced_axes
 from layoutopt.layout.variants import Known, Port, Storages, lifted, operand, result
@@ -79,6 +80,16 @@ def normalized(node: ir.Node, ports: Sequence[Port], port: Port, storage: Storag
     if axis is not None and port not in affine and all(each.shape(node) == shape[axis:] for each in affine):
         inner = storage.without(range(axis))
         yield {each: inner if each in affine else storage for each in ports}
+
+
+def ordered_channels(
+    node: ir.Node, ports: Sequence[Port], port: Port, storage: Storage, known: Known
+) -> Iterator[Storages]:
+    """Channels-last, with the channels in their own order: neighbours matter."""
+    del port, known
+    natural = {each: natural_channels(node, each) for each in ports}
+    if storage.layout == natural[operand(0)].layout:
+        yield natural
 
 
 def dropping(axes: Collection[int], whole: Port) -> Carry:

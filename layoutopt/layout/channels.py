@@ -83,7 +83,7 @@ def pointwise_rows(node: ir.Node, storages: Storages) -> Edit | None:
 def depth_to_space(
     node: ir.Node, ports: Sequence[Port], port: Port, storage: Storage, known: Known
 ) -> Iterator[Storages]:
-    """Channels-last; the deep side has the block innermost-outside, then the channels of the wide side in any order.
+    """Channels-last; the deep side has the block, then the channels of the wide side in any order.
 
     So a CRD operator is the DCR one of other channels, and whoever writes or reads them absorbs the order.
     """

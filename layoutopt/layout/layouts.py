@@ -72,6 +72,21 @@ class Dim:
         """Number of elements along it."""
         return prod(digit.size for digit in self.digits)
 
+    def resized(self, old: int, new: int) -> Dim | None:
+        """For an axis of ``new`` elements instead of ``old``, whose outermost digit alone changes.
+
+        None where that does not lie outermost in this dimension, or where ``new`` is not a multiple of its stride.
+        """
+        if old == 1:
+            return Dim.whole(self.axis, new)
+        if all(digit.top != old for digit in self.digits):
+            return self
+        first, *rest = self.digits
+        if first.top != old or new % first.stride:
+            return None
+        size = new // first.stride
+        return Dim(self.axis, (*((Digit(first.stride, size),) if size != 1 else ()), *rest))
+
     @property
     def indices(self) -> tuple[int, ...]:
         """The place along the logical axis of each element, in stored order."""
@@ -157,6 +172,12 @@ class Storage:
         whole = Dim.whole(axis, self.shape[axis])
         return self.dims.index(whole) if whole in self.dims else None
 
+    def front(self, axis: int) -> int | None:
+        """The dimension in which the outermost digit of ``axis`` lies outermost; None where there is none."""
+        tops = [dim.digits[0].top if dim.digits else 1 for dim in self.dims]
+        found = (i for i, dim in enumerate(self.dims) if dim.axis == axis and tops[i] == self.shape[axis])
+        return next(found, None)
+
     def positions(self, axes: Collection[int]) -> tuple[int, ...]:
         """The dimensions that hold parts of ``axes``."""
         return tuple(index for index, dim in enumerate(self.dims) if dim.axis in axes)
@@ -170,7 +191,7 @@ class Storage:
         return Storage((1,) * extra + self.shape, (*(Dim(axis, ()) for axis in range(extra)), *moved))
 
     def sized(self, shape: Shape) -> Storage | None:
-        """The same order for another ``shape``; None where an axis of another size is not whole here."""
+        """The same order for another ``shape``; None where the outermost digit of an axis cannot have the new size."""
         if shape == self.shape:
             return self
         dims = []
@@ -180,8 +201,8 @@ class Storage:
                 dims.append(dim)
             elif new == 1:
                 dims.append(Dim(dim.axis, ()))
-            elif dim == Dim.whole(dim.axis, old):
-                dims.append(Dim.whole(dim.axis, new))
+            elif (resized := dim.resized(old, new)) is not None:
+                dims.append(resized)
             else:
                 return None
         return Storage(shape, tuple(dims))

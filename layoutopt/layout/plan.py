@@ -101,7 +101,8 @@ def make_plan(
     """Chooses the layout of the whole graph at once.
 
     Args:
-        graph: with static shapes wherever layouts shall be chosen; what has none is pinned to the natural layout.
+        graph: the main graph or a body, with static shapes wherever layouts shall be chosen; what has none, and what
+            comes from around a body, is pinned to the natural layout.
         opset: version of the default domain.
         orders: for each graph input and output that may change its layout, by name, the orders of its axes that it may
             have; the natural one comes first if it is among them.
@@ -263,8 +264,9 @@ class _Search:
                 self._pin(value, source=False)
 
     def _values(self) -> Iterator[ir.Value]:
-        """The values that can have a layout."""
-        values = (*self._graph.inputs, *(value for node in self._graph for value in node.outputs))
+        """The values that can have a layout, those from around a body among them."""
+        touched = (value for node in self._graph for value in (*node.inputs, *node.outputs) if value is not None)
+        values = dict.fromkeys((*self._graph.inputs, *touched))
         return (value for value in values if static_shape(value) is not None and not is_constant(value))
 
     def _is_free(self, value: ir.Value) -> bool:

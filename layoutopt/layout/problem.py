@@ -252,3 +252,14 @@ class Assignment:
     proved_optimal: bool
     timed_out: bool = False
     parts: tuple[Part, ...] = field(default=(), compare=False, repr=False)
+
+    @classmethod
+    def together(cls, parts: Sequence[Assignment]) -> Assignment:
+        """The assignments of problems that have nothing in common, as one."""
+        return cls(
+            tuple(variant for part in parts for variant in part.choice),
+            sum(part.cost for part in parts),
+            sum(part.lower_bound for part in parts),
+            all(part.proved_optimal for part in parts),
+            any(part.timed_out for part in parts),
+        )

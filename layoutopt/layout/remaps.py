@@ -34,7 +34,7 @@ FIRST = operand(0)
 def to_dialect(node: ir.Node, storages: Storages) -> Edit | None:
     """The operator of the NHWC dialect that runs the node in channels-last."""
     del storages
-    return Edit(operator=dialect.OPERATORS[node.op_type].name)
+    return Edit(operator=dialect.OPERATORS[node.op_type][len(FIRST.shape(node))].name)
 
 
 def axis(default: int | None = None, port: Port = FIRST) -> Remap:
@@ -46,6 +46,26 @@ def axis(default: int | None = None, port: Port = FIRST) -> Remap:
         value = axis_of(node, default, len(storage.shape))
         position = None if value is None else storage.position(value)
         return None if position is None else Edit(attributes={"axis": position})
+
+    return remap
+
+
+def joint(default: int | None = None) -> Remap:
+    """A remap of the attribute ``axis`` of a Concat or a Split, and of the sizes of the pieces where it names them."""
+
+    def remap(node: ir.Node, storages: Storages) -> Edit | None:
+        """The attribute ``axis``, of which whole outermost pieces are joined or cut."""
+        whole = storages[FIRST if node.op_type == "Split" else result()]
+        value = axis_of(node, default, len(whole.shape))
+        place = None if value is None else whole.front(value)
+        if place is None:
+            return None
+        sizes = tuple(each.sizes[place] for port, each in storages.items() if port.result)
+        named = {"axis": place}
+        if "split" in node.attributes:
+            return Edit(attributes={**named, "split": sizes})
+        cut = node.op_type == "Split" and has_operand(node, 1)
+        return Edit(attributes=named, operands={1: _like(node, 1, sizes)} if cut else {})
 
     return remap
 
@@ -197,10 +217,10 @@ def interleaving(node: ir.Node, storages: Storages) -> int | None:
     whole, *parts = storages if node.op_type == "Split" else reversed(list(storages))
     storage = storages[whole]
     axis = axis_of(node, 0, len(storage.shape))
-    if axis is None or storage.is_natural or (position := storage.position(axis)) is None:
+    if axis is None or storage.is_natural or (place := storage.front(axis)) is None:
         return 0
-    longest = max(storages[part].shape[axis] for part in parts)
-    run, natural = (longest * prod(sizes) for sizes in (storage.sizes[position + 1 :], storage.shape[axis + 1 :]))
+    run = max(prod(storages[part].sizes[place:]) for part in parts)
+    natural = max(prod(storages[part].shape[axis:]) for part in parts)
     if run >= min(SHORTEST_RUN, natural):
         return 0
     return size_in_bytes(whole.value(node)) if run > 1 else None
@@ -210,14 +230,17 @@ def interleaving(node: ir.Node, storages: Storages) -> int | None:
 
 
 def transpose_perm(node: ir.Node) -> Perm | None:
-    """The permutation of a Transpose, which reverses the axes where it names none; None where it is not valid."""
-    axes = identity(len(FIRST.shape(node)))
+    """The permutation of a Transpose, which reverses the axes where it names none; None where it is not valid.
+
+    Also None where the rank of the operand is unknown and nothing is named.
+    """
+    shape = FIRST.value(node).shape
     attribute = node.attributes.get("perm")
     if attribute is None:
-        return tuple(reversed(axes))
-    if attribute.type != ir.AttributeType.INTS or sorted(attribute.as_ints()) != list(axes):
-        return None
-    return tuple(attribute.as_ints())
+        return None if shape is None else tuple(reversed(identity(len(shape))))
+    perm = tuple(attribute.as_ints()) if attribute.type is ir.AttributeType.INTS else ()
+    rank = len(perm) if shape is None else len(shape)
+    return perm if sorted(perm) == list(range(rank)) else None
 
 
 def constant_integers(node: ir.Node, index: int) -> tuple[int, ...] | None:

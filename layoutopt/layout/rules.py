@@ -114,7 +114,11 @@ _ARG_REDUCTION = LayoutRule(carry=carries.reduction, remaps=(remaps.axis(0),))
 _QUANTIZATION = LayoutRule(remaps=(remaps.quantized_axis,), shaped=2)
 _SCALARS = LayoutRule(carry=carries.beside_scalars)
 _PER_CHANNEL = LayoutRule(
-    carry=channels.per_channel, remaps=(remaps.to_dialect,), anchor=channels.natural_channels, ranks=(4,), results=1
+    carry=channels.per_channel,
+    remaps=(remaps.to_dialect,),
+    anchor=channels.natural_channels,
+    ranks=(3, 4, 5),
+    results=1,
 )
 _GLOBAL_POOL = replace(_PER_CHANNEL, anchor=None)
 _CONV = replace(
@@ -129,6 +133,7 @@ _DEPTH = replace(
     carry=channels.depth_to_space,
     remaps=(remaps.to_dialect, channels.depth_first),
     anchor=channels.natural_depth,
+    ranks=(4,),
 )
 
 RULES: Mapping[str, LayoutRule] = {
@@ -161,7 +166,7 @@ RULES: Mapping[str, LayoutRule] = {
     "ArgMin": _ARG_REDUCTION,
     "AveragePool": _PER_CHANNEL,
     "CenterCropPad": LayoutRule(remaps=(remaps.centered_axes,)),
-    "Concat": LayoutRule(operands=None, remaps=(remaps.axis(),), price=remaps.interleaving),
+    "Concat": LayoutRule(operands=None, remaps=(remaps.joint(),), price=remaps.interleaving),
     "Conv": _CONV,
     "ConvTranspose": _CONV,
     "CumProd": _ACCUMULATION,
@@ -174,11 +179,14 @@ RULES: Mapping[str, LayoutRule] = {
     "Gather": LayoutRule(carry=carries.gathering, remaps=(remaps.axis(0),), shaped=2),
     "GatherElements": replace(_BY_ELEMENT, operands=2),
     "GlobalAveragePool": _GLOBAL_POOL,
+    "GlobalLpPool": _GLOBAL_POOL,
     "GlobalMaxPool": _GLOBAL_POOL,
     "Hardmax": _HARDMAX,
+    "LRN": replace(_PER_CHANNEL, carry=carries.ordered_channels, ranks=(4,)),
     "LayerNormalization": _NORMALIZATION,
     "LogSoftmax": _SOFTMAX,
     "LpNormalization": _ALONG_AXIS,
+    "LpPool": _PER_CHANNEL,
     "MatMul": LayoutRule(operands=2, carry=contractions.matmul, remaps=(contractions.matmul_form,)),
     "MaxPool": _PER_CHANNEL,
     "MeanVarianceNormalization": LayoutRule(remaps=(remaps.axes(1, (0, 2, 3)),)),
@@ -194,7 +202,7 @@ RULES: Mapping[str, LayoutRule] = {
     "Slice": LayoutRule(remaps=(remaps.slices,)),
     "Softmax": _SOFTMAX,
     "SpaceToDepth": _DEPTH,
-    "Split": LayoutRule(remaps=(remaps.axis(0),), price=remaps.interleaving),
+    "Split": LayoutRule(remaps=(remaps.joint(0),), price=remaps.interleaving),
     "Tile": LayoutRule(remaps=(remaps.repeats,), since=6),
     "TopK": _LAST_AXIS,
     "Trilu": LayoutRule(remaps=(remaps.matrices,)),
@@ -257,9 +265,6 @@ PINNED: Mapping[str, str] = {
     ),
     **dict.fromkeys(("DFT", "STFT"), "the last axis holds real and imaginary parts"),
     **dict.fromkeys(("GatherND", "ScatterND"), "an index names places on several axes in their natural order"),
-    "GlobalLpPool": "TFLite has no such operator in channels-last either",
-    "LRN": "neighbouring channels: not described yet",
-    "LpPool": "TFLite has no such operator in channels-last either",
     "MaxUnpool": "its indices count in the natural layout",
     "TensorScatter": "the batch comes first, and each has a place of its own to write to",
 }  # fmt: skip

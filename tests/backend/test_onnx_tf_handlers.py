@@ -518,7 +518,90 @@ NATURAL = {
     ),
     "conv 22": Case("y = Conv<pads=[1,1,1,1]>(x,w)", "TRANSPOSE CONV_2D TRANSPOSE", {"x": X}, {"w": f(4, 8, 3, 3)}, 22),
     "global": Case("y = GlobalAveragePool(x)", "MEAN", {"x": X}),
+    "max pool 3d": Case(
+        "y = MaxPool<kernel_shape=[2,2,2]>(x)",
+        "TRANSPOSE RESHAPE MAX_POOL_2D RESHAPE MAX_POOL_2D RESHAPE TRANSPOSE",
+        {"x": (2, 4, 6, 5, 8)},
+    ),
 }
+
+LINE, BLOCK = (2, 8, 15), (2, 4, 6, 5, 8)
+
+RANKS = {
+    "lp pool": nhwc("y = LpPool<kernel_shape=[2,3],pads=[0,1,1,1]>(x)", "SQUARE PAD AVERAGE_POOL_2D MUL SQRT", X),
+    "lp pool 3d": nhwc(
+        "y = LpPool<kernel_shape=[2,3,2],p=1>(x)",
+        "RESHAPE ABS AVERAGE_POOL_2D MUL RESHAPE ABS AVERAGE_POOL_2D MUL RESHAPE",
+        BLOCK,
+        opset=18,
+    ),
+    "lp pool natural": Case("y = GlobalLpPool<p=3>(x)", "ABS POW SUM POW", {"x": X}),
+    "global lp pool": nhwc("y = GlobalLpPool(x)", "SQUARE SUM SQRT", X),
+    "lrn": nhwc("y = LRN<size=5,alpha=0.5,bias=2.0>(x)", "LOCAL_RESPONSE_NORMALIZATION", X),
+    "conv 1d": nhwc("y = Conv<pads=[1,1]>(x,w,b)", "RESHAPE CONV_2D RESHAPE", LINE, w=f(4, 8, 3), b=f(4)),
+    "conv 1d lower": nhwc(
+        'y = Conv<strides=[2],auto_pad="SAME_LOWER",kernel_shape=[4]>(x,w)',
+        "RESHAPE PAD CONV_2D RESHAPE",
+        LINE,
+        w=f(4, 8, 4),
+    ),
+    "conv 1d depthwise": nhwc(
+        "y = Conv<group=8,dilations=[2]>(x,w)", "RESHAPE DEPTHWISE_CONV_2D RESHAPE", LINE, w=f(8, 1, 3)
+    ),
+    "conv 3d": nhwc("y = Conv(x,w,b)", "CONV_3D ADD", BLOCK, w=f(5, 4, 3, 2, 3), b=f(5)),
+    "conv 3d pads": nhwc("y = Conv<pads=[1,0,1,0,1,1],strides=[2,1,2]>(x,w)", "PAD CONV_3D", BLOCK, w=f(5, 4, 3, 2, 3)),
+    "conv 3d same": nhwc("y = Conv<pads=[1,1,1,1,1,1]>(x,w)", "CONV_3D", BLOCK, w=f(5, 4, 3, 3, 3)),
+    "conv 3d groups": nhwc("y = Conv<group=2>(x,w)", "SPLIT CONV_3D CONV_3D CONCATENATION", BLOCK, w=f(6, 2, 2, 2, 2)),
+    "conv transpose 1d": nhwc(
+        "y = ConvTranspose<strides=[2],pads=[1,0]>(x,w,b)",
+        "RESHAPE TRANSPOSE_CONV SLICE ADD RESHAPE",
+        LINE,
+        w=f(8, 5, 3),
+        b=f(5),
+    ),
+    "conv transpose 3d": nhwc(
+        "y = ConvTranspose<strides=[2,1,2],pads=[1,0,0,0,1,0]>(x,w,b)",
+        "CONV_3D_TRANSPOSE SLICE ADD",
+        BLOCK,
+        w=f(4, 5, 3, 2, 2),
+        b=f(5),
+    ),
+    "conv transpose 3d groups": nhwc(
+        "y = ConvTranspose<group=2>(x,w)",
+        "SPLIT CONV_3D_TRANSPOSE CONV_3D_TRANSPOSE CONCATENATION",
+        BLOCK,
+        w=f(4, 3, 2, 2, 2),
+    ),
+    "max pool 1d": nhwc("y = MaxPool<kernel_shape=[3],strides=[2],pads=[1,1]>(x)", "RESHAPE MAX_POOL_2D RESHAPE", LINE),
+    "max pool 3d": nhwc(
+        "y = MaxPool<kernel_shape=[2,3,2],strides=[2,1,2]>(x)",
+        "RESHAPE MAX_POOL_2D RESHAPE MAX_POOL_2D RESHAPE",
+        BLOCK,
+    ),
+    "average pool 1d": nhwc("y = AveragePool<kernel_shape=[3],pads=[1,1]>(x)", "RESHAPE AVERAGE_POOL_2D RESHAPE", LINE),
+    "average pool 3d": nhwc(
+        "y = AveragePool<kernel_shape=[2,2,3],pads=[1,0,1,0,1,1],ceil_mode=1,strides=[2,1,2]>(x)",
+        "RESHAPE PAD AVERAGE_POOL_2D MUL RESHAPE PAD AVERAGE_POOL_2D MUL RESHAPE",
+        BLOCK,
+        opset=19,
+    ),
+    "global pool 1d": nhwc("y = GlobalAveragePool(x)", "MEAN", LINE),
+    "global pool 3d": nhwc("y = GlobalMaxPool(x)", "REDUCE_MAX", BLOCK),
+    "resize 1d": nhwc('y = Resize<mode="linear">(x,,s)', "RESHAPE RESIZE_BILINEAR RESHAPE", LINE, s=s(1, 1, 2)),
+    "resize 3d": nhwc(
+        'y = Resize<mode="nearest",coordinate_transformation_mode="asymmetric",nearest_mode="floor">(x,,s)',
+        "RESHAPE RESIZE_NEAREST_NEIGHBOR RESHAPE RESIZE_NEAREST_NEIGHBOR RESHAPE",
+        BLOCK,
+        s=s(1, 1, 2, 3, 2),
+    ),
+    "resize 3d linear": nhwc(
+        'y = Resize<mode="linear">(x,,,n)',
+        "RESHAPE RESIZE_BILINEAR RESHAPE RESIZE_BILINEAR RESHAPE",
+        BLOCK,
+        n=i(2, 4, 9, 10, 11),
+    ),
+}
+"""Operators over one and three spatial axes."""
 
 CASES: dict[str, Case] = {
     **CONVS,
@@ -530,6 +613,7 @@ CASES: dict[str, Case] = {
     **{f"reduce {name}": case for name, case in REDUCTIONS.items()},
     **{f"shape {name}": case for name, case in SHAPES.items()},
     **{f"natural {name}": case for name, case in NATURAL.items()},
+    **{f"ranks {name}": case for name, case in RANKS.items()},
 }
 
 
@@ -547,7 +631,7 @@ def merged(cases: Mapping[str, Case], opset: int, *, dialect: bool) -> onnx.Mode
             node.output[:] = [f"{name}/{result}" for result in node.output]
             node.name = node.output[0]
             if last and node.op_type in OPERATORS:
-                node.domain, node.op_type = DOMAIN, OPERATORS[node.op_type].name
+                node.domain, node.op_type = DOMAIN, OPERATORS[node.op_type][len(case.inputs["x"])].name
             nodes.append(node)
         for key, shape in case.inputs.items():
             moved = (shape[0], *shape[2:], shape[1]) if last else shape

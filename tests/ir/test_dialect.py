@@ -19,8 +19,6 @@ from layoutopt.ir.verify import run
 
 Attributes = Mapping[str, int | str | float | Sequence[int] | Sequence[float]]
 
-NHWC = channels_last(4)
-
 
 @dataclass(frozen=True)
 class Call:
@@ -31,16 +29,18 @@ class Call:
         operands: shapes of random constants, constants as they are, or None for an optional operand that is left out.
         opset: of the model.
         channels: of the data operand, which is (1, channels, 6, 4).
+        sizes: spatial sizes of the data operand.
     """
 
     attributes: Attributes = field(default_factory=dict)
     operands: tuple[tuple[int, ...] | npt.NDArray[np.generic] | None, ...] = ()
     opset: int = 17
     channels: int = 4
+    sizes: tuple[int, ...] = (6, 4)
 
 
-def scales(height: float, width: float) -> npt.NDArray[np.float32]:
-    return np.array([1, 1, height, width], np.float32)
+def scales(*spatial: float) -> npt.NDArray[np.float32]:
+    return np.array([1, 1, *spatial], np.float32)
 
 
 W, B = (2, 4, 3, 3), (2,)
@@ -54,35 +54,55 @@ CALLS: Mapping[str, tuple[Call, ...]] = {
         Call({"group": 2, "auto_pad": "SAME_UPPER"}, ((2, 2, 3, 3), B)),
         Call({"dilations": [2, 1]}, (W, None), opset=7),
         Call({"pads": [1, 1, 1, 1]}, (W,), opset=22),
+        Call({"pads": [1, 0], "strides": [2]}, ((2, 4, 3), B), sizes=(7,)),
+        Call({"pads": [1, 0, 2, 1, 1, 0], "group": 2}, ((2, 2, 3, 2, 1), B), sizes=(5, 6, 4)),
     ),
     "ConvTranspose": (
         Call({}, ((4, 2, 3, 3),)),
         Call({"strides": [2, 3], "pads": [1, 0, 0, 1], "output_padding": [1, 0], "group": 2}, ((4, 1, 3, 3), B)),
         Call({"strides": [2, 2], "output_shape": [12, 8]}, ((4, 2, 3, 3),), opset=11),
+        Call({"strides": [2]}, ((4, 2, 3), B), sizes=(7,)),
+        Call({"strides": [1, 2, 2], "pads": [0, 1, 0, 1, 1, 0]}, ((4, 2, 3, 2, 2),), sizes=(5, 6, 4)),
     ),
     "MaxPool": (
         Call({"kernel_shape": [2, 3]}),
         Call({"kernel_shape": [3, 2], "strides": [2, 1], "pads": [1, 0, 1, 1], "ceil_mode": 1, "dilations": [1, 1]}),
         Call({"kernel_shape": [2, 2]}, opset=8),
+        Call({"kernel_shape": [2]}, sizes=(7,)),
+        Call({"kernel_shape": [2, 3, 1], "strides": [2, 1, 1]}, sizes=(5, 6, 4)),
     ),
     "AveragePool": (
         Call({"kernel_shape": [2, 3]}),
         Call({"kernel_shape": [3, 3], "strides": [2, 1], "pads": [1, 1, 0, 1], "count_include_pad": 1}),
         Call({"kernel_shape": [2, 2]}, opset=7),
+        Call({"kernel_shape": [2], "pads": [1, 0]}, sizes=(7,)),
+        Call({"kernel_shape": [2, 3, 1], "strides": [2, 1, 1]}, sizes=(5, 6, 4)),
         Call({"kernel_shape": [2, 2], "dilations": [2, 1]}, opset=19),
     ),
-    "GlobalAveragePool": (Call(), Call(opset=7)),
-    "GlobalMaxPool": (Call(), Call(opset=7)),
+    "GlobalAveragePool": (Call(), Call(opset=7), Call(sizes=(7,)), Call(sizes=(5, 6, 4))),
+    "GlobalMaxPool": (Call(), Call(opset=7), Call(sizes=(7,)), Call(sizes=(5, 6, 4))),
+    "LRN": (Call({"size": 3, "alpha": 0.5, "bias": 2.0}), Call({"size": 5, "beta": 0.5}, opset=7)),
+    "LpPool": (
+        Call({"kernel_shape": [2, 3]}),
+        Call({"kernel_shape": [3], "p": 3}, opset=11, sizes=(7,)),
+        Call({"kernel_shape": [2, 3, 1], "strides": [2, 1, 1]}, sizes=(5, 6, 4)),
+    ),
+    "GlobalLpPool": (Call(), Call({"p": 1}, sizes=(7,)), Call(sizes=(5, 6, 4))),
     "Resize": (
         Call(NEAREST, (NO_ROI, scales(2, 3)), opset=11),
         Call(NEAREST, (None, scales(2, 3)), opset=13),
         Call({"mode": "linear"}, (None, None, np.array([1, 4, 9, 8], np.int64))),
         Call({"mode": "linear", "axes": [2, 3]}, (None, None, np.array([9, 8], np.int64)), opset=18),
         Call({"mode": "cubic", "cubic_coeff_a": -0.5}, (None, scales(1.5, 2)), opset=19),
+        Call({"mode": "nearest"}, (scales(2, 3),), opset=10),
+        Call(NEAREST, (None, scales(2)), sizes=(7,)),
+        Call({"mode": "linear"}, (None, scales(2, 1.5, 3)), sizes=(5, 6, 4)),
     ),
     "Upsample": (
         Call({"mode": "nearest", "scales": [1.0, 1.0, 2.0, 3.0]}, opset=7),
         Call({"mode": "nearest"}, (scales(2, 3),), opset=9),
+        Call({"mode": "nearest"}, (scales(2),), opset=9, sizes=(7,)),
+        Call({"mode": "nearest"}, (scales(2, 1, 3),), opset=9, sizes=(5, 6, 4)),
     ),
     "DepthToSpace": (
         Call({"blocksize": 2}, channels=8),
@@ -116,11 +136,12 @@ def build(operator: str, call: Call, domain: str, shape: Sequence[int]) -> ir.Mo
         array = generator.standard_normal(given).astype(np.float32) if isinstance(given, tuple) else given
         constants.append(ir.val(f"k{index}", const_value=ir.tensor(array, name=f"k{index}")))
         operands.append(constants[-1])
-    return model_for(call, ir.node(operator, operands, call.attributes, domain=domain), data, constants)
+    return model_for(call, ir.node(operator, operands, call.attributes, domain=domain), data, constants, len(shape))
 
 
 def test_every_operator_is_called() -> None:
-    assert set(CALLS) == set(dialect.OPERATORS)
+    called = {operator: {2 + len(call.sizes) for call in calls} for operator, calls in CALLS.items()}
+    assert called == {operator: set(forms) for operator, forms in dialect.OPERATORS.items()}
 
 
 @pytest.mark.parametrize(
@@ -129,16 +150,17 @@ def test_every_operator_is_called() -> None:
     ids=lambda each: str(each)[:70],
 )
 def test_the_body_is_the_operator(operator: str, call: Call) -> None:
-    array = np.random.default_rng(0).standard_normal((1, call.channels, 6, 4)).astype(np.float32)
-    last = array.transpose(NHWC)
+    array = np.random.default_rng(0).standard_normal((1, call.channels, *call.sizes)).astype(np.float32)
+    order = channels_last(array.ndim)
+    last = array.transpose(order)
     plain = build(operator, call, "", array.shape)
-    ours = build(dialect.OPERATORS[operator].name, call, dialect.DOMAIN, last.shape)
+    ours = build(dialect.OPERATORS[operator][array.ndim].name, call, dialect.DOMAIN, last.shape)
     onnx.checker.check_model(ir.to_proto(plain), full_check=True)
     check_full(ours)
     expected = run(plain, {"x": array})["y"]
     actual = run(ours, {"x": np.ascontiguousarray(last)})["y"]
     assert actual.dtype == expected.dtype == np.float32
-    natural = actual.transpose(invert(NHWC)).astype(np.float64)
+    natural = actual.transpose(invert(order)).astype(np.float64)
     np.testing.assert_allclose(natural, expected.astype(np.float64), rtol=1e-5, atol=1e-6)
 
 

@@ -245,7 +245,7 @@ CASES: Mapping[str, tuple[Case, ...]] = {
     **{operator: reduction(operator) for operator in REDUCTIONS},
     **{operator: arg_reduction(operator) for operator in ("ArgMax", "ArgMin")},
     **{operator: last_axis(operator) for operator in ("Hardmax", "LogSoftmax", "Softmax")},
-    **{operator: global_pool(operator) for operator in ("GlobalAveragePool", "GlobalMaxPool")},
+    **{operator: global_pool(operator) for operator in ("GlobalAveragePool", "GlobalLpPool", "GlobalMaxPool")},
     **{operator: bitwise(operator) for operator in ("BitwiseAnd", "BitwiseOr", "BitwiseXor")},
     "BitShift": bitwise("BitShift", '<direction = "LEFT">'),
     "CumProd": accumulation("CumProd", 26),
@@ -338,6 +338,14 @@ CASES: Mapping[str, tuple[Case, ...]] = {
     "MaxPool": (
         Case("u = MaxPool <kernel_shape = [2, 3], strides = [2, 1], pads = [0, 1, 1, 1]> (t)"),
         Case("u = MaxPool <kernel_shape = [2, 2], dilations = [2, 1], ceil_mode = 1> (t)"),
+    ),
+    "LRN": (
+        Case("u = LRN <size = 3, alpha = 0.5> (t)"),
+        Case("u = LRN <size = 1, alpha = 0.5, beta = 0.5, bias = 2.0> (t)", opset=8),
+    ),
+    "LpPool": (
+        Case("u = LpPool <kernel_shape = [2, 3], strides = [2, 1], p = 3> (t)"),
+        Case("u = LpPool <kernel_shape = [3, 3], pads = [1, 1, 1, 1]> (t)", opset=11),
     ),
     "LpNormalization": (
         Case("u = LpNormalization <axis = 1> (t)"),
@@ -554,7 +562,48 @@ PERMUTED: Mapping[str, str] = {
 }
 
 
-MISTAKES: Mapping[str, tuple[str, Mapping[str, object], tuple[int, ...]]] = {
+SPATIAL: Mapping[str, Sequence[str]] = {
+    "AveragePool": ("u = AveragePool <kernel_shape = [KERNEL]> (t)",),
+    "Conv": ("u = Conv (t, grouped)", "u = Conv <group = 2, kernel_shape = [KERNEL]> (t, halves, bias)"),
+    "ConvTranspose": ("u = ConvTranspose <strides = [STRIDES]> (t, grouped)",),
+    "GlobalAveragePool": ("p = GlobalAveragePool (t) u = Mul (t, p)",),
+    "GlobalMaxPool": ("p = GlobalMaxPool (t) u = Mul (t, p)",),
+    "GlobalLpPool": ("p = GlobalLpPool (t) u = Mul (t, p)",),
+    "LpPool": ("u = LpPool <kernel_shape = [KERNEL]> (t)",),
+    "MaxPool": ("u = MaxPool <kernel_shape = [KERNEL], strides = [STRIDES]> (t)",),
+    "Resize": (f'u = Resize {NEAREST} (t, "", twice)',),
+    "Upsample": ('u = Upsample <mode = "nearest"> (t, twice)',),
+}
+"""Anchors over any number of spatial axes."""
+
+
+@pytest.mark.parametrize("spatial", [(7,), (5, 6, 4)])
+@pytest.mark.parametrize(("operator", "body"), [(name, body) for name, bodies in SPATIAL.items() for body in bodies])
+def test_one_and_three_spatial_axes(operator: str, body: str, spatial: tuple[int, ...]) -> None:
+    """Everything runs channels-last: nothing is transposed, and the result is the same."""
+    rank = len(spatial)
+    kernel = (3, 2, 1)[:rank]
+    body = body.replace("KERNEL", str(kernel)[1:-1].rstrip(",")).replace("STRIDES", ", ".join("2" * rank))
+    sizes, ones = ",".join(map(str, (1, 3, *spatial))), (1,) * rank
+    text = f"""
+        g (float[{sizes}] x) => (float u)
+        <{floats("w", 4, 3, *ones)}, {floats("grouped", 4, 4, *kernel)}, {floats("halves", 4, 2, *kernel)},
+         {floats("bias", 4)}, float[{rank + 2}] twice = {{1, 1, {", ".join("2" * rank)}}}> {{
+            t = Conv (x, w)
+            {body}
+        }}
+        """
+    opset = 9 if operator == "Upsample" else 13
+    original, result = model_of(text, opset=opset), run(model_of(text, opset=opset))
+    check_valid(ir.to_proto(result.model))
+    check_equal(original, result.model)
+    names = {node.op_type for node in result.model.graph}
+    assert transposes(result.model) == 0
+    assert f"{operator}{rank}D" in names
+    assert not names & set(SPATIAL)
+
+
+MISTAKES: Mapping[str, tuple[str, Mapping[str, int | float | str | Sequence[int] | Sequence[str]], tuple[int, ...]]] = {
     "axis out of range": ("Softmax", {"axis": 4}, ()),
     "axis far out of range": ("ArgMax", {"axis": -9}, ()),
     "axis to drop out of range": ("ArgMax", {"axis": 5, "keepdims": 0}, ()),
@@ -597,7 +646,7 @@ def test_a_mistake_pins_the_node(mistake: str) -> None:
     (_, last) = model.graph
     last.op_type = operator
     for name, value in attributes.items():
-        last.attributes[name] = ir.convenience.convert_attribute(name, value)  # type: ignore[arg-type]
+        last.attributes[name] = ir.convenience.convert_attribute(name, value)
     if constants:
         last.resize_inputs(2)
         tensor = ir.tensor(np.array(constants, np.int64), name="k")
@@ -715,6 +764,11 @@ FACTORISED: Mapping[str, str] = {
     "k = Constant <value = int64[1] {0}> () s = Slice (t, a, b, k) m = ReduceMax <axes = [0]> (s) u = Add (t, m)",
     "pad": "k = Constant <value = int64[6] {1, 0, 0, 0, 0, 0}> () s = Pad (t, k) m = ReduceMax <axes = [0]> (s) "
     "u = Add (t, m)",
+    "split": "k, l, m = Split <axis = 1> (t, quarters) u = Concat <axis = 1> (l, m, k)",
+    "split evenly": "k, l = Split <axis = 1> (t) u = Concat <axis = -2> (l, k)",
+    "split and work": "k, l = Split <axis = 1> (t) e = Neg (k) u = Concat <axis = 1> (e, l)",
+    "constant piece": "k, l, m = Split <axis = 1> (t, quarters) u = Concat <axis = 1> (l, piece, k)",
+    "tile pieces": "r = Constant <value = int64[3] {1, 2, 1}> () d = Tile (t, r) u, v = Split <axis = 1> (d)",
     "quantize": "s = Constant <value = float {0.5}> () q = QuantizeLinear (t, s) u = DequantizeLinear (q, s)",
     "dynamic": "q, s, z = DynamicQuantizeLinear (t) u = DequantizeLinear (q, s, z)",
 }
@@ -727,6 +781,7 @@ def test_an_axis_in_several_pieces_runs_through(form: str) -> None:
     text = f"""
         g (float[4,3,2,5,3] x) => (float y)
         <{floats("full", 6, 20, 3)}, {floats("row", 20, 1)}, int64[6,20,3] places = {{{places}}},
+         {floats("piece", 6, 10, 3)}, int64[3] quarters = {{5, 5, 10}},
          int64[5] cut = {{3, 2, 4, 5, 3}}, int64[3] merged = {{6, 20, 3}}> {{
             p = Transpose <perm = [1, 2, 0, 3, 4]> (x)
             t = Reshape (p, merged)
@@ -736,6 +791,20 @@ def test_an_axis_in_several_pieces_runs_through(form: str) -> None:
         }}
         """
     check_free(text, 17)
+
+
+def test_a_cut_inside_a_piece_moves_something() -> None:
+    """The second axis lies as 4 outermost and 5 innermost: 8 of 20 are no whole pieces."""
+    text = """
+        g (float[4,3,2,5,3] x) => (float y) <int64[3] merged = {6, 20, 3}, int64[2] parts = {8, 12}> {
+            p = Transpose <perm = [1, 2, 0, 3, 4]> (x)
+            t = Reshape (p, merged)
+            y, z = Split <axis = 1> (t, parts)
+        }
+        """
+    original, result = model_of(text), run(model_of(text), io=Io.KEEP)
+    check_equal(original, result.model)
+    assert transposes(result.model) == 1
 
 
 @pytest.mark.parametrize(("channels", "cost"), [(1, None), (2, 432), (7, 1152), (8, 0)])

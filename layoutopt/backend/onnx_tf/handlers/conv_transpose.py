@@ -1,4 +1,7 @@
-"""ConvTranspose2D: one TRANSPOSE_CONV, or, with groups, zeros between the elements and one grouped convolution."""
+"""ConvTranspose1D to 3D: one TRANSPOSE_CONV or CONV_3D_TRANSPOSE.
+
+With groups, a 2-D one is zeros between the elements and one grouped convolution, a 3-D one an operator per group.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from layoutopt.backend.onnx_tf.handlers.conv import convolve, permuted, reshaped
-from layoutopt.backend.onnx_tf.handlers.node import Array, Node, Operand, handles, shape_of
+from layoutopt.backend.onnx_tf.handlers.conv import convolve
+from layoutopt.backend.onnx_tf.handlers.node import Array, Node, Operand, handles, permuted, reshaped, shape_of
+from layoutopt.backend.onnx_tf.handlers.spatial import on_line
 from layoutopt.ir.dialect import DOMAIN
 
 
@@ -34,36 +38,46 @@ class Spread:
         return self.size == -(-self.out // self.stride) and self.begin == total // 2
 
 
-@handles("ConvTranspose2D", domain=DOMAIN)
+@handles("ConvTranspose2D", "ConvTranspose3D", domain=DOMAIN)
 def conv_transpose(node: Node) -> Operand:
-    """Transposed convolution of x (N, H, W, C) with constant weights (C, O / group, H, W)."""
-    weights = _dilated(node.constant(1), node.ints("dilations") or [1, 1])
+    """Transposed convolution of x (N, spatial..., C) with constant weights (C, O / group, spatial...)."""
+    weights = node.constant(1)
+    rank = weights.ndim - 2
+    weights = _dilated(weights, node.ints("dilations") or [1] * rank)
     spreads = _spreads(node, weights.shape[2:])
     group = node.integer("group", 1)
-    y = _grouped(node.x, weights, group, spreads) if group > 1 else _dense(node.x, weights, spreads)
+    if group == 1:
+        y = _dense(node.x, weights, spreads)
+    else:
+        y = (_grouped if rank == 2 else _by_group)(node.x, weights, group, spreads)
     bias = node.optional(2)
     return y if bias is None else tf.nn.bias_add(y, bias)
 
 
+handles("ConvTranspose1D", domain=DOMAIN)(on_line(conv_transpose))
+
+
 def _dilated(weights: Array, dilations: list[int]) -> Array:
     """Zeros between the elements of a kernel: TRANSPOSE_CONV knows no dilation."""
-    height, width = ((size - 1) * step + 1 for size, step in zip(weights.shape[2:], dilations, strict=True))
-    dilated = np.zeros((*weights.shape[:2], height, width), weights.dtype)
-    dilated[:, :, :: dilations[0], :: dilations[1]] = weights
+    sizes = [(size - 1) * step + 1 for size, step in zip(weights.shape[2:], dilations, strict=True)]
+    dilated = np.zeros((*weights.shape[:2], *sizes), weights.dtype)
+    taps: tuple[slice, ...] = tuple(slice(None, None, step) for step in dilations)
+    dilated[(slice(None), slice(None), *taps)] = weights
     return dilated
 
 
 def _spreads(node: Node, kernel: tuple[int, ...]) -> list[Spread]:
-    """The transposed windows over H and W, by the rules of ONNX's ConvTranspose."""
-    strides, extra = node.ints("strides") or [1, 1], node.ints("output_padding") or [0, 0]
-    pads, auto = node.ints("pads") or [0, 0, 0, 0], node.text("auto_pad", "NOTSET")
+    """The transposed windows over the spatial axes, by the rules of ONNX's ConvTranspose."""
+    rank = len(kernel)
+    strides, extra = node.ints("strides") or [1] * rank, node.ints("output_padding") or [0] * rank
+    pads, auto = node.ints("pads") or [0] * 2 * rank, node.text("auto_pad", "NOTSET")
     wanted, spreads = node.ints("output_shape"), []
-    for i in (0, 1):
+    for i in range(rank):
         size, whole = node.shape[i + 1], strides[i] * (node.shape[i + 1] - 1) + extra[i] + kernel[i]
-        out = whole - pads[i] - pads[i + 2] if auto == "NOTSET" else whole
+        out = whole - pads[i] - pads[i + rank] if auto == "NOTSET" else whole
         begin = pads[i] if auto == "NOTSET" else 0
         if wanted is not None or auto in ("SAME_UPPER", "SAME_LOWER"):
-            out = wanted[-2:][i] if wanted is not None else size * strides[i]
+            out = wanted[-rank:][i] if wanted is not None else size * strides[i]
             total = max(whole - out, 0)
             begin = total // 2 if auto == "SAME_UPPER" else total - total // 2
         spreads.append(Spread(size, kernel[i], strides[i], begin, out))
@@ -71,13 +85,20 @@ def _spreads(node: Node, kernel: tuple[int, ...]) -> list[Spread]:
 
 
 def _dense(x: Operand, weights: Array, spreads: list[Spread]) -> Operand:
-    filters = permuted(weights, (2, 3, 1, 0))
+    rank = len(spreads)
+    filters = permuted(weights, (*range(2, rank + 2), 1, 0))
     same = all(spread.is_same for spread in spreads)
     sizes = [spread.out if same else spread.full for spread in spreads]
     shape = [shape_of(x)[0], *sizes, weights.shape[1]]
     strides = [spread.stride for spread in spreads]
-    y = tf.nn.conv2d_transpose(x, filters, shape, strides, "SAME" if same else "VALID")
+    operator = tf.nn.conv2d_transpose if rank == 2 else tf.nn.conv3d_transpose
+    y = operator(x, filters, shape, strides, "SAME" if same else "VALID")
     return y if same else _cut(y, [spread.begin for spread in spreads], spreads)
+
+
+def _by_group(x: Operand, weights: Array, group: int, spreads: list[Spread]) -> Operand:
+    parts = zip(tf.split(x, group, -1), np.split(weights, group), strict=True)
+    return tf.concat([_dense(part, own, spreads) for part, own in parts], -1)
 
 
 def _grouped(x: Operand, weights: Array, group: int, spreads: list[Spread]) -> Operand:
@@ -109,8 +130,8 @@ def _zeros_between(x: Operand, strides: list[int]) -> Operand:
 
 
 def _cut(y: Operand, begins: list[int], spreads: list[Spread]) -> Operand:
-    """The rows and columns that the model keeps; nothing where that is all of them."""
-    batch, height, width, channels = shape_of(y)
-    if [height, width] == [spread.out for spread in spreads]:
+    """The part that the model keeps; nothing where that is all."""
+    batch, *sizes, channels = shape_of(y)
+    if sizes == [spread.out for spread in spreads]:
         return y
     return tf.slice(y, [0, *begins, 0], [batch, *(spread.out for spread in spreads), channels])

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from layoutopt.backend.onnx_tf.handlers.conv import permuted, reshaped
-from layoutopt.backend.onnx_tf.handlers.node import Node, Operand, handles, shape_of
+from layoutopt.backend.onnx_tf.handlers.node import Node, Operand, handles, permuted, reshaped, shape_of
 from layoutopt.ir.dialect import DOMAIN, MATMUL_TRANSPOSED
 
 

@@ -133,6 +133,20 @@ def shape_of(operand: Operand) -> tuple[int, ...]:
     return tuple(int(size) for size in operand.shape)
 
 
+def permuted(operand: Operand, axes: tuple[int, ...]) -> Operand:
+    """A Transpose, done now for a constant."""
+    if isinstance(operand, np.ndarray):
+        return np.ascontiguousarray(operand.transpose(axes))
+    return tf.transpose(operand, axes)
+
+
+def reshaped(operand: Operand, shape: tuple[int, ...]) -> Operand:
+    """A Reshape, done now for a constant; nothing where the shape is that already."""
+    if shape_of(operand) == shape:
+        return operand
+    return operand.reshape(shape) if isinstance(operand, np.ndarray) else tf.reshape(operand, shape)
+
+
 def type_of(operand: Operand) -> tf.DType:
     """TensorFlow's element type, of an array too."""
     return tf.as_dtype(operand.dtype)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from layoutopt.backend.onnx_tf.handlers.conv import reshaped
-from layoutopt.backend.onnx_tf.handlers.node import Node, Operand, handles
+from layoutopt.backend.onnx_tf.handlers.node import Node, Operand, handles, reshaped
+from layoutopt.ir.dialect import DOMAIN
 
 
 @handles("BatchNormalization")
@@ -77,6 +77,16 @@ def rms_normalization(node: Node) -> Operand:
     axes = list(range(node.axis(-1), len(node.shape)))
     square = tf.reduce_mean(tf.square(node.x), axes, keepdims=True)
     return node.x * tf.math.rsqrt(square + node.number("epsilon", 1e-5)) * node[1]
+
+
+@handles("LRN2D", domain=DOMAIN)
+def local_response_normalization(node: Node) -> Operand:
+    """LOCAL_RESPONSE_NORMALIZATION."""
+    size = node.integer("size", 1)
+    if size % 2 == 0:
+        raise node.unsupported("the window of TFLite's LOCAL_RESPONSE_NORMALIZATION is centred: its size is odd")
+    alpha, beta = node.number("alpha", 1e-4) / size, node.number("beta", 0.75)
+    return tf.nn.local_response_normalization(node.x, size // 2, node.number("bias", 1.0), alpha, beta)
 
 
 @handles("LpNormalization")

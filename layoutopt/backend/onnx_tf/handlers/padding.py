@@ -1,4 +1,4 @@
-"""Windows over H and W: ONNX's pads and output sizes, in the form that TensorFlow has for them."""
+"""Windows over the spatial axes: ONNX's pads and output sizes, in the form that TensorFlow has for them."""
 
 from __future__ import annotations
 
@@ -67,22 +67,22 @@ class Axis:
         return [sum(start + tap < self.begin + self.size + self.end for tap in taps) for start in starts]
 
 
-def sliding(node: Node, kernel: list[int], size: tuple[int, ...]) -> tuple[Axis, Axis]:
-    """The windows of a Conv or pool over H and W.
+def sliding(node: Node, kernel: list[int], size: tuple[int, ...]) -> tuple[Axis, ...]:
+    """The windows of a Conv or pool over its spatial axes.
 
     Args:
         node: attributes ``strides``, ``dilations``, ``pads``, ``auto_pad`` and ``ceil_mode`` are read.
-        kernel: height and width of the window.
-        size: height and width of the input.
+        kernel: sizes of the window.
+        size: spatial sizes of the input.
     """
-    strides = node.ints("strides") or [1, 1]
-    dilations = node.ints("dilations") or [1, 1]
-    pads = node.ints("pads") or [0, 0, 0, 0]
+    rank = len(kernel)
+    strides = node.ints("strides") or [1] * rank
+    dilations = node.ints("dilations") or [1] * rank
+    pads = node.ints("pads") or [0] * 2 * rank
     auto, ceil = node.text("auto_pad", "NOTSET"), node.integer("ceil_mode", 0) == 1
-    height, width = (
-        _axis(size[i], kernel[i], strides[i], dilations[i], (pads[i], pads[i + 2]), auto, ceil) for i in (0, 1)
+    return tuple(
+        _axis(size[i], kernel[i], strides[i], dilations[i], (pads[i], pads[i + rank]), auto, ceil) for i in range(rank)
     )
-    return height, width
 
 
 def _axis(size: int, kernel: int, stride: int, dilation: int, pads: tuple[int, int], auto: str, ceil: bool) -> Axis:
@@ -104,12 +104,12 @@ def _axis(size: int, kernel: int, stride: int, dilation: int, pads: tuple[int, i
     return Axis(size, kernel, stride, dilation, begin, end, out)
 
 
-def pad_for(x: Operand, axes: tuple[Axis, Axis], *, value: float | None = None) -> tuple[Operand, str]:
-    """Chooses SAME or VALID, padding ``x`` (N, H, W, C) explicitly only where neither does what ``axes`` say.
+def pad_for(x: Operand, axes: tuple[Axis, ...], *, value: float | None = None) -> tuple[Operand, str]:
+    """Chooses SAME or VALID, padding ``x`` (N, spatial..., C) explicitly only where neither does what ``axes`` say.
 
     Args:
         x: the input.
-        axes: the windows over H and W.
+        axes: the windows over the spatial axes.
         value: what to pad with; None is zero, by the cheaper operator.
 
     Returns:

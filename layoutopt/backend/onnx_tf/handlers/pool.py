@@ -1,14 +1,16 @@
-"""Pools over H and W, channels-last."""
+"""Pools over the spatial axes, channels-last."""
 
 from __future__ import annotations
 
 from functools import reduce
+from math import prod
 
 import numpy as np
 import tensorflow as tf
 
 from layoutopt.backend.onnx_tf.handlers.node import Node, Operand, handles, numpy_type, shape_of, type_of
 from layoutopt.backend.onnx_tf.handlers.padding import Axis, pad_for, sliding
+from layoutopt.backend.onnx_tf.handlers.spatial import in_turn, on_line
 from layoutopt.ir.dialect import DOMAIN
 
 _NOT_NEGATIVE = {"Relu", "Relu6", "Sigmoid"}
@@ -58,11 +60,11 @@ def average_pool(node: Node) -> Operand:
     return y if np.all(factor == 1) else y * factor[None, :, :, None].astype(numpy_type(y))
 
 
-def _mean(x: Operand, axes: tuple[Axis, Axis]) -> Operand:
+def _mean(x: Operand, axes: tuple[Axis, ...]) -> Operand:
     return tf.nn.avg_pool2d(x, [axis.kernel for axis in axes], [axis.stride for axis in axes], "VALID")
 
 
-def _dilated_mean(x: Operand, axes: tuple[Axis, Axis]) -> Operand:
+def _dilated_mean(x: Operand, axes: tuple[Axis, ...]) -> Operand:
     """One DEPTHWISE_CONV_2D with equal weights."""
     kernel, channels = [axis.kernel for axis in axes], shape_of(x)[3]
     weights = np.full((*kernel, channels, 1), 1 / (kernel[0] * kernel[1]), numpy_type(x))
@@ -75,23 +77,60 @@ def _dilated_mean(x: Operand, axes: tuple[Axis, Axis]) -> Operand:
     )
 
 
-@handles("GlobalAveragePool2D", domain=DOMAIN)
+@handles("GlobalAveragePool1D", "GlobalAveragePool2D", "GlobalAveragePool3D", domain=DOMAIN)
 def global_average_pool(node: Node) -> Operand:
-    """MEAN over H and W."""
-    return tf.reduce_mean(node.x, [1, 2], keepdims=True)
+    """MEAN over the spatial axes."""
+    return tf.reduce_mean(node.x, list(range(1, len(node.shape) - 1)), keepdims=True)
 
 
-@handles("GlobalMaxPool2D", domain=DOMAIN)
+@handles("GlobalMaxPool1D", "GlobalMaxPool2D", "GlobalMaxPool3D", domain=DOMAIN)
 def global_max_pool(node: Node) -> Operand:
-    """REDUCE_MAX over H and W."""
-    return tf.reduce_max(node.x, [1, 2], keepdims=True)
+    """REDUCE_MAX over the spatial axes."""
+    return tf.reduce_max(node.x, list(range(1, len(node.shape) - 1)), keepdims=True)
 
 
-def _windows(node: Node) -> tuple[Axis, Axis]:
+@handles("LpPool2D", domain=DOMAIN)
+def lp_pool(node: Node) -> Operand:
+    """AVERAGE_POOL_2D over powers, times the number of elements, and the root of that."""
+    axes, power = _windows(node), node.integer("p", 2)
+    x = _power(node.x, power)
+    x = x if all(axis.is_valid for axis in axes) else tf.pad(x, _pads(axes))
+    plain = all(axis.dilation == 1 for axis in axes)
+    y = _mean(x, axes) if plain else _dilated_mean(x, axes)
+    return _root(y * numpy_type(y)(prod(axis.kernel for axis in axes)), power)
+
+
+@handles("GlobalLpPool1D", "GlobalLpPool2D", "GlobalLpPool3D", domain=DOMAIN)
+def global_lp_pool(node: Node) -> Operand:
+    """SUM of powers over the spatial axes, and the root of that."""
+    return lp_norm(node, list(range(1, len(node.shape) - 1)))
+
+
+def lp_norm(node: Node, axes: list[int]) -> Operand:
+    """The norm over ``axes``, which stay."""
+    power = node.integer("p", 2)
+    return _root(tf.reduce_sum(_power(node.x, power), axes, keepdims=True), power)
+
+
+def _power(x: Operand, power: int) -> Operand:
+    return tf.square(x) if power == 2 else tf.pow(tf.abs(x), numpy_type(x)(power))
+
+
+def _root(x: Operand, power: int) -> Operand:
+    return tf.sqrt(x) if power == 2 else tf.pow(x, numpy_type(x)(1 / power))
+
+
+for _rank, _form in (("1D", on_line), ("3D", in_turn)):
+    handles(f"LpPool{_rank}", domain=DOMAIN)(_form(lp_pool))
+    handles(f"MaxPool{_rank}", domain=DOMAIN)(_form(max_pool))
+    handles(f"AveragePool{_rank}", domain=DOMAIN)(_form(average_pool))
+
+
+def _windows(node: Node) -> tuple[Axis, ...]:
     kernel = node.ints("kernel_shape")
     assert kernel is not None, "the checker sees to it"
     return sliding(node, kernel, node.shape[1:3])
 
 
-def _pads(axes: tuple[Axis, Axis]) -> list[list[int]]:
+def _pads(axes: tuple[Axis, ...]) -> list[list[int]]:
     return [[0, 0], *([axis.begin, max(axis.needed, 0)] for axis in axes), [0, 0]]

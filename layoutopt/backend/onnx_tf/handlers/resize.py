@@ -1,4 +1,4 @@
-"""Resize2D and Upsample2D: RESIZE_NEAREST_NEIGHBOR or RESIZE_BILINEAR where those compute the same, gathers elsewhere.
+"""Resize1D to 3D and Upsample1D to 3D: RESIZE_NEAREST_NEIGHBOR or RESIZE_BILINEAR, gathers where those differ.
 
 Along one axis, every mode is a matrix with a few non-zero elements per row. It is built here by ONNX's rules and
 compared with what the TFLite operator would compute; so the choice is right for the very sizes at hand.
@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from layoutopt.backend.onnx_tf.handlers.node import Node, Operand, handles, numpy_type
+from layoutopt.backend.onnx_tf.handlers.node import Node, Operand, handles, numpy_type, reshaped
 from layoutopt.ir.dialect import DOMAIN
 
 Floats = npt.NDArray[np.float64]
@@ -49,20 +49,44 @@ class Taps:
         return np.allclose(self.matrix, other.matrix, rtol=0, atol=2e-6)
 
 
-@handles("Resize2D", "Upsample2D", domain=DOMAIN)
+def _kept(size: int) -> Taps:
+    """An axis that stays as it is."""
+    return Taps(size, np.arange(size)[None], np.ones((1, size)))
+
+
+@handles(*(f"{name}{rank}D" for name in ("Resize", "Upsample") for rank in (1, 2, 3)), domain=DOMAIN)
 def resize(node: Node) -> Operand:
-    """Resizes H and W of x (N, H, W, C); scales and sizes come in the order N, C, H, W."""
+    """Resizes the spatial axes of x (N, spatial..., C); scales and sizes come in the order N, C, spatial...
+
+    One axis is taken for two, the second of size 1; of three, the last two and then the first.
+    """
+    *first, last = (_axis(node, i, scale, out) for i, (scale, out) in enumerate(_targets(node)))
     mode = node.text("mode", "nearest")
-    axes = [_axis(node, i, scale, out) for i, (scale, out) in enumerate(_targets(node))]
+    batch, *_, channels = node.shape
+    if not first:
+        y = _plane(reshaped(node.x, (batch, last.size, 1, channels)), mode, last, _kept(1))
+        return reshaped(y, (batch, last.out, channels))
+    if len(first) == 1:
+        return _plane(node.x, mode, first[0], last)
+    depth, height = first
+    y = _plane(reshaped(node.x, (batch * depth.size, height.size, last.size, channels)), mode, height, last)
+    y = _plane(
+        reshaped(y, (batch, depth.size, height.out * last.out, channels)), mode, depth, _kept(height.out * last.out)
+    )
+    return reshaped(y, (batch, depth.out, height.out, last.out, channels))
+
+
+def _plane(x: Operand, mode: str, *axes: Taps) -> Operand:
+    """Resizes H and W of x (N, H, W, C)."""
     sizes = [axis.out for axis in axes]
     if all(np.array_equal(axis.matrix, np.eye(axis.size)) for axis in axes):
-        return node.x
+        return x
     operators = {"nearest": tf.raw_ops.ResizeNearestNeighbor, "linear": tf.raw_ops.ResizeBilinear}
     for corners, centers in _FLAGS if mode in operators else ():
         likeness = _nearest_kernel if mode == "nearest" else _bilinear_kernel
         if all(axis.same(likeness(axis.size, axis.out, corners, centers)) for axis in axes):
-            return operators[mode](images=node.x, size=sizes, align_corners=corners, half_pixel_centers=centers)
-    return _gathered(_gathered(node.x, axes[0], 1), axes[1], 2)
+            return operators[mode](images=x, size=sizes, align_corners=corners, half_pixel_centers=centers)
+    return _gathered(_gathered(x, axes[0], 1), axes[1], 2)
 
 
 def _gathered(x: Operand, taps: Taps, position: int) -> Operand:
@@ -81,9 +105,10 @@ def _gathered(x: Operand, taps: Taps, position: int) -> Operand:
 
 
 def _targets(node: Node) -> list[tuple[float, int]]:
-    """Scale and output size of H and of W."""
-    logical = (node.shape[0], node.shape[3], node.shape[1], node.shape[2])
-    axes = [axis % 4 for axis in node.ints("axes") or range(4)]
+    """Scale and output size of each spatial axis."""
+    batch, *spatial, channels = node.shape
+    logical = (batch, channels, *spatial)
+    axes = [axis % len(logical) for axis in node.ints("axes") or range(len(logical))]
     scales, sizes = _scales_and_sizes(node)
     if sizes is not None:
         ratios = [size / logical[axis] for axis, size in zip(axes, sizes, strict=True)]
@@ -98,20 +123,24 @@ def _targets(node: Node) -> list[tuple[float, int]]:
     target = {axis: (ratio, size) for axis, ratio, size in zip(axes, ratios, sizes, strict=True)}
     if any(target.get(axis, (1.0, logical[axis]))[1] != logical[axis] for axis in (0, 1)):
         raise node.unsupported("N and C cannot be resized")
-    return [target.get(axis, (1.0, logical[axis])) for axis in (2, 3)]
+    return [target.get(axis, (1.0, logical[axis])) for axis in range(2, len(logical))]
 
 
 def _scales_and_sizes(node: Node) -> tuple[list[float], list[int] | None]:
     """Where the versions of Upsample and Resize keep the scales and the sizes."""
-    if node.operator == "Upsample2D" and node.opset < 9:
+    if _is_upsample(node) and node.opset < 9:
         scales = node.attributes["scales"]
         assert isinstance(scales, list)
         return scales, None
-    position = 1 if node.operator == "Upsample2D" or node.opset < 11 else 2
+    position = 1 if _is_upsample(node) or node.opset < 11 else 2
     sizes = node.optional_ints(3)
     if sizes:
         return [], sizes
     return [float(np.float32(scale)) for scale in node.constant(position)], None
+
+
+def _is_upsample(node: Node) -> bool:
+    return node.operator.startswith("Upsample")
 
 
 # --- ONNX --------------------------------------------------------------------------------------------------------
@@ -141,7 +170,7 @@ def _axis(node: Node, position: int, scale: float, out: int) -> Taps:
 def _coordinates(node: Node, size: int, out: int, scale: float) -> Floats:
     """Where on the input each element of the output lies, by ``coordinate_transformation_mode``."""
     i = np.arange(out, dtype=np.float64)
-    older = node.operator == "Upsample2D" or node.opset < 11
+    older = _is_upsample(node) or node.opset < 11
     mode = "asymmetric" if older else node.text("coordinate_transformation_mode", "half_pixel")
     half_pixel = (i + 0.5) / scale - 0.5
     whole = scale * size
@@ -162,7 +191,7 @@ def _coordinates(node: Node, size: int, out: int, scale: float) -> Floats:
 def _nearest(node: Node, centers: Floats, scale: float) -> Ints:
     """The element next to each coordinate, by ``nearest_mode``."""
     centers = centers.round(6)  # what is a tie in exact arithmetic must be one here
-    if node.operator == "Upsample2D" or node.opset < 11:
+    if _is_upsample(node) or node.opset < 11:
         # Before the attribute came, ONNX Runtime took the element above when making an image smaller.
         return (np.ceil(centers) if scale < 1 else np.floor(centers)).astype(np.int64)
     modes: dict[str, Callable[[Floats], Floats]] = {

@@ -8,8 +8,16 @@ import numpy as np
 import onnx
 import tensorflow as tf
 
-from layoutopt.backend.onnx_tf.handlers.conv import permuted, reshaped
-from layoutopt.backend.onnx_tf.handlers.node import Array, Node, Operand, handles, numpy_type, shape_of
+from layoutopt.backend.onnx_tf.handlers.node import (
+    Array,
+    Node,
+    Operand,
+    handles,
+    numpy_type,
+    permuted,
+    reshaped,
+    shape_of,
+)
 
 
 @handles("Constant")
