@@ -23,8 +23,9 @@ from layoutopt.ir.counts import count_onnx
 from layoutopt.ir.perm import identity, invert, permute
 from layoutopt.ir.verify import Reference, Verification
 from layoutopt.layout.calibration import FULL, QUICK, Calibration, Machine, calibration_path, tabulate
-from layoutopt.layout.explain import explain as explain_plan
+from layoutopt.layout.explain import explain as explain_plans
 from layoutopt.layout.gains import missing_rules
+from layoutopt.layout.problem import Assignment
 from layoutopt.options import TOLERANCE, Io, Layouts, Objective, TensorLayout, Verify
 from layoutopt.passes import DEFAULT_PIPELINE, PASSES, FoldConstants, PropagateLayout
 from layoutopt.pipeline.manager import After, PassManager, PipelineResult
@@ -192,18 +193,20 @@ def explain(
     prepared = PassManager(pipeline[:position], on_start=say).run(_static(model, shapes or {})).model
     graph, opset = prepared.graph, prepared.opset_imports.get("", 0)
     say("layouts")
-    plan = propagate.plan(prepared)
-    explanation = explain_plan(graph, opset, plan)
+    plans = propagate.plans(prepared)
+    plan, explanation = plans[graph], explain_plans(opset, plans)
     say("what more layout rules would buy")
     missing = missing_rules(
         graph, opset, plan, explanation.copies, lambda assumed: propagate.plan(prepared, assumed=assumed)
     )
     return ExplainReport(
         model=None if isinstance(model, ir.Model) else Path(model),
-        layout=results.LayoutProof.of(plan.assignment, propagate.objective),
+        layout=results.LayoutProof.of(
+            Assignment.together([each.assignment for each in plans.values()]), propagate.objective
+        ),
         explanation=explanation,
         missing=tuple(missing),
-        anchors=plan.anchors,
+        anchors=sum(each.anchors for each in plans.values()),
         versions=results.versions(),
     )
 

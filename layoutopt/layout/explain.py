@@ -142,15 +142,21 @@ class Explanation:
     parts: tuple[PartProof, ...]
 
 
-def explain(graph: ir.Graph, opset: int, plan: Plan) -> Explanation:
-    """Explains a plan.
+def explain(opset: int, plans: Mapping[ir.Graph, Plan]) -> Explanation:
+    """Explains plans.
 
     Args:
-        graph: that it was made of, unchanged since.
         opset: version of the default domain.
-        plan: as `make_plan` returned it.
+        plans: of a graph and the bodies in it, as `make_plan` returned them; the graphs are unchanged since.
     """
-    return _Explainer(graph, opset, plan).explanation()
+    whole = Explanation((), (), (), ())
+    for graph, plan in plans.items():
+        found = _Explainer(graph, opset, plan, len(whole.parts)).explanation()
+        copies = sorted(whole.copies + found.copies, key=lambda copy: (-copy.cost, copy.value))
+        whole = Explanation(
+            tuple(copies), whole.inside + found.inside, whole.kept + found.kept, whole.parts + found.parts
+        )
+    return whole
 
 
 def label(node: ir.Node) -> str:
@@ -161,7 +167,7 @@ def label(node: ir.Node) -> str:
 class _Explainer:
     """Puts the numbers of the solver back into the words of the graph."""
 
-    def __init__(self, graph: ir.Graph, opset: int, plan: Plan) -> None:
+    def __init__(self, graph: ir.Graph, opset: int, plan: Plan, known_parts: int) -> None:
         self._graph = graph
         self._opset = opset
         self._plan = plan
@@ -169,14 +175,13 @@ class _Explainer:
         self._chosen = plan.assignment.choice
         self._ways = Ways(plan.question, plan.assignment.choice)
         costly = [part for part in plan.assignment.parts if part.assignment.cost]
-        self._parts = dict(enumerate(costly, start=1))
+        self._parts = dict(enumerate(costly, start=known_parts + 1))
         self._part_of = {group: n for n, part in self._parts.items() for group in part.component.groups}
 
     def explanation(self) -> Explanation:
         """All there is to say."""
-        copies = sorted(self._copies(), key=lambda copy: (-copy.cost, copy.value))
         proofs = tuple(_proof(number, part) for number, part in self._parts.items())
-        return Explanation(tuple(copies), tuple(self._inside()), tuple(self._kept()), proofs)
+        return Explanation(tuple(self._copies()), tuple(self._inside()), tuple(self._kept()), proofs)
 
     def _copies(self) -> Iterator[Copy]:
         for index, wire in enumerate(self._question.problem.wires):
@@ -263,6 +268,8 @@ class _Explainer:
             return "natural or channels-last only" if len(choice.layouts) > 1 else "its layout was asked for"
         if self._ways.writes(stand.choice):
             producer = value.producer()
+            if producer is not None and producer.graph is not self._graph:
+                return "from around the body, where it is natural"
             return "its layout is kept" if producer is None else self._why_unruled(producer)
         reasons = [self._why_reader(node, index) for node, index in self._natural_readers(value)]
         return ", ".join(dict.fromkeys((*reasons, *(["its layout is kept"] if self._is_kept(value) else []))))
@@ -303,19 +310,11 @@ class _Explainer:
                 yield Inside(label(choice.node), cost, self._part_of.get(index, 0), _inside(choice.rule))
 
     def _kept(self) -> Iterator[Kept]:
-        for node in self._graph.all_nodes():
+        for node in self._graph:
             if node.op_type not in TRANSPOSES or node.outputs[0] in self._plan.views:
                 continue
             if node.inputs[0] is None or not is_constant(node.inputs[0]):  # those are folded
-                yield Kept(label(node), bytes_transposed(node), self._why_kept(node))
-
-    def _why_kept(self, node: ir.Node) -> str:
-        if node.graph is not self._graph:
-            return "in a body of If, Loop or Scan"
-        source = node.inputs[0]
-        if source is None or static_shape(source) is None:
-            return "its shape is not known"
-        return "no single transpose of what it reads could take its place"
+                yield Kept(label(node), bytes_transposed(node), _why_kept(node))
 
 
 _PRICES: Mapping[Price | None, str] = {
@@ -349,6 +348,13 @@ def _proof(number: int, part: Part) -> PartProof:
     flow = mincut.max_flow(problem) if part.solver is Solver.CUT else None
     choices = len(part.component.groups)
     return PartProof(number, part.solver, choices, found.cost, found.lower_bound, found.proved_optimal, flow)
+
+
+def _why_kept(node: ir.Node) -> str:
+    source = node.inputs[0]
+    if source is None or static_shape(source) is None:
+        return "its shape is not known"
+    return "no single transpose of what it reads could take its place"
 
 
 def _is_channels_last(storage: Storage) -> bool:

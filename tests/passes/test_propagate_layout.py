@@ -123,7 +123,11 @@ def test_layouts_by_name(pass_: PropagateLayout, recorded: set[str], left: int) 
 
 def test_channels_last_is_given_where_it_only_costs() -> None:
     """A caller who has NHWC has it, whatever the graph would like."""
-    graph = Text("(float[2,3,4,5] x) => (float[2,3,4,5] y) { y = LRN <size = 3> (x) }")
+    places = ",".join(map(str, range(120)))
+    graph = Text(
+        f"(float[2,3,4,5] x) => (float[2,3,4,5] y) <int64[2,3,4,5] places = {{{places}}}> "
+        "{ y = MaxUnpool <kernel_shape = [1, 1]> (x, places) }"
+    )
     result = check_pass(pinned(x=TensorLayout.NHWC), graph.model())
     assert recorded_orders(result.model)["x"] == (0, 2, 3, 1)
     assert transposes(result.model) == 1
