@@ -117,9 +117,8 @@ def axis(default: int | None = None) -> Remap:
     """The attribute ``axis``, which must be stored whole."""
 
     def remap(node: ir.Node, storages: Storages) -> Edit | None:
-        storage = storages[operand(0)]
-        value = _axis(node, default, len(storage.shape))
-        position = None if value is None else storage.position(value)
+        value = _axis(node, default, len(storages[operand(0)].shape))
+        position = None if value is None else _whole_position(value, storages)
         return None if position is None else Edit(attributes={"axis": position})
 
     return remap
@@ -145,7 +144,7 @@ def slices(node: ir.Node, storages: Storages) -> Edit | None:
     """The axes of a Slice, which default to the first ones; each is stored whole."""
     starts = constant_integers(node, 1)
     values = constant_integers(node, 3) if has_operand(node, 3) else starts and tuple(range(len(starts)))
-    moved = _whole_positions(values, storages[operand(0)])
+    moved = _whole_positions(values, storages)
     return None if moved is None else Edit(operands={3: _like(node, 3 if has_operand(node, 3) else 1, moved)})
 
 
@@ -153,7 +152,7 @@ def pads(node: ir.Node, storages: Storages) -> Edit | None:
     """The pads of a Pad, begins and ends per axis, or its axes where it names some; each that is padded is whole."""
     storage = storages[operand(0)]
     if has_operand(node, 3):
-        moved = _whole_positions(constant_integers(node, 3), storage)
+        moved = _whole_positions(constant_integers(node, 3), storages)
         return None if moved is None else Edit(operands={3: _like(node, 3, moved)})
     attribute = node.attributes.get("pads")
     values = attribute.as_ints() if attribute is not None else constant_integers(node, 1)
@@ -161,7 +160,7 @@ def pads(node: ir.Node, storages: Storages) -> Edit | None:
     if values is None or len(values) != 2 * rank:
         return None
     padded = [axis for axis in range(rank) if values[axis] or values[rank + axis]]
-    if _whole_positions(padded, storage) is None:
+    if _whole_positions(padded, storages) is None:
         return None
     moved = tuple(values[start + dim.axis] for start in (0, rank) for dim in storage.dims)
     return Edit(attributes={"pads": moved}) if attribute is not None else Edit(operands={1: _like(node, 1, moved)})
@@ -260,13 +259,20 @@ def _positions(values: Sequence[int] | None, storage: Storage) -> tuple[int, ...
     return tuple(position for value in values for position in storage.positions((value % rank,)))
 
 
-def _whole_positions(values: Sequence[int] | None, storage: Storage) -> tuple[int, ...] | None:
+def _whole_positions(values: Sequence[int] | None, storages: Storages) -> tuple[int, ...] | None:
     """The dimensions of the axes ``values``; None where one does not lie in one piece and in its own order."""
-    rank = len(storage.shape)
+    rank = len(storages[operand(0)].shape)
     if values is None or any(not -rank <= value < rank for value in values):
         return None
-    found = [storage.position(value % rank) for value in values]
+    found = [_whole_position(value % rank, storages) for value in values]
     return tuple(position for position in found if position is not None) if None not in found else None
+
+
+def _whole_position(axis: int, storages: Storages) -> int | None:
+    """The dimension that is ``axis`` at every port that has it: where it has size 1 alone, it would seem whole."""
+    rank = len(storages[operand(0)].shape)
+    found = {storage.position(axis) for storage in storages.values() if len(storage.shape) == rank}
+    return found.pop() if len(found) == 1 else None
 
 
 def _like(node: ir.Node, index: int, values: Sequence[int]) -> npt.NDArray[np.integer]:
