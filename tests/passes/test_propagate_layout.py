@@ -201,13 +201,8 @@ def strange(nodes: str, *, output: str = "float[1,4,4,6] y") -> ir.Model:
 @pytest.mark.parametrize(
     ("nodes", "blamed"),
     [
-        ("[culprit] y = Softmax <axis = 1.5> (t)", "Softmax 'culprit'.*not of type INT"),
-        ("[culprit] y = Softmax <axis = 7> (t)", "Softmax 'culprit'"),
-        ('[culprit] y = Conv <group = "one"> (x, w)', "Conv 'culprit'.*not of type INT"),
         ("y = Conv <group = 5> (x, w)", "Conv 'y'"),
         ("[culprit] y = MatMul (t)", "MatMul 'culprit'"),
-        ("[culprit] y = ReduceMean <axes = [9], keepdims = 0> (t)", "ReduceMean 'culprit'"),
-        ('[culprit] y = Transpose <perm = "back"> (t)', "Transpose 'culprit'.*not of type INTS"),
         ("[culprit] y = DepthToSpace <blocksize = 3> (t)", "DepthToSpace 'culprit'"),
     ],
 )
@@ -222,6 +217,11 @@ def test_a_node_that_makes_no_sense_is_named(nodes: str, blamed: str) -> None:
 @pytest.mark.parametrize(
     "nodes",
     [
+        "y = Softmax <axis = 1.5> (t)",
+        "y = Softmax <axis = 7> (t)",
+        'y = Conv <group = "one"> (x, w)',
+        "y = ReduceMean <axes = [9], keepdims = 0> (t)",
+        'y = Transpose <perm = "back"> (t)',
         "y = Transpose <perm = [0, 1]> (t)",
         "y = Transpose <perm = [0, 1, 1, 3]> (t)",
         "y = Transpose <perm = [0, 1, -1, 2]> (t)",
