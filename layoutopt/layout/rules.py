@@ -216,7 +216,6 @@ PREPARED: Mapping[str, str] = {
     "Constant": "`fold-constants` makes an initializer of it",
     "ConstantOfShape": "`fold-constants` makes an initializer of it",
     "Einsum": "`expand-products` makes a MatMul of it, if it is one product of two operands",
-    "EyeLike": "`fold-constants` makes an initializer of it",
     "Gemm": "`expand-products` makes a MatMul and an Add of it",
     "GroupNormalization": "`expand-instance-norm` makes operators of it that run in any layout",
     "InstanceNormalization": "`expand-instance-norm` makes operators of it that run in any layout",
@@ -266,6 +265,7 @@ PINNED: Mapping[str, str] = {
     ),
     **dict.fromkeys(("DFT", "STFT"), "the last axis holds real and imaginary parts"),
     **dict.fromkeys(("GatherND", "ScatterND"), "an index names places on several axes in their natural order"),
+    "EyeLike": "the result depends on the shape alone: it is natural",
     "MaxUnpool": "its indices count in the natural layout",
     "TensorScatter": "the batch comes first, and each has a place of its own to write to",
 }  # fmt: skip
