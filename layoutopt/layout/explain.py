@@ -9,7 +9,6 @@ from functools import cached_property
 import onnx_ir as ir
 
 from layoutopt.ir.counts import TRANSPOSES, bytes_transposed
-from layoutopt.ir.perm import channels_last
 from layoutopt.layout import carries, channels, contractions, mincut, remaps
 from layoutopt.layout.carries import Carry
 from layoutopt.layout.layouts import Layout, Storage
@@ -273,8 +272,9 @@ class _Explainer:
         value = port.value(node)
         seen = (self._plan.views.get(value) or View(value)).outward(layout)
         storage = None if seen is None else Storage.of(known_shape(value), seen)
-        if rule.anchor is not None and (storage is None or storage.order != channels_last(len(storage.shape))):
-            return f"TFLite runs {node.op_type} channels-last only"
+        if rule.anchor is not None:
+            last = storage is not None and _is_channels_last(storage)
+            return _CHANNELS if last else f"TFLite runs {node.op_type} channels-last only"
         if storage is None:
             return f"the layout cuts through the axes of {value.name}"
         carried = list(rule.carry(node, rule.ports(node), port, storage, lambda _: ()))
@@ -325,7 +325,8 @@ _PRICES: Mapping[Price | None, str] = {
 """Why operators move data inside, by the prices of their rules."""
 
 
-_WHOLE = "an axis that it works along, or that has another size elsewhere, would not lie in one piece"
+_CHANNELS = "it cannot have its rows or channels in that order"
+_WHOLE = "an axis that it joins, cuts or works along would not lie in one piece"
 _CARRIES: Mapping[Carry, str] = {
     carries.aligned: _WHOLE,
     carries.gathering: _WHOLE,
@@ -348,3 +349,9 @@ def _proof(number: int, part: Part) -> PartProof:
     flow = mincut.max_flow(problem) if part.solver is Solver.CUT else None
     choices = len(part.component.groups)
     return PartProof(number, part.solver, choices, found.cost, found.lower_bound, found.proved_optimal, flow)
+
+
+def _is_channels_last(storage: Storage) -> bool:
+    """Whether all channels lie innermost, in whatever order they and the rows are."""
+    last = storage.dims[-1]
+    return last.axis == channels.CHANNEL and last.size == storage.shape[channels.CHANNEL]

@@ -57,8 +57,9 @@ def missing_rules(
     nodes = [node for node in graph if node not in plan.rules and _could_have_rule(node)]
     counts = Counter(node.op_type for node in nodes)
     beside = {operator: sum(copy.size for copy in copies if operator in copy.operators) for operator in counts}
+    likely = sorted(counts, key=lambda name: (-beside[name], -counts[name], name))[:MOST]
     found = []
-    for operator in sorted(counts, key=lambda name: (-beside[name], -counts[name], name))[:MOST] if copies else ():
+    for operator in likely if plan.assignment.cost else ():
         its = [node for node in nodes if node.op_type == operator]
         gain = plan.assignment.cost - replan(dict.fromkeys(its, ANYTHING)).assignment.cost
         found.append(MissingRule(operator, counts[operator], beside[operator], gain, objection(its[0], opset)))

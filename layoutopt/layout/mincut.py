@@ -60,7 +60,11 @@ def solve(problems: Sequence[Problem]) -> list[tuple[int, ...]]:
 
 
 def max_flow(problem: Problem) -> int:
-    """The bytes of the maximum flow, to which no assignment of ``problem`` comes below: the cut ``applies``."""
+    """The bytes that a maximum flow carries, which no assignment comes below.
+
+    Args:
+        problem: of a component, to which the cut ``applies``.
+    """
     network = _Network()
     network.add(problem)
     return problem.weights.to_bytes(int(maximum_flow(network.capacity(), _SOURCE, _SINK, method="dinic").flow_value))

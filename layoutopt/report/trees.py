@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from layoutopt.layout.explain import Copy, Inside, Kept, PartProof, Side
+from layoutopt.layout.explain import Copy, Explanation, Inside, Kept, PartProof, Side
 from layoutopt.layout.gains import MissingRule
 from layoutopt.layout.problem import Solver
 from layoutopt.report.results import ExplainReport
@@ -32,11 +32,7 @@ def of_explain(report: ExplainReport) -> Iterator[RenderableType]:
     if not report.layout.cost:
         yield Text(_of_nothing(report.anchors))
     yield Text(proof(report.layout))
-    if fixed := [copy for copy in found.copies if not copy.part]:
-        costs = amount(sum(copy.cost for copy in fixed), unit)
-        yield Text(f"  no choice: {_some([copy.value for copy in fixed], _MOST_CUT)}, {costs} under any layouts")
-    for part in found.parts:
-        yield Text(_of_part(part, found.copies, found.inside, unit))
+    yield from map(Text, _of_parts(found, unit))
     if report.missing:
         yield _of_missing(report.missing, unit)
 
@@ -98,16 +94,25 @@ def _of_nothing(anchors: int) -> str:
     return f"No transpose is needed: all agree with the {anchors} operator(s) that TFLite runs channels-last only."
 
 
-def _of_part(part: PartProof, copies: Sequence[Copy], inside: Sequence[Inside], unit: str) -> str:
+def _of_parts(found: Explanation, unit: str) -> Iterator[str]:
+    """The proof, part by part, behind what nobody has a choice about."""
+    moves = [(each.part, each.value, each.cost) for each in found.copies]
+    moves += [(each.part, f"inside {each.operator}", each.cost) for each in found.inside]
+    if fixed := [move for move in moves if not move[0]]:
+        cost = amount(sum(cost for _, _, cost in fixed), unit)
+        yield f"  no choice: {_some([name for _, name, _ in fixed], _MOST_CUT)}, {cost} under any layouts"
+    for part in found.parts:
+        yield _of_part(part, [name for number, name, _ in moves if number == part.part], unit)
+
+
+def _of_part(part: PartProof, where: Sequence[str], unit: str) -> str:
     """The proof of one part: the cut and the flow that saturates it, or what the solver says."""
-    cut = [each.value for each in copies if each.part == part.part]
-    cut += [f"inside {each.operator}" for each in inside if each.part == part.part]
     what = f"  part {part.part}, {part.choices} choices, {part.solver.value}: "
-    cost, where = amount(part.cost, unit), _some(cut, _MOST_CUT)
+    cost, cut = amount(part.cost, unit), _some(where, _MOST_CUT)
     if part.solver is Solver.CUT and part.max_flow is not None:
-        return f"{what}a flow of {amount(part.max_flow, unit)} saturates the cut through {where}, which costs {cost}"
+        return f"{what}a flow of {amount(part.max_flow, unit)} saturates the cut through {cut}, which costs {cost}"
     bound = "proved" if part.proved else "not proved"
-    return f"{what}{cost}, lower bound {amount(part.lower_bound, unit)}, {bound}: {where}"
+    return f"{what}{cost}, lower bound {amount(part.lower_bound, unit)}, {bound}: {cut}"
 
 
 def _of_missing(missing: Sequence[MissingRule], unit: str) -> Table:

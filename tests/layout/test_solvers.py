@@ -114,6 +114,7 @@ def check_two_layouts(problem: Problem) -> None:
         eliminated = elimination.solve(part)
         assert eliminated is not None
         assert weighed(part, eliminated) == brute_force(part)
+        assert mincut.max_flow(part) == part.cost(eliminated)
     assert [weighed(problem, choice) for choice in mincut.solve([problem, problem])] == [best, best]
     assert cut_value(problem) == best[0]
 
