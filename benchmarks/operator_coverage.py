@@ -33,7 +33,8 @@ instead. It lists all operators of the default ONNX domain, opset {oldest} to {n
 *Whole* is an axis whose elements lie in their own order, in one dimension of the stored tensor. What a rule does not
 say an axis must be, it may be: at any place, cut into pieces, the pieces in any order. Shapes must be static. Joining
 and cutting have a price where the pieces that lie side by side are short: CONCATENATION and SPLIT of LiteRT take 5
-times as long with runs of one float as with long ones, 2.5 times with two, 1.4 times with 4, from 8 on no longer.
+times as long with runs of one float as with long ones, 2.3 times with two, 1.3 times with four, and from eight on no
+longer (`python -m benchmarks.short_runs`).
 
 | operator | opsets | kind | conditions, or the reason |
 |---|---|---|---|

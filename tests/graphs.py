@@ -194,6 +194,31 @@ GRAPHS: Mapping[str, Text] = {
             >
         }}"""
     ),
+    "a pad of one to four that is cut in two": Text(
+        f"""(float[1,3,5] x) => (float[2,3,3,5] y) <{numbers("k", 3, 2, 1, 1)}, int64[6] pads = {{1, 0, 0, 2, 0, 0}},
+            int64[4] cut = {{2, 2, 3, 5}}> {{ a = Pad (x, pads) b = Reshape (a, cut) y = Conv (b, k) }}"""
+    ),
+    "a concat of ones that is cut in two": Text(
+        f"""(float[1,3,16] x, float[1,3,16] z) => (float[2,3,3,16] y) <{numbers("k", 3, 2, 1, 1)},
+            int64[4] cut = {{2, 2, 3, 16}}> {{
+            a = Concat <axis = 0> (x, z, z, x) b = Reshape (a, cut) y = Conv (b, k)
+        }}"""
+    ),
+    "a convolution behind a reshape of a transpose": Text(
+        f"""(float[2,3,1,2] x) => (float[2,3,1,2] y) <{numbers("k", 3, 3, 1, 1)}, int64[4] cut = {{2, 3, 1, 2}}> {{
+            a = Transpose <perm = [1, 0, 2, 3]> (x) b = Reshape (a, cut) y = Conv (b, k)
+        }}"""
+    ),
+    "transposes around a reshape that divide nowhere": Text(
+        """(float[2,2,3] x) => (float[6,2] y) <int64[2] cut = {2, 6}> {
+            r = Relu (x) a = Transpose <perm = [2, 0, 1]> (r) b = Reshape (a, cut) y = Transpose (b)
+        }"""
+    ),
+    "a transpose of ones behind one that is read": Text(
+        """(float[1,1,4,3] x) => (float[1,3,4,4] y) {
+            a = Transpose <perm = [0, 3, 2, 1]> (x) b = Transpose <perm = [0, 1, 3, 2]> (a) y = MatMul (a, b)
+        }"""
+    ),
     "unknown rank": Text(
         f"({X}, int64[N] shape) => ({AFTER} y) <{W}> "
         f"{{ {CONV} n = Constant <value = int64[4] {{1, 4, 4, 6}}> () a = Reshape (t, shape) "

@@ -145,14 +145,14 @@ NETWORKS: Mapping[str, Network] = {
             "swin_t",
             Variant(SwinTransformer, (1, 3, 224, 224)),
             Variant(
-                lambda: SwinTransformer(resolution=64, width=24, window=2, classes=10),
-                (1, 3, 64, 64),
+                lambda: SwinTransformer(resolution=128, width=24, window=4, classes=10),
+                (1, 3, 128, 128),
             ),
         ),
         Network(
             "yolov8",
             Variant(YoloV8, (1, 3, 320, 320)),
-            Variant(lambda: YoloV8(resolution=64, width=8, classes=3), (1, 3, 64, 64)),
+            Variant(lambda: YoloV8(resolution=64, width=8, classes=16), (1, 3, 64, 64)),
         ),
     )
 }

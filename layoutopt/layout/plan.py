@@ -15,7 +15,17 @@ from layoutopt.layout.costs import BytesMoved, Costs
 from layoutopt.layout.layouts import Layout, Shape, Storage, transposition
 from layoutopt.layout.problem import Assignment, InfeasibleError, Problem
 from layoutopt.layout.rules import VIEWS, LayoutRule, rule_for
-from layoutopt.layout.variants import Known, Port, Variant, bits_of, is_constant, known_shape, result, static_shape
+from layoutopt.layout.variants import (
+    Known,
+    Port,
+    Variant,
+    bits_of,
+    blaming,
+    is_constant,
+    known_shape,
+    result,
+    static_shape,
+)
 from layoutopt.layout.views import MAX_COPY_RANK, View, views_of
 
 MAX_LAYOUTS = 64
@@ -112,10 +122,12 @@ def make_plan(
 
     Returns:
         The cheapest plan.
+
+    Raises:
+        PassFailedError: a node is not what its operator asks for, or its rule is wrong; the message names it.
     """
     costs = costs or BytesMoved()
-    assumed = assumed or {}
-    rules = {node: rule for node in graph if (rule := assumed.get(node) or rule_for(node, opset)) is not None}
+    rules = _rules(graph, opset, assumed or {})
     if anchors_only:
         rules = {node: rule for node, rule in rules.items() if rule.anchor is not None}
     pinned: set[ir.Node] = set()
@@ -131,6 +143,15 @@ def make_plan(
             if not dividing:
                 raise
             pinned |= dividing  # with a copy on either side there is a way
+
+
+def _rules(graph: ir.Graph, opset: int, assumed: Mapping[ir.Node, LayoutRule]) -> dict[ir.Node, LayoutRule]:
+    rules = {}
+    for node in graph:
+        with blaming(node):
+            if (rule := assumed.get(node) or rule_for(node, opset)) is not None:
+                rules[node] = rule
+    return rules
 
 
 def _as_proved(assignment: Assignment, *, whole: bool) -> Assignment:
@@ -193,7 +214,8 @@ class _Search:
             if self._is_free(value):
                 self._inputs[value] = self._public(value, source=True)
         for node, rule in self._rules.items():
-            self._add_node(node, rule)
+            with blaming(node):
+                self._add_node(node, rule)
         for position, value in enumerate(self._graph.outputs):
             if self._is_free(value):
                 self._outputs[position] = self._public(value, source=False)
@@ -215,12 +237,13 @@ class _Search:
 
     def _anchor(self, group: _Group, node: ir.Node, rule: LayoutRule) -> None:
         """The variants that the target insists on."""
-        assert rule.anchor is not None
+        assert rule.anchor is not None, "its natural form is none that the operator has"
         storage = rule.anchor(node, group.ports[0])
         for variant in rule.variants(node, group.ports[0], storage, lambda _: ()):
             self._add(group, variant)
         if not group.variants:  # each would need two copies, one on either side of the views
-            roots = {self._root(value) for value in group.values}
+            roots = {root for value in group.values if (root := self._root(value)) is not value}
+            assert roots, "the target has no layout for it"
             raise InfeasibleError(tuple(index for index, root in enumerate(self._at) if root in roots))
 
     def _public(self, value: ir.Value, *, source: bool) -> _Group:
@@ -294,7 +317,9 @@ class _Search:
             if group.rule is None or group.node is None:
                 continue
             storage = self._storage(group.values[index], layout)
-            if storage is not None:
+            if storage is None:
+                continue
+            with blaming(group.node):
                 for variant in group.rule.variants(group.node, group.ports[index], storage, self._known(group.node)):
                     self._add(group, variant)
 
@@ -417,7 +442,8 @@ class _Search:
         variants: dict[ir.Node, Variant] = {}
         for node, groups in self._of_node.items():
             variant = _united([chosen[id(group)] for group in groups])
-            variants[node] = self._settled(node, variant, stored)
+            with blaming(node):
+                variants[node] = self._settled(node, variant, stored)
             for port, storage in variants[node].storages.items():
                 if port.result:
                     sizes = variants[node].sizes(port)

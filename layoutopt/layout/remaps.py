@@ -44,7 +44,7 @@ def axis(default: int | None = None, port: Port = FIRST) -> Remap:
         """The attribute ``axis``, which is stored whole."""
         storage = storages[port]
         value = axis_of(node, default, len(storage.shape))
-        position = None if value is None else storage.position(value)
+        position = None if value is None else _whole_position(value, storages, len(storage.shape))
         return None if position is None else Edit(attributes={"axis": position})
 
     return remap
@@ -58,7 +58,7 @@ def joint(default: int | None = None) -> Remap:
         whole = storages[FIRST if node.op_type == "Split" else result()]
         value = axis_of(node, default, len(whole.shape))
         place = None if value is None else whole.front(value)
-        if place is None:
+        if place is None or len({(*each.sizes[:place], *each.sizes[place + 1 :]) for each in storages.values()}) > 1:
             return None
         sizes = tuple(each.sizes[place] for port, each in storages.items() if port.result)
         named = {"axis": place}
@@ -72,7 +72,7 @@ def joint(default: int | None = None) -> Remap:
 
 def axis_operand(node: ir.Node, storages: Storages) -> Edit | None:
     """The axis that the constant operand 1 names, which is stored whole."""
-    positions = _whole_positions(constant_integers(node, 1), storages[FIRST])
+    positions = _whole_positions(constant_integers(node, 1), storages)
     if positions is None or len(positions) != 1:
         return None
     return Edit(operands={1: _like(node, 1, positions).reshape(())})
@@ -125,7 +125,7 @@ def sequence_axes(node: ir.Node, storages: Storages) -> Edit | None:
     """The axes of batch and time, which lie outermost."""
     names = {"batch_axis": 1, "time_axis": 0}
     values = [integer(node, name, default) for name, default in names.items()]
-    positions = _whole_positions([value for value in values if value is not None], storages[FIRST])
+    positions = _whole_positions([value for value in values if value is not None], storages)
     if positions is None or sorted(positions) != [0, 1]:
         return None
     return Edit(attributes=dict(zip(names, positions, strict=True)))
@@ -133,8 +133,7 @@ def sequence_axes(node: ir.Node, storages: Storages) -> Edit | None:
 
 def centered_axes(node: ir.Node, storages: Storages) -> Edit | None:
     """The axes, which are stored whole; all if none are named."""
-    storage = storages[FIRST]
-    moved = _whole_positions(integers(node, "axes", identity(len(storage.shape))), storage)
+    moved = _whole_positions(integers(node, "axes", identity(len(storages[FIRST].shape))), storages)
     return None if moved is None else Edit(attributes={"axes": moved})
 
 
@@ -160,17 +159,17 @@ def expanded_shape(node: ir.Node, storages: Storages) -> Edit | None:
 def slices(node: ir.Node, storages: Storages) -> Edit | None:
     """The axes, which default to the first ones and are stored whole."""
     if "starts" in node.attributes:
-        return _older_slice(node, storages[FIRST])
+        return _older_slice(node, storages)
     starts = constant_integers(node, 1)
     values = constant_integers(node, 3) if has_operand(node, 3) else starts and identity(len(starts))
-    moved = _whole_positions(values, storages[FIRST])
+    moved = _whole_positions(values, storages)
     return None if moved is None else Edit(operands={3: _like(node, 3 if has_operand(node, 3) else 1, moved)})
 
 
-def _older_slice(node: ir.Node, storage: Storage) -> Edit | None:
+def _older_slice(node: ir.Node, storages: Storages) -> Edit | None:
     """A Slice that has attributes, which come in the order of the axes."""
     starts, ends = integers(node, "starts", ()) or (), integers(node, "ends", ()) or ()
-    moved = _whole_positions(integers(node, "axes", identity(len(starts))), storage)
+    moved = _whole_positions(integers(node, "axes", identity(len(starts))), storages)
     if moved is None or not len(moved) == len(starts) == len(ends):
         return None
     rows = zip(*sorted(zip(moved, starts, ends, strict=True)), strict=True)
@@ -181,7 +180,7 @@ def pads(node: ir.Node, storages: Storages) -> Edit | None:
     """The pads, begins and ends per axis, or the axes where some are named; each that is padded is stored whole."""
     storage = storages[FIRST]
     if has_operand(node, 3):
-        moved = _whole_positions(constant_integers(node, 3), storage)
+        moved = _whole_positions(constant_integers(node, 3), storages)
         return None if moved is None else Edit(operands={3: _like(node, 3, moved)})
     attribute = integers(node, "pads")
     values = attribute if attribute is not None else constant_integers(node, 1)
@@ -189,7 +188,7 @@ def pads(node: ir.Node, storages: Storages) -> Edit | None:
     if values is None or len(values) != 2 * rank:
         return None
     padded = [axis for axis in range(rank) if values[axis] or values[rank + axis]]
-    if _whole_positions(padded, storage) is None:
+    if _whole_positions(padded, storages) is None:
         return None
     moved = tuple(values[start + dim.axis] for start in (0, rank) for dim in storage.dims)
     return Edit(attributes={"pads": moved}) if attribute is not None else Edit(operands={1: _like(node, 1, moved)})
@@ -305,13 +304,19 @@ def _positions(values: Sequence[int] | None, storage: Storage) -> tuple[int, ...
     return tuple(position for value in values for position in storage.positions((value % rank,)))
 
 
-def _whole_positions(values: Sequence[int] | None, storage: Storage) -> tuple[int, ...] | None:
+def _whole_positions(values: Sequence[int] | None, storages: Storages) -> tuple[int, ...] | None:
     """The dimensions of the axes ``values``; None where one does not lie in one piece and in its own order."""
-    rank = len(storage.shape)
+    rank = len(storages[FIRST].shape)
     if values is None or any(not -rank <= value < rank for value in values):
         return None
-    found = [storage.position(value % rank) for value in values]
+    found = [_whole_position(value % rank, storages, rank) for value in values]
     return tuple(position for position in found if position is not None) if None not in found else None
+
+
+def _whole_position(axis: int, storages: Storages, rank: int) -> int | None:
+    """The dimension that is ``axis`` at every port of ``rank``: where it has size 1 alone, it would seem whole."""
+    found = {storage.position(axis) for storage in storages.values() if len(storage.shape) == rank}
+    return found.pop() if len(found) == 1 else None
 
 
 def _like(node: ir.Node, index: int, values: Sequence[int]) -> npt.NDArray[np.integer]:

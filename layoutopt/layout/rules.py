@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import prod
 
 import onnx_ir as ir
 
-from layoutopt.ir.perm import Perm
+from layoutopt.ir.perm import Perm, permute
 from layoutopt.ir.schemas import is_well_typed
 from layoutopt.layout import carries, channels, contractions, remaps
 from layoutopt.layout.carries import Carry
@@ -215,7 +216,6 @@ PREPARED: Mapping[str, str] = {
     "Constant": "`fold-constants` makes an initializer of it",
     "ConstantOfShape": "`fold-constants` makes an initializer of it",
     "Einsum": "`expand-products` makes a MatMul of it, if it is one product of two operands",
-    "EyeLike": "`fold-constants` makes an initializer of it",
     "Gemm": "`expand-products` makes a MatMul and an Add of it",
     "GroupNormalization": "`expand-instance-norm` makes operators of it that run in any layout",
     "InstanceNormalization": "`expand-instance-norm` makes operators of it that run in any layout",
@@ -265,6 +265,7 @@ PINNED: Mapping[str, str] = {
     ),
     **dict.fromkeys(("DFT", "STFT"), "the last axis holds real and imaginary parts"),
     **dict.fromkeys(("GatherND", "ScatterND"), "an index names places on several axes in their natural order"),
+    "EyeLike": "the result depends on the shape alone: it is natural",
     "MaxUnpool": "its indices count in the natural layout",
     "TensorScatter": "the batch comes first, and each has a place of its own to write to",
 }  # fmt: skip
@@ -320,9 +321,12 @@ def _misfit(node: ir.Node, rule: LayoutRule) -> str:
 
 def is_view(node: ir.Node) -> bool:
     """Whether ``node`` only gives the bytes of its first operand other axes."""
-    if node.domain != "" or node.op_type not in VIEWS or not node.inputs or node.inputs[0] is None:
+    if node.domain != "" or node.op_type not in VIEWS or not node.inputs or (value := node.inputs[0]) is None:
         return False
-    value = node.inputs[0]
-    if static_shape(value) is None or static_shape(node.outputs[0]) is None or is_constant(value):
+    before, after = static_shape(value), static_shape(node.outputs[0])
+    if before is None or after is None or is_constant(value):
         return False
-    return node.op_type != "Transpose" or remaps.transpose_perm(node) is not None
+    perm = VIEWS[node.op_type](node)
+    if perm is None:
+        return node.op_type != "Transpose" and prod(before) == prod(after)
+    return sorted(perm) == list(range(len(before))) and permute(before, perm) == after

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from math import prod
 from typing import NamedTuple
@@ -11,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
+from layoutopt.errors import LayoutoptError, PassFailedError
 from layoutopt.ir.edit import constant_of
 from layoutopt.layout.layouts import Layout, Shape, Storage
 
@@ -106,6 +108,21 @@ class Variant:
         """The stored shape at ``port``."""
         asked = (edit.sizes[port] for edit in self.edits if port in edit.sizes)
         return next(asked, self.storages[port].sizes)
+
+
+@contextmanager
+def blaming(node: ir.Node) -> Iterator[None]:
+    """Lets an error name the ``node`` that it is about."""
+    try:
+        yield
+    except LayoutoptError:
+        raise
+    except Exception as error:
+        name = node.name or next((value.name for value in node.outputs), None)
+        raise PassFailedError(
+            f"no layout for {node.op_type} {name!r}: {type(error).__name__}: {error}",
+            hint="Check the node's attributes and shapes; if they are right, please report the model.",
+        ) from error
 
 
 def static_shape(value: ir.Value) -> Shape | None:

@@ -11,7 +11,7 @@ import onnx_ir as ir
 from layoutopt.ir.perm import Perm, invert
 from layoutopt.layout.layouts import CACHE, Layout, Shape, Storage, transposition
 from layoutopt.layout.rules import VIEWS, is_view
-from layoutopt.layout.variants import known_shape
+from layoutopt.layout.variants import blaming, known_shape
 
 MAX_COPY_RANK = 6
 """TFLite's TRANSPOSE takes tensors of at most this rank."""
@@ -57,8 +57,9 @@ def views_of(graph: ir.Graph, pinned: Collection[ir.Node]) -> Mapping[ir.Value, 
     """
     views: dict[ir.Value, View] = {}
     for node in graph:
-        if node in pinned or not is_view(node):
-            continue
+        with blaming(node):
+            if node in pinned or not is_view(node):
+                continue
         source, value = node.inputs[0], node.outputs[0]
         assert source is not None
         parent = views.get(source) or View(source)

@@ -20,7 +20,7 @@ from layoutopt.layout.variants import result as result_port
 from layoutopt.options import Io
 from layoutopt.passes import CancelTransposes, EliminateDeadCode, FoldConstants, PropagateLayout
 from layoutopt.pipeline.manager import PassManager, PipelineResult
-from tests.harness import check_equal, check_valid, model_of, transposes
+from tests.harness import check_equal, check_valid, model_of, total_bytes, transposes
 
 
 @dataclass(frozen=True)
@@ -791,6 +791,55 @@ def test_an_axis_in_several_pieces_runs_through(form: str) -> None:
         }}
         """
     check_free(text, 17)
+
+
+ANY: Mapping[str, str] = {
+    "split": "k, l = Split <axis = AXIS> (t) u = Concat <axis = AXIS> (l, k)",
+    "split unevenly": "k, l = Split <axis = 1> (t, uneven) m = Relu (l) u = Concat <axis = 1> (m, k)",
+    "concat": "l = Concat <axis = AXIS> (t, full) u, v = Split <axis = AXIS> (l)",
+    "slice": "a = Constant <value = int64[1] {1}> () b = Constant <value = int64[1] {3}> () "
+    "k = Constant <value = int64[1] {AXIS}> () l = Slice (t, a, b, k) r = ReduceSum (l, k) u = Add (t, r)",
+    "gather": "k = Constant <value = int64 {1}> () g = Gather <axis = AXIS> (t, k) "
+    "a = Constant <value = int64[1] {AXIS}> () h = Unsqueeze (g, a) u = Add (t, h)",
+    "gather elements": "i = ArgMin <axis = AXIS> (t) u = GatherElements <axis = AXIS> (t, i)",
+    "scatter elements": "i = ArgMax <axis = AXIS> (t) a = Constant <value = int64[1] {AXIS}> () m = ReduceSum (t, a) "
+    "u = ScatterElements <axis = AXIS> (full, i, m)",
+    "tile": "r = Constant <value = int64[3] {2, 1, 2}> () u = Tile (t, r)",
+    "expand": "a = Constant <value = int64[1] {AXIS}> () r = ReduceSum (t, a) "
+    "s = Constant <value = int64[3] {4, 6, 4}> () e = Expand (r, s) u = Mul (e, t)",
+    "cumulative sum": "k = Constant <value = int64 {AXIS}> () u = CumSum <exclusive = 1> (t, k)",
+    "top": "k = Constant <value = int64[1] {2}> () u, i = TopK <axis = AXIS> (t, k)",
+    "softmax": "u = Softmax <axis = AXIS> (t)",
+    "layer norm": "m = ReduceMax <axes = [0], keepdims = 0> (t) u = LayerNormalization <axis = 1> (t, inner, m)",
+    "moments": "u = MeanVarianceNormalization <axes = [AXIS]> (t)",
+    "quantize": "s = Constant <value = float[4] {0.5, 0.7, 0.3, 0.1}> () q = QuantizeLinear <axis = 2> (t, s) "
+    "u = DequantizeLinear <axis = 2> (q, s)",
+    "triangle": "u = Trilu (t)",
+}
+
+
+@settings(max_examples=8)
+@given(perm=st.permutations(range(6)), axis=st.integers(0, 2))
+@pytest.mark.parametrize("form", ANY)
+def test_any_pieces_in_any_order(form: str, perm: Sequence[int], axis: int) -> None:
+    """Axes of 4, 6 and 4 that lie in two pieces each, in any order: right, and never dearer than what came in."""
+    pieces = (2, 2, 2, 3, 2, 2)
+    order: Perm = tuple(perm)
+    stored = permute(pieces, invert(order))
+    text = f"""
+        g (float[{",".join(map(str, stored))}] x) => (float u)
+        <{floats("full", 4, 6, 4)}, {floats("inner", 6, 4)},
+         int64[3] merged = {{4, 6, 4}}, int64[2] uneven = {{2, 4}}> {{
+            p = Transpose <perm = {list(order)}> (x)
+            t = Reshape (p, merged)
+            {ANY[form].replace("AXIS", str(axis))}
+        }}
+        """
+    original, result = model_of(text), run(model_of(text), io=Io.KEEP)
+    check_valid(ir.to_proto(result.model))
+    check_equal(original, result.model)
+    assert result.assignment is not None
+    assert total_bytes(result.model) <= total_bytes(original)
 
 
 def test_a_cut_inside_a_piece_moves_something() -> None:

@@ -30,6 +30,7 @@ def test_golden(case: str) -> None:
         ("dead transposes", ["Relu"]),
         ("unknown rank", ["Conv", "Reshape", "Relu", "Constant", "Reshape"]),
         ("a body reads a transpose", ["Conv", "Transpose", "If"]),
+        ("a transpose of ones behind one that is read", ["Transpose", "Reshape", "MatMul"]),
     ],
 )
 def test_what_is_left(name: str, expected: list[str]) -> None:

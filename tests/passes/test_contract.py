@@ -115,8 +115,8 @@ def test_random(model: ir.Model) -> None:
 
 
 @pytest.mark.long
-@settings(max_examples=600)
-@given(random_models(steps=16))
+@settings(max_examples=2000)
+@given(random_models(steps=14))
 def test_random_long(model: ir.Model) -> None:
     check_random(model)
 

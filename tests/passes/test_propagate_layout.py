@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
+import onnx
 import onnx_ir as ir
 import pytest
 
-from layoutopt.errors import CalibrationError, UsageError
+from layoutopt.errors import CalibrationError, LayoutoptError, PassFailedError, UsageError
 from layoutopt.ir.io import recorded_orders
 from layoutopt.layout.calibration import Calibration, Machine
 from layoutopt.layout.costs import Curve, Family, TimeTable
+from layoutopt.layout.rules import RULES, LayoutRule
+from layoutopt.layout.variants import Edit, Storages
 from layoutopt.options import Io, Layouts, Objective, TensorLayout
 from layoutopt.passes import PropagateLayout
 from layoutopt.passes.propagate_layout import LayoutResult, Scope
-from tests.graphs import GRAPHS, Text
+from layoutopt.pipeline.manager import PassManager
+from tests.graphs import GRAPHS, Text, W
 from tests.harness import check_golden, check_pass, total_bytes, transposes
 
 
@@ -189,3 +194,59 @@ def test_a_second_plan_finds_what_two_views_can_share() -> None:
     """One Transpose of ``x`` serves the output that is one, and everybody behind another."""
     result = check_pass(PropagateLayout(), GRAPHS["transposes that share a source"].model())
     assert transposes(result.model) == 1
+
+
+def strange(nodes: str, *, output: str = "float[1,4,4,6] y") -> ir.Model:
+    """A model that no checker has seen."""
+    text = f"g (float[1,3,4,6] x, float[1,4,4,6] t) => ({output}) <{W}> {{ {nodes} }}"
+    return ir.from_proto(onnx.parser.parse_model(f'<ir_version: 8, opset_import: ["" : 17]> {text}'))
+
+
+@pytest.mark.parametrize(
+    ("nodes", "blamed"),
+    [
+        ("y = Conv <group = 5> (x, w)", "Conv 'y'"),
+        ("[culprit] y = MatMul (t)", "MatMul 'culprit'"),
+        ("[culprit] y = DepthToSpace <blocksize = 3> (t)", "DepthToSpace 'culprit'"),
+    ],
+)
+def test_a_node_that_makes_no_sense_is_named(nodes: str, blamed: str) -> None:
+    model = strange(nodes)
+    before = ir.to_proto(model)
+    with pytest.raises(LayoutoptError, match=blamed):
+        PropagateLayout().plans(model)
+    assert ir.to_proto(model) == before, "planning changed the model"
+
+
+@pytest.mark.parametrize(
+    "nodes",
+    [
+        "y = Softmax <axis = 1.5> (t)",
+        "y = Softmax <axis = 7> (t)",
+        'y = Conv <group = "one"> (x, w)',
+        "y = ReduceMean <axes = [9], keepdims = 0> (t)",
+        'y = Transpose <perm = "back"> (t)',
+        "y = Transpose <perm = [0, 1]> (t)",
+        "y = Transpose <perm = [0, 1, 1, 3]> (t)",
+        "y = Transpose <perm = [0, 1, -1, 2]> (t)",
+        "y = Transpose <perm = [0, 1, 3, 2]> (t)",
+        "y = Reshape (x, unknown)",
+    ],
+)
+def test_a_view_that_is_none_is_pinned(nodes: str) -> None:
+    """Its permutation is none, or does not lead to the shape that the model tells."""
+    model = strange(nodes)
+    (plan,) = PropagateLayout().plans(model).values()
+    assert not plan.views
+
+
+def test_a_rule_that_raises_leaves_the_model_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    def raises(node: ir.Node, storages: Storages) -> Edit | None:
+        raise ZeroDivisionError("half-way")
+
+    monkeypatch.setitem(cast("dict[str, LayoutRule]", RULES), "HardSigmoid", LayoutRule(remaps=(raises,)))
+    model = GRAPHS["squeeze and excite"].model()
+    before = ir.to_proto(model)
+    with pytest.raises(PassFailedError, match=r"HardSigmoid 's': ZeroDivisionError: half-way"):
+        PassManager([PropagateLayout()]).run(model)
+    assert ir.to_proto(model) == before
