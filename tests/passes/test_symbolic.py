@@ -50,6 +50,6 @@ def test_any_size_gives_the_same_through_onnxsim(name: str) -> None:
     check_sizes(name, "N,3,H,W", DEFAULT_PIPELINE)
 
 
-def _run(model: ir.Model, array: npt.NDArray[np.float32]) -> npt.NDArray[np.generic]:
+def _run(model: ir.Model, array: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
     (result,) = run(model, {"x": array}).values()
-    return result
+    return result.astype(np.float64)
