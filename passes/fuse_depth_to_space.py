@@ -10,8 +10,8 @@ import onnx_ir as ir
 
 from layoutopt.ir import edit
 from layoutopt.layout.layouts import Layout
-from layoutopt.layout.rearrangements import rearrangements
 from layoutopt.layout.variants import static_shape
+from layoutopt.layout.views import rearrangements
 
 _TYPES = (ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.DOUBLE)
 """For which ONNX Runtime has both operators."""

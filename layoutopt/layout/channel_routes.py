@@ -19,10 +19,10 @@ import onnx_ir as ir
 
 from layoutopt.ir.edit import constant_of
 from layoutopt.ir.perm import invert
-from layoutopt.layout.rearrangements import rearrangements
 from layoutopt.layout.remaps import constant_integers
 from layoutopt.layout.rules import VIEWS
 from layoutopt.layout.variants import static_shape
+from layoutopt.layout.views import rearrangements
 
 MIN_RUN = 16
 """How many neighbouring channels are worth a copy of their own, where a reader wants several runs of one source."""

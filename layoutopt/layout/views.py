@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -70,6 +70,51 @@ def views_of(graph: ir.Graph, pinned: Collection[ir.Node]) -> Mapping[ir.Value, 
         if copy is not None and len(copy[1]) <= MAX_COPY_RANK:
             views[value] = view
     return views
+
+
+@dataclass(frozen=True, slots=True)
+class Rearrangement:
+    """A value that holds the elements of another one in a different order.
+
+    Attributes:
+        source: the other one.
+        first: the node of the chain between them that reads it.
+        layout: how the value lies, in the digits of ``source``.
+    """
+
+    source: ir.Value
+    first: ir.Node
+    layout: Layout
+
+    def along(self, axis: int) -> tuple[int, ...] | None:
+        """Which index of ``source`` each index along ``axis`` is; None where other axes take part, or none does."""
+        shape = known_shape(self.source)
+        storage = Storage.of(shape, self.layout)
+        natural = Storage.natural(shape)
+        moved = [dim for dim in storage.dims if dim not in natural.dims] if storage is not None else []
+        if storage is None or [dim.axis for dim in moved] != [axis]:
+            return None
+        axes = [dim.axis for dim in storage.dims if dim.digits]
+        return moved[0].indices if axes == sorted(axes) else None
+
+
+def rearrangements(result: ir.Value) -> Iterator[Rearrangement]:
+    """Of which values ``result`` is a rearrangement, nearest first.
+
+    The values in between are read by nobody else, so the whole chain is dead once nobody reads ``result``.
+    """
+    steps: Steps = ()
+    graph, value = None, result
+    while (node := value.producer()) is not None and is_view(node) and graph in (None, node.graph):
+        source = node.inputs[0]
+        assert source is not None
+        if (perm := VIEWS[node.op_type](node)) is not None:
+            steps = ((known_shape(source), perm), *steps)
+        if (layout := View(source, steps).natural(known_shape(result))) is not None:
+            yield Rearrangement(source, node, layout)
+        if len(source.uses()) > 1 or source.is_graph_output():
+            return
+        graph, value = node.graph, source
 
 
 @lru_cache(maxsize=CACHE)

@@ -9,7 +9,7 @@ import onnx_ir as ir
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from layoutopt.layout.rearrangements import Rearrangement, rearrangements
+from layoutopt.layout.views import Rearrangement, rearrangements
 
 SHAPES = st.lists(st.sampled_from([1, 2, 2, 3, 4]), min_size=1, max_size=4).map(tuple)
 
