@@ -55,7 +55,7 @@ FEWEST = {
 """The fewest TRANSPOSE that another converter leaves in a network of the same design, measured once, with channels-last
 inputs and outputs asked for: onnx2tf 2.6 and 1.29, litert-torch, TinyNN, nobuco, onnxsim; no TensorFlow operators."""
 
-OPSET = 17
+OPSET, ROUNDS = 17, 20
 _FIGURES = "figures.json"
 
 
@@ -171,7 +171,7 @@ def timed(directory: Path) -> Row:
     """
     row = Row.load(directory)
     paths = [HandOff.path(directory, form.kind) for form in row.forms]
-    latencies = measure(paths, clock=time.thread_time)
+    latencies = measure(paths, rounds=ROUNDS, clock=time.thread_time)
     forms = tuple(form.timed(latency) for form, latency in zip(row.forms, latencies, strict=True))
     return replace(row, forms=forms, measured=str(datetime.date.today()))
 
