@@ -29,7 +29,7 @@ test-core:
 	done
 
 benchmark: $(VENV)/.test
-	$(BIN)/python -m benchmarks.six_networks -o docs/six-networks.md
+	$(BIN)/python -m benchmarks.networks_table -o docs/networks.md
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

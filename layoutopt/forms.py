@@ -65,6 +65,11 @@ class HandOff:
         """Whether the weights stay as they are, so that the results must agree with the original's."""
         return self.quantize is Quantize.NONE
 
+    @staticmethod
+    def path(scratch: Path, kind: Kind) -> Path:
+        """Where the .tflite of that kind is."""
+        return (scratch / kind.name.lower()).with_suffix(".tflite")
+
     def run(self, kind: Kind, model: ir.Model, *, saved_model: bool = False, error: str = "") -> Artifact:
         """Converts ``model``, counts the result, and runs it on the inputs of the reference.
 
@@ -78,8 +83,8 @@ class HandOff:
             LayoutoptError: as `convert_model`.
         """
         self.scratch.mkdir(exist_ok=True)
-        stem = self.scratch / kind.name.lower()
-        onnx, tflite = stem.with_suffix(".onnx"), stem.with_suffix(".tflite")
+        tflite = self.path(self.scratch, kind)
+        onnx, stem = tflite.with_suffix(".onnx"), tflite.with_suffix("")
         modelio.save(model, onnx)
         conversion = convert_model(
             onnx,
@@ -117,5 +122,10 @@ def make_baseline(original: ir.Model, hand_off: HandOff) -> Artifact:
         return hand_off.run(Kind.PLAIN, folded)
     except (ConversionError, UnsupportedOperatorError) as error:
         reason = f"plain onnx-tf cannot convert the model: {error.message.splitlines()[0]}"
-    sandwich = (PropagateLayout(io=Io.KEEP, scope=Scope.OPERATOR), EliminateDeadCode())
-    return hand_off.run(Kind.SANDWICH, PassManager(sandwich).run(folded).model, error=reason)
+    return hand_off.run(Kind.SANDWICH, sandwich(folded), error=reason)
+
+
+def sandwich(folded: ir.Model) -> ir.Model:
+    """A model, free of constant subgraphs, with every layout-bound operator between transposes of its own."""
+    passes = (PropagateLayout(io=Io.KEEP, scope=Scope.OPERATOR), EliminateDeadCode())
+    return PassManager(passes).run(folded).model

@@ -137,7 +137,7 @@ NETWORKS: Mapping[str, Network] = {
             "swin_4",
             Variant(lambda: SwinTransformer(depths=(4,), heads=(3,)), (1, 3, 224, 224)),
             Variant(
-                lambda: SwinTransformer(resolution=32, width=24, depths=(4,), heads=(3,), window=4, classes=10),
+                lambda: SwinTransformer(resolution=32, width=32, depths=(4,), heads=(2,), window=4, classes=10),
                 (1, 3, 32, 32),
             ),
         ),
@@ -145,7 +145,7 @@ NETWORKS: Mapping[str, Network] = {
             "swin_t",
             Variant(SwinTransformer, (1, 3, 224, 224)),
             Variant(
-                lambda: SwinTransformer(resolution=128, width=24, window=4, classes=10),
+                lambda: SwinTransformer(resolution=128, width=32, heads=(2, 4, 8, 16), window=4, classes=10),
                 (1, 3, 128, 128),
             ),
         ),

@@ -482,8 +482,12 @@ SHAPES = {
     "pad value": onnx_("y = Pad(x,p,v)", "PADV2", p=i(0, 2, 3, 0, 0, 1), v=np.float32(1.5)),
     "pad 18": onnx_("y = Pad(x,p,,a)", "PAD", opset=18, p=i(3, 2), a=i(2)),
     "pad cut": onnx_("y = Pad(x,p)", "SLICE PAD", p=i(0, -1, 2, 0, 0, -1)),
-    "pad reflect": onnx_('y = Pad<mode="reflect">(x,p)', "MIRROR_PAD", p=i(0, 2, 3, 0, 0, 1)),
-    "pad edge": onnx_('y = Pad<mode="edge">(x,p)', "GATHER CONCATENATION GATHER CONCATENATION", p=i(0, 0, 3, 0, 1, 0)),
+    "pad reflect": onnx_(
+        'y = Pad<mode="reflect">(x,p)',
+        "SLICE REVERSE_V2 CONCATENATION SLICE REVERSE_V2 SLICE CONCATENATION",
+        p=i(0, 2, 3, 0, 0, 1),
+    ),
+    "pad edge": onnx_('y = Pad<mode="edge">(x,p)', "SLICE CONCATENATION SLICE CONCATENATION", p=i(0, 0, 3, 0, 1, 0)),
     "reshape": onnx_("y = Reshape(x,t)", "RESHAPE", t=i(0, -1, 2)),
     "reshape by shape": onnx_(
         "s = Shape(x) n = Gather<axis=0>(s,zero) u = Unsqueeze(n,zero1) t = Concat<axis=0>(u,m) y = Reshape(x,t)",

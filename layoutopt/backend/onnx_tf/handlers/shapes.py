@@ -168,7 +168,7 @@ def _sliced(x: Operand, parts: Mapping[int, slice]) -> Operand:
 
 @handles("Pad")
 def pad(node: Node) -> Operand:
-    """PAD, PADV2 or MIRROR_PAD; the edge mode repeats the outermost elements, negative pads cut."""
+    """PAD or PADV2; other modes join pieces of the operand to it, negative pads cut."""
     x, pads, value = node.x, _pads(node), _pad_value(node)
     if any(size < 0 for pair in pads for size in pair):
         x = x[tuple(slice(max(-low, 0), n - max(-high, 0)) for (low, high), n in zip(pads, node.shape, strict=True))]
@@ -178,10 +178,9 @@ def pad(node: Node) -> Operand:
     mode = node.text("mode", "constant")
     if mode == "constant":
         return tf.pad(x, pads) if value == 0 else tf.pad(x, pads, constant_values=value)
-    if mode == "reflect":
-        return tf.pad(x, pads, "REFLECT")
     for axis, (low, high) in enumerate(pads):
-        x = _outward(x, axis, low, high, wrap=mode == "wrap")
+        if low or high:
+            x = _outward(x, axis, low, high, mode)
     return x
 
 
@@ -205,19 +204,24 @@ def _pad_value(node: Node) -> float:
     return float(value.reshape(()))
 
 
-def _outward(x: Operand, axis: int, low: int, high: int, *, wrap: bool) -> Operand:
-    """Repeats the first and the last element along ``axis``, or continues with the other end."""
-    if not low and not high:
-        return x
+def _outward(x: Operand, axis: int, low: int, high: int, mode: str) -> Operand:
+    """Joins pieces of ``x`` to it along ``axis``: MIRROR_PAD goes element by element and takes 20 times as long."""
     length = shape_of(x)[axis]
 
     def part(start: int, count: int) -> Operand:
-        return tf.gather(x, np.arange(start, start + count, dtype=np.int32), axis=axis)
+        return _sliced(x, {axis: slice(start, start + count)})
 
-    before = part(length - low, low) if wrap else part(0, 1)
-    after = part(0, high) if wrap else part(length - 1, 1)
-    repeat = (1, 1) if wrap else (low, high)
-    return tf.concat([before] * (repeat[0] if low else 0) + [x] + [after] * (repeat[1] if high else 0), axis)
+    if mode == "edge":
+        before, after = [part(0, 1)] * low, [part(length - 1, 1)] * high
+    elif mode == "wrap":
+        before, after = [part(length - low, low)], [part(0, high)]
+    else:
+        before, after = [_reversed(part(1, low), axis)], [_reversed(part(length - 1 - high, high), axis)]
+    return tf.concat([*before[:low], x, *after[:high]], axis)
+
+
+def _reversed(x: Operand, axis: int) -> Operand:
+    return x if shape_of(x)[axis] == 1 else tf.reverse(x, [axis])
 
 
 @handles("Expand")
