@@ -469,7 +469,7 @@ class _Search:
         best = variant
         for port, source in sources.items():
             storage = self._storage(port.value(node), source.layout, source.sizes)
-            if reshapes(best) and storage is not None:
+            if reshapes(best) and storage is not None and not _is_pooled(source.sizes, storage.shape):
                 others = self._rules[node].variants(node, port, storage, self._known(node))
                 same = (o for o in others if all(o.layout(p) == variant.layout(p) for p in variant.storages))
                 best = min((best, *same), key=reshapes)
@@ -480,6 +480,11 @@ class _Search:
         root = self._root(value)
         source = stored.get(root) or Storage.natural(known_shape(root))
         return source if source.layout == self._inward(value, layout) else None
+
+
+def _is_pooled(sizes: Shape, shape: Shape) -> bool:
+    """Whether a tensor of ``shape`` is stored with pooled axes that it lacks: the pool can drop them, nobody later."""
+    return sizes.count(1) > shape.count(1) + 1
 
 
 def _united(parts: list[Variant]) -> Variant:
