@@ -25,8 +25,11 @@ LEFT, RIGHT, RESULT = operand(0), operand(1), result()
 MAX_RANK = 5
 """TFLite's BATCH_MATMUL takes tensors of at most this rank."""
 
-SHORTEST_SIDE = 8
-"""Rows and columns of a single product below which a constant operand is not spread over a batch."""
+SHORTEST_SIDE = 16
+"""Rows and columns of a single product below which a constant operand is not spread over a batch.
+
+Measured: 0.93 to 1.09 times the product and a TRANSPOSE from 16 on, 1.3 to 2.1 times with 4 or 8.
+"""
 
 Block = tuple[tuple[int, tuple[Digit, ...]], ...]
 """Neighbouring stored dimensions: for each, its label and the digits of that label's index."""

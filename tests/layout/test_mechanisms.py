@@ -71,8 +71,8 @@ FREE = {
         t = Transpose <perm = [0, 1, 3, 2]> (k) p = MatMul (x, t) y = Transpose <perm = [0, 1, 3, 2]> (p) }""",
     "an einsum of queries and keys": """(float[2,3,6,8] q, float[2,3,5,8] k) => (float[2,3,6,5] y) {
         y = Einsum <equation = "bhid,bhjd->bhij"> (q, k) }""",
-    "heads first": f"""(float[1,16,24] x) => (float[3,1,2,16,8] y)
-        <{floats("m", 24, 48)}, {ints("cut", 1, 16, 3, 2, 8)}> {{
+    "heads first": f"""(float[1,16,24] x) => (float[3,1,2,16,16] y)
+        <{floats("m", 24, 96)}, {ints("cut", 1, 16, 3, 2, 16)}> {{
         q = MatMul (x, m) r = Reshape (q, cut) y = Transpose <perm = [2, 0, 3, 1, 4]> (r) }}""",
 }
 
@@ -95,9 +95,9 @@ def test_each_keeps_the_contract(name: str, io: Io) -> None:
     check_pass(PropagateLayout(io=io), expanded)
 
 
-ATTENTION = f"""g (float[2,16,24] x) => (float[2,16,24] y)
-    <{floats("m", 24, 72)}, {floats("c", 72)}, {floats("o", 24, 24)}, {ints("cut", 2, 16, 3, 3, 8)},
-     {ints("join", 2, 16, 24)}, {ints("axes", 0)}> {{
+ATTENTION = f"""g (float[2,16,48] x) => (float[2,16,48] y)
+    <{floats("m", 48, 144)}, {floats("c", 144)}, {floats("o", 48, 48)}, {ints("cut", 2, 16, 3, 3, 16)},
+     {ints("join", 2, 16, 48)}, {ints("axes", 0)}> {{
     a = MatMul (x, m) b = Add (a, c) r = Reshape (b, cut) t = Transpose <perm = [2, 0, 3, 1, 4]> (r)
     q0, k0, v0 = Split <axis = 0, num_outputs = 3> (t)
     q = Squeeze (q0, axes) k = Squeeze (k0, axes) v = Squeeze (v0, axes)
@@ -109,13 +109,13 @@ def test_attention_moves_its_heads_once() -> None:
     """The weights emit heads first, the keys are read transposed; only the result's heads have to go back."""
     result = PassManager(DEFAULT_PIPELINE).run(model_of(ATTENTION, opset=18))
     check_equal(model_of(ATTENTION, opset=18), result.model)
-    assert (transposes(result.model), total_bytes(result.model)) == (1, 2 * 16 * 24 * 4)
+    assert (transposes(result.model), total_bytes(result.model)) == (1, 2 * 16 * 48 * 4)
 
 
-WINDOWS = f"""g (float[1,8,8,24] x) => (float[1,8,8,24] y)
-    <{floats("m", 24, 48)}, {floats("o", 24, 24)}, {ints("cut", 1, 2, 4, 2, 4, 24)}, {ints("rows", 4, 16, 24)},
-     {ints("heads", 4, 16, 2, 3, 8)}, {ints("join", 4, 16, 24)}, {ints("back", 1, 2, 2, 4, 4, 24)},
-     {ints("whole", 1, 8, 8, 24)}, {ints("axes", 0)}> {{
+WINDOWS = f"""g (float[1,8,8,48] x) => (float[1,8,8,48] y)
+    <{floats("m", 48, 96)}, {floats("o", 48, 48)}, {ints("cut", 1, 2, 4, 2, 4, 48)}, {ints("rows", 4, 16, 48)},
+     {ints("heads", 4, 16, 2, 3, 16)}, {ints("join", 4, 16, 48)}, {ints("back", 1, 2, 2, 4, 4, 48)},
+     {ints("whole", 1, 8, 8, 48)}, {ints("axes", 0)}> {{
     r = Reshape (x, cut) t = Transpose <perm = [0, 1, 3, 2, 4, 5]> (r) w = Reshape (t, rows)
     a = MatMul (w, m) h = Reshape (a, heads) u = Transpose <perm = [2, 0, 3, 1, 4]> (h)
     q0, k0 = Split <axis = 0, num_outputs = 2> (u) q = Squeeze (q0, axes) k = Squeeze (k0, axes)
@@ -128,7 +128,7 @@ def test_windows_are_cut_once_and_joined_once() -> None:
     """One copy cuts the windows, one joins heads and windows together."""
     result = PassManager(DEFAULT_PIPELINE).run(model_of(WINDOWS, opset=18))
     check_equal(model_of(WINDOWS, opset=18), result.model)
-    assert (transposes(result.model), total_bytes(result.model)) == (2, 2 * 8 * 8 * 24 * 4)
+    assert (transposes(result.model), total_bytes(result.model)) == (2, 2 * 8 * 8 * 48 * 4)
 
 
 @pytest.mark.parametrize(
