@@ -151,10 +151,7 @@ class Storage:
     @property
     def layout(self) -> Layout:
         """The order of the bytes alone."""
-        strides = _strides(self.shape)
-        return Layout(
-            merge_digits(Digit(d.stride * strides[dim.axis], d.size) for dim in self.dims for d in dim.digits)
-        )
+        return _layout(self)
 
     @property
     def is_natural(self) -> bool:

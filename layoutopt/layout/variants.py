@@ -127,10 +127,11 @@ def blaming(node: ir.Node) -> Iterator[None]:
 
 def static_shape(value: ir.Value) -> Shape | None:
     """The shape of ``value``; None where the rank or a dimension is unknown, or where there is no element."""
-    if value.shape is None:
+    dims = value.shape
+    if dims is None:
         return None
-    shape = tuple(size for size in value.shape if isinstance(size, int))
-    return shape if len(shape) == len(value.shape) and 0 not in shape else None
+    shape = tuple([size for size in dims if isinstance(size, int)])
+    return shape if len(shape) == len(dims) and 0 not in shape else None
 
 
 def known_shape(value: ir.Value) -> Shape:
