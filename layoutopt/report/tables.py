@@ -144,6 +144,8 @@ def _movement(curve: Curve) -> str:
 
 
 def _time_and_rate(nanoseconds: float, bytes_moved: int) -> str:
+    if nanoseconds < 10:  # no longer than an operator that moves nothing
+        return "< 0.01\n[dim]-[/]"
     microseconds = nanoseconds / 1e3
     digits = 0 if microseconds >= 100 else 1 if microseconds >= 10 else 2
     return f"{microseconds:,.{digits}f}\n[dim]{bytes_moved / nanoseconds:.1f}[/]"
