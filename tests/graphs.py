@@ -56,6 +56,10 @@ GROUPED = "r = Reshape (t, groups) n = InstanceNormalization (r, one, zero)"
 GRAPHS: Mapping[str, Text] = {
     "nothing to do": Text("(float[2] x) => (float[2] y) { y = Relu (x) }"),
     "no node": Text("(float[1,2,3,4] x) => (float[1,2,3,4] x) {}"),
+    "an axis that is dropped, stored with ones around": Text(
+        f"({X}) => (int64[1,1] y) <{W}, int64[3] flat = {{4, 1, 1}}> "
+        "{ t = Conv (x, w) p = GlobalAveragePool (t) f = Reshape (p, flat) y = ArgMax <axis = 0, keepdims = 0> (f) }"
+    ),
     "one value as two outputs": Text(f"({X}) => ({AFTER} y, {AFTER} y) <{W}> {{ t = Conv (x, w) y = Relu (t) }}"),
     "one value as two outputs of a view": Text(
         f"({X}) => (float[1,4,6,4] y, float[1,4,6,4] y) <{W}> {{ {CONV} y = Transpose <perm = [0, 1, 3, 2]> (t) }}"

@@ -166,8 +166,8 @@ class Storage:
 
     def position(self, axis: int) -> int | None:
         """Which dimension is ``axis``, whole and in its own order; None where there is none."""
-        whole = Dim.whole(axis, self.shape[axis])
-        return self.dims.index(whole) if whole in self.dims else None
+        found = self.positions((axis,))
+        return found[0] if len(found) == 1 and self.dims[found[0]] == Dim.whole(axis, self.shape[axis]) else None
 
     def front(self, axis: int) -> int | None:
         """The dimension in which the outermost digit of ``axis`` lies outermost; None where there is none."""
