@@ -60,6 +60,10 @@ GRAPHS: Mapping[str, Text] = {
         f"({X}) => (int64[1,1] y) <{W}, int64[3] flat = {{4, 1, 1}}> "
         "{ t = Conv (x, w) p = GlobalAveragePool (t) f = Reshape (p, flat) y = ArgMax <axis = 0, keepdims = 0> (f) }"
     ),
+    "products with vectors": Text(
+        f"({X}, float[6] v) => (float[1,4,4] y, float[1,4,6] z) <{W}, {numbers('m', 4)}> "
+        "{ t = Conv (x, w) y = MatMul (t, v) z = MatMul (m, t) }"
+    ),
     "one value as two outputs": Text(f"({X}) => ({AFTER} y, {AFTER} y) <{W}> {{ t = Conv (x, w) y = Relu (t) }}"),
     "one value as two outputs of a view": Text(
         f"({X}) => (float[1,4,6,4] y, float[1,4,6,4] y) <{W}> {{ {CONV} y = Transpose <perm = [0, 1, 3, 2]> (t) }}"

@@ -146,6 +146,8 @@ class _Product:
 def matmul(node: ir.Node, ports: Sequence[Port], port: Port, storage: Storage, known: Known) -> Iterator[Storages]:
     """Every product that has ``storage`` at ``port``; what that leaves open is stored as something known is."""
     del ports
+    if any(len(each.shape(node)) < 2 for each in (LEFT, RIGHT)):
+        return  # a vector has neither rows nor columns
     factors = _Product.of(node)
     given, seen = factors.dims(port, storage), _seen(factors, known)
     for blocks in factors.orders(port, given, seen):
