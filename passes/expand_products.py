@@ -10,8 +10,8 @@ import numpy as np
 import onnx_ir as ir
 
 from layoutopt.ir import edit
-
-Shape = tuple[int, ...]
+from layoutopt.layout.layouts import Shape
+from layoutopt.layout.variants import known_shape, static_shape
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def _expanded(graph: ir.Graph, node: ir.Node) -> ir.Value | None:
         return None
     operands = [value for value in node.inputs if value is not None]
     dtype = node.outputs[0].dtype
-    if dtype is None or not all(map(_is_static, (*operands, *node.outputs))):
+    if dtype is None or any(static_shape(value) is None for value in (*operands, *node.outputs)):
         return None
     write = edit.Writer(graph, node, str(node.outputs[0].name), dtype)
     if node.op_type == "Gemm":
@@ -54,7 +54,7 @@ def _expanded(graph: ir.Graph, node: ir.Node) -> ir.Value | None:
 
 def _gemm(write: edit.Writer, node: ir.Node, operands: Sequence[ir.Value]) -> ir.Value:
     left, right, *addend = operands
-    shape = _sizes(node.outputs[0])
+    shape = known_shape(node.outputs[0])
     left = _transposed(write, left, flipped=node.attributes.get_int("transA", 0))
     right = _transposed(write, right, flipped=node.attributes.get_int("transB", 0))
     right = _scaled(write, right, node.attributes.get_float("alpha", 1.0))
@@ -81,7 +81,7 @@ def _scaled(write: edit.Writer, value: ir.Value, factor: float) -> ir.Value:
     tensor, dtype = edit.constant_of(value), write.dtype.numpy()
     if tensor is not None:
         return write.constant((tensor.numpy().astype(np.float64) * factor).astype(dtype))
-    return write("Mul", _sizes(value), value, write.constant(np.array(factor, dtype)))
+    return write("Mul", known_shape(value), value, write.constant(np.array(factor, dtype)))
 
 
 def _einsum(write: edit.Writer, node: ir.Node, operands: Sequence[ir.Value]) -> ir.Value | None:
@@ -94,7 +94,7 @@ def _einsum(write: edit.Writer, node: ir.Node, operands: Sequence[ir.Value]) -> 
     sizes = {
         label: size
         for term, value in zip(labels, operands, strict=True)
-        for label, size in zip(term, _sizes(value), strict=True)
+        for label, size in zip(term, known_shape(value), strict=True)
     }
     batch = [label for label in result if label in left and label in right]
     rows = [label for label in result if label in left and label not in right]
@@ -124,13 +124,4 @@ def _einsum(write: edit.Writer, node: ir.Node, operands: Sequence[ir.Value]) -> 
 
 def _named(term: str, value: ir.Value) -> zip[tuple[str, int]]:
     """The size of each label of ``term``."""
-    return zip(term, _sizes(value), strict=True)
-
-
-def _is_static(value: ir.Value) -> bool:
-    return value.shape is not None and value.shape.is_static() and 0 not in value.shape.numpy()
-
-
-def _sizes(value: ir.Value) -> Shape:
-    assert value.shape is not None
-    return tuple(value.shape.numpy())
+    return zip(term, known_shape(value), strict=True)

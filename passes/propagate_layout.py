@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -14,13 +14,14 @@ from layoutopt.ir import dialect, edit
 from layoutopt.ir.io import record_orders
 from layoutopt.ir.perm import Perm, is_identity
 from layoutopt.layout.calibration import load_costs
+from layoutopt.layout.costs import Costs
 from layoutopt.layout.interface import interface_orders
 from layoutopt.layout.layouts import Layout, Shape, Storage, copy_steps
 from layoutopt.layout.plan import Plan, make_plan
 from layoutopt.layout.problem import Assignment
 from layoutopt.layout.rules import LayoutRule
 from layoutopt.layout.variants import Edit, Take, is_constant, known_shape, operand, result, static_shape
-from layoutopt.layout.views import MAX_COPY_RANK, View
+from layoutopt.layout.views import MAX_COPY_RANK
 from layoutopt.options import NO_LAYOUTS, Io, Layouts, Objective
 
 
@@ -86,7 +87,11 @@ class PropagateLayout(ir.passes.InPlacePass):
             CalibrationError: times shall be small, and none were measured on this machine.
             UsageError: ``layouts`` do not fit the model.
         """
-        return {graph: self._plan(model, graph) for graph in edit.graphs_of(model)}
+        orders, costs = self.orders(model), load_costs(self.objective, threads=self.threads)
+        return {
+            graph: self._plan(model, graph, orders if graph is model.graph else {}, costs)
+            for graph in edit.graphs_of(model)
+        }
 
     def plan(self, model: ir.Model, *, assumed: Mapping[ir.Node, LayoutRule] | None = None) -> Plan:
         """What the pass would do to the main graph.
@@ -99,15 +104,23 @@ class PropagateLayout(ir.passes.InPlacePass):
             CalibrationError: times shall be small, and none were measured on this machine.
             UsageError: ``layouts`` do not fit the model.
         """
-        return self._plan(model, model.graph, assumed)
+        costs = load_costs(self.objective, threads=self.threads)
+        return self._plan(model, model.graph, self.orders(model), costs, assumed)
 
-    def _plan(self, model: ir.Model, graph: ir.Graph, assumed: Mapping[ir.Node, LayoutRule] | None = None) -> Plan:
+    def _plan(
+        self,
+        model: ir.Model,
+        graph: ir.Graph,
+        orders: Mapping[str, Sequence[Perm]],
+        costs: Costs,
+        assumed: Mapping[ir.Node, LayoutRule] | None = None,
+    ) -> Plan:
         return make_plan(
             graph,
             model.opset_imports.get("", 0),
-            self.orders(model) if graph is model.graph else {},
+            orders,
             anchors_only=self.scope is Scope.OPERATOR,
-            costs=load_costs(self.objective, threads=self.threads),
+            costs=costs,
             assumed=assumed,
         )
 
@@ -217,9 +230,6 @@ class _Rewriter:
             for index, source in enumerate(change.inputs):
                 node.replace_input_with(index, inputs[source])
 
-    def _view(self, value: ir.Value) -> View:
-        return self._plan.views.get(value) or View(value)
-
     def _read_natural(self, value: ir.Value) -> ir.Value:
         """``value`` as ONNX says."""
         shape = static_shape(value)
@@ -231,7 +241,7 @@ class _Rewriter:
         sizes = storage.sizes if sizes is None else sizes
         if is_constant(value):
             return self._constant(value, storage.layout, sizes)
-        view = self._view(value)
+        view = self._plan.view(value)
         layout = view.inward(storage.layout)
         assert layout is not None, "a layout that was no candidate"
         shape = known_shape(view.root)

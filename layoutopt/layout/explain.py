@@ -17,7 +17,6 @@ from layoutopt.layout.problem import Part, Solver, wire_copies
 from layoutopt.layout.remaps import Price
 from layoutopt.layout.rules import VIEWS, LayoutRule, objection
 from layoutopt.layout.variants import Port, is_constant, known_shape, size_in_bytes, static_shape
-from layoutopt.layout.views import View
 from layoutopt.layout.ways import Stand, Ways
 from layoutopt.layout.words import layout_words
 
@@ -277,7 +276,7 @@ class _Explainer:
     def _why_ruled(self, node: ir.Node, rule: LayoutRule, port: Port, layout: Layout) -> str:
         """Why ``node`` has no variant with the root's ``layout`` at ``port``."""
         value = port.value(node)
-        seen = (self._plan.views.get(value) or View(value)).outward(layout)
+        seen = self._plan.view(value).outward(layout)
         storage = None if seen is None else Storage.of(known_shape(value), seen)
         if rule.anchor is not None:
             last = storage is not None and _is_channels_last(storage)

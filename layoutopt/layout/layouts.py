@@ -232,7 +232,7 @@ def transposition(source: Layout, target: Layout) -> tuple[Shape, Perm] | None:
         The shape that it takes, in which no two axes stay neighbours, and its permutation; None where their digits
         do not divide each other, so that no single Transpose does it.
     """
-    borders = {border for digit in (*source.digits, *target.digits) for border in (digit.stride, digit.top)}
+    borders = _digit_borders(source, target)
     before, after = split_digits(source.digits, borders), split_digits(target.digits, borders)
     if before is None or after is None:
         return None
@@ -272,8 +272,7 @@ def copy_steps(source: Layout, sizes: Shape, target: Layout, wanted: Shape, most
     The Transpose keeps the stored dimensions as they are where it can, so that no Reshape is needed, and is the
     smallest possible where it would have more than ``most`` axes.
     """
-    digits = {border for digit in (*source.digits, *target.digits) for border in (digit.stride, digit.top)}
-    borders = digits | _borders(source, sizes) | _borders(target, wanted)
+    borders = _digit_borders(source, target) | _borders(source, sizes) | _borders(target, wanted)
     before, after = split_digits(source.digits, borders), split_digits(target.digits, borders)
     if before is None or after is None or len(before) > most:
         found = transposition(source, target)
@@ -290,9 +289,14 @@ def copy_steps(source: Layout, sizes: Shape, target: Layout, wanted: Shape, most
     return CopySteps(sizes, tuple(next(single) if digit is None else taken.index(digit) for digit in given))
 
 
+def _digit_borders(source: Layout, target: Layout) -> set[int]:
+    """The strides at which a digit of either begins or ends."""
+    return {border for digit in (*source.digits, *target.digits) for border in (digit.stride, digit.top)}
+
+
 def _borders(layout: Layout, sizes: Shape) -> set[int]:
     """The strides at which the stored dimensions ``sizes`` cut the digits of ``layout``."""
-    ends = set(accumulate((size for size in reversed(sizes)), mul))
+    ends = set(accumulate(reversed(sizes), mul))
     found, inner = set(), 1
     for digit in reversed(layout.digits):
         found |= {

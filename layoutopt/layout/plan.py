@@ -98,6 +98,10 @@ class Plan:
     before: int
     anchors: int
 
+    def view(self, value: ir.Value) -> View:
+        """``value`` as a view of its root, which it may be itself."""
+        return self.views.get(value) or View(value)
+
 
 def make_plan(
     graph: ir.Graph,
