@@ -1,35 +1,20 @@
-"""From an ONNX file to a .tflite or a SavedModel, with TensorFlow kept in a child process.
-
-A child for three reasons: a native abort in the converter must not take the caller with it, TensorFlow's gigabyte is
-given back when the child ends, and importing this module costs nothing.
-"""
+"""From an ONNX file to a .tflite or a SavedModel, with TensorFlow kept in a child process."""
 
 from __future__ import annotations
 
 import enum
 import importlib.util
-import json
-import os
 import shutil
-import signal
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 from layoutopt import errors
-from layoutopt.backend.onnx_tf.protocol import Event, Failure, Job, Outcome
-
-# The child starts with the parent's import path, so that it finds the same packages wherever it is started.
-_BOOT = (
-    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
-    "from layoutopt.backend.onnx_tf.export import main; sys.exit(main())"
-)
-_TAIL = 2000  # characters of TensorFlow's chatter that go into an error message
+from layoutopt.backend.litert.child import run_job
+from layoutopt.backend.onnx_tf.protocol import Job
 
 
 class Handlers(enum.Enum):
@@ -122,7 +107,7 @@ def convert_model(
             dynamic=quantize is Quantize.DYNAMIC,
             allow_flex=allow_flex,
         )
-        outcome = _run(job, verbose=verbose, progress=progress)
+        outcome = run_job(job, verbose=verbose, progress=progress)
         if tflite is not None:
             publish(scratch / "model.tflite", tflite)
         if saved_model is not None:
@@ -174,91 +159,3 @@ def publish(made: Path, target: Path) -> None:
         beside.replace(target)
     except OSError as error:
         raise errors.OutputError(f"{target}: {error}") from error
-
-
-@dataclass(slots=True)
-class _Listener:
-    """Follows the child's events."""
-
-    progress: Callable[[str], None] | None
-    stage: str = "start"
-    failure: Failure | None = field(default=None)
-    outcome: Outcome | None = field(default=None)
-
-    def hear(self, line: str) -> None:
-        event = Event.load(line)
-        self.failure = event.failure or self.failure
-        self.outcome = event.outcome or self.outcome
-        if event.stage is not None:
-            self.stage = event.stage
-            if self.progress is not None:
-                self.progress(event.stage)
-
-
-def _run(job: Job, *, verbose: bool, progress: Callable[[str], None] | None) -> Outcome:
-    """Runs the child to its end and returns what it reported, or raises what it raised."""
-    listener = _Listener(progress)
-    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as chatter:
-        code = _talk(job, listener, sys.stderr if verbose else chatter)
-        if listener.outcome is not None and code == 0:
-            return listener.outcome
-        said = "" if verbose else _tail(chatter)
-    if listener.failure is not None:
-        raise _error(listener.failure, listener.stage)
-    raise _death(code, listener.stage, said)
-
-
-def _talk(job: Job, listener: _Listener, stderr: IO[str]) -> int:
-    environment = dict(os.environ)
-    environment.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")  # no banners about CPU features
-    environment.setdefault("CUDA_VISIBLE_DEVICES", "-1")  # a conversion computes nothing worth waking a GPU for
-    child = subprocess.Popen(
-        [sys.executable, "-P", "-c", _BOOT, json.dumps(sys.path)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=stderr,
-        env=environment,
-        text=True,
-        encoding="utf-8",
-    )
-    with child:
-        assert child.stdin is not None
-        assert child.stdout is not None
-        try:
-            child.stdin.write(job.dump())
-            child.stdin.close()
-            for line in child.stdout:
-                listener.hear(line)
-        except BrokenPipeError:
-            pass  # it died before it read the job; its exit code tells
-        except BaseException:
-            child.kill()
-            raise
-        return child.wait()
-
-
-def _tail(chatter: IO[str]) -> str:
-    chatter.seek(0)
-    return chatter.read()[-_TAIL:].strip()
-
-
-def _error(failure: Failure, stage: str) -> errors.LayoutoptError:
-    """The child's error as the exception it was there."""
-    if failure.kind == "ConversionError":
-        return errors.ConversionError(stage, failure.message, hint=failure.hint)
-    kind: type[errors.LayoutoptError] = getattr(errors, failure.kind)
-    return kind(failure.message, hint=failure.hint)
-
-
-def _death(code: int, stage: str, said: str) -> errors.ConversionError:
-    """The child ended without a word."""
-    if code >= 0:
-        how = f"the conversion process ended with exit code {code}"
-    elif -code in {int(known) for known in signal.Signals}:
-        how = f"the conversion process died of {signal.Signals(-code).name}"
-    else:
-        how = f"the conversion process died of signal {-code}"
-    hint = "Run again with verbose output to see all that TensorFlow says."
-    if code == -signal.SIGKILL:
-        hint = "SIGKILL mostly means that the system ran out of memory."
-    return errors.ConversionError(stage, f"{how}\n{said}" if said else how, hint=hint)

@@ -1,6 +1,6 @@
-"""The child process of the hand-off: reads one job, reports events, writes the files it was asked for.
+"""The child process of the hand-off: reads jobs, reports events, writes the files it was asked for.
 
-Started by `layoutopt.backend.litert.converter`. The original standard output carries the events; file descriptor 1 is
+Started by `layoutopt.backend.litert.child`. The original standard output carries the events; file descriptor 1 is
 turned to standard error before TensorFlow loads, so whatever it prints cannot get in between.
 """
 
@@ -10,7 +10,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
@@ -26,21 +26,24 @@ if TYPE_CHECKING:
 
 
 def main() -> int:
-    """Runs the job on standard input; 0 if it worked, 1 if it failed and said so."""
+    """Runs the jobs on standard input, one per line, until there are no more."""
     events = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    job = Job.load(sys.stdin.read())
-    stages = Stages(events)
+    for line in sys.stdin:
+        _send(events, _run(Job.load(line), Stages(events)))
+    return 0
+
+
+def _run(job: Job, stages: Stages) -> Event:
+    """Does one job; the event that ends it."""
+    _forget_peak_memory()
     try:
         inputs, outputs = _plain(job, stages) if job.plain else _convert(job, stages)
     except LayoutoptError as error:
-        _send(events, Event(failure=Failure(type(error).__name__, error.message, error.hint)))
-        return 1
+        return Event(failure=Failure(type(error).__name__, error.message, error.hint))
     except Exception as error:
-        _send(events, Event(failure=_failure(error, job)))
-        return 1
-    _send(events, Event(outcome=Outcome(inputs, outputs, stages.seconds, peak_memory())))
-    return 0
+        return Event(failure=_failure(error, job))
+    return Event(outcome=Outcome(inputs, outputs, stages.seconds, peak_memory()))
 
 
 @dataclass(slots=True)
@@ -83,6 +86,12 @@ def _without_tracebacks(message: str) -> str:
     lines = message.splitlines()
     telling = [line for line in lines if "error:" in line or " ops:" in line or line.lstrip().startswith("tf.")]
     return "\n".join(dict.fromkeys(line.split("error: ")[-1] for line in telling)) or message
+
+
+def _forget_peak_memory() -> None:
+    """Lets the next `peak_memory` tell of what comes from here on, where the system can."""
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
 
 
 def peak_memory() -> int:

@@ -1,6 +1,7 @@
 """What the parent process and the hand-off's child say to each other. No TensorFlow here: both sides import it.
 
-The parent writes one `Job` to the child's standard input; the child answers with one `Event` per line.
+The parent writes one `Job` per line to the child's standard input; the child answers with `Event`s, one per line,
+of which the last is a failure or an outcome.
 """
 
 from __future__ import annotations
