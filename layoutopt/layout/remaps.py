@@ -297,11 +297,15 @@ def _innermost(storage: Storage, first: int) -> int | None:
 
 
 def _positions(values: Sequence[int] | None, storage: Storage) -> tuple[int, ...] | None:
-    """All dimensions of the axes ``values``, in the order in which these are named."""
+    """All dimensions of the axes ``values``, in the order in which these are named.
+
+    None where there are none, since to name no axis means all of them: axes of size 1 may not be stored at all.
+    """
     rank = len(storage.shape)
     if values is None or any(not -rank <= value < rank for value in values):
         return None
-    return tuple(position for value in values for position in storage.positions((value % rank,)))
+    found = tuple(position for value in values for position in storage.positions((value % rank,)))
+    return found if found or not values else None
 
 
 def _whole_positions(values: Sequence[int] | None, storages: Storages) -> tuple[int, ...] | None:
