@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,8 @@ from layoutopt.backend.litert.inspect import count_tflite
 from layoutopt.backend.litert.runtime import run as run_tflite
 from layoutopt.errors import ConversionError, UnsupportedOperatorError
 from layoutopt.ir import io as modelio
-from layoutopt.ir.verify import Reference, Verification, to_natural, to_stored
+from layoutopt.ir.perm import Perm
+from layoutopt.ir.verify import Arrays, Reference, Verification, to_natural, to_stored
 from layoutopt.options import Io
 from layoutopt.passes import EliminateDeadCode, FoldConstants, PropagateLayout
 from layoutopt.passes.propagate_layout import Scope
@@ -104,11 +105,29 @@ class HandOff:
 
     def _compare(self, tflite: Path, model: ir.Model, conversion: Conversion, reference: Reference) -> Verification:
         orders = reference.relative_orders(modelio.recorded_orders(model))
-        names = conversion.input_names
-        inputs = {names[name]: array for name, array in to_stored(reference.inputs, orders).items() if name in names}
-        outputs = run_tflite(tflite, inputs, verbose=self.verbose)
-        found = {name: outputs[conversion.output_names[name]] for name in reference.outputs}
-        return reference.compare(to_natural(found, orders), tolerance=self.tolerance)
+        found = run_natural(tflite, conversion, reference.inputs, orders, verbose=self.verbose)
+        return reference.compare(found, tolerance=self.tolerance)
+
+
+def run_natural(
+    tflite: Path, conversion: Conversion, inputs: Arrays, orders: Mapping[str, Perm], *, verbose: bool = False
+) -> Arrays:
+    """Runs a .tflite on inputs as the original takes them.
+
+    Args:
+        tflite: the file.
+        conversion: what made it.
+        inputs: an array for each input of the original, by its name there; the .tflite may lack some of them.
+        orders: in which order each input and output of the .tflite stores the axes of the original.
+        verbose: let through what LiteRT writes to stderr.
+
+    Returns:
+        An array for each output, by its name in the original and with the axes in the original's order.
+    """
+    names = conversion.input_names
+    stored = {names[name]: array for name, array in to_stored(inputs, orders).items() if name in names}
+    outputs = run_tflite(tflite, stored, verbose=verbose)
+    return to_natural({name: outputs[theirs] for name, theirs in conversion.output_names.items()}, orders)
 
 
 def make_baseline(original: ir.Model, hand_off: HandOff) -> Artifact:

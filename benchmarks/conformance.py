@@ -1,0 +1,257 @@
+"""The page of conformance: ONNX's own backend node tests through the whole path, beside plain onnx-tf on the same tests.
+
+Each test is a model with inputs and the outputs to expect. It is optimized, handed over, converted and run in LiteRT;
+plain onnx-tf gets it folded, as the baseline does, and as it is where that fails. Verdicts stay in a directory, so
+that a run goes on where the last one ended.
+
+::
+
+    python -m benchmarks.conformance [-o docs/conformance.md] [--results build/conformance] [--again] [--plain] [PART ...]
+
+A PART is a part of a test's name; without any, all tests are run. ``--again`` judges tests anew that have a verdict,
+``--plain`` judges plain onnx-tf too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import enum
+import functools
+import json
+import multiprocessing
+import os
+import re
+import tempfile
+import warnings
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnx_ir as ir
+from onnx.backend.test.case.test_case import TestCase
+from onnx.backend.test.loader import load_model_tests
+
+from layoutopt.backend.litert.child import kept_alive
+from layoutopt.backend.litert.converter import Handlers, convert_model
+from layoutopt.errors import LayoutoptError, UnsupportedOperatorError
+from layoutopt.forms import run_natural
+from layoutopt.ir import io as modelio
+from layoutopt.passes import DEFAULT_PIPELINE, FoldConstants
+from layoutopt.pipeline.manager import PassManager
+from layoutopt.report.results import versions
+
+Array = npt.NDArray[np.generic]
+
+
+class Status(enum.Enum):
+    """What became of a test."""
+
+    PASSED = "passed"
+    """The outputs are as expected, in value and type."""
+    UNSUPPORTED = "unsupported"
+    """An error that names the node and says why."""
+    FAILED = "failed"
+    """Any other error."""
+    WRONG = "wrong"
+    """Other outputs than expected, without an error."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The outcome of one test.
+
+    Attributes:
+        status: what became of it.
+        reason: the first lines of the error, or what is wrong with the outputs.
+    """
+
+    status: Status
+    reason: str = ""
+
+
+def main() -> None:
+    """Runs the tests that have no verdict yet, and writes the page."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.conformance", description="ONNX's backend node tests through the whole path."
+    )
+    parser.add_argument("parts", nargs="*", metavar="PART", help="parts of tests' names (default: all tests)")
+    parser.add_argument("-o", "--output", type=Path, help="the Markdown file to write (default: none)")
+    parser.add_argument("--results", type=Path, default=Path("build/conformance"), help="where verdicts stay")
+    parser.add_argument("--again", action="store_true", help="judge tests anew that have a verdict")
+    parser.add_argument("--plain", action="store_true", help="judge plain onnx-tf too")
+    options = parser.parse_args()
+    modelio.make_directory(options.results)
+    names = [name for name in cases() if not options.parts or any(part in name for part in options.parts)]
+    for handlers in Handlers if options.plain else (Handlers.LAYOUTOPT,):
+        _judge_all(names, handlers, options.results, again=options.again)
+    if options.output is not None:
+        ours, plain = (load(options.results, handlers) for handlers in Handlers)
+        options.output.write_text(page(ours, plain))
+
+
+@functools.cache
+def cases() -> Mapping[str, TestCase]:
+    """ONNX's node tests by name."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # numpy's about the overflows that some tests are about
+        return {case.name: case for case in load_model_tests(kind="node")}
+
+
+# --- judging ---------------------------------------------------------------------------------------------------------
+
+
+def _judge_all(names: Sequence[str], handlers: Handlers, results: Path, *, again: bool) -> None:
+    """Judges tests in a process of their own, since LiteRT may take its process with it."""
+    verdicts = load(results, handlers)
+    todo = [name for name in names if again or name not in verdicts]
+    with contextlib.ExitStack() as stack:
+        pool = stack.enter_context(_pool())
+        for position, name in enumerate(todo, 1):
+            try:
+                verdicts[name] = pool.submit(judge, name, handlers).result()
+            except BrokenProcessPool:
+                verdicts[name] = Verdict(Status.FAILED, "LiteRT died")
+                pool = stack.enter_context(_pool())
+            found = verdicts[name]
+            print(
+                f"{position}/{len(todo)} {handlers.value} {name}: {found.status.value} {found.reason}"[:200], flush=True
+            )
+            if position % 50 == 0 or position == len(todo):
+                _save(verdicts, results, handlers)
+
+
+def _pool() -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"), initializer=_prepare)
+
+
+_kept = contextlib.ExitStack()
+
+
+def _prepare() -> None:
+    """Keeps the child of the hand-off alive as long as this process."""
+    warnings.simplefilter("ignore")
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # ONNX Runtime and LiteRT say on stderr what is judged here
+    _kept.enter_context(kept_alive())
+
+
+def judge(name: str, handlers: Handlers) -> Verdict:
+    """Runs one test through the path of ``handlers``."""
+    with tempfile.TemporaryDirectory(prefix="layoutopt-") as scratch:
+        if handlers is Handlers.LAYOUTOPT:
+            return _verdict(cases()[name], handlers, Path(scratch), optimized=True)
+        folded = _verdict(cases()[name], handlers, Path(scratch), optimized=True)
+        if folded.status is Status.PASSED:
+            return folded
+        bare = _verdict(cases()[name], handlers, Path(scratch), optimized=False)
+        return bare if bare.status is Status.PASSED else folded
+
+
+def _verdict(case: TestCase, handlers: Handlers, scratch: Path, *, optimized: bool) -> Verdict:
+    try:
+        for inputs, expected in case.data_sets:
+            given = dict(zip(_input_names(case.model), inputs, strict=False))
+            outputs = _run(case.model, given, handlers, scratch / "model.tflite", optimized=optimized)
+            for value, wanted in zip(case.model.graph.output, expected, strict=True):
+                if complaint := _complaint(outputs[value.name], wanted, case.rtol, case.atol):
+                    return Verdict(Status.WRONG, f"{value.name}: {complaint}")
+    except UnsupportedOperatorError as error:
+        return Verdict(Status.UNSUPPORTED, " ".join(error.message.split()))
+    except LayoutoptError as error:
+        return Verdict(Status.FAILED, f"{type(error).__name__}: {' '.join(error.message.split())}"[:1000])
+    except Exception as error:
+        return Verdict(Status.FAILED, f"not caught: {type(error).__name__}: {' '.join(str(error).split())}"[:1000])
+    return Verdict(Status.PASSED)
+
+
+def _input_names(model: onnx.ModelProto) -> list[str]:
+    constants = {tensor.name for tensor in model.graph.initializer}
+    return [value.name for value in model.graph.input if value.name not in constants]
+
+
+def _run(
+    proto: onnx.ModelProto, given: Mapping[str, Array], handlers: Handlers, tflite: Path, *, optimized: bool
+) -> Mapping[str, Array]:
+    """The outputs of the .tflite that the model becomes."""
+    path = tflite.with_suffix(".onnx")
+    if not optimized:
+        onnx.save(_static(proto, given), path)
+        conversion = convert_model(path, tflite=tflite, handlers=handlers)
+        return run_natural(tflite, conversion, given, {})
+    model = modelio.parse(_static(proto, given).SerializeToString(), "the test")
+    passes = DEFAULT_PIPELINE if handlers is Handlers.LAYOUTOPT else (FoldConstants(),)
+    result = PassManager(passes).run(model).model
+    modelio.check_full(result)
+    modelio.save(result, path)
+    conversion = convert_model(path, tflite=tflite, handlers=handlers)
+    return run_natural(tflite, conversion, given, modelio.recorded_orders(result))
+
+
+def _static(proto: onnx.ModelProto, given: Mapping[str, Array]) -> onnx.ModelProto:
+    """The model with the shapes of these inputs."""
+    static = onnx.ModelProto()
+    static.CopyFrom(proto)
+    for value in static.graph.input:
+        if isinstance(array := given.get(value.name), np.ndarray) and value.type.HasField("tensor_type"):
+            del value.type.tensor_type.shape.dim[:]
+            value.type.tensor_type.shape.dim.extend(
+                onnx.TensorShapeProto.Dimension(dim_value=size) for size in array.shape
+            )
+    return static
+
+
+def _complaint(found: Array, wanted: object, rtol: float, atol: float) -> str:
+    """What is wrong with an output; nothing where it is as expected."""
+    if not isinstance(wanted, np.ndarray):
+        return f"a {type(wanted).__name__} is expected"
+    if found.shape != wanted.shape:
+        return f"shape {found.shape}, not {wanted.shape}"
+    if found.dtype != wanted.dtype:
+        return f"{found.dtype}, not {wanted.dtype}"
+    if wanted.dtype.kind in "biuSUO":
+        wrong = found != wanted
+    else:
+        wide, other = wanted.astype(np.float64), found.astype(np.float64)
+        wrong = ~np.isclose(other, wide, rtol=rtol, atol=atol, equal_nan=True)
+    if not wrong.any():
+        return ""
+    return f"{np.count_nonzero(wrong)} of {wrong.size} elements, the first {found[wrong][0]}, not {wanted[wrong][0]}"
+
+
+# --- verdicts on disk ------------------------------------------------------------------------------------------------
+
+
+def load(results: Path, handlers: Handlers) -> dict[str, Verdict]:
+    """The verdicts so far."""
+    path = _path(results, handlers)
+    if not path.exists():
+        return {}
+    return {name: Verdict(Status(status), reason) for name, (status, reason) in json.loads(path.read_text()).items()}
+
+
+def _save(verdicts: Mapping[str, Verdict], results: Path, handlers: Handlers) -> None:
+    found = {name: (verdict.status.value, verdict.reason) for name, verdict in sorted(verdicts.items())}
+    with modelio.replacing(_path(results, handlers)) as beside:
+        beside.write_text(json.dumps(found, indent=0) + "\n")
+
+
+def _path(results: Path, handlers: Handlers) -> Path:
+    return results / f"{handlers.value}.json"
+
+
+# --- the page --------------------------------------------------------------------------------------------------------
+
+
+def page(ours: Mapping[str, Verdict], plain: Mapping[str, Verdict]) -> str:
+    """The page of all tests that both were judged on."""
+    raise NotImplementedError
+
+
+if __name__ == "__main__":
+    main()
