@@ -1,4 +1,4 @@
-"""The page of conformance: ONNX's own backend node tests through the whole path, beside plain onnx-tf on the same tests.
+"""The page of conformance: ONNX's own backend node tests through the whole path, beside plain onnx-tf.
 
 Each test is a model with inputs and the outputs to expect. It is optimized, handed over, converted and run in LiteRT;
 plain onnx-tf gets it folded, as the baseline does, and as it is where that fails. Verdicts stay in a directory, so
@@ -6,7 +6,7 @@ that a run goes on where the last one ended.
 
 ::
 
-    python -m benchmarks.conformance [-o docs/conformance.md] [--results build/conformance] [--again] [--plain] [PART ...]
+    python -m benchmarks.conformance [-o docs/conformance.md] [--results DIR] [--again] [--plain] [PART ...]
 
 A PART is a part of a test's name; without any, all tests are run. ``--again`` judges tests anew that have a verdict,
 ``--plain`` judges plain onnx-tf too.
@@ -21,10 +21,9 @@ import functools
 import json
 import multiprocessing
 import os
-import re
 import tempfile
 import warnings
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -34,7 +33,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import onnx
-import onnx_ir as ir
 from onnx.backend.test.case.test_case import TestCase
 from onnx.backend.test.loader import load_model_tests
 
@@ -208,8 +206,9 @@ def _static(proto: onnx.ModelProto, given: Mapping[str, Array]) -> onnx.ModelPro
 
 def _complaint(found: Array, wanted: object, rtol: float, atol: float) -> str:
     """What is wrong with an output; nothing where it is as expected."""
-    if not isinstance(wanted, np.ndarray):
+    if not isinstance(wanted, (np.ndarray, np.generic)):
         return f"a {type(wanted).__name__} is expected"
+    wanted = np.asarray(wanted)
     if found.shape != wanted.shape:
         return f"shape {found.shape}, not {wanted.shape}"
     if found.dtype != wanted.dtype:
@@ -247,10 +246,89 @@ def _path(results: Path, handlers: Handlers) -> Path:
 
 # --- the page --------------------------------------------------------------------------------------------------------
 
+_HEAD = """# Conformance
+
+Made by `python -m benchmarks.conformance --plain -o docs/conformance.md`. ONNX's own backend node tests, {cases} of
+them in onnx {onnx}, each through the whole path: optimized, handed over, converted, and run in LiteRT on the inputs
+of the test, whose outputs, tolerances and element types are ONNX's. Plain onnx-tf {onnx_tf} gets each test folded by
+onnxsim, and once more as it is where that fails. Both use TensorFlow {tensorflow}, without TensorFlow operators in the
+.tflite.
+
+| | layoutopt | plain onnx-tf |
+|---|---|---|
+{totals}
+
+- *passed*: values, shapes and element types are as expected.
+- *unsupported*: an error that names the node and says why.
+- *failed*: any other error.
+- *wrong*: other values than expected, without an error.
+
+Tests that plain onnx-tf passes and layoutopt does not: {lost}.
+
+## By operator
+
+Tests of an operator's own function body (`_expanded`) count for that operator.
+
+| operator | tests | passed | unsupported | failed | wrong | plain onnx-tf passes |
+|---|---|---|---|---|---|---|
+{operators}
+
+## Not supported
+
+| operator | why | tests |
+|---|---|---|
+{reasons}
+"""
+
 
 def page(ours: Mapping[str, Verdict], plain: Mapping[str, Verdict]) -> str:
     """The page of all tests that both were judged on."""
-    raise NotImplementedError
+    names = [name for name in cases() if name in ours and name in plain]
+    found = dict(versions())
+    passed = {name for name in names if plain[name].status is Status.PASSED}
+    lost = [f"`{name}`" for name in names if name in passed and ours[name].status is not Status.PASSED]
+    totals = [
+        f"| {status.value} | {_count(ours, names, status)} | {_count(plain, names, status)} |" for status in Status
+    ]
+    return _HEAD.format(
+        cases=len(names),
+        onnx=found["onnx"],
+        onnx_tf=found["onnx-tf"],
+        tensorflow=found["tensorflow"],
+        totals="\n".join(totals),
+        lost=", ".join(lost) or "none",
+        operators="\n".join(_operator_rows(names, ours, plain)),
+        reasons="\n".join(_reason_rows(names, ours)),
+    )
+
+
+def _count(verdicts: Mapping[str, Verdict], names: Iterable[str], status: Status) -> int:
+    return sum(verdicts[name].status is status for name in names)
+
+
+def _operator_rows(names: Sequence[str], ours: Mapping[str, Verdict], plain: Mapping[str, Verdict]) -> Iterator[str]:
+    tests: dict[str, list[str]] = defaultdict(list)
+    for name in names:
+        tests[operator_of(name)].append(name)
+    for operator, group in sorted(tests.items()):
+        counts = (_count(ours, group, status) or "" for status in Status)
+        yield f"| {operator} | {len(group)} | {' | '.join(map(str, counts))} | {_count(plain, group, Status.PASSED)} |"
+
+
+def operator_of(name: str) -> str:
+    """The operator that a test is about."""
+    found = cases()
+    base = name.split("_expanded")[0]
+    return str(found[base if base in found else name].model.graph.node[0].op_type)
+
+
+def _reason_rows(names: Sequence[str], ours: Mapping[str, Verdict]) -> Iterator[str]:
+    tests: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for name in names:
+        if ours[name].status is not Status.PASSED:
+            tests[operator_of(name), ours[name].reason.replace("|", "\\|")].append(name)
+    for (operator, reason), group in sorted(tests.items()):
+        yield f"| {operator} | {reason} | {' '.join(f'`{name}`' for name in group)} |"
 
 
 if __name__ == "__main__":

@@ -65,8 +65,9 @@ GRAPHS: Mapping[str, Text] = {
         "{ t = Conv (x, w) y = MatMul (t, v) z = MatMul (m, t) }"
     ),
     "a sum over an axis of size 1 that is not stored": Text(
-        f"({X}) => (float[1,1,1,96] y) <{W}, int64[4] flat = {{1, 1, 1, 96}}, int64[1] axis = {{1}}> {{ t = Conv (x, w) "
-        "p = Transpose <perm = [0, 2, 3, 1]> (t) f = Reshape (p, flat) y = ReduceSum <keepdims = 1> (f, axis) }"
+        f"({X}) => (float[1,1,1,96] y) <{W}, int64[4] flat = {{1, 1, 1, 96}}, int64[1] axis = {{1}}> "
+        "{ t = Conv (x, w) p = Transpose <perm = [0, 2, 3, 1]> (t) f = Reshape (p, flat) "
+        "y = ReduceSum <keepdims = 1> (f, axis) }"
     ),
     "one value as two outputs": Text(f"({X}) => ({AFTER} y, {AFTER} y) <{W}> {{ t = Conv (x, w) y = Relu (t) }}"),
     "one value as two outputs of a view": Text(
