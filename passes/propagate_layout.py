@@ -274,7 +274,8 @@ class _Rewriter:
         tensor = edit.constant_of(value)
         assert tensor is not None
         shape = tuple(tensor.shape.numpy())
-        if tensor.size == 1 or (sizes == shape and layout == Layout.natural(shape)):
+        scalar = tensor.size == 1 and len(shape) <= len(sizes)
+        if scalar or (sizes == shape and layout == Layout.natural(shape)):
             return value
         key = (value, layout, sizes)
         if key not in self._constants:

@@ -69,6 +69,11 @@ GRAPHS: Mapping[str, Text] = {
         "{ t = Conv (x, w) p = Transpose <perm = [0, 2, 3, 1]> (t) f = Reshape (p, flat) "
         "y = ReduceSum <keepdims = 1> (f, axis) }"
     ),
+    "a constant of more axes than are stored": Text(
+        f"(float[2,3,1,4] x) => (float[1,1] y) <{numbers('v', 24, 1)}, float[1,1] c = {{2.0}}, "
+        "int64[2] flat = {1, 24}> "
+        "{ t = Transpose <perm = [0, 2, 3, 1]> (x) f = Reshape (t, flat) m = MatMul (f, v) y = Add (m, c) }"
+    ),
     "one value as two outputs": Text(f"({X}) => ({AFTER} y, {AFTER} y) <{W}> {{ t = Conv (x, w) y = Relu (t) }}"),
     "one value as two outputs of a view": Text(
         f"({X}) => (float[1,4,6,4] y, float[1,4,6,4] y) <{W}> {{ {CONV} y = Transpose <perm = [0, 1, 3, 2]> (t) }}"
