@@ -12,6 +12,7 @@ from layoutopt.passes.expand_products import ExpandProducts
 from layoutopt.passes.fold_batch_norm import FoldBatchNorm
 from layoutopt.passes.fold_constants import FoldConstants
 from layoutopt.passes.fuse_depth_to_space import FuseDepthToSpace
+from layoutopt.passes.inline_functions import InlineFunctions
 from layoutopt.passes.propagate_layout import PropagateLayout
 
 __all__ = [
@@ -25,10 +26,12 @@ __all__ = [
     "FoldBatchNorm",
     "FoldConstants",
     "FuseDepthToSpace",
+    "InlineFunctions",
     "PropagateLayout",
 ]
 
 PASSES: tuple[type[ir.passes.PassBase], ...] = (
+    InlineFunctions,
     FoldConstants,
     FoldBatchNorm,
     ExpandInstanceNorm,
@@ -42,6 +45,7 @@ PASSES: tuple[type[ir.passes.PassBase], ...] = (
 """Every pass that a pipeline text can name."""
 
 DEFAULT_PIPELINE: tuple[ir.passes.PassBase, ...] = (
+    InlineFunctions(),
     FoldConstants(),
     FoldBatchNorm(),
     ExpandInstanceNorm(),

@@ -110,7 +110,7 @@ def test_json_holds_what_scripts_need(model: ir.Model) -> None:
     }
     assert data["layout"]["cost"] == data["layout"]["lower_bound"] == 4 * 3 * 32 * 32
     assert data["layout"]["proved_optimal"] is True
-    assert [each["name"] for each in data["passes"]][:2] == ["fold-constants", "fold-batch-norm"]
+    assert [each["name"] for each in data["passes"]][:2] == ["inline-functions", "fold-constants"]
     assert set(data["passes"][0]) >= {"seconds", "nodes_before", "nodes_after", "transposes_before", "transposes_after"}
     assert {"layoutopt", "onnx", "onnxruntime", "python"} <= set(data["versions"])
 
@@ -161,7 +161,7 @@ def test_verification_catches_a_wrong_pass(model: ir.Model, monkeypatch: pytest.
     monkeypatch.setattr(EliminateDeadCode, "call", wrong)
     with pytest.raises(VerificationError, match=r"output 'logits'.*seed 5"):
         layoutopt.optimize(model, seed=5)
-    with pytest.raises(VerificationError, match=r"pass 9 \(eliminate-dead-code\)"):
+    with pytest.raises(VerificationError, match=r"pass 10 \(eliminate-dead-code\)"):
         layoutopt.optimize(model, verify=Verify.EACH)
     assert layoutopt.optimize(model, verify=Verify.NONE).verification is None
 
@@ -170,15 +170,16 @@ def test_verification_catches_a_wrong_pass(model: ir.Model, monkeypatch: pytest.
 def test_dumps_are_models(model: ir.Model, tmp_path: Path) -> None:
     layoutopt.optimize(model, dump=layoutopt.Dump(tmp_path / "all"))
     assert sorted(path.name for path in (tmp_path / "all").iterdir()) == [
-        "01-fold-constants.onnx",
-        "02-fold-batch-norm.onnx",
-        "03-expand-instance-norm.onnx",
-        "04-expand-products.onnx",
-        "05-fuse-depth-to-space.onnx",
-        "06-absorb-channel-shuffles.onnx",
-        "07-propagate-layout.onnx",
-        "08-cancel-transposes.onnx",
-        "09-eliminate-dead-code.onnx",
+        "01-inline-functions.onnx",
+        "02-fold-constants.onnx",
+        "03-fold-batch-norm.onnx",
+        "04-expand-instance-norm.onnx",
+        "05-expand-products.onnx",
+        "06-fuse-depth-to-space.onnx",
+        "07-absorb-channel-shuffles.onnx",
+        "08-propagate-layout.onnx",
+        "09-cancel-transposes.onnx",
+        "10-eliminate-dead-code.onnx",
     ]
     layoutopt.optimize(model, dump=layoutopt.Dump(tmp_path / "one", frozenset({"propagate-layout"})))
     (dumped,) = (tmp_path / "one").iterdir()

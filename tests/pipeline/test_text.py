@@ -72,6 +72,7 @@ def test_what_is_wrong_is_said(text: str, message: str, hint: str) -> None:
 
 def test_names() -> None:
     assert [pass_name(each) for each in PASSES] == [
+        "inline-functions",
         "fold-constants",
         "fold-batch-norm",
         "expand-instance-norm",
