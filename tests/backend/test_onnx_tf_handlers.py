@@ -173,6 +173,17 @@ POOLS = {
         "PADV2 STRIDED_SLICE STRIDED_SLICE MAXIMUM STRIDED_SLICE STRIDED_SLICE STRIDED_SLICE MAXIMUM MAXIMUM",
         X,
     ),
+    "max indices": onnx_(
+        "y, k = MaxPool<kernel_shape=[2,3],strides=[2,1],pads=[1,1,0,1],dilations=[1,2]>(x) z = Cast<to=1>(k)",
+        "PADV2 STRIDED_SLICE STRIDED_SLICE STRIDED_SLICE STRIDED_SLICE STRIDED_SLICE STRIDED_SLICE PACK REDUCE_MAX "
+        "ARG_MAX GATHER ADD CAST",
+        x=X,
+    ),
+    "max indices down": onnx_(
+        "y, k = MaxPool<kernel_shape=[2,2],strides=[2,2],storage_order=1>(x) z = Cast<to=1>(k)",
+        "STRIDED_SLICE STRIDED_SLICE STRIDED_SLICE STRIDED_SLICE PACK REDUCE_MAX ARG_MAX GATHER ADD CAST",
+        x=X,
+    ),
     "average k2s2": nhwc("y = AveragePool<kernel_shape=[2,2],strides=[2,2]>(x)", "AVERAGE_POOL_2D", X),
     "average k3p1": nhwc("y = AveragePool<kernel_shape=[3,3],pads=[1,1,1,1]>(x)", "AVERAGE_POOL_2D", X),
     "average include": nhwc(
@@ -418,6 +429,9 @@ REDUCTIONS = {
         opset=18,
         w=f(8),
         b=f(8),
+    ),
+    "layer norm with moments": onnx_(
+        "y, m, z = LayerNormalization(x,w,b)", "MEAN SUB MUL MEAN ADD RSQRT MUL MUL ADD", 17, w=f(8), b=f(8)
     ),
     "layer norm of two axes": onnx_(
         "y = LayerNormalization<axis=1>(x,w)",

@@ -100,7 +100,8 @@ def run(path: Path, inputs: Mapping[str, Array], *, threads: int = 1, verbose: b
     """
     signature = signature_of(path)
     _check_inputs(path, signature.inputs, inputs)
-    arrays = [np.ascontiguousarray(inputs[tensor.signature_name]) for tensor in signature.inputs]
+    # Not ascontiguousarray, which gives a scalar an axis.
+    arrays = [np.asarray(inputs[tensor.signature_name], order="C") for tensor in signature.inputs]
     with _litert(path, verbose=verbose):
         interpreter = _prepare(path, signature.inputs, arrays, threads)
         interpreter.invoke()

@@ -40,16 +40,17 @@ class Spread:
 
 @handles("ConvTranspose2D", "ConvTranspose3D", domain=DOMAIN)
 def conv_transpose(node: Node) -> Operand:
-    """Transposed convolution of x (N, spatial..., C) with constant weights (C, O / group, spatial...)."""
-    weights = node.constant(1)
-    rank = weights.ndim - 2
-    weights = _dilated(weights, node.ints("dilations") or [1] * rank)
-    spreads = _spreads(node, weights.shape[2:])
+    """Transposed convolution of x (N, spatial..., C) with weights (C, O / group, spatial...)."""
+    rank = len(node.shape) - 2
+    weights = _dilated(node, node.ints("dilations") or [1] * rank)
+    spreads = _spreads(node, shape_of(weights)[2:])
     group = node.integer("group", 1)
     if group == 1:
         y = _dense(node.x, weights, spreads)
+    elif rank == 2 and isinstance(weights, np.ndarray):
+        y = _grouped(node.x, weights, group, spreads)
     else:
-        y = (_grouped if rank == 2 else _by_group)(node.x, weights, group, spreads)
+        y = _by_group(node.x, weights, group, spreads)
     bias = node.optional(2)
     return y if bias is None else tf.nn.bias_add(y, bias)
 
@@ -57,8 +58,11 @@ def conv_transpose(node: Node) -> Operand:
 handles("ConvTranspose1D", domain=DOMAIN)(on_line(conv_transpose))
 
 
-def _dilated(weights: Array, dilations: list[int]) -> Array:
-    """Zeros between the elements of a kernel: TRANSPOSE_CONV knows no dilation."""
+def _dilated(node: Node, dilations: list[int]) -> Operand:
+    """The weights with zeros between the elements of a kernel: TRANSPOSE_CONV knows no dilation."""
+    if all(step == 1 for step in dilations):
+        return node[1]
+    weights = node.constant(1)
     sizes = [(size - 1) * step + 1 for size, step in zip(weights.shape[2:], dilations, strict=True)]
     dilated = np.zeros((*weights.shape[:2], *sizes), weights.dtype)
     taps: tuple[slice, ...] = tuple(slice(None, None, step) for step in dilations)
@@ -84,21 +88,22 @@ def _spreads(node: Node, kernel: tuple[int, ...]) -> list[Spread]:
     return spreads
 
 
-def _dense(x: Operand, weights: Array, spreads: list[Spread]) -> Operand:
+def _dense(x: Operand, weights: Operand, spreads: list[Spread]) -> Operand:
     rank = len(spreads)
     filters = permuted(weights, (*range(2, rank + 2), 1, 0))
     same = all(spread.is_same for spread in spreads)
     sizes = [spread.out if same else spread.full for spread in spreads]
-    shape = [shape_of(x)[0], *sizes, weights.shape[1]]
+    shape = [shape_of(x)[0], *sizes, shape_of(weights)[1]]
     strides = [spread.stride for spread in spreads]
     operator = tf.nn.conv2d_transpose if rank == 2 else tf.nn.conv3d_transpose
     y = operator(x, filters, shape, strides, "SAME" if same else "VALID")
     return y if same else _cut(y, [spread.begin for spread in spreads], spreads)
 
 
-def _by_group(x: Operand, weights: Array, group: int, spreads: list[Spread]) -> Operand:
-    parts = zip(tf.split(x, group, -1), np.split(weights, group), strict=True)
-    return tf.concat([_dense(part, own, spreads) for part, own in parts], -1)
+def _by_group(x: Operand, weights: Operand, group: int, spreads: list[Spread]) -> Operand:
+    own = np.split(weights, group) if isinstance(weights, np.ndarray) else tf.split(weights, group)
+    parts = zip(tf.split(x, group, -1), own, strict=True)
+    return tf.concat([_dense(part, kernel, spreads) for part, kernel in parts], -1)
 
 
 def _grouped(x: Operand, weights: Array, group: int, spreads: list[Spread]) -> Operand:

@@ -11,10 +11,11 @@ from dataclasses import replace
 import tensorflow as tf
 
 from layoutopt.backend.onnx_tf.handlers.node import Node, Operand, handler_of, handles
-from layoutopt.backend.onnx_tf.handlers.pool import lp_norm
+from layoutopt.backend.onnx_tf.handlers.pool import lp_norm, max_pool_with_indices
 from layoutopt.ir.dialect import DOMAIN, OPERATORS
 
-_IN_PLACE = ("GlobalAveragePool", "GlobalLpPool", "GlobalMaxPool")
+_OWN = ("GlobalAveragePool", "GlobalLpPool", "GlobalMaxPool", "MaxPool")
+"""Operators that have a handler of their own below."""
 
 
 @handles("GlobalLpPool")
@@ -30,7 +31,7 @@ def global_pool(node: Node) -> Operand:
     return reduction(node.x, list(range(2, len(node.shape))), keepdims=True)
 
 
-@handles(*(operator for operator in OPERATORS if operator not in _IN_PLACE))
+@handles(*(operator for operator in OPERATORS if operator not in _OWN))
 def sandwich(node: Node) -> Operand:
     """Transposes in, runs channels-last, transposes back."""
     rank = len(node.shape)
@@ -43,3 +44,9 @@ def sandwich(node: Node) -> Operand:
     y = handler(replace(node, operator=name, operands=(x, *node.operands[1:])))
     assert not isinstance(y, Sequence), "these have one result"
     return tf.transpose(y, [0, rank - 1, *range(1, rank - 1)])
+
+
+@handles("MaxPool")
+def max_pool(node: Node) -> Operand | list[Operand]:
+    """As the others; with indices, in place."""
+    return max_pool_with_indices(node) if node.results > 1 else sandwich(node)

@@ -57,18 +57,16 @@ def group_normalization(node: Node) -> Operand:
 
 
 @handles("LayerNormalization")
-def layer_normalization(node: Node) -> Operand:
+def layer_normalization(node: Node) -> list[Operand]:
     """Moments over all axes from ``axis`` on; scale and shift differ within those, so the mean is subtracted first."""
-    if node.results > 1:
-        raise node.unsupported("the moments are not results of the .tflite")
     axes = list(range(node.axis(-1), len(node.shape)))
     mean = tf.reduce_mean(node.x, axes, keepdims=True)
     centred = node.x - mean
     # A product and not a square: of that the converter would make a second difference from the mean.
     variance = tf.reduce_mean(centred * centred, axes, keepdims=True)
-    y = centred * tf.math.rsqrt(variance + node.number("epsilon", 1e-5)) * node[1]
-    shift = node.optional(2)
-    return y if shift is None else y + shift
+    inverse = tf.math.rsqrt(variance + node.number("epsilon", 1e-5))
+    y, shift = centred * inverse * node[1], node.optional(2)
+    return [y if shift is None else y + shift, mean, inverse]
 
 
 @handles("RMSNormalization")

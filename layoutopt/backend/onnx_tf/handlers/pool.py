@@ -20,8 +20,6 @@ _NOT_NEGATIVE = {"Relu", "Relu6", "Sigmoid"}
 @handles("MaxPool2D", domain=DOMAIN)
 def max_pool(node: Node) -> Operand:
     """MAX_POOL_2D; padding that is not SAME is a PAD with zeros after an activation, else a PADV2 with the lowest."""
-    if node.results > 1:
-        raise node.unsupported("TFLite's MAX_POOL_2D has no indices")
     axes = _windows(node)
     producer = getattr(getattr(node.x, "op", None), "type", "")
     lowest = None if producer in _NOT_NEGATIVE else type_of(node.x).min
@@ -37,11 +35,39 @@ def _dilated_max(x: Operand, axis: Axis, position: int) -> Operand:
     """The largest along one axis, over strided slices: TFLite's pools know no dilation."""
     slices = []
     for tap in range(axis.kernel):
-        start = tap * axis.dilation
         index = [slice(None)] * 4
-        index[position] = slice(start, start + (axis.out - 1) * axis.stride + 1, axis.stride)
+        index[position] = _tap(axis, tap)
         slices.append(x[tuple(index)])
     return reduce(tf.maximum, slices)
+
+
+def max_pool_with_indices(node: Node) -> list[Operand]:
+    """The largest of each window of x (N, C, spatial...), and where in x they are: TFLite's pools do not tell.
+
+    ARG_MAX over one strided slice of x for each element of the window.
+    """
+    batch, channels, *sizes = node.shape
+    kernel = node.ints("kernel_shape") or []
+    axes = sliding(node, kernel, tuple(sizes))
+    pads = [[0, 0], [0, 0], *([axis.begin, max(axis.needed, 0)] for axis in axes)]
+    x = tf.pad(node.x, pads, constant_values=type_of(node.x).min) if any(map(any, pads)) else node.x
+    taps = list(np.ndindex(*kernel))
+    parts = tf.stack([x[(slice(None), slice(None), *map(_tap, axes, tap))] for tap in taps])
+    down = node.integer("storage_order", 0) == 1
+    steps = [prod(sizes[:i] if down else sizes[i + 1 :]) for i in range(len(sizes))]
+    starts = np.arange(batch * channels).reshape(batch, channels, *[1] * len(axes)) * prod(sizes)
+    for i, axis in enumerate(axes):
+        along = (np.arange(axis.out) * axis.stride - axis.begin) * steps[i]
+        starts = starts + along.reshape(-1, *[1] * (len(axes) - 1 - i))
+    dilations = [axis.dilation for axis in axes]
+    ways = np.array([np.dot(np.multiply(tap, dilations), steps) for tap in taps], np.int64)
+    return [tf.reduce_max(parts, 0), tf.gather(ways, tf.argmax(parts, 0)) + starts.astype(np.int64)]
+
+
+def _tap(axis: Axis, tap: int) -> slice:
+    """What element ``tap`` of the window meets as the window moves along ``axis``."""
+    start = tap * axis.dilation
+    return slice(start, start + (axis.out - 1) * axis.stride + 1, axis.stride)
 
 
 @handles("AveragePool2D", domain=DOMAIN)
