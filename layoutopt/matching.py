@@ -1,0 +1,239 @@
+"""Which tensor of a .tflite is which value of the ONNX model: told by content, by names, and by what depends on what."""
+
+from __future__ import annotations
+
+import enum
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from layoutopt.backend.litert.trace import TfliteValue
+from layoutopt.backend.onnx_tf.names import scope_of
+from layoutopt.ir.align import Alignment, align, align_shuffled, fingerprint
+from layoutopt.ir.trace import OnnxValue
+from layoutopt.ir.verify import OutputDrift, drift_of
+
+EQUAL = 1e-3
+"""Tensors with a smaller gap hold the same, up to the drift of a float32 network."""
+
+_SIMILAR = 0.3  # a larger gap is no evidence at all
+_CLEAR = 2.0  # how much worse the runner-up must be
+_REPAIRED = 0.1  # what is left of a difference behind an operator that shows that there was none
+_MOST_CANDIDATES = 32
+_PREFIX = "onnx_tf_prefix_"  # what plain onnx-tf puts in front of a node's name
+
+
+class MatchedBy(enum.Enum):
+    """What tells that two tensors are the same."""
+
+    INTERFACE = "interface"
+    """They are the same input or output."""
+    CONTENT = "content"
+    """They hold the same, under a permutation of the axes or of the slices along one."""
+    NAME = "name"
+    """The tensor bears the name of the node."""
+    LIKENESS = "likeness"
+    """Nothing else that depends on the same inputs is nearly as alike."""
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A tensor of the .tflite and the value that it should be.
+
+    Attributes:
+        tensor: position in the trace of the .tflite.
+        value: position in the trace of the ONNX model.
+        by: what tells so.
+        alignment: of the value with the tensor.
+        drift: of the tensor from the value.
+    """
+
+    tensor: int
+    value: int
+    by: MatchedBy
+    alignment: Alignment
+    drift: OutputDrift
+
+
+def match(
+    values: Sequence[OnnxValue], tensors: Sequence[TfliteValue], interface: Mapping[int, int]
+) -> dict[int, Match]:
+    """Finds the value that each tensor should hold.
+
+    What holds the same is the same; where several values do, a node of the tensor's name is preferred, then what
+    depends on the values that the tensor's sources are. What holds the same as none is a value by its name, if it is
+    the last tensor of that name, or else by likeness. Such a match is given up if the difference is gone one
+    operator further on: then the .tflite goes another way to the same result, and there is no error.
+
+    Args:
+        values: all of the ONNX model.
+        tensors: all of the .tflite, for the same inputs.
+        interface: the values of those tensors that are inputs and outputs.
+
+    Returns:
+        The matches by position of the tensor.
+    """
+    search = _Search(values, tensors)
+    for position in range(len(tensors)):
+        search.add(position, interface.get(position))
+    return search.without_detours()
+
+
+@dataclass(slots=True)
+class _Search:
+    """What is known while the tensors are gone through in the order of execution."""
+
+    values: Sequence[OnnxValue]
+    tensors: Sequence[TfliteValue]
+    found: dict[int, Match] = field(default_factory=dict)
+    needed: list[int] = field(default_factory=list)  # of each tensor, the values that it must depend on, as bits
+    used: set[int] = field(default_factory=set)
+    scopes: list[str] = field(default_factory=list)  # of each tensor, the node that it is named after
+    by_scope: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
+    by_size: dict[tuple[int, bool], list[int]] = field(default_factory=lambda: defaultdict(list))
+    prints: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 4)))
+    readers: dict[int, list[int]] = field(default_factory=lambda: defaultdict(list))
+
+    def __post_init__(self) -> None:
+        for position, value in enumerate(self.values):
+            self.by_size[_kind(value.array)].append(position)
+            if value.node:
+                self.by_scope[scope_of(value.node)].append(position)
+        self.prints = np.array([fingerprint(value.array) for value in self.values])
+        self.scopes = [self._scope(tensor.name) for tensor in self.tensors]
+        for position, tensor in enumerate(self.tensors):
+            for source in tensor.sources:
+                self.readers[source].append(position)
+
+    def _scope(self, name: str) -> str:
+        """The node after which a tensor is named: of a fused operator, the last that is known."""
+        for part in name.split(";"):
+            steps = part.removeprefix(_PREFIX).strip("/").split("/")
+            for count in range(len(steps), 0, -1):
+                scope = "/".join(steps[:count])
+                if scope in self.by_scope:
+                    return scope
+        return ""
+
+    def add(self, position: int, known: int | None) -> None:
+        """Matches the next tensor, with ``known`` if it is an input or output."""
+        needed = 0
+        for source in self.tensors[position].sources:
+            needed |= self.needed[source]
+        chosen = self._choose(position, needed) if known is None else self._with(position, known, MatchedBy.INTERFACE)
+        if chosen is not None:
+            self.found[position] = chosen
+            self.used.add(chosen.value)
+            needed = 1 << chosen.value
+        self.needed.append(needed)
+
+    def _with(self, position: int, value: int, by: MatchedBy, alignment: Alignment | None = None) -> Match:
+        expected, actual = self.values[value].array, self.tensors[position].array
+        alignment = alignment or align(expected, actual)
+        drift = drift_of(self.values[value].name, *alignment.apply(expected, actual))
+        return Match(position, value, by, alignment, drift)
+
+    def _choose(self, position: int, needed: int) -> Match | None:
+        actual = self.tensors[position].array
+        named = list(self._named(position))
+        near = self._near(actual)
+        aligned = {value: align(self.values[value].array, actual) for value in dict.fromkeys([*near, *named])}
+        if not aligned:
+            return None
+        least = min(each.gap for each in aligned.values())
+        if least <= EQUAL:
+            equal = [value for value, each in aligned.items() if each.gap <= max(4 * least, EQUAL / 100)]
+            value = min(equal, key=lambda at: (at not in named, not self._fits(at, needed), at in self.used, at))
+            return self._with(position, value, MatchedBy.CONTENT, aligned[value])
+        if (shuffled := self._shuffled(position, near)) is not None:
+            return shuffled
+        if named and self._is_result(position):
+            return self._by_name(position, {value: aligned[value] for value in named})
+        if self.scopes[position]:
+            return None
+        return self._by_likeness(position, {at: each for at, each in aligned.items() if self._fits(at, needed)})
+
+    def _named(self, position: int) -> Iterator[int]:
+        """The results of the node that the tensor is named after, and of those fused with it, if of its size."""
+        kind = _kind(self.tensors[position].array)
+        for result in self.by_scope.get(self.scopes[position], ()):
+            value: int | None = result
+            while value is not None and _kind(self.values[value].array) == kind:
+                yield value
+                value = self.values[value].follower
+                if value is not None and scope_of(self.values[value].node) in self.scopes:
+                    break
+
+    def _is_result(self, position: int) -> bool:
+        """Whether it is the last of the tensors that are named after its node."""
+        return all(self.scopes[reader] != self.scopes[position] for reader in self.readers[position])
+
+    def _near(self, actual: npt.NDArray[np.generic]) -> list[int]:
+        """The values of the same size and kind, those first that may be a permutation of the tensor."""
+        candidates = self.by_size.get(_kind(actual), [])
+        if len(candidates) <= 1:
+            return candidates
+        distances = self._distances(actual, candidates)
+        return [candidates[each] for each in np.argsort(distances, kind="stable")[:_MOST_CANDIDATES]]
+
+    def _distances(self, actual: npt.NDArray[np.generic], candidates: Sequence[int]) -> npt.NDArray[np.float64]:
+        """How far the fingerprints are, in terms of the largest value."""
+        mine = fingerprint(actual)
+        theirs = self.prints[list(candidates)]
+        scale = np.maximum(np.abs(theirs).max(axis=1), np.finfo(np.float32).tiny)
+        distances: npt.NDArray[np.float64] = np.abs(theirs - mine).max(axis=1) / scale
+        return distances
+
+    def _shuffled(self, position: int, near: Sequence[int]) -> Match | None:
+        """The value that holds the same with the slices along one axis in another order."""
+        actual = self.tensors[position].array
+        for value in near[:2]:
+            if self._distances(actual, [value])[0] > EQUAL:
+                continue
+            alignment = align_shuffled(self.values[value].array, actual)
+            if alignment is not None and alignment.gap <= EQUAL:
+                return self._with(position, value, MatchedBy.CONTENT, alignment)
+        return None
+
+    def _by_name(self, position: int, aligned: Mapping[int, Alignment]) -> Match:
+        value = min(aligned, key=lambda at: (aligned[at].gap, at))
+        shuffled = align_shuffled(self.values[value].array, self.tensors[position].array)
+        by_shuffle = shuffled is not None and shuffled.gap < _REPAIRED * aligned[value].gap
+        return self._with(position, value, MatchedBy.NAME, shuffled if by_shuffle else aligned[value])
+
+    def _by_likeness(self, position: int, aligned: Mapping[int, Alignment]) -> Match | None:
+        best = sorted(aligned, key=lambda at: aligned[at].gap)[:2]
+        if not best or aligned[best[0]].gap > _SIMILAR:
+            return None
+        if len(best) > 1 and aligned[best[1]].gap < _CLEAR * aligned[best[0]].gap:
+            return None
+        return self._with(position, best[0], MatchedBy.LIKENESS, aligned[best[0]])
+
+    def _fits(self, value: int, needed: int) -> bool:
+        """Whether a value depends on all that it must."""
+        return self.values[value].ancestors & needed == needed
+
+    def without_detours(self) -> dict[int, Match]:
+        """The matches without those whose difference is gone where the tensor is read."""
+        kept: dict[int, Match] = {}
+        behind: dict[int, float] = {}  # the largest error among the nearest matches that read a tensor
+        for position in reversed(range(len(self.tensors))):
+            readers = self.readers[position]
+            behind[position] = max(
+                (kept[each].drift.relative_error if each in kept else behind[each] for each in readers), default=np.inf
+            )
+            found = self.found.get(position)
+            if found is None:
+                continue
+            sure = found.by in (MatchedBy.INTERFACE, MatchedBy.CONTENT)
+            if sure or behind[position] > _REPAIRED * found.drift.relative_error:
+                kept[position] = found
+        return dict(sorted(kept.items()))
+
+
+def _kind(array: npt.NDArray[np.generic]) -> tuple[int, bool]:
+    """What two tensors must share: the number of elements, and whether they are truth values."""
+    return array.size, array.dtype == np.bool_
