@@ -12,17 +12,15 @@ import numpy.typing as npt
 
 from layoutopt.backend.litert.trace import TfliteValue
 from layoutopt.backend.onnx_tf.names import scope_of
-from layoutopt.ir.align import Alignment, align, align_shuffled, fingerprint
+from layoutopt.ir.align import EQUAL, Alignment, align, align_shuffled, fingerprint
 from layoutopt.ir.trace import OnnxValue
 from layoutopt.ir.verify import OutputDrift, drift_of
-
-EQUAL = 1e-3
-"""Tensors with a smaller gap hold the same, up to the drift of a float32 network."""
 
 _SIMILAR = 0.3  # a larger gap is no evidence at all
 _CLEAR = 2.0  # how much worse the runner-up must be
 _REPAIRED = 0.1  # what is left of a difference behind an operator that shows that there was none
 _MOST_CANDIDATES = 32
+_TWINS = 0.01  # the largest distance of the fingerprints of two tensors that hold the same
 _PREFIX = "onnx_tf_prefix_"  # what plain onnx-tf puts in front of a node's name
 
 
@@ -140,21 +138,21 @@ class _Search:
         actual = self.tensors[position].array
         named = list(self._named(position))
         near = self._near(actual)
-        aligned = {value: align(self.values[value].array, actual) for value in dict.fromkeys([*near, *named])}
-        if not aligned:
-            return None
-        least = min(each.gap for each in aligned.values())
+        twins = [value for value, distance in near.items() if distance <= _TWINS]
+        aligned = {value: align(self.values[value].array, actual) for value in dict.fromkeys([*twins, *named])}
+        least = min((each.gap for each in aligned.values()), default=1.0)
         if least <= EQUAL:
             equal = [value for value, each in aligned.items() if each.gap <= max(4 * least, EQUAL / 100)]
             value = min(equal, key=lambda at: (at not in named, not self._fits(at, needed), at in self.used, at))
             return self._with(position, value, MatchedBy.CONTENT, aligned[value])
-        if (shuffled := self._shuffled(position, near)) is not None:
+        if (shuffled := self._shuffled(position, twins[:2])) is not None:
             return shuffled
         if named and self._is_result(position):
             return self._by_name(position, {value: aligned[value] for value in named})
         if self.scopes[position]:
             return None
-        return self._by_likeness(position, {at: each for at, each in aligned.items() if self._fits(at, needed)})
+        fitting = [value for value in near if self._fits(value, needed)]
+        return self._by_likeness(position, {value: align(self.values[value].array, actual) for value in fitting})
 
     def _named(self, position: int) -> Iterator[int]:
         """The results of the node that the tensor is named after, and of those fused with it, if of its size."""
@@ -171,29 +169,22 @@ class _Search:
         """Whether it is the last of the tensors that are named after its node."""
         return all(self.scopes[reader] != self.scopes[position] for reader in self.readers[position])
 
-    def _near(self, actual: npt.NDArray[np.generic]) -> list[int]:
-        """The values of the same size and kind, those first that may be a permutation of the tensor."""
-        candidates = self.by_size.get(_kind(actual), [])
-        if len(candidates) <= 1:
-            return candidates
-        distances = self._distances(actual, candidates)
-        return [candidates[each] for each in np.argsort(distances, kind="stable")[:_MOST_CANDIDATES]]
+    def _near(self, actual: npt.NDArray[np.generic]) -> dict[int, float]:
+        """The values of the same size and kind with the distance of their fingerprints, the nearest first.
 
-    def _distances(self, actual: npt.NDArray[np.generic], candidates: Sequence[int]) -> npt.NDArray[np.float64]:
-        """How far the fingerprints are, in terms of the largest value."""
-        mine = fingerprint(actual)
-        theirs = self.prints[list(candidates)]
-        scale = np.maximum(np.abs(theirs).max(axis=1), np.finfo(np.float32).tiny)
-        distances: npt.NDArray[np.float64] = np.abs(theirs - mine).max(axis=1) / scale
-        return distances
+        The distance is in terms of the value's largest element.
+        """
+        candidates = np.array(self.by_size.get(_kind(actual), []), dtype=np.int64)
+        theirs = self.prints[candidates]
+        scale = np.maximum(np.abs(theirs).max(axis=1, initial=0.0), np.finfo(np.float32).tiny)
+        distances = np.abs(theirs - fingerprint(actual)).max(axis=1, initial=0.0) / scale
+        order = np.argsort(distances, kind="stable")[:_MOST_CANDIDATES]
+        return {int(candidates[each]): float(distances[each]) for each in order}
 
-    def _shuffled(self, position: int, near: Sequence[int]) -> Match | None:
+    def _shuffled(self, position: int, twins: Sequence[int]) -> Match | None:
         """The value that holds the same with the slices along one axis in another order."""
-        actual = self.tensors[position].array
-        for value in near[:2]:
-            if self._distances(actual, [value])[0] > EQUAL:
-                continue
-            alignment = align_shuffled(self.values[value].array, actual)
+        for value in twins:
+            alignment = align_shuffled(self.values[value].array, self.tensors[position].array)
             if alignment is not None and alignment.gap <= EQUAL:
                 return self._with(position, value, MatchedBy.CONTENT, alignment)
         return None
