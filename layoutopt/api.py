@@ -23,7 +23,6 @@ from layoutopt.frontend.inputs import give_inputs
 from layoutopt.ir import io as modelio
 from layoutopt.ir.counts import count_onnx
 from layoutopt.ir.perm import identity, invert, permute
-from layoutopt.ir.trace import trace
 from layoutopt.ir.verify import Arrays, Reference, Verification
 from layoutopt.layout.calibration import FULL, QUICK, Calibration, Machine, calibration_path, tabulate
 from layoutopt.layout.explain import explain as explain_plans
@@ -311,17 +310,7 @@ def compare(
     original = _loaded(model)
     given = Path(input) if isinstance(input, str) else input
     arrays = give_inputs(original, given, shapes=shapes or {}, seed=seed)
-    say("ONNX Runtime, value by value")
-    values = trace(original, arrays)
-    found = compare_layers(
-        values,
-        list(arrays),
-        [str(value.name) for value in original.graph.outputs],
-        Path(tflite),
-        tolerance=tolerance,
-        verbose=verbose,
-        say=say,
-    )
+    found = compare_layers(original, arrays, Path(tflite), tolerance=tolerance, verbose=verbose, say=say)
     return ComparisonReport(
         model=None if isinstance(model, ir.Model) else Path(model),
         tflite=Path(tflite),

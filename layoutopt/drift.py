@@ -8,19 +8,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import onnx_ir as ir
 
 from layoutopt.backend.litert.inspect import TfliteTensor, signature_of
 from layoutopt.backend.litert.runtime import run as run_tflite
 from layoutopt.backend.litert.trace import TfliteValue, trace_tflite
 from layoutopt.backend.onnx_tf.names import identifiers
 from layoutopt.errors import UsageError
-from layoutopt.ir.align import align
+from layoutopt.ir.align import Shuffle, align
 from layoutopt.ir.perm import Perm, channels_last, identity, invert, permute
-from layoutopt.ir.trace import OnnxValue
+from layoutopt.ir.trace import OnnxValue, recompute, trace
 from layoutopt.ir.verify import Array, Arrays, OutputDrift, drift_of
-from layoutopt.matching import Match, match
+from layoutopt.matching import SURE, Match, match
 from layoutopt.report.comparison import Entry, Layer, OutputErrors
 
+_MOST_ROUNDS = 6
 _NEVER = 1e3  # a gap larger than any, for outputs that cannot be the same
 
 
@@ -42,48 +44,50 @@ class Findings:
 
 
 def compare_layers(
-    values: Sequence[OnnxValue],
-    inputs: Sequence[str],
-    outputs: Sequence[str],
+    model: ir.Model,
+    inputs: Arrays,
     tflite: Path,
     *,
     tolerance: float,
     verbose: bool,
     say: Callable[[str], None],
 ) -> Findings:
-    """Runs the .tflite on the inputs of the ONNX model, and finds and compares the values that it computes.
+    """Runs both on the same inputs, and finds and compares the values that both compute.
 
     Args:
-        values: all of the ONNX model.
-        inputs: names of its inputs.
-        outputs: names of its outputs.
+        model: of static shapes.
+        inputs: an array for each of its inputs.
         tflite: the file.
         tolerance: the bound on relative errors.
         verbose: let LiteRT's chatter through.
         say: called with what starts now.
 
     Raises:
+        InvalidModelError: ONNX Runtime cannot run the model.
         UsageError: the inputs or outputs of the two do not fit together.
         LayoutoptError: as `layoutopt.backend.litert.runtime.run`.
     """
-    arrays = {value.name: value.array for value in values}
-    expected = {name: arrays[name] for name in outputs if name in arrays}
     signature = signature_of(tflite)
     fed = _pair_inputs(list(inputs), signature.inputs, tflite)
+    say("ONNX Runtime, value by value")
+    values = trace(model, inputs)
+    positions = {value.name: position for position, value in enumerate(values)}
+    expected = {
+        str(each.name): values[positions[each.name]].array for each in model.graph.outputs if each.name in positions
+    }
     say("LiteRT with XNNPACK")
-    feed, xnnpack = _run_best(tflite, {name: arrays[name] for name in fed}, fed, expected, verbose=verbose)
+    feed, xnnpack = _run_best(tflite, inputs, fed, expected, verbose=verbose)
     say("LiteRT, tensor by tensor")
     tensors = trace_tflite(tflite, feed, verbose=verbose)
     say("matching tensors")
     known = {tensor.index: position for position, tensor in enumerate(tensors)}
     builtin = {each.signature_name: tensors[known[each.index]].array for each in signature.outputs if each.index in known}
     given = _pair_outputs(expected, builtin, tflite)
-    positions = {value.name: position for position, value in enumerate(values)}
     index_of = {each.signature_name: each.index for each in signature.outputs}
     interface = {known[index_of[theirs]]: positions[name] for name, theirs in given.items()}
     interface |= {known[tensor.index]: positions[name] for name, tensor in fed.items()}
-    found = match(values, tensors, interface)
-    layers = tuple(_layers(values, tensors, found))
+    found, local = _match(model, inputs, values, tensors, interface)
+    layers = tuple(_layers(values, tensors, found, local))
     errors = tuple(
         OutputErrors(name, _drift(name, expected[name], builtin[theirs]), _drift(name, expected[name], xnnpack[theirs]))
         for name, theirs in given.items()
@@ -198,8 +202,53 @@ def _drift(name: str, expected: Array, actual: Array) -> OutputDrift:
 # --- layers ----------------------------------------------------------------------------------------------------------
 
 
+def _match(
+    model: ir.Model,
+    inputs: Arrays,
+    values: Sequence[OnnxValue],
+    tensors: Sequence[TfliteValue],
+    interface: Mapping[int, int],
+) -> tuple[dict[int, Match], list[Array]]:
+    """The matches, and what ONNX Runtime makes of the .tflite's own tensors for each value.
+
+    Behind an error nothing holds what it should. What ONNX Runtime makes of the tensor that is wrong is what those
+    behind it hold, so matches by name alone are looked at again with that in mind, until they stay.
+    """
+    found = match(values, tensors, interface, [value.array for value in values])
+    local = _recomputed(model, inputs, values, tensors, found)
+    for _ in range(_MOST_ROUNDS):
+        if all(each.by in SURE for each in found.values()):
+            break
+        again = match(values, tensors, interface, local)
+        if _places(again) == _places(found):
+            break
+        found, local = again, _recomputed(model, inputs, values, tensors, again)
+    return found, local
+
+
+def _places(found: Mapping[int, Match]) -> dict[int, tuple[int, Perm, Shuffle | None]]:
+    """Which value each tensor is, and how it lies in it."""
+    return {at: (each.value, each.alignment.perm, each.alignment.shuffle) for at, each in found.items()}
+
+
+def _recomputed(
+    model: ir.Model,
+    inputs: Arrays,
+    values: Sequence[OnnxValue],
+    tensors: Sequence[TfliteValue],
+    found: Mapping[int, Match],
+) -> list[Array]:
+    given: dict[str, Array] = {}
+    for position, each in found.items():
+        value = values[each.value]
+        array = each.alignment.restore(tensors[position].array, value.array.shape)
+        given.setdefault(value.name, np.ascontiguousarray(array, dtype=value.array.dtype))
+    arrays = recompute(model, inputs, given)
+    return [arrays[value.name] for value in values]
+
+
 def _layers(
-    values: Sequence[OnnxValue], tensors: Sequence[TfliteValue], found: Mapping[int, Match]
+    values: Sequence[OnnxValue], tensors: Sequence[TfliteValue], found: Mapping[int, Match], local: Sequence[Array]
 ) -> Iterator[Layer]:
     errors: list[float] = []  # of each tensor; of one without a match, the worst that it is computed from
     for position, tensor in enumerate(tensors):
@@ -209,6 +258,7 @@ def _layers(
         if match_ is None:
             continue
         value = values[match_.value]
+        own = drift_of(value.name, *match_.alignment.apply(local[match_.value], tensor.array))
         yield Layer(
             position=position,
             tensor=tensor.name,
@@ -225,6 +275,7 @@ def _layers(
             relative_error=match_.drift.relative_error,
             mse=match_.drift.mse,
             inherited=inherited,
+            own_error=own.relative_error,
         )
 
 

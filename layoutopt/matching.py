@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -13,11 +13,13 @@ import numpy.typing as npt
 from layoutopt.backend.litert.trace import TfliteValue
 from layoutopt.backend.onnx_tf.names import scope_of
 from layoutopt.ir.align import EQUAL, Alignment, align, align_shuffled, fingerprint
+from layoutopt.ir.perm import Perm
 from layoutopt.ir.trace import OnnxValue
-from layoutopt.ir.verify import OutputDrift, drift_of
+from layoutopt.ir.verify import Array, OutputDrift, drift_of
 
 _SIMILAR = 0.3  # a larger gap is no evidence at all
 _CLEAR = 2.0  # how much worse the runner-up must be
+_FAR_BETTER = 0.5
 _REPAIRED = 0.1  # what is left of a difference behind an operator that shows that there was none
 _MOST_CANDIDATES = 32
 _TWINS = 0.01  # the largest distance of the fingerprints of two tensors that hold the same
@@ -35,6 +37,10 @@ class MatchedBy(enum.Enum):
     """The tensor bears the name of the node."""
     LIKENESS = "likeness"
     """Nothing else that depends on the same inputs is nearly as alike."""
+
+
+SURE = (MatchedBy.INTERFACE, MatchedBy.CONTENT)
+"""What leaves no doubt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +63,7 @@ class Match:
 
 
 def match(
-    values: Sequence[OnnxValue], tensors: Sequence[TfliteValue], interface: Mapping[int, int]
+    values: Sequence[OnnxValue], tensors: Sequence[TfliteValue], interface: Mapping[int, int], local: Sequence[Array]
 ) -> dict[int, Match]:
     """Finds the value that each tensor should hold.
 
@@ -70,11 +76,13 @@ def match(
         values: all of the ONNX model.
         tensors: all of the .tflite, for the same inputs.
         interface: the values of those tensors that are inputs and outputs.
+        local: what each value holds if computed from what is known of the tensors; at first, its array. A tensor behind
+            an error holds the same as this.
 
     Returns:
         The matches by position of the tensor.
     """
-    search = _Search(values, tensors)
+    search = _Search(values, tensors, local)
     for position in range(len(tensors)):
         search.add(position, interface.get(position))
     return search.without_detours()
@@ -86,6 +94,8 @@ class _Search:
 
     values: Sequence[OnnxValue]
     tensors: Sequence[TfliteValue]
+    local: Sequence[Array]
+    usual: Counter[Perm] = field(default_factory=Counter)  # permutations of what holds the same
     found: dict[int, Match] = field(default_factory=dict)
     needed: list[int] = field(default_factory=list)  # of each tensor, the values that it must depend on, as bits
     used: set[int] = field(default_factory=set)
@@ -100,7 +110,7 @@ class _Search:
             self.by_size[_kind(value.array)].append(position)
             if value.node:
                 self.by_scope[scope_of(value.node)].append(position)
-        self.prints = np.array([fingerprint(value.array) for value in self.values])
+        self.prints = np.array([fingerprint(array) for array in self.local])
         self.scopes = [self._scope(tensor.name) for tensor in self.tensors]
         for position, tensor in enumerate(self.tensors):
             for source in tensor.sources:
@@ -129,9 +139,11 @@ class _Search:
         self.needed.append(needed)
 
     def _with(self, position: int, value: int, by: MatchedBy, alignment: Alignment | None = None) -> Match:
-        expected, actual = self.values[value].array, self.tensors[position].array
-        alignment = alignment or align(expected, actual)
-        drift = drift_of(self.values[value].name, *alignment.apply(expected, actual))
+        actual = self.tensors[position].array
+        alignment = alignment or align(self.local[value], actual)
+        drift = drift_of(self.values[value].name, *alignment.apply(self.values[value].array, actual))
+        if by is MatchedBy.CONTENT:
+            self.usual[alignment.perm] += 1
         return Match(position, value, by, alignment, drift)
 
     def _choose(self, position: int, needed: int) -> Match | None:
@@ -139,7 +151,7 @@ class _Search:
         named = list(self._named(position))
         near = self._near(actual)
         twins = [value for value, distance in near.items() if distance <= _TWINS]
-        aligned = {value: align(self.values[value].array, actual) for value in dict.fromkeys([*twins, *named])}
+        aligned = {value: align(self.local[value], actual) for value in dict.fromkeys([*twins, *named])}
         least = min((each.gap for each in aligned.values()), default=1.0)
         if least <= EQUAL:
             equal = [value for value, each in aligned.items() if each.gap <= max(4 * least, EQUAL / 100)]
@@ -148,11 +160,11 @@ class _Search:
         if (shuffled := self._shuffled(position, twins[:2])) is not None:
             return shuffled
         if named and self._is_result(position):
-            return self._by_name(position, {value: aligned[value] for value in named})
+            return self._by_name(position, named)
         if self.scopes[position]:
             return None
         fitting = [value for value in near if self._fits(value, needed)]
-        return self._by_likeness(position, {value: align(self.values[value].array, actual) for value in fitting})
+        return self._by_likeness(position, {value: align(self.local[value], actual) for value in fitting})
 
     def _named(self, position: int) -> Iterator[int]:
         """The results of the node that the tensor is named after, and of those fused with it, if of its size."""
@@ -169,7 +181,7 @@ class _Search:
         """Whether it is the last of the tensors that are named after its node."""
         return all(self.scopes[reader] != self.scopes[position] for reader in self.readers[position])
 
-    def _near(self, actual: npt.NDArray[np.generic]) -> dict[int, float]:
+    def _near(self, actual: Array) -> dict[int, float]:
         """The values of the same size and kind with the distance of their fingerprints, the nearest first.
 
         The distance is in terms of the value's largest element.
@@ -184,16 +196,25 @@ class _Search:
     def _shuffled(self, position: int, twins: Sequence[int]) -> Match | None:
         """The value that holds the same with the slices along one axis in another order."""
         for value in twins:
-            alignment = align_shuffled(self.values[value].array, self.tensors[position].array)
+            alignment = align_shuffled(self.local[value], self.tensors[position].array)
             if alignment is not None and alignment.gap <= EQUAL:
                 return self._with(position, value, MatchedBy.CONTENT, alignment)
         return None
 
-    def _by_name(self, position: int, aligned: Mapping[int, Alignment]) -> Match:
-        value = min(aligned, key=lambda at: (aligned[at].gap, at))
-        shuffled = align_shuffled(self.values[value].array, self.tensors[position].array)
+    def _by_name(self, position: int, named: Sequence[int]) -> Match:
+        actual = self.tensors[position].array
+        aligned = {value: align(self.local[value], actual, usual=self._usual(value)) for value in named}
+        least = min(each.gap for each in aligned.values())
+        # No other tensor is named after what follows the node, so it is most likely fused with it.
+        value = max(at for at, each in aligned.items() if _FAR_BETTER * each.gap <= least)
+        shuffled = align_shuffled(self.local[value], actual)
         by_shuffle = shuffled is not None and shuffled.gap < _REPAIRED * aligned[value].gap
         return self._with(position, value, MatchedBy.NAME, shuffled if by_shuffle else aligned[value])
+
+    def _usual(self, value: int) -> Perm | None:
+        """The permutation that most tensors have that hold the same as a value of this rank."""
+        rank = self.local[value].ndim
+        return max((perm for perm in self.usual if len(perm) == rank), key=self.usual.__getitem__, default=None)
 
     def _by_likeness(self, position: int, aligned: Mapping[int, Alignment]) -> Match | None:
         best = sorted(aligned, key=lambda at: aligned[at].gap)[:2]
@@ -219,12 +240,11 @@ class _Search:
             found = self.found.get(position)
             if found is None:
                 continue
-            sure = found.by in (MatchedBy.INTERFACE, MatchedBy.CONTENT)
-            if sure or behind[position] > _REPAIRED * found.drift.relative_error:
+            if found.by in SURE or behind[position] > _REPAIRED * found.drift.relative_error:
                 kept[position] = found
         return dict(sorted(kept.items()))
 
 
-def _kind(array: npt.NDArray[np.generic]) -> tuple[int, bool]:
+def _kind(array: Array) -> tuple[int, bool]:
     """What two tensors must share: the number of elements, and whether they are truth values."""
     return array.size, array.dtype == np.bool_

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from layoutopt.ir.perm import Perm, channels_last, identity, is_identity, permute
+from layoutopt.ir.perm import Perm, channels_last, identity, invert, is_identity, permute
 
 Array = npt.NDArray[np.generic]
 
@@ -18,6 +18,7 @@ EQUAL = 1e-3
 """Arrays with a smaller gap hold the same, up to the drift of a float32 network."""
 
 _EXACT = EQUAL / 100  # no other permutation need be tried
+_FAR_BETTER = 0.5
 _SAMPLES = 512
 _MOST_AXES = 5
 _MOST_SLICES = 1024
@@ -64,6 +65,15 @@ class Alignment:
             expected = expected.take(self.shuffle.order, axis=self.shuffle.axis)
         return expected.reshape(actual.shape), actual
 
+    def restore(self, actual: Array, shape: tuple[int, ...]) -> Array:
+        """The actual array as the expected one, of ``shape``, lies."""
+        if self.backwards:
+            return actual.transpose(self.perm).reshape(shape)
+        permuted = actual.reshape(permute(shape, self.perm))
+        if self.shuffle is not None:
+            permuted = permuted.take(invert(self.shuffle.order), axis=self.shuffle.axis)
+        return permuted.transpose(invert(self.perm))
+
     def words(self, expected: tuple[int, ...], actual: tuple[int, ...]) -> str:
         """How ``actual`` lies in terms of ``expected``, both shapes: ``as is``, ``NHWC``, ``axes 1 0, reshaped``."""
         letters = _LETTERS.get(len(self.perm))
@@ -76,18 +86,28 @@ class Alignment:
         return ", ".join(parts) or "as is"
 
 
-def align(expected: Array, actual: Array) -> Alignment:
+def align(expected: Array, actual: Array, *, usual: Perm | None = None) -> Alignment:
     """The permutation of axes of two arrays of equal size that leaves the smallest gap.
 
     It is looked for at a sample of the elements. Of equally good ones the first of these is taken: one that needs no
     reshape, none at all, channels-last.
+
+    Args:
+        expected: the one.
+        actual: the other.
+        usual: a permutation that is taken unless another one is far better, for arrays that do not hold the same.
     """
     places = _places(actual.size)
+    if usual is not None and permute(expected.shape, usual) == actual.shape:
+        wanted = actual.reshape(-1)[places]
+        gap = gap_of(expected.transpose(usual)[np.unravel_index(places, actual.shape)], wanted)
+        other = align(expected, actual)
+        return other if other.gap < _FAR_BETTER * gap else Alignment(usual, False, gap)
     found = _best(expected, actual.reshape(-1)[places], actual.shape, places)
     if found[0] <= EQUAL or expected.shape == actual.shape:
         return Alignment(found[1], False, found[0])
     back = _best(actual, expected.reshape(-1)[places], expected.shape, places)
-    if back[0] < 0.5 * found[0]:
+    if back[0] < _FAR_BETTER * found[0]:
         return Alignment(back[1], True, back[0])
     return Alignment(found[1], False, found[0])
 

@@ -11,6 +11,7 @@ import onnx_ir as ir
 
 from layoutopt.errors import InvalidModelError
 from layoutopt.ir.counts import operator_name
+from layoutopt.ir.edit import fresh_name
 from layoutopt.ir.verify import Arrays, run
 
 INPUT = "(input)"
@@ -60,14 +61,51 @@ def trace(model: ir.Model, inputs: Arrays) -> tuple[OnnxValue, ...]:
     made = _varying(graph, fed)
     public = set(graph.outputs)
     graph.outputs.extend(value for value in made if value not in public)
+    arrays: Mapping[str, object] = {**inputs, **_run(model, inputs)}
+    kept = [value for value in (*fed, *made) if isinstance(arrays.get(str(value.name)), np.ndarray)]
+    return tuple(_describe(kept, arrays))
+
+
+def recompute(model: ir.Model, inputs: Arrays, given: Arrays) -> dict[str, npt.NDArray[np.generic]]:
+    """Runs ``model`` once with ``given`` values put in the place of its own wherever they are read.
+
+    So each result tells what the model makes of the given values nearest in front of it, whatever went wrong before.
+
+    Args:
+        model: of static shapes; it is not changed.
+        inputs: an array for each graph input that is not among ``given``.
+        given: arrays by the name of the value, a graph input or what a node computes.
+
+    Returns:
+        What the model computes for each value of its graph, by name; for a graph input, what it was given.
+
+    Raises:
+        InvalidModelError: ONNX Runtime cannot run the model.
+    """
+    model = model.clone()
+    graph = model.graph
+    made = [value for node in graph for value in node.outputs if value.name in given]
+    feed = {name: given.get(name, array) for name, array in inputs.items()}
+    graph.outputs[:] = _varying(graph, [value for value in graph.inputs if not value.is_initializer()])
+    for value in made:
+        array = given[str(value.name)]
+        stand_in = ir.val(
+            fresh_name(graph, f"{value.name}_given"), dtype=ir.DataType.from_numpy(array.dtype), shape=array.shape
+        )
+        for node, index in tuple(value.uses()):
+            node.replace_input_with(index, stand_in)
+        graph.inputs.append(stand_in)
+        feed[str(stand_in.name)] = array
+    return {**{name: feed[name] for name in inputs}, **_run(model, feed)}
+
+
+def _run(model: ir.Model, feed: Arrays) -> dict[str, npt.NDArray[np.generic]]:
     try:
-        arrays: Mapping[str, object] = {**inputs, **run(model, inputs, optimize=False)}
+        return run(model, feed, optimize=False)
     except RuntimeError as error:
         raise InvalidModelError(
             f"ONNX Runtime cannot run the model: {error}", hint="Without it there is nothing to compare with."
         ) from error
-    kept = [value for value in (*fed, *made) if isinstance(arrays.get(str(value.name)), np.ndarray)]
-    return tuple(_describe(kept, arrays))
 
 
 def _varying(graph: ir.Graph, fed: Sequence[ir.Value]) -> list[ir.Value]:

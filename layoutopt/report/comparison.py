@@ -33,6 +33,8 @@ class Layer:
         relative_error: that over the largest absolute value of the ONNX value.
         mse: the mean of the squared differences.
         inherited: the largest relative error of the nearest matched tensors that it is computed from.
+        own_error: the relative error against what ONNX Runtime makes of these very tensors, be they right or wrong: what
+            the operator, with those in between, adds by itself.
     """
 
     position: int
@@ -50,11 +52,7 @@ class Layer:
     relative_error: float
     mse: float
     inherited: float
-
-    @property
-    def introduced(self) -> float:
-        """The relative error that was not there before: what the operator, or those in front of it, added."""
-        return 0.0 if self.relative_error <= self.inherited else self.relative_error - self.inherited
+    own_error: float
 
     @property
     def growth(self) -> float:
@@ -64,10 +62,10 @@ class Layer:
         return math.inf if self.relative_error else 1.0
 
     def to_json(self) -> Json:
-        """As plain data, with what was added."""
+        """As plain data, with the growth."""
         plain = to_json(self)
         assert isinstance(plain, dict)
-        return {**plain, "introduced": to_json(self.introduced), "growth": to_json(self.growth)}
+        return {**plain, "growth": to_json(self.growth)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +141,8 @@ class ComparisonReport:
         return max(self.layers, key=lambda layer: layer.relative_error)
 
     def adding_most(self, count: int) -> tuple[Layer, ...]:
-        """The layers that add the most to the error, the worst first."""
-        adding = sorted((layer for layer in self.layers if layer.introduced), key=lambda layer: -layer.introduced)
+        """The layers with the largest errors of their own, the worst first."""
+        adding = sorted((layer for layer in self.layers if layer.own_error), key=lambda layer: -layer.own_error)
         return tuple(adding[:count])
 
     def require(self) -> None:

@@ -20,7 +20,7 @@ def of_compare(report: ComparisonReport, *, top: int, every: bool) -> Iterator[R
     if every:
         yield _of_layers("Every layer that is matched", report.layers, report)
     elif chosen := report.adding_most(top):
-        yield _of_layers("Layers that add the most", chosen, report)
+        yield _of_layers("Layers that add the most by themselves", chosen, report)
     yield _of_outputs(report.outputs, report.tolerance)
     yield Text(
         f"{len(report.layers)} of {report.tensors} tensors of the .tflite are matched with values of the ONNX model; "
@@ -36,29 +36,20 @@ def of_compare(report: ComparisonReport, *, top: int, every: bool) -> Iterator[R
 def _of_layers(title: str, layers: Sequence[Layer], report: ComparisonReport) -> Table:
     table = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
     table.add_column("node of the ONNX model", overflow="fold")
-    for heading in ("operator", "shape and layout"):
-        table.add_column(heading, overflow="fold")
-    for heading in ("max abs\nerror", "relative\nerror", "MSE", "added"):
+    table.add_column("layout", overflow="fold")
+    for heading in ("own\nerror", "relative\nerror", "max abs\nerror", "MSE"):
         table.add_column(heading, justify="right", no_wrap=True)
     for layer in layers:
         table.add_row(
-            Text(layer.node or layer.value),
-            Text(f"{layer.onnx_operator}\n{layer.operator}"),
+            Text(f"{layer.node or layer.value}\n{layer.onnx_operator} -> {layer.operator}"),
             Text(f"{'x'.join(map(str, layer.shape))}\n{layer.layout}{_BY.get(layer.matched_by, '')}"),
+            f"{layer.own_error:.1e}",
+            f"{layer.relative_error:.1e}" + (f"\n[dim]{layer.growth:.1f}x[/]" if layer.inherited else ""),
             f"{layer.max_abs_error:.1e}",
-            f"{layer.relative_error:.1e}",
             f"{layer.mse:.1e}",
-            _added(layer),
-            style="red" if layer.relative_error > report.tolerance else "",
+            style="red" if layer.own_error > report.tolerance else "",
         )
     return table
-
-
-def _added(layer: Layer) -> str:
-    """What is new, and how many times the error that was there."""
-    if not layer.introduced:
-        return "[dim]-[/]"
-    return f"{layer.introduced:.1e}\n" + (f"[dim]{layer.growth:.1f}x[/]" if layer.inherited else "[dim]new[/]")
 
 
 def _of_outputs(outputs: Sequence[OutputErrors], tolerance: float) -> Table:
@@ -87,6 +78,7 @@ def _of_entry(first: Entry, tolerance: float) -> Iterator[RenderableType]:
     yield Text(f"  tensor {layer.tensor}")
     if first.behind:
         yield Text(f"  The error enters behind {', '.join(first.behind)}, in {_listed(first.suspects)}")
+    yield Text(f"  Its own error, computed from what the .tflite has in front of it: {layer.own_error:.2e}")
 
 
 def _listed(suspects: Sequence[str]) -> str:
