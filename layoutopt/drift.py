@@ -81,7 +81,9 @@ def compare_layers(
     tensors = trace_tflite(tflite, feed, verbose=verbose)
     say("matching tensors")
     known = {tensor.index: position for position, tensor in enumerate(tensors)}
-    builtin = {each.signature_name: tensors[known[each.index]].array for each in signature.outputs if each.index in known}
+    builtin = {
+        each.signature_name: tensors[known[each.index]].array for each in signature.outputs if each.index in known
+    }
     given = _pair_outputs(expected, builtin, tflite)
     index_of = {each.signature_name: each.index for each in signature.outputs}
     interface = {known[index_of[theirs]]: positions[name] for name, theirs in given.items()}
@@ -142,7 +144,7 @@ def _orders(name: str, array: Array, tensor: TfliteTensor, tflite: Path) -> list
             found.setdefault(tuple(axis for axis in order if array.shape[axis] != 1), order)
     if not found:
         raise UsageError(
-            f"{tflite}: takes {list(tensor.shape)} for the input {name!r}, which is {list(array.shape)} in the ONNX model",
+            f"{tflite}: takes {list(tensor.shape)} for the input {name!r}, which is {list(array.shape)} in the model",
             hint=f"If the ONNX model has symbolic dimensions, give the shape: --shape {name}=...",
         )
     return list(found.values())
@@ -153,7 +155,9 @@ def _stored(array: Array, tensor: TfliteTensor) -> Array:
     dtype = np.dtype(tensor.dtype)
     if tensor.scale and np.issubdtype(dtype, np.integer) and np.issubdtype(array.dtype, np.floating):
         limits = np.iinfo(dtype)
-        return np.clip(np.rint(array / tensor.scale) + tensor.zero_point, limits.min, limits.max).astype(dtype)
+        steps = np.rint(np.divide(array, tensor.scale)) + tensor.zero_point
+        quantized: Array = np.clip(steps, limits.min, limits.max).astype(dtype)
+        return quantized
     return array.astype(dtype, copy=False)
 
 
@@ -184,7 +188,9 @@ def _pair_outputs(expected: Arrays, actual: Arrays, tflite: Path) -> dict[str, s
 
     rows, columns = linear_sum_assignment(gaps) if gaps.size else ((), ())
     theirs = list(actual)
-    given = {names[row]: theirs[column] for row, column in zip(rows, columns, strict=True) if gaps[row, column] < _NEVER}
+    given = {
+        names[row]: theirs[column] for row, column in zip(rows, columns, strict=True) if gaps[row, column] < _NEVER
+    }
     if lost := [name for name in names if name not in given]:
         raise UsageError(
             f"{tflite}: has no output of the size of the ONNX model's {lost[0]!r}, {list(expected[lost[0]].shape)}",

@@ -1,4 +1,4 @@
-"""Which tensor of a .tflite is which value of the ONNX model: told by content, by names, and by what depends on what."""
+"""Which tensor of a .tflite is which value of the ONNX model: told by content, by names, by what depends on what."""
 
 from __future__ import annotations
 

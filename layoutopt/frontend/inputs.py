@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 import onnx_ir as ir
 
 from layoutopt.errors import MissingExtraError, UsageError
@@ -40,13 +41,13 @@ def give_inputs(
     arrays: Arrays | None = None
     if isinstance(given, Mapping):
         arrays = _fitted("the input", given, model)
-    elif given is not None and given.suffix == ".npz":
+    elif isinstance(given, Path) and given.suffix == ".npz":
         arrays = _fitted(f"--input {given}", _read_npz(given), model)
     set_shapes(model, {**{name: array.shape for name, array in (arrays or {}).items()}, **shapes})
     require_static(model)
     if arrays is not None:
         return arrays
-    return random_inputs(model, seed) if given is None else read_image(Path(given), model)
+    return read_image(given, model) if isinstance(given, Path) else random_inputs(model, seed)
 
 
 def _read_npz(path: Path) -> Arrays:
@@ -77,7 +78,8 @@ def _fitted_one(what: str, array: Array, value: ir.Value) -> Array:
     if not fits or array.dtype.kind != dtype.kind:
         sizes = "" if shape is None else f"[{', '.join(map(str, shape))}]"
         raise UsageError(
-            f"{what}: {value.name!r} is {array.dtype.name}{list(array.shape)}", hint=f"The model takes {dtype.name}{sizes}."
+            f"{what}: {value.name!r} is {array.dtype.name}{list(array.shape)}",
+            hint=f"The model takes {dtype.name}{sizes}.",
         )
     return array.astype(dtype, copy=False)
 
@@ -87,8 +89,8 @@ def read_image(path: Path, model: ir.Model) -> Arrays:
 
     Args:
         path: of any format that Pillow reads.
-        model: of static shapes, with one input of N x C x H x W, or of N x H x W x C where layoutopt made it so or where
-            only the last axis can be the channels; one channel is grey, three are red, green and blue.
+        model: of static shapes, with one input of N x C x H x W, or of N x H x W x C where layoutopt made it so or
+            where only the last axis can be the channels; one channel is grey, three are red, green and blue.
 
     Raises:
         MissingExtraError: Pillow is not installed.
@@ -97,7 +99,9 @@ def read_image(path: Path, model: ir.Model) -> Arrays:
     try:
         from PIL import Image, UnidentifiedImageError
     except ImportError:
-        raise MissingExtraError(f"--input {path}: reading images needs Pillow", hint="pip install pillow") from None
+        raise MissingExtraError(
+            f"--input {path}: reading images needs Pillow.", hint="pip install 'layoutopt[tflite]'"
+        ) from None
     value, shape, last = _image_input(path, model)
     batch, height, width, channels = shape if last else (shape[0], shape[2], shape[3], shape[1])
     try:
@@ -109,12 +113,12 @@ def read_image(path: Path, model: ir.Model) -> Arrays:
         raise UsageError(f"--input {path}: not an image that Pillow reads ({error})") from None
     assert value.dtype is not None
     dtype = value.dtype.numpy()
-    whole = pixels if np.issubdtype(dtype, np.integer) else pixels / 255
+    whole = pixels if np.issubdtype(dtype, np.integer) else np.divide(pixels, 255)
     stored = whole if last else whole.transpose(2, 0, 1)
     return {str(value.name): np.repeat(stored[np.newaxis], batch, axis=0).astype(dtype)}
 
 
-def _pixels(image: Image, height: int, width: int, channels: int) -> Array:
+def _pixels(image: Image, height: int, width: int, channels: int) -> npt.NDArray[np.uint8]:
     """An array of H x W x C, from 0 to 255."""
     converted = image.convert("L" if channels == _GREY else "RGB").resize((width, height))
     return np.asarray(converted).reshape(height, width, channels)

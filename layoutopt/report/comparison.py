@@ -33,8 +33,8 @@ class Layer:
         relative_error: that over the largest absolute value of the ONNX value.
         mse: the mean of the squared differences.
         inherited: the largest relative error of the nearest matched tensors that it is computed from.
-        own_error: the relative error against what ONNX Runtime makes of these very tensors, be they right or wrong: what
-            the operator, with those in between, adds by itself.
+        own_error: the relative error against what ONNX Runtime makes of these very tensors, be they right or wrong:
+            what the operator, with those in between, adds by itself.
     """
 
     position: int
@@ -161,18 +161,20 @@ class ComparisonReport:
         if self.first is None:
             raise VerificationError(message, hint="No layer is off without XNNPACK, so XNNPACK makes the difference.")
         layer = self.first.layer
-        raise VerificationError(message, hint=f"It enters at node {layer.node or layer.value!r} ({layer.onnx_operator}).")
+        raise VerificationError(
+            message, hint=f"It enters at node {layer.node or layer.value!r} ({layer.onnx_operator})."
+        )
 
     def to_json(self) -> Json:
         """As plain lists, dicts, numbers and text."""
         plain = to_json(self)
         assert isinstance(plain, dict)
-        first = None
+        first: Json = None
         if self.first is not None:
             first = {
                 "layer": self.first.layer.to_json(),
-                "behind": list(self.first.behind),
-                "suspects": list(self.first.suspects),
+                "behind": to_json(self.first.behind),
+                "suspects": to_json(self.first.suspects),
             }
         return {
             **plain,

@@ -148,7 +148,8 @@ def dequantized(array: Array, details: Mapping[str, Any]) -> Array:
     if scales.size > 1:
         shape[found["quantized_dimension"]] = scales.size
     offsets = found["zero_points"].astype(np.float32)
-    return (array.astype(np.float32) - offsets.reshape(shape)) * scales.reshape(shape)
+    real: Array = (array.astype(np.float32) - offsets.reshape(shape)) * scales.reshape(shape)
+    return real
 
 
 def measure(

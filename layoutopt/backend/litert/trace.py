@@ -47,9 +47,7 @@ def trace_tflite(path: Path, inputs: Mapping[str, Array], *, verbose: bool = Fal
         LayoutoptError: as `layoutopt.backend.litert.runtime.run`.
     """
     arrays = run_all(path, inputs, verbose=verbose)
-    values = [
-        TfliteValue(each.name, INPUT, each.index, arrays[each.index], ()) for each in signature_of(path).inputs
-    ]
+    values = [TfliteValue(each.name, INPUT, each.index, arrays[each.index], ()) for each in signature_of(path).inputs]
     positions = {value.index: position for position, value in enumerate(values)}
     for operator in operators_of(path):
         sources = tuple(dict.fromkeys(positions[index] for index in operator.inputs if index in positions))
