@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import itertools
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -100,6 +101,7 @@ class _Search:
     needed: list[int] = field(default_factory=list)  # of each tensor, the values that it must depend on, as bits
     used: set[int] = field(default_factory=set)
     scopes: list[str] = field(default_factory=list)  # of each tensor, the node that it is named after
+    claims: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))  # tensors that name the node at all
     by_scope: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
     by_size: dict[tuple[int, bool], list[int]] = field(default_factory=lambda: defaultdict(list))
     prints: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 4)))
@@ -111,20 +113,20 @@ class _Search:
             if value.node:
                 self.by_scope[scope_of(value.node)].append(position)
         self.prints = np.array([fingerprint(array) for array in self.local])
-        self.scopes = [self._scope(tensor.name) for tensor in self.tensors]
         for position, tensor in enumerate(self.tensors):
+            named = list(self._scopes(tensor.name))
+            self.scopes.append(next(iter(named), ""))
+            for scope in named:
+                self.claims[scope].add(position)
             for source in tensor.sources:
                 self.readers[source].append(position)
 
-    def _scope(self, name: str) -> str:
-        """The node after which a tensor is named: of a fused operator, the last that is known."""
+    def _scopes(self, name: str) -> Iterator[str]:
+        """The nodes after which a tensor is named: of those fused into one operator, the last comes first."""
         for part in name.split(";"):
             steps = part.removeprefix(_PREFIX).strip("/").split("/")
-            for count in range(len(steps), 0, -1):
-                scope = "/".join(steps[:count])
-                if scope in self.by_scope:
-                    return scope
-        return ""
+            prefixes = ("/".join(steps[:count]) for count in range(len(steps), 0, -1))
+            yield from itertools.islice((scope for scope in prefixes if scope in self.by_scope), 1)
 
     def add(self, position: int, known: int | None) -> None:
         """Matches the next tensor, with ``known`` if it is an input or output."""
@@ -174,7 +176,7 @@ class _Search:
             while value is not None and _kind(self.values[value].array) == kind:
                 yield value
                 value = self.values[value].follower
-                if value is not None and scope_of(self.values[value].node) in self.scopes:
+                if value is not None and self.claims[scope_of(self.values[value].node)] - {position}:
                     break
 
     def _is_result(self, position: int) -> bool:
