@@ -305,7 +305,9 @@ def test_an_image_becomes_the_one_input(tmp_path: Path) -> None:
     image_module.fromarray(pixels).save(tmp_path / "photo.png")
     model, _ = transposing_files(tmp_path)
     given = give_inputs(load(model), tmp_path / "photo.png", shapes={}, seed=0)
-    np.testing.assert_allclose(given["input"], pixels.transpose(2, 0, 1)[np.newaxis] / 255, rtol=1e-6)
+    expected: Array = (pixels.transpose(2, 0, 1)[np.newaxis] / 255).astype(np.float32)
+    assert given["input"].dtype == np.float32
+    np.testing.assert_allclose(given["input"].astype(np.float32), expected, rtol=1e-6)
     text = '<ir_version: 8, opset_import: ["" : 13]> g (float[1,5,4,4] x) => (float[1,5,4,4] y) { y = Relu(x) }'
     many = ir.from_proto(onnx.parser.parse_model(text))
     with pytest.raises(errors.UsageError, match="does not take one image"):

@@ -44,7 +44,7 @@ def _of_layers(title: str, layers: Sequence[Layer], report: ComparisonReport) ->
             Text(f"{layer.node or layer.value}\n{layer.onnx_operator} -> {layer.operator}"),
             Text(f"{'x'.join(map(str, layer.shape))}\n{layer.layout}{_BY.get(layer.matched_by, '')}"),
             f"{layer.own_error:.1e}",
-            f"{layer.relative_error:.1e}" + (f"\n[dim]{layer.growth:.1f}x[/]" if layer.inherited else ""),
+            f"{layer.relative_error:.1e}" + (f"\n[dim]{layer.growth:.2g}x[/]" if layer.inherited else ""),
             f"{layer.max_abs_error:.1e}",
             f"{layer.mse:.1e}",
             style="red" if layer.own_error > report.tolerance else "",
