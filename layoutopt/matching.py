@@ -22,6 +22,7 @@ _SIMILAR = 0.3  # a larger gap is no evidence at all
 _CLEAR = 2.0  # how much worse the runner-up must be
 _FAR_BETTER = 0.5
 _REPAIRED = 0.1  # what is left of a difference behind an operator that shows that there was none
+_TELLING = 8  # elements in a slice, for it to be told from others where none are equal
 _MOST_CANDIDATES = 32
 _TWINS = 0.01  # the largest distance of the fingerprints of two tensors that hold the same
 _PREFIX = "onnx_tf_prefix_"  # what plain onnx-tf puts in front of a node's name
@@ -209,7 +210,7 @@ class _Search:
         least = min(each.gap for each in aligned.values())
         # No other tensor is named after what follows the node, so it is most likely fused with it.
         value = max(at for at, each in aligned.items() if _FAR_BETTER * each.gap <= least)
-        shuffled = align_shuffled(self.local[value], actual)
+        shuffled = align_shuffled(self.local[value], actual, fewest=_TELLING)
         by_shuffle = shuffled is not None and shuffled.gap < _REPAIRED * aligned[value].gap
         return self._with(position, value, MatchedBy.NAME, shuffled if by_shuffle else aligned[value])
 

@@ -22,7 +22,7 @@ _FAR_BETTER = 0.5
 _SAMPLES = 512
 _MOST_AXES = 5
 _MOST_SLICES = 1024
-_FEWEST_IN_SLICE = 8
+_FEWEST = 32  # numbers that are not equal in any order by chance
 _LETTERS = {3: "NCW", 4: "NCHW", 5: "NCDHW"}
 _LEVEL = 1e-3  # how much of the level that values share counts as their spread: a constant has none of its own
 
@@ -112,18 +112,25 @@ def align(expected: Array, actual: Array, *, usual: Perm | None = None) -> Align
     return Alignment(found[1], False, found[0])
 
 
-def align_shuffled(expected: Array, actual: Array) -> Alignment | None:
+def align_shuffled(expected: Array, actual: Array, *, fewest: int = 1) -> Alignment | None:
     """As `align`, with the slices along one axis in any order; None where no axis has few enough and large enough ones.
 
     The slices are assigned to each other so that the sum of their distances is smallest.
+
+    Args:
+        expected: the one.
+        actual: the other.
+        fewest: elements in a slice.
     """
     found = None
+    if actual.size < _FEWEST:
+        return None
     for perm in _perms(expected.shape, actual.shape):
         if permute(expected.shape, perm) != actual.shape:
             break
         permuted = expected.transpose(perm)
         for axis, count in enumerate(actual.shape):
-            if not 2 <= count <= _MOST_SLICES or actual.size // count < _FEWEST_IN_SLICE:
+            if not 2 <= count <= _MOST_SLICES or actual.size // count < fewest:
                 continue
             gap, order = _assign(permuted, actual, axis)
             if found is None or gap < found.gap:
