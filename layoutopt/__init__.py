@@ -9,11 +9,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from layoutopt.api import Dump, benchmark, calibrate, convert, count, explain, optimize
+    from layoutopt.api import Dump, benchmark, calibrate, compare, convert, count, explain, optimize
     from layoutopt.backend.litert.converter import Conversion, Handlers, Quantize
     from layoutopt.errors import LayoutoptError
     from layoutopt.frontend.pytorch import from_torch
     from layoutopt.options import Io, Objective, TensorLayout, Verify
+    from layoutopt.report.comparison import ComparisonReport
     from layoutopt.report.results import BenchmarkReport, CalibrationReport, CountReport, ExplainReport, OptimizeReport
 
 __version__ = "0.1.0"
@@ -21,6 +22,7 @@ __version__ = "0.1.0"
 _HOME = {
     "BenchmarkReport": "layoutopt.report.results",
     "CalibrationReport": "layoutopt.report.results",
+    "ComparisonReport": "layoutopt.report.comparison",
     "Conversion": "layoutopt.backend.litert.converter",
     "CountReport": "layoutopt.report.results",
     "Dump": "layoutopt.api",
@@ -35,6 +37,7 @@ _HOME = {
     "Verify": "layoutopt.options",
     "benchmark": "layoutopt.api",
     "calibrate": "layoutopt.api",
+    "compare": "layoutopt.api",
     "convert": "layoutopt.api",
     "count": "layoutopt.api",
     "explain": "layoutopt.api",
@@ -45,6 +48,7 @@ _HOME = {
 __all__ = [
     "BenchmarkReport",
     "CalibrationReport",
+    "ComparisonReport",
     "Conversion",
     "CountReport",
     "Dump",
@@ -60,6 +64,7 @@ __all__ = [
     "__version__",
     "benchmark",
     "calibrate",
+    "compare",
     "convert",
     "count",
     "explain",

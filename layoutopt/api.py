@@ -1,4 +1,4 @@
-"""What the command line calls: optimize, explain, convert, count, benchmark, calibrate."""
+"""What the command line calls: optimize, explain, convert, count, compare, benchmark, calibrate."""
 
 from __future__ import annotations
 
@@ -15,13 +15,15 @@ from layoutopt.backend.litert.converter import Conversion, Handlers, Quantize, c
 from layoutopt.backend.litert.inspect import count_tflite
 from layoutopt.backend.litert.runtime import measure
 from layoutopt.backend.litert.transposes import Transpose, time_transposes
+from layoutopt.drift import compare_layers
 from layoutopt.errors import ConversionError, MissingExtraError, UnsupportedOperatorError, UsageError
 from layoutopt.forms import Artifact, HandOff, make_baseline
 from layoutopt.frontend.demo import mobilenet_v2
+from layoutopt.frontend.inputs import give_inputs
 from layoutopt.ir import io as modelio
 from layoutopt.ir.counts import count_onnx
 from layoutopt.ir.perm import identity, invert, permute
-from layoutopt.ir.verify import Reference, Verification
+from layoutopt.ir.verify import Arrays, Reference, Verification
 from layoutopt.layout.calibration import FULL, QUICK, Calibration, Machine, calibration_path, tabulate
 from layoutopt.layout.explain import explain as explain_plans
 from layoutopt.layout.gains import missing_rules
@@ -31,6 +33,7 @@ from layoutopt.passes import DEFAULT_PIPELINE, PASSES, FoldConstants, PropagateL
 from layoutopt.pipeline.manager import After, PassManager, PipelineResult
 from layoutopt.pipeline.text import format_pipeline, parse_pipeline, pass_name
 from layoutopt.report import results
+from layoutopt.report.comparison import ComparisonReport
 from layoutopt.report.results import (
     BenchmarkReport,
     BenchmarkRow,
@@ -271,6 +274,56 @@ def count(file: Path | str) -> CountReport:
     return CountReport(path, count_onnx(inferred), modelio.recorded_orders(model))
 
 
+def compare(
+    model: Path | str | ir.Model,
+    tflite: Path | str,
+    *,
+    input: Path | str | Arrays | None = None,  # noqa: A002, the name of the option
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
+    seed: int = 0,
+    tolerance: float = TOLERANCE,
+    verbose: bool = False,
+    progress: Progress | None = None,
+) -> ComparisonReport:
+    """Runs an ONNX model and a .tflite of it on the same inputs, and shows where the error enters.
+
+    Args:
+        model: the original, an optimized .onnx, or a model in memory; it is never changed.
+        tflite: of any converter.
+        input: an .npz file with an array for each input of ``model`` by its name, an image, or the arrays; random
+            numbers where it is None.
+        shapes: a static shape for each input that has a symbolic dimension, where the arrays do not tell.
+        seed: of the random inputs.
+        tolerance: largest absolute error over the largest absolute value of a tensor.
+        verbose: let LiteRT's chatter through.
+        progress: called with what starts now.
+
+    Returns:
+        Each tensor of the .tflite that could be matched, with its error, and the errors of the outputs.
+
+    Raises:
+        LayoutoptError: see `layoutopt.errors`. An error beyond the tolerance is none; `ComparisonReport.require` is for
+            that.
+    """
+    say = progress or (lambda _stage: None)
+    say("loading")
+    original = _loaded(model)
+    given = Path(input) if isinstance(input, str) else input
+    arrays = give_inputs(original, given, shapes=shapes or {}, seed=seed)
+    found = compare_layers(original, arrays, Path(tflite), tolerance=tolerance, verbose=verbose, say=say)
+    return ComparisonReport(
+        model=None if isinstance(model, ir.Model) else Path(model),
+        tflite=Path(tflite),
+        inputs=f"seed {seed}" if given is None else str(given) if isinstance(given, Path) else "given arrays",
+        tolerance=tolerance,
+        tensors=found.tensors,
+        layers=found.layers,
+        first=found.first,
+        outputs=found.outputs,
+        versions=results.versions(),
+    )
+
+
 def benchmark(
     models: Sequence[Path | str],
     *,
@@ -431,14 +484,18 @@ def _check_targets(targets: Sequence[Path | None], source: Path | None, *, force
 
 def _static(model: Path | str | ir.Model, shapes: Mapping[str, tuple[int, ...]]) -> ir.Model:
     """The model with static shapes."""
-    if isinstance(model, ir.Model):
-        modelio.check_proto(ir.to_proto(model), "the model")
-        loaded = model.clone()
-    else:
-        loaded = modelio.load(Path(model))
+    loaded = _loaded(model)
     modelio.set_shapes(loaded, shapes)
     modelio.require_static(loaded)
     return loaded
+
+
+def _loaded(model: Path | str | ir.Model) -> ir.Model:
+    """The model, checked, to be changed at will."""
+    if not isinstance(model, ir.Model):
+        return modelio.load(Path(model))
+    modelio.check_proto(ir.to_proto(model), "the model")
+    return model.clone()
 
 
 def _pipeline(

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from layoutopt.cli import benchmark, calibrate, count, demo, explain, optimize, passes
+from layoutopt.cli import benchmark, calibrate, compare, count, demo, explain, optimize, passes
 
 _EXIT_CODES = (
     "Exit codes: 0 done, 1 internal error, 2 usage, 3 no such file, 4 not a model, 5 unknown operator or opset, "
@@ -27,6 +27,7 @@ app = typer.Typer(
 app.command(epilog=optimize.EXAMPLES)(optimize.optimize)
 app.command(epilog=explain.EXAMPLES)(explain.explain)
 app.command(epilog=count.EXAMPLES)(count.count)
+app.command(epilog=compare.EXAMPLES)(compare.compare)
 app.command(epilog=benchmark.EXAMPLES)(benchmark.benchmark)
 app.command(epilog=calibrate.EXAMPLES)(calibrate.calibrate)
 app.command(epilog=passes.EXAMPLES)(passes.passes)

@@ -14,7 +14,8 @@ from layoutopt.ir.io import recorded_orders
 from layoutopt.ir.perm import Perm, invert
 from layoutopt.options import TOLERANCE
 
-Arrays = Mapping[str, npt.NDArray[np.generic]]
+Array = npt.NDArray[np.generic]
+Arrays = Mapping[str, Array]
 
 
 SMALLEST_SCALE = 1e-3
@@ -116,7 +117,7 @@ class Reference:
     def compare(self, outputs: Arrays, *, tolerance: float = TOLERANCE) -> Verification:
         """Compares ``outputs``, in the layouts of the original, with the reference."""
         return Verification(
-            self.seed, tolerance, tuple(_output_error(name, self.outputs[name], outputs[name]) for name in self.outputs)
+            self.seed, tolerance, tuple(drift_of(name, self.outputs[name], outputs[name]) for name in self.outputs)
         )
 
     def check(
@@ -163,8 +164,13 @@ def _random(generator: np.random.Generator, value: ir.Value) -> npt.NDArray[np.g
     return generator.standard_normal(shape).astype(dtype)
 
 
-def run(model: ir.Model, inputs: Arrays) -> dict[str, npt.NDArray[np.generic]]:
+def run(model: ir.Model, inputs: Arrays, *, optimize: bool = True) -> dict[str, npt.NDArray[np.generic]]:
     """Runs ``model`` in ONNX Runtime, without the fusions that reorder sums.
+
+    Args:
+        model: of static shapes.
+        inputs: an array for each graph input.
+        optimize: whether ONNX Runtime may fold constants and drop what does nothing.
 
     Raises:
         RuntimeError: it cannot be loaded or run.
@@ -173,7 +179,8 @@ def run(model: ir.Model, inputs: Arrays) -> dict[str, npt.NDArray[np.generic]]:
 
     options = ort.SessionOptions()
     options.log_severity_level = 3
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    levels = ort.GraphOptimizationLevel
+    options.graph_optimization_level = levels.ORT_ENABLE_BASIC if optimize else levels.ORT_DISABLE_ALL
     try:
         session = ort.InferenceSession(
             ir.to_proto(model).SerializeToString(), options, providers=["CPUExecutionProvider"]
@@ -197,7 +204,8 @@ def to_natural(arrays: Arrays, orders: Mapping[str, Perm]) -> dict[str, npt.NDAr
     return {name: array.transpose(invert(orders[name])) if name in orders else array for name, array in arrays.items()}
 
 
-def _output_error(name: str, expected: npt.NDArray[np.generic], actual: npt.NDArray[np.generic]) -> OutputDrift:
+def drift_of(name: str, expected: npt.NDArray[np.generic], actual: npt.NDArray[np.generic]) -> OutputDrift:
+    """How far ``actual`` is from ``expected``; infinitely far where the shapes differ."""
     if expected.shape != actual.shape:
         return OutputDrift(name, float("inf"), float("inf"), 0.0, float("inf"))
     wide, other = expected.astype(np.float64), actual.astype(np.float64)

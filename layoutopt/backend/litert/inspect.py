@@ -34,6 +34,8 @@ class TfliteTensor:
         shape: sizes, -1 for dynamic ones.
         dtype: name of the element type as numpy has it, for example ``float32``.
         index: among the tensors of its graph; the interpreter's handle for it.
+        scale: what a step of a quantized tensor stands for; 0 where it is not quantized as a whole.
+        zero_point: what stands for zero in it.
     """
 
     name: str
@@ -41,6 +43,8 @@ class TfliteTensor:
     shape: tuple[int, ...]
     dtype: str
     index: int
+    scale: float = 0.0
+    zero_point: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,21 @@ class TfliteSignature:
 
     inputs: tuple[TfliteTensor, ...]
     outputs: tuple[TfliteTensor, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TfliteOperator:
+    """One operator of the main graph.
+
+    Attributes:
+        name: as the schema has it, for example ``CONV_2D``; of a custom one, its custom code.
+        inputs: indices of the tensors that it reads, without those that are left out.
+        outputs: indices and names of the tensors that it writes.
+    """
+
+    name: str
+    inputs: tuple[int, ...]
+    outputs: tuple[tuple[int, str], ...]
 
 
 def count_tflite(path: Path) -> Counts:
@@ -90,6 +109,29 @@ def signature_of(path: Path) -> TfliteSignature:
             tuple(_describe(graph, index, name) for index, name in named_inputs),
             tuple(_describe(graph, index, name) for index, name in named_outputs),
         )
+
+
+def operators_of(path: Path) -> tuple[TfliteOperator, ...]:
+    """Reads the operators of the main graph of a .tflite file, in the order in which they run.
+
+    Raises:
+        ModelNotFoundError: no such file.
+        InvalidModelError: not a .tflite file, truncated or damaged.
+    """
+    with _open(path) as model:
+        graph, found = model.Subgraphs(0), []
+        for position in range(graph.OperatorsLength()):
+            operator = graph.Operators(position)
+            read = [operator.Inputs(index) for index in range(operator.InputsLength())]
+            written = [operator.Outputs(index) for index in range(operator.OutputsLength())]
+            found.append(
+                TfliteOperator(
+                    _operator_name(model, operator.OpcodeIndex()),
+                    tuple(index for index in read if index >= 0),
+                    tuple((index, _text(graph.Tensors(index).Name())) for index in written),
+                )
+            )
+        return tuple(found)
 
 
 @contextmanager
@@ -195,7 +237,14 @@ def _entries(read: Callable[[int], TensorMap], count: int, order: Sequence[int])
 def _describe(graph: SubGraph, index: int, signature_name: str) -> TfliteTensor:
     tensor = graph.Tensors(index)
     name = _text(tensor.Name())
-    return TfliteTensor(name, signature_name or name, _shape(tensor), _dtype(tensor), index)
+    return TfliteTensor(name, signature_name or name, _shape(tensor), _dtype(tensor), index, *_quantization(tensor))
+
+
+def _quantization(tensor: Tensor) -> tuple[float, int]:
+    found = tensor.Quantization()
+    if found is None or found.ScaleLength() != 1:
+        return 0.0, 0
+    return float(found.Scale(0)), int(found.ZeroPoint(0)) if found.ZeroPointLength() else 0
 
 
 def _shape(tensor: Tensor) -> tuple[int, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import statistics
@@ -12,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -106,6 +107,50 @@ def run(path: Path, inputs: Mapping[str, Array], *, threads: int = 1, verbose: b
         interpreter = _prepare(path, signature.inputs, arrays, threads)
         interpreter.invoke()
         return {tensor.signature_name: interpreter.get_tensor(tensor.index) for tensor in signature.outputs}
+
+
+def run_all(path: Path, inputs: Mapping[str, Array], *, verbose: bool = False) -> dict[int, Array]:
+    """Runs a .tflite file once and keeps all that it computes: one thread, and no XNNPACK, which would hide it.
+
+    Args:
+        path: the file.
+        inputs: as `run` takes them.
+        verbose: let through what LiteRT writes to stderr.
+
+    Returns:
+        The tensors of the main graph by index, quantized ones as the real numbers that they stand for. Strings, handles
+        and what was never computed are left out.
+
+    Raises:
+        LayoutoptError: as `run`.
+    """
+    signature = signature_of(path)
+    _check_inputs(path, signature.inputs, inputs)
+    arrays = [np.ascontiguousarray(inputs[tensor.signature_name]) for tensor in signature.inputs]
+    with _litert(path, verbose=verbose):
+        interpreter = _prepare(path, signature.inputs, arrays, 1, keep_all=True)
+        interpreter.invoke()
+        found = {}
+        for details in interpreter.get_tensor_details():
+            if not np.issubdtype(details["dtype"], np.number) and details["dtype"] is not np.bool_:
+                continue
+            with contextlib.suppress(ValueError):  # never computed, so it has no data
+                found[details["index"]] = dequantized(interpreter.get_tensor(details["index"]), details)
+        return found
+
+
+def dequantized(array: Array, details: Mapping[str, Any]) -> Array:
+    """The real numbers that ``array`` stands for, given LiteRT's description of the tensor; others as they are."""
+    found = details["quantization_parameters"]
+    scales = found["scales"]
+    if not scales.size or not np.issubdtype(array.dtype, np.integer):
+        return array
+    shape = [1] * array.ndim
+    if scales.size > 1:
+        shape[found["quantized_dimension"]] = scales.size
+    offsets = found["zero_points"].astype(np.float32)
+    real: Array = (array.astype(np.float32) - offsets.reshape(shape)) * scales.reshape(shape)
+    return real
 
 
 def measure(
@@ -208,13 +253,21 @@ def _check_inputs(path: Path, tensors: Sequence[TfliteTensor], inputs: Mapping[s
             )
 
 
-def _prepare(path: Path, tensors: Sequence[TfliteTensor], arrays: Sequence[Array], threads: int) -> Interpreter:
-    """An interpreter with its inputs set."""
-    from ai_edge_litert.interpreter import Interpreter
+def _prepare(
+    path: Path, tensors: Sequence[TfliteTensor], arrays: Sequence[Array], threads: int, *, keep_all: bool = False
+) -> Interpreter:
+    """An interpreter with its inputs set; without XNNPACK, and with all tensors preserved, if ``keep_all``."""
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
     if threads < 1:
         raise UsageError(f"{threads} threads cannot run a model.", hint="Give at least one.")
-    interpreter = Interpreter(model_path=str(path), num_threads=threads)
+    resolver = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES if keep_all else OpResolverType.AUTO
+    interpreter = Interpreter(
+        model_path=str(path),
+        num_threads=threads,
+        experimental_op_resolver_type=resolver,
+        experimental_preserve_all_tensors=keep_all,
+    )
     for tensor, array in zip(tensors, arrays, strict=True):
         if -1 in tensor.shape:
             interpreter.resize_tensor_input(tensor.index, array.shape)

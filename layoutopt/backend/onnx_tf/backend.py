@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -14,7 +13,7 @@ from layoutopt.backend.onnx_tf.compat import import_onnx_tf
 from layoutopt.backend.onnx_tf.fusions import fused
 from layoutopt.backend.onnx_tf.handlers import Node, Operand, handler_of
 from layoutopt.backend.onnx_tf.handlers.node import decoded_attributes
-from layoutopt.backend.onnx_tf.names import identifiers
+from layoutopt.backend.onnx_tf.names import identifiers, scope_of
 from layoutopt.errors import DynamicShapeError, LayoutoptError, UnsupportedOperatorError
 
 onnx_tf = import_onnx_tf()
@@ -195,7 +194,7 @@ def _run(
     ours = handler_of(proto.domain, proto.op_type)
     try:
         # Lifted out of the trace, a node on constants is computed here and now.
-        with tf.init_scope() if fold else tf.name_scope(_scope(proto)):
+        with tf.init_scope() if fold else tf.name_scope(scope_of(_name(proto))):
             if ours is not None:
                 version = next(entry.version for entry in opset if entry.domain in ("", "ai.onnx"))
                 results = ours(_node(proto, operands, version, read))
@@ -234,9 +233,3 @@ def _theirs(
 
 def _name(proto: onnx.NodeProto) -> str:
     return proto.name or (proto.output[0] if proto.output else proto.op_type)
-
-
-def _scope(proto: onnx.NodeProto) -> str:
-    """The node's name in TensorFlow's alphabet, so that tensors in the .tflite tell where they come from."""
-    scope = re.sub(r"[^A-Za-z0-9_./-]", "_", _name(proto)).strip("/")
-    return scope if scope[:1].isalnum() else f"node{scope}"

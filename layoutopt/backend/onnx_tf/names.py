@@ -24,6 +24,12 @@ def identifiers(names: Sequence[str]) -> list[str]:
     return [chosen[name] for name in names]
 
 
+def scope_of(name: str) -> str:
+    """A node's name in TensorFlow's alphabet, so that tensors in the .tflite tell where they come from."""
+    scope = re.sub(r"[^A-Za-z0-9_./-]", "_", name).strip("/")
+    return scope if scope[:1].isalnum() else f"node{scope}"
+
+
 def rename(graph: onnx.GraphProto, table: Mapping[str, str]) -> None:
     """Renames values in place, in subgraphs too; a value that bears one of the new names by chance makes way."""
     used = {name for node in graph.node for name in (*node.input, *node.output)}

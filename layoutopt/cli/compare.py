@@ -1,0 +1,71 @@
+"""``layoutopt compare``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from layoutopt.cli.console import (
+    JsonOption,
+    QuietOption,
+    SeedOption,
+    ShapeOption,
+    VerboseOption,
+    parse_shapes,
+    session,
+)
+from layoutopt.options import TOLERANCE
+
+EXAMPLES = """[bold]Examples[/]
+
+layoutopt compare model.onnx model.tflite
+
+layoutopt compare model.onnx model.tflite --input photo.jpg --all
+
+layoutopt compare model.onnx quantized.tflite --tolerance 0.1 --json -
+"""
+
+
+def compare(
+    model: Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="The original, or an optimized .onnx.")],
+    tflite: Annotated[Path, typer.Argument(metavar="MODEL.tflite", help="What any converter made of it.")],
+    input: Annotated[  # noqa: A002, the name of the option
+        Path | None,
+        typer.Option(
+            "--input",
+            help="An .npz with an array for each input of the .onnx by its name, or an image. Default: random numbers.",
+        ),
+    ] = None,
+    shape: ShapeOption = [],  # noqa: B006, typer copies it
+    seed: SeedOption = 0,
+    tolerance: Annotated[
+        float, typer.Option("--tolerance", min=0.0, help="Largest error over the largest value of a tensor.")
+    ] = TOLERANCE,
+    top: Annotated[int, typer.Option("--top", min=0, help="How many of the layers that add the most to show.")] = 5,
+    every: Annotated[bool, typer.Option("--all", help="Show every layer that is matched.")] = False,
+    json: JsonOption = "",
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Run an .onnx and a .tflite on the same inputs, match their tensors, and show where the error enters."""
+    with session(json, quiet=quiet, verbose=verbose) as run:
+        with run.progress() as progress:
+            progress("loading")
+            from layoutopt import api
+            from layoutopt.report import layers
+
+            report = api.compare(
+                model,
+                tflite,
+                input=input,
+                shapes=parse_shapes(shape),
+                seed=seed,
+                tolerance=tolerance,
+                verbose=verbose,
+                progress=progress,
+            )
+            run.write_json(report.to_json())
+        run.show(*layers.of_compare(report, top=top, every=every))
+        report.require()

@@ -1,0 +1,216 @@
+"""How the elements of one array lie in another: the permutation of axes that makes the two most alike."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from layoutopt.ir.perm import Perm, channels_last, identity, invert, is_identity, permute
+
+Array = npt.NDArray[np.generic]
+
+EQUAL = 1e-3
+"""Arrays with a smaller gap hold the same, up to the drift of a float32 network."""
+
+_EXACT = EQUAL / 100  # no other permutation need be tried
+_FAR_BETTER = 0.5
+_SAMPLES = 512
+_MOST_AXES = 5
+_MOST_SLICES = 1024
+_FEWEST = 32  # numbers that are not equal in any order by chance
+_LETTERS = {3: "NCW", 4: "NCHW", 5: "NCDHW"}
+_LEVEL = 1e-3  # how much of the level that values share counts as their spread: a constant has none of its own
+
+
+@dataclass(frozen=True, slots=True)
+class Shuffle:
+    """A permutation of the slices along one axis.
+
+    Attributes:
+        axis: of the aligned arrays.
+        order: slice ``i`` is slice ``order[i]`` of the expected array.
+    """
+
+    axis: int
+    order: Perm
+
+
+@dataclass(frozen=True, slots=True)
+class Alignment:
+    """What to do with two arrays of equal size so that their elements correspond.
+
+    Attributes:
+        perm: of the axes of the expected array; of the actual one where ``backwards``.
+        backwards: whether the actual array is permuted, since no permutation of the expected one will do.
+        gap: sampled difference of the two, from 0 (equal) to 1 (nothing in common).
+        shuffle: of the slices along one axis of the expected array behind ``perm``; None for none.
+    """
+
+    perm: Perm
+    backwards: bool
+    gap: float
+    shuffle: Shuffle | None = None
+
+    def apply(self, expected: Array, actual: Array) -> tuple[Array, Array]:
+        """Both arrays in one shape, with their elements at the same places."""
+        if self.backwards:
+            return expected, actual.transpose(self.perm).reshape(expected.shape)
+        expected = expected.transpose(self.perm)
+        if self.shuffle is not None:
+            expected = expected.take(self.shuffle.order, axis=self.shuffle.axis)
+        return expected.reshape(actual.shape), actual
+
+    def restore(self, actual: Array, shape: tuple[int, ...]) -> Array:
+        """The actual array as the expected one, of ``shape``, lies."""
+        if self.backwards:
+            return actual.transpose(self.perm).reshape(shape)
+        permuted = actual.reshape(permute(shape, self.perm))
+        if self.shuffle is not None:
+            permuted = permuted.take(invert(self.shuffle.order), axis=self.shuffle.axis)
+        return permuted.transpose(invert(self.perm))
+
+    def words(self, expected: tuple[int, ...], actual: tuple[int, ...]) -> str:
+        """How ``actual`` lies in terms of ``expected``, both shapes: ``as is``, ``NHWC``, ``axes 1 0, reshaped``."""
+        letters = _LETTERS.get(len(self.perm))
+        names = [letters[axis] if letters else str(axis) for axis in self.perm]
+        said = ("" if letters else "axes ") + ("" if letters else " ").join(names)
+        parts = [] if is_identity(self.perm) else [f"from {said}" if self.backwards else said]
+        source, target = (actual, expected) if self.backwards else (expected, actual)
+        parts += ["reshaped"] if permute(source, self.perm) != target else []
+        parts += [f"axis {self.shuffle.axis} shuffled"] if self.shuffle is not None else []
+        return ", ".join(parts) or "as is"
+
+
+def align(expected: Array, actual: Array, *, usual: Perm | None = None) -> Alignment:
+    """The permutation of axes of two arrays of equal size that leaves the smallest gap.
+
+    It is looked for at a sample of the elements. Of equally good ones the first of these is taken: one that needs no
+    reshape, none at all, channels-last.
+
+    Args:
+        expected: the one.
+        actual: the other.
+        usual: a permutation that is taken unless another one is far better, for arrays that do not hold the same.
+    """
+    places = _places(actual.size)
+    if usual is not None and permute(expected.shape, usual) == actual.shape:
+        wanted = actual.reshape(-1)[places]
+        gap = gap_of(expected.transpose(usual)[np.unravel_index(places, actual.shape)], wanted)
+        other = align(expected, actual)
+        return other if other.gap < _FAR_BETTER * gap else Alignment(usual, False, gap)
+    found = _best(expected, actual.reshape(-1)[places], actual.shape, places)
+    if found[0] <= EQUAL or expected.shape == actual.shape:
+        return Alignment(found[1], False, found[0])
+    back = _best(actual, expected.reshape(-1)[places], expected.shape, places)
+    if back[0] < _FAR_BETTER * found[0]:
+        return Alignment(back[1], True, back[0])
+    return Alignment(found[1], False, found[0])
+
+
+def align_shuffled(expected: Array, actual: Array, *, fewest: int = 1) -> Alignment | None:
+    """As `align`, with the slices along one axis in any order; None where no axis has few enough and large enough ones.
+
+    The slices are assigned to each other so that the sum of their distances is smallest.
+
+    Args:
+        expected: the one.
+        actual: the other.
+        fewest: elements in a slice.
+    """
+    found = None
+    if actual.size < _FEWEST:
+        return None
+    for perm in _perms(expected.shape, actual.shape):
+        if permute(expected.shape, perm) != actual.shape:
+            break
+        permuted = expected.transpose(perm)
+        for axis, count in enumerate(actual.shape):
+            if not 2 <= count <= _MOST_SLICES or actual.size // count < fewest:
+                continue
+            gap, order = _assign(permuted, actual, axis)
+            if found is None or gap < found.gap:
+                found = Alignment(perm, False, gap, Shuffle(axis, order))
+    return found
+
+
+def gap_of(expected: Array, actual: Array) -> float:
+    """How different two arrays of equal shape are, from 0 (equal) to 1 (nothing in common).
+
+    The sum of the differences over the sum of what both differ from their common level: a wrong border counts for what
+    it is of the whole. Where one is finite and the other is not counts as 1.
+    """
+    left, right = expected.astype(np.float64), actual.astype(np.float64)
+    finite = np.isfinite(left) & np.isfinite(right)
+    odd = float(np.mean(np.isfinite(left) != np.isfinite(right))) if left.size else 0.0
+    left, right = left[finite], right[finite]
+    if not left.size:
+        return odd
+    level = left.mean()
+    spread = np.abs(left - level).sum() + np.abs(right - level).sum()
+    spread += _LEVEL * (np.abs(left).sum() + np.abs(right).sum())
+    return max(odd, float(np.abs(left - right).sum() / spread)) if spread else odd
+
+
+def fingerprint(array: Array) -> npt.NDArray[np.float64]:
+    """Numbers that no permutation of the elements changes: mean, root of the mean square, minimum, maximum."""
+    finite = array[np.isfinite(array)] if array.dtype.kind == "f" else array
+    if not finite.size:
+        return np.zeros(4)
+    wide = finite.astype(np.float64)
+    return np.array([wide.mean(), math.sqrt(np.mean(wide**2)), wide.min(), wide.max()])
+
+
+def _best(source: Array, wanted: Array, shape: tuple[int, ...], places: npt.NDArray[np.int64]) -> tuple[float, Perm]:
+    """The gap and the permutation of ``source`` that is most like an array of which ``wanted`` are the samples."""
+    found = (math.inf, identity(source.ndim))
+    for perm in _perms(source.shape, shape):
+        permuted = source.transpose(perm)
+        gap = gap_of(permuted[np.unravel_index(places, permuted.shape)], wanted) if source.ndim else 0.0
+        if gap < found[0]:
+            found = (gap, perm)
+        if gap <= _EXACT:
+            break
+    return found
+
+
+def _perms(shape: tuple[int, ...], target: tuple[int, ...]) -> Iterator[Perm]:
+    """The permutations that differ in more than where axes of size 1 go, those that give ``target`` first."""
+    rank = len(shape)
+    moving = sum(size != 1 for size in shape)
+    every = itertools.permutations(range(rank)) if moving <= _MOST_AXES and rank <= _MOST_AXES else [identity(rank)]
+
+    def order(perm: Perm) -> tuple[bool, bool, bool]:
+        return permute(shape, perm) != target, not is_identity(perm), perm != channels_last(rank)
+
+    seen = set()
+    for perm in sorted(every, key=order):
+        moved = tuple(axis for axis in perm if shape[axis] != 1)
+        if moved not in seen:
+            seen.add(moved)
+            yield perm
+
+
+def _places(size: int) -> npt.NDArray[np.int64]:
+    """Where to look: everywhere in a small array."""
+    if size <= _SAMPLES:
+        return np.arange(size)
+    return np.sort(np.random.default_rng(size).choice(size, _SAMPLES, replace=False))
+
+
+def _assign(expected: Array, actual: Array, axis: int) -> tuple[float, Perm]:
+    """The order of slices of ``expected`` along ``axis`` that is most like ``actual``, and the gap that it leaves."""
+    from scipy.optimize import linear_sum_assignment
+    from scipy.spatial.distance import cdist
+
+    count = actual.shape[axis]
+    rows = np.moveaxis(expected, axis, 0).reshape(count, -1)
+    wanted = np.moveaxis(actual, axis, 0).reshape(count, -1)
+    columns = _places(rows.shape[1])[:: max(1, min(rows.shape[1], _SAMPLES) // 64)]
+    rows, wanted = np.nan_to_num(rows[:, columns].astype(np.float64)), np.nan_to_num(wanted[:, columns])
+    _, order = linear_sum_assignment(cdist(wanted.astype(np.float64), rows, "cityblock"))
+    return gap_of(rows[order], wanted), tuple(int(each) for each in order)
