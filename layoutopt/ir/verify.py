@@ -116,7 +116,7 @@ class Reference:
     def compare(self, outputs: Arrays, *, tolerance: float = TOLERANCE) -> Verification:
         """Compares ``outputs``, in the layouts of the original, with the reference."""
         return Verification(
-            self.seed, tolerance, tuple(_output_error(name, self.outputs[name], outputs[name]) for name in self.outputs)
+            self.seed, tolerance, tuple(drift_of(name, self.outputs[name], outputs[name]) for name in self.outputs)
         )
 
     def check(
@@ -197,7 +197,8 @@ def to_natural(arrays: Arrays, orders: Mapping[str, Perm]) -> dict[str, npt.NDAr
     return {name: array.transpose(invert(orders[name])) if name in orders else array for name, array in arrays.items()}
 
 
-def _output_error(name: str, expected: npt.NDArray[np.generic], actual: npt.NDArray[np.generic]) -> OutputDrift:
+def drift_of(name: str, expected: npt.NDArray[np.generic], actual: npt.NDArray[np.generic]) -> OutputDrift:
+    """How far ``actual`` is from ``expected``; infinitely far where their shapes differ."""
     if expected.shape != actual.shape:
         return OutputDrift(name, float("inf"), float("inf"), 0.0, float("inf"))
     wide, other = expected.astype(np.float64), actual.astype(np.float64)
