@@ -108,7 +108,7 @@ class _Merger:
             replacement = self._repeated(operator, at, index, first, second)
         if replacement is None:
             raise _refused(f"operand {at} of {self._called(operator)} is a constant that depends on the size")
-        operator.inputs[at] = replacement
+        operator.inputs = [replacement if position == at else int(each) for position, each in enumerate(operator.inputs)]
 
     def _sizes(self, operator: OperatorT, at: int, first: Array, second: Array) -> int | None:
         """Sizes as an operand that says the same at any size."""
