@@ -25,7 +25,8 @@ MAY_IMPORT: Mapping[str, set[str]] = {
     "backend": {"ir"},
     "report": {"ir", "layout", "passes", "pipeline", "backend"},
     "forms": {"ir", "layout", "passes", "pipeline", "backend", "report"},
-    "api": {"ir", "layout", "passes", "pipeline", "frontend", "backend", "report", "forms"},
+    "rewriting": {"ir", "layout", "passes", "pipeline", "backend", "report", "forms"},
+    "api": {"ir", "layout", "passes", "pipeline", "frontend", "backend", "report", "forms", "rewriting"},
     "cli": {"ir", "layout", "passes", "pipeline", "frontend", "backend", "report", "api"},
 }
 """For each part of the package, the parts that it may import at run time, beside those that import nothing."""

@@ -61,7 +61,7 @@ class _Term(Generic[Tensor]):
         """Smaller is likelier to be what was meant."""
         unequal = abs(self.factor) if self.factor != 1 else 0
         likeness = (self.source.distance, unequal) if prefer is Prefer.NEAR else (unequal, self.source.distance)
-        return (self.addend != 0, *likeness, abs(self.addend))
+        return (abs(self.addend), *likeness)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +114,7 @@ def once(first: Array, second: Array) -> Array | None:
     return single if any(differs) and repeats else None
 
 
-def _entry(
-    first: int, second: int, sources: Sequence[Source[Tensor]], prefer: Prefer
-) -> _Term[Tensor] | int | None:
+def _entry(first: int, second: int, sources: Sequence[Source[Tensor]], prefer: Prefer) -> _Term[Tensor] | int | None:
     if first == second:
         return first
     return min(_terms(first, second, sources), key=lambda term: term.cost(prefer), default=None)

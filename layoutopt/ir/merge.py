@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +11,7 @@ import onnx_ir as ir
 from layoutopt.errors import DynamicShapeError
 from layoutopt.ir import edit
 from layoutopt.ir.formula import Formula, Prefer, Shape, Source, express, once, reshape_target
-from layoutopt.ir.symbols import Sizes, spell
+from layoutopt.ir.symbols import KEEP_FEWER, Sizes, spell
 
 _TO_THE_END = 2**63 - 1
 """What ONNX takes for the end of a Slice that has none."""
@@ -58,8 +58,10 @@ class _Merger:
 
     def _node_pairs(self) -> Iterator[tuple[ir.Node, ir.Node]]:
         if len(self.nodes) != len(self.others):
-            raise _refused(f"the graph has {len(self.nodes)} nodes at {spell(self.sizes[0])} and "
-                           f"{len(self.others)} at {spell(self.sizes[1])}")
+            raise _refused(
+                f"the graph has {len(self.nodes)} nodes at {spell(self.sizes[0])} and "
+                f"{len(self.others)} at {spell(self.sizes[1])}"
+            )
         for node, other in zip(self.nodes, self.others, strict=True):
             if node.op_identifier() != other.op_identifier() or len(node.inputs) != len(other.inputs):
                 raise _refused(f"at {_called(node)} the graph has a {other.op_type} for {spell(self.sizes[1])}")
@@ -112,9 +114,12 @@ class _Merger:
         shapes = source.shape.numpy(), self._twin_shape(source)
         where = axes.numpy().tolist() if axes is not None else range(len(first))
         at_end = [
-            one >= shapes[0][axis] and two >= shapes[1][axis] for axis, one, two in zip(where, first, second, strict=True)
+            one >= shapes[0][axis] and two >= shapes[1][axis]
+            for axis, one, two in zip(where, first, second, strict=True)
         ]
-        ends = [[_TO_THE_END if end else size for end, size in zip(at_end, each, strict=True)] for each in (first, second)]
+        ends = [
+            [_TO_THE_END if end else size for end, size in zip(at_end, each, strict=True)] for each in (first, second)
+        ]
         return ends[0], ends[1]
 
     def _repeated(self, node: ir.Node, at: int, first: Array, second: Array) -> ir.Value | None:
@@ -135,7 +140,7 @@ class _Merger:
         """Whether the other operands have all sizes of ``shape``, so that a single element is broadcast."""
         others = [value for index, value in enumerate(node.inputs) if index != at and value is not None]
         shapes = [value.shape.numpy() for value in others if value in self.pairs and value.shape is not None]
-        return any(len(each) >= len(shape) and each[len(each) - len(shape):] == shape for each in shapes)
+        return any(len(each) >= len(shape) and each[len(each) - len(shape) :] == shape for each in shapes)
 
     def _sources(self, node: ir.Node) -> Iterator[Source[ir.Value]]:
         own = [value for value in node.inputs if value in self.pairs]
@@ -155,7 +160,9 @@ class _Merger:
         if not formula.tensors:
             return edit.add_constant(self.graph, name, np.array(formula.factors, np.int64))
         integer = ir.DataType.INT64
-        vector = [self._insert(node, ir.node("Shape", [each]), integer, (len(each.shape or ()),)) for each in formula.tensors]
+        vector = [
+            self._insert(node, ir.node("Shape", [each]), integer, (len(each.shape or ()),)) for each in formula.tensors
+        ]
         one = edit.add_constant(self.graph, f"{name}_one", np.ones(1, np.int64))
         total = sum(len(each.shape or ()) for each in formula.tensors) + 1
         joined = self._insert(node, ir.node("Concat", [*vector, one], {"axis": 0}), integer, (total,))
@@ -206,7 +213,4 @@ def _called(node: ir.Node) -> str:
 
 
 def _refused(why: str) -> DynamicShapeError:
-    return DynamicShapeError(
-        f"the dimension cannot stay symbolic: {why}",
-        hint="Keep fewer dimensions symbolic, or give this one a size with --shape.",
-    )
+    return DynamicShapeError(f"the dimension cannot stay symbolic: {why}", hint=KEEP_FEWER)

@@ -81,6 +81,11 @@ class Verification:
             )
 
     @property
+    def relative_error(self) -> float:
+        """The largest over all outputs."""
+        return max((output.relative_error for output in self.outputs), default=0.0)
+
+    @property
     def max_abs_error(self) -> float:
         """The largest over all outputs."""
         return max((output.max_abs_error for output in self.outputs), default=0.0)

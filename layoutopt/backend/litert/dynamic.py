@@ -20,6 +20,7 @@ import numpy.typing as npt
 from layoutopt.backend.litert.flatbuffer import pack
 from layoutopt.errors import DynamicShapeError, MissingExtraError
 from layoutopt.ir.formula import REST, Formula, Prefer, Shape, Source, express, once, reshape_target
+from layoutopt.ir.symbols import KEEP_FEWER
 
 if TYPE_CHECKING:
     from ai_edge_litert.schema_py_generated import ModelT, OperatorT, TensorT
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 Array = npt.NDArray[np.generic]
 
 _BROADCASTING = frozenset({"ADD", "SUB", "MUL", "DIV", "MAXIMUM", "MINIMUM", "POW", "SQUARED_DIFFERENCE", "PRELU"})
-_HINT = "Keep fewer dimensions symbolic, or give this one a size with --shape."
 
 
 def merge(first: Path, second: Path, target: Path, defaults: Mapping[str, Shape], prefer: Prefer) -> None:
@@ -63,6 +63,7 @@ class _Merger:
         self.pairs: dict[int, int] = dict(zip(self.graph.inputs, self.twin.inputs, strict=True))
         self.written: list[OperatorT] = []
         self.known: dict[Formula[int], int] = {}
+        self.joined: dict[tuple[int, ...], int] = {}
         self.buffers = [_bytes(buffer.data) for buffer in model.buffers], [_bytes(each.data) for each in other.buffers]
 
     def run(self) -> None:
@@ -108,7 +109,9 @@ class _Merger:
             replacement = self._repeated(operator, at, index, first, second)
         if replacement is None:
             raise _refused(f"operand {at} of {self._called(operator)} is a constant that depends on the size")
-        operator.inputs = [replacement if position == at else int(each) for position, each in enumerate(operator.inputs)]
+        operator.inputs = [
+            replacement if position == at else int(each) for position, each in enumerate(operator.inputs)
+        ]
 
     def _sizes(self, operator: OperatorT, at: int, first: Array, second: Array) -> int | None:
         """Sizes as an operand that says the same at any size."""
@@ -189,14 +192,18 @@ class _Merger:
             self.known[formula] = self._computed(formula) if formula.tensors else self._integers(formula.factors)
         return self.known[formula]
 
+    def _shapes(self, tensors: tuple[int, ...]) -> int:
+        """The shapes of the tensors end to end, and a 1 behind."""
+        if tensors not in self.joined:
+            vectors = [self._vector(len(self._shape(tensor))) for tensor in tensors]
+            for tensor, vector in zip(tensors, vectors, strict=True):
+                self._append("SHAPE", [tensor], vector)
+            self.joined[tensors] = self._vector(sum(len(self._shape(tensor)) for tensor in tensors) + 1)
+            self._append("CONCATENATION", [*vectors, self._integers((1,))], self.joined[tensors])
+        return self.joined[tensors]
+
     def _computed(self, formula: Formula[int]) -> int:
-        vectors = []
-        for tensor in formula.tensors:
-            vectors.append(self._vector(len(self._shape(tensor))))
-            self._append("SHAPE", [tensor], vectors[-1])
-        total = sum(len(self._shape(tensor)) for tensor in formula.tensors)
-        result = self._vector(total + 1)
-        self._append("CONCATENATION", [*vectors, self._integers((1,))], result)
+        result = self._shapes(formula.tensors)
         for name, numbers in (("GATHER", formula.indices), ("MUL", formula.factors), ("ADD", formula.addends)):
             if name != "ADD" or any(numbers):  # ADD alone is not done as tensors are allocated
                 operands, result = [result, self._integers(numbers)], self._vector(len(numbers))
@@ -247,7 +254,8 @@ class _Merger:
         raw = self.buffers[which][tensor.buffer]
         if (dtype := _dtypes().get(tensor.type)) is None:
             return raw
-        return raw.view(dtype).reshape(_sizes_of(tensor))
+        array: Array = raw.view(dtype).reshape(_sizes_of(tensor))
+        return array
 
     def _shape(self, index: int) -> Shape:
         return _sizes_of(self.graph.tensors[index])
@@ -326,7 +334,7 @@ def _same(one: object, other: object) -> bool:
         return False
     if hasattr(one, "__dict__"):
         return all(_same(value, vars(other)[name]) for name, value in vars(one).items())
-    return bool(np.array_equal(one, other)) if isinstance(one, (np.ndarray, list)) else one == other
+    return np.array_equal(one, other) if isinstance(one, np.ndarray) and isinstance(other, np.ndarray) else one == other
 
 
 def _sizes_of(tensor: TensorT) -> Shape:
@@ -342,4 +350,4 @@ def _text(raw: bytes | str | None) -> str:
 
 
 def _refused(why: str) -> DynamicShapeError:
-    return DynamicShapeError(f"the dimension cannot stay symbolic in the .tflite: {why}", hint=_HINT)
+    return DynamicShapeError(f"the dimension cannot stay symbolic in the .tflite: {why}", hint=KEEP_FEWER)
