@@ -20,6 +20,7 @@ from layoutopt.forms import Artifact, HandOff
 from layoutopt.ir import io as modelio
 from layoutopt.ir.formula import Prefer
 from layoutopt.ir.merge import merge as merge_onnx
+from layoutopt.ir.padding import spell_out_padding
 from layoutopt.ir.symbols import KEEP_FEWER, Sizes, SymbolicModel, spell
 from layoutopt.ir.verify import Reference, Verification, to_stored
 from layoutopt.pipeline.manager import PipelineResult
@@ -171,7 +172,7 @@ class Resizable:
 
         def attempt(pair: _Pair, prefer: Prefer) -> tuple[Artifact, list[Verification]]:
             if id(pair) not in static:
-                static[id(pair)] = _hand_over(pair, hand_off)
+                static[id(pair)] = self._hand_over(pair, hand_off)
             first, second = static[id(pair)]
             names = first.conversion.input_names
             defaults = {names[name]: array.shape for name, array in stored.items() if name in names}
@@ -223,14 +224,17 @@ class Resizable:
         except DynamicShapeError:
             return None
 
-
-def _hand_over(pair: _Pair, hand_off: HandOff) -> tuple[Artifact, Artifact]:
-    """The .tflite at either size, which nothing is compared with: only what they are merged to counts."""
-    with kept_alive():
-        first, second = (
-            dataclasses.replace(hand_off, scratch=hand_off.scratch / name, reference=None).run(
-                Kind.LAYOUTOPT, result.model
+    def _hand_over(self, pair: _Pair, hand_off: HandOff) -> tuple[Artifact, Artifact]:
+        """The .tflite at either size, which nothing is compared with: only what they are merged to counts."""
+        models = [result.model.clone() for result in pair.results]
+        if not all(symbol.is_batch for symbol in self._symbolic.symbols):
+            for model in models:
+                spell_out_padding(model)
+        with kept_alive():
+            first, second = (
+                dataclasses.replace(hand_off, scratch=hand_off.scratch / name, reference=None).run(
+                    Kind.LAYOUTOPT, model
+                )
+                for name, model in zip(("first", "second"), models, strict=True)
             )
-            for name, result in zip(("first", "second"), pair.results, strict=True)
-        )
-    return first, second
+        return first, second

@@ -74,14 +74,14 @@ class _Merger:
         if value is None or twin is None:
             same = value is twin
         elif value.const_value is not None and twin.const_value is not None:
-            self._constant(node, other, at, value.const_value.numpy(), twin.const_value.numpy())
+            self._constant(node, at, value.const_value.numpy(), twin.const_value.numpy())
             return
         else:
             same = self.pairs.get(value) is twin
         if not same:
             raise _refused(f"operand {at} of {_called(node)} is another one at {spell(self.sizes[1])}")
 
-    def _constant(self, node: ir.Node, other: ir.Node, at: int, first: Array, second: Array) -> None:
+    def _constant(self, node: ir.Node, at: int, first: Array, second: Array) -> None:
         """Makes a constant operand that depends on the size independent of it."""
         if first.shape == second.shape and np.array_equal(first, second, equal_nan=first.dtype.kind == "f"):
             return
@@ -109,7 +109,7 @@ class _Merger:
         """The ends of a Slice, with those that are the end of the axis in both instances beyond any size."""
         source = node.inputs[0]
         axes = edit.constant_of(node.inputs[3]) if len(node.inputs) > 3 and node.inputs[3] is not None else None
-        if source is None or source.shape is None:
+        if source not in self.pairs or source.shape is None:
             return None
         shapes = source.shape.numpy(), self._twin_shape(source)
         where = axes.numpy().tolist() if axes is not None else range(len(first))
@@ -126,15 +126,13 @@ class _Merger:
         """A constant that the fold blew up along a symbolic axis: once, and repeated at run time where need be."""
         if (single := once(first, second)) is None:
             return None
-        value = edit.add_constant(self.graph, f"{node.outputs[0].name}_once", single)
-        value.dtype, value.shape = ir.DataType.from_numpy(single.dtype), ir.Shape(single.shape)
+        dtype = ir.DataType.from_numpy(single.dtype)
+        write = edit.Writer(self.graph, node, f"{node.outputs[0].name}_once", dtype)
+        value = write.constant(single)
         if node.domain == "" and node.op_type in _BROADCASTING and self._others_span(node, at, first.shape):
             return value
         formula = express(first.shape, second.shape, list(self._sources(node)), self.prefer)
-        if formula is None:
-            return None
-        shape = self._write(node, formula)
-        return self._insert(node, ir.node("Expand", [value, shape]), ir.DataType.from_numpy(first.dtype), first.shape)
+        return write("Expand", first.shape, value, self._write(node, formula)) if formula is not None else None
 
     def _others_span(self, node: ir.Node, at: int, shape: Shape) -> bool:
         """Whether the other operands have all sizes of ``shape``, so that a single element is broadcast."""
@@ -156,30 +154,16 @@ class _Merger:
 
     def _write(self, node: ir.Node, formula: Formula[ir.Value]) -> ir.Value:
         """The vector that ``formula`` describes, computed before ``node``."""
-        name = f"{node.outputs[0].name}_sizes"
+        write = edit.Writer(self.graph, node, f"{node.outputs[0].name}_sizes", ir.DataType.INT64)
         if not formula.tensors:
-            return edit.add_constant(self.graph, name, np.array(formula.factors, np.int64))
-        integer = ir.DataType.INT64
-        vector = [
-            self._insert(node, ir.node("Shape", [each]), integer, (len(each.shape or ()),)) for each in formula.tensors
-        ]
-        one = edit.add_constant(self.graph, f"{name}_one", np.ones(1, np.int64))
-        total = sum(len(each.shape or ()) for each in formula.tensors) + 1
-        joined = self._insert(node, ir.node("Concat", [*vector, one], {"axis": 0}), integer, (total,))
-        shape = (len(formula.indices),)
-        result = joined
+            return write.constant(np.array(formula.factors, np.int64))
+        ranks = [len(tensor.shape or ()) for tensor in formula.tensors]
+        shapes = [write("Shape", (rank,), tensor) for rank, tensor in zip(ranks, formula.tensors, strict=True)]
+        one = write.constant(np.ones(1, np.int64))
+        result = write("Concat", (sum(ranks) + 1,), *shapes, one, attributes={"axis": 0})
         for operator, numbers in (("Gather", formula.indices), ("Mul", formula.factors), ("Add", formula.addends)):
             if operator != "Add" or any(numbers):
-                constant = edit.add_constant(self.graph, f"{name}_{operator.lower()}", np.array(numbers, np.int64))
-                result = self._insert(node, ir.node(operator, [result, constant]), integer, shape)
-        return result
-
-    def _insert(self, place: ir.Node, node: ir.Node, dtype: ir.DataType, shape: Shape) -> ir.Value:
-        (result,) = node.outputs
-        result.name = edit.fresh_name(self.graph, f"{place.outputs[0].name}_{node.op_type.lower()}")
-        node.name = edit.fresh_name(self.graph, f"{node.op_type}/{result.name}")
-        result.dtype, result.shape = dtype, ir.Shape(shape)
-        self.graph.insert_before(place, node)
+                result = write(operator, (len(numbers),), result, write.constant(np.array(numbers, np.int64)))
         return result
 
 

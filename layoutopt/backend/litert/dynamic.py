@@ -60,23 +60,30 @@ class _Merger:
     def __init__(self, model: ModelT, other: ModelT, prefer: Prefer) -> None:
         self.model, self.other, self.prefer = model, other, prefer
         self.graph, self.twin = model.subgraphs[0], other.subgraphs[0]
-        self.pairs: dict[int, int] = dict(zip(self.graph.inputs, self.twin.inputs, strict=True))
+        self.pairs: dict[int, int] = {}
+        self.twins: set[int] = set()
+        self.count = len(self.graph.tensors)
         self.written: list[OperatorT] = []
         self.known: dict[Formula[int], int] = {}
         self.joined: dict[tuple[int, ...], int] = {}
         self.buffers = [_bytes(buffer.data) for buffer in model.buffers], [_bytes(each.data) for each in other.buffers]
 
     def run(self) -> None:
+        self._pair(self.graph.inputs, self.twin.inputs)
         for operator, twin in self._operators():
             for at in range(len(operator.inputs)):
                 self._operand(operator, twin, at)
             self.written.append(operator)
-            self.pairs.update(zip(operator.outputs, twin.outputs, strict=True))
+            self._pair(operator.outputs, twin.outputs)
         self.graph.operators = self.written
         for index, other in self.pairs.items():
             one, two = self._shape(index), self._twin_shape(other)
             signature = [a if a == b else -1 for a, b in zip(one, two, strict=True)]
             self.graph.tensors[index].shapeSignature = signature if -1 in signature else None
+
+    def _pair(self, tensors: Sequence[int], twins: Sequence[int]) -> None:
+        self.pairs.update(zip(map(int, tensors), map(int, twins), strict=True))
+        self.twins.update(map(int, twins))
 
     def _operators(self) -> Iterator[tuple[OperatorT, OperatorT]]:
         """The operators of both; all that is no operand must be the same."""
@@ -96,9 +103,13 @@ class _Merger:
 
     def _operand(self, operator: OperatorT, twin: OperatorT, at: int) -> None:
         index, other = int(operator.inputs[at]), int(twin.inputs[at])
-        if index < 0 or other < 0 or index in self.pairs or other in set(self.pairs.values()):
+        if index < 0 or other < 0 or index in self.pairs or other in self.twins:
             if self.pairs.get(index, index) != other:
                 raise _refused(f"operand {at} of {self._called(operator)} is another one at another size")
+            return
+        if self.graph.tensors[index].isVariable:
+            if self._shape(index) != self._twin_shape(other):
+                raise _refused(f"{self._called(operator)} keeps a state whose size depends on it")
             return
         first, second = self._constant(self.graph.tensors[index], 0), self._constant(self.twin.tensors[other], 1)
         if first.shape == second.shape and first.tobytes() == second.tobytes():
@@ -135,11 +146,10 @@ class _Merger:
 
     def _open_sizes(self, operator: OperatorT, one: list[int], two: list[int]) -> tuple[list[int], list[int]]:
         """The sizes of a SLICE, with -1 for those that reach to the end of the axis in both."""
-        begins = self.graph.tensors[operator.inputs[1]]
-        if int(operator.inputs[1]) in self.pairs or not len(self.buffers[0][begins.buffer]):
+        source, begins = int(operator.inputs[0]), int(operator.inputs[1])
+        if source not in self.pairs or begins in self.pairs or begins >= self.count:
             return one, two
-        begin = self._constant(begins, 0).tolist()
-        source = int(operator.inputs[0])
+        begin = self._constant(self.graph.tensors[begins], 0).tolist()
         full, other = self._shape(source), self._twin_shape(self.pairs[source])
         for axis, start in enumerate(begin):
             if one[axis] != two[axis] and start + one[axis] == full[axis] and start + two[axis] == other[axis]:
@@ -148,11 +158,10 @@ class _Merger:
 
     def _open_ends(self, operator: OperatorT, one: list[int], two: list[int]) -> tuple[list[int], list[int]]:
         """The ends of a STRIDED_SLICE; those that are the end of the axis in both are masked."""
-        options = operator.builtinOptions
-        source = int(operator.inputs[0])
-        full, other = self._shape(source), self._twin_shape(self.pairs[source])
-        if options.ellipsisMask or options.newAxisMask:
+        options, source = operator.builtinOptions, int(operator.inputs[0])
+        if source not in self.pairs or options.ellipsisMask or options.newAxisMask:
             return one, two
+        full, other = self._shape(source), self._twin_shape(self.pairs[source])
         for axis in range(len(one)):
             if one[axis] != two[axis] and one[axis] >= full[axis] and two[axis] >= other[axis]:
                 options.endMask |= 1 << axis
@@ -251,11 +260,11 @@ class _Merger:
 
     def _constant(self, tensor: TensorT, which: int) -> Array:
         """The data of a constant; a type without a numpy counterpart as bytes."""
-        raw = self.buffers[which][tensor.buffer]
+        raw: Array = self.buffers[which][tensor.buffer]
         if (dtype := _dtypes().get(tensor.type)) is None:
             return raw
-        array: Array = raw.view(dtype).reshape(_sizes_of(tensor))
-        return array
+        data: Array = raw.view(dtype)
+        return data.reshape(_sizes_of(tensor))
 
     def _shape(self, index: int) -> Shape:
         return _sizes_of(self.graph.tensors[index])
