@@ -15,7 +15,7 @@ import onnx_ir as ir
 
 from layoutopt.backend.litert.child import kept_alive
 from layoutopt.backend.litert.dynamic import merge as merge_tflite
-from layoutopt.errors import DynamicShapeError, UsageError, VerificationError
+from layoutopt.errors import ConversionError, DynamicShapeError, UsageError, VerificationError
 from layoutopt.forms import Artifact, HandOff
 from layoutopt.ir import io as modelio
 from layoutopt.ir.formula import Prefer
@@ -92,11 +92,11 @@ class _Judge:
         """What ``check`` finds.
 
         Raises:
-            DynamicShapeError: where it finds a difference.
+            DynamicShapeError: where it finds a difference, or the result cannot run.
         """
         try:
             return check(self.reference)
-        except VerificationError as error:
+        except (ConversionError, VerificationError) as error:
             raise DynamicShapeError(
                 f"the dimension cannot stay symbolic: at {spell(self.sizes)}, {error.message}", hint=KEEP_FEWER
             ) from error

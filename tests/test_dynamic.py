@@ -24,12 +24,23 @@ from tests.harness import model_of
 Shape = tuple[int, ...]
 
 CONSTANTS: Mapping[str, str] = {
-    **{"w": numbers("w", 4, 3, 3, 3), "w2": numbers("w2", 4, 4, 3, 3), "up": numbers("up", 4, 4, 3, 3)},
-    **{"wq": numbers("wq", 4, 4), "wk": numbers("wk", 4, 4), "dense": numbers("dense", 256, 5)},
-    **{"position": numbers("position", 1, 65, 4), "token": numbers("token", 1, 1, 4), "gamma": BATCH_NORM},
-    **{"rows": "int64[2] rows = {0, -1}", "tokens": "int64[3] tokens = {0, 4, -1}", "four": "int64[1] four = {4}"},
-    **{"one": "int64[1] one = {1}", "last": "int64[1] last = {3}", "zero": "int64[1] zero = {0}"},
-    **{"twice": "float[4] twice = {1, 1, 2, 2}", "end": "int64[1] end = {9223372036854775807}"},
+    "w": numbers("w", 4, 3, 3, 3),
+    "w2": numbers("w2", 4, 4, 3, 3),
+    "up": numbers("up", 4, 4, 3, 3),
+    "wq": numbers("wq", 4, 4),
+    "wk": numbers("wk", 4, 4),
+    "dense": numbers("dense", 256, 5),
+    "position": numbers("position", 1, 65, 4),
+    "token": numbers("token", 1, 1, 4),
+    "gamma": BATCH_NORM,
+    "rows": "int64[2] rows = {0, -1}",
+    "tokens": "int64[3] tokens = {0, 4, -1}",
+    "four": "int64[1] four = {4}",
+    "one": "int64[1] one = {1}",
+    "last": "int64[1] last = {3}",
+    "zero": "int64[1] zero = {0}",
+    "twice": "float[4] twice = {1, 1, 2, 2}",
+    "end": "int64[1] end = {9223372036854775807}",
     "around": "int64[8] around = {0, 0, 1, 2, 0, 0, 3, 1}",
 }
 STEM = "c = Conv <pads = [1, 1, 1, 1], strides = [2, 2]> (x, w) t = Relu (c)"
@@ -86,7 +97,7 @@ def check(original: ir.Model, optimized: Path, tflite: Path | None, shapes: Sequ
         found = [{result.name: ort.InferenceSession(optimized).run(None, stored)[0]}]
         found += [run_tflite(tflite, stored)] if tflite else []
         for each in found:
-            actual = to_natural(each, orders)[result.name]
+            actual = to_natural(each, orders)[result.name].astype(np.float64)
             np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-4 * np.abs(expected).max())
 
 

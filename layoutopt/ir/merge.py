@@ -161,8 +161,9 @@ class _Merger:
         shapes = [write("Shape", (rank,), tensor) for rank, tensor in zip(ranks, formula.tensors, strict=True)]
         one = write.constant(np.ones(1, np.int64))
         result = write("Concat", (sum(ranks) + 1,), *shapes, one, attributes={"axis": 0})
+        neutral = {"Mul": 1, "Add": 0}
         for operator, numbers in (("Gather", formula.indices), ("Mul", formula.factors), ("Add", formula.addends)):
-            if operator != "Add" or any(numbers):
+            if operator == "Gather" or any(number != neutral[operator] for number in numbers):
                 result = write(operator, (len(numbers),), result, write.constant(np.array(numbers, np.int64)))
         return result
 

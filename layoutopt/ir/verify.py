@@ -177,7 +177,7 @@ def run(model: ir.Model, inputs: Arrays) -> dict[str, npt.NDArray[np.generic]]:
     import onnxruntime as ort
 
     options = ort.SessionOptions()
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # errors are raised as well
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
     try:
         session = ort.InferenceSession(

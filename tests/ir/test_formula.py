@@ -15,7 +15,7 @@ Shape = tuple[int, ...]
 def value(formula: Formula[str], shapes: dict[str, Shape]) -> list[int]:
     """What the nodes that are made of a formula compute."""
     joined = np.array([*(size for tensor in formula.tensors for size in shapes[tensor]), 1])
-    return (joined[list(formula.indices)] * formula.factors + formula.addends).tolist()
+    return [int(each) for each in joined[list(formula.indices)] * formula.factors + formula.addends]
 
 
 @given(st.integers(1, 9), st.integers(-3, 40), st.sampled_from(list(Prefer)))
@@ -44,7 +44,7 @@ def test_one_entry_of_a_reshape_is_left_over_and_the_others_are_sizes() -> None:
     formula = reshape_target([2, 4096, 8], [7, 20480, 8], sources, Prefer.NEAR)
     assert formula is not None
     assert value(formula, {"x": (5, 32, 96, 8)}) == [5, -1, 8]
-    alone = reshape_target([16, 8], [56, 8], [], Prefer.NEAR)
+    alone: Formula[str] | None = reshape_target([16, 8], [56, 8], [], Prefer.NEAR)
     assert alone == Formula((), (0, 0), (-1, 8), (0, 0))
 
 

@@ -212,9 +212,9 @@ class _Merger:
         return self.joined[tensors]
 
     def _computed(self, formula: Formula[int]) -> int:
-        result = self._shapes(formula.tensors)
+        result, neutral = self._shapes(formula.tensors), {"MUL": 1, "ADD": 0}
         for name, numbers in (("GATHER", formula.indices), ("MUL", formula.factors), ("ADD", formula.addends)):
-            if name != "ADD" or any(numbers):  # ADD alone is not done as tensors are allocated
+            if name == "GATHER" or any(number != neutral[name] for number in numbers):
                 operands, result = [result, self._integers(numbers)], self._vector(len(numbers))
                 self._append(name, operands, result)
         return result
@@ -304,7 +304,10 @@ def _shapes_at(content: bytes, tensors: int, defaults: Mapping[str, Shape]) -> l
     for detail in interpreter.get_input_details():
         if detail["name"] in defaults:
             interpreter.resize_tensor_input(detail["index"], defaults[detail["name"]])
-    interpreter.allocate_tensors()
+    try:
+        interpreter.allocate_tensors()
+    except RuntimeError as error:
+        raise _refused(f"LiteRT says {error}") from error
     found = {detail["index"]: tuple(map(int, detail["shape"])) for detail in interpreter.get_tensor_details()}
     return [found.get(index, ()) for index in range(tensors)]
 
