@@ -147,8 +147,9 @@ def check_batch(model: ir.Model, directory: Path) -> layoutopt.OptimizeReport:
 
 
 @pytest.mark.tflite
-def test_the_tflite_takes_any_size(tmp_path: Path) -> None:
-    check_size("pooled", tmp_path)
+@pytest.mark.parametrize("name", ["a size taken from another map", "borders"])
+def test_the_tflite_takes_any_size(name: str, tmp_path: Path) -> None:
+    check_size(name, tmp_path)
 
 
 @pytest.mark.tflite
