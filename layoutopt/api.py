@@ -131,7 +131,9 @@ def optimize(
 
     def rewrite(static: ir.Model, reference: Reference | None) -> PipelineResult:
         after = list(_instruments(reference if verify is Verify.EACH else None, tolerance, dump))
-        return PassManager(pipeline, on_start=say, after=after).run(static)
+        result = PassManager(pipeline, on_start=say, after=after).run(static)
+        say("verification")
+        return result
 
     rewriting: Fixed | Resizable
     if dynamic:
@@ -537,7 +539,7 @@ def _onnx_report(
         layout=results.LayoutProof.of(assignment, _objective(pipeline)) if assignment else None,
         passes=result.records,
         verification=verification,
-        notes=(),
+        notes=rewriting.notes,
         versions=results.versions(),
         dynamic=rewriting.checks,
     )

@@ -50,6 +50,7 @@ class Fixed:
     tolerance: float
 
     checks: tuple[SizeCheck, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def onnx(self) -> tuple[PipelineResult, Verification | None]:
         """What the pipeline makes of the model, and its comparison with the original.
@@ -126,7 +127,13 @@ class Resizable:
         elsewhere = [judge for sizes in symbolic.elsewhere() if (judge := self._judge(sizes)) is not None]
         self._judges = [_Judge(symbolic.defaults, self.reference), *elsewhere]
         self._pairs: dict[str, _Pair] = {}
+        self._rewritten_at: Sizes = symbolic.defaults
         self._found: tuple[Sequence[Verification], Sequence[Verification]] = ((), ())
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of the report must know."""
+        return (f"The layout is chosen, and its cost counted, at {spell(self._rewritten_at)}.",)
 
     @property
     def checks(self) -> tuple[SizeCheck, ...]:
@@ -150,7 +157,9 @@ class Resizable:
             model = merge_onnx(first.model, second.model, pair.sizes, prefer)
             modelio.check_full(model)
             check = functools.partial(Reference.check, model=model, tolerance=self._tolerance)
-            return dataclasses.replace(first, model=model), [judge.check(check) for judge in self._judges]
+            found = [judge.check(check) for judge in self._judges]
+            self._rewritten_at = pair.sizes[0]
+            return dataclasses.replace(first, model=model), found
 
         result, found = self._first_that_works(attempt)
         self._found = found, ()
@@ -167,10 +176,14 @@ class Resizable:
         if saved_model:
             raise UsageError("a SavedModel is of static shapes", hint="Go without --saved-model, or without --dynamic.")
         target = hand_off.path(hand_off.scratch, Kind.LAYOUTOPT)
-        stored = to_stored(self.reference.inputs, self.reference.relative_orders(modelio.recorded_orders(result.model)))
+        orders = modelio.recorded_orders(result.model)
+        stored = to_stored(self.reference.inputs, self.reference.relative_orders(orders))
         static: dict[int, tuple[Artifact, Artifact]] = {}
 
         def attempt(pair: _Pair, prefer: Prefer) -> tuple[Artifact, list[Verification]]:
+            if modelio.recorded_orders(pair.results[0].model) != orders:
+                at = ", and at ".join(map(spell, pair.sizes))
+                raise DynamicShapeError(f"other layouts are chosen for inputs or outputs at {at}", hint=KEEP_FEWER)
             if id(pair) not in static:
                 static[id(pair)] = self._hand_over(pair, hand_off)
             first, second = static[id(pair)]

@@ -121,6 +121,15 @@ def test_the_onnx_takes_any_size(name: str, tmp_path: Path) -> None:
     check(model, tmp_path / "out.onnx", None, [(1, 3, 64, 64), (4, 3, 32, 96), *odd])
 
 
+@pytest.mark.usefixtures("without_tensorflow")
+def test_a_size_that_must_be_a_multiple(tmp_path: Path) -> None:
+    body = "r = Reshape (x, s) y = Relu (r)"
+    model = model_of(f"g (float[1,3,height,4] x) => (float y) <int64[4] s = {{0, 60, -1, 4}}> {{ {body} }}")
+    report = layoutopt.optimize(model, output=tmp_path / "out.onnx", shapes={"x": (1, 3, 20, 4)}, dynamic=["height"])
+    assert [each.sizes["height"] for each in report.dynamic] == [20, 40]
+    check(model, tmp_path / "out.onnx", None, [(1, 3, 20, 4), (1, 3, 80, 4)])
+
+
 @pytest.mark.tflite
 @pytest.mark.parametrize("name", ["attention with a class token", "an encoder and a decoder"])
 def test_the_tflite_takes_any_batch(name: str, tmp_path: Path) -> None:
