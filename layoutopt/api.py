@@ -23,6 +23,7 @@ from layoutopt.frontend.inputs import give_inputs
 from layoutopt.ir import io as modelio
 from layoutopt.ir.counts import count_onnx
 from layoutopt.ir.perm import identity, invert, permute
+from layoutopt.ir.symbols import find_symbols
 from layoutopt.ir.verify import Arrays, Reference, Verification
 from layoutopt.layout.calibration import FULL, QUICK, Calibration, Machine, calibration_path, tabulate
 from layoutopt.layout.explain import explain as explain_plans
@@ -45,6 +46,7 @@ from layoutopt.report.results import (
     OptimizeReport,
     TensorInfo,
 )
+from layoutopt.rewriting import Fixed, Resizable
 
 Progress = Callable[[str], None]
 """Called with what starts now."""
@@ -75,6 +77,7 @@ def optimize(
     layouts: Mapping[str, TensorLayout] | None = None,
     objective: Objective | None = None,
     shapes: Mapping[str, tuple[int, ...]] | None = None,
+    dynamic: Sequence[str] = (),
     passes: str | None = None,
     verify: Verify = Verify.RESULT,
     seed: int = 0,
@@ -102,6 +105,8 @@ def optimize(
         objective: what the choice of layouts makes as small as it can be; ``Objective.BYTES`` where neither this nor
             ``passes`` is given.
         shapes: a static shape for each input that has a symbolic dimension.
+        dynamic: names of dimensions that stay symbolic, ``batch`` also for axis 0 of all inputs; their sizes in
+            ``shapes`` are those that the .tflite has until it is resized. Such a result is always verified.
         passes: the pipeline as text; the default one where it is None.
         verify: what is compared with the original in ONNX Runtime.
         seed: of the random inputs.
@@ -124,21 +129,30 @@ def optimize(
     """
     source = None if isinstance(model, ir.Model) else Path(model)
     _check_targets((output, tflite, saved_model), source, force=force)
-    original = _static(model, shapes or {})
     pipeline = _pipeline(passes, io=io, layouts=layouts, objective=objective, threads=threads)
     say = progress or (lambda _stage: None)
-    reference = None
-    if verify is not Verify.NONE:
+
+    def rewrite(static: ir.Model, reference: Reference | None) -> PipelineResult:
+        after = list(_instruments(reference if verify is Verify.EACH else None, tolerance, dump))
+        result = PassManager(pipeline, on_start=say, after=after).run(static)
+        say("verification")
+        return result
+
+    rewriting: Fixed | Resizable
+    if dynamic:
         say("ONNX Runtime on the original")
-        reference = Reference(original, seed=seed)
-    after = list(_instruments(reference if verify is Verify.EACH else None, tolerance, dump))
-    result = PassManager(pipeline, on_start=say, after=after).run(original.clone())
-    say("verification")
-    modelio.check_full(result.model)
-    verification = reference.check(result.model, tolerance=tolerance) if reference else None
+        symbolic = find_symbols(_loaded(model), dynamic, shapes or {}, seed=seed)
+        rewriting = Resizable(symbolic, rewrite, seed=seed, tolerance=tolerance)
+    else:
+        original, reference = _static(model, shapes or {}), None
+        if verify is not Verify.NONE:
+            say("ONNX Runtime on the original")
+            reference = Reference(original, seed=seed)
+        rewriting = Fixed(original, reference, rewrite, tolerance)
+    result, verification = rewriting.onnx()
     if output is not None:
         modelio.save(result.model, output)
-    report = _onnx_report(source, output, original, pipeline, result, verification)
+    report = _onnx_report(source, output, rewriting, pipeline, result, verification)
     if not _can_hand_off():
         if tflite or saved_model:
             raise MissingExtraError(
@@ -146,13 +160,12 @@ def optimize(
             )
         return dataclasses.replace(report, notes=(*report.notes, f"Counts are of the ONNX graph. {_EXTRA}"))
     with tempfile.TemporaryDirectory(prefix="layoutopt-") as scratch:
-        hand_off = HandOff(Path(scratch), reference, tolerance, quantize, allow_flex, verbose, say)
-        optimized = hand_off.run(Kind.LAYOUTOPT, result.model, saved_model=saved_model is not None)
-        if optimized.verification and hand_off.exact:
-            optimized.verification.require("the .tflite")
-        report = _with_optimized(dataclasses.replace(report, tflite=tflite, saved_model=saved_model), optimized)
+        hand_off = HandOff(Path(scratch), rewriting.reference, tolerance, quantize, allow_flex, verbose, say)
+        optimized = rewriting.tflite(result, hand_off, saved_model=saved_model is not None)
+        report = dataclasses.replace(report, tflite=tflite, saved_model=saved_model, dynamic=rewriting.checks)
+        report = _with_optimized(report, optimized)
         if baseline:
-            report = _with_baseline(report, hand_off, original, optimized, threads if benchmark else 0)
+            report = _with_baseline(report, hand_off, rewriting.original, optimized, threads if benchmark else 0)
         elif benchmark:
             say("benchmark")
             (latency,) = measure([optimized.path], threads=threads, verbose=verbose)
@@ -557,7 +570,7 @@ def _instruments(reference: Reference | None, tolerance: float, dump: Dump | Non
 def _onnx_report(
     source: Path | None,
     output: Path | None,
-    original: ir.Model,
+    rewriting: Fixed | Resizable,
     pipeline: Sequence[ir.passes.PassBase],
     result: PipelineResult,
     verification: Verification | None,
@@ -571,16 +584,17 @@ def _onnx_report(
         tflite=None,
         saved_model=None,
         pipeline=format_pipeline(pipeline),
-        inputs=tuple(_tensors(original.graph.inputs, result.model, restore=False)),
-        outputs=tuple(_tensors(original.graph.outputs, result.model, restore=True)),
+        inputs=tuple(_tensors(rewriting.original.graph.inputs, result.model, restore=False)),
+        outputs=tuple(_tensors(rewriting.original.graph.outputs, result.model, restore=True)),
         baseline=None,
         optimized=Form.of(Kind.ONNX, count_onnx(result.model), file_size=size, verification=verification),
         speedup=None,
         layout=results.LayoutProof.of(assignment, _objective(pipeline)) if assignment else None,
         passes=result.records,
         verification=verification,
-        notes=(),
+        notes=rewriting.notes,
         versions=results.versions(),
+        dynamic=rewriting.checks,
     )
 
 
@@ -593,7 +607,7 @@ def _tensors(originals: Sequence[ir.Value], model: ir.Model, *, restore: bool) -
         if name not in optimized:  # an initializer that was listed as an input
             continue
         stored = optimized[name]
-        shape = tuple(stored.shape.numpy()) if stored.shape is not None and stored.shape.is_static() else ()
+        shape = tuple(size if isinstance(size, int) else -1 for size in stored.shape or ())
         order = orders.get(name, identity(len(shape)))
         dtype = str(stored.dtype.numpy()) if stored.dtype is not None else ""
         yield TensorInfo(

@@ -98,12 +98,20 @@ class HandOff:
             progress=lambda stage: self.say(f"{kind.value}: {stage}"),
         )
         self.say(f"{kind.value}: LiteRT")
-        verification = self._compare(tflite, model, conversion, self.reference) if self.reference else None
+        verification = self.compare(tflite, model, conversion, self.reference) if self.reference else None
+        return self.artifact(kind, tflite, conversion, verification, error=error)
+
+    @staticmethod
+    def artifact(
+        kind: Kind, tflite: Path, conversion: Conversion, verification: Verification | None, *, error: str = ""
+    ) -> Artifact:
+        """A .tflite that is there, with its counts."""
         size = tflite.stat().st_size
         form = Form.of(kind, count_tflite(tflite), file_size=size, verification=verification, error=error)
         return Artifact(form, tflite, conversion, verification)
 
-    def _compare(self, tflite: Path, model: ir.Model, conversion: Conversion, reference: Reference) -> Verification:
+    def compare(self, tflite: Path, model: ir.Model, conversion: Conversion, reference: Reference) -> Verification:
+        """Runs a .tflite, made from ``model``, on the inputs of ``reference``."""
         orders = reference.relative_orders(modelio.recorded_orders(model))
         found = run_natural(tflite, conversion, reference.inputs, orders, verbose=self.verbose)
         return reference.compare(found, tolerance=self.tolerance)

@@ -27,7 +27,8 @@ MAY_IMPORT: Mapping[str, set[str]] = {
     "report": {"ir", "layout", "passes", "pipeline", "backend", "matching"},
     "drift": {"ir", "backend", "matching", "report"},
     "forms": {"ir", "layout", "passes", "pipeline", "backend", "report"},
-    "api": {"ir", "layout", "passes", "pipeline", "frontend", "backend", "report", "forms", "drift"},
+    "rewriting": {"ir", "layout", "passes", "pipeline", "backend", "report", "forms"},
+    "api": {"ir", "layout", "passes", "pipeline", "frontend", "backend", "report", "forms", "drift", "rewriting"},
     "cli": {"ir", "layout", "passes", "pipeline", "frontend", "backend", "report", "api"},
 }
 """For each part of the package, the parts that it may import at run time, beside those that import nothing."""

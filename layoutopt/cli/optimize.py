@@ -33,6 +33,8 @@ layoutopt optimize model.onnx -o fast.onnx --tflite fast.tflite --benchmark
 
 layoutopt optimize model.onnx --io keep --shape input=1,3,224,224
 
+layoutopt optimize model.onnx --tflite model.tflite --dynamic batch
+
 layoutopt optimize model.onnx --layout image=nhwc --layout mask=nchw
 
 layoutopt optimize model.onnx --objective time
@@ -52,6 +54,15 @@ def optimize(
     layout: LayoutOption = [],  # noqa: B006, typer copies it
     objective: ObjectiveOption = None,
     shape: ShapeOption = [],  # noqa: B006, typer copies it
+    dynamic: Annotated[
+        list[str],
+        typer.Option(
+            "--dynamic",
+            metavar="NAME",
+            help="A dimension that stays symbolic, for resize_tensor_input: batch, or a name that the inputs have. "
+            "Repeatable, or joined by commas.",
+        ),
+    ] = [],  # noqa: B006, typer copies it
     passes: Annotated[
         str | None, typer.Option("--passes", help="The pipeline, as 'layoutopt passes' spells it.")
     ] = None,
@@ -98,6 +109,7 @@ def optimize(
             layouts=parse_layouts(layout),
             objective=objective,
             shapes=parse_shapes(shape),
+            dynamic=[name for text in dynamic for name in text.split(",")],
             passes=passes,
             verify=verify,
             tolerance=tolerance,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -120,7 +120,11 @@ class Writer:
     dtype: ir.DataType
 
     def __call__(
-        self, operator: str, shape: Shape, *operands: ir.Value, attributes: dict[str, Sequence[int]] | None = None
+        self,
+        operator: str,
+        shape: Shape,
+        *operands: ir.Value,
+        attributes: Mapping[str, int | Sequence[int]] | None = None,
     ) -> ir.Value:
         """The result, of ``shape``, of a new node."""
         node = ir.node(operator, operands, attributes)

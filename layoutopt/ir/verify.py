@@ -82,6 +82,11 @@ class Verification:
             )
 
     @property
+    def relative_error(self) -> float:
+        """The largest over all outputs."""
+        return max((output.relative_error for output in self.outputs), default=0.0)
+
+    @property
     def max_abs_error(self) -> float:
         """The largest over all outputs."""
         return max((output.max_abs_error for output in self.outputs), default=0.0)
@@ -178,7 +183,7 @@ def run(model: ir.Model, inputs: Arrays, *, optimize: bool = True) -> dict[str, 
     import onnxruntime as ort
 
     options = ort.SessionOptions()
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # errors are raised as well
     levels = ort.GraphOptimizationLevel
     options.graph_optimization_level = levels.ORT_ENABLE_BASIC if optimize else levels.ORT_DISABLE_ALL
     try:

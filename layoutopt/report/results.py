@@ -45,7 +45,7 @@ class TensorInfo:
 
     Attributes:
         name: as the original calls it.
-        shape: as the optimized model takes or gives it.
+        shape: as the optimized model takes or gives it, -1 for a size that stays symbolic.
         dtype: numpy's name of the element type.
         layout: natural or channels-last.
         original_shape: as the original takes or gives it.
@@ -154,6 +154,21 @@ class LayoutProof:
 
 
 @dataclass(frozen=True, slots=True)
+class SizeCheck:
+    """One set of sizes at which a result with symbolic dimensions was compared with the original.
+
+    Attributes:
+        sizes: by name of the dimension.
+        onnx_error: largest error over the largest value of an output, of the .onnx in ONNX Runtime.
+        tflite_error: the same of the .tflite in LiteRT; None where there is none.
+    """
+
+    sizes: Mapping[str, int]
+    onnx_error: float
+    tflite_error: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class OptimizeReport:
     """All that `layoutopt.optimize` did.
 
@@ -173,6 +188,7 @@ class OptimizeReport:
         verification: the optimized .onnx against the original in ONNX Runtime; None where it was not asked for.
         notes: what the user should know.
         versions: of the packages that took part.
+        dynamic: the sizes at which the result was checked, where dimensions stay symbolic; the defaults come first.
     """
 
     model: Path | None
@@ -190,6 +206,7 @@ class OptimizeReport:
     verification: Verification | None
     notes: tuple[str, ...]
     versions: Mapping[str, str]
+    dynamic: tuple[SizeCheck, ...] = ()
 
     def to_json(self) -> Json:
         """As plain lists, dicts, numbers and text."""

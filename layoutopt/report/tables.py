@@ -21,6 +21,7 @@ from layoutopt.report.results import (
     Kind,
     LayoutProof,
     OptimizeReport,
+    SizeCheck,
     TensorInfo,
 )
 
@@ -190,7 +191,7 @@ def _of_interface(inputs: Sequence[TensorInfo], outputs: Sequence[TensorInfo]) -
         table.add_column(heading, overflow="fold")
     for role, tensors in (("input", inputs), ("output", outputs)):
         for each in tensors:
-            shape = "x".join(map(str, each.shape))
+            shape = "x".join("any" if size < 0 else str(size) for size in each.shape)
             table.add_row(role, each.name, shape, each.dtype, each.layout.value, each.feed or "the same")
     return table
 
@@ -204,6 +205,8 @@ def _facts(report: OptimizeReport) -> Iterator[RenderableType]:
             f"ONNX verified in ONNX Runtime: max abs error {found.max_abs_error:.3g}, MSE {found.mse:.3g} "
             f"(seed {found.seed}, relative tolerance {found.tolerance:g})"
         )
+    for each in report.dynamic:
+        yield Text(_size_check(each))
     for path, what in ((report.output, "ONNX"), (report.tflite, "TFLite"), (report.saved_model, "SavedModel")):
         if path is not None:
             yield Text(f"{what} written to {path}")
@@ -211,6 +214,12 @@ def _facts(report: OptimizeReport) -> Iterator[RenderableType]:
         yield Text(f"Baseline is the sandwich: {report.baseline.error}", style="yellow")
     for note in report.notes:
         yield Text(note, style="yellow")
+
+
+def _size_check(check: SizeCheck) -> str:
+    sizes = ", ".join(f"{name}={size}" for name, size in check.sizes.items())
+    tflite = "" if check.tflite_error is None else f", of the .tflite {check.tflite_error:.3g}"
+    return f"Resized to {sizes}: relative error of the ONNX {check.onnx_error:.3g}{tflite}"
 
 
 def _of_passes_run(records: Sequence[PassRecord]) -> Table:

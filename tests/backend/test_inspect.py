@@ -227,8 +227,8 @@ def test_signature_in_the_order_of_the_graph(tmp_path: Path) -> None:
     ]
     found = signature_of(Writer().write(tmp_path / "m.tflite", [graph, Graph([])], signatures=signatures))
     assert found.inputs == (
-        TfliteTensor("b:0", "second", (2,), "int32", 1),
-        TfliteTensor("a:0", "first", (-1, 4), "float32", 0),
+        TfliteTensor("b:0", "second", (2,), "int32", 1, (2,)),
+        TfliteTensor("a:0", "first", (-1, 4), "float32", 0, (1, 4)),
     )
     assert [(tensor.name, tensor.signature_name) for tensor in found.outputs] == [
         ("c:0", "three"),

@@ -72,6 +72,16 @@ def test_verbose_shows_the_passes(model: Path) -> None:
     assert "layoutopt.nhwc::Conv2D" in result.stdout
 
 
+def test_dimensions_stay_symbolic(model: Path) -> None:
+    result = invoke("optimize", model, "--dynamic", "batch")
+    assert result.exit_code == 0, result.output
+    assert "Resized to batch=5: relative error of the ONNX" in result.stdout
+    assert "anyx32x32x3" in result.stdout
+    wrong = invoke("optimize", model, "--force", "--dynamic", "batch,depth")
+    assert wrong.exit_code == errors.UsageError.exit_code
+    assert "--dynamic depth: no input has a dimension of this name" in wrong.stderr
+
+
 def test_count_compares_files(model: Path) -> None:
     invoke("optimize", model)
     result = invoke("count", model, model.with_suffix(".nhwc.onnx"))

@@ -34,6 +34,7 @@ class TfliteTensor:
         shape: sizes, -1 for dynamic ones.
         dtype: name of the element type as numpy has it, for example ``float32``.
         index: among the tensors of its graph; the interpreter's handle for it.
+        default: sizes that hold until the tensor is resized; the same as ``shape`` where nothing is dynamic.
         scale: what a step of a quantized tensor stands for; 0 where it is not quantized as a whole.
         zero_point: what stands for zero in it.
     """
@@ -43,6 +44,7 @@ class TfliteTensor:
     shape: tuple[int, ...]
     dtype: str
     index: int
+    default: tuple[int, ...]
     scale: float = 0.0
     zero_point: int = 0
 
@@ -74,8 +76,8 @@ def count_tflite(path: Path) -> Counts:
     """Counts the operators of all subgraphs of a .tflite file.
 
     Built-in operators go by their name in the schema, custom ones by their custom code (``FlexErf``). A TRANSPOSE adds
-    the size of its result to ``bytes_moved``, unless it only moves axes of size 1; a dynamic size counts as 1, an
-    unknown shape as nothing.
+    the size of its result to ``bytes_moved``, unless it only moves axes of size 1; a dynamic size counts as what it is
+    until it is resized, an unknown shape as nothing.
 
     Raises:
         ModelNotFoundError: no such file.
@@ -203,7 +205,11 @@ def _operators(model: Model) -> Iterator[tuple[SubGraph, Operator]]:
 def _bytes_of(model: Model, graph: SubGraph, transpose: Operator) -> int:
     """Bytes that a TRANSPOSE writes, as far as the file knows its shape."""
     result, order = graph.Tensors(transpose.Outputs(0)), graph.Tensors(transpose.Inputs(1))
-    shape = [None if size < 0 else size for size in _shape(result)]
+    # A dynamic axis is moved for all we know, even where its default is 1.
+    shape = [
+        None if dynamic < 0 and size == 1 else size
+        for dynamic, size in zip(_shape(result), _default_shape(result), strict=True)
+    ]
     constant = model.Buffers(order.Buffer())
     # A permutation that is computed at run time is taken for a reversal, which moves data wherever any can.
     perm: Sequence[int] = range(len(shape))[::-1]
@@ -237,7 +243,8 @@ def _entries(read: Callable[[int], TensorMap], count: int, order: Sequence[int])
 def _describe(graph: SubGraph, index: int, signature_name: str) -> TfliteTensor:
     tensor = graph.Tensors(index)
     name = _text(tensor.Name())
-    return TfliteTensor(name, signature_name or name, _shape(tensor), _dtype(tensor), index, *_quantization(tensor))
+    shape, default = _shape(tensor), _default_shape(tensor)
+    return TfliteTensor(name, signature_name or name, shape, _dtype(tensor), index, default, *_quantization(tensor))
 
 
 def _quantization(tensor: Tensor) -> tuple[float, int]:
@@ -248,9 +255,14 @@ def _quantization(tensor: Tensor) -> tuple[float, int]:
 
 
 def _shape(tensor: Tensor) -> tuple[int, ...]:
-    """Sizes, -1 for dynamic ones; ``shape`` itself has 1 in their place."""
+    """Sizes, -1 for dynamic ones."""
     read: Callable[[int], int] = tensor.ShapeSignature if tensor.ShapeSignatureLength() else tensor.Shape
     return tuple(read(axis) for axis in range(tensor.ShapeLength()))
+
+
+def _default_shape(tensor: Tensor) -> tuple[int, ...]:
+    """Sizes until somebody resizes the tensor."""
+    return tuple(max(1, tensor.Shape(axis)) for axis in range(tensor.ShapeLength()))
 
 
 def _dtype(tensor: Tensor) -> str:

@@ -168,8 +168,8 @@ def measure(
 
     All of them are loaded, then every round takes one sample of each: A B C, then B C A, and so on, so that a change of
     clock or of load meets all of them alike. Inputs are random: standard normal for floats, all values for 8-bit
-    integers, 0 and 1 for wider ones, which may be indices. Dynamic sizes are taken as 1. The defaults take
-    about 3 s for a pair of models of 10 ms each.
+    integers, 0 and 1 for wider ones, which may be indices. Dynamic sizes are what they are in the file.
+    The defaults take about 3 s for a pair of models of 10 ms each.
 
     Args:
         models: the files to compare.
@@ -225,7 +225,7 @@ def _warm_up(invoke: Callable[[], None], count: int, clock: Clock) -> int:
 
 
 def _random(tensor: TfliteTensor, rng: np.random.Generator) -> Array:
-    shape = tuple(max(1, size) for size in tensor.shape)
+    shape = tensor.default
     dtype = np.dtype(tensor.dtype)
     if dtype.kind == "f":
         return rng.standard_normal(shape).astype(dtype)

@@ -8,30 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import flatbuffers  # type: ignore[import-untyped]
-import numpy as np
 from tensorflow.lite.python import schema_py_generated as schema
 
-_ALIGNMENT = 16  # force_align of Buffer.data in the schema, which flatbuffers' object API for Python does not heed
-_IDENTIFIER = b"TFL3"
-
-
-class _AlignedBuffer(schema.BufferT):  # type: ignore[misc]
-    """A buffer whose data start on a 16-byte boundary, as the C++ writer has it."""
-
-    def Pack(self, builder: flatbuffers.Builder) -> int:  # noqa: N802  (the generated name)
-        data = None
-        if self.data is not None and len(self.data):
-            raw = np.asarray(self.data, np.uint8).tobytes()
-            builder.StartVector(1, len(raw), _ALIGNMENT)
-            builder.head -= len(raw)
-            builder.Bytes[builder.head : builder.head + len(raw)] = raw
-            data = builder.EndVector()
-        schema.BufferStart(builder)
-        if data is not None:
-            schema.BufferAddData(builder, data)
-        offset: int = schema.BufferEnd(builder)
-        return offset
+from layoutopt.backend.litert.flatbuffer import pack
 
 
 def sign(content: bytes, inputs: Sequence[str], outputs: Sequence[str]) -> bytes:
@@ -50,10 +29,7 @@ def sign(content: bytes, inputs: Sequence[str], outputs: Sequence[str]) -> bytes
     signature.inputs = _maps(graph, list(graph.inputs), inputs)
     signature.outputs = _maps(graph, list(graph.outputs), outputs)
     model.signatureDefs = [signature]
-    model.buffers = [_aligned(buffer) for buffer in model.buffers]
-    builder = flatbuffers.Builder(len(content) + 4096)
-    builder.Finish(model.Pack(builder), _IDENTIFIER)
-    return bytes(builder.Output())
+    return pack(model, size=len(content))
 
 
 def _maps(graph: schema.SubGraphT, indices: Sequence[int], names: Sequence[str]) -> list[schema.TensorMapT]:
@@ -66,11 +42,3 @@ def _maps(graph: schema.SubGraphT, indices: Sequence[int], names: Sequence[str])
         graph.tensors[index].name = name.encode()
         maps.append(entry)
     return maps
-
-
-def _aligned(buffer: schema.BufferT) -> _AlignedBuffer:
-    if buffer.offset > 1:  # data after the flatbuffer, which only models beyond 2 GB have
-        raise RuntimeError("models with data outside the flatbuffer are not supported")
-    aligned = _AlignedBuffer()
-    aligned.data = buffer.data
-    return aligned

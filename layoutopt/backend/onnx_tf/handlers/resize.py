@@ -19,8 +19,8 @@ from layoutopt.ir.dialect import DOMAIN
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-_FLAGS = ((False, True), (True, False), (False, False))
-"""Of TFLite's resize operators: align_corners and half_pixel_centers."""
+_FLAGS = {"half_pixel": (False, True), "align_corners": (True, False), "asymmetric": (False, False)}
+"""Of TFLite's resize operators: align_corners and half_pixel_centers, by the coordinate mode that they stand for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,28 +61,30 @@ def resize(node: Node) -> Operand:
     One axis is taken for two, the second of size 1; of three, the last two and then the first.
     """
     *first, last = (_axis(node, i, scale, out) for i, (scale, out) in enumerate(_targets(node)))
-    mode = node.text("mode", "nearest")
     batch, *_, channels = node.shape
     if not first:
-        y = _plane(reshaped(node.x, (batch, last.size, 1, channels)), mode, last, _kept(1))
+        y = _plane(node, reshaped(node.x, (batch, last.size, 1, channels)), last, _kept(1))
         return reshaped(y, (batch, last.out, channels))
     if len(first) == 1:
-        return _plane(node.x, mode, first[0], last)
+        return _plane(node, node.x, first[0], last)
     depth, height = first
-    y = _plane(reshaped(node.x, (batch * depth.size, height.size, last.size, channels)), mode, height, last)
+    y = _plane(node, reshaped(node.x, (batch * depth.size, height.size, last.size, channels)), height, last)
     y = _plane(
-        reshaped(y, (batch, depth.size, height.out * last.out, channels)), mode, depth, _kept(height.out * last.out)
+        node, reshaped(y, (batch, depth.size, height.out * last.out, channels)), depth, _kept(height.out * last.out)
     )
     return reshaped(y, (batch, depth.out, height.out, last.out, channels))
 
 
-def _plane(x: Operand, mode: str, *axes: Taps) -> Operand:
+def _plane(node: Node, x: Operand, *axes: Taps) -> Operand:
     """Resizes H and W of x (N, H, W, C)."""
+    mode = node.text("mode", "nearest")
     sizes = [axis.out for axis in axes]
     if all(np.array_equal(axis.matrix, np.eye(axis.size)) for axis in axes):
         return x
     operators = {"nearest": tf.raw_ops.ResizeNearestNeighbor, "linear": tf.raw_ops.ResizeBilinear}
-    for corners, centers in _FLAGS if mode in operators else ():
+    # Those of the node's own mode first: others may do the same at this size alone.
+    own = _FLAGS.get(_coordinate_mode(node))
+    for corners, centers in sorted(_FLAGS.values(), key=lambda flags: flags != own) if mode in operators else ():
         likeness = _nearest_kernel if mode == "nearest" else _bilinear_kernel
         if all(axis.same(likeness(axis.size, axis.out, corners, centers)) for axis in axes):
             return operators[mode](images=x, size=sizes, align_corners=corners, half_pixel_centers=centers)
@@ -167,11 +169,15 @@ def _axis(node: Node, position: int, scale: float, out: int) -> Taps:
     raise node.unsupported(f"mode {mode!r} is not known")
 
 
+def _coordinate_mode(node: Node) -> str:
+    older = _is_upsample(node) or node.opset < 11
+    return "asymmetric" if older else node.text("coordinate_transformation_mode", "half_pixel")
+
+
 def _coordinates(node: Node, size: int, out: int, scale: float) -> Floats:
     """Where on the input each element of the output lies, by ``coordinate_transformation_mode``."""
     i = np.arange(out, dtype=np.float64)
-    older = _is_upsample(node) or node.opset < 11
-    mode = "asymmetric" if older else node.text("coordinate_transformation_mode", "half_pixel")
+    mode = _coordinate_mode(node)
     half_pixel = (i + 0.5) / scale - 0.5
     whole = scale * size
     formulas: dict[str, Callable[[], Floats]] = {

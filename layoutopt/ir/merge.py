@@ -1,0 +1,201 @@
+"""Two instances of one graph, of different sizes, become one in which these sizes are symbolic."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import numpy.typing as npt
+import onnx_ir as ir
+
+from layoutopt.errors import DynamicShapeError
+from layoutopt.ir import edit
+from layoutopt.ir.formula import Formula, Prefer, Shape, Source, express, once, reshape_target
+from layoutopt.ir.symbols import KEEP_FEWER, Sizes, spell
+
+_TO_THE_END = 2**63 - 1
+"""What ONNX takes for the end of a Slice that has none."""
+
+_BROADCASTING = frozenset({"Add", "Sub", "Mul", "Div", "Pow", "Where", "Min", "Max", "PRelu"})
+
+Array = npt.NDArray[np.generic]
+
+
+def merge(first: ir.Model, second: ir.Model, sizes: tuple[Sizes, Sizes], prefer: Prefer) -> ir.Model:
+    """A copy of ``first`` that computes what either does, and whatever lies between and beyond.
+
+    Args:
+        first: of static shapes, as the pipeline left it.
+        second: the same at other sizes.
+        sizes: of the symbols in the two.
+        prefer: where numbers that depend on a size are taken from.
+
+    Raises:
+        DynamicShapeError: the two differ in more than sizes; names the node.
+    """
+    merged = first.clone()
+    _Merger(merged.graph, second.graph, sizes, prefer).run()
+    return merged
+
+
+class _Merger:
+    """Walks through the two graphs at once and edits the first one."""
+
+    def __init__(self, graph: ir.Graph, other: ir.Graph, sizes: tuple[Sizes, Sizes], prefer: Prefer) -> None:
+        self.graph, self.sizes, self.prefer = graph, sizes, prefer
+        self.nodes, self.others = list(graph), list(other)
+        self.pairs = dict(zip(graph.inputs, other.inputs, strict=True))
+        self.outputs = dict(zip(graph.outputs, other.outputs, strict=True))
+
+    def run(self) -> None:
+        for node, other in self._node_pairs():
+            for at in range(len(node.inputs)):
+                self._operand(node, other, at)
+            self.pairs.update(zip(node.outputs, other.outputs, strict=True))
+        symbols = {(self.sizes[0][name], self.sizes[1][name]): name for name in self.sizes[0]}
+        for value, twin in {**self.pairs, **self.outputs}.items():
+            value.shape = _symbolic(value.shape, twin.shape, symbols)
+
+    def _node_pairs(self) -> Iterator[tuple[ir.Node, ir.Node]]:
+        if len(self.nodes) != len(self.others):
+            raise _refused(
+                f"the graph has {len(self.nodes)} nodes at {spell(self.sizes[0])} and "
+                f"{len(self.others)} at {spell(self.sizes[1])}"
+            )
+        for node, other in zip(self.nodes, self.others, strict=True):
+            if node.op_identifier() != other.op_identifier() or len(node.inputs) != len(other.inputs):
+                raise _refused(f"at {_called(node)} the graph has a {other.op_type} for {spell(self.sizes[1])}")
+            if (name := _differing_attribute(node, other)) is not None:
+                raise _refused(f"attribute {name!r} of {_called(node)} depends on the size")
+            yield node, other
+
+    def _operand(self, node: ir.Node, other: ir.Node, at: int) -> None:
+        value, twin = node.inputs[at], other.inputs[at]
+        if value is None or twin is None:
+            same = value is twin
+        elif value.const_value is not None and twin.const_value is not None:
+            self._constant(node, at, value.const_value.numpy(), twin.const_value.numpy())
+            return
+        else:
+            same = self.pairs.get(value) is twin
+        if not same:
+            raise _refused(f"operand {at} of {_called(node)} is another one at {spell(self.sizes[1])}")
+
+    def _constant(self, node: ir.Node, at: int, first: Array, second: Array) -> None:
+        """Makes a constant operand that depends on the size independent of it."""
+        if first.shape == second.shape and np.array_equal(first, second, equal_nan=first.dtype.kind == "f"):
+            return
+        if first.dtype == np.int64 and first.ndim == 1 and first.shape == second.shape:
+            replacement = self._sizes(node, at, first, second)
+        else:
+            replacement = self._repeated(node, at, first, second)
+        if replacement is None:
+            raise _refused(f"operand {at} of {_called(node)} is a constant that depends on the size")
+        node.replace_input_with(at, replacement)
+
+    def _sizes(self, node: ir.Node, at: int, first: Array, second: Array) -> ir.Value | None:
+        one, two = first.tolist(), second.tolist()
+        sources = list(self._sources(node))
+        formula: Formula[ir.Value] | None
+        if (node.op_type, at) == ("Reshape", 1):
+            formula = reshape_target(one, two, sources, self.prefer)
+        elif (node.op_type, at) == ("Slice", 2) and (open_ends := self._open_ends(node, one, two)) is not None:
+            formula = express(*open_ends, sources, self.prefer)
+        else:
+            formula = express(one, two, sources, self.prefer)
+        return self._write(node, formula) if formula is not None else None
+
+    def _open_ends(self, node: ir.Node, first: list[int], second: list[int]) -> tuple[list[int], list[int]] | None:
+        """The ends of a Slice, with those that are the end of the axis in both instances beyond any size."""
+        source = node.inputs[0]
+        axes = edit.constant_of(node.inputs[3]) if len(node.inputs) > 3 and node.inputs[3] is not None else None
+        if source not in self.pairs or source.shape is None:
+            return None
+        shapes = source.shape.numpy(), self._twin_shape(source)
+        where = axes.numpy().tolist() if axes is not None else range(len(first))
+        at_end = [
+            one >= shapes[0][axis] and two >= shapes[1][axis]
+            for axis, one, two in zip(where, first, second, strict=True)
+        ]
+        ends = [
+            [_TO_THE_END if end else size for end, size in zip(at_end, each, strict=True)] for each in (first, second)
+        ]
+        return ends[0], ends[1]
+
+    def _repeated(self, node: ir.Node, at: int, first: Array, second: Array) -> ir.Value | None:
+        """A constant that the fold blew up along a symbolic axis: once, and repeated at run time where need be."""
+        if (single := once(first, second)) is None:
+            return None
+        dtype = ir.DataType.from_numpy(single.dtype)
+        write = edit.Writer(self.graph, node, f"{node.outputs[0].name}_once", dtype)
+        value = write.constant(single)
+        if node.domain == "" and node.op_type in _BROADCASTING and self._others_span(node, at, first.shape):
+            return value
+        formula = express(first.shape, second.shape, list(self._sources(node)), self.prefer)
+        return write("Expand", first.shape, value, self._write(node, formula)) if formula is not None else None
+
+    def _others_span(self, node: ir.Node, at: int, shape: Shape) -> bool:
+        """Whether the other operands have all sizes of ``shape``, so that a single element is broadcast."""
+        others = [value for index, value in enumerate(node.inputs) if index != at and value is not None]
+        shapes = [value.shape.numpy() for value in others if value in self.pairs and value.shape is not None]
+        return any(len(each) >= len(shape) and each[len(each) - len(shape) :] == shape for each in shapes)
+
+    def _sources(self, node: ir.Node) -> Iterator[Source[ir.Value]]:
+        own = [value for value in node.inputs if value in self.pairs]
+        for distance, values in enumerate((own, self.graph.inputs, reversed(self.pairs))):
+            for value in values:
+                if value is not None and value.shape is not None and value.shape.is_static():
+                    yield Source(value, value.shape.numpy(), self._twin_shape(value), distance)
+
+    def _twin_shape(self, value: ir.Value) -> Shape:
+        shape = self.pairs[value].shape
+        assert shape is not None
+        return shape.numpy()
+
+    def _write(self, node: ir.Node, formula: Formula[ir.Value]) -> ir.Value:
+        """The vector that ``formula`` describes, computed before ``node``."""
+        write = edit.Writer(self.graph, node, f"{node.outputs[0].name}_sizes", ir.DataType.INT64)
+        if not formula.tensors:
+            return write.constant(np.array(formula.factors, np.int64))
+        ranks = [len(tensor.shape or ()) for tensor in formula.tensors]
+        shapes = [write("Shape", (rank,), tensor) for rank, tensor in zip(ranks, formula.tensors, strict=True)]
+        one = write.constant(np.ones(1, np.int64))
+        result = write("Concat", (sum(ranks) + 1,), *shapes, one, attributes={"axis": 0})
+        neutral = {"Mul": 1, "Add": 0}
+        for operator, numbers in (("Gather", formula.indices), ("Mul", formula.factors), ("Add", formula.addends)):
+            if operator == "Gather" or any(number != neutral[operator] for number in numbers):
+                result = write(operator, (len(numbers),), result, write.constant(np.array(numbers, np.int64)))
+        return result
+
+
+def _symbolic(
+    shape: ir.Shape | None, other: ir.Shape | None, symbols: Mapping[tuple[int, int], str]
+) -> ir.Shape | None:
+    """What the two shapes have in common; the sizes in which they differ become symbolic, named where known."""
+    if shape is None or other is None or len(shape) != len(other):
+        return None
+    return ir.Shape(
+        [
+            one if one == two else symbols.get((one, two)) if isinstance(one, int) and isinstance(two, int) else None
+            for one, two in zip(shape, other, strict=True)
+        ]
+    )
+
+
+def _differing_attribute(node: ir.Node, other: ir.Node) -> str | None:
+    names = [*node.attributes, *(name for name in other.attributes if name not in node.attributes)]
+    return next((name for name in names if not _same(node.attributes.get(name), other.attributes.get(name))), None)
+
+
+def _same(one: ir.Attr | None, other: ir.Attr | None) -> bool:
+    if one is None or other is None or one.type != other.type:
+        return False
+    return bool(ir.to_proto(one) == ir.to_proto(other))
+
+
+def _called(node: ir.Node) -> str:
+    return f"{node.op_type} node {node.name!r}"
+
+
+def _refused(why: str) -> DynamicShapeError:
+    return DynamicShapeError(f"the dimension cannot stay symbolic: {why}", hint=KEEP_FEWER)

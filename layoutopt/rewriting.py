@@ -1,0 +1,253 @@
+"""From a model to its optimized .onnx and .tflite, each compared with the original.
+
+Models with dimensions that stay symbolic are rewritten and handed over at two sizes, merged, and judged at others.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import onnx_ir as ir
+
+from layoutopt.backend.litert.child import kept_alive
+from layoutopt.backend.litert.dynamic import merge as merge_tflite
+from layoutopt.errors import ConversionError, DynamicShapeError, UsageError, VerificationError
+from layoutopt.forms import Artifact, HandOff
+from layoutopt.ir import io as modelio
+from layoutopt.ir.formula import Prefer
+from layoutopt.ir.merge import merge as merge_onnx
+from layoutopt.ir.padding import spell_out_padding
+from layoutopt.ir.symbols import KEEP_FEWER, Sizes, SymbolicModel, spell
+from layoutopt.ir.verify import Reference, Verification, to_stored
+from layoutopt.pipeline.manager import PipelineResult
+from layoutopt.report.results import Kind, SizeCheck
+
+Result = TypeVar("Result")
+
+
+Rewrite = Callable[[ir.Model, Reference | None], PipelineResult]
+"""Runs the pipeline on a model of static shapes, which it may change."""
+
+
+@dataclass(slots=True)
+class Fixed:
+    """A model of static shapes.
+
+    Attributes:
+        original: the model.
+        reference: its outputs; None where nothing shall be compared with it.
+        rewrite: runs the pipeline.
+        tolerance: largest absolute error over the largest absolute value of an output.
+    """
+
+    original: ir.Model
+    reference: Reference | None
+    rewrite: Rewrite
+    tolerance: float
+
+    checks: tuple[SizeCheck, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def onnx(self) -> tuple[PipelineResult, Verification | None]:
+        """What the pipeline makes of the model, and its comparison with the original.
+
+        Raises:
+            LayoutoptError: whatever a pass raises on purpose; VerificationError if the result is wrong.
+        """
+        result = self.rewrite(self.original.clone(), self.reference)
+        modelio.check_full(result.model)
+        return result, self.reference.check(result.model, tolerance=self.tolerance) if self.reference else None
+
+    def tflite(self, result: PipelineResult, hand_off: HandOff, *, saved_model: bool) -> Artifact:
+        """The .tflite of what `onnx` gave.
+
+        Raises:
+            LayoutoptError: as `HandOff.run`; VerificationError if the .tflite is wrong.
+        """
+        made = hand_off.run(Kind.LAYOUTOPT, result.model, saved_model=saved_model)
+        if made.verification and hand_off.exact:
+            made.verification.require("the .tflite")
+        return made
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """The model rewritten at two sizes."""
+
+    sizes: tuple[Sizes, Sizes]
+    results: tuple[PipelineResult, PipelineResult]
+
+
+@dataclass(frozen=True, slots=True)
+class _Judge:
+    """The original at some sizes."""
+
+    sizes: Sizes
+    reference: Reference
+
+    def check(self, check: Callable[[Reference], Verification]) -> Verification:
+        """What ``check`` finds.
+
+        Raises:
+            DynamicShapeError: where it finds a difference, or the result cannot run.
+        """
+        try:
+            return check(self.reference)
+        except (ConversionError, VerificationError) as error:
+            raise DynamicShapeError(
+                f"the dimension cannot stay symbolic: at {spell(self.sizes)}, {error.message}", hint=KEEP_FEWER
+            ) from error
+
+
+class Resizable:
+    """A model with dimensions that stay symbolic.
+
+    Args:
+        symbolic: the model.
+        rewrite: runs the pipeline.
+        seed: of the random inputs.
+        tolerance: largest absolute error over the largest absolute value of an output.
+
+    Attributes:
+        original: the model at the default sizes.
+        reference: its outputs there.
+
+    Raises:
+        DynamicShapeError: the model does not run at the default sizes.
+    """
+
+    def __init__(self, symbolic: SymbolicModel, rewrite: Rewrite, *, seed: int, tolerance: float) -> None:
+        self._symbolic, self._rewrite, self._seed, self._tolerance = symbolic, rewrite, seed, tolerance
+        self.reference = symbolic.reference(symbolic.defaults, seed)
+        self.original = symbolic.at(symbolic.defaults)
+        elsewhere = [judge for sizes in symbolic.elsewhere() if (judge := self._judge(sizes)) is not None]
+        self._judges = [_Judge(symbolic.defaults, self.reference), *elsewhere]
+        self._pairs: dict[str, _Pair] = {}
+        self._rewritten_at: Sizes = symbolic.defaults
+        self._found: tuple[Sequence[Verification], Sequence[Verification]] = ((), ())
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of the report must know."""
+        return (f"The layout is chosen, and its cost counted, at {spell(self._rewritten_at)}.",)
+
+    @property
+    def checks(self) -> tuple[SizeCheck, ...]:
+        """What was found at the default sizes, and at others at which the original runs."""
+        onnx, tflite = self._found
+        return tuple(
+            SizeCheck(judge.sizes, onnx[at].relative_error, tflite[at].relative_error if tflite else None)
+            for at, judge in enumerate(self._judges)
+        )
+
+    def onnx(self) -> tuple[PipelineResult, Verification]:
+        """What the pipeline makes of the model, and its comparison with the original at the default sizes.
+
+        Raises:
+            DynamicShapeError: the model does not allow it.
+            LayoutoptError: whatever a pass raises on purpose.
+        """
+
+        def attempt(pair: _Pair, prefer: Prefer) -> tuple[PipelineResult, list[Verification]]:
+            first, second = pair.results
+            model = merge_onnx(first.model, second.model, pair.sizes, prefer)
+            modelio.check_full(model)
+            check = functools.partial(Reference.check, model=model, tolerance=self._tolerance)
+            found = [judge.check(check) for judge in self._judges]
+            self._rewritten_at = pair.sizes[0]
+            return dataclasses.replace(first, model=model), found
+
+        result, found = self._first_that_works(attempt)
+        self._found = found, ()
+        return result, found[0]
+
+    def tflite(self, result: PipelineResult, hand_off: HandOff, *, saved_model: bool) -> Artifact:
+        """The .tflite that can be resized.
+
+        Raises:
+            DynamicShapeError: the model does not allow it.
+            UsageError: a SavedModel is asked for, too.
+            LayoutoptError: as `HandOff.run`.
+        """
+        if saved_model:
+            raise UsageError("a SavedModel is of static shapes", hint="Go without --saved-model, or without --dynamic.")
+        target = hand_off.path(hand_off.scratch, Kind.LAYOUTOPT)
+        orders = modelio.recorded_orders(result.model)
+        stored = to_stored(self.reference.inputs, self.reference.relative_orders(orders))
+        static: dict[int, tuple[Artifact, Artifact]] = {}
+
+        def attempt(pair: _Pair, prefer: Prefer) -> tuple[Artifact, list[Verification]]:
+            if modelio.recorded_orders(pair.results[0].model) != orders:
+                at = ", and at ".join(map(spell, pair.sizes))
+                raise DynamicShapeError(f"other layouts are chosen for inputs or outputs at {at}", hint=KEEP_FEWER)
+            if id(pair) not in static:
+                static[id(pair)] = self._hand_over(pair, hand_off)
+            first, second = static[id(pair)]
+            names = first.conversion.input_names
+            defaults = {names[name]: array.shape for name, array in stored.items() if name in names}
+            merge_tflite(first.path, second.path, target, defaults, prefer)
+
+            def check(reference: Reference) -> Verification:
+                verification = hand_off.compare(target, pair.results[0].model, first.conversion, reference)
+                if hand_off.exact:
+                    verification.require("the .tflite")
+                return verification
+
+            found = [judge.check(check) for judge in self._judges]
+            return hand_off.artifact(Kind.LAYOUTOPT, target, first.conversion, found[0]), found
+
+        made, found = self._first_that_works(attempt)
+        self._found = self._found[0], found
+        return made
+
+    def _first_that_works(self, attempt: Callable[[_Pair, Prefer], Result]) -> Result:
+        """What ``attempt`` makes at the first sizes where it does; the first failure where it never does."""
+        failures: list[DynamicShapeError] = []
+        for sizes in self._symbolic.instances():
+            try:
+                pair = self._pair(sizes)
+            except DynamicShapeError as error:
+                failures.append(error)
+                continue
+            for prefer in Prefer:
+                try:
+                    return attempt(pair, prefer)
+                except DynamicShapeError as error:
+                    failures.append(error)
+        raise failures[0]
+
+    def _pair(self, sizes: tuple[Sizes, Sizes]) -> _Pair:
+        key = " ".join(map(spell, sizes))
+        if key not in self._pairs:
+            references = [self._symbolic.reference(each, self._seed) for each in sizes]
+            first, second = (
+                self._rewrite(self._symbolic.at(each), reference)
+                for each, reference in zip(sizes, references, strict=True)
+            )
+            self._pairs[key] = _Pair(sizes, (first, second))
+        return self._pairs[key]
+
+    def _judge(self, sizes: Sizes) -> _Judge | None:
+        try:
+            return _Judge(sizes, self._symbolic.reference(sizes, self._seed))
+        except DynamicShapeError:
+            return None
+
+    def _hand_over(self, pair: _Pair, hand_off: HandOff) -> tuple[Artifact, Artifact]:
+        """The .tflite at either size, which nothing is compared with: only what they are merged to counts."""
+        models = [result.model.clone() for result in pair.results]
+        if not all(symbol.is_batch for symbol in self._symbolic.symbols):
+            for model in models:
+                spell_out_padding(model)
+        with kept_alive():
+            first, second = (
+                dataclasses.replace(hand_off, scratch=hand_off.scratch / name, reference=None).run(
+                    Kind.LAYOUTOPT, model
+                )
+                for name, model in zip(("first", "second"), models, strict=True)
+            )
+        return first, second

@@ -1,0 +1,288 @@
+"""Dimensions that stay symbolic: at any size, the results are those of ONNX Runtime on the original at that size."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx_ir as ir
+import onnxruntime as ort
+import pytest
+
+import layoutopt
+from layoutopt.backend.litert.child import kept_alive
+from layoutopt.backend.litert.inspect import signature_of
+from layoutopt.backend.litert.runtime import run as run_tflite
+from layoutopt.errors import DynamicShapeError, UsageError
+from layoutopt.ir.io import parse, recorded_orders
+from layoutopt.ir.verify import to_natural, to_stored
+from tests.graphs import BATCH_NORM, NORMALIZE, numbers
+from tests.harness import model_of
+
+Shape = tuple[int, ...]
+
+CONSTANTS: Mapping[str, str] = {
+    "w": numbers("w", 4, 3, 3, 3),
+    "w2": numbers("w2", 4, 4, 3, 3),
+    "up": numbers("up", 4, 4, 3, 3),
+    "wq": numbers("wq", 4, 4),
+    "wk": numbers("wk", 4, 4),
+    "dense": numbers("dense", 256, 5),
+    "position": numbers("position", 1, 65, 4),
+    "token": numbers("token", 1, 1, 4),
+    "gamma": BATCH_NORM,
+    "rows": "int64[2] rows = {0, -1}",
+    "tokens": "int64[3] tokens = {0, 4, -1}",
+    "four": "int64[1] four = {4}",
+    "one": "int64[1] one = {1}",
+    "last": "int64[1] last = {3}",
+    "zero": "int64[1] zero = {0}",
+    "twice": "float[4] twice = {1, 1, 2, 2}",
+    "end": "int64[1] end = {9223372036854775807}",
+    "around": "int64[8] around = {0, 0, 1, 2, 0, 0, 3, 1}",
+}
+STEM = "c = Conv <pads = [1, 1, 1, 1], strides = [2, 2]> (x, w) t = Relu (c)"
+HALF = "p = MaxPool <kernel_shape = [3, 3], pads = [1, 1, 1, 1], strides = [2, 2]> (t)"
+
+NETWORKS: Mapping[str, str] = {
+    "a classifier": f"{STEM} n = {NORMALIZE} f = Reshape (n, rows) y = MatMul (f, dense)",
+    "attention with a class token": f"{STEM} r = Reshape (t, tokens) s = Transpose <perm = [0, 2, 1]> (r) "
+    "b = Shape <end = 1> (x) e = Concat <axis = 0> (b, one, four) o = Expand (token, e) j = Concat <axis = 1> (o, s) "
+    "z = Add (j, position) u = MatMul (z, wq) v = MatMul (z, wk) h = Transpose <perm = [0, 2, 1]> (v) "
+    "l = MatMul (u, h) m = Softmax <axis = -1> (l) a = MatMul (m, z) g = Gather <axis = 1> (a, zero) "
+    "y = Squeeze (g, one)",
+    "an encoder and a decoder": f"{STEM} {HALF} d = Conv <pads = [1, 1, 1, 1]> (p, w2) "
+    'i = Resize <coordinate_transformation_mode = "half_pixel", mode = "linear"> (d, , twice) '
+    "h = Concat <axis = 1> (i, t) a, b = Split <axis = 1> (h) s = Add (a, b) "
+    "y = ConvTranspose <pads = [1, 1, 1, 1], strides = [2, 2], output_padding = [1, 1]> (s, up)",
+    "a size taken from another map": f"{STEM} {HALF} k = Shape (t) "
+    'i = Resize <coordinate_transformation_mode = "asymmetric", mode = "nearest", nearest_mode = "floor"> (p, , , k) '
+    "y = Add (i, t)",
+    "borders": 'g = Pad <mode = "reflect"> (x, around) c = Conv (g, w) s = Slice (c, one, end, last) y = Relu (s)',
+    "pooled": f"{STEM} {HALF} g = GlobalAveragePool (p) y = Flatten (g)",
+}
+CONVOLUTIONAL = ("an encoder and a decoder", "a size taken from another map", "borders", "pooled")
+ODD = ("a size taken from another map", "borders", "pooled")
+
+
+def network(name: str, shape: str) -> ir.Model:
+    body = NETWORKS[name]
+    constants = ", ".join(text for word, text in CONSTANTS.items() if word in body.replace(",", " ").replace(")", " "))
+    return model_of(f"g (float[{shape}] x) => (float y) <{constants}> {{ {body} }}")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_child() -> Iterator[None]:
+    """TensorFlow is imported once for all tests here."""
+    with kept_alive():
+        yield
+
+
+@pytest.fixture
+def without_tensorflow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("layoutopt.api._can_hand_off", lambda: False)
+
+
+def check(original: ir.Model, optimized: Path, tflite: Path | None, shapes: Sequence[Shape]) -> None:
+    """Both files, at these shapes of the one input, against the original in ONNX Runtime with its default settings."""
+    orders = recorded_orders(ir.load(optimized))
+    reference = ort.InferenceSession(ir.to_proto(original).SerializeToString())
+    (image,), (result,) = reference.get_inputs(), reference.get_outputs()
+    for shape in shapes:
+        inputs = {image.name: np.random.default_rng(1).standard_normal(shape).astype(np.float32)}
+        (expected,) = reference.run(None, inputs)
+        stored = to_stored(inputs, orders)
+        found = [{result.name: ort.InferenceSession(optimized).run(None, stored)[0]}]
+        found += [run_tflite(tflite, stored)] if tflite else []
+        for each in found:
+            actual = to_natural(each, orders)[result.name].astype(np.float64)
+            np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-4 * np.abs(expected).max())
+
+
+@pytest.mark.usefixtures("without_tensorflow")
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_onnx_takes_any_batch(name: str, tmp_path: Path) -> None:
+    model = network(name, "N,3,16,16")
+    report = layoutopt.optimize(model, output=tmp_path / "out.onnx", dynamic=["batch"])
+    assert [each.sizes for each in report.dynamic] == [{"batch": 1}, {"batch": 5}]
+    assert report.inputs[0].shape[0] == report.outputs[0].shape[0] == -1
+    check(model, tmp_path / "out.onnx", None, [(size, 3, 16, 16) for size in (1, 4, 9)])
+
+
+@pytest.mark.usefixtures("without_tensorflow")
+@pytest.mark.parametrize("name", CONVOLUTIONAL)
+def test_the_onnx_takes_any_size(name: str, tmp_path: Path) -> None:
+    model = network(name, "batch,3,height,width")
+    report = layoutopt.optimize(model, output=tmp_path / "out.onnx", dynamic=["height", "batch", "width"])
+    assert report.inputs[0].shape == (-1, -1, -1, 3)
+    odd = [(1, 3, 35, 50), (3, 3, 71, 64)] if name in ODD else []
+    check(model, tmp_path / "out.onnx", None, [(1, 3, 64, 64), (4, 3, 32, 96), *odd])
+
+
+@pytest.mark.usefixtures("without_tensorflow")
+def test_a_size_that_must_be_a_multiple(tmp_path: Path) -> None:
+    body = "r = Reshape (x, s) y = Relu (r)"
+    model = model_of(f"g (float[1,3,height,4] x) => (float y) <int64[4] s = {{0, 60, -1, 4}}> {{ {body} }}")
+    report = layoutopt.optimize(model, output=tmp_path / "out.onnx", shapes={"x": (1, 3, 20, 4)}, dynamic=["height"])
+    assert [each.sizes["height"] for each in report.dynamic] == [20, 40]
+    check(model, tmp_path / "out.onnx", None, [(1, 3, 20, 4), (1, 3, 80, 4)])
+
+
+@pytest.mark.tflite
+@pytest.mark.parametrize("name", ["attention with a class token", "an encoder and a decoder"])
+def test_the_tflite_takes_any_batch(name: str, tmp_path: Path) -> None:
+    check_batch(network(name, "N,3,16,16"), tmp_path)
+
+
+@pytest.mark.tflite
+@pytest.mark.long
+@pytest.mark.parametrize("name", [*NETWORKS])
+def test_every_tflite_takes_any_batch(name: str, tmp_path: Path) -> None:
+    check_batch(network(name, "N,3,16,16"), tmp_path)
+
+
+def check_batch(model: ir.Model, directory: Path) -> layoutopt.OptimizeReport:
+    onnx, tflite = directory / "out.onnx", directory / "out.tflite"
+    report = layoutopt.optimize(model, output=onnx, tflite=tflite, dynamic=["batch"], baseline=False)
+    (image,) = signature_of(tflite).inputs
+    assert (image.shape[0], image.default[0]) == (-1, 1)
+    assert all(size > 0 for size in image.shape[1:])
+    assert all(each.tflite_error is not None for each in report.dynamic)
+    shape = report.inputs[0].original_shape
+    check(model, onnx, tflite, [(size, *shape[1:]) for size in (1, 4, 9)])
+    return report
+
+
+@pytest.mark.tflite
+@pytest.mark.parametrize("name", ["a size taken from another map", "borders"])
+def test_the_tflite_takes_any_size(name: str, tmp_path: Path) -> None:
+    check_size(name, tmp_path)
+
+
+@pytest.mark.tflite
+@pytest.mark.long
+@pytest.mark.parametrize("name", CONVOLUTIONAL)
+def test_every_tflite_takes_any_size(name: str, tmp_path: Path) -> None:
+    check_size(name, tmp_path)
+
+
+def check_size(name: str, directory: Path) -> None:
+    model, onnx, tflite = network(name, "1,3,height,width"), directory / "out.onnx", directory / "out.tflite"
+    shapes = {"x": (1, 3, 32, 64)}
+    layoutopt.optimize(
+        model, output=onnx, tflite=tflite, shapes=shapes, dynamic=["height", "width"], baseline=False, benchmark=True
+    )
+    (image,) = signature_of(tflite).inputs
+    assert (image.shape, image.default) == ((1, -1, -1, 3), (1, 32, 64, 3))
+    odd = [(1, 3, 35, 50), (1, 3, 71, 64)] if name in ODD else []
+    check(model, onnx, tflite, [(1, 3, 32, 64), (1, 3, 96, 32), *odd])
+
+
+@pytest.mark.usefixtures("without_tensorflow")
+def test_a_static_batch_may_become_symbolic(tmp_path: Path) -> None:
+    model = network("pooled", "1,3,16,16")
+    layoutopt.optimize(model, output=tmp_path / "out.onnx", dynamic=["batch"])
+    image = np.random.default_rng(0).standard_normal((3, 3, 16, 16)).astype(np.float32)
+    one = ort.InferenceSession(ir.to_proto(model).SerializeToString())
+    expected = np.concatenate([one.run(None, {"x": each[np.newaxis]})[0] for each in image])
+    (actual,) = ort.InferenceSession(tmp_path / "out.onnx").run(None, {"x": image.transpose(0, 2, 3, 1)})
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.usefixtures("without_tensorflow")
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("(float[1,3,4] x) => (float y) <int64[3] s = {1, 4, 3}> { y = Reshape (x, s) }", "does not run at batch=2"),
+        ("(float[1,3,4] x) => (float y) { y = ReduceSum <keepdims=0> (x) }", "each sample by itself"),
+        ("(float[1,3,4] x) => (float y) <int64[1] s = {0}> { y = CumSum (x, s) }", "each sample by itself"),
+    ],
+)
+def test_a_model_that_is_written_for_one_batch_is_refused(text: str, message: str) -> None:
+    with pytest.raises(DynamicShapeError, match=message) as caught:
+        layoutopt.optimize(model_of(f"g {text}"), dynamic=["batch"])
+    assert "export the model so that it takes any size" in caught.value.hint
+
+
+@pytest.mark.usefixtures("without_tensorflow")
+def test_what_cannot_be_named_is_refused() -> None:
+    model = network("pooled", "N,3,height,width")
+    with pytest.raises(UsageError, match="--dynamic depth: no input has") as caught:
+        layoutopt.optimize(model, dynamic=["depth"])
+    assert "N, height, width" in caught.value.hint
+    with pytest.raises(DynamicShapeError, match=r"dynamic shape of input x\[1, 3, height, width\]"):
+        layoutopt.optimize(model, dynamic=["batch"])
+    two = model_of("g (float[2,3] x, float[4,3] z) => (float[2,3] y) { y = Relu (x) }")
+    with pytest.raises(UsageError, match="several sizes: 2 in 'x', 4 in 'z'"):
+        layoutopt.optimize(two, dynamic=["batch"])
+
+
+@pytest.mark.usefixtures("without_tensorflow")
+def test_a_network_that_is_bound_to_its_size_is_refused() -> None:
+    model = network("attention with a class token", "N,3,height,width")
+    shapes = {"x": (1, 3, 16, 16)}
+    with pytest.raises(DynamicShapeError, match="the model does not run at height="):
+        layoutopt.optimize(model, shapes=shapes, dynamic=["height", "width"])
+    depends = "a = Shape (x) b = Cast <to = 1> (a) c = ReduceProd <keepdims = 0> (b) y = Div (x, c)"
+    scaled = model_of(f"g (float[N,3,4] x) => (float y) {{ {depends} }}")
+    with pytest.raises(DynamicShapeError, match=r"operand 1 of Div node .* is a constant that depends on the size"):
+        layoutopt.optimize(scaled, dynamic=["batch"])
+
+
+@pytest.mark.tflite
+def test_a_saved_model_is_static(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="static"):
+        layoutopt.optimize(network("pooled", "N,3,16,16"), saved_model=tmp_path / "saved", dynamic=["batch"])
+
+
+@pytest.mark.tflite
+@pytest.mark.torch
+@pytest.mark.long
+@pytest.mark.parametrize(
+    "name",
+    ["mobilenet_v2", "vit_4", "swin_4", "unet_bilinear", "unet_transposed", "shufflenet_v2", "yolo_head", "yolov8"],
+)
+def test_networks_of_pytorch_take_any_batch(name: str, tmp_path: Path) -> None:
+    check_batch(exported(name, {0: "batch"}), tmp_path)
+
+
+@pytest.mark.tflite
+@pytest.mark.torch
+@pytest.mark.long
+@pytest.mark.parametrize("name", ["mobilenet_v2", "unet_bilinear", "unet_transposed"])
+def test_networks_of_pytorch_take_any_size(name: str, tmp_path: Path) -> None:
+    model, onnx, tflite = exported(name, {2: "height", 3: "width"}), tmp_path / "out.onnx", tmp_path / "out.tflite"
+    layoutopt.optimize(model, output=onnx, tflite=tflite, dynamic=["height", "width"], baseline=False)
+    odd = [(1, 3, 71, 50)] if name == "mobilenet_v2" else []
+    check(model, onnx, tflite, [(1, 3, 64, 64), (1, 3, 32, 96), *odd])
+
+
+@pytest.mark.torch
+@pytest.mark.long
+@pytest.mark.usefixtures("without_tensorflow")
+def test_a_vision_transformer_is_bound_to_its_size() -> None:
+    with pytest.raises(DynamicShapeError, match=r"does not run at height=128, width=160: .*Add"):
+        layoutopt.optimize(exported("vit_4", {2: "height", 3: "width"}), dynamic=["height", "width"])
+
+
+def exported(name: str, axes: Mapping[int, str]) -> ir.Model:
+    import torch
+
+    from benchmarks.models import NETWORKS as BENCHMARKS
+    from benchmarks.models import build
+
+    variant, buffer = BENCHMARKS[name].small, io.BytesIO()
+    with torch.no_grad(), pytest.warns():  # the exporter warns of its own internals
+        torch.onnx.export(
+            build(variant, seed=0).eval(),
+            (torch.zeros(variant.shape),),
+            buffer,
+            opset_version=17,
+            input_names=["input"],
+            output_names=["output"],
+            dynamic_axes={"input": dict(axes), "output": {0: "batch"} if 0 in axes else {}},
+            dynamo=False,
+        )
+    return parse(buffer.getvalue(), name)
