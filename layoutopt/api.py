@@ -148,6 +148,7 @@ def optimize(
         if verify is not Verify.NONE:
             say("ONNX Runtime on the original")
             reference = Reference(original, seed=seed)
+            reference.correct_ranks(original)
         rewriting = Fixed(original, reference, rewrite, tolerance)
     result, verification = rewriting.onnx()
     if output is not None:

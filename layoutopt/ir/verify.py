@@ -119,6 +119,13 @@ class Reference:
                 f"ONNX Runtime cannot run the model: {error}", hint="Without it nothing can be verified: --verify none."
             ) from error
 
+    def correct_ranks(self, model: ir.Model) -> None:
+        """Gives the outputs of ``model``, the original, the ranks that they have: some exporters tell others."""
+        for value in model.graph.outputs:
+            shape = self.outputs[str(value.name)].shape
+            if value.shape is not None and len(value.shape) != len(shape):
+                value.shape = ir.Shape(shape)
+
     def compare(self, outputs: Arrays, *, tolerance: float = TOLERANCE) -> Verification:
         """Compares ``outputs``, in the layouts of the original, with the reference."""
         return Verification(

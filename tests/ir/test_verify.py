@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+import onnx
 import onnx_ir as ir
 import pytest
 
@@ -151,6 +152,13 @@ def test_an_original_that_does_not_run() -> None:
     with pytest.raises(InvalidModelError, match="ONNX Runtime cannot run the model") as error:
         Reference(broken())
     assert "--verify none" in error.value.hint
+
+
+def test_an_output_of_another_rank_than_the_model_says() -> None:
+    text = "g (float[2,3] x, int64[3] s) => (float[n,m] y) <int64[3] t = {2,3,1}> { r = Max (s, t) y = Reshape (x, r) }"
+    model = ir.from_proto(onnx.parser.parse_model(f'<ir_version: 8, opset_import: ["" : 17]> {text}'))
+    Reference(model).correct_ranks(model)
+    assert model.graph.outputs[0].shape == (2, 3, 1)
 
 
 def test_a_result_that_does_not_run() -> None:
