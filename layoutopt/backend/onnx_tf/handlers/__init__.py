@@ -6,6 +6,7 @@ from layoutopt.backend.onnx_tf.handlers import (  # noqa: F401  (imported so tha
     conv_transpose,
     depth,
     elementwise,
+    integers,
     matmul,
     natural,
     normalization,
