@@ -5,6 +5,7 @@ from layoutopt.backend.onnx_tf.handlers import (  # noqa: F401  (imported so tha
     conv,
     conv_transpose,
     depth,
+    einsum,
     elementwise,
     integers,
     matmul,

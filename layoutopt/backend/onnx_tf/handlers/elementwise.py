@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 import tensorflow as tf
 
-from layoutopt.backend.onnx_tf.handlers.integers import multiplied_up, quotient
+from layoutopt.backend.onnx_tf.handlers.integers import multiplied_up, quotient, unsigned_quotient
 from layoutopt.backend.onnx_tf.handlers.node import Node, Operand, handles, numpy_type, shape_of, type_of
 from layoutopt.backend.onnx_tf.handlers.types import bits, converted
 
@@ -151,6 +151,8 @@ def mean(node: Node) -> Operand:
 @handles("Div")
 def divide(node: Node) -> Operand:
     """DIV: ONNX divides integers towards zero."""
+    if type_of(node.x) == tf.uint64:
+        return bits(unsigned_quotient(*_signed(node)), tf.uint64)
     if type_of(node.x) == tf.int64:
         a, b = node[0], node[1]
         floor = quotient(a, b)
@@ -161,10 +163,17 @@ def divide(node: Node) -> Operand:
     return tf.raw_ops.Div(x=node[0], y=node[1])
 
 
+def _signed(node: Node) -> list[Operand]:
+    return [bits(operand, tf.int64) for operand in node.given]
+
+
 @handles("Mod")
 def modulo(node: Node) -> Operand:
     """FLOOR_MOD, whose sign is the divisor's; with ``fmod`` it is to be the dividend's."""
     a, b = node[0], node[1]
+    if type_of(a) == tf.uint64:
+        a, b = _signed(node)
+        return bits(a - unsigned_quotient(a, b) * b, tf.uint64)
     if not node.integer("fmod", 0):
         return tf.math.floormod(a, b)
     if type_of(a).is_floating:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import reduce
 
 import numpy as np
 import tensorflow as tf
@@ -159,13 +160,18 @@ def cumulative_sum(node: Node) -> Operand:
 def cumulative_product(node: Node) -> Operand:
     """No kernel: products over 1, 2, 4, ... elements, each of two of those before."""
     axis = _running_axis(node)
-    if not isinstance(axis, int):
-        raise node.unsupported("the axis must be a constant; TFLite has no kernel for running products")
-    axis %= len(node.shape)
-    size, backwards = node.shape[axis], node.integer("reverse", 0) == 1
+    if isinstance(axis, int):
+        return _running_product(node, axis % len(node.shape))
+    axis = tf.where(axis < 0, axis + len(node.shape), axis)
+    along = [_running_product(node, i) for i in range(len(node.shape))]
+    return reduce(lambda y, i: tf.where(tf.equal(axis, i), along[i], y), range(1, len(along)), along[0])
+
+
+def _running_product(node: Node, axis: int) -> Operand:
+    backwards = node.integer("reverse", 0) == 1
     y = _pushed(node.x, axis, 1, backwards) if node.integer("exclusive", 0) else node.x
     step = 1
-    while step < size:
+    while step < node.shape[axis]:
         y, step = y * _pushed(y, axis, step, backwards), 2 * step
     return y
 

@@ -76,7 +76,8 @@ _TAKES: Mapping[str, Takes] = {
         "Celu Elu Gelu HardSigmoid HardSwish Hardmax LeakyRelu LogSoftmax Mish Selu Shrink Softmax Softplus Softsign "
         "Swish ThresholdedRelu": _FLOATS,
         "Det ReduceL2 ReduceLogSum ReduceLogSumExp": _FLOATS,
-        "Abs Div Mod PRelu Pow ReduceL1 ReduceMean Relu Sign": takes(_NUMBERS),
+        "Div Mod": takes(f"u8 {_NUMBERS}"),
+        "Abs PRelu Pow ReduceL1 ReduceMean Relu Sign": takes(_NUMBERS),
         "Add CumProd CumSum Einsum Equal Gemm MatMul Mul Neg Range ReduceProd ReduceSum ReduceSumSquare Sub Sum": takes(
             _NUMBERS, Sense.MODULAR
         ),
@@ -288,28 +289,24 @@ def through(operator: str, function: Callable[[Operand], Operand], x: Operand, n
 # --- types that no .tflite can hold ------------------------------------------------------------------------------
 
 
+_OUTSIDE = "BOOL INT8 UINT8 INT16 UINT16 INT32 UINT32 INT64 UINT64 FLOAT16 FLOAT DOUBLE".split()
+"""Element types that inputs may have; the converter knows BFLOAT16 in all other places."""
+_WITHIN = [*_OUTSIDE, "BFLOAT16", "INT4", "UINT4"]
+"""Those that results of nodes may have: 4 bits between a QuantizeLinear and a DequantizeLinear."""
+
+
 def foreign_values(graph: onnx.GraphProto) -> Iterator[str]:
-    """Inputs, outputs and results of nodes whose type no tensor of a .tflite has, as ``name: type``."""
+    """Inputs, outputs and results of nodes whose type no tensor of a .tflite has there, as ``name: type``."""
     constants = {tensor.name for tensor in graph.initializer}
-    for value in (*graph.input, *graph.output, *graph.value_info):
-        if value.name not in constants and (kind := _foreign(value.type)):
-            yield f"{value.name}: {kind}"
+    for values, held in ((graph.input, _OUTSIDE), (graph.output, [*_OUTSIDE, "BFLOAT16"]), (graph.value_info, _WITHIN)):
+        for value in values:
+            if value.name not in constants and (kind := _type_name(value.type)) not in held:
+                yield f"{value.name}: {kind.lower()}"
 
 
-def _foreign(type_: onnx.TypeProto) -> str:
+def _type_name(type_: onnx.TypeProto) -> str:
     kind = type_.WhichOneof("value")
     if kind not in ("tensor_type", None):
         return kind.removesuffix("_type").replace("_", " ")
     element = type_.tensor_type.elem_type
-    if element == onnx.TensorProto.UNDEFINED or element in _HELD:
-        return ""
-    return onnx.TensorProto.DataType.Name(element).lower()
-
-
-_HELD = {
-    getattr(onnx.TensorProto, name)
-    for name in (
-        "BOOL INT8 UINT8 INT16 UINT16 INT32 UINT32 INT64 UINT64 FLOAT16 BFLOAT16 FLOAT DOUBLE INT4 UINT4".split()
-    )
-}
-"""INT4 and UINT4 for what is quantized within the graph; those at the interface are refused with it."""
+    return onnx.TensorProto.DataType.Name(element) if element else _OUTSIDE[0]  # what is not stated may be any
