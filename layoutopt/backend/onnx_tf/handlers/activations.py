@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
+from layoutopt.backend.onnx_tf.handlers.elementwise import log1p
 from layoutopt.backend.onnx_tf.handlers.node import Node, Operand, handles, shape_of, type_of
 
 
@@ -120,7 +121,7 @@ def shrink(node: Node) -> Operand:
 @handles("Softplus")
 def softplus(node: Node) -> Operand:
     """As ``max(x, 0) + log(1 + exp(-|x|))``, which does not overflow; TFLite's own spelling does from x = 89 on."""
-    return tf.nn.relu(node.x) + tf.math.log(1 + tf.exp(-tf.abs(node.x)))
+    return tf.nn.relu(node.x) + log1p(tf.exp(-tf.abs(node.x)))
 
 
 @handles("Softsign")

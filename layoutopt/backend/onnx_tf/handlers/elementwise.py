@@ -15,11 +15,11 @@ from layoutopt.backend.onnx_tf.handlers.types import bits, converted
 
 _UNARY: Mapping[str, Callable[[Operand], Operand]] = {
     "Acos": lambda x: tf.atan2(_leg(x), x),
-    "Acosh": lambda x: _log1p((x - 1) + tf.sqrt(x - 1) * tf.sqrt(x + 1)),
+    "Acosh": lambda x: log1p((x - 1) + tf.sqrt(x - 1) * tf.sqrt(x + 1)),
     "Asin": lambda x: tf.atan2(x, _leg(x)),
     "Asinh": lambda x: tf.sign(x) * _asinh(tf.abs(x)),
     "Atan": lambda x: tf.atan2(x, tf.ones_like(x)),
-    "Atanh": lambda x: tf.sign(x) * (0.5 * _log1p(2 * tf.abs(x) / (1 - tf.abs(x)))),
+    "Atanh": lambda x: tf.sign(x) * (0.5 * log1p(2 * tf.abs(x) / (1 - tf.abs(x)))),
     "Ceil": tf.math.ceil,
     "Cos": tf.cos,
     "Cosh": lambda x: 0.5 * tf.exp(x) + 0.5 * tf.exp(-x),
@@ -40,7 +40,7 @@ _UNARY: Mapping[str, Callable[[Operand], Operand]] = {
 _BINARY: Mapping[str, Callable[[Operand, Operand], Operand]] = {
     "Add": tf.add,
     "And": tf.logical_and,
-    "Equal": tf.equal,
+    "Equal": lambda a, b: _equal(a, b),
     "Greater": tf.greater,
     "GreaterOrEqual": tf.greater_equal,
     "Less": tf.less,
@@ -67,17 +67,15 @@ def _leg(x: Operand) -> Operand:
     return tf.sqrt((1 - x) * (1 + x))
 
 
-def _log1p(x: Operand) -> Operand:
-    """log(1 + x) for x >= 0, exact where x is small: what 1 + x loses, the quotient puts back."""
-    sum_ = 1 + x
-    lost = tf.equal(sum_, 1)
-    return tf.where(lost, x, tf.math.log(sum_) * (x / tf.where(lost, tf.ones_like(x), sum_ - 1)))
+def log1p(x: Operand) -> Operand:
+    """log(1 + x) for x >= 0: near 1, LOG is off by 1e-7, so small x take the first terms of the series."""
+    return tf.where(x < 0.02, x * (1 - x * (0.5 - x * (1 / 3))), tf.math.log(1 + x))
 
 
 def _asinh(x: Operand) -> Operand:
     """For x >= 0, whose square overflows from 1.8e19 on."""
     small = tf.minimum(x, 1e9)
-    return tf.where(x > small, tf.math.log(x) + np.float32(np.log(2)), _log1p(small + small * (small / _hypot(small))))
+    return tf.where(x > small, tf.math.log(x) + np.float32(np.log(2)), log1p(small + small * (small / _hypot(small))))
 
 
 def _hypot(x: Operand) -> Operand:
@@ -113,19 +111,26 @@ def sign(node: Node) -> Operand:
 
 @handles("IsInf")
 def is_infinite(node: Node) -> Operand:
-    """EQUAL with the infinities that are asked for."""
-    wanted = [node.integer(name, 1) for name in ("detect_negative", "detect_positive")]
-    if all(wanted):
-        return tf.equal(tf.abs(node.x), np.float32(np.inf))
-    if not any(wanted):
+    """GREATER than the largest number: to EQUAL no infinity is equal to itself."""
+    negative, positive = (node.integer(f"detect_{sign}", 1) == 1 for sign in ("negative", "positive"))
+    if not negative and not positive:
         return tf.not_equal(tf.zeros_like(node.x), 0)
-    return tf.equal(node.x, np.float32(np.inf if wanted[1] else -np.inf))
+    x = tf.abs(node.x) if negative and positive else node.x if positive else -node.x
+    return x > np.finfo(np.float32).max
 
 
 @handles(*_BINARY)
 def binary(node: Node) -> Operand:
     """Two operands, one operator."""
     return _BINARY[node.operator](node[0], _aligned(node, node[1]))
+
+
+def _equal(a: Operand, b: Operand) -> Operand:
+    """EQUAL, or two comparisons where both may be infinite: its kernel takes no infinity for equal to itself."""
+    finite = any(isinstance(operand, np.ndarray) and np.isfinite(operand).all() for operand in (a, b))
+    if finite or not type_of(a).is_floating:
+        return tf.equal(a, b)
+    return tf.logical_and(a <= b, a >= b)
 
 
 def _aligned(node: Node, second: Operand) -> Operand:

@@ -48,13 +48,13 @@ _ELEMENTWISE: Mapping[str, Callable[[Operand], Operand]] = {
 def reduction(node: Node) -> Operand:
     """Axes are an attribute or, in later versions, an operand."""
     keep = node.integer("keepdims", 1) == 1
-    axes = _axes(node)
+    axes, result = _axes(node), node.result_shape()
+    if result is not None and is_static(node.x) and 0 in node.shape:
+        return _of_nothing(node, result)
     if isinstance(axes, list) and not axes:
         if node.integer("noop_with_empty_axes", 0):
             return _ELEMENTWISE.get(node.operator, tf.identity)(node.x)
         axes = list(range(len(node.x.shape)))
-    if isinstance(axes, list) and is_static(node.x) and 0 in node.shape:
-        return _of_nothing(node, axes, keep)
     return _REDUCERS[node.operator](node.x, axes, keep)
 
 
@@ -68,7 +68,7 @@ def _axes(node: Node) -> Axes:
     if operand.shape == (0,):
         return []
     result = node.result_shape()
-    if node.integer("keepdims", 1) == 0 or result is None or not is_static(node.x) or 0 in node.shape:
+    if node.integer("keepdims", 1) == 0 or result is None or not is_static(node.x):
         return operand
     # Along an axis of size 1 it makes no difference whether it is reduced.
     return [axis for axis, (old, new) in enumerate(zip(node.shape, result, strict=True)) if old != new or new == 1]
@@ -80,11 +80,9 @@ _NEUTRAL: Mapping[str, float] = {
 }  # fmt: skip
 
 
-def _of_nothing(node: Node, axes: list[int], keep: bool) -> Array:
+def _of_nothing(node: Node, shape: tuple[int, ...]) -> Array:
     """A reduction over an axis of size 0 is constant."""
-    rank, dtype = len(node.shape), np.dtype(numpy_type(node.x))
-    gone = {axis % rank for axis in axes}
-    shape = [1 if i in gone else size for i, size in enumerate(node.shape) if keep or i not in gone]
+    dtype = np.dtype(numpy_type(node.x))
     value = _NEUTRAL.get(node.operator, 0)
     if dtype.kind in "iu" and np.isinf(value):
         value = np.iinfo(dtype).min if value < 0 else np.iinfo(dtype).max
