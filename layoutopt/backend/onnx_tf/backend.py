@@ -16,6 +16,7 @@ from layoutopt.backend.onnx_tf.fusions import fused
 from layoutopt.backend.onnx_tf.handlers import Node, Operand, handler_of
 from layoutopt.backend.onnx_tf.handlers.node import UnknownShapeError, decoded_attributes, is_static
 from layoutopt.backend.onnx_tf.handlers.types import adapted, foreign_values
+from layoutopt.backend.onnx_tf.infinities import hidden
 from layoutopt.backend.onnx_tf.names import identifiers, scope_of
 from layoutopt.errors import DynamicShapeError, LayoutoptError, UnsupportedOperatorError
 
@@ -167,7 +168,7 @@ def trace(model: onnx.ModelProto, rep: object) -> Traced:
         for node in nodes:
             results = _run(node, values, module.handlers, model.opset_import, True, read, declared)
             values.update(zip(node.output, results, strict=False))
-        return [tf.identity(values[name]) for name in outputs]
+        return [tf.identity(hidden(values[name])) for name in outputs]
 
     function = tf.function(run, autograph=False).get_concrete_function(*specs)
     return Traced(function, names, outputs, module)
@@ -275,7 +276,7 @@ def _theirs(
     tensors = dict(values)
     for name in proto.input:
         if name and isinstance(values[name], (np.ndarray, np.generic)):
-            tensors[name] = tf.constant(values[name])
+            tensors[name] = tf.constant(hidden(np.asarray(values[name])))
     handler = handlers[proto.domain][proto.op_type]
     results: Sequence[Operand] = handler.handle(OnnxNode(renamed), tensor_dict=tensors, strict=strict)  # type: ignore[attr-defined]
     return results

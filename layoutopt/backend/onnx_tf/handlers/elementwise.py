@@ -40,7 +40,7 @@ _UNARY: Mapping[str, Callable[[Operand], Operand]] = {
 _BINARY: Mapping[str, Callable[[Operand, Operand], Operand]] = {
     "Add": tf.add,
     "And": tf.logical_and,
-    "Equal": lambda a, b: _equal(a, b),
+    "Equal": tf.equal,
     "Greater": tf.greater,
     "GreaterOrEqual": tf.greater_equal,
     "Less": tf.less,
@@ -111,7 +111,7 @@ def sign(node: Node) -> Operand:
 
 @handles("IsInf")
 def is_infinite(node: Node) -> Operand:
-    """GREATER than the largest number: to EQUAL no infinity is equal to itself."""
+    """GREATER than the largest number, on the sides that are asked for."""
     negative, positive = (node.integer(f"detect_{sign}", 1) == 1 for sign in ("negative", "positive"))
     if not negative and not positive:
         return tf.not_equal(tf.zeros_like(node.x), 0)
@@ -123,14 +123,6 @@ def is_infinite(node: Node) -> Operand:
 def binary(node: Node) -> Operand:
     """Two operands, one operator."""
     return _BINARY[node.operator](node[0], _aligned(node, node[1]))
-
-
-def _equal(a: Operand, b: Operand) -> Operand:
-    """EQUAL, or two comparisons where both may be infinite: its kernel takes no infinity for equal to itself."""
-    finite = any(isinstance(operand, np.ndarray) and np.isfinite(operand).all() for operand in (a, b))
-    if finite or not type_of(a).is_floating:
-        return tf.equal(a, b)
-    return tf.logical_and(a <= b, a >= b)
 
 
 def _aligned(node: Node, second: Operand) -> Operand:

@@ -69,7 +69,7 @@ def _axes(node: Node) -> Axes:
         return []
     result = node.result_shape()
     if node.integer("keepdims", 1) == 0 or result is None or not is_static(node.x):
-        return operand
+        return tf.cast(operand, tf.int32)
     # Along an axis of size 1 it makes no difference whether it is reduced.
     return [axis for axis, (old, new) in enumerate(zip(node.shape, result, strict=True)) if old != new or new == 1]
 

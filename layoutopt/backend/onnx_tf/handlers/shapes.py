@@ -477,3 +477,21 @@ def reverse_sequence(node: Node) -> Operand:
     """REVERSE_SEQUENCE."""
     lengths = tf.cast(node[1], tf.int32)
     return tf.reverse_sequence(node.x, lengths, node.integer("time_axis", 0), node.integer("batch_axis", 1))
+
+
+@handles("Unique")
+def unique(node: Node) -> list[Operand]:
+    """UNIQUE, and TOPK_V2 to sort: how many elements come out is known at run time only."""
+    if node.attributes.get("axis") is not None and len(node.shape) > 1:
+        raise node.unsupported("TFLite's UNIQUE compares elements, not slices along an axis; leave out `axis`")
+    x = reshaped(node.x, (int(np.prod(node.shape)),))
+    values, inverse = tf.unique(x)
+    if node.integer("sorted", 1):
+        place = tf.reduce_sum(tf.cast(values[None, :] < values[:, None], tf.int32), 1)
+        values = tf.reverse(tf.math.top_k(values, tf.shape(values)[0]).values, [0])
+        inverse = tf.gather(place, inverse)
+    is_one = tf.equal(tf.range(tf.shape(values)[0])[:, None], inverse[None, :])
+    places = np.arange(x.shape[0], dtype=np.int32)
+    first = tf.reduce_min(tf.where(is_one, places, np.int32(x.shape[0])), 1)
+    counts = tf.reduce_sum(tf.cast(is_one, tf.int32), 1)
+    return [values, *(tf.cast(each, tf.int64) for each in (first, inverse, counts))][: max(node.results, 1)]

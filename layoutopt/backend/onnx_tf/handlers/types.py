@@ -22,6 +22,7 @@ import onnx
 import tensorflow as tf
 
 from layoutopt.backend.onnx_tf.handlers.node import Handler, Node, Operand, type_of
+from layoutopt.backend.onnx_tf.infinities import hidden
 from layoutopt.ir.dialect import DOMAIN, OPERATORS
 
 
@@ -81,7 +82,7 @@ _TAKES: Mapping[str, Takes] = {
         "Add CumProd CumSum Einsum Equal Gemm MatMul Mul Neg Range ReduceProd ReduceSum ReduceSumSquare Sub Sum": takes(
             _NUMBERS, Sense.MODULAR
         ),
-        "Clip Greater GreaterOrEqual Less LessOrEqual Max Min TopK": takes(_NUMBERS, Sense.ORDER),
+        "Clip Greater GreaterOrEqual Less LessOrEqual Max Min TopK Unique": takes(_NUMBERS, Sense.ORDER),
         "ReduceMax ReduceMin": takes(f"b {_NUMBERS}", Sense.ORDER),
         "ArgMax ArgMin": takes(f"u1 {_NUMBERS}", Sense.ORDER),
         "BitShift BitwiseAnd BitwiseNot BitwiseOr BitwiseXor": takes("i1 u1 i2 u2 i4 u4 i8 u8"),
@@ -113,13 +114,13 @@ def adapted(handler: Handler, node: Node, domain: str) -> Operand | Sequence[Ope
     takes_ = _TAKES.get(node.operator, _OTHERS)
     turned = formal.data if node.operator in _TAKES else formal.operands
     turns = {name: turn for name in turned if (turn := _turn_of(node, formal.operands[name], takes_)) is not None}
-    if not turns:
-        return handler(node)
     operands = list(node.operands)
     for name, turn in turns.items():
         for index in formal.operands[name]:
             operands[index] = turn.there(node[index])
-    results = handler(replace(node, operands=tuple(operands)))
+    results = handler(replace(node, operands=tuple(None if each is None else hidden(each) for each in operands)))
+    if not turns:
+        return results
     turns_back = [turns.get(name) for name in formal.results]
     return [
         result if (back := turns_back[min(index, len(turns_back) - 1)]) is None else back.back(result)
