@@ -348,8 +348,8 @@ ACTIVATIONS = {
     "silu": onnx_("a = Sigmoid(x) y = Mul(x,a)", "LOGISTIC MUL"),
     "elu": onnx_("y = Elu(x)", "ELU"),
     "elu 2": onnx_("y = Elu<alpha=2.0>(x)", "RELU MINIMUM EXP SUB MUL ADD"),
-    "softplus": onnx_("y = Softplus(x)", "RELU ABS NEG EXP ADD LOG ADD"),
-    "mish": onnx_("y = Mish(x)", "RELU ABS NEG EXP ADD LOG ADD TANH MUL", opset=18),
+    "softplus": onnx_("y = Softplus(x)", "RELU ABS NEG EXP LESS MUL SUB MUL SUB MUL ADD LOG SELECT_V2 ADD"),
+    "mish": onnx_("y = Mish(x)", "MINIMUM EXP ADD MUL ADD DIV MUL", opset=18),
     "softmax": onnx_("y = Softmax(x)", "SOFTMAX"),
     "softmax axis": onnx_("y = Softmax<axis=1>(x)", "TRANSPOSE SOFTMAX TRANSPOSE"),
     "softmax 11": onnx_("y = Softmax<axis=1>(x)", "RESHAPE SOFTMAX RESHAPE", opset=11),
@@ -415,7 +415,9 @@ REDUCTIONS = {
     "max 20": onnx_("y = ReduceMax(x,a)", "REDUCE_MAX", opset=20, a=i(1)),
     "l1": onnx_("y = ReduceL1<axes=[1,2]>(x)", "ABS SUM"),
     "l2": onnx_("y = ReduceL2<axes=[1,2]>(x)", "SQUARE SUM SQRT"),
-    "logsumexp": onnx_("y = ReduceLogSumExp<axes=[1],keepdims=0>(x)", "REDUCE_MAX SUB EXP SUM LOG ADD RESHAPE"),
+    "logsumexp": onnx_(
+        "y = ReduceLogSumExp<axes=[1],keepdims=0>(x)", "REDUCE_MAX MINIMUM MAXIMUM SUB EXP SUM LOG ADD RESHAPE"
+    ),
     "argmax": onnx_("y = ArgMax<axis=1,keepdims=0>(x)", "ARG_MAX"),
     "argmin keep": onnx_("y = ArgMin<axis=-1>(x)", "ARG_MIN RESHAPE"),
     "topk": onnx_("y, z = TopK<axis=-1>(x,k)", "TOPK_V2 CAST", k=i(3)),

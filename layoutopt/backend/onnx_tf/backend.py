@@ -139,7 +139,8 @@ def prepare(model: onnx.ModelProto) -> object:
         )
     if foreign := list(foreign_values(model.graph)):
         raise UnsupportedOperatorError(
-            "no .tflite can hold the type of " + ("this value:\n  " if len(foreign) == 1 else "these values:\n  ")
+            "no .tflite can hold the type of "
+            + ("this value:\n  " if len(foreign) == 1 else "these values:\n  ")
             + "\n  ".join(foreign),
             hint="Leave out the nodes that make or read them, or let them work on another type.",
         )
@@ -248,7 +249,7 @@ def _empty(value: onnx.ValueInfoProto) -> Operand:
 def _as_stated(result: Operand, value: onnx.ValueInfoProto | None) -> Operand:
     """A result of a shape that depends on values at run time gets the one that the model states."""
     if value is not None and not is_static(result) and (shape := _stated_shape(value)) is not None:
-        result.set_shape(shape)
+        result.set_shape(shape)  # type: ignore[union-attr]
     return np.asarray(result) if isinstance(result, np.generic) else result
 
 

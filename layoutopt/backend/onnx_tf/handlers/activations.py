@@ -14,7 +14,11 @@ from layoutopt.backend.onnx_tf.handlers.node import Node, Operand, handles, shap
 @handles("Relu")
 def relu(node: Node) -> Operand:
     """RELU, mostly fused into the operator before."""
-    return tf.nn.relu(node.x) if type_of(node.x).is_floating else tf.maximum(node.x, 0)
+    return _rectified(node.x)
+
+
+def _rectified(x: Operand) -> Operand:
+    return tf.nn.relu(x) if type_of(x).is_floating else tf.maximum(x, 0)
 
 
 @handles("Clip")
@@ -25,7 +29,7 @@ def clip(node: Node) -> Operand:
     if _is(low, 0) and _is(high, 6) and type_of(x).is_floating:
         return tf.nn.relu6(x)
     if low is not None:
-        x = tf.nn.relu(x) if _is(low, 0) and type_of(x).is_floating else tf.maximum(x, low)
+        x = _rectified(x) if _is(low, 0) else tf.maximum(x, low)
     return x if high is None else tf.minimum(x, high)
 
 
@@ -52,7 +56,7 @@ def prelu(node: Node) -> Operand:
     """PRELU, which wants one rank less for the slope than for the operand."""
     slope, rank = node[1], len(node.x.shape)
     if not isinstance(slope, np.ndarray) or not type_of(node.x).is_floating or rank < 2:
-        return tf.maximum(node.x, 0) + slope * tf.minimum(node.x, 0)
+        return _rectified(node.x) + slope * tf.minimum(node.x, 0)
     if slope.ndim == rank and slope.shape[0] == 1:
         slope = slope[0]
     slope = slope.reshape((1,) * (rank - 1 - slope.ndim) + slope.shape)

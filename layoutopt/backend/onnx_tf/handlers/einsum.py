@@ -9,7 +9,7 @@ from math import prod
 import tensorflow as tf
 
 from layoutopt.backend.onnx_tf.handlers.matmul import product
-from layoutopt.backend.onnx_tf.handlers.node import Node, Operand, handles, permuted, reshaped, shape_of
+from layoutopt.backend.onnx_tf.handlers.node import Node, Operand, handles, permuted, reshaped, shape_of, type_of
 
 _SPARE = "0123456789"
 """Letters for the axes that an ellipsis stands for: no equation can have them."""
@@ -19,11 +19,22 @@ _SPARE = "0123456789"
 def einsum(node: Node) -> Operand:
     """The operands are multiplied from left to right; an index is summed over as soon as nobody asks for it again."""
     terms, result = _parsed(node)
+    if _is_one_product(terms, result) and type_of(node.x).is_floating:
+        left, right = terms
+        return tf.einsum(f"{left.indices},{right.indices}->{result}", left.x, right.x)
     while len(terms) > 1:
         left, right, *rest = terms
         asked = set(result).union(*(term.indices for term in rest))
         terms = [_multiplied(left, right, asked), *rest]
     return terms[0].summed(set(result)).in_order(result)
+
+
+def _is_one_product(terms: list[_Term], result: str) -> bool:
+    """What the TFLite converter makes of one matrix product by itself: two operands, with nothing else to sum over."""
+    if len(terms) != 2 or not (terms[0].indices + terms[1].indices).isalpha():
+        return False
+    left, right = (set(term.indices) for term in terms)
+    return left ^ right <= set(result) and bool(left & right - set(result))
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +64,9 @@ def _parsed(node: Node) -> tuple[list[_Term], str]:
     equation = node.text("equation", "").replace(" ", "")
     left, arrow, result = equation.partition("->")
     terms = left.split(",")
-    spread = [len(operand.shape) - len(term.replace("...", "")) for operand, term in zip(node.given, terms, strict=True)]
+    spread = [
+        len(operand.shape) - len(term.replace("...", "")) for operand, term in zip(node.given, terms, strict=True)
+    ]
     most = max((count for count, term in zip(spread, terms, strict=True) if "..." in term), default=0)
     if not arrow:
         letters = sorted(set(left) - set(",."))

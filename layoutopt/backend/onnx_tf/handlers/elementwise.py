@@ -191,8 +191,10 @@ def power(node: Node) -> Operand:
     if not type_of(x).is_floating and type_of(exponent).is_floating:
         powers = tf.pow(converted(x, tf.float32), converted(exponent, tf.float32))
         return tf.cast(powers, x.dtype)
-    return multiplied_up(x, converted(exponent, tf.int64)) if type_of(x) == tf.int64 else tf.pow(
-        x, converted(exponent, type_of(x))
+    return (
+        multiplied_up(x, converted(exponent, tf.int64))
+        if type_of(x) == tf.int64
+        else tf.pow(x, converted(exponent, type_of(x)))
     )
 
 

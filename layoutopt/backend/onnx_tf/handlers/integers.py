@@ -27,7 +27,7 @@ def quotient(a: Operand, b: Operand) -> Operand:
 
 
 def unsigned_quotient(a: Operand, b: Operand) -> Operand:
-    """a // b of uint64, all three as the int64 of the same bits: half of a is not negative, so it divides as usual."""
+    """The quotient of uint64, all three as the int64 of the same bits: half of a is not negative, so it divides as usual."""
     half = _wide_shifted_right(a, tf.ones_like(a, tf.int32), unsigned=True)
     nearly = 2 * quotient(half, tf.maximum(b, 1))
     at_least = _reaches(a - nearly * b, b)
@@ -35,13 +35,13 @@ def unsigned_quotient(a: Operand, b: Operand) -> Operand:
 
 
 def _reaches(a: Operand, b: Operand) -> Operand:
-    """a >= b of uint64."""
+    """Whether a >= b as uint64."""
     top = np.array(np.iinfo(np.int64).min)
     return a + top >= b + top
 
 
 def multiplied_up(x: Operand, exponent: Operand) -> Operand:
-    """x ** exponent of int64, by squaring: from 64 on only 0, 1 and -1 have a power that int64 holds."""
+    """Powers of int64, by squaring: from 64 on only 0, 1 and -1 have a power that int64 holds."""
     two = np.int64(2)
     result = tf.ones_like(x)
     for _ in range(6):

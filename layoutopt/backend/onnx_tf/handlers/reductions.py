@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import reduce
+from typing import TypeAlias
 
 import numpy as np
 import tensorflow as tf
@@ -20,8 +21,9 @@ from layoutopt.backend.onnx_tf.handlers.node import (
     type_of,
 )
 
-Axes = "list[int] | tf.Tensor"
-Reducer = Callable[[Operand, Axes, bool], Operand]
+Axes: TypeAlias = "list[int] | tf.Tensor"
+"""Known now, or at run time."""
+Reducer = Callable[[Operand, "Axes", bool], Operand]
 
 _REDUCERS: Mapping[str, Reducer] = {
     "ReduceMax": lambda x, axes, keep: (tf.reduce_any if x.dtype == tf.bool else tf.reduce_max)(x, axes, keep),
@@ -69,7 +71,8 @@ def _axes(node: Node) -> Axes:
         return []
     result = node.result_shape()
     if node.integer("keepdims", 1) == 0 or result is None or not is_static(node.x):
-        return tf.cast(operand, tf.int32)
+        at_run_time: tf.Tensor = tf.cast(operand, tf.int32)
+        return at_run_time
     # Along an axis of size 1 it makes no difference whether it is reduced.
     return [axis for axis, (old, new) in enumerate(zip(node.shape, result, strict=True)) if old != new or new == 1]
 
@@ -94,7 +97,10 @@ def _log_sum_exp(x: Operand, axes: Axes, keep: bool) -> Operand:
     most = np.finfo(np.float32).max
     top = tf.clip_by_value(tf.reduce_max(x, axes, True), -most, most)
     total = tf.math.log(tf.reduce_sum(tf.exp(x - top), axes, True)) + top
-    return total if keep else tf.squeeze(total, axes)
+    if keep:
+        return total
+    # Axes that come at run time cannot be squeezed, but what is left along them can be reduced.
+    return tf.squeeze(total, axes) if isinstance(axes, list) else tf.reduce_max(total, axes)
 
 
 @handles("ArgMax", "ArgMin")

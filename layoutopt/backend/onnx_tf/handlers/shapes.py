@@ -60,7 +60,7 @@ def eye_like(node: Node) -> Operand:
 @handles("Shape")
 def shape(node: Node) -> Operand:
     """The static shape, or SHAPE."""
-    part = slice(node.integer("start", 0), node.attributes.get("end"))
+    part = slice(node.integer("start", 0), node.integer("end", len(node.x.shape)))
     return np.array(node.shape[part], np.int64) if is_static(node.x) else tf.shape(node.x, tf.int64)[part]
 
 
@@ -99,7 +99,7 @@ def _run_time_shape(node: Node) -> Operand:
 
 def _relabelled(x: Operand, shape: tuple[int, ...]) -> Operand:
     """A Reshape; after a reduction that kept its axes, the same reduction without them, which is one operator fewer."""
-    reduction = x.op if tf.is_symbolic_tensor(x) else None
+    reduction = None if isinstance(x, np.ndarray) or not tf.is_symbolic_tensor(x) else x.op
     if reduction is not None and reduction.type in _REDUCTIONS and reduction.get_attr("keep_dims"):
         source, axes = reduction.inputs
         gone = {int(axis) % len(source.shape) for axis in np.reshape(tf.get_static_value(axes), -1)}
@@ -212,7 +212,9 @@ def slice_(node: Node) -> Operand:
     if node.opset < 10:
         starts, ends = node.ints("starts") or [], node.ints("ends") or []
         axes, steps = node.ints("axes"), None
-    elif not is_static(node.x) or not all(node.known(i) for i in range(1, len(node.operands)) if node.optional(i) is not None):
+    elif not is_static(node.x) or not all(
+        node.known(i) for i in range(1, len(node.operands)) if node.optional(i) is not None
+    ):
         return _run_time_slice(node)
     else:
         starts, ends = node.optional_ints(1) or [], node.optional_ints(2) or []
@@ -361,7 +363,9 @@ def _reversed(x: Operand, axis: int) -> Operand:
 @handles("Expand")
 def expand(node: Node) -> Operand:
     """BROADCAST_TO; nothing where the shape is that already."""
-    target = np.broadcast_shapes(node.shape, tuple(node.optional_ints(1) or ())) if node.known(1) else node.result_shape()
+    target = (
+        np.broadcast_shapes(node.shape, tuple(node.optional_ints(1) or ())) if node.known(1) else node.result_shape()
+    )
     if target is None:
         return tf.broadcast_to(node.x, tf.broadcast_dynamic_shape(tf.shape(node.x), tf.cast(node[1], tf.int32)))
     return node.x if node.shape == target else tf.broadcast_to(node.x, target)

@@ -72,8 +72,8 @@ _TAKES: Mapping[str, Takes] = {
     operator: each
     for operators, each in {
         "And Or Xor Not": takes("b"),
-        "Acos Acosh Asin Asinh Atan Atanh Ceil Cos Cosh Erf Exp Floor IsInf IsNaN Log Mean Reciprocal Round Sigmoid Sin "
-        "Sinh Sqrt Tan Tanh": _FLOATS,
+        "Acos Acosh Asin Asinh Atan Atanh Ceil Cos Cosh Erf Exp Floor IsInf IsNaN Log Mean Reciprocal Round Sigmoid "
+        "Sin Sinh Sqrt Tan Tanh": _FLOATS,
         "Celu Elu Gelu HardSigmoid HardSwish Hardmax LeakyRelu LogSoftmax Mish Selu Shrink Softmax Softplus Softsign "
         "Swish ThresholdedRelu": _FLOATS,
         "Det ReduceL2 ReduceLogSum ReduceLogSumExp": _FLOATS,
@@ -242,7 +242,8 @@ def _unrounded(x: Operand) -> tf.Tensor | None:
     """What a node before computed in float32 and `_narrowed` made ``x`` of; None where ``x`` is something else."""
     if not tf.is_symbolic_tensor(x) or x.dtype not in _TO_FLOAT32:
         return None
-    return x.op.inputs[0] if x.op.type == "Cast" and x.op.name.rsplit("/")[-1].startswith(_NARROWED) else None
+    made_by = x.op  # type: ignore[union-attr]
+    return made_by.inputs[0] if made_by.type == "Cast" and made_by.name.split("/")[-1].startswith(_NARROWED) else None
 
 
 def cast(x: Operand, target: tf.DType) -> Operand:
@@ -290,7 +291,13 @@ def through(operator: str, function: Callable[[Operand], Operand], x: Operand, n
 # --- types that no .tflite can hold ------------------------------------------------------------------------------
 
 
-_OUTSIDE = "BOOL INT8 UINT8 INT16 UINT16 INT32 UINT32 INT64 UINT64 FLOAT16 FLOAT DOUBLE".split()
+_OUTSIDE = [
+    *(f"{sign}INT{width}" for sign in ("", "U") for width in (8, 16, 32, 64)),
+    "BOOL",
+    "FLOAT16",
+    "FLOAT",
+    "DOUBLE",
+]
 """Element types that inputs may have; the converter knows BFLOAT16 in all other places."""
 _WITHIN = [*_OUTSIDE, "BFLOAT16", "INT4", "UINT4"]
 """Those that results of nodes may have: 4 bits between a QuantizeLinear and a DequantizeLinear."""
@@ -306,8 +313,9 @@ def foreign_values(graph: onnx.GraphProto) -> Iterator[str]:
 
 
 def _type_name(type_: onnx.TypeProto) -> str:
-    kind = type_.WhichOneof("value")
+    kind: str | None = type_.WhichOneof("value")
     if kind not in ("tensor_type", None):
         return kind.removesuffix("_type").replace("_", " ")
     element = type_.tensor_type.elem_type
-    return onnx.TensorProto.DataType.Name(element) if element else _OUTSIDE[0]  # what is not stated may be any
+    name: str = onnx.TensorProto.DataType.Name(element)
+    return name if element else "FLOAT"  # what is not stated may be anything
