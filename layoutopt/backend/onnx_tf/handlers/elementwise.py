@@ -151,10 +151,7 @@ def divide(node: Node) -> Operand:
     if type_of(node.x) == tf.uint64:
         return bits(unsigned_quotient(*_signed(node)), tf.uint64)
     if type_of(node.x) == tf.int64:
-        a, b = node[0], node[1]
-        floor = quotient(a, b)
-        inexact = tf.not_equal(tf.math.floormod(a, b), 0)
-        return floor + tf.cast(tf.logical_and(inexact, (a < 0) != (b < 0)), tf.int64)
+        return quotient(node[0], node[1])
     if type_of(node.x).is_floating:
         return tf.divide(node[0], node[1])
     return tf.raw_ops.Div(x=node[0], y=node[1])

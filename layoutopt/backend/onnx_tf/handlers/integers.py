@@ -11,25 +11,35 @@ from layoutopt.backend.onnx_tf.handlers.types import bits, cast
 _WIDE = (tf.int64, tf.uint64)
 
 
-def quotient(a: Operand, b: Operand) -> Operand:
-    """floor(a / b) of int64, for which TFLite has FLOOR_MOD alone.
+def divided(a: Operand, b: Operand) -> tuple[Operand, Operand]:
+    """The floor of a / b and the remainder, in int64, which DIV does not know.
 
-    What is left to divide is a multiple of b. Each round divides it in float32 and leaves less than 2**-22 of it, so
-    the third leaves nothing.
+    Each round divides what is left in float32 and leaves less than 2**-22 of it, so after three it is less than b.
     """
-    rest = a - tf.math.floormod(a, b)
     divisor = tf.cast(b, tf.float32)
-    total = tf.zeros_like(rest)
+    total, rest = tf.zeros_like(a), a
     for _ in range(3):
         part = tf.cast(tf.round(tf.cast(rest, tf.float32) / divisor), tf.int64)
         total, rest = total + part, rest - part * b
-    return total
+    above = tf.cast(_signs_differ(rest, b), tf.int64)
+    return total - above, rest + above * b
+
+
+def quotient(a: Operand, b: Operand) -> Operand:
+    """The quotient of int64, towards zero."""
+    floor, rest = divided(a, b)
+    return floor + tf.cast(tf.logical_and(tf.not_equal(rest, 0), _signs_differ(a, b)), tf.int64)
+
+
+def _signs_differ(a: Operand, b: Operand) -> Operand:
+    """Whether one is above 0 and the other is below."""
+    return tf.where(b < 0, a > 0, a < 0)
 
 
 def unsigned_quotient(a: Operand, b: Operand) -> Operand:
     """The quotient of uint64, all three as the int64 of the same bits: half of a is not negative, so it divides as usual."""
     half = _wide_shifted_right(a, tf.ones_like(a, tf.int32), unsigned=True)
-    nearly = 2 * quotient(half, tf.maximum(b, 1))
+    nearly = 2 * divided(half, tf.maximum(b, 1))[0]
     at_least = _reaches(a - nearly * b, b)
     return tf.where(b < 0, tf.cast(_reaches(a, b), tf.int64), nearly + tf.cast(at_least, tf.int64))
 
@@ -47,7 +57,7 @@ def multiplied_up(x: Operand, exponent: Operand) -> Operand:
     for _ in range(6):
         odd = tf.not_equal(tf.math.floormod(exponent, two), 0)
         result = result * tf.where(odd, x, tf.ones_like(x))
-        x, exponent = x * x, quotient(exponent, two)
+        x, exponent = x * x, divided(exponent, two)[0]
     return result
 
 
@@ -94,7 +104,7 @@ def _wide_shifted_right(x: Operand, count: Operand, unsigned: bool) -> Operand:
     """The floor of the quotient; where the top bit is none of a sign, what it was extended by is taken away."""
     negative = x < 0
     all_sign = tf.where(negative, np.int64(-1), np.int64(0))
-    shifted = tf.where(count > 62, all_sign, quotient(x, _power(tf.minimum(count, 62), 64, tf.int64)))
+    shifted = tf.where(count > 62, all_sign, divided(x, _power(tf.minimum(count, 62), 64, tf.int64))[0])
     return shifted + tf.where(negative, _power(64 - count, 64, tf.int64), np.int64(0)) if unsigned else shifted
 
 
