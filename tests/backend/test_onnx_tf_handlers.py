@@ -348,7 +348,7 @@ ACTIVATIONS = {
     "silu": onnx_("a = Sigmoid(x) y = Mul(x,a)", "LOGISTIC MUL"),
     "elu": onnx_("y = Elu(x)", "ELU"),
     "elu 2": onnx_("y = Elu<alpha=2.0>(x)", "RELU MINIMUM EXP SUB MUL ADD"),
-    "softplus": onnx_("y = Softplus(x)", "RELU ABS NEG EXP LESS MUL SUB MUL SUB MUL ADD LOG SELECT_V2 ADD"),
+    "softplus": onnx_("y = Softplus(x)", "RELU ABS NEG EXP LESS MUL SUB MUL SUB MUL ADD LOG SELECT ADD"),
     "mish": onnx_("y = Mish(x)", "MINIMUM EXP ADD MUL ADD DIV MUL", opset=18),
     "softmax": onnx_("y = Softmax(x)", "SOFTMAX"),
     "softmax axis": onnx_("y = Softmax<axis=1>(x)", "TRANSPOSE SOFTMAX TRANSPOSE"),
