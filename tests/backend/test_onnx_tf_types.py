@@ -241,7 +241,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Array]:
     """What LiteRT computes, by case and result."""
     path = tmp_path_factory.mktemp("types") / "cases.onnx"
     merged: onnx.ModelProto | None = None
-    feeds = {}
+    feeds: dict[str, Array] = {}
     for name, each in CASES.items():
         model = onnx.compose.add_prefix(each.model(), f"{name}/")
         merged = model if merged is None else onnx.compose.merge_models(merged, model, io_map=[])

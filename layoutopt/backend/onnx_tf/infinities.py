@@ -27,8 +27,8 @@ def restore(model: schema.ModelT) -> None:
             data = model.buffers[tensor.buffer].data
             if tensor.type != schema.TensorType.FLOAT32 or data is None or not len(data):
                 continue
-            values = np.frombuffer(np.asarray(data, np.uint8).tobytes(), np.float32)
+            values = np.asarray(data, np.uint8).view(np.float32)
             stand_ins = np.abs(values) == _STAND_IN
             if stand_ins.any():
                 infinite = np.where(stand_ins, np.copysign(np.float32(np.inf), values), values)
-                model.buffers[tensor.buffer].data = infinite.astype(np.float32).view(np.uint8)
+                model.buffers[tensor.buffer].data = infinite.view(np.uint8)

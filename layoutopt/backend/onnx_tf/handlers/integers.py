@@ -37,7 +37,7 @@ def _signs_differ(a: Operand, b: Operand) -> Operand:
 
 
 def unsigned_quotient(a: Operand, b: Operand) -> Operand:
-    """The quotient of uint64, all three as the int64 of the same bits: half of a is not negative, so it divides as usual."""
+    """The quotient of uint64, all as the int64 of the same bits: half of a is not negative, so it divides as usual."""
     half = _wide_shifted_right(a, tf.ones_like(a, tf.int32), unsigned=True)
     nearly = 2 * divided(half, tf.maximum(b, 1))[0]
     at_least = _reaches(a - nearly * b, b)
