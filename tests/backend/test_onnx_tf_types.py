@@ -218,6 +218,7 @@ EDGES = {
     "product of none": case("y = ReduceProd<keepdims=0>(x, a)", x=np.zeros((2, 0), "i8"), a=of("i8", 1)),
     "nothing left": case("y = Slice(x, s, e)", x=X.astype("f4"), s=of("i8", 1), e=of("i8", 1)),
     "diagonal": case('y = Einsum<equation="...ii->...i">(x)', x=X[:, :, :3].astype("f4")),
+    "inner product": case('y = Einsum<equation="i,i">(x, v)', x=of("f4", 1, 2, 3), v=of("f4", 4, 5, 6)),
     "three operands": case(
         'y = Einsum<equation="abc, cd, a -> db">(x, v, u)', x=X.astype("f4"), v=X[0].T.astype("f4"), u=of("f4", 2, 3)
     ),

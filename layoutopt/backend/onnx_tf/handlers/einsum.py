@@ -34,7 +34,8 @@ def _is_one_product(terms: list[_Term], result: str) -> bool:
     if len(terms) != 2 or not (terms[0].indices + terms[1].indices).isalpha():
         return False
     left, right = (set(term.indices) for term in terms)
-    return left ^ right <= set(result) and bool(left & right - set(result))
+    alone = left - right, right - left
+    return all(alone) and (left ^ right) <= set(result) and bool((left & right) - set(result))
 
 
 @dataclass(frozen=True, slots=True)
