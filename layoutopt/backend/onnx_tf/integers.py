@@ -71,6 +71,7 @@ class _Rewriter:
         wanted: of each float tensor that is read by QUANTIZE alone, the integers these make.
         same: integers that take the place of others.
         operators: what the graph will have.
+        readers: of each tensor, the operators that the graph had.
     """
 
     model: schema.ModelT
@@ -79,6 +80,7 @@ class _Rewriter:
     wanted: dict[int, int] = field(default_factory=dict)
     same: dict[int, int] = field(default_factory=dict)
     operators: list[schema.OperatorT] = field(default_factory=list)
+    readers: dict[int, list[schema.OperatorT]] = field(default_factory=lambda: defaultdict(list))
 
     def run(self, scales: Floats) -> None:
         """Rewrites the graph; nothing happens to one without QUANTIZE."""
@@ -165,11 +167,10 @@ class _Rewriter:
                 tensor.quantization.scale = np.array([nearest], np.float32)
 
     def _find_wanted(self) -> None:
-        readers: dict[int, list[schema.OperatorT]] = defaultdict(list)
         for operator in self.graph.operators:
             for index in operator.inputs:
-                readers[int(index)].append(operator)
-        for index, operators in readers.items():
+                self.readers[int(index)].append(operator)
+        for index, operators in self.readers.items():
             if index in self.graph.outputs or any(self.name(each) != "QUANTIZE" for each in operators):
                 continue
             results = [int(each.outputs[0]) for each in operators]
@@ -340,6 +341,25 @@ def _movement(data: int = 0) -> Kernel:
     return lower
 
 
+def _filling(rewriter: _Rewriter, operator: schema.OperatorT) -> bool:
+    """PADV2 with a value that is a step, or with one below all of them where only the largest is asked for."""
+    source, value = rewriter.integers.get(int(operator.inputs[0])), rewriter.constant(int(operator.inputs[2]))
+    if source is None or value is None:
+        return False
+    steps = rewriter.steps(source)
+    readers = rewriter.readers[int(operator.outputs[0])]
+    whole = np.maximum(value / steps.scale + steps.zero, -129)
+    if whole < -128 and all(rewriter.name(reader) == "MAX_POOL_2D" for reader in readers):
+        whole = np.full_like(whole, -128)
+    if np.abs(whole - np.round(whole)) > _ON_GRID or not -128 <= np.round(whole) <= 127:
+        return False
+    filler = rewriter.add(
+        int(operator.inputs[2]), _INT8, np.array([steps.scale]), steps.zero, values=np.round(whole)
+    )
+    _behind(rewriter, operator, {0: source, 2: filler}, steps)
+    return True
+
+
 def _concatenation(rewriter: _Rewriter, operator: schema.OperatorT) -> bool:
     """In the steps of all operands, or else of the result: then each operand is rounded once, as the result would be."""
     sources = [rewriter.integers.get(int(index)) for index in operator.inputs]
@@ -388,7 +408,7 @@ def _activates(operator: schema.OperatorT) -> bool:
 _KERNELS: Mapping[str, Kernel] = {
     **dict.fromkeys(("ADD", "MUL", "SUB"), _arithmetic),
     **dict.fromkeys(("AVERAGE_POOL_2D", "RESIZE_BILINEAR"), _same_steps),
-    **dict.fromkeys(("ELU", "HARD_SWISH", "LEAKY_RELU", "MEAN", "RELU", "RELU6", "RELU_N1_TO_1"), _function()),
+    **dict.fromkeys(("ELU", "GELU", "HARD_SWISH", "LEAKY_RELU", "MEAN", "RELU", "RELU6", "RELU_N1_TO_1"), _function()),
     **dict.fromkeys(
         (
             "BATCH_TO_SPACE_ND", "DEPTH_TO_SPACE", "EXPAND_DIMS", "GATHER", "MAX_POOL_2D", "MIRROR_PAD", "PAD",
@@ -403,6 +423,7 @@ _KERNELS: Mapping[str, Kernel] = {
     "DEPTHWISE_CONV_2D": _weighted(0, 1, 2, 3),
     "FULLY_CONNECTED": _weighted(0, 1, 2, 0),
     "LOGISTIC": _function(_Steps(1 / 256, -128)),
+    "PADV2": _filling,
     "SOFTMAX": _function(_Steps(1 / 256, -128)),
     "SPLIT": _movement(1),
     "TANH": _function(_Steps(1 / 128, 0)),
@@ -411,8 +432,8 @@ _KERNELS: Mapping[str, Kernel] = {
 """What TFLite has int8 kernels for, and how an operator becomes one of them."""
 
 _VERSIONS: Mapping[str, int] = {
-    "BATCH_MATMUL": 2, "CONV_2D": 3, "DEPTHWISE_CONV_2D": 3, "EXPAND_DIMS": 1, "FULLY_CONNECTED": 4, "HARD_SWISH": 1,
-    "RESHAPE": 1, "SQUEEZE": 1, "SUB": 3, "TRANSPOSE_CONV": 3,
+    "BATCH_MATMUL": 2, "CONV_2D": 3, "DEPTHWISE_CONV_2D": 3, "ELU": 1, "EXPAND_DIMS": 1, "FULLY_CONNECTED": 4, "HARD_SWISH": 1,
+    "RELU_N1_TO_1": 1, "RESHAPE": 1, "SQUEEZE": 1, "SUB": 3, "TRANSPOSE_CONV": 3,
 }  # fmt: skip
 """The operators' versions that have int8, where that is not 2."""
 
@@ -440,15 +461,12 @@ def _grid(rows: Floats, *, otherwise: float) -> Floats | None:
 
 
 def _offset_grid(values: Floats) -> _Steps | None:
-    """Steps of at most 255 from the least to the largest value, of which 0 is one; None where there are none."""
-    scale = float(_finest(np.append(values, 0.0).reshape(1, -1), 255)[0])
+    """At most 255 steps from the least to the largest value, of which 0 is one; None where there are none."""
     if not values.any():
         return _Steps(1.0, 0)
-    whole = np.round(values / scale) if scale > 0 else values
-    low, high = min(whole.min(), 0), max(whole.max(), 0)
-    if scale <= 0 or high - low > 255:
-        return None
-    return _Steps(float(np.float32(scale)), int(np.clip(0, -128 - low, 127 - high)))
+    low, high = min(values.min(), 0.0), max(values.max(), 0.0)
+    (scale,) = _finest(values.reshape(1, -1), int(255 * max(-low, high) / (high - low)))
+    return _Steps(float(np.float32(scale)), int(round(-128 - low / scale))) if scale > 0 else None
 
 
 def _finest(rows: Floats, most: int) -> Floats:
