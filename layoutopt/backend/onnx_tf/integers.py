@@ -465,7 +465,7 @@ def _offset_grid(values: Floats) -> _Steps | None:
     if not values.any():
         return _Steps(1.0, 0)
     low, high = min(values.min(), 0.0), max(values.max(), 0.0)
-    (scale,) = _finest(values.reshape(1, -1), int(255 * max(-low, high) / (high - low)))
+    (scale,) = _finest(values.reshape(1, -1), int(255 * max(-low, high) / (high - low) + _ON_GRID))
     return _Steps(float(np.float32(scale)), int(round(-128 - low / scale))) if scale > 0 else None
 
 

@@ -175,7 +175,14 @@ def _real_type(node: Node) -> tf.DType:
 
 def _stored(x: Operand, scale: Operand, zero: Operand, dtype: tf.DType) -> Operand:
     """Half to even, then into the range of ``dtype``."""
-    return tf.cast(_within(tf.round(_single(x) / _single(scale)) + _single(zero), dtype), dtype)
+    return tf.cast(_within(tf.round(_divided(_single(x), _single(scale))) + _single(zero), dtype), dtype)
+
+
+def _divided(x: Operand, scale: Operand) -> Operand:
+    """``x / scale``; a constant power of two as the product that the converter would make of it, less exactly."""
+    if isinstance(scale, np.ndarray) and (np.frexp(scale)[0] == 0.5).all():
+        return x * (1 / scale)
+    return x / scale
 
 
 def _single(operand: Operand) -> Operand:
