@@ -16,7 +16,7 @@ from layoutopt.ir import io as modelio
 from layoutopt.ir.perm import Perm
 from layoutopt.ir.verify import QUANTIZED_TOLERANCE, Arrays, Reference, Verification, to_natural, to_stored
 from layoutopt.options import Io
-from layoutopt.passes import EliminateDeadCode, FoldConstants, PropagateLayout
+from layoutopt.passes import EliminateDeadCode, ExpandQuantizedOperators, FoldConstants, PropagateLayout
 from layoutopt.passes.propagate_layout import Scope
 from layoutopt.pipeline.manager import PassManager
 from layoutopt.report.results import Form, Kind
@@ -155,5 +155,5 @@ def make_baseline(original: ir.Model, hand_off: HandOff) -> Artifact:
 
 def sandwich(folded: ir.Model) -> ir.Model:
     """A model, free of constant subgraphs, with every layout-bound operator between transposes of its own."""
-    passes = (PropagateLayout(io=Io.KEEP, scope=Scope.OPERATOR), EliminateDeadCode())
+    passes = (ExpandQuantizedOperators(), PropagateLayout(io=Io.KEEP, scope=Scope.OPERATOR), EliminateDeadCode())
     return PassManager(passes).run(folded).model
