@@ -29,12 +29,13 @@ _EXACT = 2**24
 
 @dataclass(frozen=True)
 class ExpandQuantizedOperators(ir.passes.InPlacePass):
-    """Writes QLinearConv, QLinearMatMul and ONNX Runtime's own as float operators between DequantizeLinear and QuantizeLinear.
+    """Writes quantized operators as float operators between DequantizeLinear and QuantizeLinear.
 
+    These are QLinearConv, QLinearMatMul and ONNX Runtime's own.
     So the choice of layouts sees the operators that it knows. Constants become the floats that they stand for, and what
     only moves quantized values moves the floats. ConvInteger and MatMulInteger become float operators where their sums
     are exact in float32.
-    """  # noqa: E501
+    """
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Expands in place, in the order of the graph."""
@@ -170,7 +171,7 @@ def _dequantize_linear(write: _Writer, node: ir.Node) -> Results:
     """A constant as the floats that it stands for."""
     scales = _scales(write, 1)
     numbers = _array(node.inputs[0])
-    if scales is None or numbers is None or node.attributes.get_int("block_size", 0):
+    if scales is None or numbers is None or node.attributes.get_int("block_size", 0) != 0:
         return None
     (by,) = scales
     if by.scale.dtype != ir.DataType.FLOAT or numbers.dtype.kind not in "iu" or numbers.dtype.itemsize > 4:
@@ -252,7 +253,7 @@ def _unary(operator: str, *attributes: str) -> Expansion:
     def expand(write: _Writer, node: ir.Node) -> Results:
         scales = _scales(write, 1, 3)
         x = node.inputs[0]
-        if scales is None or x is None or node.attributes.get_int("channels_last", 0):
+        if scales is None or x is None or node.attributes.get_int("channels_last", 0) != 0:
             return None
         kept = {name: node.attributes[name] for name in attributes if name in node.attributes}
         y = write(operator, write.dequantized(x, scales[0]), attributes=kept)
@@ -280,7 +281,7 @@ def _concat(write: _Writer, node: ir.Node) -> Results:
 
 
 def _type(node: ir.Node) -> ir.DataType:
-    """The type of a quantized result: that of its zero point, of the first operand where ONNX Runtime's own tell none."""
+    """The type of a quantized result: that of the first operand where ONNX Runtime's own operators tell none."""
     first = node.inputs[2] if node.op_type == "QLinearConcat" else node.inputs[0]
     dtype = node.outputs[0].dtype or (first.dtype if first is not None else None)
     return dtype or ir.DataType.UINT8
@@ -451,7 +452,10 @@ _EXPANSIONS: Mapping[tuple[str, str], Expansion] = {
     (CONTRIB, "QLinearSigmoid"): _unary("Sigmoid"),
     (CONTRIB, "QLinearSoftmax"): _softmax,
     **dict.fromkeys(
-        [("", each) for each in ("Concat", "DepthToSpace", "Gather", "MaxPool", "Slice", "SpaceToDepth", "Split", "Tile")],
+        [
+            ("", each)
+            for each in ("Concat", "DepthToSpace", "Gather", "MaxPool", "Slice", "SpaceToDepth", "Split", "Tile")
+        ],
         _moved,
     ),
     ("", "Pad"): _padded,

@@ -66,7 +66,10 @@ def test_older_opset() -> None:
 
 @pytest.mark.parametrize("transposed", [0, 1])
 def test_product(transposed: int) -> None:
-    parts = {"inputs": "uint8[3,2] x", "constants": "int8[2,2] w = {1, -2, 3, 120}, int8 wo = {0}, int32[2] b = {7, -9}"}
+    parts = {
+        "inputs": "uint8[3,2] x",
+        "constants": "int8[2,2] w = {1, -2, 3, 120}, int8 wo = {0}, int32[2] b = {7, -9}",
+    }
     gemm = f"y = com.microsoft.QGemm <transB={transposed}> (x, s, o, w, t, wo, b, t, p)"
     assert operators(gemm, **parts, output="uint8[3,2] y") == between("Gemm")
     assert operators("y = QLinearMatMul (x, s, o, w, t, wo, t, p)", **parts) == between("MatMul")
@@ -117,6 +120,4 @@ def test_sums_that_are_not_exact_stay() -> None:
 
 def test_nothing_to_do() -> None:
     body = "q = QuantizeLinear (f, s, o) y = DequantizeLinear (q, s, o)"
-    assert not check_pass(
-        ExpandQuantizedOperators(), model(body, inputs="float[1,2,4,4] f", output="float y")
-    ).modified
+    assert not check_pass(ExpandQuantizedOperators(), model(body, inputs="float[1,2,4,4] f", output="float y")).modified

@@ -24,9 +24,7 @@ from layoutopt.backend.litert.flatbuffer import pack
 Floats: TypeAlias = "npt.NDArray[np.float64]"
 
 _CODES = {code: name for name, code in vars(schema.BuiltinOperator).items() if isinstance(code, int)}
-_FLOAT, _INT8, _UINT8, _INT32 = (
-    getattr(schema.TensorType, name) for name in ("FLOAT32", "INT8", "UINT8", "INT32")
-)
+_FLOAT, _INT8, _UINT8, _INT32 = (getattr(schema.TensorType, name) for name in ("FLOAT32", "INT8", "UINT8", "INT32"))
 _ON_GRID = 1e-4
 """How far, in steps, a weight may be off its grid: the rounding of float32 takes a fifth of it."""
 _BIAS_ERROR = 0.02
@@ -114,7 +112,9 @@ class _Rewriter:
         values = np.asarray(data, np.uint8).tobytes()
         return np.frombuffer(values, np.float32).reshape([] if shape is None else list(shape)).astype(np.float64)
 
-    def add(self, like: int, kind: int, scale: Floats, zero: int, *, axis: int = 0, values: Floats | None = None) -> int:
+    def add(
+        self, like: int, kind: int, scale: Floats, zero: int, *, axis: int = 0, values: Floats | None = None
+    ) -> int:
         """A new tensor of integers with the shape of ``like``; a constant if it has ``values``."""
         tensor = copy(self.tensor(like))
         tensor.type, tensor.buffer = kind, 0
@@ -348,20 +348,18 @@ def _filling(rewriter: _Rewriter, operator: schema.OperatorT) -> bool:
         return False
     steps = rewriter.steps(source)
     readers = rewriter.readers[int(operator.outputs[0])]
-    whole = np.maximum(value / steps.scale + steps.zero, -129)
+    whole: Floats = np.maximum(value / steps.scale + steps.zero, -129.0)
     if whole < -128 and all(rewriter.name(reader) == "MAX_POOL_2D" for reader in readers):
         whole = np.full_like(whole, -128)
     if np.abs(whole - np.round(whole)) > _ON_GRID or not -128 <= np.round(whole) <= 127:
         return False
-    filler = rewriter.add(
-        int(operator.inputs[2]), _INT8, np.array([steps.scale]), steps.zero, values=np.round(whole)
-    )
+    filler = rewriter.add(int(operator.inputs[2]), _INT8, np.array([steps.scale]), steps.zero, values=np.round(whole))
     _behind(rewriter, operator, {0: source, 2: filler}, steps)
     return True
 
 
 def _concatenation(rewriter: _Rewriter, operator: schema.OperatorT) -> bool:
-    """In the steps of all operands, or else of the result: then each operand is rounded once, as the result would be."""
+    """In the steps of all operands, or else of the result, to which each operand is rounded once."""
     sources = [rewriter.integers.get(int(index)) for index in operator.inputs]
     found = [source for source in sources if source is not None]
     if len(found) < len(sources) or _activates(operator):
@@ -383,9 +381,7 @@ def _concatenation(rewriter: _Rewriter, operator: schema.OperatorT) -> bool:
     return True
 
 
-def _behind(
-    rewriter: _Rewriter, operator: schema.OperatorT, inputs: Mapping[int, int], steps: _Steps
-) -> None:
+def _behind(rewriter: _Rewriter, operator: schema.OperatorT, inputs: Mapping[int, int], steps: _Steps) -> None:
     """Writes ``operator`` on integers, and a DEQUANTIZE behind each result."""
     results = [_integers_like(rewriter, int(index), steps) for index in operator.outputs]
     floats = [int(index) for index in operator.outputs]
@@ -408,7 +404,9 @@ def _activates(operator: schema.OperatorT) -> bool:
 _KERNELS: Mapping[str, Kernel] = {
     **dict.fromkeys(("ADD", "MUL", "SUB"), _arithmetic),
     **dict.fromkeys(("AVERAGE_POOL_2D", "RESIZE_BILINEAR"), _same_steps),
-    **dict.fromkeys(("ELU", "GELU", "HARD_SWISH", "LEAKY_RELU", "MEAN", "RELU", "RELU6", "RELU_N1_TO_1"), _function()),
+    **dict.fromkeys(
+        ("ELU", "GELU", "HARD_SWISH", "LEAKY_RELU", "MEAN", "RELU", "RELU6", "RELU_N1_TO_1"), _function()
+    ),
     **dict.fromkeys(
         (
             "BATCH_TO_SPACE_ND", "DEPTH_TO_SPACE", "EXPAND_DIMS", "GATHER", "MAX_POOL_2D", "MIRROR_PAD", "PAD",
@@ -432,8 +430,8 @@ _KERNELS: Mapping[str, Kernel] = {
 """What TFLite has int8 kernels for, and how an operator becomes one of them."""
 
 _VERSIONS: Mapping[str, int] = {
-    "BATCH_MATMUL": 2, "CONV_2D": 3, "DEPTHWISE_CONV_2D": 3, "ELU": 1, "EXPAND_DIMS": 1, "FULLY_CONNECTED": 4, "HARD_SWISH": 1,
-    "RELU_N1_TO_1": 1, "RESHAPE": 1, "SQUEEZE": 1, "SUB": 3, "TRANSPOSE_CONV": 3,
+    "BATCH_MATMUL": 2, "CONV_2D": 3, "DEPTHWISE_CONV_2D": 3, "ELU": 1, "EXPAND_DIMS": 1, "FULLY_CONNECTED": 4,
+    "HARD_SWISH": 1, "RELU_N1_TO_1": 1, "RESHAPE": 1, "SQUEEZE": 1, "SUB": 3, "TRANSPOSE_CONV": 3,
 }  # fmt: skip
 """The operators' versions that have int8, where that is not 2."""
 
@@ -442,7 +440,7 @@ _VERSIONS: Mapping[str, int] = {
 
 
 def _grid(rows: Floats, *, otherwise: float) -> Floats | None:
-    """A scale for each row such that all its values are whole multiples, up to 127; None where a row has none.
+    """A scale for each row of which all its values are whole multiples, up to 127; None where a row has none.
 
     Any such scale gives the values exactly, so it need not be that of the model. The finest is taken, one for all rows
     where there is one.
@@ -466,11 +464,11 @@ def _offset_grid(values: Floats) -> _Steps | None:
         return _Steps(1.0, 0)
     low, high = min(values.min(), 0.0), max(values.max(), 0.0)
     (scale,) = _finest(values.reshape(1, -1), int(255 * max(-low, high) / (high - low) + _ON_GRID))
-    return _Steps(float(np.float32(scale)), int(round(-128 - low / scale))) if scale > 0 else None
+    return _Steps(float(np.float32(scale)), round(-128 - float(low / scale))) if scale > 0 else None
 
 
 def _finest(rows: Floats, most: int) -> Floats:
-    """The smallest scale for each row of which all values are whole multiples, up to ``most``; 0 where there is none."""
+    """The smallest scale for each row of which its values are whole multiples, up to ``most``; 0 where none is."""
     largest = np.abs(rows).max(1, initial=0.0)
     scales = np.zeros(len(rows))
     open_rows = np.flatnonzero(largest)
@@ -486,8 +484,7 @@ def _finest(rows: Floats, most: int) -> Floats:
 
 
 def _whole(rows: Floats) -> npt.NDArray[np.bool_]:
-    fits: npt.NDArray[np.bool_] = (np.abs(rows - np.round(rows)) <= _ON_GRID).all(1)
-    return fits
+    return np.asarray((np.abs(rows - np.round(rows)) <= _ON_GRID).all(1))
 
 
 # --- what is left over -----------------------------------------------------------------------------------------------

@@ -45,12 +45,12 @@ def quantize(node: Node) -> Operand:
     dtype = _stored_type(node)
     x, scale, zero = node.x, *_parameters(node, node.shape)
     one = _one(node)
-    if one is None or isinstance(x, np.ndarray) or dtype.size != 1 or type_of(x) != tf.float32:
+    if one is None or not isinstance(x, tf.Tensor) or dtype.size != 1 or type_of(x) != tf.float32:
         return _stored(x, scale, zero, dtype)
     low, high = ((limit - one.zero) * one.scale for limit in (dtype.min, dtype.max))
     real = tf.quantization.fake_quant_with_min_max_args(x, low, high)
     # What a caller hands in is rounded as ONNX has it; what a kernel rounds already is not rounded twice.
-    stored = _stored(x if x.op.type == "Placeholder" else real, scale, zero, dtype)
+    stored: tf.Tensor = _stored(x if x.op.type == "Placeholder" else real, scale, zero, dtype)
     _known.setdefault(stored.graph, {})[stored.op.name] = _Quantized(real, one.scale, one.zero)
     return stored
 
@@ -143,7 +143,9 @@ def _spread(node: Node, parameter: Operand, shape: tuple[int, ...]) -> Operand:
     if not block:
         return reshaped(parameter, tuple(size if index == axis else 1 for index, size in enumerate(shape)))
     rows = np.arange(shape[axis]) // block
-    return np.take(parameter, rows, axis) if isinstance(parameter, np.ndarray) else tf.gather(parameter, rows, axis=axis)
+    return (
+        np.take(parameter, rows, axis) if isinstance(parameter, np.ndarray) else tf.gather(parameter, rows, axis=axis)
+    )
 
 
 def _stored_type(node: Node) -> tf.DType:
