@@ -132,7 +132,7 @@ def _convert(job: Job, stages: Stages) -> tuple[dict[str, str], dict[str, str]]:
             content = _to_tflite(traced, job)
         if _is_quantized(model):
             with stages("integer operators"):
-                from layoutopt.backend.onnx_tf.integers import scales_of, with_integers
+                from layoutopt.backend.onnx_tf.int8 import scales_of, with_integers
 
                 content = with_integers(content, scales_of(model))
         with stages("write .tflite"):

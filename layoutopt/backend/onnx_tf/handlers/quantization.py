@@ -1,7 +1,7 @@
 """QuantizeLinear, DequantizeLinear and DynamicQuantizeLinear.
 
 A QuantizeLinear and the DequantizeLinear behind it are together one FakeQuant, which the TFLite converter writes as a
-QUANTIZE and a DEQUANTIZE; `layoutopt.backend.onnx_tf.integers` makes integer operators of what lies between them. One
+QUANTIZE and a DEQUANTIZE; `layoutopt.backend.onnx_tf.int8` makes integer operators of what lies between them. One
 that stands alone is arithmetic that gives ONNX's numbers: it rounds half to even and saturates.
 """
 
