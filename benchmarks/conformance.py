@@ -211,6 +211,8 @@ def _static(proto: onnx.ModelProto, given: Mapping[str, Array]) -> onnx.ModelPro
 
 def _complaint(found: Array, wanted: object, rtol: float, atol: float) -> str:
     """What is wrong with an output; nothing where it is as expected."""
+    if isinstance(wanted, onnx.TensorProto):
+        wanted = onnx.numpy_helper.to_array(wanted)
     if not isinstance(wanted, (np.ndarray, np.generic)):
         return f"a {type(wanted).__name__} is expected"
     wanted = np.asarray(wanted)

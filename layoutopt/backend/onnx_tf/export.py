@@ -130,11 +130,21 @@ def _convert(job: Job, stages: Stages) -> tuple[dict[str, str], dict[str, str]]:
     if job.tflite is not None:
         with stages("TFLite converter"):
             content = _to_tflite(traced, job)
+        if _is_quantized(model):
+            with stages("integer operators"):
+                from layoutopt.backend.onnx_tf.int8 import scales_of, with_integers
+
+                content = with_integers(content, scales_of(model))
         with stages("write .tflite"):
             from layoutopt.backend.onnx_tf.signature import sign
 
             Path(job.tflite).write_bytes(sign(content, traced.inputs, traced.outputs))
     return {name: name for name in traced.inputs}, {name: name for name in traced.outputs}
+
+
+def _is_quantized(model: onnx.ModelProto) -> bool:
+    """Whether values are quantized in it, not weights alone."""
+    return any(node.op_type == "QuantizeLinear" for node in model.graph.node)
 
 
 def _save(traced: Traced, directory: str) -> None:

@@ -12,6 +12,7 @@ from layoutopt.backend.onnx_tf.handlers import (  # noqa: F401  (imported so tha
     natural,
     normalization,
     pool,
+    quantization,
     reductions,
     resize,
     shapes,
