@@ -1,0 +1,89 @@
+"""What is known of one entry, as it is kept on disk."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from layoutopt.ir.verify import OutputDrift
+from layoutopt.report.results import to_json
+
+_FIGURES = "figures.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Largest resident sizes in bytes; 0 where the system does not tell.
+
+    Attributes:
+        parent: of the process that optimizes.
+        child: of the largest process that it started, which is the hand-off with TensorFlow.
+        together: of all of them at one moment.
+    """
+
+    parent: int = 0
+    child: int = 0
+    together: int = 0
+
+    def with_sample(self, parent: int, children: tuple[int, ...]) -> Memory:
+        """The same with the resident sizes of one moment."""
+        return Memory(
+            max(self.parent, parent), max(self.child, *children, 0), max(self.together, parent + sum(children))
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One entry, converted or not.
+
+    Attributes:
+        error: why there is no .tflite, or none that computes what the original does; empty if there is.
+        opset: of the model that came in.
+        parameters: elements of its float constants.
+        weights: bytes of them.
+        transposes: in the .tflite.
+        operators: in the .tflite.
+        outputs: the .tflite against ONNX Runtime on the original.
+        verdict: of what a trained network says of a picture, beside what ONNX Runtime says.
+        seconds: by stage.
+        memory: at its largest.
+    """
+
+    error: str = ""
+    opset: int = 0
+    parameters: int = 0
+    weights: int = 0
+    transposes: int = 0
+    operators: int = 0
+    outputs: tuple[OutputDrift, ...] = ()
+    verdict: str = ""
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    memory: Memory = Memory()
+
+    @property
+    def worst(self) -> OutputDrift | None:
+        """The output with the largest error for its variance."""
+        return max(self.outputs, key=normalized, default=None)
+
+    @classmethod
+    def done(cls, directory: Path) -> bool:
+        """Whether there is a row in ``directory``."""
+        return (directory / _FIGURES).exists()
+
+    @classmethod
+    def load(cls, directory: Path) -> Row:
+        """The row that was saved in ``directory``."""
+        found = json.loads((directory / _FIGURES).read_text())
+        outputs = tuple(OutputDrift(**each) for each in found["outputs"])
+        return cls(**{**found, "outputs": outputs, "memory": Memory(**found["memory"])})
+
+    def save(self, directory: Path) -> None:
+        """Saves the row in ``directory``."""
+        (directory / _FIGURES).write_text(json.dumps(to_json(self), indent=2) + "\n")
+
+
+def normalized(drift: OutputDrift) -> float:
+    """The mean squared error over the variance of the output; the error itself where the output is constant."""
+    return drift.mse / drift.variance if drift.variance else drift.mse
