@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.zoo.catalogue import NETWORKS, Entry, entries
-from benchmarks.zoo.environment import interpreter
+from benchmarks.zoo.environment import interpreter, shipped
 from benchmarks.zoo.processes import run
 from benchmarks.zoo.rows import Row
 from layoutopt.ir.io import make_directory
@@ -40,14 +41,16 @@ def converted(entry: Entry, results: Path) -> Row:
     directory = entry.directory(results)
     make_directory(directory)
     model = directory / _MODEL
-    if not model.exists():
+    if entry.network.source.trained:
+        shutil.copyfile(shipped(results / "venv", entry.network.model), model)
+    elif not model.exists():
         python = interpreter(results / "venv")
         exported = run([python, "-m", "benchmarks.zoo.export", entry.key, model], log=directory / "export.log", timeout=_TIMEOUT)
         if exported.error:
             model.unlink(missing_ok=True)
             return Row(error=f"export: {exported.error}")
     finished = run(
-        [sys.executable, "-m", "benchmarks.zoo.worker", model, directory], log=directory / "convert.log", timeout=_TIMEOUT
+        [sys.executable, "-m", "benchmarks.zoo.worker", entry.key, model, directory], log=directory / "convert.log", timeout=_TIMEOUT
     )
     if finished.error:
         return Row(error=finished.error, memory=finished.memory)

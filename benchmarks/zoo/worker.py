@@ -1,27 +1,21 @@
-"""``python -m benchmarks.zoo.worker MODEL DIRECTORY``: the whole path for one .onnx file, in a process of its own."""
+"""``python -m benchmarks.zoo.worker KEY MODEL DIRECTORY``: the whole path for one entry, in a process of its own."""
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 import onnx_ir as ir
 
 import layoutopt
-from benchmarks.zoo.rows import Row
-from layoutopt.backend.litert.runtime import run as run_tflite
+from benchmarks.zoo.catalogue import Network, entries
+from benchmarks.zoo.interface import TFLITE, infer
+from benchmarks.zoo.rows import Row, Tensor
 from layoutopt.errors import LayoutoptError
-from layoutopt.ir.io import load
-from layoutopt.ir.perm import channels_last, invert
+from layoutopt.ir.io import load, set_shapes
 from layoutopt.ir.verify import Reference
-from layoutopt.report.results import LayoutName, TensorInfo
-
-TFLITE = "model.tflite"
-Arrays = Mapping[str, npt.NDArray[np.generic]]
 
 
 class Clock:
@@ -38,70 +32,64 @@ class Clock:
         self._stage, self._since = stage, now
 
 
-def measured(path: Path, directory: Path) -> Row:
+def measured(network: Network, path: Path, directory: Path) -> Row:
     """Converts a file as a user would, and compares the result with ONNX Runtime on the original."""
     clock = Clock()
     tflite = directory / TFLITE
     try:
-        report = layoutopt.optimize(path, tflite=tflite, baseline=False, force=True, progress=clock.start)
+        report = layoutopt.optimize(
+            path, tflite=tflite, shapes=network.shapes, baseline=False, force=True, progress=clock.start
+        )
     except LayoutoptError as error:
+        print(error, file=sys.stderr)
         clock.start("")
-        return Row(error=_first_line(error), seconds=clock.seconds, **_size(load(path)))
+        return replace(_sized(path), error=_first_line(error), seconds=clock.seconds)
     clock.start("")
-    model = load(path)
-    reference = Reference(model)
-    found = run_tflite(tflite, stored(report.inputs, reference.inputs))
-    verification = reference.compare(natural(report.outputs, found))
-    return Row(
+    row = replace(
+        _sized(path),
         transposes=report.optimized.transposes,
         operators=report.optimized.operators,
-        outputs=verification.outputs,
+        operands=tuple(map(Tensor.of, report.inputs)),
+        results=tuple(map(Tensor.of, report.outputs)),
         seconds=clock.seconds,
-        **_size(model),
+    )
+    reference = _reference(network, path)
+    return replace(row, outputs=reference.compare(infer(tflite, row, reference.inputs)).outputs)
+
+
+def _reference(network: Network, path: Path) -> Reference:
+    model = load(path)
+    set_shapes(model, network.shapes)
+    return Reference(model)
+
+
+def _sized(path: Path) -> Row:
+    """A row with no more than the size of what came in."""
+    model = load(path)
+    graphs = (model.graph, *model.graph.subgraphs())
+    constants = [value.const_value for graph in graphs for value in graph.initializers.values()]
+    constants += [node.attributes["value"].as_tensor() for graph in graphs for node in graph if _is_constant(node)]
+    floats = [each for each in constants if each is not None and each.dtype.is_floating_point()]
+    return Row(
+        opset=model.opset_imports.get("", 0),
+        parameters=sum(each.size for each in floats),
+        weights=sum(each.nbytes for each in floats),
     )
 
 
-def stored(tensors: Iterable[TensorInfo], arrays: Arrays) -> dict[str, npt.NDArray[np.generic]]:
-    """The original's inputs, named and laid out as the .tflite wants them."""
-    return {
-        tensor.tflite_name: array.transpose(channels_last(array.ndim)) if _moved(tensor) else array
-        for tensor in tensors
-        for array in (arrays[tensor.name],)
-    }
-
-
-def natural(tensors: Iterable[TensorInfo], arrays: Arrays) -> dict[str, npt.NDArray[np.generic]]:
-    """What the .tflite gave, named and laid out as the original has it."""
-    return {
-        tensor.name: array.transpose(invert(channels_last(array.ndim))) if _moved(tensor) else array
-        for tensor in tensors
-        for array in (arrays[tensor.tflite_name],)
-    }
-
-
-def _moved(tensor: TensorInfo) -> bool:
-    return tensor.layout is LayoutName.CHANNELS_LAST
-
-
-def _size(model: ir.Model) -> dict[str, int]:
-    constants = [value.const_value for value in model.graph.initializers.values()]
-    floats = [each for each in constants if each is not None and each.dtype.is_floating_point()]
-    return {
-        "opset": model.opset_imports.get("", 0),
-        "parameters": sum(each.size for each in floats),
-        "weights": sum(each.nbytes for each in floats),
-    }
+def _is_constant(node: ir.Node) -> bool:
+    return node.op_type == "Constant" and "value" in node.attributes
 
 
 def _first_line(error: LayoutoptError) -> str:
-    print(error, file=sys.stderr)
     return f"{type(error).__name__}: {error.message.splitlines()[0]}"
 
 
 def main() -> None:
     """Writes the row into the directory."""
-    path, directory = map(Path, sys.argv[1:])
-    measured(path, directory).save(directory)
+    key, path, directory = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
+    entry = next(each for each in entries() if each.key == key)
+    measured(entry.network, path, directory).save(directory)
 
 
 if __name__ == "__main__":
