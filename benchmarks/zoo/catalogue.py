@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import zlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from layoutopt.options import Exporter
@@ -81,6 +81,7 @@ class Network:
         encoder: of a segmentation network.
         everywhere: whether all exports are tried; else one, which depends on nothing but the name.
         shapes: of the inputs of a shipped file, by name.
+        initial: whether the package's initial weights stay as they are, as the article has them.
     """
 
     name: str
@@ -90,6 +91,7 @@ class Network:
     encoder: str = ""
     everywhere: bool = False
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    initial: bool = False
 
     @property
     def exports(self) -> tuple[Export, ...]:
@@ -150,6 +152,13 @@ ARTICLE = (
     Network("mobilenet_v2_batch_10", Source.TORCHVISION, "mobilenet_v2", (10, 3, 224, 224), everywhere=True),
 )
 """The set of the article that this project set out from."""
+
+INITIAL = tuple(
+    replace(network, name=f"{network.name}_initial", everywhere=False, initial=True)
+    for network in ARTICLE
+    if network.name != "retinanet_nms"
+)
+"""The same with the weights that the packages start from: their small outputs are what the article's errors are of."""
 
 CLASSIFIERS = (
     _tv("mobilenet_v3_small", everywhere=True),
@@ -269,7 +278,7 @@ TRAINED = (
 )
 
 NETWORKS: Mapping[str, Network] = {
-    network.name: network for network in (*ARTICLE, *TRAINED, *CLASSIFIERS, *SEGMENTATION, *DETECTORS)
+    network.name: network for network in (*ARTICLE, *TRAINED, *CLASSIFIERS, *SEGMENTATION, *DETECTORS, *INITIAL)
 }
 """All networks by name."""
 

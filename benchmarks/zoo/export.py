@@ -1,25 +1,34 @@
-"""``python -m benchmarks.zoo.export KEY PATH``: exports one entry. Runs in the environment of the zoo."""
+"""``python -m benchmarks.zoo.export KEY PATH``: exports one entry. Runs in the environment of the zoo.
+
+Beside the model it leaves what the network gives in float64 for the inputs that the conversion is checked with.
+"""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
 
+import numpy as np
+import onnx_ir as ir
 import torch
 
 from benchmarks.zoo.builders import build
 from benchmarks.zoo.catalogue import Network, entries
+from benchmarks.zoo.interface import EXACT
 from benchmarks.zoo.weights import randomise
 from layoutopt.frontend.pytorch import from_torch
 from layoutopt.ir.io import save
+from layoutopt.ir.verify import random_inputs
 
 _SEED = 0
 
 
 def prepared(network: Network) -> torch.nn.Module:
-    """The module with random weights that keep activations in range."""
+    """The module with random weights that keep activations in range, or with its package's initial ones."""
     torch.manual_seed(_SEED)
     module = build(network)
+    if network.initial:
+        return module
     shape = (max(4, network.shape[0]), *network.shape[1:])
     randomise(module, torch.randn(shape))
     return module
@@ -35,6 +44,21 @@ def main() -> None:
         module, torch.randn(entry.network.shape), exporter=entry.export.exporter, opset=entry.export.opset
     )
     save(model, path)
+    write_exact(module, model, path.with_name(EXACT))
+
+
+def write_exact(module: torch.nn.Module, model: ir.Model, path: Path) -> None:
+    """Saves the outputs in float64, by name; nothing where the network insists on float32 somewhere."""
+    (array,) = random_inputs(model, _SEED).values()
+    try:
+        with torch.no_grad():
+            found = module.double()(torch.from_numpy(array).double())
+    except RuntimeError as error:
+        print(f"not in float64: {error}")
+        return
+    names = [str(output.name) for output in model.graph.outputs]
+    flat = torch.utils._pytree.tree_leaves(found)
+    np.savez(path, **dict(zip(names, (each.numpy() for each in flat), strict=True)))
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from layoutopt.backend.litert.runtime import run
 from layoutopt.ir.perm import channels_last, invert
 
 TFLITE = "model.tflite"
+EXACT = "exact.npz"
 Array = npt.NDArray[np.generic]
 Arrays = Mapping[str, Array]
 

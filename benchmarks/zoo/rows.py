@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -68,6 +68,8 @@ class Row:
         operands: inputs of the .tflite.
         results: outputs of the .tflite.
         outputs: the .tflite against ONNX Runtime on the original.
+        runtime: ONNX Runtime on the original against the same network in float64; nothing where it was not to be had.
+        exact: the .tflite against it.
         verdict: of what a trained network says of a picture, beside what ONNX Runtime says.
         seconds: by stage.
         memory: at its largest.
@@ -82,14 +84,11 @@ class Row:
     operands: tuple[Tensor, ...] = ()
     results: tuple[Tensor, ...] = ()
     outputs: tuple[OutputDrift, ...] = ()
+    runtime: tuple[OutputDrift, ...] = ()
+    exact: tuple[OutputDrift, ...] = ()
     verdict: str = ""
     seconds: Mapping[str, float] = field(default_factory=dict)
     memory: Memory = Memory()
-
-    @property
-    def worst(self) -> OutputDrift | None:
-        """The output with the largest error for its variance."""
-        return max(self.outputs, key=normalized, default=None)
 
     @classmethod
     def done(cls, directory: Path) -> bool:
@@ -100,13 +99,18 @@ class Row:
     def load(cls, directory: Path) -> Row:
         """The row that was saved in ``directory``."""
         found = json.loads((directory / _FIGURES).read_text())
-        parts = {"operands": Tensor, "results": Tensor, "outputs": OutputDrift}
+        parts = {"operands": Tensor, "results": Tensor, **dict.fromkeys(("outputs", "runtime", "exact"), OutputDrift)}
         tuples = {name: tuple(part(**each) for each in found.get(name, ())) for name, part in parts.items()}
         return cls(**{**found, **tuples, "memory": Memory(**found["memory"])})
 
     def save(self, directory: Path) -> None:
         """Saves the row in ``directory``."""
         (directory / _FIGURES).write_text(json.dumps(to_json(self), indent=2) + "\n")
+
+
+def worst(outputs: Sequence[OutputDrift]) -> OutputDrift | None:
+    """The output with the largest error for its variance."""
+    return max(outputs, key=normalized, default=None)
 
 
 def normalized(drift: OutputDrift) -> float:

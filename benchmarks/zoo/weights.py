@@ -6,9 +6,15 @@ start branches at zero so that they drop out, others leave normalizations withou
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
+_SMALL = (0.1, 0.3)  # scales of residual branches
+_RESIDUAL = ("add", "branch", "has_skip", "use_res_connect")  # how the packages say that a block has a shortcut
+_PAST = ("downsample", "shortcut")  # what is on the shortcut
 _PRODUCTS = nn.Conv1d | nn.Conv2d | nn.ConvTranspose2d | nn.Linear
 
 
@@ -24,7 +30,9 @@ def randomise(module: nn.Module, pictures: torch.Tensor) -> None:
     """
     for layer in module.modules():
         _break_symmetry(layer)
-    norms = [layer for layer in module.modules() if isinstance(layer, nn.modules.batchnorm._BatchNorm)]
+    for norm in _ends_of_branches(module):
+        nn.init.uniform_(norm.weight, *_SMALL)
+    norms = [layer for layer in module.modules() if isinstance(layer, _BatchNorm)]
     momenta = [norm.momentum for norm in norms]
     products = [layer for layer in module.modules() if isinstance(layer, _PRODUCTS)]
     hooks = [layer.register_forward_hook(_ScaleOnce()) for layer in products]
@@ -53,7 +61,23 @@ def _break_symmetry(layer: nn.Module) -> None:
         elif value == 0 and parameter is not getattr(layer, "weight", None):
             nn.init.normal_(parameter, std=0.1)
         else:  # a residual branch that starts out small, as it stays in trained networks; or a slope
-            nn.init.uniform_(parameter, 0.1, 0.3)
+            nn.init.uniform_(parameter, *_SMALL)
+
+
+def _ends_of_branches(module: nn.Module) -> Iterator[nn.Module]:
+    """The last BatchNorm of each residual block.
+
+    Batch normalization makes rounding errors grow with depth in random networks, in trained ones it does not. Small
+    branches keep them from it (Goyal et al., 2017, section 5.1).
+    """
+    for block in module.modules():
+        if hasattr(block, "downsample") or any(getattr(block, flag, None) for flag in _RESIDUAL):
+            ends = [
+                layer
+                for name, layer in block.named_modules()
+                if isinstance(layer, _BatchNorm) and not name.startswith(_PAST)
+            ]
+            yield from ends[-1:]
 
 
 class _ScaleOnce:

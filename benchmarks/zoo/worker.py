@@ -7,15 +7,16 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import onnx_ir as ir
 
 import layoutopt
 from benchmarks.zoo.catalogue import Network, entries
-from benchmarks.zoo.interface import TFLITE, infer
+from benchmarks.zoo.interface import EXACT, TFLITE, Arrays, infer
 from benchmarks.zoo.rows import Row, Tensor
 from layoutopt.errors import LayoutoptError
 from layoutopt.ir.io import load, set_shapes
-from layoutopt.ir.verify import Reference
+from layoutopt.ir.verify import OutputDrift, Reference, drift_of
 
 
 class Clock:
@@ -54,7 +55,19 @@ def measured(network: Network, path: Path, directory: Path) -> Row:
         seconds=clock.seconds,
     )
     reference = _reference(network, path)
-    return replace(row, outputs=reference.compare(infer(tflite, row, reference.inputs)).outputs)
+    found = infer(tflite, row, reference.inputs)
+    row = replace(row, outputs=reference.compare(found).outputs)
+    exact = path.with_name(EXACT)
+    if not exact.exists():
+        return row
+    with np.load(exact) as arrays:
+        judge = dict(arrays)
+    return replace(row, runtime=drifts(judge, reference.outputs), exact=drifts(judge, found))
+
+
+def drifts(expected: Arrays, found: Arrays) -> tuple[OutputDrift, ...]:
+    """How far each output is from what it should be."""
+    return tuple(drift_of(name, array, found[name]) for name, array in expected.items())
 
 
 def _reference(network: Network, path: Path) -> Reference:
