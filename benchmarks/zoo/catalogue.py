@@ -283,8 +283,13 @@ NETWORKS: Mapping[str, Network] = {
 """All networks by name."""
 
 
-def entries(names: tuple[str, ...] = ()) -> Iterator[Entry]:
-    """The rows of the table, or those of the networks in ``names``: each network once before any a second time."""
-    for turn in range(len(EXPORTS)):
+def entries(names: tuple[str, ...] = (), *, turns: int | None = None) -> Iterator[Entry]:
+    """The rows of the table, each network once before any a second time.
+
+    Args:
+        names: of networks; all of them where there is none.
+        turns: how many exports of a network at most.
+    """
+    for turn in range(turns or len(EXPORTS)):
         for name in names or NETWORKS:
             yield from (Entry(NETWORKS[name], export) for export in NETWORKS[name].exports[turn : turn + 1])

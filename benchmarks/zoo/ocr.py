@@ -8,26 +8,29 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 from rapidocr_onnxruntime import RapidOCR
 
-from benchmarks.zoo.catalogue import entries
+from benchmarks.zoo.catalogue import Entry, entries
 from benchmarks.zoo.interface import TFLITE, infer
 from benchmarks.zoo.rows import Row
 
 Array = npt.NDArray[np.generic]
 Session = Callable[[Array], list[Array]]
+Scored = tuple[tuple[str, float], ...]
 
 _SIDE = 736  # the detector enlarges a smaller picture to this
-_LINES = ("Layout 2026", "NHWC, not NCHW", "36 transposes", "gone: 0 left", "Hello, World!", "你好 OCR 7.50")
+_LINES = ("Layout 2026", "NHWC, not NCHW", "36 transposes", "gone: 0 left", "Hello, World!", "Total: $ 7.50")
 _UPSIDE_DOWN = 3  # the line that the classifier has to turn
-_DRIFT = 1e-4
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +44,8 @@ class Reading:
     """
 
     boxes: Array
-    turned: tuple[tuple[str, float], ...]
-    texts: tuple[tuple[str, float], ...]
+    turned: Scored
+    texts: Scored
 
 
 def picture() -> npt.NDArray[np.uint8]:
@@ -63,51 +66,87 @@ def read(engine: RapidOCR, page: npt.NDArray[np.uint8]) -> Reading:
     lines = engine.get_crop_img_list(page, boxes)
     lines, turned, _ = engine.text_cls(lines)
     texts, _ = engine.text_rec(lines)
-    return Reading(np.asarray(boxes), tuple(map(tuple, turned)), tuple(map(tuple, texts)))
+    return Reading(np.asarray(boxes), _scored(turned), _scored(texts))
 
 
-def _recording(session: Session, shapes: list[tuple[int, ...]]) -> Session:
-    def run(array: Array) -> list[Array]:
-        shapes.append(array.shape)
-        return session(array)
-
-    return run
+def _scored(pairs: Iterable[Sequence[Any]]) -> Scored:
+    return tuple((str(word), float(score)) for word, score in pairs)
 
 
-def _with(engine: RapidOCR, name: str, session: Session) -> Session:
-    """Puts ``session`` in the place of one of the engine's, and returns that."""
-    holder, attribute = {"det": (engine.text_det, "infer"), "cls": (engine.text_cls, "infer"), "rec": (engine.text_rec, "session")}[name]
-    before: Session = getattr(holder, attribute)
-    setattr(holder, attribute, session)
-    return before
-
-
-def verdicts(results: Path) -> Mapping[str, str]:
-    """Of each network that was converted: the sentence on how PP-OCR does with its .tflite, by its name."""
-    engine, page, found = RapidOCR(), picture(), {}
+def verdicts(results: Path) -> Iterator[tuple[Entry, str]]:
+    """How PP-OCR reads the picture with one of its networks as a .tflite, for each that was converted."""
+    engine, page = RapidOCR(), picture()
     expected = read(engine, page)
-    for stage in ("det", "cls", "rec"):
-        (entry,) = entries((f"pp_ocr_{stage}",))
+    for name, place in _PLACES.items():
+        (entry,) = entries((name,))
         directory = entry.directory(results)
-        row = Row.load(directory)
-        if row.error:
+        if not Row.done(directory) or (row := Row.load(directory)).error:
             continue
-        original = _with(engine, stage, lambda array, directory=directory, row=row: infer(directory / TFLITE, row, array))
-        found[entry.network.name] = compare(expected, read(engine, page))
-        _with(engine, stage, original)
-    return found
+        with place.taken(engine, partial(_infer, directory / TFLITE, row)):
+            yield entry, compared(expected, read(engine, page))
 
 
-def compare(expected: Reading, found: Reading) -> str:
-    """Whether two readings agree, in words."""
-    return ""
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the engine keeps a session.
+
+    Attributes:
+        stage: attribute of the engine.
+        session: attribute of the stage.
+    """
+
+    stage: str
+    session: str
+
+    @contextmanager
+    def taken(self, engine: RapidOCR, session: Session) -> Iterator[None]:
+        """Puts ``session`` in the place of ONNX Runtime for a while."""
+        stage = getattr(engine, self.stage)
+        before = getattr(stage, self.session)
+        setattr(stage, self.session, session)
+        yield
+        setattr(stage, self.session, before)
+
+
+_PLACES = {
+    "pp_ocr_det": Place("text_det", "infer"),
+    "pp_ocr_cls": Place("text_cls", "infer"),
+    "pp_ocr_rec": Place("text_rec", "session"),
+}
+
+
+def _infer(tflite: Path, row: Row, array: Array) -> list[Array]:
+    (operand,) = row.operands
+    found = infer(tflite, row, {operand.name: array})
+    return [found[result.name] for result in row.results]
+
+
+def compared(expected: Reading, found: Reading) -> str:
+    """In words, whether two readings agree."""
+    parts = [
+        _part("boxes", len(expected.boxes), np.array_equal(expected.boxes, found.boxes), ()),
+        _part("classes", len(expected.turned), *_agreement(expected.turned, found.turned)),
+        _part("texts", len(expected.texts), *_agreement(expected.texts, found.texts)),
+    ]
+    return ", ".join(parts)
+
+
+def _agreement(expected: Scored, found: Scored) -> tuple[bool, tuple[float, ...]]:
+    """Whether the words are the same, and how far the scores are apart."""
+    same = [word for word, _ in expected] == [word for word, _ in found]
+    return same, tuple(abs(ours - theirs) for (_, ours), (_, theirs) in zip(found, expected, strict=False))
+
+
+def _part(what: str, count: int, same: bool, drifts: tuple[float, ...]) -> str:
+    scores = f" (scores within {max(drifts):.1g})" if same and drifts else ""
+    return f"{count} {what} {'the same' if same else '**DIFFERENT**'}{scores}"
 
 
 def main() -> None:
     """Adds the verdicts to the rows."""
     results = Path(sys.argv[1])
-    for name, verdict in verdicts(results).items():
-        (entry,) = entries((name,))
+    for entry, verdict in verdicts(results):
+        print(f"{entry.key}: {verdict}")
         directory = entry.directory(results)
         replace(Row.load(directory), verdict=verdict).save(directory)
 

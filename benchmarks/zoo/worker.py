@@ -44,7 +44,7 @@ def measured(network: Network, path: Path, directory: Path) -> Row:
     except LayoutoptError as error:
         print(error, file=sys.stderr)
         clock.start("")
-        return replace(_sized(path), error=_first_line(error), seconds=clock.seconds)
+        return replace(_sized(path), error=in_one_line(error), seconds=clock.seconds)
     clock.start("")
     row = replace(
         _sized(path),
@@ -94,8 +94,11 @@ def _is_constant(node: ir.Node) -> bool:
     return node.op_type == "Constant" and "value" in node.attributes
 
 
-def _first_line(error: LayoutoptError) -> str:
-    return f"{type(error).__name__}: {error.message.splitlines()[0]}"
+def in_one_line(error: LayoutoptError) -> str:
+    """Which error it is and its first line, with the nodes that it lists."""
+    lines = [line.strip() for line in error.message.splitlines()]
+    told = "; ".join(lines[1:]) if lines[0].endswith(":") else ""  # a list of nodes
+    return f"{type(error).__name__}: {lines[0]} {told}".strip()
 
 
 def main() -> None:
