@@ -282,6 +282,9 @@ NETWORKS: Mapping[str, Network] = {
 }
 """All networks by name."""
 
+OF_THE_ARTICLE = frozenset(network.name for network in (*ARTICLE, *INITIAL))
+"""Their errors are set beside those of float32 itself."""
+
 
 def entries(names: tuple[str, ...] = (), *, turns: int | None = None) -> Iterator[Entry]:
     """The rows of the table, each network once before any a second time.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from benchmarks.zoo.catalogue import ARTICLE, Entry
+from benchmarks.zoo.catalogue import OF_THE_ARTICLE, Entry
 from benchmarks.zoo.rows import Row, normalized, worst
 from layoutopt.ir.verify import OutputDrift
 from layoutopt.report.results import versions
@@ -41,9 +41,8 @@ _ON_NETWORKS = """
 
 Weights are random where the package does not ship trained ones, and such that activations keep unit variance; inputs
 are standard normal. Errors are those of the .tflite against ONNX Runtime on the original, at the output with the
-largest *MSE / variance*; the column after it has the same for ONNX Runtime against the network in float64. Seconds are
-those of `layoutopt.optimize` with all that it verifies; memory is the largest that all processes held together.
-*Initial* weights are those that the package starts from.
+largest *MSE / variance*. Seconds are those of `layoutopt.optimize` with all that it verifies; memory is the largest that
+all processes held together. *Initial* weights are those that the package starts from.
 """
 _ON_TRAINED = """
 ## Trained networks
@@ -115,7 +114,7 @@ _ARTICLE = (
 def _article(entry: Entry, row: Row) -> Iterator[tuple[str, ...]]:
     name = entry.network.name.removesuffix("_initial")
     drift = worst(row.outputs)
-    if name not in {network.name for network in ARTICLE} or drift is None:
+    if entry.network.name not in OF_THE_ARTICLE or drift is None:
         return
     yield (
         f"{name}, initial" if entry.network.initial else name,
@@ -130,7 +129,7 @@ def _article(entry: Entry, row: Row) -> Iterator[tuple[str, ...]]:
 
 _NETWORKS = (
     *("network", "from", "export", "opset", "parameters", "TRANSPOSE", "operators"),
-    *("max abs", "MSE", "variance", "MSE / variance", "ONNX Runtime, float64", "seconds", "memory"),
+    *("max abs", "MSE", "variance", "MSE / variance", "seconds", "memory"),
 )
 
 
@@ -149,7 +148,6 @@ def _network(entry: Entry, row: Row) -> tuple[str, ...]:
         f"{row.parameters / 1e6:.1f} M" if row.parameters else "-",
         *(("not converted", "-") if row.error else (f"**{row.transposes}**", str(row.operators))),
         *errors,
-        _normalized(row.runtime),
         f"{sum(row.seconds.values()):.0f}" if row.seconds else "-",
         size(row.memory.together) if row.memory.together else "-",
     )
