@@ -41,8 +41,8 @@ _ON_NETWORKS = """
 
 Weights are random where the package does not ship trained ones, and such that activations keep unit variance; inputs
 are standard normal. Errors are those of the .tflite against ONNX Runtime on the original, at the output with the
-largest *MSE / variance*. Seconds are those of `layoutopt.optimize` with all that it verifies; memory is the largest that
-all processes held together. *Initial* weights are those that the package starts from.
+largest *MSE / variance*. Seconds are those of `layoutopt.optimize` with all that it verifies; memory is the largest
+that all processes held together. *Initial* weights are those that the package starts from.
 """
 _ON_TRAINED = """
 ## Trained networks
