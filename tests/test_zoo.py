@@ -12,8 +12,7 @@ from benchmarks.zoo.__main__ import is_due
 from benchmarks.zoo.catalogue import EXPORTS, NETWORKS, Entry, entries
 from benchmarks.zoo.page import page, summary
 from benchmarks.zoo.processes import run
-from benchmarks.zoo.rows import Memory, Row, Tensor, worst
-from benchmarks.zoo.worker import in_one_line
+from benchmarks.zoo.rows import Memory, Row, Tensor, in_one_line, worst
 from layoutopt.errors import ConversionError, UnsupportedOperatorError
 from layoutopt.ir.verify import OutputDrift
 

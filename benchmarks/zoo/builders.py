@@ -41,7 +41,7 @@ def _torchvision(network: Network) -> nn.Module:
     import torchvision.models as models
 
     name = network.model.removesuffix("_nms")
-    options = {"weights": None}
+    options: dict[str, bool | None] = {"weights": None}
     if name in models.list_models(module=models.detection):
         size = network.shape[-1]
         made = models.get_model(name, weights_backbone=None, min_size=size, max_size=size, **options)
@@ -76,8 +76,6 @@ def _ultralytics(network: Network) -> nn.Module:
     for layer in module.modules():  # as ultralytics' own exporter does
         if hasattr(layer, "export"):
             layer.export, layer.format, layer.dynamic = True, "onnx", False
-        if hasattr(layer, "max_det"):
-            layer.shape = None
     return module
 
 

@@ -81,6 +81,7 @@ class Network:
         encoder: of a segmentation network.
         everywhere: whether all exports are tried; else one, which depends on nothing but the name.
         shapes: of the inputs of a shipped file, by name.
+        exported: its own export, where the name shall not choose it.
         initial: whether the package's initial weights stay as they are, as the article has them.
     """
 
@@ -91,6 +92,7 @@ class Network:
     encoder: str = ""
     everywhere: bool = False
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    exported: Export | None = None
     initial: bool = False
 
     @property
@@ -98,7 +100,7 @@ class Network:
         """How it is exported, its own export first."""
         if self.source.trained:
             return (SHIPPED,)
-        own = EXPORTS[zlib.crc32(self.name.encode()) % len(EXPORTS)]
+        own = self.exported or EXPORTS[zlib.crc32(self.name.encode()) % len(EXPORTS)]
         return (own, *(each for each in EXPORTS if each != own)) if self.everywhere else (own,)
 
 
@@ -147,7 +149,13 @@ ARTICLE = (
     _yolo("yolov3"),
     Network("yolov4", Source.OURS, "yolov4", (1, 3, 320, 320)),
     Network("retinanet_heads", Source.TORCHVISION, "retinanet_resnet50_fpn", (1, 3, 320, 320)),
-    Network("retinanet_nms", Source.TORCHVISION, "retinanet_resnet50_fpn_nms", (1, 3, 320, 320)),
+    Network(
+        "retinanet_nms",
+        Source.TORCHVISION,
+        "retinanet_resnet50_fpn_nms",
+        (1, 3, 320, 320),
+        exported=Export(Exporter.LEGACY, 17),  # the other exporter cannot, for how many boxes there are is data
+    ),
     Network("bsrgan", Source.OURS, "bsrgan", (1, 3, 64, 64)),
     Network("mobilenet_v2_batch_10", Source.TORCHVISION, "mobilenet_v2", (10, 3, 224, 224), everywhere=True),
 )

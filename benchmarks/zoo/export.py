@@ -16,7 +16,9 @@ import torch
 from benchmarks.zoo.builders import build
 from benchmarks.zoo.catalogue import OF_THE_ARTICLE, Network, entries
 from benchmarks.zoo.interface import EXACT
+from benchmarks.zoo.rows import in_one_line
 from benchmarks.zoo.weights import randomise
+from layoutopt.errors import ConversionError
 from layoutopt.frontend.pytorch import from_torch
 from layoutopt.ir.io import save
 from layoutopt.ir.verify import random_inputs
@@ -41,9 +43,11 @@ def main() -> None:
     entry = next(each for each in entries() if each.key == key)
     assert entry.export.exporter is not None
     module = prepared(entry.network)
-    model = from_torch(
-        module, torch.randn(entry.network.shape), exporter=entry.export.exporter, opset=entry.export.opset
-    )
+    example = torch.randn(entry.network.shape)
+    try:
+        model = from_torch(module, example, exporter=entry.export.exporter, opset=entry.export.opset)
+    except ConversionError as error:
+        sys.exit(f"{error}\n{in_one_line(error)}")  # the driver shows the last line
     save(model, path)
     if entry.network.name in OF_THE_ARTICLE:
         write_exact(module, model, path.with_name(EXACT))

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from layoutopt.errors import LayoutoptError
 from layoutopt.ir.verify import OutputDrift
 from layoutopt.report.results import LayoutName, TensorInfo, to_json
 
@@ -116,3 +117,10 @@ def worst(outputs: Sequence[OutputDrift]) -> OutputDrift | None:
 def normalized(drift: OutputDrift) -> float:
     """The mean squared error over the variance of the output; the error itself where the output is constant."""
     return drift.mse / drift.variance if drift.variance else drift.mse
+
+
+def in_one_line(error: LayoutoptError) -> str:
+    """Which error it is and its first line, with the nodes that it lists."""
+    lines = [line.strip() for line in error.message.splitlines()]
+    told = "; ".join(lines[1:]) if lines[0].endswith(":") else ""  # a list of nodes
+    return f"{type(error).__name__}: {lines[0]} {told}".strip()

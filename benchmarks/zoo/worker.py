@@ -13,7 +13,7 @@ import onnx_ir as ir
 import layoutopt
 from benchmarks.zoo.catalogue import Network, entries
 from benchmarks.zoo.interface import EXACT, TFLITE, Arrays, infer
-from benchmarks.zoo.rows import Row, Tensor
+from benchmarks.zoo.rows import Row, Tensor, in_one_line
 from layoutopt.errors import LayoutoptError
 from layoutopt.ir.io import load, set_shapes
 from layoutopt.ir.verify import OutputDrift, Reference, drift_of
@@ -92,13 +92,6 @@ def _sized(path: Path) -> Row:
 
 def _is_constant(node: ir.Node) -> bool:
     return node.op_type == "Constant" and "value" in node.attributes
-
-
-def in_one_line(error: LayoutoptError) -> str:
-    """Which error it is and its first line, with the nodes that it lists."""
-    lines = [line.strip() for line in error.message.splitlines()]
-    told = "; ".join(lines[1:]) if lines[0].endswith(":") else ""  # a list of nodes
-    return f"{type(error).__name__}: {lines[0]} {told}".strip()
 
 
 def main() -> None:
