@@ -301,7 +301,7 @@ def page(ours: Mapping[str, Verdict], plain: Mapping[str, Verdict]) -> str:
         cases=len(names),
         onnx=found["onnx"],
         onnx_tf=found["onnx-tf"],
-        tensorflow=found["tensorflow"],
+        tensorflow=found.get("tensorflow-cpu") or found["tensorflow"],
         totals="\n".join(totals),
         lost=", ".join(lost) or "none",
         operators="\n".join(_operator_rows(names, ours, plain)),
