@@ -7,6 +7,7 @@ from layoutopt.backend.onnx_tf.handlers import (  # noqa: F401  (imported so tha
     depth,
     einsum,
     elementwise,
+    indexing,
     integers,
     matmul,
     natural,
