@@ -5,6 +5,7 @@ from layoutopt.backend.onnx_tf.handlers import (  # noqa: F401  (imported so tha
     conv,
     conv_transpose,
     depth,
+    detection,
     einsum,
     elementwise,
     indexing,
@@ -16,6 +17,7 @@ from layoutopt.backend.onnx_tf.handlers import (  # noqa: F401  (imported so tha
     quantization,
     reductions,
     resize,
+    sampling,
     shapes,
 )
 from layoutopt.backend.onnx_tf.handlers.node import Node, Operand, handler_of
