@@ -15,6 +15,7 @@ from layoutopt.backend.onnx_tf.handlers import (  # noqa: F401  (imported so tha
     normalization,
     pool,
     quantization,
+    recurrent,
     reductions,
     resize,
     sampling,
