@@ -2,6 +2,7 @@
 
 from layoutopt.backend.onnx_tf.handlers import (  # noqa: F401  (imported so that they enter themselves)
     activations,
+    control_flow,
     conv,
     conv_transpose,
     depth,
@@ -19,8 +20,9 @@ from layoutopt.backend.onnx_tf.handlers import (  # noqa: F401  (imported so tha
     reductions,
     resize,
     sampling,
+    sequences,
     shapes,
 )
-from layoutopt.backend.onnx_tf.handlers.node import Node, Operand, handler_of
+from layoutopt.backend.onnx_tf.handlers.node import Items, Node, Operand, handler_of
 
-__all__ = ["Node", "Operand", "handler_of"]
+__all__ = ["Items", "Node", "Operand", "handler_of"]
