@@ -14,6 +14,7 @@ from layoutopt.backend.onnx_tf.handlers import (  # noqa: F401  (imported so tha
     matmul,
     natural,
     normalization,
+    placing,
     pool,
     quantization,
     recurrent,
@@ -22,6 +23,7 @@ from layoutopt.backend.onnx_tf.handlers import (  # noqa: F401  (imported so tha
     sampling,
     sequences,
     shapes,
+    spectra,
 )
 from layoutopt.backend.onnx_tf.handlers.node import Items, Node, Operand, handler_of
 

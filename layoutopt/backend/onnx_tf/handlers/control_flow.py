@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import onnx
@@ -57,7 +57,7 @@ def loop(node: Node) -> list[Operand]:
 def scan(node: Node) -> list[Operand]:
     """The slices one after the other where they are few; else WHILE."""
     if node.opset < 9:
-        raise node.unsupported("a Scan of opset 8 has a batch of its own: export it at opset 9 or newer")
+        return _batched_scan(node)
     graph, count = _graph(node, "body"), node.integer("num_scan_inputs", 1)
     given = list(node.operands)
     carried, scanned = given[: len(given) - count], given[len(given) - count :]
@@ -79,6 +79,19 @@ def scan(node: Node) -> list[Operand]:
     axes, ways = node.ints("scan_output_axes") or [0] * len(out), node.ints("scan_output_directions") or [0] * len(out)
     moved = [_turned(_last(y, axis), axis, way) for y, axis, way in zip(out, axes, ways, strict=True)]
     return [*results[: len(carried)], *moved]
+
+
+def _batched_scan(node: Node) -> list[Operand]:
+    """The Scan of opset 8, which has a batch in front of all operands and results: one of opset 9 for each element."""
+    lengths, *operands = node.operands
+    if lengths is not None:
+        raise node.unsupported("sequences of different lengths in one Scan: export it at opset 9 or newer")
+    attributes = {**node.attributes, "scan_input_directions": node.ints("directions")}
+    found = [
+        scan(replace(node, opset=9, attributes=attributes, operands=tuple(operand[i] for operand in operands)))
+        for i in range(shape_of(operands[0])[0])
+    ]
+    return [_stack(parts) for parts in zip(*found, strict=True)]
 
 
 def _graph(node: Node, name: str) -> onnx.GraphProto:

@@ -66,6 +66,12 @@ def scatter_nd(node: Node) -> Operand:
     return reshaped(_written(node, reshaped(rows, (count,)), reshaped(node[2], (count, width)), width), node.shape)
 
 
+@handles("ReverseSequence")
+def reverse_sequence(node: Node) -> Operand:
+    """REVERSE_SEQUENCE."""
+    return tf.reverse_sequence(node.x, to_int32(node[1]), node.integer("time_axis", 0), node.integer("batch_axis", 1))
+
+
 @handles("TensorScatter")
 def tensor_scatter(node: Node) -> Operand:
     """Writes a run of rows per batch, at a position of its own; circular where that is asked for."""
@@ -132,7 +138,7 @@ def _written(node: Node, rows: Operand, updates: Operand, width: int) -> Operand
     if shape_of(rows)[0] == 0:
         return data
     if reduction == "none":
-        return tf.gather(tf.concat([data, updates], 0), _last_writer(rows, count))
+        return overwritten(data, rows, updates)
     types = _ADDED_TYPES if reduction == "add" else _SEGMENT_TYPES
     if numpy_type(data) not in types:
         names = ", ".join(np.dtype(kind).name for kind in types)
@@ -145,6 +151,11 @@ def _written(node: Node, rows: Operand, updates: Operand, width: int) -> Operand
         return joined
     # Where nothing is written TFLite has the least or the greatest finite number, which infinity must not yield to.
     return tf.where(reshaped(_last_writer(rows, count) >= count, (count, 1)), joined, data)
+
+
+def overwritten(data: Operand, rows: Operand, updates: Operand) -> Operand:
+    """A matrix with some rows replaced, by the last of the updates where several go to one row."""
+    return tf.gather(tf.concat([data, updates], 0), _last_writer(rows, shape_of(data)[0]))
 
 
 def _last_writer(rows: Operand, count: int) -> Operand:
