@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnx
+import onnx.reference
 import onnxruntime
 
 from layoutopt.backend.litert import runtime

@@ -208,14 +208,14 @@ def _while(
             made = [written_at(value, part, i) for value, part in zip(made, parts, strict=True)]
         return [i + 1, tf.reshape(going, ()), *after[: len(start)], *made]
 
-    first = [np.int32(0), tf.reshape(tf.convert_to_tensor(going), ()), *start, *made]
+    before = [np.int32(0), tf.reshape(tf.convert_to_tensor(going), ()), *start, *made]
     invariants = [tf.TensorShape([]), tf.TensorShape([]), *shapes, *growing]
-    count, _, *values = tf.while_loop(goes_on, step, first, shape_invariants=invariants)
+    count, _, *values = tf.while_loop(goes_on, step, before, shape_invariants=invariants)
     made = values[len(start) :]
-    if trips is None:
-        made = [value[1:] for value in made]
-    elif not (endless and isinstance(going, np.ndarray)):
-        made = [value[:count] for value in made]
+    if trips is None or not (endless and isinstance(going, np.ndarray)):
+        # Not a slice: LiteRT cannot read an empty one.
+        first = 1 if trips is None else 0
+        made = [tf.gather(value, tf.range(first, first + count)) for value in made]
     return [*values[: len(start)], *made]
 
 

@@ -71,9 +71,10 @@ def _passing(scores: Operand, least: Operand) -> Operand:
 
 def _above(threshold: Operand) -> Operand:
     """The next number, up to 1: ONNX suppresses what overlaps more than the threshold, TFLite what overlaps as much."""
+    least = np.finfo(np.float32).tiny  # numbers below may count as 0
     if isinstance(threshold, np.ndarray):
-        return np.minimum(np.nextafter(threshold, np.float32(np.inf)), np.float32(1))
-    return tf.minimum(tf.bitcast(tf.bitcast(threshold, tf.int32) + 1, tf.float32), 1.0)
+        return np.clip(np.nextafter(threshold, np.float32(np.inf)), least, np.float32(1))
+    return tf.clip_by_value(tf.bitcast(tf.bitcast(threshold, tf.int32) + 1, tf.float32), least, 1.0)
 
 
 def _listed(selected: Operand, numbers: Operand, classes: int) -> Operand:

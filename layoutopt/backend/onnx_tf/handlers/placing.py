@@ -11,7 +11,7 @@ from layoutopt.backend.onnx_tf.handlers.node import Node, Operand, handles, perm
 
 @handles("MaxUnpool")
 def max_unpool(node: Node) -> Operand:
-    """Writes elements; what the output shape has beyond the windows is zero and comes last."""
+    """Writes elements."""
     shape, rank, kernel = node.shape, len(node.shape) - 2, node.ints("kernel_shape") or []
     strides, pads = node.ints("strides") or [1] * rank, node.ints("pads") or [0] * 2 * rank
     sizes = [
@@ -19,10 +19,13 @@ def max_unpool(node: Node) -> Operand:
     ]
     full, count = (*shape[:2], *sizes), int(np.prod(shape))
     nothing = np.zeros((int(np.prod(full)), 1), np.float32)
+    if (node.optional_ints(2) or list(full)) != list(full):
+        raise node.unsupported(
+            f"ONNX Runtime and ONNX differ in where indices lie in an output_shape other than {list(full)}: "
+            "leave it out, and pad the result"
+        )
     y = overwritten(nothing, reshaped(to_int32(node[1]), (count,)), reshaped(node.x, (count, 1)))
-    y, target = tf.reshape(y, full), node.optional_ints(2)
-    missing = [(0, have - had) for have, had in zip(target or full, full, strict=True)]
-    return tf.pad(y, missing) if any(after for _, after in missing) else y
+    return tf.reshape(y, full)
 
 
 @handles("Col2Im")
