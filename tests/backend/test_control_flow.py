@@ -22,7 +22,7 @@ UNTIL = """y, z = Loop(m, c, x) <body = b (int64 i, bool on, float[2,3] v) => (b
     w = Add(v, one) q = ReduceMax<keepdims=0>(w) go = Less(q, limit) s = Neg(w) }>"""
 FOR_EVER = UNTIL.replace("Loop(m, c, x)", "Loop(, c, x)")
 CONVOLVING = """y = Loop(m, c, x) <body = b (int64 i, bool on, float[1,4,8,8] v) => (bool go, float[1,4,8,8] r) {
-    go = Identity(on) k = Conv<pads=[1,1,1,1]>(v, w) r = Relu(k) }>"""
+    go = Identity(on) k = Conv<pads=[1,1,1,1]>(v, w) l = Relu(k) r = Add(l, x) }>"""
 GROWING = """y = Loop(m, c, x) <body = b (int64 i, bool on, float[n,3] v) => (bool go, float[p,3] w) {
     go = Identity(on) w = Concat<axis=0>(v, x) }>"""
 SCAN = """y, z = Scan <num_scan_inputs = 1, ATTRIBUTES body = b (float[3] s, float[3] e) => (float[3] t, float[3] o) {
@@ -31,6 +31,7 @@ AXES = "scan_input_axes = [1], scan_output_axes = [1], scan_input_directions = [
 
 BOUND = {"one": np.float32(1), "limit": np.float32(6)}
 YZ = ("y", "z")
+WEIGHTS = {"w": floats(4, 4, 3, 3) * 0.05}
 
 
 def count(number: int) -> dict[str, np.ndarray]:
@@ -56,8 +57,8 @@ LOOPS = {
     "until": (Case(UNTIL, {"x": X}, {**count(50), **BOUND}, outputs=YZ), True),
     "no limit": (Case(FOR_EVER, {"x": X}, {"c": TRUE, **BOUND}, outputs=YZ), True),
     "growing": (Case(GROWING, {"x": X}, count(4)), False),
-    "few convolutions": (Case(CONVOLVING, {"x": floats(1, 4, 8, 8)}, {**count(3), "w": floats(4, 4, 3, 3) * 0.2}), False),
-    "convolutions": (Case(CONVOLVING, {"x": floats(1, 4, 8, 8)}, {**count(300), "w": floats(4, 4, 3, 3) * 0.2}), True),
+    "few convolutions": (Case(CONVOLVING, {"x": floats(1, 4, 8, 8)}, {**count(3), **WEIGHTS}), False),
+    "convolutions": (Case(CONVOLVING, {"x": floats(1, 4, 8, 8)}, {**count(300), **WEIGHTS}), True),
     "few slices": (Case(SCAN.replace("ATTRIBUTES", ""), {"s": floats(3), "x": floats(4, 3)}, outputs=YZ), False),
     "slices": (Case(SCAN.replace("ATTRIBUTES", ""), {"s": floats(3), "x": floats(400, 3) * 0.1}, outputs=YZ), True),
     "slices of axes": (
