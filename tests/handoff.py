@@ -72,10 +72,10 @@ class Case:
         """What the outputs should be."""
         model = self.model()
         if self.reference:
-            found: list[Array] = onnx.reference.ReferenceEvaluator(model).run(None, dict(self.inputs))
-            return found
+            found = onnx.reference.ReferenceEvaluator(model).run(None, dict(self.inputs))
+            return [np.asarray(array) for array in found]
         session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-        return list(session.run(None, dict(self.inputs)))
+        return [np.asarray(array) for array in session.run(None, dict(self.inputs))]
 
     def with_run_time(self, *names: str) -> Case:
         """The same case with some constants as inputs."""
@@ -113,12 +113,12 @@ class HandOff:
         Returns:
             How often each operator is in the .tflite.
         """
-        expected = [np.asarray(array) for array in case.expected()]
+        expected = case.expected()
         tflite = self.convert(case, expected)
         operators = count_tflite(tflite).histogram
         missing = set(case.operators.split()) - set(operators)
         assert not missing, f"{sorted(missing)} not among {dict(operators)}"
-        found = runtime.run(tflite, case.inputs)
+        found: Mapping[str, Array] = runtime.run(tflite, case.inputs)
         for name, wanted in zip(case.outputs, expected, strict=True):
             assert (found[name].shape, found[name].dtype) == (wanted.shape, wanted.dtype), name
             finite = wanted[np.isfinite(wanted)] if wanted.dtype.kind == "f" else wanted

@@ -100,7 +100,8 @@ SEQUENCES = {
     ),
     "grown in a loop": Case(
         "e = SequenceEmpty() s = Loop(m, c, e) <body = b (int64 i, bool on, seq(float[2,3]) v) "
-        "=> (bool go, seq(float[2,3]) w) { go = Identity(on) f = Cast<to=1>(i) k = Mul(x, f) w = SequenceInsert(v, k) }> "
+        "=> (bool go, seq(float[2,3]) w) { go = Identity(on) f = Cast<to=1>(i) k = Mul(x, f) "
+        "w = SequenceInsert(v, k) }> "
         "y = ConcatFromSequence<axis=0, new_axis=1>(s)",
         {"x": X},
         count(4),

@@ -50,9 +50,7 @@ def test_selects_the_same_boxes_in_the_same_order(
 
 @pytest.mark.parametrize("overlap", [0.5, 1.0])
 @pytest.mark.parametrize("at_run_time", [False, True])
-def test_boxes_that_overlap_as_much_as_the_threshold_stay(
-    overlap: float, at_run_time: bool, hand_off: HandOff
-) -> None:
+def test_boxes_that_overlap_as_much_as_the_threshold_stay(overlap: float, at_run_time: bool, hand_off: HandOff) -> None:
     inputs = {
         "boxes": np.array([[[0, 0, 1, 1], [0, 0, 1, 0.5], [0, 0, 1, 1]]], np.float32),
         "scores": np.full((1, 1, 3), 0.9, np.float32),

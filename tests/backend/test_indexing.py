@@ -65,8 +65,7 @@ def test_scatters_join_what_falls_on_one_place(
 ) -> None:
     twice = reduction != "none"
     body = (
-        f'y = ScatterND<reduction="{reduction}">(x, i, u) '
-        f'z = ScatterElements<axis=1, reduction="{reduction}">(x, j, v)'
+        f'y = ScatterND<reduction="{reduction}">(x, i, u) z = ScatterElements<axis=1, reduction="{reduction}">(x, j, v)'
     )
     constants = {"i": pairs(twice=twice), "j": places(twice=twice)}
     case = Case(body, {"x": X, "u": floats(6, 5), "v": floats(2, 2, 5)}, constants, operator, ("y", "z"))

@@ -58,9 +58,7 @@ CASES = {
         for name in GATES
     },
     **{
-        f"{name} to lengths in a loop": recurrent(
-            name, BOTH, "x, w, r, b, l", steps=19, directions=2, l=lengths(19, 7)
-        )
+        f"{name} to lengths in a loop": recurrent(name, BOTH, "x, w, r, b, l", steps=19, directions=2, l=lengths(19, 7))
         for name in GATES
     },
     **{f"{name} clipped without biases": recurrent(name, "clip=0.2", "x, w, r") for name in GATES},

@@ -50,7 +50,7 @@ def loop(node: Node) -> list[Operand]:
                 return found.stacked(node, graph, len(carried))
     if any(isinstance(value, Items) for value in carried):
         raise node.unsupported("a sequence is carried, so its number of rounds must be a constant")
-    return _while(node, graph, round_, most, going, carried)
+    return _while(node, round_, most, going, carried)
 
 
 @handles("Scan")
@@ -74,7 +74,7 @@ def scan(node: Node) -> list[Operand]:
         assert found is not None, "a Scan knows how long it goes on"
         results = found.stacked(node, graph, len(carried), conditions=0)
     else:
-        results = _while(node, graph, round_, np.array(trips), np.array(True), carried)
+        results = _while(node, round_, np.array(trips), np.array(True), carried)
     out = results[len(carried) :]
     axes, ways = node.ints("scan_output_axes") or [0] * len(out), node.ints("scan_output_directions") or [0] * len(out)
     moved = [_turned(_last(y, axis), axis, way) for y, axis, way in zip(out, axes, ways, strict=True)]
@@ -83,8 +83,8 @@ def scan(node: Node) -> list[Operand]:
 
 def _batched_scan(node: Node) -> list[Operand]:
     """The Scan of opset 8, which has a batch in front of all operands and results: one of opset 9 for each element."""
-    lengths, *operands = node.operands
-    if lengths is not None:
+    operands = node.given
+    if node.optional(0) is not None:
         raise node.unsupported("sequences of different lengths in one Scan: export it at opset 9 or newer")
     attributes = {**node.attributes, "scan_input_directions": node.ints("directions")}
     found = [
@@ -128,7 +128,7 @@ def _tensors(values: Sequence[Operand]) -> list[Operand]:
 # --- written out ---------------------------------------------------------------------------------------------------
 
 Round = Callable[[Operand, Sequence[Operand]], list[Operand]]
-"""One round: from its number and the carried values to whether there is another, the carried values and what it yields."""
+"""One round: from its number and the carried values to whether there is another, those values and what it yields."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +184,7 @@ def _nothing(node: Node, value: onnx.ValueInfoProto) -> Operand:
 
 
 def _while(
-    node: Node, graph: onnx.GraphProto, round_: Round, most: Operand | None, going: Operand, carried: Sequence[Operand]
+    node: Node, round_: Round, most: Operand | None, going: Operand, carried: Sequence[Operand]
 ) -> list[Operand]:
     """A WHILE; what the rounds yield is written to values that are as long as the loop can become, or grow."""
     start = [tf.convert_to_tensor(value) for value in carried]
@@ -199,31 +199,31 @@ def _while(
         return going if limit is None else tf.logical_and(going, i < limit)
 
     def step(i: Operand, _: Operand, *values: Operand) -> list[Operand]:
-        carried, made = values[: len(start)], values[len(start) :]
+        carried, sofar = values[: len(start)], values[len(start) :]
         going, *after = _tensors(round_(tf.cast(i, tf.int64), carried))
         parts = [tf.expand_dims(part, 0) for part in after[len(start) :]]
         if trips is None:
-            made = [tf.concat([value, part], 0) for value, part in zip(made, parts, strict=True)]
+            longer = [tf.concat([value, part], 0) for value, part in zip(sofar, parts, strict=True)]
         else:
-            made = [written_at(value, part, i) for value, part in zip(made, parts, strict=True)]
-        return [i + 1, tf.reshape(going, ()), *after[: len(start)], *made]
+            longer = [written_at(value, part, i) for value, part in zip(sofar, parts, strict=True)]
+        return [i + 1, tf.reshape(going, ()), *after[: len(start)], *longer]
 
     before = [np.int32(0), tf.reshape(tf.convert_to_tensor(going), ()), *start, *made]
     invariants = [tf.TensorShape([]), tf.TensorShape([]), *shapes, *growing]
     count, _, *values = tf.while_loop(goes_on, step, before, shape_invariants=invariants)
-    made = values[len(start) :]
+    last, made = values[: len(start)], values[len(start) :]
     if trips is None or not (endless and isinstance(going, np.ndarray)):
         # Not a slice: LiteRT cannot read an empty one.
         first = 1 if trips is None else 0
         made = [tf.gather(value, tf.range(first, first + count)) for value in made]
-    return [*values[: len(start)], *made]
+    return [*last, *made]
 
 
 def _steady(
     node: Node, round_: Round, start: Sequence[Operand]
 ) -> tuple[list[tf.TensorShape], list[tuple[tuple[int, ...], tf.DType]], bool]:
-    """The shapes of carried values that hold in every round, those of what a round yields, and whether it always goes on."""
-    shapes, endless = [value.shape for value in start], False
+    """The shapes of carried values that hold in every round, what a round yields, and whether it always goes on."""
+    shapes, endless = [tf.TensorShape(value.shape) for value in start], False
     for _ in range(2):
 
         def once(i: Operand, *values: Operand) -> list[Operand]:
@@ -235,7 +235,7 @@ def _steady(
         specs = [tf.TensorSpec(shape, type_of(value)) for shape, value in zip(shapes, start, strict=True)]
         traced = tf.function(once, autograph=False).get_concrete_function(tf.TensorSpec([], tf.int64), *specs)
         results = traced.outputs
-        after = [result.shape for result in results[: len(start)]]
+        after = [tf.TensorShape(result.shape) for result in results[: len(start)]]
         common = [old.most_specific_common_supertype([new]) for old, new in zip(shapes, after, strict=True)]
         if any(shape is None for shape in common):
             raise node.unsupported("a carried value changes its rank from round to round")

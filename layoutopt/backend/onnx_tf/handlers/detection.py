@@ -162,7 +162,7 @@ class Samples:
 def _samples(
     number: Operand, bins: int, size: int, start: Operand, extent: Operand, count: Operand, other: int
 ) -> Samples:
-    """Sample ``number`` of each of ``bins`` bins of each region; ``other`` is the axis of the bins that it broadcasts over."""
+    """Sample ``number`` of each of ``bins`` bins of each region; ``other`` is the other axis of the bins."""
     start, extent, count = (reshaped(each, (shape_of(each)[0], 1)) for each in (start, extent, count))
     point = start + extent * np.arange(bins, dtype=np.float32) + (number + 0.5) * extent / tf.maximum(count, 1)
     on = tf.cast(tf.logical_and(point >= -1.0, point <= float(size)), tf.float32)

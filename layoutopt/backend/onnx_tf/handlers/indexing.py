@@ -159,7 +159,7 @@ def overwritten(data: Operand, rows: Operand, updates: Operand) -> Operand:
 
 
 def _last_writer(rows: Operand, count: int) -> Operand:
-    """For each of ``count`` rows, its own number, or ``count`` and the number of the last update that is written to it."""
+    """For each of ``count`` rows, its own number, or ``count`` and that of the last update that is written to it."""
     own = np.arange(count, dtype=np.int32)
     if isinstance(rows, np.ndarray):
         own[rows] = count + np.arange(len(rows), dtype=np.int32)

@@ -21,6 +21,7 @@ Body: TypeAlias = "Callable[[onnx.GraphProto, Mapping[str, Operand]], list[Opera
 """Computes a subgraph of a node, given its inputs; it sees the values around the node."""
 Handler: TypeAlias = "Callable[[Node], Operand | Sequence[Operand]]"
 
+
 class Items(tuple[Any, ...]):
     """A sequence or an optional: operands that are one operand while the graph is traced."""
 

@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from layoutopt.backend.onnx_tf.handlers.indexing import overwritten, to_int32
-from layoutopt.backend.onnx_tf.handlers.node import Node, Operand, handles, permuted, reshaped, shape_of
+from layoutopt.backend.onnx_tf.handlers.node import Node, Operand, handles, permuted, reshaped
 
 
 @handles("MaxUnpool")
@@ -14,9 +14,7 @@ def max_unpool(node: Node) -> Operand:
     """Writes elements."""
     shape, rank, kernel = node.shape, len(node.shape) - 2, node.ints("kernel_shape") or []
     strides, pads = node.ints("strides") or [1] * rank, node.ints("pads") or [0] * 2 * rank
-    sizes = [
-        (size - 1) * strides[i] + kernel[i] - pads[i] - pads[rank + i] for i, size in enumerate(shape[2:])
-    ]
+    sizes = [(size - 1) * strides[i] + kernel[i] - pads[i] - pads[rank + i] for i, size in enumerate(shape[2:])]
     full, count = (*shape[:2], *sizes), int(np.prod(shape))
     nothing = np.zeros((int(np.prod(full)), 1), np.float32)
     if (node.optional_ints(2) or list(full)) != list(full):
@@ -36,9 +34,7 @@ def col2im(node: Node) -> Operand:
     strides, dilations = node.ints("strides") or [1] * rank, node.ints("dilations") or [1] * rank
     pads = node.ints("pads") or [0] * 2 * rank
     padded = [size + pads[i] + pads[rank + i] for i, size in enumerate(image)]
-    counts = [
-        (size - (block[i] - 1) * dilations[i] - 1) // strides[i] + 1 for i, size in enumerate(padded)
-    ]
+    counts = [(size - (block[i] - 1) * dilations[i] - 1) // strides[i] + 1 for i, size in enumerate(padded)]
     elements = np.indices(block).reshape(rank, -1, 1) * np.reshape(dilations, (rank, 1, 1))
     windows = np.indices(counts).reshape(rank, 1, -1) * np.reshape(strides, (rank, 1, 1))
     places = np.ravel_multi_index(tuple(elements + windows), padded).reshape(-1, 1).astype(np.int32)

@@ -97,10 +97,10 @@ def _recurrent(
         start = _start(direction, states, batch, batch_first)
         outputs, last = _run(reshaped(gates, (steps, batch, shape_of(weights)[0])), start, step, lengths)
         found.append((_turned(outputs, lengths) if backwards else outputs, *last))
-    outputs, *last = (tf.stack(part, axis) for part, axis in zip(zip(*found, strict=True), (1, 0, 0), strict=False))
-    if batch_first:
-        return [tf.transpose(outputs, [2, 0, 1, 3]), *(tf.transpose(state, [1, 0, 2]) for state in last)]
-    return [outputs, *last]
+    results = [tf.stack(part, axis) for part, axis in zip(zip(*found, strict=True), (1, 0, 0), strict=False)]
+    if not batch_first:
+        return results
+    return [tf.transpose(results[0], [2, 0, 1, 3]), *(tf.transpose(state, [1, 0, 2]) for state in results[1:])]
 
 
 def _lengths(node: Node, steps: int) -> Operand | None:
@@ -161,9 +161,7 @@ def _run(gates: Operand, state: State, step: Step, lengths: Operand | None) -> t
     return parts[0] if len(parts) == 1 else tf.concat(parts, 0), tuple(state)
 
 
-def _some(
-    gates: Operand, state: State, step: Step, lengths: Operand | None, first: Operand
-) -> tuple[Operand, State]:
+def _some(gates: Operand, state: State, step: Step, lengths: Operand | None, first: Operand) -> tuple[Operand, State]:
     """A few steps, written out; ``first`` is the number of the first of them."""
     outputs = []
     for number, gate in enumerate(tf.unstack(gates)):
@@ -213,7 +211,7 @@ def _lstm_step(direction: Direction) -> tuple[Operand, Step]:
 def _gru_step(direction: Direction) -> tuple[Operand, Step]:
     bias, state_bias = direction.biases(3)
     hidden, clipped = direction.hidden, direction.clipped
-    weights, (gate, content) = direction.part(2), direction.activations
+    weights, (gate, content) = direction.node[2][direction.number], direction.activations
     last = direction.node.integer("linear_before_reset", 0) == 1
     gate_weights, new_weights = weights[: 2 * hidden], weights[2 * hidden :]
 
@@ -221,9 +219,7 @@ def _gru_step(direction: Direction) -> tuple[Operand, Step]:
         (h,) = state
         if last:
             gates, new = tf.split(given, [2 * hidden, hidden], 1)
-            seen, candidate = tf.split(
-                tf.matmul(h, weights, transpose_b=True) + state_bias, [2 * hidden, hidden], 1
-            )
+            seen, candidate = tf.split(tf.matmul(h, weights, transpose_b=True) + state_bias, [2 * hidden, hidden], 1)
             update, reset = tf.split(gate(clipped(gates + seen)), 2, 1)
             new = new + reset * candidate
         else:
@@ -293,6 +289,8 @@ def _numbers(node: Node, name: str) -> Sequence[float]:
 
 
 def _activation(name: str, alphas: Iterator[float], betas: Iterator[float]) -> Activation:
-    arguments = [next(given, default) for given, default in zip((alphas, betas), _ALPHA_BETA.get(name, ()), strict=False)]
+    arguments = [
+        next(given, default) for given, default in zip((alphas, betas), _ALPHA_BETA.get(name, ()), strict=False)
+    ]
     function = _ACTIVATIONS[name]
     return lambda x: function(x, *arguments)

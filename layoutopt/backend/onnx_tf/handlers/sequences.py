@@ -1,4 +1,4 @@
-"""Sequences and optionals, which TFLite has not: they exist while the graph is traced, so their lengths are constants."""
+"""Sequences and optionals, which TFLite has not: they exist while the graph is traced, and their lengths are known."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def sequence_construct(node: Node) -> list[Operand]:
 
 
 @handles("SequenceEmpty")
-def sequence_empty(node: Node) -> list[Operand]:
+def sequence_empty(_: Node) -> list[Operand]:
     """No element."""
     return [Items()]
 

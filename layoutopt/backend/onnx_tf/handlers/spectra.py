@@ -34,7 +34,7 @@ def dft(node: Node) -> Operand:
 
 
 def _matrix(node: Node, used: int, parts: int, length: int, *, inverse: bool, one_sided: bool) -> Array:
-    """What takes ``used`` elements of ``parts`` numbers to the elements of the transform: (used * parts, out, parts)."""
+    """What takes ``used`` elements of ``parts`` numbers to those of the transform: (used * parts, out, parts)."""
     out = length // 2 + 1 if one_sided and not inverse else length
     if used * parts * out * 2 > _LARGEST:
         raise node.unsupported(f"a transform of {length} elements: cut it into shorter ones")
@@ -93,7 +93,9 @@ def determinant(node: Node) -> Operand:
     """Products and sums: of matrices of at most 4 by 4."""
     size = node.shape[-1]
     if size > 4:
-        raise node.unsupported(f"matrices of {size} by {size}: TFLite factorizes none, and 4 by 4 is the most written out")
+        raise node.unsupported(
+            f"matrices of {size} by {size}: TFLite factorizes none, and 4 by 4 is the most written out"
+        )
     rows = [[node.x[..., i, j] for j in range(size)] for i in range(size)]
     return _determinant(rows)
 
