@@ -35,7 +35,7 @@ def limits(most: int, overlap: float, least: float) -> dict[str, Array]:
     }
 
 
-@pytest.mark.parametrize("at_run_time", [False, True])
+@pytest.mark.parametrize("at_run_time", [False, pytest.param(True, marks=pytest.mark.long)])
 @pytest.mark.parametrize(
     ("batch", "classes", "most", "overlap", "least"),
     [(1, 1, 20, 0.5, 0.3), (2, 3, 7, 0.3, 0.25), (1, 2, 100, 0.0, 0.0), (1, 1, 5, 0.5, 2.0)],
@@ -46,6 +46,11 @@ def test_selects_the_same_boxes_in_the_same_order(
     inputs = {"boxes": boxes(batch, 40), "scores": scores(batch, classes, 40)}
     case = Case(SUPPRESSION, inputs, limits(most, overlap, least), "NON_MAX_SUPPRESSION_V4")
     hand_off.check(case.with_run_time("most", "overlap", "least") if at_run_time else case)
+
+
+def test_limits_at_run_time(hand_off: HandOff) -> None:
+    case = Case(SUPPRESSION, {"boxes": boxes(2, 40), "scores": scores(2, 2, 40)}, limits(3, 0.0, 0.25))
+    hand_off.check(case.with_run_time("most", "overlap", "least"))
 
 
 @pytest.mark.parametrize("overlap", [0.5, 1.0])
@@ -73,9 +78,20 @@ def regions(count: int, width: float, height: float) -> Array:
     return found.astype(np.float32)
 
 
-@pytest.mark.parametrize("ratio", [0, 2])
-@pytest.mark.parametrize("coordinates", ["half_pixel", "output_half_pixel"])
-@pytest.mark.parametrize("mode", ["avg", "max"])
+@pytest.mark.parametrize(
+    ("mode", "coordinates", "ratio"),
+    [
+        ("avg", "half_pixel", 0),
+        ("max", "output_half_pixel", 0),
+        *(
+            pytest.param(mode, coordinates, 2, marks=pytest.mark.long)
+            for mode in ("avg", "max")
+            for coordinates in ("half_pixel", "output_half_pixel")
+        ),
+        pytest.param("avg", "output_half_pixel", 0, marks=pytest.mark.long),
+        pytest.param("max", "half_pixel", 0, marks=pytest.mark.long),
+    ],
+)
 def test_regions_are_sampled_as_onnx_runtime_does(mode: str, coordinates: str, ratio: int, hand_off: HandOff) -> None:
     body = (
         f'y = RoiAlign<mode="{mode}", coordinate_transformation_mode="{coordinates}", sampling_ratio={ratio}, '

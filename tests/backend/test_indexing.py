@@ -42,14 +42,14 @@ GATHERS = {
 }
 
 
-@pytest.mark.parametrize("at_run_time", [False, True])
+@pytest.mark.parametrize("at_run_time", [pytest.param(False, marks=pytest.mark.long), True])
 @pytest.mark.parametrize("name", GATHERS)
 def test_gathers_with_indices_from_either_end(name: str, at_run_time: bool, hand_off: HandOff) -> None:
     case = GATHERS[name]
     hand_off.check(case.with_run_time("i") if at_run_time else case)
 
 
-@pytest.mark.parametrize("at_run_time", [False, True])
+@pytest.mark.parametrize("at_run_time", [pytest.param(False, marks=pytest.mark.long), True])
 @pytest.mark.parametrize(
     ("reduction", "operator"),
     [

@@ -82,12 +82,18 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("name", CASES)
+ALIKE = ("GRU both ways", "RNN both ways", "GRU to lengths in a loop", "RNN to lengths in a loop")
+"""Cases in which the operators differ as they do in others."""
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.long) if name in ALIKE else name for name in CASES]
+)
 def test_computes_what_onnx_runtime_does(name: str, hand_off: HandOff) -> None:
     hand_off.check(CASES[name])
 
 
-@pytest.mark.parametrize("operator", GATES)
+@pytest.mark.parametrize("operator", ["LSTM", *(pytest.param(name, marks=pytest.mark.long) for name in ("GRU", "RNN"))])
 def test_batch_first(operator: str, hand_off: HandOff) -> None:
     case = recurrent(operator, "layout=1")
     case = Case(case.body, {"x": floats(BATCH, 5, INPUT)}, case.constants, outputs=case.outputs, reference=True)

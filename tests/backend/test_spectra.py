@@ -51,7 +51,7 @@ def test_transforms(name: str, hand_off: HandOff) -> None:
     hand_off.check(TRANSFORMS[name])
 
 
-@pytest.mark.parametrize("size", [1, 2, 3, 4])
+@pytest.mark.parametrize("size", [2, 4])
 def test_determinants(size: int, hand_off: HandOff) -> None:
     hand_off.check(Case("y = Det(x)", {"x": floats(3, size, size)}))
 

@@ -27,10 +27,8 @@ from onnx_tf.pb_wrapper import OnnxNode  # noqa: E402  (importable only now)
 _WIDENED: Mapping[str, int] = {
     # operator: the newest version that differs from onnx-tf's newest in the types it takes, and in nothing else
     "Acos": 22, "Acosh": 22, "Asin": 22, "Asinh": 22, "Atan": 22, "Atanh": 22, "BitShift": 11,
-    "Cosh": 22, "Det": 22, "EyeLike": 22, "GRU": 22, "GatherElements": 13, "GlobalLpPool": 22, "Hardmax": 13,
-    "If": 24, "LSTM": 22, "Loop": 24, "LpPool": 11, "MaxUnpool": 22, "NonMaxSuppression": 11, "NonZero": 13,
-    "OneHot": 11, "RNN": 22, "RoiAlign": 10, "ScatterElements": 13, "ScatterND": 13, "Shrink": 9, "Sinh": 22,
-    "Tan": 22, "DequantizeLinear": 19, "QuantizeLinear": 19, "Scan": 24, "IsNaN": 20, "IsInf": 20,
+    "Cosh": 22, "EyeLike": 22, "GlobalLpPool": 22, "Hardmax": 13, "LpPool": 11, "NonZero": 13, "OneHot": 11,
+    "Shrink": 9, "Sinh": 22, "Tan": 22, "DequantizeLinear": 19, "QuantizeLinear": 19, "IsNaN": 20, "IsInf": 20,
 }  # fmt: skip
 """Where onnx-tf's handlers stop at an older version than the model has, yet still do what is asked."""
 
