@@ -25,8 +25,8 @@ def if_(node: Node) -> list[Operand]:
     taken = [lambda graph=graph: _tensors(node.body(graph, {})) for graph in branches]
     try:
         return list(tf.cond(tf.reshape(condition, ()), *taken))
-    except (TypeError, ValueError) as error:
-        raise node.unsupported(f"both branches must yield alike values: {error}") from error
+    except (TypeError, ValueError, KeyError) as error:  # what TensorFlow raises where the structures differ
+        raise node.unsupported("its branches must yield values of the same types, and sequences as long") from error
 
 
 @handles("Loop")
