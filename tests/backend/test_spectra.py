@@ -1,4 +1,4 @@
-"""Transforms as products with constants, determinants, and elements put back where windows were."""
+"""Transforms as products with constants, and elements put back where windows were."""
 
 from __future__ import annotations
 
@@ -49,16 +49,6 @@ TRANSFORMS = {
 @pytest.mark.parametrize("name", TRANSFORMS)
 def test_transforms(name: str, hand_off: HandOff) -> None:
     hand_off.check(TRANSFORMS[name])
-
-
-@pytest.mark.parametrize("size", [2, 4])
-def test_determinants(size: int, hand_off: HandOff) -> None:
-    hand_off.check(Case("y = Det(x)", {"x": floats(3, size, size)}))
-
-
-def test_a_large_determinant_is_refused(hand_off: HandOff) -> None:
-    with pytest.raises(UnsupportedOperatorError, match=r"node y \(Det, opset 18\): matrices of 5 by 5"):
-        hand_off.check(Case("y = Det(x)", {"x": floats(3, 5, 5)}))
 
 
 COLUMNS = {

@@ -208,7 +208,7 @@ def _run(
                 version = next(entry.version for entry in opset if entry.domain in ("", "ai.onnx"))
                 node = _node(proto, operands, version, read, stated, partial(_body, values, handlers, opset, strict))
                 # TensorFlow has more kernels than TFLite, and computes constants exactly.
-                results = ours(node) if fold or _holds_others(proto) else adapted(ours, node, proto.domain)
+                results = ours(node) if fold or _hands_on(proto, operands) else adapted(ours, node, proto.domain)
             else:
                 results = _theirs(proto, values, handlers, strict)
     except LayoutoptError:
@@ -248,10 +248,11 @@ def _as_stated(result: Operand, value: onnx.ValueInfoProto | None) -> Operand:
     return np.asarray(result) if isinstance(result, np.generic) else result
 
 
-def _holds_others(proto: onnx.NodeProto) -> bool:
-    """Whether it only hands on values, of any type: to other nodes, or within a sequence or an optional."""
+def _hands_on(proto: onnx.NodeProto, operands: Iterable[Operand | None]) -> bool:
+    """Whether it only hands on values, of any type: to a body, or in and out of a sequence or an optional."""
     has_graph = any(attribute.HasField("g") for attribute in proto.attribute)
-    return has_graph or "Sequence" in proto.op_type or proto.op_type.startswith("Optional")
+    makes_items = proto.op_type in ("Optional", "SequenceConstruct", "SplitToSequence")
+    return has_graph or makes_items or any(isinstance(operand, Items) for operand in operands)
 
 
 def _folded(result: Operand) -> Operand:

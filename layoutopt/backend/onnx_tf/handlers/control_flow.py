@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from layoutopt.backend.onnx_tf.handlers.loops import written_at
 from layoutopt.backend.onnx_tf.handlers.node import Items, Node, Operand, handles, permuted, shape_of, type_of
+from layoutopt.backend.onnx_tf.infinities import hidden
 
 _MOST_NODES = 512  # that a loop may have written out
 
@@ -122,7 +123,9 @@ def _turned(x: Operand, axis: int, way: int) -> Operand:
 
 def _tensors(values: Sequence[Operand]) -> list[Operand]:
     """What goes in and out of TensorFlow's control flow."""
-    return [Items(_tensors(value)) if isinstance(value, Items) else tf.convert_to_tensor(value) for value in values]
+    return [
+        Items(_tensors(value)) if isinstance(value, Items) else tf.convert_to_tensor(hidden(value)) for value in values
+    ]
 
 
 # --- written out ---------------------------------------------------------------------------------------------------
@@ -187,7 +190,7 @@ def _while(
     node: Node, round_: Round, most: Operand | None, going: Operand, carried: Sequence[Operand]
 ) -> list[Operand]:
     """A WHILE; what the rounds yield is written to values that are as long as the loop can become, or grow."""
-    start = [tf.convert_to_tensor(value) for value in carried]
+    start = _tensors(carried)
     shapes, yields, endless = _steady(node, round_, start)
     trips = int(most.reshape(())) if isinstance(most, np.ndarray) else None
     limit = None if most is None else tf.cast(tf.reshape(most, ()), tf.int32)

@@ -66,12 +66,6 @@ def scatter_nd(node: Node) -> Operand:
     return reshaped(_written(node, reshaped(rows, (count,)), reshaped(node[2], (count, width)), width), node.shape)
 
 
-@handles("ReverseSequence")
-def reverse_sequence(node: Node) -> Operand:
-    """REVERSE_SEQUENCE."""
-    return tf.reverse_sequence(node.x, to_int32(node[1]), node.integer("time_axis", 0), node.integer("batch_axis", 1))
-
-
 @handles("TensorScatter")
 def tensor_scatter(node: Node) -> Operand:
     """Writes a run of rows per batch, at a position of its own; circular where that is asked for."""

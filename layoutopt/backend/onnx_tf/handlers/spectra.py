@@ -86,26 +86,3 @@ def mel_weight_matrix(node: Node) -> Operand:
         matrix[up, band] = (up - lower) / (centre - lower) if centre > lower else 1
         matrix[down, band] = (upper - down) / max(upper - centre, 1)
     return matrix.astype(onnx.helper.tensor_dtype_to_np_dtype(kind))
-
-
-@handles("Det")
-def determinant(node: Node) -> Operand:
-    """Products and sums: of matrices of at most 4 by 4."""
-    size = node.shape[-1]
-    if size > 4:
-        raise node.unsupported(
-            f"matrices of {size} by {size}: TFLite factorizes none, and 4 by 4 is the most written out"
-        )
-    rows = [[node.x[..., i, j] for j in range(size)] for i in range(size)]
-    return _determinant(rows)
-
-
-def _determinant(rows: list[list[Operand]]) -> Operand:
-    first, *others = rows
-    if not others:
-        return first[0]
-    if len(others) == 1:
-        return first[0] * others[0][1] - first[1] * others[0][0]
-    minors = [_determinant([row[:i] + row[i + 1 :] for row in others]) for i in range(len(first))]
-    terms = [a * minor for a, minor in zip(first, minors, strict=True)]
-    return sum(terms[2::2], terms[0]) - sum(terms[3::2], terms[1])
