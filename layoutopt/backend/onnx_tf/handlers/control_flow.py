@@ -26,7 +26,7 @@ def if_(node: Node) -> list[Operand]:
     taken = [lambda graph=graph: _tensors(node.body(graph, {})) for graph in branches]
     try:
         return list(tf.cond(tf.reshape(condition, ()), *taken))
-    except (TypeError, ValueError, KeyError) as error:  # what TensorFlow raises where the structures differ
+    except (TypeError, ValueError, AssertionError) as error:  # what TensorFlow raises where the structures differ
         raise node.unsupported("its branches must yield values of the same types, and sequences as long") from error
 
 
