@@ -92,13 +92,11 @@ class Traced:
         function: the concrete function; its operands and results are in the order of the ONNX graph.
         inputs: the ONNX names of its operands.
         outputs: the ONNX names of its results.
-        module: what a SavedModel has to hold on to.
     """
 
     function: tf.types.experimental.ConcreteFunction
     inputs: list[str]
     outputs: list[str]
-    module: tf.Module
 
     def python_operators(self) -> list[str]:
         """Names of operators that call back into Python, which no .tflite can."""
@@ -148,13 +146,42 @@ def trace(model: onnx.ModelProto, rep: object) -> Traced:
 
     def run(*tensors: tf.Tensor) -> list[tf.Tensor]:
         values = {**constants, **dict(zip(names, tensors, strict=True))}
+        refused: list[UnsupportedOperatorError] = []
         for node in nodes:
-            results = _run(node, values, module.handlers, model.opset_import, True, read, declared)
+            try:
+                results = _run(node, values, module.handlers, model.opset_import, True, read, declared)
+            except UnsupportedOperatorError as error:
+                refused.append(error)
+                if (stand_ins := _stand_ins(node, declared)) is None:
+                    break
+                results = stand_ins  # so that all nodes that cannot be translated are told at once
             values.update(zip(node.output, results, strict=False))
+        if refused:
+            raise _together(refused)
         return [_tensor(values[name], name) for name in outputs]
 
     function = tf.function(run, autograph=False).get_concrete_function(*specs)
-    return Traced(function, names, outputs, module)
+    return Traced(function, names, outputs)
+
+
+def _stand_ins(node: onnx.NodeProto, declared: Mapping[str, onnx.ValueInfoProto]) -> Sequence[Operand] | None:
+    """Something of the shapes that the model states for the results of ``node``; None where it states none."""
+    stated = [declared.get(name) for name in node.output if name]
+    shapes = [(value, _stated_shape(value)) for value in stated if value is not None]
+    if len(shapes) < len(node.output) or any(shape is None for _, shape in shapes):
+        return None
+    return [tf.zeros(shape, _type(value)) for value, shape in shapes]
+
+
+def _together(refused: Sequence[UnsupportedOperatorError]) -> UnsupportedOperatorError:
+    """One error for all nodes that cannot be translated."""
+    if len(refused) == 1:
+        return refused[0]
+    hints = dict.fromkeys(error.hint for error in refused if error.hint)
+    return UnsupportedOperatorError(
+        f"{len(refused)} nodes cannot be translated:\n  " + "\n  ".join(error.message for error in refused),
+        hint="\n".join(hints),
+    )
 
 
 def _tensor(result: Operand, name: str) -> tf.Tensor:
