@@ -46,6 +46,7 @@ class FoldConstants(ir.passes.FunctionalPass):
             _spell_out_pads(graph)
         RemoveUnusedNodesPass()(folded)
         ShapeInferencePass(data_prop=True)(folded)
+        edit.forget_tensor_types_of_sequences(folded)
         return ir.passes.PassResult(folded, not _same_computation(before, ir.to_proto(folded)))
 
 

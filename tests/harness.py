@@ -43,7 +43,7 @@ def model_of(text: str, *, opset: int = 17) -> ir.Model:
     """A model from the text form of its graph, with every shape inferred, also that of an output that names none."""
     proto = onnx.parser.parse_model(f'<ir_version: 8, opset_import: ["" : {opset}]>\n{text}')
     for output in proto.graph.output:
-        if not output.type.tensor_type.shape.dim:
+        if output.type.HasField("tensor_type") and not output.type.tensor_type.shape.dim:
             output.type.tensor_type.ClearField("shape")
     return ir.from_proto(onnx.shape_inference.infer_shapes(proto, data_prop=True))
 

@@ -34,6 +34,55 @@ def graphs_of(model: ir.Model) -> Iterator[ir.Graph]:
         yield body
 
 
+def forget_tensor_types_of_sequences(model: ir.Model) -> None:
+    """Undoes what onnx_ir's shape inference does to a sequence or optional of no stated type: it makes it a tensor."""
+    for graph in reversed(list(graphs_of(model))):  # bodies before the nodes that have them
+        for node in graph:
+            for value in _sequences_from(node):
+                value.meta[_SEQUENCE] = True
+                if isinstance(value.type, ir.TensorType):
+                    value.type = value.shape = None
+
+
+def _sequences_from(node: ir.Node) -> list[ir.Value]:
+    """The results of ``node`` that are sequences or optionals."""
+    if node.op_type in _MAKE_SEQUENCES:
+        return list(node.outputs)
+    if node.op_type == "Identity":
+        return [value for value in node.outputs if _is_sequence(node.inputs[0])]
+    bodies = [body for name in node.attributes if (body := _body(node, name)) is not None]
+    if not bodies:
+        return []
+    inner = list(bodies[0].outputs)[-len(node.outputs) :]  # a Loop's condition is no result
+    return [value for value, same in zip(node.outputs, inner, strict=True) if _is_sequence(same)]
+
+
+_MAKE_SEQUENCES = frozenset(
+    {
+        "Optional",
+        "SequenceConstruct",
+        "SequenceEmpty",
+        "SequenceErase",
+        "SequenceInsert",
+        "SequenceMap",
+        "SplitToSequence",
+    }
+)
+_SEQUENCE = "layoutopt.sequence"
+"""The key in a value's ``meta`` that says so, where its type does not."""
+
+
+def _body(node: ir.Node, name: str) -> ir.Graph | None:
+    attribute = node.attributes[name]
+    return attribute.as_graph() if attribute.type == ir.AttributeType.GRAPH else None
+
+
+def _is_sequence(value: ir.Value | None) -> bool:
+    if value is None:
+        return False
+    return isinstance(value.type, (ir.SequenceType, ir.OptionalType)) or _SEQUENCE in value.meta
+
+
 def add_constant(graph: ir.Graph, name: str, array: npt.NDArray[np.generic]) -> ir.Value:
     """A new initializer with a name like ``name``."""
     name = fresh_name(graph, name)

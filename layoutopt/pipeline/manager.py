@@ -129,8 +129,12 @@ _HINT = "Please report the model; a pipeline without that pass may do (--passes)
 
 
 def _interface(model: ir.Model) -> tuple[tuple[str | None, str, int | None], ...]:
-    """Name, type and rank of every input and output, in order."""
+    """Name, type and rank of every input and output, in order; the rank of tensors, not of elements of sequences."""
     return tuple(
-        (value.name, str(value.dtype), None if value.shape is None else len(value.shape))
+        (
+            value.name,
+            str(value.dtype),
+            len(value.shape) if value.shape is not None and isinstance(value.type, ir.TensorType) else None,
+        )
         for value in (*model.graph.inputs, *model.graph.outputs)
     )

@@ -7,6 +7,7 @@ import pytest
 
 from layoutopt.errors import InvalidModelError
 from layoutopt.passes import FoldConstants
+from layoutopt.pipeline.manager import PassManager
 from tests.harness import check_golden, check_pass, model_of
 
 
@@ -60,3 +61,20 @@ def test_pads_whose_axes_are_computed_stay_as_they_are() -> None:
     }"""
     result = check_pass(FoldConstants(simplify=False), model_of(text, opset=18), execute=False).model
     assert len(result.graph[0].inputs) == 4
+
+
+def test_sequences_of_no_stated_type_stay_sequences() -> None:
+    """Shape inference through onnx_ir alone would make tensors of them, and the model invalid."""
+    model = model_of(
+        """g (float[2] x) => (float[n] y) <int64 m = {3}, bool c = {1}> {
+            e = SequenceEmpty () i = Identity (e)
+            s = Loop (m, c, i) <body = b (int64 k, bool on, seq(float[2]) v) => (bool go, seq(float[2]) w) {
+                go = Identity (on) w = SequenceInsert (v, x) }>
+            y = ConcatFromSequence <axis = 0> (s) }"""
+    )
+    check_pass(FoldConstants(), model)
+
+
+def test_a_sequence_may_be_an_output() -> None:
+    model = model_of("g (float[2] x) => (seq(float) y) { y = SplitToSequence <axis = 0> (x) }")
+    assert len(PassManager((FoldConstants(),)).run(model).model.graph.outputs) == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import zip_longest
 from types import MappingProxyType
 
@@ -13,8 +14,8 @@ import tensorflow as tf
 
 from layoutopt.backend.onnx_tf.compat import import_onnx_tf
 from layoutopt.backend.onnx_tf.fusions import fused
-from layoutopt.backend.onnx_tf.handlers import Node, Operand, handler_of
-from layoutopt.backend.onnx_tf.handlers.node import UnknownShapeError, decoded_attributes, is_static
+from layoutopt.backend.onnx_tf.handlers import Items, Node, Operand, handler_of
+from layoutopt.backend.onnx_tf.handlers.node import Body, UnknownShapeError, decoded_attributes, is_static
 from layoutopt.backend.onnx_tf.handlers.types import adapted, foreign_values
 from layoutopt.backend.onnx_tf.infinities import hidden
 from layoutopt.backend.onnx_tf.names import identifiers, scope_of
@@ -26,10 +27,8 @@ from onnx_tf.pb_wrapper import OnnxNode  # noqa: E402  (importable only now)
 _WIDENED: Mapping[str, int] = {
     # operator: the newest version that differs from onnx-tf's newest in the types it takes, and in nothing else
     "Acos": 22, "Acosh": 22, "Asin": 22, "Asinh": 22, "Atan": 22, "Atanh": 22, "BitShift": 11,
-    "Cosh": 22, "Det": 22, "EyeLike": 22, "GRU": 22, "GatherElements": 13, "GlobalLpPool": 22, "Hardmax": 13,
-    "If": 24, "LSTM": 22, "Loop": 24, "LpPool": 11, "MaxUnpool": 22, "NonMaxSuppression": 11, "NonZero": 13,
-    "OneHot": 11, "RNN": 22, "RoiAlign": 10, "ScatterElements": 13, "ScatterND": 13, "Shrink": 9, "Sinh": 22,
-    "Tan": 22, "DequantizeLinear": 19, "QuantizeLinear": 19, "Scan": 24, "IsNaN": 20, "IsInf": 20,
+    "Cosh": 22, "EyeLike": 22, "GlobalLpPool": 22, "Hardmax": 13, "LpPool": 11, "NonZero": 13, "OneHot": 11,
+    "Shrink": 9, "Sinh": 22, "Tan": 22, "DequantizeLinear": 19, "QuantizeLinear": 19, "IsNaN": 20, "IsInf": 20,
 }  # fmt: skip
 """Where onnx-tf's handlers stop at an older version than the model has, yet still do what is asked."""
 
@@ -59,23 +58,6 @@ class LayoutoptBackend(onnx_tf.TensorflowBackend):  # type: ignore[misc,name-def
             if since not in versions and older and since <= _WIDENED.get(operator, 0):
                 handler.SINCE_VERSION = max(older)  # type: ignore[attr-defined]
         return handlers
-
-    @classmethod
-    def _onnx_node_to_tensorflow_op(
-        cls,
-        node: OnnxNode,
-        tensor_dict: dict[str, Operand],
-        handlers: dict[str, dict[str, type]] | None = None,
-        opset: Sequence[onnx.OperatorSetIdProto] | None = None,
-        strict: bool = True,
-    ) -> Sequence[Operand]:
-        """Called by onnx-tf for the nodes of a subgraph (If, Loop, Scan)."""
-        assert opset is not None
-        return _run(node.node_proto, tensor_dict, handlers or cls._get_handlers(opset), opset, strict)
-
-
-# onnx-tf's control flow asks this module-level name for the nodes of a subgraph.
-setattr(onnx_tf, "onnx_graph_to_tensorflow_ops", LayoutoptBackend.onnx_graph_to_tensorflow_ops)  # noqa: B010
 
 
 def unsupported_nodes(model: onnx.ModelProto) -> list[str]:
@@ -176,7 +158,7 @@ def trace(model: onnx.ModelProto, rep: object) -> Traced:
             values.update(zip(node.output, results, strict=False))
         if refused:
             raise _together(refused)
-        return [tf.identity(hidden(values[name])) for name in outputs]
+        return [_tensor(values[name], name) for name in outputs]
 
     function = tf.function(run, autograph=False).get_concrete_function(*specs)
     return Traced(function, names, outputs)
@@ -202,7 +184,18 @@ def _together(refused: Sequence[UnsupportedOperatorError]) -> UnsupportedOperato
     )
 
 
+def _tensor(result: Operand, name: str) -> tf.Tensor:
+    if isinstance(result, Items):
+        raise UnsupportedOperatorError(f"output {name} is a sequence or an optional", hint=_TENSORS_ONLY)
+    return tf.identity(hidden(result))
+
+
+_TENSORS_ONLY = "A .tflite takes and gives tensors: make the elements inputs and outputs of their own."
+
+
 def _static_shape(value: onnx.ValueInfoProto) -> list[int]:
+    if not value.type.HasField("tensor_type"):
+        raise UnsupportedOperatorError(f"input {value.name} is a sequence or an optional", hint=_TENSORS_ONLY)
     dimensions = value.type.tensor_type.shape.dim
     symbolic = [d.dim_param or "?" for d in dimensions if not d.HasField("dim_value")]
     if symbolic:
@@ -240,9 +233,9 @@ def _run(
         with tf.init_scope() if fold else tf.name_scope(scope_of(_name(proto))):
             if ours is not None:
                 version = next(entry.version for entry in opset if entry.domain in ("", "ai.onnx"))
-                node = _node(proto, operands, version, read, stated)
+                node = _node(proto, operands, version, read, stated, partial(_body, values, handlers, opset, strict))
                 # TensorFlow has more kernels than TFLite, and computes constants exactly.
-                results = ours(node) if fold else adapted(ours, node, proto.domain)
+                results = ours(node) if fold or _hands_on(proto, operands) else adapted(ours, node, proto.domain)
             else:
                 results = _theirs(proto, values, handlers, strict)
     except LayoutoptError:
@@ -254,9 +247,9 @@ def _run(
         ) from None
     except Exception as error:
         raise RuntimeError(f"node {_name(proto)} ({proto.op_type}): {error}") from error
-    results = results if isinstance(results, (list, tuple)) else [results]
+    results = results if isinstance(results, (list, tuple)) and not isinstance(results, Items) else [results]
     if fold:
-        return [np.asarray(result) for result in results]
+        return [_folded(result) for result in results]
     return [_as_stated(result, value) for result, value in zip_longest(results, stated[: len(results)])]
 
 
@@ -275,9 +268,40 @@ def _empty(value: onnx.ValueInfoProto) -> Operand:
 
 def _as_stated(result: Operand, value: onnx.ValueInfoProto | None) -> Operand:
     """A result of a shape that depends on values at run time gets the one that the model states."""
+    if isinstance(result, Items):
+        return result
     if value is not None and not is_static(result) and (shape := _stated_shape(value)) is not None:
         result.set_shape(shape)  # type: ignore[union-attr]
     return np.asarray(result) if isinstance(result, np.generic) else result
+
+
+def _hands_on(proto: onnx.NodeProto, operands: Iterable[Operand | None]) -> bool:
+    """Whether it only hands on values, of any type: to a body, or in and out of a sequence or an optional."""
+    has_graph = any(attribute.HasField("g") for attribute in proto.attribute)
+    makes_items = proto.op_type in ("Optional", "SequenceConstruct", "SplitToSequence")
+    return has_graph or makes_items or any(isinstance(operand, Items) for operand in operands)
+
+
+def _folded(result: Operand) -> Operand:
+    return result if isinstance(result, Items) else np.asarray(result)
+
+
+def _body(
+    around: Mapping[str, Operand],
+    handlers: Mapping[str, Mapping[str, type]],
+    opset: Sequence[onnx.OperatorSetIdProto],
+    strict: bool,
+    graph: onnx.GraphProto,
+    given: Mapping[str, Operand],
+) -> list[Operand]:
+    """The outputs of a subgraph, which sees the values around its node."""
+    values = {**around, **{tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}, **given}
+    outputs = [value.name for value in graph.output]
+    read = {name for node in _all_nodes(graph) for name in node.input} | set(outputs)
+    declared = {value.name: value for value in (*graph.value_info, *graph.output)}
+    for node in fused(graph):
+        values.update(zip(node.output, _run(node, values, handlers, opset, strict, read, declared), strict=False))
+    return [values[name] for name in outputs]
 
 
 def _node(
@@ -286,12 +310,13 @@ def _node(
     opset: int,
     read: set[str] | None,
     stated: Sequence[onnx.ValueInfoProto | None],
+    body: Body,
 ) -> Node:
     wanted = [i for i, name in enumerate(proto.output) if name and (read is None or name in read)]
     # Split has as many results as it names, read or not.
     results = len(proto.output) if proto.op_type == "Split" else max(wanted, default=0) + 1
     shapes = tuple(None if value is None else _stated_shape(value) for value in stated)
-    return Node(proto.op_type, _name(proto), opset, decoded_attributes(proto), tuple(operands), results, shapes)
+    return Node(proto.op_type, _name(proto), opset, decoded_attributes(proto), tuple(operands), results, shapes, body)
 
 
 def _theirs(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -17,7 +17,14 @@ Array: TypeAlias = npt.NDArray[Any]
 """Of any element type: the model's."""
 Operand: TypeAlias = "Array | tf.Tensor"
 """A constant is an array, so that shapes and weights can be worked on before TensorFlow sees them."""
+Body: TypeAlias = "Callable[[onnx.GraphProto, Mapping[str, Operand]], list[Operand]]"
+"""Computes a subgraph of a node, given its inputs; it sees the values around the node."""
 Handler: TypeAlias = "Callable[[Node], Operand | Sequence[Operand]]"
+
+
+class Items(tuple[Any, ...]):
+    """A sequence or an optional: operands that are one operand while the graph is traced."""
+
 
 _HANDLERS: dict[tuple[str, str], Handler] = {}
 
@@ -39,6 +46,10 @@ def handler_of(domain: str, operator: str) -> Handler | None:
     return _HANDLERS.get(("" if domain == "ai.onnx" else domain, operator))
 
 
+def _no_body(graph: onnx.GraphProto, _: Mapping[str, Operand]) -> list[Operand]:
+    raise UnsupportedOperatorError(f"graph {graph.name}: nobody computes it")
+
+
 @dataclass(frozen=True, slots=True)
 class Node:
     """One ONNX node with its operands.
@@ -51,6 +62,7 @@ class Node:
         operands: an optional operand that is left out is None.
         results: how many results are read.
         declared: the shape of each result as the model states it; None where it does not, or not in full.
+        body: computes a subgraph.
     """
 
     operator: str
@@ -60,6 +72,7 @@ class Node:
     operands: tuple[Operand | None, ...]
     results: int = 1
     declared: tuple[tuple[int, ...] | None, ...] = ()
+    body: Body = field(default=_no_body, repr=False)
 
     @property
     def x(self) -> Operand:

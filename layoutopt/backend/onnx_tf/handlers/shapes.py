@@ -411,17 +411,6 @@ def _not_negative(index: Array, size: int) -> Array:
     return front
 
 
-@handles("GatherND")
-def gather_nd(node: Node) -> Operand:
-    """GATHER_ND."""
-    index = node[1]
-    batch = node.integer("batch_dims", 0)
-    depth = shape_of(index)[-1]
-    sizes = np.array(node.shape[batch : batch + depth], numpy_type(index))
-    index = np.where(index < 0, index + sizes, index) if isinstance(index, np.ndarray) else index
-    return tf.gather_nd(node.x, index, batch_dims=batch)
-
-
 @handles("Range")
 def range_(node: Node) -> Operand:
     """An array; RANGE for bounds that come at run time, or a product where it is known how many elements come out."""
