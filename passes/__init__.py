@@ -9,6 +9,7 @@ from layoutopt.passes.cancel_transposes import CancelTransposes
 from layoutopt.passes.eliminate_dead_code import EliminateDeadCode
 from layoutopt.passes.expand_instance_norm import ExpandInstanceNorm
 from layoutopt.passes.expand_products import ExpandProducts
+from layoutopt.passes.fold_affine import FoldAffine
 from layoutopt.passes.fold_batch_norm import FoldBatchNorm
 from layoutopt.passes.fold_constants import FoldConstants
 from layoutopt.passes.fuse_depth_to_space import FuseDepthToSpace
@@ -23,6 +24,7 @@ __all__ = [
     "EliminateDeadCode",
     "ExpandInstanceNorm",
     "ExpandProducts",
+    "FoldAffine",
     "FoldBatchNorm",
     "FoldConstants",
     "FuseDepthToSpace",
@@ -36,6 +38,7 @@ PASSES: tuple[type[ir.passes.PassBase], ...] = (
     FoldBatchNorm,
     ExpandInstanceNorm,
     ExpandProducts,
+    FoldAffine,
     FuseDepthToSpace,
     AbsorbChannelShuffles,
     PropagateLayout,
@@ -50,6 +53,7 @@ DEFAULT_PIPELINE: tuple[ir.passes.PassBase, ...] = (
     FoldBatchNorm(),
     ExpandInstanceNorm(),
     ExpandProducts(),
+    FoldAffine(),
     FuseDepthToSpace(),
     AbsorbChannelShuffles(),
     PropagateLayout(),

@@ -9,15 +9,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import reduce
 from itertools import pairwise
 
 import numpy as np
-import numpy.typing as npt
 import onnx
-from numpy.polynomial import polynomial
+from numpy.polynomial import Polynomial
 
 
 def fused(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
@@ -74,24 +72,22 @@ class _View:
     def is_scalar(self, name: str, value: float) -> bool:
         return name in self.scalars and bool(np.isclose(self.scalars[name], value, rtol=1e-6))
 
-    def polynomial(self, name: str, x: str, depth: int = 6) -> npt.NDArray[np.float64] | None:
-        """The coefficients, lowest first, by which ``name`` is a polynomial of the value ``x``; None if it is none."""
+    def polynomial(self, name: str, x: str, depth: int = 6) -> Polynomial | None:
+        """The polynomial of the value ``x`` that ``name`` is; None if it is none, or a long one."""
         if name == x:
-            return np.array([0.0, 1.0])
+            return Polynomial([0, 1])
         if name in self.scalars:
-            return np.array([self.scalars[name]])
+            return Polynomial([self.scalars[name]])
         node = self.producers.get(name)
-        if node is None or node.op_type not in ("Add", "Sub", "Mul", "Div", "Pow") or not depth:
+        if node is None or node.op_type not in _ARITHMETIC or not depth:
             return None
         left, right = (self.polynomial(operand, x, depth - 1) for operand in node.input)
-        if left is None or right is None or len(left) + len(right) > _MOST_COEFFICIENTS:
+        if left is None or right is None or left.degree() + right.degree() > _HIGHEST_DEGREE:
             return None
-        if node.op_type in ("Div", "Pow") and len(right) > 1:
+        if node.op_type in ("Div", "Pow") and right.degree() > 0:
             return None
-        if node.op_type == "Pow":
-            power = right.item()
-            return polynomial.polypow(left, int(power)) if power in (2, 3) else None
-        return _ARITHMETIC[node.op_type](left, right)
+        result: Polynomial | None = _ARITHMETIC[node.op_type](left, right)
+        return result
 
     def only_reader(self, name: str, operator: str) -> onnx.NodeProto | None:
         readers = self.readers.get(name, [])
@@ -102,13 +98,19 @@ def _is_one(tensor: onnx.TensorProto) -> bool:
     return bool(np.prod(tensor.dims) == 1)
 
 
-_ARITHMETIC = {
-    "Add": polynomial.polyadd,
-    "Sub": polynomial.polysub,
-    "Mul": polynomial.polymul,
-    "Div": lambda left, right: left / right,
+def _power(base: Polynomial, exponent: Polynomial) -> Polynomial | None:
+    number = exponent.coef[0]
+    return base ** int(number) if number in (2, 3) and base.degree() == 1 else None
+
+
+_ARITHMETIC: Mapping[str, Callable[[Polynomial, Polynomial], Polynomial | None]] = {
+    "Add": Polynomial.__add__,
+    "Sub": Polynomial.__sub__,
+    "Mul": Polynomial.__mul__,
+    "Div": lambda left, right: left * (1 / right.coef[0]),
+    "Pow": _power,
 }
-_MOST_COEFFICIENTS = 8
+_HIGHEST_DEGREE = 6
 """Of two factors together."""
 _GATES = {"Erf": ("none", [0, 0.5**0.5]), "Tanh": ("tanh", [0, (2 / np.pi) ** 0.5, 0, 0.044715 * (2 / np.pi) ** 0.5])}
 """The functions inside a GELU, with the attribute that tells of them and the polynomial of x that they are taken of."""
@@ -153,16 +155,18 @@ def _operands(view: _View, factors: Sequence[str]) -> Iterator[str]:
 
 def _is_half(view: _View, factors: Sequence[str], x: str) -> bool:
     """Whether the product of ``factors`` is x / 2."""
-    each = [view.polynomial(name, x) for name in factors]
-    known = [found for found in each if found is not None]
-    return len(known) == len(each) and _is(reduce(polynomial.polymul, known), [0, 0.5])
+    product: Polynomial | None = Polynomial([1])
+    for name in factors:
+        factor = view.polynomial(name, x)
+        product = None if product is None or factor is None else product * factor
+    return _is(product, [0, 0.5])
 
 
-def _is(coefficients: npt.NDArray[np.float64] | None, wanted: Sequence[float]) -> bool:
+def _is(found: Polynomial | None, wanted: Sequence[float]) -> bool:
     """Whether two polynomials are the same but for rounding to float32, and for the digits that authors give."""
-    if coefficients is None or len(coefficients) != len(wanted):
-        return False
-    return bool(np.allclose(coefficients, wanted, rtol=1e-5, atol=0))
+    return (
+        found is not None and found.degree() + 1 == len(wanted) and np.allclose(found.coef, wanted, rtol=1e-5, atol=0)
+    )
 
 
 def _mishes(view: _View, graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:

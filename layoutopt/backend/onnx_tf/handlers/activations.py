@@ -111,13 +111,8 @@ def thresholded_relu(node: Node) -> Operand:
 
 @handles("Softplus")
 def softplus(node: Node) -> Operand:
-    """log(1 + exp(x))."""
-    return _softplus(node.x)
-
-
-def _softplus(x: Operand) -> Operand:
-    """As ``max(x, 0) - log(sigmoid(|x|))``, which does not overflow; TFLite's own spelling does from x = 89 on."""
-    return tf.nn.relu(x) - tf.math.log(tf.sigmoid(tf.abs(x)))
+    """log(1 + exp(x)), and x itself where that could overflow, which TFLite's own spelling does from x = 89 on."""
+    return tf.maximum(node.x, tf.math.log(1 + tf.exp(tf.minimum(node.x, 80))))
 
 
 @handles("Softsign")
