@@ -15,6 +15,7 @@ from layoutopt.passes.fold_constants import FoldConstants
 from layoutopt.passes.fuse_depth_to_space import FuseDepthToSpace
 from layoutopt.passes.inline_functions import InlineFunctions
 from layoutopt.passes.propagate_layout import PropagateLayout
+from layoutopt.passes.split_products import SplitProducts
 
 __all__ = [
     "DEFAULT_PIPELINE",
@@ -30,6 +31,7 @@ __all__ = [
     "FuseDepthToSpace",
     "InlineFunctions",
     "PropagateLayout",
+    "SplitProducts",
 ]
 
 PASSES: tuple[type[ir.passes.PassBase], ...] = (
@@ -38,6 +40,7 @@ PASSES: tuple[type[ir.passes.PassBase], ...] = (
     FoldBatchNorm,
     ExpandInstanceNorm,
     ExpandProducts,
+    SplitProducts,
     FoldAffine,
     FuseDepthToSpace,
     AbsorbChannelShuffles,
@@ -53,6 +56,7 @@ DEFAULT_PIPELINE: tuple[ir.passes.PassBase, ...] = (
     FoldBatchNorm(),
     ExpandInstanceNorm(),
     ExpandProducts(),
+    SplitProducts(),
     FoldAffine(),
     FuseDepthToSpace(),
     AbsorbChannelShuffles(),

@@ -11,21 +11,18 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from layoutopt.ir import edit
+from layoutopt.layout.elements import Indices, taken
 from layoutopt.layout.layouts import Shape
-from layoutopt.layout.remaps import constant_integers, integer
-from layoutopt.layout.rules import VIEWS, is_view
+from layoutopt.layout.remaps import integer
 from layoutopt.layout.variants import static_shape
 
 Wide = npt.NDArray[np.float64]
 """Constants are worked on in double precision, and rounded once."""
-Indices = npt.NDArray[np.int64]
 Edit = Callable[[], None]
 """One replacement in the graph: all that a fold takes are found before the first is done."""
 
 _SINCE = 7
 """The first opset whose arithmetic broadcasts as it still does."""
-_MOST_ELEMENTS = 2**23
-"""Of a value that a factor is followed through element by element."""
 
 
 @dataclass(frozen=True)
@@ -184,8 +181,8 @@ def _above(graph: ir.Graph, value: ir.Value, affine: _Affine) -> list[Edit] | No
     source = node.inputs[0]
     if source is None:
         return None
-    if (taken := _elements(node, value)) is not None:
-        return _above_view(graph, source, taken, affine)
+    if (indices := taken(node, value)) is not None:
+        return _above_view(graph, source, indices, affine)
     inner = _affine(node)
     if inner is not None:
         return _affine_above(graph, node, inner, affine)
@@ -260,7 +257,7 @@ def _affine_above(graph: ir.Graph, node: ir.Node, inner: _Affine, affine: _Affin
     )
 
 
-def _above_view(graph: ir.Graph, source: ir.Value, taken: Indices, affine: _Affine) -> list[Edit] | None:
+def _above_view(graph: ir.Graph, source: ir.Value, own: Indices, affine: _Affine) -> list[Edit] | None:
     """Onto the elements of ``source`` that are taken, where nobody else takes one of those."""
     shape = static_shape(source)
     if shape is None or source.is_graph_output():
@@ -268,14 +265,14 @@ def _above_view(graph: ir.Graph, source: ir.Value, taken: Indices, affine: _Affi
     neutral, array = (1.0, affine.factor) if affine.factor is not None else (0.0, affine.term)
     assert array is not None
     whole = np.full(prod(shape), neutral)
-    whole[taken] = np.broadcast_to(array, taken.shape)
+    whole[own] = np.broadcast_to(array, own.shape)
     touched = whole != neutral
     for use in source.uses():
-        others = [_elements(use.node, result) for result in use.node.outputs]
+        others = [taken(use.node, result) for result in use.node.outputs]
         if use.node.graph is not graph:
             return None
         for indices in others:
-            if indices is None or (not _same(indices, taken) and touched[indices].any()):
+            if indices is None or (not _same(indices, own) and touched[indices].any()):
                 return None
     spread = _compact(whole.reshape(shape))
     return _above(graph, source, _spread(source, affine, spread))
@@ -288,53 +285,6 @@ def _same(one: Indices, other: Indices) -> bool:
 def _spread(x: ir.Value, affine: _Affine, array: Wide) -> _Affine:
     """What ``affine`` is for ``x``, another view."""
     return _Affine(x, factor=array) if affine.factor is not None else _Affine(x, term=array)
-
-
-def _elements(node: ir.Node, result: ir.Value) -> Indices | None:
-    """Which elements of the first operand ``result`` takes, of the shape of ``result``; None for other operators."""
-    source = node.inputs[0] if node.inputs else None
-    shape, target = static_shape(source) if source is not None else None, static_shape(result)
-    if node.domain != "" or shape is None or target is None or prod(shape) > _MOST_ELEMENTS:
-        return None
-    indices = np.arange(prod(shape)).reshape(shape)
-    if is_view(node):
-        perm = VIEWS[node.op_type](node)
-        return (indices if perm is None else indices.transpose(perm)).reshape(target)
-    part = None
-    if node.op_type == "Split":
-        part = _split(node, result, indices)
-    elif node.op_type in _PARTS:
-        part = _PARTS[node.op_type](node, indices)
-    return part if part is not None and part.shape == target else None
-
-
-def _split(node: ir.Node, result: ir.Value, indices: Indices) -> Indices | None:
-    axis = (integer(node, "axis", 0) or 0) % indices.ndim
-    sizes = [static_shape(output) for output in node.outputs]
-    if any(size is None for size in sizes):
-        return None
-    ends = np.cumsum([size[axis] for size in sizes if size is not None])
-    return np.split(indices, ends[:-1], axis)[list(node.outputs).index(result)]
-
-
-def _slice(node: ir.Node, indices: Indices) -> Indices | None:
-    starts, ends = (constant_integers(node, i) for i in (1, 2))
-    if starts is None or ends is None or any(value is not None and _wide(value) is None for value in node.inputs[3:]):
-        return None
-    axes = constant_integers(node, 3) or tuple(range(len(starts)))
-    steps = constant_integers(node, 4) or (1,) * len(starts)
-    for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
-        chosen = range(*slice(start, end, step).indices(indices.shape[axis])) if step > 0 else ()
-        indices = indices.take(list(chosen), axis)
-    return indices
-
-
-def _gather(node: ir.Node, indices: Indices) -> Indices | None:
-    tensor = edit.constant_of(node.inputs[1]) if node.inputs[1] is not None else None
-    return None if tensor is None else indices.take(tensor.numpy(), integer(node, "axis", 0))
-
-
-_PARTS = {"Slice": _slice, "Gather": _gather}
 
 
 # --- below -------------------------------------------------------------------------------------------------------
@@ -366,11 +316,11 @@ def _reader_below(graph: ir.Graph, node: ir.Node, index: int, affine: _Affine) -
         return _conv_below(graph, node, affine)
     edits: list[Edit] | None = []
     for result in node.outputs:
-        taken, array = _elements(node, result), affine.factor if affine.factor is not None else affine.term
+        indices, array = taken(node, result), affine.factor if affine.factor is not None else affine.term
         source = static_shape(affine.x)
-        if taken is None or array is None or source is None:
+        if indices is None or array is None or source is None:
             return None
-        part = _compact(np.broadcast_to(array, source).reshape(-1)[taken])
+        part = _compact(np.broadcast_to(array, source).reshape(-1)[indices])
         edits = _joined(edits, _below(graph, result, _spread(result, affine, part)))
     return edits
 
