@@ -32,7 +32,8 @@ class FoldAffine(ir.passes.InPlacePass):
     A product is a Conv, a ConvTranspose, or a MatMul with a constant matrix. It is looked for above, then below,
     through whatever only moves elements: Reshape and its kin, Transpose, Split, Slice and Gather. So the factor of an
     attention ends up in the weights of the queries alone. A factor goes through an addition and, if it is positive,
-    through a Relu as well. The scale and shift of a LayerNormalization fold downwards likewise. A factor behind a
+    through a Relu as well. What is added to the values of an attention goes on to what reads them, and what is added to
+    all keys changes nothing. The scale and shift of a LayerNormalization fold downwards likewise. A factor behind a
     product of two computed values stays: it may belong to an activation that the target has whole.
     """
 
@@ -306,6 +307,8 @@ def _reader_below(graph: ir.Graph, node: ir.Node, index: int, affine: _Affine) -
     inner = _affine(node)
     if inner is not None:
         return _affine_below(graph, node, inner, affine)
+    if node.op_type == "MatMul" and index == 1:
+        return _attention_below(graph, node, affine)
     if index != 0:
         return None
     if _lets_through(node, affine):
@@ -323,6 +326,39 @@ def _reader_below(graph: ir.Graph, node: ir.Node, index: int, affine: _Affine) -
         part = _compact(np.broadcast_to(array, source).reshape(-1)[indices])
         edits = _joined(edits, _below(graph, result, _spread(result, affine, part)))
     return edits
+
+
+def _attention_below(graph: ir.Graph, node: ir.Node, affine: _Affine) -> list[Edit] | None:
+    """A term of values comes out of ``softmax @ values`` as it went in; one of keys shifts whole rows of scores."""
+    (left, right), result = node.inputs, node.outputs[0]
+    if affine.term is None or left is None or right is None or static_shape(left) is None:
+        return None
+    rank, term = len(static_shape(right) or ()), affine.term
+    if rank < 2 or rank != len(static_shape(result) or ()):
+        return None
+    term = term.reshape((1,) * (rank - term.ndim) + term.shape)
+    if _is_softmax(left.producer()) and term.shape[-2] == 1:
+        return _below(graph, result, _Affine(result, term=term))
+    return [] if term.shape[-1] == 1 and _shift_is_lost(graph, result) else None
+
+
+def _is_softmax(node: ir.Node | None) -> bool:
+    """Whether the results of ``node`` sum up to 1 along their last axis."""
+    if node is None or node.op_type != "Softmax" or node.domain != "":
+        return False
+    rank = len(static_shape(node.outputs[0]) or ())
+    return integer(node, "axis", -1) in (-1, rank - 1)
+
+
+def _shift_is_lost(graph: ir.Graph, value: ir.Value) -> bool:
+    """Whether nothing is made of ``value`` but a Softmax, perhaps of a multiple of it, or of a sum."""
+    reader = next(use.node for use in value.uses()) if _is_alone(graph, value) else None
+    if reader is None or _is_softmax(reader):
+        return reader is not None
+    inner = _affine(reader)
+    scaled = inner is not None and inner.factor is not None and inner.factor.shape[-1] == 1
+    added = reader.op_type == "Add" and static_shape(reader.outputs[0]) == static_shape(value)
+    return (added or scaled) and _shift_is_lost(graph, reader.outputs[0])
 
 
 def _affine_below(graph: ir.Graph, node: ir.Node, inner: _Affine, affine: _Affine) -> list[Edit] | None:
