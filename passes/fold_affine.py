@@ -154,6 +154,9 @@ def _replacing(graph: ir.Graph, node: ir.Node, index: int, array: Wide) -> list[
         narrow = array.astype(np.float32)
     if not np.isfinite(narrow).all():
         return None
+    before = _wide(node.inputs[index]) if index < len(node.inputs) else None
+    if before is not None and before.size == narrow.size:
+        narrow = narrow.reshape(before.shape)
 
     def replace() -> None:
         node.resize_inputs(max(len(node.inputs), index + 1))

@@ -16,11 +16,13 @@ from layoutopt.passes import (
     EliminateDeadCode,
     ExpandInstanceNorm,
     ExpandProducts,
+    FoldAffine,
     FoldBatchNorm,
     FoldConstants,
     FuseDepthToSpace,
     InlineFunctions,
     PropagateLayout,
+    SplitProducts,
 )
 from layoutopt.passes.propagate_layout import Scope
 from layoutopt.pipeline.manager import PassManager
@@ -36,6 +38,8 @@ VARIANTS: tuple[ir.passes.PassBase, ...] = (
     FoldBatchNorm(),
     ExpandInstanceNorm(),
     ExpandProducts(),
+    SplitProducts(),
+    FoldAffine(),
     FuseDepthToSpace(),
     AbsorbChannelShuffles(),
     PropagateLayout(),
