@@ -408,6 +408,7 @@ ELEMENTWISE = {
     "arithmetic": onnx_("a = Add(x,c) b = Mul(a,x) d = Sub(b,c) y = Div(d,c)", "ADD MUL SUB MUL", c=s(2)),
     "pow 2": onnx_("y = Pow(x,c)", "SQUARE", c=np.float32(2)),
     "pow 3": onnx_("y = Pow(x,c)", "POW", c=np.float32(3)),
+    "reciprocal of a root": onnx_("a = Abs(x) b = Sqrt(a) y = Reciprocal(b)", "ABS RSQRT"),
     "sqrt exp": onnx_("a = Exp(x) b = Sqrt(a) y = Log(b)", "EXP SQRT LOG"),
     "unary": onnx_(
         "a = Abs(x) b = Neg(a) c = Floor(b) d = Ceil(c) e = Sin(d) y = Cos(e)", "ABS NEG FLOOR CEIL SIN COS"

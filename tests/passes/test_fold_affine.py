@@ -77,9 +77,10 @@ CUT = "r = Reshape (a, shape) q = Gather <axis = 1> (r, i0) l = Gather <axis = 1
         (f"{PRODUCT} y = Mul (a, s)", ["MatMul", "Add"]),
         (f"{PRODUCT} n = Transpose <perm = [0, 2, 1]> (a) y = Mul (n, s)", ["MatMul", "Add", "Transpose"]),
         (f"{PRODUCT} y = Mul (a, rows)", ["MatMul", "Add", "Mul"]),
-        (f"{PRODUCT} {CUT} j = Mul (q, s) y = Add (j, l)", ["MatMul", "Add", "Reshape", "Gather", "Gather", "Add"]),
+        (f"{PRODUCT} {CUT} j = Mul (q, s) y = Neg (j)", ["MatMul", "Add", "Reshape", "Gather", "Gather", "Neg"]),
         (
-            f"{PRODUCT} r = Reshape (a, shape) q = Gather <axis = 1> (r, i0) o = Add (q, q) j = Mul (q, s) y = Add (j, o)",
+            f"{PRODUCT} r = Reshape (a, shape) q = Gather <axis = 1> (r, i0) o = Add (q, q) j = Mul (q, s) "
+            "y = Add (j, o)",
             ["MatMul", "Add", "Reshape", "Gather", "Add", "Mul", "Add"],
         ),
         (
@@ -98,7 +99,7 @@ CUT = "r = Reshape (a, shape) q = Gather <axis = 1> (r, i0) l = Gather <axis = 1
             f"{PRODUCT} o = Relu (x) n = Transpose <perm = [0, 2, 1]> (o) j = MatMul (n, a) y = Mul (j, s)",
             ["MatMul", "Add", "Relu", "Transpose", "MatMul"],
         ),
-        (f"n = LayerNormalization (x, g, h) k = MatMul (n, m) y = Add (k, c)", ["LayerNormalization", "MatMul", "Add"]),
+        ("n = LayerNormalization (x, g, h) k = MatMul (n, m) y = Add (k, c)", ["LayerNormalization", "MatMul", "Add"]),
         ("n = LayerNormalization (x, g, h) y = MatMul (n, m)", ["LayerNormalization", "MatMul", "Add"]),
         ("n = Relu (x) l = Mul (n, g) j = Add (l, h) k = MatMul (j, m) y = Add (k, c)", ["Relu", "MatMul", "Add"]),
         ("n = Relu (x) j = Add (n, rows) y = MatMul (j, m)", ["Relu", "Add", "MatMul"]),

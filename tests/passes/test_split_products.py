@@ -10,9 +10,9 @@ from tests.harness import check_golden, check_pass, model_of
 
 CONSTANTS = f"""{numbers("m", 4, 12)}, {numbers("c", 12)}, {numbers("rows", 5, 1)}, int64[3] three = {{4, 4, 4}},
     int64[2] uneven = {{3, 9}}, int64[5] heads = {{1, 5, 3, 2, 2}}, int64[5] inner = {{1, 5, 2, 3, 2}},
-    int64 i0 = {{0}}, int64 i1 = {{1}}, int64 i2 = {{2}}, int64[1] from = {{0}}, int64[1] to = {{4}}, int64[1] to8 = {{8}},
-    int64[1] end = {{12}}, int64[1] last = {{2}}, int64[3] rowed = {{1, 10, 6}}, int64[5] batches = {{2, 5, 3, 2, 2}},
-    int64[4] merged = {{3, 5, 4, 2}}"""
+    int64 i0 = {{0}}, int64 i1 = {{1}}, int64 i2 = {{2}}, int64[1] from = {{0}}, int64[1] to = {{4}},
+    int64[1] to8 = {{8}}, int64[1] end = {{12}}, int64[1] last = {{2}}, int64[3] rowed = {{1, 10, 6}},
+    int64[5] batches = {{2, 5, 3, 2, 2}}, int64[4] merged = {{3, 5, 4, 2}}"""
 LINEAR = "k = MatMul (x, m) a = Add (c, k)"
 SUM = "s = Add (q, l) y = Mul (s, v)"
 CHUNK = f"q, l, v = Split <axis = 2> (a, three) {SUM}"
