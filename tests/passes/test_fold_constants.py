@@ -83,7 +83,7 @@ def test_onnxsim_makes_no_operators_of_its_own() -> None:
 def test_onnxsim_takes_no_activation_apart() -> None:
     """The factor of a GELU is part of it, although the weights behind could take it."""
     text = """g (float[1,1,2,2] x) => (float[1,1,2,2] y) <float[1,1,1,1] w = {3}, float r = {1.4142135},
-        float one = {1}, float half = {0.5}> { a = Div (x, r) b = Erf (a) c = Add (b, one) d = Mul (x, c) e = Mul (d, half)
-        y = Conv (e, w) }"""
+        float one = {1}, float half = {0.5}> { a = Div (x, r) b = Erf (a) c = Add (b, one) d = Mul (x, c)
+        e = Mul (d, half) y = Conv (e, w) }"""
     result = check_pass(FoldConstants(), model_of(text))
     assert [node.op_type for node in result.model.graph].count("Mul") == 2
