@@ -493,7 +493,7 @@ REDUCTIONS = {
         "d = Sqrt(e) n = Div(c,d) s = Mul(n,w) y = Add(s,b)",
         "MEAN SUB SQUARED_DIFFERENCE MEAN ADD RSQRT MUL MUL ADD",
         opset=17,
-        half=np.float32(0.5),
+        two=np.float32(2),
         eps=np.float32(1e-5),
         w=f(8),
         b=f(8),
