@@ -154,9 +154,9 @@ def judge(name: str, handlers: Handlers) -> Verdict:
 def _verdict(case: TestCase, handlers: Handlers, scratch: Path, *, optimized: bool) -> Verdict:
     try:
         for inputs, expected in case.data_sets:
-            given = dict(zip(_input_names(case.model), inputs, strict=False))
+            given = dict(zip(_input_names(case.model), map(_array, inputs), strict=False))
             outputs = _run(case.model, given, handlers, scratch / "model.tflite", optimized=optimized)
-            for value, wanted in zip(case.model.graph.output, expected, strict=True):
+            for value, wanted in zip(case.model.graph.output, map(_array, expected), strict=True):
                 if complaint := _complaint(outputs[value.name], wanted, case.rtol, case.atol):
                     return Verdict(Status.WRONG, f"{value.name}: {complaint}")
     except UnsupportedOperatorError as error:
@@ -166,6 +166,11 @@ def _verdict(case: TestCase, handlers: Handlers, scratch: Path, *, optimized: bo
     except Exception as error:
         return Verdict(Status.FAILED, f"not caught: {type(error).__name__}: {' '.join(str(error).split())}"[:1000])
     return Verdict(Status.PASSED)
+
+
+def _array(value: object) -> object:
+    """Tests on types that NumPy lacks have their tensors as in a file."""
+    return onnx.numpy_helper.to_array(value) if isinstance(value, onnx.TensorProto) else value
 
 
 def _input_names(model: onnx.ModelProto) -> list[str]:
@@ -206,6 +211,8 @@ def _static(proto: onnx.ModelProto, given: Mapping[str, Array]) -> onnx.ModelPro
 
 def _complaint(found: Array, wanted: object, rtol: float, atol: float) -> str:
     """What is wrong with an output; nothing where it is as expected."""
+    if isinstance(wanted, onnx.TensorProto):
+        wanted = onnx.numpy_helper.to_array(wanted)
     if not isinstance(wanted, (np.ndarray, np.generic)):
         return f"a {type(wanted).__name__} is expected"
     wanted = np.asarray(wanted)

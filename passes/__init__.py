@@ -9,6 +9,7 @@ from layoutopt.passes.cancel_transposes import CancelTransposes
 from layoutopt.passes.eliminate_dead_code import EliminateDeadCode
 from layoutopt.passes.expand_instance_norm import ExpandInstanceNorm
 from layoutopt.passes.expand_products import ExpandProducts
+from layoutopt.passes.expand_quantized_operators import ExpandQuantizedOperators
 from layoutopt.passes.fold_affine import FoldAffine
 from layoutopt.passes.fold_batch_norm import FoldBatchNorm
 from layoutopt.passes.fold_constants import FoldConstants
@@ -25,6 +26,7 @@ __all__ = [
     "EliminateDeadCode",
     "ExpandInstanceNorm",
     "ExpandProducts",
+    "ExpandQuantizedOperators",
     "FoldAffine",
     "FoldBatchNorm",
     "FoldConstants",
@@ -37,6 +39,7 @@ __all__ = [
 PASSES: tuple[type[ir.passes.PassBase], ...] = (
     InlineFunctions,
     FoldConstants,
+    ExpandQuantizedOperators,
     FoldBatchNorm,
     ExpandInstanceNorm,
     ExpandProducts,
@@ -53,6 +56,7 @@ PASSES: tuple[type[ir.passes.PassBase], ...] = (
 DEFAULT_PIPELINE: tuple[ir.passes.PassBase, ...] = (
     InlineFunctions(),
     FoldConstants(),
+    ExpandQuantizedOperators(),
     FoldBatchNorm(),
     ExpandInstanceNorm(),
     ExpandProducts(),

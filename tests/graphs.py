@@ -53,7 +53,21 @@ GROUP_NORM = (
 )
 GROUPED = "r = Reshape (t, groups) n = InstanceNormalization (r, one, zero)"
 
+STEPS = "float s = {0.25}, uint8 o = {3}, float fine = {0.125}"
+QUANTIZED = "q = QuantizeLinear (x, s, o)"
+
 GRAPHS: Mapping[str, Text] = {
+    "a quantized convolution": Text(
+        f"({X}) => ({AFTER} y) "
+        f"<{STEPS}, int8[4,3,1,1] w = {{1,2,3,-4,5,6,7,-8,9,10,11,12}}, "
+        f"float[4] ws = {{1,2,0.5,4}}> {{ {QUANTIZED} d = DequantizeLinear (q, s, o) "
+        "v = DequantizeLinear <axis = 0> (w, ws) t = Conv (d, v) "
+        "r = QuantizeLinear (t, fine, o) y = DequantizeLinear (r, fine, o) }"
+    ),
+    "quantized values are pooled": Text(
+        f"({X}) => (float[1,3,2,3] y) <{STEPS}> {{ {QUANTIZED} "
+        "m = MaxPool <kernel_shape = [2, 2], strides = [2, 2]> (q) y = DequantizeLinear (m, s, o) }"
+    ),
     "nothing to do": Text("(float[2] x) => (float[2] y) { y = Relu (x) }"),
     "no node": Text("(float[1,2,3,4] x) => (float[1,2,3,4] x) {}"),
     "an axis that is dropped, stored with ones around": Text(

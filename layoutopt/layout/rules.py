@@ -213,6 +213,14 @@ RULES: Mapping[str, LayoutRule] = {
 
 PREPARED: Mapping[str, str] = {
     "BatchNormalization": "`fold-batch-norm` merges it into a convolution, or makes a Mul and an Add of it",
+    **dict.fromkeys(
+        ("ConvInteger", "MatMulInteger"),
+        "`expand-quantized-operators` makes a float operator of it where its sums are exact in float32",
+    ),
+    **dict.fromkeys(
+        ("QLinearConv", "QLinearMatMul"),
+        "`expand-quantized-operators` makes a float operator of it between DequantizeLinear and QuantizeLinear",
+    ),
     "Constant": "`fold-constants` makes an initializer of it",
     "ConstantOfShape": "`fold-constants` makes an initializer of it",
     "Einsum": "`expand-products` makes a MatMul of it, if it is one product of two operands",
@@ -258,10 +266,6 @@ PINNED: Mapping[str, str] = {
     **dict.fromkeys(
         ("AffineGrid", "Col2Im", "DeformConv", "GridSample", "MaxRoiPool", "RoiAlign"),
         "TFLite has no such operator in channels-last either",
-    ),
-    **dict.fromkeys(
-        ("ConvInteger", "MatMulInteger", "QLinearConv", "QLinearMatMul"),
-        "the hand-off has no quantized operator of TFLite for it",
     ),
     **dict.fromkeys(("DFT", "STFT"), "the last axis holds real and imaginary parts"),
     **dict.fromkeys(("GatherND", "ScatterND"), "an index names places on several axes in their natural order"),

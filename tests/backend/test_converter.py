@@ -152,6 +152,16 @@ def test_every_unsupported_node_is_listed(tmp_path: Path) -> None:
         convert_model(tmp_path / "m.onnx", tflite=tmp_path / "m.tflite")
 
 
+def test_every_node_that_a_handler_refuses_is_listed(tmp_path: Path) -> None:
+    text = """g (float[1,2,4,4] x) => (float[1,2,4,4] z) {
+        [one] y = LRN <size = 2> (x)
+        [two] r = Relu (y)
+        [three] z = LRN <size = 4> (r)
+    }"""
+    with pytest.raises(errors.UnsupportedOperatorError, match=r"2 nodes .*\n  node one .*\n  node three "):
+        convert_model(save(tmp_path / "m.onnx", text), tflite=tmp_path / "m.tflite")
+
+
 def test_flex_only_when_allowed(tmp_path: Path) -> None:
     model = save(tmp_path / "m.onnx", "g (float[2,3] x) => (float[2,3] y) { y = Tan(x) }")
     with pytest.raises(errors.ConversionError, match=r"tf\.Tan") as caught:

@@ -272,6 +272,7 @@ RESIZES = {
     "space to depth": nhwc("y = SpaceToDepth<blocksize=2>(x)", "SPACE_TO_DEPTH", (1, 3, 4, 6)),
 }
 
+SOFTPLUS = "RELU ABS NEG EXP LESS MUL SUB MUL SUB MUL ADD LOG SELECT ADD"
 MISH = "LOGISTIC SUB MUL SUB DIV MUL"
 
 ACTIVATIONS = {
@@ -382,14 +383,12 @@ ACTIVATIONS = {
     "selu": onnx_("y = Selu(x)", "ELU LEAKY_RELU MUL"),
     "celu": onnx_("y = Celu(x)", "ELU"),
     "celu 2": onnx_("y = Celu<alpha=2.0>(x)", "MUL ELU MUL"),
-    "softplus": onnx_("y = Softplus(x)", "MINIMUM EXP ADD LOG MAXIMUM"),
-    "softplus far out": onnx_("a = Mul(x,far) y = Softplus(a)", "MUL MINIMUM EXP ADD LOG MAXIMUM", far=np.float32(300)),
-    "softplus with a threshold": onnx_(
-        "a = Softplus(x) b = Greater(x,k) y = Where(b,x,a)", "MINIMUM EXP ADD LOG MAXIMUM", k=np.float32(20)
-    ),
+    "softplus": onnx_("y = Softplus(x)", SOFTPLUS),
+    "softplus far out": onnx_("a = Mul(x,far) y = Softplus(a)", f"MUL {SOFTPLUS}", far=np.float32(300)),
+    "softplus with a threshold": onnx_("a = Softplus(x) b = Greater(x,k) y = Where(b,x,a)", SOFTPLUS, k=np.float32(20)),
     "softplus with a low threshold": onnx_(
         "a = Softplus(x) b = Greater(x,k) y = Where(b,x,a)",
-        "MINIMUM EXP ADD LOG MAXIMUM GREATER SELECT",
+        f"{SOFTPLUS} GREATER SELECT",
         k=np.float32(0.5),
     ),
     "mish": onnx_("y = Mish(x)", MISH, opset=18),
@@ -464,7 +463,9 @@ REDUCTIONS = {
     "max 20": onnx_("y = ReduceMax(x,a)", "REDUCE_MAX", opset=20, a=i(1)),
     "l1": onnx_("y = ReduceL1<axes=[1,2]>(x)", "ABS SUM"),
     "l2": onnx_("y = ReduceL2<axes=[1,2]>(x)", "SQUARE SUM SQRT"),
-    "logsumexp": onnx_("y = ReduceLogSumExp<axes=[1],keepdims=0>(x)", "REDUCE_MAX SUB EXP SUM LOG ADD RESHAPE"),
+    "logsumexp": onnx_(
+        "y = ReduceLogSumExp<axes=[1],keepdims=0>(x)", "REDUCE_MAX MINIMUM MAXIMUM SUB EXP SUM LOG ADD RESHAPE"
+    ),
     "argmax": onnx_("y = ArgMax<axis=1,keepdims=0>(x)", "ARG_MAX"),
     "argmin keep": onnx_("y = ArgMin<axis=-1>(x)", "ARG_MIN RESHAPE"),
     "topk": onnx_("y, z = TopK<axis=-1>(x,k)", "TOPK_V2 CAST", k=i(3)),

@@ -175,3 +175,24 @@ def test_vanishing_outputs_are_judged_as_small_ones(off: float, passes: bool) ->
     reference = Reference(model_of("g (float[1,4] x) => (float[1,4] y) { k = Sub (x, x) y = Sigmoid (k) }"))
     reference.outputs = {"y": np.full((1, 4), 1e-6)}
     assert reference.compare({"y": np.full((1, 4), 1e-6 + off)}).passed is passes
+
+
+def test_sums_of_quantized_operators_do_not_saturate() -> None:
+    """On processors without VNNI, ONNX Runtime adds two products of bytes in 16 bits unless it is told not to."""
+    text = (
+        "g (uint8[1,8,2,2] x) => (uint8[1,1,2,2] y) <float s = {1}, uint8 o = {0}, int8 wo = {0}, float fine = {4096}, "
+        f"int8[1,8,1,1] w = {{{','.join(['127'] * 8)}}}> {{ y = QLinearConv (x, s, o, w, s, wo, fine, o) }}"
+    )
+    found = run(model_of(text), {"x": np.full((1, 8, 2, 2), 255, np.uint8)})["y"]
+    np.testing.assert_array_equal(found, round(8 * 127 * 255 / 4096))
+
+
+def test_weights_on_floats_stay_as_they_are() -> None:
+    """Beside DequantizeLinear and QuantizeLinear, ONNX Runtime quantizes them anew unless it is told not to."""
+    text = (
+        "g (float[1,2,1,1] x) => (float[1,2,1,1] y) <float s = {1}, uint8 o = {0}, float[2,2,1,1] w = {1000, 0, 0, 1}> "
+        "{ a = QuantizeLinear (x, s, o) b = DequantizeLinear (a, s, o) c = Conv (b, w) "
+        "d = QuantizeLinear (c, s, o) y = DequantizeLinear (d, s, o) }"
+    )
+    found = run(model_of(text), {"x": np.array([0, 7], np.float32).reshape(1, 2, 1, 1)})["y"]
+    np.testing.assert_array_equal(found.reshape(-1), [0, 7])

@@ -74,6 +74,7 @@ def test_names() -> None:
     assert [pass_name(each) for each in PASSES] == [
         "inline-functions",
         "fold-constants",
+        "expand-quantized-operators",
         "fold-batch-norm",
         "expand-instance-norm",
         "expand-products",

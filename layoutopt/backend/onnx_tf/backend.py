@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
+from types import MappingProxyType
 
 import numpy as np
 import onnx
@@ -12,7 +14,9 @@ import tensorflow as tf
 from layoutopt.backend.onnx_tf.compat import import_onnx_tf
 from layoutopt.backend.onnx_tf.fusions import fused
 from layoutopt.backend.onnx_tf.handlers import Node, Operand, handler_of
-from layoutopt.backend.onnx_tf.handlers.node import decoded_attributes
+from layoutopt.backend.onnx_tf.handlers.node import UnknownShapeError, decoded_attributes, is_static
+from layoutopt.backend.onnx_tf.handlers.types import adapted, foreign_values
+from layoutopt.backend.onnx_tf.infinities import hidden
 from layoutopt.backend.onnx_tf.names import identifiers, scope_of
 from layoutopt.errors import DynamicShapeError, LayoutoptError, UnsupportedOperatorError
 
@@ -106,13 +110,11 @@ class Traced:
         function: the concrete function; its operands and results are in the order of the ONNX graph.
         inputs: the ONNX names of its operands.
         outputs: the ONNX names of its results.
-        module: what a SavedModel has to hold on to.
     """
 
     function: tf.types.experimental.ConcreteFunction
     inputs: list[str]
     outputs: list[str]
-    module: tf.Module
 
     def python_operators(self) -> list[str]:
         """Names of operators that call back into Python, which no .tflite can."""
@@ -124,7 +126,7 @@ def prepare(model: onnx.ModelProto) -> object:
     """onnx-tf's representation of the model.
 
     Raises:
-        UnsupportedOperatorError: no handler for some operators.
+        UnsupportedOperatorError: no handler for some operators, or values of types that no .tflite can hold.
         DynamicShapeError: an input has a symbolic dimension.
         ValidationError: the checker refuses the model.
     """
@@ -132,6 +134,13 @@ def prepare(model: onnx.ModelProto) -> object:
         raise UnsupportedOperatorError(
             "no handler for " + ("this node:\n  " if len(lost) == 1 else "these nodes:\n  ") + "\n  ".join(lost),
             hint="Rewrite them in terms of other operators, or add a handler to layoutopt/backend/onnx_tf/handlers.",
+        )
+    if foreign := list(foreign_values(model.graph)):
+        raise UnsupportedOperatorError(
+            "no .tflite can hold the type of "
+            + ("this value:\n  " if len(foreign) == 1 else "these values:\n  ")
+            + "\n  ".join(foreign),
+            hint="Leave out the nodes that make or read them, or let them work on another type.",
         )
     rep: object = LayoutoptBackend.prepare(model, logging_level="WARNING")
     return rep
@@ -150,17 +159,47 @@ def trace(model: onnx.ModelProto, rep: object) -> Traced:
     ]
 
     nodes = fused(model.graph)
+    declared = {value.name: value for value in (*model.graph.value_info, *model.graph.output)}
     read = {name for node in _all_nodes(model.graph) for name in node.input} | set(outputs)
 
     def run(*tensors: tf.Tensor) -> list[tf.Tensor]:
         values = {**constants, **dict(zip(names, tensors, strict=True))}
+        refused: list[UnsupportedOperatorError] = []
         for node in nodes:
-            results = _run(node, values, module.handlers, model.opset_import, True, read)
+            try:
+                results = _run(node, values, module.handlers, model.opset_import, True, read, declared)
+            except UnsupportedOperatorError as error:
+                refused.append(error)
+                if (stand_ins := _stand_ins(node, declared)) is None:
+                    break
+                results = stand_ins  # so that all nodes that cannot be translated are told at once
             values.update(zip(node.output, results, strict=False))
-        return [tf.identity(values[name]) for name in outputs]
+        if refused:
+            raise _together(refused)
+        return [tf.identity(hidden(values[name])) for name in outputs]
 
     function = tf.function(run, autograph=False).get_concrete_function(*specs)
-    return Traced(function, names, outputs, module)
+    return Traced(function, names, outputs)
+
+
+def _stand_ins(node: onnx.NodeProto, declared: Mapping[str, onnx.ValueInfoProto]) -> Sequence[Operand] | None:
+    """Something of the shapes that the model states for the results of ``node``; None where it states none."""
+    stated = [declared.get(name) for name in node.output if name]
+    shapes = [(value, _stated_shape(value)) for value in stated if value is not None]
+    if len(shapes) < len(node.output) or any(shape is None for _, shape in shapes):
+        return None
+    return [tf.zeros(shape, _type(value)) for value, shape in shapes]
+
+
+def _together(refused: Sequence[UnsupportedOperatorError]) -> UnsupportedOperatorError:
+    """One error for all nodes that cannot be translated."""
+    if len(refused) == 1:
+        return refused[0]
+    hints = dict.fromkeys(error.hint for error in refused if error.hint)
+    return UnsupportedOperatorError(
+        f"{len(refused)} nodes cannot be translated:\n  " + "\n  ".join(error.message for error in refused),
+        hint="\n".join(hints),
+    )
 
 
 def _static_shape(value: onnx.ValueInfoProto) -> list[int]:
@@ -185,6 +224,7 @@ def _run(
     opset: Sequence[onnx.OperatorSetIdProto],
     strict: bool,
     read: set[str] | None = None,
+    declared: Mapping[str, onnx.ValueInfoProto] = MappingProxyType({}),
 ) -> Sequence[Operand]:
     """The results of one node; constants in, constants out."""
     operands = [values[name] if name else None for name in proto.input]
@@ -192,27 +232,66 @@ def _run(
     has_graph = any(attribute.HasField("g") for attribute in proto.attribute)
     fold = bool(known) and all(known) and not has_graph and proto.op_type not in _RANDOM
     ours = handler_of(proto.domain, proto.op_type)
+    stated = [declared.get(name) for name in proto.output]
+    if stated and all(value is not None and 0 in (_stated_shape(value) or ()) for value in stated):
+        return [_empty(value) for value in stated if value is not None]
     try:
         # Lifted out of the trace, a node on constants is computed here and now.
         with tf.init_scope() if fold else tf.name_scope(scope_of(_name(proto))):
             if ours is not None:
                 version = next(entry.version for entry in opset if entry.domain in ("", "ai.onnx"))
-                results = ours(_node(proto, operands, version, read))
+                node = _node(proto, operands, version, read, stated)
+                # TensorFlow has more kernels than TFLite, and computes constants exactly.
+                results = ours(node) if fold else adapted(ours, node, proto.domain)
             else:
                 results = _theirs(proto, values, handlers, strict)
     except LayoutoptError:
         raise
+    except UnknownShapeError:
+        raise UnsupportedOperatorError(
+            f"node {_name(proto)} ({proto.op_type}): the shape of an operand depends on values at run time",
+            hint="Make the operand that sets the shape a constant, or state the shape of the result in the model.",
+        ) from None
     except Exception as error:
         raise RuntimeError(f"node {_name(proto)} ({proto.op_type}): {error}") from error
     results = results if isinstance(results, (list, tuple)) else [results]
-    return [np.asarray(result) for result in results] if fold else results
+    if fold:
+        return [np.asarray(result) for result in results]
+    return [_as_stated(result, value) for result, value in zip_longest(results, stated[: len(results)])]
 
 
-def _node(proto: onnx.NodeProto, operands: list[Operand | None], opset: int, read: set[str] | None) -> Node:
+def _stated_shape(value: onnx.ValueInfoProto) -> tuple[int, ...] | None:
+    """The shape that the model states for a value, if it does in full."""
+    tensor = value.type.tensor_type
+    if not tensor.HasField("shape") or not all(size.HasField("dim_value") for size in tensor.shape.dim):
+        return None
+    return tuple(size.dim_value for size in tensor.shape.dim)
+
+
+def _empty(value: onnx.ValueInfoProto) -> Operand:
+    """A value without elements, which needs no operator."""
+    return np.zeros(_stated_shape(value) or (), _type(value).as_numpy_dtype)
+
+
+def _as_stated(result: Operand, value: onnx.ValueInfoProto | None) -> Operand:
+    """A result of a shape that depends on values at run time gets the one that the model states."""
+    if value is not None and not is_static(result) and (shape := _stated_shape(value)) is not None:
+        result.set_shape(shape)  # type: ignore[union-attr]
+    return np.asarray(result) if isinstance(result, np.generic) else result
+
+
+def _node(
+    proto: onnx.NodeProto,
+    operands: list[Operand | None],
+    opset: int,
+    read: set[str] | None,
+    stated: Sequence[onnx.ValueInfoProto | None],
+) -> Node:
     wanted = [i for i, name in enumerate(proto.output) if name and (read is None or name in read)]
     # Split has as many results as it names, read or not.
     results = len(proto.output) if proto.op_type == "Split" else max(wanted, default=0) + 1
-    return Node(proto.op_type, _name(proto), opset, decoded_attributes(proto), tuple(operands), results)
+    shapes = tuple(None if value is None else _stated_shape(value) for value in stated)
+    return Node(proto.op_type, _name(proto), opset, decoded_attributes(proto), tuple(operands), results, shapes)
 
 
 def _theirs(
@@ -225,7 +304,7 @@ def _theirs(
     tensors = dict(values)
     for name in proto.input:
         if name and isinstance(values[name], (np.ndarray, np.generic)):
-            tensors[name] = tf.constant(values[name])
+            tensors[name] = tf.constant(hidden(np.asarray(values[name])))
     handler = handlers[proto.domain][proto.op_type]
     results: Sequence[Operand] = handler.handle(OnnxNode(renamed), tensor_dict=tensors, strict=strict)  # type: ignore[attr-defined]
     return results

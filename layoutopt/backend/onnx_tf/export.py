@@ -117,24 +117,38 @@ def _convert(job: Job, stages: Stages) -> tuple[dict[str, str], dict[str, str]]:
         import onnx
 
         from layoutopt.backend.onnx_tf import backend
+        from layoutopt.backend.onnx_tf.int8 import scales_of, with_integers
+        from layoutopt.backend.onnx_tf.lowering import converter_of
+        from layoutopt.backend.onnx_tf.signature import sign
     with stages("onnx-tf"):
         model = onnx.load(job.model)
         rep = backend.prepare(model)
+    scales = scales_of(model) if _is_quantized(model) else None
     with stages("trace"):
         traced = backend.trace(model, rep)
+        del model, rep  # each holds all weights
         if called := traced.python_operators():
             raise RuntimeError(f"these operators call back into Python, which a .tflite cannot: {', '.join(called)}")
     if job.saved_model is not None:
         with stages("write SavedModel"):
             _save(traced, job.saved_model)
+    inputs, outputs = traced.inputs, traced.outputs
     if job.tflite is not None:
         with stages("TFLite converter"):
-            content = _to_tflite(traced, job)
+            converter = converter_of(traced.function)
+            del traced
+            content = _finish(converter, job)
+        if scales is not None:
+            with stages("integer operators"):
+                content = with_integers(content, scales)
         with stages("write .tflite"):
-            from layoutopt.backend.onnx_tf.signature import sign
+            Path(job.tflite).write_bytes(sign(content, inputs, outputs))
+    return {name: name for name in inputs}, {name: name for name in outputs}
 
-            Path(job.tflite).write_bytes(sign(content, traced.inputs, traced.outputs))
-    return {name: name for name in traced.inputs}, {name: name for name in traced.outputs}
+
+def _is_quantized(model: onnx.ModelProto) -> bool:
+    """Whether values are quantized in it, not weights alone."""
+    return any(node.op_type == "QuantizeLinear" for node in model.graph.node)
 
 
 def _save(traced: Traced, directory: str) -> None:
@@ -151,14 +165,6 @@ def _save(traced: Traced, directory: str) -> None:
 
     served = tf.function(serve, autograph=False).get_concrete_function(*arguments)
     tf.saved_model.save(tf.Module(), directory, signatures={"serving_default": served})
-
-
-def _to_tflite(traced: Traced, job: Job) -> bytes:
-    import tensorflow as tf
-
-    # No trackable object: with one, the converter writes and reads a SavedModel on the way.
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([traced.function])
-    return _finish(converter, job)
 
 
 def _finish(converter: tf.lite.TFLiteConverter, job: Job) -> bytes:

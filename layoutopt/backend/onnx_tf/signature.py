@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from tensorflow.lite.python import schema_py_generated as schema
 
 from layoutopt.backend.litert.flatbuffer import pack
+from layoutopt.backend.onnx_tf.infinities import restore
 
 
 def sign(content: bytes, inputs: Sequence[str], outputs: Sequence[str]) -> bytes:
-    """The same .tflite with a signature and with inputs and outputs that bear their ONNX names.
+    """The same .tflite with a signature, with inputs and outputs that bear their ONNX names, and with infinities.
 
     Args:
         content: a .tflite with one subgraph, its inputs and outputs in the order of the names.
@@ -22,6 +23,7 @@ def sign(content: bytes, inputs: Sequence[str], outputs: Sequence[str]) -> bytes
         outputs: ONNX names of the graph's outputs.
     """
     model = schema.ModelT.InitFromPackedBuf(content, 0)
+    restore(model)
     graph = model.subgraphs[0]
     signature = schema.SignatureDefT()
     signature.signatureKey = b"serving_default"

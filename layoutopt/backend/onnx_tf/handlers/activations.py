@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import tensorflow as tf
 
+from layoutopt.backend.onnx_tf.handlers.elementwise import log1p
 from layoutopt.backend.onnx_tf.handlers.node import Node, Operand, handles, shape_of, type_of
 
 
 @handles("Relu")
 def relu(node: Node) -> Operand:
     """RELU, mostly fused into the operator before."""
-    return tf.nn.relu(node.x)
+    return _rectified(node.x)
+
+
+def _rectified(x: Operand) -> Operand:
+    return tf.nn.relu(x) if type_of(x).is_floating else tf.maximum(x, 0)
 
 
 @handles("Clip")
@@ -22,7 +29,7 @@ def clip(node: Node) -> Operand:
     if _is(low, 0) and _is(high, 6) and type_of(x).is_floating:
         return tf.nn.relu6(x)
     if low is not None:
-        x = tf.nn.relu(x) if _is(low, 0) else tf.maximum(x, low)
+        x = _rectified(x) if _is(low, 0) else tf.maximum(x, low)
     return x if high is None else tf.minimum(x, high)
 
 
@@ -47,9 +54,9 @@ def leaky_relu(node: Node) -> Operand:
 @handles("PRelu")
 def prelu(node: Node) -> Operand:
     """PRELU, which wants one rank less for the slope than for the operand."""
-    slope, rank = node[1], len(node.shape)
-    if not isinstance(slope, np.ndarray):
-        return tf.nn.relu(node.x) + slope * tf.minimum(node.x, 0)
+    slope, rank = node[1], len(node.x.shape)
+    if not isinstance(slope, np.ndarray) or not type_of(node.x).is_floating or rank < 2:
+        return _rectified(node.x) + slope * tf.minimum(node.x, 0)
     if slope.ndim == rank and slope.shape[0] == 1:
         slope = slope[0]
     slope = slope.reshape((1,) * (rank - 1 - slope.ndim) + slope.shape)
@@ -109,10 +116,18 @@ def thresholded_relu(node: Node) -> Operand:
     return tf.where(tf.greater(node.x, node.number("alpha", 1.0)), node.x, tf.zeros_like(node.x))
 
 
+@handles("Shrink")
+def shrink(node: Node) -> Operand:
+    """Towards 0 by ``bias``; 0 within ``lambd``."""
+    bias, limit = node.number("bias", 0.0), node.number("lambd", 0.5)
+    x, nothing = node.x, tf.zeros_like(node.x)
+    return tf.where(x < -limit, x + bias, tf.where(x > limit, x - bias, nothing))
+
+
 @handles("Softplus")
 def softplus(node: Node) -> Operand:
-    """log(1 + exp(x)), and x itself where that could overflow, which TFLite's own spelling does from x = 89 on."""
-    return tf.maximum(node.x, tf.math.log(1 + tf.exp(tf.minimum(node.x, 80))))
+    """As ``max(x, 0) + log(1 + exp(-|x|))``, which does not overflow; TFLite's own spelling does from x = 89 on."""
+    return tf.nn.relu(node.x) + log1p(tf.exp(-tf.abs(node.x)))
 
 
 @handles("Softsign")
@@ -138,16 +153,25 @@ def swish(node: Node) -> Operand:
 
 @handles("Softmax", "LogSoftmax")
 def softmax(node: Node) -> Operand:
-    """SOFTMAX, which runs on the last axis; any other axis takes two TRANSPOSE."""
-    function = tf.nn.softmax if node.operator == "Softmax" else tf.nn.log_softmax
+    """SOFTMAX or LOG_SOFTMAX, which run on the last axis; any other axis takes two TRANSPOSE."""
+    return _along(node, tf.nn.softmax if node.operator == "Softmax" else tf.nn.log_softmax)
+
+
+@handles("Hardmax")
+def hardmax(node: Node) -> Operand:
+    """ARG_MAX and ONE_HOT: 1 for the first of the largest."""
+    return _along(node, lambda x, axis: tf.one_hot(tf.argmax(x, axis), shape_of(x)[axis], axis=axis))
+
+
+def _along(node: Node, function: Callable[[Operand, int], Operand]) -> Operand:
+    """``function`` along one axis; up to opset 12 all axes from that on are one."""
     if node.opset >= 13:
         return function(node.x, node.axis(-1))
-    # Up to opset 12 all axes from `axis` on are one.
     axis, shape = node.axis(1), shape_of(node.x)
     if axis == len(shape) - 1:
-        return function(node.x)
+        return function(node.x, axis)
     if all(size == 1 for size in shape[axis + 1 :]):
         flat = [*shape[:axis], int(np.prod(shape[axis:]))]
     else:
         flat = [int(np.prod(shape[:axis])), int(np.prod(shape[axis:]))]
-    return tf.reshape(function(tf.reshape(node.x, flat)), shape)
+    return tf.reshape(function(tf.reshape(node.x, flat), len(flat) - 1), shape)

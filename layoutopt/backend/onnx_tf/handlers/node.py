@@ -50,6 +50,7 @@ class Node:
         attributes: as in the file; strings are decoded.
         operands: an optional operand that is left out is None.
         results: how many results are read.
+        declared: the shape of each result as the model states it; None where it does not, or not in full.
     """
 
     operator: str
@@ -58,6 +59,7 @@ class Node:
     attributes: Mapping[str, object]
     operands: tuple[Operand | None, ...]
     results: int = 1
+    declared: tuple[tuple[int, ...] | None, ...] = ()
 
     @property
     def x(self) -> Operand:
@@ -90,6 +92,14 @@ class Node:
         if not isinstance(operand, np.ndarray):
             raise self.unsupported(f"operand {index} must be a constant")
         return operand
+
+    def known(self, index: int) -> bool:
+        """Whether operand ``index`` is there and known now."""
+        return isinstance(self.optional(index), np.ndarray)
+
+    def result_shape(self, index: int = 0) -> tuple[int, ...] | None:
+        """The shape that the model states for a result, in full; else None."""
+        return self.declared[index] if index < len(self.declared) else None
 
     def optional_ints(self, index: int) -> list[int] | None:
         """Operand ``index`` as integers; None if it is left out."""
@@ -128,8 +138,23 @@ class Node:
         return UnsupportedOperatorError(f"node {self.name} ({self.operator}, opset {self.opset}): {why}")
 
 
+class UnknownShapeError(Exception):
+    """A handler needs a static shape, and there is none."""
+
+
+def is_static(operand: Operand) -> bool:
+    """Whether the shape is known in full."""
+    return isinstance(operand, np.ndarray) or operand.shape.is_fully_defined()
+
+
 def shape_of(operand: Operand) -> tuple[int, ...]:
-    """The static shape."""
+    """The static shape.
+
+    Raises:
+        UnknownShapeError: it depends on values at run time.
+    """
+    if not is_static(operand):
+        raise UnknownShapeError
     return tuple(int(size) for size in operand.shape)
 
 

@@ -1,0 +1,126 @@
+"""What is known of one entry, as it is kept on disk."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from layoutopt.errors import LayoutoptError
+from layoutopt.ir.verify import OutputDrift
+from layoutopt.report.results import LayoutName, TensorInfo, to_json
+
+_FIGURES = "figures.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Largest resident sizes in bytes; 0 where the system does not tell.
+
+    Attributes:
+        parent: of the process that optimizes.
+        child: of the largest process that it started, which is the hand-off with TensorFlow.
+        together: of all of them at one moment.
+    """
+
+    parent: int = 0
+    child: int = 0
+    together: int = 0
+
+    def with_sample(self, parent: int, children: tuple[int, ...]) -> Memory:
+        """The same with the resident sizes of one moment."""
+        return Memory(
+            max(self.parent, parent), max(self.child, *children, 0), max(self.together, parent + sum(children))
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """An input or output that the .tflite has.
+
+    Attributes:
+        name: as the original calls it.
+        tflite_name: as the .tflite does.
+        channels_last: whether the .tflite has channels last where the original has them second.
+    """
+
+    name: str
+    tflite_name: str
+    channels_last: bool
+
+    @classmethod
+    def of(cls, info: TensorInfo) -> Tensor:
+        """From the report of `layoutopt.optimize`."""
+        return cls(info.name, info.tflite_name, info.layout is LayoutName.CHANNELS_LAST)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One entry, converted or not.
+
+    Attributes:
+        error: why there is no .tflite, or none that computes what the original does; empty if there is.
+        opset: of the model that came in.
+        parameters: elements of its float constants.
+        weights: bytes of them.
+        transposes: in the .tflite.
+        operators: in the .tflite.
+        operands: inputs of the .tflite.
+        results: outputs of the .tflite.
+        outputs: the .tflite against ONNX Runtime on the original.
+        runtime: ONNX Runtime on the original against the same network in float64; nothing where it was not to be had.
+        exact: the .tflite against it.
+        verdict: of what a trained network says of a picture, beside what ONNX Runtime says.
+        seconds: by stage.
+        memory: at its largest.
+    """
+
+    error: str = ""
+    opset: int = 0
+    parameters: int = 0
+    weights: int = 0
+    transposes: int = 0
+    operators: int = 0
+    operands: tuple[Tensor, ...] = ()
+    results: tuple[Tensor, ...] = ()
+    outputs: tuple[OutputDrift, ...] = ()
+    runtime: tuple[OutputDrift, ...] = ()
+    exact: tuple[OutputDrift, ...] = ()
+    verdict: str = ""
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    memory: Memory = Memory()
+
+    @classmethod
+    def done(cls, directory: Path) -> bool:
+        """Whether there is a row in ``directory``."""
+        return (directory / _FIGURES).exists()
+
+    @classmethod
+    def load(cls, directory: Path) -> Row:
+        """The row that was saved in ``directory``."""
+        found = json.loads((directory / _FIGURES).read_text())
+        parts = {"operands": Tensor, "results": Tensor, **dict.fromkeys(("outputs", "runtime", "exact"), OutputDrift)}
+        tuples = {name: tuple(part(**each) for each in found.get(name, ())) for name, part in parts.items()}
+        return cls(**{**found, **tuples, "memory": Memory(**found["memory"])})
+
+    def save(self, directory: Path) -> None:
+        """Saves the row in ``directory``."""
+        (directory / _FIGURES).write_text(json.dumps(to_json(self), indent=2) + "\n")
+
+
+def worst(outputs: Sequence[OutputDrift]) -> OutputDrift | None:
+    """The output with the largest error for its variance."""
+    return max(outputs, key=normalized, default=None)
+
+
+def normalized(drift: OutputDrift) -> float:
+    """The mean squared error over the variance of the output; the error itself where the output is constant."""
+    return drift.mse / drift.variance if drift.variance else drift.mse
+
+
+def in_one_line(error: LayoutoptError) -> str:
+    """Which error it is and its first line, with the nodes that it lists."""
+    lines = [line.strip() for line in error.message.splitlines()]
+    told = "; ".join(lines[1:]) if lines[0].endswith(":") else ""  # a list of nodes
+    return f"{type(error).__name__}: {lines[0]} {told}".strip()

@@ -1,0 +1,463 @@
+"""Writes quantized operators as float operators between DequantizeLinear and QuantizeLinear."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import onnx_ir as ir
+from onnx_ir.passes.common import ShapeInferencePass
+
+from layoutopt.ir import edit
+from layoutopt.layout.rules import is_view
+from layoutopt.layout.variants import static_shape
+
+Array = npt.NDArray[np.generic]
+Attributes: TypeAlias = "dict[str, ir.Attr]"
+
+CONTRIB = "com.microsoft"
+_SINCE = 10
+"""The first opset that has QuantizeLinear."""
+_PER_AXIS = 13
+"""The first opset whose QuantizeLinear takes an axis."""
+_EXACT = 2**24
+"""Whole numbers up to this are exact in float32, and so is every sum of which no partial sum is larger."""
+
+
+@dataclass(frozen=True)
+class ExpandQuantizedOperators(ir.passes.InPlacePass):
+    """Writes quantized operators as float operators between DequantizeLinear and QuantizeLinear.
+
+    These are QLinearConv, QLinearMatMul and ONNX Runtime's own.
+    So the choice of layouts sees the operators that it knows. Constants become the floats that they stand for, and what
+    only moves quantized values moves the floats. ConvInteger and MatMulInteger become float operators where their sums
+    are exact in float32.
+    """
+
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        """Expands in place, in the order of the graph."""
+        opset, modified = model.opset_imports.get("", 0), False
+        if opset < _SINCE:
+            return ir.passes.PassResult(model, False)
+        for graph in edit.graphs_of(model):
+            for node in list(graph):
+                modified |= _expand(graph, node, opset)
+        if modified:
+            ShapeInferencePass(data_prop=True)(model)
+        return ir.passes.PassResult(model, modified)
+
+
+def _expand(graph: ir.Graph, node: ir.Node, opset: int) -> bool:
+    expansion = _EXPANSIONS.get((node.domain, node.op_type))
+    results = expansion(_Writer(graph, node, opset), node) if expansion is not None else None
+    if results is None:
+        return False
+    for old, new in zip(node.outputs, results, strict=True):
+        new.shape = new.shape or old.shape
+        edit.forward(graph, old, new)
+    edit.remove_dead(node)
+    return True
+
+
+Results: TypeAlias = "Sequence[ir.Value] | None"
+Expansion: TypeAlias = "Callable[[_Writer, ir.Node], Results]"
+
+
+@dataclass(frozen=True, slots=True)
+class _Scale:
+    """How whole numbers stand for real ones: ``(number - zero) * scale``.
+
+    Attributes:
+        scale: one, or one for each index along an axis.
+        zero: as ``scale``; None is 0.
+    """
+
+    scale: ir.Value
+    zero: ir.Value | None
+
+    @property
+    def is_one(self) -> bool:
+        """Whether there is one for all numbers."""
+        return self.scale.shape is not None and self.scale.shape.numpy() in ((), (1,))
+
+
+@dataclass(frozen=True, slots=True)
+class _Writer:
+    """Inserts nodes before ``node``, in a model of ``opset``."""
+
+    graph: ir.Graph
+    node: ir.Node
+    opset: int
+
+    def __call__(
+        self, operator: str, *operands: ir.Value | None, results: int = 1, attributes: Attributes | None = None
+    ) -> ir.Value:
+        """The first result of a new node; its shape is left to inference."""
+        node = ir.Node("", operator, operands, (attributes or {}).values(), num_outputs=results)
+        name = self.node.outputs[0].name
+        node.name = edit.fresh_name(self.graph, f"{operator}/{name}")
+        for result in node.outputs:
+            result.name = edit.fresh_name(self.graph, f"{name}_{operator}")
+        self.graph.insert_before(self.node, node)
+        return node.outputs[0]
+
+    def constant(self, array: Array) -> ir.Value:
+        """A new initializer."""
+        return edit.add_constant(self.graph, f"{self.node.outputs[0].name}_constant", array)
+
+    def dequantized(self, value: ir.Value, by: _Scale, axis: int = 1) -> ir.Value:
+        """What ``value`` stands for: done now for constants."""
+        constants = [_array(each) for each in (value, by.scale, by.zero)]
+        numbers, scale, zero = constants
+        if numbers is not None and scale is not None and (by.zero is None or zero is not None):
+            return self.constant(_real(numbers, scale, zero, axis))
+        attributes = None if by.is_one else {"axis": ir.AttrInt64("axis", axis)}
+        return self("DequantizeLinear", value, self.single(by.scale), by.zero, attributes=attributes)
+
+    def quantized(self, value: ir.Value, by: _Scale, dtype: ir.DataType) -> ir.Value:
+        """``value`` in whole numbers."""
+        zero = by.zero if by.zero is not None else self.constant(np.array(0, dtype.numpy()))
+        result = self("QuantizeLinear", value, self.single(by.scale), zero)
+        result.dtype = dtype
+        return result
+
+    def single(self, value: ir.Value) -> ir.Value:
+        """``value`` as float32, in which TFLite computes."""
+        if value.dtype == ir.DataType.FLOAT:
+            return value
+        array = _array(value)
+        if array is not None:
+            return self.constant(array.astype(np.float32))
+        return self("Cast", value, attributes={"to": ir.AttrInt64("to", ir.DataType.FLOAT)})
+
+
+def _array(value: ir.Value | None) -> Array | None:
+    tensor = edit.constant_of(value) if value is not None else None
+    return None if tensor is None else tensor.numpy()
+
+
+def _real(numbers: Array, scale: Array, zero: Array | None, axis: int) -> Array:
+    """``(numbers - zero) * scale`` in float32, as DequantizeLinear computes it."""
+    shape = [-1 if index == axis else 1 for index in range(numbers.ndim)] if scale.size > 1 else []
+    whole = numbers.astype(np.int64)
+    if zero is not None:
+        whole = whole - zero.astype(np.int64).reshape(shape if zero.size > 1 else [])
+    result: Array = whole.astype(np.float32) * scale.astype(np.float32).reshape(shape)
+    return result
+
+
+def _scales(write: _Writer, *starts: int) -> list[_Scale] | None:
+    """The scales and zero points that begin at these operands; None where one cannot be that of a DequantizeLinear."""
+    found, operands = [], write.node.inputs
+    for start in starts:
+        scale = operands[start]
+        zero = operands[start + 1] if start + 1 < len(operands) else None
+        if scale is None or scale.shape is None or not scale.shape.is_static() or len(scale.shape) > 1:
+            return None
+        by = _Scale(scale, zero)
+        if not by.is_one and write.opset < _PER_AXIS and _array(scale) is None:
+            return None
+        found.append(by)
+    return found
+
+
+# --- one quantized operator each -------------------------------------------------------------------------------------
+
+
+def _dequantize_linear(write: _Writer, node: ir.Node) -> Results:
+    """A constant as the floats that it stands for."""
+    scales = _scales(write, 1)
+    numbers = _array(node.inputs[0])
+    if scales is None or numbers is None or node.attributes.get_int("block_size", 0) != 0:
+        return None
+    (by,) = scales
+    if by.scale.dtype != ir.DataType.FLOAT or numbers.dtype.kind not in "iu" or numbers.dtype.itemsize > 4:
+        return None
+    if node.attributes.get_int("output_dtype", ir.DataType.FLOAT) not in (0, ir.DataType.FLOAT):
+        return None
+    axis = node.attributes.get_int("axis", 1)
+    result = write.dequantized(node.inputs[0], by, axis % max(numbers.ndim, 1))  # type: ignore[arg-type]
+    return None if result.producer() is not None else [result]
+
+
+def _conv(write: _Writer, node: ir.Node) -> Results:
+    x, weights = node.inputs[0], node.inputs[3]
+    bias = node.inputs[8] if len(node.inputs) > 8 else None
+    scales = _scales(write, 1, 4, 6)
+    if scales is None or x is None or weights is None:
+        return None
+    of_x, of_weights, of_result = scales
+    operands: list[ir.Value | None] = [write.dequantized(x, of_x), write.dequantized(weights, of_weights, 0)]
+    if bias is not None:
+        operands.append(_bias(write, bias, of_x, of_weights))
+    y = write("Conv", *operands, attributes=dict(node.attributes))
+    return [write.quantized(y, of_result, _type(node))]
+
+
+def _bias(write: _Writer, bias: ir.Value, of_x: _Scale, of_weights: _Scale) -> ir.Value:
+    """A bias counts in steps of both scales multiplied."""
+    one, other = _array(of_x.scale), _array(of_weights.scale)
+    if one is not None and other is not None:
+        product = write.constant((one.reshape(()).astype(np.float32) * other.astype(np.float32)).astype(np.float32))
+    else:
+        product = write("Mul", write.single(of_x.scale), write.single(of_weights.scale))
+    return write.dequantized(bias, _Scale(product, None), 0)
+
+
+def _matmul(write: _Writer, node: ir.Node) -> Results:
+    a, b = node.inputs[0], node.inputs[3]
+    scales = _scales(write, 1, 4, 6)
+    if scales is None or a is None or b is None or a.shape is None or b.shape is None:
+        return None
+    of_a, of_b, of_result = scales
+    rows, columns = len(a.shape) - 2, len(b.shape) - 1
+    y = write("MatMul", write.dequantized(a, of_a, max(rows, 0)), write.dequantized(b, of_b, columns))
+    return [write.quantized(y, of_result, _type(node))]
+
+
+def _gemm(write: _Writer, node: ir.Node) -> Results:
+    """ONNX Runtime's QGemm, whose result is quantized if it names a scale."""
+    a, b = node.inputs[0], node.inputs[3]
+    c = node.inputs[6] if len(node.inputs) > 6 else None
+    is_quantized = len(node.inputs) > 7 and node.inputs[7] is not None
+    scales = _scales(write, 1, 4, *([7] if is_quantized else []))
+    alpha = node.attributes.get_float("alpha", 1.0)
+    if scales is None or a is None or b is None or (c is not None and alpha != 1):
+        return None
+    operands: list[ir.Value | None] = [
+        write.dequantized(a, scales[0]),
+        write.dequantized(b, scales[1], 0 if node.attributes.get_int("transB", 0) else 1),
+    ]
+    if c is not None:
+        operands.append(_bias(write, c, scales[0], scales[1]))
+    y = write("Gemm", *operands, attributes=dict(node.attributes))
+    return [write.quantized(y, scales[2], _type(node)) if is_quantized else y]
+
+
+def _binary(operator: str) -> Expansion:
+    def expand(write: _Writer, node: ir.Node) -> Results:
+        scales = _scales(write, 1, 4, 6)
+        a, b = node.inputs[0], node.inputs[3]
+        if scales is None or a is None or b is None:
+            return None
+        y = write(operator, write.dequantized(a, scales[0]), write.dequantized(b, scales[1]))
+        return [write.quantized(y, scales[2], _type(node))]
+
+    return expand
+
+
+def _unary(operator: str, *attributes: str) -> Expansion:
+    def expand(write: _Writer, node: ir.Node) -> Results:
+        scales = _scales(write, 1, 3)
+        x = node.inputs[0]
+        if scales is None or x is None or node.attributes.get_int("channels_last", 0) != 0:
+            return None
+        kept = {name: node.attributes[name] for name in attributes if name in node.attributes}
+        y = write(operator, write.dequantized(x, scales[0]), attributes=kept)
+        return [write.quantized(y, scales[1], _type(node))]
+
+    return expand
+
+
+def _softmax(write: _Writer, node: ir.Node) -> Results:
+    """Up to opset 12 a Softmax was over all axes from one on."""
+    if node.attributes.get_int("opset", _SINCE) < _SINCE:
+        return None
+    return _unary("Softmax", "axis")(write, node)
+
+
+def _concat(write: _Writer, node: ir.Node) -> Results:
+    operands = range(2, len(node.inputs), 3)
+    scales = _scales(write, 0, *(index + 1 for index in operands))
+    values = [node.inputs[index] for index in operands]
+    if scales is None or any(value is None for value in values):
+        return None
+    real = [write.dequantized(v, by) for v, by in zip(values, scales[1:], strict=True) if v is not None]
+    y = write("Concat", *real, attributes={"axis": node.attributes["axis"]})
+    return [write.quantized(y, scales[0], _type(node))]
+
+
+def _type(node: ir.Node) -> ir.DataType:
+    """The type of a quantized result: that of the first operand where ONNX Runtime's own operators tell none."""
+    first = node.inputs[2] if node.op_type == "QLinearConcat" else node.inputs[0]
+    dtype = node.outputs[0].dtype or (first.dtype if first is not None else None)
+    return dtype or ir.DataType.UINT8
+
+
+# --- whole numbers ---------------------------------------------------------------------------------------------------
+
+
+def _integer(operator: str) -> Expansion:
+    """ConvInteger and MatMulInteger in float32, in two pieces where the sums of one would not be exact."""
+
+    def expand(write: _Writer, node: ir.Node) -> Results:
+        x, weights = node.inputs[:2]
+        if x is None or weights is None:
+            return None
+        zeros = [node.inputs[index] if len(node.inputs) > index else None for index in (2, 3)]
+        numbers, zero = _array(weights), _array(zeros[1])
+        known = numbers is not None and (zeros[1] is None or zero is not None)
+        whole = _whole(numbers, zero, operator) if known and numbers is not None else None
+        if whole is not None:
+            pieces = _pieces(whole, operator)
+            right = [write.constant(piece) for piece in pieces]
+        elif (terms := _terms(weights, operator)) is not None and terms * 255 * 255 < _EXACT:
+            right = [_centred(write, weights, zeros[1], operator, side=1)]
+        else:
+            return None
+        if not right:
+            return None
+        left = _centred(write, x, zeros[0], operator, side=0)
+        sums = [write(operator, left, piece, attributes=dict(node.attributes)) for piece in right]
+        results = [_cast(write, total, ir.DataType.INT32) for total in sums]
+        if len(results) == 1:
+            return results
+        high = write("Mul", results[0], write.constant(np.array(_PIECE, np.int32)))
+        return [write("Add", high, results[1])]
+
+    return expand
+
+
+_PIECE = 16
+"""Weights that are too large are split into multiples of this and the rest."""
+
+
+def _pieces(whole: Array, operator: str) -> list[Array]:
+    """``whole`` in one piece or two, of which no sum of products with a byte is inexact; none where that is too few."""
+    high = np.round(whole / _PIECE)  # type: ignore[operator]
+    for pieces in ([whole], [high, whole - high * _PIECE]):  # type: ignore[operator]
+        if all(_largest_sum(piece, operator) * 255 < _EXACT for piece in pieces):
+            return [piece.astype(np.float32) for piece in pieces]
+    return []
+
+
+def _largest_sum(weights: Array, operator: str) -> float:
+    """The largest sum of absolute weights that goes into one result."""
+    axes: int | tuple[int, ...] = tuple(range(1, weights.ndim)) if operator == "Conv" else max(weights.ndim - 2, 0)
+    return float(np.abs(weights.astype(np.float64)).sum(axes).max(initial=0.0))
+
+
+def _whole(numbers: Array, zero: Array | None, operator: str) -> Array:
+    """Constant weights less their zero points."""
+    whole = numbers.astype(np.int64)
+    if zero is None:
+        return whole
+    shape = (-1, *[1] * (numbers.ndim - 1)) if operator == "Conv" and zero.size > 1 else zero.shape
+    return whole - zero.astype(np.int64).reshape(shape if zero.size > 1 else ())
+
+
+def _terms(weights: ir.Value, operator: str) -> int | None:
+    """How many products a result sums up."""
+    shape = static_shape(weights)
+    if shape is None:
+        return None
+    return int(np.prod(shape[1:])) if operator == "Conv" else shape[max(len(shape) - 2, 0)]
+
+
+def _centred(write: _Writer, value: ir.Value, zero: ir.Value | None, operator: str, side: int) -> ir.Value:
+    """``value`` less its zero point, as floats."""
+    real = _cast(write, value, ir.DataType.FLOAT)
+    if zero is None:
+        return real
+    offset = _cast(write, zero, ir.DataType.FLOAT)
+    per_channel = zero.shape is not None and len(zero.shape) == 1 and zero.shape[0] != 1
+    if per_channel and (operator == "Conv" or side == 0):
+        rank = len(value.shape or ())
+        # Each filter of a convolution, each row of a left matrix.
+        ends = [-1, *[1] * (rank - 1)] if operator == "Conv" else [-1, 1]
+        offset = write("Reshape", offset, write.constant(np.array(ends, np.int64)))
+    return write("Sub", real, offset)
+
+
+def _cast(write: _Writer, value: ir.Value, dtype: ir.DataType) -> ir.Value:
+    result = write("Cast", value, attributes={"to": ir.AttrInt64("to", dtype)})
+    result.dtype = dtype
+    return result
+
+
+# --- what only moves quantized values ---------------------------------------------------------------------------------
+
+
+def _moved(write: _Writer, node: ir.Node) -> Results:
+    """An operator on quantized values that picks from them, as one on the floats that they stand for."""
+    values = _picked_from(node)
+    scales = [_quantized_by(value) for value in values]
+    by = scales[0]
+    if by is None or any(other != by for other in scales) or (node.op_type == "MaxPool" and len(node.outputs) > 1):
+        return None
+    operands = [write.dequantized(v, by) if v is not None and v in values else v for v in node.inputs]
+    first = write(node.op_type, *operands, results=len(node.outputs), attributes=dict(node.attributes))
+    producer = first.producer()
+    assert producer is not None
+    dtype = values[0].dtype
+    assert dtype is not None
+    return [write.quantized(result, by, dtype) for result in producer.outputs]
+
+
+def _resized(write: _Writer, node: ir.Node) -> Results:
+    """Only the nearest neighbour is a value that is there already."""
+    return _moved(write, node) if node.attributes.get_string("mode", "nearest") == "nearest" else None
+
+
+def _padded(write: _Writer, node: ir.Node) -> Results:
+    """What a Pad fills in counts in steps too, unless it repeats what is there."""
+    if node.attributes.get_string("mode", "constant") != "constant":
+        return _moved(write, node)
+    source, filling = node.inputs[0], node.inputs[2] if len(node.inputs) > 2 else None
+    by = _quantized_by(source) if source is not None else None
+    if by is None or source is None or filling is None or _array(filling) is None or source.dtype is None:
+        return None
+    operands = [write.dequantized(source, by), node.inputs[1], write.dequantized(filling, by), *node.inputs[3:]]
+    return [write.quantized(write("Pad", *operands, attributes=dict(node.attributes)), by, source.dtype)]
+
+
+def _picked_from(node: ir.Node) -> list[ir.Value]:
+    """The operands that hold quantized values."""
+    count = len(node.inputs) if node.op_type == "Concat" else 1
+    return [value for value in node.inputs[:count] if value is not None]
+
+
+def _quantized_by(value: ir.Value) -> _Scale | None:
+    """The one scale of the QuantizeLinear that makes ``value``, or what it is a view of."""
+    node = value.producer()
+    while node is not None and is_view(node) and node.inputs[0] is not None:
+        node = node.inputs[0].producer()
+    if node is None or node.domain != "" or node.op_type != "QuantizeLinear" or len(node.inputs) < 3:
+        return None
+    scale, zero = _array(node.inputs[1]), _array(node.inputs[2])
+    if scale is None or zero is None or scale.size != 1 or scale.dtype != np.float32 or zero.dtype.itemsize != 1:
+        return None
+    assert node.inputs[1] is not None
+    return _Scale(node.inputs[1], node.inputs[2])
+
+
+_EXPANSIONS: Mapping[tuple[str, str], Expansion] = {
+    ("", "ConvInteger"): _integer("Conv"),
+    ("", "DequantizeLinear"): _dequantize_linear,
+    ("", "MatMulInteger"): _integer("MatMul"),
+    ("", "QLinearConv"): _conv,
+    ("", "QLinearMatMul"): _matmul,
+    (CONTRIB, "QGemm"): _gemm,
+    (CONTRIB, "QLinearAdd"): _binary("Add"),
+    (CONTRIB, "QLinearAveragePool"): _unary(
+        "AveragePool", "auto_pad", "ceil_mode", "count_include_pad", "kernel_shape", "pads", "strides"
+    ),
+    (CONTRIB, "QLinearConcat"): _concat,
+    (CONTRIB, "QLinearGlobalAveragePool"): _unary("GlobalAveragePool"),
+    (CONTRIB, "QLinearLeakyRelu"): _unary("LeakyRelu", "alpha"),
+    (CONTRIB, "QLinearMul"): _binary("Mul"),
+    (CONTRIB, "QLinearSigmoid"): _unary("Sigmoid"),
+    (CONTRIB, "QLinearSoftmax"): _softmax,
+    **dict.fromkeys(
+        [
+            ("", each)
+            for each in ("Concat", "DepthToSpace", "Gather", "MaxPool", "Slice", "SpaceToDepth", "Split", "Tile")
+        ],
+        _moved,
+    ),
+    ("", "Pad"): _padded,
+    ("", "Resize"): _resized,
+}

@@ -1,0 +1,186 @@
+"""The zoo's own logic: what is due, what is kept, what is measured, what is written. No network is run here."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from benchmarks.zoo.__main__ import is_due
+from benchmarks.zoo.catalogue import EXPORTS, NETWORKS, Entry, entries
+from benchmarks.zoo.page import page, summary
+from benchmarks.zoo.processes import run
+from benchmarks.zoo.rows import Memory, Row, Tensor, in_one_line, worst
+from layoutopt.errors import ConversionError, UnsupportedOperatorError
+from layoutopt.ir.verify import OutputDrift
+
+SMALL = OutputDrift("small", max_abs_error=1e-6, mse=1e-14, variance=1e-6, relative_error=1e-5)
+LARGE = OutputDrift("large", max_abs_error=1e-3, mse=1e-10, variance=1e4, relative_error=1e-7)
+CONVERTED = Row(
+    opset=17,
+    parameters=2_500_000,
+    weights=10_000_000,
+    transposes=3,
+    operators=69,
+    operands=(Tensor("x", "x", channels_last=True),),
+    outputs=(LARGE, SMALL),
+    seconds={"fold-constants": 1.0, "layoutopt: TFLite converter": 3.0},
+    memory=Memory(parent=1 << 29, child=1 << 30, together=3 << 29),
+)
+FAILED = Row(error="UnsupportedOperatorError: no handler")
+
+
+@pytest.fixture
+def entry() -> Entry:
+    return next(entries(("resnet18",)))
+
+
+def _kept(entry: Entry, row: Row, results: Path) -> None:
+    directory = entry.directory(results)
+    directory.mkdir(parents=True)
+    row.save(directory)
+
+
+def test_a_row_comes_back_as_it_was_saved(tmp_path: Path) -> None:
+    CONVERTED.save(tmp_path)
+    assert Row.load(tmp_path) == CONVERTED
+
+
+@pytest.mark.parametrize(
+    ("row", "again", "failed", "due"),
+    [
+        (None, False, False, True),
+        (CONVERTED, False, False, False),
+        (CONVERTED, False, True, False),
+        (CONVERTED, True, False, True),
+        (FAILED, False, False, False),
+        (FAILED, False, True, True),
+    ],
+)
+def test_a_run_goes_on_where_the_last_one_ended(
+    entry: Entry, tmp_path: Path, row: Row | None, again: bool, failed: bool, due: bool
+) -> None:
+    if row is not None:
+        _kept(entry, row, tmp_path)
+    assert is_due(entry, tmp_path, again=again, failed=failed) is due
+
+
+def test_every_network_comes_once_before_any_comes_twice() -> None:
+    names = [entry.network.name for entry in entries()]
+    assert set(names[: len(NETWORKS)]) == set(NETWORKS)
+
+
+def test_each_entry_has_a_directory_of_its_own() -> None:
+    keys = [entry.key for entry in entries()]
+    assert len(set(keys)) == len(keys)
+
+
+def test_the_catalogue_is_as_wide_as_promised() -> None:
+    exported = [entry.export for entry in entries()]
+    assert len(NETWORKS) >= 40
+    assert set(EXPORTS) <= set(exported)
+    assert sum(network.everywhere for network in NETWORKS.values()) >= 12
+
+
+def test_the_first_exports_of_all_networks_take_all_forms() -> None:
+    assert set(EXPORTS) <= {entry.export for entry in entries(turns=1)}
+
+
+def test_the_worst_output_is_the_one_with_the_largest_error_for_its_variance() -> None:
+    assert worst((LARGE, SMALL)) is SMALL
+
+
+def test_the_page_shows_what_was_converted_and_says_why_the_rest_was_not(entry: Entry) -> None:
+    other = next(entries(("vgg16",)))
+    lines = "\n".join(page([(entry, CONVERTED), (other, FAILED)])).splitlines()
+    (row,) = (line for line in lines if line.startswith("| resnet18 | torchvision"))
+    assert "| 2.5 M | **3** | 69 | 1.0e-06 | 1.0e-14 | 1.0e-06 | 1.0e-08 |" in row
+    assert f"- {other.key}: {FAILED.error}" in lines
+    (stages,) = (line for line in lines if line.startswith("| resnet18 | 10.00 MB"))
+    assert stages.endswith("| 536.87 MB | 1.07 GB | 1.61 GB | 1.54 GB |")
+    assert "| 25% |" in stages  # passes, 1 s of 4
+    assert "| 75% |" in stages  # the converter
+
+
+def test_the_tables_are_as_wide_as_their_headings(entry: Entry) -> None:
+    article = next(entries(("linknet_resnet34",)))
+    widths: list[int] = []
+    for line in "\n".join(page([(article, CONVERTED), (entry, FAILED)])).splitlines():
+        widths = [*widths, line.count("|")] if line.startswith("|") else _one_width(widths)
+    _one_width(widths)
+
+
+def _one_width(widths: Sequence[int]) -> list[int]:
+    assert len(set(widths)) <= 1
+    return []
+
+
+def test_the_summary_counts_a_network_only_if_all_its_exports_were_converted() -> None:
+    first, second, *_ = entries(("unet_resnet34",))
+    (other,) = entries(("resnet18",))
+    said = summary([(first, CONVERTED), (second, FAILED), (other, CONVERTED)])
+    assert said.startswith("2 networks, 1 of them converted in every export; 3 exports")
+    assert said.endswith("2 of them converted.")
+
+
+def test_an_error_is_told_in_one_line_with_the_nodes_that_it_lists() -> None:
+    listed = UnsupportedOperatorError("no handler for these nodes:\n  a: Foo\n  b: Bar")
+    assert in_one_line(listed) == "UnsupportedOperatorError: no handler for these nodes: a: Foo; b: Bar"
+    assert in_one_line(ConversionError("trace", "it died\nof this")) == "ConversionError: trace: it died"
+
+
+_PARENT = """
+import subprocess, sys
+child = "held = bytearray(60 << 20); import time; time.sleep(1)"
+subprocess.run([sys.executable, "-c", child])
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
+def test_the_memory_of_a_process_and_of_its_child_is_watched(tmp_path: Path) -> None:
+    finished = run([sys.executable, "-c", _PARENT], log=tmp_path / "log", timeout=60)
+    assert not finished.error
+    assert finished.memory.child > 60 << 20
+    assert 0 < finished.memory.parent < 60 << 20
+    assert finished.memory.together > finished.memory.child
+
+
+def test_a_process_that_fails_gives_its_last_line(tmp_path: Path) -> None:
+    finished = run([sys.executable, "-c", "import sys; sys.exit('out of luck')"], log=tmp_path / "log", timeout=60)
+    assert finished.error == "out of luck"
+
+
+def test_a_process_that_takes_too_long_is_ended(tmp_path: Path) -> None:
+    finished = run([sys.executable, "-c", "import time; time.sleep(60)"], log=tmp_path / "log", timeout=0.2)
+    assert finished.error == "took more than 0 s"
+    assert finished.seconds < 30
+
+
+@pytest.mark.torch
+def test_random_weights_keep_activations_in_range_and_leave_no_branch_out() -> None:
+    import torch
+    from torch import nn
+
+    from benchmarks.zoo.weights import randomise
+
+    class Block(nn.Module):
+        def __init__(self, channels: int) -> None:
+            super().__init__()
+            self.branch = nn.Sequential(nn.Conv2d(channels, channels, 3, padding=1), nn.BatchNorm2d(channels))
+            nn.init.zeros_(self.branch[1].weight)  # as packages let branches start
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x + self.branch(x)
+
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Conv2d(3, 16, 3), *(Block(16) for _ in range(8)), nn.Flatten(), nn.Linear(16 * 36, 10))
+    nn.init.zeros_(module[-1].weight)  # as packages let heads start
+    pictures = torch.randn(16, 3, 8, 8) * 5 + 2
+    randomise(module.eval(), pictures)
+    with torch.no_grad():
+        assert float(module(pictures).std()) == pytest.approx(1, rel=0.3)
+    assert not any(layer.training for layer in module.modules())
+    assert all(float(block.branch[1].weight.detach().min()) > 0.05 for block in module if isinstance(block, Block))
+    assert {norm.momentum for norm in module.modules() if isinstance(norm, nn.BatchNorm2d)} == {0.1}
