@@ -10,11 +10,13 @@ from layoutopt.passes.eliminate_dead_code import EliminateDeadCode
 from layoutopt.passes.expand_instance_norm import ExpandInstanceNorm
 from layoutopt.passes.expand_products import ExpandProducts
 from layoutopt.passes.expand_quantized_operators import ExpandQuantizedOperators
+from layoutopt.passes.fold_affine import FoldAffine
 from layoutopt.passes.fold_batch_norm import FoldBatchNorm
 from layoutopt.passes.fold_constants import FoldConstants
 from layoutopt.passes.fuse_depth_to_space import FuseDepthToSpace
 from layoutopt.passes.inline_functions import InlineFunctions
 from layoutopt.passes.propagate_layout import PropagateLayout
+from layoutopt.passes.split_products import SplitProducts
 
 __all__ = [
     "DEFAULT_PIPELINE",
@@ -25,11 +27,13 @@ __all__ = [
     "ExpandInstanceNorm",
     "ExpandProducts",
     "ExpandQuantizedOperators",
+    "FoldAffine",
     "FoldBatchNorm",
     "FoldConstants",
     "FuseDepthToSpace",
     "InlineFunctions",
     "PropagateLayout",
+    "SplitProducts",
 ]
 
 PASSES: tuple[type[ir.passes.PassBase], ...] = (
@@ -39,6 +43,8 @@ PASSES: tuple[type[ir.passes.PassBase], ...] = (
     FoldBatchNorm,
     ExpandInstanceNorm,
     ExpandProducts,
+    SplitProducts,
+    FoldAffine,
     FuseDepthToSpace,
     AbsorbChannelShuffles,
     PropagateLayout,
@@ -54,6 +60,8 @@ DEFAULT_PIPELINE: tuple[ir.passes.PassBase, ...] = (
     FoldBatchNorm(),
     ExpandInstanceNorm(),
     ExpandProducts(),
+    SplitProducts(),
+    FoldAffine(),
     FuseDepthToSpace(),
     AbsorbChannelShuffles(),
     PropagateLayout(),

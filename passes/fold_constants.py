@@ -71,11 +71,23 @@ def _all_pads(node: ir.Node) -> npt.NDArray[np.int64] | None:
     return pads.reshape(-1)
 
 
+_SKIPPED = (
+    # They make operators of ONNX Runtime's own, which nothing else can run.
+    "fuse_attention",
+    "fuse_gqa",
+    # A Gemm takes two axes, so it comes between two Reshapes; a MatMul takes all, and so does FULLY_CONNECTED.
+    "fuse_matmul_add_bias_into_gemm_batched",
+    # Takes the factor 0.5 out of a GELU, which then is none any more; `FoldAffine` does it later.
+    "fuse_preceding_mul_into_conv",
+)
+"""What onnxsim shall not do."""
+
+
 def _simplified(proto: ModelProto) -> ModelProto:
     import onnxsim  # takes two seconds
 
     try:
-        simplified: ModelProto = onnxsim.simplify(_without_defaults(proto))[0]
+        simplified: ModelProto = onnxsim.simplify(_without_defaults(proto), skipped_optimizers=list(_SKIPPED))[0]
     except Exception as error:  # it raises what its C++ part raises
         raise InvalidModelError(
             f"onnxsim cannot fold the model: {error}",

@@ -272,6 +272,9 @@ RESIZES = {
     "space to depth": nhwc("y = SpaceToDepth<blocksize=2>(x)", "SPACE_TO_DEPTH", (1, 3, 4, 6)),
 }
 
+SOFTPLUS = "RELU ABS NEG EXP LESS MUL SUB MUL SUB MUL ADD LOG SELECT ADD"
+MISH = "LOGISTIC SUB MUL SUB DIV MUL"
+
 ACTIVATIONS = {
     "relu6": onnx_("y = Clip(x,lo,hi)", "RELU6", lo=np.float32(0), hi=np.float32(6)),
     "relu n1 to 1": onnx_("y = Clip(x,lo,hi)", "RELU_N1_TO_1", lo=np.float32(-1), hi=np.float32(1)),
@@ -345,11 +348,55 @@ ACTIVATIONS = {
         one=np.float32(1),
         half=np.float32(0.5),
     ),
+    "gelu by tanh, multiplied out": onnx_(
+        "b = Mul(x,x) c = Mul(b,x) d = Mul(c,k) e = Mul(x,r) f = Add(e,d) t = Tanh(f) u = Add(one,t) g = Mul(x,u) "
+        "y = Mul(g,half)",
+        "GELU",
+        opset=17,
+        k=np.float32(0.044715 * np.sqrt(2 / np.pi)),
+        r=np.float32(np.sqrt(2 / np.pi)),
+        one=np.float32(1),
+        half=np.float32(0.5),
+    ),
+    "gelu by tanh, x outside": onnx_(
+        "a = Mul(x,r) b = Mul(x,k) c = Mul(b,x) d = Add(c,one) e = Mul(a,d) t = Tanh(e) u = Add(t,one) g = Mul(x,u) "
+        "y = Mul(g,half)",
+        "GELU",
+        opset=17,
+        k=np.float32(0.044715),
+        r=np.float32(np.sqrt(2 / np.pi)),
+        one=np.float32(1),
+        half=np.float32(0.5),
+    ),
+    "no gelu by another tanh": onnx_(
+        "b = Mul(x,x) c = Mul(b,x) d = Mul(c,k) e = Add(x,d) t = Tanh(e) u = Add(t,one) h = Mul(x,half) y = Mul(h,u)",
+        "MUL MUL MUL ADD TANH ADD MUL MUL",
+        opset=17,
+        k=np.float32(0.044715),
+        one=np.float32(1),
+        half=np.float32(0.5),
+    ),
     "silu": onnx_("a = Sigmoid(x) y = Mul(x,a)", "LOGISTIC MUL"),
     "elu": onnx_("y = Elu(x)", "ELU"),
-    "elu 2": onnx_("y = Elu<alpha=2.0>(x)", "RELU MINIMUM EXP SUB MUL ADD"),
-    "softplus": onnx_("y = Softplus(x)", "RELU ABS NEG EXP LESS MUL SUB MUL SUB MUL ADD LOG SELECT ADD"),
-    "mish": onnx_("y = Mish(x)", "MINIMUM EXP ADD MUL ADD DIV MUL", opset=18),
+    "elu 2": onnx_("y = Elu<alpha=2.0>(x)", "ELU LEAKY_RELU"),
+    "elu 0.5": onnx_("y = Elu<alpha=0.5>(x)", "ELU LEAKY_RELU"),
+    "selu": onnx_("y = Selu(x)", "ELU LEAKY_RELU MUL"),
+    "celu": onnx_("y = Celu(x)", "ELU"),
+    "celu 2": onnx_("y = Celu<alpha=2.0>(x)", "MUL ELU MUL"),
+    "softplus": onnx_("y = Softplus(x)", SOFTPLUS),
+    "softplus far out": onnx_("a = Mul(x,far) y = Softplus(a)", f"MUL {SOFTPLUS}", far=np.float32(300)),
+    "softplus with a threshold": onnx_("a = Softplus(x) b = Greater(x,k) y = Where(b,x,a)", SOFTPLUS, k=np.float32(20)),
+    "softplus with a low threshold": onnx_(
+        "a = Softplus(x) b = Greater(x,k) y = Where(b,x,a)",
+        f"{SOFTPLUS} GREATER SELECT",
+        k=np.float32(0.5),
+    ),
+    "mish": onnx_("y = Mish(x)", MISH, opset=18),
+    "mish far out": onnx_("a = Mul(x,far) y = Mish(a)", f"MUL {MISH}", opset=18, far=np.float32(300)),
+    "mish by softplus": onnx_("a = Softplus(x) b = Tanh(a) y = Mul(x,b)", MISH),
+    "mish by softplus with a threshold": onnx_(
+        "a = Softplus(x) b = Greater(x,k) c = Where(b,x,a) d = Tanh(c) y = Mul(d,x)", MISH, k=np.float32(20)
+    ),
     "softmax": onnx_("y = Softmax(x)", "SOFTMAX"),
     "softmax axis": onnx_("y = Softmax<axis=1>(x)", "TRANSPOSE SOFTMAX TRANSPOSE"),
     "softmax 11": onnx_("y = Softmax<axis=1>(x)", "RESHAPE SOFTMAX RESHAPE", opset=11),
@@ -360,6 +407,7 @@ ELEMENTWISE = {
     "arithmetic": onnx_("a = Add(x,c) b = Mul(a,x) d = Sub(b,c) y = Div(d,c)", "ADD MUL SUB MUL", c=s(2)),
     "pow 2": onnx_("y = Pow(x,c)", "SQUARE", c=np.float32(2)),
     "pow 3": onnx_("y = Pow(x,c)", "POW", c=np.float32(3)),
+    "reciprocal of a root": onnx_("a = Abs(x) b = Sqrt(a) y = Reciprocal(b)", "ABS RSQRT"),
     "sqrt exp": onnx_("a = Exp(x) b = Sqrt(a) y = Log(b)", "EXP SQRT LOG"),
     "unary": onnx_(
         "a = Abs(x) b = Neg(a) c = Floor(b) d = Ceil(c) e = Sin(d) y = Cos(e)", "ABS NEG FLOOR CEIL SIN COS"
@@ -476,7 +524,7 @@ REDUCTIONS = {
     "batch norm": onnx_(
         "y = BatchNormalization(x,a,b,m,v)", "MUL ADD", a=f(6), b=f(6), m=f(6), v=np.abs(f(6)).astype(np.float32)
     ),
-    "lp norm": onnx_("y = LpNormalization<axis=-1>(x)", "L2_NORMALIZATION"),
+    "lp norm": onnx_("y = LpNormalization<axis=-1>(x)", "MUL SUM MAXIMUM RSQRT MUL"),
 }
 
 SHAPES = {

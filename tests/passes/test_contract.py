@@ -17,11 +17,13 @@ from layoutopt.passes import (
     ExpandInstanceNorm,
     ExpandProducts,
     ExpandQuantizedOperators,
+    FoldAffine,
     FoldBatchNorm,
     FoldConstants,
     FuseDepthToSpace,
     InlineFunctions,
     PropagateLayout,
+    SplitProducts,
 )
 from layoutopt.passes.propagate_layout import Scope
 from layoutopt.pipeline.manager import PassManager
@@ -38,6 +40,8 @@ VARIANTS: tuple[ir.passes.PassBase, ...] = (
     ExpandInstanceNorm(),
     ExpandProducts(),
     ExpandQuantizedOperators(),
+    SplitProducts(),
+    FoldAffine(),
     FuseDepthToSpace(),
     AbsorbChannelShuffles(),
     PropagateLayout(),

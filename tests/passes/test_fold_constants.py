@@ -8,6 +8,7 @@ import pytest
 from layoutopt.errors import InvalidModelError
 from layoutopt.passes import FoldConstants
 from layoutopt.pipeline.manager import PassManager
+from tests.graphs import numbers
 from tests.harness import check_golden, check_pass, model_of
 
 
@@ -46,7 +47,7 @@ def test_the_model_that_came_in_is_not_touched() -> None:
 def test_what_onnxsim_refuses_is_an_error_with_a_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
     import onnxsim
 
-    def refuse(*_: object) -> None:
+    def refuse(*_: object, **__: object) -> None:
         raise RuntimeError("no idea")
 
     monkeypatch.setattr(onnxsim, "simplify", refuse)
@@ -78,3 +79,29 @@ def test_sequences_of_no_stated_type_stay_sequences() -> None:
 def test_a_sequence_may_be_an_output() -> None:
     model = model_of("g (float[2] x) => (seq(float) y) { y = SplitToSequence <axis = 0> (x) }")
     assert len(PassManager((FoldConstants(),)).run(model).model.graph.outputs) == 1
+
+
+def test_onnxsim_makes_no_operators_of_its_own() -> None:
+    """It would make com.microsoft's Attention of this, which nothing but ONNX Runtime can run."""
+    weights = ", ".join(numbers(f"{name}{of}", *shape) for of in "qkvo" for name, shape in (("w", (8, 8)), ("b", (8,))))
+    linear = " ".join(f"m{of} = MatMul (x, w{of}) a{of} = Add (m{of}, b{of})" for of in "qkv")
+    split = " ".join(f"r{of} = Reshape (a{of}, s)" for of in "qkv")
+    text = f"""g (float[1,5,8] x) => (float[1,5,8] y) <{weights}, int64[4] s = {{1, 5, 2, 4}},
+        int64[3] flat = {{1, 5, 8}}, float root = {{2}}> {{ {linear} {split}
+        q = Transpose <perm = [0, 2, 1, 3]> (rq) k = Transpose <perm = [0, 2, 3, 1]> (rk)
+        v = Transpose <perm = [0, 2, 1, 3]> (rv) c = MatMul (q, k) d = Div (c, root) p = Softmax <axis = -1> (d)
+        o = MatMul (p, v) t = Transpose <perm = [0, 2, 1, 3]> (o) f = Reshape (t, flat) l = MatMul (f, wo)
+        y = Add (bo, l) }}"""
+    result = check_pass(FoldConstants(), model_of(text))
+    operators = {node.op_identifier()[:2] for node in result.model.graph}
+    assert {domain for domain, _ in operators} == {""}
+    assert "Gemm" not in {operator for _, operator in operators}  # it would stand between two Reshapes
+
+
+def test_onnxsim_takes_no_activation_apart() -> None:
+    """The factor of a GELU is part of it, although the weights behind could take it."""
+    text = """g (float[1,1,2,2] x) => (float[1,1,2,2] y) <float[1,1,1,1] w = {3}, float r = {1.4142135},
+        float one = {1}, float half = {0.5}> { a = Div (x, r) b = Erf (a) c = Add (b, one) d = Mul (x, c)
+        e = Mul (d, half) y = Conv (e, w) }"""
+    result = check_pass(FoldConstants(), model_of(text))
+    assert [node.op_type for node in result.model.graph].count("Mul") == 2

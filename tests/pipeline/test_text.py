@@ -78,6 +78,8 @@ def test_names() -> None:
         "fold-batch-norm",
         "expand-instance-norm",
         "expand-products",
+        "split-products",
+        "fold-affine",
         "fuse-depth-to-space",
         "absorb-channel-shuffles",
         "propagate-layout",

@@ -87,25 +87,27 @@ def gelu(node: Node) -> Operand:
 
 @handles("Elu")
 def elu(node: Node) -> Operand:
-    """ELU, whose alpha is 1; the negative side alone for another alpha."""
-    alpha = node.number("alpha", 1.0)
-    if alpha == 1:
-        return tf.nn.elu(node.x)
-    return tf.nn.relu(node.x) + alpha * (tf.exp(tf.minimum(node.x, 0)) - 1)
+    """ELU, whose alpha is 1, and LEAKY_RELU of it for another alpha."""
+    return _elu(node.x, node.number("alpha", 1.0))
 
 
 @handles("Selu")
 def selu(node: Node) -> Operand:
     """Scaled ELU."""
     alpha, gamma = node.number("alpha", 1.67326319217681884765625), node.number("gamma", 1.05070102214813232421875)
-    return gamma * (tf.nn.relu(node.x) + alpha * (tf.exp(tf.minimum(node.x, 0)) - 1))
+    return gamma * _elu(node.x, alpha)
 
 
 @handles("Celu")
 def celu(node: Node) -> Operand:
-    """ELU with its argument divided by alpha."""
+    """ELU, its argument divided by alpha and its result multiplied."""
     alpha = node.number("alpha", 1.0)
-    return tf.nn.relu(node.x) + alpha * (tf.exp(tf.minimum(node.x, 0) / alpha) - 1)
+    return tf.nn.elu(node.x) if alpha == 1 else alpha * tf.nn.elu(node.x * (1 / alpha))
+
+
+def _elu(x: Operand, alpha: float) -> Operand:
+    """ELU keeps the sign, so that its negative side can be scaled behind it."""
+    return tf.nn.elu(x) if alpha == 1 else tf.nn.leaky_relu(tf.nn.elu(x), alpha)
 
 
 @handles("ThresholdedRelu")
@@ -136,10 +138,10 @@ def softsign(node: Node) -> Operand:
 
 @handles("Mish")
 def mish(node: Node) -> Operand:
-    """X * tanh(softplus(x)), which is x * n / (n + 2) for n = e**x * (e**x + 2); from x = 20 on the factor is 1."""
-    power = tf.exp(tf.minimum(node.x, 20))
-    n = power * (power + 2)
-    return node.x * (n / (n + 2))
+    """X * tanh(softplus(x)), which is x * u / (2 - u) with u = s * (2 - s) and s = sigmoid(x)."""
+    sigmoid = tf.sigmoid(node.x)
+    u = sigmoid * (2 - sigmoid)
+    return node.x * (u / (2 - u))
 
 
 @handles("Swish")

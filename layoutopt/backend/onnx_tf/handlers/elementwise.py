@@ -29,7 +29,7 @@ _UNARY: Mapping[str, Callable[[Operand], Operand]] = {
     "Log": tf.math.log,
     "Neg": tf.negative,
     "Not": tf.logical_not,
-    "Reciprocal": tf.math.reciprocal,
+    "Reciprocal": lambda x: 1 / x,  # of a SQRT, the converter makes one RSQRT
     "Round": tf.round,
     "Sigmoid": tf.sigmoid,
     "Sin": tf.sin,

@@ -1,0 +1,465 @@
+"""Works constant factors and terms into the weights of the products before or behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+import numpy.typing as npt
+import onnx_ir as ir
+
+from layoutopt.ir import edit
+from layoutopt.layout.elements import Indices, taken
+from layoutopt.layout.layouts import Shape
+from layoutopt.layout.remaps import integer
+from layoutopt.layout.variants import static_shape
+
+Wide = npt.NDArray[np.float64]
+"""Constants are worked on in double precision, and rounded once."""
+Edit = Callable[[], None]
+"""One replacement in the graph: all that a fold takes are found before the first is done."""
+
+_SINCE = 7
+"""The first opset whose arithmetic broadcasts as it still does."""
+
+
+@dataclass(frozen=True)
+class FoldAffine(ir.passes.InPlacePass):
+    """Folds each Mul, Div, Add and Sub with a constant where the weights of a product can take it.
+
+    A product is a Conv, a ConvTranspose, or a MatMul with a constant matrix. It is looked for above, then below,
+    through whatever only moves elements: Reshape and its kin, Transpose, Split, Slice and Gather. So the factor of an
+    attention ends up in the weights of the queries alone. A factor goes through an addition and, if it is positive,
+    through a Relu as well. What is added to the values of an attention goes on to what reads them, and what is added to
+    all keys changes nothing. The scale and shift of a LayerNormalization fold downwards likewise. A factor behind a
+    product of two computed values stays: it may belong to an activation that the target has whole.
+    """
+
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        """Folds in place, until there is nothing left to fold."""
+        if model.opset_imports.get("", 0) < _SINCE:
+            return ir.passes.PassResult(model, False)
+        modified = False
+        for graph in edit.graphs_of(model):
+            while _sweep(graph):
+                modified = True
+        return ir.passes.PassResult(model, modified)
+
+
+def _sweep(graph: ir.Graph) -> bool:
+    """Folds what it finds on one way through ``graph``; whether that was anything."""
+    found = False
+    for node in list(graph):
+        if node.graph is graph and _fold(graph, node):
+            found = True
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Affine:
+    """``x * factor`` or ``x + term``: one of the two is None."""
+
+    x: ir.Value
+    factor: Wide | None = None
+    term: Wide | None = None
+
+
+def _fold(graph: ir.Graph, node: ir.Node) -> bool:
+    """Folds what ``node`` does with a constant; whether anything could take it."""
+    if node.domain != "" or len(node.outputs) != 1:
+        return False
+    if node.op_type in ("LayerNormalization", "RMSNormalization"):
+        return _fold_scale(graph, node)
+    affine, result = _affine(node), node.outputs[0]
+    if affine is None:
+        return False
+    edits = _above(graph, affine.x, affine) if _is_alone(graph, affine.x) else None
+    if edits is None and not _may_be_activation(affine):
+        edits = _below(graph, result, affine)
+    if edits is None:
+        return False
+    for each in edits:
+        each()
+    edit.forward(graph, result, affine.x)
+    edit.remove_dead(node)
+    return True
+
+
+def _affine(node: ir.Node) -> _Affine | None:
+    """What ``node`` does to its one computed operand, of the shape of the result; None where it is something else."""
+    if node.op_type not in ("Mul", "Div", "Add", "Sub") or node.outputs[0].dtype is not ir.DataType.FLOAT:
+        return None
+    left, right = node.inputs
+    if left is None or right is None:
+        return None
+    x, constant = (left, _wide(right)) if _wide(left) is None else (right, _wide(left))
+    if constant is None or x is left is right or _wide(x) is not None:
+        return None
+    if x is right and node.op_type in ("Div", "Sub"):
+        return None
+    shape = static_shape(x)
+    if shape is None or shape != static_shape(node.outputs[0]) or not np.isfinite(constant).all():
+        return None
+    constant = _compact(constant.reshape((1,) * (len(shape) - constant.ndim) + constant.shape))
+    if node.op_type in ("Add", "Sub"):
+        return _Affine(x, term=constant if node.op_type == "Add" else -constant)
+    if not constant.all():
+        return None
+    return _Affine(x, factor=constant if node.op_type == "Mul" else 1 / constant)
+
+
+def _wide(value: ir.Value | None) -> Wide | None:
+    tensor = edit.constant_of(value) if value is not None else None
+    return None if tensor is None else np.asarray(tensor.numpy(), np.float64)
+
+
+def _compact(array: Wide) -> Wide:
+    """``array`` with size 1 along each axis along which all is the same."""
+    for axis in range(array.ndim):
+        first = array.take([0], axis)
+        if array.shape[axis] > 1 and (array == first).all():
+            array = first
+    return array
+
+
+def _along(array: Wide, rank: int, axis: int, size: int) -> Wide | None:
+    """The ``size`` numbers of a compact ``array`` that differ along one axis at most; None where others do."""
+    wide = array.reshape((1,) * (rank - array.ndim) + array.shape)
+    return np.broadcast_to(wide.reshape(-1), (size,)) if wide.size == wide.shape[axis] else None
+
+
+def _is_alone(graph: ir.Graph, value: ir.Value) -> bool:
+    """Whether one node reads ``value``, in ``graph``."""
+    readers = [use.node for use in value.uses()]
+    return len(readers) == 1 and readers[0].graph is graph and not value.is_graph_output()
+
+
+def _may_be_activation(affine: _Affine) -> bool:
+    """Whether the operand is a product of two computed values of its shape, as ``x * gate(x)``."""
+    producer = affine.x.producer()
+    if affine.factor is None or producer is None or producer.op_type != "Mul":
+        return False
+    shapes = [static_shape(operand) for operand in producer.inputs if operand is not None and _wide(operand) is None]
+    return shapes == [static_shape(affine.x)] * 2
+
+
+# --- weights -----------------------------------------------------------------------------------------------------
+
+
+def _replacing(graph: ir.Graph, node: ir.Node, index: int, array: Wide) -> list[Edit] | None:
+    """Lets operand ``index`` of ``node`` be ``array``; None where float32 does not hold that."""
+    with np.errstate(over="ignore"):
+        narrow = array.astype(np.float32)
+    if not np.isfinite(narrow).all():
+        return None
+    before = _wide(node.inputs[index]) if index < len(node.inputs) else None
+    if before is not None and before.size == narrow.size:
+        narrow = narrow.reshape(before.shape)
+
+    def replace() -> None:
+        node.resize_inputs(max(len(node.inputs), index + 1))
+        node.replace_input_with(index, edit.add_constant(graph, f"{node.outputs[0].name}_folded", narrow))
+
+    return [replace]
+
+
+def _joined(*parts: list[Edit] | None) -> list[Edit] | None:
+    """All edits of the parts; None where a part is impossible."""
+    if any(part is None for part in parts):
+        return None
+    return [each for part in parts if part is not None for each in part]
+
+
+# --- above -------------------------------------------------------------------------------------------------------
+
+
+def _above(graph: ir.Graph, value: ir.Value, affine: _Affine) -> list[Edit] | None:
+    """What lets ``value`` be computed times the factor, or plus the term; None where its producers cannot do that."""
+    node, shape = value.producer(), static_shape(value)
+    if node is None or node.graph is not graph or node.domain != "" or shape is None or not node.inputs:
+        return None
+    if node.op_type in ("Conv", "ConvTranspose"):
+        return _conv_above(graph, node, len(shape), affine)
+    source = node.inputs[0]
+    if source is None:
+        return None
+    if (indices := taken(node, value)) is not None:
+        return _above_view(graph, source, indices, affine)
+    inner = _affine(node)
+    if inner is not None:
+        return _affine_above(graph, node, inner, affine)
+    if affine.factor is None:
+        return None
+    if node.op_type == "MatMul":
+        return _matmul_above(graph, node, len(shape), affine.factor)
+    return _above(graph, source, affine) if _lets_through(node, affine) and _is_alone(graph, source) else None
+
+
+def _lets_through(node: ir.Node, affine: _Affine) -> bool:
+    """Whether a factor before ``node`` does what it does behind."""
+    return node.op_type in ("Relu", "LeakyRelu") and affine.factor is not None and bool((affine.factor > 0).all())
+
+
+def _conv_above(graph: ir.Graph, node: ir.Node, rank: int, affine: _Affine) -> list[Edit] | None:
+    weights, bias = _wide(node.inputs[1]), _wide(node.inputs[2]) if len(node.inputs) > 2 else None
+    if weights is None or (bias is None and len(node.inputs) > 2 and node.inputs[2] is not None):
+        return None
+    transposed, groups = node.op_type == "ConvTranspose", integer(node, "group", 1) or 1
+    channels = weights.shape[1] * groups if transposed else weights.shape[0]
+    if affine.term is not None:
+        term = _along(affine.term, rank, 1, channels)
+        return None if term is None else _replacing(graph, node, 2, term if bias is None else bias + term)
+    assert affine.factor is not None
+    factor = _along(affine.factor, rank, 1, channels)
+    if factor is None:
+        return None
+    ones = [1] * (rank - 2)
+    if transposed:
+        split = weights.reshape(groups, -1, *weights.shape[1:])
+        scaled = (split * factor.reshape(groups, 1, -1, *ones)).reshape(weights.shape)
+    else:
+        scaled = weights * factor.reshape(-1, 1, *ones)
+    return _joined(
+        _replacing(graph, node, 1, scaled), _replacing(graph, node, 2, bias * factor) if bias is not None else []
+    )
+
+
+def _matmul_above(graph: ir.Graph, node: ir.Node, rank: int, factor: Wide) -> list[Edit] | None:
+    """Into the columns of a constant matrix; of two computed operands one takes a factor that is the same for all."""
+    left, right = node.inputs
+    matrix = _wide(right)
+    if matrix is not None:
+        columns = _along(factor, rank, rank - 1, matrix.shape[-1]) if matrix.ndim > 1 else None
+        return None if columns is None else _replacing(graph, node, 1, matrix * columns)
+    for operand in (left, right):
+        if factor.size == 1 and operand is not None and _is_alone(graph, operand) and _wide(operand) is None:
+            scalar = _Affine(operand, factor=factor.reshape(()))
+            if (edits := _above(graph, operand, scalar)) is not None:
+                return edits
+    return None
+
+
+def _affine_above(graph: ir.Graph, node: ir.Node, inner: _Affine, affine: _Affine) -> list[Edit] | None:
+    """Into the constant of an operator of the same kind; a factor goes through an addition."""
+    constant = 0 if _wide(node.inputs[0]) is not None else 1
+    sign = -1 if node.op_type == "Sub" else 1
+    if inner.term is not None and affine.term is not None:
+        return _replacing(graph, node, constant, sign * (inner.term + affine.term))
+    if affine.factor is None:
+        return None
+    if inner.factor is not None:
+        factor = inner.factor * affine.factor
+        return _replacing(graph, node, constant, 1 / factor if node.op_type == "Div" else factor)
+    assert inner.term is not None
+    if not _is_alone(graph, inner.x):
+        return None
+    return _joined(
+        _replacing(graph, node, constant, sign * inner.term * affine.factor),
+        _above(graph, inner.x, affine),
+    )
+
+
+def _above_view(graph: ir.Graph, source: ir.Value, own: Indices, affine: _Affine) -> list[Edit] | None:
+    """Onto the elements of ``source`` that are taken, where nobody else takes one of those."""
+    shape = static_shape(source)
+    if shape is None or source.is_graph_output():
+        return None
+    neutral, array = (1.0, affine.factor) if affine.factor is not None else (0.0, affine.term)
+    assert array is not None
+    whole = np.full(prod(shape), neutral)
+    whole[own] = np.broadcast_to(array, own.shape)
+    touched = whole != neutral
+    for use in source.uses():
+        others = [taken(use.node, result) for result in use.node.outputs]
+        if use.node.graph is not graph:
+            return None
+        for indices in others:
+            if indices is None or (not _same(indices, own) and touched[indices].any()):
+                return None
+    spread = _compact(whole.reshape(shape))
+    return _above(graph, source, _spread(source, affine, spread))
+
+
+def _same(one: Indices, other: Indices) -> bool:
+    return one.shape == other.shape and bool((one == other).all())
+
+
+def _spread(x: ir.Value, affine: _Affine, array: Wide) -> _Affine:
+    """What ``affine`` is for ``x``, another view."""
+    return _Affine(x, factor=array) if affine.factor is not None else _Affine(x, term=array)
+
+
+# --- below -------------------------------------------------------------------------------------------------------
+
+
+def _below(graph: ir.Graph, value: ir.Value, affine: _Affine) -> list[Edit] | None:
+    """What lets all readers of ``value`` do without the factor or term in it; None where one of them cannot."""
+    if value.is_graph_output() or not value.uses():
+        return None
+    edits: list[Edit] | None = []
+    for use in value.uses():
+        if edits is None or use.node.graph is not graph or use.node.domain != "":
+            return None
+        edits = _joined(edits, _reader_below(graph, use.node, use.idx, affine))
+    return edits
+
+
+def _reader_below(graph: ir.Graph, node: ir.Node, index: int, affine: _Affine) -> list[Edit] | None:
+    inner = _affine(node)
+    if inner is not None:
+        return _affine_below(graph, node, inner, affine)
+    if node.op_type == "MatMul" and index == 1:
+        return _attention_below(graph, node, affine)
+    if index != 0:
+        return None
+    if _lets_through(node, affine):
+        return _below(graph, node.outputs[0], affine)
+    if node.op_type == "MatMul":
+        return _matmul_below(graph, node, affine)
+    if node.op_type == "Conv":
+        return _conv_below(graph, node, affine)
+    edits: list[Edit] | None = []
+    for result in node.outputs:
+        indices, array = taken(node, result), affine.factor if affine.factor is not None else affine.term
+        source = static_shape(affine.x)
+        if indices is None or array is None or source is None:
+            return None
+        part = _compact(np.broadcast_to(array, source).reshape(-1)[indices])
+        edits = _joined(edits, _below(graph, result, _spread(result, affine, part)))
+    return edits
+
+
+def _attention_below(graph: ir.Graph, node: ir.Node, affine: _Affine) -> list[Edit] | None:
+    """A term of values comes out of ``softmax @ values`` as it went in; one of keys shifts whole rows of scores."""
+    (left, right), result = node.inputs, node.outputs[0]
+    if affine.term is None or left is None or right is None or static_shape(left) is None:
+        return None
+    rank, term = len(static_shape(right) or ()), affine.term
+    if rank < 2 or rank != len(static_shape(result) or ()):
+        return None
+    term = term.reshape((1,) * (rank - term.ndim) + term.shape)
+    if _is_softmax(left.producer()) and term.shape[-2] == 1:
+        return _below(graph, result, _Affine(result, term=term))
+    return [] if term.shape[-1] == 1 and _shift_is_lost(graph, result) else None
+
+
+def _is_softmax(node: ir.Node | None) -> bool:
+    """Whether the results of ``node`` sum up to 1 along their last axis."""
+    if node is None or node.op_type != "Softmax" or node.domain != "":
+        return False
+    rank = len(static_shape(node.outputs[0]) or ())
+    return integer(node, "axis", -1) in (-1, rank - 1)
+
+
+def _shift_is_lost(graph: ir.Graph, value: ir.Value) -> bool:
+    """Whether nothing is made of ``value`` but a Softmax, perhaps of a multiple of it, or of a sum."""
+    reader = next(use.node for use in value.uses()) if _is_alone(graph, value) else None
+    if reader is None or _is_softmax(reader):
+        return reader is not None
+    inner = _affine(reader)
+    scaled = inner is not None and inner.factor is not None and inner.factor.shape[-1] == 1
+    added = reader.op_type == "Add" and static_shape(reader.outputs[0]) == static_shape(value)
+    return (added or scaled) and _shift_is_lost(graph, reader.outputs[0])
+
+
+def _affine_below(graph: ir.Graph, node: ir.Node, inner: _Affine, affine: _Affine) -> list[Edit] | None:
+    """A factor goes through an addition: ``x * factor + term`` is ``(x + term / factor) * factor``."""
+    if inner.term is None or affine.factor is None:
+        return None
+    constant = 0 if _wide(node.inputs[0]) is not None else 1
+    term = inner.term / affine.factor
+    return _joined(
+        _replacing(graph, node, constant, -term if node.op_type == "Sub" else term),
+        _below(graph, node.outputs[0], affine),
+    )
+
+
+def _matmul_below(graph: ir.Graph, node: ir.Node, affine: _Affine) -> list[Edit] | None:
+    matrix, shape = _wide(node.inputs[1]), static_shape(affine.x)
+    result = static_shape(node.outputs[0])
+    if matrix is None or matrix.ndim != 2 or shape is None or result is None:
+        return None
+    if affine.factor is not None:
+        rows = _along(affine.factor, len(shape), len(shape) - 1, shape[-1])
+        return None if rows is None else _replacing(graph, node, 1, matrix * rows[:, None])
+    assert affine.term is not None
+    row = _along(affine.term, len(shape), len(shape) - 1, shape[-1])
+    return None if row is None else _adding(graph, node, result, row @ matrix)
+
+
+def _adding(graph: ir.Graph, node: ir.Node, shape: Shape, term: Wide) -> list[Edit] | None:
+    """Adds ``term`` to the one result of ``node``: the next fold works it into the addition that follows, if any."""
+    narrow = term.astype(np.float32)
+    if not narrow.any():
+        return []
+    if not np.isfinite(narrow).all():
+        return None
+
+    def add() -> None:
+        result = node.outputs[0]
+        readers = list(result.uses())
+        follower = ir.node("Add", [result, edit.add_constant(graph, f"{result.name}_term", narrow)])
+        added = edit.insert_behind(graph, result, follower, shape, f"{result.name}_shifted")
+        for use in readers:
+            use.node.replace_input_with(use.idx, added)
+        if result.is_graph_output():
+            edit.replace_output(graph, list(graph.outputs).index(result), added)
+
+    return [add]
+
+
+def _conv_below(graph: ir.Graph, node: ir.Node, affine: _Affine) -> list[Edit] | None:
+    """A term goes no way through a border of zeros."""
+    weights, shape = _wide(node.inputs[1]), static_shape(affine.x)
+    bias = _wide(node.inputs[2]) if len(node.inputs) > 2 else None
+    if weights is None or shape is None or (bias is None and len(node.inputs) > 2 and node.inputs[2] is not None):
+        return None
+    groups = integer(node, "group", 1) or 1
+    array = affine.factor if affine.factor is not None else affine.term
+    assert array is not None
+    channels = _along(array, len(shape), 1, shape[1])
+    if channels is None:
+        return None
+    own = weights.reshape(groups, -1, *weights.shape[1:])
+    part = channels.reshape(groups, 1, -1, *[1] * (weights.ndim - 2))
+    if affine.factor is not None:
+        return _replacing(graph, node, 1, (own * part).reshape(weights.shape))
+    if _pads(node):
+        return None
+    term = (own * part).sum(axis=tuple(range(2, own.ndim))).reshape(-1)
+    return _replacing(graph, node, 2, term if bias is None else bias + term)
+
+
+def _pads(node: ir.Node) -> bool:
+    """Whether ``node`` may read beyond the border."""
+    auto = node.attributes.get_string("auto_pad", "NOTSET")
+    return auto.startswith("SAME") or (auto == "NOTSET" and any(node.attributes.get_ints("pads", ())))
+
+
+def _fold_scale(graph: ir.Graph, node: ir.Node) -> bool:
+    """Folds the shift, then the scale of a normalization downwards; whether one of them could be."""
+    result, (x, scale, *shift) = node.outputs[0], node.inputs
+    shape = static_shape(result)
+    if x is None or shape is None or result.dtype is not ir.DataType.FLOAT:
+        return False
+    if shift and shift[0] is not None:
+        term = _wide(shift[0])
+        edits = None if term is None else _below(graph, result, _Affine(result, term=_raised(term, shape)))
+        undo: Sequence[Edit] = [lambda: node.resize_inputs(2)]
+    else:
+        factor = _wide(scale)
+        if factor is None or (factor == 1).all() or not factor.all():
+            return False
+        edits = _below(graph, result, _Affine(result, factor=_raised(factor, shape)))
+        undo = _replacing(graph, node, 1, np.ones_like(factor)) or []
+    if edits is None:
+        return False
+    for each in (*edits, *undo):
+        each()
+    return True
+
+
+def _raised(array: Wide, shape: Shape) -> Wide:
+    return _compact(array.reshape((1,) * (len(shape) - array.ndim) + array.shape))
