@@ -29,6 +29,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -94,12 +95,46 @@ def main() -> None:
         options.output.write_text(page(ours, plain))
 
 
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One of ONNX's node tests.
+
+    Attributes:
+        model: mostly of one node.
+        data: what the model takes and what it must give, by name; mostly once.
+        rtol: relative tolerance.
+        atol: absolute tolerance.
+    """
+
+    model: onnx.ModelProto
+    data: tuple[tuple[Mapping[str, Array], Mapping[str, Array]], ...]
+    rtol: float
+    atol: float
+
+    @staticmethod
+    def of(test: TestCase) -> Case:
+        """What ONNX's own runner would make of it."""
+        assert test.model is not None
+        assert test.data_sets is not None
+        graph = test.model.graph
+        constants = {tensor.name for tensor in graph.initializer}
+        inputs = [value for value in graph.input if value.name not in constants]
+        data = tuple((_named(inputs, given), _named(graph.output, wanted)) for given, wanted in test.data_sets)
+        return Case(test.model, data, test.rtol, test.atol)
+
+
+def _named(values: Sequence[onnx.ValueInfoProto], arrays: Sequence[Any]) -> Mapping[str, Array]:
+    """By name; tests on types that NumPy lacks have their tensors as in a file."""
+    unpacked = (onnx.numpy_helper.to_array(array) if isinstance(array, onnx.TensorProto) else array for array in arrays)
+    return {value.name: array for value, array in zip(values, unpacked, strict=False)}
+
+
 @functools.cache
-def cases() -> Mapping[str, TestCase]:
+def cases() -> Mapping[str, Case]:
     """ONNX's node tests by name."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # numpy's about the overflows that some tests are about
-        return {case.name: case for case in load_model_tests(kind="node")}
+        return {test.name: Case.of(test) for test in load_model_tests(kind="node")}
 
 
 # --- judging ---------------------------------------------------------------------------------------------------------
@@ -151,14 +186,13 @@ def judge(name: str, handlers: Handlers) -> Verdict:
         return bare if bare.status is Status.PASSED else folded
 
 
-def _verdict(case: TestCase, handlers: Handlers, scratch: Path, *, optimized: bool) -> Verdict:
+def _verdict(case: Case, handlers: Handlers, scratch: Path, *, optimized: bool) -> Verdict:
     try:
-        for inputs, expected in case.data_sets:
-            given = dict(zip(_input_names(case.model), map(_array, inputs), strict=False))
+        for given, expected in case.data:
             outputs = _run(case.model, given, handlers, scratch / "model.tflite", optimized=optimized)
-            for value, wanted in zip(case.model.graph.output, map(_array, expected), strict=True):
-                if complaint := _complaint(outputs[value.name], wanted, case.rtol, case.atol):
-                    return Verdict(Status.WRONG, f"{value.name}: {complaint}")
+            for output, wanted in expected.items():
+                if complaint := _complaint(outputs[output], wanted, case.rtol, case.atol):
+                    return Verdict(Status.WRONG, f"{output}: {complaint}")
     except UnsupportedOperatorError as error:
         return Verdict(Status.UNSUPPORTED, " ".join(error.message.split()))
     except LayoutoptError as error:
@@ -166,16 +200,6 @@ def _verdict(case: TestCase, handlers: Handlers, scratch: Path, *, optimized: bo
     except Exception as error:
         return Verdict(Status.FAILED, f"not caught: {type(error).__name__}: {' '.join(str(error).split())}"[:1000])
     return Verdict(Status.PASSED)
-
-
-def _array(value: object) -> object:
-    """Tests on types that NumPy lacks have their tensors as in a file."""
-    return onnx.numpy_helper.to_array(value) if isinstance(value, onnx.TensorProto) else value
-
-
-def _input_names(model: onnx.ModelProto) -> list[str]:
-    constants = {tensor.name for tensor in model.graph.initializer}
-    return [value.name for value in model.graph.input if value.name not in constants]
 
 
 def _run(
@@ -211,8 +235,6 @@ def _static(proto: onnx.ModelProto, given: Mapping[str, Array]) -> onnx.ModelPro
 
 def _complaint(found: Array, wanted: object, rtol: float, atol: float) -> str:
     """What is wrong with an output; nothing where it is as expected."""
-    if isinstance(wanted, onnx.TensorProto):
-        wanted = onnx.numpy_helper.to_array(wanted)
     if not isinstance(wanted, (np.ndarray, np.generic)):
         return f"a {type(wanted).__name__} is expected"
     wanted = np.asarray(wanted)

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import functools
-import warnings
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,11 +10,10 @@ import onnx
 import onnx.reference
 import onnx_ir as ir
 import pytest
-from onnx.backend.test.case.test_case import TestCase
-from onnx.backend.test.loader import load_model_tests
 
+from benchmarks.conformance import cases
 from layoutopt.ir import dialect
-from layoutopt.ir.verify import Arrays, run
+from layoutopt.ir.verify import run
 from layoutopt.passes import InlineFunctions, PropagateLayout
 from layoutopt.passes.inline_functions import EXPANDED
 from tests.harness import check_golden, check_pass, model_of
@@ -37,42 +33,16 @@ CASES = (
 """Bodies that depend on attributes, on operands that are left out, on results that nobody asks for, and on types."""
 
 
-class OnnxTest(NamedTuple):
-    """One of ONNX's own tests: a model, what it takes, and what it must give."""
-
-    model: onnx.ModelProto
-    inputs: Arrays
-    outputs: Arrays
-
-
-@functools.cache
-def onnx_tests() -> Mapping[str, OnnxTest]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return {case.name: _unpacked(case) for case in load_model_tests(kind="node")}
-
-
-def _unpacked(case: TestCase) -> OnnxTest:
-    assert case.model is not None
-    assert case.data_sets is not None
-    (inputs, outputs), *_ = case.data_sets
-    graph = case.model.graph
-    return OnnxTest(case.model, named(graph.input, inputs), named(graph.output, outputs))
-
-
-def named(values: Sequence[onnx.ValueInfoProto], arrays: Sequence[npt.NDArray[np.generic]]) -> Arrays:
-    return {value.name: array for value, array in zip(values, arrays, strict=False)}
-
-
 @pytest.mark.parametrize("name", CASES)
 def test_bodies_of_operators(name: str) -> None:
-    case = onnx_tests()[name]
+    case = cases()[name]
     result = check_pass(InlineFunctions(), ir.from_proto(case.model), execute=False)
     assert result.modified
     assert not [node for node in result.model.graph if node.op_type in EXPANDED]
     assert set(result.model.opset_imports) == {""}
-    found = run(result.model, case.inputs)
-    for output, expected in case.outputs.items():
+    (inputs, outputs), *_ = case.data
+    found = run(result.model, inputs)
+    for output, expected in outputs.items():
         _check_close(found[output], np.asarray(expected))
 
 
@@ -105,10 +75,11 @@ def test_bodies_inside_of_a_branch() -> None:
 
 def test_newer_operators_than_onnx_runtime_knows() -> None:
     """SwiGLU is judged by ONNX's own evaluator: ONNX Runtime has no Swish of this opset."""
-    case = next(case for name, case in onnx_tests().items() if "swiglu" in name and "expanded" not in name)
+    case = next(case for name, case in cases().items() if "swiglu" in name and "expanded" not in name)
     result = check_pass(InlineFunctions(), ir.from_proto(case.model), execute=False)
     evaluator = onnx.reference.ReferenceEvaluator(ir.to_proto(result.model))
-    found = evaluator.run(None, dict(case.inputs))
+    (inputs, outputs), *_ = case.data
+    found = evaluator.run(None, dict(inputs))
     assert isinstance(found, list)
-    for each, expected in zip(found, case.outputs.values(), strict=True):
+    for each, expected in zip(found, outputs.values(), strict=True):
         _check_close(np.asarray(each), np.asarray(expected))
