@@ -86,14 +86,19 @@ _SKIPPED = (
 def _simplified(proto: ModelProto) -> ModelProto:
     import onnxsim  # takes two seconds
 
-    try:
-        simplified: ModelProto = onnxsim.simplify(_without_defaults(proto), skipped_optimizers=list(_SKIPPED))[0]
-    except Exception as error:  # it raises what its C++ part raises
-        raise InvalidModelError(
-            f"onnxsim cannot fold the model: {error}",
-            hint="Go without it: --passes 'fold-constants{simplify=false},...'",
-        ) from error
-    return simplified
+    bare, failures = _without_defaults(proto), []
+    # It puts some branches that it inlines behind the nodes that read them, and then refuses its own work.
+    for skipped in (_SKIPPED, (*_SKIPPED, "eliminate_if_with_const_cond")):
+        try:
+            simplified: ModelProto = onnxsim.simplify(bare, skipped_optimizers=list(skipped))[0]
+        except Exception as error:  # it raises what its C++ part raises
+            failures.append(error)
+        else:
+            return simplified
+    raise InvalidModelError(
+        f"onnxsim cannot fold the model: {failures[0]}",
+        hint="Go without it: --passes 'fold-constants{simplify=false},...'",
+    ) from failures[0]
 
 
 def _without_defaults(proto: ModelProto) -> ModelProto:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import onnx
+import onnx.version_converter
 import onnx_ir as ir
 from google.protobuf.message import DecodeError
 from onnx_ir.passes.common import RemoveInitializersFromInputsPass, ShapeInferencePass
@@ -60,6 +61,7 @@ def load(path: Path) -> ir.Model:
         raise _not_onnx(str(path), error) from error
     except (OSError, onnx.checker.ValidationError) as error:
         raise InvalidModelError(f"{path}: cannot be read ({_first_line(error)})") from error
+    proto = _raised(proto)
     check_proto(proto, str(path))
     return _to_ir(proto)
 
@@ -70,8 +72,20 @@ def parse(data: bytes, name: str) -> ir.Model:
         proto = onnx.load_from_string(data)
     except DecodeError as error:
         raise _not_onnx(name, error) from error
+    proto = _raised(proto)
     check_proto(proto, name)
     return _to_ir(proto)
+
+
+def _raised(proto: onnx.ModelProto) -> onnx.ModelProto:
+    """``proto`` at the oldest opset that is known here, if it is older and ONNX's own converter can do it."""
+    versions = [entry.version for entry in proto.opset_import if entry.domain in _DEFAULT_DOMAIN]
+    if not versions or max(versions) >= OLDEST_OPSET:
+        return proto
+    try:
+        return onnx.version_converter.convert_version(proto, OLDEST_OPSET)
+    except Exception:  # it raises what its C++ part raises; the check of the opset has a better message
+        return proto
 
 
 def _to_ir(proto: onnx.ModelProto) -> ir.Model:

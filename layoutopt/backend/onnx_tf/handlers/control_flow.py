@@ -67,7 +67,7 @@ def scan(node: Node) -> list[Operand]:
     trips, names = shape_of(leading[0])[0], [value.name for value in graph.input]
 
     def round_(i: Operand, carried: Sequence[Operand]) -> list[Operand]:
-        slices = [x[int(i)] if isinstance(i, np.ndarray) else tf.gather(x, i) for x in leading]
+        slices = [_moved(lambda x: x[int(i)] if isinstance(i, np.ndarray) else tf.gather(x, i), x) for x in leading]
         return [np.array(True), *node.body(graph, dict(zip(names, [*carried, *slices], strict=True)))]
 
     if trips * len(graph.node) <= _MOST_NODES:
@@ -171,7 +171,16 @@ def _written_out(round_: Round, trips: int, carried: Sequence[Operand]) -> Round
 
 
 def _stack(parts: Sequence[Operand]) -> Operand:
-    return np.stack(parts) if all(isinstance(part, np.ndarray) for part in parts) else tf.stack(parts)
+    if all(isinstance(part, np.ndarray) for part in parts):
+        return np.stack(parts)
+    return _moved(lambda *each: tf.stack(each), *parts)
+
+
+def _moved(move: Callable[..., Operand], *operands: Operand) -> Operand:
+    """What ``move`` makes of the operands: by way of float32 for float16, which TFLite's kernels do not move."""
+    if type_of(operands[0]) != tf.float16:
+        return move(*operands)
+    return tf.cast(move(*(tf.cast(operand, tf.float32) for operand in operands)), tf.float16)
 
 
 def _nothing(node: Node, value: onnx.ValueInfoProto) -> Operand:

@@ -60,6 +60,8 @@ def resize(node: Node) -> Operand:
 
     One axis is taken for two, the second of size 1; of three, the last two and then the first.
     """
+    if _is_upsample(node) and node.opset >= 9 and not node.known(1):
+        return _upsampled(node)
     *first, last = (_axis(node, i, scale, out) for i, (scale, out) in enumerate(_targets(node)))
     batch, *_, channels = node.shape
     if not first:
@@ -73,6 +75,17 @@ def resize(node: Node) -> Operand:
         node, reshaped(y, (batch, depth.size, height.out * last.out, channels)), depth, _kept(height.out * last.out)
     )
     return reshaped(y, (batch, depth.out, height.out, last.out, channels))
+
+
+def _upsampled(node: Node) -> Operand:
+    """The nearest elements for scales that come at run time, to the shape that the model states."""
+    y, shape = node.x, node.result_shape()
+    if shape is None or node.text("mode", "nearest") != "nearest":
+        raise node.unsupported("the scales must be constants")
+    for position, size in enumerate(node.shape[1:-1], 1):
+        at = tf.floor(np.arange(shape[position], dtype=np.float32) / node[1][position + 1])
+        y = tf.gather(y, tf.minimum(tf.cast(at, tf.int32), size - 1), axis=position)
+    return y
 
 
 def _plane(node: Node, x: Operand, *axes: Taps) -> Operand:
@@ -135,10 +148,21 @@ def _scales_and_sizes(node: Node) -> tuple[list[float], list[int] | None]:
         assert isinstance(scales, list)
         return scales, None
     position = 1 if _is_upsample(node) or node.opset < 11 else 2
-    sizes = node.optional_ints(3)
-    if sizes:
+    if sizes := _sizes(node):
         return [], sizes
     return [float(np.float32(scale)) for scale in node.constant(position)], None
+
+
+def _sizes(node: Node) -> list[int] | None:
+    """The sizes; those that come at run time are those that the model states for the result."""
+    shape = node.result_shape()
+    if node.optional(3) is None or node.known(3) or shape is None:
+        return node.optional_ints(3)
+    if node.text("keep_aspect_ratio_policy", "stretch") != "stretch":
+        raise node.unsupported("sizes that keep the aspect ratio must be constants")
+    batch, *spatial, channels = shape
+    logical = (batch, channels, *spatial)
+    return [logical[axis] for axis in node.ints("axes") or range(len(logical))]
 
 
 def _is_upsample(node: Node) -> bool:

@@ -414,7 +414,7 @@ def _not_negative(index: Array, size: int) -> Array:
 @handles("Range")
 def range_(node: Node) -> Operand:
     """An array; RANGE for bounds that come at run time, or a product where it is known how many elements come out."""
-    start, limit, delta = (node[i] for i in range(3))
+    start, limit, delta = (reshaped(node[i], ()) for i in range(3))
     if all(node.known(i) for i in range(3)):
         return np.arange(start.item(), limit.item(), delta.item(), dtype=start.dtype)
     if (shape := node.result_shape()) is not None:
