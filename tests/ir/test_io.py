@@ -154,6 +154,14 @@ def test_an_unknown_opset(opset: int) -> None:
         io.check_proto(proto_of(imports=f'"" : {opset}'), "model")
 
 
+def test_an_older_opset_becomes_the_oldest_known() -> None:
+    """Of the sum, the converter makes one that broadcasts by itself."""
+    text = "g (float[2,3] x, float[3] y) => (float[2,3] z) { z = Add <broadcast = 1> (x, y) }"
+    model = io.parse(proto_of(text, imports='"" : 6').SerializeToString(), "model")
+    assert model.opset_imports[""] == io.OLDEST_OPSET
+    assert not model.graph[0].attributes
+
+
 @pytest.mark.parametrize("opset", [io.OLDEST_OPSET, 17, io.NEWEST_OPSET])
 def test_a_known_opset(opset: int) -> None:
     io.check_proto(proto_of(imports=f'"" : {opset}'), "model")

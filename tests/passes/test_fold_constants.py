@@ -5,6 +5,7 @@ from __future__ import annotations
 import onnx_ir as ir
 import pytest
 
+from benchmarks.conformance import cases
 from layoutopt.errors import InvalidModelError
 from layoutopt.passes import FoldConstants
 from layoutopt.pipeline.manager import PassManager
@@ -105,3 +106,8 @@ def test_onnxsim_takes_no_activation_apart() -> None:
         e = Mul (d, half) y = Conv (e, w) }"""
     result = check_pass(FoldConstants(), model_of(text))
     assert [node.op_type for node in result.model.graph].count("Mul") == 2
+
+
+def test_branches_that_onnxsim_puts_in_the_wrong_place() -> None:
+    case = cases()["test_affine_grid_3d_expanded"]
+    assert check_pass(FoldConstants(), ir.from_proto(case.model), execute=False).modified
