@@ -152,6 +152,12 @@ def test_every_unsupported_node_is_listed(tmp_path: Path) -> None:
         convert_model(tmp_path / "m.onnx", tflite=tmp_path / "m.tflite")
 
 
+def test_the_nearest_way_out_is_told(tmp_path: Path) -> None:
+    text = "g (float[1,2,8,8] x, float[1,5] r) => (float[1,2,2,2] y) { y = MaxRoiPool <pooled_shape = [2, 2]> (x, r) }"
+    with pytest.raises(errors.UnsupportedOperatorError, match=r"y: MaxRoiPool .*; instead, use a RoiAlign"):
+        convert_model(save(tmp_path / "m.onnx", text), tflite=tmp_path / "m.tflite")
+
+
 def test_every_node_that_a_handler_refuses_is_listed(tmp_path: Path) -> None:
     text = """g (float[1,2,4,4] x) => (float[1,2,4,4] z) {
         [one] y = LRN <size = 2> (x)
@@ -170,7 +176,7 @@ def test_flex_only_when_allowed(tmp_path: Path) -> None:
         convert_model(model, tflite=tmp_path / "m.tflite")
     assert "Flex" in caught.value.hint
     convert_model(model, tflite=tmp_path / "m.tflite", allow_flex=True)
-    assert operators(tmp_path / "m.tflite") ["CUSTOM"] == 1
+    assert operators(tmp_path / "m.tflite")["CUSTOM"] == 1
 
 
 def test_symbolic_dimensions_are_refused(tmp_path: Path) -> None:

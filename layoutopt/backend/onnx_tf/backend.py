@@ -24,15 +24,21 @@ from layoutopt.errors import DynamicShapeError, LayoutoptError, UnsupportedOpera
 onnx_tf = import_onnx_tf()
 from onnx_tf.pb_wrapper import OnnxNode  # noqa: E402  (importable only now)
 
-_WIDENED: Mapping[str, int] = {
-    # operator: the newest version that differs from onnx-tf's newest in the types it takes, and in nothing else
-    "Acos": 22, "Acosh": 22, "Asin": 22, "Asinh": 22, "Atan": 22, "Atanh": 22, "BitShift": 11,
-    "Cosh": 22, "EyeLike": 22, "GlobalLpPool": 22, "Hardmax": 13, "LpPool": 11, "NonZero": 13, "OneHot": 11,
-    "Shrink": 9, "Sinh": 22, "Tan": 22, "DequantizeLinear": 19, "QuantizeLinear": 19, "IsNaN": 20, "IsInf": 20,
-}  # fmt: skip
-"""Where onnx-tf's handlers stop at an older version than the model has, yet still do what is asked."""
-
 _RANDOM = {"Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"}
+
+_INSTEAD: Mapping[str, str] = {
+    **dict.fromkeys(sorted(_RANDOM), "draw the numbers outside and give them to the model"),
+    **dict.fromkeys(
+        ("RegexFullMatch", "StringConcat", "StringNormalizer", "StringSplit", "TfIdfVectorizer"),
+        "work on the text outside and give the model numbers",
+    ),
+    "DynamicQuantizeLSTM": "use an LSTM with float weights",
+    "FlexAttention": "use an Attention",
+    "ImageDecoder": "decode the image outside and give the model its pixels",
+    "MaxRoiPool": 'use a RoiAlign with mode = "max"',
+}
+"""The nearest way out for operators that nobody handles."""
+
 _PYTHON = {"PyFunc", "PyFuncStateless", "EagerPyFunc"}
 
 
@@ -47,18 +53,6 @@ class LayoutoptBackend(onnx_tf.TensorflowBackend):  # type: ignore[misc,name-def
         assert not training_mode
         return [(tensor.name, onnx.numpy_helper.to_array(tensor)) for tensor in initializer]
 
-    @classmethod
-    def _get_handlers(cls, opset: Sequence[onnx.OperatorSetIdProto] | None) -> dict[str, dict[str, type]]:
-        """onnx-tf's handlers; those that are too old by a widening of types only, as the version that they have."""
-        handlers: dict[str, dict[str, type]] = super()._get_handlers(opset)
-        for operator, handler in handlers.get("", {}).items():
-            since: int = handler.SINCE_VERSION  # type: ignore[attr-defined]
-            versions: list[int] = handler.get_versions()  # type: ignore[attr-defined]
-            older = [version for version in versions if version <= since]
-            if since not in versions and older and since <= _WIDENED.get(operator, 0):
-                handler.SINCE_VERSION = max(older)  # type: ignore[attr-defined]
-        return handlers
-
 
 def unsupported_nodes(model: onnx.ModelProto) -> list[str]:
     """Every node that nobody handles, as ``name: operator (domain, opset)``, subgraphs included."""
@@ -69,10 +63,11 @@ def unsupported_nodes(model: onnx.ModelProto) -> list[str]:
         if handler_of(node.domain, node.op_type) is not None:
             continue
         theirs = handlers.get(node.domain, {}).get(node.op_type)
-        if theirs is None or theirs.SINCE_VERSION not in theirs.get_versions():  # type: ignore[attr-defined]
+        if theirs is None or theirs.SINCE_VERSION not in theirs.get_versions():
             name = node.name or (node.output[0] if node.output else "?")
-            domain = node.domain or "ai.onnx"
-            lost.append(f"{name}: {node.op_type} ({domain}, opset {versions.get(node.domain, '?')})")
+            domain, instead = node.domain or "ai.onnx", _INSTEAD.get(node.op_type)
+            line = f"{name}: {node.op_type} ({domain}, opset {versions.get(node.domain, '?')})"
+            lost.append(f"{line}; instead, {instead}" if instead else line)
     return lost
 
 
