@@ -69,8 +69,8 @@ class Fixed:
             LayoutoptError: as `HandOff.run`; VerificationError if the .tflite is wrong.
         """
         made = hand_off.run(Kind.LAYOUTOPT, result.model, saved_model=saved_model)
-        if made.verification and hand_off.exact:
-            made.verification.require("the .tflite")
+        if self.reference and made.verification and hand_off.exact:
+            self.reference.require(made.verification, "the .tflite")
         return made
 
 
@@ -194,7 +194,7 @@ class Resizable:
             def check(reference: Reference) -> Verification:
                 verification = hand_off.compare(target, pair.results[0].model, first.conversion, reference)
                 if hand_off.exact:
-                    verification.require("the .tflite")
+                    reference.require(verification, "the .tflite")
                 return verification
 
             found = [judge.check(check) for judge in self._judges]

@@ -154,6 +154,20 @@ def test_an_original_that_does_not_run() -> None:
     assert "--verify none" in error.value.hint
 
 
+def test_an_original_that_is_as_unsteady_as_the_result_is_off() -> None:
+    """The sine of a large multiple of x hangs on the last bits of x."""
+    steep = "g (float[2,3] x) => (float[2,3] y) <float k = {{{}}}> {{ m = Mul (x, k) y = Sin (m) }}"
+    reference = Reference(model_of(steep.format(1e5)))
+    assert 1e-3 < reference.unsteadiness() < 0.1
+    with pytest.raises(VerificationError, match="differs from the original") as error:
+        reference.check(model_of(steep.format(100000.02)))
+    assert "itself moves by 0.0" in error.value.hint
+    assert "--tolerance 0." in error.value.hint
+    with pytest.raises(VerificationError) as error:
+        reference.check(model_of(steep.format(2e5)))
+    assert "itself" not in error.value.hint
+
+
 def test_an_output_of_another_rank_than_the_model_says() -> None:
     text = "g (float[2,3] x, int64[3] s) => (float[n,m] y) <int64[3] t = {2,3,1}> { r = Max (s, t) y = Reshape (x, r) }"
     model = ir.from_proto(onnx.parser.parse_model(f'<ir_version: 8, opset_import: ["" : 17]> {text}'))
