@@ -137,8 +137,8 @@ class Reference:
         hint, moved = _HINT, self.unsteadiness()
         if moved > worst.relative_error / 4:
             hint = (
-                f"The original itself moves by {moved:.2g} when its inputs are off by one rounding: its numbers tell no "
-                f"more. Judge it by that: --tolerance {4 * moved:.1g}."
+                f"The original itself moves by {moved:.2g} when its inputs are off by one rounding, and its numbers "
+                f"tell no more. Judge it by that: --tolerance {4 * moved:.1g}."
             )
         raise VerificationError(
             f"{what} differs from the original at output {worst.name!r}: max abs error {worst.max_abs_error:.3g}, "
@@ -187,7 +187,9 @@ _QUANTIZING = frozenset({"QuantizeLinear", "DynamicQuantizeLinear"})
 def _off_by_one_rounding(array: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
     if array.dtype.kind != "f":
         return array
-    return (np.asarray(array, np.float64) * (1 + np.finfo(array.dtype).eps)).astype(array.dtype)
+    digits = {2: 10, 4: 23, 8: 52}[array.dtype.itemsize]
+    moved: npt.NDArray[np.generic] = (array.astype(np.float64) * (1 + 2.0**-digits)).astype(array.dtype)
+    return moved
 
 
 _HINT = "Find the pass to blame with --verify each, and please report the model."
