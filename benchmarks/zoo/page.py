@@ -44,6 +44,10 @@ are standard normal. Errors are those of the .tflite against ONNX Runtime on the
 largest *MSE / variance*. Seconds are those of `layoutopt.optimize` with all that it verifies; memory is the largest
 that all processes held together. *Initial* weights are those that the package starts from.
 """
+_ON_UNSTEADY = """
+These networks move by more than a quarter of the tolerance when their inputs are off by one rounding in float32, and
+are judged by four times that:
+"""
 _ON_TRAINED = """
 ## Trained networks
 
@@ -71,6 +75,9 @@ def page(rows: Rows) -> Iterator[str]:
     yield from _table(_ARTICLE, (line for entry, row in rows for line in _article(entry, row)))
     yield _ON_NETWORKS
     yield from _table(_NETWORKS, (_network(entry, row) for entry, row in rows))
+    if unsteady := [(entry, row.unsteadiness) for entry, row in rows if row.unsteadiness]:
+        yield _ON_UNSTEADY
+        yield from (f"- {entry.key}: by {moved:.1e}" for entry, moved in unsteady)
     yield _ON_TRAINED
     yield from (f"- {entry.network.name}: {row.verdict}" for entry, row in rows if row.verdict)
     if failed := [(entry, row.error) for entry, row in rows if row.error]:

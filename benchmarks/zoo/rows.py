@@ -71,6 +71,8 @@ class Row:
         outputs: the .tflite against ONNX Runtime on the original.
         runtime: ONNX Runtime on the original against the same network in float64; nothing where it was not to be had.
         exact: the .tflite against it.
+        unsteadiness: how far the network itself moves when its inputs are off by one rounding, where that is so much
+            that it is judged by four times that; else 0.
         verdict: of what a trained network says of a picture, beside what ONNX Runtime says.
         seconds: by stage.
         memory: at its largest.
@@ -87,6 +89,7 @@ class Row:
     outputs: tuple[OutputDrift, ...] = ()
     runtime: tuple[OutputDrift, ...] = ()
     exact: tuple[OutputDrift, ...] = ()
+    unsteadiness: float = 0.0
     verdict: str = ""
     seconds: Mapping[str, float] = field(default_factory=dict)
     memory: Memory = Memory()

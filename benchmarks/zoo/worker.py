@@ -14,9 +14,11 @@ import layoutopt
 from benchmarks.zoo.catalogue import Network, entries
 from benchmarks.zoo.interface import EXACT, TFLITE, Arrays, infer
 from benchmarks.zoo.rows import Row, Tensor, in_one_line
-from layoutopt.errors import LayoutoptError
+from layoutopt.errors import LayoutoptError, VerificationError
 from layoutopt.ir.io import load, set_shapes
 from layoutopt.ir.verify import OutputDrift, Reference, drift_of
+from layoutopt.options import TOLERANCE
+from layoutopt.report.results import OptimizeReport
 
 
 class Clock:
@@ -37,10 +39,15 @@ def measured(network: Network, path: Path, directory: Path) -> Row:
     """Converts a file as a user would, and compares the result with ONNX Runtime on the original."""
     clock = Clock()
     tflite = directory / TFLITE
+    unsteadiness = 0.0
     try:
-        report = layoutopt.optimize(
-            path, tflite=tflite, shapes=network.shapes, baseline=False, force=True, progress=clock.start
-        )
+        try:
+            report = _optimized(network, path, tflite, clock, TOLERANCE)
+        except VerificationError:
+            unsteadiness = _reference(network, path).unsteadiness()
+            if 4 * unsteadiness <= TOLERANCE:
+                raise
+            report = _optimized(network, path, tflite, clock, 4 * unsteadiness)
     except LayoutoptError as error:
         print(error, file=sys.stderr)
         clock.start("")
@@ -52,6 +59,7 @@ def measured(network: Network, path: Path, directory: Path) -> Row:
         operators=report.optimized.operators,
         operands=tuple(map(Tensor.of, report.inputs)),
         results=tuple(map(Tensor.of, report.outputs)),
+        unsteadiness=unsteadiness,
         seconds=clock.seconds,
     )
     reference = _reference(network, path)
@@ -63,6 +71,18 @@ def measured(network: Network, path: Path, directory: Path) -> Row:
     with np.load(exact) as arrays:
         judge = dict(arrays)
     return replace(row, runtime=drifts(judge, reference.outputs), exact=drifts(judge, found))
+
+
+def _optimized(network: Network, path: Path, tflite: Path, clock: Clock, tolerance: float) -> OptimizeReport:
+    return layoutopt.optimize(
+        path,
+        tflite=tflite,
+        shapes=network.shapes,
+        tolerance=tolerance,
+        baseline=False,
+        force=True,
+        progress=clock.start,
+    )
 
 
 def drifts(expected: Arrays, found: Arrays) -> tuple[OutputDrift, ...]:
