@@ -50,6 +50,7 @@ def test_the_page_is_about_all_tests_without_a_wrong_one() -> None:
     assert "Tests that plain onnx-tf passes and layoutopt does not: none." in text
 
 
+@pytest.mark.tflite
 def test_what_the_page_tells() -> None:
     ours = {
         "test_abs": Verdict(Status.PASSED),

@@ -44,6 +44,9 @@ class Child:
         environment = dict(os.environ)
         environment.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")  # no banners about CPU features
         environment.setdefault("CUDA_VISIBLE_DEVICES", "-1")  # a conversion computes nothing worth waking a GPU for
+        # Blocks of 1 MiB and more, which are weights, go back to the system as soon as they are free (glibc).
+        environment.setdefault("MALLOC_MMAP_THRESHOLD_", str(1 << 20))
+        environment.setdefault("MALLOC_TRIM_THRESHOLD_", str(1 << 20))
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-c", _BOOT, json.dumps(sys.path)],
             stdin=subprocess.PIPE,

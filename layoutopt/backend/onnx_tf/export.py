@@ -6,6 +6,7 @@ turned to standard error before TensorFlow loads, so whatever it prints cannot g
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import time
@@ -137,6 +138,7 @@ def _convert(job: Job, stages: Stages) -> tuple[dict[str, str], dict[str, str]]:
         with stages("TFLite converter"):
             converter = converter_of(traced.function)
             del traced
+            gc.collect()  # the graph hangs together in cycles, and with it all weights
             content = _finish(converter, job)
         if scales is not None:
             with stages("integer operators"):

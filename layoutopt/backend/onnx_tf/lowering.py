@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from types import SimpleNamespace
+from typing import Any
 
 import tensorflow as tf
 
@@ -29,14 +31,30 @@ def _spec(tensor: tf.Tensor) -> tf.TensorSpec:
 
 
 class _GraphDef:
-    """A graph as the converter reads it; it serializes it once, as the last thing, and then it is gone."""
+    """A graph as the converter reads it: serialized once, and then only asked for the operators in it.
+
+    Attributes:
+        node: its nodes without their attributes, which hold the weights.
+        library: its functions with nodes of that kind.
+    """
 
     def __init__(self, content: tf.compat.v1.GraphDef) -> None:
-        self.node = content.node
-        self.library = content.library
-        self._content = content
+        bare = tf.compat.v1.GraphDef()
+        _copy_bare(content.node, bare.node)
+        for function in content.library.function:
+            copy = bare.library.function.add()
+            copy.signature.name = function.signature.name
+            _copy_bare(function.node_def, copy.node_def)
+        self.node, self.library = bare.node, bare.library
+        self._content: tf.compat.v1.GraphDef | None = content
 
     def SerializeToString(self) -> bytes:  # noqa: N802  (protobuf's name)
+        assert self._content is not None
         serialized: bytes = self._content.SerializeToString()
-        self._content.Clear()
+        self._content = None  # to clear it would give no memory back
         return serialized
+
+
+def _copy_bare(nodes: Iterable[tf.compat.v1.NodeDef], copies: Any) -> None:
+    for node in nodes:
+        copies.add(name=node.name, op=node.op)
