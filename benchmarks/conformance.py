@@ -177,13 +177,11 @@ def _prepare() -> None:
 def judge(name: str, handlers: Handlers) -> Verdict:
     """Runs one test through the path of ``handlers``."""
     with tempfile.TemporaryDirectory(prefix="layoutopt-") as scratch:
-        if handlers is Handlers.LAYOUTOPT:
-            return _verdict(cases()[name], handlers, Path(scratch), optimized=True)
-        folded = _verdict(cases()[name], handlers, Path(scratch), optimized=True)
-        if folded.status is Status.PASSED:
-            return folded
+        found = _verdict(cases()[name], handlers, Path(scratch), optimized=True)
+        if handlers is Handlers.LAYOUTOPT or found.status is Status.PASSED:
+            return found
         bare = _verdict(cases()[name], handlers, Path(scratch), optimized=False)
-        return bare if bare.status is Status.PASSED else folded
+        return bare if bare.status is Status.PASSED else found
 
 
 def _verdict(case: Case, handlers: Handlers, scratch: Path, *, optimized: bool) -> Verdict:
@@ -206,18 +204,18 @@ def _run(
     proto: onnx.ModelProto, given: Mapping[str, Array], handlers: Handlers, tflite: Path, *, optimized: bool
 ) -> Mapping[str, Array]:
     """The outputs of the .tflite that the model becomes."""
-    path = tflite.with_suffix(".onnx")
-    if not optimized:
-        onnx.save(_static(proto, given), path)
-        conversion = convert_model(path, tflite=tflite, handlers=handlers)
-        return run_natural(tflite, conversion, given, {})
-    model = modelio.parse(_static(proto, given).SerializeToString(), "the test")
-    passes = DEFAULT_PIPELINE if handlers is Handlers.LAYOUTOPT else (FoldConstants(),)
-    result = PassManager(passes).run(model).model
-    modelio.check_full(result)
-    modelio.save(result, path)
+    path, orders = tflite.with_suffix(".onnx"), {}
+    static = _static(proto, given)
+    if optimized:
+        passes = DEFAULT_PIPELINE if handlers is Handlers.LAYOUTOPT else (FoldConstants(),)
+        result = PassManager(passes).run(modelio.parse(static.SerializeToString(), "the test")).model
+        modelio.check_full(result)
+        modelio.save(result, path)
+        orders = modelio.recorded_orders(result)
+    else:
+        onnx.save(static, path)
     conversion = convert_model(path, tflite=tflite, handlers=handlers)
-    return run_natural(tflite, conversion, given, modelio.recorded_orders(result))
+    return run_natural(tflite, conversion, given, orders)
 
 
 def _static(proto: onnx.ModelProto, given: Mapping[str, Array]) -> onnx.ModelProto:

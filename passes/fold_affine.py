@@ -102,7 +102,7 @@ def _affine(node: ir.Node) -> _Affine | None:
     shape = static_shape(x)
     if shape is None or shape != static_shape(node.outputs[0]) or not np.isfinite(constant).all():
         return None
-    constant = _compact(constant.reshape((1,) * (len(shape) - constant.ndim) + constant.shape))
+    constant = _raised(constant, shape)
     if node.op_type in ("Add", "Sub"):
         return _Affine(x, term=constant if node.op_type == "Add" else -constant)
     if not constant.all():
@@ -146,6 +146,13 @@ def _may_be_activation(affine: _Affine) -> bool:
 
 
 # --- weights -----------------------------------------------------------------------------------------------------
+
+
+def _conv_constants(node: ir.Node) -> tuple[Wide, Wide | None] | None:
+    """Weights and bias, if there is one, of a convolution; None where one of them is computed."""
+    weights, given = _wide(node.inputs[1]), node.inputs[2] if len(node.inputs) > 2 else None
+    bias = _wide(given)
+    return None if weights is None or (bias is None and given is not None) else (weights, bias)
 
 
 def _replacing(graph: ir.Graph, node: ir.Node, index: int, array: Wide) -> list[Edit] | None:
@@ -203,9 +210,9 @@ def _lets_through(node: ir.Node, affine: _Affine) -> bool:
 
 
 def _conv_above(graph: ir.Graph, node: ir.Node, rank: int, affine: _Affine) -> list[Edit] | None:
-    weights, bias = _wide(node.inputs[1]), _wide(node.inputs[2]) if len(node.inputs) > 2 else None
-    if weights is None or (bias is None and len(node.inputs) > 2 and node.inputs[2] is not None):
+    if (constants := _conv_constants(node)) is None:
         return None
+    weights, bias = constants
     transposed, groups = node.op_type == "ConvTranspose", integer(node, "group", 1) or 1
     channels = weights.shape[1] * groups if transposed else weights.shape[0]
     if affine.term is not None:
@@ -412,10 +419,10 @@ def _adding(graph: ir.Graph, node: ir.Node, shape: Shape, term: Wide) -> list[Ed
 
 def _conv_below(graph: ir.Graph, node: ir.Node, affine: _Affine) -> list[Edit] | None:
     """A term goes no way through a border of zeros."""
-    weights, shape = _wide(node.inputs[1]), static_shape(affine.x)
-    bias = _wide(node.inputs[2]) if len(node.inputs) > 2 else None
-    if weights is None or shape is None or (bias is None and len(node.inputs) > 2 and node.inputs[2] is not None):
+    constants, shape = _conv_constants(node), static_shape(affine.x)
+    if constants is None or shape is None:
         return None
+    weights, bias = constants
     groups = integer(node, "group", 1) or 1
     array = affine.factor if affine.factor is not None else affine.term
     assert array is not None

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import zip_longest
-from types import MappingProxyType
 
 import numpy as np
 import onnx
@@ -135,16 +134,14 @@ def trace(model: onnx.ModelProto, rep: object) -> Traced:
         for value, name in zip(inputs, identifiers(names), strict=True)
     ]
 
-    nodes = fused(model.graph)
-    declared = {value.name: value for value in (*model.graph.value_info, *model.graph.output)}
-    read = {name for node in _all_nodes(model.graph) for name in node.input} | set(outputs)
+    nodes, (read, declared) = fused(model.graph), _read_and_declared(model.graph)
 
     def run(*tensors: tf.Tensor) -> list[tf.Tensor]:
         values = {**constants, **dict(zip(names, tensors, strict=True))}
         refused: list[UnsupportedOperatorError] = []
         for node in nodes:
             try:
-                results = _run(node, values, module.handlers, model.opset_import, True, read, declared)
+                results = _run(node, values, module.handlers, model.opset_import, read, declared)
             except UnsupportedOperatorError as error:
                 refused.append(error)
                 if (stand_ins := _stand_ins(node, declared)) is None:
@@ -210,15 +207,13 @@ def _run(
     values: Mapping[str, Operand],
     handlers: Mapping[str, Mapping[str, type]],
     opset: Sequence[onnx.OperatorSetIdProto],
-    strict: bool,
-    read: set[str] | None = None,
-    declared: Mapping[str, onnx.ValueInfoProto] = MappingProxyType({}),
+    read: set[str],
+    declared: Mapping[str, onnx.ValueInfoProto],
 ) -> Sequence[Operand]:
     """The results of one node; constants in, constants out."""
     operands = [values[name] if name else None for name in proto.input]
     known = [isinstance(operand, (np.ndarray, np.generic)) for operand in operands if operand is not None]
-    has_graph = any(attribute.HasField("g") for attribute in proto.attribute)
-    fold = bool(known) and all(known) and not has_graph and proto.op_type not in _RANDOM
+    fold = bool(known) and all(known) and not _has_graph(proto) and proto.op_type not in _RANDOM
     ours = handler_of(proto.domain, proto.op_type)
     stated = [declared.get(name) for name in proto.output]
     if stated and all(value is not None and 0 in (_stated_shape(value) or ()) for value in stated):
@@ -228,11 +223,11 @@ def _run(
         with tf.init_scope() if fold else tf.name_scope(scope_of(_name(proto))):
             if ours is not None:
                 version = next(entry.version for entry in opset if entry.domain in ("", "ai.onnx"))
-                node = _node(proto, operands, version, read, stated, partial(_body, values, handlers, opset, strict))
+                node = _node(proto, operands, version, read, stated, partial(_body, values, handlers, opset))
                 # TensorFlow has more kernels than TFLite, and computes constants exactly.
                 results = ours(node) if fold or _hands_on(proto, operands) else adapted(ours, node, proto.domain)
             else:
-                results = _theirs(proto, values, handlers, strict)
+                results = _theirs(proto, values, handlers)
     except LayoutoptError:
         raise
     except UnknownShapeError:
@@ -270,11 +265,14 @@ def _as_stated(result: Operand, value: onnx.ValueInfoProto | None) -> Operand:
     return np.asarray(result) if isinstance(result, np.generic) else result
 
 
+def _has_graph(proto: onnx.NodeProto) -> bool:
+    return any(attribute.HasField("g") for attribute in proto.attribute)
+
+
 def _hands_on(proto: onnx.NodeProto, operands: Iterable[Operand | None]) -> bool:
     """Whether it only hands on values, of any type: to a body, or in and out of a sequence or an optional."""
-    has_graph = any(attribute.HasField("g") for attribute in proto.attribute)
     makes_items = proto.op_type in ("Optional", "SequenceConstruct", "SplitToSequence")
-    return has_graph or makes_items or any(isinstance(operand, Items) for operand in operands)
+    return _has_graph(proto) or makes_items or any(isinstance(operand, Items) for operand in operands)
 
 
 def _folded(result: Operand) -> Operand:
@@ -285,29 +283,32 @@ def _body(
     around: Mapping[str, Operand],
     handlers: Mapping[str, Mapping[str, type]],
     opset: Sequence[onnx.OperatorSetIdProto],
-    strict: bool,
     graph: onnx.GraphProto,
     given: Mapping[str, Operand],
 ) -> list[Operand]:
     """The outputs of a subgraph, which sees the values around its node."""
     values = {**around, **{tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}, **given}
-    outputs = [value.name for value in graph.output]
-    read = {name for node in _all_nodes(graph) for name in node.input} | set(outputs)
-    declared = {value.name: value for value in (*graph.value_info, *graph.output)}
+    read, declared = _read_and_declared(graph)
     for node in fused(graph):
-        values.update(zip(node.output, _run(node, values, handlers, opset, strict, read, declared), strict=False))
-    return [values[name] for name in outputs]
+        values.update(zip(node.output, _run(node, values, handlers, opset, read, declared), strict=False))
+    return [values[output.name] for output in graph.output]
+
+
+def _read_and_declared(graph: onnx.GraphProto) -> tuple[set[str], Mapping[str, onnx.ValueInfoProto]]:
+    """The values of a graph that anybody reads, and what the model states of its values."""
+    read = {name for node in _all_nodes(graph) for name in node.input} | {output.name for output in graph.output}
+    return read, {value.name: value for value in (*graph.value_info, *graph.output)}
 
 
 def _node(
     proto: onnx.NodeProto,
     operands: list[Operand | None],
     opset: int,
-    read: set[str] | None,
+    read: set[str],
     stated: Sequence[onnx.ValueInfoProto | None],
     body: Body,
 ) -> Node:
-    wanted = [i for i, name in enumerate(proto.output) if name and (read is None or name in read)]
+    wanted = [i for i, name in enumerate(proto.output) if name and name in read]
     # Split has as many results as it names, read or not.
     results = len(proto.output) if proto.op_type == "Split" else max(wanted, default=0) + 1
     shapes = tuple(None if value is None else _stated_shape(value) for value in stated)
@@ -315,7 +316,7 @@ def _node(
 
 
 def _theirs(
-    proto: onnx.NodeProto, values: Mapping[str, Operand], handlers: Mapping[str, Mapping[str, type]], strict: bool
+    proto: onnx.NodeProto, values: Mapping[str, Operand], handlers: Mapping[str, Mapping[str, type]]
 ) -> Sequence[Operand]:
     """onnx-tf's handler, which expects tensors and takes the node's name for a TensorFlow name."""
     renamed = onnx.NodeProto()
@@ -326,7 +327,7 @@ def _theirs(
         if name and isinstance(values[name], (np.ndarray, np.generic)):
             tensors[name] = tf.constant(hidden(np.asarray(values[name])))
     handler = handlers[proto.domain][proto.op_type]
-    results: Sequence[Operand] = handler.handle(OnnxNode(renamed), tensor_dict=tensors, strict=strict)  # type: ignore[attr-defined]
+    results: Sequence[Operand] = handler.handle(OnnxNode(renamed), tensor_dict=tensors, strict=True)  # type: ignore[attr-defined]
     return results
 
 
