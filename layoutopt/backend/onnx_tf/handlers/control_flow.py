@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from layoutopt.backend.onnx_tf.handlers.loops import written_at
 from layoutopt.backend.onnx_tf.handlers.node import Items, Node, Operand, handles, permuted, shape_of, type_of
+from layoutopt.backend.onnx_tf.handlers.types import through
 from layoutopt.backend.onnx_tf.infinities import hidden
 
 _MOST_NODES = 512  # that a loop may have written out
@@ -67,7 +68,7 @@ def scan(node: Node) -> list[Operand]:
     trips, names = shape_of(leading[0])[0], [value.name for value in graph.input]
 
     def round_(i: Operand, carried: Sequence[Operand]) -> list[Operand]:
-        slices = [_moved(lambda x: x[int(i)] if isinstance(i, np.ndarray) else tf.gather(x, i), x) for x in leading]
+        slices = [_slice(node, x, i) for x in leading]
         return [np.array(True), *node.body(graph, dict(zip(names, [*carried, *slices], strict=True)))]
 
     if trips * len(graph.node) <= _MOST_NODES:
@@ -92,7 +93,7 @@ def _batched_scan(node: Node) -> list[Operand]:
         scan(replace(node, opset=9, attributes=attributes, operands=tuple(operand[i] for operand in operands)))
         for i in range(shape_of(operands[0])[0])
     ]
-    return [_stack(parts) for parts in zip(*found, strict=True)]
+    return [_stack(node, parts) for parts in zip(*found, strict=True)]
 
 
 def _graph(node: Node, name: str) -> onnx.GraphProto:
@@ -151,7 +152,7 @@ class Rounds:
         outputs = graph.output[conditions + count :]
         if not self.yielded and outputs:
             return [*self.carried, *(_nothing(node, value) for value in outputs)]
-        return [*self.carried, *(_stack(parts) for parts in zip(*self.yielded, strict=True))]
+        return [*self.carried, *(_stack(node, parts) for parts in zip(*self.yielded, strict=True))]
 
 
 def _written_out(round_: Round, trips: int, carried: Sequence[Operand]) -> Rounds | None:
@@ -170,17 +171,16 @@ def _written_out(round_: Round, trips: int, carried: Sequence[Operand]) -> Round
     return rounds
 
 
-def _stack(parts: Sequence[Operand]) -> Operand:
+def _slice(node: Node, x: Operand, i: Operand) -> Operand:
+    if isinstance(i, np.ndarray):
+        return through("Slice", lambda x: x[int(i)], node, x)
+    return through("Gather", lambda x: tf.gather(x, i), node, x)
+
+
+def _stack(node: Node, parts: Sequence[Operand]) -> Operand:
     if all(isinstance(part, np.ndarray) for part in parts):
         return np.stack(parts)
-    return _moved(lambda *each: tf.stack(each), *parts)
-
-
-def _moved(move: Callable[..., Operand], *operands: Operand) -> Operand:
-    """What ``move`` makes of the operands: by way of float32 for float16, which TFLite's kernels do not move."""
-    if type_of(operands[0]) != tf.float16:
-        return move(*operands)
-    return tf.cast(move(*(tf.cast(operand, tf.float32) for operand in operands)), tf.float16)
+    return through("Concat", lambda *each: tf.stack(each), node, *parts)
 
 
 def _nothing(node: Node, value: onnx.ValueInfoProto) -> Operand:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import reduce
 from math import prod
 
@@ -21,8 +20,6 @@ _NOT_NEGATIVE = {"Relu", "Relu6", "Sigmoid"}
 @handles("MaxPool2D", domain=DOMAIN)
 def max_pool(node: Node) -> Operand:
     """MAX_POOL_2D; padding that is not SAME is a PAD with zeros after an activation, else a PADV2 with the lowest."""
-    if not type_of(node.x).is_floating:  # float32 holds the 8-bit integers that ONNX allows
-        return tf.cast(max_pool(replace(node, operands=(tf.cast(node.x, tf.float32),))), node.x.dtype)
     axes = _windows(node)
     producer = getattr(getattr(node.x, "op", None), "type", "")
     lowest = None if producer in _NOT_NEGATIVE else type_of(node.x).min

@@ -76,7 +76,7 @@ _TAKES: Mapping[str, Takes] = {
         "Sin Sinh Sqrt Tan Tanh": _FLOATS,
         "Celu Elu Gelu HardSigmoid HardSwish Hardmax LeakyRelu LogSoftmax Mish Selu Shrink Softmax Softplus Softsign "
         "Swish ThresholdedRelu": _FLOATS,
-        "Det ReduceL2 ReduceLogSum ReduceLogSumExp": _FLOATS,
+        "Det MaxPool ReduceL2 ReduceLogSum ReduceLogSumExp": _FLOATS,
         "Div Mod": takes(f"u8 {_NUMBERS}"),
         "Abs PRelu Pow ReduceL1 ReduceMean Relu Sign": takes(_NUMBERS),
         "Add CumProd CumSum Einsum Equal Gemm MatMul Mul Neg Range ReduceProd ReduceSum ReduceSumSquare Sub Sum": takes(
@@ -110,9 +110,9 @@ def adapted(handler: Handler, node: Node, domain: str) -> Operand | Sequence[Ope
     Raises:
         UnsupportedOperatorError: there is no way to have the kernels compute what ONNX says.
     """
-    formal = _formal_types(node, domain)
-    takes_ = _TAKES.get(node.operator, _OTHERS)
-    turned = formal.data if node.operator in _TAKES else formal.operands
+    operator = _FORMS.get(node.operator, node.operator) if domain == DOMAIN else node.operator
+    formal, takes_ = _formal_types(node, operator, domain), _TAKES.get(operator, _OTHERS)
+    turned = formal.data if operator in _TAKES else formal.operands
     turns = {name: turn for name in turned if (turn := _turn_of(node, formal.operands[name], takes_)) is not None}
     operands = list(node.operands)
     for name, turn in turns.items():
@@ -147,11 +147,10 @@ class _Formal:
         return handed_on or list(self.operands)[:1]
 
 
-def _formal_types(node: Node, domain: str) -> _Formal:
+def _formal_types(node: Node, operator: str, domain: str) -> _Formal:
     """As ONNX declares them; for operators of others, the first operand's type is that of all that have it."""
     operands: dict[str, list[int]] = defaultdict(list)
     given = [index for index, operand in enumerate(node.operands) if operand is not None]
-    operator = _FORMS.get(node.operator, node.operator) if domain == DOMAIN else node.operator
     try:
         schema = onnx.defs.get_schema(operator, node.opset, "" if domain in (DOMAIN, "ai.onnx") else domain)
     except onnx.defs.SchemaError:
@@ -282,10 +281,10 @@ def converted(x: Operand, target: tf.DType) -> Operand:
     return bits(tf.where(value < 2.0**63, tf.cast(value, tf.int64), tf.cast(value - 2.0**63, tf.int64) + _TOP), target)
 
 
-def through(operator: str, function: Callable[[Operand], Operand], x: Operand, node: Node) -> Operand:
-    """``function`` of ``x``, in a type that the kernels of ``operator`` take."""
-    turn = _turn_of(replace(node, operands=(x,)), [0], _TAKES[operator])
-    return function(x) if turn is None else turn.back(function(turn.there(x)))
+def through(operator: str, function: Callable[..., Operand], node: Node, *operands: Operand) -> Operand:
+    """``function`` of operands of one type, in a type that the kernels of ``operator`` take."""
+    turn = _turn_of(replace(node, operands=operands), range(len(operands)), _TAKES[operator])
+    return function(*operands) if turn is None else turn.back(function(*map(turn.there, operands)))
 
 
 # --- types that no .tflite can hold ------------------------------------------------------------------------------
