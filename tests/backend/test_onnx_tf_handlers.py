@@ -88,6 +88,14 @@ def onnx_(
 X = (1, 8, 9, 12)
 EVEN = (1, 8, 12, 16)
 
+TANH: Mapping[str, Any] = {
+    "k": np.float32(0.044715),
+    "r": np.float32(np.sqrt(2 / np.pi)),
+    "one": np.float32(1),
+    "half": np.float32(0.5),
+}
+"""The constants of a GELU by tanh."""
+
 CONVS = {
     "conv same": nhwc("y = Conv<pads=[1,1,1,1]>(x,w,b)", "CONV_2D", X, w=f(16, 8, 3, 3), b=f(16)),
     "conv valid": nhwc("y = Conv(x,w)", "CONV_2D", X, w=f(16, 8, 3, 2)),
@@ -332,10 +340,7 @@ ACTIVATIONS = {
         "y = Mul(h,u)",
         "GELU",
         opset=17,
-        k=np.float32(0.044715),
-        r=np.float32(np.sqrt(2 / np.pi)),
-        one=np.float32(1),
-        half=np.float32(0.5),
+        **TANH,
     ),
     "gelu by tanh and power": onnx_(
         "b = Pow(x,three) c = Mul(b,k) d = Add(x,c) e = Mul(d,r) t = Tanh(e) u = Add(t,one) h = Mul(x,half) "
@@ -343,10 +348,7 @@ ACTIVATIONS = {
         "GELU",
         opset=17,
         three=np.float32(3),
-        k=np.float32(0.044715),
-        r=np.float32(np.sqrt(2 / np.pi)),
-        one=np.float32(1),
-        half=np.float32(0.5),
+        **TANH,
     ),
     "gelu by tanh, multiplied out": onnx_(
         "b = Mul(x,x) c = Mul(b,x) d = Mul(c,k) e = Mul(x,r) f = Add(e,d) t = Tanh(f) u = Add(one,t) g = Mul(x,u) "
@@ -363,10 +365,7 @@ ACTIVATIONS = {
         "y = Mul(g,half)",
         "GELU",
         opset=17,
-        k=np.float32(0.044715),
-        r=np.float32(np.sqrt(2 / np.pi)),
-        one=np.float32(1),
-        half=np.float32(0.5),
+        **TANH,
     ),
     "no gelu by another tanh": onnx_(
         "b = Mul(x,x) c = Mul(b,x) d = Mul(c,k) e = Add(x,d) t = Tanh(e) u = Add(t,one) h = Mul(x,half) y = Mul(h,u)",

@@ -376,7 +376,7 @@ def test_each_kernel(tmp_path: Path) -> None:
 # --- what stands alone -----------------------------------------------------------------------------------------------
 
 
-def exactly(model: ir.Model, directory: Path, inputs: Arrays) -> Result:
+def assert_exact(model: ir.Model, directory: Path, inputs: Arrays) -> Result:
     result = converted(model, directory, inputs=inputs)
     for name, expected in result.expected.items():
         assert result.outputs[name].dtype == expected.dtype
@@ -404,7 +404,7 @@ def test_alone_they_compute_as_onnx_says(tmp_path: Path) -> None:
         "i": _RNG.integers(-128, 128, (3, 8)).astype(np.int8),
         "w": _RNG.integers(-32768, 32768, (3, 8)).astype(np.int16),
     }
-    exactly(text_model(text, constants), tmp_path, inputs)
+    assert_exact(text_model(text, constants), tmp_path, inputs)
 
 
 def test_quantized_inputs_and_outputs(tmp_path: Path) -> None:
@@ -437,7 +437,7 @@ def test_integer_products_are_exact(channels: int, tmp_path: Path) -> None:
         "x": _RNG.integers(200, 256, (1, channels, 3, 3)).astype(np.uint8),
         "a": _RNG.integers(0, 256, (5, channels)).astype(np.uint8),
     }
-    exactly(text_model(text, constants), tmp_path, inputs)
+    assert_exact(text_model(text, constants), tmp_path, inputs)
 
 
 def test_integer_products_that_float32_cannot_hold(tmp_path: Path) -> None:
@@ -449,4 +449,4 @@ def test_integer_products_that_float32_cannot_hold(tmp_path: Path) -> None:
 def test_scales_at_run_time(tmp_path: Path) -> None:
     body = "y, s, o = DynamicQuantizeLinear(x) z = DequantizeLinear(y,s,o)"
     text = f"(float[4,5] x) => (uint8 y, float s, uint8 o, float z) {{ {body} }}"
-    exactly(text_model(text, {}), tmp_path, {"x": np.linspace(-3, 5, 20, dtype=np.float32).reshape(4, 5)})
+    assert_exact(text_model(text, {}), tmp_path, {"x": np.linspace(-3, 5, 20, dtype=np.float32).reshape(4, 5)})
