@@ -195,8 +195,7 @@ def measure(
     timed = []
     for path in models:
         inputs = signature_of(path).inputs
-        rng = np.random.default_rng(seed)
-        arrays = [_random(tensor, rng) for tensor in inputs]
+        arrays = random_inputs(inputs, seed)
         with _litert(path, verbose=verbose):
             interpreter = _prepare(path, inputs, arrays, threads)
             timed.append((interpreter.invoke, _warm_up(interpreter.invoke, warmup, clock)))
@@ -222,6 +221,12 @@ def _warm_up(invoke: Callable[[], None], count: int, clock: Clock) -> int:
     """Calls at least twice, and returns how many calls make a sample."""
     fastest = min(_sample(invoke, 1, clock) for _ in range(max(2, count)))
     return max(1, math.ceil(SAMPLE_SECONDS * 1e3 / fastest))
+
+
+def random_inputs(tensors: Sequence[TfliteTensor], seed: int) -> list[Array]:
+    """Random arrays for inputs: the same for equal shapes and types."""
+    rng = np.random.default_rng(seed)
+    return [_random(tensor, rng) for tensor in tensors]
 
 
 def _random(tensor: TfliteTensor, rng: np.random.Generator) -> Array:
@@ -259,8 +264,7 @@ def _prepare(
     """An interpreter with its inputs set; without XNNPACK, and with all tensors preserved, if ``keep_all``."""
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-    if threads < 1:
-        raise UsageError(f"{threads} threads cannot run a model.", hint="Give at least one.")
+    check_threads(threads)
     resolver = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES if keep_all else OpResolverType.AUTO
     interpreter = Interpreter(
         model_path=str(path),
@@ -277,6 +281,22 @@ def _prepare(
     return interpreter
 
 
+def check_threads(threads: int) -> None:
+    """Raises UsageError where there are none."""
+    if threads < 1:
+        raise UsageError(f"{threads} threads cannot run a model.", hint="Give at least one.")
+
+
+def require_litert() -> None:
+    """Raises MissingExtraError where LiteRT is not installed."""
+    try:
+        import ai_edge_litert.interpreter  # noqa: F401
+    except ImportError:
+        raise MissingExtraError(
+            "Running .tflite files needs ai-edge-litert.", hint="pip install 'layoutopt[tflite]'"
+        ) from None
+
+
 @contextmanager
 def _litert(path: Path, *, verbose: bool) -> Iterator[None]:
     """Turns what LiteRT raises into ours, and keeps what it writes to stderr for the message.
@@ -284,12 +304,7 @@ def _litert(path: Path, *, verbose: bool) -> Iterator[None]:
     The native library has no switch for its chatter and knows nothing of ``sys.stderr``, so the descriptor itself is
     turned away for as long as the block runs; that of the whole process, so the block should be short.
     """
-    try:
-        import ai_edge_litert.interpreter  # noqa: F401
-    except ImportError:
-        raise MissingExtraError(
-            "Running .tflite files needs ai-edge-litert.", hint="pip install 'layoutopt[tflite]'"
-        ) from None
+    require_litert()
     with tempfile.TemporaryFile() as log:
         try:
             if verbose:

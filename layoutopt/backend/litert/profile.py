@@ -1,0 +1,259 @@
+"""Where the milliseconds of a .tflite file go, operator by operator, as LiteRT's own profiler has it.
+
+XNNPACK runs operators of its own: some of the file's become two or three of them, others go into a neighbour or
+nowhere at all. Both sides run in the same order, so the two lists are laid side by side as in a comparison of texts.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from layoutopt.backend.litert.inspect import TfliteOperator, operators_of
+from layoutopt.backend.litert.process import run_alone
+from layoutopt.backend.litert.runtime import check_threads, require_litert
+from layoutopt.errors import ConversionError, UsageError
+
+_WARM_UP = 3  # inferences before the first that counts
+
+_CALLED: Mapping[str, tuple[str, ...]] = {
+    "AVERAGE_POOL_2D": ("Average Pooling", "Global Average Pooling", "Mean", "Sum"),
+    "BATCH_MATMUL": ("Batch Matrix Multiply", "Fully Connected"),
+    "CAST": ("Convert",),
+    "CEIL": ("Ceiling",),
+    "CONCATENATION": ("Copy", "Concatenate"),
+    "CONV_2D": ("Convolution", "Fully Connected"),
+    "DEPTHWISE_CONV_2D": ("Convolution",),
+    "DEQUANTIZE": ("Convert",),
+    "DIV": ("Divide",),
+    "EXPAND_DIMS": ("Static Reshape", "Copy"),
+    "FULLY_CONNECTED": ("Fully Connected",),
+    "HARD_SWISH": ("HardSwish", "Hard Swish"),
+    "LEAKY_RELU": ("Leaky ReLU",),
+    "LOGISTIC": ("Sigmoid",),
+    "MAX_POOL_2D": ("Max Pooling", "Argmax Pooling"),
+    "MUL": ("Multiply",),
+    "NEG": ("Negate",),
+    "PAD": ("Constant Pad",),
+    "PADV2": ("Constant Pad",),
+    "QUANTIZE": ("Convert",),
+    "REDUCE_MAX": ("Reduce Max", "Max"),
+    "REDUCE_MIN": ("Reduce Min", "Min"),
+    "RELU": ("Clamp", "ReLU"),
+    "RELU6": ("Clamp",),
+    "RELU_0_TO_1": ("Clamp",),
+    "RELU_N1_TO_1": ("Clamp",),
+    "RESHAPE": ("Static Reshape", "Copy"),
+    "ROUND": ("Bankers Rounding",),
+    "RSQRT": ("Reciprocal Square Root",),
+    "SPLIT": ("Slice", "Copy"),
+    "SQRT": ("Square Root",),
+    "SQUEEZE": ("Static Reshape", "Copy"),
+    "STRIDED_SLICE": ("Slice",),
+    "SUB": ("Subtract",),
+    "TRANSPOSE_CONV": ("Deconvolution",),
+}
+"""How the names of XNNPACK's operators begin, for TFLite's whose own names do not say it."""
+
+_HELPERS = ("Static Reshape", "Copy", "Convert", "Transpose", "Slice", "Constant Pad", "Clamp")
+"""What XNNPACK may add beside the operator that does the work."""
+
+# The costs of laying the two lists side by side. Only their order matters.
+_HELPS, _STRANGE = 0.4, 2.0  # one of XNNPACK's operators stands beside one of the file's that is not called so
+_AGAIN = 0.1  # the operator of the file has one already
+_NOTHING = 0.5  # an operator of the file has none
+
+_Costs = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorTime:
+    """How long one operator of the main graph takes.
+
+    Attributes:
+        position: in the order of the file, as `inspect.operators_of` gives the operators.
+        operator: its name there.
+        microseconds: of one inference, median of the rounds; 0 where it has gone into a neighbour. LiteRT counts whole
+            microseconds.
+    """
+
+    position: int
+    operator: str
+    microseconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One operator that ran.
+
+    Attributes:
+        name: as who ran it calls it.
+        position: in the main graph; -1 for one of XNNPACK's own.
+        microseconds: how long it took.
+    """
+
+    name: str
+    position: int
+    microseconds: float
+
+
+def profile(
+    path: Path,
+    *,
+    threads: int = 1,
+    rounds: int = 30,
+    seed: int = 0,
+    verbose: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[OperatorTime, ...]:
+    """Times each operator of the main graph while the whole model runs on LiteRT with XNNPACK.
+
+    It runs in a process of its own. The sum is a little less than an inference takes outside of the profiler: what
+    LiteRT does between operators is nobody's. Bodies of IF and WHILE count for these.
+
+    Args:
+        path: the .tflite file; dynamic sizes are what they are in the file.
+        threads: of XNNPACK.
+        rounds: inferences, after a few that do not count.
+        seed: of the random inputs.
+        verbose: let through what LiteRT writes to stderr.
+        progress: called after each round with how many are done and how many there are.
+
+    Returns:
+        One time for each operator of the main graph, in the order of the file.
+
+    Raises:
+        ModelNotFoundError, InvalidModelError: there is no such file, or it is not a .tflite file.
+        MissingExtraError: LiteRT is not installed.
+        UsageError: no rounds or no threads.
+        ConversionError: LiteRT cannot run the file, or its profiler is not the one that is known here.
+    """
+    operators = operators_of(path)
+    check_threads(threads)
+    if rounds < 1:
+        raise UsageError("Nothing to profile.", hint="Give at least one round.")
+    require_litert()
+    job = {"path": str(path), "threads": threads, "warmup": _WARM_UP, "rounds": rounds, "seed": seed}
+    taken: list[list[Event]] = []
+    for line in run_alone("layoutopt.backend.litert.profiler", job, verbose=verbose):
+        taken.append([Event(*event) for event in line])  # type: ignore[misc, union-attr]
+        if progress is not None:
+            progress(len(taken), rounds)
+    return attribute(operators, typical(taken))
+
+
+def typical(rounds: Sequence[Sequence[Event]]) -> list[Event]:
+    """Each event with the median of its times.
+
+    Raises:
+        ConversionError: the rounds are not of the same operators.
+    """
+    if any([event.name for event in each] != [event.name for event in rounds[0]] for each in rounds):
+        raise ConversionError("LiteRT", "the profiler saw different operators in each inference of the same model")
+    return [
+        Event(same[0].name, same[0].position, statistics.median(event.microseconds for event in same))
+        for same in zip(*rounds, strict=True)
+    ]
+
+
+def attribute(operators: Sequence[TfliteOperator], events: Sequence[Event]) -> tuple[OperatorTime, ...]:
+    """Says which operator of the file each event belongs to, and adds up their times.
+
+    Raises:
+        ConversionError: the events are not those of such a model.
+    """
+    alone = {event.position for event in events if event.position >= 0}
+    order = execution_order(operators, alone)
+    costs = [[_cost(operators[at].name, at if at in alone else -1, event) for at in order] for event in events]
+    times = [0.0] * len(operators)
+    for event, row in zip(events, lay_beside(np.array(costs)), strict=True):
+        times[order[row]] += event.microseconds
+    return tuple(
+        OperatorTime(position, operator.name, time)
+        for position, (operator, time) in enumerate(zip(operators, times, strict=True))
+    )
+
+
+def execution_order(operators: Sequence[TfliteOperator], alone: set[int]) -> list[int]:
+    """The order in which LiteRT runs the operators of a file: those that XNNPACK has taken go together where they can.
+
+    Args:
+        operators: in the order of the file.
+        alone: positions of those that XNNPACK has not taken.
+
+    Returns:
+        Their positions.
+    """
+    waiting = set().union(*({index for index, _ in operator.outputs} for operator in operators))
+    left, order = list(range(len(operators))), list[int]()
+    while left:
+        kind, later = None, []
+        for position in left:
+            operator = operators[position]
+            ready = waiting.isdisjoint(operator.inputs)
+            if ready and kind in (None, position in alone):
+                kind = position in alone
+                order.append(position)
+                waiting.difference_update(index for index, _ in operator.outputs)
+            else:
+                later.append(position)
+        if kind is None:
+            raise ConversionError("LiteRT", f"operator {left[0]} ({operators[left[0]].name}) waits for itself")
+        left = later
+    return order
+
+
+def lay_beside(costs: _Costs) -> list[int]:
+    """Gives each event an operator, never an earlier one than to the event before, at the least cost.
+
+    Args:
+        costs: of each event (rows) at each operator (columns), both in the order in which they run.
+
+    Returns:
+        An operator for each event.
+
+    Raises:
+        ConversionError: there is no way at all.
+    """
+    if not costs.size:
+        return []
+    places = np.arange(costs.shape[1])
+    best = costs[0] + _NOTHING * places
+    steps = []
+    for row in costs[1:]:
+        moved, came_from = _from_before(best)
+        stays = best + _AGAIN
+        steps.append(np.where(stays <= moved, places, came_from))
+        best = row + np.minimum(stays, moved)
+    at = int(np.argmin(best + _NOTHING * places[::-1]))
+    if not np.isfinite(best[at]):
+        raise ConversionError("LiteRT", "the profiler's operators are not those of the file")
+    found = [at]
+    for step in reversed(steps):
+        found.append(int(step[found[-1]]))
+    return found[::-1]
+
+
+def _from_before(best: _Costs) -> tuple[_Costs, npt.NDArray[np.int64]]:
+    """For each operator the least cost of coming from an earlier one, with all between having nothing, and from which."""
+    places = np.arange(len(best))
+    relative = best - _NOTHING * places
+    least = np.minimum.accumulate(relative)
+    which = np.maximum.accumulate(np.where(relative <= least, places, 0))
+    moved = np.concatenate([[np.inf], least[:-1] + _NOTHING * (places[1:] - 1)])
+    return moved, np.concatenate([[0], which[:-1]])
+
+
+def _cost(operator: str, position: int, event: Event) -> float:
+    """What it costs that an event belongs to an operator; ``position`` is -1 for one that XNNPACK has taken."""
+    if event.position >= 0 or position >= 0:
+        return 0.0 if event.position == position else np.inf
+    words = _CALLED.get(operator, (operator.replace("_", " "),))
+    if event.name.lower().startswith(tuple(word.lower() for word in words)):
+        return 0.0
+    return _HELPS if event.name.startswith(_HELPERS) else _STRANGE
