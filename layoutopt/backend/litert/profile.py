@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from layoutopt.backend.litert.inspect import TfliteOperator, operators_of
-from layoutopt.backend.litert.process import run_alone
+from layoutopt.backend.litert.process import Json, run_alone
 from layoutopt.backend.litert.runtime import check_threads, require_litert
 from layoutopt.errors import ConversionError, UsageError
 
@@ -138,7 +138,7 @@ def profile(
     if rounds < 1:
         raise UsageError("Nothing to profile.", hint="Give at least one round.")
     require_litert()
-    job = {"path": str(path), "threads": threads, "warmup": _WARM_UP, "rounds": rounds, "seed": seed}
+    job: dict[str, Json] = {"path": str(path), "threads": threads, "warmup": _WARM_UP, "rounds": rounds, "seed": seed}
     taken: list[list[Event]] = []
     for line in run_alone("layoutopt.backend.litert.profiler", job, verbose=verbose):
         taken.append([Event(*event) for event in line])  # type: ignore[misc, union-attr]
@@ -240,7 +240,7 @@ def lay_beside(costs: _Costs) -> list[int]:
 
 
 def _from_before(best: _Costs) -> tuple[_Costs, npt.NDArray[np.int64]]:
-    """For each operator the least cost of coming from an earlier one, with all between having nothing, and from which."""
+    """For each operator the least cost of coming from an earlier one, and from which; those between have nothing."""
     places = np.arange(len(best))
     relative = best - _NOTHING * places
     least = np.minimum.accumulate(relative)

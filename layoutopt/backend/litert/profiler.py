@@ -17,18 +17,19 @@ import numpy as np
 from layoutopt.backend.litert.inspect import TfliteTensor, signature_of
 from layoutopt.backend.litert.runtime import random_inputs
 
+_PROFILING = "runtime_options_string", "enable_profiling = true"
 _CPU = 1  # LiteRtHwAccelerators
 _WRITE = 1  # LiteRtTensorBufferLockMode
 _RANKED_TYPE = 18  # 32-bit words of a LiteRtRankedTensorType: type, rank, 8 sizes, 8 strides
 _SIZES = 2  # the word at which its sizes begin
 _LAYOUT = 17  # 32-bit words of a LiteRtLayout: the same without the type
 _EVENT = 13  # 64-bit words of a ProfiledEventData
-_TAG, _KIND, _ELAPSED, _INDEX = 0, 1, 3, 10  # the words of an event that count
+_TAG, _KIND, _ELAPSED, _INDEX, _GRAPH = 0, 1, 3, 10, 11  # the words of an event that count
 _OPERATOR, _INTERNAL = 2, 4 | 8  # kinds of events: an operator of the model, and one of a delegate's own
 
 
 def main(job: Mapping[str, Any]) -> None:
-    """Profiles a file and prints, for each inference, its events: name, place in the graph or -1, microseconds.
+    """Profiles a file and prints the events of each inference in its main graph: name, place there or -1, microseconds.
 
     Args:
         job: ``path``, ``threads``, ``warmup`` and ``rounds`` (inferences), ``seed``.
@@ -83,7 +84,7 @@ class _Profiled:
         for start in range(0, len(words), _EVENT):
             event = words[start : start + _EVENT]
             kind = event[_KIND] & 0xFFFFFFFF
-            if kind & (_OPERATOR | _INTERNAL):
+            if kind & (_OPERATOR | _INTERNAL) and event[_GRAPH] == 0:
                 name = ctypes.string_at(event[_TAG]).decode()
                 found.append((name, event[_INDEX] if kind == _OPERATOR else -1, event[_ELAPSED]))
         return found
@@ -92,7 +93,7 @@ class _Profiled:
         options = self._make("CreateOptions")
         self._call("SetOptionsHardwareAccelerators", options, _CPU)
         self._keep = []
-        for name, text in (("runtime_options_string", "enable_profiling = true"), ("xnnpack", f"num_threads = {threads}")):
+        for name, text in (_PROFILING, ("xnnpack", f"num_threads = {threads}")):
             payload = ctypes.create_string_buffer(text.encode())
             self._keep.append(payload)
             opaque = self._make("CreateOpaqueOptions", name.encode(), payload, _KEPT)
@@ -128,7 +129,7 @@ class _Profiled:
         tensor = self._make(f"GetSignature{side}TensorByIndex", self._signature, ctypes.c_size_t(index))
         kind = (ctypes.c_int32 * _RANKED_TYPE)()
         self._call("GetRankedTensorType", tensor, kind)
-        kind[_SIZES : _SIZES + len(shape)] = shape
+        kind[_SIZES : _SIZES + len(shape)] = list(shape)
         place = ctypes.c_size_t(0), ctypes.c_size_t(index)
         needs = self._make(f"GetCompiledModel{side}BufferRequirements", self._model, *place)
         return self._make("CreateManagedTensorBufferFromRequirements", self._environment, kind, needs)
