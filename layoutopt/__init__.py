@@ -14,13 +14,14 @@ if TYPE_CHECKING:
     from layoutopt.errors import LayoutoptError
     from layoutopt.frontend.pytorch import from_torch
     from layoutopt.options import Io, Objective, TensorLayout, Verify
+    from layoutopt.report.benchmark import BenchmarkReport
     from layoutopt.report.comparison import ComparisonReport
-    from layoutopt.report.results import BenchmarkReport, CalibrationReport, CountReport, ExplainReport, OptimizeReport
+    from layoutopt.report.results import CalibrationReport, CountReport, ExplainReport, OptimizeReport
 
 __version__ = "0.1.0"
 
 _HOME = {
-    "BenchmarkReport": "layoutopt.report.results",
+    "BenchmarkReport": "layoutopt.report.benchmark",
     "CalibrationReport": "layoutopt.report.results",
     "ComparisonReport": "layoutopt.report.comparison",
     "Conversion": "layoutopt.backend.litert.converter",

@@ -118,6 +118,15 @@ class Verify(enum.Enum):
     """The result of each pass."""
 
 
+class Clock(enum.Enum):
+    """What a benchmark counts."""
+
+    WALL = "wall"
+    """The time that passes."""
+    CPU = "cpu"
+    """The time that the thread gets from the processor, so that other processes count less. For one thread only."""
+
+
 class Exporter(enum.Enum):
     """Which of PyTorch's exporters writes the ONNX."""
 

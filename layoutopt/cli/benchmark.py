@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
@@ -13,19 +14,38 @@ from layoutopt.cli.console import (
     QuietOption,
     SeedOption,
     ShapeOption,
-    ThreadsOption,
     VerboseOption,
+    check_directory,
+    parse_choices,
+    parse_numbers,
     parse_shapes,
     session,
+    write,
 )
-from layoutopt.options import Io
+from layoutopt.options import Clock, Io
 
 EXAMPLES = """[bold]Examples[/]
 
 layoutopt benchmark model.onnx
 
-layoutopt benchmark before.tflite after.tflite --threads 2
+layoutopt benchmark before.tflite after.tflite --threads 1,2 --xnnpack both
+
+layoutopt benchmark model.onnx --quantize none,dynamic --profile --memory --csv results.csv
 """
+
+
+class Xnnpack(Enum):
+    """Who runs the operators."""
+
+    ON = "on"
+    """XNNPACK what it can."""
+    OFF = "off"
+    """LiteRT's own kernels everything."""
+    BOTH = "both"
+    """One after the other."""
+
+
+_KERNELS = {Xnnpack.ON: (True,), Xnnpack.OFF: (False,), Xnnpack.BOTH: (True, False)}
 
 
 def benchmark(
@@ -37,18 +57,48 @@ def benchmark(
     ],
     io: Annotated[Io, typer.Option("--io", help="Layout of image inputs and outputs of .onnx models.")] = Io.FREE,
     shape: ShapeOption = [],  # noqa: B006, typer copies it
-    threads: ThreadsOption = 1,
-    rounds: Annotated[int, typer.Option("--rounds", min=1, help="Samples per model.")] = 60,
+    threads: Annotated[
+        list[str],
+        typer.Option("--threads", metavar="N", help="Threads of LiteRT. Repeatable, or joined by commas."),
+    ] = ["1"],  # noqa: B006, typer copies it
+    xnnpack: Annotated[
+        Xnnpack, typer.Option("--xnnpack", help="Whether XNNPACK runs what it can, or LiteRT's own kernels all.")
+    ] = Xnnpack.ON,
+    quantize: Annotated[
+        list[str],
+        typer.Option(
+            "--quantize",
+            metavar="|".join(each.value for each in Quantize),
+            help="Weights of .onnx models. Repeatable, or joined by commas.",
+        ),
+    ] = [Quantize.NONE.value],  # noqa: B006, typer copies it
+    rounds: Annotated[int, typer.Option("--rounds", min=1, help="Samples per model, at least.")] = 60,
+    seconds: Annotated[
+        float,
+        typer.Option("--seconds", min=0.0, help="How long to go on beyond them until the intervals are narrow."),
+    ] = 30.0,
     warmup: Annotated[int, typer.Option("--warmup", min=0, help="Inferences before the first sample.")] = 5,
+    clock: Annotated[
+        Clock | None,
+        typer.Option(
+            "--clock",
+            help="cpu: what the thread gets of the processor, so that other processes count less. wall: what passes. "
+            "[dim]\\[default: cpu for one thread][/]",
+        ),
+    ] = None,
+    profile: Annotated[bool, typer.Option("--profile", help="Where the time goes, operator by operator.")] = False,
+    memory: Annotated[bool, typer.Option("--memory", help="How much memory each model needs.")] = False,
     seed: SeedOption = 0,
-    quantize: Annotated[Quantize, typer.Option("--quantize", help="Weights of .onnx models.")] = Quantize.NONE,
+    csv: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Write the table as CSV.")] = None,
     json: JsonOption = "",
     quiet: QuietOption = False,
     verbose: VerboseOption = False,
 ) -> None:
-    """Measure TFLite latency: all models in one interleaved run on LiteRT with XNNPACK."""
+    """Measure TFLite latency: all models in turns on LiteRT, and which differences are more than noise."""
     with session(json, quiet=quiet, verbose=verbose) as run, run.progress() as progress:
         progress("loading")
+        if csv is not None:
+            check_directory("--csv", csv)
         from layoutopt import api
         from layoutopt.report import tables
 
@@ -56,13 +106,20 @@ def benchmark(
             models,
             shapes=parse_shapes(shape),
             io=io,
-            threads=threads,
+            threads=parse_numbers("--threads", threads),
+            xnnpack=_KERNELS[xnnpack],
+            quantize=parse_choices("--quantize", quantize, Quantize),
             rounds=rounds,
+            seconds=seconds,
             warmup=warmup,
+            clock=clock,
+            profile=profile,
+            memory=memory,
             seed=seed,
-            quantize=quantize,
             verbose=verbose,
             progress=progress,
         )
         run.write_json(report.to_json())
+        if csv is not None:
+            write("--csv", csv, report.to_csv())
     run.show(*tables.of_benchmark(report))

@@ -8,8 +8,9 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
     from layoutopt.report.results import Json
+
+_Choice = TypeVar("_Choice", bound=Enum)
 
 JsonOption = Annotated[
     str, typer.Option("--json", metavar="FILE|-", help="Write all results as JSON, to a file or to stdout (-).")
@@ -99,10 +102,7 @@ class Session:
         if self.json == "-":
             sys.stdout.write(text)
             return
-        try:
-            Path(self.json).write_text(text)
-        except OSError as error:
-            raise OutputError(f"--json {self.json}: cannot be written ({error.strerror})") from error
+        write("--json", Path(self.json), text)
 
     @contextmanager
     def progress(self) -> Iterator[Callable[[str], None]]:
@@ -123,8 +123,8 @@ class Session:
 def session(json: str, *, quiet: bool, verbose: bool) -> Iterator[Session]:
     """Runs a sub-command: an error becomes one message on stderr and its exit code; ``verbose`` adds the traceback."""
     try:
-        if json not in ("", "-") and not Path(json).absolute().parent.is_dir():
-            raise OutputError(f"--json {json}: there is no directory {Path(json).parent}")
+        if json not in ("", "-"):
+            check_directory("--json", Path(json))
         yield Session(json, quiet, verbose)
     except LayoutoptError as error:
         _tell(error.message, error.hint, verbose=verbose)
@@ -137,6 +137,50 @@ def session(json: str, *, quiet: bool, verbose: bool) -> Iterator[Session]:
     except Exception as error:  # the last resort: a bug of ours, told in one line
         _tell(f"internal error: {type(error).__name__}: {error}", "Run again with -v and report it.", verbose=verbose)
         raise typer.Exit(LayoutoptError.exit_code) from None
+
+
+def check_directory(option: str, path: Path) -> None:
+    """Raises OutputError where there is no directory for a file, before any work is done for it."""
+    if not path.absolute().parent.is_dir():
+        raise OutputError(f"{option} {path}: there is no directory {path.parent}")
+
+
+def write(option: str, path: Path, text: str) -> None:
+    """Writes a file of results.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"{option} {path}: cannot be written ({error.strerror})") from error
+
+
+def parse_numbers(option: str, texts: list[str]) -> list[int]:
+    """``1,2,4`` as numbers.
+
+    Raises:
+        UsageError: it does not read like that, or one of them is below 1.
+    """
+    words = [word for text in texts for word in text.split(",")]
+    if not all(word.strip().isdecimal() and int(word) > 0 for word in words):
+        raise UsageError(f"{option} {','.join(words)}: cannot be read", hint=f"Write {option} 1,2,4.")
+    return [int(word) for word in words]
+
+
+def parse_choices(option: str, texts: list[str], kind: type[_Choice]) -> list[_Choice]:
+    """``none,dynamic`` as members of an enumeration.
+
+    Raises:
+        UsageError: one of them is none.
+    """
+    words = [word.strip() for text in texts for word in text.split(",")]
+    known = {each.value: each for each in kind}
+    unknown = [word for word in words if word not in known]
+    if unknown:
+        raise UsageError(f"{option} {unknown[0]}: there is no such choice", hint=f"Choose of {', '.join(known)}.")
+    return [known[word] for word in words]
 
 
 def parse_shapes(texts: list[str]) -> dict[str, tuple[int, ...]]:

@@ -11,7 +11,7 @@ from enum import Enum
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from layoutopt.backend.litert.runtime import Latency, Speedup
+from layoutopt.backend.litert.latency import Latency, Speedup
 from layoutopt.ir.counts import Counts
 from layoutopt.ir.perm import Perm, channels_last, invert, is_identity
 from layoutopt.ir.verify import Verification
@@ -182,7 +182,7 @@ class OptimizeReport:
         outputs: graph outputs of the optimized model.
         baseline: what a user without layoutopt would have; None where it was not asked for or cannot be had.
         optimized: the result.
-        speedup: latency of the baseline over that of the result; None where not measured.
+        speedup: latency of the baseline over that of the result, with its verdict; None where not measured.
         layout: cost and proof; None where the pipeline chose no layouts.
         passes: one record per pass.
         verification: the optimized .onnx against the original in ONNX Runtime; None where it was not asked for.
@@ -251,53 +251,6 @@ class CountReport:
     file: Path
     counts: Counts
     layouts: Mapping[str, Perm]
-
-
-@dataclass(frozen=True, slots=True)
-class BenchmarkRow:
-    """One model of a benchmark.
-
-    Attributes:
-        name: the file, or the form of the model.
-        latency: the samples.
-        speedup: latency of the first row over that of this one.
-        counts: what is in the .tflite.
-    """
-
-    name: str
-    latency: Latency
-    speedup: Speedup
-    counts: Counts
-
-
-@dataclass(frozen=True, slots=True)
-class BenchmarkReport:
-    """Latencies that were measured in one interleaved run.
-
-    Attributes:
-        rows: one per model; the first is what the others are compared with.
-        threads: of XNNPACK.
-        notes: what the user should know.
-        versions: of the packages that took part.
-    """
-
-    rows: tuple[BenchmarkRow, ...]
-    threads: int
-    notes: tuple[str, ...]
-    versions: Mapping[str, str]
-
-    def to_json(self) -> Json:
-        """As plain lists, dicts, numbers and text, with the median and minimum of each row."""
-        rows = [
-            {"name": row.name, "latency_ms": row.latency.median_ms, "latency_min_ms": row.latency.minimum_ms}
-            | {
-                "speedup": to_json(row.speedup),
-                "samples_ms": to_json(row.latency.samples),
-                "counts": to_json(row.counts),
-            }
-            for row in self.rows
-        ]
-        return to_json({"rows": rows, "threads": self.threads, "notes": self.notes, "versions": self.versions})
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from rich.box import SIMPLE_HEAD
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from layoutopt.backend.litert.runtime import Speedup
+from layoutopt.backend.litert.latency import Speedup, Verdict
+from layoutopt.backend.litert.profile import OperatorTime
 from layoutopt.layout.costs import Curve, Family
 from layoutopt.options import Objective
 from layoutopt.pipeline.manager import PassRecord
 from layoutopt.pipeline.text import PassDescription
+from layoutopt.report.benchmark import BenchmarkReport, BenchmarkRow, Control
 from layoutopt.report.results import (
-    BenchmarkReport,
     CalibrationReport,
     CountReport,
     Form,
@@ -59,24 +61,78 @@ def of_counts(reports: Sequence[CountReport]) -> Iterator[RenderableType]:
 
 
 def of_benchmark(report: BenchmarkReport) -> Iterator[RenderableType]:
-    """A row per model."""
-    table = Table(title=f"LiteRT with XNNPACK, {report.threads} thread(s), interleaved", title_justify="left")
-    table.add_column("model", overflow="fold")
-    for heading in ("median", "minimum", "speedup", "by\nrounds", "oper-\nators", "trans-\nposes"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for row in report.rows:
-        table.add_row(
-            row.name,
-            f"{row.latency.median_ms:.2f} ms",
-            f"{row.latency.minimum_ms:.2f} ms",
-            f"{row.speedup.of_medians:.2f}x",
-            f"{row.speedup.median_of_rounds:.2f}x",
-            f"{row.counts.operators:,}",
-            f"{row.counts.transposes:,}",
-        )
-    yield table
+    """A table per setting with a row per model, where the time goes, and what to make of it."""
+    for control in report.controls:
+        rows = [row for row in report.rows if row.setting == control.setting]
+        yield _of_setting(report, control, rows)
+        if any(row.operators for row in rows):
+            yield _of_operators(rows)
     for note in report.notes:
         yield Text(note, style="yellow")
+
+
+def _of_setting(report: BenchmarkReport, control: Control, rows: Sequence[BenchmarkRow]) -> Table:
+    table = Table(
+        title=f"LiteRT, {control.setting}: {report.rounds} rounds in turns, {report.clock.value} clock, milliseconds",
+        title_justify="left",
+        caption=f"Noise of this run: {control.noise.floor:.1%}, between two copies of the first model.",
+        caption_justify="left",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+    )
+    has_memory = any(row.memory is not None for row in rows)
+    table.add_column("model", overflow="fold")
+    for heading in ("median", "minimum", "p90", "speedup", *(["memory"] if has_memory else [])):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("TRANSPOSE,\noperators", justify="right", no_wrap=True)
+    for row in rows:
+        latency = row.latency
+        table.add_row(
+            row.name,
+            *(f"{time:.2f}" for time in (latency.median_ms, latency.minimum_ms, latency.p90_ms)),
+            _NONE if row is rows[0] else _compared(row.speedup),
+            *([_NONE if row.memory is None else size(row.memory)] if has_memory else []),
+            f"{row.counts.transposes:,}, {row.counts.operators:,}",
+        )
+    return table
+
+
+def _compared(speedup: Speedup) -> str:
+    """The ratio, the verdict, and the interval below."""
+    styles = {Verdict.FASTER: "green", Verdict.SLOWER: "red"}
+    style = styles.get(speedup.verdict, "yellow")
+    ratio = f"{speedup.median_of_rounds:.2f}x [{style}]{speedup.verdict.value}[/]"
+    return f"{ratio}\n[dim]{speedup.low:.2f} to {speedup.high:.2f}[/]"
+
+
+def _of_operators(rows: Sequence[BenchmarkRow]) -> Table:
+    """Where the time goes: a row per kind of operator, the dearest first."""
+    table = _table("operator", *(row.name for row in rows))
+    table.title, table.title_justify = "Time by operator: how many, milliseconds, share", "left"
+    sums = [_by_kind(row.operators) for row in rows]
+    wholes = [sum(time for _, time in each.values()) for each in sums]
+    names = {name for each in sums for name in each}
+    for name in sorted(names, key=lambda name: (-max(each.get(name, (0, 0.0))[1] for each in sums), name)):
+        cells = [
+            f"{each[name][0]}, {each[name][1]:.2f} ms, {each[name][1] / max(whole, 1e-9):4.0%}"
+            if name in each
+            else _NONE
+            for each, whole in zip(sums, wholes, strict=True)
+        ]
+        _row(table, name, cells)
+    table.add_section()
+    _row(table, "all operators", [f"{whole:.2f} ms" for whole in wholes], style="bold")
+    _row(table, "inference, median", [f"{row.latency.median_ms:.2f} ms" for row in rows])
+    return table
+
+
+def _by_kind(operators: Sequence[OperatorTime]) -> dict[str, tuple[int, float]]:
+    """How many operators of each kind there are, and their milliseconds together."""
+    found: dict[str, tuple[int, float]] = {}
+    for each in operators:
+        count, time = found.get(each.operator, (0, 0.0))
+        found[each.operator] = (count + 1, time + each.microseconds / 1e3)
+    return found
 
 
 def of_passes(passes: Sequence[PassDescription]) -> Iterator[RenderableType]:
@@ -176,12 +232,7 @@ def _latency_rows(table: Table, forms: Sequence[Form], speedup: Speedup | None) 
     _row(table, "latency, median", [_milliseconds(form.latency_ms) for form in forms])
     _row(table, "latency, minimum", [_milliseconds(form.latency_min_ms) for form in forms])
     if speedup is not None:
-        _row(
-            table,
-            "speedup (median, minimum)",
-            ["", f"{speedup.of_medians:.2f}x, {speedup.of_minima:.2f}x"],
-            style="bold",
-        )
+        _row(table, "speedup, 95 % interval", ["", _compared(speedup)], style="bold")
 
 
 def _of_interface(inputs: Sequence[TensorInfo], outputs: Sequence[TensorInfo]) -> Table:

@@ -11,7 +11,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from layoutopt.backend.litert.runtime import Latency, Speedup, measure, run
+from layoutopt.backend.litert.runtime import measure, run
 from layoutopt.errors import ConversionError, InvalidModelError, MissingExtraError, ModelNotFoundError, UsageError
 
 CONVERT = """
@@ -203,20 +203,3 @@ def test_a_missing_extra_is_named(files: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(builtins, "__import__", refuse)
     with pytest.raises(MissingExtraError, match=r"pip install 'layoutopt\[tflite\]'"):
         run(files / "small.tflite", {"x": ramp(1, 16, 16, 4)})
-
-
-def test_latency_of_samples() -> None:
-    latency = Latency((3.0, 1.0, 8.0, 2.0))
-    assert latency.median_ms == 2.5
-    assert latency.minimum_ms == 1.0
-
-
-def test_speedup_three_ways() -> None:
-    fast, slow = Latency((1.0, 2.0, 4.0)), Latency((3.0, 2.0, 16.0))
-    assert fast.speedup_over(slow) == Speedup(of_medians=1.5, of_minima=2.0, median_of_rounds=3.0)
-    assert slow.speedup_over(slow) == Speedup(1.0, 1.0, 1.0)
-
-
-def test_speedup_needs_the_same_rounds() -> None:
-    with pytest.raises(ValueError, match="shorter"):
-        Latency((1.0, 2.0)).speedup_over(Latency((1.0,)))

@@ -16,9 +16,13 @@ import numpy.typing as npt
 
 from layoutopt.backend.litert.inspect import TfliteOperator, operators_of
 from layoutopt.backend.litert.process import Json, run_alone
-from layoutopt.backend.litert.runtime import check_threads, require_litert
+from layoutopt.backend.litert.runtime import Setting, Subject, check_threads, require_litert
 from layoutopt.errors import ConversionError, UsageError
 
+ROUNDS = 30
+"""Inferences that are profiled where nobody says how many."""
+
+_CHILD = "layoutopt.backend.litert.profiler"
 _WARM_UP = 3  # inferences before the first that counts
 
 _CALLED: Mapping[str, tuple[str, ...]] = {
@@ -106,7 +110,7 @@ def profile(
     path: Path,
     *,
     threads: int = 1,
-    rounds: int = 30,
+    rounds: int = ROUNDS,
     seed: int = 0,
     verbose: bool = False,
     progress: Callable[[int, int], None] | None = None,
@@ -133,14 +137,27 @@ def profile(
         UsageError: no rounds or no threads.
         ConversionError: LiteRT cannot run the file, or its profiler is not the one that is known here.
     """
-    operators = operators_of(path)
-    check_threads(threads)
+    subject = Subject(path, Setting(threads))
+    return profile_subject(subject, rounds=rounds, seed=seed, verbose=verbose, progress=progress)
+
+
+def profile_subject(
+    subject: Subject,
+    *,
+    rounds: int = ROUNDS,
+    seed: int = 0,
+    verbose: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[OperatorTime, ...]:
+    """The same under any setting; arguments and errors as those of `profile`."""
+    operators, setting = operators_of(subject.path), subject.setting
+    check_threads(setting.threads)
     if rounds < 1:
         raise UsageError("Nothing to profile.", hint="Give at least one round.")
     require_litert()
-    job: dict[str, Json] = {"path": str(path), "threads": threads, "warmup": _WARM_UP, "rounds": rounds, "seed": seed}
+    job: dict[str, Json] = {"path": str(subject.path), "threads": setting.threads, "xnnpack": setting.xnnpack}
     taken: list[list[Event]] = []
-    for line in run_alone("layoutopt.backend.litert.profiler", job, verbose=verbose):
+    for line in run_alone(_CHILD, {**job, "warmup": _WARM_UP, "rounds": rounds, "seed": seed}, verbose=verbose):
         taken.append([Event(*event) for event in line])  # type: ignore[misc, union-attr]
         if progress is not None:
             progress(len(taken), rounds)

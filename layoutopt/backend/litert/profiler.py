@@ -32,9 +32,9 @@ def main(job: Mapping[str, Any]) -> None:
     """Profiles a file and prints the events of each inference in its main graph: name, place there or -1, microseconds.
 
     Args:
-        job: ``path``, ``threads``, ``warmup`` and ``rounds`` (inferences), ``seed``.
+        job: ``path``, ``threads``, ``xnnpack``, ``warmup`` and ``rounds`` (inferences), ``seed``.
     """
-    model = _Profiled(Path(job["path"]), threads=job["threads"], seed=job["seed"])
+    model = _Profiled(Path(job["path"]), threads=job["threads"], xnnpack=job["xnnpack"], seed=job["seed"])
     for _ in range(job["warmup"]):
         model.run()
     for _ in range(job["rounds"]):
@@ -44,11 +44,13 @@ def main(job: Mapping[str, Any]) -> None:
 class _Profiled:
     """A .tflite file, compiled with the profiler on and its inputs filled."""
 
-    def __init__(self, path: Path, *, threads: int, seed: int) -> None:
+    def __init__(self, path: Path, *, threads: int, xnnpack: bool, seed: int) -> None:
         self._library = _load()
         self._environment = self._make("CreateEnvironment", 0, None)
         model = self._make("CreateModelFromFile", self._environment, str(path).encode())
-        self._model = self._make("CreateCompiledModel", self._environment, model, self._options(threads))
+        self._model = self._make(
+            "CreateCompiledModel", self._environment, model, self._options(threads, xnnpack=xnnpack)
+        )
         self._profiler = self._make("CompiledModelGetProfiler", self._model)
         self._signature = self._make("GetModelSignature", model, ctypes.c_size_t(0))
         tensors = {tensor.signature_name: tensor for tensor in signature_of(path).inputs}
@@ -89,11 +91,12 @@ class _Profiled:
                 found.append((name, event[_INDEX] if kind == _OPERATOR else -1, event[_ELAPSED]))
         return found
 
-    def _options(self, threads: int) -> ctypes.c_void_p:
+    def _options(self, threads: int, *, xnnpack: bool) -> ctypes.c_void_p:
         options = self._make("CreateOptions")
         self._call("SetOptionsHardwareAccelerators", options, _CPU)
         self._keep = []
-        for name, text in (_PROFILING, ("xnnpack", f"num_threads = {threads}")):
+        kernels = "" if xnnpack else 'kernel_mode = "builtin"'
+        for name, text in (_PROFILING, ("xnnpack", f"num_threads = {threads}\n{kernels}")):
             payload = ctypes.create_string_buffer(text.encode())
             self._keep.append(payload)
             opaque = self._make("CreateOpaqueOptions", name.encode(), payload, _KEPT)

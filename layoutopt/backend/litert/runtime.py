@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
 import os
-import statistics
 import sys
 import tempfile
 import time
@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from layoutopt.backend.litert.inspect import TfliteTensor, signature_of
+from layoutopt.backend.litert.latency import Latency
 from layoutopt.errors import ConversionError, MissingExtraError, UsageError
 
 if TYPE_CHECKING:
@@ -27,57 +28,36 @@ if TYPE_CHECKING:
 SAMPLE_SECONDS = 0.01
 """A sample lasts at least about this long: a fast model runs several times for one sample."""
 
+MORE_ROUNDS = 10
+"""How many rounds `measure` adds before it asks again whether there are enough."""
+
 Array = npt.NDArray[np.generic]
 Clock = Callable[[], float]
 
 
 @dataclass(frozen=True, slots=True)
-class Latency:
-    """How long one model takes, in milliseconds per inference.
+class Setting:
+    """How LiteRT runs a model.
 
     Attributes:
-        samples: one per round, in order; each is the mean over the inferences of that round.
+        threads: that it may use.
+        xnnpack: whether XNNPACK runs what it can; LiteRT's own kernels run everything otherwise.
     """
 
-    samples: tuple[float, ...]
+    threads: int = 1
+    xnnpack: bool = True
 
-    @property
-    def median_ms(self) -> float:
-        """The median of the samples."""
-        return statistics.median(self.samples)
-
-    @property
-    def minimum_ms(self) -> float:
-        """The fastest sample: the one that other processes disturbed least."""
-        return min(self.samples)
-
-    def speedup_over(self, other: Latency) -> Speedup:
-        """How many times as fast this model is as ``other``, both from one call of ``measure``.
-
-        Raises:
-            ValueError: the two have different numbers of samples.
-        """
-        rounds = [theirs / ours for ours, theirs in zip(self.samples, other.samples, strict=True)]
-        return Speedup(
-            of_medians=other.median_ms / self.median_ms,
-            of_minima=other.minimum_ms / self.minimum_ms,
-            median_of_rounds=statistics.median(rounds),
-        )
+    def __str__(self) -> str:
+        threads = f"{self.threads} thread{'s' if self.threads > 1 else ''}"
+        return f"{threads}, {'with' if self.xnnpack else 'without'} XNNPACK"
 
 
 @dataclass(frozen=True, slots=True)
-class Speedup:
-    """A ratio of two latencies, three ways; above 1 is faster. Where the three differ, the machine was not quiet.
+class Subject:
+    """What is timed: a .tflite file under one setting."""
 
-    Attributes:
-        of_medians: ratio of the medians.
-        of_minima: ratio of the minima.
-        median_of_rounds: median of the ratios within each round, which slow drifts of the clock leave alone.
-    """
-
-    of_medians: float
-    of_minima: float
-    median_of_rounds: float
+    path: Path
+    setting: Setting = Setting()
 
 
 def run(path: Path, inputs: Mapping[str, Array], *, threads: int = 1, verbose: bool = False) -> dict[str, Array]:
@@ -104,7 +84,7 @@ def run(path: Path, inputs: Mapping[str, Array], *, threads: int = 1, verbose: b
     # Not ascontiguousarray, which gives a scalar an axis.
     arrays = [np.asarray(inputs[tensor.signature_name], order="C") for tensor in signature.inputs]
     with _litert(path, verbose=verbose):
-        interpreter = _prepare(path, signature.inputs, arrays, threads)
+        interpreter = _prepare(path, signature.inputs, arrays, Setting(threads))
         interpreter.invoke()
         return {tensor.signature_name: interpreter.get_tensor(tensor.index) for tensor in signature.outputs}
 
@@ -128,7 +108,7 @@ def run_all(path: Path, inputs: Mapping[str, Array], *, verbose: bool = False) -
     _check_inputs(path, signature.inputs, inputs)
     arrays = [np.ascontiguousarray(inputs[tensor.signature_name]) for tensor in signature.inputs]
     with _litert(path, verbose=verbose):
-        interpreter = _prepare(path, signature.inputs, arrays, 1, keep_all=True)
+        interpreter = _prepare(path, signature.inputs, arrays, Setting(), keep_all=True)
         interpreter.invoke()
         found = {}
         for details in interpreter.get_tensor_details():
@@ -154,10 +134,11 @@ def dequantized(array: Array, details: Mapping[str, Any]) -> Array:
 
 
 def measure(
-    models: Sequence[Path],
+    models: Sequence[Path | Subject],
     *,
     threads: int = 1,
     rounds: int = 60,
+    more: Callable[[tuple[Latency, ...]], bool] | None = None,
     warmup: int = 5,
     seed: int = 0,
     clock: Clock = time.perf_counter,
@@ -172,9 +153,10 @@ def measure(
     The defaults take about 3 s for a pair of models of 10 ms each.
 
     Args:
-        models: the files to compare.
-        threads: of XNNPACK.
+        models: the files to compare, with XNNPACK, or each with a setting of its own.
+        threads: of XNNPACK, for files without a setting.
         rounds: samples per model.
+        more: asked behind these, and again every 10 rounds, whether to go on; None stops.
         warmup: inferences of each model before the first sample.
         seed: of the inputs; models with equal input shapes get equal inputs.
         clock: in seconds; ``time.thread_time`` leaves out what other processes took, and is for one thread only.
@@ -193,20 +175,45 @@ def measure(
     if not models or rounds < 1:
         raise UsageError("Nothing to measure.", hint="Give at least one model and one round.")
     timed = []
-    for path in models:
-        inputs = signature_of(path).inputs
-        arrays = random_inputs(inputs, seed)
-        with _litert(path, verbose=verbose):
-            interpreter = _prepare(path, inputs, arrays, threads)
-            timed.append((interpreter.invoke, _warm_up(interpreter.invoke, warmup, clock)))
+    for model in models:
+        subject = model if isinstance(model, Subject) else Subject(model, Setting(threads))
+        invoke = load(subject, seed=seed, verbose=verbose)
+        timed.append((invoke, _warm_up(invoke, warmup, clock)))
     samples: list[list[float]] = [[] for _ in models]
-    for done in range(rounds):
+    for done in itertools.count(1):
         for step in range(len(models)):
-            index = (done + step) % len(models)
+            index = (done - 1 + step) % len(models)
             samples[index].append(_sample(*timed[index], clock))
         if progress is not None:
-            progress(done + 1, rounds)
-    return tuple(Latency(tuple(taken)) for taken in samples)
+            progress(done, max(rounds, done))
+        if done >= rounds and (done - rounds) % MORE_ROUNDS == 0:
+            latencies = tuple(Latency(tuple(taken)) for taken in samples)
+            if more is None or not more(latencies):
+                return latencies
+    raise AssertionError("rounds do not end by themselves")
+
+
+def load(subject: Subject, *, seed: int = 0, verbose: bool = False) -> Callable[[], None]:
+    """Makes a model ready to run on random inputs.
+
+    Args:
+        subject: the model and its setting.
+        seed: of the inputs.
+        verbose: let through what LiteRT writes to stderr.
+
+    Returns:
+        What runs it once.
+
+    Raises:
+        LayoutoptError: as `measure`.
+    """
+    inputs = signature_of(subject.path).inputs
+    arrays = random_inputs(inputs, seed)
+    with _litert(subject.path, verbose=verbose):
+        interpreter = _prepare(subject.path, inputs, arrays, subject.setting)
+        interpreter.invoke()  # what cannot run says so here
+    invoke: Callable[[], None] = interpreter.invoke
+    return invoke
 
 
 def _sample(invoke: Callable[[], None], repeats: int, clock: Clock) -> float:
@@ -259,16 +266,22 @@ def _check_inputs(path: Path, tensors: Sequence[TfliteTensor], inputs: Mapping[s
 
 
 def _prepare(
-    path: Path, tensors: Sequence[TfliteTensor], arrays: Sequence[Array], threads: int, *, keep_all: bool = False
+    path: Path,
+    tensors: Sequence[TfliteTensor],
+    arrays: Sequence[Array],
+    setting: Setting,
+    *,
+    keep_all: bool = False,
 ) -> Interpreter:
-    """An interpreter with its inputs set; without XNNPACK, and with all tensors preserved, if ``keep_all``."""
+    """An interpreter with its inputs set; with all tensors preserved, and thus without XNNPACK, if ``keep_all``."""
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-    check_threads(threads)
-    resolver = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES if keep_all else OpResolverType.AUTO
+    check_threads(setting.threads)
+    bare = keep_all or not setting.xnnpack
+    resolver = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES if bare else OpResolverType.AUTO
     interpreter = Interpreter(
         model_path=str(path),
-        num_threads=threads,
+        num_threads=setting.threads,
         experimental_op_resolver_type=resolver,
         experimental_preserve_all_tensors=keep_all,
     )

@@ -11,11 +11,12 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from layoutopt.backend.litert.process import forget_peak_memory, peak_memory
 from layoutopt.backend.onnx_tf.protocol import Event, Failure, Job, Outcome
 from layoutopt.errors import LayoutoptError
 
@@ -37,7 +38,7 @@ def main() -> int:
 
 def _run(job: Job, stages: Stages) -> Event:
     """Does one job; the event that ends it."""
-    _forget_peak_memory()
+    forget_peak_memory()
     try:
         inputs, outputs = _plain(job, stages) if job.plain else _convert(job, stages)
     except LayoutoptError as error:
@@ -87,27 +88,6 @@ def _without_tracebacks(message: str) -> str:
     lines = message.splitlines()
     telling = [line for line in lines if "error:" in line or " ops:" in line or line.lstrip().startswith("tf.")]
     return "\n".join(dict.fromkeys(line.split("error: ")[-1] for line in telling)) or message
-
-
-def _forget_peak_memory() -> None:
-    """Lets the next `peak_memory` tell of what comes from here on, where the system can."""
-    with suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")
-
-
-def peak_memory() -> int:
-    """Largest resident size of this process in bytes; 0 where the system does not tell."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        # Not getrusage: on Linux its maximum starts with that of the process that forked this one.
-        line = next((line for line in status.read_text().splitlines() if line.startswith("VmHWM:")), "VmHWM: 0 kB")
-        return int(line.split()[1]) * 1024
-    try:
-        import resource
-    except ImportError:  # not a Unix
-        return 0
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
 
 
 # --- with our handlers -------------------------------------------------------------------------------------------

@@ -1,0 +1,208 @@
+"""Times models against each other, with a control, for as long as it takes to tell a difference from noise."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import platform
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from layoutopt.backend.litert.inspect import count_tflite
+from layoutopt.backend.litert.latency import Latency, Noise, Speedup
+from layoutopt.backend.litert.memory import memory_of
+from layoutopt.backend.litert.profile import profile_subject
+from layoutopt.backend.litert.runtime import Setting, Subject, measure
+from layoutopt.errors import UsageError
+from layoutopt.layout.calibration import Machine
+from layoutopt.options import Clock
+from layoutopt.report.benchmark import BenchmarkReport, BenchmarkRow, Control
+from layoutopt.report.results import versions
+
+NARROW = 1.03
+"""Upper over lower end of an interval from which on more rounds would tell nothing new."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One model to time: a .tflite file and what it is called."""
+
+    name: str
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How carefully models are timed.
+
+    Attributes:
+        rounds: samples of each model, at least.
+        seconds: how long to go on beyond them until all intervals are narrow; 0 for not at all.
+        warmup: inferences of each model before the first sample.
+        seed: of the random inputs and of the resamples.
+        clock: what is counted; None for that of the thread where there is one, and of the wall where there are more.
+    """
+
+    rounds: int = 60
+    seconds: float = 30.0
+    warmup: int = 5
+    seed: int = 0
+    clock: Clock | None = None
+
+    def clock_for(self, settings: Sequence[Setting]) -> Clock:
+        """The clock for such settings.
+
+        Raises:
+            UsageError: the clock of the thread is wanted, and there are several.
+        """
+        alone = all(setting.threads == 1 for setting in settings)
+        if self.clock is Clock.CPU and not alone:
+            raise UsageError("--clock cpu counts one thread only.", hint="Say --clock wall, or --threads 1.")
+        return self.clock or (Clock.CPU if alone else Clock.WALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """All models under one setting, each compared with the first.
+
+    Attributes:
+        setting: which.
+        noise: what two copies of the first seemed to differ in.
+        latencies: of each model.
+        speedups: of each over the first.
+    """
+
+    setting: Setting
+    noise: Noise
+    latencies: tuple[Latency, ...]
+    speedups: tuple[Speedup, ...]
+
+    @classmethod
+    def of(cls, setting: Setting, latencies: Sequence[Latency], *, seed: int) -> Group:
+        """From the latencies of the models, and behind them that of the second copy of the first."""
+        *models, copy = latencies
+        noise = Noise.between(models[0], copy, seed=seed)
+        speedups = tuple(latency.speedup_over(models[0], noise, seed=seed) for latency in models)
+        return cls(setting, noise, tuple(models), speedups)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether more rounds would tell nothing new."""
+        return max(self.noise.width, *(speedup.width for speedup in self.speedups)) <= NARROW
+
+
+def time_together(
+    paths: Sequence[Path],
+    settings: Sequence[Setting],
+    *,
+    effort: Effort,
+    verbose: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Group]:
+    """Times .tflite files under all settings in one interleaved run; the first of each setting twice, as a control.
+
+    Args:
+        paths: the files; the others are compared with the first.
+        settings: how LiteRT runs them.
+        effort: how carefully.
+        verbose: let LiteRT's chatter through.
+        progress: called after each round with how many are done and how many there are at least.
+
+    Raises:
+        LayoutoptError: as `measure`.
+    """
+    if not paths or not settings:
+        raise UsageError("Nothing to measure.", hint="Give at least one model and one setting.")
+    size = len(paths) + 1
+
+    def group(latencies: Sequence[Latency]) -> list[Group]:
+        return [
+            Group.of(setting, latencies[at * size : (at + 1) * size], seed=effort.seed)
+            for at, setting in enumerate(settings)
+        ]
+
+    started = time.monotonic()
+    latencies = measure(
+        [Subject(path, setting) for setting in settings for path in (*paths, paths[0])],
+        rounds=effort.rounds,
+        more=lambda taken: (
+            time.monotonic() - started < effort.seconds and not all(each.is_settled for each in group(taken))
+        ),
+        warmup=effort.warmup,
+        seed=effort.seed,
+        clock=time.thread_time if effort.clock_for(settings) is Clock.CPU else time.perf_counter,
+        verbose=verbose,
+        progress=progress,
+    )
+    return group(latencies)
+
+
+def benchmark(
+    candidates: Sequence[Candidate],
+    settings: Sequence[Setting],
+    *,
+    effort: Effort,
+    operators: bool = False,
+    memory: bool = False,
+    notes: Sequence[str] = (),
+    verbose: bool = False,
+    say: Callable[[str], None],
+) -> BenchmarkReport:
+    """Times .tflite files against each other, and measures what else is asked for.
+
+    Args:
+        candidates: the files; the others are compared with the first.
+        settings: how LiteRT runs them.
+        effort: how carefully they are timed.
+        operators: whether each operator is timed too.
+        memory: whether it is measured what each needs.
+        notes: what the user should know.
+        verbose: let LiteRT's chatter through.
+        say: called with what starts now.
+
+    Raises:
+        LayoutoptError: as `measure`, `profile` and `memory_of`.
+    """
+    groups = time_together(
+        [candidate.path for candidate in candidates],
+        settings,
+        effort=effort,
+        verbose=verbose,
+        progress=lambda done, total: say(f"round {done} of {total}"),
+    )
+    rows = []
+    for group in groups:
+        for candidate, latency, speedup in zip(candidates, group.latencies, group.speedups, strict=True):
+            counts, size = count_tflite(candidate.path), candidate.path.stat().st_size
+            row = BenchmarkRow(candidate.name, group.setting, latency, speedup, counts, size)
+            subject = Subject(candidate.path, group.setting)
+            if memory:
+                say(f"{candidate.name}: memory")
+                row = replace(row, memory=memory_of(subject, seed=effort.seed, verbose=verbose) or None)
+            if operators:
+                say(f"{candidate.name}: operators")
+                row = replace(row, operators=profile_subject(subject, seed=effort.seed, verbose=verbose))
+            rows.append(row)
+    return BenchmarkReport(
+        rows=tuple(rows),
+        controls=tuple(Control(group.setting, group.noise) for group in groups),
+        clock=effort.clock_for(settings),
+        rounds=len(rows[0].latency.samples),
+        machine=f"{Machine.here(1).processor}, {os.cpu_count()} cores, {platform.system()}",
+        date=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        notes=(*notes, *(warning for group in groups for warning in _warnings(candidates[0], group))),
+        versions=versions(),
+    )
+
+
+def _warnings(first: Candidate, group: Group) -> list[str]:
+    """What keeps the figures of a setting from being trusted."""
+    if group.noise.is_quiet and all(speedup.is_sharp for speedup in group.speedups):
+        return []
+    return [
+        f"The machine is too noisy ({group.setting}): two copies of {first.name} seem to differ by up to "
+        f"{group.noise.floor:.1%}, and a ratio is worth no more than its interval. Stop what else runs, "
+        "or let it go on for longer: --seconds."
+    ]
