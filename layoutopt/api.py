@@ -130,6 +130,7 @@ def optimize(
     Raises:
         LayoutoptError: see `layoutopt.errors`; each class is one way out.
     """
+    _refuse_random_ranges(quantize)
     source = None if isinstance(model, ir.Model) else Path(model)
     _check_targets((output, tflite, saved_model), source, force=force)
     pipeline = _pipeline(passes, io=io, layouts=layouts, objective=objective, threads=threads)
@@ -262,6 +263,7 @@ def convert(
     Raises:
         LayoutoptError: see `layoutopt.errors`.
     """
+    _refuse_random_ranges(quantize)
     path = Path(model)
     _check_targets((tflite, saved_model), path, force=force)
     return convert_model(
@@ -508,6 +510,15 @@ def _check_targets(targets: Sequence[Path | None], source: Path | None, *, force
         modelio.check_output(target, source=source, force=force)
     if len({target.absolute() for target in wanted}) < len(wanted):
         raise UsageError("two outputs have the same path")
+
+
+def _refuse_random_ranges(quantize: Quantize) -> None:
+    """Keeps models whose ranges come from random inputs out of files that somebody might use."""
+    if quantize is Quantize.INT8:
+        raise UsageError(
+            "--quantize int8 is for 'layoutopt benchmark' only: the ranges of the activations would be random ones.",
+            hint="Quantize the ONNX model with your data, with QuantizeLinear and DequantizeLinear: it becomes int8.",
+        )
 
 
 def _static(model: Path | str | ir.Model, shapes: Mapping[str, tuple[int, ...]]) -> ir.Model:

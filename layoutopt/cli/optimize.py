@@ -79,7 +79,12 @@ def optimize(
     benchmark: Annotated[bool, typer.Option("--benchmark", help="Measure the latency of both .tflite files.")] = False,
     threads: ThreadsOption = 1,
     quantize: Annotated[
-        Quantize, typer.Option("--quantize", help="dynamic: int8 weights, as tf.lite.Optimize.DEFAULT makes them.")
+        Quantize,
+        typer.Option(
+            "--quantize",
+            help="dynamic: int8 weights, as tf.lite.Optimize.DEFAULT makes them. float16: half the size. "
+            "int8 is for 'layoutopt benchmark'.",
+        ),
     ] = Quantize.NONE,
     allow_flex: Annotated[
         bool, typer.Option("--allow-flex", help="Let operators into the .tflite that need TensorFlow at run time.")

@@ -33,6 +33,11 @@ class Quantize(enum.Enum):
     """Leave them in float32."""
     DYNAMIC = "dynamic"
     """Dynamic-range quantization: int8 weights, float activations."""
+    FLOAT16 = "float16"
+    """Weights in half precision; XNNPACK computes with them in float32."""
+    INT8 = "int8"
+    """Weights and activations in int8, with float inputs and outputs. The ranges come from random inputs, so that only
+    the latency is that of a model which was quantized with real ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +109,7 @@ def convert_model(
             saved_model=str(scratch / "saved_model") if saved_model else None,
             scratch=str(scratch),
             plain=handlers is Handlers.PLAIN,
-            dynamic=quantize is Quantize.DYNAMIC,
+            quantize=quantize.value,
             allow_flex=allow_flex,
         )
         outcome = run_job(job, verbose=verbose, progress=progress)

@@ -10,11 +10,13 @@ import gc
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
+
+import numpy as np
 
 from layoutopt.backend.litert.process import forget_peak_memory, peak_memory
 from layoutopt.backend.onnx_tf.protocol import Event, Failure, Job, Outcome
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
     from layoutopt.backend.onnx_tf.backend import Traced
+
+_SAMPLES = 8  # sets of inputs that ranges of activations are taken from
 
 
 def main() -> int:
@@ -103,6 +107,7 @@ def _convert(job: Job, stages: Stages) -> tuple[dict[str, str], dict[str, str]]:
         from layoutopt.backend.onnx_tf.signature import sign
     with stages("onnx-tf"):
         model = onnx.load(job.model)
+        samples = list(_samples(model))
         rep = backend.prepare(model)
     scales = scales_of(model) if _is_quantized(model) else None
     with stages("trace"):
@@ -119,7 +124,7 @@ def _convert(job: Job, stages: Stages) -> tuple[dict[str, str], dict[str, str]]:
             converter = converter_of(traced.function)
             del traced
             gc.collect()  # the graph hangs together in cycles, and with it all weights
-            content = _finish(converter, job)
+            content = _finish(converter, job, [list(sample.values()) for sample in samples])
         if scales is not None:
             with stages("integer operators"):
                 content = with_integers(content, scales)
@@ -149,15 +154,38 @@ def _save(traced: Traced, directory: str) -> None:
     tf.saved_model.save(tf.Module(), directory, signatures={"serving_default": served})
 
 
-def _finish(converter: tf.lite.TFLiteConverter, job: Job) -> bytes:
+def _finish(converter: tf.lite.TFLiteConverter, job: Job, samples: Sequence[object]) -> bytes:
+    """Converts; ``samples`` are sets of inputs, for ranges of activations."""
     import tensorflow as tf
 
-    if job.dynamic:
+    if job.quantize != "none":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if job.quantize == "float16":
+        converter.target_spec.supported_types = [tf.float16]
+    if job.quantize == "int8":
+        converter.representative_dataset = lambda: samples
     if job.allow_flex:
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS, tf.lite.OpsSet.SELECT_TF_OPS]
     content: bytes = converter.convert()
     return content
+
+
+def _samples(model: onnx.ModelProto) -> Iterator[dict[str, np.ndarray]]:
+    """Random inputs by name: standard normal, and 0 or 1 for what may be an index."""
+    import onnx
+
+    rng = np.random.default_rng(0)
+    constants = {tensor.name for tensor in model.graph.initializer}
+    for _ in range(_SAMPLES):
+        sample = {}
+        for value in model.graph.input:
+            if value.name not in constants:
+                kind = value.type.tensor_type
+                shape = [dimension.dim_value for dimension in kind.shape.dim]
+                dtype = onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type)
+                drawn = rng.standard_normal(shape) if dtype.kind == "f" else rng.integers(0, 2, shape)
+                sample[value.name] = drawn.astype(dtype)
+        yield sample
 
 
 # --- onnx-tf untouched -------------------------------------------------------------------------------------------
@@ -176,12 +204,13 @@ def _plain(job: Job, stages: Stages) -> tuple[dict[str, str], dict[str, str]]:
     with stages("onnx-tf"):
         model = onnx.load(job.model)
         inputs, outputs = _rename_interface(model)
+        samples = list(_samples(model))
         rep = onnx_tf.prepare(model)
     with stages("write SavedModel"):
         rep.export_graph(directory)
     if job.tflite is not None:
         with stages("TFLite converter"):
-            content = _finish(tf.lite.TFLiteConverter.from_saved_model(directory), job)
+            content = _finish(tf.lite.TFLiteConverter.from_saved_model(directory), job, samples)
         with stages("write .tflite"):
             Path(job.tflite).write_bytes(content)
     return inputs, outputs

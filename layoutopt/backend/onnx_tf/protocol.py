@@ -21,7 +21,7 @@ class Job:
         saved_model: directory to write the SavedModel to, or None for none.
         scratch: directory for files that nobody asked for; the parent removes it.
         plain: run onnx-tf untouched.
-        dynamic: quantize weights (dynamic range).
+        quantize: what happens to weights and activations, by the name of `Quantize`.
         allow_flex: let operators through that need TensorFlow at run time.
     """
 
@@ -30,7 +30,7 @@ class Job:
     saved_model: str | None
     scratch: str
     plain: bool = False
-    dynamic: bool = False
+    quantize: str = "none"
     allow_flex: bool = False
 
     def dump(self) -> str:
