@@ -697,7 +697,7 @@ def _with_baseline(
     (group,) = benchmarking.time_together(
         [baseline.path, optimized.path],
         [Setting(threads)],
-        effort=benchmarking.Effort(),
+        effort=benchmarking.Effort(seconds=10.0),
         verbose=hand_off.verbose,
         progress=lambda done, total: hand_off.say(f"benchmark: round {done} of {total}"),
     )

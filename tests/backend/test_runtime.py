@@ -1,70 +1,20 @@
 from __future__ import annotations
 
 import builtins
+import itertools
 import subprocess
 import sys
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
 
-from layoutopt.backend.litert.runtime import measure, run
+from layoutopt.backend.litert.latency import Latency
+from layoutopt.backend.litert.runtime import Setting, Subject, measure, run
 from layoutopt.errors import ConversionError, InvalidModelError, MissingExtraError, ModelNotFoundError, UsageError
-
-CONVERT = """
-    import pathlib, sys
-    import tensorflow as tf
-
-    folder = pathlib.Path(sys.argv[1])
-    weight = tf.random.stateless_normal((3, 3, 4, 4), (0, 0))
-
-    def conv(x):
-        for _ in range(6):
-            x = tf.nn.conv2d(x, weight, 1, "SAME")
-        return x
-
-    def write(name, function, *specs, flex=False, strip=False):
-        module = tf.Module()
-        module.call = tf.function(function, input_signature=specs)
-        saved = str(folder / f"{name}.saved")
-        tf.saved_model.save(module, saved, signatures=module.call)
-        converter = tf.lite.TFLiteConverter.from_saved_model(saved)
-        if flex:
-            converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS, tf.lite.OpsSet.SELECT_TF_OPS]
-        content = converter.convert()
-        if strip:
-            from tensorflow.lite.python import schema_py_generated as schema
-            import flatbuffers
-            model = schema.ModelT.InitFromPackedBuf(content, 0)
-            model.signatureDefs = None
-            builder = flatbuffers.Builder()
-            builder.Finish(model.Pack(builder), b"TFL3")
-            content = bytes(builder.Output())
-        (folder / f"{name}.tflite").write_bytes(content)
-
-    def spec(name, *shape, dtype=tf.float32):
-        return tf.TensorSpec(shape, dtype, name=name)
-
-    write("small", lambda x: {"y": conv(x)}, spec("x", 1, 16, 16, 4))
-    write("large", lambda x: {"y": conv(x)}, spec("x", 1, 64, 64, 4))
-    write("two", lambda b, a: {"z": a - b, "y": a + 2 * b}, spec("b", 2, 3), spec("a", 2, 3))
-    write("unsigned", lambda b, a: {"z": a - b}, spec("b", 2, 3), spec("a", 2, 3), strip=True)
-    write("dynamic", lambda x: {"y": x * 2.0}, spec("x", None, 3))
-    write("flex", lambda x: {"y": tf.math.erf(x)}, spec("x", 2), flex=True)
-    write("types", lambda i, m, q: {"y": tf.where(m, tf.cast(i, tf.float32), tf.cast(q, tf.float32))},
-          spec("i", 4, dtype=tf.int64), spec("m", 4, dtype=tf.bool), spec("q", 4, dtype=tf.uint8))
-"""
-
-
-@pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of .tflite files, made in a process of its own because TensorFlow warns while it is imported."""
-    folder = tmp_path_factory.mktemp("models")
-    subprocess.run([sys.executable, "-c", textwrap.dedent(CONVERT), str(folder)], check=True, capture_output=True)
-    return folder
 
 
 def ramp(*shape: int) -> np.ndarray:
@@ -203,3 +153,72 @@ def test_a_missing_extra_is_named(files: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(builtins, "__import__", refuse)
     with pytest.raises(MissingExtraError, match=r"pip install 'layoutopt\[tflite\]'"):
         run(files / "small.tflite", {"x": ramp(1, 16, 16, 4)})
+
+
+class Schedule:
+    """A clock by which the n-th sample takes the n-th of the given milliseconds."""
+
+    def __init__(self, durations: Iterable[float]) -> None:
+        self.durations, self.now, self.running = iter(durations), 0.0, False
+
+    def __call__(self) -> float:
+        if self.running:
+            self.now += next(self.durations) / 1e3
+        self.running = not self.running
+        return self.now
+
+
+@pytest.mark.tflite
+def test_models_take_turns_and_each_sample_is_its_own(files: Path) -> None:
+    warm = [20.0, 20.0, 20.0, 20.0]  # two inferences of each model, long enough for a sample each
+    latencies = measure(
+        [files / "small.tflite", files / "small.tflite"],
+        rounds=3,
+        warmup=0,
+        clock=Schedule([*warm, 11, 21, 22, 12, 13, 23]),
+    )
+    assert latencies[0].samples == pytest.approx((11, 12, 13))
+    assert latencies[1].samples == pytest.approx((21, 22, 23))
+
+
+@pytest.mark.tflite
+def test_a_fast_model_runs_several_times_for_a_sample(files: Path) -> None:
+    # 4 ms at warm-up, so 3 inferences make the 10 ms of a sample.
+    (latency,) = measure([files / "small.tflite"], rounds=1, warmup=0, clock=Schedule([5, 4, 12]))
+    assert latency.samples == pytest.approx((4,))
+
+
+@pytest.mark.tflite
+def test_rounds_go_on_while_there_is_more_to_learn(files: Path) -> None:
+    asked: list[int] = []
+
+    def more(latencies: tuple[Latency, ...]) -> bool:
+        asked.append(len(latencies[0].samples))
+        return len(asked) < 3
+
+    (latency,) = measure([files / "small.tflite"], rounds=5, more=more, clock=Schedule(itertools.repeat(20.0)))
+    assert asked == [5, 15, 25]
+    assert len(latency.samples) == 25
+
+
+@pytest.mark.tflite
+def test_settings_are_of_each_model(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from ai_edge_litert import interpreter
+
+    made: list[tuple[object, object]] = []
+    genuine = interpreter.Interpreter
+
+    def spy(**options: object) -> object:
+        made.append((options["num_threads"], options["experimental_op_resolver_type"]))
+        return genuine(**options)
+
+    monkeypatch.setattr(interpreter, "Interpreter", spy)
+    path = files / "small.tflite"
+    measure([path, Subject(path, Setting(2, xnnpack=False))], rounds=1)
+    kinds = interpreter.OpResolverType
+    assert made == [(1, kinds.AUTO), (2, kinds.BUILTIN_WITHOUT_DEFAULT_DELEGATES)]
+
+
+def test_settings_in_words() -> None:
+    assert str(Setting()) == "1 thread, with XNNPACK"
+    assert str(Setting(4, xnnpack=False)) == "4 threads, without XNNPACK"

@@ -116,9 +116,39 @@ def test_benchmark_prints_one_table(model: Path, tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     assert "CONV_2D" not in result.stdout
     assert "TRANSPOSE" in result.stdout
-    timed = invoke("benchmark", tmp_path / "a.tflite", tmp_path / "a.tflite", "--rounds", "3")
+    files, fast = [tmp_path / "a.tflite"] * 2, ("--rounds", "3", "--seconds", "0")
+    timed = invoke("benchmark", *files, *fast, "--profile", "--memory", "--json", "-", "--csv", tmp_path / "r.csv")
     assert timed.exit_code == 0, timed.output
-    assert timed.stdout.count(" ms ") == 4
+    rows = json.loads(timed.stdout)["rows"]
+    assert [row["memory"] > 1e6 for row in rows] == [True, True]
+    assert {each["operator"] for each in rows[0]["operators"]} >= {"CONV_2D", "FULLY_CONNECTED"}
+    assert (tmp_path / "r.csv").read_text().count("\n") == 3
+    timed = invoke("benchmark", *files, *fast, "--xnnpack", "both", "--threads", "1,2")
+    assert timed.exit_code == 0, timed.output
+    assert timed.stdout.count("Noise of this run") == 4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--xnnpack", "maybe"), "maybe"),
+        (("--threads", "1,none"), "--threads 1,none: cannot be read"),
+        (("--threads", "0"), "--threads 0: cannot be read"),
+        (("--quantize", "none,int4"), "--quantize int4: there is no such choice"),
+        (("--threads", "2", "--clock", "cpu"), "--clock cpu counts one thread only"),
+    ],
+)
+def test_benchmark_refuses_what_makes_no_sense(arguments: tuple[str, ...], message: str) -> None:
+    result = invoke("benchmark", "nobody.tflite", *arguments)
+    assert result.exit_code == errors.UsageError.exit_code
+    assert message in result.output
+
+
+def test_benchmark_refuses_a_bad_place_before_it_measures(tmp_path: Path) -> None:
+    result = invoke("benchmark", "nobody.tflite", "--csv", tmp_path / "none" / "r.csv")
+    assert result.exit_code == errors.OutputError.exit_code
+    assert "--csv" in result.output
+    assert "there is no directory" in result.output
 
 
 @pytest.mark.tflite
