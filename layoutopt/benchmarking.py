@@ -15,7 +15,7 @@ from layoutopt.backend.litert.latency import Latency, Noise, Speedup
 from layoutopt.backend.litert.memory import memory_of
 from layoutopt.backend.litert.profile import profile_subject
 from layoutopt.backend.litert.runtime import Setting, Subject, measure
-from layoutopt.errors import UsageError
+from layoutopt.errors import ConversionError, UsageError
 from layoutopt.layout.calibration import Machine
 from layoutopt.options import Clock
 from layoutopt.report.benchmark import BenchmarkReport, BenchmarkRow, Control
@@ -172,8 +172,9 @@ def benchmark(
         verbose=verbose,
         progress=lambda done, total: say(f"round {done} of {total}"),
     )
-    rows = []
+    rows, said = [], list(notes)
     for group in groups:
+        said += _warnings(candidates[0], group)
         for candidate, latency, speedup in zip(candidates, group.latencies, group.speedups, strict=True):
             counts, size = count_tflite(candidate.path), candidate.path.stat().st_size
             row = BenchmarkRow(candidate.name, group.setting, latency, speedup, counts, size)
@@ -183,7 +184,10 @@ def benchmark(
                 row = replace(row, memory=memory_of(subject, seed=effort.seed, verbose=verbose) or None)
             if operators:
                 say(f"{candidate.name}: operators")
-                row = replace(row, operators=profile_subject(subject, seed=effort.seed, verbose=verbose))
+                try:
+                    row = replace(row, operators=profile_subject(subject, seed=effort.seed, verbose=verbose))
+                except ConversionError as error:  # what was timed until here is worth keeping
+                    said.append(f"{candidate.name} ({group.setting}) has no profile: {error.message}")
             rows.append(row)
     return BenchmarkReport(
         rows=tuple(rows),
@@ -192,7 +196,7 @@ def benchmark(
         rounds=len(rows[0].latency.samples),
         machine=f"{Machine.here(1).processor}, {os.cpu_count()} cores, {platform.system()}",
         date=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        notes=(*notes, *(warning for group in groups for warning in _warnings(candidates[0], group))),
+        notes=tuple(said),
         versions=versions(),
     )
 

@@ -20,7 +20,7 @@ from layoutopt.backend.litert.profile import OperatorTime
 from layoutopt.backend.litert.runtime import Setting, Subject
 from layoutopt.backend.litert.transposes import Transpose, write_transpose
 from layoutopt.benchmarking import Candidate, Effort, benchmark, time_together
-from layoutopt.errors import UsageError
+from layoutopt.errors import ConversionError, UsageError
 from layoutopt.frontend.demo import mobilenet_v2
 from layoutopt.ir.io import save
 from layoutopt.options import Clock
@@ -206,6 +206,18 @@ def test_a_noisy_machine_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     assert "The machine is too noisy (1 thread, with XNNPACK)" in found.notes[1]
     assert "--seconds" in shown(found)
     assert not found.controls[0].noise.is_quiet
+
+
+@pytest.mark.tflite
+def test_what_cannot_be_profiled_is_timed_all_the_same(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise ConversionError("LiteRT", "its profiler is another one")
+
+    write_transpose(Transpose((8, 16), (1, 0), 32), tmp_path / "t.tflite")
+    monkeypatch.setattr(benchmarking, "profile_subject", refuse)
+    found = layoutopt.benchmark([tmp_path / "t.tflite"], rounds=2, seconds=0, profile=True)
+    assert found.rows[0].latency.median_ms > 0
+    assert any("has no profile: LiteRT: its profiler is another one" in note for note in found.notes)
 
 
 def test_one_sample_is_no_number_that_json_does_not_know() -> None:

@@ -94,7 +94,7 @@ def test_the_least_cost_is_that_of_brute_force() -> None:
             unused = costs.shape[1] - len(set(places))
             again = sum(one == other for one, other in itertools.pairwise(places))
             taken = sum(float(costs[event, place]) for event, place in enumerate(places))
-            return taken + unused * profiling._NOTHING + again * profiling._AGAIN
+            return float(taken + unused * profiling._NOTHING + again * profiling._AGAIN)
 
         best = min(price(each) for each in itertools.combinations_with_replacement(range(operators), events))
         if np.isinf(best):
