@@ -8,15 +8,15 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import onnx_ir as ir
 
-from layoutopt import benchmarking
 from layoutopt.backend.litert.converter import Conversion, Handlers, Quantize, convert_model, publish
 from layoutopt.backend.litert.inspect import count_tflite
 from layoutopt.backend.litert.runtime import Setting, measure
 from layoutopt.backend.litert.transposes import Transpose, time_transposes
+from layoutopt.benchmarking import Effort, time_together
+from layoutopt.benchmarking import benchmark as benchmark  # a public function of this module like the others
 from layoutopt.drift import compare_layers
 from layoutopt.errors import ConversionError, MissingExtraError, UnsupportedOperatorError, UsageError
 from layoutopt.forms import Artifact, HandOff, make_baseline
@@ -31,12 +31,11 @@ from layoutopt.layout.calibration import FULL, QUICK, Calibration, Machine, cali
 from layoutopt.layout.explain import explain as explain_plans
 from layoutopt.layout.gains import missing_rules
 from layoutopt.layout.problem import Assignment
-from layoutopt.options import TOLERANCE, Clock, Io, Layouts, Objective, TensorLayout, Verify
+from layoutopt.options import TOLERANCE, Io, Layouts, Objective, TensorLayout, Verify
 from layoutopt.passes import DEFAULT_PIPELINE, PASSES, FoldConstants, PropagateLayout
 from layoutopt.pipeline.manager import After, PassManager, PipelineResult
 from layoutopt.pipeline.text import format_pipeline, parse_pipeline, pass_name
 from layoutopt.report import results
-from layoutopt.report.benchmark import BenchmarkReport
 from layoutopt.report.comparison import ComparisonReport
 from layoutopt.report.results import (
     CalibrationReport,
@@ -48,8 +47,6 @@ from layoutopt.report.results import (
     TensorInfo,
 )
 from layoutopt.rewriting import Fixed, Resizable
-
-_Choice = TypeVar("_Choice", int, bool, Quantize)
 
 Progress = Callable[[str], None]
 """Called with what starts now."""
@@ -343,79 +340,6 @@ def compare(
     )
 
 
-def benchmark(
-    models: Sequence[Path | str],
-    *,
-    shapes: Mapping[str, tuple[int, ...]] | None = None,
-    io: Io = Io.FREE,
-    threads: int | Sequence[int] = 1,
-    xnnpack: bool | Sequence[bool] = True,
-    quantize: Quantize | Sequence[Quantize] = Quantize.NONE,
-    rounds: int = 60,
-    seconds: float = 30.0,
-    warmup: int = 5,
-    clock: Clock | None = None,
-    profile: bool = False,
-    memory: bool = False,
-    seed: int = 0,
-    verbose: bool = False,
-    progress: Progress | None = None,
-) -> BenchmarkReport:
-    """Times models against each other in one interleaved run on LiteRT, with the first of them twice as a control.
-
-    Args:
-        models: .tflite files as they are; an .onnx file stands for two, its baseline and its optimized form.
-        shapes: a static shape for each input of an .onnx file that has a symbolic dimension.
-        io: what may happen to the layout of image inputs and outputs of .onnx files.
-        threads: that LiteRT may use; of several, one after the other.
-        xnnpack: whether XNNPACK runs what it can; or both.
-        quantize: what the TFLite converter does to the weights of .onnx files; of several, each.
-        rounds: samples per model, at least.
-        seconds: how long to go on beyond them until all intervals are narrow; 0 for not at all.
-        warmup: inferences of each model before the first sample.
-        clock: what is counted; None for that of the thread where there is one, and of the wall where there are more.
-        profile: whether each operator is timed too.
-        memory: whether it is measured how much memory each model needs.
-        seed: of the random inputs.
-        verbose: let TensorFlow's and LiteRT's chatter through.
-        progress: called with what starts now.
-
-    Returns:
-        One row per model, number of threads and choice of kernels; each is compared with the first of these.
-
-    Raises:
-        LayoutoptError: see `layoutopt.errors`.
-    """
-    say = progress or (lambda _stage: None)
-    settings = [Setting(each, kernels) for kernels in _several(xnnpack) for each in _several(threads)]
-    effort = benchmarking.Effort(rounds, seconds, warmup, seed, clock)
-    effort.clock_for(settings)  # before any work is done
-    with tempfile.TemporaryDirectory(prefix="layoutopt-") as scratch:
-        candidates, notes = [], []
-        for index, model in enumerate(map(Path, models)):
-            if model.suffix == ".tflite":
-                candidates.append(benchmarking.Candidate(str(model), model))
-                continue
-            for each in _several(quantize):
-                directory = Path(scratch) / f"{index}-{each.value}"
-                hand_off = HandOff(directory, None, 0.0, each, False, verbose, say)
-                weights = "" if each is Quantize.NONE else f", {each.value}"
-                for artifact in _both_forms(model, shapes or {}, io, hand_off):
-                    name = f"{model} ({artifact.form.kind.value}{weights})"
-                    candidates.append(benchmarking.Candidate(name, artifact.path))
-                    notes += [f"{model}: {artifact.form.error}"] if artifact.form.error else []
-        return benchmarking.benchmark(
-            candidates,
-            settings,
-            effort=effort,
-            operators=profile,
-            memory=memory,
-            notes=list(dict.fromkeys(notes)),
-            verbose=verbose,
-            say=say,
-        )
-
-
 def calibrate(
     *, threads: int = 1, quick: bool = False, verbose: bool = False, progress: Progress | None = None
 ) -> CalibrationReport:
@@ -646,21 +570,8 @@ def _tensors(originals: Sequence[ir.Value], model: ir.Model, *, restore: bool) -
         )
 
 
-def _several(choice: _Choice | Sequence[_Choice]) -> Sequence[_Choice]:
-    """One choice as a list of one; several without repetitions."""
-    return list(dict.fromkeys(choice)) if isinstance(choice, Sequence) else [choice]
-
-
 def _can_hand_off() -> bool:
     return all(importlib.util.find_spec(name) is not None for name in ("tensorflow", "onnx_tf", "ai_edge_litert"))
-
-
-def _both_forms(model: Path, shapes: Mapping[str, tuple[int, ...]], io: Io, hand_off: HandOff) -> Iterator[Artifact]:
-    """The baseline and the optimized form of one .onnx file."""
-    original = _static(model, shapes)
-    yield make_baseline(original, hand_off)
-    result = PassManager(_pipeline(None, io=io), on_start=hand_off.say).run(original.clone())
-    yield hand_off.run(Kind.LAYOUTOPT, result.model)
 
 
 def _with_optimized(report: OptimizeReport, optimized: Artifact) -> OptimizeReport:
@@ -694,10 +605,10 @@ def _with_baseline(
     if not threads:
         return dataclasses.replace(report, baseline=baseline.form)
     hand_off.say("benchmark")
-    (group,) = benchmarking.time_together(
+    (group,) = time_together(
         [baseline.path, optimized.path],
         [Setting(threads)],
-        effort=benchmarking.Effort(seconds=10.0),
+        effort=Effort(seconds=10.0),
         verbose=hand_off.verbose,
         progress=lambda done, total: hand_off.say(f"benchmark: round {done} of {total}"),
     )

@@ -5,24 +5,95 @@ from __future__ import annotations
 import datetime
 import os
 import platform
+import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
+from layoutopt.backend.litert.converter import Quantize
 from layoutopt.backend.litert.inspect import count_tflite
 from layoutopt.backend.litert.latency import Latency, Noise, Speedup
 from layoutopt.backend.litert.memory import memory_of
 from layoutopt.backend.litert.profile import profile_subject
 from layoutopt.backend.litert.runtime import Setting, Subject, measure
 from layoutopt.errors import ConversionError, UsageError
+from layoutopt.forms import HandOff, make_baseline, make_optimized
+from layoutopt.ir import io as modelio
 from layoutopt.layout.calibration import Machine
-from layoutopt.options import Clock
+from layoutopt.options import Clock, Io
 from layoutopt.report.benchmark import BenchmarkReport, BenchmarkRow, Control
 from layoutopt.report.results import versions
 
 NARROW = 1.03
 """Upper over lower end of an interval from which on more rounds would tell nothing new."""
+
+
+_Choice = TypeVar("_Choice", int, bool, Quantize)
+
+
+def benchmark(
+    models: Sequence[Path | str],
+    *,
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
+    io: Io = Io.FREE,
+    threads: int | Sequence[int] = 1,
+    xnnpack: bool | Sequence[bool] = True,
+    quantize: Quantize | Sequence[Quantize] = Quantize.NONE,
+    rounds: int = 60,
+    seconds: float = 30.0,
+    warmup: int = 5,
+    clock: Clock | None = None,
+    profile: bool = False,
+    memory: bool = False,
+    seed: int = 0,
+    verbose: bool = False,
+    progress: Callable[[str], None] | None = None,
+) -> BenchmarkReport:
+    """Times models against each other in one interleaved run on LiteRT, with the first of them twice as a control.
+
+    Args:
+        models: .tflite files as they are; an .onnx file stands for two, its baseline and its optimized form.
+        shapes: a static shape for each input of an .onnx file that has a symbolic dimension.
+        io: what may happen to the layout of image inputs and outputs of .onnx files.
+        threads: that LiteRT may use; of several, one after the other.
+        xnnpack: whether XNNPACK runs what it can; or both.
+        quantize: what the TFLite converter does to the weights of .onnx files; of several, each.
+        rounds: samples per model, at least.
+        seconds: how long to go on beyond them until all intervals are narrow; 0 for not at all.
+        warmup: inferences of each model before the first sample.
+        clock: what is counted; None for that of the thread where there is one, and of the wall where there are more.
+        profile: whether each operator is timed too.
+        memory: whether it is measured how much memory each model needs.
+        seed: of the random inputs.
+        verbose: let TensorFlow's and LiteRT's chatter through.
+        progress: called with what starts now.
+
+    Returns:
+        One row per model, number of threads and choice of kernels; each is compared with the first of these.
+
+    Raises:
+        LayoutoptError: see `layoutopt.errors`.
+    """
+    say = progress or (lambda _stage: None)
+    settings = [Setting(each, kernels) for kernels in _several(xnnpack) for each in _several(threads)]
+    effort = Effort(rounds, seconds, warmup, seed, clock)
+    effort.clock_for(settings)  # before any work is done
+    with tempfile.TemporaryDirectory(prefix="layoutopt-") as scratch:
+        kinds = _several(quantize)
+        paths = [Path(model) for model in models]
+        candidates, notes = prepare(paths, shapes or {}, io, kinds, Path(scratch), verbose=verbose, say=say)
+        return run(
+            candidates,
+            settings,
+            effort=effort,
+            operators=profile,
+            memory=memory,
+            notes=notes,
+            verbose=verbose,
+            say=say,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +102,50 @@ class Candidate:
 
     name: str
     path: Path
+
+
+def prepare(
+    models: Sequence[Path],
+    shapes: Mapping[str, tuple[int, ...]],
+    io: Io,
+    quantize: Sequence[Quantize],
+    scratch: Path,
+    *,
+    verbose: bool,
+    say: Callable[[str], None],
+) -> tuple[list[Candidate], list[str]]:
+    """Makes .tflite files of models.
+
+    Args:
+        models: .tflite files, which stay as they are; an .onnx file gives its baseline and its optimized form.
+        shapes: a static shape for each input of an .onnx file that has a symbolic dimension.
+        io: what may happen to the layout of image inputs and outputs of .onnx files.
+        quantize: what the TFLite converter does to the weights of .onnx files; each gives both forms.
+        scratch: directory for what is made.
+        verbose: let TensorFlow's chatter through.
+        say: called with what starts now.
+
+    Returns:
+        The files, and what the user should know of them.
+
+    Raises:
+        LayoutoptError: a model cannot be read or converted.
+    """
+    candidates, notes = [], []
+    for index, path in enumerate(models):
+        if path.suffix == ".tflite":
+            candidates.append(Candidate(str(path), path))
+            continue
+        original = modelio.load(path)
+        modelio.set_shapes(original, shapes)
+        modelio.require_static(original)
+        for kind in quantize:
+            hand_off = HandOff(scratch / f"{index}-{kind.value}", None, 0.0, kind, False, verbose, say)
+            weights = "" if kind is Quantize.NONE else f", {kind.value}"
+            for artifact in (make_baseline(original, hand_off), make_optimized(original, io, hand_off)):
+                candidates.append(Candidate(f"{path} ({artifact.form.kind.value}{weights})", artifact.path))
+                notes += [f"{path}: {artifact.form.error}"] if artifact.form.error else []
+    return candidates, list(dict.fromkeys(notes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +254,7 @@ def time_together(
     return group(latencies)
 
 
-def benchmark(
+def run(
     candidates: Sequence[Candidate],
     settings: Sequence[Setting],
     *,
@@ -199,6 +314,11 @@ def benchmark(
         notes=tuple(said),
         versions=versions(),
     )
+
+
+def _several(choice: _Choice | Sequence[_Choice]) -> Sequence[_Choice]:
+    """One choice as a list of one; several without repetitions."""
+    return list(dict.fromkeys(choice)) if isinstance(choice, Sequence) else [choice]
 
 
 def _warnings(first: Candidate, group: Group) -> list[str]:

@@ -16,7 +16,13 @@ from layoutopt.ir import io as modelio
 from layoutopt.ir.perm import Perm
 from layoutopt.ir.verify import QUANTIZED_TOLERANCE, Arrays, Reference, Verification, to_natural, to_stored
 from layoutopt.options import Io
-from layoutopt.passes import EliminateDeadCode, ExpandQuantizedOperators, FoldConstants, PropagateLayout
+from layoutopt.passes import (
+    DEFAULT_PIPELINE,
+    EliminateDeadCode,
+    ExpandQuantizedOperators,
+    FoldConstants,
+    PropagateLayout,
+)
 from layoutopt.passes.propagate_layout import Scope
 from layoutopt.pipeline.manager import PassManager
 from layoutopt.report.results import Form, Kind
@@ -151,6 +157,17 @@ def make_baseline(original: ir.Model, hand_off: HandOff) -> Artifact:
     except (ConversionError, UnsupportedOperatorError) as error:
         reason = f"plain onnx-tf cannot convert the model: {error.message.splitlines()[0]}"
     return hand_off.run(Kind.SANDWICH, sandwich(folded), error=reason)
+
+
+def make_optimized(original: ir.Model, io: Io, hand_off: HandOff) -> Artifact:
+    """What the default pipeline makes of a model.
+
+    Raises:
+        LayoutoptError: it cannot be had.
+    """
+    chosen = PropagateLayout(io=io)
+    pipeline = [chosen if isinstance(each, PropagateLayout) else each for each in DEFAULT_PIPELINE]
+    return hand_off.run(Kind.LAYOUTOPT, PassManager(pipeline, on_start=hand_off.say).run(original.clone()).model)
 
 
 def sandwich(folded: ir.Model) -> ir.Model:

@@ -19,7 +19,7 @@ from layoutopt.backend.litert.latency import Latency, Noise, Verdict
 from layoutopt.backend.litert.profile import OperatorTime
 from layoutopt.backend.litert.runtime import Setting, Subject
 from layoutopt.backend.litert.transposes import Transpose, write_transpose
-from layoutopt.benchmarking import Candidate, Effort, benchmark, time_together
+from layoutopt.benchmarking import Candidate, Effort, run, time_together
 from layoutopt.errors import ConversionError, UsageError
 from layoutopt.frontend.demo import mobilenet_v2
 from layoutopt.ir.io import save
@@ -133,7 +133,7 @@ def report(monkeypatch: pytest.MonkeyPatch, directory: Path, spread: float) -> B
         "profile_subject",
         lambda *_, **__: (OperatorTime(0, "CONV_2D", 6000.0), OperatorTime(1, "TRANSPOSE", 2000.0)),
     )
-    return benchmark(
+    return run(
         candidates,
         [Setting(1), Setting(2)],
         effort=Effort(rounds=20, seconds=0),

@@ -28,7 +28,7 @@ MAY_IMPORT: Mapping[str, set[str]] = {
     "drift": {"ir", "backend", "matching", "report"},
     "forms": {"ir", "layout", "passes", "pipeline", "backend", "report"},
     "rewriting": {"ir", "layout", "passes", "pipeline", "backend", "report", "forms"},
-    "benchmarking": {"layout", "backend", "report"},
+    "benchmarking": {"ir", "layout", "backend", "report", "forms"},
     "api": {"ir", "layout", "passes", "pipeline", "frontend", "backend", "report", "forms", "drift", "rewriting"}
     | {"benchmarking"},
     "cli": {"ir", "layout", "passes", "pipeline", "frontend", "backend", "report", "api"},
