@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 from pathlib import Path
 
@@ -11,10 +12,15 @@ import onnx
 import onnx_ir as ir
 import onnxruntime as ort
 import pytest
+from rich.console import Console
 
 import layoutopt
+from layoutopt.backend.litert.child import kept_alive
 from layoutopt.backend.litert.converter import convert_model
+from layoutopt.backend.litert.latency import Latency, Verdict
+from layoutopt.backend.litert.runtime import Setting
 from layoutopt.backend.litert.runtime import run as run_tflite
+from layoutopt.benchmarking import Group
 from layoutopt.errors import (
     ConversionError,
     DynamicShapeError,
@@ -27,6 +33,7 @@ from layoutopt.frontend.demo import mobilenet_v2
 from layoutopt.ir.io import save
 from layoutopt.options import Io, Verify
 from layoutopt.passes import EliminateDeadCode, FoldConstants
+from layoutopt.report import tables
 from layoutopt.report.results import Kind, LayoutName
 
 
@@ -263,9 +270,26 @@ def test_a_wrong_tflite_is_an_error_and_not_written(
 
 
 @pytest.mark.tflite
-def test_benchmark_of_an_onnx_file_is_of_its_two_forms(model: ir.Model, tmp_path: Path) -> None:
+def test_two_forms_of_an_onnx_file_are_timed_against_each_other(
+    model: ir.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def alike(paths: list[Path], settings: list[Setting], **_: object) -> list[Group]:
+        """What a machine sees of two forms that differ by half of its noise."""
+        rng = np.random.default_rng(0)
+        times = np.array([[10.1], [10.0], [10.1]]) * np.exp(0.02 * rng.standard_normal((3, 60)))
+        assert len(paths) == 2
+        return [Group.of(settings[0], [Latency(tuple(row)) for row in times], seed=0)]
+
     save(model, tmp_path / "model.onnx")
-    report = layoutopt.benchmark([tmp_path / "model.onnx"], rounds=3, warmup=1)
+    monkeypatch.setattr("layoutopt.api.time_together", alike)
+    with kept_alive():
+        report = layoutopt.benchmark([tmp_path / "model.onnx"], rounds=3, seconds=0, warmup=1)
+        optimized = layoutopt.optimize(model, benchmark=True)
+    assert optimized.speedup is not None
+    assert optimized.speedup.verdict is Verdict.WITHIN_NOISE
+    console = Console(width=100, file=io.StringIO())
+    console.print(*tables.of_optimize(optimized, verbose=False))
+    assert "1.01x within noise" in console.file.getvalue()  # type: ignore[attr-defined]
     before, after = report.rows
     assert before.name.endswith("(plain onnx-tf)")
     assert after.name.endswith("(layoutopt)")
