@@ -61,7 +61,7 @@ def benchmark(
         xnnpack: whether XNNPACK runs what it can; or both.
         quantize: what the TFLite converter does to the weights of .onnx files; of several, each.
         rounds: samples per model, at least.
-        seconds: how long to go on beyond them until all intervals are narrow; 0 for not at all.
+        seconds: how long the run may take, where it goes on until all intervals are narrow; 0 for ``rounds`` alone.
         warmup: inferences of each model before the first sample.
         clock: what is counted; None for that of the thread where there is one, and of the wall where there are more.
         profile: whether each operator is timed too.
@@ -154,7 +154,7 @@ class Effort:
 
     Attributes:
         rounds: samples of each model, at least.
-        seconds: how long to go on beyond them until all intervals are narrow; 0 for not at all.
+        seconds: how long the run may take, where it goes on until all intervals are narrow; 0 for ``rounds`` alone.
         warmup: inferences of each model before the first sample.
         seed: of the random inputs and of the resamples.
         clock: what is counted; None for that of the thread where there is one, and of the wall where there are more.
@@ -325,8 +325,9 @@ def _warnings(first: Candidate, group: Group) -> list[str]:
     """What keeps the figures of a setting from being trusted."""
     if group.noise.is_quiet and all(speedup.is_sharp for speedup in group.speedups):
         return []
+    widest = max(group.noise.width, *(speedup.width for speedup in group.speedups)) - 1
     return [
         f"The machine is too noisy ({group.setting}): two copies of {first.name} seem to differ by up to "
-        f"{group.noise.floor:.1%}, and a ratio is worth no more than its interval. Stop what else runs, "
-        "or let it go on for longer: --seconds."
+        f"{group.noise.floor:.1%}, and intervals are up to {widest:.1%} wide: the ratios may be off by as much. "
+        "Stop what else runs, or let it go on for longer: --seconds."
     ]

@@ -75,7 +75,9 @@ def benchmark(
     rounds: Annotated[int, typer.Option("--rounds", min=1, help="Samples per model, at least.")] = 60,
     seconds: Annotated[
         float,
-        typer.Option("--seconds", min=0.0, help="How long to go on beyond them until the intervals are narrow."),
+        typer.Option(
+            "--seconds", min=0.0, help="How long it may take, where it goes on until the intervals are narrow."
+        ),
     ] = 30.0,
     warmup: Annotated[int, typer.Option("--warmup", min=0, help="Inferences before the first sample.")] = 5,
     clock: Annotated[

@@ -154,7 +154,7 @@ class Noise:
 def interval(ratios: list[float], *, seed: int) -> tuple[float, float]:
     """The bootstrap interval of the median of ratios, one per round; everything where there is but one.
 
-    Rounds are drawn whole, so that what disturbs all models of a round stays in the ratio's favour.
+    Rounds are drawn whole, so that what disturbs all models of a round cancels.
     """
     if len(ratios) < 2:
         return 0.0, math.inf

@@ -186,10 +186,9 @@ def attribute(operators: Sequence[TfliteOperator], events: Sequence[Event]) -> t
     """
     alone = {event.position for event in events if event.position >= 0}
     order = execution_order(operators, alone)
-    costs = [[_cost(operators[at].name, at if at in alone else -1, event) for at in order] for event in events]
     times = [0.0] * len(operators)
-    for event, row in zip(events, lay_beside(np.array(costs)), strict=True):
-        times[order[row]] += event.microseconds
+    for event, at in zip(events, lay_beside(_costs(operators, order, alone, events)), strict=True):
+        times[order[at]] += event.microseconds
     return tuple(
         OperatorTime(position, operator.name, time)
         for position, (operator, time) in enumerate(zip(operators, times, strict=True))
@@ -266,11 +265,30 @@ def _from_before(best: _Costs) -> tuple[_Costs, npt.NDArray[np.int64]]:
     return moved, np.concatenate([[0], which[:-1]])
 
 
-def _cost(operator: str, position: int, event: Event) -> float:
-    """What it costs that an event belongs to an operator; ``position`` is -1 for one that XNNPACK has taken."""
-    if event.position >= 0 or position >= 0:
-        return 0.0 if event.position == position else np.inf
+def _costs(
+    operators: Sequence[TfliteOperator], order: Sequence[int], alone: set[int], events: Sequence[Event]
+) -> _Costs:
+    """What it costs that an event (rows) belongs to an operator (columns, in the order in which they run)."""
+    kinds = _numbered([operators[position].name for position in order])
+    names = _numbered([event.name for event in events])
+    by_name = np.array([[_cost(kind, name) for kind in kinds] for name in names]).reshape(len(names), len(kinds))
+    columns = [kinds[operators[position].name] for position in order]
+    costs = by_name[[names[event.name] for event in events]][:, columns]
+    costs[:, [position in alone for position in order]] = np.inf
+    for row, event in enumerate(events):
+        if event.position >= 0:
+            costs[row] = np.where(np.array(order) == event.position, 0.0, np.inf)
+    return costs
+
+
+def _cost(operator: str, event: str) -> float:
+    """What it costs by their names that one of XNNPACK's operators belongs to one of the file's."""
     words = _CALLED.get(operator, (operator.replace("_", " "),))
-    if event.name.lower().startswith(tuple(word.lower() for word in words)):
+    if event.lower().startswith(tuple(word.lower() for word in words)):
         return 0.0
-    return _HELPS if event.name.startswith(_HELPERS) else _STRANGE
+    return _HELPS if event.startswith(_HELPERS) else _STRANGE
+
+
+def _numbered(names: Sequence[str]) -> dict[str, int]:
+    """Each name once, with its number."""
+    return {name: number for number, name in enumerate(dict.fromkeys(names))}
