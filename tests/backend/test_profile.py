@@ -54,6 +54,13 @@ def test_an_operator_that_went_into_its_neighbour_takes_no_time() -> None:
     assert times(operators, events) == [0, 1, 0, 2, 0, 4]
 
 
+def test_a_fused_activation_belongs_to_its_operator_and_not_to_the_next() -> None:
+    operators = chain("CONV_2D", "ADD", "PAD", "CONV_2D", "ADD", "CONV_2D")
+    convolution = "Convolution (NHWC, F32) IGEMM"
+    events = inner(convolution, "Add (ND)", "Clamp (NC)", convolution, "Add (ND)", "Clamp (NC)", convolution)
+    assert times(operators, events) == [1, 2 + 4, 0, 8, 16 + 32, 64]
+
+
 def test_an_operator_may_be_several_inside() -> None:
     operators = chain("FULLY_CONNECTED", "CONCATENATION", "ADD", "SPLIT")
     events = inner(

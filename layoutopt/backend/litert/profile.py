@@ -26,22 +26,25 @@ _CHILD = "layoutopt.backend.litert.profiler"
 _WARM_UP = 3  # inferences before the first that counts
 
 _CALLED: Mapping[str, tuple[str, ...]] = {
+    "ADD": ("Add", "Clamp"),
     "AVERAGE_POOL_2D": ("Average Pooling", "Global Average Pooling", "Mean", "Sum"),
-    "BATCH_MATMUL": ("Batch Matrix Multiply", "Fully Connected"),
+    "BATCH_MATMUL": ("Batch Matrix Multiply", "Fully Connected", "Static Reshape"),
     "CAST": ("Convert",),
     "CEIL": ("Ceiling",),
     "CONCATENATION": ("Copy", "Concatenate"),
     "CONV_2D": ("Convolution", "Fully Connected"),
     "DEPTHWISE_CONV_2D": ("Convolution",),
     "DEQUANTIZE": ("Convert",),
-    "DIV": ("Divide",),
+    "DIV": ("Divide", "Clamp"),
     "EXPAND_DIMS": ("Static Reshape", "Copy"),
-    "FULLY_CONNECTED": ("Fully Connected",),
+    "FULLY_CONNECTED": ("Fully Connected", "Static Reshape"),
     "HARD_SWISH": ("HardSwish", "Hard Swish"),
-    "LEAKY_RELU": ("Leaky ReLU",),
+    "LEAKY_RELU": ("LeakyReLU", "Leaky ReLU"),
     "LOGISTIC": ("Sigmoid",),
+    "MAXIMUM": ("Maximum", "Clamp"),
     "MAX_POOL_2D": ("Max Pooling", "Argmax Pooling"),
-    "MUL": ("Multiply",),
+    "MINIMUM": ("Minimum", "Clamp"),
+    "MUL": ("Multiply", "Clamp"),
     "NEG": ("Negate",),
     "PAD": ("Constant Pad",),
     "PADV2": ("Constant Pad",),
@@ -53,22 +56,26 @@ _CALLED: Mapping[str, tuple[str, ...]] = {
     "RELU_0_TO_1": ("Clamp",),
     "RELU_N1_TO_1": ("Clamp",),
     "RESHAPE": ("Static Reshape", "Copy"),
-    "ROUND": ("Bankers Rounding",),
+    "ROUND": ("Bank",),
     "RSQRT": ("Reciprocal Square Root",),
     "SPLIT": ("Slice", "Copy"),
     "SQRT": ("Square Root",),
     "SQUEEZE": ("Static Reshape", "Copy"),
     "STRIDED_SLICE": ("Slice",),
-    "SUB": ("Subtract",),
+    "SUB": ("Subtract", "Clamp"),
+    "SUM": ("Sum", "Normalize"),
     "TRANSPOSE_CONV": ("Deconvolution",),
 }
-"""How the names of XNNPACK's operators begin, for TFLite's whose own names do not say it."""
+"""How the names of XNNPACK's operators begin, for TFLite's whose own names do not say it; seen in LiteRT 2.3.
 
-_HELPERS = ("Static Reshape", "Copy", "Convert", "Transpose", "Slice", "Constant Pad", "Clamp")
+``Clamp`` is the activation of an operator that has one fused and whose kernel in XNNPACK has none.
+"""
+
+_HELPERS = ("Static Reshape", "Copy", "Convert", "Transpose", "Slice", "Constant Pad")
 """What XNNPACK may add beside the operator that does the work."""
 
 # The costs of laying the two lists side by side. Only their order matters.
-_HELPS, _STRANGE = 0.4, 2.0  # one of XNNPACK's operators stands beside one of the file's that is not called so
+_HELPS, _STRANGE = 0.8, 2.0  # one of XNNPACK's operators stands beside one of the file's that is not called so
 _AGAIN = 0.1  # the operator of the file has one already
 _NOTHING = 0.5  # an operator of the file has none
 
