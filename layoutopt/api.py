@@ -6,6 +6,7 @@ import dataclasses
 import importlib.util
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,6 +89,9 @@ def optimize(
     quantize: Quantize = Quantize.NONE,
     allow_flex: bool = False,
     dump: Dump | None = None,
+    instruments: Sequence[After] = (),
+    convert: bool = True,
+    scratch: Path | None = None,
     force: bool = False,
     verbose: bool = False,
     progress: Progress | None = None,
@@ -117,6 +121,10 @@ def optimize(
         quantize: what the TFLite converter does to the weights.
         allow_flex: let operators into the .tflite that need TensorFlow at run time.
         dump: where to write the graph behind passes.
+        instruments: called behind each pass with its position from 1, its name and the model.
+        convert: whether a .tflite is made, where TensorFlow is installed.
+        scratch: directory for what is made on the way, such as the .tflite of the baseline; a temporary one where it is
+            None.
         force: overwrite outputs that exist.
         verbose: let TensorFlow's chatter through.
         progress: called with what starts now.
@@ -133,8 +141,8 @@ def optimize(
     say = progress or (lambda _stage: None)
 
     def rewrite(static: ir.Model, reference: Reference | None) -> PipelineResult:
-        after = list(_instruments(reference if verify is Verify.EACH else None, tolerance, dump))
-        result = PassManager(pipeline, on_start=say, after=after).run(static)
+        after = _instruments(reference if verify is Verify.EACH else None, tolerance, dump)
+        result = PassManager(pipeline, on_start=say, after=(*after, *instruments)).run(static)
         say("verification")
         return result
 
@@ -154,14 +162,15 @@ def optimize(
     if output is not None:
         modelio.save(result.model, output)
     report = _onnx_report(source, output, rewriting, pipeline, result, verification)
-    if not _can_hand_off():
-        if tflite or saved_model:
+    if not (convert and _can_hand_off()):
+        if convert and (tflite or saved_model):
             raise MissingExtraError(
                 f"no .tflite without TensorFlow{f'; {output} is written' if output else ''}", hint=_EXTRA
             )
-        return dataclasses.replace(report, notes=(*report.notes, f"Counts are of the ONNX graph. {_EXTRA}"))
-    with tempfile.TemporaryDirectory(prefix="layoutopt-") as scratch:
-        hand_off = HandOff(Path(scratch), rewriting.reference, tolerance, quantize, allow_flex, verbose, say)
+        note = f"Counts are of the ONNX graph.{f' {_EXTRA}' if convert else ''}"
+        return dataclasses.replace(report, notes=(*report.notes, note))
+    with _directory(scratch) as directory:
+        hand_off = HandOff(directory, rewriting.reference, tolerance, quantize, allow_flex, verbose, say)
         optimized = rewriting.tflite(result, hand_off, saved_model=saved_model is not None)
         report = dataclasses.replace(report, tflite=tflite, saved_model=saved_model, dynamic=rewriting.checks)
         report = _with_optimized(report, optimized)
@@ -494,6 +503,17 @@ def _check_targets(targets: Sequence[Path | None], source: Path | None, *, force
         modelio.check_output(target, source=source, force=force)
     if len({target.absolute() for target in wanted}) < len(wanted):
         raise UsageError("two outputs have the same path")
+
+
+@contextmanager
+def _directory(given: Path | None) -> Iterator[Path]:
+    """The directory that was asked for, which stays, or else a temporary one."""
+    if given is not None:
+        modelio.make_directory(given)
+        yield given
+        return
+    with tempfile.TemporaryDirectory(prefix="layoutopt-") as made:
+        yield Path(made)
 
 
 def _static(model: Path | str | ir.Model, shapes: Mapping[str, tuple[int, ...]]) -> ir.Model:

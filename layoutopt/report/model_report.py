@@ -19,7 +19,7 @@ class Layout(Enum):
     OTHER = "other"
     """Any other order; `GraphTensor.order` says it in words."""
     UNKNOWN = "unknown"
-    """It could not be told which of the original's values the tensor holds, or its order is not defined: one axis."""
+    """It could not be told which of the original's values the tensor holds, or there is no order: one axis, or none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +94,7 @@ class Graph:
         tensors: by name, all that nodes or the graph's inputs and outputs mention.
         inputs: names of the graph's inputs.
         outputs: names of the graph's outputs.
+        key: what the file calls the graph; Model Explorer knows it by this name.
     """
 
     title: str
@@ -101,6 +102,7 @@ class Graph:
     tensors: Mapping[str, GraphTensor]
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +113,8 @@ class Stage:
         name: of the pass; ``original`` for what came in.
         seconds: wall time of the pass; 0 for the original.
         nodes: operators.
-        transposes: Transposes in the graph and around every operator that runs channels-last only.
+        transposes: Transposes in the graph and around every operator that runs channels-last only; such a conversion
+            folds constants first.
         bytes_moved: bytes that these write in one inference.
     """
 
