@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from layoutopt.frontend.pytorch import from_torch
     from layoutopt.options import Io, Objective, TensorLayout, Verify
     from layoutopt.report.comparison import ComparisonReport
+    from layoutopt.report.model_report import ModelReport
     from layoutopt.report.results import BenchmarkReport, CalibrationReport, CountReport, ExplainReport, OptimizeReport
 
 __version__ = "0.1.0"
@@ -30,6 +31,7 @@ _HOME = {
     "Handlers": "layoutopt.backend.litert.converter",
     "Io": "layoutopt.options",
     "LayoutoptError": "layoutopt.errors",
+    "ModelReport": "layoutopt.report.model_report",
     "Objective": "layoutopt.options",
     "OptimizeReport": "layoutopt.report.results",
     "Quantize": "layoutopt.backend.litert.converter",
@@ -56,6 +58,7 @@ __all__ = [
     "Handlers",
     "Io",
     "LayoutoptError",
+    "ModelReport",
     "Objective",
     "OptimizeReport",
     "Quantize",

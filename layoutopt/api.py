@@ -1,4 +1,4 @@
-"""What the command line calls: optimize, explain, convert, count, compare, benchmark, calibrate."""
+"""What the command line calls: optimize, explain, report, convert, count, compare, benchmark, calibrate."""
 
 from __future__ import annotations
 
@@ -27,15 +27,13 @@ from layoutopt.ir.perm import identity, invert, permute
 from layoutopt.ir.symbols import find_symbols
 from layoutopt.ir.verify import Arrays, Reference, Verification
 from layoutopt.layout.calibration import FULL, QUICK, Calibration, Machine, calibration_path, tabulate
-from layoutopt.layout.explain import explain as explain_plans
-from layoutopt.layout.gains import missing_rules
-from layoutopt.layout.problem import Assignment
 from layoutopt.options import TOLERANCE, Io, Layouts, Objective, TensorLayout, Verify
 from layoutopt.passes import DEFAULT_PIPELINE, PASSES, FoldConstants, PropagateLayout
 from layoutopt.pipeline.manager import After, PassManager, PipelineResult
 from layoutopt.pipeline.text import format_pipeline, parse_pipeline, pass_name
 from layoutopt.report import results
 from layoutopt.report.comparison import ComparisonReport
+from layoutopt.report.model_report import ModelReport
 from layoutopt.report.results import (
     BenchmarkReport,
     BenchmarkRow,
@@ -47,6 +45,7 @@ from layoutopt.report.results import (
     OptimizeReport,
     TensorInfo,
 )
+from layoutopt.reporting import Gatherer, Observer, explain_model
 from layoutopt.rewriting import Fixed, Resizable
 
 Progress = Callable[[str], None]
@@ -137,6 +136,8 @@ def optimize(
     """
     source = None if isinstance(model, ir.Model) else Path(model)
     _check_targets((output, tflite, saved_model), source, force=force)
+    if not convert and (tflite or saved_model):
+        raise UsageError("no .tflite without a conversion")
     pipeline = _pipeline(passes, io=io, layouts=layouts, objective=objective, threads=threads)
     say = progress or (lambda _stage: None)
 
@@ -163,7 +164,7 @@ def optimize(
         modelio.save(result.model, output)
     report = _onnx_report(source, output, rewriting, pipeline, result, verification)
     if not (convert and _can_hand_off()):
-        if convert and (tflite or saved_model):
+        if tflite or saved_model:
             raise MissingExtraError(
                 f"no .tflite without TensorFlow{f'; {output} is written' if output else ''}", hint=_EXTRA
             )
@@ -217,24 +218,86 @@ def explain(
     pipeline = _pipeline(None, io=io, layouts=layouts, objective=objective, threads=threads)
     position, propagate = next((at, each) for at, each in enumerate(pipeline) if isinstance(each, PropagateLayout))
     prepared = PassManager(pipeline[:position], on_start=say).run(_static(model, shapes or {})).model
-    graph, opset = prepared.graph, prepared.opset_imports.get("", 0)
-    say("layouts")
-    plans = propagate.plans(prepared)
-    plan, explanation = plans[graph], explain_plans(opset, plans)
-    say("what more layout rules would buy")
-    missing = missing_rules(
-        graph, opset, plan, explanation.copies, lambda assumed: propagate.plan(prepared, assumed=assumed)
-    )
-    return ExplainReport(
-        model=None if isinstance(model, ir.Model) else Path(model),
-        layout=results.LayoutProof.of(
-            Assignment.together([each.assignment for each in plans.values()]), propagate.objective
-        ),
-        explanation=explanation,
-        missing=tuple(missing),
-        anchors=sum(each.anchors for each in plans.values()),
-        versions=results.versions(),
-    )
+    report, _ = explain_model(prepared, propagate, model=None if isinstance(model, ir.Model) else Path(model), say=say)
+    return report
+
+
+def report(
+    model: Path | str | ir.Model,
+    *,
+    io: Io | None = None,
+    layouts: Mapping[str, TensorLayout] | None = None,
+    objective: Objective | None = None,
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
+    seed: int = 0,
+    tolerance: float = TOLERANCE,
+    benchmark: bool = True,
+    threads: int = 1,
+    keep: Path | None = None,
+    verbose: bool = False,
+    progress: Progress | None = None,
+) -> ModelReport:
+    """Gathers all about a model, before and after `optimize`: both graphs with layouts, errors, times and reasons.
+
+    Args:
+        model: an ONNX file, or a model in memory; it is never changed.
+        io: what may happen to the layout of image inputs and outputs; ``Io.FREE`` where it is None.
+        layouts: of inputs and outputs by name that ``io`` shall have no say over.
+        objective: what the choice of layouts makes as small as it can be; ``Objective.BYTES`` where it is None.
+        shapes: a static shape for each input that has a symbolic dimension.
+        seed: of the random inputs.
+        tolerance: largest absolute error over the largest absolute value of an output.
+        benchmark: whether both .tflite files and each of their operators are timed.
+        threads: of XNNPACK, for the benchmark and for ``Objective.TIME``.
+        keep: directory for what is made on the way, such as the .tflite files; a temporary one where it is None.
+        verbose: let TensorFlow's and LiteRT's chatter through.
+        progress: called with what starts now.
+
+    Returns:
+        The report, of .tflite files, or of ONNX graphs where these cannot be had. What else is missing is in its notes.
+
+    Raises:
+        LayoutoptError: as `optimize`, but for what keeps the model from being converted.
+    """
+    say = progress or (lambda _stage: None)
+    source = None if isinstance(model, ir.Model) else Path(model)
+    pipeline = _pipeline(None, io=io, layouts=layouts, objective=objective, threads=threads)
+    original = _loaded(model)
+    inputs = give_inputs(original, None, shapes=shapes or {}, seed=seed)
+    name = source.name if source else original.graph.name or "model"
+
+    def gathered(scratch: Path, *, convert: bool) -> ModelReport:
+        observer = Observer(pipeline, model=source, say=say)
+        optimized = optimize(
+            model,
+            output=scratch / "optimized.onnx",
+            io=io,
+            layouts=layouts,
+            objective=objective,
+            shapes=shapes,
+            seed=seed,
+            tolerance=tolerance,
+            benchmark=benchmark,
+            threads=threads,
+            instruments=(observer,),
+            convert=convert,
+            scratch=scratch,
+            force=True,
+            verbose=verbose,
+            progress=say,
+        )
+        optimized = dataclasses.replace(optimized, output=None)
+        gatherer = Gatherer(original, inputs, observer, tolerance, threads, benchmark, verbose, say)
+        if optimized.optimized.kind is Kind.ONNX:
+            return gatherer.of_models(name, optimized, modelio.load(scratch / "optimized.onnx"))
+        return gatherer.of_tflites(name, optimized, scratch)
+
+    with _directory(keep) as scratch:
+        try:
+            return gathered(scratch, convert=True)
+        except (ConversionError, UnsupportedOperatorError) as error:
+            found = gathered(scratch, convert=False)
+            return dataclasses.replace(found, notes=(f"no .tflite: {error.message.splitlines()[0]}", *found.notes))
 
 
 def convert(

@@ -38,7 +38,9 @@ _ROLES: Mapping[str, Mapping[int, str]] = {
     **dict.fromkeys(("BROADCAST_TO", "RESHAPE"), {1: "shape"}),
     **dict.fromkeys(("MIRROR_PAD", "PAD", "PADV2"), {1: "paddings", 2: "value"}),
     **dict.fromkeys(("RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR"), {1: "size"}),
-    **dict.fromkeys(("MEAN", "SUM", "REDUCE_ALL", "REDUCE_ANY", "REDUCE_MAX", "REDUCE_MIN", "REDUCE_PROD"), {1: "axes"}),
+    **dict.fromkeys(
+        ("MEAN", "SUM", "REDUCE_ALL", "REDUCE_ANY", "REDUCE_MAX", "REDUCE_MIN", "REDUCE_PROD"), {1: "axes"}
+    ),
     **dict.fromkeys(("ARG_MAX", "ARG_MIN", "CUMSUM", "EXPAND_DIMS"), {1: "axis"}),
     "GATHER": {1: "indices"},
     "PRELU": {1: "slope"},

@@ -86,7 +86,9 @@ def count_tflite(path: Path) -> Counts:
     with open_tflite(path) as model:
         names = [operator_name(model, index) for index in range(model.OperatorCodesLength())]
         operators = [(graph, operator, names[operator.OpcodeIndex()]) for graph, operator in _operators(model)]
-        moved = sum(bytes_transposed(model, graph, operator) for graph, operator, name in operators if name == "TRANSPOSE")
+        moved = sum(
+            bytes_transposed(model, graph, operator) for graph, operator, name in operators if name == "TRANSPOSE"
+        )
         return tally((name for _, _, name in operators), bytes_moved=moved)
 
 

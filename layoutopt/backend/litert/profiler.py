@@ -92,7 +92,10 @@ class _Profiled:
         options = self._make("CreateOptions")
         self._call("SetOptionsHardwareAccelerators", options, _CPU)
         self._keep = []
-        for name, text in (("runtime_options_string", "enable_profiling = true"), ("xnnpack", f"num_threads = {threads}")):
+        for name, text in (
+            ("runtime_options_string", "enable_profiling = true"),
+            ("xnnpack", f"num_threads = {threads}"),
+        ):
             payload = ctypes.create_string_buffer(text.encode())
             self._keep.append(payload)
             opaque = self._make("CreateOpaqueOptions", name.encode(), payload, _KEPT)
