@@ -12,6 +12,7 @@ from pathlib import Path
 
 import onnx_ir as ir
 
+from layoutopt.backend.litert.child import kept_alive
 from layoutopt.backend.litert.converter import Conversion, Handlers, Quantize, convert_model, publish
 from layoutopt.backend.litert.inspect import count_tflite
 from layoutopt.backend.litert.runtime import measure
@@ -292,7 +293,7 @@ def report(
             return gatherer.of_models(name, optimized, modelio.load(scratch / "optimized.onnx"))
         return gatherer.of_tflites(name, optimized, scratch)
 
-    with _directory(keep) as scratch:
+    with _directory(keep) as scratch, kept_alive():
         try:
             return gathered(scratch, convert=True)
         except (ConversionError, UnsupportedOperatorError) as error:

@@ -138,6 +138,9 @@ def _handed_on(node: GraphNode, tensor: GraphTensor, *, forth: bool) -> Layout:
 # --- nodes -----------------------------------------------------------------------------------------------------------
 
 
+_UNKNOWN = Fact("", "")
+
+
 class _Describer:
     """Finds what there is to say of each node of a graph."""
 
@@ -146,6 +149,7 @@ class _Describer:
         self._layers = layers
         self._knowledge = knowledge
         self._planned = planned
+        self._scopes = {scope_of(name): name for name in knowledge.facts}
         self._producers = {name: node for node in graph.nodes for name in node.outputs}
         self._readers: dict[str, list[GraphNode]] = {}
         for node in graph.nodes:
@@ -154,19 +158,35 @@ class _Describer:
 
     def __call__(self, node: GraphNode) -> GraphNode:
         made = next((self._layers[name] for name in node.outputs if name in self._layers), None)
-        fact = Fact("", "")
-        if made is not None and made.value not in {self._tensors[name].value for name in node.inputs}:
-            fact = self._fact(made)
-        name = node.name if made is None else made.node or made.value
-        if not node.is_transpose:
-            return replace(node, name=name, rule=fact.rule, reason=fact.reason)
-        copy = self._copy(node) if self._planned else None
-        reason = why_copied(copy) if copy is not None else fact.reason or self._why_moved(node, made)
-        return replace(node, name=name, rule="" if copy is not None else fact.rule, reason=reason)
+        fact = self._fact(node, made)
+        name = self._named_after(node.name) if made is None else made.node or made.value
+        if node.is_transpose:
+            copy = self._copy(node) if self._planned else None
+            own = made is not None and made.onnx_operator in TRANSPOSES and copy is None
+            reason = why_copied(copy) if copy is not None else (own and fact.reason) or self._why_moved(node, made)
+            return replace(node, name=name, rule=fact.rule if own else "", reason=reason)
+        return replace(node, name=name, rule=fact.rule, reason=fact.reason if self._planned else "")
 
-    def _fact(self, layer: Layer) -> Fact:
+    def _fact(self, node: GraphNode, made: Layer | None) -> Fact:
+        """What is known of the node of the model that ``node`` computes; nothing of those that only move its result."""
         facts = self._knowledge.facts
-        return facts.get(layer.value) or facts.get(layer.node) or Fact("", "")
+        if made is not None:
+            moves = made.value in {self._tensors[name].value for name in node.inputs}
+            return _UNKNOWN if moves else facts.get(made.value) or facts.get(made.node) or _UNKNOWN
+        scope = self._named_after(node.name)
+        following = (reader for name in node.outputs for reader in self._readers.get(name, ()))
+        if node.is_transpose or any(self._named_after(reader.name) == scope for reader in following):
+            return _UNKNOWN
+        return facts.get(scope, _UNKNOWN)
+
+    def _named_after(self, name: str) -> str:
+        """The node that a tensor of a .tflite is named after; the name itself where there is none."""
+        for part in name.split(";"):
+            steps = part.strip("/").split("/")
+            for count in range(len(steps), 0, -1):
+                if (node := self._scopes.get("/".join(steps[:count]))) is not None:
+                    return node
+        return name
 
     def _copy(self, node: GraphNode) -> Copy | None:
         """The copy of the plan that a transpose is: told by its name, or else by the value that it moves."""
@@ -192,7 +212,8 @@ class _Describer:
         if before.layout is Layout.CHANNELS_LAST:
             who = self._producers[before.name].operator if before.name in self._producers else "the input"
             return f"From channels-last back to natural, behind {who}: each operator is converted by itself."
-        return ""
+        orders = f"From {before.order} to {after.order}: " if before.order and after.order else ""
+        return f"{orders}each operator is converted by itself."
 
     def _beyond(self, node: GraphNode) -> Iterator[GraphNode]:
         """Who reads what a node writes, behind pads."""

@@ -31,26 +31,24 @@ if TYPE_CHECKING:
 _MOST_NUMBERS = 16
 """Constants of no more integers are told in full: axes, sizes, permutations."""
 
-_WEIGHTED = {1: "weights", 2: "bias"}
-_ROLES: Mapping[str, Mapping[int, str]] = {
-    **dict.fromkeys(("CONV_2D", "CONV_3D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"), _WEIGHTED),
-    **dict.fromkeys(("CONV_3D_TRANSPOSE", "TRANSPOSE_CONV"), {0: "output shape", 1: "weights", 3: "bias"}),
-    **dict.fromkeys(("BROADCAST_TO", "RESHAPE"), {1: "shape"}),
-    **dict.fromkeys(("MIRROR_PAD", "PAD", "PADV2"), {1: "paddings", 2: "value"}),
-    **dict.fromkeys(("RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR"), {1: "size"}),
-    **dict.fromkeys(
-        ("MEAN", "SUM", "REDUCE_ALL", "REDUCE_ANY", "REDUCE_MAX", "REDUCE_MIN", "REDUCE_PROD"), {1: "axes"}
-    ),
-    **dict.fromkeys(("ARG_MAX", "ARG_MIN", "CUMSUM", "EXPAND_DIMS"), {1: "axis"}),
-    "GATHER": {1: "indices"},
-    "PRELU": {1: "slope"},
-    "SLICE": {1: "begin", 2: "size"},
-    "SPLIT": {0: "axis"},
-    "SPLIT_V": {1: "sizes", 2: "axis"},
-    "STRIDED_SLICE": {1: "begin", 2: "end", 3: "strides"},
-    "TILE": {1: "multiples"},
-    "TRANSPOSE": {1: "perm"},
+_ROLES_OF: Mapping[tuple[str, ...], Mapping[int, str]] = {
+    ("CONV_2D", "CONV_3D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"): {1: "weights", 2: "bias"},
+    ("CONV_3D_TRANSPOSE", "TRANSPOSE_CONV"): {0: "output shape", 1: "weights", 3: "bias"},
+    ("BROADCAST_TO", "RESHAPE"): {1: "shape"},
+    ("MIRROR_PAD", "PAD", "PADV2"): {1: "paddings", 2: "value"},
+    ("RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR"): {1: "size"},
+    ("MEAN", "SUM", "REDUCE_ALL", "REDUCE_ANY", "REDUCE_MAX", "REDUCE_MIN", "REDUCE_PROD"): {1: "axes"},
+    ("ARG_MAX", "ARG_MIN", "CUMSUM", "EXPAND_DIMS"): {1: "axis"},
+    ("GATHER",): {1: "indices"},
+    ("PRELU",): {1: "slope"},
+    ("SLICE",): {1: "begin", 2: "size"},
+    ("SPLIT",): {0: "axis"},
+    ("SPLIT_V",): {1: "sizes", 2: "axis"},
+    ("STRIDED_SLICE",): {1: "begin", 2: "end", 3: "strides"},
+    ("TILE",): {1: "multiples"},
+    ("TRANSPOSE",): {1: "perm"},
 }
+_ROLES = {operator: roles for operators, roles in _ROLES_OF.items() for operator in operators}
 """What the constant operands of operators are, by position."""
 
 _ENUMERATIONS = {
