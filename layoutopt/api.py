@@ -234,7 +234,7 @@ def report(
     tolerance: float = TOLERANCE,
     benchmark: bool = True,
     threads: int = 1,
-    keep: Path | None = None,
+    models: Path | None = None,
     verbose: bool = False,
     progress: Progress | None = None,
 ) -> ModelReport:
@@ -250,7 +250,7 @@ def report(
         tolerance: largest absolute error over the largest absolute value of an output.
         benchmark: whether both .tflite files and each of their operators are timed.
         threads: of XNNPACK, for the benchmark and for ``Objective.TIME``.
-        keep: directory for what is made on the way, such as the .tflite files; a temporary one where it is None.
+        models: directory to write the two models to, ``before`` and ``after``; None for nowhere.
         verbose: let TensorFlow's and LiteRT's chatter through.
         progress: called with what starts now.
 
@@ -290,14 +290,16 @@ def report(
         optimized = dataclasses.replace(optimized, output=None)
         gatherer = Gatherer(original, inputs, observer, tolerance, threads, benchmark, verbose, say)
         if optimized.optimized.kind is Kind.ONNX:
-            return gatherer.of_models(name, optimized, modelio.load(scratch / "optimized.onnx"))
-        return gatherer.of_tflites(name, optimized, scratch)
+            return gatherer.of_models(name, optimized, modelio.load(scratch / "optimized.onnx"), models)
+        return gatherer.of_tflites(name, optimized, scratch, models)
 
-    with _directory(keep) as scratch, kept_alive():
+    if models is not None:
+        modelio.make_directory(models)
+    with tempfile.TemporaryDirectory(prefix="layoutopt-") as scratch, kept_alive():
         try:
-            return gathered(scratch, convert=True)
+            return gathered(Path(scratch), convert=True)
         except (ConversionError, UnsupportedOperatorError) as error:
-            found = gathered(scratch, convert=False)
+            found = gathered(Path(scratch), convert=False)
             return dataclasses.replace(found, notes=(f"no .tflite: {error.message.splitlines()[0]}", *found.notes))
 
 

@@ -12,10 +12,12 @@ from pathlib import Path
 
 import onnx_ir as ir
 
+from layoutopt.backend.litert.converter import publish
 from layoutopt.backend.litert.profile import OperatorTime, profile
 from layoutopt.drift import compare_layers, compare_rewritten
 from layoutopt.errors import LayoutoptError
 from layoutopt.forms import HandOff, sandwich
+from layoutopt.ir import io as modelio
 from layoutopt.ir.counts import Counts, count_onnx
 from layoutopt.ir.verify import Arrays
 from layoutopt.layout.calibration import Machine
@@ -145,31 +147,39 @@ class Gatherer:
     say: Say
     notes: list[str] = field(default_factory=list)
 
-    def of_tflites(self, name: str, report: OptimizeReport, scratch: Path) -> ModelReport:
+    def of_tflites(self, name: str, report: OptimizeReport, scratch: Path, models: Path | None) -> ModelReport:
         """The report on two .tflite files.
 
         Args:
             name: of the model.
             report: of `optimize`.
             scratch: where it left them.
+            models: directory that they shall go to as ``before.tflite`` and ``after.tflite``; None for nowhere.
         """
-        before, after = (
-            None if form is None else self._of_tflite(HandOff.path(scratch, form.kind), form)
-            for form in (report.baseline, report.optimized)
-        )
-        assert after is not None
-        return self._report(name, report, before, after)
+        found: dict[str, Graph] = {}
+        for side, form in (("before", report.baseline), ("after", report.optimized)):
+            if form is not None:
+                path = HandOff.path(scratch, form.kind)
+                found[side] = self._of_tflite(path, form)
+                if models is not None:
+                    publish(path, models / f"{side}.tflite")
+        return self._report(name, report, found.get("before"), found["after"])
 
-    def of_models(self, name: str, report: OptimizeReport, optimized: ir.Model) -> ModelReport:
+    def of_models(self, name: str, report: OptimizeReport, optimized: ir.Model, models: Path | None) -> ModelReport:
         """The report on ONNX models, where no .tflite can be had.
 
         Args:
             name: of the model.
             report: of `optimize`.
             optimized: the model behind the pipeline.
+            models: directory that the two shall go to as ``before.onnx`` and ``after.onnx``; None for nowhere.
         """
-        before = self._of_model(sandwich(FoldConstants()(self.original).model), "operator by operator, ONNX")
+        unoptimized = sandwich(FoldConstants()(self.original).model)
+        before = self._of_model(unoptimized, "operator by operator, ONNX only")
         after = self._of_model(optimized, Kind.ONNX.value, planned=True)
+        if models is not None:
+            modelio.save(unoptimized, models / "before.onnx")
+            modelio.save(optimized, models / "after.onnx")
         return self._report(name, report, before, after)
 
     def _report(self, name: str, report: OptimizeReport, before: Graph | None, after: Graph) -> ModelReport:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from math import prod
 from pathlib import Path
@@ -39,15 +40,16 @@ def of_tflite(path: Path, title: str) -> tuple[Graph, Mapping[int, str]]:
 
 
 def of_onnx(model: ir.Model, title: str) -> Graph:
-    """The main graph of a model. The id of a node is its position among those that are no constants."""
+    """The main graph of a model. The id of a node is its name; with its position, where it has none of its own."""
     graph, opset = model.graph, model.opset_imports.get("", 0)
+    ids = _ids(graph)
     nodes = [node for node in graph if operator_name(node) != "Constant"]
     fed = [value for value in graph.inputs if not value.is_initializer()]
     made = [value for node in nodes for value in node.outputs if value.name]
     tensors = {str(value.name): _of_value(value) for value in (*fed, *made, *graph.outputs)}
     return Graph(
         title=title,
-        nodes=tuple(_of_onnx_node(at, node, tensors, opset) for at, node in enumerate(nodes)),
+        nodes=tuple(_of_onnx_node(ids[node], node, tensors, opset) for node in nodes),
         tensors=tensors,
         inputs=tuple(str(value.name) for value in fed),
         outputs=tuple(str(value.name) for value in graph.outputs),
@@ -79,10 +81,19 @@ def _of_array(tensor: TfliteArray) -> GraphTensor:
 # --- ONNX ------------------------------------------------------------------------------------------------------------
 
 
-def _of_onnx_node(position: int, node: ir.Node, tensors: Mapping[str, GraphTensor], opset: int) -> GraphNode:
+def _ids(graph: ir.Graph) -> Mapping[ir.Node, str]:
+    """A unique name for each node."""
+    names = Counter(node.name for node in graph)
+    return {
+        node: f"<node_{at}>" if not node.name else node.name if names[node.name] == 1 else f"{node.name}_{at}"
+        for at, node in enumerate(graph)
+    }
+
+
+def _of_onnx_node(identity: str, node: ir.Node, tensors: Mapping[str, GraphTensor], opset: int) -> GraphNode:
     operator = operator_name(node)
     return GraphNode(
-        id=str(position),
+        id=identity,
         operator=operator,
         name=node.name or str(node.outputs[0].name),
         inputs=tuple(str(value.name) for value in node.inputs if value is not None and value.name in tensors),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from rich.console import RenderableType
 from rich.table import Table
@@ -13,6 +14,7 @@ from layoutopt.layout.costs import Curve, Family
 from layoutopt.options import Objective
 from layoutopt.pipeline.manager import PassRecord
 from layoutopt.pipeline.text import PassDescription
+from layoutopt.report.model_report import ModelReport
 from layoutopt.report.results import (
     BenchmarkReport,
     CalibrationReport,
@@ -36,6 +38,16 @@ def of_optimize(report: OptimizeReport, *, verbose: bool) -> Iterator[Renderable
     yield _of_forms(report)
     yield _of_interface(report.inputs, report.outputs)
     yield from _facts(report)
+
+
+def of_report(report: ModelReport, page: Path, commands: Sequence[str]) -> Iterator[RenderableType]:
+    """The headline, what is missing, and where the page is; ``commands`` show the models elsewhere."""
+    yield _of_forms(report.optimize)
+    yield Text(proof(report.explain.layout))
+    for note in report.notes:
+        yield Text(note, style="yellow")
+    yield from map(Text, commands)
+    yield Text(f"Report written to {page}")
 
 
 def of_counts(reports: Sequence[CountReport]) -> Iterator[RenderableType]:
