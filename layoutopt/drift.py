@@ -286,7 +286,8 @@ def _recomputed(
     for position, each in found.items():
         value = values[each.value]
         array = each.alignment.restore(tensors[position].array, value.array.shape)
-        given.setdefault(value.name, np.ascontiguousarray(array, dtype=value.array.dtype))
+        # Not ascontiguousarray, which gives a scalar an axis.
+        given.setdefault(value.name, np.asarray(array, dtype=value.array.dtype, order="C"))
     arrays = recompute(model, inputs, given)
     return [arrays[value.name] for value in values]
 

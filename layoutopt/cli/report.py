@@ -66,7 +66,7 @@ def report(
     with session(json, quiet=quiet, verbose=verbose) as run, run.progress() as progress:
         progress("loading")
         from layoutopt import api
-        from layoutopt.ir.io import check_output, replacing
+        from layoutopt.ir.io import check_output, make_directory, replacing
         from layoutopt.report import tables
         from layoutopt.report.model_explorer import write_overlays
         from layoutopt.report.page import render
@@ -74,6 +74,7 @@ def report(
         check_output(page, source=model, force=force)
         if model_explorer is not None:
             check_output(model_explorer, source=None, force=force)
+            make_directory(model_explorer)
         found = api.report(
             model,
             io=io,
