@@ -169,15 +169,18 @@ class _Describer:
 
     def _fact(self, node: GraphNode, made: Layer | None) -> Fact:
         """What is known of the node of the model that ``node`` computes; nothing of those that only move its result."""
-        facts = self._knowledge.facts
-        if made is not None:
-            moves = made.value in {self._tensors[name].value for name in node.inputs}
-            return _UNKNOWN if moves else facts.get(made.value) or facts.get(made.node) or _UNKNOWN
+        if made is not None and made.value in {self._tensors[name].value for name in node.inputs}:
+            return _UNKNOWN
+        told = [node.name, *node.outputs, *((made.value, made.node) if made is not None else ())]
+        if not node.is_transpose and self._is_last_of_its_name(node):
+            told.append(self._named_after(node.name))
+        return next((fact for name in told if (fact := self._knowledge.facts.get(name)) is not None), _UNKNOWN)
+
+    def _is_last_of_its_name(self, node: GraphNode) -> bool:
+        """Whether nobody who reads its results is named after the same node."""
         scope = self._named_after(node.name)
         following = (reader for name in node.outputs for reader in self._readers.get(name, ()))
-        if node.is_transpose or any(self._named_after(reader.name) == scope for reader in following):
-            return _UNKNOWN
-        return facts.get(scope, _UNKNOWN)
+        return all(self._named_after(reader.name) != scope for reader in following)
 
     def _named_after(self, name: str) -> str:
         """The node that a tensor of a .tflite is named after; the name itself where there is none."""
