@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import onnx_ir as ir
@@ -30,7 +31,7 @@ from layoutopt.report import graphs, results
 from layoutopt.report.annotation import annotate
 from layoutopt.report.comparison import Layer
 from layoutopt.report.knowledge import Knowledge, learn
-from layoutopt.report.model_report import Graph, ModelReport, Stage
+from layoutopt.report.model_report import Graph, Layout, ModelReport, Stage
 from layoutopt.report.results import ExplainReport, Form, Kind, OptimizeReport
 
 Say = Callable[[str], None]
@@ -83,6 +84,7 @@ class Observer:
         self._say = say
         self._behind: list[ir.Model] = []
         self._explained: tuple[ExplainReport, Knowledge] | None = None
+        self._prepared: ir.Model | None = None
 
     def __call__(self, position: int, name: str, model: ir.Model) -> None:
         """Keeps the model behind a pass; in front of the choice of layouts, asks for its reasons."""
@@ -90,6 +92,7 @@ class Observer:
         self._behind.append(model.clone())
         following = self._pipeline[position] if position < len(self._pipeline) else None
         if isinstance(following, PropagateLayout):
+            self._prepared = self._behind[-1]
             self._explained = explain_model(model, following, model=self._model, say=self._say)
 
     @property
@@ -97,6 +100,12 @@ class Observer:
         """What was found in front of the choice of layouts."""
         assert self._explained is not None, "no pass has chosen layouts"
         return self._explained
+
+    @property
+    def prepared(self) -> ir.Model:
+        """The model in front of the choice of layouts."""
+        assert self._prepared is not None, "no pass has chosen layouts"
+        return self._prepared
 
     def stages(self, records: Sequence[PassRecord]) -> Iterator[Stage]:
         """The original, then the model behind each pass.
@@ -201,42 +210,48 @@ class Gatherer:
         graph, names = graphs.of_tflite(path, title)
         if hidden := form.operators - len(graph.nodes):
             self.notes.append(f"{title}: {hidden} operators in bodies of IF and WHILE are counted, but not shown.")
-        layers = {names[layer.index]: layer for layer in self._compared(path, title)}
+
+        def compare(model: ir.Model) -> Mapping[str, Layer]:
+            say = partial(self._say_of, title)
+            found = compare_layers(model, self.inputs, path, tolerance=self.tolerance, verbose=self.verbose, say=say)
+            return {names[layer.index]: layer for layer in found.layers}
+
         times = {str(each.position): each.microseconds for each in self._times(path, title)}
-        return self._annotated(graph, layers, planned=form.kind is Kind.LAYOUTOPT, microseconds=times)
+        return self._annotated(graph, compare, planned=form.kind is Kind.LAYOUTOPT, microseconds=times)
 
     def _of_model(self, model: ir.Model, title: str, *, planned: bool = False) -> Graph:
         graph = graphs.of_onnx(model, title)
         if hidden := count_onnx(model).operators - len(graph.nodes):
             self.notes.append(f"{title}: {hidden} operators in bodies of If, Loop and Scan are not shown.")
-        self.say(f"{title}: ONNX Runtime, value by value")
-        layers: Sequence[Layer] = ()
-        with self._noted(f"{title}: no layouts and errors"):
-            layers = compare_rewritten(self.original, self.inputs, model)
-        return self._annotated(graph, {layer.tensor: layer for layer in layers}, planned=planned)
+
+        def compare(original: ir.Model) -> Mapping[str, Layer]:
+            self._say_of(title, "ONNX Runtime, value by value")
+            return {layer.tensor: layer for layer in compare_rewritten(original, self.inputs, model)}
+
+        return self._annotated(graph, compare, planned=planned)
 
     def _annotated(
         self,
         graph: Graph,
-        layers: Mapping[str, Layer],
+        compare: Callable[[ir.Model], Mapping[str, Layer]],
         *,
         planned: bool,
         microseconds: Mapping[str, float] | None = None,
     ) -> Graph:
+        """The graph with what ``compare`` finds in it of the original, and of what passes have made of that."""
         _, knowledge = self.observer.explained
-        return annotate(graph, layers, knowledge, planned=planned, microseconds=microseconds)
+        layers: Mapping[str, Layer] = {}
+        with self._noted(f"{graph.title}: no layouts and errors"):
+            layers = compare(self.original)
+        describe = partial(annotate, graph, layers, knowledge, planned=planned, microseconds=microseconds)
+        found = describe()
+        if layers and any(tensor.layout is Layout.UNKNOWN and tensor.has_order for tensor in found.tensors.values()):
+            with suppress(LayoutoptError):
+                found = describe(prepared=compare(self.observer.prepared))
+        return found
 
-    def _compared(self, path: Path, title: str) -> Sequence[Layer]:
-        with self._noted(f"{title}: no layouts and errors"):
-            return compare_layers(
-                self.original,
-                self.inputs,
-                path,
-                tolerance=self.tolerance,
-                verbose=self.verbose,
-                say=lambda stage: self.say(f"{title}: {stage}"),
-            ).layers
-        return ()
+    def _say_of(self, title: str, stage: str) -> None:
+        self.say(f"{title}: {stage}")
 
     def _times(self, path: Path, title: str) -> Sequence[OperatorTime]:
         if not self.benchmark:

@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 import onnx_ir as ir
 import onnxruntime as ort
@@ -52,16 +53,9 @@ g (float[1,3,16,20] image) => (float[1,160,7] y) {
 def head(path: Path) -> Path:
     rng = np.random.default_rng(0)
     model = onnx.parser.parse_model(HEAD)
-    constants: dict[str, np.ndarray] = {
-        name: rng.standard_normal(shape).astype(np.float32) / 4
-        for name, shape in {
-            "w1": (6, 3, 3, 3),
-            "w2": (8, 6, 3, 3),
-            "w3": (14, 8, 1, 1),
-            "b1": 6,
-            "b2": 8,
-            "b3": 14,
-        }.items()
+    shapes = {"w1": (6, 3, 3, 3), "w2": (8, 6, 3, 3), "w3": (14, 8, 1, 1), "b1": (6,), "b2": (8,), "b3": (14,)}
+    constants: dict[str, npt.NDArray[np.generic]] = {
+        name: rng.standard_normal(shape).astype(np.float32) / 4 for name, shape in shapes.items()
     }
     constants |= {"split": np.array([1, 2, 7, 8, 10]), "flat": np.array([1, 160, 7])}
     model.graph.initializer.extend(onnx.numpy_helper.from_array(array, name) for name, array in constants.items())

@@ -36,6 +36,7 @@ def annotate(
     knowledge: Knowledge,
     *,
     planned: bool,
+    prepared: Mapping[str, Layer] | None = None,
     microseconds: Mapping[str, float] | None = None,
 ) -> Graph:
     """The graph with all that is known of it.
@@ -45,12 +46,16 @@ def annotate(
         layers: what its tensors hold of the original, by name; those that could be told.
         knowledge: of the original in front of the choice of layouts.
         planned: whether the graph came of that choice; if not, its transposes have reasons of their own.
+        prepared: as ``layers``, in terms of the model in front of that choice, for tensors that hold nothing of the
+            original's.
         microseconds: of each node by id; None where they were not measured.
     """
-    tensors = {name: _with_layer(tensor, layers.get(name)) for name, tensor in graph.tensors.items()}
+    known = {**(prepared or {}), **layers}
+    tensors = {name: _with_layer(tensor, known.get(name)) for name, tensor in graph.tensors.items()}
+    tensors |= {name: _without_value(tensors[name]) for name in known if name not in layers}
     _derive(graph, tensors)
     annotated = replace(graph, tensors=tensors)
-    describe = _Describer(annotated, layers, knowledge, planned=planned)
+    describe = _Describer(annotated, known, knowledge, planned=planned)
     times = microseconds or {}
     nodes = (replace(describe(node), microseconds=times.get(node.id)) for node in graph.nodes)
     return replace(annotated, nodes=tuple(nodes))
@@ -71,6 +76,11 @@ def _with_layer(tensor: GraphTensor, layer: Layer | None) -> GraphTensor:
         relative_error=layer.relative_error,
         own_error=layer.own_error,
     )
+
+
+def _without_value(tensor: GraphTensor) -> GraphTensor:
+    """What is known of a tensor of which there is nothing in the original."""
+    return replace(tensor, value="", relative_error=None, own_error=None)
 
 
 def _layout(layer: Layer) -> Layout:
@@ -111,7 +121,7 @@ def _derive_at(node: GraphNode, tensors: dict[str, GraphTensor]) -> bool:
     for ends, others in ((node.inputs, node.outputs), (node.outputs, node.inputs)):
         for name in others:
             tensor = tensors[name]
-            if tensor.value or tensor.layout is not Layout.UNKNOWN or sum(size != 1 for size in tensor.shape) < 2:
+            if tensor.layout is not Layout.UNKNOWN or not tensor.has_order:
                 continue
             near = [tensors[end] for end in ends if len(tensors[end].shape) == len(tensor.shape)]
             alike = {_handed_on(node, each, forth=ends is node.inputs) for each in near}
@@ -169,7 +179,8 @@ class _Describer:
 
     def _fact(self, node: GraphNode, made: Layer | None) -> Fact:
         """What is known of the node of the model that ``node`` computes; nothing of those that only move its result."""
-        if made is not None and made.value in {self._tensors[name].value for name in node.inputs}:
+        read = (self._layers[name].value for name in node.inputs if name in self._layers)
+        if made is not None and made.value in read:
             return _UNKNOWN
         told = [node.name, *node.outputs, *((made.value, made.node) if made is not None else ())]
         if not node.is_transpose and self._is_last_of_its_name(node):
@@ -195,7 +206,7 @@ class _Describer:
         """The copy of the plan that a transpose is: told by its name, or else by the value that it moves."""
         copies = self._knowledge.copies
         values = [value for value in copies if _is_named_after(node.name, value)]
-        moved = (self._tensors[name].value for name in (*node.inputs, *node.outputs))
+        moved = (self._layers[name].value for name in (*node.inputs, *node.outputs) if name in self._layers)
         values += [root for value in moved if (root := self._knowledge.roots.get(value, value)) in copies]
         if not values:
             return None

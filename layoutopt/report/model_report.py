@@ -31,7 +31,8 @@ class GraphTensor:
         shape: as it is stored; -1 for a size that stays symbolic.
         dtype: numpy's name of the element type.
         size: bytes.
-        layout: how it lies in memory.
+        layout: how it lies in memory, in terms of its value; where the original has none, in terms of a value of the
+            model in front of the choice of layouts, or as its neighbours leave it.
         order: the same in words, as `layoutopt explain` has it; empty where it is not known.
         value: the value of the original that it holds; empty where that is not known.
         relative_error: largest absolute difference from that value over its largest absolute value; None where it was
@@ -48,6 +49,11 @@ class GraphTensor:
     value: str = ""
     relative_error: float | None = None
     own_error: float | None = None
+
+    @property
+    def has_order(self) -> bool:
+        """Whether there are two axes, or more, that could stand in another order."""
+        return sum(size != 1 for size in self.shape) > 1
 
 
 @dataclass(frozen=True, slots=True)
