@@ -193,6 +193,8 @@ class Gatherer:
 
     def _report(self, name: str, report: OptimizeReport, before: Graph | None, after: Graph) -> ModelReport:
         explained, _ = self.observer.explained
+        if report.baseline is not None and report.baseline.error:
+            self.notes.append(f"The graph before is the {report.baseline.kind.value}: {report.baseline.error}")
         return ModelReport(
             name=name,
             created=datetime.now(UTC).isoformat(timespec="seconds"),

@@ -14,7 +14,7 @@ import onnxruntime as ort
 import pytest
 from typer.testing import CliRunner, Result
 
-from layoutopt.api import report
+from layoutopt.api import optimize, report
 from layoutopt.backend.litert.inspect import count_tflite
 from layoutopt.cli import app
 from layoutopt.drift import compare_layers, compare_rewritten
@@ -249,6 +249,41 @@ def test_bodies_are_counted_but_not_shown(tmp_path: Path) -> None:
     found = report(tmp_path / "m.onnx")
     assert [node.operator for node in found.after.nodes] == ["Relu", "If"]
     assert any("3 operators in bodies of If, Loop and Scan" in note for note in found.notes)
+
+
+@pytest.mark.usefixtures("without_tensorflow")
+def test_what_passes_have_made_has_layouts_and_rules(tmp_path: Path) -> None:
+    model = onnx.parser.parse_model("""<ir_version: 8, opset_import: ["" : 13]>
+    g (float[1,3,8,10] x) => (float[1,4,8,10] y) {
+        [first] a = Conv<pads=[1,1,1,1]>(x, w)
+        [norm] n = InstanceNormalization(a, scale, shift)
+        [last] y = Conv<pads=[1,1,1,1]>(n, v)
+    }""")
+    rng = np.random.default_rng(2)
+    shapes = {"w": (6, 3, 3, 3), "v": (4, 6, 3, 3), "scale": (6,), "shift": (6,)}
+    constants = {name: rng.standard_normal(shape).astype(np.float32) for name, shape in shapes.items()}
+    model.graph.initializer.extend(onnx.numpy_helper.from_array(array, name) for name, array in constants.items())
+    onnx.save(model, tmp_path / "m.onnx")
+    graph = report(tmp_path / "m.onnx").after
+    planes = [tensor for tensor in graph.tensors.values() if tensor.has_order]
+    assert all(tensor.layout is Layout.CHANNELS_LAST for tensor in planes)
+    assert all(tensor.shape[-1] in (3, 4, 6) for tensor in planes if len(tensor.shape) == 4)
+    made = [tensor for tensor in planes if not tensor.value]
+    assert made
+    assert {tensor.relative_error for tensor in made} == {None}
+    assert len(graph.nodes) > 5
+    assert all(node.rule for node in graph.nodes)
+
+
+def test_optimize_can_be_looked_at_and_need_not_convert(tmp_path: Path) -> None:
+    seen: list[tuple[int, str]] = []
+    model = head(tmp_path / "head.onnx")
+    found = optimize(model, convert=False, instruments=[lambda at, name, _model: seen.append((at, name))])
+    assert seen == [(at, each.name) for at, each in enumerate(found.passes, start=1)]
+    assert found.optimized.kind is Kind.ONNX
+    assert found.notes == ("Counts are of the ONNX graph.",)
+    with pytest.raises(UsageError, match="without a conversion"):
+        optimize(model, convert=False, tflite=tmp_path / "x.tflite")
 
 
 # --- .tflite ---------------------------------------------------------------------------------------------------------
