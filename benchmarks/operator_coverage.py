@@ -93,21 +93,10 @@ def _described(name: str, since: int, rule: LayoutRule) -> Row:
     since = max(since, eldest.since)
     until = "+" if rule.until is None else f" to {rule.until}"
     kind = "agnostic" if rule.anchor is None else "anchor"
-    text = conditions(rule)
+    text = rule.words
     if rule.before is not None:
-        text += f" Before opset {rule.since}: {conditions(rule.before)}"
+        text += f" Before opset {rule.since}: {rule.before.words}"
     return Row(name, f"{since}{until}", kind, text)
-
-
-def conditions(rule: LayoutRule) -> str:
-    """The parts of a rule in their own words."""
-    parts = [rule.carry, *rule.remaps, *([rule.price] if rule.price else [])]
-    words = [(part.__doc__ or "").strip().partition("\n")[0] for part in parts]
-    if rule.ranks is not None:
-        words.append(f"Rank {', '.join(map(str, rule.ranks))}.")
-    if rule.results is not None:
-        words.append("The first result alone.")
-    return " ".join(words).replace("``", "`")
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from layoutopt.options import Io, Objective, TensorLayout, Verify
     from layoutopt.report.benchmark import BenchmarkReport
     from layoutopt.report.comparison import ComparisonReport
+    from layoutopt.report.model_report import ModelReport
     from layoutopt.report.results import CalibrationReport, CountReport, ExplainReport, OptimizeReport
 
 __version__ = "0.1.0"
@@ -31,6 +32,7 @@ _HOME = {
     "Handlers": "layoutopt.backend.litert.converter",
     "Io": "layoutopt.options",
     "LayoutoptError": "layoutopt.errors",
+    "ModelReport": "layoutopt.report.model_report",
     "Objective": "layoutopt.options",
     "OptimizeReport": "layoutopt.report.results",
     "Quantize": "layoutopt.backend.litert.converter",
@@ -57,6 +59,7 @@ __all__ = [
     "Handlers",
     "Io",
     "LayoutoptError",
+    "ModelReport",
     "Objective",
     "OptimizeReport",
     "Quantize",

@@ -1,4 +1,4 @@
-"""What the command line calls: optimize, explain, convert, count, compare, benchmark, calibrate."""
+"""What the command line calls: optimize, explain, report, convert, count, compare, benchmark, calibrate."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import dataclasses
 import importlib.util
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import onnx_ir as ir
 
+from layoutopt.backend.litert.child import kept_alive
 from layoutopt.backend.litert.converter import Conversion, Handlers, Quantize, convert_model, publish
 from layoutopt.backend.litert.inspect import count_tflite
 from layoutopt.backend.litert.runtime import Setting, measure
@@ -28,15 +30,13 @@ from layoutopt.ir.perm import identity, invert, permute
 from layoutopt.ir.symbols import find_symbols
 from layoutopt.ir.verify import Arrays, Reference, Verification
 from layoutopt.layout.calibration import FULL, QUICK, Calibration, Machine, calibration_path, tabulate
-from layoutopt.layout.explain import explain as explain_plans
-from layoutopt.layout.gains import missing_rules
-from layoutopt.layout.problem import Assignment
 from layoutopt.options import TOLERANCE, Io, Layouts, Objective, TensorLayout, Verify
 from layoutopt.passes import DEFAULT_PIPELINE, PASSES, FoldConstants, PropagateLayout
 from layoutopt.pipeline.manager import After, PassManager, PipelineResult
 from layoutopt.pipeline.text import format_pipeline, parse_pipeline, pass_name
 from layoutopt.report import results
 from layoutopt.report.comparison import ComparisonReport
+from layoutopt.report.model_report import ModelReport
 from layoutopt.report.results import (
     CalibrationReport,
     CountReport,
@@ -46,6 +46,7 @@ from layoutopt.report.results import (
     OptimizeReport,
     TensorInfo,
 )
+from layoutopt.reporting import Gatherer, Observer, explain_model
 from layoutopt.rewriting import Fixed, Resizable
 
 Progress = Callable[[str], None]
@@ -88,6 +89,9 @@ def optimize(
     quantize: Quantize = Quantize.NONE,
     allow_flex: bool = False,
     dump: Dump | None = None,
+    instruments: Sequence[After] = (),
+    convert: bool = True,
+    scratch: Path | None = None,
     force: bool = False,
     verbose: bool = False,
     progress: Progress | None = None,
@@ -117,6 +121,10 @@ def optimize(
         quantize: what the TFLite converter does to the weights.
         allow_flex: let operators into the .tflite that need TensorFlow at run time.
         dump: where to write the graph behind passes.
+        instruments: called behind each pass with its position from 1, its name and the model.
+        convert: whether a .tflite is made, where TensorFlow is installed.
+        scratch: directory for what is made on the way, such as the .tflite of the baseline; a temporary one where it is
+            None.
         force: overwrite outputs that exist.
         verbose: let TensorFlow's chatter through.
         progress: called with what starts now.
@@ -130,12 +138,14 @@ def optimize(
     _refuse_random_ranges(quantize)
     source = None if isinstance(model, ir.Model) else Path(model)
     _check_targets((output, tflite, saved_model), source, force=force)
+    if not convert and (tflite or saved_model):
+        raise UsageError("no .tflite without a conversion")
     pipeline = _pipeline(passes, io=io, layouts=layouts, objective=objective, threads=threads)
     say = progress or (lambda _stage: None)
 
     def rewrite(static: ir.Model, reference: Reference | None) -> PipelineResult:
-        after = list(_instruments(reference if verify is Verify.EACH else None, tolerance, dump))
-        result = PassManager(pipeline, on_start=say, after=after).run(static)
+        after = _instruments(reference if verify is Verify.EACH else None, tolerance, dump)
+        result = PassManager(pipeline, on_start=say, after=(*after, *instruments)).run(static)
         say("verification")
         return result
 
@@ -155,14 +165,15 @@ def optimize(
     if output is not None:
         modelio.save(result.model, output)
     report = _onnx_report(source, output, rewriting, pipeline, result, verification)
-    if not _can_hand_off():
+    if not (convert and _can_hand_off()):
         if tflite or saved_model:
             raise MissingExtraError(
                 f"no .tflite without TensorFlow{f'; {output} is written' if output else ''}", hint=_EXTRA
             )
-        return dataclasses.replace(report, notes=(*report.notes, f"Counts are of the ONNX graph. {_EXTRA}"))
-    with tempfile.TemporaryDirectory(prefix="layoutopt-") as scratch:
-        hand_off = HandOff(Path(scratch), rewriting.reference, tolerance, quantize, allow_flex, verbose, say)
+        note = f"Counts are of the ONNX graph.{f' {_EXTRA}' if convert else ''}"
+        return dataclasses.replace(report, notes=(*report.notes, note))
+    with _directory(scratch) as directory:
+        hand_off = HandOff(directory, rewriting.reference, tolerance, quantize, allow_flex, verbose, say)
         optimized = rewriting.tflite(result, hand_off, saved_model=saved_model is not None)
         report = dataclasses.replace(report, tflite=tflite, saved_model=saved_model, dynamic=rewriting.checks)
         report = _with_optimized(report, optimized)
@@ -209,24 +220,88 @@ def explain(
     pipeline = _pipeline(None, io=io, layouts=layouts, objective=objective, threads=threads)
     position, propagate = next((at, each) for at, each in enumerate(pipeline) if isinstance(each, PropagateLayout))
     prepared = PassManager(pipeline[:position], on_start=say).run(_static(model, shapes or {})).model
-    graph, opset = prepared.graph, prepared.opset_imports.get("", 0)
-    say("layouts")
-    plans = propagate.plans(prepared)
-    plan, explanation = plans[graph], explain_plans(opset, plans)
-    say("what more layout rules would buy")
-    missing = missing_rules(
-        graph, opset, plan, explanation.copies, lambda assumed: propagate.plan(prepared, assumed=assumed)
-    )
-    return ExplainReport(
-        model=None if isinstance(model, ir.Model) else Path(model),
-        layout=results.LayoutProof.of(
-            Assignment.together([each.assignment for each in plans.values()]), propagate.objective
-        ),
-        explanation=explanation,
-        missing=tuple(missing),
-        anchors=sum(each.anchors for each in plans.values()),
-        versions=results.versions(),
-    )
+    report, _ = explain_model(prepared, propagate, model=None if isinstance(model, ir.Model) else Path(model), say=say)
+    return report
+
+
+def report(
+    model: Path | str | ir.Model,
+    *,
+    io: Io | None = None,
+    layouts: Mapping[str, TensorLayout] | None = None,
+    objective: Objective | None = None,
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
+    seed: int = 0,
+    tolerance: float = TOLERANCE,
+    benchmark: bool = True,
+    threads: int = 1,
+    models: Path | None = None,
+    verbose: bool = False,
+    progress: Progress | None = None,
+) -> ModelReport:
+    """Gathers all about a model, before and after `optimize`: both graphs with layouts, errors, times and reasons.
+
+    Args:
+        model: an ONNX file, or a model in memory; it is never changed.
+        io: what may happen to the layout of image inputs and outputs; ``Io.FREE`` where it is None.
+        layouts: of inputs and outputs by name that ``io`` shall have no say over.
+        objective: what the choice of layouts makes as small as it can be; ``Objective.BYTES`` where it is None.
+        shapes: a static shape for each input that has a symbolic dimension.
+        seed: of the random inputs.
+        tolerance: largest absolute error over the largest absolute value of an output.
+        benchmark: whether both .tflite files and each of their operators are timed.
+        threads: of XNNPACK, for the benchmark and for ``Objective.TIME``.
+        models: directory to write the two models to, ``before`` and ``after``; None for nowhere.
+        verbose: let TensorFlow's and LiteRT's chatter through.
+        progress: called with what starts now.
+
+    Returns:
+        The report, of .tflite files, or of ONNX graphs where these cannot be had. What else is missing is in its notes.
+
+    Raises:
+        LayoutoptError: as `optimize`, but for what keeps the model from being converted.
+    """
+    say = progress or (lambda _stage: None)
+    source = None if isinstance(model, ir.Model) else Path(model)
+    pipeline = _pipeline(None, io=io, layouts=layouts, objective=objective, threads=threads)
+    original = _loaded(model)
+    inputs = give_inputs(original, None, shapes=shapes or {}, seed=seed)
+    name = source.name if source else original.graph.name or "model"
+
+    def gathered(scratch: Path, *, convert: bool) -> ModelReport:
+        observer = Observer(pipeline, model=source, say=say)
+        optimized = optimize(
+            model,
+            output=scratch / "optimized.onnx",
+            io=io,
+            layouts=layouts,
+            objective=objective,
+            shapes=shapes,
+            seed=seed,
+            tolerance=tolerance,
+            benchmark=benchmark,
+            threads=threads,
+            instruments=(observer,),
+            convert=convert,
+            scratch=scratch,
+            force=True,
+            verbose=verbose,
+            progress=say,
+        )
+        optimized = dataclasses.replace(optimized, output=None)
+        gatherer = Gatherer(original, inputs, observer, tolerance, threads, benchmark, verbose, say)
+        if optimized.optimized.kind is Kind.ONNX:
+            return gatherer.of_models(name, optimized, modelio.load(scratch / "optimized.onnx"), models)
+        return gatherer.of_tflites(name, optimized, scratch, models)
+
+    if models is not None:
+        modelio.make_directory(models)
+    with tempfile.TemporaryDirectory(prefix="layoutopt-") as scratch, kept_alive():
+        try:
+            return gathered(Path(scratch), convert=True)
+        except (ConversionError, UnsupportedOperatorError) as error:
+            found = gathered(Path(scratch), convert=False)
+            return dataclasses.replace(found, notes=(f"no .tflite: {error.message.splitlines()[0]}", *found.notes))
 
 
 def convert(
@@ -443,6 +518,17 @@ def _refuse_random_ranges(quantize: Quantize) -> None:
             "--quantize int8 is for 'layoutopt benchmark' only: the ranges of the activations would be random ones.",
             hint="Quantize the ONNX model with your data, with QuantizeLinear and DequantizeLinear: it becomes int8.",
         )
+
+
+@contextmanager
+def _directory(given: Path | None) -> Iterator[Path]:
+    """The directory that was asked for, which stays, or else a temporary one."""
+    if given is not None:
+        modelio.make_directory(given)
+        yield given
+        return
+    with tempfile.TemporaryDirectory(prefix="layoutopt-") as made:
+        yield Path(made)
 
 
 def _static(model: Path | str | ir.Model, shapes: Mapping[str, tuple[int, ...]]) -> ir.Model:

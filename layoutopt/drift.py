@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +13,13 @@ import onnx_ir as ir
 from layoutopt.backend.litert.inspect import TfliteTensor, signature_of
 from layoutopt.backend.litert.runtime import run as run_tflite
 from layoutopt.backend.litert.trace import TfliteValue, trace_tflite
-from layoutopt.backend.onnx_tf.names import identifiers
+from layoutopt.backend.onnx_tf.names import identifiers, scope_of
 from layoutopt.errors import UsageError
 from layoutopt.ir.align import Shuffle, align
+from layoutopt.ir.io import recorded_orders
 from layoutopt.ir.perm import Perm, channels_last, identity, invert, permute
 from layoutopt.ir.trace import OnnxValue, recompute, trace
-from layoutopt.ir.verify import Array, Arrays, OutputDrift, drift_of
+from layoutopt.ir.verify import Array, Arrays, OutputDrift, drift_of, to_stored
 from layoutopt.matching import SURE, Match, match
 from layoutopt.report.comparison import Entry, Layer, OutputErrors
 
@@ -95,6 +96,43 @@ def compare_layers(
         for name, theirs in given.items()
     )
     return Findings(len(tensors), layers, _entry(layers, tensors, tolerance), errors)
+
+
+def compare_rewritten(model: ir.Model, inputs: Arrays, rewritten: ir.Model) -> tuple[Layer, ...]:
+    """As `compare_layers`, with the model behind passes in ONNX Runtime in place of a .tflite.
+
+    Args:
+        model: of static shapes.
+        inputs: an array for each of its inputs.
+        rewritten: what passes made of it.
+
+    Returns:
+        The values of ``rewritten`` that are matched, in the order of its graph, as tensors whose index is their
+        position there.
+
+    Raises:
+        InvalidModelError: ONNX Runtime cannot run one of them.
+    """
+    values = trace(model, inputs)
+    theirs = trace(rewritten, to_stored(inputs, recorded_orders(rewritten)))
+    tensors = tuple(_as_tensors(rewritten, theirs))
+    names = {value.name: position for position, value in enumerate(values)}
+    public = {str(value.name) for value in (*rewritten.graph.inputs, *rewritten.graph.outputs)}
+    interface = {at: names[each.name] for at, each in enumerate(theirs) if each.name in public and each.name in names}
+    found, local = _match(model, inputs, values, tensors, interface)
+    layers = _layers(values, tensors, found, local)
+    return tuple(replace(layer, tensor=theirs[layer.index].name) for layer in layers)
+
+
+def _as_tensors(model: ir.Model, values: Sequence[OnnxValue]) -> Iterator[TfliteValue]:
+    """The values of a model as what they would be in a .tflite: tensors that are named after nodes."""
+    positions = {value.name: position for position, value in enumerate(values)}
+    producers = {value.name: node for node in model.graph for value in node.outputs}
+    for position, each in enumerate(values):
+        node = producers.get(each.name)
+        read = [value.name for value in node.inputs if value is not None] if node is not None else []
+        sources = tuple(dict.fromkeys(positions[name] for name in read if name in positions))
+        yield TfliteValue(scope_of(each.node or each.name), each.operator, position, each.array, sources)
 
 
 # --- inputs and outputs ----------------------------------------------------------------------------------------------
@@ -248,7 +286,8 @@ def _recomputed(
     for position, each in found.items():
         value = values[each.value]
         array = each.alignment.restore(tensors[position].array, value.array.shape)
-        given.setdefault(value.name, np.ascontiguousarray(array, dtype=value.array.dtype))
+        # Not ascontiguousarray, which gives a scalar an axis.
+        given.setdefault(value.name, np.asarray(array, dtype=value.array.dtype, order="C"))
     arrays = recompute(model, inputs, given)
     return [arrays[value.name] for value in values]
 
@@ -276,6 +315,7 @@ def _layers(
             onnx_operator=value.operator,
             onnx_shape=value.array.shape,
             layout=match_.alignment.words(value.array.shape, tensor.array.shape),
+            order=() if match_.alignment.backwards else match_.alignment.perm,
             matched_by=match_.by,
             max_abs_error=match_.drift.max_abs_error,
             relative_error=match_.drift.relative_error,

@@ -20,6 +20,7 @@ from layoutopt.ir.verify import Array, OutputDrift, drift_of
 
 _SIMILAR = 0.3  # a larger gap is no evidence at all
 _CLEAR = 2.0  # how much worse the runner-up must be
+_SAME = EQUAL / 100  # no gap that is smaller tells one from another
 _FAR_BETTER = 0.5
 _REPAIRED = 0.1  # what is left of a difference behind an operator that shows that there was none
 _TELLING = 8  # elements in a slice, for it to be told from others where none are equal
@@ -154,10 +155,12 @@ class _Search:
         named = list(self._named(position))
         near = self._near(actual)
         twins = [value for value, distance in near.items() if distance <= _TWINS]
-        aligned = {value: align(self.local[value], actual) for value in dict.fromkeys([*twins, *named])}
+        aligned = {value: align(self.local[value], actual) for value in named}
+        if all(each.gap > _SAME for each in aligned.values()):  # else no twin can be preferred
+            aligned |= {value: align(self.local[value], actual) for value in twins if value not in aligned}
         least = min((each.gap for each in aligned.values()), default=1.0)
         if least <= EQUAL:
-            equal = [value for value, each in aligned.items() if each.gap <= max(4 * least, EQUAL / 100)]
+            equal = [value for value, each in aligned.items() if each.gap <= max(4 * least, _SAME)]
             value = min(equal, key=lambda at: (at not in named, not self._fits(at, needed), at in self.used, at))
             return self._with(position, value, MatchedBy.CONTENT, aligned[value])
         if (shuffled := self._shuffled(position, twins[:2])) is not None:

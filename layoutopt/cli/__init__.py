@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from layoutopt.cli import benchmark, calibrate, compare, count, demo, explain, optimize, passes
+from layoutopt.cli import benchmark, calibrate, compare, count, demo, explain, optimize, passes, report
 
 _EXIT_CODES = (
     "Exit codes: 0 done, 1 internal error, 2 usage, 3 no such file, 4 not a model, 5 unknown operator or opset, "
@@ -26,6 +26,7 @@ app = typer.Typer(
 )
 app.command(epilog=optimize.EXAMPLES)(optimize.optimize)
 app.command(epilog=explain.EXAMPLES)(explain.explain)
+app.command(epilog=report.EXAMPLES)(report.report)
 app.command(epilog=count.EXAMPLES)(count.count)
 app.command(epilog=compare.EXAMPLES)(compare.compare)
 app.command(epilog=benchmark.EXAMPLES)(benchmark.benchmark)

@@ -40,3 +40,12 @@ def attribute_types(operator: str, opset: int) -> Mapping[str, ir.AttributeType]
     # Its stubs lack ``value``, which is all that can be told from it.
     kinds = {name: int(attribute.type.value) for name, attribute in schema.attributes.items()}  # type: ignore[attr-defined]
     return {name: ir.AttributeType(kind) for name, kind in kinds.items()}
+
+
+@lru_cache(maxsize=1024)
+def operand_names(operator: str, opset: int) -> tuple[str, ...]:
+    """What an operator of the default domain calls its operands; the last may stand for any number of them."""
+    try:
+        return tuple(each.name for each in onnx.defs.get_schema(operator, opset).inputs)
+    except onnx.defs.SchemaError:
+        return ()

@@ -63,6 +63,17 @@ class LayoutRule:
             return self.before.at(opset) if self.before else None
         return self if self.until is None or opset <= self.until else None
 
+    @property
+    def words(self) -> str:
+        """Its conditions, in the words of its parts."""
+        parts = [self.carry, *self.remaps, *([self.price] if self.price else [])]
+        words = [(part.__doc__ or "").strip().partition("\n")[0] for part in parts]
+        if self.ranks is not None:
+            words.append(f"Rank {', '.join(map(str, self.ranks))}.")
+        if self.results is not None:
+            words.append("The first result alone.")
+        return " ".join(words).replace("``", "`")
+
     def ports(self, node: ir.Node) -> tuple[Port, ...]:
         """The ports of ``node`` that carry the layout: operands, then results."""
         operands = (operand(index) for index, value in enumerate(node.inputs[: self.operands]) if value is not None)

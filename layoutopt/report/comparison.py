@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from layoutopt.errors import VerificationError
+from layoutopt.ir.perm import Perm
 from layoutopt.ir.verify import OutputDrift
 from layoutopt.matching import MatchedBy
 from layoutopt.report.results import Json, to_json
@@ -28,6 +29,7 @@ class Layer:
         onnx_operator: of that node.
         onnx_shape: of the value.
         layout: of the tensor in terms of the value.
+        order: in which it stores the axes of the value; empty where no order of them will do.
         matched_by: what tells that the two are the same.
         max_abs_error: the largest absolute difference.
         relative_error: that over the largest absolute value of the ONNX value.
@@ -47,6 +49,7 @@ class Layer:
     onnx_operator: str
     onnx_shape: tuple[int, ...]
     layout: str
+    order: Perm
     matched_by: MatchedBy
     max_abs_error: float
     relative_error: float

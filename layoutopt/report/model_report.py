@@ -19,7 +19,7 @@ class Layout(Enum):
     OTHER = "other"
     """Any other order; `GraphTensor.order` says it in words."""
     UNKNOWN = "unknown"
-    """It could not be told which of the original's values the tensor holds, or its order is not defined: one axis."""
+    """It could not be told which of the original's values the tensor holds, or there is no order: one axis, or none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,8 @@ class GraphTensor:
         shape: as it is stored; -1 for a size that stays symbolic.
         dtype: numpy's name of the element type.
         size: bytes.
-        layout: how it lies in memory.
+        layout: how it lies in memory, in terms of its value; where the original has none, in terms of a value of the
+            model in front of the choice of layouts, or as its neighbours leave it.
         order: the same in words, as `layoutopt explain` has it; empty where it is not known.
         value: the value of the original that it holds; empty where that is not known.
         relative_error: largest absolute difference from that value over its largest absolute value; None where it was
@@ -48,6 +49,11 @@ class GraphTensor:
     value: str = ""
     relative_error: float | None = None
     own_error: float | None = None
+
+    @property
+    def has_order(self) -> bool:
+        """Whether there are two axes, or more, that could stand in another order."""
+        return sum(size != 1 for size in self.shape) > 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +100,7 @@ class Graph:
         tensors: by name, all that nodes or the graph's inputs and outputs mention.
         inputs: names of the graph's inputs.
         outputs: names of the graph's outputs.
+        key: what the file calls the graph; Model Explorer knows it by this name.
     """
 
     title: str
@@ -101,6 +108,7 @@ class Graph:
     tensors: Mapping[str, GraphTensor]
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +119,8 @@ class Stage:
         name: of the pass; ``original`` for what came in.
         seconds: wall time of the pass; 0 for the original.
         nodes: operators.
-        transposes: Transposes in the graph and around every operator that runs channels-last only.
+        transposes: Transposes in the graph and around every operator that runs channels-last only; such a conversion
+            folds constants first.
         bytes_moved: bytes that these write in one inference.
     """
 

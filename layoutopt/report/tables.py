@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from rich.box import SIMPLE_HEAD
 from rich.console import RenderableType
@@ -16,6 +17,7 @@ from layoutopt.options import Objective
 from layoutopt.pipeline.manager import PassRecord
 from layoutopt.pipeline.text import PassDescription
 from layoutopt.report.benchmark import BenchmarkReport, BenchmarkRow, Control
+from layoutopt.report.model_report import ModelReport
 from layoutopt.report.results import (
     CalibrationReport,
     CountReport,
@@ -38,6 +40,16 @@ def of_optimize(report: OptimizeReport, *, verbose: bool) -> Iterator[Renderable
     yield _of_forms(report)
     yield _of_interface(report.inputs, report.outputs)
     yield from _facts(report)
+
+
+def of_report(report: ModelReport, page: Path, commands: Sequence[str]) -> Iterator[RenderableType]:
+    """The headline, what is missing, and where the page is; ``commands`` show the models elsewhere."""
+    yield _of_forms(report.optimize)
+    yield Text(proof(report.explain.layout))
+    for note in report.notes:
+        yield Text(note, style="yellow")
+    yield from map(Text, commands)
+    yield Text(f"Report written to {page}")
 
 
 def of_counts(reports: Sequence[CountReport]) -> Iterator[RenderableType]:

@@ -22,7 +22,7 @@ from layoutopt.layout.calibration import Calibration, Grid, Machine, load_costs
 from layoutopt.layout.costs import Curve, Family, TimeTable
 from layoutopt.options import Objective
 
-COMMANDS = ("optimize", "explain", "count", "compare", "benchmark", "calibrate", "passes", "demo")
+COMMANDS = ("optimize", "explain", "report", "count", "compare", "benchmark", "calibrate", "passes", "demo")
 
 
 @pytest.fixture(autouse=True)

@@ -83,10 +83,12 @@ def count_tflite(path: Path) -> Counts:
         ModelNotFoundError: no such file.
         InvalidModelError: not a .tflite file, truncated or damaged.
     """
-    with _open(path) as model:
-        names = [_operator_name(model, index) for index in range(model.OperatorCodesLength())]
+    with open_tflite(path) as model:
+        names = [operator_name(model, index) for index in range(model.OperatorCodesLength())]
         operators = [(graph, operator, names[operator.OpcodeIndex()]) for graph, operator in _operators(model)]
-        moved = sum(_bytes_of(model, graph, operator) for graph, operator, name in operators if name == "TRANSPOSE")
+        moved = sum(
+            bytes_transposed(model, graph, operator) for graph, operator, name in operators if name == "TRANSPOSE"
+        )
         return tally((name for _, _, name in operators), bytes_moved=moved)
 
 
@@ -99,7 +101,7 @@ def signature_of(path: Path) -> TfliteSignature:
         ModelNotFoundError: no such file.
         InvalidModelError: not a .tflite file, truncated or damaged.
     """
-    with _open(path) as model:
+    with open_tflite(path) as model:
         graph, signature = model.Subgraphs(0), _default_signature(model)
         inputs = [graph.Inputs(index) for index in range(graph.InputsLength())]
         outputs = [graph.Outputs(index) for index in range(graph.OutputsLength())]
@@ -120,7 +122,7 @@ def operators_of(path: Path) -> tuple[TfliteOperator, ...]:
         ModelNotFoundError: no such file.
         InvalidModelError: not a .tflite file, truncated or damaged.
     """
-    with _open(path) as model:
+    with open_tflite(path) as model:
         graph, found = model.Subgraphs(0), []
         for position in range(graph.OperatorsLength()):
             operator = graph.Operators(position)
@@ -128,16 +130,16 @@ def operators_of(path: Path) -> tuple[TfliteOperator, ...]:
             written = [operator.Outputs(index) for index in range(operator.OutputsLength())]
             found.append(
                 TfliteOperator(
-                    _operator_name(model, operator.OpcodeIndex()),
+                    operator_name(model, operator.OpcodeIndex()),
                     tuple(index for index in read if index >= 0),
-                    tuple((index, _text(graph.Tensors(index).Name())) for index in written),
+                    tuple((index, text_of(graph.Tensors(index).Name())) for index in written),
                 )
             )
         return tuple(found)
 
 
 @contextmanager
-def _open(path: Path) -> Iterator[Model]:
+def open_tflite(path: Path) -> Iterator[Model]:
     """The file's root table; whatever breaks while it is read becomes an InvalidModelError."""
     from tflite import Model  # 1,500 small modules, a quarter of a second
 
@@ -173,17 +175,18 @@ def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def _text(raw: bytes | None) -> str:
+def text_of(raw: bytes | None) -> str:
+    """A string of the file; empty where it has none."""
     return "" if raw is None else raw.decode()
 
 
 @cache
-def _names_of(schema: type) -> dict[int, str]:
+def names_of(schema: type) -> dict[int, str]:
     """The members of one of the schema's enumerations, by value."""
     return {value: name for name, value in vars(schema).items() if isinstance(value, int)}
 
 
-def _operator_name(model: Model, index: int) -> str:
+def operator_name(model: Model, index: int) -> str:
     """The name of operator code ``index``."""
     from tflite import BuiltinOperator
 
@@ -191,8 +194,8 @@ def _operator_name(model: Model, index: int) -> str:
     # The first field is one byte wide; codes past 127 are in the second, which older files do not have.
     builtin = max(code.DeprecatedBuiltinCode(), code.BuiltinCode())
     if builtin == BuiltinOperator.CUSTOM:
-        return _text(code.CustomCode()) or "CUSTOM"
-    return _names_of(BuiltinOperator).get(builtin, f"BUILTIN_{builtin}")
+        return text_of(code.CustomCode()) or "CUSTOM"
+    return names_of(BuiltinOperator).get(builtin, f"BUILTIN_{builtin}")
 
 
 def _operators(model: Model) -> Iterator[tuple[SubGraph, Operator]]:
@@ -202,13 +205,13 @@ def _operators(model: Model) -> Iterator[tuple[SubGraph, Operator]]:
             yield graph, graph.Operators(position)
 
 
-def _bytes_of(model: Model, graph: SubGraph, transpose: Operator) -> int:
+def bytes_transposed(model: Model, graph: SubGraph, transpose: Operator) -> int:
     """Bytes that a TRANSPOSE writes, as far as the file knows its shape."""
     result, order = graph.Tensors(transpose.Outputs(0)), graph.Tensors(transpose.Inputs(1))
     # A dynamic axis is moved for all we know, even where its default is 1.
     shape = [
         None if dynamic < 0 and size == 1 else size
-        for dynamic, size in zip(_shape(result), _default_shape(result), strict=True)
+        for dynamic, size in zip(shape_of(result), default_shape_of(result), strict=True)
     ]
     constant = model.Buffers(order.Buffer())
     # A permutation that is computed at run time is taken for a reversal, which moves data wherever any can.
@@ -217,10 +220,10 @@ def _bytes_of(model: Model, graph: SubGraph, transpose: Operator) -> int:
         perm = [int(axis) for axis in constant.DataAsNumpy().view(np.int32)]
     if len(perm) != len(shape):
         return 0
-    return transposed_bytes(shape, tuple(perm), bits=_bits(_dtype(result)))
+    return transposed_bytes(shape, tuple(perm), bits=bits_of(dtype_of(result)))
 
 
-def _bits(dtype: str) -> int:
+def bits_of(dtype: str) -> int:
     """Size of one element, which all numeric types have in their names; 0 for strings and handles."""
     digits = dtype.lstrip("abcdefghijklmnopqrstuvwxyz")
     return 8 if dtype == "bool" else int(digits or 0)
@@ -230,21 +233,21 @@ def _default_signature(model: Model) -> SignatureDef | None:
     """The signature to go by, of those for the main graph: what the interpreter runs."""
     every = [model.SignatureDefs(index) for index in range(model.SignatureDefsLength())]
     signatures = [signature for signature in every if signature.SubgraphIndex() == 0]
-    named = [signature for signature in signatures if _text(signature.SignatureKey()) == _DEFAULT_SIGNATURE]
+    named = [signature for signature in signatures if text_of(signature.SignatureKey()) == _DEFAULT_SIGNATURE]
     return next(iter(named or signatures), None)
 
 
 def _entries(read: Callable[[int], TensorMap], count: int, order: Sequence[int]) -> list[tuple[int, str]]:
     """Tensor and name of each entry of a signature, which has them by name, in the order of the graph instead."""
-    entries = [(read(index).TensorIndex(), _text(read(index).Name())) for index in range(count)]
+    entries = [(read(index).TensorIndex(), text_of(read(index).Name())) for index in range(count)]
     return sorted(entries, key=lambda entry: order.index(entry[0]))
 
 
 def _describe(graph: SubGraph, index: int, signature_name: str) -> TfliteTensor:
     tensor = graph.Tensors(index)
-    name = _text(tensor.Name())
-    shape, default = _shape(tensor), _default_shape(tensor)
-    return TfliteTensor(name, signature_name or name, shape, _dtype(tensor), index, default, *_quantization(tensor))
+    name = text_of(tensor.Name())
+    shape, default = shape_of(tensor), default_shape_of(tensor)
+    return TfliteTensor(name, signature_name or name, shape, dtype_of(tensor), index, default, *_quantization(tensor))
 
 
 def _quantization(tensor: Tensor) -> tuple[float, int]:
@@ -254,21 +257,22 @@ def _quantization(tensor: Tensor) -> tuple[float, int]:
     return float(found.Scale(0)), int(found.ZeroPoint(0)) if found.ZeroPointLength() else 0
 
 
-def _shape(tensor: Tensor) -> tuple[int, ...]:
+def shape_of(tensor: Tensor) -> tuple[int, ...]:
     """Sizes, -1 for dynamic ones."""
     read: Callable[[int], int] = tensor.ShapeSignature if tensor.ShapeSignatureLength() else tensor.Shape
     return tuple(read(axis) for axis in range(tensor.ShapeLength()))
 
 
-def _default_shape(tensor: Tensor) -> tuple[int, ...]:
+def default_shape_of(tensor: Tensor) -> tuple[int, ...]:
     """Sizes until somebody resizes the tensor."""
     return tuple(max(1, tensor.Shape(axis)) for axis in range(tensor.ShapeLength()))
 
 
-def _dtype(tensor: Tensor) -> str:
+def dtype_of(tensor: Tensor) -> str:
+    """Numpy's name of the element type."""
     from tflite import TensorType
 
-    name = _names_of(TensorType).get(tensor.Type(), "")
+    name = names_of(TensorType).get(tensor.Type(), "")
     if not name:
         raise ValueError(f"unknown element type {tensor.Type()}")
     return "str" if name == "STRING" else name.lower()

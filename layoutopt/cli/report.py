@@ -1,0 +1,98 @@
+"""``layoutopt report``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from layoutopt.cli.console import (
+    ForceOption,
+    IoOption,
+    JsonOption,
+    LayoutOption,
+    ObjectiveOption,
+    QuietOption,
+    SeedOption,
+    ShapeOption,
+    ThreadsOption,
+    VerboseOption,
+    parse_layouts,
+    parse_shapes,
+    session,
+)
+
+EXAMPLES = """[bold]Examples[/]
+
+layoutopt report model.onnx
+
+layoutopt report model.onnx -o report.html --open
+
+layoutopt report model.onnx --shape input=1,3,224,224 --no-benchmark
+
+layoutopt report model.onnx --model-explorer overlays
+"""
+
+
+def report(
+    model: Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="The model. It is never changed.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The page. Default: MODEL.report.html beside the model.")
+    ] = None,
+    io: IoOption = None,
+    layout: LayoutOption = [],  # noqa: B006, typer copies it
+    objective: ObjectiveOption = None,
+    shape: ShapeOption = [],  # noqa: B006, typer copies it
+    seed: SeedOption = 0,
+    benchmark: Annotated[bool, typer.Option(help="Measure the latency of both .tflite files and of operators.")] = True,
+    threads: ThreadsOption = 1,
+    model_explorer: Annotated[
+        Path | None,
+        typer.Option(
+            "--model-explorer",
+            metavar="DIRECTORY",
+            help="Write both models here, and overlays for them that Google's Model Explorer shows.",
+        ),
+    ] = None,
+    open_page: Annotated[bool, typer.Option("--open", help="Show the page in the browser.")] = False,
+    force: ForceOption = False,
+    json: JsonOption = "",
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Write one page on a model: both graphs with their layouts, what moves and why, errors, times, and the proof."""
+    page = output or model.with_suffix(".report.html")
+    with session(json, quiet=quiet, verbose=verbose) as run, run.progress() as progress:
+        progress("loading")
+        from layoutopt import api
+        from layoutopt.ir.io import check_output, make_directory, replacing
+        from layoutopt.report import tables
+        from layoutopt.report.model_explorer import write_overlays
+        from layoutopt.report.page import render
+
+        check_output(page, source=model, force=force)
+        if model_explorer is not None:
+            check_output(model_explorer, source=None, force=force)
+            make_directory(model_explorer)
+        found = api.report(
+            model,
+            io=io,
+            layouts=parse_layouts(layout),
+            objective=objective,
+            shapes=parse_shapes(shape),
+            seed=seed,
+            benchmark=benchmark,
+            threads=threads,
+            models=model_explorer,
+            verbose=verbose,
+            progress=progress,
+        )
+        progress("page")
+        with replacing(page) as beside:
+            beside.write_text(render(found), encoding="utf-8")
+        commands = write_overlays(found, model_explorer) if model_explorer else ()
+        run.write_json(found.to_json())
+    run.show(*tables.of_report(found, page, commands))
+    if open_page:
+        typer.launch(str(page))

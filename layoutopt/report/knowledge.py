@@ -1,0 +1,124 @@
+"""What the choice of layouts knows of a graph, in words, by the names of its nodes and values."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import onnx_ir as ir
+
+from layoutopt.layout.explain import Copy, Explanation, Inside, Kept, Side, label
+from layoutopt.layout.plan import Plan
+from layoutopt.layout.rules import VIEWS, objection
+
+_MOST_NAMES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """What is known of one node.
+
+    Attributes:
+        rule: its layout rule in words.
+        reason: why it has the layout that it has; empty where there is nothing to say.
+    """
+
+    rule: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Knowledge:
+    """What is known of the nodes of a model in front of the choice of layouts.
+
+    Attributes:
+        facts: of a node, by its name and by the names of its results.
+        roots: of each value that holds the bytes of another, the name of that one.
+        copies: the transposes that the choice leaves, by the name of the value.
+    """
+
+    facts: Mapping[str, Fact] = field(default_factory=dict)
+    roots: Mapping[str, str] = field(default_factory=dict)
+    copies: Mapping[str, Sequence[Copy]] = field(default_factory=dict)
+
+
+def learn(opset: int, plans: Mapping[ir.Graph, Plan], explanation: Explanation) -> Knowledge:
+    """What plans, and what explains them, tell.
+
+    Args:
+        opset: version of the default domain.
+        plans: of a graph and the bodies in it; the graphs are unchanged since.
+        explanation: of the plans.
+    """
+    moving: dict[str, Inside | Kept] = {each.operator: each for each in explanation.inside}
+    moving |= {each.operator: each for each in explanation.kept}
+    facts = {
+        name: fact
+        for graph, plan in plans.items()
+        for node, fact in _facts(graph, plan, opset, moving)
+        for name in _names_of(node)
+    }
+    roots = {str(value.name): str(view.root.name) for plan in plans.values() for value, view in plan.views.items()}
+    copies: dict[str, list[Copy]] = {}
+    for copy in explanation.copies:
+        copies.setdefault(copy.value, []).append(copy)
+    return Knowledge(facts, roots, copies)
+
+
+def why_copied(copy: Copy) -> str:
+    """Why a transpose is left."""
+    sides = (("Written", copy.written), ("Read", copy.read))
+    return " ".join(f"{role} as {side.layout} by {_some(side.ends)}: {_who_insists(side)}." for role, side in sides)
+
+
+def _facts(
+    graph: ir.Graph, plan: Plan, opset: int, moving: Mapping[str, Inside | Kept]
+) -> Iterator[tuple[ir.Node, Fact]]:
+    choices: Counter[ir.Node] = Counter()
+    for choice in plan.question.choices:
+        if choice.node is not None:
+            choices[choice.node] = max(choices[choice.node], len(choice.layouts))
+    for node in graph:
+        yield node, Fact(_rule(node, plan, opset), _reason(node, choices[node], moving.get(label(node))))
+
+
+def _names_of(node: ir.Node) -> Collection[str]:
+    return {name for name in (node.name, *(value.name for value in node.outputs)) if name}
+
+
+def _rule(node: ir.Node, plan: Plan, opset: int) -> str:
+    """The rule of a node, in the words of the table."""
+    if (rule := plan.rules.get(node)) is not None:
+        kind = "agnostic" if rule.anchor is None else f"anchor: TFLite runs {node.op_type} channels-last only"
+        return f"{kind}. {rule.words}" if rule.anchor else f"{kind}: {rule.words}"
+    if node.outputs[0] in plan.views:
+        return "view: moves no bytes, it only gives them other axes"
+    if node.domain == "" and node.op_type in VIEWS:
+        return f"no rule: this {node.op_type} is no mere view, so it stays natural"
+    return f"no rule, so it stays natural: {objection(node, opset)}"
+
+
+def _reason(node: ir.Node, choices: int, moving: Inside | Kept | None) -> str:
+    """Why a node has its layout."""
+    match moving:
+        case Inside():
+            return f"Moves its data inside: {moving.why}. In every other layout the whole graph costs as much or more."
+        case Kept():
+            return f"It stays whatever layouts are chosen: {moving.why}."
+        case _ if choices > 1:
+            return f"The cheapest for the whole graph of the {choices} layouts that this {node.op_type} could have."
+        case _:
+            return ""
+
+
+def _who_insists(side: Side) -> str:
+    if not side.insists:
+        return side.why
+    through = f"through {_some(side.through)} to " if side.through else ""
+    return f"{through}{side.insists}, {side.why}"
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    return ", ".join(names[:_MOST_NAMES]) + more

@@ -1,0 +1,114 @@
+"""Overlays for Google's Model Explorer: its custom node data, one file for each overlay and model.
+
+A file holds, by the name of the graph, the overlay's name and a value for each node by its id. Model Explorer numbers
+the operators of a .tflite in the order of the file, and its extension for ONNX calls nodes by their names: both as
+`GraphNode.id` does.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from math import isfinite
+from pathlib import Path
+
+from layoutopt.ir.io import replacing
+from layoutopt.report.model_report import Graph, GraphNode, Layout, ModelReport
+from layoutopt.report.results import Json, Kind
+
+_COLOURS: Mapping[Layout, str] = {
+    Layout.NATURAL: "#f2a65a",
+    Layout.CHANNELS_LAST: "#58a4b0",
+    Layout.OTHER: "#b388c9",
+    Layout.UNKNOWN: "#d9d9d9",
+}
+_FROM_LITTLE_TO_MUCH: Json = [{"stop": 0, "bgColor": "#ffffff"}, {"stop": 1, "bgColor": "#d1495b"}]
+
+
+@dataclass(frozen=True, slots=True)
+class _Overlay:
+    """One kind of node data.
+
+    Attributes:
+        file: the word in the name of the file.
+        name: what Model Explorer shows.
+        value: of a node; None where it has none.
+    """
+
+    file: str
+    name: str
+    value: Callable[[Graph, GraphNode], float | None]
+
+
+def _bytes_moved(graph: Graph, node: GraphNode) -> float | None:
+    del graph
+    return node.bytes_moved if node.is_transpose else None
+
+
+def _microseconds(graph: Graph, node: GraphNode) -> float | None:
+    del graph
+    return node.microseconds
+
+
+def _error(graph: Graph, node: GraphNode) -> float | None:
+    errors = (graph.tensors[name].relative_error for name in node.outputs)
+    return max((error for error in errors if error is not None and isfinite(error)), default=None)
+
+
+_OVERLAYS = (
+    _Overlay("bytes", "bytes moved", _bytes_moved),
+    _Overlay("time", "microseconds", _microseconds),
+    _Overlay("error", "relative error", _error),
+)
+
+
+def write_overlays(report: ModelReport, directory: Path) -> tuple[str, ...]:
+    """Writes the overlays of both graphs, ``before.layout.json`` and the like, to where the models are.
+
+    Args:
+        report: the report.
+        directory: which is there.
+
+    Returns:
+        For each graph the command that shows it.
+
+    Raises:
+        OutputError: a file cannot be written.
+    """
+    onnx = report.optimize.optimized.kind is Kind.ONNX
+    suffix, extension = (".onnx", " --extensions=model_explorer_onnx") if onnx else (".tflite", "")
+    commands = []
+    for side, graph in (("before", report.before), ("after", report.after)):
+        if graph is None:
+            continue
+        paths = []
+        for name, data in overlays_of(graph).items():
+            paths.append(directory / f"{side}.{name}.json")
+            with replacing(paths[-1]) as beside:
+                beside.write_text(json.dumps(data, indent=1, allow_nan=False))
+        model = directory / f"{side}{suffix}"
+        commands.append(f"model-explorer {model}{extension} --node_data_paths={','.join(map(str, paths))}")
+    return tuple(commands)
+
+
+def overlays_of(graph: Graph) -> Mapping[str, Json]:
+    """The node data of a graph by overlay; of what was not measured there is none."""
+    found: dict[str, Json] = {"layout": {graph.key: _layouts(graph)}}
+    for overlay in _OVERLAYS:
+        values = {node.id: value for node in graph.nodes if (value := overlay.value(graph, node)) is not None}
+        if values:
+            results: Json = {key: {"value": value} for key, value in values.items()}
+            data: Json = {"name": overlay.name, "results": results, "gradient": _FROM_LITTLE_TO_MUCH}
+            found[overlay.file] = {graph.key: data}
+    return found
+
+
+def _layouts(graph: Graph) -> Json:
+    """The layout of the first result of each node, in words and in colour."""
+    results: dict[str, Json] = {}
+    for node in graph.nodes:
+        if node.outputs:
+            layout = graph.tensors[node.outputs[0]].layout
+            results[node.id] = {"value": layout.value, "bgColor": _COLOURS[layout]}
+    return {"name": "layout", "results": results, "showExpandedSummaryOnGroupNode": True}
