@@ -72,8 +72,8 @@ class Ribbon:
 
     Attributes:
         operators: how many stripes, each 1 wide.
-        layouts: the stripes of each layout as one path, 1 high, without the transposes.
-        transposes: theirs.
+        layouts: the stripes of each layout as one path, without the transposes.
+        transposes: theirs, higher than all others: 1.
     """
 
     operators: int
@@ -84,13 +84,13 @@ class Ribbon:
 def ribbon(graph: Graph) -> Ribbon:
     """The layouts of a graph at a glance."""
 
-    def stripes(chosen: Callable[[int], bool]) -> str:
-        return "".join(f"M{at} 0h1v1h-1z" for at in range(len(graph.nodes)) if chosen(at))
+    def stripes(chosen: Callable[[int], bool], top: float) -> str:
+        return "".join(f"M{at} {top}h1V1h-1z" for at in range(len(graph.nodes)) if chosen(at))
 
     layouts = [_layout(graph, node.outputs) for node in graph.nodes]
     plain = [None if node.is_transpose else layout for node, layout in zip(graph.nodes, layouts, strict=True)]
-    found = tuple((layout, stripes(lambda at, layout=layout: plain[at] is layout)) for layout in Layout)
-    return Ribbon(len(graph.nodes), found, stripes(lambda at: graph.nodes[at].is_transpose))
+    found = tuple((layout, stripes(lambda at, layout=layout: plain[at] is layout, 0.35)) for layout in Layout)
+    return Ribbon(len(graph.nodes), found, stripes(lambda at: graph.nodes[at].is_transpose, 0))
 
 
 def bytes_along(graphs: Iterable[tuple[str, Graph]]) -> Chart:

@@ -18,7 +18,7 @@ _COLUMN = BOX_WIDTH + 26
 _ROW = BOX_HEIGHT + 30
 _MARGIN = 28
 _BAND = 12 * _ROW
-"""What is shown or hidden at once while one scrolls: a graph of thousands of operators is too much to lay out whole."""
+"""What a page draws at once while one scrolls: a graph of thousands of operators is too much to lay out whole."""
 
 
 class Role(Enum):

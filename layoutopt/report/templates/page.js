@@ -3,7 +3,7 @@
   const byId = (id) => document.getElementById(id);
   const DATA = JSON.parse(byId("data").textContent);
   const FAR = 0.3; // below this scale, text cannot be read: boxes become one shape per layout
-  const MARGIN = 600; // pixels around the window in which operators are laid out already
+  const MARGIN = 600; // pixels around the window in which operators are drawn already
   const [BOX_WIDTH, BOX_HEIGHT] = [{{ box[0] }}, {{ box[1] }}];
   const SCALES = [0.05, 0.4, 0.55, 0.7, 0.85, 1, 1.25, 1.6, 2, 3];
 
@@ -35,11 +35,13 @@
       this.drawing = element.querySelector(".drawing");
       this.window = element.querySelector(".window");
       this.overview = element.querySelector(".overview");
-      this.bands = [...element.querySelectorAll(".band")].map((band) => ({
-        element: band,
+      this.bands = [...element.querySelectorAll("script[data-top]")].map((band) => ({
+        markup: band.textContent,
         top: Number(band.dataset.top),
         bottom: Number(band.dataset.bottom),
+        element: null,
       }));
+      this.marks = { chosen: [], counterpart: [], hit: [] };
       this.scale = 1;
       this.writers = new Map();
       this.readers = new Map();
@@ -53,25 +55,42 @@
       new ResizeObserver(() => this.show()).observe(this.canvas);
     }
 
-    node(index) {
-      return byId(`${this.side}-${index}`);
-    }
-
     isShown() {
       return this.element.offsetParent !== null;
     }
 
-    /** Lays out what can be seen, and only that. */
+    /** Draws the slices that can be seen, and only those. */
     show() {
       const { scrollTop, clientHeight } = this.canvas;
       const distant = this.scale < FAR;
       const [top, bottom] = [(scrollTop - MARGIN) / this.scale, (scrollTop + clientHeight + MARGIN) / this.scale];
       this.drawing.classList.toggle("distant", distant);
       for (const band of this.bands) {
-        band.element.classList.toggle("on", !distant && band.bottom > top && band.top < bottom);
+        const seen = !distant && band.bottom > top && band.top < bottom;
+        if (seen && !band.element) {
+          this.drawing.insertAdjacentHTML("beforeend", band.markup);
+          band.element = this.drawing.lastElementChild;
+          this.dress(band.element);
+        } else if (!seen && band.element) {
+          band.element.remove();
+          band.element = null;
+        }
       }
       this.window.setAttribute("y", scrollTop / this.scale);
       this.window.setAttribute("height", Math.min(this.data.height, clientHeight / this.scale));
+    }
+
+    /** Gives what is drawn the classes of its marks. */
+    dress(part) {
+      for (const node of part.querySelectorAll(".node")) {
+        const index = Number(node.dataset.index);
+        for (const [name, indices] of Object.entries(this.marks)) node.classList.toggle(name, indices.includes(index));
+        node.setAttribute("aria-selected", this.marks.chosen.includes(index));
+      }
+      for (const edge of part.querySelectorAll(".edge")) {
+        const ends = [Number(edge.dataset.source), Number(edge.dataset.target)];
+        edge.classList.toggle("lit", this.marks.chosen.some((index) => ends.includes(index)));
+      }
     }
 
     /** Zooms; the point of the window that is given in pixels, or its middle, stays where it is. */
@@ -118,18 +137,12 @@
       return best;
     }
 
-    /** Marks boxes with a class, and in what is seen from afar. */
+    /** Marks boxes, here and in what is seen from afar. */
     mark(name, indices) {
-      for (const each of this.drawing.querySelectorAll(`.node.${name}`)) each.classList.remove(name);
-      for (const index of indices) this.node(index).classList.add(name);
+      this.marks[name] = indices;
+      this.dress(this.drawing);
       const outline = ([x, y]) => `M${x} ${y}h${BOX_WIDTH}v${BOX_HEIGHT}h-${BOX_WIDTH}z`;
       this.drawing.querySelector(`.far.${name}`)?.setAttribute("d", indices.map((each) => outline(this.data.places[each])).join(""));
-    }
-
-    light(index) {
-      for (const edge of this.drawing.querySelectorAll(".edge.lit")) edge.classList.remove("lit");
-      const selector = index === null ? [] : [`[data-ends^="${index} "]`, `[data-ends$=" ${index}"]`];
-      for (const edge of selector.length ? this.drawing.querySelectorAll(selector.join()) : []) edge.classList.add("lit");
     }
 
     values(index) {
@@ -172,19 +185,15 @@
   function choose(pane, index) {
     chosen = [pane, index];
     activate(pane);
-    for (const selected of document.querySelectorAll('.node[aria-selected="true"]')) selected.setAttribute("aria-selected", "false");
-    pane.node(index).setAttribute("aria-selected", "true");
-    pane.canvas.setAttribute("aria-activedescendant", pane.node(index).id);
-    pane.mark("chosen", [index]);
-    pane.mark("counterpart", []);
-    pane.light(index);
     pane.centre(index);
+    pane.canvas.setAttribute("aria-activedescendant", `${pane.side}-${index}`);
+    pane.mark("counterpart", []);
+    pane.mark("chosen", [index]);
     const twin = other(pane);
     const found = twin ? twin.counterparts(pane, index) : [];
     if (twin) {
       twin.mark("chosen", []);
       twin.mark("counterpart", found);
-      twin.light(null);
       if (found.length && twin.isShown()) twin.centre(found[0]);
     }
     for (const strip of document.querySelectorAll(".ribbon")) point(strip, strip.dataset.strip === pane.side ? index - pane.first : -1);
@@ -405,7 +414,7 @@
     pane.canvas.addEventListener("click", (event) => {
       if (drag?.moved) return;
       const node = event.target.closest(".node");
-      if (node) choose(pane, Number(node.id.split("-")[1]));
+      if (node) choose(pane, Number(node.dataset.index));
       else if (pane.scale < FAR) choose(pane, pane.nearest(...drawn(event)));
     });
     window.addEventListener("pointerup", () => {
