@@ -7,8 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-import fast_sugiyama
-
+from layoutopt.report.layering import Place, layered
 from layoutopt.report.model_report import Graph, GraphNode, GraphTensor, Layout
 
 BOX_WIDTH = 190
@@ -105,10 +104,8 @@ class Drawing:
     long_edges: tuple[Edge, ...]
 
     def silhouette(self, layout: Layout | None) -> str:
-        """All boxes of a layout as one path, without the transposes; for None, the transposes: what is seen from afar."""
-        chosen = (
-            box for box in self.boxes if (box.node.is_transpose if layout is None else _is_plain(box, layout))
-        )
+        """All boxes of a layout as one path, as they are seen from afar; for None, the transposes, which are no others."""
+        chosen = (box for box in self.boxes if (None if box.node.is_transpose else box.layout) is layout)
         return "".join(f"M{box.x} {box.y}h{BOX_WIDTH}v{BOX_HEIGHT}h-{BOX_WIDTH}z" for box in chosen)
 
 
@@ -116,12 +113,11 @@ def draw(graph: Graph) -> Drawing:
     """Draws a graph in layers, the inputs at the top, with few crossings."""
     actors = _actors(graph)
     links = _links([node for _, node in actors])
-    centres, ways = _places(len(actors), list(links))
-    boxes = tuple(
-        _box(index, role, node, graph.tensors, centres[index]) for index, (role, node) in enumerate(actors)
-    )
+    layering = layered(len(actors), list(links))
+    centres = {vertex: _centre(place) for vertex, place in layering.places.items()}
+    boxes = tuple(_box(index, role, node, graph.tensors, centres[index]) for index, (role, node) in enumerate(actors))
     edges = [
-        Edge(source, target, graph.tensors[name].layout, _path([centres[at] for at in ways[source, target]]))
+        Edge(source, target, graph.tensors[name].layout, _path([centres[at] for at in layering.ways[source, target]]))
         for (source, target), name in links.items()
     ]
     width = max(x for x, _ in centres.values()) + BOX_WIDTH // 2 + _MARGIN
@@ -129,10 +125,6 @@ def draw(graph: Graph) -> Drawing:
     long_edges = tuple(edge for edge in edges if boxes[edge.target].y - boxes[edge.source].y > _BAND)
     short_edges = [edge for edge in edges if edge not in set(long_edges)]
     return Drawing(width, height, boxes, tuple(_bands(boxes, short_edges)), long_edges)
-
-
-def _is_plain(box: Box, layout: Layout) -> bool:
-    return box.layout is layout and not box.node.is_transpose
 
 
 def _actors(graph: Graph) -> list[tuple[Role, GraphNode]]:
@@ -153,41 +145,9 @@ def _links(nodes: Sequence[GraphNode]) -> dict[tuple[int, int], str]:
     return links
 
 
-def _places(
-    count: int, links: Sequence[tuple[int, int]]
-) -> tuple[dict[int, tuple[int, int]], dict[tuple[int, int], list[int]]]:
-    """The centre of each box and of each bend, and for each link the boxes and bends that it passes.
-
-    The layout stands bends in for links that cross layers, and numbers them behind the boxes.
-    """
-    layouts = fast_sugiyama.from_edges(links, vertex_spacing=_COLUMN, dummy_vertices=True) if links else []
-    centres: dict[int, tuple[int, int]] = {}
-    steps: dict[int, list[int]] = defaultdict(list)
-    right = _MARGIN
-    for positions, _, _, edges in layouts:
-        least = min(x for _, (x, _) in positions)
-        highest = max(y for _, (_, y) in positions)
-        for vertex, (x, y) in positions:
-            row = round((highest - y) / _COLUMN)
-            centres[int(vertex)] = (round(right + x - least) + BOX_WIDTH // 2, _MARGIN + row * _ROW + BOX_HEIGHT // 2)
-        for source, target in edges or ():
-            steps[int(source)].append(int(target))
-        right = max(centres[int(vertex)][0] for vertex, _ in positions) + BOX_WIDTH // 2 + _MARGIN
-    for index in range(count):  # those that nothing is linked with
-        if index not in centres:
-            centres[index] = (right + BOX_WIDTH // 2, _MARGIN + BOX_HEIGHT // 2)
-            right += _COLUMN
-    return centres, {(way[0], way[-1]): way for way in _ways(count, steps)}
-
-
-def _ways(count: int, steps: Mapping[int, Sequence[int]]) -> Iterator[list[int]]:
-    """From box to box along the bends."""
-    for source in range(count):
-        for step in steps.get(source, ()):
-            way = [source, step]
-            while way[-1] >= count:
-                way.append(steps[way[-1]][0])
-            yield way
+def _centre(place: Place) -> tuple[int, int]:
+    column, row = place
+    return _MARGIN + BOX_WIDTH // 2 + round(column * _COLUMN), _MARGIN + BOX_HEIGHT // 2 + row * _ROW
 
 
 def _path(points: Sequence[tuple[int, int]]) -> str:
@@ -205,9 +165,7 @@ def _path(points: Sequence[tuple[int, int]]) -> str:
     return "".join(path)
 
 
-def _box(
-    index: int, role: Role, node: GraphNode, tensors: Mapping[str, GraphTensor], centre: tuple[int, int]
-) -> Box:
+def _box(index: int, role: Role, node: GraphNode, tensors: Mapping[str, GraphTensor], centre: tuple[int, int]) -> Box:
     shown = next((tensors[name] for name in (*node.outputs, *node.inputs) if name in tensors), None)
     layout, shape = (shown.layout, shown.shape) if shown else (Layout.UNKNOWN, ())
     return Box(index, role, node, layout, shape, centre[0] - BOX_WIDTH // 2, centre[1] - BOX_HEIGHT // 2)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import jinja2
 
-from layoutopt.report.charts import DRIFT, Chart, Ribbon, bytes_along, errors_along, ribbon
+from layoutopt.report.charts import DRIFT, Ribbon, bytes_along, errors_along, ribbon
 from layoutopt.report.drawing import BOX_HEIGHT, BOX_WIDTH, Box, Drawing, Role, draw
 from layoutopt.report.model_report import Graph, GraphNode, GraphTensor, Layout, ModelReport, Stage
 from layoutopt.report.results import Form, Json, OptimizeReport, to_json
@@ -133,19 +134,23 @@ class TimeOf:
 def render(report: ModelReport) -> str:
     """The page: HTML with its style, its script and its data in it; nothing is loaded from anywhere."""
     sides = [Side.of(key, graph) for key, graph in (("before", report.before), ("after", report.after)) if graph]
-    return _environment().get_template("page.html.j2").render(
-        report=report,
-        sides=sides,
-        layouts=list(Layout),
-        letters=LETTERS,
-        tiles=list(_tiles(report.optimize)),
-        moved=bytes_along([(side.key, side.graph) for side in sides]),
-        steps=list(_steps(report.stages)),
-        times=_times(report),
-        errors=errors_along(report.after),
-        drift=DRIFT,
-        box=(BOX_WIDTH, BOX_HEIGHT),
-        data={side.key: _data(side) for side in sides},
+    return (
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            report=report,
+            sides=sides,
+            layouts=list(Layout),
+            letters=LETTERS,
+            tiles=list(_tiles(report.optimize)),
+            moved=bytes_along([(side.key, side.graph) for side in sides]),
+            steps=list(_steps(report.stages)),
+            times=_times(report),
+            errors=errors_along(report.after),
+            drift=DRIFT,
+            box=(BOX_WIDTH, BOX_HEIGHT),
+            data={side.key: _data(side) for side in sides},
+        )
     )
 
 
@@ -178,9 +183,9 @@ def duration(microseconds: float | None) -> str:
     """A time for people, in three digits."""
     if microseconds is None:
         return "–"
-    if microseconds >= 1000:
-        return f"{microseconds / 1000:#.3g} ms".replace(". ", " ")
-    return f"{microseconds:#.3g} µs".replace(". ", " ") if microseconds >= 1 else f"{microseconds:.2f} µs"
+    number, unit = (microseconds / 1000, "ms") if microseconds >= 1000 else (microseconds, "µs")
+    decimals = max(0, 2 - math.floor(math.log10(number))) if number >= 0.01 else 2
+    return f"{number:,.{decimals}f} {unit}"
 
 
 def error(number: float | None) -> str:

@@ -116,8 +116,9 @@
       this.zoom(next ?? (direction > 0 ? 3 : this.whole()));
     }
 
-    centre(index) {
-      if (this.scale < FAR) this.zoom(1);
+    /** Moves a box to the middle, at a scale at which its text can be read. */
+    centre(index, scale = this.scale < FAR ? 1 : this.scale) {
+      if (scale !== this.scale) this.zoom(scale);
       const [x, y] = this.data.places[index];
       const { clientWidth, clientHeight } = this.canvas;
       this.canvas.scrollTo(
@@ -313,17 +314,23 @@
     if (to !== undefined) choose(active, to);
   }
 
+  const shown = () => [...panes.values()].filter((pane) => pane.isShown());
+
+  /** All of the graphs, or the text again. */
   function fit() {
-    if (active.scale > active.whole() * 1.01) active.zoom(active.whole());
-    else if (chosen?.[0] === active) active.centre(chosen[1]);
-    else active.zoom(1, active.canvas.clientWidth / 2, 0);
+    const isNear = active.scale > active.whole() * 1.01;
+    for (const pane of shown()) {
+      const at = pane.marks.chosen[0] ?? pane.marks.counterpart[0] ?? 0;
+      if (isNear) pane.zoom(pane.whole());
+      else pane.centre(at, 1);
+    }
     tell();
   }
 
-  const zoomBy = (direction) => {
-    active.step(direction);
+  function zoomBy(direction) {
+    for (const pane of shown()) pane.step(direction);
     tell();
-  };
+  }
 
   // --- the two themes ---
 
