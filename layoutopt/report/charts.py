@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -83,14 +83,10 @@ class Ribbon:
 
 def ribbon(graph: Graph) -> Ribbon:
     """The layouts of a graph at a glance."""
-
-    def stripes(chosen: Callable[[int], bool], top: float) -> str:
-        return "".join(f"M{at} {top}h1V1h-1z" for at in range(len(graph.nodes)) if chosen(at))
-
-    layouts = [_layout(graph, node.outputs) for node in graph.nodes]
-    plain = [None if node.is_transpose else layout for node, layout in zip(graph.nodes, layouts, strict=True)]
-    found = tuple((layout, stripes(lambda at, layout=layout: plain[at] is layout, 0.35)) for layout in Layout)
-    return Ribbon(len(graph.nodes), found, stripes(lambda at: graph.nodes[at].is_transpose, 0))
+    kinds = [None if node.is_transpose else _layout(graph, node.outputs) for node in graph.nodes]
+    return Ribbon(
+        len(kinds), tuple((layout, _stripes(kinds, layout, 0.35)) for layout in Layout), _stripes(kinds, None, 0)
+    )
 
 
 def bytes_along(graphs: Iterable[tuple[str, Graph]]) -> Chart:
@@ -152,6 +148,10 @@ class _Decades:
         if number <= 0:
             return 0.0
         return max(0.0, 100 * (math.log10(number) - self.low) / (self.high - self.low))
+
+
+def _stripes(kinds: Sequence[Layout | None], kind: Layout | None, top: float) -> str:
+    return "".join(f"M{at} {top}h1V1h-1z" for at, each in enumerate(kinds) if each is kind)
 
 
 def _layout(graph: Graph, names: Sequence[str]) -> Layout:

@@ -104,7 +104,7 @@ class Drawing:
     long_edges: tuple[Edge, ...]
 
     def silhouette(self, layout: Layout | None) -> str:
-        """All boxes of a layout as one path, as they are seen from afar; for None, the transposes, which are no others."""
+        """The boxes of a layout as one path, seen from afar; for None, the transposes, of whatever layout."""
         chosen = (box for box in self.boxes if (None if box.node.is_transpose else box.layout) is layout)
         return "".join(f"M{box.x} {box.y}h{BOX_WIDTH}v{BOX_HEIGHT}h-{BOX_WIDTH}z" for box in chosen)
 

@@ -11,6 +11,7 @@ import fast_sugiyama
 import numpy as np
 from scipy.optimize import linprog
 from scipy.sparse import csr_array
+from scipy.sparse.csgraph import connected_components
 
 _MOST_SECONDS = 20.0
 _BEND = 0.3
@@ -35,31 +36,54 @@ class Layering:
 
 
 def layered(count: int, links: Sequence[Link]) -> Layering:
-    """Places ``count`` boxes in rows, so that all links go down and few cross."""
+    """Places ``count`` boxes in rows, so that all links go down and few cross; parts without a link side by side."""
     places: dict[int, Place] = {}
-    steps: dict[int, list[int]] = defaultdict(list)
-    right = 0.0
-    parts = fast_sugiyama.from_edges(links, vertex_spacing=1, dummy_vertices=True) if links else ()
-    for positions, _, _, edges in parts:
-        bottom = max(y for _, (_, y) in positions)
-        found = {int(vertex): (x, round(bottom - y)) for vertex, (x, y) in positions}
-        pieces = [(int(source), int(target)) for source, target in edges or ()]
-        columns = _straightened(count, found, pieces)
-        left = min(columns.values())
-        places |= {vertex: (right + column - left, found[vertex][1]) for vertex, column in columns.items()}
-        right += max(columns.values()) - left + 1
-        for source, target in pieces:
-            steps[source].append(target)
-    alone = [box for box in range(count) if box not in places]
-    places |= {box: (right + position, 0) for position, box in enumerate(alone)}
-    return Layering(places, {(way[0], way[-1]): way for way in _ways(count, steps)})
+    ways: dict[Link, Sequence[int]] = {}
+    right, bends = 0.0, count
+    for boxes, inside in _parts(count, links):
+        part = _layered_part(len(boxes), inside)
+        names = [*boxes, *range(bends, bends + len(part.places) - len(boxes))]
+        bends += len(part.places) - len(boxes)
+        left = min(column for column, _ in part.places.values())
+        places |= {names[at]: (right + column - left, row) for at, (column, row) in part.places.items()}
+        ways |= {(names[way[0]], names[way[-1]]): [names[at] for at in way] for way in part.ways.values()}
+        right += max(column for column, _ in part.places.values()) - left + 1
+    return Layering(places, ways)
+
+
+def _parts(count: int, links: Sequence[Link]) -> Iterator[tuple[list[int], list[Link]]]:
+    """The parts that no link joins: their boxes, and their links by the places of the boxes in that list."""
+    ends = np.array(links, dtype=int).reshape(-1, 2)
+    linked = csr_array((np.ones(len(ends)), (ends[:, 0], ends[:, 1])), shape=(count, count))
+    number, part_of = connected_components(linked, directed=False)
+    for part in range(number):
+        boxes = [int(box) for box in np.flatnonzero(part_of == part)]
+        place = {box: at for at, box in enumerate(boxes)}
+        yield boxes, [(place[source], place[target]) for source, target in links if source in place]
+
+
+def _layered_part(count: int, links: Sequence[Link]) -> Layering:
+    """The same for one part. Bends are numbered from ``count`` without a gap."""
+    if not links:
+        return Layering({0: (0.0, 0)}, {})
+    # Given more than one part, the layout numbers the bends of one as it does the boxes of another.
+    ((positions, _, _, edges),) = fast_sugiyama.from_edges(links, vertex_spacing=1, dummy_vertices=True)
+    bottom = max(y for _, (_, y) in positions)
+    bends = sorted({int(vertex) for vertex, _ in positions} - set(range(count)))
+    name = {vertex: vertex for vertex in range(count)} | {bend: at for at, bend in enumerate(bends, start=count)}
+    found = {name[int(vertex)]: (x, round(bottom - y)) for vertex, (x, y) in sorted(positions)}
+    pieces = sorted((name[int(source)], name[int(target)]) for source, target in edges or ())
+    columns = _straightened(count, found, pieces)
+    places = {vertex: (column, found[vertex][1]) for vertex, column in columns.items()}
+    return Layering(places, {(way[0], way[-1]): way for way in _ways(count, pieces)})
 
 
 def _straightened(count: int, places: Mapping[int, Place], pieces: Sequence[Link]) -> dict[int, float]:
     """Columns that make the lines as straight as the order within the rows allows: a linear program.
 
-    Long lines count more, as in the drawings of Gansner, Koutsofios, North and Vo (1993). The layout's own columns keep
-    the order too, but push whole parts of a deep graph far apart.
+    Long lines count most, as in the drawings of Gansner, Koutsofios, North and Vo (1993), then chains of boxes; where a
+    line joins a chain, it is the line that bends. The layout's own columns keep the order too, but push whole parts of a
+    deep graph far apart.
     """
     number = {vertex: at for at, vertex in enumerate(places)}
     rows: dict[int, list[int]] = defaultdict(list)
@@ -101,14 +125,16 @@ def _distance(count: int, left: int, right: int) -> float:
 
 def _weight(count: int, source: int, target: int) -> float:
     bends = (source >= count) + (target >= count)
-    return (1.0, 2.0, 8.0)[bends]
+    return (4.0, 1.0, 8.0)[bends]
 
 
-def _ways(count: int, steps: Mapping[int, Sequence[int]]) -> Iterator[list[int]]:
+def _ways(count: int, pieces: Sequence[Link]) -> Iterator[list[int]]:
     """From box to box along the bends."""
-    for source in range(count):
-        for step in steps.get(source, ()):
-            way = [source, step]
-            while way[-1] >= count:
-                way.append(steps[way[-1]][0])
-            yield way
+    onward = {source: target for source, target in pieces if source >= count}
+    for source, step in pieces:
+        if source >= count:
+            continue
+        way = [source, step]
+        while way[-1] >= count:
+            way.append(onward[way[-1]])
+        yield way
