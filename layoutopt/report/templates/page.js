@@ -203,6 +203,12 @@
     tell();
   }
 
+  /** The same, from elsewhere on the page. */
+  function go(pane, index) {
+    choose(pane, index);
+    pane.element.scrollIntoView({ block: "nearest" });
+  }
+
   function point(strip, at) {
     const pane = panes.get(strip.dataset.strip);
     const cursor = strip.querySelector(".cursor");
@@ -223,7 +229,7 @@
   function describe(pane, index, twin, found) {
     const { nodes, tensors } = pane.data;
     const node = nodes[index];
-    const go = (where, at) => make("button", { type: "button", className: "pick", onclick: () => choose(where, at) },
+    const button = (where, at) => make("button", { type: "button", className: "pick", onclick: () => go(where, at) },
       make("b", {}, where.data.nodes[at].operator), " ", make("span", {}, where.data.nodes[at].name));
     const facts = [
       ["Layout rule", node.rule],
@@ -243,7 +249,7 @@
         make("p", { className: "mono" }, name),
         each.value && each.value !== name ? make("p", {}, make("small", {}, "value "), make("span", { className: "mono" }, each.value)) : null,
         errors.length ? make("p", {}, make("small", {}, errors.map(([what, number]) => `${what} ${error(number)}`).join(", "))) : null,
-        neighbours.map((at) => make("p", {}, go(pane, at))));
+        neighbours.map((at) => make("p", {}, button(pane, at))));
     };
     const part = (title, items) => (items.length ? [make("h4", {}, title), make("ul", {}, items)] : []);
     details.replaceChildren(
@@ -253,7 +259,7 @@
       ...part("Reads", node.inputs.map((name) => tensor(name, pane.writers.has(name) ? [pane.writers.get(name)] : []))),
       ...part("Constants", node.constants.map((text) => make("li", { className: "mono" }, text))),
       ...part("Writes", node.outputs.map((name) => tensor(name, pane.readers.get(name) ?? []))),
-      ...(twin ? part(`In the graph ${twin.side}`, found.length ? found.slice(0, 8).map((at) => make("li", {}, go(twin, at))) : [make("li", {}, "no counterpart")]) : []),
+      ...(twin ? part(`In the graph ${twin.side}`, found.length ? found.slice(0, 8).map((at) => make("li", {}, button(twin, at))) : [make("li", {}, "no counterpart")]) : []),
     );
     details.scrollTop = 0;
   }
@@ -284,7 +290,7 @@
   function nextHit(direction) {
     if (!hits.length) return;
     hit = hit < 0 ? (direction > 0 ? 0 : hits.length - 1) : (hit + direction + hits.length) % hits.length;
-    choose(...hits[hit]);
+    go(...hits[hit]);
     byId("hits").textContent = `${hit + 1} of ${hits.length}`;
   }
 
@@ -296,13 +302,13 @@
     if (!list.length) return;
     const from = chosen && chosen[0] === pane ? chosen[1] : direction > 0 ? -1 : Infinity;
     const found = direction > 0 ? list.find((each) => each > from) : list.findLast((each) => each < from);
-    choose(pane, found ?? (direction > 0 ? list[0] : list.at(-1)));
+    go(pane, found ?? (direction > 0 ? list[0] : list.at(-1)));
   }
 
   function walk(key) {
     const last = active.data.nodes.length - 1;
     const at = chosen && chosen[0] === active ? chosen[1] : null;
-    if (at === null || key === "Home") return choose(active, 0);
+    if (at === null || key === "Home") return go(active, 0);
     const node = active.data.nodes[at];
     const to = {
       ArrowRight: Math.min(last, at + 1),
@@ -311,7 +317,7 @@
       ArrowDown: node.outputs.flatMap((name) => active.readers.get(name) ?? [])[0],
       ArrowUp: node.inputs.map((name) => active.writers.get(name)).find((each) => each !== undefined),
     }[key];
-    if (to !== undefined) choose(active, to);
+    if (to !== undefined) go(active, to);
   }
 
   const shown = () => [...panes.values()].filter((pane) => pane.isShown());
@@ -380,10 +386,7 @@
       const box = plot.getBoundingClientRect();
       return Math.floor((operators * (event.clientX - box.left)) / box.width);
     };
-    const open = () => {
-      byId("graph").scrollIntoView();
-      choose(pane(), pane().first + at);
-    };
+    const open = () => go(pane(), pane().first + at);
     plot.addEventListener("pointermove", (event) => move(under(event)));
     plot.addEventListener("click", (event) => (move(under(event)), open()));
     plot.addEventListener("keydown", (event) => {
@@ -449,7 +452,7 @@
       const pane = panes.get(strip.dataset.strip);
       const box = event.currentTarget.getBoundingClientRect();
       const at = Math.floor((pane.operators * (event.clientX - box.left)) / box.width);
-      choose(pane, pane.first + Math.min(pane.operators - 1, at));
+      go(pane, pane.first + Math.min(pane.operators - 1, at));
     });
   }
 
@@ -457,8 +460,7 @@
     const pick = event.target.closest("[data-pick]");
     if (!pick) return;
     const [side, index] = pick.dataset.pick.split(":");
-    byId("graph").scrollIntoView();
-    choose(panes.get(side), Number(index));
+    go(panes.get(side), Number(index));
     active.canvas.focus({ preventScroll: true });
   });
 
@@ -519,6 +521,6 @@
   }
   activate(active);
   const linked = /^#(before|after):(\d+)$/.exec(location.hash);
-  if (linked && panes.get(linked[1])?.data.nodes[linked[2]]) choose(panes.get(linked[1]), Number(linked[2]));
+  if (linked && panes.get(linked[1])?.data.nodes[linked[2]]) go(panes.get(linked[1]), Number(linked[2]));
   document.documentElement.dataset.ready = "true";
 })();
