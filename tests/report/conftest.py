@@ -39,7 +39,7 @@ def browser() -> Iterator[Browser]:
 def show(browser: Browser, tmp_path: Path) -> Iterator[Open]:
     """Opens the page of a report, and makes sure that it complains about nothing and loads nothing but itself."""
     complaints: list[str] = []
-    requests: list[str] = []
+    requests: set[str] = set()
     pages: list[Page] = []
 
     def opened(report: ModelReport, *, width: int = 1440, dark: bool = False, javascript: bool = True) -> Page:
@@ -55,7 +55,7 @@ def show(browser: Browser, tmp_path: Path) -> Iterator[Open]:
         page.set_default_timeout(20_000)
         page.on("console", lambda message: complaints.append(message.text))
         page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("request", lambda request: requests.append(request.url))
+        page.on("request", lambda request: requests.add(request.url))
         page.goto(file.as_uri())
         if javascript:
             page.wait_for_selector("html[data-ready]")
@@ -65,4 +65,4 @@ def show(browser: Browser, tmp_path: Path) -> Iterator[Open]:
     for page in pages:
         page.context.close()
     assert not complaints
-    assert requests == [(tmp_path / f"report{at}.html").as_uri() for at in range(len(pages))]
+    assert requests == {(tmp_path / f"report{at}.html").as_uri() for at in range(len(pages))}

@@ -305,6 +305,12 @@
     go(pane, found ?? (direction > 0 ? list[0] : list.at(-1)));
   }
 
+  function enter(pane) {
+    if (!pane) return;
+    activate(pane);
+    pane.canvas.focus();
+  }
+
   function walk(key) {
     const last = active.data.nodes.length - 1;
     const at = chosen && chosen[0] === active ? chosen[1] : null;
@@ -467,8 +473,8 @@
   const KEYS = {
     n: () => nextTranspose(1),
     p: () => nextTranspose(-1),
-    b: () => panes.get("before")?.canvas.focus(),
-    a: () => panes.get("after").canvas.focus(),
+    b: () => enter(panes.get("before")),
+    a: () => enter(panes.get("after")),
     "+": () => zoomBy(1),
     "=": () => zoomBy(1),
     "-": () => zoomBy(-1),
