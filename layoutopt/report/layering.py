@@ -82,8 +82,8 @@ def _straightened(count: int, places: Mapping[int, Place], pieces: Sequence[Link
     """Columns that make the lines as straight as the order within the rows allows: a linear program.
 
     Long lines count most, as in the drawings of Gansner, Koutsofios, North and Vo (1993), then chains of boxes; where a
-    line joins a chain, it is the line that bends. The layout's own columns keep the order too, but push whole parts of a
-    deep graph far apart.
+    line joins a chain, it is the line that bends. The layout's own columns keep the order too, but push whole parts of
+    a deep graph far apart.
     """
     number = {vertex: at for at, vertex in enumerate(places)}
     rows: dict[int, list[int]] = defaultdict(list)

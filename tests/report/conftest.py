@@ -12,14 +12,10 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from layoutopt.report.model_report import ModelReport
 from layoutopt.report.page import render
+from tests.report.browser import FLAGS
 
 CHROMIUM = "LAYOUTOPT_CHROMIUM"
 """Names the browser. Where it is set, as `make test` does, the tests are not skipped for the lack of one."""
-
-FLAGS = (
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
-    *("--disable-component-update", "--disable-sync"),
-)
 
 Open = Callable[..., Page]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from itertools import pairwise
 
 import networkx as nx
 from hypothesis import given, settings
@@ -30,13 +31,13 @@ def test_links_go_down_and_boxes_do_not_overlap(graph: tuple[int, list[tuple[int
         column, row = found.places[box]
         rows[row].append(column)
     for columns in map(sorted, rows.values()):
-        assert all(right - left > 1 - 1e-6 for left, right in zip(columns, columns[1:], strict=False))
+        assert all(right - left > 1 - 1e-6 for left, right in pairwise(columns))
     assert set(found.ways) == set(links)
     for (source, target), way in found.ways.items():
         assert (way[0], way[-1]) == (source, target)
         assert all(bend >= count for bend in way[1:-1])
         steps = [found.places[at][1] for at in way]
-        assert all(below == above + 1 for above, below in zip(steps, steps[1:], strict=False))
+        assert all(below == above + 1 for above, below in pairwise(steps))
 
 
 @settings(max_examples=30)
@@ -52,7 +53,7 @@ def test_parts_stand_side_by_side(graph: tuple[int, list[tuple[int, int]]]) -> N
         columns = [found.places[vertex][0] for vertex in vertices]
         spans.append((min(columns), max(columns)))
     spans.sort()
-    assert all(left[1] + 1 - 1e-6 <= right[0] for left, right in zip(spans, spans[1:], strict=False))
+    assert all(left[1] + 1 - 1e-6 <= right[0] for left, right in pairwise(spans))
 
 
 def test_a_chain_with_a_skip_is_straight() -> None:

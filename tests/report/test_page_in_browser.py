@@ -19,7 +19,7 @@ pytestmark = pytest.mark.browser
 LEAST_CONTRAST = 4.5
 """Of text on its ground, as WCAG 2.2 has it."""
 
-# Each text with its colour and that of its ground: the next painted shape below it in the drawing, or element around it.
+# Each text with its colour and that of its ground: the shape below it, or the element around it.
 TEXTS = """() => {
   const found = [];
   const clear = (colour) => !colour || colour === "none" || colour === "rgba(0, 0, 0, 0)";
@@ -320,7 +320,12 @@ def test_a_report_without_a_baseline_works(show: Open) -> None:
 
 def test_thousands_of_operators_are_no_burden(show: Open) -> None:
     page = show(report(2000))
-    assert page.evaluate("Object.values(JSON.parse(document.getElementById('data').textContent)).map(each => each.nodes.length)")[1] > 1900
+    assert (
+        page.evaluate(
+            "Object.values(JSON.parse(document.getElementById('data').textContent)).map(each => each.nodes.length)"
+        )[1]
+        > 1900
+    )
     assert page.evaluate("document.querySelectorAll('.node').length") < 300
     page.locator("#search").fill("/skip/Concat")
     page.keyboard.press("Enter")
