@@ -17,7 +17,7 @@ from layoutopt.report.results import ExplainReport, Form, Kind, LayoutName, Layo
 VERSIONS = {"python": "3.11.9", "layoutopt": "0.1.0", "onnx": "1.23.2", "ai-edge-litert": "2.3.0"}
 _NCHW, _NHWC = (1, 32, 56, 48), (1, 56, 48, 32)
 _SHAPES = {Layout.NATURAL: _NCHW, Layout.CHANNELS_LAST: _NHWC}
-_ORDERS = {Layout.NATURAL: "NCHW", Layout.CHANNELS_LAST: "NHWC", Layout.OTHER: "N H C W", Layout.UNKNOWN: ""}
+_ORDERS = {Layout.NATURAL: "as is", Layout.CHANNELS_LAST: "NHWC", Layout.OTHER: "N H C W", Layout.UNKNOWN: ""}
 _BYTES = 4 * 32 * 56 * 48
 _OPERATORS_OF_A_BLOCK = 2.8
 _SKIPS = 5
@@ -219,7 +219,7 @@ def _explain(after: Graph, left: int) -> ExplainReport:
         Copy(
             *(f"/head/value.{at}", _NCHW, "float32", _BYTES, _BYTES, 1),
             Side("NHWC", ("Conv /head/Conv",), ("Add /head/Add",), "Conv /head/Conv", "TFLite runs it channels-last"),
-            Side("NCHW", ("Reshape /head/Reshape",), (), "output boxes", "its layout was asked for"),
+            Side("as is", ("Reshape /head/Reshape",), (), "output boxes", "its layout was asked for"),
             frozenset({"NonMaxSuppression"}),
         )
         for at in range(left)

@@ -142,7 +142,7 @@ def render(report: ModelReport) -> str:
             sides=sides,
             layouts=list(Layout),
             letters=LETTERS,
-            tiles=list(_tiles(report.optimize)),
+            tiles=list(_tiles(report)),
             moved=bytes_along([(side.key, side.graph) for side in sides]),
             steps=list(_steps(report.stages)),
             times=_times(report),
@@ -222,14 +222,17 @@ def _second_line(side: Side, box: Box) -> str:
 
 
 def _order(graph: Graph, names: Sequence[str]) -> str:
-    return next((graph.tensors[name].order for name in names if name in graph.tensors), "")
+    tensor = next((graph.tensors[name] for name in names if name in graph.tensors), None)
+    if tensor is None:
+        return ""
+    return tensor.layout.value if tensor.layout is Layout.NATURAL else tensor.order
 
 
 # --- headline ---
 
 
-def _tiles(report: OptimizeReport) -> Iterable[Tile]:
-    before, after = report.baseline, report.optimized
+def _tiles(report: ModelReport) -> Iterable[Tile]:
+    before, after = report.optimize.baseline, report.optimize.optimized
     yield Tile("Transposes", f"{before.transposes:,}" if before else "", f"{after.transposes:,}", _left(before, after))
     moved = size(before.bytes_moved) if before else ""
     yield Tile("Bytes moved by them", moved, size(after.bytes_moved), "in one inference")
@@ -237,11 +240,26 @@ def _tiles(report: OptimizeReport) -> Iterable[Tile]:
     yield Tile("Operators", f"{before.operators:,}" if before else "", f"{after.operators:,}", fewer)
     if after.latency_ms is not None:
         latency = "" if before is None or before.latency_ms is None else f"{before.latency_ms:.3g}"
-        yield Tile("Latency, median", latency, f"{after.latency_ms:.3g} ms", _speedup(report))
+        yield Tile("Latency, median", latency, f"{after.latency_ms:.3g} ms", _speedup(report.optimize))
     if after.max_abs_error is not None:
-        mse = "" if after.mse is None else f"MSE {error(after.mse)}, against ONNX Runtime"
-        was = error(before.max_abs_error) if before and before.max_abs_error is not None else ""
+        yield from _error_tile(report, before, after)
+
+
+def _error_tile(report: ModelReport, before: Form | None, after: Form) -> Iterable[Tile]:
+    """The error relative to the size of the outputs where it is known: a large output may be off by much."""
+    absolute, mse = f"largest difference {error(after.max_abs_error)}", f"MSE {error(after.mse)}"
+    relative = _error_of_outputs(report.after)
+    if relative is None:
+        was = "" if before is None else error(before.max_abs_error)
         yield Tile("Max abs error", was, error(after.max_abs_error), mse)
+        return
+    was = "" if report.before is None else error(_error_of_outputs(report.before))
+    yield Tile("Relative error", was, error(relative), f"{absolute}, {mse}, against ONNX Runtime")
+
+
+def _error_of_outputs(graph: Graph) -> float | None:
+    found = [graph.tensors[name].relative_error for name in graph.outputs if name in graph.tensors]
+    return max((each for each in found if each is not None), default=None)
 
 
 def _left(before: Form | None, after: Form) -> str:

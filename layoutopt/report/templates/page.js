@@ -245,7 +245,7 @@
       const errors = [["error", each.relative_error], ["own", each.own_error]].filter(([, number]) => number !== null);
       return make("li", {},
         make("b", {}, `${sizes(each.shape)} ${each.dtype}`), ` ${bytes(each.size)}`,
-        make("p", {}, [each.layout, each.order].filter(Boolean).join(", ")),
+        make("p", {}, each.layout === "natural" || !each.order ? each.layout : `${each.layout}, ${each.order}`),
         make("p", { className: "mono" }, name),
         each.value && each.value !== name ? make("p", {}, make("small", {}, "value "), make("span", { className: "mono" }, each.value)) : null,
         errors.length ? make("p", {}, make("small", {}, errors.map(([what, number]) => `${what} ${error(number)}`).join(", "))) : null,
