@@ -16,7 +16,8 @@ from layoutopt.report.results import Form, Json, OptimizeReport, to_json
 from layoutopt.report.tables import amount, proof, size
 
 _MOST_ROWS = 15
-_MOST_LETTERS = 23
+_MOST_LETTERS = 28
+_TEXT_WIDTH = BOX_WIDTH - 36 - 8
 _MOST_FIGURES = 24
 
 LETTERS = {Layout.NATURAL: "N", Layout.CHANNELS_LAST: "L", Layout.OTHER: "O", Layout.UNKNOWN: "?"}
@@ -167,11 +168,17 @@ def _environment() -> jinja2.Environment:
         "shape": shape,
         "duration": duration,
         "error": error,
-        "short": lambda text, most=_MOST_LETTERS: text if len(text) <= most else f"{text[: most - 1]}…",
+        "short": lambda text: text if len(text) <= _MOST_LETTERS else f"{text[: _MOST_LETTERS - 1]}…",
         "signed": lambda number: f"{number:+,}".replace("-", "−") if number else "0",
     }
-    environment.globals |= {"amount": amount, "proof": proof, "second_line": _second_line}
+    environment.globals |= {"amount": amount, "proof": proof, "second_line": _second_line, "text_width": _TEXT_WIDTH}
+    environment.tests["wider_than"] = _is_long
     return environment
+
+
+def _is_long(text: str, letter: float) -> bool:
+    """Whether text may be too wide for a box, of small letters of so many pixels and others that are wider."""
+    return letter * sum(1 if each.islower() else 1.15 for each in text) > _TEXT_WIDTH
 
 
 def shape(sizes: Sequence[int]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 
 import pytest
@@ -201,6 +202,25 @@ def test_zoom_fits_and_comes_back(page: Page) -> None:
     page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)  # type: ignore[index]
     assert chosen(page) is not None
     expect(page.locator("#zoom")).to_have_text("100%")
+
+
+def test_no_text_leaves_its_box(show: Open) -> None:
+    long = (
+        "RESIZE_NEAREST_NEIGHBOR",
+        "layoutopt.nhwc::BatchNormalization2D",
+        "WWWWWWWWWWWWWWWWWW",
+        "MMMMMMMMMMMMMMMMMMMM",
+    )
+    after = some().after
+    nodes = tuple(replace(node, operator=long[at % len(long)]) for at, node in enumerate(after.nodes))
+    page = show(replace(some(), after=replace(after, nodes=nodes)))
+    over = page.evaluate("""() => [...document.querySelectorAll(".node")].flatMap((node) => {
+      const box = node.querySelector(".box").getBBox();
+      const ends = [...node.querySelectorAll("text")].map((text) => text.getBBox().x + text.getBBox().width);
+      return ends.filter((end) => end > box.width).map((end) => [node.id, end]);
+    })""")
+    assert page.locator(".node").count() > 20
+    assert not over
 
 
 def test_dragging_moves_and_does_not_choose(page: Page) -> None:
