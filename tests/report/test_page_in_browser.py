@@ -104,6 +104,24 @@ def test_a_click_shows_an_operator_and_its_counterpart(page: Page) -> None:
     assert chosen(page) == box_of("after", twin)
 
 
+def test_what_has_no_counterpart_shows_its_surroundings(show: Open) -> None:
+    before, after = some().before, some().after
+    assert before is not None
+    number = 30
+    alone = replace(after.nodes[number], name="of its own")
+    (own,) = alone.outputs
+    tensors = {**after.tensors, own: replace(after.tensors[own], value="")}
+    nodes = (*after.nodes[:number], alone, *after.nodes[number + 1 :])
+    page = show(replace(some(), after=replace(after, nodes=nodes, tensors=tensors)))
+    page.locator("#search").fill("of its own")
+    page.keyboard.press("Enter")
+    assert chosen(page) == box_of("after", number)
+    expect(page.locator("#details")).to_contain_text("no counterpart")
+    expect(page.locator(".node.counterpart")).to_have_count(0)
+    last = max(at for at, node in enumerate(before.nodes) if node.name == after.nodes[number - 1].name)
+    expect(page.locator(f"#{box_of('before', last)}")).to_be_in_viewport()
+
+
 def test_search_finds_and_moves(page: Page) -> None:
     before, after = some().before, some().after
     assert before is not None

@@ -195,12 +195,22 @@
     if (twin) {
       twin.mark("chosen", []);
       twin.mark("counterpart", found);
-      if (found.length && twin.isShown()) twin.centre(found[0]);
+      const place = found[0] ?? nearby(pane, index, twin);
+      if (place !== undefined && twin.isShown()) twin.centre(place);
     }
     for (const strip of document.querySelectorAll(".ribbon")) point(strip, strip.dataset.strip === pane.side ? index - pane.first : -1);
     describe(pane, index, twin, found);
     history.replaceState(null, "", `#${pane.side}:${index}`);
     tell();
+  }
+
+  /** Where the other graph has the nearest earlier operator that it has at all. */
+  function nearby(pane, index, twin) {
+    for (let at = index - 1; at >= 0; at -= 1) {
+      const [found] = twin.counterparts(pane, at);
+      if (found !== undefined) return found;
+    }
+    return undefined;
   }
 
   /** The same, from elsewhere on the page. */
