@@ -8,13 +8,16 @@ PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -
 # One interpreter per core compatibility run; any of them can be given as a path.
 CORE_PYTHONS ?= python3.11 python3.12 python3.13
 
-.PHONY: demo test test-long test-core benchmark zoo lint clean
+# A real browser for the tests of the report's page; where there is none and none can be had, these tests are skipped.
+CHROMIUM = $(shell command -v chromium)
+
+.PHONY: demo test test-long test-core benchmark zoo lint clean chromium
 
 demo: $(VENV)/.tflite
 	$(BIN)/layoutopt demo --force
 
-test: $(VENV)/.test lint
-	$(BIN)/python -m pytest -m "not long"
+test: $(VENV)/.test lint chromium
+	LAYOUTOPT_CHROMIUM=$(CHROMIUM) $(BIN)/python -m pytest -m "not long"
 
 test-long: $(VENV)/.test
 	$(BIN)/python -m pytest -m long
@@ -34,6 +37,13 @@ benchmark: $(VENV)/.test
 # Published networks, all the way; makes an environment of some GB for the packages that they come from, under build/zoo.
 zoo: $(VENV)/.test
 	$(BIN)/python -m benchmarks.zoo -o docs/zoo.md
+
+# Debian's, as root or where sudo asks for no password.
+chromium:
+	@command -v chromium >/dev/null || ! command -v apt-get >/dev/null || \
+	  { root=; [ "$$(id -u)" = 0 ] || root="sudo -n"; \
+	    { $$root apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$root apt-get install -qq -y --no-install-recommends chromium; } \
+	    || echo "Chromium could not be installed: the tests of the report's page are skipped."; }
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

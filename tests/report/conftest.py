@@ -1,0 +1,64 @@
+"""A browser for the tests of the page: Debian's Chromium, or what LAYOUTOPT_CHROMIUM names."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from layoutopt.report.model_report import ModelReport
+from layoutopt.report.page import render
+from tests.report.browser import FLAGS
+
+CHROMIUM = "LAYOUTOPT_CHROMIUM"
+"""Names the browser. Where it is set, as `make test` does, the tests are not skipped for the lack of one."""
+
+Open = Callable[..., Page]
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    path = os.environ.get(CHROMIUM) or shutil.which("chromium")
+    if not path:
+        pytest.skip(f"there is no Chromium: `apt-get install chromium`, or name one in {CHROMIUM}")
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def show(browser: Browser, tmp_path: Path) -> Iterator[Open]:
+    """Opens the page of a report, and makes sure that it complains about nothing and loads nothing but itself."""
+    complaints: list[str] = []
+    requests: set[str] = set()
+    pages: list[Page] = []
+
+    def opened(report: ModelReport, *, width: int = 1440, dark: bool = False, javascript: bool = True) -> Page:
+        file = tmp_path / f"report{len(pages)}.html"
+        file.write_text(render(report), encoding="utf-8")
+        page = browser.new_page(
+            viewport={"width": width, "height": 900},
+            color_scheme="dark" if dark else "light",
+            java_script_enabled=javascript,
+            reduced_motion="reduce",
+        )
+        pages.append(page)
+        page.set_default_timeout(20_000)
+        page.on("console", lambda message: complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("request", lambda request: requests.add(request.url))
+        page.goto(file.as_uri())
+        if javascript:
+            page.wait_for_selector("html[data-ready]")
+        return page
+
+    yield opened
+    for page in pages:
+        page.context.close()
+    assert not complaints
+    assert requests == {(tmp_path / f"report{at}.html").as_uri() for at in range(len(pages))}
