@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from keras import activations, layers
+from keras import activations, layers, ops
 
 from benchmarks.floor.layers import (
     Tensor,
@@ -41,21 +41,21 @@ def mobilenet_v2(scope: Scope, x: Tensor) -> Tensor:
 
 def mobilenet_v3_large(scope: Scope, x: Tensor) -> Tensor:
     """``MobileNetV3Large``."""
-    excite = partial(squeeze_excite, activation=activations.relu, gate=activations.hard_sigmoid)
+    excite = partial(squeeze_excite, activation=activations.relu, gate=ops.hard_sigmoid)
     stages, channels = scope.children(), 16
-    x = conv_bn(next(stages), x, stride=2, activation=activations.hard_swish)
+    x = conv_bn(next(stages), x, stride=2, activation=ops.hard_silu)
     for _, expanded, outputs, excited, hard_swish, stride in MobileNetV3Large.BLOCKS:
         x = inverted_residual(
             next(stages),
             x,
             expand=expanded != channels,
             stride=stride,
-            activation=activations.hard_swish if hard_swish else activations.relu,
+            activation=ops.hard_silu if hard_swish else activations.relu,
             excite=excite if excited else None,
         )
         channels = outputs
-    x = conv_bn(next(stages), x, activation=activations.hard_swish)
-    x = activations.hard_swish(classifier(next(stages), x))
+    x = conv_bn(next(stages), x, activation=ops.hard_silu)
+    x = ops.hard_silu(classifier(next(stages), x))
     return dense(next(stages), x)
 
 

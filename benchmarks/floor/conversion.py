@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import io
+from functools import cache
 from pathlib import Path
 
 import keras
 import tensorflow as tf
+from torch import nn
 
 from benchmarks.floor.networks import FLOORS
 from benchmarks.floor.weights import Scope
-from benchmarks.models import NETWORKS, build, export
-from benchmarks.models.export import INPUT, OUTPUT
+from benchmarks.models import NETWORKS, Variant, build
+from benchmarks.models.export import INPUT, OUTPUT, export_module
 from layoutopt.backend.litert.inspect import signature_of
 from layoutopt.backend.litert.runtime import run
-from layoutopt.ir.verify import Reference, Verification, to_natural
+from layoutopt.ir.verify import Reference, Verification, to_natural, to_stored
 
 
 def convert(name: str, path: Path, *, small: bool) -> None:
@@ -27,7 +29,8 @@ def convert(name: str, path: Path, *, small: bool) -> None:
         small: the small variant.
 
     Raises:
-        KeyError, ValueError: the Keras network wants weights that the PyTorch one does not have, or the other way round.
+        KeyError: the Keras network wants weights that the PyTorch one does not have.
+        ValueError: it wants them in another shape, or does not want them all.
     """
     model = _keras_model(name, small=small)
     with contextlib.redirect_stdout(io.StringIO()):  # Keras prints every variable that it saved
@@ -37,21 +40,29 @@ def convert(name: str, path: Path, *, small: bool) -> None:
 
 def check(name: str, path: Path, *, small: bool) -> Verification:
     """Holds the .tflite at ``path`` against ONNX Runtime on the network that PyTorch exports."""
-    reference = Reference(export(NETWORKS[name], small=small))
+    reference = Reference(export_module(_module(name, small=small), _variant(name, small=small).shape))
     signature = signature_of(path)
     (taken,), (made,) = signature.inputs, signature.outputs
-    picture = reference.inputs[INPUT].transpose(0, 2, 3, 1)
-    outputs = {OUTPUT: run(path, {taken.signature_name: picture})[made.signature_name]}
+    inputs = to_stored(reference.inputs, {INPUT: (0, 2, 3, 1)})
+    outputs = run(path, {taken.signature_name: inputs[INPUT]})
     order = FLOORS[name].order
-    return reference.compare(to_natural(outputs, {OUTPUT: order} if order else {}))
+    return reference.compare(to_natural({OUTPUT: outputs[made.signature_name]}, {OUTPUT: order} if order else {}))
 
 
 def _keras_model(name: str, *, small: bool) -> keras.Model:
-    variant = NETWORKS[name].small if small else NETWORKS[name].full
-    scope = Scope.of(build(variant))
-    batch, channels, rows, columns = variant.shape
+    batch, channels, rows, columns = _variant(name, small=small).shape
     picture = keras.Input((rows, columns, channels), batch_size=batch)
+    scope = Scope.of(_module(name, small=small))
     model = keras.Model(picture, FLOORS[name].variant(small=small)(scope, picture))
-    if scope.arrays:
-        raise ValueError(f"{name}: nothing in Keras has taken {', '.join(scope.arrays)}")
+    scope.require_empty()
     return model
+
+
+@cache
+def _module(name: str, *, small: bool) -> nn.Module:
+    """The network in PyTorch, which gives its weights and judges."""
+    return build(_variant(name, small=small))
+
+
+def _variant(name: str, *, small: bool) -> Variant:
+    return NETWORKS[name].small if small else NETWORKS[name].full

@@ -101,6 +101,12 @@ def max_pool(x: Tensor) -> Tensor:
     return layers.MaxPooling2D(3, strides=2)(layers.ZeroPadding2D(1)(x))
 
 
+def upsampled(x: Tensor) -> Tensor:
+    """Each pixel four times, by the operator for it: ``UpSampling2D`` would reshape and tile."""
+    _, rows, columns, _ = x.shape
+    return layers.Resizing(2 * rows, 2 * columns, interpolation="nearest")(x)
+
+
 def call(layer: keras.Layer, x: Tensor, *arrays: Array) -> Tensor:
     """What ``layer`` makes of ``x`` with these weights.
 

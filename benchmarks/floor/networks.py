@@ -41,8 +41,8 @@ def _vit(heads: int) -> Function:
     return partial(transformers.vision_transformer, heads=heads)
 
 
-def _swin(heads: tuple[int, ...], window: int) -> Function:
-    return partial(transformers.swin_transformer, heads=heads, window=window)
+def _swin(depths: tuple[int, ...], heads: tuple[int, ...], window: int) -> Function:
+    return partial(transformers.swin_transformer, depths=depths, heads=heads, window=window)
 
 
 FLOORS: Mapping[str, Floor] = {
@@ -62,8 +62,8 @@ FLOORS: Mapping[str, Floor] = {
     "convnext_tiny": Floor(transformers.convnext),
     "vit_4": Floor(_vit(6), small=_vit(3)),
     "vit_12": Floor(_vit(6), small=_vit(3)),
-    "swin_4": Floor(_swin((3,), 7), small=_swin((2,), 4)),
-    "swin_t": Floor(_swin((3, 6, 12, 24), 7), small=_swin((2, 4, 8, 16), 4)),
+    "swin_4": Floor(_swin((4,), (3,), 7), small=_swin((4,), (2,), 4)),
+    "swin_t": Floor(_swin((2, 2, 6, 2), (3, 6, 12, 24), 7), small=_swin((2, 2, 6, 2), (2, 4, 8, 16), 4)),
     "yolov8": Floor(yolov8.yolov8, order=_ROWS),
 }
 """Every network of ``benchmarks.models``."""

@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 from keras import activations, layers, ops
 
-from benchmarks.floor.layers import Tensor, conv
+from benchmarks.floor.layers import Tensor, conv, upsampled
 from benchmarks.floor.weights import Scope
 
 Upsampler = Callable[[Scope, Tensor], Tensor]
@@ -19,7 +19,7 @@ _leaky = partial(activations.leaky_relu, negative_slope=0.2)
 
 def nearest(scope: Scope, x: Tensor) -> Tensor:
     """Repeats each pixel, then convolves."""
-    return conv(scope, layers.UpSampling2D()(x))
+    return conv(scope, upsampled(x))
 
 
 def pixel_shuffle(scope: Scope, x: Tensor) -> Tensor:

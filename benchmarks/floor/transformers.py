@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 from keras import activations, layers, ops
 
@@ -17,35 +20,30 @@ def vision_transformer(scope: Scope, x: Tensor, *, heads: int) -> Tensor:
     if has_token:
         x = ops.concatenate([scope.take("token"), x], axis=1)
     x += scope.take("position")
-    for block in scope["blocks"].children():
-        norm, layer = block["branch"].children()
-        y = layer_norm(norm, x)
-        x += _attention(layer, y, heads=heads) if "qkv.weight" in layer else _mlp(layer, y)
+    blocks = scope["blocks"].children()
+    for attention, mlp in zip(blocks, blocks, strict=True):
+        x = _residual(attention, x, partial(_attention, heads=heads))
+        x = _residual(mlp, x, _mlp)
     x = layer_norm(scope["norm"], x)
-    return dense(scope["head"], x[:, 0]) if has_token else dense(scope["head"], layers.GlobalAveragePooling1D()(x))
+    return dense(scope["head"], x[:, 0] if has_token else layers.GlobalAveragePooling1D()(x))
 
 
-def swin_transformer(scope: Scope, x: Tensor, *, heads: tuple[int, ...], window: int) -> Tensor:
-    """``SwinTransformer``; ``heads`` of each stage."""
+def swin_transformer(
+    scope: Scope, x: Tensor, *, depths: tuple[int, ...], heads: tuple[int, ...], window: int
+) -> Tensor:
+    """``SwinTransformer``."""
     patches, norm = scope["patches"].children()
     x = layer_norm(norm, _patches(patches, x))
-    *stages, last = scope["stages"].children()
-    counts = iter(heads)
-    count, shifted = next(counts), False
-    for stage in stages:
-        if "reduce.weight" in stage:
-            x = _merged(stage, x)
-            count, shifted = next(counts), False
-            continue
-        norm, layer = stage["branch"].children()
-        y = layer_norm(norm, x)
-        if "qkv.weight" not in layer:
-            x += _mlp(layer, y)
-            continue
+    parts = scope["stages"].children()
+    for stage, (depth, count) in enumerate(zip(depths, heads, strict=True)):
+        if stage:
+            x = _merged(next(parts), x)
         size = min(window, x.shape[1])
-        x += _window_attention(layer, y, heads=count, window=size, shift=size // 2 if shifted and size < x.shape[1] else 0)
-        shifted = not shifted
-    return classifier(scope["head"], layer_norm(last, x))
+        for block in range(depth):
+            shift = size // 2 if block % 2 and x.shape[1] > size else 0
+            x = _residual(next(parts), x, partial(_window_attention, heads=count, window=size, shift=shift))
+            x = _residual(next(parts), x, _mlp)
+    return classifier(scope["head"], layer_norm(next(parts), x))
 
 
 def convnext(scope: Scope, x: Tensor) -> Tensor:
@@ -65,6 +63,12 @@ def convnext(scope: Scope, x: Tensor) -> Tensor:
 def _patches(scope: Scope, x: Tensor) -> Tensor:
     """A convolution whose stride is the size of its kernel."""
     return conv(scope, x, stride=scope.shape("weight")[-1], padded=False)
+
+
+def _residual(scope: Scope, x: Tensor, layer: Callable[[Scope, Tensor], Tensor]) -> Tensor:
+    """The operand plus what ``layer`` makes of it, normalized."""
+    norm, last = scope["branch"].children()
+    return x + layer(last, layer_norm(norm, x))
 
 
 def _convnext_block(scope: Scope, x: Tensor) -> Tensor:

@@ -63,5 +63,14 @@ class Scope:
         """Those of the arrays that are there."""
         return [self.take(name) for name in names if name in self]
 
+    def require_empty(self) -> None:
+        """Insists that everything was taken.
+
+        Raises:
+            ValueError: names the arrays that are left.
+        """
+        if self.arrays:
+            raise ValueError(f"no layer has taken {', '.join(self.arrays)}")
+
     def _path(self, name: str) -> str:
         return f"{self.name}.{name}" if self.name else name

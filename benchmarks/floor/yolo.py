@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from keras import activations, layers, ops
 
-from benchmarks.floor.layers import Tensor, conv, conv_bn
+from benchmarks.floor.layers import Tensor, conv, conv_bn, upsampled
 from benchmarks.floor.weights import Scope
 from benchmarks.models.yolo import STRIDES
 
@@ -24,11 +24,6 @@ def yolo_head(scope: Scope, x: Tensor) -> Tensor:
 def silu_conv(scope: Scope, x: Tensor, *, stride: int = 1) -> Tensor:
     """A convolution, batch normalization and SiLU."""
     return conv_bn(scope, x, stride=stride, activation=activations.silu)
-
-
-def upsampled(x: Tensor) -> Tensor:
-    """Each pixel four times."""
-    return layers.UpSampling2D()(x)
 
 
 def pyramid_pooling(scope: Scope, x: Tensor) -> Tensor:

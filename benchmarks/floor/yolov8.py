@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from keras import activations, layers, ops
 
-from benchmarks.floor.layers import Tensor, conv
+from benchmarks.floor.layers import Tensor, conv, upsampled
 from benchmarks.floor.weights import Scope
-from benchmarks.floor.yolo import pyramid_pooling, silu_conv, upsampled
+from benchmarks.floor.yolo import pyramid_pooling, silu_conv
 from benchmarks.models.yolov8 import BINS
 
 
@@ -69,6 +69,6 @@ def _decoded(scope: Scope, sides: Tensor, scores: Tensor) -> Tensor:
     distributions = ops.softmax(ops.reshape(sides, (-1, sides.shape[1], 4, BINS)))
     distances = ops.reshape(ops.matmul(distributions, bins), (-1, sides.shape[1], 4))
     near, far = ops.split(distances, 2, axis=-1)
-    low, high = centres - near, centres + far
+    low, high = ops.subtract(centres, near), ops.add(centres, far)
     boxes = layers.Concatenate()([(low + high) / 2, high - low]) * strides
     return layers.Concatenate()([boxes, activations.sigmoid(scores)])

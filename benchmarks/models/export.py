@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import onnx_ir as ir
 import torch
+from torch import nn
 
-from benchmarks.models.networks import Network, build
+from benchmarks.models.networks import Network, Shape, build
 from layoutopt.frontend.pytorch import from_torch
 from layoutopt.options import Exporter
 
@@ -30,11 +31,13 @@ def export(
         seed: of the weights.
     """
     variant = network.small if small else network.full
+    return export_module(build(variant, seed=seed), variant.shape, exporter=exporter, opset=opset)
+
+
+def export_module(
+    module: nn.Module, shape: Shape, *, exporter: Exporter = Exporter.LEGACY, opset: int = 17
+) -> ir.Model:
+    """Exports a module that was built already, whose input is of ``shape``."""
     return from_torch(
-        build(variant, seed=seed),
-        torch.zeros(variant.shape),
-        exporter=exporter,
-        opset=opset,
-        input_names=[INPUT],
-        output_names=[OUTPUT],
+        module, torch.zeros(shape), exporter=exporter, opset=opset, input_names=[INPUT], output_names=[OUTPUT]
     )
