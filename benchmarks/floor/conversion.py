@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 
 import keras
@@ -58,7 +58,7 @@ def _keras_model(name: str, *, small: bool) -> keras.Model:
     return model
 
 
-@cache
+@lru_cache(maxsize=1)
 def _module(name: str, *, small: bool) -> nn.Module:
     """The network in PyTorch, which gives its weights and judges."""
     return build(_variant(name, small=small))
