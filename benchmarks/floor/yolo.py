@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from keras import activations, layers, ops
 
 from benchmarks.floor.layers import Tensor, conv, conv_bn, upsampled
 from benchmarks.floor.weights import Scope
 from benchmarks.models.yolo import STRIDES
 
-Layer = Callable[[Scope, Tensor], Tensor]
-"""From the weights and the operand to the result."""
-
 
 def yolo_head(scope: Scope, x: Tensor) -> Tensor:
     """``YoloHead``."""
-    p3 = stage(scope["stage3"], stage(scope["stem"], x, _cross_stage), _cross_stage)
-    p4 = stage(scope["stage4"], p3, _cross_stage)
-    p5 = stage(scope["stage5"], p4, _cross_stage)
+    p3 = _stage(scope["stage3"], _stage(scope["stem"], x))
+    p4 = _stage(scope["stage4"], p3)
+    p5 = _stage(scope["stage5"], p4)
     top5 = silu_conv(scope["lateral5"], p5)
     top4 = _cross_stage(scope["merge4"], layers.Concatenate()([upsampled(top5), p4]))
     top3 = _cross_stage(scope["merge3"], layers.Concatenate()([upsampled(silu_conv(scope["lateral4"], top4)), p3]))
@@ -26,29 +21,29 @@ def yolo_head(scope: Scope, x: Tensor) -> Tensor:
     return layers.Concatenate(axis=1)([_decoded(decode, features, stride) for decode, features, stride in scales])
 
 
-def stage(scope: Scope, x: Tensor, cross_stage: Layer) -> Tensor:
-    """Convolutions of stride 2, and what else the stage is made of: ``cross_stage`` and pyramids."""
-    for each in scope.children():
-        if "0.weight" in each:
-            x = silu_conv(each, x, stride=2)
-        elif "squeeze.0.weight" in each:
-            x = _pyramid_pooling(each, x)
-        else:
-            x = cross_stage(each, x)
-    return x
-
-
 def silu_conv(scope: Scope, x: Tensor, *, stride: int = 1) -> Tensor:
     """A convolution, batch normalization and SiLU."""
     return conv_bn(scope, x, stride=stride, activation=activations.silu)
 
 
-def _pyramid_pooling(scope: Scope, x: Tensor) -> Tensor:
+def pyramid_pooling(scope: Scope, x: Tensor) -> Tensor:
     """``PyramidPooling``."""
     pyramid = [silu_conv(scope["squeeze"], x)]
     for _ in range(3):
         pyramid.append(layers.MaxPooling2D(5, strides=1, padding="same")(pyramid[-1]))
     return silu_conv(scope["join"], layers.Concatenate()(pyramid))
+
+
+def _stage(scope: Scope, x: Tensor) -> Tensor:
+    """Convolutions of stride 2, and what else the stage is made of."""
+    for each in scope.children():
+        if "0.weight" in each:
+            x = silu_conv(each, x, stride=2)
+        elif "squeeze.0.weight" in each:
+            x = pyramid_pooling(each, x)
+        else:
+            x = _cross_stage(each, x)
+    return x
 
 
 def _cross_stage(scope: Scope, x: Tensor) -> Tensor:
