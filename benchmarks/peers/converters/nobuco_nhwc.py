@@ -5,11 +5,18 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import nobuco
 import tensorflow as tf
 import torch
 
 from benchmarks.models.networks import NETWORKS, build
+
+# nobuco imports torchvision, whose published builds want CUDA; without it they lack the two operators that their
+# import asks for. No network has them.
+_TORCHVISION = torch.library.Library("torchvision", "DEF")
+for _name in ("nms", "qnms"):
+    _TORCHVISION.define(f"{_name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+
+import nobuco  # noqa: E402
 
 
 def convert(network: str, tflite: Path) -> None:
