@@ -8,7 +8,7 @@ PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -
 # One interpreter per core compatibility run; any of them can be given as a path.
 CORE_PYTHONS ?= python3.11 python3.12 python3.13
 
-.PHONY: demo test test-long test-core benchmark zoo lint clean
+.PHONY: demo test test-long test-core benchmark zoo peers lint clean
 
 demo: $(VENV)/.tflite
 	$(BIN)/layoutopt demo --force
@@ -34,6 +34,10 @@ benchmark: $(VENV)/.test
 # Published networks, all the way; makes an environment of some GB for the packages that they come from, under build/zoo.
 zoo: $(VENV)/.test
 	$(BIN)/python -m benchmarks.zoo -o docs/zoo.md
+
+# Other converters beside ours; makes an environment for each under build/peers, some GB in all. onnx2tf 2 wants python3.12.
+peers: $(VENV)/.test
+	$(BIN)/python -m benchmarks.peers -o docs/peers.md
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.zoo.environment import interpreter
+from layoutopt.report.results import versions
 
 _REQUIREMENTS = Path(__file__).with_name("requirements")
 _PIN = re.compile(r"^([\w.-]+)==(\S+)", re.MULTILINE)
@@ -24,21 +25,19 @@ class Peer:
         name: as on the command line and on the page.
         program: which of `benchmarks.peers.converters` runs it.
         settings: the options that it gets, in words.
+        packages: whose versions the page tells.
         requirements: name of the file with the packages of its environment; empty where it runs in this one.
         python: the version of Python that its environment has.
         pip: options of ``pip install``.
-        judged: whether its weights are those of the ONNX file, so that the results must agree.
-        packages: whose versions the page tells.
     """
 
     name: str
     program: str
     settings: str
+    packages: tuple[str, ...]
     requirements: str = ""
     python: str = "3.11"
     pip: tuple[str, ...] = ()
-    judged: bool = True
-    packages: tuple[str, ...] = ()
 
     @property
     def path(self) -> Path:
@@ -46,11 +45,9 @@ class Peer:
         return _REQUIREMENTS / self.requirements
 
     def versions(self) -> dict[str, str]:
-        """Of its packages, where it has an environment of its own."""
-        if not self.requirements:
-            return {}
-        pins = dict(_PIN.findall(self.path.read_text()))
-        return {name: pins[name] for name in self.packages}
+        """Of its packages."""
+        known = dict(_PIN.findall(self.path.read_text())) if self.requirements else versions()
+        return {name: known[name] for name in self.packages if name in known}
 
     def interpreter(self, environments: Path, pythons: Mapping[str, Path]) -> Path | None:
         """The Python to run it with, in an environment that is made if it is not there yet.
@@ -81,43 +78,64 @@ def found(version: str) -> Path | None:
 OURS = "layoutopt"
 FLOOR = "Keras"
 
+_TENSORFLOW = ("tensorflow", "tensorflow-cpu")
+
 PEERS: Mapping[str, Peer] = {
     peer.name: peer
     for peer in (
-        Peer(OURS, "ours", "`layoutopt optimize` without the baseline; inputs and outputs are free to be channels-last"),
+        Peer(
+            OURS,
+            "ours",
+            "`layoutopt optimize` without the baseline; inputs and outputs are free to be channels-last",
+            ("layoutopt", "onnx-tf", *_TENSORFLOW, "onnxruntime", "ai-edge-litert"),
+        ),
         Peer(
             "onnx2tf-1",
             "onnx2tf_command",
-            "`onnx2tf -i model.onnx -o out`; inputs and outputs are channels-last by default",
+            "`onnx2tf -i model.onnx -o out`, which writes a SavedModel and a float16 file too; inputs and outputs are "
+            "channels-last by default",
+            ("onnx2tf", "tensorflow"),
             requirements="onnx2tf-1.txt",
-            packages=("onnx2tf", "tensorflow"),
         ),
         Peer(
             "onnx2tf-2",
             "onnx2tf_command",
-            "`onnx2tf -i model.onnx -o out`; inputs and outputs are channels-last by default",
+            "`onnx2tf -i model.onnx -o out`, which writes a float16 file too; inputs and outputs are channels-last by "
+            "default",
+            ("onnx2tf",),
             requirements="onnx2tf-2.txt",
             python="3.12",
-            packages=("onnx2tf",),
         ),
         Peer(
             "litert-torch",
             "litert_torch_nhwc",
             "`litert_torch.to_channel_last_io` on the input, and on the output where it is a picture; "
             "`litert_torch.convert`",
+            ("litert-torch", "litert-converter", "torch"),
             requirements="litert-torch.txt",
-            packages=("litert-torch", "litert-converter", "torch"),
         ),
         Peer(
             "nobuco",
             "nobuco_nhwc",
             "`nobuco.pytorch_to_keras` with `ChannelOrder.TENSORFLOW` for inputs and outputs; "
             "`TFLiteConverter.from_keras_model`",
+            ("nobuco", "keras", "tensorflow-cpu", "torch"),
             requirements="nobuco.txt",
             pip=("--no-deps",),
-            packages=("nobuco", "tensorflow-cpu", "torch"),
         ),
-        Peer("onnx-tf", "plain_onnx_tf", "onnxsim, `onnx_tf.backend.prepare`, the default TFLite converter; no option"),
+        Peer(
+            "onnx-tf",
+            "plain_onnx_tf",
+            "onnxsim, `onnx_tf.backend.prepare`, the default TFLite converter; there is no option for the layout",
+            ("onnxsim", "onnx-tf", *_TENSORFLOW),
+        ),
+        Peer(
+            FLOOR,
+            "keras_floor",
+            "the same network with the same weights, written in Keras (`benchmarks.floor`); "
+            "`TFLiteConverter.from_keras_model`",
+            _TENSORFLOW,
+        ),
     )
 }
 """The converters by name, ours first."""

@@ -51,7 +51,7 @@ def converted(peer: Peer, python: Path, name: str, results: Path) -> Figures:
     }
     if finished.error or not tflite.exists():
         return Figures(Outcome.FAILED, finished.error or "ended without a result", **cost)
-    return replace(_judged(peer, model, tflite), **cost)
+    return replace(_judged(model, tflite), **cost)
 
 
 def _exported(name: str, results: Path) -> Path:
@@ -66,11 +66,9 @@ def _exported(name: str, results: Path) -> Path:
     return path
 
 
-def _judged(peer: Peer, model: Path, tflite: Path) -> Figures:
+def _judged(model: Path, tflite: Path) -> Figures:
     figures = tflite.with_name("judged.json")
     command = [sys.executable, "-m", "benchmarks.peers.judge", model, tflite, figures]
-    if not peer.judged:
-        command.append("--other-weights")
     finished = run(command, log=tflite.with_name("judge.log"), timeout=_TIMEOUT)
     if finished.error:
         return Figures(Outcome.NOT_LOADED, finished.error)

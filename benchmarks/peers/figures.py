@@ -7,10 +7,20 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+from benchmarks.peers.catalogue import OURS
 from layoutopt.report.results import to_json
 
 FIGURES, TFLITE, TIMES = "figures.json", "model.tflite", "times.json"
+
+
+class Verdict(enum.Enum):
+    """A latency beside ours."""
+
+    FASTER = "faster"
+    SLOWER = "slower"
+    TIE = "tie"
 
 
 class Outcome(enum.Enum):
@@ -18,8 +28,6 @@ class Outcome(enum.Enum):
 
     RIGHT = "right"
     """The result computes what ONNX Runtime does on the original."""
-    UNJUDGED = "unjudged"
-    """The result runs; its weights are its own."""
     WRONG = "wrong"
     """The result runs, and computes something else."""
     FLEX = "needs TensorFlow"
@@ -28,11 +36,6 @@ class Outcome(enum.Enum):
     """LiteRT cannot load or run the result."""
     FAILED = "failed"
     """There is no result."""
-
-    @property
-    def timed(self) -> bool:
-        """Whether the result is one to be timed."""
-        return self in (Outcome.RIGHT, Outcome.UNJUDGED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +71,9 @@ class Figures:
     memory: int = 0
 
     @classmethod
-    def from_json(cls, found: Mapping[str, object]) -> Figures:
+    def from_json(cls, found: Mapping[str, Any]) -> Figures:
         """From what `to_json` made of one."""
-        return cls(**{**found, "outcome": Outcome(found["outcome"])})  # type: ignore[arg-type]
+        return cls(**{**found, "outcome": Outcome(found["outcome"])})
 
     @classmethod
     def load(cls, path: Path) -> Figures:
@@ -98,16 +101,6 @@ class Timing:
     low: float
     high: float
 
-    @property
-    def slower(self) -> bool:
-        """Whether ours is faster, beyond noise."""
-        return self.low > 1
-
-    @property
-    def faster(self) -> bool:
-        """Whether ours is slower, beyond noise."""
-        return self.high < 1
-
 
 @dataclass(frozen=True, slots=True)
 class Times:
@@ -116,23 +109,80 @@ class Times:
     Attributes:
         day: of the run.
         rounds: samples per model.
-        timings: by converter.
+        timings: by converter; that of ours is of ours loaded once more, so that it tells what chance does.
     """
 
     day: str
     rounds: int
     timings: Mapping[str, Timing] = field(default_factory=dict)
 
+    def verdict(self, name: str) -> Verdict:
+        """Whether a converter's result is faster or slower than ours by more than ours is than itself."""
+        timing, chance = self.timings[name], self.timings[OURS]
+        if timing.high < min(1.0, chance.low):
+            return Verdict.FASTER
+        return Verdict.SLOWER if timing.low > max(1.0, chance.high) else Verdict.TIE
+
     @classmethod
-    def from_json(cls, found: Mapping[str, object]) -> Times:
+    def from_json(cls, found: Mapping[str, Any]) -> Times:
         """From what `to_json` made of one."""
-        timings = {name: Timing(**each) for name, each in found["timings"].items()}  # type: ignore[attr-defined]
-        return cls(**{**found, "timings": timings})  # type: ignore[arg-type]
+        timings = {name: Timing(**each) for name, each in found["timings"].items()}
+        return cls(**{**found, "timings": timings})
 
     @classmethod
     def load(cls, path: Path) -> Times:
         """From a file."""
         return cls.from_json(json.loads(path.read_text()))
+
+    def save(self, path: Path) -> None:
+        """Into a file."""
+        write_json(self, path)
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """All that is known of one network.
+
+    Attributes:
+        figures: by converter.
+        times: of the last run of its models; None before the first.
+    """
+
+    figures: Mapping[str, Figures]
+    times: Times | None
+
+    @property
+    def faster(self) -> tuple[str, ...]:
+        """The converters whose results are faster than ours, beyond noise."""
+        times = self.times
+        return () if times is None else tuple(name for name in times.timings if times.verdict(name) is Verdict.FASTER)
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """All figures, and what they were measured with.
+
+    Attributes:
+        machine: processor, cores and system.
+        versions: of the packages, by converter.
+        networks: by name.
+    """
+
+    machine: str
+    versions: Mapping[str, Mapping[str, str]]
+    networks: Mapping[str, Network]
+
+    @classmethod
+    def load(cls, path: Path) -> Summary:
+        """From a file."""
+        found = json.loads(path.read_text())
+        networks = {name: cls._network(each) for name, each in found["networks"].items()}
+        return cls(found["machine"], found["versions"], networks)
+
+    @staticmethod
+    def _network(found: Mapping[str, Any]) -> Network:
+        figures = {name: Figures.from_json(each) for name, each in found["figures"].items()}
+        return Network(figures, Times.from_json(found["times"]) if found["times"] else None)
 
     def save(self, path: Path) -> None:
         """Into a file."""

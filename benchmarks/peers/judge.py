@@ -20,7 +20,7 @@ from layoutopt.ir.verify import Array, OutputDrift, Reference, drift_of
 from layoutopt.options import TOLERANCE
 
 
-def judged(reference: Reference, tflite: Path, *, same_weights: bool = True) -> Figures:
+def judged(reference: Reference, tflite: Path) -> Figures:
     """Counts a .tflite and compares it with ONNX Runtime on the original.
 
     Inputs and outputs go by their position, since converters name them as they like; and each may have channels last,
@@ -29,14 +29,13 @@ def judged(reference: Reference, tflite: Path, *, same_weights: bool = True) -> 
     Args:
         reference: the original.
         tflite: the result of a converter.
-        same_weights: whether it has the weights of the original.
     """
     try:
         counts = count_tflite(tflite)
     except LayoutoptError as error:
         return Figures(Outcome.NOT_LOADED, error.message)
     figures = Figures(
-        Outcome.RIGHT if same_weights else Outcome.UNJUDGED,
+        Outcome.RIGHT,
         operators=counts.operators,
         transposes=counts.transposes,
         gathers=counts.histogram.get("GATHER", 0),
@@ -48,8 +47,6 @@ def judged(reference: Reference, tflite: Path, *, same_weights: bool = True) -> 
         drifts = list(_drifts(reference, tflite))
     except (LayoutoptError, ValueError) as error:
         return replace(figures, outcome=Outcome.NOT_LOADED, error=str(error).splitlines()[0])
-    if not same_weights:
-        return figures
     worst = max(drifts, key=lambda drift: drift.relative_error)
     return replace(
         figures,
@@ -92,10 +89,8 @@ def main() -> None:
     parser.add_argument("model", type=Path)
     parser.add_argument("result", type=Path)
     parser.add_argument("figures", type=Path)
-    parser.add_argument("--other-weights", action="store_true")
     options = parser.parse_args()
-    figures = judged(Reference(load(options.model)), options.result, same_weights=not options.other_weights)
-    figures.save(options.figures)
+    judged(Reference(load(options.model)), options.result).save(options.figures)
 
 
 if __name__ == "__main__":
