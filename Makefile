@@ -35,9 +35,10 @@ benchmark: $(VENV)/.test
 zoo: $(VENV)/.test
 	$(BIN)/python -m benchmarks.zoo -o docs/zoo.md
 
-# Other converters beside ours; makes an environment for each under build/peers, some GB in all. onnx2tf 2 wants python3.12.
+# Other converters beside ours; makes an environment for each, some GB in all, under build/peers. One of them wants
+# Python 3.12: make peers PYTHON312=/path/to/python3.12 where it is not on the path.
 peers: $(VENV)/.test
-	$(BIN)/python -m benchmarks.peers -o docs/peers.md
+	$(BIN)/python -m benchmarks.peers -o docs/peers.md $(if $(PYTHON312),--python3.12 $(PYTHON312))
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

@@ -9,13 +9,11 @@ from pathlib import Path
 
 from benchmarks.models import NETWORKS
 from benchmarks.networks_table import machine
-from benchmarks.peers.catalogue import OURS, PEERS, Peer
+from benchmarks.peers.catalogue import PEERS, Peer
 from benchmarks.peers.conversion import convert_all
-from benchmarks.peers.figures import FIGURES, TIMES, Figures, Network, Summary, Times
+from benchmarks.peers.figures import SUMMARY, Summary, networks
 from benchmarks.peers.page import page
-from benchmarks.peers.timing import models, timed
-
-SUMMARY = Path(__file__).parents[1] / "results" / "peers.json"
+from benchmarks.peers.timing import time_all
 
 
 def main() -> None:
@@ -31,7 +29,9 @@ def main() -> None:
     if options.page:
         summary = Summary.load(SUMMARY)
     else:
-        summary = Summary(machine(), {name: peer.versions() for name, peer in PEERS.items()}, dict(networks(results)))
+        summary = Summary(
+            machine(), {name: peer.versions() for name, peer in PEERS.items()}, networks(results, NETWORKS)
+        )
     text = "\n".join(page(summary)) + "\n"
     if options.output is None:
         print(text)
@@ -65,26 +65,6 @@ def _convert(peer: Peer, names: Iterable[str], root: Path, options: argparse.Nam
         print(f"{peer.name} is left out: there is no python{peer.python} on the path. {hint}", file=sys.stderr)
         return
     convert_all(peer, python, names, root / "results", again=options.again)
-
-
-def time_all(names: Iterable[str], results: Path, *, again: bool) -> None:
-    """Times the models of each network whose models changed since they were timed, or of all of them."""
-    for name in names:
-        paths, times = models(results / name), results / name / TIMES
-        if OURS not in paths or (times.exists() and not again):
-            continue
-        timed(paths).save(times)
-        print(f"{name}: timed {', '.join(paths)}", flush=True)
-
-
-def networks(results: Path) -> Iterable[tuple[str, Network]]:
-    """All that is known of each network, in the order of the benchmarks."""
-    for name in NETWORKS:
-        files = {peer: results / name / peer / FIGURES for peer in PEERS}
-        figures = {peer: Figures.load(path) for peer, path in files.items() if path.exists()}
-        times = results / name / TIMES
-        if figures:
-            yield name, Network(figures, Times.load(times) if times.exists() else None)
 
 
 if __name__ == "__main__":

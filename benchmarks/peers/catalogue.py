@@ -57,14 +57,14 @@ class Peer:
             pythons: interpreters by version, which go before those on the path.
 
         Returns:
-            None where there is no Python of its version.
+            None where there is no Python of its version to make the environment with.
         """
         if not self.requirements:
             return Path(sys.executable)
-        python = pythons.get(self.python) or found(self.python)
-        if python is None:
-            return None
-        return interpreter(environments / self.name, self.path, python=python, options=self.pip)
+        directory = environments / self.name
+        made = directory / "bin" / "python"
+        python = pythons.get(self.python) or found(self.python) or (made if made.exists() else None)
+        return python and interpreter(directory, self.path, python=python, options=self.pip)
 
 
 def found(version: str) -> Path | None:

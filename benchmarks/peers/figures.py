@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import enum
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.peers.catalogue import OURS
+from benchmarks.peers.catalogue import OURS, PEERS
 from layoutopt.report.results import to_json
 
 FIGURES, TFLITE, TIMES = "figures.json", "model.tflite", "times.json"
+SUMMARY = Path(__file__).parents[1] / "results" / "peers.json"
+"""The figures that the repository keeps."""
 
 
 class Verdict(enum.Enum):
@@ -187,6 +189,18 @@ class Summary:
     def save(self, path: Path) -> None:
         """Into a file."""
         write_json(self, path)
+
+
+def networks(results: Path, names: Iterable[str]) -> dict[str, Network]:
+    """All that is known of those networks of which something is, in the order of ``names``."""
+    found = {}
+    for name in names:
+        files = {peer: results / name / peer / FIGURES for peer in PEERS}
+        figures = {peer: Figures.load(path) for peer, path in files.items() if path.exists()}
+        times = results / name / TIMES
+        if figures:
+            found[name] = Network(figures, Times.load(times) if times.exists() else None)
+    return found
 
 
 def write_json(value: object, path: Path) -> None:

@@ -92,7 +92,7 @@ def _latency(name: str, network: Network) -> str:
     if figures is None:
         return "-"
     if figures.outcome is not Outcome.RIGHT:
-        return figures.outcome.value
+        return str(figures.outcome.value)
     if network.times is None or name not in network.times.timings:
         return "not timed"
     text = _ratio(network.times.timings[name])

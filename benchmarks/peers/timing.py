@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy.typing as npt
 from scipy.stats import bootstrap
 
 from benchmarks.peers.catalogue import OURS, PEERS
-from benchmarks.peers.figures import FIGURES, TFLITE, Figures, Outcome, Times, Timing
+from benchmarks.peers.figures import FIGURES, TFLITE, TIMES, Figures, Outcome, Times, Timing
 from layoutopt.backend.litert.runtime import measure
 
 LOADS, ROUNDS = 4, 5
@@ -30,6 +30,16 @@ def models(directory: Path) -> dict[str, Path]:
         for name, path in found.items()
         if (path / FIGURES).exists() and Figures.load(path / FIGURES).outcome is Outcome.RIGHT
     }
+
+
+def time_all(names: Iterable[str], results: Path, *, again: bool) -> None:
+    """Times the models of each network whose models changed since they were timed, or of all of them."""
+    for name in names:
+        paths, times = models(results / name), results / name / TIMES
+        if OURS not in paths or (times.exists() and not again):
+            continue
+        timed(paths).save(times)
+        print(f"{name}: timed {', '.join(paths)}", flush=True)
 
 
 def timed(paths: Mapping[str, Path], *, loads: int = LOADS, rounds: int = ROUNDS) -> Times:
