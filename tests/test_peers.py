@@ -29,7 +29,7 @@ from benchmarks.peers.judge import judged
 from benchmarks.peers.page import page
 from benchmarks.peers.reasons import REASONS
 from benchmarks.peers.timing import models, time_all, timed
-from benchmarks.zoo.processes import Finished
+from benchmarks.zoo.processes import ROOT, Finished
 from benchmarks.zoo.rows import Memory
 from layoutopt.backend.litert.transposes import Transpose, write_transpose
 from layoutopt.ir.verify import Reference
@@ -162,11 +162,11 @@ def test_what_was_converted_is_not_converted_again(tmp_path: Path, programs: Pro
 
 def test_a_failure_is_kept_with_its_reason_and_leaves_no_file(tmp_path: Path, programs: Programs) -> None:
     convert_all(PEER, Path("python"), ["vgg11"], tmp_path, again=False)
-    programs.error = "ValueError: no such layer"
+    programs.error = f"ValueError: {ROOT}/benchmarks/models/yolo.py:7: no such layer"
     convert_all(PEER, Path("python"), ["vgg11"], tmp_path, again=True)
     directory = tmp_path / "vgg11" / PEER.name
     found = Figures.load(directory / FIGURES)
-    assert (found.outcome, found.error) == (Outcome.FAILED, "ValueError: no such layer")
+    assert (found.outcome, found.error) == (Outcome.FAILED, "ValueError: benchmarks/models/yolo.py:7: no such layer")
     assert not (directory / TFLITE).exists()
 
 
@@ -254,7 +254,7 @@ def test_the_page_tells_every_latency_beside_ours(summary: Summary) -> None:
         *("wrong", "**1.44 (1.40 to 1.50)**", "**0.90 (0.88 to 0.93)**", "0.98 (0.98 to 0.99)")
     ]
     assert _cells(text, "vit_4")[1:] == ["-", "1.00 (0.99 to 1.01)", "failed", "-"]
-    assert _cells(text, "**mean**")[1:] == ["-", "1.20 (2 networks)", "0.90 (1 networks)", "0.98 (1 networks)"]
+    assert _cells(text, "**mean**")[1:] == ["-", "1.20 (n = 2)", "0.90 (n = 1)", "0.98 (n = 1)"]
     assert "0.95 on average" in text  # the geometric mean of 0.9 and 1.0
 
 

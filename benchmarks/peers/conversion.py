@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable
 from dataclasses import replace
@@ -9,11 +10,12 @@ from pathlib import Path
 
 from benchmarks.peers.catalogue import Peer
 from benchmarks.peers.figures import FIGURES, TFLITE, TIMES, Figures, Outcome
-from benchmarks.zoo.processes import run
+from benchmarks.zoo.processes import ROOT, run
 from layoutopt.ir.io import make_directory
 
 _TIMEOUT = 1800.0  # seconds
 _MODEL = "model.onnx"
+_MESSAGE = 300  # characters
 
 
 def convert_all(peer: Peer, python: Path, names: Iterable[str], results: Path, *, again: bool) -> None:
@@ -50,8 +52,13 @@ def converted(peer: Peer, python: Path, name: str, results: Path) -> Figures:
         "memory": finished.memory.together,
     }
     if finished.error or not tflite.exists():
-        return Figures(Outcome.FAILED, finished.error or "ended without a result", **cost)
+        return Figures(Outcome.FAILED, _told(finished.error) or "ended without a result", **cost)
     return replace(_judged(model, tflite), **cost)
+
+
+def _told(error: str) -> str:
+    """The beginning of a message, with files called as they are from the root of the repository."""
+    return error.replace(f"{ROOT}{os.sep}", "")[:_MESSAGE]
 
 
 def _exported(name: str, results: Path) -> Path:
@@ -71,7 +78,7 @@ def _judged(model: Path, tflite: Path) -> Figures:
     command = [sys.executable, "-m", "benchmarks.peers.judge", model, tflite, figures]
     finished = run(command, log=tflite.with_name("judge.log"), timeout=_TIMEOUT)
     if finished.error:
-        return Figures(Outcome.NOT_LOADED, finished.error)
+        return Figures(Outcome.NOT_LOADED, _told(finished.error))
     try:
         return Figures.load(figures)
     finally:

@@ -27,7 +27,7 @@ largest output is *wrong* and not timed; neither is one that needs TensorFlow at
 Latency over that of layoutopt's result: above 1, ours is faster. Medians on one XNNPACK thread of LiteRT by the clock
 of the thread, all models of a network in turns and loaded anew several times. In brackets the 95 % interval that
 resampling the rounds gives. **Bold**: a difference beyond noise, which is what ours differs from itself, loaded once
-more; the rest are ties. The means are geometric, over the networks that the converter gets right.
+more; the rest are ties. The means are geometric, over the n networks that the converter gets right.
 """
 _ON_FASTER = """
 ## Where another is faster than ours
@@ -105,7 +105,7 @@ def _ratio(timing: Timing) -> str:
 
 def _mean(times: Sequence[Times | None], name: str) -> str:
     ratios = [each.timings[name].ratio for each in times if each is not None and name in each.timings]
-    return f"{_geometric(ratios):.2f} ({len(ratios)} networks)" if ratios else "-"
+    return f"{_geometric(ratios):.2f} (n = {len(ratios)})" if ratios else "-"
 
 
 def _geometric(ratios: Sequence[float]) -> float:
@@ -169,12 +169,7 @@ def _failures(network: Network) -> Iterator[str]:
     failed = [(name, figures) for name, figures in network.figures.items() if figures.error]
     if failed:
         yield ""
-    yield from (f"- {name} {figures.outcome.value}: `{_short(figures)}`" for name, figures in failed)
-
-
-def _short(figures: Figures, limit: int = 200) -> str:
-    text = figures.error.replace("`", "'")
-    return text if len(text) <= limit else f"{text[:limit]}..."
+    yield from (f"- {name} {figures.outcome.value}: `{figures.error.replace('`', "'")}`" for name, figures in failed)
 
 
 def _versions(versions: Mapping[str, str]) -> str:
