@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from benchmarks.peers.catalogue import FLOOR, OURS, PEERS
-from benchmarks.peers.figures import Figures, Network, Outcome, Summary, Times, Timing, Verdict
+from benchmarks.peers.figures import Network, Outcome, Summary, Times, Timing, Verdict
 from benchmarks.peers.reasons import REASONS
 from layoutopt.options import TOLERANCE
 from layoutopt.report.tables import size
@@ -169,7 +169,9 @@ def _failures(network: Network) -> Iterator[str]:
     failed = [(name, figures) for name, figures in network.figures.items() if figures.error]
     if failed:
         yield ""
-    yield from (f"- {name} {figures.outcome.value}: `{figures.error.replace('`', "'")}`" for name, figures in failed)
+    for name, figures in failed:
+        said = figures.error.replace("`", "'")
+        yield f"- {name} {figures.outcome.value}: `{said}`"
 
 
 def _versions(versions: Mapping[str, str]) -> str:
