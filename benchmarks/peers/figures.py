@@ -92,7 +92,7 @@ class Timing:
     """How long a .tflite takes beside ours, both from one interleaved run.
 
     Attributes:
-        median_ms: per inference.
+        median_ms: per inference, over the loads.
         ratio: to ours; above 1 is slower than ours.
         low: end of the 95 % interval of the ratio.
         high: the other end.
@@ -110,12 +110,12 @@ class Times:
 
     Attributes:
         day: of the run.
-        rounds: samples per model.
+        loads: how often every model was loaded and timed.
         timings: by converter; that of ours is of ours loaded once more, so that it tells what chance does.
     """
 
     day: str
-    rounds: int
+    loads: int
     timings: Mapping[str, Timing] = field(default_factory=dict)
 
     def verdict(self, name: str) -> Verdict:
