@@ -42,7 +42,6 @@ with all processes that take part; ours has its verification in them, others ver
 """
 _ON_CONVERTERS = """
 ## The converters
-
 """
 _ON_TINYNN = """
 TinyNN is not among them: it is installed from its repository, not from the package index, where another project has its
@@ -70,7 +69,7 @@ def page(summary: Summary) -> Iterator[str]:
     yield from (f"- **{name}**{_versions(summary.versions.get(name, {}))}: {PEERS[name].settings}." for name in names)
     yield _ON_TINYNN
     days = sorted({network.times.day for network in summary.networks.values() if network.times})
-    yield f"{summary.machine}, {' and '.join(days)}."
+    yield ", timed ".join((summary.machine, *([" and ".join(days)] if days else []))) + "."
 
 
 def _table(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
