@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from benchmarks.peers.catalogue import Peer
 from benchmarks.peers.figures import FIGURES, TFLITE, TIMES, Figures, Outcome
@@ -46,7 +47,7 @@ def converted(peer: Peer, python: Path, name: str, results: Path) -> Figures:
     tflite.unlink(missing_ok=True)
     program = f"benchmarks.peers.converters.{peer.program}"
     finished = run([python, "-m", program, name, model, tflite], log=directory / "convert.log", timeout=_TIMEOUT)
-    cost = {
+    cost: dict[str, Any] = {
         "seconds": finished.seconds,
         "processor": finished.processor,
         "memory": finished.memory.together,
@@ -65,7 +66,7 @@ def _exported(name: str, results: Path) -> Path:
     """The ONNX file of a network, exported once."""
     path = results / name / _MODEL
     if not path.exists():
-        export = [sys.executable, "-m", "benchmarks.models", name, "-o", path]
+        export: list[str | Path] = [sys.executable, "-m", "benchmarks.models", name, "-o", path]
         finished = run(export, log=path.with_name("export.log"), timeout=_TIMEOUT)
         if finished.error:
             path.unlink(missing_ok=True)
@@ -75,7 +76,7 @@ def _exported(name: str, results: Path) -> Path:
 
 def _judged(model: Path, tflite: Path) -> Figures:
     figures = tflite.with_name("judged.json")
-    command = [sys.executable, "-m", "benchmarks.peers.judge", model, tflite, figures]
+    command: list[str | Path] = [sys.executable, "-m", "benchmarks.peers.judge", model, tflite, figures]
     finished = run(command, log=tflite.with_name("judge.log"), timeout=_TIMEOUT)
     if finished.error:
         return Figures(Outcome.NOT_LOADED, _told(finished.error))

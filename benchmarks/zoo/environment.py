@@ -30,7 +30,16 @@ def interpreter(
         return made
     print(f"installing {requirements.name} in {directory}, some GB", flush=True)
     subprocess.run([python, "-m", "venv", directory], check=True)
-    install = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check", *options, "-r", requirements)
+    install: tuple[str | Path, ...] = (
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        *options,
+        "-r",
+        requirements,
+    )
     subprocess.run([made, *install], check=True)
     installed.write_text(requirements.read_text())
     return made
