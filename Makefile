@@ -11,7 +11,7 @@ CORE_PYTHONS ?= python3.11 python3.12 python3.13
 # A real browser for the tests of the report's page; where there is none and none can be had, these tests are skipped.
 CHROMIUM = $(shell command -v chromium)
 
-.PHONY: demo test test-long test-core benchmark zoo lint clean chromium
+.PHONY: demo test test-long test-core benchmark zoo peers lint clean chromium
 
 demo: $(VENV)/.tflite
 	$(BIN)/layoutopt demo --force
@@ -44,6 +44,11 @@ chromium:
 	  { root=; [ "$$(id -u)" = 0 ] || root="sudo -n"; \
 	    { $$root apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$root apt-get install -qq -y --no-install-recommends chromium; } \
 	    || echo "Chromium could not be installed: the tests of the report's page are skipped."; }
+
+# Other converters beside ours; makes an environment for each, some GB in all, under build/peers. One of them wants
+# Python 3.12: make peers PYTHON312=/path/to/python3.12 where it is not on the path.
+peers: $(VENV)/.test
+	$(BIN)/python -m benchmarks.peers -o docs/peers.md $(if $(PYTHON312),--python3.12 $(PYTHON312))
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

@@ -245,7 +245,7 @@ def _page(rows: Mapping[str, Row]) -> Iterator[str]:
     yield from _table(_SPEED, (_speed(name, row) for name, row in rows.items()))
     yield ""
     days = sorted({row.measured for row in rows.values()})
-    yield f"Exported by PyTorch's legacy exporter, opset {OPSET}. {_machine()}, {' and '.join(days)}."
+    yield f"Exported by PyTorch's legacy exporter, opset {OPSET}. {machine()}, {' and '.join(days)}."
     yield ""
     yield ", ".join(f"{name} {version}" for name, version in versions().items()) + "."
 
@@ -308,7 +308,8 @@ def _speedup(before: Form | None, after: Form) -> str:
     return f"**{medians:.2f}x** ({minima:.2f}x)"
 
 
-def _machine() -> str:
+def machine() -> str:
+    """Processor, cores and system."""
     names = [line for line in _cpu_lines() if line.startswith("model name")]
     name = names[0].partition(":")[2].strip() if names else platform.processor()
     return f"{name}, {os.cpu_count()} cores, {platform.system()}"

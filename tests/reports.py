@@ -6,7 +6,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from layoutopt.backend.litert.runtime import Speedup
+from layoutopt.backend.litert.latency import Speedup
 from layoutopt.layout.explain import Copy, Explanation, Inside, Kept, PartProof, Side
 from layoutopt.layout.gains import MissingRule
 from layoutopt.layout.problem import Solver

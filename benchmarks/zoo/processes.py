@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
@@ -23,11 +24,13 @@ class Finished:
         error: its last line where it failed; empty where it did not.
         memory: what it took, with the processes that it started.
         seconds: that it ran.
+        processor: seconds that it computed, with the processes that it started; other processes do not count.
     """
 
     error: str
     memory: Memory
     seconds: float
+    processor: float
 
 
 def run(command: Sequence[str | Path], *, log: Path, timeout: float) -> Finished:
@@ -38,7 +41,7 @@ def run(command: Sequence[str | Path], *, log: Path, timeout: float) -> Finished
         log: the file that gets all that it writes.
         timeout: in seconds.
     """
-    memory, start = Memory(), time.perf_counter()
+    memory, start, computed = Memory(), time.perf_counter(), _computed()
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     with log.open("w") as output:
         process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, cwd=ROOT, env=environment)
@@ -46,12 +49,18 @@ def run(command: Sequence[str | Path], *, log: Path, timeout: float) -> Finished
             while process.poll() is None:
                 memory = memory.with_sample(resident(process.pid), tuple(map(resident, descendants(process.pid))))
                 if time.perf_counter() - start > timeout:
-                    return Finished(f"took more than {timeout:.0f} s", memory, timeout)
+                    return Finished(f"took more than {timeout:.0f} s", memory, timeout, 0.0)
                 time.sleep(_POLL)
         finally:
             _end(process)
     error = _last_line(log) if process.returncode else ""
-    return Finished(error, memory, time.perf_counter() - start)
+    return Finished(error, memory, time.perf_counter() - start, _computed() - computed)
+
+
+def _computed() -> float:
+    """Processor seconds of all processes that were started and have ended."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

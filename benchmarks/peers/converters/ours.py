@@ -1,0 +1,17 @@
+"""layoutopt with its default options, without the baseline that it would make to compare itself with."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import layoutopt
+
+
+def convert(onnx: Path, tflite: Path) -> None:
+    """Converts ``onnx`` and verifies the result, as always."""
+    layoutopt.optimize(onnx, tflite=tflite, baseline=False, force=True)
+
+
+if __name__ == "__main__":
+    convert(Path(sys.argv[2]), Path(sys.argv[3]))
