@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import jinja2
 
+from layoutopt.backend.litert.latency import CONFIDENCE
 from layoutopt.report.charts import DRIFT, Ribbon, bytes_along, errors_along, ribbon
 from layoutopt.report.drawing import BOX_HEIGHT, BOX_WIDTH, Box, Drawing, Role, draw
 from layoutopt.report.model_report import Graph, GraphNode, GraphTensor, Layout, ModelReport, Stage
@@ -279,7 +280,8 @@ def _speedup(report: OptimizeReport) -> str:
     if report.speedup is None:
         return ""
     found = report.speedup
-    return f"{found.of_medians:.2f}× as fast; by minima {found.of_minima:.2f}×, by rounds {found.median_of_rounds:.2f}×"
+    interval = f"{CONFIDENCE:.0%} interval {found.low:.2f} to {found.high:.2f}"
+    return f"{found.median_of_rounds:.2f}× as fast, {interval}: {found.verdict.value}"
 
 
 # --- passes ---

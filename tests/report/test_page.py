@@ -87,7 +87,7 @@ def test_it_says_what_the_report_says(everything: ModelReport, page: str) -> Non
     optimize = everything.optimize
     assert optimize.baseline is not None
     assert f"Transposes {optimize.baseline.transposes} → 2 " in text
-    assert "1.47× as fast" in text
+    assert "1.46× as fast, 95% interval 1.44 to 1.48: faster" in text
     assert "12.7 → 8.66 ms" in text
     assert "proved: no choice of layouts moves fewer" in text
     for stage in everything.stages:
