@@ -342,3 +342,7 @@ class Provenance:
     def machine(self) -> str:
         """The machine in words."""
         return f"{self.processor}, {self.cores} cores, {self.system}"
+
+    def __str__(self) -> str:
+        packages = ", ".join(f"{name} {version}" for name, version in self.versions.items())
+        return f"{self.machine}, {self.date}; {packages}"
