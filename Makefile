@@ -8,7 +8,7 @@ PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -
 # One interpreter per core compatibility run; any of them can be given as a path.
 CORE_PYTHONS ?= python3.11 python3.12 python3.13
 
-.PHONY: demo test test-long test-core benchmark zoo lint clean
+.PHONY: demo test test-long test-core benchmark figures zoo lint clean
 
 demo: $(VENV)/.tflite
 	$(BIN)/layoutopt demo --force
@@ -28,8 +28,14 @@ test-core:
 	  $$venv/bin/python -m pytest -m "not long and not tflite and not torch" || exit 1; \
 	done
 
+# Converts the networks that something has changed for, and times them all: ten minutes if nothing has.
 benchmark: $(VENV)/.test
-	$(BIN)/python -m benchmarks.networks_table -o docs/networks.md
+	$(BIN)/python -m benchmarks.networks_table
+	$(BIN)/python -m benchmarks.figures
+
+# Puts the results that are committed into README and docs; measures nothing.
+figures: $(VENV)/.test
+	$(BIN)/python -m benchmarks.figures
 
 # Published networks, all the way; makes an environment of some GB for the packages that they come from, under build/zoo.
 zoo: $(VENV)/.test

@@ -24,12 +24,13 @@ from benchmarks import conformance, networks, operator_coverage, picture
 
 ROOT = Path(__file__).parent.parent
 PAGES: Mapping[str, Callable[[], str]] = {
+    "docs/conformance.md": conformance.committed_page,
     "docs/networks.md": networks.page,
     "docs/operators.md": operator_coverage.page,
     "docs/pictures/networks.svg": picture.draw,
 }
 """Files that are written as a whole."""
-REGIONS: tuple[Callable[[], Mapping[str, str]], ...] = (networks.regions,)
+REGIONS: tuple[Callable[[], Mapping[str, str]], ...] = (networks.regions, picture.regions, conformance.regions)
 """What is put into other files, by the name of the region."""
 
 _REGION = re.compile(r"<!-- figures: (?P<name>[\w-]+) -->(?P<text>.*?)<!-- end -->", re.DOTALL)

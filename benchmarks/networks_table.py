@@ -104,21 +104,21 @@ class Graphs:
 def main() -> None:
     """Converts what has changed, times everything, and keeps the figures."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.networks_table", description="What networks become.")
-    names = parser.add_argument("names", nargs="*", choices=[*models.NETWORKS, []], help="networks (default: all)")
+    parser.add_argument("names", nargs="*", choices=[*models.NETWORKS, []], help="networks (default: all)")
     parser.add_argument("--models", type=Path, default=Path("build/networks"), help="where models stay")
     options = parser.parse_args()
     chosen = options.names or [*models.NETWORKS]
     rows = {name: converted(name, options.models / name) for name in chosen}
     known = Networks.committed().rows if options.names else {}
     rows = {**known, **{name: timed(name, options.models / name, row) for name, row in rows.items()}}
-    records.save(Networks({name: rows[name] for name in names.choices if name in rows}), Networks.PATH)
+    records.save(Networks({name: rows[name] for name in models.NETWORKS if name in rows}), Networks.PATH)
 
 
-def converted(name: str, directory: Path) -> Row:
+def converted(name: str, directory: Path, *, small: bool = False) -> Row:
     """Exports and converts a network every way, as far as that was not done; the models stay in ``directory``."""
     make_directory(directory)
     _say(name, "layouts")
-    original = _exported(name, directory)
+    original = _exported(name, directory, small=small)
     graphs, kept = Graphs.of(original.clone()), Kept.load(directory)
     if kept.converted != graphs.digest:
         hand_off = HandOff(directory, Reference(original), TOLERANCE, Quantize.NONE, False, False, partial(_say, name))
@@ -128,7 +128,9 @@ def converted(name: str, directory: Path) -> Row:
     return Row(
         kept.forms,
         {form.kind.value: stripes(HandOff.path(directory, form.kind)) for form in kept.forms},
-        *(_copies(model) for model in (graphs.left_in, graphs.chosen.model, graphs.kept.model)),
+        left_in=_copies(graphs.left_in),
+        chosen=_copies(graphs.chosen.model),
+        kept=_copies(graphs.kept.model),
         proved=assignment is not None and assignment.proved_optimal,
         measured=Provenance.here(),
     )
@@ -146,7 +148,7 @@ def timed(name: str, directory: Path, row: Row) -> Row:
     return replace(row, forms=forms, measured=Provenance.here())
 
 
-def _exported(name: str, directory: Path) -> ir.Model:
+def _exported(name: str, directory: Path, *, small: bool) -> ir.Model:
     """The network as PyTorch exports it, from the file of last time if nothing has changed.
 
     The weights depend on statistics of random batches, which are not the same to the last bit each time.
@@ -154,7 +156,7 @@ def _exported(name: str, directory: Path) -> ir.Model:
     path, digest = directory / "original.onnx", _digest(_EXPORTS, "torch", "onnxscript").hexdigest()
     if Kept.load(directory).exported != digest or not path.exists():
         _say(name, "export")
-        save(models.export(models.NETWORKS[name], opset=OPSET), path)
+        save(models.export(models.NETWORKS[name], opset=OPSET, small=small), path)
         Kept(digest).save(directory)
     return load(path)
 

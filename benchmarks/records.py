@@ -1,4 +1,4 @@
-"""Figures as they are kept: frozen data in JSON. Those in ``benchmarks/results`` are committed, and shown in the docs."""
+"""Figures as they are kept: frozen data in JSON. Those in ``benchmarks/results`` are committed, and shown in docs."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ def _typed(kind: Any, value: Any) -> Any:
         (some,) = (each for each in arguments if each is not type(None))
         return _typed(some, value)
     if origin is tuple:
-        kinds = [arguments[0]] * len(value) if arguments[1:] == (...,) else arguments
-        return tuple(_typed(each, item) for each, item in zip(kinds, value, strict=True))
+        elements = [arguments[0]] * len(value) if arguments[1:] == (...,) else arguments
+        return tuple(_typed(each, item) for each, item in zip(elements, value, strict=True))
     if origin is not None and issubclass(origin, Mapping):
         return {name: _typed(arguments[1], item) for name, item in value.items()}
-    if dataclasses.is_dataclass(kind):
+    if isinstance(kind, type) and dataclasses.is_dataclass(kind):
         kinds = typing.get_type_hints(kind)
         return kind(**{name: _typed(kinds[name], item) for name, item in value.items()})
     return kind(value) if isinstance(kind, type) and issubclass(kind, enum.Enum) else value
