@@ -20,7 +20,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from benchmarks import conformance, networks, operator_coverage, picture
+from benchmarks import conformance, networks, operator_coverage, picture, transpose_times
 
 ROOT = Path(__file__).parent.parent
 PAGES: Mapping[str, Callable[[], str]] = {
@@ -30,7 +30,12 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "docs/pictures/networks.svg": picture.draw,
 }
 """Files that are written as a whole."""
-REGIONS: tuple[Callable[[], Mapping[str, str]], ...] = (networks.regions, picture.regions, conformance.regions)
+REGIONS: tuple[Callable[[], Mapping[str, str]], ...] = (
+    networks.regions,
+    picture.regions,
+    conformance.regions,
+    transpose_times.regions,
+)
 """What is put into other files, by the name of the region."""
 
 _REGION = re.compile(r"<!-- figures: (?P<name>[\w-]+) -->(?P<text>.*?)<!-- end -->", re.DOTALL)
