@@ -75,18 +75,12 @@ def pair(name: str, small: bool) -> Pair:
     variant = network.small if small else network.full
     shape = (BATCH, *variant.shape[1:])
     many = replace(variant, shape=shape)
+    original = models.export(replace(network, full=many, small=many))
     with tempfile.TemporaryDirectory() as directory:
         static, dynamic = (Path(directory) / f"{kind}.tflite" for kind in ("static", "dynamic"))
+        layoutopt.optimize(original, tflite=static, baseline=False, progress=print)
         layoutopt.optimize(
-            models.export(replace(network, full=many, small=many)), tflite=static, baseline=False, progress=print
-        )
-        layoutopt.optimize(
-            models.export(network, small=small),
-            tflite=dynamic,
-            dynamic=("batch",),
-            shapes={models.INPUT: shape},
-            baseline=False,
-            progress=print,
+            original, tflite=dynamic, dynamic=("batch",), shapes={models.INPUT: shape}, baseline=False, progress=print
         )
         latencies = measure((static, dynamic), rounds=ROUNDS, clock=time.thread_time)
         counts = (count_tflite(path) for path in (static, dynamic))

@@ -4,7 +4,8 @@ A page that is all figures is written as a whole. In other pages, a region
 
     <!-- figures: NAME -->...<!-- end -->
 
-holds what the script that has measured it makes of its results, within a line or on lines of its own. Nothing is
+holds what the script that has measured it makes of its results, on lines of its own or within a line, but not at the
+start of one: Markdown takes a line that starts with a comment for HTML. Nothing is
 measured here; ``--check`` writes nothing and fails where a file is not as it should be.
 
 ::
@@ -20,14 +21,24 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from benchmarks import conformance, networks, operator_coverage, picture, transpose_times
+from benchmarks import (
+    choices,
+    conformance,
+    dynamic,
+    examples,
+    networks,
+    operator_coverage,
+    picture,
+    quantized,
+    transpose_times,
+)
 
 ROOT = Path(__file__).parent.parent
 PAGES: Mapping[str, Callable[[], str]] = {
     "docs/conformance.md": conformance.committed_page,
     "docs/networks.md": networks.page,
     "docs/operators.md": operator_coverage.page,
-    "docs/pictures/networks.svg": picture.draw,
+    "docs/figures/networks.svg": picture.draw,
 }
 """Files that are written as a whole."""
 REGIONS: tuple[Callable[[], Mapping[str, str]], ...] = (

@@ -31,6 +31,8 @@ def tflite(function: Callable[..., Any], shapes: Sequence[Sequence[int]]) -> byt
     """A .tflite of ``function``, whose operands are float32 tensors of these shapes."""
     import tensorflow as tf
 
-    concrete = tf.function(function, [tf.TensorSpec(shape) for shape in shapes]).get_concrete_function()
+    concrete = tf.function(
+        function, [tf.TensorSpec(shape) for shape in shapes], autograph=False
+    ).get_concrete_function()
     content: bytes = tf.lite.TFLiteConverter.from_concrete_functions([concrete], tf.Module()).convert()
     return content

@@ -67,7 +67,7 @@ def draw() -> str:
 
 def regions() -> Mapping[str, str]:
     """The picture as a page at the root shows it."""
-    return {"picture": f'<img src="docs/pictures/networks.svg" width="{_WIDTH}" alt="{escape(description())}">'}
+    return {"picture": f'<img src="docs/figures/networks.svg" width="{_WIDTH}" alt="{escape(description())}">'}
 
 
 def description() -> str:

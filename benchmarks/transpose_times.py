@@ -184,8 +184,8 @@ def regions() -> Mapping[str, str]:
     return {
         "transposes-known": table(_KNOWN, map(_known_cells, found.known)),
         "transposes-drawn": table(_DRAWN, map(_drawn_cells, found.drawn)),
-        "transposes-span": f"So the same number of bytes takes {max(times[False]) / fastest:.0f} times as long in "
-        f"float32, and {max(times[True]) / fastest:.0f} times in int8.",
+        "transposes-span": f"{max(times[False]) / fastest:.0f} times as long as it might in float32, and "
+        f"{max(times[True]) / fastest:.0f} times in int8",
         "transposes-overhead": f"about {found.overhead:.0f} ns on this machine",
         "transposes-measured": f"{found.measured.machine}, {found.measured.date}, LiteRT "
         f"{found.measured.versions['ai-edge-litert']} with XNNPACK, one thread",
