@@ -8,7 +8,7 @@ PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -
 # One interpreter per core compatibility run; any of them can be given as a path.
 CORE_PYTHONS ?= python3.11 python3.12 python3.13
 
-.PHONY: demo test test-long test-core benchmark figures zoo lint clean
+.PHONY: demo test test-long test-core benchmark measure figures zoo lint clean
 
 demo: $(VENV)/.tflite
 	$(BIN)/layoutopt demo --force
@@ -33,13 +33,22 @@ benchmark: $(VENV)/.test
 	$(BIN)/python -m benchmarks.networks_table
 	$(BIN)/python -m benchmarks.figures
 
+# All other figures of the docs that take minutes, not hours: those of single operators and of single networks.
+measure: $(VENV)/.test
+	$(BIN)/layoutopt calibrate
+	for script in short_runs transpose_times quantized dynamic choices examples; do \
+	  $(BIN)/python -m benchmarks.$$script || exit 1; \
+	done
+	$(BIN)/python -m benchmarks.figures
+
 # Puts the results that are committed into README and docs; measures nothing.
 figures: $(VENV)/.test
 	$(BIN)/python -m benchmarks.figures
 
 # Published networks, all the way; makes an environment of some GB for the packages that they come from, under build/zoo.
 zoo: $(VENV)/.test
-	$(BIN)/python -m benchmarks.zoo -o docs/zoo.md
+	$(BIN)/python -m benchmarks.zoo
+	$(BIN)/python -m benchmarks.figures
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

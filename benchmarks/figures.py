@@ -32,6 +32,8 @@ from benchmarks import (
     quantized,
     transpose_times,
 )
+from benchmarks.zoo import page as zoo
+from benchmarks.zoo.rows import Zoo
 
 ROOT = Path(__file__).parent.parent
 PAGES: Mapping[str, Callable[[], str]] = {
@@ -39,13 +41,12 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "docs/networks.md": networks.page,
     "docs/operators.md": operator_coverage.page,
     "docs/figures/networks.svg": picture.draw,
+    **({"docs/zoo.md": zoo.committed_page} if Zoo.PATH.exists() else {}),
 }
 """Files that are written as a whole."""
 REGIONS: tuple[Callable[[], Mapping[str, str]], ...] = (
-    networks.regions,
-    picture.regions,
-    conformance.regions,
-    transpose_times.regions,
+    *(networks.regions, picture.regions, conformance.regions, transpose_times.regions),
+    *(quantized.regions, dynamic.regions, choices.regions, examples.regions),
 )
 """What is put into other files, by the name of the region."""
 
