@@ -9,6 +9,7 @@ Figures go to ``benchmarks/results/quantized.json``.
 
 from __future__ import annotations
 
+import re
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,7 +27,7 @@ from benchmarks.markdown import table
 from layoutopt.backend.litert.converter import Quantize
 from layoutopt.backend.litert.runtime import measure
 from layoutopt.backend.litert.runtime import run as run_tflite
-from layoutopt.errors import LayoutoptError
+from layoutopt.errors import ConversionError
 from layoutopt.forms import HandOff, sandwich
 from layoutopt.ir.io import load, save
 from layoutopt.options import TOLERANCE
@@ -68,7 +69,7 @@ class Quantized:
         real: the float network.
         whole: the quantized one.
         left_in: the quantized one with transposes around every layout-bound operator.
-        plain: what plain onnx-tf says of the quantized one; empty if it converts it.
+        lacking: what TFLite lacks of what plain onnx-tf makes of the quantized one; empty if it can be converted.
         measured: where and when.
     """
 
@@ -77,7 +78,7 @@ class Quantized:
     real: Form
     whole: Form
     left_in: Form
-    plain: str
+    lacking: tuple[str, ...]
     measured: Provenance
 
 
@@ -109,7 +110,7 @@ def measured(scratch: Path) -> Quantized:
         real,
         whole,
         hand_off.run(Kind.SANDWICH, sandwich(folded.clone())).form,
-        _complaint(hand_off, folded),
+        _lacking(hand_off, folded),
         Provenance.here(),
     )
 
@@ -118,7 +119,7 @@ def _quantize(source: Path, target: Path, pictures: Sequence[Array]) -> None:
     """Per channel, as QuantizeLinear and DequantizeLinear."""
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
-    class Pictures(CalibrationDataReader):  # type: ignore[misc]
+    class Pictures(CalibrationDataReader):
         rest = iter(pictures)
 
         def get_next(self) -> dict[str, Array] | None:
@@ -138,12 +139,12 @@ def _optimized(path: Path) -> OptimizeReport:
     return layoutopt.optimize(path, tflite=path.with_suffix(".tflite"), baseline=False, progress=print)
 
 
-def _complaint(hand_off: HandOff, folded: ir.Model) -> str:
+def _lacking(hand_off: HandOff, folded: ir.Model) -> tuple[str, ...]:
     try:
         hand_off.run(Kind.PLAIN, folded)
-    except LayoutoptError as error:
-        return error.message
-    return ""
+    except ConversionError as error:
+        return tuple(sorted(set(re.findall(r"'(\S+)' op is neither a custom op nor a flex op", error.message))))
+    return ()
 
 
 def _judged(path: Path, report: OptimizeReport, pictures: Sequence[Array]) -> Iterator[tuple[str, Judged]]:
@@ -212,10 +213,16 @@ def regions() -> Mapping[str, str]:
                 ("one XNNPACK thread", *latency),
             ),
         ),
-        "quantized-left-in": f"Per-operator transposes make {found.left_in.operators} operators of it, "
+        "quantized-baseline": f"{_plain(found.lacking)} Per-operator transposes make {found.left_in.operators} operators of it, "
         f"{found.left_in.transposes} of them TRANSPOSE.",
         "quantized-measured": f"{found.measured.machine}, {vnni} VNNI; {found.measured.date}",
     }
+
+
+def _plain(lacking: Sequence[str]) -> str:
+    if not lacking:
+        return "Plain onnx-tf converts it."
+    return f"Plain onnx-tf cannot convert it: TFLite lacks the {' and '.join(lacking)} that it makes of it."
 
 
 def _share(equal: tuple[float, float]) -> str:
