@@ -12,7 +12,8 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import layoutopt
@@ -69,19 +70,18 @@ def main() -> None:
 
 def pair(name: str, small: bool) -> Pair:
     """Converts and times one network."""
-    from benchmarks import models
+    from benchmarks.models import INPUT, export_open
+    from benchmarks.models import NETWORKS as BUILT
 
-    network = models.NETWORKS[name]
-    variant = network.small if small else network.full
-    shape = (BATCH, *variant.shape[1:])
-    many = replace(variant, shape=shape)
-    original = models.export(replace(network, full=many, small=many))
+    variant = BUILT[name].small if small else BUILT[name].full
+    shapes = {INPUT: (BATCH, *variant.shape[1:])}
+    original = export_open(variant, {0: "batch"})
     with tempfile.TemporaryDirectory() as directory:
         static, dynamic = (Path(directory) / f"{kind}.tflite" for kind in ("static", "dynamic"))
-        layoutopt.optimize(original, tflite=static, baseline=False, progress=print)
-        layoutopt.optimize(
-            original, tflite=dynamic, dynamic=("batch",), shapes={models.INPUT: shape}, baseline=False, progress=print
-        )
+        for path, stays in ((static, ()), (dynamic, ("batch",))):
+            layoutopt.optimize(
+                original, tflite=path, shapes=shapes, dynamic=stays, baseline=False, progress=partial(print, flush=True)
+            )
         latencies = measure((static, dynamic), rounds=ROUNDS, clock=time.thread_time)
         counts = (count_tflite(path) for path in (static, dynamic))
         return Pair(*(Form(each.operators, took.median_ms) for each, took in zip(counts, latencies, strict=True)))

@@ -151,13 +151,14 @@ def timed(name: str, directory: Path, row: Row) -> Row:
 def _exported(name: str, directory: Path, *, small: bool) -> ir.Model:
     """The network as PyTorch exports it, from the file of last time if nothing has changed.
 
-    The weights depend on statistics of random batches, which are not the same to the last bit each time.
+    The weights depend on statistics of random batches, which nobody promises to be the same to the last bit each time.
     """
     path, digest = directory / "original.onnx", _digest(_EXPORTS, "torch", "onnxscript").hexdigest()
-    if Kept.load(directory).exported != digest or not path.exists():
+    kept = Kept.load(directory)
+    if kept.exported != digest or not path.exists():
         _say(name, "export")
         save(models.export(models.NETWORKS[name], opset=OPSET, small=small), path)
-        Kept(digest).save(directory)
+        replace(kept, exported=digest).save(directory)
     return load(path)
 
 

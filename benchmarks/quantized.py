@@ -213,8 +213,8 @@ def regions() -> Mapping[str, str]:
                 ("one XNNPACK thread", *latency),
             ),
         ),
-        "quantized-baseline": f"{_plain(found.lacking)} Per-operator transposes make {found.left_in.operators} operators of it, "
-        f"{found.left_in.transposes} of them TRANSPOSE.",
+        "quantized-baseline": f"{_plain(found.lacking)} Per-operator transposes make "
+        f"{found.left_in.operators} operators of it, {found.left_in.transposes} of them TRANSPOSE.",
         "quantized-measured": f"{found.measured.machine}, {vnni} VNNI; {found.measured.date}",
     }
 
