@@ -17,6 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 import layoutopt
 from benchmarks import records
 from benchmarks.functions import microseconds
@@ -228,7 +231,8 @@ def attention_of_products(x: Tensor) -> Tensor:
     import tensorflow as tf
 
     channels = x.shape[-1]
-    return _attention(*(tf.matmul(x, tf.constant(_weights(channels)[:, i::3])) for i in range(3)))
+    parts = np.split(_weights(channels), 3, axis=1)
+    return _attention(*(tf.matmul(x, tf.constant(part)) for part in parts))
 
 
 def attention_of_slices(x: Tensor) -> Tensor:
@@ -256,9 +260,7 @@ def attention_of_split(x: Tensor) -> Tensor:
     return _attention(*tf.split(tf.matmul(x, tf.constant(_weights(x.shape[-1]))), 3, axis=1))
 
 
-def _weights(channels: int) -> Tensor:
-    import numpy as np
-
+def _weights(channels: int) -> npt.NDArray[np.float32]:
     return np.random.default_rng(0).standard_normal((channels, 3 * channels), np.float32)
 
 

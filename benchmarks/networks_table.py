@@ -6,7 +6,7 @@ networks goes to ``benchmarks/results/networks.json``, from which `benchmarks.fi
 
 ::
 
-    python -m benchmarks.networks_table [--models build/networks] [NAME ...]
+    python -m benchmarks.networks_table [--models build/networks] [--convert] [NAME ...]
 """
 
 from __future__ import annotations
@@ -106,9 +106,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.networks_table", description="What networks become.")
     parser.add_argument("names", nargs="*", choices=[*models.NETWORKS, []], help="networks (default: all)")
     parser.add_argument("--models", type=Path, default=Path("build/networks"), help="where models stay")
+    parser.add_argument("--convert", action="store_true", help="convert what has changed, and time nothing")
     options = parser.parse_args()
     chosen = options.names or [*models.NETWORKS]
     rows = {name: converted(name, options.models / name) for name in chosen}
+    if options.convert:
+        return
     known = Networks.committed().rows if options.names else {}
     rows = {**known, **{name: timed(name, options.models / name, row) for name, row in rows.items()}}
     records.save(Networks({name: rows[name] for name in models.NETWORKS if name in rows}), Networks.PATH)
