@@ -11,7 +11,7 @@ CORE_PYTHONS ?= python3.11 python3.12 python3.13
 # A real browser for the tests of the report's page; where there is none and none can be had, these tests are skipped.
 CHROMIUM = $(shell command -v chromium)
 
-.PHONY: demo test test-long test-core benchmark zoo peers lint clean chromium
+.PHONY: demo test test-long test-core benchmark measure figures zoo peers lint clean chromium
 
 demo: $(VENV)/.tflite
 	$(BIN)/layoutopt demo --force
@@ -31,12 +31,27 @@ test-core:
 	  $$venv/bin/python -m pytest -m "not long and not tflite and not torch" || exit 1; \
 	done
 
+# Converts the networks that something has changed for, and times them all: ten minutes if nothing has.
 benchmark: $(VENV)/.test
-	$(BIN)/python -m benchmarks.networks_table -o docs/networks.md
+	$(BIN)/python -m benchmarks.networks_table
+	$(BIN)/python -m benchmarks.figures
+
+# All other figures of the docs that take minutes, not hours: those of single operators and of single networks.
+measure: $(VENV)/.test
+	$(BIN)/layoutopt calibrate
+	for script in short_runs transpose_times quantized dynamic choices examples; do \
+	  $(BIN)/python -m benchmarks.$$script || exit 1; \
+	done
+	$(BIN)/python -m benchmarks.figures
+
+# Puts the results that are committed into README and docs; measures nothing.
+figures: $(VENV)/.test
+	$(BIN)/python -m benchmarks.figures
 
 # Published networks, all the way; makes an environment of some GB for the packages that they come from, under build/zoo.
 zoo: $(VENV)/.test
-	$(BIN)/python -m benchmarks.zoo -o docs/zoo.md
+	$(BIN)/python -m benchmarks.zoo
+	$(BIN)/python -m benchmarks.figures
 
 # Debian's, as root or where sudo asks for no password.
 chromium:

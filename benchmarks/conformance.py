@@ -2,11 +2,12 @@
 
 Each test is a model with inputs and the outputs to expect. It is optimized, handed over, converted and run in LiteRT;
 plain onnx-tf gets it folded, as the baseline does, and as it is where that fails. Verdicts stay in a directory, so
-that a run goes on where the last one ended.
+that a run goes on where the last one ended. What is known of the tests that both were judged on goes to
+``benchmarks/results/conformance.json``, from which `benchmarks.figures` makes the page.
 
 ::
 
-    python -m benchmarks.conformance [-o docs/conformance.md] [--results DIR] [--again] [--plain] [PART ...]
+    python -m benchmarks.conformance [--verdicts build/conformance] [--again] [--plain] [PART ...]
 
 A PART is a part of a test's name; without any, all tests are run. ``--again`` judges tests anew that have a verdict,
 ``--plain`` judges plain onnx-tf too.
@@ -23,8 +24,8 @@ import multiprocessing
 import os
 import tempfile
 import warnings
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -37,6 +38,8 @@ import onnx
 from onnx.backend.test.case.test_case import TestCase
 from onnx.backend.test.loader import load_model_tests
 
+from benchmarks import records
+from benchmarks.markdown import table
 from layoutopt.backend.litert.child import kept_alive
 from layoutopt.backend.litert.converter import Handlers, convert_model
 from layoutopt.errors import LayoutoptError, UnsupportedOperatorError
@@ -44,7 +47,9 @@ from layoutopt.forms import run_natural
 from layoutopt.ir import io as modelio
 from layoutopt.passes import DEFAULT_PIPELINE, FoldConstants
 from layoutopt.pipeline.manager import PassManager
-from layoutopt.report.results import versions
+from layoutopt.report.results import Provenance
+
+RESULTS = records.committed("conformance")
 
 Array = npt.NDArray[np.generic]
 
@@ -76,23 +81,20 @@ class Verdict:
 
 
 def main() -> None:
-    """Runs the tests that have no verdict yet, and writes the page."""
+    """Runs the tests that have no verdict yet, and keeps the figures."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.conformance", description="ONNX's backend node tests through the whole path."
     )
     parser.add_argument("parts", nargs="*", metavar="PART", help="parts of tests' names (default: all tests)")
-    parser.add_argument("-o", "--output", type=Path, help="the Markdown file to write (default: none)")
-    parser.add_argument("--results", type=Path, default=Path("build/conformance"), help="where verdicts stay")
+    parser.add_argument("--verdicts", type=Path, default=Path("build/conformance"), help="where verdicts stay")
     parser.add_argument("--again", action="store_true", help="judge tests anew that have a verdict")
     parser.add_argument("--plain", action="store_true", help="judge plain onnx-tf too")
     options = parser.parse_args()
-    modelio.make_directory(options.results)
+    modelio.make_directory(options.verdicts)
     names = [name for name in cases() if not options.parts or any(part in name for part in options.parts)]
     for handlers in Handlers if options.plain else (Handlers.LAYOUTOPT,):
-        _judge_all(names, handlers, options.results, again=options.again)
-    if options.output is not None:
-        ours, plain = (load(options.results, handlers) for handlers in Handlers)
-        options.output.write_text(page(ours, plain))
+        _judge_all(names, handlers, options.verdicts, again=options.again)
+    records.save(Conformance.of(*(load(options.verdicts, handlers) for handlers in Handlers)), RESULTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,19 +279,105 @@ def _path(results: Path, handlers: Handlers) -> Path:
     return results / f"{handlers.value}.json"
 
 
-# --- the page --------------------------------------------------------------------------------------------------------
+# --- figures ---------------------------------------------------------------------------------------------------------
 
-_HEAD = """# Conformance
 
-Made by `python -m benchmarks.conformance --plain -o docs/conformance.md`. ONNX's own backend node tests, {cases} of
-them in onnx {onnx}, each through the whole path: optimized, handed over, converted, and run in LiteRT on the inputs
-of the test, whose outputs, tolerances and element types are ONNX's (but 2**-22 of the largest element is always
-allowed). Plain onnx-tf {onnx_tf} gets each test folded by
-onnxsim, and once more as it is where that fails. Both use TensorFlow {tensorflow}, without TensorFlow operators in the
-.tflite.
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """The tests of one operator.
 
-| | layoutopt | plain onnx-tf |
-|---|---|---|
+    Attributes:
+        ours: how many there are of each status.
+        plain: likewise, of plain onnx-tf.
+    """
+
+    ours: Mapping[str, int]
+    plain: Mapping[str, int]
+
+    @classmethod
+    def of(cls, ours: Iterable[Verdict], plain: Iterable[Verdict]) -> Operator:
+        """From their verdicts."""
+        return cls(*(Counter(verdict.status.value for verdict in verdicts) for verdicts in (ours, plain)))
+
+
+@dataclass(frozen=True, slots=True)
+class Complaint:
+    """Tests of one operator that did not pass, for one reason."""
+
+    operator: str
+    reason: str
+    tests: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Conformance:
+    """What is known of the tests.
+
+    Attributes:
+        operators: by name.
+        complaints: what layoutopt does not pass.
+        lost: tests among these that plain onnx-tf passes.
+        measured: with which packages.
+    """
+
+    operators: Mapping[str, Operator]
+    complaints: tuple[Complaint, ...]
+    lost: tuple[str, ...]
+    measured: Provenance
+
+    @classmethod
+    def of(cls, ours: Mapping[str, Verdict], plain: Mapping[str, Verdict]) -> Conformance:
+        """From the verdicts of all tests that both were judged on."""
+        names = [name for name in cases() if name in ours and name in plain]
+        missed = [name for name in names if ours[name].status is not Status.PASSED]
+        operators = {
+            operator: Operator.of((ours[name] for name in group), (plain[name] for name in group))
+            for (operator,), group in _grouped(names, lambda name: (operator_of(name),))
+        }
+        complaints = (
+            Complaint(operator, reason, tuple(group))
+            for (operator, reason), group in _grouped(missed, lambda name: (operator_of(name), ours[name].reason))
+        )
+        lost = (name for name in missed if plain[name].status is Status.PASSED)
+        return cls(operators, tuple(complaints), tuple(lost), Provenance.here())
+
+    @property
+    def totals(self) -> Operator:
+        """Of all operators."""
+        sides = ([getattr(each, side) for each in self.operators.values()] for side in ("ours", "plain"))
+        return Operator(*(sum(map(Counter, side), Counter()) for side in sides))
+
+    @property
+    def tests(self) -> int:
+        """How many there are."""
+        return sum(self.totals.ours.values())
+
+
+def _grouped(
+    names: Iterable[str], key: Callable[[str], tuple[str, ...]]
+) -> Iterable[tuple[tuple[str, ...], Sequence[str]]]:
+    """Names by what they have in common, in the order of that."""
+    found: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    for name in names:
+        found[key(name)].append(name)
+    return sorted(found.items())
+
+
+def operator_of(name: str) -> str:
+    """The operator that a test is about."""
+    found = cases()
+    base = name.split("_expanded")[0]
+    return str(found[base if base in found else name].model.graph.node[0].op_type)
+
+
+_PAGE = """# Conformance
+
+Made by `python -m benchmarks.conformance --plain` and `python -m benchmarks.figures`. ONNX's own backend node tests,
+{tests} of them in onnx {onnx}, each through the whole path: optimized, handed over, converted, and run in LiteRT on
+the inputs of the test, whose outputs, tolerances and element types are ONNX's (but 2**-22 of the largest element is
+always allowed). Plain onnx-tf {onnx_tf} gets each test folded by onnxsim, and once more as it is where that fails. Both
+use TensorFlow {tensorflow}, without TensorFlow operators in the .tflite.
+
 {totals}
 
 - *passed*: values, shapes and element types are as expected.
@@ -303,66 +391,65 @@ Tests that plain onnx-tf passes and layoutopt does not: {lost}.
 
 Tests of an operator's own function body (`_expanded`) count for that operator.
 
-| operator | tests | passed | unsupported | failed | wrong | plain onnx-tf passes |
-|---|---|---|---|---|---|---|
 {operators}
 
 ## Not supported
 
-| operator | why | tests |
-|---|---|---|
 {reasons}
+
+{measured}.
 """
+_OPERATORS = ("operator", "tests", *(status.value for status in Status), "plain onnx-tf passes")
 
 
-def page(ours: Mapping[str, Verdict], plain: Mapping[str, Verdict]) -> str:
-    """The page of all tests that both were judged on."""
-    names = [name for name in cases() if name in ours and name in plain]
-    found = dict(versions())
-    passed = {name for name in names if plain[name].status is Status.PASSED}
-    lost = [f"`{name}`" for name in names if name in passed and ours[name].status is not Status.PASSED]
-    totals = [
-        f"| {status.value} | {_count(ours, names, status)} | {_count(plain, names, status)} |" for status in Status
-    ]
-    return _HEAD.format(
-        cases=len(names),
-        onnx=found["onnx"],
-        onnx_tf=found["onnx-tf"],
-        tensorflow=found.get("tensorflow-cpu") or found["tensorflow"],
-        totals="\n".join(totals),
-        lost=", ".join(lost) or "none",
-        operators="\n".join(_operator_rows(names, ours, plain)),
-        reasons="\n".join(_reason_rows(names, ours)),
+def page(figures: Conformance) -> str:
+    """The page."""
+    packages, totals = figures.measured.versions, figures.totals
+    return _PAGE.format(
+        tests=figures.tests,
+        onnx=packages["onnx"],
+        onnx_tf=packages["onnx-tf"],
+        tensorflow=packages.get("tensorflow-cpu") or packages["tensorflow"],
+        totals=table(
+            ("", "layoutopt", "plain onnx-tf"),
+            (
+                (status.value, *(str(side.get(status.value, 0)) for side in (totals.ours, totals.plain)))
+                for status in Status
+            ),
+        ),
+        lost=", ".join(f"`{name}`" for name in figures.lost) or "none",
+        operators=table(_OPERATORS, (_row(name, operator) for name, operator in figures.operators.items())),
+        reasons=table(
+            ("operator", "why", "tests"),
+            (
+                (each.operator, each.reason.replace("|", "\\|"), " ".join(f"`{name}`" for name in each.tests))
+                for each in figures.complaints
+            ),
+        ),
+        measured=figures.measured,
     )
 
 
-def _count(verdicts: Mapping[str, Verdict], names: Iterable[str], status: Status) -> int:
-    return sum(verdicts[name].status is status for name in names)
+def _row(name: str, operator: Operator) -> Sequence[str]:
+    counts = (str(operator.ours.get(status.value, "")) for status in Status)
+    return name, str(sum(operator.ours.values())), *counts, str(operator.plain.get(Status.PASSED.value, 0))
 
 
-def _operator_rows(names: Sequence[str], ours: Mapping[str, Verdict], plain: Mapping[str, Verdict]) -> Iterator[str]:
-    tests: dict[str, list[str]] = defaultdict(list)
-    for name in names:
-        tests[operator_of(name)].append(name)
-    for operator, group in sorted(tests.items()):
-        counts = (_count(ours, group, status) or "" for status in Status)
-        yield f"| {operator} | {len(group)} | {' | '.join(map(str, counts))} | {_count(plain, group, Status.PASSED)} |"
+def committed_page() -> str:
+    """The page of the committed figures."""
+    return page(records.load(Conformance, RESULTS))
 
 
-def operator_of(name: str) -> str:
-    """The operator that a test is about."""
-    found = cases()
-    base = name.split("_expanded")[0]
-    return str(found[base if base in found else name].model.graph.node[0].op_type)
-
-
-def _reason_rows(names: Sequence[str], ours: Mapping[str, Verdict]) -> Iterator[str]:
-    tests: dict[tuple[str, str], list[str]] = defaultdict(list)
-    for name in names:
-        if ours[name].status is not Status.PASSED:
-            tests[operator_of(name), ours[name].reason.replace("|", "\\|")].append(name)
-    for (operator, reason), group in sorted(tests.items()):
-        yield f"| {operator} | {reason} | {' '.join(f'`{name}`' for name in group)} |"
+def regions() -> Mapping[str, str]:
+    """What other pages say of it."""
+    figures = records.load(Conformance, RESULTS)
+    ours, plain = figures.totals.ours, figures.totals.plain
+    wrong = ours.get(Status.WRONG.value, 0)
+    return {
+        "conformance-summary": f"{ours[Status.PASSED.value]} of ONNX's {figures.tests} backend node tests pass through "
+        f"the whole path and {f'{wrong} come' if wrong else 'none comes'} out wrong, where plain onnx-tf passes "
+        f"{plain[Status.PASSED.value]}"
+    }
 
 
 if __name__ == "__main__":

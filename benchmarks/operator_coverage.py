@@ -1,18 +1,15 @@
 """The page of operators: which take part in the choice of layouts, under what conditions, and why the others do not.
 
-::
-
-    python -m benchmarks.operator_coverage [-o docs/operators.md]
+Written by `benchmarks.figures`.
 """
 
 from __future__ import annotations
 
-import argparse
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 from typing import NamedTuple
 
+from benchmarks import short_runs
 from layoutopt.ir.schemas import newest_opset, opsets_of
 from layoutopt.layout.rules import PINNED, PREPARED, RULES, VIEWS, LayoutRule
 
@@ -21,7 +18,7 @@ OLDEST = 7
 
 HEAD = """# Operators
 
-Made by `python -m benchmarks.operator_coverage -o docs/operators.md`: change the tables in `layoutopt/layout/rules.py`
+Made by `python -m benchmarks.figures`: change the tables in `layoutopt/layout/rules.py`
 instead. It lists all operators of the default ONNX domain, opset {oldest} to {newest}.
 
 - **agnostic** ({agnostic}): runs in any layout that meets the conditions of the last column.
@@ -32,9 +29,8 @@ instead. It lists all operators of the default ONNX domain, opset {oldest} to {n
 
 *Whole* is an axis whose elements lie in their own order, in one dimension of the stored tensor. What a rule does not
 say an axis must be, it may be: at any place, cut into pieces, the pieces in any order. Shapes must be static. Joining
-and cutting have a price where the pieces that lie side by side are short: CONCATENATION and SPLIT of LiteRT take 5
-times as long with runs of one float as with long ones, 2.3 times with two, 1.3 times with four, and from eight on no
-longer (`python -m benchmarks.short_runs`).
+and cutting have a price where the pieces that lie side by side are short: {short_runs}
+(`python -m benchmarks.short_runs`).
 
 | operator | opsets | kind | conditions, or the reason |
 |---|---|---|---|
@@ -50,24 +46,11 @@ class Row(NamedTuple):
     conditions: str
 
 
-def main() -> None:
-    """Writes the page."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.operator_coverage", description="The page of operators."
-    )
-    parser.add_argument("-o", "--output", type=Path, help="the Markdown file to write (default: stdout)")
-    options = parser.parse_args()
-    if options.output is None:
-        print(page(), end="")
-    else:
-        options.output.write_text(page())
-
-
 def page() -> str:
     """The page, as it should be."""
     rows = list(table())
     kinds = Counter(row.kind for row in rows)
-    head = HEAD.format(oldest=OLDEST, newest=newest_opset(), **kinds)
+    head = HEAD.format(oldest=OLDEST, newest=newest_opset(), short_runs=short_runs.told(), **kinds)
     return head + "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
@@ -97,7 +80,3 @@ def _described(name: str, since: int, rule: LayoutRule) -> Row:
     if rule.before is not None:
         text += f" Before opset {rule.since}: {rule.before.words}"
     return Row(name, f"{since}{until}", kind, text)
-
-
-if __name__ == "__main__":
-    main()

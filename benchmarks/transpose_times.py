@@ -5,7 +5,8 @@
     layoutopt calibrate
     python -m benchmarks.transpose_times [--count 300] [--seed 0]
 
-Prints two tables: transposes that networks do, and random ones against both costs.
+Transposes that networks do, and random ones against both costs. The figures go to
+``benchmarks/results/transpose_times.json``.
 """
 
 from __future__ import annotations
@@ -13,16 +14,20 @@ from __future__ import annotations
 import argparse
 import math
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks import records
+from benchmarks.markdown import table
 from layoutopt.backend.litert.transposes import Transpose, time_transposes
 from layoutopt.layout.calibration import load_costs
 from layoutopt.layout.costs import Costs
 from layoutopt.options import Objective
+from layoutopt.report.results import Provenance
 
 KNOWN = (
     ("NCHW to NHWC, 80 channels of 56x56", Transpose((80, 3136), (1, 0), 32)),
@@ -42,26 +47,94 @@ SIZES = (2, 3, 4, 7, 8, 14, 16, 24, 28, 32, 56, 64, 96, 112, 128, 256, 320, 512,
 Numbers = npt.NDArray[np.float64]
 
 
+RESULTS = records.committed("transpose_times")
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """One of the transposes that networks do.
+
+    Attributes:
+        name: what it does.
+        size: bytes.
+        took: nanoseconds.
+        told: nanoseconds that the table of times says.
+    """
+
+    name: str
+    size: int
+    took: float
+    told: float
+
+
+@dataclass(frozen=True, slots=True)
+class Accuracy:
+    """How well a cost tells random transposes of one width of elements.
+
+    Attributes:
+        count: how many.
+        bits: of an element.
+        objective: the cost.
+        median: factor by which it is off in the median.
+        most: factor within which nine in ten are.
+        misled: share of the pairs that it is wrong about.
+    """
+
+    count: int
+    bits: int
+    objective: Objective
+    median: float
+    most: float
+    misled: float
+
+
+@dataclass(frozen=True, slots=True)
+class TransposeTimes:
+    """All of them.
+
+    Attributes:
+        known: those that networks do.
+        drawn: random ones.
+        overhead: nanoseconds of an operator that has nothing to do.
+        measured: where and when.
+    """
+
+    known: tuple[Known, ...]
+    drawn: tuple[Accuracy, ...]
+    overhead: float
+    measured: Provenance
+
+
 def main() -> None:
     """Runs the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=300, help="random transposes")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    time_costs = load_costs(Objective.TIME)
     drawn = list(draw(options.count, random.Random(options.seed)))
     measured = time_transposes([*(transpose for _, transpose in KNOWN), *drawn])
     took = np.array(measured.nanoseconds) + measured.overhead
-    print("| transpose | size | takes | GB/s | `time` says |\n|---|---|---|---|---|")
-    for (name, transpose), nanoseconds in zip(KNOWN, took, strict=False):
-        print(known_row(name, transpose, float(nanoseconds), time_costs))
-    print("\n| random transposes | cost | off by, median | 9 in 10 within | wrong about pairs |\n|---|---|---|---|---|")
+    found = TransposeTimes(
+        tuple(_known(took[: len(KNOWN)])),
+        tuple(_accuracies(drawn, took[len(KNOWN) :])),
+        measured.overhead,
+        Provenance.here(),
+    )
+    records.save(found, RESULTS)
+
+
+def _known(took: Numbers) -> Iterator[Known]:
+    told = prices(load_costs(Objective.TIME), [transpose for _, transpose in KNOWN])
+    for (name, transpose), *times in zip(KNOWN, took, told, strict=True):
+        yield Known(name, math.prod(transpose.shape) * transpose.bits // 8, *map(float, times))
+
+
+def _accuracies(drawn: Sequence[Transpose], took: Numbers) -> Iterator[Accuracy]:
     for bits in (32, 8):
         chosen = [index for index, transpose in enumerate(drawn) if transpose.bits == bits]
-        truth = took[len(KNOWN) :][chosen]
-        for name, costs in (("bytes", load_costs(Objective.BYTES)), ("time", time_costs)):
-            told = prices(costs, [drawn[index] for index in chosen])
-            print(f"| {len(chosen)} of {bits} bits | {name} | {accuracy(told, truth)} |")
+        for objective in Objective:
+            told = prices(load_costs(objective), [drawn[index] for index in chosen])
+            yield Accuracy(len(chosen), bits, objective, *accuracy(told, took[chosen]))
 
 
 def draw(count: int, rng: random.Random) -> Iterator[Transpose]:
@@ -80,16 +153,8 @@ def prices(costs: Costs, transposes: Sequence[Transpose]) -> Numbers:
     return np.array([costs.copy(each.shape, each.perm, each.bits) for each in transposes], dtype=np.float64)
 
 
-def known_row(name: str, transpose: Transpose, nanoseconds: float, costs: Costs) -> str:
-    """One row of the first table."""
-    size = math.prod(transpose.shape) * transpose.bits // 8
-    (said,) = prices(costs, [transpose])
-    rate = f"{size / 1e6:.2f} MB | {nanoseconds / 1e3:.0f} µs | {size / nanoseconds:.1f}"
-    return f"| {name} | {rate} | {said / 1e3:.0f} µs |"
-
-
-def accuracy(told: Numbers, truth: Numbers) -> str:
-    """The cells of one row: the factors between what a cost tells and what it took, and how often it misleads.
+def accuracy(told: Numbers, truth: Numbers) -> tuple[float, float, float]:
+    """The factors between what a cost tells and what it took, median and nine in ten, and how often it misleads.
 
     Units do not matter: a cost is scaled to be right in the median. It is wrong about a pair if it does not say which
     of the two takes longer; the pairs are those whose times differ by a factor between 1.1 and 10.
@@ -100,7 +165,50 @@ def accuracy(told: Numbers, truth: Numbers) -> str:
     close = (np.abs(ratio) > math.log(1.1)) & (np.abs(ratio) < math.log(10))
     misled = (np.log(told[first] / told[second]) * ratio)[close] <= 0
     median, most = np.exp(np.quantile(factors, (0.5, 0.9)))
-    return f"{median:.2f}x | {most:.2f}x | {misled.mean():.0%}"
+    return float(median), float(most), float(misled.mean())
+
+
+# --- the page --------------------------------------------------------------------------------------------------------
+
+_KNOWN = ("transpose", "size", "takes", "GB/s", "`time` says")
+_DRAWN = ("random transposes", "cost", "off by, median", "9 in 10 within", "wrong about pairs")
+
+
+def regions() -> Mapping[str, str]:
+    """What pages show of them."""
+    found = records.load(TransposeTimes, RESULTS)
+    times = {
+        width: [each.took for each in found.known if each.name.startswith("int8") == width] for width in (False, True)
+    }
+    fastest = min(times[False])
+    return {
+        "transposes-known": table(_KNOWN, map(_known_cells, found.known)),
+        "transposes-drawn": table(_DRAWN, map(_drawn_cells, found.drawn)),
+        "transposes-span": f"{max(times[False]) / fastest:.0f} times as long as it might in float32, and "
+        f"{max(times[True]) / fastest:.0f} times in int8",
+        "transposes-overhead": f"about {found.overhead:.0f} ns on this machine",
+        "transposes-measured": f"{found.measured.machine}, {found.measured.date}, LiteRT "
+        f"{found.measured.versions['ai-edge-litert']} with XNNPACK, one thread",
+    }
+
+
+def _known_cells(known: Known) -> Sequence[str]:
+    return (
+        known.name,
+        f"{known.size / 1e6:.2f} MB",
+        f"{known.took / 1e3:.0f} µs",
+        f"{known.size / known.took:.1f}",
+        f"{known.told / 1e3:.0f} µs",
+    )
+
+
+def _drawn_cells(drawn: Accuracy) -> Sequence[str]:
+    return (
+        f"{drawn.count} of {drawn.bits} bits",
+        drawn.objective.value,
+        *(f"{factor:.2f}x" for factor in (drawn.median, drawn.most)),
+        f"{drawn.misled:.0%}",
+    )
 
 
 if __name__ == "__main__":

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import os
-import platform
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -21,10 +19,9 @@ from layoutopt.backend.litert.runtime import Setting, Subject, measure
 from layoutopt.errors import ConversionError, UsageError
 from layoutopt.forms import HandOff, make_baseline, make_optimized
 from layoutopt.ir import io as modelio
-from layoutopt.layout.calibration import Machine
 from layoutopt.options import Clock, Io
 from layoutopt.report.benchmark import BenchmarkReport, BenchmarkRow, Control
-from layoutopt.report.results import versions
+from layoutopt.report.results import Provenance, versions
 
 NARROW = 1.03
 """Upper over lower end of an interval from which on more rounds would tell nothing new."""
@@ -309,7 +306,7 @@ def run(
         controls=tuple(Control(group.setting, group.noise) for group in groups),
         clock=effort.clock_for(settings),
         rounds=len(rows[0].latency.samples),
-        machine=f"{Machine.here(1).processor}, {os.cpu_count()} cores, {platform.system()}",
+        machine=Provenance.here().machine,
         date=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         notes=tuple(said),
         versions=versions(),

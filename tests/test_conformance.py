@@ -1,18 +1,16 @@
-"""Every twentieth of ONNX's backend node tests gives what docs/conformance.md says of it."""
+"""Every twentieth of ONNX's backend node tests gives what the committed figures say of it."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from benchmarks.conformance import Status, Verdict, cases, judge, page
+from benchmarks import records
+from benchmarks.conformance import RESULTS, Conformance, Status, Verdict, cases, judge, page
 from layoutopt.backend.litert.child import kept_alive
 from layoutopt.backend.litert.converter import Handlers
 
-PAGE = Path(__file__).parent.parent / "docs" / "conformance.md"
 _EACH = 20
 ALWAYS = (
     "test_affine_grid_3d",
@@ -34,20 +32,18 @@ def one_child() -> Iterator[None]:
 @pytest.mark.tflite
 @pytest.mark.filterwarnings("ignore")  # numpy's, about the overflows that some tests are about
 @pytest.mark.usefixtures("one_child")
-def test_a_sample_is_as_the_page_says() -> None:
-    _, refused = PAGE.read_text().split("## Not supported")
-    unsupported = set(re.findall(r"`(test_\w+)`", refused))
+def test_a_sample_is_as_the_figures_say() -> None:
+    unsupported = {name for each in records.load(Conformance, RESULTS).complaints for name in each.tests}
     found = {name: judge(name, Handlers.LAYOUTOPT) for name in (*ALWAYS, *list(cases())[::_EACH])}
     expected = {name: Status.UNSUPPORTED if name in unsupported else Status.PASSED for name in found}
     assert {name: verdict for name, verdict in found.items() if verdict.status is not expected[name]} == {}
 
 
-def test_the_page_is_about_all_tests_without_a_wrong_one() -> None:
-    text = PAGE.read_text()
-    assert f", {len(cases())} of\nthem in onnx" in text
-    assert "| wrong | 0 | " in text
-    assert "| failed | 0 | " in text
-    assert "Tests that plain onnx-tf passes and layoutopt does not: none." in text
+def test_the_figures_are_of_all_tests_without_a_wrong_one() -> None:
+    figures = records.load(Conformance, RESULTS)
+    assert figures.tests == len(cases())
+    assert set(figures.totals.ours) == {Status.PASSED.value, Status.UNSUPPORTED.value}
+    assert figures.lost == ()
 
 
 @pytest.mark.tflite
@@ -58,7 +54,7 @@ def test_what_the_page_tells() -> None:
         "test_mvn_expanded": Verdict(Status.PASSED),
     }
     plain = {**dict.fromkeys(ours, Verdict(Status.FAILED)), "test_mvn": Verdict(Status.PASSED)}
-    text = page(ours, plain)
+    text = page(Conformance.of(ours, plain))
     assert "| passed | 2 | 1 |\n| unsupported | 1 | 0 |\n| failed | 0 | 2 |\n| wrong | 0 | 0 |" in text
     assert "layoutopt does not: `test_mvn`." in text
     assert "| MeanVarianceNormalization | 2 | 1 | 1 |  |  | 1 |" in text

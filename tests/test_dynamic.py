@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from layoutopt.backend.litert.child import kept_alive
 from layoutopt.backend.litert.inspect import signature_of
 from layoutopt.backend.litert.runtime import run as run_tflite
 from layoutopt.errors import DynamicShapeError, UsageError
-from layoutopt.ir.io import parse, recorded_orders
+from layoutopt.ir.io import recorded_orders
 from layoutopt.ir.verify import to_natural, to_stored
 from tests.graphs import BATCH_NORM, NORMALIZE, numbers
 from tests.harness import model_of
@@ -268,21 +267,7 @@ def test_a_vision_transformer_is_bound_to_its_size() -> None:
 
 
 def exported(name: str, axes: Mapping[int, str]) -> ir.Model:
-    import torch
-
     from benchmarks.models import NETWORKS as BENCHMARKS
-    from benchmarks.models import build
+    from benchmarks.models import export_open
 
-    variant, buffer = BENCHMARKS[name].small, io.BytesIO()
-    with torch.no_grad(), pytest.warns():  # the exporter warns of its own internals
-        torch.onnx.export(
-            build(variant, seed=0).eval(),
-            (torch.zeros(variant.shape),),
-            buffer,
-            opset_version=17,
-            input_names=["input"],
-            output_names=["output"],
-            dynamic_axes={"input": dict(axes), "output": {0: "batch"} if 0 in axes else {}},
-            dynamo=False,
-        )
-    return parse(buffer.getvalue(), name)
+    return export_open(BENCHMARKS[name].small, axes)

@@ -22,7 +22,7 @@ def test_every_operator_is_in_one_table() -> None:
 
 
 def test_the_page_is_up_to_date() -> None:
-    assert PAGE.read_text() == page(), "run python -m benchmarks.operator_coverage -o docs/operators.md"
+    assert PAGE.read_text() == page(), "run python -m benchmarks.figures"
 
 
 def test_every_row_is_filled() -> None:

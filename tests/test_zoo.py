@@ -9,13 +9,15 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import records
 from benchmarks.zoo.__main__ import is_due
 from benchmarks.zoo.catalogue import EXPORTS, NETWORKS, Entry, entries
 from benchmarks.zoo.page import page, summary
 from benchmarks.zoo.processes import run
-from benchmarks.zoo.rows import Memory, Row, Tensor, in_one_line, worst
+from benchmarks.zoo.rows import Memory, Row, Tensor, Zoo, in_one_line, worst
 from layoutopt.errors import ConversionError, UnsupportedOperatorError
 from layoutopt.ir.verify import OutputDrift
+from layoutopt.report.results import Provenance
 
 SMALL = OutputDrift("small", max_abs_error=1e-6, mse=1e-14, variance=1e-6, relative_error=1e-5)
 LARGE = OutputDrift("large", max_abs_error=1e-3, mse=1e-10, variance=1e4, relative_error=1e-7)
@@ -30,6 +32,7 @@ CONVERTED = Row(
     seconds={"fold-constants": 1.0, "layoutopt: TFLite converter": 3.0},
     memory=Memory(parent=1 << 29, child=1 << 30, together=3 << 29),
 )
+HERE = Provenance("a processor", 2, "a system", "2020-01-01", {"onnx": "1.0"})
 FAILED = Row(error="UnsupportedOperatorError: no handler")
 
 
@@ -95,7 +98,7 @@ def test_the_worst_output_is_the_one_with_the_largest_error_for_its_variance() -
 
 def test_the_page_shows_what_was_converted_and_says_why_the_rest_was_not(entry: Entry) -> None:
     other = next(entries(("vgg16",)))
-    lines = "\n".join(page([(entry, CONVERTED), (other, FAILED)])).splitlines()
+    lines = "\n".join(page([(entry, CONVERTED), (other, FAILED)], HERE)).splitlines()
     (row,) = (line for line in lines if line.startswith("| resnet18 | torchvision"))
     assert "| 2.5 M | **3** | 69 | 1.0e-06 | 1.0e-14 | 1.0e-06 | 1.0e-08 |" in row
     assert f"- {other.key}: {FAILED.error}" in lines
@@ -106,17 +109,23 @@ def test_the_page_shows_what_was_converted_and_says_why_the_rest_was_not(entry: 
 
 
 def test_the_page_names_the_networks_that_are_unsteady_by_themselves(entry: Entry) -> None:
-    assert "off by one rounding" not in "\n".join(page([(entry, CONVERTED)]))
-    text = "\n".join(page([(entry, replace(CONVERTED, unsteadiness=1.2e-4))]))
+    assert "off by one rounding" not in "\n".join(page([(entry, CONVERTED)], HERE))
+    text = "\n".join(page([(entry, replace(CONVERTED, unsteadiness=1.2e-4))], HERE))
     assert f"off by one rounding in float32, and\nare judged by four times that:\n\n- {entry.key}: by 1.2e-04\n" in text
 
 
 def test_the_tables_are_as_wide_as_their_headings(entry: Entry) -> None:
     article = next(entries(("linknet_resnet34",)))
     widths: list[int] = []
-    for line in "\n".join(page([(article, CONVERTED), (entry, FAILED)])).splitlines():
+    for line in "\n".join(page([(article, CONVERTED), (entry, FAILED)], HERE)).splitlines():
         widths = [*widths, line.count("|")] if line.startswith("|") else _one_width(widths)
     _one_width(widths)
+
+
+def test_all_rows_come_back_as_they_were_saved(entry: Entry, tmp_path: Path) -> None:
+    zoo = Zoo({entry.key: CONVERTED, "other": FAILED}, HERE)
+    records.save(zoo, tmp_path / "zoo.json")
+    assert records.load(Zoo, tmp_path / "zoo.json") == zoo
 
 
 def _one_width(widths: Sequence[int]) -> list[int]:

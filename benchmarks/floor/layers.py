@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeAlias
 
 import keras
 from keras import activations, layers
 
 from benchmarks.floor.weights import Array, Scope
 
-Tensor = keras.KerasTensor
-Activation = Callable[[Tensor], Tensor]
+Tensor: TypeAlias = keras.KerasTensor
+Activation: TypeAlias = Callable[[Tensor], Tensor]
 EPSILON = 1e-5
 """Of every normalization, as in PyTorch."""
 

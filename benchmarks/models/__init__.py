@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from benchmarks.models.export import export
+from benchmarks.models.export import INPUT, export, export_open
 from benchmarks.models.networks import NETWORKS, Network, Variant, build
 
-__all__ = ["NETWORKS", "Network", "Variant", "build", "export"]
+__all__ = ["INPUT", "NETWORKS", "Network", "Variant", "build", "export", "export_open"]

@@ -8,12 +8,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from benchmarks.models import NETWORKS
-from benchmarks.networks_table import machine
 from benchmarks.peers.catalogue import PEERS, Peer
 from benchmarks.peers.conversion import convert_all
 from benchmarks.peers.figures import SUMMARY, Summary, networks
 from benchmarks.peers.page import page
 from benchmarks.peers.timing import time_all
+from layoutopt.report.results import Provenance
 
 
 def main() -> None:
@@ -30,7 +30,9 @@ def main() -> None:
         summary = Summary.load(SUMMARY)
     else:
         summary = Summary(
-            machine(), {name: peer.versions() for name, peer in PEERS.items()}, networks(results, NETWORKS)
+            Provenance.here().machine,
+            {name: peer.versions() for name, peer in PEERS.items()},
+            networks(results, NETWORKS),
         )
     text = "\n".join(page(summary)) + "\n"
     if options.output is None:

@@ -1,4 +1,4 @@
-"""``python -m benchmarks.zoo``: takes every network of the zoo through the whole path and writes the table."""
+"""``python -m benchmarks.zoo``: takes every network of the zoo through the whole path and keeps the figures."""
 
 from __future__ import annotations
 
@@ -9,41 +9,37 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from benchmarks import records
 from benchmarks.zoo.catalogue import NETWORKS, Entry, Source, entries
 from benchmarks.zoo.environment import interpreter, shipped
-from benchmarks.zoo.page import page
 from benchmarks.zoo.processes import run
-from benchmarks.zoo.rows import Row
+from benchmarks.zoo.rows import Row, Zoo
 from layoutopt.ir.io import make_directory
+from layoutopt.report.results import Provenance
 
 _MODEL = "model.onnx"
 _TIMEOUT = 600.0  # seconds, of an export and of a conversion
 
 
 def main() -> None:
-    """Converts what was not converted yet, and writes the page of all that ever was."""
+    """Converts what was not converted yet, and keeps the figures of all that ever was."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.zoo", description="Published networks, all the way.")
     parser.add_argument("names", nargs="*", choices=[*NETWORKS, []], metavar="NAME", help="networks (default: all)")
-    parser.add_argument("-o", "--output", type=Path, help="the Markdown file to write (default: stdout)")
     parser.add_argument("--results", type=Path, default=Path("build/zoo"), help="where models and figures stay")
     parser.add_argument("--again", action="store_true", help="convert what was converted before, too")
     parser.add_argument("--failed", action="store_true", help="convert what failed before, too")
     parser.add_argument("--first", action="store_true", help="each network in its first export only")
-    parser.add_argument("--page", action="store_true", help="convert nothing, write the page of what was converted")
+    parser.add_argument("--keep", action="store_true", help="convert nothing, keep the figures of what was converted")
     options = parser.parse_args()
     results = options.results.resolve()
-    if not options.page:
+    if not options.keep:
         wanted = [*entries(tuple(options.names), turns=1 if options.first else None)]
         convert_all(
             [entry for entry in wanted if is_due(entry, results, again=options.again, failed=options.failed)], results
         )
-    done = [(entry, Row.load(entry.directory(results))) for entry in entries() if Row.done(entry.directory(results))]
-    order = {name: index for index, name in enumerate(NETWORKS)}
-    text = "\n".join(page(sorted(done, key=lambda pair: order[pair[0].network.name]))) + "\n"
-    if options.output:
-        options.output.write_text(text)
-    else:
-        print(text)
+    directories = {entry.key: entry.directory(results) for entry in entries()}
+    rows = {key: Row.load(directory) for key, directory in directories.items() if Row.done(directory)}
+    records.save(Zoo(rows, Provenance.here()), Zoo.PATH)
 
 
 def is_due(entry: Entry, results: Path, *, again: bool, failed: bool) -> bool:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
-from benchmarks.zoo.catalogue import OF_THE_ARTICLE, Entry
-from benchmarks.zoo.rows import Row, normalized, worst
+from benchmarks import records
+from benchmarks.markdown import table
+from benchmarks.zoo.catalogue import NETWORKS, OF_THE_ARTICLE, Entry, entries
+from benchmarks.zoo.rows import Row, Zoo, normalized, worst
 from layoutopt.ir.verify import OutputDrift
-from layoutopt.report.results import versions
+from layoutopt.report.results import Provenance
 from layoutopt.report.tables import size
 
 MARKS = {
@@ -67,14 +69,22 @@ that has TensorFlow in it, and of both together at one moment; the last column i
 Rows = Sequence[tuple[Entry, Row]]
 
 
-def page(rows: Rows) -> Iterator[str]:
+def committed_page() -> str:
+    """The page of the committed figures."""
+    zoo = records.load(Zoo, Zoo.PATH)
+    order = {name: index for index, name in enumerate(NETWORKS)}
+    rows = [(entry, zoo.rows[entry.key]) for entry in entries() if entry.key in zoo.rows]
+    return "\n".join(page(sorted(rows, key=lambda pair: order[pair[0].network.name]), zoo.measured)) + "\n"
+
+
+def page(rows: Rows, measured: Provenance) -> Iterator[str]:
     """The lines of the page."""
     yield _INTRODUCTION
     yield summary(rows)
     yield _ON_ARTICLE
-    yield from _table(_ARTICLE, (line for entry, row in rows for line in _article(entry, row)))
+    yield table(_ARTICLE, (line for entry, row in rows for line in _article(entry, row)))
     yield _ON_NETWORKS
-    yield from _table(_NETWORKS, (_network(entry, row) for entry, row in rows))
+    yield table(_NETWORKS, (_network(entry, row) for entry, row in rows))
     if unsteady := [(entry, row.unsteadiness) for entry, row in rows if row.unsteadiness]:
         yield _ON_UNSTEADY
         yield from (f"- {entry.key}: by {moved:.1e}" for entry, moved in unsteady)
@@ -84,9 +94,9 @@ def page(rows: Rows) -> Iterator[str]:
         yield _ON_FAILURES
         yield from (f"- {entry.key}: {error}" for entry, error in failed)
     yield _ON_STAGES
-    yield from _table(_STAGES, (_stages(entry, row) for entry, row in _largest(rows)))
+    yield table(_STAGES, (_stages(entry, row) for entry, row in _largest(rows)))
     yield ""
-    yield ", ".join(f"{name} {version}" for name, version in versions().items()) + "."
+    yield f"{measured}."
 
 
 def summary(rows: Rows) -> str:
@@ -99,11 +109,6 @@ def summary(rows: Rows) -> str:
         f"{len(networks)} networks, {len(whole)} of them converted in every export; "
         f"{len(rows)} exports ({', '.join(exports)}), {converted} of them converted."
     )
-
-
-def _table(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
-    for row in (heading, ("---",) * len(heading), *rows):
-        yield "| " + " | ".join(row) + " |"
 
 
 _ARTICLE = (

@@ -6,10 +6,12 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
+from benchmarks import records
 from layoutopt.errors import LayoutoptError
 from layoutopt.ir.verify import OutputDrift
-from layoutopt.report.results import LayoutName, TensorInfo, to_json
+from layoutopt.report.results import LayoutName, Provenance, TensorInfo, to_json
 
 _FIGURES = "figures.json"
 
@@ -110,6 +112,21 @@ class Row:
     def save(self, directory: Path) -> None:
         """Saves the row in ``directory``."""
         (directory / _FIGURES).write_text(json.dumps(to_json(self), indent=2) + "\n")
+
+
+@dataclass(frozen=True, slots=True)
+class Zoo:
+    """All entries that were ever converted, or tried.
+
+    Attributes:
+        rows: by the key of the entry.
+        measured: where and when the last of them was.
+    """
+
+    PATH: ClassVar[Path] = records.committed("zoo")
+
+    rows: Mapping[str, Row]
+    measured: Provenance
 
 
 def worst(outputs: Sequence[OutputDrift]) -> OutputDrift | None:

@@ -139,7 +139,7 @@ class Machine:
             runtime = version(_RUNTIME)
         except PackageNotFoundError:
             runtime = ""
-        return cls(_processor(), runtime, threads)
+        return cls(processor(), runtime, threads)
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +226,7 @@ def calibration_path(threads: int) -> Path:
     return Path(directory) / f"transposes-{threads}.json"
 
 
-def _processor() -> str:
+def processor() -> str:
     """The model of the processor, as far as the system tells it."""
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []

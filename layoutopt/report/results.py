@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import math
+import os
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +17,7 @@ from layoutopt.backend.litert.latency import Latency, Speedup
 from layoutopt.ir.counts import Counts
 from layoutopt.ir.perm import Perm, channels_last, invert, is_identity
 from layoutopt.ir.verify import Verification
-from layoutopt.layout.calibration import Calibration
+from layoutopt.layout.calibration import Calibration, processor
 from layoutopt.layout.explain import Explanation
 from layoutopt.layout.gains import MissingRule
 from layoutopt.layout.problem import Assignment
@@ -311,3 +313,36 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where and when something was measured, and with what.
+
+    Attributes:
+        processor: its model.
+        cores: how many this process may see.
+        system: the operating system.
+        date: the day, ISO 8601.
+        versions: of the packages that may have taken part.
+    """
+
+    processor: str
+    cores: int
+    system: str
+    date: str
+    versions: Mapping[str, str]
+
+    @classmethod
+    def here(cls) -> Provenance:
+        """This machine, today."""
+        return cls(processor(), os.cpu_count() or 1, platform.system(), str(datetime.date.today()), versions())
+
+    @property
+    def machine(self) -> str:
+        """The machine in words."""
+        return f"{self.processor}, {self.cores} cores, {self.system}"
+
+    def __str__(self) -> str:
+        packages = ", ".join(f"{name} {version}" for name, version in self.versions.items())
+        return f"{self.machine}, {self.date}; {packages}"

@@ -1,0 +1,276 @@
+"""The figures of the networks: what is kept of them, their page, and what the README shows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from benchmarks import records
+from benchmarks.markdown import table
+from layoutopt.backend.litert.inspect import operators_of
+from layoutopt.ir.counts import OTHER_MOVEMENT, PADS, RESHAPES, TRANSPOSES
+from layoutopt.report.results import Form, Kind, Provenance
+from layoutopt.report.tables import size
+
+OPSET = 17
+
+
+@dataclass(frozen=True, slots=True)
+class Copies:
+    """The Transposes of an ONNX graph.
+
+    Attributes:
+        count: how many.
+        size: bytes that they write.
+    """
+
+    count: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One network.
+
+    Attributes:
+        forms: the .tflite files, each once: plain onnx-tf where it can convert the network, our handlers with the
+            transposes around every operator left in, and the layouts chosen.
+        stripes: the operators of each in the order in which they run, by the value of its kind, a letter each.
+        left_in: copies of the second.
+        chosen: copies of the third.
+        kept: copies where inputs and outputs keep their layouts.
+        proved: whether no other layouts cost fewer bytes.
+        measured: where and when the latencies were.
+    """
+
+    forms: tuple[Form, ...]
+    stripes: Mapping[str, str]
+    left_in: Copies
+    chosen: Copies
+    kept: Copies
+    proved: bool
+    measured: Provenance
+
+    def form(self, kind: Kind) -> Form | None:
+        """The form of that kind, if it could be had."""
+        return next((form for form in self.forms if form.kind is kind), None)
+
+    @property
+    def before(self) -> Form:
+        """What a user has without layoutopt: plain onnx-tf, or where it fails the transposes left in."""
+        return self.forms[0]
+
+    @property
+    def after(self) -> Form:
+        """What a user has with it."""
+        return self.forms[-1]
+
+    @property
+    def speedup(self) -> float:
+        """Of the medians."""
+        return _ratio(self.before.latency_ms, self.after.latency_ms)
+
+
+def _ratio(before: float | None, after: float | None) -> float:
+    """Of two latencies that were measured."""
+    assert before is not None
+    assert after is not None
+    return before / after
+
+
+@dataclass(frozen=True, slots=True)
+class Networks:
+    """All networks, by name."""
+
+    PATH: ClassVar[Path] = records.committed("networks")
+
+    rows: Mapping[str, Row]
+
+    @classmethod
+    def committed(cls) -> Networks:
+        """Those that were measured last."""
+        return records.load(cls, cls.PATH)
+
+
+LETTERS = {
+    **dict.fromkeys(TRANSPOSES, "T"),
+    **dict.fromkeys((*PADS, *RESHAPES, *OTHER_MOVEMENT), "m"),
+    **dict.fromkeys(("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "FULLY_CONNECTED", "BATCH_MATMUL"), "C"),
+}
+"""Operators that are told from the rest: transposes, what else only moves data, and products."""
+
+
+def stripes(tflite: Path) -> str:
+    """A letter for each operator of a .tflite, in the order in which they run; a dot for what has none."""
+    return "".join(LETTERS.get(operator.name, ".") for operator in operators_of(tflite))
+
+
+# --- the page --------------------------------------------------------------------------------------------------------
+
+_KINDS = (Kind.PLAIN, Kind.SANDWICH, Kind.LAYOUTOPT)
+_LAYOUTS = ("network", "left in", "chosen", "proved", "inputs and outputs kept")
+_OPERATORS = ("network", "plain onnx-tf", "left in", "layoutopt", "GATHER", "PAD", "all operators")
+_SPEED = (
+    *("network", "plain onnx-tf", "left in", "layoutopt", "over plain onnx-tf", "over left in"),
+    *("MSE", "max abs error"),
+)
+
+
+_INTRODUCTION = """\
+# All networks
+
+The networks of `benchmarks/models` at full size, with random weights. Made by `make benchmark`.
+
+## The layouts
+
+Bytes that the Transposes of the ONNX graph write, and how many these are. *Left in* has transposes of its own around
+every layout-bound operator, *chosen* has the layouts that layoutopt chooses. *Proved*: no other layouts cost less. The
+last column is for those who keep the NCHW interface.
+"""
+_ON_OPERATORS = """
+## The operators
+
+TRANSPOSE in the .tflite: of plain onnx-tf 1.10 where it can convert the network, of our handlers on *left in* (the
+TFLite converter folds some), and of layoutopt. Then come plain onnx-tf, or else *left in*, → layoutopt. What other
+converters leave in the same networks is told by [the page of peers](peers.md).
+"""
+_ON_SPEED = """
+## Speed and error
+
+Medians on one XNNPACK thread of LiteRT, by the clock of the thread, which stands still while other processes run; the
+forms of a network run in turns. The same handlers convert *left in* and layoutopt, so that *over left in* is what the
+layouts alone bring; in brackets, the ratio of the minima. Errors are those of layoutopt's .tflite against ONNX Runtime
+on the original; outputs have about unit variance, those of the two detectors are pixels.
+"""
+
+
+def page() -> str:
+    """The page of all networks."""
+    return "\n".join(_page(Networks.committed().rows)) + "\n"
+
+
+def _page(rows: Mapping[str, Row]) -> Iterator[str]:
+    yield _INTRODUCTION
+    yield table(_LAYOUTS, (_layouts(name, row) for name, row in rows.items()))
+    yield _ON_OPERATORS
+    yield table(_OPERATORS, (_operators(name, row) for name, row in rows.items()))
+    yield _ON_SPEED
+    yield table(_SPEED, (_speed(name, row) for name, row in rows.items()))
+    yield ""
+    yield f"Exported by PyTorch's legacy exporter, opset {OPSET}."
+    for measured in dict.fromkeys(str(row.measured) for row in rows.values()):
+        names = [name for name, row in rows.items() if str(row.measured) == measured]
+        yield ""
+        yield f"{measured}." if len(names) == len(rows) else f"{', '.join(names)}: {measured}."
+
+
+def _layouts(name: str, row: Row) -> tuple[str, ...]:
+    return (
+        name,
+        _moved(row.left_in),
+        f"**{_moved(row.chosen)}**",
+        "yes" if row.proved else "no",
+        _moved(row.kept),
+    )
+
+
+def _operators(name: str, row: Row) -> tuple[str, ...]:
+    plain, left_in = row.form(Kind.PLAIN), row.form(Kind.SANDWICH)
+    return (
+        name,
+        *(str(form.transposes) if form else "-" for form in (plain, left_in)),
+        f"**{row.after.transposes}**",
+        *(f"{was} → {now}" for was, now in zip(_others(row.before), _others(row.after), strict=True)),
+    )
+
+
+def _others(form: Form) -> tuple[int, ...]:
+    return form.histogram.get("GATHER", 0), form.pads, form.operators
+
+
+def _speed(name: str, row: Row) -> tuple[str, ...]:
+    plain, left_in, ours = (row.form(kind) for kind in _KINDS)
+    return (
+        name,
+        *(_latency(form) for form in (plain, left_in, ours)),
+        *(_speedup(form, row.after) for form in (plain, left_in)),
+        f"{row.after.mse:.1e}",
+        f"{row.after.max_abs_error:.1e}",
+    )
+
+
+def _moved(copies: Copies) -> str:
+    return f"{size(copies.size)} / {copies.count}" if copies.count else "0"
+
+
+def _latency(form: Form | None) -> str:
+    return f"{form.latency_ms:.2f} ms" if form else "-"
+
+
+def _speedup(before: Form | None, after: Form) -> str:
+    if before is None:
+        return "-"
+    medians = _ratio(before.latency_ms, after.latency_ms)
+    minima = _ratio(before.latency_min_ms, after.latency_min_ms)
+    return f"**{medians:.2f}x** ({minima:.2f}x)"
+
+
+# --- the README ------------------------------------------------------------------------------------------------------
+
+TITLES = {
+    "mobilenet_v2": "MobileNetV2",
+    "resnet50": "ResNet-50",
+    "mobilenet_v3_large": "MobileNetV3-Large",
+    "efficientnet_like": "EfficientNet-like (SE, SiLU)",
+    "shufflenet_v2": "ShuffleNetV2",
+    "unet_bilinear": "U-Net, bilinear",
+    "unet_plus_plus": "UNet++",
+    "yolo_head": "YOLO-like detector",
+    "yolov8": "YOLOv8-like detector",
+    "swin_t": "Swin-T",
+}
+"""The networks that the README shows, and what it calls them."""
+
+_SUMMARY = ("network", "TRANSPOSE", "operators", "latency, 1 thread", "speedup")
+_CLEAR = 1.02
+"""From here on a speedup is printed bold."""
+
+
+def regions() -> Mapping[str, str]:
+    """What pages show of the networks."""
+    rows = Networks.committed().rows
+    return {
+        "networks-table": table(_SUMMARY, (_summary(title, rows[name]) for name, title in TITLES.items())),
+        "networks-note": _note({title: rows[name] for name, title in TITLES.items()}),
+        "networks-link": f"[all {len(rows)} networks, all figures](docs/networks.md)",
+    }
+
+
+def _summary(title: str, row: Row) -> tuple[str, ...]:
+    before, after = row.before, row.after
+    return (
+        title,
+        f"{before.transposes} → **{after.transposes}**",
+        f"{before.operators} → {after.operators}",
+        f"{milliseconds(before, row)} → {milliseconds(after, row)} ms",
+        f"**{row.speedup:.2f}x**" if row.speedup >= _CLEAR else f"{row.speedup:.2f}x",
+    )
+
+
+def milliseconds(form: Form, row: Row) -> str:
+    """The latency of one form of ``row`` to three digits, or to as many places as that of the other."""
+    return f"{form.latency_ms:.{0 if row.after.latency_ms and row.after.latency_ms >= 100 else 1}f}"
+
+
+def _note(rows: Mapping[str, Row]) -> str:
+    """What was compared, and where it was measured."""
+    failed = [title for title, row in rows.items() if row.form(Kind.PLAIN) is None]
+    machines = {row.measured.machine for row in rows.values()}
+    return (
+        f"Plain onnx-tf 1.10 behind onnxsim and with the default TFLite converter (for {', '.join(failed)}, which it "
+        "cannot convert, our handlers without the layout passes) → layoutopt. The forms of a network run in turns; "
+        f"medians of LiteRT with XNNPACK on {' and '.join(sorted(machines))}. The error against ONNX Runtime is that "
+        "of float32. What is left is proved to be the minimum."
+    )

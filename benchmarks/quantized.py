@@ -1,0 +1,234 @@
+"""MobileNetV2, quantized by ONNX Runtime, as an int8 .tflite: how exact, how large, how fast.
+
+Figures go to ``benchmarks/results/quantized.json``.
+
+::
+
+    python -m benchmarks.quantized
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnx_ir as ir
+
+import layoutopt
+from benchmarks import records
+from benchmarks.markdown import table
+from layoutopt.backend.litert.converter import Quantize
+from layoutopt.backend.litert.runtime import measure
+from layoutopt.backend.litert.runtime import run as run_tflite
+from layoutopt.errors import ConversionError
+from layoutopt.forms import HandOff, sandwich
+from layoutopt.ir.io import load, save
+from layoutopt.options import TOLERANCE
+from layoutopt.passes import ExpandQuantizedOperators, FoldConstants
+from layoutopt.report.results import Form, Kind, OptimizeReport, Provenance
+
+NETWORK, INPUTS, ROUNDS = "mobilenet_v2", 5, 25
+RESULTS = records.committed("quantized")
+JUDGES: Mapping[str, Mapping[str, str]] = {
+    "on integers, without saturation (`session.x64quantprecision`)": {"session.x64quantprecision": "1"},
+    "on floats, as the nodes say": {"session.disable_quant_qdq": "1"},
+    "on integers, as it comes": {},
+}
+"""Ways in which ONNX Runtime computes a quantized model: what is set in its session."""
+
+Array = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """The .tflite beside ONNX Runtime.
+
+    Attributes:
+        equal: least and largest share of the results that are equal, over the inputs.
+        steps: by how many steps of the quantized result the worst is off.
+    """
+
+    equal: tuple[float, float]
+    steps: int
+
+
+@dataclass(frozen=True, slots=True)
+class Quantized:
+    """All figures.
+
+    Attributes:
+        judged: by the name of the way in which ONNX Runtime computes.
+        vnni: whether the processor adds products of bytes without saturation.
+        real: the float network.
+        whole: the quantized one.
+        left_in: the quantized one with transposes around every layout-bound operator.
+        lacking: what TFLite lacks of what plain onnx-tf makes of the quantized one; empty if it can be converted.
+        measured: where and when.
+    """
+
+    judged: Mapping[str, Judged]
+    vnni: bool
+    real: Form
+    whole: Form
+    left_in: Form
+    lacking: tuple[str, ...]
+    measured: Provenance
+
+
+def main() -> None:
+    """Measures."""
+    with tempfile.TemporaryDirectory() as directory:
+        records.save(measured(Path(directory)), RESULTS)
+
+
+def measured(scratch: Path) -> Quantized:
+    """All figures; files go to ``scratch``."""
+    from benchmarks.models import NETWORKS, export
+
+    save(export(NETWORKS[NETWORK]), scratch / "float.onnx")
+    rng = np.random.default_rng(0)
+    pictures = [rng.standard_normal((1, 3, 224, 224), np.float32) for _ in range(3 + INPUTS)]
+    _quantize(scratch / "float.onnx", scratch / "int8.onnx", pictures[:3])
+    reports = [_optimized(scratch / f"{name}.onnx") for name in ("float", "int8")]
+    forms = (report.optimized for report in reports)
+    paths = [report.tflite for report in reports if report.tflite]
+    latencies = measure(paths, rounds=ROUNDS, clock=time.thread_time)
+    real, whole = (form.timed(latency) for form, latency in zip(forms, latencies, strict=True))
+    model = load(scratch / "int8.onnx")
+    hand_off = HandOff(scratch, None, TOLERANCE, Quantize.NONE, False, False, partial(print, flush=True))
+    folded = FoldConstants()(ExpandQuantizedOperators()(model.clone()).model).model
+    return Quantized(
+        dict(_judged(scratch / "int8.onnx", reports[1], pictures[3:])),
+        "vnni" in _processor_flags(),
+        real,
+        whole,
+        hand_off.run(Kind.SANDWICH, sandwich(folded.clone())).form,
+        _lacking(hand_off, folded),
+        Provenance.here(),
+    )
+
+
+def _quantize(source: Path, target: Path, pictures: Sequence[Array]) -> None:
+    """Per channel, as QuantizeLinear and DequantizeLinear."""
+    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+
+    class Pictures(CalibrationDataReader):
+        rest = iter(pictures)
+
+        def get_next(self) -> dict[str, Array] | None:
+            picture = next(self.rest, None)
+            return None if picture is None else {"input": picture}
+
+    quantize_static(
+        *(source, target, Pictures()),
+        quant_format=QuantFormat.QDQ,
+        per_channel=True,
+        activation_type=QuantType.QUInt8,
+        weight_type=QuantType.QInt8,
+    )
+
+
+def _optimized(path: Path) -> OptimizeReport:
+    return layoutopt.optimize(path, tflite=path.with_suffix(".tflite"), baseline=False, progress=print)
+
+
+def _lacking(hand_off: HandOff, folded: ir.Model) -> tuple[str, ...]:
+    try:
+        hand_off.run(Kind.PLAIN, folded)
+    except ConversionError as error:
+        return tuple(sorted(set(re.findall(r"'(\S+)' op is neither a custom op nor a flex op", error.message))))
+    return ()
+
+
+def _judged(path: Path, report: OptimizeReport, pictures: Sequence[Array]) -> Iterator[tuple[str, Judged]]:
+    (operand,), (result,) = report.inputs, report.outputs
+    assert report.tflite is not None
+    found = [
+        run_tflite(report.tflite, {operand.tflite_name: np.ascontiguousarray(picture.transpose(0, 2, 3, 1))})
+        for picture in pictures
+    ]
+    scale = _scale(load(path))
+    for name, settings in JUDGES.items():
+        expected = _expected(path, settings, pictures)
+        steps = [
+            np.round(np.abs(ours[result.tflite_name].astype(np.float64) - theirs) / scale)
+            for ours, theirs in zip(found, expected, strict=True)
+        ]
+        equal = [float((each == 0).mean()) for each in steps]
+        yield name, Judged((min(equal), max(equal)), int(max(each.max() for each in steps)))
+
+
+def _expected(path: Path, settings: Mapping[str, str], pictures: Sequence[Array]) -> list[Array]:
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    for name, value in settings.items():
+        options.add_session_config_entry(name, value)
+    session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    return [session.run(None, {"input": picture})[0] for picture in pictures]
+
+
+def _scale(model: ir.Model) -> float:
+    """Of the one output."""
+    node = model.graph.outputs[0].producer()
+    assert node is not None
+    assert node.inputs[1] is not None
+    assert node.inputs[1].const_value is not None
+    return float(node.inputs[1].const_value.numpy().reshape(()))
+
+
+def _processor_flags() -> str:
+    info = Path("/proc/cpuinfo")
+    return info.read_text() if info.exists() else ""
+
+
+# --- the page --------------------------------------------------------------------------------------------------------
+
+
+def regions() -> Mapping[str, str]:
+    """What pages show of it."""
+    found = records.load(Quantized, RESULTS)
+    vnni = "with" if found.vnni else "without"
+    size = (f"{form.file_size / 1e6:.1f} MB" for form in (found.real, found.whole))
+    latency = (f"{form.latency_ms:.1f} ms" for form in (found.real, found.whole))
+    names = (f"{count} {name}" if count > 1 else name for name, count in found.whole.histogram.items())
+    return {
+        "quantized-judged": table(
+            ("the `.tflite` beside ONNX Runtime", "equal", "most steps off"),
+            ((name, _share(each.equal), str(each.steps)) for name, each in found.judged.items()),
+        ),
+        "quantized-forms": table(
+            ("", "float", "quantized"),
+            (
+                ("operators", str(found.real.operators), f"{found.whole.operators}: {', '.join(names)}"),
+                ("TRANSPOSE", str(found.real.transposes), str(found.whole.transposes)),
+                ("size", *size),
+                ("one XNNPACK thread", *latency),
+            ),
+        ),
+        "quantized-baseline": f"{_plain(found.lacking)} Per-operator transposes make "
+        f"{found.left_in.operators} operators of it, {found.left_in.transposes} of them TRANSPOSE.",
+        "quantized-measured": f"{found.measured.machine}, {vnni} VNNI; {found.measured.date}",
+    }
+
+
+def _plain(lacking: Sequence[str]) -> str:
+    if not lacking:
+        return "Plain onnx-tf converts it."
+    return f"Plain onnx-tf cannot convert it: TFLite lacks the {' and '.join(lacking)} that it makes of it."
+
+
+def _share(equal: tuple[float, float]) -> str:
+    least, most = (round(100 * each) for each in equal)
+    return f"{least} %" if least == most else f"{least} to {most} %"
+
+
+if __name__ == "__main__":
+    main()
