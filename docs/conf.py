@@ -1,0 +1,28 @@
+"""How Sphinx makes a site of these pages: ``make docs``. It needs no network, neither to be built nor to be read."""
+
+import layoutopt
+
+project = "layoutopt"
+release = layoutopt.__version__
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+exclude_patterns = ["figures"]
+
+html_theme = "furo"
+html_title = f"layoutopt {release}"
+html_static_path = ["static"]
+html_css_files = ["figures.css"]
+html_copy_source = False
+html_show_sphinx = False
+
+myst_heading_anchors = 3
+
+autodoc_member_order = "bysource"
+autodoc_typehints_format = "short"
+napoleon_use_ivar = True  # what a frozen dataclass holds is told in its docstring, so once
+default_role = "py:obj"
+
+nitpicky = True
+# Types of the standard library and of other packages: their sites would have to be asked over the network.
+nitpick_ignore_regex = [("py:.*", r"(?!layoutopt\b).*")]
+# Pages that a command writes may be missing; a page that is there must be in a table of contents.
+suppress_warnings = ["toc.empty_glob"]
