@@ -19,13 +19,14 @@ from layoutopt.cli import app
 
 HEAD = """# Command line
 
-Made by `python -m benchmarks.cli_reference -o docs/cli.md` from the code: change the help texts in `layoutopt/cli` instead.
-`layoutopt COMMAND --help` says the same.
+Made by `python -m benchmarks.cli_reference -o docs/cli.md` from the code: change the help texts in `layoutopt/cli`
+instead. `layoutopt COMMAND --help` says the same.
 
 """
 CODES = """## Exit codes
 
-Each class of error is one way out. An error is one line on stderr that names the node, the operator or the option, and a second one that says what to do next.
+Each class of error is one way out. An error is one line on stderr that names the node, the operator or the option, and
+one that says what to do next. In Python the classes are in `layoutopt.errors`.
 
 | code | error | what it means |
 |---|---|---|
@@ -64,11 +65,11 @@ def errors_by_code() -> list[type[errors.LayoutoptError]]:
 def _section(command: Any) -> str:
     """One command: what it does, its options and its examples."""
     context = typer.Context(command, info_name=f"layoutopt {command.name}")
-    usage = " ".join([context.info_name, *command.collect_usage_pieces(context)])
+    usage = " ".join([f"layoutopt {command.name}", *command.collect_usage_pieces(context)])
     rows = [f"| `{_cell(names)}` | {_cell(what)} |\n" for names, what in _records(command, context)]
     examples = [line for line in _plain(command.epilog).splitlines() if line.startswith("layoutopt")]
     return (
-        f"## layoutopt {command.name}\n\n{command.help}\n\n```text\n{usage}\n```\n\n"
+        f"## layoutopt {command.name}\n\n{command.help}\n\n`{usage}`\n\n"
         f"| option | what it does |\n|---|---|\n{''.join(rows)}\n"
         "```bash\n" + "\n".join(examples) + "\n```\n\n"
     )

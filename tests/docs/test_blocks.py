@@ -1,11 +1,10 @@
-"""Every block of code on every page does what the page says: it is run, or stands here with the reason why it is not."""
+"""Every block of code on every page does what the page says: it is run, or it stands here why it is not."""
 
 from __future__ import annotations
 
 import contextlib
 import doctest
 import importlib.util
-import os
 import re
 import runpy
 import shlex
@@ -21,10 +20,11 @@ import onnx
 import pytest
 from typer.testing import CliRunner
 
+import layoutopt
 from layoutopt.backend.litert.child import kept_alive
 from layoutopt.cli import app
 from layoutopt.layout.calibration import Grid
-from tests.docs.pages import DOCS, PAGES, PROGRAMS, ROOT, Block, blocks, looks_like
+from tests.docs.pages import PAGES, ROOT, Block, blocks, looks_like
 
 pytestmark = [pytest.mark.tflite, pytest.mark.torch]
 
@@ -58,8 +58,8 @@ module = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.ReLU(), torch.nn
 def sample(shape: str, source: str = "input", result: str = "output") -> onnx.ModelProto:
     """A network of two convolutions whose input is of this shape."""
     body = f"c = Conv <pads = [1, 1, 1, 1]> ({source}, w) r = Relu (c) {result} = Conv (r, v)"
-    text = f'<ir_version: 8, opset_import: ["": 17]> g (float[{shape}] {source}) => (float[n, 4, h, k] {result}) {{ {body} }}'
-    model = onnx.parser.parse_model(text)
+    graph = f"g (float[{shape}] {source}) => (float[n, 4, h, k] {result}) {{ {body} }}"
+    model = onnx.parser.parse_model(f'<ir_version: 8, opset_import: ["": 17]> {graph}')
     rng = np.random.default_rng(0)
     for name, weights in (("w", (8, 3, 3, 3)), ("v", (4, 8, 1, 1))):
         array = rng.standard_normal(weights).astype(np.float32)
@@ -116,6 +116,8 @@ class Reader:
         """Runs one block of code."""
         with contextlib.chdir(self._directory):
             if block.language == "python":
+                for name in re.findall(r'(?:output|tflite|saved_model)=Path\("(.+?)"\)', block.code):
+                    Path(name).unlink(missing_ok=True)  # as --force does for commands
                 code = "\n" * (block.line - 1) + block.code  # a traceback names the line of the page
                 exec(compile(code, str(page), "exec"), self._names)
             elif block.language == "console":
@@ -160,7 +162,7 @@ class Reader:
     def _provide(self, name: str, arguments: list[str]) -> None:
         """Sees that an input of this name is there, if it is a file at all."""
         suffix = Path(name).suffix
-        if suffix == ".onnx" and (name.startswith("model") or not Path(name).exists()):
+        if suffix == ".onnx" and (name == "model.onnx" or not Path(name).exists()):
             shutil.copy(model_for(arguments, self._samples[suffix]), name)
         elif suffix in self._samples and not Path(name).exists():
             shutil.copy(self._samples[suffix], name)
@@ -213,19 +215,19 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     onnx.save(sample("1, 3, 32, 32"), directory / "model.onnx")
     np.savez(directory / "data.npz", input=np.random.default_rng(0).random((1, 3, 32, 32), np.float32))
     Image.new("RGB", (40, 30), "teal").save(directory / "photo.jpg")
-    arguments = ["optimize", str(directory / "model.onnx"), "--tflite", str(directory / "model.tflite"), "--no-baseline"]
-    assert CliRunner().invoke(app, arguments).exit_code == 0
-    return {".onnx": directory, ".tflite": directory / "model.tflite", ".npz": directory / "data.npz"} | {
-        ".jpg": directory / "photo.jpg"
-    }
+    layoutopt.optimize(directory / "model.onnx", tflite=directory / "model.tflite", baseline=False)
+    return {".onnx": directory} | {path.suffix: path for path in directory.iterdir() if path.suffix != ".onnx"}
 
 
-@pytest.fixture(autouse=True)
-def quick_calibration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Measured times are there, are coarse, and are not the user's."""
-    monkeypatch.setenv("LAYOUTOPT_CACHE_DIR", str(tmp_path / "cache"))
-    monkeypatch.setattr("layoutopt.api.QUICK", GRID)
-    monkeypatch.setattr("layoutopt.api.FULL", GRID)
+@pytest.fixture(scope="module", autouse=True)
+def coarse_times(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Transposes have been timed, on a coarse grid, as are those that a page times; the user's table is left alone."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LAYOUTOPT_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+        patch.setattr("layoutopt.api.QUICK", GRID)
+        patch.setattr("layoutopt.api.FULL", GRID)
+        layoutopt.calibrate()
+        yield
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
