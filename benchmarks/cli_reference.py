@@ -46,12 +46,16 @@ def main() -> None:
 
 def page() -> str:
     """The page, as it should be."""
+    rows = [f"| [`{name}`](#layoutopt-{name}) | {_cell(command.help)} |\n" for name, command in commands().items()]
+    index = "| command | what it does |\n|---|---|\n" + "".join(rows) + "\n"
+    return HEAD + index + "".join(map(_section, commands().values())) + CODES + "".join(map(_code, errors_by_code()))
+
+
+def commands() -> dict[str, Any]:
+    """The sub-commands by name, in the order of ``--help``."""
     root = typer.main.get_command(app)
     assert isinstance(root, typer.core.TyperGroup)
-    commands = [root.commands[name] for name in root.list_commands(typer.Context(root))]
-    rows = [f"| [`{each.name}`](#layoutopt-{each.name}) | {_cell(each.help)} |\n" for each in commands]
-    index = "| command | what it does |\n|---|---|\n" + "".join(rows) + "\n"
-    return HEAD + index + "".join(map(_section, commands)) + CODES + "".join(map(_code, errors_by_code()))
+    return {name: root.commands[name] for name in root.list_commands(typer.Context(root))}
 
 
 def errors_by_code() -> list[type[errors.LayoutoptError]]:

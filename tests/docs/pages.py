@@ -63,6 +63,9 @@ def links(page: Path) -> Iterator[str]:
         target = token.attrs.get("href", token.attrs.get("src"))
         if target is not None:
             yield str(target)
+    for token in (*_tokens(page), *_inline(page)):
+        if token.type in ("html_block", "html_inline"):
+            yield from re.findall(r'\s(?:href|src|srcset)="([^"]+)"', token.content)
 
 
 def anchors(page: Path) -> set[str]:
@@ -76,6 +79,14 @@ def anchors(page: Path) -> set[str]:
 def spans(page: Path) -> Iterator[str]:
     """Code within text, such as ``--io keep``."""
     return (token.content for token in _inline(page) if token.type == "code_inline")
+
+
+def first_cells(page: Path) -> Iterator[str]:
+    """The first cell of each row of each table."""
+    tokens = _tokens(page)
+    for at, token in enumerate(tokens):
+        if token.type == "tr_open":
+            yield tokens[at + 2].content
 
 
 def _tokens(page: Path) -> list[Token]:
