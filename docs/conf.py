@@ -10,9 +10,11 @@ exclude_patterns = ["figures"]
 html_theme = "furo"
 html_title = f"layoutopt {release}"
 html_static_path = ["static"]
-html_css_files = ["figures.css"]
+html_css_files = ["site.css"]
 html_copy_source = False
 html_show_sphinx = False
+html_show_copyright = False
+smartquotes = False  # "--io" has two dashes
 
 myst_heading_anchors = 3
 

@@ -71,7 +71,7 @@ def quantized(directory: Path) -> Path:
     """The same, as ONNX Runtime's quantizer leaves it."""
     from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
 
-    class Inputs(CalibrationDataReader):  # type: ignore[misc]
+    class Inputs(CalibrationDataReader):
         def __init__(self) -> None:
             self.left = [np.random.default_rng(0).random((1, 3, 32, 32), np.float32)]
 
