@@ -38,12 +38,12 @@ MODULES = ("benchmarks.models",)
 """Programs that are run. All others (`python -m benchmarks.zoo`) take minutes, or write into the repository: it is
 checked that they exist and know their options."""
 
-SMALLER = {
-    "optimize": ["--force"],  # a page shows several ways to do a thing; their outputs have the same names
-    "benchmark": ["--rounds", "3"],
-    "demo": ["--force", "--resolution", "32", "--width", "0.25"],
+SMALLER: dict[str, dict[str, list[str]]] = {
+    "optimize": {"--force": []},  # a page shows several ways to do a thing; their outputs have the same names
+    "benchmark": {"--rounds": ["3"]},
+    "demo": {"--force": [], "--resolution": ["32"], "--width": ["0.25"], "--no-benchmark": []},
 }
-"""Options that make a command quick, for those that the line does not set."""
+"""Options, with their values, that make a command quick; a line that sets one of them is left alone there."""
 
 OUTPUTS = ("-o", "--output", "--tflite", "--saved-model", "--json")
 GRID = Grid((2, 8), (8, 64), (3584, 28672), 2)
@@ -149,9 +149,8 @@ class Reader:
         return runners[words[0]](words[1:])
 
     def _layoutopt(self, arguments: list[str]) -> str:
-        extra = SMALLER.get(arguments[0], [])
-        if not set(extra) & set(arguments) - {"--force"}:
-            arguments = arguments + [each for each in extra if each not in arguments]
+        smaller = SMALLER.get(arguments[0], {}).items()
+        arguments = [*arguments, *(word for name, value in smaller if name not in arguments for word in (name, *value))]
         for before, name in zip(["", *arguments], arguments, strict=False):
             if before not in OUTPUTS and not name.startswith("-"):
                 self._provide(name, arguments)
