@@ -84,10 +84,10 @@ def quantized(directory: Path) -> Path:
     return target
 
 
-def model_for(arguments: list[str], directory: Path) -> Path:
+def model_for(name: str, arguments: list[str], directory: Path) -> Path:
     """The model that a command on a page is about: one that has the names and the sizes that its options speak of."""
     line, path = " ".join(arguments), directory / "model.onnx"
-    if "int8" in line:
+    if "int8" in name:
         return quantized(directory)
     if "image=" in line:
         onnx.save(sample("1, 3, 32, 32", "image", "mask"), path)
@@ -162,7 +162,7 @@ class Reader:
         """Sees that an input of this name is there, if it is a file at all."""
         suffix = Path(name).suffix
         if suffix == ".onnx" and (name == "model.onnx" or not Path(name).exists()):
-            shutil.copy(model_for(arguments, self._samples[suffix]), name)
+            shutil.copy(model_for(name, arguments, self._samples[suffix]), name)
         elif suffix in self._samples and not Path(name).exists():
             shutil.copy(self._samples[suffix], name)
 
@@ -229,11 +229,15 @@ def coarse_times(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_blocks_do_what_the_page_says(page: Path, tmp_path: Path, samples: dict[str, Path]) -> None:
-    reader = Reader(tmp_path, samples)
+@pytest.fixture
+def reader(tmp_path: Path, samples: dict[str, Path]) -> Reader:
+    return Reader(tmp_path, samples)
+
+
+def check(page: Path, reader: Reader) -> None:
+    """Holds all blocks of a page to what they say."""
     for block in blocks(page):
-        where = f"{page.relative_to(ROOT)}:{block.line}"
+        where = f"{page.name}:{block.line}"
         assert block.language in LANGUAGES, f"{where}: {block.language or 'no language'}"
         if block.language == "text":
             assert looks_like(block.code) == "text", f"{where}: this is {looks_like(block.code)}, not text"
@@ -241,3 +245,31 @@ def test_blocks_do_what_the_page_says(page: Path, tmp_path: Path, samples: dict[
             assert block.code in (ROOT / QUOTED[page.name]).read_text(), f"{where}: not in {QUOTED[page.name]}"
         else:
             reader.follow(page, block)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_blocks_do_what_the_page_says(page: Path, reader: Reader) -> None:
+    check(page, reader)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("```bash\nlayoutopt explain model.onnx --magic\n```", "--magic"),
+        ("```bash\nlayoutopt compare model.onnx before.tflite --tolerance 0\n```", "differs from the original"),
+        ("```console\n$ layoutopt count model.onnx\n3 operators\n```", "printed"),
+        ("```python\nassert layoutopt\n```", "layoutopt"),
+        ("```bash\ncurl\n```", "a line starts with one of"),
+        ("```bash\nmake coffee\n```", "make"),
+        ("```bash\npip install 'layoutopt[coffee]'\n```", "coffee"),
+        ("```bash\npython -m benchmarks.zoo --coffee\n```", "--coffee"),
+        ("```\nlayoutopt passes\n```", "no language"),
+        ("```text\nlayoutopt passes\n```", "this is bash, not text"),
+        ("Indented:\n\n    layoutopt passes --magic\n", "--magic"),
+    ],
+)
+def test_wrong_blocks_are_found(text: str, message: str, reader: Reader, tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(text)
+    with pytest.raises((AssertionError, NameError, subprocess.CalledProcessError), match=message):
+        check(page, reader)

@@ -39,7 +39,10 @@ def known_options(code: str) -> set[str]:
             found = importlib.util.find_spec(module)
             assert found is not None, f"there is no {module}"
             assert found.origin is not None
-            return set(OPTION.findall(Path(found.origin).read_text()))
+            files = (
+                [Path(found.origin)] if not found.submodule_search_locations else Path(found.origin).parent.glob("*.py")
+            )
+            return {option for file in files for option in OPTION.findall(file.read_text())}
         case _:
             return options_of(*COMMANDS) | PEERS
 
@@ -69,3 +72,15 @@ def test_the_page_of_the_command_line_is_up_to_date() -> None:
 @pytest.mark.parametrize(("name", "draw"), DRAWINGS.items(), ids=lambda value: str(value))
 def test_drawings_are_up_to_date(name: str, draw: Callable[[], object]) -> None:
     assert (DOCS / "figures" / name).read_text() == str(draw()), "python -m benchmarks.drawings -o docs/figures"
+
+
+@pytest.mark.parametrize(
+    "code", ["--magic", "optimize --top 3", "layoutopt count --io keep", "python -m benchmarks.zoo --x"]
+)
+def test_unknown_options_are_found(code: str) -> None:
+    assert not set(OPTION.findall(code)) <= known_options(code)
+
+
+def test_anchors_are_those_of_headings() -> None:
+    assert "what-a-layout-rule-would-buy" in anchors(DOCS / "explain.md")
+    assert "layoutopt-optimize" in anchors(DOCS / "cli.md")
