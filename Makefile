@@ -1,5 +1,6 @@
 # make demo   sets up .venv and does the main job on a network that layoutopt builds by itself
 # make test   sets up .venv and passes the tests
+# make docs   sets up .venv and builds the site
 
 PYTHON ?= python3.11
 VENV ?= .venv
@@ -11,7 +12,7 @@ CORE_PYTHONS ?= python3.11 python3.12 python3.13
 # A real browser for the tests of the report's page; where there is none and none can be had, these tests are skipped.
 CHROMIUM = $(shell command -v chromium)
 
-.PHONY: demo test test-long test-core benchmark measure figures zoo peers lint clean chromium
+.PHONY: demo test test-long test-core docs benchmark measure figures zoo peers lint clean chromium
 
 demo: $(VENV)/.tflite
 	$(BIN)/layoutopt demo --force
@@ -28,8 +29,13 @@ test-core:
 	  venv=.venv-core-$$($$python -c 'import sys; print("%d.%d" % sys.version_info[:2])'); \
 	  $$python -m venv $$venv && \
 	  $$venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]' && \
-	  $$venv/bin/python -m pytest -m "not long and not tflite and not torch" || exit 1; \
+	  $$venv/bin/python -m pytest -m "not long and not tflite and not torch and not docs" || exit 1; \
 	done
+
+# The site, to be read without a network; links that lead nowhere are errors.
+docs: $(VENV)/.docs
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet docs build/site
+	@echo "file://$(CURDIR)/build/site/index.html"
 
 # Converts the networks that something has changed for, and times them all: ten minutes if nothing has.
 benchmark: $(VENV)/.test
@@ -75,10 +81,15 @@ $(VENV)/.tflite: pyproject.toml constraints.txt
 	$(PIP_INSTALL) -e '.[tflite]'
 	touch $@
 
+$(VENV)/.docs: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(PIP_INSTALL) -e '.[docs]'
+	touch $@
+
 $(VENV)/.test: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(PIP_INSTALL) -e '.[tflite,torch,test]'
-	touch $@ $(VENV)/.tflite
+	$(PIP_INSTALL) -e '.[tflite,torch,docs,test]'
+	touch $@ $(VENV)/.tflite $(VENV)/.docs
 
 clean:
 	rm -rf .venv .venv-core-* build dist *.egg-info

@@ -99,7 +99,7 @@ class Objective(enum.Enum):
     BYTES = "bytes"
     """The bytes that are moved in one inference."""
     TIME = "time"
-    """The time that moving them takes, as `layoutopt calibrate` measured it on this machine."""
+    """The time that moving them takes, as ``layoutopt calibrate`` measured it on this machine."""
 
     @property
     def unit(self) -> str:

@@ -92,7 +92,7 @@ def page(rows: Rows, measured: Provenance) -> Iterator[str]:
     yield from (f"- {entry.network.name}: {row.verdict}" for entry, row in rows if row.verdict)
     if failed := [(entry, row.error) for entry, row in rows if row.error]:
         yield _ON_FAILURES
-        yield from (f"- {entry.key}: {error}" for entry, error in failed)
+        yield from (f"- {entry.key}: " + error.replace("[", r"\[") for entry, error in failed)  # brackets, not links
     yield _ON_STAGES
     yield table(_STAGES, (_stages(entry, row) for entry, row in _largest(rows)))
     yield ""
