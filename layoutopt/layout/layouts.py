@@ -278,11 +278,13 @@ def copy_steps(source: Layout, sizes: Shape, target: Layout, wanted: Shape, most
         found = transposition(source, target)
         assert found is not None, "a copy that no Transpose can do"
         return CopySteps(*found)
-    taken = _places(before, sizes)
-    if taken is None or len(sizes) > most:
-        return CopySteps(tuple(digit.size for digit in before), tuple(before.index(digit) for digit in after))
-    ones = [place for place, digit in enumerate(taken) if digit is None]
     given = _places(after, wanted)
+    taken = _places(before, sizes)
+    if taken is None or len(sizes) > most:  # a Reshape, which may as well put in the axes of size 1 that are wanted
+        extra = given.count(None) if given is not None and len(wanted) <= most else 0
+        taken = [*[None] * extra, *before]
+        sizes = tuple(1 if digit is None else digit.size for digit in taken)
+    ones = [place for place, digit in enumerate(taken) if digit is None]
     if given is None or given.count(None) != len(ones):
         return CopySteps(sizes, (*ones, *(taken.index(digit) for digit in after)))
     single = iter(ones)

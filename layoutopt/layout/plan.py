@@ -24,6 +24,7 @@ from layoutopt.layout.variants import (
     is_constant,
     known_shape,
     result,
+    size_in_bytes,
     static_shape,
 )
 from layoutopt.layout.views import MAX_COPY_RANK, View, views_of
@@ -457,7 +458,11 @@ class _Search:
         return Plan(self._rules, variants, self._views, inputs, outputs, question, assignment, self._before(), anchors)
 
     def _settled(self, node: ir.Node, variant: Variant, stored: Mapping[ir.Value, Storage]) -> Variant:
-        """Of all variants with the layouts of ``variant``, the one that takes most operands just as they are stored."""
+        """Of all variants with the layouts of ``variant``, the one that makes Reshapes, which are copies, the smallest.
+
+        Those are of the operands, and of the results where their dimensions are others than their readers would expect.
+        Where it makes no difference, the operands are taken as they are stored: the readers may do so too.
+        """
         if self._rules[node].anchor is not None:
             return variant
         sources = {
@@ -467,16 +472,19 @@ class _Search:
             and (source := self._uncopied(port.value(node), variant.layout(port), stored)) is not None
         }
 
-        def reshapes(each: Variant) -> int:
-            return sum(source.sizes != each.sizes(port) for port, source in sources.items())
+        def reshaped(each: Variant) -> tuple[int, int]:
+            now = [port for port, source in sources.items() if source.sizes != each.sizes(port)]
+            later = [port for port in each.storages if port.result and each.sizes(port) != variant.sizes(port)]
+            sizes = [sum(size_in_bytes(port.value(node)) for port in ports) for ports in (now, later)]
+            return sum(sizes), sizes[0]
 
         best = variant
         for port, source in sources.items():
             storage = self._storage(port.value(node), source.layout, source.sizes)
-            if reshapes(best) and storage is not None and not _is_pooled(source.sizes, storage.shape):
+            if any(reshaped(best)) and storage is not None and not _is_pooled(source.sizes, storage.shape):
                 others = self._rules[node].variants(node, port, storage, self._known(node))
                 same = (o for o in others if all(o.layout(p) == variant.layout(p) for p in variant.storages))
-                best = min((best, *same), key=reshapes)
+                best = min((best, *same), key=reshaped)
         return best
 
     def _uncopied(self, value: ir.Value, layout: Layout, stored: Mapping[ir.Value, Storage]) -> Storage | None:

@@ -262,5 +262,16 @@ def test_a_copy_keeps_the_dimensions_that_it_can() -> None:
     assert (steps.sizes, steps.perm, steps.result) == ((1, 4, 5, 3), (0, 3, 1, 2), shape)
 
 
+@pytest.mark.parametrize(("most", "result"), [(5, (1, 3, 4, 5, 7)), (4, (3, 4, 5, 7))])
+def test_a_reshape_in_front_makes_one_behind_needless(most: int, result: Shape) -> None:
+    """Channels that are taken apart need one anyway; it puts the axis of size 1 in, if there is room for one."""
+    natural = Storage.natural((1, 3, 7, 4, 5))
+    stored = Storage.ordered((1, 21, 4, 5), (0, 2, 3, 1))
+    rows = Storage.ordered((1, 3, 7, 4, 5), (0, 1, 3, 4, 2))
+    assert Layout.natural((1, 21, 4, 5)) == natural.layout
+    steps = copy_steps(stored.layout, stored.sizes, rows.layout, rows.sizes, most)
+    assert steps.result == result
+
+
 def test_no_single_transpose_between_digits_that_do_not_divide() -> None:
     assert transposition(Layout.of((4, 6), (1, 0)), Layout.of((3, 8), (1, 0))) is None

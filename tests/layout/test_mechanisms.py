@@ -131,6 +131,25 @@ def test_windows_are_cut_once_and_joined_once() -> None:
     assert (transposes(result.model), total_bytes(result.model)) == (2, 2 * 8 * 8 * 48 * 4)
 
 
+HEADS = f"""g (float[1,3,8,8] x) => (float[1,60,7] y)
+    <{floats("w", 21, 3, 2, 2)}, {floats("v", 21, 3, 4, 4)}, {ints("fine", 1, 3, 7, 4, 4)}, {ints("flat", 1, -1, 7)},
+     {ints("coarse", 1, 3, 7, 2, 2)}> {{
+    s = Conv <strides = [2, 2]> (x, w) sr = Reshape (s, fine) st = Transpose <perm = [0, 1, 3, 4, 2]> (sr)
+    sa = Sigmoid (st) sf = Reshape (sa, flat)
+    t = Conv <strides = [4, 4]> (x, v) tr = Reshape (t, coarse) tt = Transpose <perm = [0, 1, 3, 4, 2]> (tr)
+    ta = Sigmoid (tt) tf = Reshape (ta, flat)
+    y = Concat <axis = 1> (sf, tf) }}"""
+
+
+def test_heads_of_a_detector_are_reshaped_before_and_behind() -> None:
+    """The anchors are put apart before the copy, which keeps the batch, and every part is flat before it is joined."""
+    result = PassManager(DEFAULT_PIPELINE).run(model_of(HEADS))
+    check_equal(model_of(HEADS), result.model)
+    assert (transposes(result.model), total_bytes(result.model)) == (2, 60 * 7 * 4)
+    shapes = [tuple(node.outputs[0].shape or ()) for node in result.model.graph if node.op_type == "Reshape"]
+    assert sorted(shapes) == [(1, 2, 2, 3, 7), (1, 4, 4, 3, 7), (1, 12, 7), (1, 48, 7)]
+
+
 @pytest.mark.parametrize(
     ("body", "why"),
     [
