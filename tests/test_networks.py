@@ -44,7 +44,7 @@ EXPORTS = (
 
 OPERATORS = {
     "shufflenet_v2": {"SPLIT": 3, "SPLIT_V": 13, "CONCATENATION": 16, "DEPTHWISE_CONV_2D": 19},
-    "unet_transposed": {"CONCATENATION": 31, "PRELU": 14, "TRANSPOSE_CONV": 3, "SQUARED_DIFFERENCE": 28},
+    "unet_transposed": {"CONCATENATION": 31, "PRELU": 14, "DEPTH_TO_SPACE": 3, "SQUARED_DIFFERENCE": 28},
     "convnext_tiny": {"DEPTHWISE_CONV_2D": 5, "GELU": 5, "FULLY_CONNECTED": 11, "RSQRT": 10},
     "vit_4": {"BATCH_MATMUL": 20, "SOFTMAX": 4, "GELU": 4, "FULLY_CONNECTED": 13, "RSQRT": 9},
     "swin_4": {"BATCH_MATMUL": 20, "SOFTMAX": 4, "GELU": 4, "FULLY_CONNECTED": 13, "RSQRT": 10},

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -118,26 +119,43 @@ CONVS = {
         "a = Conv(x,w) y = Clip(a,lo,hi)", "CONV_2D", X, w=f(4, 8, 3, 3), lo=np.float32(0), hi=np.float32(6)
     ),
     "conv batch norm": nhwc("a = Conv(x,w) b = Mul(a,m) y = Add(b,c)", "CONV_2D", X, w=f(4, 8, 3, 3), m=f(4), c=f(4)),
-    "transpose k2s2": nhwc("y = ConvTranspose<strides=[2,2]>(x,w,b)", "TRANSPOSE_CONV", X, w=f(8, 5, 2, 2), b=f(5)),
+    "transpose k2s2": nhwc(
+        "y = ConvTranspose<strides=[2,2]>(x,w,b)", "CONV_2D DEPTH_TO_SPACE", X, w=f(8, 5, 2, 2), b=f(5)
+    ),
     "transpose k4s2p1": nhwc(
-        "y = ConvTranspose<strides=[2,2],pads=[1,1,1,1]>(x,w)", "TRANSPOSE_CONV", X, w=f(8, 5, 4, 4)
+        "y = ConvTranspose<strides=[2,2],pads=[1,1,1,1]>(x,w)", "CONV_2D DEPTH_TO_SPACE", X, w=f(8, 5, 4, 4)
     ),
     "transpose k3s2p1o1": nhwc(
-        "y = ConvTranspose<strides=[2,2],pads=[1,1,1,1],output_padding=[1,1]>(x,w)",
-        "TRANSPOSE_CONV SLICE",
+        "y = ConvTranspose<strides=[2,2],pads=[1,1,1,1],output_padding=[1,1]>(x,w,b)",
+        "CONV_2D DEPTH_TO_SPACE",
         X,
         w=f(8, 5, 3, 3),
+        b=f(5),
     ),
-    "transpose k3s1p1": nhwc("y = ConvTranspose<pads=[1,1,1,1]>(x,w)", "TRANSPOSE_CONV", X, w=f(8, 5, 3, 3)),
+    "transpose k3s2p1": nhwc(
+        "y = ConvTranspose<strides=[2,2],pads=[1,1,1,1]>(x,w,b)",
+        "CONV_2D DEPTH_TO_SPACE SLICE",
+        X,
+        w=f(8, 5, 3, 3),
+        b=f(5),
+    ),
+    "transpose k3s2 unequal": nhwc(
+        "y = ConvTranspose<strides=[2,2],pads=[0,0,1,1]>(x,w)", "PAD CONV_2D DEPTH_TO_SPACE", X, w=f(8, 5, 3, 3)
+    ),
+    "transpose k3s1p1": nhwc("y = ConvTranspose<pads=[1,1,1,1]>(x,w)", "CONV_2D", X, w=f(8, 5, 3, 3)),
     "transpose k1s2": nhwc("y = ConvTranspose<strides=[2,2]>(x,w)", "TRANSPOSE_CONV", X, w=f(8, 5, 1, 1)),
-    "transpose k5s3": nhwc(
-        "y = ConvTranspose<strides=[3,2],pads=[1,2,0,1],output_padding=[2,1]>(x,w)",
+    "transpose strides": nhwc(
+        "y = ConvTranspose<strides=[3,2],pads=[1,2,0,1],output_padding=[2,1]>(x,w,b)",
         "TRANSPOSE_CONV SLICE",
         X,
         w=f(8, 5, 5, 4),
+        b=f(5),
     ),
     "transpose dilated": nhwc(
-        "y = ConvTranspose<strides=[2,2],dilations=[2,2]>(x,w)", "TRANSPOSE_CONV", X, w=f(8, 5, 3, 3)
+        "y = ConvTranspose<strides=[2,2],dilations=[2,2]>(x,w)",
+        "PAD CONV_2D DEPTH_TO_SPACE SLICE",
+        X,
+        w=f(8, 5, 3, 3),
     ),
     "transpose groups": nhwc(
         "y = ConvTranspose<group=2,strides=[2,2],pads=[1,1,1,1]>(x,w,b)",
@@ -154,12 +172,15 @@ CONVS = {
     ),
     "transpose shape": nhwc(
         "y = ConvTranspose<strides=[2,2],output_shape=[20,25]>(x,w)",
-        "TRANSPOSE_CONV SLICE",
+        "PAD CONV_2D DEPTH_TO_SPACE SLICE",
         (1, 8, 9, 12),
         w=f(8, 5, 4, 4),
     ),
     "transpose upper": nhwc(
-        'y = ConvTranspose<strides=[2,2],auto_pad="SAME_UPPER">(x,w)', "TRANSPOSE_CONV", X, w=f(8, 5, 3, 3)
+        'y = ConvTranspose<strides=[2,2],auto_pad="SAME_UPPER">(x,w)',
+        "PAD CONV_2D DEPTH_TO_SPACE",
+        X,
+        w=f(8, 5, 3, 3),
     ),
 }
 
@@ -621,14 +642,14 @@ RANKS = {
     "conv 3d groups": nhwc("y = Conv<group=2>(x,w)", "SPLIT CONV_3D CONV_3D CONCATENATION", BLOCK, w=f(6, 2, 2, 2, 2)),
     "conv transpose 1d": nhwc(
         "y = ConvTranspose<strides=[2],pads=[1,0]>(x,w,b)",
-        "RESHAPE TRANSPOSE_CONV SLICE ADD RESHAPE",
+        "RESHAPE TRANSPOSE_CONV SLICE RESHAPE",
         LINE,
         w=f(8, 5, 3),
         b=f(5),
     ),
     "conv transpose 3d": nhwc(
         "y = ConvTranspose<strides=[2,1,2],pads=[1,0,0,0,1,0]>(x,w,b)",
-        "CONV_3D_TRANSPOSE SLICE ADD",
+        "CONV_3D_TRANSPOSE ADD SLICE",
         BLOCK,
         w=f(4, 5, 3, 2, 2),
         b=f(5),
@@ -682,6 +703,21 @@ CASES: dict[str, Case] = {
     **{f"natural {name}": case for name, case in NATURAL.items()},
     **{f"ranks {name}": case for name, case in RANKS.items()},
 }
+
+UPSAMPLINGS: dict[str, Case] = {
+    f"upsampling k{kernel} s{stride} p{begin},{end} o{extra}": nhwc(
+        f"y = ConvTranspose<strides=[{stride},{stride}],pads=[{begin},{end},{end},{begin}],"
+        f"output_padding=[{extra},{extra}]>(x,w,b)",
+        "",
+        (1, 3, 4, 5),
+        w=f(3, 2, kernel, kernel),
+        b=f(2),
+    )
+    for kernel, stride in product((1, 2, 3, 4, 5, 7), (1, 2, 3))
+    for begin, end, extra in ((0, 0, 0), (1, 0, 0), (1, 1, 1), (2, 1, 0), (0, 2, 2))
+    if max(begin, end) < kernel and extra < stride
+}
+"""Transposed convolutions of every kind: the numbers only."""
 
 
 # --- one model per opset -----------------------------------------------------------------------------------------
@@ -774,7 +810,7 @@ def judge(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Judged]:
 def _judge(opset: int, directory: Path) -> Judged:
     from ai_edge_litert.interpreter import Interpreter
 
-    cases = {name: case for name, case in CASES.items() if case.opset == opset}
+    cases = {name: case for name, case in (CASES | UPSAMPLINGS).items() if case.opset == opset}
     reference = merged(cases, opset, dialect=False)
     path = directory / "cases.onnx"
     onnx.save(merged(cases, opset, dialect=True), path)
@@ -831,9 +867,9 @@ def _operator_name(model: tflite.Model, operator: tflite.Operator) -> str:
 # --- the tests ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", CASES | UPSAMPLINGS)
 def test_computes_what_onnx_runtime_computes(name: str, judge: Callable[[int], Judged]) -> None:
-    case = CASES[name]
+    case = (CASES | UPSAMPLINGS)[name]
     result = judge(case.opset)
     for key in case.outputs:
         expected, actual = result.expected[f"{name}/{key}"], result.actual[f"{name}/{key}"]

@@ -1,4 +1,4 @@
-"""ConvTranspose1D to 3D: one TRANSPOSE_CONV or CONV_3D_TRANSPOSE.
+"""ConvTranspose1D to 3D: one CONV_2D and DEPTH_TO_SPACE, one TRANSPOSE_CONV or one CONV_3D_TRANSPOSE.
 
 With groups, a 2-D one is zeros between the elements and one grouped convolution, a 3-D one an operator per group.
 """
@@ -6,14 +6,23 @@ With groups, a 2-D one is zeros between the elements and one grouped convolution
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 import tensorflow as tf
 
 from layoutopt.backend.onnx_tf.handlers.conv import convolve
 from layoutopt.backend.onnx_tf.handlers.node import Array, Node, Operand, handles, permuted, reshaped, shape_of
+from layoutopt.backend.onnx_tf.handlers.padding import Axis, pad_for
+from layoutopt.backend.onnx_tf.handlers.quantization import is_quantized
 from layoutopt.backend.onnx_tf.handlers.spatial import on_line
 from layoutopt.ir.dialect import DOMAIN
+
+MOST_MULTIPLIED = 2.25
+"""How many times as much as the kernel needs a convolution may multiply, to be faster than TRANSPOSE_CONV all the same.
+
+A kernel of 4 and stride 2 is at the border, a kernel of 1 and stride 2 is far beyond; most others are well below.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +46,21 @@ class Spread:
         total = max((self.size - 1) * self.stride + self.kernel - self.out, 0)
         return self.size == -(-self.out // self.stride) and self.begin == total // 2
 
+    @property
+    def taps(self) -> list[tuple[int, int]]:
+        """For each element of the kernel, which input it reads, counted from input j, and for which output.
+
+        The outputs are ``j * stride + phase``: the element is that of the pair (offset of the input, phase).
+        """
+        return [(-steps, phase) for steps, phase in (divmod(k - self.begin, self.stride) for k in range(self.kernel))]
+
+    @property
+    def low(self) -> Axis:
+        """The window that gives the outputs of all phases at once, as channels."""
+        offsets = [0, *(offset for offset, _ in self.taps)]
+        first, last = min(offsets), max(offsets)
+        return Axis(self.size, last - first + 1, 1, 1, -first, last, -(-self.out // self.stride))
+
 
 @handles("ConvTranspose2D", "ConvTranspose3D", domain=DOMAIN)
 def conv_transpose(node: Node) -> Operand:
@@ -45,13 +69,16 @@ def conv_transpose(node: Node) -> Operand:
     weights = _dilated(node, node.ints("dilations") or [1] * rank)
     spreads = _spreads(node, shape_of(weights)[2:])
     group = node.integer("group", 1)
+    bias = node.optional(2)
+    # A quantized model has no scale for what is between CONV_2D and DEPTH_TO_SPACE; TRANSPOSE_CONV is int8 by itself.
+    if group == 1 and isinstance(weights, np.ndarray) and _is_sub_pixel(spreads) and not is_quantized(node.x):
+        return sub_pixel(node.x, weights, bias, spreads)
     if group == 1:
-        y = _dense(node.x, weights, spreads)
-    elif rank == 2 and isinstance(weights, np.ndarray):
+        return transposed(node.x, weights, bias, spreads)
+    if rank == 2 and isinstance(weights, np.ndarray):
         y = _grouped(node.x, weights, group, spreads)
     else:
         y = _by_group(node.x, weights, group, spreads)
-    bias = node.optional(2)
     return y if bias is None else tf.nn.bias_add(y, bias)
 
 
@@ -88,7 +115,35 @@ def _spreads(node: Node, kernel: tuple[int, ...]) -> list[Spread]:
     return spreads
 
 
-def _dense(x: Operand, weights: Operand, spreads: list[Spread]) -> Operand:
+def _is_sub_pixel(spreads: list[Spread]) -> bool:
+    """Whether `sub_pixel` is possible, and was measured to be the faster one: few of its weights are zeros."""
+    if len(spreads) != 2 or len({spread.stride for spread in spreads}) > 1:
+        return False
+    multiplied = prod(spread.low.kernel * spread.stride for spread in spreads)
+    return multiplied <= MOST_MULTIPLIED * prod(spread.kernel for spread in spreads)
+
+
+def sub_pixel(x: Operand, weights: Array, bias: Operand | None, spreads: list[Spread]) -> Operand:
+    """A convolution of the small picture whose channels are the pixels of each block of the large one.
+
+    The strides must be the same along both axes. Shi et al., "Is the deconvolution layer the same as a convolutional
+    layer?", 2016.
+    """
+    stride, axes = spreads[0].stride, tuple(spread.low for spread in spreads)
+    channels, outputs = weights.shape[:2]
+    kernels = np.zeros((stride, stride, outputs, channels, *(axis.kernel for axis in axes)), weights.dtype)
+    rows, columns = (spread.taps for spread in spreads)
+    for i, (down, row) in enumerate(rows):
+        for k, (right, column) in enumerate(columns):
+            kernels[row, column, :, :, axes[0].begin + down, axes[1].begin + right] = weights[:, :, i, k].T
+    x, padding = pad_for(x, axes)
+    every = None if bias is None else tf.tile(bias, [stride**2])
+    y = convolve(x, kernels.reshape(-1, *kernels.shape[3:]), every, 1, [1, 1], [1, 1], padding)
+    return _cut(y if stride == 1 else tf.nn.depth_to_space(y, stride), [0, 0], spreads)
+
+
+def transposed(x: Operand, weights: Operand, bias: Operand | None, spreads: list[Spread]) -> Operand:
+    """TRANSPOSE_CONV or CONV_3D_TRANSPOSE, and a SLICE where more than SAME is cut off."""
     rank = len(spreads)
     filters = permuted(weights, (*range(2, rank + 2), 1, 0))
     same = all(spread.is_same for spread in spreads)
@@ -97,13 +152,15 @@ def _dense(x: Operand, weights: Operand, spreads: list[Spread]) -> Operand:
     strides = [spread.stride for spread in spreads]
     operator = tf.nn.conv2d_transpose if rank == 2 else tf.nn.conv3d_transpose
     y = operator(x, filters, shape, strides, "SAME" if same else "VALID")
+    if bias is not None:  # before the SLICE, since TRANSPOSE_CONV has one
+        y = tf.nn.bias_add(y, bias)
     return y if same else _cut(y, [spread.begin for spread in spreads], spreads)
 
 
 def _by_group(x: Operand, weights: Operand, group: int, spreads: list[Spread]) -> Operand:
     own = np.split(weights, group) if isinstance(weights, np.ndarray) else tf.split(weights, group)
     parts = zip(tf.split(x, group, -1), own, strict=True)
-    return tf.concat([_dense(part, kernel, spreads) for part, kernel in parts], -1)
+    return tf.concat([transposed(part, kernel, None, spreads) for part, kernel in parts], -1)
 
 
 def _grouped(x: Operand, weights: Array, group: int, spreads: list[Spread]) -> Operand:

@@ -79,6 +79,11 @@ def dequantize(node: Node) -> Operand:
     return tf.cast(real, target)
 
 
+def is_quantized(x: Operand) -> bool:
+    """Whether ``x`` comes from a DequantizeLinear, so that its reader may become an operator on integers."""
+    return isinstance(x, tf.Tensor) and x.op.type == "FakeQuantWithMinMaxArgs"
+
+
 @handles("DynamicQuantizeLinear")
 def quantize_dynamically(node: Node) -> list[Operand]:
     """Scale and zero point from the range of the operand, which is made to hold 0."""
