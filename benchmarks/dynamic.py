@@ -28,7 +28,7 @@ RESULTS = records.committed("dynamic")
 NETWORKS = {
     "MobileNetV2, 224 pixels": ("mobilenet_v2", False),
     "ViT with 4 blocks, 224 pixels": ("vit_4", False),
-    "U-Net with three TRANSPOSE_CONV, GroupNorm, PReLU, 64 pixels": ("unet_transposed", True),
+    "U-Net with three ConvTranspose, GroupNorm, PReLU, 64 pixels": ("unet_transposed", True),
 }
 """By what the page calls them: the name, and whether it is the small variant."""
 
