@@ -169,8 +169,7 @@ def least_gaps(expected: npt.NDArray[np.float64], actual: npt.NDArray[np.float64
     from_levels = np.abs(expected - levels).sum(axis=1) + np.abs(actual - levels).sum(axis=1)
     from_level = np.abs(expected - level).sum(axis=1) + np.abs(actual - level).sum()
     spread = np.maximum(from_levels, from_level) + _LEVEL * (np.abs(expected).sum(axis=1) + np.abs(actual).sum())
-    differences = np.abs(expected - actual).sum(axis=1)
-    return np.divide(differences, spread, out=np.zeros(len(expected)), where=spread != 0)
+    return _ratios(np.abs(expected - actual).sum(axis=1), spread)
 
 
 def sorted_elements(array: Array) -> npt.NDArray[np.float64] | None:
@@ -212,8 +211,13 @@ def _gaps(lefts: Array, right: Array) -> npt.NDArray[np.float64]:
     levels = rows.mean(axis=1, keepdims=True)
     spread = np.abs(rows - levels).sum(axis=1) + np.abs(row - levels).sum(axis=1)
     spread += _LEVEL * (np.abs(rows).sum(axis=1) + np.abs(row).sum())
-    differences = np.abs(rows - row).sum(axis=1)
-    return np.divide(differences, spread, out=np.zeros(len(rows)), where=spread != 0)
+    return _ratios(np.abs(rows - row).sum(axis=1), spread)
+
+
+def _ratios(differences: npt.NDArray[np.float64], spread: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """0 where there is no spread."""
+    found: npt.NDArray[np.float64] = np.divide(differences, spread, out=np.zeros(len(spread)), where=spread != 0)
+    return found
 
 
 @lru_cache(maxsize=256)
