@@ -20,7 +20,7 @@ from layoutopt.ir.io import recorded_orders
 from layoutopt.ir.perm import Perm, channels_last, identity, invert, permute
 from layoutopt.ir.trace import OnnxValue, recompute, trace
 from layoutopt.ir.verify import Array, Arrays, OutputDrift, drift_of, to_stored
-from layoutopt.matching import SURE, Match, match
+from layoutopt.matching import SURE, Match, Pairs, match
 from layoutopt.report.comparison import Entry, Layer, OutputErrors
 
 _MOST_ROUNDS = 6
@@ -258,12 +258,14 @@ def _match(
     Behind an error nothing holds what it should. What ONNX Runtime makes of the tensor that is wrong is what those
     behind it hold, so matches by name alone are looked at again with that in mind, until they stay.
     """
-    found = match(values, tensors, interface, [value.array for value in values])
+    pairs = Pairs(values, tensors)
+    found = match(pairs, interface)
     local = _recomputed(model, inputs, values, tensors, found)
     for _ in range(_MOST_ROUNDS):
         if all(each.by in SURE for each in found.values()):
             break
-        again = match(values, tensors, interface, local)
+        pairs.renew(local)
+        again = match(pairs, interface)
         if _places(again) == _places(found):
             break
         found, local = again, _recomputed(model, inputs, values, tensors, again)

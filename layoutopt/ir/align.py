@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -98,15 +98,15 @@ def align(expected: Array, actual: Array, *, usual: Perm | None = None) -> Align
         usual: a permutation that is taken unless another one is far better, for arrays that do not hold the same.
     """
     places = _places(actual.size)
+    wanted = actual.reshape(-1)[places]
     if usual is not None and permute(expected.shape, usual) == actual.shape:
-        wanted = actual.reshape(-1)[places]
         gap = gap_of(expected.transpose(usual)[np.unravel_index(places, actual.shape)], wanted)
         other = align(expected, actual)
         return other if other.gap < _FAR_BETTER * gap else Alignment(usual, False, gap)
-    found = _best(expected, actual.reshape(-1)[places], actual.shape, places)
+    found = _best(expected, wanted, actual.shape)
     if found[0] <= EQUAL or expected.shape == actual.shape:
         return Alignment(found[1], False, found[0])
-    back = _best(actual, expected.reshape(-1)[places], expected.shape, places)
+    back = _best(actual, expected.reshape(-1)[places], expected.shape)
     if back[0] < _FAR_BETTER * found[0]:
         return Alignment(back[1], True, back[0])
     return Alignment(found[1], False, found[0])
@@ -156,6 +156,29 @@ def gap_of(expected: Array, actual: Array) -> float:
     return max(odd, float(np.abs(left - right).sum() / spread)) if spread else odd
 
 
+def least_gaps(expected: npt.NDArray[np.float64], actual: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """What no permutation can get the gap of two arrays below whose elements are all sampled.
+
+    Among all orders of the elements of both, the sum of the differences is smallest where both are sorted.
+
+    Args:
+        expected: `sorted_elements` of many arrays of one size, one per row.
+        actual: of one more.
+    """
+    levels, level = expected.mean(axis=1, keepdims=True), actual.mean()
+    from_levels = np.abs(expected - levels).sum(axis=1) + np.abs(actual - levels).sum(axis=1)
+    from_level = np.abs(expected - level).sum(axis=1) + np.abs(actual - level).sum()
+    spread = np.maximum(from_levels, from_level) + _LEVEL * (np.abs(expected).sum(axis=1) + np.abs(actual).sum())
+    return _ratios(np.abs(expected - actual).sum(axis=1), spread)
+
+
+def sorted_elements(array: Array) -> npt.NDArray[np.float64] | None:
+    """The elements for `least_gaps`; None where there are too many for all to be sampled, or some are not finite."""
+    if not 0 < array.size <= _SAMPLES or not np.isfinite(array).all():
+        return None
+    return np.sort(array.astype(np.float64), axis=None)
+
+
 def fingerprint(array: Array) -> npt.NDArray[np.float64]:
     """Numbers that no permutation of the elements changes: mean, root of the mean square, minimum, maximum."""
     finite = array[np.isfinite(array)] if array.dtype.kind == "f" else array
@@ -165,20 +188,50 @@ def fingerprint(array: Array) -> npt.NDArray[np.float64]:
     return np.array([wide.mean(), math.sqrt(np.mean(wide**2)), wide.min(), wide.max()])
 
 
-def _best(source: Array, wanted: Array, shape: tuple[int, ...], places: npt.NDArray[np.int64]) -> tuple[float, Perm]:
+def _best(source: Array, wanted: Array, shape: tuple[int, ...]) -> tuple[float, Perm]:
     """The gap and the permutation of ``source`` that is most like an array of which ``wanted`` are the samples."""
-    found = (math.inf, identity(source.ndim))
-    for perm in _perms(source.shape, shape):
-        permuted = source.transpose(perm)
-        gap = gap_of(permuted[np.unravel_index(places, permuted.shape)], wanted) if source.ndim else 0.0
-        if gap < found[0]:
-            found = (gap, perm)
-        if gap <= _EXACT:
-            break
+    if not source.ndim:
+        return 0.0, ()
+    perms = _perms(source.shape, shape)
+    flat, places = source.reshape(-1), _sampled(source.shape, shape)
+    first = gap_of(flat[places[0]], wanted)
+    if first <= _EXACT or len(perms) == 1:
+        return first, perms[0]
+    gaps = np.array([first, *_gaps(flat[places[1:]], wanted)])
+    exact = np.flatnonzero(gaps <= _EXACT)
+    best = int(exact[0]) if exact.size else int(gaps.argmin())
+    return float(gaps[best]), perms[best]
+
+
+def _gaps(lefts: Array, right: Array) -> npt.NDArray[np.float64]:
+    """As `gap_of`, of many arrays, one per row, with one."""
+    if not (np.isfinite(lefts).all() and np.isfinite(right).all()):
+        return np.array([gap_of(left, right) for left in lefts])
+    rows, row = lefts.astype(np.float64), right.astype(np.float64)
+    levels = rows.mean(axis=1, keepdims=True)
+    spread = np.abs(rows - levels).sum(axis=1) + np.abs(row - levels).sum(axis=1)
+    spread += _LEVEL * (np.abs(rows).sum(axis=1) + np.abs(row).sum())
+    return _ratios(np.abs(rows - row).sum(axis=1), spread)
+
+
+def _ratios(differences: npt.NDArray[np.float64], spread: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """0 where there is no spread."""
+    found: npt.NDArray[np.float64] = np.divide(differences, spread, out=np.zeros(len(spread)), where=spread != 0)
     return found
 
 
-def _perms(shape: tuple[int, ...], target: tuple[int, ...]) -> Iterator[Perm]:
+@lru_cache(maxsize=256)
+def _sampled(shape: tuple[int, ...], target: tuple[int, ...]) -> npt.NDArray[np.int64]:
+    """Where in a flat array of ``shape`` the samples of each of its permutations are, one permutation per row."""
+    places, rows = _places(math.prod(shape)), []
+    for perm in _perms(shape, target):
+        permuted = np.unravel_index(places, permute(shape, perm))
+        rows.append(np.ravel_multi_index(permute(permuted, invert(perm)), shape))
+    return np.array(rows, dtype=np.int64)
+
+
+@lru_cache(maxsize=1024)
+def _perms(shape: tuple[int, ...], target: tuple[int, ...]) -> tuple[Perm, ...]:
     """The permutations that differ in more than where axes of size 1 go, those that give ``target`` first."""
     rank = len(shape)
     moving = sum(size != 1 for size in shape)
@@ -187,14 +240,13 @@ def _perms(shape: tuple[int, ...], target: tuple[int, ...]) -> Iterator[Perm]:
     def order(perm: Perm) -> tuple[bool, bool, bool]:
         return permute(shape, perm) != target, not is_identity(perm), perm != channels_last(rank)
 
-    seen = set()
+    first: dict[Perm, Perm] = {}  # by the order of the axes that are larger than 1
     for perm in sorted(every, key=order):
-        moved = tuple(axis for axis in perm if shape[axis] != 1)
-        if moved not in seen:
-            seen.add(moved)
-            yield perm
+        first.setdefault(tuple(axis for axis in perm if shape[axis] != 1), perm)
+    return tuple(first.values())
 
 
+@lru_cache(maxsize=1024)
 def _places(size: int) -> npt.NDArray[np.int64]:
     """Where to look: everywhere in a small array."""
     if size <= _SAMPLES:

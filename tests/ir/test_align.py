@@ -9,7 +9,7 @@ import onnx
 import onnx_ir as ir
 import pytest
 
-from layoutopt.ir.align import EQUAL, align, align_shuffled, gap_of
+from layoutopt.ir.align import EQUAL, align, align_shuffled, gap_of, least_gaps, sorted_elements
 from layoutopt.ir.trace import recompute, trace
 
 RNG = np.random.default_rng(1)
@@ -71,3 +71,19 @@ def test_values_are_computed_from_what_is_given() -> None:
     np.testing.assert_array_equal(local["b"], np.abs(x))
     np.testing.assert_array_equal(local["c"], wrong + x)
     assert [str(value.name) for value in model.graph.outputs] == ["y"]
+
+
+def test_no_permutation_gets_below_the_least_gap() -> None:
+    rng = np.random.default_rng(7)
+    for shape in ((2, 3, 4), (1, 4, 6, 5), (7,)):
+        one, other = rng.standard_normal((2, *shape)).astype(np.float32)
+        for actual in (other, one + 0.1 * other, one.transpose()):
+            first, second = sorted_elements(one), sorted_elements(actual)
+            assert first is not None
+            assert second is not None
+            (least,) = least_gaps(first[np.newaxis], second)
+            orders = [one.transpose(perm).ravel() for perm in itertools.permutations(range(one.ndim))]
+            gaps = [gap_of(order, actual.ravel()) for order in orders]
+            gaps += [gap_of(actual.ravel(), order) for order in orders]
+            assert least <= min(gaps) + 1e-12
+            assert least > 0 or np.array_equal(np.sort(one, axis=None), np.sort(actual, axis=None))
