@@ -1,4 +1,4 @@
-"""What `layoutopt.report` gathers about one model: frozen data, ready for JSON and for the page."""
+"""What `layoutopt report` gathers about one model: frozen data, ready for JSON and for the page."""
 
 from __future__ import annotations
 
