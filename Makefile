@@ -50,7 +50,8 @@ measure: $(VENV)/.test
 	done
 	$(BIN)/python -m benchmarks.figures
 
-# Puts the results that are committed into README and docs; measures nothing.
+# Puts the results that are committed into README and docs, draws their pictures, and writes the page of the command
+# line; measures nothing.
 figures: $(VENV)/.test
 	$(BIN)/python -m benchmarks.figures
 
@@ -69,7 +70,8 @@ chromium:
 # Other converters beside ours; makes an environment for each, some GB in all, under build/peers. One of them wants
 # Python 3.12: make peers PYTHON312=/path/to/python3.12 where it is not on the path.
 peers: $(VENV)/.test
-	$(BIN)/python -m benchmarks.peers -o docs/peers.md $(if $(PYTHON312),--python3.12 $(PYTHON312))
+	$(BIN)/python -m benchmarks.peers $(if $(PYTHON312),--python3.12 $(PYTHON312))
+	$(BIN)/python -m benchmarks.figures
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

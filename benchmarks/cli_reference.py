@@ -1,14 +1,9 @@
-"""The reference of the command line: all commands, options, defaults and exit codes, from the code that reads them.
-
-Run ``python -m benchmarks.cli_reference -o docs/cli.md``.
-"""
+"""The reference of the command line: all commands, options, defaults and exit codes, from the code that reads them."""
 
 from __future__ import annotations
 
-import argparse
 import inspect
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import typer
@@ -19,8 +14,8 @@ from layoutopt.cli import app
 
 HEAD = """# Command line
 
-Made by `python -m benchmarks.cli_reference -o docs/cli.md` from the code: change the help texts in `layoutopt/cli`
-instead. `layoutopt COMMAND --help` says the same.
+Made from the code by `python -m benchmarks.figures`: change the help texts in `layoutopt/cli` instead.
+`layoutopt COMMAND --help` says the same.
 
 """
 CODES = """## Exit codes
@@ -32,16 +27,6 @@ one that says what to do next. In Python the classes are in `layoutopt.errors`.
 |---|---|---|
 | 0 | | Done. |
 """
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.cli_reference", description="The command line's page.")
-    parser.add_argument("-o", "--output", type=Path, help="the Markdown file to write (default: stdout)")
-    options = parser.parse_args()
-    if options.output is None:
-        print(page(), end="")
-    else:
-        options.output.write_text(page())
 
 
 def page() -> str:
@@ -102,7 +87,3 @@ def _plain(markup: str | None) -> str:
 
 def _cell(text: str) -> str:
     return text.replace("\n", " ").replace("|", "\\|").replace("  [", " [").strip()
-
-
-if __name__ == "__main__":
-    main()

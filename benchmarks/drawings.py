@@ -1,14 +1,8 @@
-"""The drawings of docs/how-it-works.md, from models that go through the passes: bytes and cuts are computed.
-
-Run ``python -m benchmarks.drawings -o docs/figures``.
-"""
+"""The drawings of docs/how-it-works.md, from models that go through the passes: bytes and cuts are computed."""
 
 from __future__ import annotations
 
-import argparse
 import math
-from collections.abc import Callable, Mapping
-from pathlib import Path
 
 import numpy as np
 import onnx
@@ -51,15 +45,7 @@ WIDTH, MARGIN, GAP = 900, 16, 26
 FILES = 134  # width of a box with the name of a file
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.drawings", description="The drawings of the docs.")
-    parser.add_argument("-o", "--output", type=Path, required=True, help="the directory to write to")
-    options = parser.parse_args()
-    for name, draw in DRAWINGS.items():
-        (options.output / name).write_text(str(draw()))
-
-
-def transposes() -> Drawing:
+def transposes() -> str:
     """One network in three forms: every operator by itself, whole with its interface kept, whole and free."""
     folded = FoldConstants()(_model(CHAIN)).model
     forms = {
@@ -76,10 +62,10 @@ def transposes() -> Drawing:
         moved = sum(map(bytes_transposed, model.graph))
         drawing.text(560, y, f"{counts[row]} transposes, {size(moved)} moved in each inference", style="small")
         _chain(drawing, list(model.graph), y + 16)
-    return drawing
+    return str(drawing)
 
 
-def cut() -> Drawing:
+def cut() -> str:
     """Where the cheapest border between what has to be NHWC and what has to be NCHW runs."""
     model = _model(HEAD)
     report = layoutopt.explain(model)
@@ -111,10 +97,10 @@ def cut() -> Drawing:
     cost, bound = size(report.layout.cost), size(report.layout.lower_bound)
     words = f"The cut moves {cost}. A flow of {bound} fits through the graph from left to right, so no cut is cheaper."
     drawing.text(MARGIN, 248, words, style="small")
-    return drawing
+    return str(drawing)
 
 
-def pipeline() -> Drawing:
+def pipeline() -> str:
     """From a model to a .tflite."""
     drawing = Drawing("The way of a model through layoutopt, from .onnx to .tflite", WIDTH, 384)
     left, right, step = 170.0, WIDTH - MARGIN, 48.0
@@ -144,7 +130,7 @@ def pipeline() -> Drawing:
     )
     drawing.arrow((judge.x + 20, judge.y), (optimized.right[0] - 20, optimized.bottom[1]))
     drawing.arrow((judge.right[0] - 20, judge.y), result.bottom)
-    return drawing
+    return str(drawing)
 
 
 def _chain(drawing: Drawing, nodes: list[ir.Node], y: float) -> None:
@@ -194,10 +180,6 @@ def _optimized(model: ir.Model, io: Io) -> ir.Model:
     return PassManager(passes).run(model.clone()).model
 
 
-DRAWINGS: Mapping[str, Callable[[], Drawing]] = {"transposes.svg": transposes, "cut.svg": cut, "pipeline.svg": pipeline}
-"""File name and what draws it."""
-
-
 def _model(graph: str) -> ir.Model:
     """A model from the text of its graph; weights that it only declares are ones."""
     proto = onnx.parser.parse_model(f'<ir_version: 8, opset_import: ["" : 17]> {graph}')
@@ -205,7 +187,3 @@ def _model(graph: str) -> ir.Model:
         array = np.ones([size.dim_value for size in weights.type.tensor_type.shape.dim], np.float32)
         proto.graph.initializer.append(onnx.numpy_helper.from_array(array, weights.name))
     return ir.from_proto(onnx.shape_inference.infer_shapes(proto, data_prop=True))
-
-
-if __name__ == "__main__":
-    main()

@@ -1,6 +1,6 @@
-"""Puts the figures of ``benchmarks/results`` into the README and the pages of docs, and draws the README's picture.
+"""Writes all that is made in the README and docs: the figures of ``benchmarks/results``, pictures, the command line.
 
-A page that is all figures is written as a whole. In other pages, a region
+A page that is all figures, or made from the code, is written as a whole. In other pages, a region
 
     <!-- figures: NAME -->...<!-- end -->
 
@@ -23,7 +23,9 @@ from pathlib import Path
 
 from benchmarks import (
     choices,
+    cli_reference,
     conformance,
+    drawings,
     dynamic,
     examples,
     networks,
@@ -32,15 +34,21 @@ from benchmarks import (
     quantized,
     transpose_times,
 )
+from benchmarks.peers import page as peers
 from benchmarks.zoo import page as zoo
 from benchmarks.zoo.rows import Zoo
 
 ROOT = Path(__file__).parent.parent
 PAGES: Mapping[str, Callable[[], str]] = {
+    "docs/cli.md": cli_reference.page,
     "docs/conformance.md": conformance.committed_page,
     "docs/networks.md": networks.page,
     "docs/operators.md": operator_coverage.page,
+    "docs/peers.md": peers.committed_page,
+    "docs/figures/cut.svg": drawings.cut,
     "docs/figures/networks.svg": picture.draw,
+    "docs/figures/pipeline.svg": drawings.pipeline,
+    "docs/figures/transposes.svg": drawings.transposes,
     **({"docs/zoo.md": zoo.committed_page} if Zoo.PATH.exists() else {}),
 }
 """Files that are written as a whole."""

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import records
 from benchmarks.peers import conversion
 from benchmarks.peers.catalogue import FLOOR, OURS, PEERS, Peer
 from benchmarks.peers.conversion import convert_all
 from benchmarks.peers.figures import (
     FIGURES,
-    SUMMARY,
     TFLITE,
     TIMES,
     Figures,
@@ -21,8 +21,6 @@ from benchmarks.peers.figures import (
     Outcome,
     Summary,
     Times,
-    Timing,
-    Verdict,
     networks,
 )
 from benchmarks.peers.judge import judged
@@ -31,11 +29,12 @@ from benchmarks.peers.reasons import REASONS
 from benchmarks.peers.timing import models, time_all, timed
 from benchmarks.zoo.processes import ROOT, Finished
 from benchmarks.zoo.rows import Memory
+from layoutopt.backend.litert.latency import Latency, Verdict
 from layoutopt.backend.litert.transposes import Transpose, write_transpose
 from layoutopt.ir.verify import Reference
+from layoutopt.report.results import Provenance
 from tests.harness import model_of
 
-PAGE = Path(__file__).parents[1] / "docs" / "peers.md"
 PEER = PEERS["litert-torch"]
 RIGHT = Figures(
     Outcome.RIGHT,
@@ -54,19 +53,23 @@ WRONG = replace(RIGHT, outcome=Outcome.WRONG, max_abs_error=0.3, relative_error=
 FAILED = Figures(Outcome.FAILED, "KeyError: no such operator")
 
 
-def _times(**ratios: tuple[float, float, float]) -> Times:
-    timings = {
-        name.replace("_", "-"): Timing(10 * ratio, ratio, low, high) for name, (ratio, low, high) in ratios.items()
+LOADS = (1.0, 1.04, 0.98, 1.0, 1.02, 0.97, 1.01)
+"""What becomes of the latencies of a load, of all models alike."""
+
+
+def _times(noise: float = 0.002, **ratios: float) -> Times:
+    """Times of converters whose results take so many times as long as ours, give or take ``noise``."""
+    shaken = [noise * sign for sign in (1, -1, 0, 1, -1, 0, 0)]
+    ours = Latency(tuple(10 * load for load in LOADS))
+    control = Latency(tuple(10 * load * (1 + by) for load, by in zip(LOADS, shaken, strict=True)))
+    others = {
+        name.replace("_", "-"): Latency(tuple(10 * load * (ratio + by) for load, by in zip(LOADS, shaken, strict=True)))
+        for name, ratio in ratios.items()
     }
-    return Times("2026-01-01", 7, timings)
+    return Times.today({OURS: ours, **others}, control)
 
 
-TIMES_OF_ALL = _times(
-    layoutopt=(1.0, 0.98, 1.03),
-    litert_torch=(0.9, 0.88, 0.93),
-    onnx2tf_2=(1.44, 1.4, 1.5),
-    nobuco=(0.985, 0.981, 0.995),
-)
+TIMES_OF_ALL = _times(litert_torch=0.9, onnx2tf_2=1.44, nobuco=0.995)
 
 
 # --- the judge -------------------------------------------------------------------------------------------------------
@@ -99,9 +102,9 @@ def test_a_result_that_computes_something_else_is_wrong_and_not_timed(tmp_path: 
     assert found.outcome is Outcome.WRONG
     assert found.relative_error is not None
     assert found.relative_error > 0.1
-    found.save(directory / FIGURES)
+    records.save(found, directory / FIGURES)
     assert not models(tmp_path)
-    RIGHT.save(directory / FIGURES)
+    records.save(RIGHT, directory / FIGURES)
     assert models(tmp_path) == {OURS: directory / TFLITE}
 
 
@@ -136,7 +139,7 @@ class Programs:
                 Path(arguments[2]).write_bytes(b"TFL3")
             return Finished(self.error, Memory(together=1 << 30), seconds=9.0, processor=4.0)
         if program.endswith("judge"):
-            RIGHT.save(Path(arguments[2]))
+            records.save(RIGHT, Path(arguments[2]))
         return Finished("", Memory(), 1.0, 1.0)
 
 
@@ -165,7 +168,7 @@ def test_a_failure_is_kept_with_its_reason_and_leaves_no_file(tmp_path: Path, pr
     programs.error = f"ValueError: {ROOT}/benchmarks/models/yolo.py:7: no such layer"
     convert_all(PEER, Path("python"), ["vgg11"], tmp_path, again=True)
     directory = tmp_path / "vgg11" / PEER.name
-    found = Figures.load(directory / FIGURES)
+    found = records.load(Figures, directory / FIGURES)
     assert (found.outcome, found.error) == (Outcome.FAILED, "ValueError: benchmarks/models/yolo.py:7: no such layer")
     assert not (directory / TFLITE).exists()
 
@@ -173,10 +176,10 @@ def test_a_failure_is_kept_with_its_reason_and_leaves_no_file(tmp_path: Path, pr
 def test_a_new_result_makes_the_times_of_its_network_void(tmp_path: Path, programs: Programs) -> None:
     convert_all(PEER, Path("python"), ["vgg11", "vit_4"], tmp_path, again=False)
     for name in ("vgg11", "vit_4"):
-        TIMES_OF_ALL.save(tmp_path / name / TIMES)
+        records.save(TIMES_OF_ALL, tmp_path / name / TIMES)
     convert_all(PEER, Path("python"), ["vgg11"], tmp_path, again=True)
     assert not (tmp_path / "vgg11" / TIMES).exists()
-    assert Times.load(tmp_path / "vit_4" / TIMES) == TIMES_OF_ALL
+    assert records.load(Times, tmp_path / "vit_4" / TIMES) == TIMES_OF_ALL
 
 
 # --- times -----------------------------------------------------------------------------------------------------------
@@ -188,10 +191,10 @@ def test_a_model_that_moves_more_is_slower(tmp_path: Path) -> None:
     for path, size in zip(paths.values(), (64, 640), strict=True):
         write_transpose(Transpose((1, size, size, 8), (0, 3, 1, 2), 32), path)
     times = timed(paths, loads=3, rounds=2)
-    assert times.loads == 3
-    assert times.verdict(PEER.name) is Verdict.SLOWER
-    assert times.timings[PEER.name].low > 5
-    assert times.timings[OURS].ratio < 2  # of ours, loaded twice
+    assert {name: len(latency.samples) for name, latency in times.latencies.items()} == {OURS: 3, PEER.name: 3}
+    assert times.speedups[PEER.name].verdict is Verdict.FASTER
+    assert times.speedups[PEER.name].low > 5
+    assert times.noise.high < 2  # of ours, loaded twice
 
 
 @pytest.mark.tflite
@@ -199,25 +202,29 @@ def test_only_networks_that_changed_are_timed(tmp_path: Path) -> None:
     directory = tmp_path / "vgg11" / OURS
     directory.mkdir(parents=True)
     write_transpose(Transpose((2, 3), (1, 0), 32), directory / TFLITE)
-    RIGHT.save(directory / FIGURES)
-    TIMES_OF_ALL.save(tmp_path / "vgg11" / TIMES)
+    records.save(RIGHT, directory / FIGURES)
+    records.save(TIMES_OF_ALL, tmp_path / "vgg11" / TIMES)
     time_all(["vgg11"], tmp_path, again=False)
-    assert Times.load(tmp_path / "vgg11" / TIMES) == TIMES_OF_ALL
+    assert records.load(Times, tmp_path / "vgg11" / TIMES) == TIMES_OF_ALL
     time_all(["vgg11"], tmp_path, again=True)
-    assert set(Times.load(tmp_path / "vgg11" / TIMES).timings) == {OURS}
+    assert set(records.load(Times, tmp_path / "vgg11" / TIMES).latencies) == {OURS}
 
 
 @pytest.mark.parametrize(
-    ("name", "verdict"),
+    ("noise", "ratio", "verdict"),
     [
-        ("litert-torch", Verdict.FASTER),
-        ("onnx2tf-2", Verdict.SLOWER),
-        ("nobuco", Verdict.TIE),  # below 1, and within what ours differs from itself
-        (OURS, Verdict.TIE),
+        (0.002, 0.9, Verdict.SLOWER),
+        (0.002, 1.44, Verdict.FASTER),
+        (0.002, 0.995, Verdict.WITHIN_NOISE),  # below 1, and closer to it than any difference
+        (0.02, 0.97, Verdict.WITHIN_NOISE),  # and within what ours differs from itself
+        (0.1, 0.97, Verdict.TOO_NOISY),
     ],
 )
-def test_a_difference_within_noise_is_a_tie(name: str, verdict: Verdict) -> None:
-    assert TIMES_OF_ALL.verdict(name) is verdict
+def test_ours_is_called_faster_or_slower_beyond_noise_only(noise: float, ratio: float, verdict: Verdict) -> None:
+    network = Network({}, _times(noise, nobuco=ratio))
+    assert network.times is not None
+    assert network.times.speedups["nobuco"].verdict is verdict
+    assert list(network.faster) == (["nobuco"] if verdict is Verdict.SLOWER else [])
 
 
 # --- the page --------------------------------------------------------------------------------------------------------
@@ -226,9 +233,9 @@ def test_a_difference_within_noise_is_a_tie(name: str, verdict: Verdict) -> None
 @pytest.fixture
 def summary() -> Summary:
     figures = {OURS: RIGHT, "onnx2tf-1": WRONG, "onnx2tf-2": RIGHT, "litert-torch": RIGHT, "nobuco": RIGHT}
-    other = _times(layoutopt=(1.0, 0.99, 1.01), onnx2tf_2=(1.0, 0.99, 1.01))
+    other = _times(0.1, onnx2tf_2=1.0)
     return Summary(
-        "A machine",
+        Provenance("A machine", 2, "Linux", "2026-01-01", {}),
         {"onnx2tf-2": {"onnx2tf": "2.0"}},
         {
             "vgg11": Network(figures, TIMES_OF_ALL),
@@ -238,8 +245,8 @@ def summary() -> Summary:
 
 
 def test_a_summary_comes_back_as_it_was_saved(tmp_path: Path, summary: Summary) -> None:
-    summary.save(tmp_path / "summary.json")
-    assert Summary.load(tmp_path / "summary.json") == summary
+    records.save(summary, tmp_path / "summary.json")
+    assert records.load(Summary, tmp_path / "summary.json") == summary
 
 
 def _cells(text: str, start: str) -> list[str]:
@@ -251,17 +258,17 @@ def test_the_page_tells_every_latency_beside_ours(summary: Summary) -> None:
     text = "\n".join(page(summary))
     assert _cells(text, "network") == ["network", "onnx2tf-1", "onnx2tf-2", "litert-torch", "nobuco"]
     assert _cells(text, "vgg11")[1:] == [
-        *("wrong", "**1.44 (1.40 to 1.50)**", "**0.90 (0.88 to 0.93)**", "0.98 (0.98 to 0.99)")
+        *("wrong", "**1.44 (1.44 to 1.44)**", "**0.90 (0.90 to 0.90)**", "0.99 (0.99 to 1.00)")
     ]
-    assert _cells(text, "vit_4")[1:] == ["-", "1.00 (0.99 to 1.01)", "failed", "-"]
-    assert _cells(text, "**mean**")[1:] == ["-", "1.20 (n = 2)", "0.90 (n = 1)", "0.98 (n = 1)"]
+    assert _cells(text, "vit_4")[1:] == ["-", "*1.00 (0.90 to 1.10)*", "failed", "-"]
+    assert _cells(text, "**mean**")[1:] == ["-", "1.20 (n = 2)", "0.90 (n = 1)", "0.99 (n = 1)"]
     assert "0.95 on average" in text  # the geometric mean of 0.9 and 1.0
 
 
 def test_the_page_tells_errors_and_costs(summary: Summary) -> None:
     text = "\n".join(page(summary))
     right = ["70", "3", "1", "2.50 MB", "2.0e-06", "5.0e-07", "1.0e-13"]
-    assert _cells(text, "onnx2tf-2")[1:] == [*right, "14.40", "**1.44 (1.40 to 1.50)**", "12", "1.50 GB"]
+    assert _cells(text, "onnx2tf-2")[1:] == [*right, "14.42", "**1.44 (1.44 to 1.44)**", "12", "1.50 GB"]
     assert _cells(text, "onnx2tf-1: wrong")[5:] == ["3.0e-01", "1.0e-01", "1.0e-02", "-", "-", "12", "1.50 GB"]
     assert _cells(text, "litert-torch: failed")[1:9] == ["-"] * 8
     assert "- litert-torch failed: `KeyError: no such operator`" in text
@@ -272,7 +279,7 @@ def test_the_page_says_where_another_is_faster(summary: Summary) -> None:
     lines = list(page(summary))
     said = [line for line in lines if line.startswith("- **v")]
     assert len(said) == 1
-    assert said[0].startswith("- **vgg11**: litert-torch at 0.90 (0.88 to 0.93). ")
+    assert said[0].startswith("- **vgg11**: litert-torch at 0.90 (0.90 to 0.90). ")
     even = replace(summary, networks={"vit_4": summary.networks["vit_4"]})
     assert "Nowhere beyond noise, on the 1 networks that were timed." in list(page(even))
 
@@ -280,12 +287,8 @@ def test_the_page_says_where_another_is_faster(summary: Summary) -> None:
 # --- what is kept in the repository ----------------------------------------------------------------------------------
 
 
-def test_the_page_is_that_of_the_figures() -> None:
-    assert PAGE.read_text() == "\n".join(page(Summary.load(SUMMARY))) + "\n"
-
-
 def test_every_network_where_another_is_faster_has_its_reason() -> None:
-    found = Summary.load(SUMMARY).networks
+    found = Summary.committed().networks
     assert not {name for name, network in found.items() if network.faster} - set(REASONS)
 
 

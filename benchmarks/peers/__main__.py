@@ -1,4 +1,4 @@
-"""``python -m benchmarks.peers``: converts, times, and writes the page."""
+"""``python -m benchmarks.peers``: converts, times, and keeps the figures."""
 
 from __future__ import annotations
 
@@ -7,39 +7,27 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from benchmarks import records
 from benchmarks.models import NETWORKS
 from benchmarks.peers.catalogue import PEERS, Peer
 from benchmarks.peers.conversion import convert_all
-from benchmarks.peers.figures import SUMMARY, Summary, networks
-from benchmarks.peers.page import page
+from benchmarks.peers.figures import Summary, networks
 from benchmarks.peers.timing import time_all
 from layoutopt.report.results import Provenance
 
 
 def main() -> None:
-    """Converts and times what was not yet, and writes the page."""
+    """Converts and times what was not yet, and keeps the figures of all that ever was."""
     options = _options()
     root = options.results.resolve()
     names, results = options.names or list(NETWORKS), root / "results"
-    if not (options.time_only or options.page):
+    if not (options.time_only or options.keep):
         for peer in map(PEERS.__getitem__, options.peer or PEERS):
             _convert(peer, names, root, options)
-    if not (options.convert_only or options.page):
+    if not (options.convert_only or options.keep):
         time_all(names, results, again=options.again or options.time_only)
-    if options.page:
-        summary = Summary.load(SUMMARY)
-    else:
-        summary = Summary(
-            Provenance.here().machine,
-            {name: peer.versions() for name, peer in PEERS.items()},
-            networks(results, NETWORKS),
-        )
-    text = "\n".join(page(summary)) + "\n"
-    if options.output is None:
-        print(text)
-        return
-    summary.save(SUMMARY)
-    options.output.write_text(text)
+    versions = {name: peer.versions() for name, peer in PEERS.items()}
+    records.save(Summary(Provenance.here(), versions, networks(results, NETWORKS)), Summary.PATH)
 
 
 def _options() -> argparse.Namespace:
@@ -47,7 +35,6 @@ def _options() -> argparse.Namespace:
         prog="python -m benchmarks.peers", description="Other converters beside layoutopt."
     )
     parser.add_argument("names", nargs="*", choices=[*NETWORKS, []], metavar="NAME", help="networks (default: all)")
-    parser.add_argument("-o", "--output", type=Path, help=f"the Markdown file to write, and {SUMMARY.name} with it")
     parser.add_argument("--peer", action="append", choices=PEERS, help="a converter (default: all); may be repeated")
     parser.add_argument("--results", type=Path, default=Path("build/peers"), help="where environments and models stay")
     parser.add_argument("--again", action="store_true", help="convert and time what was done before, too")
@@ -55,7 +42,7 @@ def _options() -> argparse.Namespace:
     stages = parser.add_mutually_exclusive_group()
     stages.add_argument("--convert-only", action="store_true", help="time nothing")
     stages.add_argument("--time-only", action="store_true", help="convert nothing, time all that was converted again")
-    stages.add_argument("--page", action="store_true", help="write the page from the figures that were kept last")
+    stages.add_argument("--keep", action="store_true", help="neither: keep the figures of what was converted")
     return parser.parse_args()
 
 

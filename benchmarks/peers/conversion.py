@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from benchmarks import records
 from benchmarks.peers.catalogue import Peer
 from benchmarks.peers.figures import FIGURES, TFLITE, TIMES, Figures, Outcome
 from benchmarks.zoo.processes import ROOT, run
@@ -34,7 +35,7 @@ def convert_all(peer: Peer, python: Path, names: Iterable[str], results: Path, *
         if figures.exists() and not again:
             continue
         made = converted(peer, python, name, results)
-        made.save(figures)
+        records.save(made, figures)
         (results / name / TIMES).unlink(missing_ok=True)  # a run of all models of the network
         print(f"{name}, {peer.name}: {made.outcome.value} {made.error}, {made.processor:.0f} s", flush=True)
 
@@ -81,6 +82,6 @@ def _judged(model: Path, tflite: Path) -> Figures:
     if finished.error:
         return Figures(Outcome.NOT_LOADED, _told(finished.error))
     try:
-        return Figures.load(figures)
+        return records.load(Figures, figures)
     finally:
         figures.unlink()

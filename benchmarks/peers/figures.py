@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
+import datetime
 import enum
-import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import ClassVar
 
+from benchmarks import records
 from benchmarks.peers.catalogue import OURS, PEERS
-from layoutopt.report.results import to_json
+from layoutopt.backend.litert.latency import Latency, Noise, Speedup, Verdict
+from layoutopt.report.results import Provenance
 
-FIGURES, TFLITE, TIMES = "figures.json", "model.tflite", "times.json"
-SUMMARY = Path(__file__).parents[1] / "results" / "peers.json"
-"""The figures that the repository keeps."""
-
-
-class Verdict(enum.Enum):
-    """A latency beside ours."""
-
-    FASTER = "faster"
-    SLOWER = "slower"
-    TIE = "tie"
+FIGURES, TFLITE, TIMES = "figures.json", "model.tflite", "latencies.json"
 
 
 class Outcome(enum.Enum):
@@ -72,73 +64,31 @@ class Figures:
     processor: float = 0.0
     memory: int = 0
 
-    @classmethod
-    def from_json(cls, found: Mapping[str, Any]) -> Figures:
-        """From what `to_json` made of one."""
-        return cls(**{**found, "outcome": Outcome(found["outcome"])})
-
-    @classmethod
-    def load(cls, path: Path) -> Figures:
-        """From a file."""
-        return cls.from_json(json.loads(path.read_text()))
-
-    def save(self, path: Path) -> None:
-        """Into a file, which is there only once it is whole."""
-        write_json(self, path)
-
-
-@dataclass(frozen=True, slots=True)
-class Timing:
-    """How long a .tflite takes beside ours, both from one interleaved run.
-
-    Attributes:
-        median_ms: per inference, over the loads.
-        ratio: to ours; above 1 is slower than ours.
-        low: end of the 95 % interval of the ratio.
-        high: the other end.
-    """
-
-    median_ms: float
-    ratio: float
-    low: float
-    high: float
-
 
 @dataclass(frozen=True, slots=True)
 class Times:
     """One run of all models of a network.
 
     Attributes:
-        day: of the run.
-        loads: how often every model was loaded and timed.
-        timings: by converter; that of ours is of ours loaded once more, so that it tells what chance does.
+        date: the day, ISO 8601.
+        latencies: by converter; one sample per load, the fastest of it.
+        noise: what ours differed in from ours, loaded once more each time.
+        speedups: by converter without ours, how many times as fast ours is.
     """
 
-    day: str
-    loads: int
-    timings: Mapping[str, Timing] = field(default_factory=dict)
-
-    def verdict(self, name: str) -> Verdict:
-        """Whether a converter's result is faster or slower than ours by more than ours is than itself."""
-        timing, chance = self.timings[name], self.timings[OURS]
-        if timing.high < min(1.0, chance.low):
-            return Verdict.FASTER
-        return Verdict.SLOWER if timing.low > max(1.0, chance.high) else Verdict.TIE
+    date: str
+    latencies: Mapping[str, Latency]
+    noise: Noise
+    speedups: Mapping[str, Speedup]
 
     @classmethod
-    def from_json(cls, found: Mapping[str, Any]) -> Times:
-        """From what `to_json` made of one."""
-        timings = {name: Timing(**each) for name, each in found["timings"].items()}
-        return cls(**{**found, "timings": timings})
-
-    @classmethod
-    def load(cls, path: Path) -> Times:
-        """From a file."""
-        return cls.from_json(json.loads(path.read_text()))
-
-    def save(self, path: Path) -> None:
-        """Into a file."""
-        write_json(self, path)
+    def today(cls, latencies: Mapping[str, Latency], control: Latency) -> Times:
+        """From the samples of all, and of ours once more."""
+        ours = latencies[OURS]
+        noise = Noise.between(ours, control)
+        others = {name: latency for name, latency in latencies.items() if name != OURS}
+        speedups = {name: ours.speedup_over(other, noise) for name, other in others.items()}
+        return cls(str(datetime.date.today()), latencies, noise, speedups)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,10 +104,10 @@ class Network:
     times: Times | None
 
     @property
-    def faster(self) -> tuple[str, ...]:
+    def faster(self) -> Mapping[str, Speedup]:
         """The converters whose results are faster than ours, beyond noise."""
-        times = self.times
-        return () if times is None else tuple(name for name in times.timings if times.verdict(name) is Verdict.FASTER)
+        found = self.times.speedups if self.times else {}
+        return {name: speedup for name, speedup in found.items() if speedup.verdict is Verdict.SLOWER}
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,30 +115,21 @@ class Summary:
     """All figures, and what they were measured with.
 
     Attributes:
-        machine: processor, cores and system.
+        measured: where, and when the last of them was.
         versions: of the packages, by converter.
         networks: by name.
     """
 
-    machine: str
+    PATH: ClassVar[Path] = records.committed("peers")
+
+    measured: Provenance
     versions: Mapping[str, Mapping[str, str]]
     networks: Mapping[str, Network]
 
     @classmethod
-    def load(cls, path: Path) -> Summary:
-        """From a file."""
-        found = json.loads(path.read_text())
-        networks = {name: cls._network(each) for name, each in found["networks"].items()}
-        return cls(found["machine"], found["versions"], networks)
-
-    @staticmethod
-    def _network(found: Mapping[str, Any]) -> Network:
-        figures = {name: Figures.from_json(each) for name, each in found["figures"].items()}
-        return Network(figures, Times.from_json(found["times"]) if found["times"] else None)
-
-    def save(self, path: Path) -> None:
-        """Into a file."""
-        write_json(self, path)
+    def committed(cls) -> Summary:
+        """What was measured last."""
+        return records.load(cls, cls.PATH)
 
 
 def networks(results: Path, names: Iterable[str]) -> dict[str, Network]:
@@ -196,15 +137,8 @@ def networks(results: Path, names: Iterable[str]) -> dict[str, Network]:
     found = {}
     for name in names:
         files = {peer: results / name / peer / FIGURES for peer in PEERS}
-        figures = {peer: Figures.load(path) for peer, path in files.items() if path.exists()}
+        figures = {peer: records.load(Figures, path) for peer, path in files.items() if path.exists()}
         times = results / name / TIMES
         if figures:
-            found[name] = Network(figures, Times.load(times) if times.exists() else None)
+            found[name] = Network(figures, records.load(Times, times) if times.exists() else None)
     return found
-
-
-def write_json(value: object, path: Path) -> None:
-    """Writes frozen data to ``path``, which is never half there."""
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(to_json(value), indent=2) + "\n")
-    partial.replace(path)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from benchmarks import records
 from benchmarks.peers.figures import Figures, Outcome
 from layoutopt.backend.litert.inspect import TfliteTensor, count_tflite, signature_of
 from layoutopt.backend.litert.runtime import run
@@ -90,7 +91,7 @@ def main() -> None:
     parser.add_argument("result", type=Path)
     parser.add_argument("figures", type=Path)
     options = parser.parse_args()
-    judged(Reference(load(options.model)), options.result).save(options.figures)
+    records.save(judged(Reference(load(options.model)), options.result), options.figures)
 
 
 if __name__ == "__main__":

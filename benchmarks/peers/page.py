@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import math
+import statistics
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from benchmarks.markdown import table
 from benchmarks.peers.catalogue import FLOOR, OURS, PEERS
-from benchmarks.peers.figures import Network, Outcome, Summary, Times, Timing, Verdict
+from benchmarks.peers.figures import Network, Outcome, Summary
 from benchmarks.peers.reasons import REASONS
+from layoutopt.backend.litert.latency import Speedup, Verdict
 from layoutopt.options import TOLERANCE
 from layoutopt.report.tables import size
 
@@ -26,9 +28,10 @@ largest output is *wrong* and not timed; neither is one that needs TensorFlow at
 
 Latency over that of layoutopt's result: above 1, ours is faster. On one XNNPACK thread of LiteRT by the clock of the
 thread, all models of a network in turns, loaded anew several times: where a model comes to lie in memory makes some per
-cent. Medians over the loads, each of which counts by its fastest sample; in brackets the 95 % interval that resampling
-the loads gives. **Bold**: a difference beyond noise, which is what ours differs from itself, loaded once more beside
-itself; the rest are ties. The means are geometric, over the n networks that the converter gets right.
+cent. Each load counts by its fastest sample; the ratio is the median of those within each load, in brackets its 95 %
+interval. **Bold** is a difference beyond noise, *italic* too noisy to tell, the rest are ties, as
+[`layoutopt benchmark`](benchmark.md#what-is-called-a-difference) says it, with ours loaded once more beside itself as
+the control. The means are geometric, over the n networks that the converter gets right.
 """
 _ON_FASTER = """
 ## Where another is faster than ours
@@ -49,12 +52,17 @@ name.
 """
 
 
+def committed_page() -> str:
+    """The page of the committed figures."""
+    return "\n".join(page(Summary.committed())) + "\n"
+
+
 def page(summary: Summary) -> Iterator[str]:
     """The lines of the page."""
     yield _INTRODUCTION
     names = [name for name in PEERS if any(name in network.figures for network in summary.networks.values())]
     others = [name for name in names if name != OURS]
-    yield from _table(("network", *others), _latencies(summary.networks, others))
+    yield table(("network", *others), _latencies(summary.networks, others))
     yield ""
     yield from _best(summary.networks)
     yield _ON_FASTER
@@ -62,19 +70,14 @@ def page(summary: Summary) -> Iterator[str]:
     yield _ON_NETWORKS
     for name, network in summary.networks.items():
         yield f"### {name}\n"
-        yield from _table(_COLUMNS, (_row(each, network) for each in names if each in network.figures))
+        yield table(_COLUMNS, (_row(each, network) for each in names if each in network.figures))
         yield from _failures(network)
         yield ""
     yield _ON_CONVERTERS
     yield from (f"- **{name}**{_versions(summary.versions.get(name, {}))}: {PEERS[name].settings}." for name in names)
     yield _ON_TINYNN
-    days = sorted({network.times.day for network in summary.networks.values() if network.times})
-    yield ", timed ".join((summary.machine, *([" and ".join(days)] if days else []))) + "."
-
-
-def _table(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
-    for row in (heading, ("---",) * len(heading), *rows):
-        yield "| " + " | ".join(row) + " |"
+    days = sorted({network.times.date for network in summary.networks.values() if network.times})
+    yield ", timed ".join((summary.measured.machine, *([" and ".join(days)] if days else []))) + "."
 
 
 # --- latencies -------------------------------------------------------------------------------------------------------
@@ -83,7 +86,7 @@ def _table(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[st
 def _latencies(networks: Mapping[str, Network], others: Sequence[str]) -> Iterator[tuple[str, ...]]:
     for name, network in networks.items():
         yield (name, *(_latency(other, network) for other in others))
-    yield ("**mean**", *(_mean([network.times for network in networks.values()], other) for other in others))
+    yield ("**mean**", *(_mean(networks.values(), other) for other in others))
 
 
 def _latency(name: str, network: Network) -> str:
@@ -92,32 +95,37 @@ def _latency(name: str, network: Network) -> str:
         return "-"
     if figures.outcome is not Outcome.RIGHT:
         return str(figures.outcome.value)
-    if network.times is None or name not in network.times.timings:
+    if network.times is None or name not in network.times.speedups:
         return "not timed"
-    text = _ratio(network.times.timings[name])
-    return text if network.times.verdict(name) is Verdict.TIE else f"**{text}**"
+    speedup = network.times.speedups[name]
+    mark = _MARKS[speedup.verdict]
+    return f"{mark}{_ratio(speedup)}{mark}"
 
 
-def _ratio(timing: Timing) -> str:
-    return f"{timing.ratio:.2f} ({timing.low:.2f} to {timing.high:.2f})"
+_MARKS = {Verdict.FASTER: "**", Verdict.SLOWER: "**", Verdict.TOO_NOISY: "*", Verdict.WITHIN_NOISE: ""}
 
 
-def _mean(times: Sequence[Times | None], name: str) -> str:
-    ratios = [each.timings[name].ratio for each in times if each is not None and name in each.timings]
-    return f"{_geometric(ratios):.2f} (n = {len(ratios)})" if ratios else "-"
+def _ratio(speedup: Speedup) -> str:
+    return f"{speedup.median_of_rounds:.2f} ({speedup.low:.2f} to {speedup.high:.2f})"
 
 
-def _geometric(ratios: Sequence[float]) -> float:
-    return math.exp(math.fsum(map(math.log, ratios)) / len(ratios))
+def _mean(networks: Iterable[Network], name: str) -> str:
+    found = [network.times.speedups[name] for network in networks if network.times and name in network.times.speedups]
+    return f"{_geometric(found):.2f} (n = {len(found)})" if found else "-"
+
+
+def _geometric(speedups: Sequence[Speedup]) -> float:
+    return statistics.geometric_mean(speedup.median_of_rounds for speedup in speedups)
 
 
 def _best(networks: Mapping[str, Network]) -> Iterator[str]:
     """How the best of the other converters does on each network, all together."""
-    best = [
-        min(timing.ratio for name, timing in network.times.timings.items() if name not in (OURS, FLOOR))
+    of_converters = [
+        [speedup for name, speedup in network.times.speedups.items() if name != FLOOR]
         for network in networks.values()
-        if network.times and set(network.times.timings) - {OURS, FLOOR}
+        if network.times
     ]
+    best = [min(found, key=lambda speedup: speedup.median_of_rounds) for found in of_converters if found]
     if best:
         yield f"The best of the other converters on each network, {FLOOR} left out: {_geometric(best):.2f} on average."
 
@@ -125,15 +133,10 @@ def _best(networks: Mapping[str, Network]) -> Iterator[str]:
 def _faster(networks: Mapping[str, Network]) -> Iterator[str]:
     timed = {name: network for name, network in networks.items() if network.times}
     for name, network in timed.items():
-        if network.faster:
-            yield f"- **{name}**: {_those(network)}. {REASONS.get(name, 'The cause is not known.')}"
+        if faster := ", ".join(f"{other} at {_ratio(speedup)}" for other, speedup in network.faster.items()):
+            yield f"- **{name}**: {faster}. {REASONS.get(name, 'The cause is not known.')}"
     if not any(network.faster for network in timed.values()):
         yield f"Nowhere beyond noise, on the {len(timed)} networks that were timed."
-
-
-def _those(network: Network) -> str:
-    assert network.times is not None
-    return ", ".join(f"{name} at {_ratio(network.times.timings[name])}" for name in network.faster)
 
 
 # --- network by network ----------------------------------------------------------------------------------------------
@@ -147,14 +150,14 @@ _COLUMNS = (
 def _row(name: str, network: Network) -> tuple[str, ...]:
     figures = network.figures[name]
     counted = (figures.operators, figures.transposes, figures.gathers) if figures.operators else ("-",) * 3
-    timing = network.times.timings.get(name) if network.times else None
+    latency = network.times.latencies.get(name) if network.times else None
     return (
         name if figures.outcome is Outcome.RIGHT else f"{name}: {figures.outcome.value}",
         *map(str, counted),
         size(figures.bytes_moved) if figures.operators else "-",
         *(map(_error, (figures.max_abs_error, figures.relative_error, figures.mse))),
-        f"{timing.median_ms:.2f}" if timing else "-",
-        _beside(name, network) if timing else "-",
+        f"{latency.median_ms:.2f}" if latency else "-",
+        _beside(name, network) if latency else "-",
         f"{figures.processor:.0f}",
         size(figures.memory),
     )

@@ -1,18 +1,15 @@
-"""Times all models of a network against each other, and says how sure the ratios are."""
+"""Times all models of a network against each other."""
 
 from __future__ import annotations
 
-import datetime
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-from scipy.stats import bootstrap
-
+from benchmarks import records
 from benchmarks.peers.catalogue import OURS, PEERS
-from benchmarks.peers.figures import FIGURES, TFLITE, TIMES, Figures, Outcome, Times, Timing
+from benchmarks.peers.figures import FIGURES, TFLITE, TIMES, Figures, Outcome, Times
+from layoutopt.backend.litert.latency import Latency
 from layoutopt.backend.litert.runtime import measure
 
 LOADS, ROUNDS = 7, 2
@@ -29,7 +26,7 @@ def models(directory: Path) -> dict[str, Path]:
     return {
         name: path / TFLITE
         for name, path in found.items()
-        if (path / FIGURES).exists() and Figures.load(path / FIGURES).outcome is Outcome.RIGHT
+        if (path / FIGURES).exists() and records.load(Figures, path / FIGURES).outcome is Outcome.RIGHT
     }
 
 
@@ -39,7 +36,7 @@ def time_all(names: Iterable[str], results: Path, *, again: bool) -> None:
         paths, times = models(results / name), results / name / TIMES
         if OURS not in paths or (times.exists() and not again):
             continue
-        timed(paths).save(times)
+        records.save(timed(paths), times)
         print(f"{name}: timed {', '.join(paths)}", flush=True)
 
 
@@ -53,21 +50,7 @@ def timed(paths: Mapping[str, Path], *, loads: int = LOADS, rounds: int = ROUNDS
         loads: how often all of them are loaded.
         rounds: samples of each per load.
     """
-    names, files = list(paths), [paths[OURS], *paths.values()]
+    files = [*paths.values(), paths[OURS]]
     runs = [measure(files, rounds=rounds, warmup=2, clock=time.thread_time) for _ in range(loads)]
-    fastest = np.array([[run[index].minimum_ms for run in runs] for index in range(len(files))])
-    timings = {name: _compared(theirs, fastest[0]) for name, theirs in zip(names, fastest[1:], strict=True)}
-    return Times(str(datetime.date.today()), loads, timings)
-
-
-def _compared(theirs: npt.NDArray[np.float64], ours: npt.NDArray[np.float64]) -> Timing:
-    """The ratio of medians over the loads, with the interval that resampling the loads gives it."""
-    interval = bootstrap(
-        (theirs, ours), _ratio, paired=True, n_resamples=2000, method="percentile", rng=np.random.default_rng(0)
-    ).confidence_interval
-    return Timing(float(np.median(theirs)), float(_ratio(theirs, ours)), float(interval.low), float(interval.high))
-
-
-def _ratio(theirs: npt.NDArray[np.float64], ours: npt.NDArray[np.float64], axis: int = -1) -> npt.NDArray[np.float64]:
-    ratio: npt.NDArray[np.float64] = np.median(theirs, axis=axis) / np.median(ours, axis=axis)
-    return ratio
+    *fastest, control = (Latency(tuple(each.minimum_ms for each in of_one)) for of_one in zip(*runs, strict=True))
+    return Times.today(dict(zip(paths, fastest, strict=True)), control)

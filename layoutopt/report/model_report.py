@@ -1,4 +1,4 @@
-"""What `layoutopt.report` gathers about one model: frozen data, ready for JSON and for the page."""
+"""What `layoutopt report` gathers about one model: frozen data, ready for JSON and for the page."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class GraphTensor:
         size: bytes.
         layout: how it lies in memory, in terms of its value; where the original has none, in terms of a value of the
             model in front of the choice of layouts, or as its neighbours leave it.
-        order: the same in words, as `layoutopt explain` has it; empty where it is not known.
+        order: the same in words, as `layoutopt.explain` has it; empty where it is not known.
         value: the value of the original that it holds; empty where that is not known.
         relative_error: largest absolute difference from that value over its largest absolute value; None where it was
             not compared.

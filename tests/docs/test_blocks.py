@@ -40,7 +40,8 @@ checked that they exist and know their options."""
 
 SMALLER: dict[str, dict[str, list[str]]] = {
     "optimize": {"--force": []},  # a page shows several ways to do a thing; their outputs have the same names
-    "benchmark": {"--rounds": ["3"]},
+    "benchmark": {"--rounds": ["3"], "--seconds": ["0"]},
+    "report": {"--force": [], "--no-benchmark": []},
     "demo": {"--force": [], "--resolution": ["32"], "--width": ["0.25"], "--no-benchmark": []},
 }
 """Options, with their values, that make a command quick; a line that sets one of them is left alone there."""
@@ -200,8 +201,9 @@ class Reader:
 
 @pytest.fixture(scope="module", autouse=True)
 def one_child() -> Iterator[None]:
-    """TensorFlow is imported once for all pages."""
-    with kept_alive():
+    """TensorFlow is imported once for all pages, and no browser is opened."""
+    with kept_alive(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr("typer.launch", lambda _page: 0)
         yield
 
 
