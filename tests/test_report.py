@@ -24,13 +24,14 @@ from layoutopt.frontend.demo import mobilenet_v2
 from layoutopt.ir.counts import count_onnx
 from layoutopt.ir.io import load, save
 from layoutopt.ir.verify import random_inputs
+from layoutopt.layout.explain import Copy, Side
 from layoutopt.options import Io
 from layoutopt.passes import FoldConstants
 from layoutopt.report import graphs
 from layoutopt.report.annotation import annotate
 from layoutopt.report.knowledge import Knowledge
 from layoutopt.report.model_explorer import overlays_of, write_overlays
-from layoutopt.report.model_report import Graph, Layout, ModelReport
+from layoutopt.report.model_report import Graph, GraphNode, GraphTensor, Layout, ModelReport
 from layoutopt.report.results import Kind
 from tests.test_compare import damage
 
@@ -352,6 +353,24 @@ def test_every_operator_is_timed(converted: ModelReport) -> None:
         assert None not in times
         assert form.latency_ms is not None
         assert 0 <= sum(time or 0 for time in times) < 20 * 1e3 * form.latency_ms + 1e3
+
+
+@pytest.mark.parametrize(
+    ("read", "order", "words"), [(Layout.NATURAL, "as is", "NCHW"), (Layout.OTHER, "NHCW", "NHCW")]
+)
+def test_of_several_copies_of_a_value_the_reason_is_that_of_the_layout(read: Layout, order: str, words: str) -> None:
+    def copy(layout: str) -> Copy:
+        written, reading = Side("NHWC", ("Conv c",), (), "Conv c", ""), Side(layout, (), (), f"reader of {layout}", "")
+        return Copy("v", (1, 3, 4, 5), "float32", 240, 240, 1, written, reading, frozenset())
+
+    tensors = {
+        "c": GraphTensor("c", (1, 4, 5, 3), "float32", 240, Layout.CHANNELS_LAST, "NHWC"),
+        "t": GraphTensor("t", (1, 3, 4, 5), "float32", 240, read, order),
+    }
+    node = GraphNode("0", "TRANSPOSE", "Transpose/v_natural", ("c",), ("t",), is_transpose=True)
+    knowledge = Knowledge(copies={"v": [copy("WHCN"), copy("NCHW"), copy("NHCW")]})
+    (found,) = annotate(Graph("", (node,), tensors, ("c",), ("t",)), {}, knowledge, planned=True).nodes
+    assert f"reader of {words}" in found.reason
 
 
 @pytest.mark.tflite

@@ -23,6 +23,11 @@ def layout_words(layouts: Iterable[Layout], shapes: Iterable[Shape]) -> tuple[st
     return tuple(" ".join(f"{digit.size}:{digit.stride}" for digit in layout.digits) for layout in layouts)
 
 
+def natural_words(rank: int) -> str:
+    """What the natural layout of a tensor of ``rank`` axes is called."""
+    return _LETTERS.get(rank) or f"axes {' '.join(map(str, range(rank)))}"
+
+
 def _of_storage(storage: Storage) -> str:
     rank = len(storage.shape)
     letters = _LETTERS.get(rank)

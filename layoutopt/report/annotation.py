@@ -12,6 +12,7 @@ from layoutopt.ir.perm import channels_last, identity, invert, permute
 from layoutopt.layout import carries
 from layoutopt.layout.explain import Copy
 from layoutopt.layout.rules import RULES
+from layoutopt.layout.words import natural_words
 from layoutopt.report.comparison import Layer
 from layoutopt.report.knowledge import Fact, Knowledge, why_copied
 from layoutopt.report.model_report import Graph, GraphNode, GraphTensor, Layout
@@ -211,7 +212,8 @@ class _Describer:
         if not values:
             return None
         written = self._tensors[node.outputs[0]]
-        return max(copies[values[0]], key=lambda copy: (copy.read.layout == written.order, copy.size == written.size))
+        order = natural_words(len(written.shape)) if written.layout is Layout.NATURAL else written.order
+        return max(copies[values[0]], key=lambda copy: (copy.read.layout == order, copy.size == written.size))
 
     def _why_moved(self, node: GraphNode, made: Layer | None) -> str:
         """Why there is a transpose that no choice of layouts has left."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from layoutopt.layout.layouts import Layout
-from layoutopt.layout.words import layout_words
+from layoutopt.layout.words import layout_words, natural_words
 
 
 @pytest.mark.parametrize(
@@ -45,3 +45,8 @@ def test_the_first_shape_that_tells_all_of_them_has_the_words() -> None:
     layouts = [Layout.natural((6, 4)), Layout.of((8, 3), (1, 0))]
     assert layout_words(layouts, [(6, 4), (8, 3)]) == ("axes 0 1", "axes 1 0")
     assert layout_words(layouts[1:], [(5, 5)]) == ("3:1 8:3",)
+
+
+@pytest.mark.parametrize("shape", [(2, 3), (2, 3, 4), (2, 3, 4, 5), (2, 3, 4, 5, 6)])
+def test_the_natural_layout(shape: tuple[int, ...]) -> None:
+    assert layout_words([Layout.natural(shape)], [shape]) == (natural_words(len(shape)),)
