@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from math import prod
 
 import onnx_ir as ir
 
@@ -24,7 +25,6 @@ from layoutopt.layout.variants import (
     is_constant,
     known_shape,
     result,
-    size_in_bytes,
     static_shape,
 )
 from layoutopt.layout.views import MAX_COPY_RANK, View, views_of
@@ -461,7 +461,8 @@ class _Search:
         """Of all variants with the layouts of ``variant``, the one that makes Reshapes, which are copies, the smallest.
 
         Those are of the operands, and of the results where their dimensions are others than their readers would expect.
-        Where it makes no difference, the operands are taken as they are stored: the readers may do so too.
+        Where it makes no difference, the operands are taken as they are stored: the readers may do so too. Elements
+        count and not bytes, lest a QuantizeLinear or Cast look like a better place for a Reshape that need not be.
         """
         if self._rules[node].anchor is not None:
             return variant
@@ -475,7 +476,7 @@ class _Search:
         def reshaped(each: Variant) -> tuple[int, int]:
             now = [port for port, source in sources.items() if source.sizes != each.sizes(port)]
             later = [port for port in each.storages if port.result and each.sizes(port) != variant.sizes(port)]
-            sizes = [sum(size_in_bytes(port.value(node)) for port in ports) for ports in (now, later)]
+            sizes = [sum(prod(known_shape(port.value(node))) for port in ports) for ports in (now, later)]
             return sum(sizes), sizes[0]
 
         best = variant
