@@ -315,7 +315,7 @@ def test_graphs_are_those_of_the_files(directory: Path, converted: ModelReport) 
         assert all(tensor.size == 4 * np.prod(tensor.shape) for tensor in graph.tensors.values())
     (left,) = [node for node in converted.after.nodes if node.is_transpose]
     assert "Conv head" in left.reason
-    assert (left.attributes or {})["perm"] == "2 0 1 3"
+    assert (left.attributes or {})["perm"] == "0 3 1 2 4"
     convolutions = [node.attributes or {} for node in converted.after.nodes if "CONV" in node.operator]
     assert [each["stride_h"] for each in convolutions] == ["1", "2", "1"]
     assert {each["padding"] for each in convolutions} <= {"SAME", "VALID"}

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from layoutopt.backend.onnx_tf.backend import Traced
 
+_INTEGERS = "int8"  # the quantization that needs ranges of activations
 _SAMPLES = 8  # sets of inputs that ranges of activations are taken from
 
 
@@ -107,7 +108,7 @@ def _convert(job: Job, stages: Stages) -> tuple[dict[str, str], dict[str, str]]:
         from layoutopt.backend.onnx_tf.signature import sign
     with stages("onnx-tf"):
         model = onnx.load(job.model)
-        samples = list(_samples(model))
+        samples = list(_samples(model)) if job.quantize == _INTEGERS else []
         rep = backend.prepare(model)
     scales = scales_of(model) if _is_quantized(model) else None
     with stages("trace"):
@@ -162,7 +163,7 @@ def _finish(converter: tf.lite.TFLiteConverter, job: Job, samples: Sequence[obje
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if job.quantize == "float16":
         converter.target_spec.supported_types = [tf.float16]
-    if job.quantize == "int8":
+    if job.quantize == _INTEGERS:
         converter.representative_dataset = lambda: samples
     if job.allow_flex:
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS, tf.lite.OpsSet.SELECT_TF_OPS]
@@ -204,7 +205,7 @@ def _plain(job: Job, stages: Stages) -> tuple[dict[str, str], dict[str, str]]:
     with stages("onnx-tf"):
         model = onnx.load(job.model)
         inputs, outputs = _rename_interface(model)
-        samples = list(_samples(model))
+        samples = list(_samples(model)) if job.quantize == _INTEGERS else []
         rep = onnx_tf.prepare(model)
     with stages("write SavedModel"):
         rep.export_graph(directory)
