@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import onnx
 import onnx_ir as ir
@@ -13,8 +11,9 @@ from benchmarks.svg import Box, Drawing, Kind
 from layoutopt.forms import sandwich
 from layoutopt.ir.counts import bytes_transposed
 from layoutopt.ir.dialect import DOMAIN
+from layoutopt.layout.variants import size_in_bytes
 from layoutopt.options import Io
-from layoutopt.passes import DEFAULT_PIPELINE, FoldConstants, PropagateLayout
+from layoutopt.passes import DEFAULT_PIPELINE, FoldConstants, PropagateLayout, default_pipeline
 from layoutopt.pipeline.manager import PassManager
 from layoutopt.pipeline.text import pass_name
 from layoutopt.report.tables import size
@@ -148,7 +147,7 @@ def _chain(drawing: Drawing, nodes: list[ir.Node], y: float) -> None:
 
 def _edge(drawing: Drawing, start: Box, end: Box, value: ir.Value) -> None:
     """A value between two operators, with its bytes; the more, the thicker."""
-    count = _bytes(value)
+    count = size_in_bytes(value)
     drawing.arrow(start.right, end.left, width=1 + count / 60_000)
     x, y = _on(start, end, 0.36)
     beside = {-1: -21, 0: -9, 1: 27}[int(np.sign(end.y - start.y))]  # clear of an arrow that goes up, on, or down
@@ -169,15 +168,8 @@ def _is_transpose(node: ir.Node) -> bool:
     return node.op_type == "Transpose"
 
 
-def _bytes(value: ir.Value) -> int:
-    assert value.shape is not None
-    assert value.dtype is not None
-    return math.prod(value.shape.numpy()) * value.dtype.bitwidth // 8
-
-
 def _optimized(model: ir.Model, io: Io) -> ir.Model:
-    passes = [PropagateLayout(io=io) if isinstance(each, PropagateLayout) else each for each in DEFAULT_PIPELINE]
-    return PassManager(passes).run(model.clone()).model
+    return PassManager(default_pipeline(PropagateLayout(io=io))).run(model.clone()).model
 
 
 def _model(graph: str) -> ir.Model:

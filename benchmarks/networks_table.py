@@ -34,7 +34,7 @@ from layoutopt.ir.counts import count_onnx
 from layoutopt.ir.io import load, make_directory, save
 from layoutopt.ir.verify import Reference
 from layoutopt.options import TOLERANCE, Io
-from layoutopt.passes import DEFAULT_PIPELINE, FoldConstants, PropagateLayout
+from layoutopt.passes import FoldConstants, PropagateLayout, default_pipeline
 from layoutopt.pipeline.manager import PassManager, PipelineResult
 from layoutopt.report.results import Form, Kind, Provenance
 
@@ -92,7 +92,6 @@ class Graphs:
         folded = FoldConstants()(original.clone()).model
         return cls(folded, sandwich(folded.clone()), _chosen(original, Io.FREE), _chosen(original, Io.KEEP))
 
-    @property
     def digest(self) -> str:
         """Of what the conversions depend on."""
         found = _digest(_CONVERSIONS, "onnx-tf", "tensorflow", "tensorflow-cpu")
@@ -122,10 +121,10 @@ def converted(name: str, directory: Path, *, small: bool = False) -> Row:
     make_directory(directory)
     _say(name, "layouts")
     original = _exported(name, directory, small=small)
-    graphs, kept = Graphs.of(original.clone()), Kept.load(directory)
-    if kept.converted != graphs.digest:
+    graphs, kept = Graphs.of(original), Kept.load(directory)
+    if kept.converted != (digest := graphs.digest()):
         hand_off = HandOff(directory, Reference(original), TOLERANCE, Quantize.NONE, False, False, partial(_say, name))
-        kept = replace(kept, converted=graphs.digest, forms=tuple(_forms(graphs, hand_off)))
+        kept = replace(kept, converted=digest, forms=tuple(_forms(graphs, hand_off)))
         kept.save(directory)
     assignment = graphs.chosen.assignment
     return Row(
@@ -175,8 +174,7 @@ def _forms(graphs: Graphs, hand_off: HandOff) -> Iterator[Form]:
 
 def _chosen(original: ir.Model, io: Io) -> PipelineResult:
     """The network with its layouts chosen."""
-    passes = [PropagateLayout(io=io) if isinstance(each, PropagateLayout) else each for each in DEFAULT_PIPELINE]
-    return PassManager(passes).run(original.clone())
+    return PassManager(default_pipeline(PropagateLayout(io=io))).run(original.clone())
 
 
 def _copies(model: ir.Model) -> Copies:

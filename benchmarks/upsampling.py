@@ -13,11 +13,14 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from benchmarks.functions import tflite
 from layoutopt.backend.litert.runtime import measure
 
 
@@ -68,8 +71,6 @@ def main() -> None:
 
 def compared(kernel: Kernel, size: int, before: int, after: int, *, rounds: int) -> str:
     """One cell of the table."""
-    import tensorflow as tf
-
     from layoutopt.backend.onnx_tf.handlers.conv_transpose import Spread, sub_pixel, transposed
 
     rng = np.random.default_rng(0)
@@ -80,12 +81,15 @@ def compared(kernel: Kernel, size: int, before: int, after: int, *, rounds: int)
     with tempfile.TemporaryDirectory() as directory:
         paths = [Path(directory, f"{form.__name__}.tflite") for form in (transposed, sub_pixel)]
         for path, form in zip(paths, (transposed, sub_pixel), strict=True):
-            traced = tf.function(lambda x, form=form: form(x, weights, bias, spreads))
-            concrete = traced.get_concrete_function(tf.TensorSpec((1, size, size, before)))
-            path.write_bytes(tf.lite.TFLiteConverter.from_concrete_functions([concrete], tf.Module()).convert())
+            path.write_bytes(tflite(_on(form, weights, bias, spreads), [(1, size, size, before)]))
         old, new = measure(paths, rounds=rounds, clock=time.thread_time)
     speedup = new.speedup_over(old)
     return f"{old.minimum_ms:.2f} / {new.minimum_ms:.2f}, {speedup.median_of_rounds:.2f}x"
+
+
+def _on(form: Callable[..., Any], *operands: object) -> Callable[[Any], Any]:
+    """``form`` of a picture with these other operands; TensorFlow would take those of a `partial` for inputs."""
+    return lambda x: form(x, *operands)
 
 
 if __name__ == "__main__":

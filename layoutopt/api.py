@@ -31,7 +31,7 @@ from layoutopt.ir.symbols import find_symbols
 from layoutopt.ir.verify import Arrays, Reference, Verification
 from layoutopt.layout.calibration import FULL, QUICK, Calibration, Machine, calibration_path, tabulate
 from layoutopt.options import TOLERANCE, Io, Layouts, Objective, TensorLayout, Verify
-from layoutopt.passes import DEFAULT_PIPELINE, PASSES, FoldConstants, PropagateLayout
+from layoutopt.passes import PASSES, FoldConstants, PropagateLayout, default_pipeline
 from layoutopt.pipeline.manager import After, PassManager, PipelineResult
 from layoutopt.pipeline.text import format_pipeline, parse_pipeline, pass_name
 from layoutopt.report import results
@@ -136,7 +136,7 @@ def optimize(
         LayoutoptError: see `layoutopt.errors`; each class is one way out.
     """
     _refuse_random_ranges(quantize)
-    source = None if isinstance(model, ir.Model) else Path(model)
+    source = _source(model)
     _check_targets((output, tflite, saved_model), source, force=force)
     if not convert and (tflite or saved_model):
         raise UsageError("no .tflite without a conversion")
@@ -220,7 +220,7 @@ def explain(
     pipeline = _pipeline(None, io=io, layouts=layouts, objective=objective, threads=threads)
     position, propagate = next((at, each) for at, each in enumerate(pipeline) if isinstance(each, PropagateLayout))
     prepared = PassManager(pipeline[:position], on_start=say).run(_static(model, shapes or {})).model
-    report, _ = explain_model(prepared, propagate, model=None if isinstance(model, ir.Model) else Path(model), say=say)
+    report, _ = explain_model(prepared, propagate, model=_source(model), say=say)
     return report
 
 
@@ -262,7 +262,7 @@ def report(
         LayoutoptError: as `optimize`, but for what keeps the model from being converted.
     """
     say = progress or (lambda _stage: None)
-    source = None if isinstance(model, ir.Model) else Path(model)
+    source = _source(model)
     pipeline = _pipeline(None, io=io, layouts=layouts, objective=objective, threads=threads)
     original = _loaded(model)
     inputs = give_inputs(original, None, shapes=shapes or {}, seed=seed)
@@ -403,7 +403,7 @@ def compare(
     arrays = give_inputs(original, given, shapes=shapes or {}, seed=seed)
     found = compare_layers(original, arrays, Path(tflite), tolerance=tolerance, verbose=verbose, say=say)
     return ComparisonReport(
-        model=None if isinstance(model, ir.Model) else Path(model),
+        model=_source(model),
         tflite=Path(tflite),
         inputs=f"seed {seed}" if given is None else str(given) if isinstance(given, Path) else "given arrays",
         tolerance=tolerance,
@@ -534,9 +534,13 @@ def _directory(given: Path | None) -> Iterator[Path]:
 def _static(model: Path | str | ir.Model, shapes: Mapping[str, tuple[int, ...]]) -> ir.Model:
     """The model with static shapes."""
     loaded = _loaded(model)
-    modelio.set_shapes(loaded, shapes)
-    modelio.require_static(loaded)
+    modelio.make_static(loaded, shapes)
     return loaded
+
+
+def _source(model: Path | str | ir.Model) -> Path | None:
+    """The file of a model; None where it is in memory."""
+    return None if isinstance(model, ir.Model) else Path(model)
 
 
 def _loaded(model: Path | str | ir.Model) -> ir.Model:
@@ -572,7 +576,7 @@ def _pipeline(
         threads=threads if objective is Objective.TIME else 1,
         layouts=Layouts.of(layouts or {}),
     )
-    return tuple(chosen if isinstance(each, PropagateLayout) else each for each in DEFAULT_PIPELINE)
+    return default_pipeline(chosen)
 
 
 def _objective(pipeline: Sequence[ir.passes.PassBase]) -> Objective:

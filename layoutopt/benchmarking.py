@@ -21,7 +21,7 @@ from layoutopt.forms import HandOff, make_baseline, make_optimized
 from layoutopt.ir import io as modelio
 from layoutopt.options import Clock, Io
 from layoutopt.report.benchmark import BenchmarkReport, BenchmarkRow, Control
-from layoutopt.report.results import Provenance, versions
+from layoutopt.report.results import Provenance
 
 NARROW = 1.03
 """Upper over lower end of an interval from which on more rounds would tell nothing new."""
@@ -134,8 +134,7 @@ def prepare(
             candidates.append(Candidate(str(path), path))
             continue
         original = modelio.load(path)
-        modelio.set_shapes(original, shapes)
-        modelio.require_static(original)
+        modelio.make_static(original, shapes)
         for kind in quantize:
             hand_off = HandOff(scratch / f"{index}-{kind.value}", None, 0.0, kind, False, verbose, say)
             weights = "" if kind is Quantize.NONE else f", {kind.value}"
@@ -301,15 +300,16 @@ def run(
                 except ConversionError as error:  # what was timed until here is worth keeping
                     said.append(f"{candidate.name} ({group.setting}) has no profile: {error.message}")
             rows.append(row)
+    here = Provenance.here()
     return BenchmarkReport(
         rows=tuple(rows),
         controls=tuple(Control(group.setting, group.noise) for group in groups),
         clock=effort.clock_for(settings),
         rounds=len(rows[0].latency.samples),
-        machine=Provenance.here().machine,
+        machine=here.machine,
         date=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         notes=tuple(said),
-        versions=versions(),
+        versions=here.versions,
     )
 
 

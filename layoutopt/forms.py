@@ -17,11 +17,11 @@ from layoutopt.ir.perm import Perm
 from layoutopt.ir.verify import QUANTIZED_TOLERANCE, Arrays, Reference, Verification, to_natural, to_stored
 from layoutopt.options import Io
 from layoutopt.passes import (
-    DEFAULT_PIPELINE,
     EliminateDeadCode,
     ExpandQuantizedOperators,
     FoldConstants,
     PropagateLayout,
+    default_pipeline,
 )
 from layoutopt.passes.propagate_layout import Scope
 from layoutopt.pipeline.manager import PassManager
@@ -165,9 +165,8 @@ def make_optimized(original: ir.Model, io: Io, hand_off: HandOff) -> Artifact:
     Raises:
         LayoutoptError: it cannot be had.
     """
-    chosen = PropagateLayout(io=io)
-    pipeline = [chosen if isinstance(each, PropagateLayout) else each for each in DEFAULT_PIPELINE]
-    return hand_off.run(Kind.LAYOUTOPT, PassManager(pipeline, on_start=hand_off.say).run(original.clone()).model)
+    passes = PassManager(default_pipeline(PropagateLayout(io=io)), on_start=hand_off.say)
+    return hand_off.run(Kind.LAYOUTOPT, passes.run(original.clone()).model)
 
 
 def sandwich(folded: ir.Model) -> ir.Model:

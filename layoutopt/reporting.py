@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -21,7 +19,6 @@ from layoutopt.forms import HandOff, sandwich
 from layoutopt.ir import io as modelio
 from layoutopt.ir.counts import Counts, count_onnx
 from layoutopt.ir.verify import Arrays
-from layoutopt.layout.calibration import Machine
 from layoutopt.layout.explain import explain as explain_plans
 from layoutopt.layout.gains import missing_rules
 from layoutopt.layout.problem import Assignment
@@ -198,7 +195,7 @@ class Gatherer:
         return ModelReport(
             name=name,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
-            machine=_machine(self.threads),
+            machine=results.Provenance.here().machine,
             optimize=report,
             explain=explained,
             before=before,
@@ -270,8 +267,3 @@ class Gatherer:
             yield
         except LayoutoptError as error:
             self.notes.append(f"{missing}: {error.message.splitlines()[0]}")
-
-
-def _machine(threads: int) -> str:
-    cores = f"{os.cpu_count()} cores"
-    return ", ".join((Machine.here(threads).processor, cores, f"{platform.system()} {platform.release()}"))

@@ -34,6 +34,7 @@ __all__ = [
     "InlineFunctions",
     "PropagateLayout",
     "SplitProducts",
+    "default_pipeline",
 ]
 
 PASSES: tuple[type[ir.passes.PassBase], ...] = (
@@ -68,3 +69,8 @@ DEFAULT_PIPELINE: tuple[ir.passes.PassBase, ...] = (
     CancelTransposes(),
     EliminateDeadCode(),
 )
+
+
+def default_pipeline(propagate: PropagateLayout) -> tuple[ir.passes.PassBase, ...]:
+    """The default pipeline with its layouts chosen in this way."""
+    return tuple(propagate if isinstance(each, PropagateLayout) else each for each in DEFAULT_PIPELINE)

@@ -21,7 +21,7 @@ from layoutopt.layout.costs import Curve, Family, TimeTable
 from layoutopt.layout.explain import Copy, explain
 from layoutopt.layout.problem import Solver
 from layoutopt.options import Io, Objective, TensorLayout
-from layoutopt.passes import DEFAULT_PIPELINE, PropagateLayout
+from layoutopt.passes import PropagateLayout, default_pipeline
 from layoutopt.pipeline.manager import PassManager
 from layoutopt.report.results import ExplainReport
 from tests.graphs import AFTER, CONV, GRAPHS, W44, Text, W, X
@@ -37,8 +37,7 @@ STATIC = [name for name in GRAPHS if name not in ("symbolic batch", "unknown ran
 
 def optimized(model: ir.Model, io: Io) -> ir.Model:
     """What the default pipeline makes of ``model``."""
-    passes = [PropagateLayout(io) if isinstance(each, PropagateLayout) else each for each in DEFAULT_PIPELINE]
-    return PassManager(passes).run(model).model
+    return PassManager(default_pipeline(PropagateLayout(io))).run(model).model
 
 
 @pytest.mark.parametrize("io", Io)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from keras import activations, layers, ops
 
 from benchmarks.floor.layers import Tensor, conv, conv_bn, upsampled
@@ -11,9 +13,7 @@ from benchmarks.models.yolo import STRIDES
 
 def yolo_head(scope: Scope, x: Tensor) -> Tensor:
     """``YoloHead``."""
-    p3 = _stage(scope["stage3"], _stage(scope["stem"], x))
-    p4 = _stage(scope["stage4"], p3)
-    p5 = _stage(scope["stage5"], p4)
+    p3, p4, p5 = backbone(scope, x, _cross_stage)
     top5 = silu_conv(scope["lateral5"], p5)
     top4 = _cross_stage(scope["merge4"], layers.Concatenate()([upsampled(top5), p4]))
     top3 = _cross_stage(scope["merge3"], layers.Concatenate()([upsampled(silu_conv(scope["lateral4"], top4)), p3]))
@@ -26,7 +26,7 @@ def silu_conv(scope: Scope, x: Tensor, *, stride: int = 1) -> Tensor:
     return conv_bn(scope, x, stride=stride, activation=activations.silu)
 
 
-def pyramid_pooling(scope: Scope, x: Tensor) -> Tensor:
+def _pyramid_pooling(scope: Scope, x: Tensor) -> Tensor:
     """``PyramidPooling``."""
     pyramid = [silu_conv(scope["squeeze"], x)]
     for _ in range(3):
@@ -34,15 +34,22 @@ def pyramid_pooling(scope: Scope, x: Tensor) -> Tensor:
     return silu_conv(scope["join"], layers.Concatenate()(pyramid))
 
 
-def _stage(scope: Scope, x: Tensor) -> Tensor:
+def backbone(scope: Scope, x: Tensor, cross_stage: Callable[[Scope, Tensor], Tensor]) -> tuple[Tensor, ...]:
+    """The features of three sizes, the largest first, of stages with blocks of that kind."""
+    p3 = _stage(scope["stage3"], _stage(scope["stem"], x, cross_stage), cross_stage)
+    p4 = _stage(scope["stage4"], p3, cross_stage)
+    return p3, p4, _stage(scope["stage5"], p4, cross_stage)
+
+
+def _stage(scope: Scope, x: Tensor, cross_stage: Callable[[Scope, Tensor], Tensor]) -> Tensor:
     """Convolutions of stride 2, and what else the stage is made of."""
     for each in scope.children():
         if "0.weight" in each:
             x = silu_conv(each, x, stride=2)
         elif "squeeze.0.weight" in each:
-            x = pyramid_pooling(each, x)
+            x = _pyramid_pooling(each, x)
         else:
-            x = _cross_stage(each, x)
+            x = cross_stage(each, x)
     return x
 
 

@@ -6,15 +6,13 @@ from keras import activations, layers, ops
 
 from benchmarks.floor.layers import Tensor, conv, upsampled
 from benchmarks.floor.weights import Scope
-from benchmarks.floor.yolo import pyramid_pooling, silu_conv
+from benchmarks.floor.yolo import backbone, silu_conv
 from benchmarks.models.yolov8 import BINS
 
 
 def yolov8(scope: Scope, x: Tensor) -> Tensor:
     """``YoloV8``, with the boxes as rows: (1, cells, 4 + classes)."""
-    p3 = _stage(scope["stage3"], _stage(scope["stem"], x))
-    p4 = _stage(scope["stage4"], p3)
-    p5 = _stage(scope["stage5"], p4)
+    p3, p4, p5 = backbone(scope, x, _cross_stage_fast)
     n4 = _merge(scope["top4"], upsampled(p5), p4)
     n3 = _merge(scope["top3"], upsampled(n4), p3)
     n4 = _merge(scope["merge4"], silu_conv(scope["down3"], n3, stride=2), n4)
@@ -25,18 +23,6 @@ def yolov8(scope: Scope, x: Tensor) -> Tensor:
         for name in ("sides", "scores")
     )
     return _decoded(scope["decode"], sides, scores)
-
-
-def _stage(scope: Scope, x: Tensor) -> Tensor:
-    """Convolutions of stride 2, and what else the stage is made of."""
-    for each in scope.children():
-        if "0.weight" in each:
-            x = silu_conv(each, x, stride=2)
-        elif "squeeze.0.weight" in each:
-            x = pyramid_pooling(each, x)
-        else:
-            x = _cross_stage_fast(each, x)
-    return x
 
 
 def _merge(scope: Scope, *operands: Tensor) -> Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import ClassVar
 from benchmarks import records
 from layoutopt.errors import LayoutoptError
 from layoutopt.ir.verify import OutputDrift
-from layoutopt.report.results import LayoutName, Provenance, TensorInfo, to_json
+from layoutopt.report.results import LayoutName, Provenance, TensorInfo
 
 _FIGURES = "figures.json"
 
@@ -104,14 +103,11 @@ class Row:
     @classmethod
     def load(cls, directory: Path) -> Row:
         """The row that was saved in ``directory``."""
-        found = json.loads((directory / _FIGURES).read_text())
-        parts = {"operands": Tensor, "results": Tensor, **dict.fromkeys(("outputs", "runtime", "exact"), OutputDrift)}
-        tuples = {name: tuple(part(**each) for each in found.get(name, ())) for name, part in parts.items()}
-        return cls(**{**found, **tuples, "memory": Memory(**found["memory"])})
+        return records.load(cls, directory / _FIGURES)
 
     def save(self, directory: Path) -> None:
         """Saves the row in ``directory``."""
-        (directory / _FIGURES).write_text(json.dumps(to_json(self), indent=2) + "\n")
+        records.save(self, directory / _FIGURES)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from layoutopt.errors import MissingExtraError, UsageError
-from layoutopt.ir.io import recorded_orders, require_static, set_shapes
+from layoutopt.ir.io import make_static, recorded_orders
 from layoutopt.ir.perm import channels_last
 from layoutopt.ir.verify import Array, Arrays, random_inputs
 
@@ -43,8 +43,7 @@ def give_inputs(
         arrays = _fitted("the input", given, model)
     elif isinstance(given, Path) and given.suffix == ".npz":
         arrays = _fitted(f"--input {given}", _read_npz(given), model)
-    set_shapes(model, {**{name: array.shape for name, array in (arrays or {}).items()}, **shapes})
-    require_static(model)
+    make_static(model, {**{name: array.shape for name, array in (arrays or {}).items()}, **shapes})
     if arrays is not None:
         return arrays
     return read_image(given, model) if isinstance(given, Path) else random_inputs(model, seed)

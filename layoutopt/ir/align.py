@@ -150,10 +150,7 @@ def gap_of(expected: Array, actual: Array) -> float:
     left, right = left[finite], right[finite]
     if not left.size:
         return odd
-    level = left.mean()
-    spread = np.abs(left - level).sum() + np.abs(right - level).sum()
-    spread += _LEVEL * (np.abs(left).sum() + np.abs(right).sum())
-    return max(odd, float(np.abs(left - right).sum() / spread)) if spread else odd
+    return max(odd, float(_finite_gaps(left[np.newaxis], right)[0]))
 
 
 def least_gaps(expected: npt.NDArray[np.float64], actual: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -207,7 +204,11 @@ def _gaps(lefts: Array, right: Array) -> npt.NDArray[np.float64]:
     """As `gap_of`, of many arrays, one per row, with one."""
     if not (np.isfinite(lefts).all() and np.isfinite(right).all()):
         return np.array([gap_of(left, right) for left in lefts])
-    rows, row = lefts.astype(np.float64), right.astype(np.float64)
+    return _finite_gaps(lefts.astype(np.float64), right.astype(np.float64))
+
+
+def _finite_gaps(rows: npt.NDArray[np.float64], row: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """As `_gaps`, where all is finite."""
     levels = rows.mean(axis=1, keepdims=True)
     spread = np.abs(rows - levels).sum(axis=1) + np.abs(row - levels).sum(axis=1)
     spread += _LEVEL * (np.abs(rows).sum(axis=1) + np.abs(row).sum())

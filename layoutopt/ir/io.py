@@ -179,6 +179,12 @@ def require_static(model: ir.Model) -> None:
         )
 
 
+def make_static(model: ir.Model, shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """Gives inputs static shapes, as `set_shapes`, and refuses what is still symbolic, as `require_static`."""
+    set_shapes(model, shapes)
+    require_static(model)
+
+
 def set_shapes(model: ir.Model, shapes: Mapping[str, tuple[int, ...]]) -> None:
     """Gives inputs static shapes and forgets every shape that was inferred from the symbolic ones.
 

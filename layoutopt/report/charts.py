@@ -7,10 +7,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
+from layoutopt.options import TOLERANCE
 from layoutopt.report.model_report import Graph, Layout
 from layoutopt.report.tables import size
 
-DRIFT = 1e-4
+DRIFT = TOLERANCE
 """A relative error above this is no rounding of float32."""
 
 _MOST_TICKS = 5

@@ -122,9 +122,11 @@ def draw(graph: Graph) -> Drawing:
     ]
     width = max(x for x, _ in centres.values()) + BOX_WIDTH // 2 + _MARGIN
     height = max(box.y for box in boxes) + BOX_HEIGHT + _MARGIN
-    long_edges = tuple(edge for edge in edges if boxes[edge.target].y - boxes[edge.source].y > _BAND)
-    short_edges = [edge for edge in edges if edge not in set(long_edges)]
-    return Drawing(width, height, boxes, tuple(_bands(boxes, short_edges)), long_edges)
+    by_length: tuple[list[Edge], list[Edge]] = ([], [])
+    for edge in edges:
+        by_length[boxes[edge.target].y - boxes[edge.source].y > _BAND].append(edge)
+    short_edges, long_edges = by_length
+    return Drawing(width, height, boxes, tuple(_bands(boxes, short_edges)), tuple(long_edges))
 
 
 def _actors(graph: Graph) -> list[tuple[Role, GraphNode]]:

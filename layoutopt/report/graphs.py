@@ -9,14 +9,12 @@ from pathlib import Path
 
 import onnx_ir as ir
 
-from layoutopt.backend.litert.graph import TfliteArray, TfliteNode, read_graph
+from layoutopt.backend.litert.graph import MOST_NUMBERS, TfliteArray, TfliteNode, constant_in_words, read_graph
 from layoutopt.ir import dialect
 from layoutopt.ir.counts import TRANSPOSES, bytes_transposed, operator_name
 from layoutopt.ir.edit import constant_of
 from layoutopt.ir.schemas import operand_names
 from layoutopt.report.model_report import Graph, GraphNode, GraphTensor, Layout
-
-_MOST_NUMBERS = 16
 
 
 def of_tflite(path: Path, title: str) -> tuple[Graph, Mapping[int, str]]:
@@ -120,11 +118,10 @@ def _constants(node: ir.Node, opset: int) -> Iterator[str]:
     names = dialects.get(node.op_type, ()) if node.domain else operand_names(node.op_type, opset)
     for at, value in enumerate(node.inputs):
         if value is not None and (tensor := constant_of(value)) is not None:
-            shape = tuple(tensor.shape.numpy())
-            sizes = "x".join(map(str, shape)) or "scalar"
-            short = 0 < tensor.size <= _MOST_NUMBERS and tensor.dtype.is_integer()
-            numbers = f": {' '.join(map(str, tensor.numpy().reshape(-1).tolist()))}" if short else ""
-            yield f"{names[at] if at < len(names) else 'constant'} {sizes} {tensor.dtype.numpy()}{numbers}"
+            short = 0 < tensor.size <= MOST_NUMBERS and tensor.dtype.is_integer()
+            numbers = " ".join(map(str, tensor.numpy().reshape(-1).tolist())) if short else ""
+            role = names[at] if at < len(names) else "constant"
+            yield constant_in_words(role, tensor.shape.numpy(), str(tensor.dtype.numpy()), numbers)
 
 
 def _in_words(attribute: ir.Attr) -> str:

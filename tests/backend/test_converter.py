@@ -16,7 +16,7 @@ import pytest
 import tflite
 
 from layoutopt import errors
-from layoutopt.backend.litert import child
+from layoutopt.backend.litert import process
 from layoutopt.backend.litert.converter import Handlers, Quantize, convert_model
 from layoutopt.frontend.demo import mobilenet_v2
 from layoutopt.ir.io import save as save_model
@@ -128,7 +128,7 @@ def test_death_by_signal_names_stage_and_signal(tmp_path: Path, monkeypatch: pyt
         "print(Event(stage='TFLite converter').dump(), flush=True); print('last words', file=sys.stderr, flush=True); "
         "os.kill(os.getpid(), signal.SIGSEGV)"
     )
-    monkeypatch.setattr(child, "_BOOT", f"import json, sys; sys.path[:] = json.loads(sys.argv[1]); {boot}")
+    monkeypatch.setattr(process, "_BOOT", f"import json, sys; sys.path[:] = json.loads(sys.argv[1]); {boot}")
     with pytest.raises(errors.ConversionError, match=r"TFLite converter: .*SIGSEGV\n(.*\n)*last words") as caught:
         convert_model(small(tmp_path / "m.onnx"), tflite=tmp_path / "m.tflite")
     assert caught.value.stage == "TFLite converter"

@@ -7,7 +7,6 @@ gigabyte is given back when it ends, and importing this module costs nothing.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
 import subprocess
@@ -17,14 +16,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from layoutopt import errors
+from layoutopt.backend.litert.process import TAIL, command, how_ended
 from layoutopt.backend.onnx_tf.protocol import Event, Failure, Job, Outcome
 
-# The child starts with the parent's import path, so that it finds the same packages wherever it is started.
-_BOOT = (
-    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
-    "from layoutopt.backend.onnx_tf.export import main; sys.exit(main())"
-)
-_TAIL = 2000  # characters of TensorFlow's chatter that go into an error message
+_CHILD = "layoutopt.backend.onnx_tf.export"
 _MOST_JOBS = 200  # of one child: TensorFlow keeps something of every graph
 
 Progress = Callable[[str], None]
@@ -48,7 +43,7 @@ class Child:
         environment.setdefault("MALLOC_MMAP_THRESHOLD_", str(1 << 20))
         environment.setdefault("MALLOC_TRIM_THRESHOLD_", str(1 << 20))
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-c", _BOOT, json.dumps(sys.path)],
+            command(_CHILD),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._chatter or sys.stderr,
@@ -96,7 +91,7 @@ class Child:
         if self._chatter is None:
             return ""
         self._chatter.seek(0)
-        return self._chatter.read()[-_TAIL:].strip()
+        return self._chatter.read()[-TAIL:].strip()
 
     def close(self) -> None:
         """Lets the child end: there are no more jobs."""
@@ -176,12 +171,7 @@ def _error(failure: Failure, stage: str) -> errors.LayoutoptError:
 
 def _death(code: int, stage: str, said: str) -> errors.ConversionError:
     """The child ended without a word."""
-    if code >= 0:
-        how = f"the conversion process ended with exit code {code}"
-    elif -code in {int(known) for known in signal.Signals}:
-        how = f"the conversion process died of {signal.Signals(-code).name}"
-    else:
-        how = f"the conversion process died of signal {-code}"
+    how = f"the conversion process {how_ended(code)}"
     hint = "Run again with verbose output to see all that TensorFlow says."
     if code == -signal.SIGKILL:
         hint = "SIGKILL mostly means that the system ran out of memory."

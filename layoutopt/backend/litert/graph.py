@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from math import prod
@@ -28,7 +28,7 @@ from layoutopt.backend.litert.inspect import (
 if TYPE_CHECKING:
     from tflite import Model, Operator, SubGraph
 
-_MOST_NUMBERS = 16
+MOST_NUMBERS = 16
 """Constants of no more integers are told in full: axes, sizes, permutations."""
 
 _ROLES_OF: Mapping[tuple[str, ...], Mapping[int, str]] = {
@@ -191,19 +191,23 @@ class _Reader:
 
     def _constant(self, role: str, index: int) -> str:
         tensor = self._graph.Tensors(index)
-        shape = "x".join(map(str, shape_of(tensor))) or "scalar"
-        numbers = self._numbers(index)
-        return f"{role} {shape} {dtype_of(tensor)}{f': {numbers}' if numbers else ''}"
+        return constant_in_words(role, shape_of(tensor), dtype_of(tensor), self._numbers(index))
 
     def _numbers(self, index: int) -> str:
         """The integers of a short constant; empty where it holds something else."""
         tensor = self._graph.Tensors(index)
         dtype, shape = dtype_of(tensor), shape_of(tensor)
         buffer = self._model.Buffers(tensor.Buffer())
-        if not dtype.startswith("int") or not 0 < prod(shape) <= _MOST_NUMBERS or not buffer.DataLength():
+        if not dtype.startswith("int") or not 0 < prod(shape) <= MOST_NUMBERS or not buffer.DataLength():
             return ""
         array: npt.NDArray[np.generic] = buffer.DataAsNumpy().view(np.dtype(dtype))
         return " ".join(map(str, array.tolist()))
+
+
+def constant_in_words(role: str, shape: Sequence[int], dtype: str, numbers: str) -> str:
+    """``axes 2 int32: 1 2``; without ``numbers`` where they are empty."""
+    sizes = "x".join(map(str, shape)) or "scalar"
+    return f"{role} {sizes} {dtype}{f': {numbers}' if numbers else ''}"
 
 
 def _options(operator: Operator) -> Iterator[tuple[str, str]]:

@@ -15,12 +15,20 @@ from layoutopt.errors import ConversionError
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 
-# The child starts with the parent's import path, so that it finds the same packages wherever it is started.
 _BOOT = (
     "import importlib, json, sys; sys.path[:] = json.loads(sys.argv[1]); "
-    "importlib.import_module(sys.argv[2]).main(json.loads(sys.argv[3]))"
+    "sys.exit(importlib.import_module(sys.argv[2]).main(*map(json.loads, sys.argv[3:])))"
 )
-_TAIL = 2000  # characters of what the child said that go into an error message
+TAIL = 2000
+"""Characters of what a child said that go into an error message."""
+
+
+def command(module: str, *arguments: Mapping[str, Json]) -> list[str]:
+    """What calls ``main`` of a module in a fresh interpreter; its result is the exit code.
+
+    It has the import path of this one, so that it finds the same packages wherever it is started.
+    """
+    return [sys.executable, "-P", "-c", _BOOT, json.dumps(sys.path), module, *map(json.dumps, arguments)]
 
 
 def run_alone(module: str, job: Mapping[str, Json], *, verbose: bool) -> Iterator[Json]:
@@ -38,9 +46,12 @@ def run_alone(module: str, job: Mapping[str, Json], *, verbose: bool) -> Iterato
         ConversionError: the child failed or died; with the last of what it said.
     """
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as chatter:
-        command = [sys.executable, "-P", "-c", _BOOT, json.dumps(sys.path), module, json.dumps(job)]
         with subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=None if verbose else chatter, text=True, encoding="utf-8"
+            command(module, job),
+            stdout=subprocess.PIPE,
+            stderr=None if verbose else chatter,
+            text=True,
+            encoding="utf-8",
         ) as child:
             assert child.stdout is not None
             try:
@@ -51,7 +62,9 @@ def run_alone(module: str, job: Mapping[str, Json], *, verbose: bool) -> Iterato
                 raise
         if child.returncode:
             chatter.seek(0)
-            raise ConversionError("LiteRT", f"{_end(child.returncode)}\n{chatter.read()[-_TAIL:]}".strip())
+            raise ConversionError(
+                "LiteRT", f"its process {how_ended(child.returncode)}\n{chatter.read()[-TAIL:]}".strip()
+            )
 
 
 def forget_peak_memory() -> None:
@@ -75,8 +88,9 @@ def peak_memory() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def _end(code: int) -> str:
-    if code > 0:
-        return f"its process ended with exit code {code}"
+def how_ended(code: int) -> str:
+    """What an exit code says, as the end of a sentence: ``died of SIGKILL``."""
+    if code >= 0:
+        return f"ended with exit code {code}"
     known = {int(each): each.name for each in signal.Signals}
-    return f"its process died of {known.get(-code, f'signal {-code}')}"
+    return f"died of {known.get(-code, f'signal {-code}')}"

@@ -16,8 +16,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-import numpy as np
-
 from layoutopt.backend.litert.process import forget_peak_memory, peak_memory
 from layoutopt.backend.onnx_tf.protocol import Event, Failure, Job, Outcome
 from layoutopt.errors import LayoutoptError
@@ -27,6 +25,7 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
     from layoutopt.backend.onnx_tf.backend import Traced
+    from layoutopt.ir.verify import Arrays
 
 _INTEGERS = "int8"  # the quantization that needs ranges of activations
 _SAMPLES = 8  # sets of inputs that ranges of activations are taken from
@@ -107,8 +106,7 @@ def _convert(job: Job, stages: Stages) -> tuple[dict[str, str], dict[str, str]]:
         from layoutopt.backend.onnx_tf.lowering import converter_of
         from layoutopt.backend.onnx_tf.signature import sign
     with stages("onnx-tf"):
-        model = onnx.load(job.model)
-        samples = list(_samples(model)) if job.quantize == _INTEGERS else []
+        model, samples = onnx.load(job.model), _samples(job)
         rep = backend.prepare(model)
     scales = scales_of(model) if _is_quantized(model) else None
     with stages("trace"):
@@ -171,22 +169,15 @@ def _finish(converter: tf.lite.TFLiteConverter, job: Job, samples: Sequence[obje
     return content
 
 
-def _samples(model: onnx.ModelProto) -> Iterator[dict[str, np.ndarray]]:
-    """Random inputs by name: standard normal, and 0 or 1 for what may be an index."""
-    import onnx
+def _samples(job: Job) -> list[Arrays]:
+    """Random inputs by name, where ranges of activations are wanted; elsewhere they would only take memory."""
+    if job.quantize != _INTEGERS:
+        return []
+    from layoutopt.ir.io import load
+    from layoutopt.ir.verify import random_inputs
 
-    rng = np.random.default_rng(0)
-    constants = {tensor.name for tensor in model.graph.initializer}
-    for _ in range(_SAMPLES):
-        sample = {}
-        for value in model.graph.input:
-            if value.name not in constants:
-                kind = value.type.tensor_type
-                shape = [dimension.dim_value for dimension in kind.shape.dim]
-                dtype = onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type)
-                drawn = rng.standard_normal(shape) if dtype.kind == "f" else rng.integers(0, 2, shape)
-                sample[value.name] = drawn.astype(dtype)
-        yield sample
+    model = load(Path(job.model))
+    return [random_inputs(model, seed) for seed in range(_SAMPLES)]
 
 
 # --- onnx-tf untouched -------------------------------------------------------------------------------------------
@@ -205,7 +196,7 @@ def _plain(job: Job, stages: Stages) -> tuple[dict[str, str], dict[str, str]]:
     with stages("onnx-tf"):
         model = onnx.load(job.model)
         inputs, outputs = _rename_interface(model)
-        samples = list(_samples(model)) if job.quantize == _INTEGERS else []
+        samples = [{inputs[name]: array for name, array in each.items()} for each in _samples(job)]
         rep = onnx_tf.prepare(model)
     with stages("write SavedModel"):
         rep.export_graph(directory)
