@@ -16,6 +16,7 @@ PACKAGE = ROOT / "layoutopt"
 
 MAY_IMPORT: Mapping[str, set[str]] = {
     "errors": set(),
+    "tfl": set(),
     "options": set(),
     "ir": set(),
     "layout": {"ir"},

@@ -1,0 +1,216 @@
+"""THE TABLE: what is known of each builtin operator of LiteRT.
+
+Reading, counting, profiling, merging, quantizing and writing draw from it. An operator is one entry here, a rule for
+its results in `shapes`, and where it can be computed on constants an entry in `folding`.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from layoutopt.tfl import shapes
+from layoutopt.tfl.shapes import Rule
+
+
+class Work(enum.Enum):
+    """What an operator does with its elements."""
+
+    COMPUTES = enum.auto()
+    """It makes new ones."""
+    MOVES = enum.auto()
+    """It copies them to other places."""
+    VIEWS = enum.auto()
+    """It only says how they are to be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpDef:
+    """One builtin operator.
+
+    Attributes:
+        operands: the role of each operand; the last one goes for all that follow.
+        rule: types and shapes of its results; None where they are known to its body alone.
+        options: name of its table of options in the schema; empty for none.
+        max_rank: the most axes that kernels take; None where there is no limit but 8.
+        xnnpack: whether XNNPACK runs it in float32, at least in some forms.
+        work: what it does with its elements.
+        activation: whether it can have a fused activation that XNNPACK and LiteRT compute.
+        bias: position of its bias among the operands; None where it has none.
+    """
+
+    operands: tuple[str, ...]
+    rule: Rule | None
+    options: str = ""
+    max_rank: int | None = None
+    xnnpack: bool = False
+    work: Work = Work.COMPUTES
+    activation: bool = False
+    bias: int | None = None
+
+
+_MOVES, _VIEWS = Work.MOVES, Work.VIEWS
+_X, _AB = ("x",), ("a", "b")
+
+
+def _unary(options: str = "", *, xnnpack: bool = False) -> OpDef:
+    return OpDef(_X, shapes.same, options, xnnpack=xnnpack)
+
+
+def _arithmetic(options: str, *, xnnpack: bool = False, activation: bool = False, max_rank: int | None = 6) -> OpDef:
+    return OpDef(_AB, shapes.elementwise, options, max_rank, xnnpack, activation=activation)
+
+
+def _comparison(options: str) -> OpDef:
+    return OpDef(_AB, shapes.comparison, options, 4)
+
+
+def _reducer(*, xnnpack: bool = False) -> OpDef:
+    return OpDef(("x", "axes"), shapes.reduction, "ReducerOptions", xnnpack=xnnpack)
+
+
+def _segment(name: str) -> OpDef:
+    return OpDef(("x", "segments", "count"), shapes.segments, f"UnsortedSegment{name}Options")
+
+
+OPSET: Mapping[str, OpDef] = {
+    "ABS": _unary("AbsOptions", xnnpack=True),
+    "ADD": _arithmetic("AddOptions", xnnpack=True, activation=True),
+    "ARG_MAX": OpDef(("x", "axis"), shapes.arg_extreme, "ArgMaxOptions"),
+    "ARG_MIN": OpDef(("x", "axis"), shapes.arg_extreme, "ArgMinOptions"),
+    "ATAN2": _arithmetic("ATan2Options", max_rank=None),
+    "AVERAGE_POOL_2D": OpDef(_X, shapes.pool_2d, "Pool2DOptions", 4, True, activation=True),
+    "BATCH_MATMUL": OpDef(_AB, shapes.batch_matmul, "BatchMatMulOptions", 5, True),
+    "BITCAST": OpDef(_X, None, "BitcastOptions", work=_VIEWS),
+    "BITWISE_XOR": _arithmetic("BitwiseXorOptions", max_rank=None),
+    "BROADCAST_TO": OpDef(("x", "shape"), shapes.broadcast_to, "BroadcastToOptions", 8, work=_MOVES),
+    "CAST": OpDef(_X, shapes.cast, "CastOptions"),
+    "CEIL": _unary(xnnpack=True),
+    "CONCATENATION": OpDef(("x",), shapes.concatenation, "ConcatenationOptions", xnnpack=True, work=_MOVES),
+    "CONV_2D": OpDef(("x", "weights", "bias"), shapes.conv_2d, "Conv2DOptions", 4, True, activation=True, bias=2),
+    "CONV_3D": OpDef(("x", "weights", "bias"), shapes.conv_3d, "Conv3DOptions", 5, activation=True, bias=2),
+    "CONV_3D_TRANSPOSE": OpDef(
+        ("output shape", "weights", "x", "bias"), shapes.transpose_conv, "Conv3DOptions", 5, activation=True, bias=3
+    ),
+    "COS": _unary("CosOptions", xnnpack=True),
+    "CUMSUM": OpDef(("x", "axis"), shapes.same, "CumsumOptions"),
+    "DEPTHWISE_CONV_2D": OpDef(
+        ("x", "weights", "bias"), shapes.depthwise_conv_2d, "DepthwiseConv2DOptions", 4, True, activation=True, bias=2
+    ),
+    "DEPTH_TO_SPACE": OpDef(_X, shapes.depth_to_space, "DepthToSpaceOptions", 4, True, _MOVES),
+    "DEQUANTIZE": OpDef(_X, None, "DequantizeOptions", xnnpack=True),
+    "DIV": _arithmetic("DivOptions", xnnpack=True, activation=True),
+    "DYNAMIC_UPDATE_SLICE": OpDef(("x", "update", "starts"), shapes.same, "DynamicUpdateSliceOptions", work=_MOVES),
+    "ELU": _unary(xnnpack=True),
+    "EQUAL": _comparison("EqualOptions"),
+    "EXP": _unary("ExpOptions", xnnpack=True),
+    "EXPAND_DIMS": OpDef(("x", "axis"), shapes.expand_dims, "ExpandDimsOptions", xnnpack=True, work=_VIEWS),
+    "FILL": OpDef(("shape", "value"), shapes.fill, "FillOptions", work=_MOVES),
+    "FLOOR": _unary(xnnpack=True),
+    "FLOOR_DIV": _arithmetic("FloorDivOptions", max_rank=4),
+    "FLOOR_MOD": _arithmetic("FloorModOptions", max_rank=4),
+    "FULLY_CONNECTED": OpDef(
+        ("x", "weights", "bias"), shapes.fully_connected, "FullyConnectedOptions", None, True, activation=True, bias=2
+    ),
+    "GATHER": OpDef(("x", "indices"), shapes.gather, "GatherOptions", work=_MOVES),
+    "GATHER_ND": OpDef(("x", "indices"), shapes.gather_nd, "GatherNdOptions", work=_MOVES),
+    "GELU": _unary("GeluOptions", xnnpack=True),
+    "GREATER": _comparison("GreaterOptions"),
+    "GREATER_EQUAL": _comparison("GreaterEqualOptions"),
+    "HARD_SWISH": _unary("HardSwishOptions", xnnpack=True),
+    "IF": OpDef(("condition", "x"), None, "IfOptions"),
+    "LEAKY_RELU": _unary("LeakyReluOptions", xnnpack=True),
+    "LESS": _comparison("LessOptions"),
+    "LESS_EQUAL": _comparison("LessEqualOptions"),
+    "LOCAL_RESPONSE_NORMALIZATION": OpDef(_X, shapes.same, "LocalResponseNormalizationOptions", 4),
+    "LOG": _unary(xnnpack=True),
+    "LOGICAL_AND": _arithmetic("LogicalAndOptions", max_rank=4),
+    "LOGICAL_NOT": _unary("LogicalNotOptions"),
+    "LOGICAL_OR": _arithmetic("LogicalOrOptions", max_rank=4),
+    "LOGISTIC": _unary(xnnpack=True),
+    "LOG_SOFTMAX": _unary("LogSoftmaxOptions"),
+    "MAXIMUM": _arithmetic("MaximumMinimumOptions", xnnpack=True),
+    "MAX_POOL_2D": OpDef(_X, shapes.pool_2d, "Pool2DOptions", 4, True, activation=True),
+    "MEAN": _reducer(xnnpack=True),
+    "MINIMUM": _arithmetic("MaximumMinimumOptions", xnnpack=True),
+    "MIRROR_PAD": OpDef(("x", "paddings"), shapes.pad, "MirrorPadOptions", work=_MOVES),
+    "MUL": _arithmetic("MulOptions", xnnpack=True, activation=True),
+    "NEG": _unary("NegOptions", xnnpack=True),
+    "NON_MAX_SUPPRESSION_V4": OpDef(
+        ("boxes", "scores", "count", "overlap", "score"), shapes.non_max_suppression, "NonMaxSuppressionV4Options"
+    ),
+    "NOT_EQUAL": _comparison("NotEqualOptions"),
+    "ONE_HOT": OpDef(("indices", "depth", "on", "off"), shapes.one_hot, "OneHotOptions"),
+    "PACK": OpDef(("x",), shapes.pack, "PackOptions", work=_MOVES),
+    "PAD": OpDef(("x", "paddings"), shapes.pad, "PadOptions", 5, True, _MOVES),
+    "PADV2": OpDef(("x", "paddings", "value"), shapes.pad, "PadV2Options", 5, True, _MOVES),
+    "POW": _arithmetic("PowOptions", max_rank=4),
+    "PRELU": OpDef(("x", "slope"), shapes.same, "", 4, True),
+    "QUANTIZE": OpDef(_X, None, "QuantizeOptions", xnnpack=True),
+    "RANGE": OpDef(("start", "limit", "step"), shapes.range_, "RangeOptions"),
+    "REDUCE_ALL": _reducer(),
+    "REDUCE_ANY": _reducer(),
+    "REDUCE_MAX": _reducer(xnnpack=True),
+    "REDUCE_MIN": _reducer(xnnpack=True),
+    "REDUCE_PROD": _reducer(),
+    "RELU": _unary(xnnpack=True),
+    "RELU6": _unary(xnnpack=True),
+    "RELU_N1_TO_1": _unary(xnnpack=True),
+    "RESHAPE": OpDef(("x", "shape"), shapes.reshape, "ReshapeOptions", xnnpack=True, work=_VIEWS),
+    "RESIZE_BILINEAR": OpDef(("x", "size"), shapes.resize, "ResizeBilinearOptions", 4, True),
+    "RESIZE_NEAREST_NEIGHBOR": OpDef(("x", "size"), shapes.resize, "ResizeNearestNeighborOptions", 4, work=_MOVES),
+    "REVERSE_SEQUENCE": OpDef(("x", "lengths"), shapes.same, "ReverseSequenceOptions", work=_MOVES),
+    "REVERSE_V2": OpDef(("x", "axes"), shapes.same, "ReverseV2Options", work=_MOVES),
+    "RIGHT_SHIFT": _arithmetic("RightShiftOptions", max_rank=None),
+    "ROUND": _unary(xnnpack=True),
+    "RSQRT": _unary(xnnpack=True),
+    "SCATTER_ND": OpDef(("indices", "updates", "shape"), shapes.scatter_nd, "ScatterNdOptions"),
+    "SELECT_V2": OpDef(("condition", "a", "b"), shapes.select, "SelectV2Options", 5),
+    "SHAPE": OpDef(_X, shapes.shape, "ShapeOptions"),
+    "SIGN": _unary("SignOptions", xnnpack=True),
+    "SIN": _unary(xnnpack=True),
+    "SLICE": OpDef(("x", "begin", "size"), shapes.slice_, "SliceOptions", 5, True, _MOVES),
+    "SOFTMAX": _unary("SoftmaxOptions", xnnpack=True),
+    "SPACE_TO_DEPTH": OpDef(_X, shapes.space_to_depth, "SpaceToDepthOptions", 4, True, _MOVES),
+    "SPLIT": OpDef(("axis", "x"), shapes.split, "SplitOptions", xnnpack=True, work=_MOVES),
+    "SPLIT_V": OpDef(("x", "sizes", "axis"), shapes.split_v, "SplitVOptions", work=_MOVES),
+    "SQRT": _unary(xnnpack=True),
+    "SQUARE": _unary("SquareOptions", xnnpack=True),
+    "SQUARED_DIFFERENCE": _arithmetic("SquaredDifferenceOptions", xnnpack=True),
+    "SQUEEZE": OpDef(_X, shapes.squeeze, "SqueezeOptions", work=_VIEWS),
+    "STRIDED_SLICE": OpDef(
+        ("x", "begin", "end", "strides"), shapes.strided_slice, "StridedSliceOptions", 5, True, _MOVES
+    ),
+    "SUB": _arithmetic("SubOptions", xnnpack=True, activation=True),
+    "SUM": _reducer(xnnpack=True),
+    "TANH": _unary(xnnpack=True),
+    "TILE": OpDef(("x", "multiples"), shapes.tile, "TileOptions", work=_MOVES),
+    "TOPK_V2": OpDef(("x", "count"), shapes.top_k, "TopKV2Options"),
+    "TRANSPOSE": OpDef(("x", "perm"), shapes.transpose, "TransposeOptions", 6, True, _MOVES),
+    "TRANSPOSE_CONV": OpDef(
+        ("output shape", "weights", "x", "bias"),
+        shapes.transpose_conv,
+        "TransposeConvOptions",
+        4,
+        True,
+        activation=True,
+        bias=3,
+    ),
+    "UNIQUE": OpDef(_X, shapes.unique, "UniqueOptions"),
+    "UNPACK": OpDef(_X, shapes.unpack, "UnpackOptions", work=_MOVES),
+    "UNSORTED_SEGMENT_MAX": _segment("Max"),
+    "UNSORTED_SEGMENT_MIN": _segment("Min"),
+    "UNSORTED_SEGMENT_PROD": _segment("Prod"),
+    "UNSORTED_SEGMENT_SUM": _segment("Sum"),
+    "WHERE": OpDef(_X, shapes.where, "WhereOptions"),
+    "WHILE": OpDef(("x",), None, "WhileOptions"),
+}
+"""By their names in the schema."""
+
+_UNKNOWN = OpDef(("x",), None)
+
+
+def definition(code: str) -> OpDef:
+    """Return what is known of an operator; of one that is not in the table, next to nothing."""
+    return OPSET.get(code, _UNKNOWN)
