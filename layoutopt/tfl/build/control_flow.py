@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
 
 from layoutopt.tfl.dtypes import DType
 from layoutopt.tfl.graph import Graph, Shape, Size, Value

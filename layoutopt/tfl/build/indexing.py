@@ -29,9 +29,7 @@ def _segment(code: str) -> Callable[[Operand, Operand, int], Value]:
     def function(x: Operand, segments: Operand, count: int) -> Value:
         return one(code, value_of(x), value_of(segments), int32(count))
 
-    function.__doc__ = (
-        f"Record {code}: rows of ``x`` joined by the number of their segment, up to ``count``."
-    )
+    function.__doc__ = f"Record {code}: rows of ``x`` joined by the number of their segment, up to ``count``."
     return function
 
 
