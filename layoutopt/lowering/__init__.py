@@ -4,6 +4,17 @@ Every function is entered in one registry (`layoutopt.lowering.node`); `types` s
 behind an operator take.
 """
 
+from layoutopt.lowering import (  # noqa: F401  (imported so that they enter themselves)
+    constants,
+    control_flow,
+    indexing,
+    pad,
+    recurrent,
+    selection,
+    sequences,
+    shapes,
+    slicing,
+)
 from layoutopt.lowering.lower import lower
 
 __all__ = ["lower"]
