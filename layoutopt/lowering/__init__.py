@@ -5,15 +5,23 @@ behind an operator take.
 """
 
 from layoutopt.lowering import (  # noqa: F401  (imported so that they enter themselves)
+    activations,
     constants,
     control_flow,
+    einsum,
+    elementwise,
     indexing,
+    integers,
+    matmul,
+    normalization,
     pad,
     recurrent,
+    reductions,
     selection,
     sequences,
     shapes,
     slicing,
+    spectra,
 )
 from layoutopt.lowering.lower import lower
 
