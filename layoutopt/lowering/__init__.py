@@ -31,6 +31,7 @@ from layoutopt.lowering import sequences as sequences
 from layoutopt.lowering import shapes as shapes
 from layoutopt.lowering import slicing as slicing
 from layoutopt.lowering import spectra as spectra
+from layoutopt.lowering import unpool as unpool
 from layoutopt.lowering.lower import lower
 
 __all__ = ["lower"]
