@@ -26,7 +26,7 @@ import onnx_ir as ir
 import layoutopt
 from benchmarks import models, records
 from benchmarks.networks import OPSET, Copies, Networks, Row, stripes
-from layoutopt.backend.litert.converter import Quantize
+from layoutopt.backend.conversion import Quantize
 from layoutopt.backend.litert.runtime import measure
 from layoutopt.errors import ConversionError, UnsupportedOperatorError
 from layoutopt.forms import HandOff, sandwich

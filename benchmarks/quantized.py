@@ -24,7 +24,7 @@ import onnx_ir as ir
 import layoutopt
 from benchmarks import records
 from benchmarks.markdown import table
-from layoutopt.backend.litert.converter import Quantize
+from layoutopt.backend.conversion import Quantize
 from layoutopt.backend.litert.runtime import measure
 from layoutopt.backend.litert.runtime import run as run_tflite
 from layoutopt.errors import ConversionError

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from layoutopt.api import Dump, benchmark, calibrate, compare, convert, count, explain, optimize
-    from layoutopt.backend.litert.converter import Conversion, Handlers, Quantize
+    from layoutopt.backend.conversion import Conversion, Quantize
+    from layoutopt.backend.onnx_tf.convert import Handlers
     from layoutopt.errors import LayoutoptError
     from layoutopt.frontend.pytorch import from_torch
     from layoutopt.options import Io, Objective, TensorLayout, Verify
@@ -25,17 +26,17 @@ _HOME = {
     "BenchmarkReport": "layoutopt.report.benchmark",
     "CalibrationReport": "layoutopt.report.results",
     "ComparisonReport": "layoutopt.report.comparison",
-    "Conversion": "layoutopt.backend.litert.converter",
+    "Conversion": "layoutopt.backend.conversion",
     "CountReport": "layoutopt.report.results",
     "Dump": "layoutopt.api",
     "ExplainReport": "layoutopt.report.results",
-    "Handlers": "layoutopt.backend.litert.converter",
+    "Handlers": "layoutopt.backend.onnx_tf.convert",
     "Io": "layoutopt.options",
     "LayoutoptError": "layoutopt.errors",
     "ModelReport": "layoutopt.report.model_report",
     "Objective": "layoutopt.options",
     "OptimizeReport": "layoutopt.report.results",
-    "Quantize": "layoutopt.backend.litert.converter",
+    "Quantize": "layoutopt.backend.conversion",
     "TensorLayout": "layoutopt.options",
     "Verify": "layoutopt.options",
     "benchmark": "layoutopt.api",

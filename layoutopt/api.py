@@ -12,11 +12,12 @@ from pathlib import Path
 
 import onnx_ir as ir
 
-from layoutopt.backend.litert.child import kept_alive
-from layoutopt.backend.litert.converter import Conversion, Handlers, Quantize, convert_model, publish
+from layoutopt.backend.conversion import Conversion, Quantize, publish
 from layoutopt.backend.litert.inspect import count_tflite
 from layoutopt.backend.litert.runtime import Setting, measure
 from layoutopt.backend.litert.transposes import Transpose, time_transposes
+from layoutopt.backend.onnx_tf.child import kept_alive
+from layoutopt.backend.onnx_tf.convert import Handlers, convert_model
 from layoutopt.benchmarking import Effort, time_together
 from layoutopt.benchmarking import benchmark as benchmark  # a public function of this module like the others
 from layoutopt.drift import compare_layers

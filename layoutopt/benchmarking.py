@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
-from layoutopt.backend.litert.converter import Quantize
+from layoutopt.backend.conversion import Quantize
 from layoutopt.backend.litert.inspect import count_tflite
 from layoutopt.backend.litert.latency import Latency, Noise, Speedup
 from layoutopt.backend.litert.memory import memory_of

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import onnx_ir as ir
 
-from layoutopt.backend.litert.converter import Conversion, Handlers, Quantize, convert_model
+from layoutopt.backend.conversion import Conversion, Quantize
 from layoutopt.backend.litert.inspect import count_tflite
 from layoutopt.backend.litert.runtime import run as run_tflite
+from layoutopt.backend.onnx_tf.convert import Handlers, convert_model
 from layoutopt.errors import ConversionError, UnsupportedOperatorError
 from layoutopt.ir import io as modelio
 from layoutopt.ir.perm import Perm

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from layoutopt.backend.litert.converter import Quantize
+from layoutopt.backend.conversion import Quantize
 from layoutopt.cli.console import (
     ForceOption,
     IoOption,

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import enum
 import importlib.util
-import shutil
 import sys
-import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 
 from layoutopt import errors
-from layoutopt.backend.litert.child import run_job
+from layoutopt.backend.conversion import Conversion, Quantize, publish, scratch_beside
+from layoutopt.backend.onnx_tf.child import run_job
 from layoutopt.backend.onnx_tf.protocol import Job
 
 
@@ -24,41 +21,6 @@ class Handlers(enum.Enum):
     """Our handlers, onnx-tf's for what they do not cover."""
     PLAIN = "onnx-tf"
     """onnx-tf untouched, as a user without layoutopt would run it."""
-
-
-class Quantize(enum.Enum):
-    """What the TFLite converter does to the weights."""
-
-    NONE = "none"
-    """Leave them in float32."""
-    DYNAMIC = "dynamic"
-    """Dynamic-range quantization: int8 weights, float activations."""
-    FLOAT16 = "float16"
-    """Weights in half precision; XNNPACK computes with them in float32."""
-    INT8 = "int8"
-    """Weights and activations in int8, with float inputs and outputs. The ranges come from random inputs, so that only
-    the latency is that of a model which was quantized with real ones."""
-
-
-@dataclass(frozen=True, slots=True)
-class Conversion:
-    """What `convert_model` made.
-
-    Attributes:
-        tflite: the .tflite, or None if none was asked for.
-        saved_model: the SavedModel directory, or None if none was asked for.
-        input_names: ONNX graph input to its name in the .tflite's ``serving_default`` signature.
-        output_names: ONNX graph output to its name in the .tflite's ``serving_default`` signature.
-        seconds: wall time by stage.
-        peak_memory: largest resident size of the child process, in bytes; 0 where the system does not tell.
-    """
-
-    tflite: Path | None
-    saved_model: Path | None
-    input_names: Mapping[str, str]
-    output_names: Mapping[str, str]
-    seconds: Mapping[str, float]
-    peak_memory: int
 
 
 def convert_model(
@@ -102,7 +64,7 @@ def convert_model(
     if not model.is_file():
         raise errors.ModelNotFoundError(f"{model}: no such file")
     targets = [target for target in (tflite, saved_model) if target is not None]
-    with _scratch(targets) as scratch:
+    with scratch_beside(targets) as scratch:
         job = Job(
             model=str(model.resolve()),
             tflite=str(scratch / "model.tflite") if tflite else None,
@@ -131,36 +93,3 @@ def _require_extra() -> None:
         # onnx-tf requires tensorflow-addons, which has no wheel for these versions and is not needed.
         hint += "\nand then, on Python 3.12 and newer: pip install --no-deps onnx-tf==1.10.0"
     raise errors.MissingExtraError(f"not installed: {', '.join(missing)}", hint=hint)
-
-
-@contextmanager
-def _scratch(targets: list[Path]) -> Iterator[Path]:
-    """A directory beside the first target, so that moving a result into place is one rename."""
-    for target in targets:
-        if not target.parent.is_dir():
-            raise errors.OutputError(f"{target}: there is no directory {target.parent}")
-    try:
-        path = Path(tempfile.mkdtemp(prefix=f".{targets[0].name}.", dir=targets[0].parent))
-    except OSError as error:
-        raise errors.OutputError(f"{targets[0]}: {error}") from error
-    try:
-        yield path
-    finally:
-        shutil.rmtree(path, ignore_errors=True)
-
-
-def publish(made: Path, target: Path) -> None:
-    """Moves a finished file or directory to its place; an old directory goes only once the new one is whole.
-
-    Raises:
-        OutputError: it cannot be moved there.
-    """
-    try:
-        if target.is_dir():
-            old = made.with_name(f"{made.name}.old")  # in the scratch directory, which is about to be removed
-            shutil.move(target, old)
-        beside = target.with_name(f".{made.parent.name}.{made.name}")
-        shutil.move(made, beside)  # a copy, should the two targets be on different file systems
-        beside.replace(target)
-    except OSError as error:
-        raise errors.OutputError(f"{target}: {error}") from error
