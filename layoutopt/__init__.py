@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from layoutopt.api import Dump, benchmark, calibrate, compare, convert, count, explain, optimize
-    from layoutopt.backend.conversion import Conversion, Quantize
+    from layoutopt.backend.conversion import Backend, Conversion, Quantize
     from layoutopt.backend.onnx_tf.convert import Handlers
     from layoutopt.errors import LayoutoptError
     from layoutopt.frontend.pytorch import from_torch
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {
+    "Backend": "layoutopt.backend.conversion",
     "BenchmarkReport": "layoutopt.report.benchmark",
     "CalibrationReport": "layoutopt.report.results",
     "ComparisonReport": "layoutopt.report.comparison",
@@ -50,6 +51,7 @@ _HOME = {
 }
 
 __all__ = [
+    "Backend",
     "BenchmarkReport",
     "CalibrationReport",
     "ComparisonReport",

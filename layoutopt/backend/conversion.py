@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import enum
+import importlib.util
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -20,6 +22,42 @@ class Backend(enum.Enum):
     """layoutopt itself: no TensorFlow, a tenth of the time and of the memory."""
     ONNX_TF = "onnx-tf"
     """onnx-tf and the TFLite converter, by which SavedModels and operators of TensorFlow can be had too."""
+
+
+def choose_backend(backend: Backend | None, *, saved_model: bool = False, allow_flex: bool = False) -> Backend:
+    """Return the backend to use: the one that is asked for, or onnx-tf's where it is installed, else the direct one.
+
+    Raises:
+        UsageError: the direct backend is asked for what only TensorFlow can do.
+        MissingExtraError: onnx-tf's backend is needed, and it is not installed.
+    """
+    wanted = "--saved-model" if saved_model else "--allow-flex" if allow_flex else ""
+    if backend is Backend.DIRECT and wanted:
+        raise errors.UsageError(f"{wanted} needs TensorFlow.", hint="Use --backend onnx-tf for it.")
+    if backend is Backend.ONNX_TF or wanted:
+        require_onnx_tf()
+        return Backend.ONNX_TF
+    return backend or (Backend.DIRECT if missing_for_onnx_tf() else Backend.ONNX_TF)
+
+
+def missing_for_onnx_tf() -> list[str]:
+    """Return the packages of the extra ``onnx-tf`` that are not installed."""
+    return [name for name in ("tensorflow", "onnx_tf") if importlib.util.find_spec(name) is None]
+
+
+def require_onnx_tf() -> None:
+    """Refuse to go on without the extra ``onnx-tf``.
+
+    Raises:
+        MissingExtraError: it is not installed; the hint tells how to install it on this Python.
+    """
+    if not (missing := missing_for_onnx_tf()):
+        return
+    hint = "Install the extra: pip install 'layoutopt[onnx-tf]'"
+    if sys.version_info >= (3, 12):
+        # onnx-tf requires tensorflow-addons, which has no wheel for these versions and is not needed.
+        hint += "\nand then, on Python 3.12 and newer: pip install --no-deps onnx-tf==1.10.0"
+    raise errors.MissingExtraError(f"not installed: {', '.join(missing)}", hint=hint)
 
 
 class Quantize(enum.Enum):

@@ -16,8 +16,8 @@ import pytest
 import tflite
 
 from layoutopt import errors
-from layoutopt.backend.conversion import Quantize
 from layoutopt.backend import process
+from layoutopt.backend.conversion import Quantize
 from layoutopt.backend.onnx_tf.convert import Handlers, convert_model
 from layoutopt.frontend.demo import mobilenet_v2
 from layoutopt.ir.io import save as save_model

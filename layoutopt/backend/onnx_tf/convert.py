@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import enum
-import importlib.util
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from layoutopt import errors
-from layoutopt.backend.conversion import Conversion, Quantize, publish, scratch_beside
+from layoutopt.backend.conversion import Conversion, Quantize, publish, require_onnx_tf, scratch_beside
 from layoutopt.backend.onnx_tf.child import run_job
 from layoutopt.backend.onnx_tf.protocol import Job
 
@@ -60,7 +58,7 @@ def convert_model(
     """
     if tflite is None and saved_model is None:
         raise errors.UsageError("nothing to convert to: give a path for the .tflite or for the SavedModel")
-    _require_extra()
+    require_onnx_tf()
     if not model.is_file():
         raise errors.ModelNotFoundError(f"{model}: no such file")
     targets = [target for target in (tflite, saved_model) if target is not None]
@@ -82,14 +80,3 @@ def convert_model(
     return Conversion(
         tflite, saved_model, outcome.input_names, outcome.output_names, outcome.seconds, outcome.peak_memory
     )
-
-
-def _require_extra() -> None:
-    missing = [name for name in ("tensorflow", "onnx_tf") if importlib.util.find_spec(name) is None]
-    if not missing:
-        return
-    hint = "Install the extra: pip install 'layoutopt[tflite]'"
-    if sys.version_info >= (3, 12):
-        # onnx-tf requires tensorflow-addons, which has no wheel for these versions and is not needed.
-        hint += "\nand then, on Python 3.12 and newer: pip install --no-deps onnx-tf==1.10.0"
-    raise errors.MissingExtraError(f"not installed: {', '.join(missing)}", hint=hint)
