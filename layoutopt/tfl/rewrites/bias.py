@@ -21,15 +21,15 @@ def fuse_bias(operation: Operation, uses: Uses) -> Value | None:
         source, addend = uses.producer(operation.operand(index), *_BIASED), operation[1 - index]
         if source is None or source.options["fused_activation_function"] != "NONE":
             continue
-        bias = _channels(addend, source.result)
+        bias = channels_of(addend, source.result)
         if bias is None or operation.result.shape != source.result.shape:
             continue
         return _with_bias(source, operation, -bias if operation.code == "SUB" else bias)
     return None
 
 
-def _channels(addend: Value, result: Value) -> Array | None:
-    """A constant as one number for each channel of ``result``; None where it is something else."""
+def channels_of(addend: Value, result: Value) -> Array | None:
+    """Return a constant as one number for each channel of ``result``; None where it is something else."""
     if addend.data is None or addend.dtype is not DType.FLOAT32 or result.shape is None or not result.shape[-1]:
         return None
     channels, sizes = result.shape[-1], addend.sizes
