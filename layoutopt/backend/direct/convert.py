@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import onnx_ir as ir
 
 from layoutopt.backend.conversion import Conversion, Quantize
+from layoutopt.backend.direct.weights import halve_weights, quantize_weights
 from layoutopt.backend.direct.writer import write_tflite
 from layoutopt.backend.process import forget_peak_memory, peak_memory
 from layoutopt.errors import ConversionError, LayoutoptError, UsageError
 from layoutopt.lowering import lower
+from layoutopt.tfl.graph import Graph
 from layoutopt.tfl.rewrites import simplify
 
 Progress = Callable[[str], None]
@@ -47,10 +49,18 @@ def convert_directly(
         lowered = lower(model)
     with stages("rewrites"):
         simplify(lowered.graph)
+        _WEIGHTS[quantize](lowered.graph)
     with stages("write .tflite"):
         write_tflite(lowered, tflite)
     names = {name: name for name in lowered.input_names}, {name: name for name in lowered.output_names}
     return Conversion(tflite, None, *names, stages.seconds, peak_memory())
+
+
+_WEIGHTS: Mapping[Quantize, Callable[[Graph], None]] = {
+    Quantize.NONE: lambda _: None,
+    Quantize.FLOAT16: halve_weights,
+    Quantize.DYNAMIC: quantize_weights,
+}
 
 
 class _Stages:
