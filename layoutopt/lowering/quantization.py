@@ -182,5 +182,9 @@ def _real_above(x: Value, grid: Quantization) -> Value | None:
         return None
     real = tfl.dequantize(integers)
     for view in reversed(views):
-        real = tfl.transpose(real, view[1].array.tolist()) if view.code == "TRANSPOSE" else tfl.reshape(real, view.result.sizes)
+        real = (
+            tfl.transpose(real, view[1].array.tolist())
+            if view.code == "TRANSPOSE"
+            else tfl.reshape(real, view.result.sizes)
+        )
     return real
