@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import onnx_ir as ir
 
@@ -141,8 +142,21 @@ class HandOff:
         return reference.compare(found, tolerance=max(self.tolerance, QUANTIZED_TOLERANCE if coarse else 0.0))
 
 
+class Runner(Protocol):
+    """Runs a .tflite file once; `run_in_child` and `layoutopt.backend.litert.runtime.run` are two."""
+
+    def __call__(self, path: Path, inputs: Arrays, /, *, verbose: bool) -> Arrays:
+        """Return an array for each output, by its name in the signature."""
+
+
 def run_natural(
-    tflite: Path, conversion: Conversion, inputs: Arrays, orders: Mapping[str, Perm], *, verbose: bool = False
+    tflite: Path,
+    conversion: Conversion,
+    inputs: Arrays,
+    orders: Mapping[str, Perm],
+    *,
+    runner: Runner = run_in_child,
+    verbose: bool = False,
 ) -> Arrays:
     """Runs a .tflite on inputs as the original takes them.
 
@@ -151,6 +165,7 @@ def run_natural(
         conversion: what made it.
         inputs: an array for each input of the original, by its name there; the .tflite may lack some of them.
         orders: in which order each input and output of the .tflite stores the axes of the original.
+        runner: runs the file on inputs by their names in the signature.
         verbose: let through what LiteRT writes to stderr.
 
     Returns:
@@ -158,7 +173,7 @@ def run_natural(
     """
     names = conversion.input_names
     stored = {names[name]: array for name, array in to_stored(inputs, orders).items() if name in names}
-    outputs = run_in_child(tflite, stored, verbose=verbose)
+    outputs = runner(tflite, stored, verbose=verbose)
     return to_natural({name: outputs[theirs] for name, theirs in conversion.output_names.items()}, orders)
 
 
