@@ -5,18 +5,25 @@ behind an operator take.
 """
 
 from layoutopt.lowering import (  # noqa: F401  (imported so that they enter themselves)
+    activations,
     constants,
     control_flow,
     conv,
     conv_transpose,
     depth,
     detection,
+    einsum,
+    elementwise,
     indexing,
+    integers,
+    matmul,
     nchw_fallback,
+    normalization,
     pad,
     pool,
     quantization,
     recurrent,
+    reductions,
     regions,
     resize,
     sampling,
@@ -24,6 +31,7 @@ from layoutopt.lowering import (  # noqa: F401  (imported so that they enter the
     sequences,
     shapes,
     slicing,
+    spectra,
 )
 from layoutopt.lowering.lower import lower
 
