@@ -169,14 +169,15 @@ def _grouped(x: Value, weights: Array, bias: Value | None, group: int, spreads: 
     turned = weights[:, :, ::-1, ::-1].reshape(group, channels // group, per_group, height, width)
     turned = turned.swapaxes(1, 2).reshape(group * per_group, channels // group, height, width)
     x = _zeros_between(x, [spread.stride for spread in spreads])
-    pads, skips = [], []
+    axes, skips = [], []
     for spread, size in zip(spreads, x.sizes[1:3], strict=True):
         before = spread.kernel - 1 - spread.begin
         after = spread.out + spread.kernel - 1 - before - size
-        pads.append([max(before, 0), max(after, 0)])
+        begin, end = max(before, 0), max(after, 0)
+        axes.append(Axis(size, spread.kernel, 1, 1, begin, end, begin + size + end - spread.kernel + 1))
         skips.append(max(-before, 0))
-    x = tfl.pad(x, [[0, 0], *pads, [0, 0]])
-    y = convolve(x, Value.constant(turned), bias, group, [1, 1], [1, 1], "VALID")
+    x, padding = pad_for(x, tuple(axes))
+    y = convolve(x, Value.constant(turned), bias, group, [1, 1], [1, 1], padding)
     return _cut(y, skips, spreads)
 
 

@@ -134,10 +134,14 @@ def lp_norm(node: Node, axes: list[int]) -> Value:
 
 
 def _power(x: Value, power: int) -> Value:
+    if power == 1:
+        return tfl.abs_(x)
     return tfl.square(x) if power == 2 else tfl.pow_(tfl.abs_(x), power)
 
 
 def _root(x: Value, power: int) -> Value:
+    if power == 1:
+        return x
     return tfl.sqrt(x) if power == 2 else tfl.pow_(x, 1 / power)
 
 
