@@ -4,7 +4,6 @@ Every function is entered in one registry (`layoutopt.lowering.node`); `types` s
 behind an operator take.
 """
 
-<<<<<<< HEAD
 from layoutopt.lowering import (  # noqa: F401  (imported so that they enter themselves)
     activations,
     constants,
