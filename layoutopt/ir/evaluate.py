@@ -1,0 +1,104 @@
+"""Folds what is computed from large weights alone, one node at a time, so that no other weight is read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import onnx_ir as ir
+
+from layoutopt.ir import edit, weights
+from layoutopt.ir.verify import run
+
+
+def is_fixed(node: ir.Node) -> bool:
+    """Say whether the results of ``node`` are fixed by weights: it is a large Constant, or reads weights and constants."""
+    if node.domain != "" or any(value.is_graph_output() for value in node.outputs):
+        return False
+    if node.op_type == "Constant":
+        tensor = edit.constant_of(node.outputs[0])
+        return tensor is not None and tensor.dtype is not ir.DataType.STRING and tensor.nbytes > weights.LARGE
+    operands = [value for value in node.inputs if value is not None]
+    return (
+        any(value.is_initializer() and weights.is_large(value) for value in operands)
+        and node.op_type not in _NOT_FOLDED
+        and all(edit.constant_of(value) is not None for value in operands)
+        and all(attribute.type not in _BODIES for attribute in node.attributes.values())
+    )
+
+
+_NOT_FOLDED = frozenset(
+    {
+        "Bernoulli",
+        "DequantizeLinear",
+        "Dropout",
+        "Multinomial",
+        "QuantizeLinear",
+        "RandomNormalLike",
+        "RandomUniformLike",
+        "SequenceConstruct",
+        "SplitToSequence",
+    }
+)
+"""Operators of random results, of results that are no tensors, and those that tell of a quantized model."""
+
+_BODIES = frozenset({ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS})
+
+
+def fold_weights(model: ir.Model) -> bool:
+    """Make initializers of what is computed from weights and constants alone in the main graph; False where nothing is."""
+    graph, modified = model.graph, False
+    for node in list(graph):
+        if is_fixed(node) and (tensors := _results(model, node)) is not None:
+            _replace(graph, node, tensors)
+            modified = True
+    return modified
+
+
+def _results(model: ir.Model, node: ir.Node) -> list[ir.TensorProtocol] | None:
+    """Return what ``node`` computes; None where ONNX Runtime cannot tell."""
+    if node.op_type == "Constant":
+        tensor = edit.constant_of(node.outputs[0])
+        assert tensor is not None
+        return [ir.Tensor(tensor.numpy(), tensor.dtype) if tensor.dtype.bitwidth >= 8 else tensor]
+    alone, arrays = _alone(model, node)
+    try:
+        results = run(alone, arrays)
+    except RuntimeError:
+        return None
+    return [ir.tensor(results[str(value.name)]) for value in alone.graph.outputs]
+
+
+def _alone(model: ir.Model, node: ir.Node) -> tuple[ir.Model, dict[str, npt.NDArray[np.generic]]]:
+    """Return a model of a copy of ``node``, whose operands are inputs, and the arrays for them."""
+    inputs: dict[str, ir.Value] = {}
+    arrays = {}
+    for value in node.inputs:
+        tensor = edit.constant_of(value) if value is not None else None
+        if tensor is not None:
+            name = str(value.name) if value is not None else ""
+            arrays[name] = tensor.numpy()
+            inputs[name] = ir.val(name, tensor.dtype, tensor.shape)
+    operands = [None if value is None else inputs[str(value.name)] for value in node.inputs]
+    outputs = [ir.val(value.name, value.dtype) for value in node.outputs]
+    copy = ir.Node("", node.op_type, operands, list(node.attributes.values()), outputs=outputs)
+    graph = ir.Graph(
+        list(inputs.values()),
+        [value for value in outputs if value.name],
+        nodes=[copy],
+        opset_imports=model.graph.opset_imports,
+        name="alone",
+    )
+    return ir.Model(graph, ir_version=model.ir_version), arrays
+
+
+def _replace(graph: ir.Graph, node: ir.Node, tensors: Sequence[ir.TensorProtocol]) -> None:
+    """Put initializers of the same names in place of the results of ``node``."""
+    named = [value for value in node.outputs if value.name]
+    made = [ir.val(value.name, const_value=tensor) for value, tensor in zip(named, tensors, strict=True)]
+    for value, constant in zip(named, made, strict=True):
+        value.replace_all_uses_with(constant)
+    graph.remove(node, safe=True)
+    for constant in made:
+        graph.register_initializer(constant)
