@@ -92,7 +92,7 @@ _SKIPPED = (
 
 
 def _simplified(model: ir.Model, skeleton: Skeleton) -> ir.Model:
-    """Return what onnxsim makes of ``model``: it sees no weights, so that what is computed from them alone is folded here."""
+    """Return what onnxsim makes of ``model``; what is computed from weights alone is folded here, as it sees none."""
     if any(is_fixed(node) for node in model.graph):
         model = model.clone()
         fold_weights(model)

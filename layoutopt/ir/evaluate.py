@@ -8,24 +8,31 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from layoutopt.ir import edit, weights
+from layoutopt.ir import edit
 from layoutopt.ir.verify import run
+from layoutopt.ir.weights import is_large, is_large_tensor
 
 
 def is_fixed(node: ir.Node) -> bool:
-    """Say whether the results of ``node`` are fixed by weights: it is a large Constant, or reads weights and constants."""
+    """Say whether ``node`` is a large Constant, or computes its results from weights and other constants alone."""
     if node.domain != "" or any(value.is_graph_output() for value in node.outputs):
         return False
     if node.op_type == "Constant":
-        tensor = edit.constant_of(node.outputs[0])
-        return tensor is not None and tensor.dtype is not ir.DataType.STRING and tensor.nbytes > weights.LARGE
+        return "value" in node.attributes and is_large_tensor(node.attributes["value"].as_tensor())
     operands = [value for value in node.inputs if value is not None]
     return (
-        any(value.is_initializer() and weights.is_large(value) for value in operands)
+        any(value.is_initializer() and is_large(value) for value in operands)
         and node.op_type not in _NOT_FOLDED
-        and all(edit.constant_of(value) is not None for value in operands)
+        and all(map(_is_constant, operands))
         and all(attribute.type not in _BODIES for attribute in node.attributes.values())
     )
+
+
+def _is_constant(value: ir.Value) -> bool:
+    """Say whether `edit.constant_of` tells a tensor, which it gives a name as it does."""
+    node = value.producer()
+    is_written_out = node is not None and node.op_type == "Constant" and node.domain == ""
+    return is_written_out or (value.const_value is not None and not value.is_graph_input())
 
 
 _NOT_FOLDED = frozenset(
@@ -47,7 +54,7 @@ _BODIES = frozenset({ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS})
 
 
 def fold_weights(model: ir.Model) -> bool:
-    """Make initializers of what is computed from weights and constants alone in the main graph; False where nothing is."""
+    """Make initializers of what the main graph computes from weights and constants alone; False where nothing is."""
     graph, modified = model.graph, False
     for node in list(graph):
         if is_fixed(node) and (tensors := _results(model, node)) is not None:
@@ -79,7 +86,7 @@ def _alone(model: ir.Model, node: ir.Node) -> tuple[ir.Model, dict[str, npt.NDAr
         if tensor is not None:
             name = str(value.name) if value is not None else ""
             arrays[name] = tensor.numpy()
-            inputs[name] = ir.val(name, tensor.dtype, tensor.shape)
+            inputs[name] = ir.val(name, tensor.dtype, tensor.shape.numpy())
     operands = [None if value is None else inputs[str(value.name)] for value in node.inputs]
     outputs = [ir.val(value.name, value.dtype) for value in node.outputs]
     copy = ir.Node("", node.op_type, operands, list(node.attributes.values()), outputs=outputs)

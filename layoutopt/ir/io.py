@@ -241,7 +241,9 @@ def check_full(model: ir.Model) -> None:
     try:
         onnx.checker.check_model(Skeleton.of(model).proto, full_check=True)
     except (ValueError, EncodeError) as error:
-        raise PassFailedError(f"the optimized model cannot be checked: {_first_line(error)}", hint=_TOO_LARGE) from error
+        raise PassFailedError(
+            f"the optimized model cannot be checked: {_first_line(error)}", hint=_TOO_LARGE
+        ) from error
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise PassFailedError(
             f"the optimized model is not valid: {_first_line(error)}",

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from layoutopt.errors import InvalidModelError, VerificationError
+from layoutopt.ir.arrays import contiguous
 from layoutopt.ir.io import recorded_orders
 from layoutopt.ir.perm import Perm, invert
 from layoutopt.ir.weights import Skeleton, is_large
@@ -235,7 +236,7 @@ def run(model: ir.Model, inputs: Arrays, *, optimize: bool = True) -> dict[str, 
     import onnxruntime as ort
 
     skeleton = Skeleton.of(model, _can_be_fed)
-    weights = {name: np.ascontiguousarray(weight.numpy()) for name, weight in skeleton.weights.items()}
+    weights = {name: contiguous(weight.numpy()) for name, weight in skeleton.weights.items()}
     options = ort.SessionOptions()
     options.log_severity_level = 4  # errors are raised as well
     levels = ort.GraphOptimizationLevel
@@ -246,9 +247,7 @@ def run(model: ir.Model, inputs: Arrays, *, optimize: bool = True) -> dict[str, 
         options.graph_optimization_level = levels.ORT_ENABLE_EXTENDED
         options.add_session_config_entry("session.x64quantprecision", "1")
     try:
-        session = ort.InferenceSession(
-            skeleton.proto.SerializeToString(), options, providers=["CPUExecutionProvider"]
-        )
+        session = ort.InferenceSession(skeleton.proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
         names = [output.name for output in session.get_outputs()]
         return dict(zip(names, session.run(None, {**weights, **inputs}), strict=True))
     except Exception as error:  # its own exceptions derive from Exception alone

@@ -1,4 +1,4 @@
-"""Large weights apart from the rest: what reads only the graph gets a model without them, and files hold them until they are read.
+"""Large weights apart from the rest: what reads only the graph gets a model without them, and files hold them.
 
 A *weight* is an initializer of the main graph of more than `LARGE` bytes. It is never copied to be looked at.
 """
@@ -10,6 +10,7 @@ import mmap
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx
@@ -18,19 +19,21 @@ import onnx_ir as ir
 from layoutopt.errors import InvalidModelError
 from layoutopt.ir.wire import IN_FILE
 
+if TYPE_CHECKING:
+    from google.protobuf.internal.containers import RepeatedCompositeFieldContainer
+
 LARGE = 64 * 1024
 """Bytes above which an initializer is a weight: shapes, axes and factors are below."""
 
 
 def is_large(value: ir.Value) -> bool:
     """Say whether the initializer ``value`` is a weight."""
-    tensor = value.const_value
-    return (
-        tensor is not None
-        and tensor.dtype is not ir.DataType.STRING
-        and tensor.nbytes > LARGE
-        and not value.is_graph_output()
-    )
+    return value.const_value is not None and is_large_tensor(value.const_value) and not value.is_graph_output()
+
+
+def is_large_tensor(tensor: ir.TensorProtocol) -> bool:
+    """Say whether ``tensor`` has more than `LARGE` bytes."""
+    return tensor.dtype is not ir.DataType.STRING and tensor.nbytes > LARGE
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +84,7 @@ class Skeleton:
         return model
 
 
-def _keep(entries: _Entries, weights: Mapping[str, ir.TensorProtocol]) -> None:
+def _keep(entries: RepeatedCompositeFieldContainer[Any], weights: Mapping[str, ir.TensorProtocol]) -> None:
     """Drop the entries that bear the name of a weight."""
     kept = [entry for entry in entries if entry.name not in weights]
     if len(kept) < len(entries):
@@ -110,7 +113,7 @@ def _set_aside(graph: ir.Graph, weights: Mapping[str, ir.TensorProtocol]) -> Ite
     try:
         for name, weight in weights.items():
             graph.initializers[name].const_value = ir.ExternalTensor(
-                "", None, None, weight.dtype, shape=ir.Shape(weight.shape), name=name
+                "", None, None, weight.dtype, shape=ir.Shape(weight.shape.numpy()), name=name
             )
         yield
     finally:

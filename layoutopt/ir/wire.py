@@ -1,14 +1,16 @@
-"""Serialized models, read and written without copies of their weights: where a weight stands in a file, and how one gets there."""
+"""Serialized models, read and written without copies of their weights."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import BinaryIO
 
 import numpy as np
 import onnx
 import onnx_ir as ir
 from google.protobuf.message import DecodeError
+
+from layoutopt.ir.arrays import contiguous
 
 IN_FILE = "*in this file*"
 """The location of external data that stands in the file of the model itself."""
@@ -120,9 +122,7 @@ def write(file: BinaryIO, proto: onnx.ModelProto, weights: Mapping[str, ir.Tenso
             write_content(file, weight)
 
 
-def _heads(
-    tensor: onnx.TensorProto, weight: ir.TensorProtocol | None
-) -> tuple[bytes, ir.TensorProtocol | None, int]:
+def _heads(tensor: onnx.TensorProto, weight: ir.TensorProtocol | None) -> tuple[bytes, ir.TensorProtocol | None, int]:
     """Return what stands before the content of an initializer, the content, and its size."""
     if weight is None:
         content = tensor.SerializeToString()
@@ -146,15 +146,9 @@ def _digits(number: int) -> Iterator[int]:
 
 
 def write_content(file: BinaryIO, weight: ir.TensorProtocol) -> None:
-    """Write the bytes of ``weight`` as ONNX stores them, a part at a time."""
+    """Write the bytes of ``weight`` as ONNX stores them."""
     if weight.dtype.bitwidth < 8:
         file.write(weight.tobytes())
         return
-    for part in _parts(weight.numpy()):
-        part = np.ascontiguousarray(part, part.dtype.newbyteorder("<"))
-        file.write(part.reshape(-1).view(np.uint8).data)
-
-
-def _parts(array: np.ndarray[tuple[int, ...], np.dtype[np.generic]]) -> Iterable[np.ndarray]:  # type: ignore[type-arg]
-    """Return ``array``, or its slices along the first axis where a whole copy would be needed."""
-    return (array,) if array.flags.c_contiguous else array
+    array = contiguous(weight.numpy())
+    file.write(array.astype(array.dtype.newbyteorder("<"), copy=False).reshape(-1).view(np.uint8).data)
