@@ -17,7 +17,7 @@ from onnx_ir.passes.common import LiftConstantsToInitializersPass, RemoveUnusedN
 
 from layoutopt.errors import InvalidModelError
 from layoutopt.ir import edit
-from layoutopt.ir.evaluate import fold_weights, is_fixed
+from layoutopt.ir.evaluate import equal_weights, fold_weights, is_fixed
 from layoutopt.ir.weights import Skeleton
 from layoutopt.layout.remaps import constant_integers
 
@@ -93,8 +93,10 @@ _SKIPPED = (
 
 def _simplified(model: ir.Model, skeleton: Skeleton) -> ir.Model:
     """Return what onnxsim makes of ``model``; what is computed from weights alone is folded here, as it sees none."""
-    if any(is_fixed(node) for node in model.graph):
+    if any(is_fixed(node) for node in model.graph) or equal_weights(model):
         model = model.clone()
+        for weight, same in equal_weights(model).items():
+            weight.replace_all_uses_with(same)
         fold_weights(model)
         skeleton = Skeleton.of(model)
     while True:

@@ -63,6 +63,34 @@ def fold_weights(model: ir.Model) -> bool:
     return modified
 
 
+def equal_weights(model: ir.Model) -> dict[ir.Value, ir.Value]:
+    """Return each weight that has the same elements as one before it, with that one."""
+    kinds: dict[tuple[object, ...], list[ir.Value]] = {}
+    equal = {}
+    for value in model.graph.initializers.values():
+        tensor = value.const_value
+        if tensor is None or value.is_graph_input() or not is_large(value) or isinstance(tensor, ir.LazyTensor):
+            continue
+        array = tensor.numpy()
+        alike = kinds.setdefault((tensor.dtype, array.shape, array.flat[:_SAMPLE].tobytes()), [])
+        same = next((other for other in alike if _same_bytes(array, other)), None)
+        if same is None:
+            alike.append(value)
+        else:
+            equal[value] = same
+    return equal
+
+
+_SAMPLE = 64
+"""Elements by which weights that differ are told apart."""
+
+
+def _same_bytes(array: npt.NDArray[np.generic], other: ir.Value) -> bool:
+    assert other.const_value is not None
+    bits = np.dtype(f"V{array.dtype.itemsize}")  # zeros of two signs differ, and what is no number is equal to itself
+    return bool(np.array_equal(array.view(bits), other.const_value.numpy().view(bits)))
+
+
 def _results(model: ir.Model, node: ir.Node) -> list[ir.TensorProtocol] | None:
     """Return what ``node`` computes; None where ONNX Runtime cannot tell."""
     if node.op_type == "Constant":

@@ -167,8 +167,8 @@ class DataFiles:
         if location not in self._files:
             try:
                 self._files[location] = mapped(self._allowed(proto, location))
-            except OSError as error:
-                raise self._wrong(proto, f"{location} cannot be read ({error.strerror})") from error
+            except (OSError, RuntimeError, ValueError) as error:  # the last two of paths that are none
+                raise self._wrong(proto, f"{location!r} cannot be read ({error})") from error
         return self._files[location]
 
     def _allowed(self, proto: onnx.TensorProto, location: str) -> Path:
