@@ -10,7 +10,7 @@ import numpy as np
 from layoutopt.lowering.node import Node, lowers
 from layoutopt.tfl import build as tfl
 from layoutopt.tfl.dtypes import DType
-from layoutopt.tfl.graph import Size, Value
+from layoutopt.tfl.graph import Size, UnknownShapeError, Value
 
 
 @lowers("Reshape")
@@ -147,7 +147,10 @@ def _split_sizes(node: Node, axis: int) -> Sequence[int] | None:
         return None if None in shapes else [shape[axis] for shape in shapes if shape is not None]
     if sizes := node.ints("split") if node.opset < 13 else node.optional_ints(1):
         return sizes
-    total, parts = node.shape[axis], max(node.integer("num_outputs", 0), node.results)
+    total = None if node.x.shape is None else node.x.shape[axis]
+    if total is None:
+        raise UnknownShapeError
+    parts = max(node.integer("num_outputs", 0), node.results)
     each = -(-total // parts)
     return [max(min(each, total - i * each), 0) for i in range(parts)]
 
