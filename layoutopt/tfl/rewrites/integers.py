@@ -11,6 +11,7 @@ from __future__ import annotations
 from layoutopt.tfl.dtypes import DType
 from layoutopt.tfl.graph import Graph, Operation, Value
 from layoutopt.tfl.rewrites.grids import Steps, steps_of
+from layoutopt.tfl.rewrites.integer_interface import give_integers, take_integers
 from layoutopt.tfl.rewrites.integer_kernels import KERNELS, Between
 
 
@@ -19,10 +20,13 @@ def use_integer_kernels(graph: Graph) -> None:
 
     Activations should be fused before: an operator whose result an activation reads is not followed by QUANTIZE.
     """
+    take_integers(graph)
     for each in graph.all_graphs():
         if any(operation.code in ("QUANTIZE", "DEQUANTIZE") for operation in each.operations):
             _drop_unread(each)
             _Rewriter(each).run()
+    give_integers(graph)
+    _drop_unread(graph)
 
 
 class _Rewriter:
