@@ -23,7 +23,7 @@ MAY_IMPORT: Mapping[str, set[str]] = {
     "passes": {"ir", "layout"},
     "pipeline": {"ir", "layout", "passes"},
     "frontend": {"ir"},
-    "backend": {"ir"},
+    "backend": {"ir", "tfl"},
     "matching": {"ir", "backend"},
     "report": {"ir", "layout", "passes", "pipeline", "backend", "matching"},
     "drift": {"ir", "backend", "matching", "report"},

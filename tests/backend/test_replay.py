@@ -1,0 +1,57 @@
+"""Every operator of LiteRT, replayed in TensorFlow and converted: the same operators, and the same numbers.
+
+The judge of the numbers is LiteRT, which runs the recorded graph as it is.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from layoutopt.backend.litert import runtime
+from layoutopt.backend.litert.inspect import count_tflite
+from layoutopt.tfl.opset import OPSET
+from tests.backend.recorded import CASES, Array
+from tests.backend.written import written
+
+pytestmark = pytest.mark.tflite
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+@pytest.fixture(scope="module")
+def converted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with all cases converted, by a process of its own: TensorFlow warns while it is imported."""
+    folder = tmp_path_factory.mktemp("replayed")
+    command = [sys.executable, "-m", "tests.backend.recorded", str(folder)]
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"}
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return folder
+
+
+@pytest.mark.parametrize("number", range(len(CASES)), ids=[f"{i}-{case.code}" for i, case in enumerate(CASES)])
+def test_converted_is_what_was_recorded(number: int, converted: Path, tmp_path: Path) -> None:
+    case, path = CASES[number], converted / f"{number}.tflite"
+    assert path.exists(), (converted / f"{number}.txt").read_text()
+    assert dict(count_tflite(path).histogram) == dict(case.operators()), case.why
+    recorded = tmp_path / "recorded.tflite"
+    recorded.write_bytes(written(case.model()))
+    inputs = dict(zip(case.input_names, case.arrays, strict=True))
+    expected: Mapping[str, Array] = runtime.run(recorded, inputs)
+    found: Mapping[str, Array] = runtime.run(path, inputs)
+    assert list(found) == list(expected)
+    for name, wanted in expected.items():
+        assert (found[name].dtype, found[name].shape) == (wanted.dtype, wanted.shape), name
+        np.testing.assert_allclose(found[name], wanted, rtol=1e-6, atol=1e-6)
+
+
+def test_every_operator_has_a_case() -> None:
+    assert {case.code for case in CASES} == set(OPSET)
