@@ -40,8 +40,8 @@ from onnx.backend.test.loader import load_model_tests
 
 from benchmarks import records
 from benchmarks.markdown import table
-from layoutopt.backend.litert.child import kept_alive
-from layoutopt.backend.litert.converter import Handlers, convert_model
+from layoutopt.backend.onnx_tf.child import kept_alive
+from layoutopt.backend.onnx_tf.convert import Handlers, convert_model
 from layoutopt.errors import LayoutoptError, UnsupportedOperatorError
 from layoutopt.forms import run_natural
 from layoutopt.ir import io as modelio

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import onnx_ir as ir
 
-from layoutopt.backend.litert.converter import Conversion, Handlers, Quantize, convert_model
+from layoutopt.backend.conversion import Backend, Conversion, Quantize
+from layoutopt.backend.direct.convert import convert_directly
 from layoutopt.backend.litert.inspect import count_tflite
-from layoutopt.backend.litert.runtime import run as run_tflite
+from layoutopt.backend.litert.trial import run_in_child
+from layoutopt.backend.onnx_tf.convert import Handlers, convert_model
 from layoutopt.errors import ConversionError, UnsupportedOperatorError
 from layoutopt.ir import io as modelio
 from layoutopt.ir.perm import Perm
@@ -57,6 +59,7 @@ class HandOff:
         allow_flex: let operators into the .tflite that need TensorFlow at run time.
         verbose: let TensorFlow's chatter through.
         say: called with what starts now.
+        backend: makes all but the plain baseline.
     """
 
     scratch: Path
@@ -66,6 +69,7 @@ class HandOff:
     allow_flex: bool
     verbose: bool
     say: Callable[[str], None]
+    backend: Backend
 
     @property
     def exact(self) -> bool:
@@ -91,9 +95,25 @@ class HandOff:
         """
         self.scratch.mkdir(exist_ok=True)
         tflite = self.path(self.scratch, kind)
+        if kind is not Kind.PLAIN and self.backend is Backend.DIRECT:
+            conversion = self._directly(kind, model, tflite)
+        else:
+            conversion = self._through_onnx_tf(kind, model, tflite, saved_model=saved_model)
+        self.say(f"{kind.value}: LiteRT")
+        if self.reference is None:
+            run_in_child(tflite, verbose=self.verbose)  # what LiteRT cannot run is never handed out
+        verification = self.compare(tflite, model, conversion, self.reference) if self.reference else None
+        return self.artifact(kind, tflite, conversion, verification, error=error)
+
+    def _directly(self, kind: Kind, model: ir.Model, tflite: Path) -> Conversion:
+        return convert_directly(
+            model, tflite, quantize=self.quantize, progress=lambda stage: self.say(f"{kind.value}: {stage}")
+        )
+
+    def _through_onnx_tf(self, kind: Kind, model: ir.Model, tflite: Path, *, saved_model: bool) -> Conversion:
         onnx, stem = tflite.with_suffix(".onnx"), tflite.with_suffix("")
         modelio.save(model, onnx)
-        conversion = convert_model(
+        return convert_model(
             onnx,
             tflite=tflite,
             saved_model=stem if saved_model else None,
@@ -103,9 +123,6 @@ class HandOff:
             verbose=self.verbose,
             progress=lambda stage: self.say(f"{kind.value}: {stage}"),
         )
-        self.say(f"{kind.value}: LiteRT")
-        verification = self.compare(tflite, model, conversion, self.reference) if self.reference else None
-        return self.artifact(kind, tflite, conversion, verification, error=error)
 
     @staticmethod
     def artifact(
@@ -141,17 +158,19 @@ def run_natural(
     """
     names = conversion.input_names
     stored = {names[name]: array for name, array in to_stored(inputs, orders).items() if name in names}
-    outputs = run_tflite(tflite, stored, verbose=verbose)
+    outputs = run_in_child(tflite, stored, verbose=verbose)
     return to_natural({name: outputs[theirs] for name, theirs in conversion.output_names.items()}, orders)
 
 
 def make_baseline(original: ir.Model, hand_off: HandOff) -> Artifact:
-    """Plain onnx-tf, or the sandwich where that fails.
+    """Plain onnx-tf, or the sandwich where that fails; the sandwich through the direct backend.
 
     Raises:
         LayoutoptError: neither can be had.
     """
     folded = FoldConstants()(original).model
+    if hand_off.backend is Backend.DIRECT:  # before and after go the same way
+        return hand_off.run(Kind.SANDWICH, sandwich(folded))
     try:
         return hand_off.run(Kind.PLAIN, folded)
     except (ConversionError, UnsupportedOperatorError) as error:

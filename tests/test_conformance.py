@@ -8,8 +8,8 @@ import pytest
 
 from benchmarks import records
 from benchmarks.conformance import RESULTS, Conformance, Status, Verdict, cases, judge, page
-from layoutopt.backend.litert.child import kept_alive
-from layoutopt.backend.litert.converter import Handlers
+from layoutopt.backend.onnx_tf.child import kept_alive
+from layoutopt.backend.onnx_tf.convert import Handlers
 
 _EACH = 20
 ALWAYS = (

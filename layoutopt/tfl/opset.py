@@ -1,7 +1,8 @@
 """THE TABLE: what is known of each builtin operator of LiteRT.
 
 Reading, counting, profiling, merging, quantizing and writing draw from it. An operator is one entry here, a rule for
-its results in `shapes`, and where it can be computed on constants an entry in `folding`.
+its results in `shapes`, where it can be computed on constants an entry in `folding`, and where it has more than one
+version an entry in `versions`.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ class OpDef:
         work: what it does with its elements.
         activation: whether it can have a fused activation that XNNPACK and LiteRT compute.
         bias: position of its bias among the operands; None where it has none.
+        bodies: the options that tell which graphs it runs.
     """
 
     operands: tuple[str, ...]
@@ -48,6 +50,11 @@ class OpDef:
     work: Work = Work.COMPUTES
     activation: bool = False
     bias: int | None = None
+    bodies: tuple[str, ...] = ()
+
+    def role(self, index: int) -> str:
+        """Return the role of an operand."""
+        return self.operands[min(index, len(self.operands) - 1)]
 
 
 _MOVES, _VIEWS = Work.MOVES, Work.VIEWS
@@ -119,7 +126,7 @@ OPSET: Mapping[str, OpDef] = {
     "GREATER": _comparison("GreaterOptions"),
     "GREATER_EQUAL": _comparison("GreaterEqualOptions"),
     "HARD_SWISH": _unary("HardSwishOptions", xnnpack=True),
-    "IF": OpDef(("condition", "x"), None, "IfOptions"),
+    "IF": OpDef(("condition", "x"), None, "IfOptions", bodies=("then_subgraph_index", "else_subgraph_index")),
     "LEAKY_RELU": _unary("LeakyReluOptions", xnnpack=True),
     "LESS": _comparison("LessOptions"),
     "LESS_EQUAL": _comparison("LessEqualOptions"),
@@ -204,7 +211,7 @@ OPSET: Mapping[str, OpDef] = {
     "UNSORTED_SEGMENT_PROD": _segment("Prod"),
     "UNSORTED_SEGMENT_SUM": _segment("Sum"),
     "WHERE": OpDef(_X, shapes.where, "WhereOptions"),
-    "WHILE": OpDef(("x",), None, "WhileOptions"),
+    "WHILE": OpDef(("x",), None, "WhileOptions", bodies=("cond_subgraph_index", "body_subgraph_index")),
 }
 """By their names in the schema."""
 

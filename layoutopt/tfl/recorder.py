@@ -17,7 +17,7 @@ import numpy as np
 from layoutopt.tfl.dtypes import Array, DType
 from layoutopt.tfl.folding import fold
 from layoutopt.tfl.graph import Graph, Operation, Value
-from layoutopt.tfl.opset import definition
+from layoutopt.tfl.opset import definition as definition_of
 from layoutopt.tfl.schema import default_options
 from layoutopt.tfl.shapes import Results
 
@@ -83,11 +83,11 @@ def record(
         ShapeError: the operands do not fit one another.
         TypeError: the operands are of different types.
     """
-    known = definition(code)
-    full = {**default_options(known.options), **options}
+    definition = definition_of(code)
+    full = {**default_options(definition.options), **options}
     if results is None:
-        assert known.rule is not None, f"{code} has no rule for its results"
-        results = known.rule(operands, full)
+        assert definition.rule is not None, f"{code} has no rule for its results"
+        results = definition.rule(operands, full)
     given = [operand.data for operand in operands if operand is not None]
     if given and not bodies and all(array is not None for array in given):
         arrays = fold(code, [array for array in given if array is not None], {**full, "dtype": results[0][0].value})

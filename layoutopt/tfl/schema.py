@@ -12,6 +12,17 @@ from typing import Any
 
 from ai_edge_litert import schema_py_generated as schema
 
+__all__ = [
+    "IDENTIFIER",
+    "OPERATOR_CODES",
+    "OPERATOR_NAMES",
+    "decode_options",
+    "default_options",
+    "encode_options",
+    "names_of",
+    "schema",
+]
+
 IDENTIFIER = b"TFL3"
 """Bytes 4 to 8 of a .tflite file."""
 

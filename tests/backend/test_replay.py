@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from layoutopt.backend.direct.writer import write_tflite
 from layoutopt.backend.litert import runtime
 from layoutopt.backend.litert.inspect import count_tflite
 from layoutopt.tfl.opset import OPSET
 from tests.backend.recorded import CASES, Array
-from tests.backend.written import written
 
 pytestmark = pytest.mark.tflite
 
@@ -43,7 +43,7 @@ def test_converted_is_what_was_recorded(number: int, converted: Path, tmp_path: 
     assert path.exists(), (converted / f"{number}.txt").read_text()
     assert dict(count_tflite(path).histogram) == dict(case.operators()), case.why
     recorded = tmp_path / "recorded.tflite"
-    recorded.write_bytes(written(case.model()))
+    write_tflite(case.model(), recorded)
     inputs = dict(zip(case.input_names, case.arrays, strict=True))
     expected: Mapping[str, Array] = runtime.run(recorded, inputs)
     found: Mapping[str, Array] = runtime.run(path, inputs)

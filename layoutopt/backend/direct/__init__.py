@@ -1,0 +1,1 @@
+"""From a graph of LiteRT's operators to a .tflite, without TensorFlow."""
