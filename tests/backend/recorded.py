@@ -1,6 +1,7 @@
 """A small recorded graph for every operator of LiteRT; run as a module, it replays and converts them all.
 
-``python -m tests.backend.recorded FOLDER`` writes ``N.tflite`` for case N of `CASES`, or ``N.txt`` that tells why not.
+``python -m tests.backend.recorded FOLDER`` writes ``N.tflite`` for case N of `CASES`, or ``N.txt`` that tells why not;
+the same for `FOREIGN` by name; and ``spellings.txt`` with the operators that the replay knows.
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+import onnx_ir as ir
 
 from layoutopt.tfl import build as tfl
 from layoutopt.tfl.dtypes import DType
 from layoutopt.tfl.graph import Graph, Model, Quantization, Shape, Value
-from layoutopt.tfl.recorder import one
+from layoutopt.tfl.recorder import one, record
 
 Array: TypeAlias = "npt.NDArray[Any]"
 Build: TypeAlias = "Callable[..., Value | Sequence[Value]]"
@@ -93,6 +95,7 @@ def _cases() -> Iterator[Case]:
     yield from _products()
     yield from _shapes()
     yield from _indices()
+    yield from _at_run_time()
     yield from _quantization()
     yield from _control_flow()
 
@@ -118,7 +121,14 @@ def _elements() -> Iterator[Case]:
     yield Case("LOGICAL_NOT", tfl.logical_not, [bools(3, 4)])
     yield Case("POW", tfl.pow_, [positive(3, 4), floats(3, 4)])
     yield Case("GELU", lambda x: tfl.gelu(x, approximate=True), [x])
-    yield Case("ADD", lambda x: one("ADD", x, tfl.value_of(row), fused_activation_function="RELU6"), [4 * x])
+    for activation in ("RELU", "RELU6", "RELU_N1_TO_1"):
+        options: dict[str, Any] = {"fused_activation_function": activation}
+        yield Case("ADD", lambda x, options=options: one("ADD", x, tfl.value_of(row), **options), [4 * x])
+    why = "TensorFlow has no beta"
+    yield Case("SOFTMAX", partial(tfl.softmax, beta=2.0), [x], becomes={"MUL": 1, "SOFTMAX": 1}, why=why)
+    infinite = np.array([-np.inf, 0, np.inf, 1], np.float32)
+    yield Case("MAXIMUM", lambda x: [tfl.maximum(x, infinite), tfl.less(x, infinite)], [x])
+    yield Case("EXP", lambda x: tfl.log(tfl.sin(tfl.exp(x))), [x])
     yield Case("DIV", tfl.div, [ints(3, 4), ints(3, 4, low=1)])
     yield Case("BITWISE_XOR", tfl.bitwise_xor, [ints(3, 4), ints(3, 4)])
     yield Case("RIGHT_SHIFT", tfl.right_shift, [ints(3, 4), ints(3, 4, low=0, high=5)])
@@ -193,6 +203,8 @@ def _products() -> Iterator[Case]:
     yield Case("BATCH_MATMUL", lambda a, b: tfl.batch_matmul(a, b, adj_y=True), [x, floats(2, 5, 4)])
     yield Case("BATCH_MATMUL", lambda a, b: tfl.batch_matmul(a, b, adj_x=True), [x, floats(2, 3, 5)])
     yield Case("BATCH_MATMUL", tfl.batch_matmul, [floats(3, 4), floats(4, 5)])
+    why = "a product with a constant matrix"
+    yield Case("BATCH_MATMUL", partial(tfl.batch_matmul, b=matrix.T), [x], becomes={"FULLY_CONNECTED": 1}, why=why)
 
 
 def _shapes() -> Iterator[Case]:
@@ -252,12 +264,71 @@ def _indices() -> Iterator[Case]:
     )
 
 
+def _at_run_time() -> Iterator[Case]:
+    """Operands that are constants mostly."""
+    x, row = floats(2, 3, 4), floats(4)
+    pair, triple = np.array([6, 4], np.int32), np.array([1, 2, 2], np.int32)
+    yield Case("RESHAPE", tfl.reshape, [x, pair])
+    yield Case("SUM", tfl.sum_, [x, np.array([1], np.int32)])
+    yield Case("CUMSUM", tfl.cumsum, [x, np.array(1, np.int32)])
+    yield Case("SLICE", tfl.slice_, [x, np.array([0, 1, 1], np.int32), triple])
+    yield Case("STRIDED_SLICE", lambda x, begin: tfl.strided_slice(x, begin, [2, 3, 4], [1, 1, 2]), [x, triple - 1])
+    yield Case("PAD", tfl.pad, [x, ints(3, 2, low=0, high=3)])
+    yield Case("PADV2", tfl.pad, [x, ints(3, 2, low=0, high=3), np.array(2.5, np.float32)])
+    yield Case("TILE", tfl.tile, [x, triple])
+    yield Case("BROADCAST_TO", tfl.broadcast_to, [floats(4), np.array([2, 3, 4], np.int32)])
+    yield Case("SPLIT_V", lambda x, sizes: tfl.split_v(x, sizes, 2), [x, np.array([1, 3], np.int32)])
+    yield Case("SCATTER_ND", tfl.scatter_nd, [np.array([[1], [0]], np.int32), x, np.array([5, 3, 4], np.int32)])
+    becomes, why = {"FULLY_CONNECTED": 1, "ADD": 1}, "only a constant is a bias"
+    yield Case("FULLY_CONNECTED", tfl.fully_connected, [floats(3, 4), floats(5, 4), floats(5)], (), becomes, why)
+    resize = partial(tfl.resize_bilinear, align_corners=False, half_pixel_centers=True)
+    yield Case("RESIZE_BILINEAR", lambda x, size: resize(x, size), [floats(1, 3, 4, 2), pair])
+    yield Case("CONV_2D", partial(tfl.conv_2d, strides=(2, 1)), [floats(1, 5, 6, 4), floats(6, 3, 2, 4)])
+    becomes, why = {"RELU": 1, "MINIMUM": 1, "MUL": 1, "ADD": 1}, "only a constant is a slope"
+    yield Case("PRELU", tfl.prelu, [x, floats(1, 4)], (), becomes, why)
+    why = "nothing is computed twice"
+    yield Case("ADD", lambda x: [tfl.add(x, row), tfl.add(x, row), x, tfl.value_of(row)], [x], (), {"ADD": 1}, why)
+
+
 def _quantization() -> Iterator[Case]:
     x, scale = 3 * floats(2, 3, 4), Quantization((0.05,), (7,))
     yield Case("QUANTIZE", lambda x: tfl.dequantize(tfl.quantize(x, DType.INT8, scale)), [x])
     yield Case("DEQUANTIZE", lambda x: tfl.dequantize(tfl.quantize(x, DType.UINT8, scale)), [x])
+    becomes, why = {"QUANTIZE": 2, "DEQUANTIZE": 2, "TRANSPOSE": 1, "RESHAPE": 1}, "quantized before and after"
+    yield Case("QUANTIZE", lambda x: _viewed(tfl.quantize(x, DType.INT8, scale), scale), [x], (), becomes, why)
+    why = "somebody reads the integers"
+    integers = {"MUL": 1, "ROUND": 1, "ADD": 1, "MAXIMUM": 1, "MINIMUM": 1, "CAST": 2}
+    yield Case(
+        "QUANTIZE",
+        lambda x: tfl.cast(tfl.quantize(x, DType.INT8, scale), DType.INT32),
+        [x],
+        becomes=integers,
+        why=why,
+    )
+    each, why = Quantization((0.05, 0.1, 0.2, 0.4), (7, 0, -3, 5), 2), "one scale for each index of an axis"
+    becomes = {**integers, "SUB": 1, "MUL": 2}
+    yield Case("QUANTIZE", lambda x: tfl.dequantize(tfl.quantize(x, DType.INT8, each)), [x], (), becomes, why)
+    grid = ints(2, 3, low=-128, high=128, dtype=np.int8)
+    becomes, why = {"CAST": 1, "SUB": 1, "MUL": 1, "QUANTIZE": 1, "DEQUANTIZE": 1}, "what a caller gives has no scale"
+    yield Case("DEQUANTIZE", lambda x: tfl.dequantize(_scaled(x, scale)), [grid], (), becomes, why)
+    becomes, why = {"ADD": 1}, "a constant is computed now"
+    yield Case(
+        "DEQUANTIZE", lambda x: x + tfl.dequantize(_scaled(tfl.value_of(grid), scale)), [floats(2, 3)], (), becomes, why
+    )
     why = "the converter keeps it for constants"
     yield Case("DEQUANTIZE", tfl.dequantize, [floats(2, 3).astype(np.float16)], becomes={"CAST": 1}, why=why)
+
+
+def _scaled(x: Value, scale: Quantization) -> Value:
+    x.quantization = scale
+    return x
+
+
+def _viewed(x: Value, scale: Quantization) -> Value:
+    """Turn integers round before they become real numbers."""
+    for view in (partial(tfl.reshape, shape=(6, 4)), partial(tfl.transpose, perm=(1, 0))):
+        x = _scaled(view(x), scale)
+    return tfl.dequantize(x)
 
 
 def _control_flow() -> Iterator[Case]:
@@ -290,19 +361,56 @@ def _control_flow() -> Iterator[Case]:
 CASES: Sequence[Case] = tuple(_cases())
 
 
-def main(folder: Path) -> None:
-    """Replay and convert every case."""
-    from layoutopt.backend.onnx_tf.lowering import converter_of
-    from layoutopt.backend.onnx_tf.replay import replay
-    from layoutopt.backend.onnx_tf.signature import sign
+# --- operators of ONNX ---------------------------------------------------------------------------------------------
 
+
+def foreign_model(operator: str) -> Model:
+    """An operator of ONNX that nobody has lowered, between two that are."""
+    graph = Graph([Value(DType.FLOAT32, (2, 3, 4, 5))])
+    node = ir.node(operator, [ir.Value(name="x")])
+    with tfl.recording(graph), tfl.scope("strange"):
+        x = tfl.neg(graph.inputs[0])
+        (y,) = record(f"ONNX:{operator}", x, results=[(DType.FLOAT32, (2, 3, 4, 5))], node=node)
+        graph.outputs = [tfl.abs_(y)]
+    return Model(graph, ["x"], ["y"])
+
+
+FOREIGN = ("MeanVarianceNormalization", "RandomNormalLike")
+
+
+# --- the child -----------------------------------------------------------------------------------------------------
+
+
+def main(folder: Path) -> None:
+    """Replay and convert everything."""
+    from layoutopt.backend.onnx_tf.foreign import ForeignOperators
+    from layoutopt.backend.onnx_tf.replay import replay
+    from layoutopt.backend.onnx_tf.spellings import SPELLINGS
+
+    (folder / "spellings.txt").write_text("\n".join(SPELLINGS))
     for number, case in enumerate(CASES):
         model = case.model()
-        try:
-            content = converter_of(replay(model)).convert()
-            (folder / f"{number}.tflite").write_bytes(sign(content, model.input_names, model.output_names))
-        except Exception:
-            (folder / f"{number}.txt").write_text(traceback.format_exc())
+        _convert(folder / f"{number}.tflite", model, partial(replay, model))
+    foreign = ForeignOperators({"": 13})
+    for name in FOREIGN:
+        model = foreign_model(name)
+        _convert(folder / f"{name}.tflite", model, partial(replay, model, foreign))
+        _convert(folder / f"{name}-refused.tflite", model, partial(replay, model))
+
+
+def _convert(path: Path, model: Model, trace: Callable[[], Any]) -> None:
+    import tensorflow as tf
+
+    from layoutopt.backend.onnx_tf.lowering import converter_of
+    from layoutopt.backend.onnx_tf.signature import sign
+
+    try:
+        converter = converter_of(trace())
+        if path.stem in FOREIGN:
+            converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS, tf.lite.OpsSet.SELECT_TF_OPS]
+        path.write_bytes(sign(converter.convert(), model.input_names, model.output_names))
+    except Exception:
+        path.with_suffix(".txt").write_text(traceback.format_exc())
 
 
 if __name__ == "__main__":

@@ -14,10 +14,8 @@ from layoutopt.backend.onnx_tf.infinities import hidden
 from layoutopt.backend.onnx_tf.names import identifiers, scope_of
 from layoutopt.backend.onnx_tf.spellings import ACTIVATIONS, SPELLINGS, Call, Operand
 from layoutopt.errors import LayoutoptError, UnsupportedOperatorError
+from layoutopt.lowering.lower import FOREIGN
 from layoutopt.tfl.graph import Graph, Model, Operation, Value
-
-FOREIGN = "ONNX:"
-"""What the code of an operation begins with that is an operator of ONNX, and of no builtin operator's counterpart."""
 
 Foreign: TypeAlias = "Callable[[Operation, Sequence[tf.Tensor | None]], Sequence[tf.Tensor]]"
 """Computes an operation whose code begins with `FOREIGN`."""
@@ -75,7 +73,7 @@ def _results(operation: Operation, values: dict[Value, Any], foreign: Foreign | 
     operands = [None if value is None else _operand(value, values) for value in operation.operands]
     try:
         found = _spelled(operation, operands, foreign)
-        results = [found] if isinstance(found, Quantized) or tf.is_tensor(found) else list(found)
+        results = list(found) if isinstance(found, (list, tuple)) else [found]
         for value, result in zip(operation.results, results, strict=True):
             if value.shape is not None and tf.is_tensor(result):
                 result.set_shape(value.shape)

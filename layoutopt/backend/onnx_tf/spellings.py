@@ -166,6 +166,9 @@ def _relu_n1_to_1(x: Operand) -> tf.Tensor:
 
 
 def _prelu(x: Operand, slope: Any) -> tf.Tensor:
+    """The converter knows a slope by its negative, if that is a constant."""
+    if not isinstance(slope, np.ndarray):
+        return tf.nn.relu(x) + slope * tf.minimum(x, 0)
     return tf.nn.relu(x) + -slope * tf.nn.relu(tf.negative(x))
 
 
@@ -183,7 +186,6 @@ ACTIVATIONS: Mapping[str, Callable[[Operand], tf.Tensor]] = {
     "RELU": tf.nn.relu,
     "RELU6": tf.nn.relu6,
     "RELU_N1_TO_1": _relu_n1_to_1,
-    "TANH": tf.tanh,
 }
 """Those that are fused into an operator, by their names in the schema."""
 
