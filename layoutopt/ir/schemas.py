@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 
 import onnx
@@ -49,3 +50,27 @@ def operand_names(operator: str, opset: int) -> tuple[str, ...]:
         return tuple(each.name for each in onnx.defs.get_schema(operator, opset).inputs)
     except onnx.defs.SchemaError:
         return ()
+
+
+@dataclass(frozen=True, slots=True)
+class TypeVariables:
+    """Which operands and results of an operator have one element type.
+
+    Attributes:
+        operands: the type variable of each operand; more operands have the last. None for a list of mixed types.
+        results: the type variable of each result; more results have the last.
+    """
+
+    operands: tuple[str | None, ...]
+    results: tuple[str, ...]
+
+
+@lru_cache(maxsize=1024)
+def type_variables(operator: str, opset: int, domain: str) -> TypeVariables | None:
+    """Return the type variables of an operator; None where ONNX does not know it."""
+    try:
+        schema = onnx.defs.get_schema(operator, opset, domain)
+    except onnx.defs.SchemaError:
+        return None
+    operands = tuple(each.type_str if each.is_homogeneous else None for each in schema.inputs)
+    return TypeVariables(operands, tuple(each.type_str for each in schema.outputs))

@@ -37,7 +37,7 @@ class Quantization:
     axis: int = 0
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(eq=False, slots=True, weakref_slot=True)
 class Value:
     """A tensor of a graph.
 

@@ -17,7 +17,7 @@ import numpy as np
 from layoutopt.tfl.dtypes import Array, DType
 from layoutopt.tfl.folding import fold
 from layoutopt.tfl.graph import Graph, Operation, Value
-from layoutopt.tfl.opset import OPSET
+from layoutopt.tfl.opset import definition as definition_of
 from layoutopt.tfl.schema import default_options
 from layoutopt.tfl.shapes import Results
 
@@ -83,7 +83,7 @@ def record(
         ShapeError: the operands do not fit one another.
         TypeError: the operands are of different types.
     """
-    definition = OPSET[code]
+    definition = definition_of(code)
     full = {**default_options(definition.options), **options}
     if results is None:
         assert definition.rule is not None, f"{code} has no rule for its results"

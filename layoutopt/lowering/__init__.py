@@ -1,0 +1,38 @@
+"""From ONNX and the dialect ``layoutopt.nhwc`` to LiteRT's operators: a file for each family, `lower` runs them.
+
+Every function is entered in one registry (`layoutopt.lowering.node`); `types` says which element types the kernels
+behind an operator take.
+"""
+
+from layoutopt.lowering import (  # noqa: F401  (imported so that they enter themselves)
+    activations,
+    constants,
+    control_flow,
+    conv,
+    conv_transpose,
+    depth,
+    detection,
+    einsum,
+    elementwise,
+    indexing,
+    integers,
+    matmul,
+    nchw_fallback,
+    normalization,
+    pad,
+    pool,
+    quantization,
+    recurrent,
+    reductions,
+    regions,
+    resize,
+    sampling,
+    selection,
+    sequences,
+    shapes,
+    slicing,
+    spectra,
+)
+from layoutopt.lowering.lower import lower
+
+__all__ = ["lower"]
