@@ -152,6 +152,7 @@ def test_a_whole_network(tmp_path: Path) -> None:
 
 # --- each kernel -----------------------------------------------------------------------------------------------------
 
+
 def test_each_kernel(tmp_path: Path) -> None:
     model = model_of_all(KERNELS)
     inputs = {name: RNG.uniform(-4, 4, IMAGE).astype(np.float32) for name in ("x", "z")}

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +13,10 @@ import pytest
 
 from layoutopt.backend.direct.writer import write_tflite
 from layoutopt.backend.litert import runtime
-from layoutopt.ir.verify import Arrays, run
-from layoutopt.passes import DEFAULT_PIPELINE
-from layoutopt.pipeline.manager import PassManager
+from layoutopt.ir.verify import Arrays
 from layoutopt.tfl.graph import Model
 from layoutopt.tfl.rewrites.integers import use_integer_kernels
 from tests.lowering.direct import lowered
-from tests.quantized import IMAGE, KERNELS, RNG, Kernel, f32, given, model_of_all, operators_of, steps_of, text_model
 
 pytestmark = pytest.mark.tflite
 
