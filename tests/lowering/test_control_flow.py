@@ -23,7 +23,8 @@ YZ = ("y", "z")
 def loop(signature: str, nodes: str) -> str:
     """A Loop over ``x`` and ``k`` whose body is told by its results and its nodes."""
     return f"""y, z = Loop(m, c, x, k) <
-        body = b (int64 i, bool on, float[2,3] v, float[2,3] u) => (bool go, {signature}) {{ go = Identity(on) {nodes} }}>"""
+        body = b (int64 i, bool on, float[2,3] v, float[2,3] u) => (bool go, {signature}) {{
+            go = Identity(on) {nodes} }}>"""
 
 
 UNTIL = """y, z = Loop(m, c, x) <body = b (int64 i, bool on, float[2,3] v) => (bool go, float[2,3] w, float[2,3] s) {
@@ -101,6 +102,14 @@ def test_a_loop_in_a_loop(tmp_path: Path) -> None:
                 more = Identity(still) f = Cast<to=1>(i) g = Mul(f, half) t = Add(s, g) }> }>"""
     constants = {"c": TRUE, "one": np.array(1), "half": np.array(0.5, np.float32)}
     Direct(tmp_path).check(Case(body, {"x": X, "m": np.array(4)}, constants, "WHILE"))
+
+
+def test_what_rounds_write_to_is_not_in_the_file(tmp_path: Path) -> None:
+    body = """y, z = Loop(m, c, x) <body = b (int64 i, bool on, float[64] v) => (bool go, float[64] w, float[64] s) {
+        go = Identity(on) w = Add(v, x) s = Neg(w) }>"""
+    case = Case(body, {"x": floats(64)}, {"m": np.array(300), "c": TRUE}, "WHILE FILL", YZ)
+    Direct(tmp_path).check(case)
+    assert (tmp_path / "model.tflite").stat().st_size < 300 * 64 * 4
 
 
 @pytest.mark.parametrize("constant", [True, False])
