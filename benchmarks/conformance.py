@@ -1,16 +1,16 @@
 """The page of conformance: ONNX's own backend node tests through the whole path, beside plain onnx-tf.
 
-Each test is a model with inputs and the outputs to expect. It is optimized, handed over, converted and run in LiteRT;
-plain onnx-tf gets it folded, as the baseline does, and as it is where that fails. Verdicts stay in a directory, so
-that a run goes on where the last one ended. What is known of the tests that both were judged on goes to
-``benchmarks/results/conformance.json``, from which `benchmarks.figures` makes the page.
+Each test is a model with inputs and the outputs to expect. It is optimized, converted by the direct backend or through
+onnx-tf, and run in LiteRT; plain onnx-tf gets it folded, as the baseline does, and as it is where that fails. Verdicts
+stay in a directory, so that a run goes on where the last one ended. What is known of the tests that all were judged on
+goes to ``benchmarks/results/conformance.json``, from which `benchmarks.figures` makes the page.
 
 ::
 
-    python -m benchmarks.conformance [--verdicts build/conformance] [--again] [--plain] [PART ...]
+    python -m benchmarks.conformance [--verdicts build/conformance] [--again] [--route direct|onnx-tf|plain] [PART ...]
 
-A PART is a part of a test's name; without any, all tests are run. ``--again`` judges tests anew that have a verdict,
-``--plain`` judges plain onnx-tf too.
+A PART is a part of a test's name; without any, all tests are run. ``--again`` judges tests anew that have a verdict;
+``--route``, which may be repeated, leaves out the other ways to a .tflite.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +41,11 @@ from onnx.backend.test.loader import load_model_tests
 
 from benchmarks import records
 from benchmarks.markdown import table
-from layoutopt.backend.litert.child import kept_alive
-from layoutopt.backend.litert.converter import Handlers, convert_model
+from layoutopt.backend.conversion import Conversion
+from layoutopt.backend.direct.convert import convert_directly
+from layoutopt.backend.litert.runtime import run
+from layoutopt.backend.onnx_tf.child import kept_alive
+from layoutopt.backend.onnx_tf.convert import Handlers, convert_model
 from layoutopt.errors import LayoutoptError, UnsupportedOperatorError
 from layoutopt.forms import run_natural
 from layoutopt.ir import io as modelio
@@ -52,6 +56,17 @@ from layoutopt.report.results import Provenance
 RESULTS = records.committed("conformance")
 
 Array = npt.NDArray[np.generic]
+
+
+class Route(enum.Enum):
+    """The way that a test takes to a .tflite."""
+
+    DIRECT = "direct"
+    """Optimized, and converted by layoutopt itself."""
+    ONNX_TF = "onnx-tf"
+    """Optimized, and converted through onnx-tf and TensorFlow."""
+    PLAIN = "plain"
+    """Plain onnx-tf, without layoutopt."""
 
 
 class Status(enum.Enum):
@@ -88,13 +103,18 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", metavar="PART", help="parts of tests' names (default: all tests)")
     parser.add_argument("--verdicts", type=Path, default=Path("build/conformance"), help="where verdicts stay")
     parser.add_argument("--again", action="store_true", help="judge tests anew that have a verdict")
-    parser.add_argument("--plain", action="store_true", help="judge plain onnx-tf too")
+    parser.add_argument(
+        "--route",
+        action="append",
+        choices=[route.value for route in Route],
+        help="judge this way alone; may be repeated (default: all)",
+    )
     options = parser.parse_args()
     modelio.make_directory(options.verdicts)
     names = [name for name in cases() if not options.parts or any(part in name for part in options.parts)]
-    for handlers in Handlers if options.plain else (Handlers.LAYOUTOPT,):
-        _judge_all(names, handlers, options.verdicts, again=options.again)
-    records.save(Conformance.of(*(load(options.verdicts, handlers) for handlers in Handlers)), RESULTS)
+    for route in map(Route, options.route or Route):
+        _judge_all(names, route, options.verdicts, again=options.again)
+    records.save(Conformance.of({route: load(options.verdicts, route) for route in Route}), RESULTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,24 +162,22 @@ def cases() -> Mapping[str, Case]:
 # --- judging ---------------------------------------------------------------------------------------------------------
 
 
-def _judge_all(names: Sequence[str], handlers: Handlers, results: Path, *, again: bool) -> None:
+def _judge_all(names: Sequence[str], route: Route, results: Path, *, again: bool) -> None:
     """Judges tests in a process of their own, since LiteRT may take its process with it."""
-    verdicts = load(results, handlers)
+    verdicts = load(results, route)
     todo = [name for name in names if again or name not in verdicts]
     with contextlib.ExitStack() as stack:
         pool = stack.enter_context(_pool())
         for position, name in enumerate(todo, 1):
             try:
-                verdicts[name] = pool.submit(judge, name, handlers).result()
+                verdicts[name] = pool.submit(judge, name, route).result()
             except BrokenProcessPool:
                 verdicts[name] = Verdict(Status.FAILED, "LiteRT died")
                 pool = stack.enter_context(_pool())
             found = verdicts[name]
-            print(
-                f"{position}/{len(todo)} {handlers.value} {name}: {found.status.value} {found.reason}"[:200], flush=True
-            )
+            print(f"{position}/{len(todo)} {route.value} {name}: {found.status.value} {found.reason}"[:200], flush=True)
             if position % 50 == 0 or position == len(todo):
-                _save(verdicts, results, handlers)
+                _save(verdicts, results, route)
 
 
 def _pool() -> ProcessPoolExecutor:
@@ -176,20 +194,20 @@ def _prepare() -> None:
     _kept.enter_context(kept_alive())
 
 
-def judge(name: str, handlers: Handlers) -> Verdict:
-    """Runs one test through the path of ``handlers``."""
+def judge(name: str, route: Route) -> Verdict:
+    """Runs one test by one route."""
     with tempfile.TemporaryDirectory(prefix="layoutopt-") as scratch:
-        found = _verdict(cases()[name], handlers, Path(scratch), optimized=True)
-        if handlers is Handlers.LAYOUTOPT or found.status is Status.PASSED:
+        found = _verdict(cases()[name], route, Path(scratch), optimized=True)
+        if route is not Route.PLAIN or found.status is Status.PASSED:
             return found
-        bare = _verdict(cases()[name], handlers, Path(scratch), optimized=False)
+        bare = _verdict(cases()[name], route, Path(scratch), optimized=False)
         return bare if bare.status is Status.PASSED else found
 
 
-def _verdict(case: Case, handlers: Handlers, scratch: Path, *, optimized: bool) -> Verdict:
+def _verdict(case: Case, route: Route, scratch: Path, *, optimized: bool) -> Verdict:
     try:
         for given, expected in case.data:
-            outputs = _run(case.model, given, handlers, scratch / "model.tflite", optimized=optimized)
+            outputs = _run(case.model, given, route, scratch / "model.tflite", optimized=optimized)
             for output, wanted in expected.items():
                 if complaint := _complaint(outputs[output], wanted, case.rtol, case.atol):
                     return Verdict(Status.WRONG, f"{output}: {complaint}")
@@ -203,21 +221,26 @@ def _verdict(case: Case, handlers: Handlers, scratch: Path, *, optimized: bool) 
 
 
 def _run(
-    proto: onnx.ModelProto, given: Mapping[str, Array], handlers: Handlers, tflite: Path, *, optimized: bool
+    proto: onnx.ModelProto, given: Mapping[str, Array], route: Route, tflite: Path, *, optimized: bool
 ) -> Mapping[str, Array]:
     """The outputs of the .tflite that the model becomes."""
-    path, orders = tflite.with_suffix(".onnx"), {}
     static = _static(proto, given)
-    if optimized:
-        passes = DEFAULT_PIPELINE if handlers is Handlers.LAYOUTOPT else (FoldConstants(),)
-        result = PassManager(passes).run(modelio.parse(static.SerializeToString(), "the test")).model
-        modelio.check_full(result)
-        modelio.save(result, path)
-        orders = modelio.recorded_orders(result)
+    if route is Route.PLAIN and not optimized:
+        onnx.save(static, tflite.with_suffix(".onnx"))
+        return run_natural(tflite, _through_onnx_tf(tflite, Handlers.PLAIN), given, {}, runner=run)
+    passes = (FoldConstants(),) if route is Route.PLAIN else DEFAULT_PIPELINE
+    result = PassManager(passes).run(modelio.parse(static.SerializeToString(), "the test")).model
+    modelio.check_full(result)
+    if route is Route.DIRECT:
+        conversion = convert_directly(result, tflite)
     else:
-        onnx.save(static, path)
-    conversion = convert_model(path, tflite=tflite, handlers=handlers)
-    return run_natural(tflite, conversion, given, orders)
+        modelio.save(result, tflite.with_suffix(".onnx"))
+        conversion = _through_onnx_tf(tflite, Handlers.PLAIN if route is Route.PLAIN else Handlers.LAYOUTOPT)
+    return run_natural(tflite, conversion, given, modelio.recorded_orders(result), runner=run)
+
+
+def _through_onnx_tf(tflite: Path, handlers: Handlers) -> Conversion:
+    return convert_model(tflite.with_suffix(".onnx"), tflite=tflite, handlers=handlers)
 
 
 def _static(proto: onnx.ModelProto, given: Mapping[str, Array]) -> onnx.ModelProto:
@@ -261,22 +284,22 @@ def _complaint(found: Array, wanted: object, rtol: float, atol: float) -> str:
 # --- verdicts on disk ------------------------------------------------------------------------------------------------
 
 
-def load(results: Path, handlers: Handlers) -> dict[str, Verdict]:
+def load(results: Path, route: Route) -> dict[str, Verdict]:
     """The verdicts so far."""
-    path = _path(results, handlers)
+    path = _path(results, route)
     if not path.exists():
         return {}
     return {name: Verdict(Status(status), reason) for name, (status, reason) in json.loads(path.read_text()).items()}
 
 
-def _save(verdicts: Mapping[str, Verdict], results: Path, handlers: Handlers) -> None:
+def _save(verdicts: Mapping[str, Verdict], results: Path, route: Route) -> None:
     found = {name: (verdict.status.value, verdict.reason) for name, verdict in sorted(verdicts.items())}
-    with modelio.replacing(_path(results, handlers)) as beside:
+    with modelio.replacing(_path(results, route)) as beside:
         beside.write_text(json.dumps(found, indent=0) + "\n")
 
 
-def _path(results: Path, handlers: Handlers) -> Path:
-    return results / f"{handlers.value}.json"
+def _path(results: Path, route: Route) -> Path:
+    return results / f"{route.value}.json"
 
 
 # --- figures ---------------------------------------------------------------------------------------------------------
@@ -284,26 +307,23 @@ def _path(results: Path, handlers: Handlers) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """The tests of one operator.
+    """The tests of one operator: of each route, how many there are of each status."""
 
-    Attributes:
-        ours: how many there are of each status.
-        plain: likewise, of plain onnx-tf.
-    """
-
-    ours: Mapping[str, int]
+    direct: Mapping[str, int]
+    onnx_tf: Mapping[str, int]
     plain: Mapping[str, int]
 
-    @classmethod
-    def of(cls, ours: Iterable[Verdict], plain: Iterable[Verdict]) -> Operator:
-        """From their verdicts."""
-        return cls(*(Counter(verdict.status.value for verdict in verdicts) for verdicts in (ours, plain)))
+    def of(self, route: Route) -> Mapping[str, int]:
+        """Return the numbers of one route."""
+        found: Mapping[str, int] = getattr(self, route.name.lower())
+        return found
 
 
 @dataclass(frozen=True, slots=True)
 class Complaint:
-    """Tests of one operator that did not pass, for one reason."""
+    """Tests of one operator that one of layoutopt's routes does not pass, for one reason."""
 
+    route: str
     operator: str
     reason: str
     tests: tuple[str, ...]
@@ -326,31 +346,36 @@ class Conformance:
     measured: Provenance
 
     @classmethod
-    def of(cls, ours: Mapping[str, Verdict], plain: Mapping[str, Verdict]) -> Conformance:
-        """From the verdicts of all tests that both were judged on."""
-        names = [name for name in cases() if name in ours and name in plain]
-        missed = [name for name in names if ours[name].status is not Status.PASSED]
+    def of(cls, verdicts: Mapping[Route, Mapping[str, Verdict]]) -> Conformance:
+        """Return what is known of all tests that every route was judged on."""
+        names = [name for name in cases() if all(name in verdicts[route] for route in Route)]
+        complaints, lost = list[Complaint](), dict[str, None]()
+        for route in (Route.DIRECT, Route.ONNX_TF):
+            found = verdicts[route]
+            missed = [name for name in names if found[name].status is not Status.PASSED]
+            lost |= dict.fromkeys(name for name in missed if verdicts[Route.PLAIN][name].status is Status.PASSED)
+            for (operator, reason), group in _grouped(missed, partial(_complaint_key, found)):
+                complaints.append(Complaint(route.value, operator, reason, tuple(group)))
         operators = {
-            operator: Operator.of((ours[name] for name in group), (plain[name] for name in group))
+            operator: Operator(
+                **{route.name.lower(): Counter(verdicts[route][name].status.value for name in group) for route in Route}
+            )
             for (operator,), group in _grouped(names, lambda name: (operator_of(name),))
         }
-        complaints = (
-            Complaint(operator, reason, tuple(group))
-            for (operator, reason), group in _grouped(missed, lambda name: (operator_of(name), ours[name].reason))
-        )
-        lost = (name for name in missed if plain[name].status is Status.PASSED)
         return cls(operators, tuple(complaints), tuple(lost), Provenance.here())
 
-    @property
-    def totals(self) -> Operator:
-        """Of all operators."""
-        sides = ([getattr(each, side) for each in self.operators.values()] for side in ("ours", "plain"))
-        return Operator(*(sum(map(Counter, side), Counter()) for side in sides))
+    def totals(self, route: Route) -> Mapping[str, int]:
+        """Return how many tests of all operators there are of each status."""
+        return sum((Counter(each.of(route)) for each in self.operators.values()), Counter())
 
     @property
     def tests(self) -> int:
         """How many there are."""
-        return sum(self.totals.ours.values())
+        return sum(self.totals(Route.DIRECT).values())
+
+
+def _complaint_key(verdicts: Mapping[str, Verdict], name: str) -> tuple[str, str]:
+    return operator_of(name), verdicts[name].reason
 
 
 def _grouped(
@@ -372,11 +397,12 @@ def operator_of(name: str) -> str:
 
 _PAGE = """# Conformance
 
-Made by `python -m benchmarks.conformance --plain` and `python -m benchmarks.figures`. ONNX's own backend node tests,
-{tests} of them in onnx {onnx}, each through the whole path: optimized, handed over, converted, and run in LiteRT on
+Made by `python -m benchmarks.conformance` and `python -m benchmarks.figures`. ONNX's own backend node tests,
+{tests} of them in onnx {onnx}, each through the whole path: optimized, converted, and run in LiteRT on
 the inputs of the test, whose outputs, tolerances and element types are ONNX's (but 2**-22 of the largest element is
-always allowed). Plain onnx-tf {onnx_tf} gets each test folded by onnxsim, and once more as it is where that fails. Both
-use TensorFlow {tensorflow}, without TensorFlow operators in the .tflite.
+always allowed). *direct* is layoutopt's own way to the .tflite, *onnx-tf* the one through TensorFlow {tensorflow}.
+Plain onnx-tf {onnx_tf} gets each test folded by onnxsim, and once more as it is where that fails; without TensorFlow
+operators in the .tflite.
 
 {totals}
 
@@ -389,7 +415,7 @@ Tests that plain onnx-tf passes and layoutopt does not: {lost}.
 
 ## By operator
 
-Tests of an operator's own function body (`_expanded`) count for that operator.
+Tests of an operator's own function body (`_expanded`) count for that operator. Columns without a route are of *direct*.
 
 {operators}
 
@@ -399,30 +425,34 @@ Tests of an operator's own function body (`_expanded`) count for that operator.
 
 {measured}.
 """
-_OPERATORS = ("operator", "tests", *(status.value for status in Status), "plain onnx-tf passes")
+_OPERATORS = (
+    *("operator", "tests", *(status.value for status in Status)),
+    *("onnx-tf passes", "plain onnx-tf passes"),
+)
 
 
 def page(figures: Conformance) -> str:
-    """The page."""
-    packages, totals = figures.measured.versions, figures.totals
+    """Return the page."""
+    packages = figures.measured.versions
+    totals = [figures.totals(route) for route in Route]
     return _PAGE.format(
         tests=figures.tests,
         onnx=packages["onnx"],
         onnx_tf=packages["onnx-tf"],
         tensorflow=packages.get("tensorflow-cpu") or packages["tensorflow"],
         totals=table(
-            ("", "layoutopt", "plain onnx-tf"),
-            (
-                (status.value, *(str(side.get(status.value, 0)) for side in (totals.ours, totals.plain)))
-                for status in Status
-            ),
+            ("", "layoutopt, direct", "layoutopt, onnx-tf", "plain onnx-tf"),
+            ((status.value, *(str(each.get(status.value, 0)) for each in totals)) for status in Status),
         ),
         lost=", ".join(f"`{name}`" for name in figures.lost) or "none",
         operators=table(_OPERATORS, (_row(name, operator) for name, operator in figures.operators.items())),
         reasons=table(
-            ("operator", "why", "tests"),
+            ("operator", "route", "why", "tests"),
             (
-                (each.operator, each.reason.replace("|", "\\|"), " ".join(f"`{name}`" for name in each.tests))
+                (
+                    *(each.operator, each.route, each.reason.replace("|", "\\|")),
+                    " ".join(f"`{name}`" for name in each.tests),
+                )
                 for each in figures.complaints
             ),
         ),
@@ -431,8 +461,9 @@ def page(figures: Conformance) -> str:
 
 
 def _row(name: str, operator: Operator) -> Sequence[str]:
-    counts = (str(operator.ours.get(status.value, "")) for status in Status)
-    return name, str(sum(operator.ours.values())), *counts, str(operator.plain.get(Status.PASSED.value, 0))
+    counts = (str(operator.direct.get(status.value, "")) for status in Status)
+    passed = (str(operator.of(route).get(Status.PASSED.value, 0)) for route in (Route.ONNX_TF, Route.PLAIN))
+    return name, str(sum(operator.direct.values())), *counts, *passed
 
 
 def committed_page() -> str:
@@ -443,8 +474,8 @@ def committed_page() -> str:
 def regions() -> Mapping[str, str]:
     """What other pages say of it."""
     figures = records.load(Conformance, RESULTS)
-    ours, plain = figures.totals.ours, figures.totals.plain
-    wrong = ours.get(Status.WRONG.value, 0)
+    ours, plain = figures.totals(Route.DIRECT), figures.totals(Route.PLAIN)
+    wrong = sum(figures.totals(route).get(Status.WRONG.value, 0) for route in (Route.DIRECT, Route.ONNX_TF))
     return {
         "conformance-summary": f"{ours[Status.PASSED.value]} of ONNX's {figures.tests} backend node tests pass through "
         f"the whole path and {f'{wrong} come' if wrong else 'none comes'} out wrong, where plain onnx-tf passes "

@@ -26,7 +26,7 @@ import onnx_ir as ir
 import layoutopt
 from benchmarks import models, records
 from benchmarks.networks import OPSET, Copies, Networks, Row, stripes
-from layoutopt.backend.litert.converter import Quantize
+from layoutopt.backend.conversion import Backend, Quantize
 from layoutopt.backend.litert.runtime import measure
 from layoutopt.errors import ConversionError, UnsupportedOperatorError
 from layoutopt.forms import HandOff, sandwich
@@ -123,7 +123,9 @@ def converted(name: str, directory: Path, *, small: bool = False) -> Row:
     original = _exported(name, directory, small=small)
     graphs, kept = Graphs.of(original), Kept.load(directory)
     if kept.converted != (digest := graphs.digest()):
-        hand_off = HandOff(directory, Reference(original), TOLERANCE, Quantize.NONE, False, False, partial(_say, name))
+        hand_off = HandOff(
+            directory, Reference(original), TOLERANCE, Quantize.NONE, False, False, partial(_say, name), Backend.ONNX_TF
+        )
         kept = replace(kept, converted=digest, forms=tuple(_forms(graphs, hand_off)))
         kept.save(directory)
     assignment = graphs.chosen.assignment

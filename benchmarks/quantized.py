@@ -24,7 +24,7 @@ import onnx_ir as ir
 import layoutopt
 from benchmarks import records
 from benchmarks.markdown import table
-from layoutopt.backend.litert.converter import Quantize
+from layoutopt.backend.conversion import Backend, Quantize
 from layoutopt.backend.litert.runtime import measure
 from layoutopt.backend.litert.runtime import run as run_tflite
 from layoutopt.errors import ConversionError
@@ -102,7 +102,9 @@ def measured(scratch: Path) -> Quantized:
     latencies = measure(paths, rounds=ROUNDS, clock=time.thread_time)
     real, whole = (form.timed(latency) for form, latency in zip(forms, latencies, strict=True))
     model = load(scratch / "int8.onnx")
-    hand_off = HandOff(scratch, None, TOLERANCE, Quantize.NONE, False, False, partial(print, flush=True))
+    hand_off = HandOff(
+        scratch, None, TOLERANCE, Quantize.NONE, False, False, partial(print, flush=True), Backend.ONNX_TF
+    )
     folded = FoldConstants()(ExpandQuantizedOperators()(model.clone()).model).model
     return Quantized(
         dict(_judged(scratch / "int8.onnx", reports[1], pictures[3:])),

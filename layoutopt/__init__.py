@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from layoutopt.api import Dump, benchmark, calibrate, compare, convert, count, explain, optimize
-    from layoutopt.backend.litert.converter import Conversion, Handlers, Quantize
+    from layoutopt.backend.conversion import Backend, Conversion, Quantize
+    from layoutopt.backend.onnx_tf.convert import Handlers
     from layoutopt.errors import LayoutoptError
     from layoutopt.frontend.pytorch import from_torch
     from layoutopt.options import Io, Objective, TensorLayout, Verify
@@ -22,20 +23,21 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {
+    "Backend": "layoutopt.backend.conversion",
     "BenchmarkReport": "layoutopt.report.benchmark",
     "CalibrationReport": "layoutopt.report.results",
     "ComparisonReport": "layoutopt.report.comparison",
-    "Conversion": "layoutopt.backend.litert.converter",
+    "Conversion": "layoutopt.backend.conversion",
     "CountReport": "layoutopt.report.results",
     "Dump": "layoutopt.api",
     "ExplainReport": "layoutopt.report.results",
-    "Handlers": "layoutopt.backend.litert.converter",
+    "Handlers": "layoutopt.backend.onnx_tf.convert",
     "Io": "layoutopt.options",
     "LayoutoptError": "layoutopt.errors",
     "ModelReport": "layoutopt.report.model_report",
     "Objective": "layoutopt.options",
     "OptimizeReport": "layoutopt.report.results",
-    "Quantize": "layoutopt.backend.litert.converter",
+    "Quantize": "layoutopt.backend.conversion",
     "TensorLayout": "layoutopt.options",
     "Verify": "layoutopt.options",
     "benchmark": "layoutopt.api",
@@ -49,6 +51,7 @@ _HOME = {
 }
 
 __all__ = [
+    "Backend",
     "BenchmarkReport",
     "CalibrationReport",
     "ComparisonReport",

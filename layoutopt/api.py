@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,15 +11,18 @@ from pathlib import Path
 
 import onnx_ir as ir
 
-from layoutopt.backend.litert.child import kept_alive
-from layoutopt.backend.litert.converter import Conversion, Handlers, Quantize, convert_model, publish
+from layoutopt.backend.conversion import Backend, Conversion, Quantize, choose_backend, publish, scratch_beside
+from layoutopt.backend.direct.convert import convert_directly
 from layoutopt.backend.litert.inspect import count_tflite
 from layoutopt.backend.litert.runtime import Setting, measure
 from layoutopt.backend.litert.transposes import Transpose, time_transposes
+from layoutopt.backend.litert.trial import run_in_child
+from layoutopt.backend.onnx_tf.child import kept_alive
+from layoutopt.backend.onnx_tf.convert import Handlers, convert_model
 from layoutopt.benchmarking import Effort, time_together
 from layoutopt.benchmarking import benchmark as benchmark  # a public function of this module like the others
 from layoutopt.drift import compare_layers
-from layoutopt.errors import ConversionError, MissingExtraError, UnsupportedOperatorError, UsageError
+from layoutopt.errors import ConversionError, UnsupportedOperatorError, UsageError
 from layoutopt.forms import Artifact, HandOff, make_baseline
 from layoutopt.frontend.demo import mobilenet_v2
 from layoutopt.frontend.inputs import give_inputs
@@ -51,8 +53,6 @@ from layoutopt.rewriting import Fixed, Resizable
 
 Progress = Callable[[str], None]
 """Called with what starts now."""
-
-_EXTRA = "Install TensorFlow, onnx-tf and LiteRT for the .tflite: pip install 'layoutopt[tflite]'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +88,7 @@ def optimize(
     threads: int = 1,
     quantize: Quantize = Quantize.NONE,
     allow_flex: bool = False,
+    backend: Backend | None = None,
     dump: Dump | None = None,
     instruments: Sequence[After] = (),
     convert: bool = True,
@@ -120,9 +121,10 @@ def optimize(
         threads: of XNNPACK, for the benchmark and for ``Objective.TIME``.
         quantize: what the TFLite converter does to the weights.
         allow_flex: let operators into the .tflite that need TensorFlow at run time.
+        backend: who makes the .tflite; onnx-tf where its extra is installed, else layoutopt itself, where it is None.
         dump: where to write the graph behind passes.
         instruments: called behind each pass with its position from 1, its name and the model.
-        convert: whether a .tflite is made, where TensorFlow is installed.
+        convert: whether a .tflite is made.
         scratch: directory for what is made on the way, such as the .tflite of the baseline; a temporary one where it is
             None.
         force: overwrite outputs that exist.
@@ -130,7 +132,7 @@ def optimize(
         progress: called with what starts now.
 
     Returns:
-        All that was done, counted and measured. Without TensorFlow, the counts are those of the ONNX graph.
+        All that was done, counted and measured. Without a .tflite, the counts are those of the ONNX graph.
 
     Raises:
         LayoutoptError: see `layoutopt.errors`; each class is one way out.
@@ -140,6 +142,7 @@ def optimize(
     _check_targets((output, tflite, saved_model), source, force=force)
     if not convert and (tflite or saved_model):
         raise UsageError("no .tflite without a conversion")
+    backend = choose_backend(backend, saved_model=saved_model is not None, allow_flex=allow_flex)
     pipeline = _pipeline(passes, io=io, layouts=layouts, objective=objective, threads=threads)
     say = progress or (lambda _stage: None)
 
@@ -165,15 +168,10 @@ def optimize(
     if output is not None:
         modelio.save(result.model, output)
     report = _onnx_report(source, output, rewriting, pipeline, result, verification)
-    if not (convert and _can_hand_off()):
-        if tflite or saved_model:
-            raise MissingExtraError(
-                f"no .tflite without TensorFlow{f'; {output} is written' if output else ''}", hint=_EXTRA
-            )
-        note = f"Counts are of the ONNX graph.{f' {_EXTRA}' if convert else ''}"
-        return dataclasses.replace(report, notes=(*report.notes, note))
+    if not convert:
+        return dataclasses.replace(report, notes=(*report.notes, "Counts are of the ONNX graph."))
     with _directory(scratch) as directory:
-        hand_off = HandOff(directory, rewriting.reference, tolerance, quantize, allow_flex, verbose, say)
+        hand_off = HandOff(directory, rewriting.reference, tolerance, quantize, allow_flex, verbose, say, backend)
         optimized = rewriting.tflite(result, hand_off, saved_model=saved_model is not None)
         report = dataclasses.replace(report, tflite=tflite, saved_model=saved_model, dynamic=rewriting.checks)
         report = _with_optimized(report, optimized)
@@ -235,6 +233,7 @@ def report(
     tolerance: float = TOLERANCE,
     benchmark: bool = True,
     threads: int = 1,
+    backend: Backend | None = None,
     models: Path | None = None,
     verbose: bool = False,
     progress: Progress | None = None,
@@ -251,6 +250,7 @@ def report(
         tolerance: largest absolute error over the largest absolute value of an output.
         benchmark: whether both .tflite files and each of their operators are timed.
         threads: of XNNPACK, for the benchmark and for ``Objective.TIME``.
+        backend: who makes the .tflite files; as of `optimize`.
         models: directory to write the two models to, ``before`` and ``after``; None for nowhere.
         verbose: let TensorFlow's and LiteRT's chatter through.
         progress: called with what starts now.
@@ -281,6 +281,7 @@ def report(
             tolerance=tolerance,
             benchmark=benchmark,
             threads=threads,
+            backend=backend,
             instruments=(observer,),
             convert=convert,
             scratch=scratch,
@@ -309,6 +310,7 @@ def convert(
     *,
     tflite: Path | None = None,
     saved_model: Path | None = None,
+    backend: Backend | None = None,
     handlers: Handlers = Handlers.LAYOUTOPT,
     quantize: Quantize = Quantize.NONE,
     allow_flex: bool = False,
@@ -322,6 +324,7 @@ def convert(
         model: an ONNX file, usually an optimized one.
         tflite: where to write the .tflite.
         saved_model: directory to write the SavedModel to.
+        backend: who makes the .tflite; onnx-tf where its extra is installed, else layoutopt itself, where it is None.
         handlers: who translates the operators.
         quantize: what the TFLite converter does to the weights.
         allow_flex: let operators into the .tflite that need TensorFlow at run time.
@@ -338,6 +341,10 @@ def convert(
     _refuse_random_ranges(quantize)
     path = Path(model)
     _check_targets((tflite, saved_model), path, force=force)
+    if handlers is Handlers.LAYOUTOPT:
+        backend = choose_backend(backend, saved_model=saved_model is not None, allow_flex=allow_flex)
+        if backend is Backend.DIRECT:
+            return _convert_directly(path, tflite, quantize=quantize, verbose=verbose, progress=progress)
     return convert_model(
         path,
         tflite=tflite,
@@ -348,6 +355,20 @@ def convert(
         verbose=verbose,
         progress=progress,
     )
+
+
+def _convert_directly(
+    model: Path, tflite: Path | None, *, quantize: Quantize, verbose: bool, progress: Progress | None
+) -> Conversion:
+    """Convert, run once, and only then put the file in its place."""
+    if tflite is None:
+        raise UsageError("nothing to convert to: give a path for the .tflite")
+    with scratch_beside([tflite]) as scratch:
+        made = scratch / "model.tflite"
+        conversion = convert_directly(modelio.load(model), made, quantize=quantize, progress=progress)
+        run_in_child(made, verbose=verbose)
+        publish(made, tflite)
+    return dataclasses.replace(conversion, tflite=tflite)
 
 
 def count(file: Path | str) -> CountReport:
@@ -459,6 +480,7 @@ def demo(
     io: Io = Io.FREE,
     benchmark: bool = True,
     threads: int = 1,
+    backend: Backend | None = None,
     force: bool = False,
     verbose: bool = False,
     progress: Progress | None = None,
@@ -472,12 +494,13 @@ def demo(
         io: what may happen to the layout of the input.
         benchmark: whether both .tflite files are timed.
         threads: of XNNPACK, for the benchmark.
+        backend: who makes the .tflite; as of `optimize`.
         force: overwrite outputs that exist.
         verbose: let TensorFlow's chatter through.
         progress: called with what starts now.
 
     Returns:
-        The report of `optimize`. Without TensorFlow, no .tflite is written.
+        The report of `optimize`.
 
     Raises:
         LayoutoptError: see `layoutopt.errors`.
@@ -489,10 +512,11 @@ def demo(
     return optimize(
         source,
         output=directory / "mobilenet_v2.nhwc.onnx",
-        tflite=directory / "mobilenet_v2.tflite" if _can_hand_off() else None,
+        tflite=directory / "mobilenet_v2.tflite",
         io=io,
         benchmark=benchmark,
         threads=threads,
+        backend=backend,
         force=force,
         verbose=verbose,
         progress=progress,
@@ -658,10 +682,6 @@ def _tensors(originals: Sequence[ir.Value], model: ir.Model, *, restore: bool) -
             permute(shape, invert(order)),
             results.transposing(name, order, restore=restore),
         )
-
-
-def _can_hand_off() -> bool:
-    return all(importlib.util.find_spec(name) is not None for name in ("tensorflow", "onnx_tf", "ai_edge_litert"))
 
 
 def _with_optimized(report: OptimizeReport, optimized: Artifact) -> OptimizeReport:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
-from layoutopt.backend.litert.converter import Quantize
+from layoutopt.backend.conversion import Backend, Quantize, choose_backend
 from layoutopt.backend.litert.inspect import count_tflite
 from layoutopt.backend.litert.latency import Latency, Noise, Speedup
 from layoutopt.backend.litert.memory import memory_of
@@ -44,6 +44,7 @@ def benchmark(
     clock: Clock | None = None,
     profile: bool = False,
     memory: bool = False,
+    backend: Backend | None = None,
     seed: int = 0,
     verbose: bool = False,
     progress: Callable[[str], None] | None = None,
@@ -63,6 +64,7 @@ def benchmark(
         clock: what is counted; None for that of the thread where there is one, and of the wall where there are more.
         profile: whether each operator is timed too.
         memory: whether it is measured how much memory each model needs.
+        backend: who makes the .tflite files of .onnx files; as of `optimize`.
         seed: of the random inputs.
         verbose: let TensorFlow's and LiteRT's chatter through.
         progress: called with what starts now.
@@ -80,7 +82,10 @@ def benchmark(
     with tempfile.TemporaryDirectory(prefix="layoutopt-") as scratch:
         kinds = _several(quantize)
         paths = [Path(model) for model in models]
-        candidates, notes = prepare(paths, shapes or {}, io, kinds, Path(scratch), verbose=verbose, say=say)
+        made_by = choose_backend(backend)
+        candidates, notes = prepare(
+            paths, shapes or {}, io, kinds, Path(scratch), backend=made_by, verbose=verbose, say=say
+        )
         return run(
             candidates,
             settings,
@@ -108,6 +113,7 @@ def prepare(
     quantize: Sequence[Quantize],
     scratch: Path,
     *,
+    backend: Backend,
     verbose: bool,
     say: Callable[[str], None],
 ) -> tuple[list[Candidate], list[str]]:
@@ -119,6 +125,7 @@ def prepare(
         io: what may happen to the layout of image inputs and outputs of .onnx files.
         quantize: what the TFLite converter does to the weights of .onnx files; each gives both forms.
         scratch: directory for what is made.
+        backend: who makes the .tflite files.
         verbose: let TensorFlow's chatter through.
         say: called with what starts now.
 
@@ -136,7 +143,7 @@ def prepare(
         original = modelio.load(path)
         modelio.make_static(original, shapes)
         for kind in quantize:
-            hand_off = HandOff(scratch / f"{index}-{kind.value}", None, 0.0, kind, False, verbose, say)
+            hand_off = HandOff(scratch / f"{index}-{kind.value}", None, 0.0, kind, False, verbose, say, backend)
             weights = "" if kind is Quantize.NONE else f", {kind.value}"
             for artifact in (make_baseline(original, hand_off), make_optimized(original, io, hand_off)):
                 candidates.append(Candidate(f"{path} ({artifact.form.kind.value}{weights})", artifact.path))

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import onnx_ir as ir
 
-from layoutopt.backend.litert.converter import Conversion, Handlers, Quantize, convert_model
+from layoutopt.backend.conversion import Backend, Conversion, Quantize
+from layoutopt.backend.direct.convert import convert_directly
 from layoutopt.backend.litert.inspect import count_tflite
-from layoutopt.backend.litert.runtime import run as run_tflite
+from layoutopt.backend.litert.trial import run_in_child
+from layoutopt.backend.onnx_tf.convert import Handlers, convert_model
 from layoutopt.errors import ConversionError, UnsupportedOperatorError
 from layoutopt.ir import io as modelio
 from layoutopt.ir.perm import Perm
@@ -57,6 +60,7 @@ class HandOff:
         allow_flex: let operators into the .tflite that need TensorFlow at run time.
         verbose: let TensorFlow's chatter through.
         say: called with what starts now.
+        backend: makes all but the plain baseline.
     """
 
     scratch: Path
@@ -66,6 +70,7 @@ class HandOff:
     allow_flex: bool
     verbose: bool
     say: Callable[[str], None]
+    backend: Backend
 
     @property
     def exact(self) -> bool:
@@ -91,9 +96,25 @@ class HandOff:
         """
         self.scratch.mkdir(exist_ok=True)
         tflite = self.path(self.scratch, kind)
+        if kind is not Kind.PLAIN and self.backend is Backend.DIRECT:
+            conversion = self._directly(kind, model, tflite)
+        else:
+            conversion = self._through_onnx_tf(kind, model, tflite, saved_model=saved_model)
+        self.say(f"{kind.value}: LiteRT")
+        if self.reference is None:
+            run_in_child(tflite, verbose=self.verbose)  # what LiteRT cannot run is never handed out
+        verification = self.compare(tflite, model, conversion, self.reference) if self.reference else None
+        return self.artifact(kind, tflite, conversion, verification, error=error)
+
+    def _directly(self, kind: Kind, model: ir.Model, tflite: Path) -> Conversion:
+        return convert_directly(
+            model, tflite, quantize=self.quantize, progress=lambda stage: self.say(f"{kind.value}: {stage}")
+        )
+
+    def _through_onnx_tf(self, kind: Kind, model: ir.Model, tflite: Path, *, saved_model: bool) -> Conversion:
         onnx, stem = tflite.with_suffix(".onnx"), tflite.with_suffix("")
         modelio.save(model, onnx)
-        conversion = convert_model(
+        return convert_model(
             onnx,
             tflite=tflite,
             saved_model=stem if saved_model else None,
@@ -103,9 +124,6 @@ class HandOff:
             verbose=self.verbose,
             progress=lambda stage: self.say(f"{kind.value}: {stage}"),
         )
-        self.say(f"{kind.value}: LiteRT")
-        verification = self.compare(tflite, model, conversion, self.reference) if self.reference else None
-        return self.artifact(kind, tflite, conversion, verification, error=error)
 
     @staticmethod
     def artifact(
@@ -124,8 +142,21 @@ class HandOff:
         return reference.compare(found, tolerance=max(self.tolerance, QUANTIZED_TOLERANCE if coarse else 0.0))
 
 
+class Runner(Protocol):
+    """Runs a .tflite file once; `run_in_child` and `layoutopt.backend.litert.runtime.run` are two."""
+
+    def __call__(self, path: Path, inputs: Arrays, /, *, verbose: bool) -> Arrays:
+        """Return an array for each output, by its name in the signature."""
+
+
 def run_natural(
-    tflite: Path, conversion: Conversion, inputs: Arrays, orders: Mapping[str, Perm], *, verbose: bool = False
+    tflite: Path,
+    conversion: Conversion,
+    inputs: Arrays,
+    orders: Mapping[str, Perm],
+    *,
+    runner: Runner = run_in_child,
+    verbose: bool = False,
 ) -> Arrays:
     """Runs a .tflite on inputs as the original takes them.
 
@@ -134,6 +165,7 @@ def run_natural(
         conversion: what made it.
         inputs: an array for each input of the original, by its name there; the .tflite may lack some of them.
         orders: in which order each input and output of the .tflite stores the axes of the original.
+        runner: runs the file on inputs by their names in the signature.
         verbose: let through what LiteRT writes to stderr.
 
     Returns:
@@ -141,17 +173,19 @@ def run_natural(
     """
     names = conversion.input_names
     stored = {names[name]: array for name, array in to_stored(inputs, orders).items() if name in names}
-    outputs = run_tflite(tflite, stored, verbose=verbose)
+    outputs = runner(tflite, stored, verbose=verbose)
     return to_natural({name: outputs[theirs] for name, theirs in conversion.output_names.items()}, orders)
 
 
 def make_baseline(original: ir.Model, hand_off: HandOff) -> Artifact:
-    """Plain onnx-tf, or the sandwich where that fails.
+    """Plain onnx-tf, or the sandwich where that fails; the sandwich through the direct backend.
 
     Raises:
         LayoutoptError: neither can be had.
     """
     folded = FoldConstants()(original).model
+    if hand_off.backend is Backend.DIRECT:  # before and after go the same way
+        return hand_off.run(Kind.SANDWICH, sandwich(folded))
     try:
         return hand_off.run(Kind.PLAIN, folded)
     except (ConversionError, UnsupportedOperatorError) as error:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import onnx_ir as ir
 
-from layoutopt.backend.litert.converter import publish
+from layoutopt.backend.conversion import publish
 from layoutopt.backend.litert.profile import OperatorTime, profile
 from layoutopt.drift import compare_layers, compare_rewritten
 from layoutopt.errors import LayoutoptError

@@ -13,8 +13,8 @@ from typing import TypeVar
 
 import onnx_ir as ir
 
-from layoutopt.backend.litert.child import kept_alive
 from layoutopt.backend.litert.dynamic import merge as merge_tflite
+from layoutopt.backend.onnx_tf.child import kept_alive
 from layoutopt.errors import ConversionError, DynamicShapeError, UsageError, VerificationError
 from layoutopt.forms import Artifact, HandOff
 from layoutopt.ir import io as modelio

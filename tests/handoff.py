@@ -14,8 +14,8 @@ import onnx.reference
 import onnxruntime
 
 from layoutopt.backend.litert import runtime
-from layoutopt.backend.litert.child import Child
 from layoutopt.backend.litert.inspect import count_tflite
+from layoutopt.backend.onnx_tf.child import Child
 from layoutopt.backend.onnx_tf.protocol import Job
 
 Array = npt.NDArray[Any]

@@ -15,11 +15,11 @@ import pytest
 from rich.console import Console
 
 import layoutopt
-from layoutopt.backend.litert.child import kept_alive
-from layoutopt.backend.litert.converter import convert_model
 from layoutopt.backend.litert.latency import Latency, Verdict
 from layoutopt.backend.litert.runtime import Setting
 from layoutopt.backend.litert.runtime import run as run_tflite
+from layoutopt.backend.onnx_tf.child import kept_alive
+from layoutopt.backend.onnx_tf.convert import convert_model
 from layoutopt.benchmarking import Group
 from layoutopt.errors import (
     ConversionError,

@@ -14,11 +14,11 @@ from rich.console import Console
 
 import layoutopt
 from layoutopt import benchmarking
-from layoutopt.backend.litert.child import kept_alive
 from layoutopt.backend.litert.latency import Latency, Noise, Verdict
 from layoutopt.backend.litert.profile import OperatorTime
 from layoutopt.backend.litert.runtime import Setting, Subject
 from layoutopt.backend.litert.transposes import Transpose, write_transpose
+from layoutopt.backend.onnx_tf.child import kept_alive
 from layoutopt.benchmarking import Candidate, Effort, run, time_together
 from layoutopt.errors import ConversionError, UsageError
 from layoutopt.frontend.demo import mobilenet_v2

@@ -11,9 +11,9 @@ import onnxruntime as ort
 import pytest
 
 import layoutopt
-from layoutopt.backend.litert.child import kept_alive
 from layoutopt.backend.litert.inspect import signature_of
 from layoutopt.backend.litert.runtime import run as run_tflite
+from layoutopt.backend.onnx_tf.child import kept_alive
 from layoutopt.errors import DynamicShapeError, UsageError
 from layoutopt.ir.io import recorded_orders
 from layoutopt.ir.verify import to_natural, to_stored

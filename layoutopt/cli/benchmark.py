@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
-from layoutopt.backend.litert.converter import Quantize
+from layoutopt.backend.conversion import Quantize
 from layoutopt.cli.console import (
+    BackendOption,
     JsonOption,
     QuietOption,
     SeedOption,
@@ -90,6 +91,7 @@ def benchmark(
     ] = None,
     profile: Annotated[bool, typer.Option("--profile", help="Where the time goes, operator by operator.")] = False,
     memory: Annotated[bool, typer.Option("--memory", help="How much memory each model needs.")] = False,
+    backend: BackendOption = None,
     seed: SeedOption = 0,
     csv: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Write the table as CSV.")] = None,
     json: JsonOption = "",
@@ -117,6 +119,7 @@ def benchmark(
             clock=clock,
             profile=profile,
             memory=memory,
+            backend=backend,
             seed=seed,
             verbose=verbose,
             progress=progress,

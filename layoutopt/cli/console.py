@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from layoutopt.backend.conversion import Backend
 from layoutopt.errors import LayoutoptError, OutputError, UsageError
 from layoutopt.options import Io, Objective, TensorLayout
 
@@ -52,6 +53,14 @@ LayoutOption = Annotated[
         metavar="NAME=LAYOUT",
         help="Layout of one input or output, whatever --io says: natural or nchw, channels-last or nhwc, free. "
         "Repeatable.",
+    ),
+]
+BackendOption = Annotated[
+    Backend | None,
+    typer.Option(
+        "--backend",
+        help="direct: layoutopt writes the .tflite itself. onnx-tf: through TensorFlow. "
+        "[dim]\\[default: onnx-tf where it is installed, else direct][/]",
     ),
 ]
 ObjectiveOption = Annotated[

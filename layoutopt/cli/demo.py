@@ -7,7 +7,15 @@ from typing import Annotated
 
 import typer
 
-from layoutopt.cli.console import ForceOption, JsonOption, QuietOption, ThreadsOption, VerboseOption, session
+from layoutopt.cli.console import (
+    BackendOption,
+    ForceOption,
+    JsonOption,
+    QuietOption,
+    ThreadsOption,
+    VerboseOption,
+    session,
+)
 from layoutopt.options import Io
 
 EXAMPLES = """[bold]Examples[/]
@@ -25,6 +33,7 @@ def demo(
     io: Annotated[Io, typer.Option("--io", help="Layout of the image input.")] = Io.FREE,
     benchmark: Annotated[bool, typer.Option(help="Measure the latency too.")] = True,
     threads: ThreadsOption = 1,
+    backend: BackendOption = None,
     force: ForceOption = False,
     json: JsonOption = "",
     quiet: QuietOption = False,
@@ -43,6 +52,7 @@ def demo(
             io=io,
             benchmark=benchmark,
             threads=threads,
+            backend=backend,
             force=force,
             verbose=verbose,
             progress=progress,

@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from layoutopt.backend.litert.converter import Quantize
+from layoutopt.backend.conversion import Quantize
 from layoutopt.cli.console import (
+    BackendOption,
     ForceOption,
     IoOption,
     JsonOption,
@@ -89,6 +90,7 @@ def optimize(
     allow_flex: Annotated[
         bool, typer.Option("--allow-flex", help="Let operators into the .tflite that need TensorFlow at run time.")
     ] = False,
+    backend: BackendOption = None,
     dump_after: Annotated[
         list[str],
         typer.Option("--dump-after", metavar="PASS|all", help="Write the graph behind this pass. Repeatable."),
@@ -124,6 +126,7 @@ def optimize(
             threads=threads,
             quantize=quantize,
             allow_flex=allow_flex,
+            backend=backend,
             dump=api.Dump(dump_dir, frozenset(dump_after) - {"all"}) if dump_after else None,
             force=force,
             verbose=verbose,

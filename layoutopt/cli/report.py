@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from layoutopt.cli.console import (
+    BackendOption,
     ForceOption,
     IoOption,
     JsonOption,
@@ -56,6 +57,7 @@ def report(
         ),
     ] = None,
     open_page: Annotated[bool, typer.Option("--open", help="Show the page in the browser.")] = False,
+    backend: BackendOption = None,
     force: ForceOption = False,
     json: JsonOption = "",
     quiet: QuietOption = False,
@@ -84,6 +86,7 @@ def report(
             seed=seed,
             benchmark=benchmark,
             threads=threads,
+            backend=backend,
             models=model_explorer,
             verbose=verbose,
             progress=progress,

@@ -4,14 +4,35 @@ Every function is entered in one registry (`layoutopt.lowering.node`); `types` s
 behind an operator take.
 """
 
-from layoutopt.lowering import activations as activations
-from layoutopt.lowering import einsum as einsum
-from layoutopt.lowering import elementwise as elementwise
-from layoutopt.lowering import integers as integers
-from layoutopt.lowering import matmul as matmul
-from layoutopt.lowering import normalization as normalization
-from layoutopt.lowering import reductions as reductions
-from layoutopt.lowering import spectra as spectra
+from layoutopt.lowering import (  # noqa: F401  (imported so that they enter themselves)
+    activations,
+    constants,
+    control_flow,
+    conv,
+    conv_transpose,
+    depth,
+    detection,
+    einsum,
+    elementwise,
+    indexing,
+    integers,
+    matmul,
+    nchw_fallback,
+    normalization,
+    pad,
+    pool,
+    quantization,
+    recurrent,
+    reductions,
+    regions,
+    resize,
+    sampling,
+    selection,
+    sequences,
+    shapes,
+    slicing,
+    spectra,
+)
 from layoutopt.lowering.lower import lower
 
 __all__ = ["lower"]

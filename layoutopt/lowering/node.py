@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import onnx_ir as ir
@@ -28,14 +28,15 @@ Result: TypeAlias = "Value | TensorSequence | Sequence[Value | TensorSequence]"
 Body: TypeAlias = "Callable[[ir.Graph, Mapping[ir.Value, Operand]], list[Operand]]"
 """Lowers a subgraph of a node, given its inputs; it sees the values around the node."""
 Lowering: TypeAlias = "Callable[[Node], Result]"
+_L = TypeVar("_L", bound="Callable[[Node], Result]")
 
 _LOWERINGS: dict[tuple[str, str], Lowering] = {}
 
 
-def lowers(*operators: str, domain: str = "") -> Callable[[Lowering], Lowering]:
+def lowers(*operators: str, domain: str = "") -> Callable[[_L], _L]:
     """Enter a function as the lowering of ``operators``."""
 
-    def enter(lowering: Lowering) -> Lowering:
+    def enter(lowering: _L) -> _L:
         for operator in operators:
             assert (domain, operator) not in _LOWERINGS, f"two lowerings for {operator}"
             _LOWERINGS[domain, operator] = lowering

@@ -121,6 +121,9 @@ _NUMPY: dict[DType, np.dtype[Any]] = {
     DType.FLOAT64: np.dtype(np.float64),
     DType.COMPLEX64: np.dtype(np.complex64),
     DType.COMPLEX128: np.dtype(np.complex128),
+    DType.INT2: np.dtype(ml_dtypes.int2),
+    DType.FLOAT8_E4M3FN: np.dtype(ml_dtypes.float8_e4m3fn),
+    DType.FLOAT8_E5M2: np.dtype(ml_dtypes.float8_e5m2),
 }
 _BY_NUMPY = {numpy: dtype for dtype, numpy in _NUMPY.items()}
 _FLOATING = frozenset({DType.FLOAT16, DType.BFLOAT16, DType.FLOAT32, DType.FLOAT64})

@@ -215,9 +215,62 @@ OPSET: Mapping[str, OpDef] = {
 }
 """By their names in the schema."""
 
+_LSTM_WEIGHTS = tuple(f"{kind} weights" for kind in (*("input",) * 4, *("recurrent",) * 4, *("peephole",) * 3))
+_LSTM = ("x", *_LSTM_WEIGHTS, *("bias",) * 4, "projection weights", "projection bias", "state", "state", "scale")
+
+OTHERS: Mapping[str, OpDef] = {
+    "ADD_N": OpDef(_X, None, "AddNOptions"),
+    "ASSIGN_VARIABLE": OpDef(("variable", "x"), None, "AssignVariableOptions"),
+    "BATCH_TO_SPACE_ND": OpDef(("x", "block", "crops"), None, "BatchToSpaceNDOptions", work=_MOVES),
+    "BIDIRECTIONAL_SEQUENCE_LSTM": OpDef(_X, None, "BidirectionalSequenceLSTMOptions"),
+    "BIDIRECTIONAL_SEQUENCE_RNN": OpDef(_X, None, "BidirectionalSequenceRNNOptions"),
+    "BUCKETIZE": OpDef(_X, None, "BucketizeOptions"),
+    "CALL": OpDef(_X, None, "CallOptions", bodies=("subgraph",)),
+    "CALL_ONCE": OpDef(_X, None, "CallOnceOptions", bodies=("init_subgraph_index",)),
+    "DENSIFY": OpDef(_X, None, "DensifyOptions"),
+    "EMBEDDING_LOOKUP": OpDef(("indices", "weights"), None, work=_MOVES),
+    "EMBEDDING_LOOKUP_SPARSE": OpDef(
+        ("indices", "indices", "shape", "weights", "weights"), None, "EmbeddingLookupSparseOptions"
+    ),
+    "FAKE_QUANT": OpDef(_X, None, "FakeQuantOptions"),
+    "HASHTABLE": OpDef(_X, None, "HashtableOptions"),
+    "HASHTABLE_FIND": OpDef(("table", "x", "value"), None, "HashtableFindOptions"),
+    "HASHTABLE_IMPORT": OpDef(("table", "x", "value"), None, "HashtableImportOptions"),
+    "HASHTABLE_SIZE": OpDef(("table",), None, "HashtableSizeOptions"),
+    "L2_NORMALIZATION": OpDef(_X, None, "L2NormOptions"),
+    "L2_POOL_2D": OpDef(_X, None, "Pool2DOptions"),
+    "LSH_PROJECTION": OpDef(_X, None, "LSHProjectionOptions"),
+    "LSTM": OpDef(_LSTM, None, "LSTMOptions"),
+    "MATRIX_DIAG": OpDef(_X, None, "MatrixDiagOptions", work=_MOVES),
+    "MATRIX_SET_DIAG": OpDef(("x", "diagonal"), None, "MatrixSetDiagOptions", work=_MOVES),
+    "MULTINOMIAL": OpDef(("x", "count"), None, "RandomOptions"),
+    "NON_MAX_SUPPRESSION_V5": OpDef(
+        ("boxes", "scores", "count", "overlap", "score", "sigma"), None, "NonMaxSuppressionV5Options"
+    ),
+    "RANDOM_STANDARD_NORMAL": OpDef(("shape",), None, "RandomOptions"),
+    "RANDOM_UNIFORM": OpDef(("shape",), None, "RandomOptions"),
+    "RANK": OpDef(_X, None, "RankOptions"),
+    "READ_VARIABLE": OpDef(("variable",), None, "ReadVariableOptions"),
+    "RFFT2D": OpDef(("x", "length"), None, "Rfft2dOptions"),
+    "RNN": OpDef(("x", "weights", "recurrent weights", "bias", "state"), None, "RNNOptions"),
+    "SEGMENT_SUM": OpDef(("x", "segments"), None, "SegmentSumOptions"),
+    "SELECT": OpDef(("condition", "a", "b"), None, "SelectOptions"),
+    "SKIP_GRAM": OpDef(_X, None, "SkipGramOptions"),
+    "SPACE_TO_BATCH_ND": OpDef(("x", "block", "paddings"), None, "SpaceToBatchNDOptions", work=_MOVES),
+    "SPARSE_TO_DENSE": OpDef(("indices", "shape", "x", "value"), None, "SparseToDenseOptions"),
+    "SVDF": OpDef(("x", "weights", "weights", "bias", "state"), None, "SVDFOptions"),
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": OpDef(_LSTM, None, "UnidirectionalSequenceLSTMOptions"),
+    "UNIDIRECTIONAL_SEQUENCE_RNN": OpDef(
+        ("x", "weights", "recurrent weights", "bias", "state"), None, "SequenceRNNOptions"
+    ),
+    "VAR_HANDLE": OpDef(_X, None, "VarHandleOptions"),
+    "ZEROS_LIKE": OpDef(_X, None, "ZerosLikeOptions"),
+}
+"""What only the files of other converters have; without a rule for their results."""
+
 _UNKNOWN = OpDef(("x",), None)
 
 
 def definition(code: str) -> OpDef:
-    """Return what is known of an operator; of one that is not in the table, next to nothing."""
-    return OPSET.get(code, _UNKNOWN)
+    """Return what is known of an operator; of one that is in neither table, next to nothing."""
+    return OPSET.get(code) or OTHERS.get(code, _UNKNOWN)

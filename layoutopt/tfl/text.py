@@ -60,4 +60,8 @@ def _options(operation: Operation) -> str:
         for name, value in operation.options.items()
         if name != "new_shape" and not isinstance(value, np.ndarray) and value != defaults.get(name)
     }
-    return "" if not told else "{" + ", ".join(f"{name}={value}" for name, value in told.items()) + "}"
+    return "" if not told else "{" + ", ".join(f"{name}={_told(value)}" for name, value in told.items()) + "}"
+
+
+def _told(value: object) -> str:
+    return str(np.float32(value) if isinstance(value, float) else value)  # files have 32 bits

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from layoutopt.backend.litert.child import Child
+from layoutopt.backend.onnx_tf.child import Child
 from tests.handoff import HandOff
 
 

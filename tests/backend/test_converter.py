@@ -16,8 +16,9 @@ import pytest
 import tflite
 
 from layoutopt import errors
-from layoutopt.backend.litert import process
-from layoutopt.backend.litert.converter import Handlers, Quantize, convert_model
+from layoutopt.backend import process
+from layoutopt.backend.conversion import Quantize
+from layoutopt.backend.onnx_tf.convert import Handlers, convert_model
 from layoutopt.frontend.demo import mobilenet_v2
 from layoutopt.ir.io import save as save_model
 from layoutopt.ir.verify import run as evaluate
@@ -218,7 +219,7 @@ assert hardmax.tfa.seq2seq.hardmax(np.array([[1., 3., 3.]])).numpy().tolist() ==
 
 def test_the_caller_never_loads_tensorflow() -> None:
     script = """
-import sys, layoutopt.backend.litert.converter
+import sys, layoutopt.backend.onnx_tf.convert
 assert not {"tensorflow", "onnx", "onnx_tf"} & set(sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)

@@ -21,7 +21,8 @@ import onnxruntime
 import pytest
 import tflite
 
-from layoutopt.backend.litert.converter import Conversion, convert_model
+from layoutopt.backend.conversion import Conversion
+from layoutopt.backend.onnx_tf.convert import convert_model
 from layoutopt.errors import LayoutoptError
 from layoutopt.ir.dialect import DOMAIN, OPERATORS, define
 

@@ -18,9 +18,9 @@ import onnxruntime
 import pytest
 import tflite
 
-from layoutopt.backend.litert.child import kept_alive
-from layoutopt.backend.litert.converter import convert_model
 from layoutopt.backend.litert.runtime import run
+from layoutopt.backend.onnx_tf.child import kept_alive
+from layoutopt.backend.onnx_tf.convert import convert_model
 from layoutopt.errors import UnsupportedOperatorError
 
 pytestmark = pytest.mark.tflite

@@ -11,7 +11,6 @@ import pytest
 from layoutopt.backend.litert import profile as profiling
 from layoutopt.backend.litert.inspect import TfliteOperator, operators_of
 from layoutopt.backend.litert.memory import memory_of
-from layoutopt.backend.litert.process import run_alone
 from layoutopt.backend.litert.profile import (
     Event,
     attribute,
@@ -23,6 +22,7 @@ from layoutopt.backend.litert.profile import (
 )
 from layoutopt.backend.litert.runtime import Setting, Subject
 from layoutopt.backend.litert.transposes import Transpose, write_transpose
+from layoutopt.backend.process import run_alone
 from layoutopt.errors import ConversionError, InvalidModelError, ModelNotFoundError, UsageError
 
 

@@ -21,9 +21,9 @@ import pytest
 import tflite
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
-from layoutopt.backend.litert.child import kept_alive
-from layoutopt.backend.litert.converter import convert_model
 from layoutopt.backend.litert.inspect import count_tflite
+from layoutopt.backend.onnx_tf.child import kept_alive
+from layoutopt.backend.onnx_tf.convert import convert_model
 from layoutopt.errors import UnsupportedOperatorError
 from layoutopt.forms import run_natural
 from layoutopt.frontend.demo import mobilenet_v2

@@ -21,7 +21,7 @@ import pytest
 from typer.testing import CliRunner
 
 import layoutopt
-from layoutopt.backend.litert.child import kept_alive
+from layoutopt.backend.onnx_tf.child import kept_alive
 from layoutopt.cli import app
 from layoutopt.layout.calibration import Grid
 from tests.docs.pages import PAGES, ROOT, Block, blocks, looks_like

@@ -6,7 +6,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from layoutopt.backend.litert.converter import Handlers, convert_model
+from layoutopt.backend.onnx_tf.convert import Handlers, convert_model
 from layoutopt.ir.io import load, save
 from layoutopt.passes import FoldConstants
 

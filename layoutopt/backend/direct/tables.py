@@ -14,6 +14,7 @@ from layoutopt.tfl.dtypes import Array, DType
 from layoutopt.tfl.graph import Graph, Model, Operation, Quantization, Value
 from layoutopt.tfl.opset import definition
 from layoutopt.tfl.schema import OPERATOR_CODES, default_options, encode_options, schema
+from layoutopt.tfl.storage import stored
 from layoutopt.tfl.versions import version_of
 
 if TYPE_CHECKING:
@@ -79,25 +80,27 @@ class _Buffers:
         self.arrays: list[Array | None] = [None]  # buffer 0 is that of all tensors without elements
         self._places: dict[object, int] = {}
 
-    def index(self, array: Array) -> int:
-        """Return the number of the buffer of an array."""
-        if not array.size:
+    def index(self, value: Value) -> int:
+        """Return the number of the buffer of a constant."""
+        if not value.array.size:
             return 0
-        key = _identity(array)
+        key = value.dtype.bits, _identity(value.array)
         if key not in self._places:
             self._places[key] = len(self.arrays)
-            self.arrays.append(array)
+            self.arrays.append(stored(value))
         return self._places[key]
 
 
 def _identity(array: Array) -> object:
     """What arrays of the same bytes in a file have in common."""
+    if array.dtype.hasobject:  # strings, which are compared by what they point to
+        return tuple(array.reshape(-1).tolist())
     if array.nbytes <= _MAX_SHARED_BYTES:
-        return array.dtype, array.tobytes()
+        return array.tobytes()
     address = array.__array_interface__["data"][0]
     if array.flags.c_contiguous:
-        return array.dtype, address, array.nbytes
-    return array.dtype, address, array.shape, array.strides
+        return address, array.nbytes
+    return address, array.shape, array.strides
 
 
 class _Names:
@@ -144,8 +147,7 @@ class _Subgraph:
         self._places: dict[Value, int] = {}
         self._constants: dict[object, int] = {}
         self._names = _Names()
-        place = len(tables.subgraphs)
-        self.table = schema.SubGraphT(tensors=self._tensors, name=f"{graph.name}_{place}" if place else graph.name)
+        self.table = schema.SubGraphT(tensors=self._tensors, name=graph.name)
         tables.subgraphs.append(self.table)
         # Names of the interface go first, so that nobody else takes them.
         given = [self._names.unique(name) for name in input_names]
@@ -189,6 +191,8 @@ class _Subgraph:
         table = schema.OperatorT(self._codes.index(operation.code), _int32(read), _int32(written))
         if operation.code not in OPERATOR_CODES:
             table.customOptions = np.frombuffer(options.get("custom_options", b""), np.uint8)
+        elif not facts.options and options:
+            raise ValueError(f"{name}: the options of {operation.code} are not in the table of operators")
         elif facts.options:
             table.builtinOptions = encode_options(facts.options, options)
             table.builtinOptionsType = getattr(schema.BuiltinOptions, facts.options)
@@ -204,7 +208,9 @@ class _Subgraph:
             return self._places[value]
         if value.data is None and 0 not in (value.shape or ()):
             raise ValueError(f"{name}: reads a value of {value.dtype} that nothing in {self._graph.name!r} computes")
-        key = None if value.data is None else (_identity(value.data), value.shape, value.quantization, value.name)
+        key: object = None
+        if value.data is not None:
+            key = _identity(value.data), value.dtype, value.shape, value.quantization, value.name
         if key is None or key not in self._constants:
             full = value.name or (f"{name}/{role.replace(' ', '_')}" if role else name)
             self._places[value] = self._add(value, self._reserved.get(value) or self._names.unique(full))
@@ -223,7 +229,7 @@ class _Subgraph:
         if value.quantization is not None:
             tensor.quantization = _quantization(value.quantization)
         if value.data is not None:
-            tensor.buffer = self._buffers.index(value.data)
+            tensor.buffer = self._buffers.index(value)
         self._tensors.append(tensor)
         return len(self._tensors) - 1
 

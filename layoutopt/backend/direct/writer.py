@@ -8,18 +8,18 @@ buffers tell where their elements are in the file by offset and size, which Lite
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 import flatbuffers  # type: ignore[import-untyped]
-import numpy as np
 
 from layoutopt.backend.direct.tables import tables_of
-from layoutopt.tfl.dtypes import Array, DType
+from layoutopt.tfl.dtypes import Array
 from layoutopt.tfl.graph import Model
 from layoutopt.tfl.schema import IDENTIFIER
+from layoutopt.tfl.storage import chunks
 
 if TYPE_CHECKING:
     from ai_edge_litert.schema_py_generated import ModelT
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 _ALIGNMENT = 16
 """Of elements in the file; the schema asks for it."""
 _MAX_FLATBUFFER = (1 << 31) - 1
-_CHUNK = 1 << 22
-"""Bytes of an array that is not contiguous which are copied at once."""
 
 
 def write_tflite(model: Model, path: Path, *, data_behind: bool | None = None) -> None:
@@ -90,7 +88,7 @@ class _Header:
     """
 
     def __init__(self, tables: ModelT, arrays: Sequence[Array | None], *, behind: bool) -> None:
-        slots = [_Slot(0 if array is None else _size(array), behind) for array in arrays]
+        slots = [_Slot(0 if array is None else array.nbytes, behind) for array in arrays]
         tables.buffers = slots
         builder = flatbuffers.Builder(1 << 16)
         builder.Finish(tables.Pack(builder), IDENTIFIER)
@@ -122,37 +120,6 @@ class _Header:
             file.write(bytes(start - self._length - at))
             if self._length:
                 file.write(struct.pack("<I", size))
-            for chunk in _chunks(array):
+            for chunk in chunks(array):
                 file.write(chunk)
             at = start + size
-
-
-def _size(array: Array) -> int:
-    return -(-array.size * DType.of(array.dtype).bits // 8)
-
-
-def _chunks(array: Array) -> Iterator[memoryview]:
-    """The bytes of an array in order, of which no more than a chunk is copied at once."""
-    bits = DType.of(array.dtype).bits
-    if bits < 8:
-        yield _packed(array, bits).data
-    elif array.flags.c_contiguous:
-        yield array.reshape(-1).view(np.uint8).data
-    elif array.nbytes <= _CHUNK or array.ndim == 0:
-        yield np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
-    elif array[0].nbytes > _CHUNK:
-        for part in array:
-            yield from _chunks(part)
-    else:
-        rows = _CHUNK // array[0].nbytes
-        for first in range(0, len(array), rows):
-            yield from _chunks(np.ascontiguousarray(array[first : first + rows]))
-
-
-def _packed(array: Array, bits: int) -> Array:
-    """Elements of less than a byte, the first of each byte in its lowest bits."""
-    flat = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
-    per_byte = 8 // bits
-    parts = np.pad(flat, (0, -len(flat) % per_byte)).reshape(-1, per_byte) & np.uint8((1 << bits) - 1)
-    shifts = np.arange(0, 8, bits, dtype=np.uint8)
-    return np.asarray(np.bitwise_or.reduce(parts << shifts, axis=1))

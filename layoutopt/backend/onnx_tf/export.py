@@ -1,6 +1,6 @@
 """The child process of the hand-off: reads jobs, reports events, writes the files it was asked for.
 
-Started by `layoutopt.backend.litert.child`. The original standard output carries the events; file descriptor 1 is
+Started by `layoutopt.backend.onnx_tf.child`. The original standard output carries the events; file descriptor 1 is
 turned to standard error before TensorFlow loads, so whatever it prints cannot get in between.
 """
 
@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from layoutopt.backend.litert.process import forget_peak_memory, peak_memory
 from layoutopt.backend.onnx_tf.protocol import Event, Failure, Job, Outcome
+from layoutopt.backend.process import forget_peak_memory, peak_memory
 from layoutopt.errors import LayoutoptError
 
 if TYPE_CHECKING:

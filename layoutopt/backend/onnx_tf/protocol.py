@@ -60,7 +60,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a conversion that worked has to say. Fields as in `layoutopt.backend.litert.converter.Conversion`."""
+    """What a conversion that worked has to say. Fields as in `layoutopt.backend.onnx_tf.convert.Conversion`."""
 
     input_names: Mapping[str, str]
     output_names: Mapping[str, str]

@@ -16,8 +16,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from layoutopt import errors
-from layoutopt.backend.litert.process import TAIL, command, how_ended
 from layoutopt.backend.onnx_tf.protocol import Event, Failure, Job, Outcome
+from layoutopt.backend.process import TAIL, command, how_ended
 
 _CHILD = "layoutopt.backend.onnx_tf.export"
 _MOST_JOBS = 200  # of one child: TensorFlow keeps something of every graph

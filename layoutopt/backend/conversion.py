@@ -1,0 +1,128 @@
+"""What all conversions to a .tflite share: who does them, their outcome, and how files get to their place."""
+
+from __future__ import annotations
+
+import enum
+import importlib.util
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from layoutopt import errors
+
+
+class Backend(enum.Enum):
+    """Who makes the .tflite."""
+
+    DIRECT = "direct"
+    """layoutopt itself: no TensorFlow, a tenth of the time and of the memory."""
+    ONNX_TF = "onnx-tf"
+    """onnx-tf and the TFLite converter, by which SavedModels and operators of TensorFlow can be had too."""
+
+
+def choose_backend(backend: Backend | None, *, saved_model: bool = False, allow_flex: bool = False) -> Backend:
+    """Return the backend to use: the one that is asked for, or onnx-tf's where it is installed, else the direct one.
+
+    Raises:
+        UsageError: the direct backend is asked for what only TensorFlow can do.
+        MissingExtraError: onnx-tf's backend is needed, and it is not installed.
+    """
+    wanted = "--saved-model" if saved_model else "--allow-flex" if allow_flex else ""
+    if backend is Backend.DIRECT and wanted:
+        raise errors.UsageError(f"{wanted} needs TensorFlow.", hint="Use --backend onnx-tf for it.")
+    if backend is Backend.ONNX_TF or wanted:
+        require_onnx_tf()
+        return Backend.ONNX_TF
+    return backend or (Backend.DIRECT if missing_for_onnx_tf() else Backend.ONNX_TF)
+
+
+def missing_for_onnx_tf() -> list[str]:
+    """Return the packages of the extra ``onnx-tf`` that are not installed."""
+    return [name for name in ("tensorflow", "onnx_tf") if importlib.util.find_spec(name) is None]
+
+
+def require_onnx_tf() -> None:
+    """Refuse to go on without the extra ``onnx-tf``.
+
+    Raises:
+        MissingExtraError: it is not installed; the hint tells how to install it on this Python.
+    """
+    if not (missing := missing_for_onnx_tf()):
+        return
+    hint = "Install the extra: pip install 'layoutopt[onnx-tf]'"
+    if sys.version_info >= (3, 12):
+        # onnx-tf requires tensorflow-addons, which has no wheel for these versions and is not needed.
+        hint += "\nand then, on Python 3.12 and newer: pip install --no-deps onnx-tf==1.10.0"
+    raise errors.MissingExtraError(f"not installed: {', '.join(missing)}", hint=hint)
+
+
+class Quantize(enum.Enum):
+    """What happens to the weights."""
+
+    NONE = "none"
+    """Leave them in float32."""
+    DYNAMIC = "dynamic"
+    """Dynamic-range quantization: int8 weights, float activations."""
+    FLOAT16 = "float16"
+    """Weights in half precision; XNNPACK computes with them in float32."""
+    INT8 = "int8"
+    """Weights and activations in int8, with float inputs and outputs. The ranges come from random inputs, so that only
+    the latency is that of a model which was quantized with real ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """What `convert_model` made.
+
+    Attributes:
+        tflite: the .tflite, or None if none was asked for.
+        saved_model: the SavedModel directory, or None if none was asked for.
+        input_names: ONNX graph input to its name in the .tflite's ``serving_default`` signature.
+        output_names: ONNX graph output to its name in the .tflite's ``serving_default`` signature.
+        seconds: wall time by stage.
+        peak_memory: largest resident size of the child process, in bytes; 0 where the system does not tell.
+    """
+
+    tflite: Path | None
+    saved_model: Path | None
+    input_names: Mapping[str, str]
+    output_names: Mapping[str, str]
+    seconds: Mapping[str, float]
+    peak_memory: int
+
+
+@contextmanager
+def scratch_beside(targets: list[Path]) -> Iterator[Path]:
+    """A directory beside the first target, so that moving a result into place is one rename."""
+    for target in targets:
+        if not target.parent.is_dir():
+            raise errors.OutputError(f"{target}: there is no directory {target.parent}")
+    try:
+        path = Path(tempfile.mkdtemp(prefix=f".{targets[0].name}.", dir=targets[0].parent))
+    except OSError as error:
+        raise errors.OutputError(f"{targets[0]}: {error}") from error
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def publish(made: Path, target: Path) -> None:
+    """Moves a finished file or directory to its place; an old directory goes only once the new one is whole.
+
+    Raises:
+        OutputError: it cannot be moved there.
+    """
+    try:
+        if target.is_dir():
+            old = made.with_name(f"{made.name}.old")  # in the scratch directory, which is about to be removed
+            shutil.move(target, old)
+        beside = target.with_name(f".{made.parent.name}.{made.name}")
+        shutil.move(made, beside)  # a copy, should the two targets be on different file systems
+        beside.replace(target)
+    except OSError as error:
+        raise errors.OutputError(f"{target}: {error}") from error

@@ -1,0 +1,84 @@
+"""From a model of ONNX or of the dialect to a .tflite, in this process and without TensorFlow."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import onnx_ir as ir
+
+from layoutopt.backend.conversion import Conversion, Quantize
+from layoutopt.backend.direct.weights import halve_weights, quantize_weights
+from layoutopt.backend.direct.writer import write_tflite
+from layoutopt.backend.process import forget_peak_memory, peak_memory
+from layoutopt.errors import ConversionError, LayoutoptError, UsageError
+from layoutopt.lowering import lower
+from layoutopt.tfl.graph import Graph
+from layoutopt.tfl.rewrites import simplify
+
+Progress = Callable[[str], None]
+
+
+def convert_directly(
+    model: ir.Model, tflite: Path, *, quantize: Quantize = Quantize.NONE, progress: Progress | None = None
+) -> Conversion:
+    """Convert a model of static shapes.
+
+    Args:
+        model: stays as it is. It may use the dialect ``layoutopt.nhwc``.
+        tflite: where to write the .tflite; a file that is there is overwritten.
+        quantize: what happens to the weights.
+        progress: called with a short name as each stage starts.
+
+    Returns:
+        The path, the names of inputs and outputs in the .tflite, and what it cost.
+
+    Raises:
+        UnsupportedOperatorError: nodes that cannot be lowered, all at once; nothing is written then.
+        DynamicShapeError: an input of the model has a symbolic dimension.
+        ConversionError: a stage failed.
+        UsageError: a quantization that takes ranges of activations.
+    """
+    if quantize is Quantize.INT8:
+        raise UsageError("the direct backend has no int8 from random ranges", hint="Use --backend onnx-tf for it.")
+    forget_peak_memory()
+    stages = _Stages(progress or (lambda _stage: None))
+    with stages("lowering"):
+        lowered = lower(model)
+    with stages("rewrites"):
+        simplify(lowered.graph)
+        _WEIGHTS[quantize](lowered.graph)
+    with stages("write .tflite"):
+        write_tflite(lowered, tflite)
+    names = {name: name for name in lowered.input_names}, {name: name for name in lowered.output_names}
+    return Conversion(tflite, None, *names, stages.seconds, peak_memory())
+
+
+_WEIGHTS: Mapping[Quantize, Callable[[Graph], None]] = {
+    Quantize.NONE: lambda _: None,
+    Quantize.FLOAT16: halve_weights,
+    Quantize.DYNAMIC: quantize_weights,
+}
+
+
+class _Stages:
+    """Announces each stage, keeps its time, and tells of a failure in which one it was."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def __call__(self, name: str) -> Iterator[None]:
+        self._progress(name)
+        start = time.perf_counter()
+        try:
+            yield
+        except LayoutoptError:
+            raise
+        except Exception as error:
+            raise ConversionError(name, f"{type(error).__name__}: {error}") from error
+        finally:
+            self.seconds[name] = time.perf_counter() - start

@@ -1,0 +1,82 @@
+"""From an ONNX file to a .tflite or a SavedModel, with TensorFlow kept in a child process."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from pathlib import Path
+
+from layoutopt import errors
+from layoutopt.backend.conversion import Conversion, Quantize, publish, require_onnx_tf, scratch_beside
+from layoutopt.backend.onnx_tf.child import run_job
+from layoutopt.backend.onnx_tf.protocol import Job
+
+
+class Handlers(enum.Enum):
+    """Who translates ONNX operators to TensorFlow."""
+
+    LAYOUTOPT = "layoutopt"
+    """Our handlers, onnx-tf's for what they do not cover."""
+    PLAIN = "onnx-tf"
+    """onnx-tf untouched, as a user without layoutopt would run it."""
+
+
+def convert_model(
+    model: Path,
+    *,
+    tflite: Path | None = None,
+    saved_model: Path | None = None,
+    handlers: Handlers = Handlers.LAYOUTOPT,
+    quantize: Quantize = Quantize.NONE,
+    allow_flex: bool = False,
+    verbose: bool = False,
+    progress: Callable[[str], None] | None = None,
+) -> Conversion:
+    """Converts an ONNX file with static shapes; existing targets are replaced, and only once the new ones are whole.
+
+    Args:
+        model: the ONNX file. It may use the dialect ``layoutopt.nhwc``.
+        tflite: where to write the .tflite.
+        saved_model: directory to write the SavedModel to.
+        handlers: who translates the operators.
+        quantize: what happens to the weights.
+        allow_flex: let operators into the .tflite that need TensorFlow at run time.
+        verbose: let TensorFlow's chatter through to standard error.
+        progress: called with a short name as each stage starts.
+
+    Returns:
+        The paths, the names of inputs and outputs in the .tflite, and what it cost.
+
+    Raises:
+        UsageError: neither ``tflite`` nor ``saved_model`` is given.
+        MissingExtraError: TensorFlow or onnx-tf is not installed.
+        ModelNotFoundError: there is no ``model``.
+        OutputError: a target's directory does not exist or cannot be written to.
+        DynamicShapeError: an input of the model has a symbolic dimension.
+        UnsupportedOperatorError: no handler for some operators; the message lists them all.
+        ConversionError: a stage failed, or the child died in it.
+    """
+    if tflite is None and saved_model is None:
+        raise errors.UsageError("nothing to convert to: give a path for the .tflite or for the SavedModel")
+    require_onnx_tf()
+    if not model.is_file():
+        raise errors.ModelNotFoundError(f"{model}: no such file")
+    targets = [target for target in (tflite, saved_model) if target is not None]
+    with scratch_beside(targets) as scratch:
+        job = Job(
+            model=str(model.resolve()),
+            tflite=str(scratch / "model.tflite") if tflite else None,
+            saved_model=str(scratch / "saved_model") if saved_model else None,
+            scratch=str(scratch),
+            plain=handlers is Handlers.PLAIN,
+            quantize=quantize.value,
+            allow_flex=allow_flex,
+        )
+        outcome = run_job(job, verbose=verbose, progress=progress)
+        if tflite is not None:
+            publish(scratch / "model.tflite", tflite)
+        if saved_model is not None:
+            publish(scratch / "saved_model", saved_model)
+    return Conversion(
+        tflite, saved_model, outcome.input_names, outcome.output_names, outcome.seconds, outcome.peak_memory
+    )

@@ -1,0 +1,90 @@
+"""Detectors' selection of boxes, by NON_MAX_SUPPRESSION_V4."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from layoutopt.lowering.node import Node, lowers
+from layoutopt.lowering.sampling import clip
+from layoutopt.tfl import build as tfl
+from layoutopt.tfl.dtypes import DType
+from layoutopt.tfl.graph import Value
+
+_MAX_PAIRS = 1024
+"""Of a batch element and a class: each is operators of its own."""
+
+
+@lowers("NonMaxSuppression")
+def non_max_suppression(node: Node) -> Value:
+    """Lower NonMaxSuppression to NON_MAX_SUPPRESSION_V4 per batch element and class, and drop the rest at run time."""
+    (batch, count, _), classes = node.shape, node[1].sizes[1]
+    pairs = batch * classes
+    if pairs > _MAX_PAIRS:
+        raise node.unsupported(f"{batch} batch elements of {classes} classes are more than {_MAX_PAIRS} pairs")
+    most = _scalar(node, 2, DType.INT64)
+    slots = min(int(most.array), count) if most.is_constant else count
+    if slots <= 0 or pairs == 0:
+        return Value.constant(np.zeros((0, 3), np.int64))
+    boxes = _corners(node.x) if node.integer("center_point_box", 0) else node.x
+    # LiteRT's kernel takes boxes of one score in no order: it gets them sorted, with their places for scores.
+    scores, order = tfl.topk_v2(tfl.reshape(node[1], (pairs, count)), count)
+    least = node.optional(4)
+    passing = None if least is None else tfl.unpack(_count_above(scores, tfl.reshape(least, ())))
+    overlap, places = _scalar(node, 3, DType.FLOAT32), np.arange(count, 0, -1, dtype=np.float32)
+    selected, numbers = [], []
+    for pair, own_order in enumerate(tfl.unpack(order)):
+        own_passing = tfl.int32(count) if passing is None else passing[pair]
+        indices, number = tfl.non_max_suppression_v4(
+            tfl.gather(boxes[pair // classes], own_order),
+            places,
+            slots,
+            _next_above(overlap),
+            tfl.cast(count - own_passing, DType.FLOAT32),
+        )
+        # Nothing overlaps more than wholly.
+        indices = _if_below_one(overlap, indices, tfl.value_of(np.arange(slots, dtype=np.int32)))
+        selected.append(tfl.gather(own_order, indices))
+        numbers.append(_if_below_one(overlap, number, own_passing))
+    kept = tfl.minimum(tfl.pack(numbers), slots)
+    if not most.is_constant:
+        kept = tfl.minimum(kept, tfl.int32(tfl.minimum(most, count)))
+    return _listed(tfl.pack(selected), kept, classes)
+
+
+def _scalar(node: Node, index: int, dtype: DType) -> Value:
+    """Return an operand that is one number, 0 where it is left out."""
+    operand = node.optional(index)
+    return tfl.value_of(0, dtype) if operand is None else tfl.reshape(operand, ())
+
+
+def _corners(boxes: Value) -> Value:
+    """Return boxes as y, x, y, x that are given as x, y, width, height of their centres."""
+    centre, half = boxes[..., 1::-1], boxes[..., :1:-1] / 2
+    return tfl.concatenation([centre - half, centre + half], -1)
+
+
+def _count_above(scores: Value, least: Value) -> Value:
+    """Return how many scores (pairs, count) of each pair are above ``least``."""
+    return tfl.sum_(tfl.cast(scores > least, DType.INT32), 1)
+
+
+def _next_above(threshold: Value) -> Value:
+    """Return the next number, up to 1: ONNX suppresses what overlaps more than the threshold, LiteRT as much."""
+    least = float(np.finfo(np.float32).tiny)  # numbers below may count as 0
+    return clip(tfl.bitcast(tfl.bitcast(threshold, DType.INT32) + 1, DType.FLOAT32), least, 1.0)
+
+
+def _if_below_one(overlap: Value, selected: Value, everything: Value) -> Value:
+    """Return what was selected where boxes can overlap more than ``overlap``, else everything."""
+    if overlap.is_constant:
+        return selected if overlap.array < 1 else everything
+    return tfl.select_v2(overlap < 1, selected, everything)
+
+
+def _listed(selected: Value, numbers: Value, classes: int) -> Value:
+    """Return batch, class and box of the first few of each row of ``selected`` (pairs, slots)."""
+    pairs, slots = selected.sizes
+    places = tfl.where(np.arange(slots, dtype=np.int32) < tfl.expand_dims(numbers, 1))
+    owners = np.stack(np.divmod(np.arange(pairs), classes), -1)
+    boxes = tfl.cast(tfl.gather_nd(selected, places), DType.INT64)
+    return tfl.concatenation([tfl.gather(owners, places[:, 0]), tfl.expand_dims(boxes, 1)], 1)

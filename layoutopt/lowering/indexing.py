@@ -1,0 +1,196 @@
+"""Operators that read or write at indices: GATHER and GATHER_ND, and one GATHER that merges what is written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from math import prod
+
+import numpy as np
+
+from layoutopt.lowering.node import Node, constant, lowers, scalar
+from layoutopt.tfl import build as tfl
+from layoutopt.tfl.dtypes import Array, DType
+from layoutopt.tfl.graph import UnknownShapeError, Value
+
+_SEGMENTS: Mapping[str, tuple[Callable[..., Value], Callable[..., Value]]] = {
+    "mul": (tfl.unsorted_segment_prod, tfl.mul),
+    "max": (tfl.unsorted_segment_max, tfl.maximum),
+    "min": (tfl.unsorted_segment_min, tfl.minimum),
+}
+"""How updates of one element are joined with each other, and with what was there."""
+_SEGMENT_TYPES = (DType.FLOAT32, DType.INT32)
+_ADDED_TYPES = (*_SEGMENT_TYPES, DType.INT64, DType.INT8, DType.UINT8)
+
+
+@lowers("GatherND")
+def gather_nd(node: Node) -> Value:
+    """Lower GatherND to GATHER_ND; with batches, to GATHER of rows."""
+    batch, depth = node.integer("batch_dims", 0), _depth(node[1])
+    if batch == 0:
+        lead = (node.x.shape or ())[:depth]
+        sizes = tfl.shape_of(node.x)[:depth] if None in lead else np.array(lead, np.int32)
+        return tfl.gather_nd(node.x, _from_front(node[1], sizes))
+    lead, rest = node.shape[: batch + depth], node.shape[batch + depth :]
+    within = row_index(node[1], lead[batch:])
+    numbers = np.arange(prod(lead[:batch]), dtype=np.int32) * np.int32(prod(lead[batch:]))
+    rows = within + numbers.reshape(*lead[:batch], *(1,) * (within.rank - batch))
+    return tfl.gather(tfl.reshape(node.x, (prod(lead), *rest)), rows)
+
+
+def _depth(index: Value) -> int:
+    """How many coordinates an index has."""
+    if index.shape is None or (depth := index.shape[-1]) is None:
+        raise UnknownShapeError
+    return depth
+
+
+@lowers("GatherElements")
+def gather_elements(node: Node) -> Value:
+    """Lower GatherElements to GATHER of single elements."""
+    index = element_index(node[1], node.shape, node.axis(0))
+    return tfl.gather(tfl.reshape(node.x, (node.x.count,)), index)
+
+
+@lowers("ScatterElements", "Scatter")
+def scatter_elements(node: Node) -> Value:
+    """Lower ScatterElements, and Scatter before it, to writes of single elements."""
+    index = element_index(node[1], node.shape, node.axis(0))
+    rows, updates = tfl.reshape(index, (index.count,)), tfl.reshape(node[2], (index.count, 1))
+    return tfl.reshape(_written(node, rows, updates, 1), node.shape)
+
+
+@lowers("ScatterND")
+def scatter_nd(node: Node) -> Value:
+    """Lower ScatterND to writes of rows; to CONCATENATION of slices where constant indices make up a box."""
+    index, depth = node[1], _depth(node[1])
+    lead, rest = node.shape[:depth], node.shape[depth:]
+    if index.is_constant and node.text("reduction", "none") == "none":
+        box = _as_box(_from_front(index, np.array(lead, np.int32)).array.reshape(-1, depth))
+        if box is not None:
+            updates = tfl.reshape(node[2], (*(part.stop - part.start for part in box), *rest))
+            return _replace_box(node.x, box, updates)
+    rows, width = tfl.reshape(row_index(index, lead), (-1,)), prod(rest)
+    updates = tfl.reshape(node[2], (-1 if rows.shape == (None,) else rows.count, width))
+    return tfl.reshape(_written(node, rows, updates, width), node.shape)
+
+
+@lowers("TensorScatter")
+def tensor_scatter(node: Node) -> Value:
+    """Lower TensorScatter to writes of a run of rows per batch, each at a position of its own, circular if asked."""
+    axis, shape, updates = node.axis(-2), node.shape, node[1]
+    run, start = updates.sizes[axis], node.optional(2)
+    starts = constant(np.zeros(shape[0], np.int32)) if start is None else tfl.int32(start)
+    steps = tfl.reshape(starts, (shape[0], *(1,) * axis)) + np.arange(run, dtype=np.int32)
+    if node.text("mode", "linear") == "circular":
+        steps = tfl.floor_mod(steps, shape[axis])
+    outer = np.arange(prod(shape[:axis]), dtype=np.int32) * np.int32(shape[axis])
+    rows = steps + outer.reshape(*shape[:axis], 1)
+    width = prod(shape[axis + 1 :])
+    written = _written(node, tfl.reshape(rows, (rows.count,)), tfl.reshape(updates, (rows.count, width)), width)
+    return tfl.reshape(written, shape)
+
+
+# --- indices ---------------------------------------------------------------------------------------------------------
+
+
+def _from_front(index: Value, sizes: Value | Array | int) -> Value:
+    """Indices counted from the front, in INT32: LiteRT's kernels count none from the end."""
+    index = tfl.int32(index)
+    return tfl.select_v2(index < 0, index + sizes, index)
+
+
+def row_index(index: Value, sizes: Sequence[int]) -> Value:
+    """Return the position of coordinates along the last axis in the flattened axes of these sizes, in INT32."""
+    front = _from_front(index, np.array(sizes, np.int32))
+    if len(sizes) == 1:
+        return front[..., 0]
+    return tfl.sum_(front * _strides(sizes), -1)
+
+
+def _strides(sizes: Sequence[int]) -> Array:
+    strides: Array = np.cumprod([1, *sizes[:0:-1]])[::-1].astype(np.int32)
+    return strides
+
+
+def element_index(index: Value, shape: Sequence[int], axis: int) -> Value:
+    """Return the position in the flattened value of each element that ``index`` names along ``axis``, in INT32."""
+    sizes, strides = index.sizes, _strides(shape)
+    places = _from_front(index, shape[axis]) * int(strides[axis])
+    for others in (range(axis), range(axis + 1, len(shape))):  # two small constants in place of one as large as index
+        offset = np.zeros([1] * len(sizes), np.int32)
+        for i in others:
+            along = [-1 if i == k else 1 for k in range(len(sizes))]
+            offset = offset + (np.arange(sizes[i], dtype=np.int32) * strides[i]).reshape(along)
+        if offset.any():
+            places = places + offset
+    return places
+
+
+# --- writing ---------------------------------------------------------------------------------------------------------
+
+
+def _written(node: Node, rows: Value, updates: Value, width: int) -> Value:
+    """The first operand as rows of ``width``, with updates (n, width) written to or joined with ``rows`` (n,)."""
+    count = node.x.count // max(width, 1)
+    data, reduction = tfl.reshape(node.x, (count, width)), node.text("reduction", "none")
+    if rows.shape == (0,):
+        return data
+    if reduction == "none":
+        return overwrite_rows(data, rows, updates)
+    types = _ADDED_TYPES if reduction == "add" else _SEGMENT_TYPES
+    if data.dtype not in types:
+        names = ", ".join(map(str, types))
+        raise node.unsupported(f"LiteRT reduces by {reduction} at indices only for {names}: cast the operands")
+    if reduction == "add":
+        return data + tfl.scatter_nd(tfl.expand_dims(rows, 1), updates, [count, width])
+    among, join = _SEGMENTS[reduction]
+    joined = join(data, among(updates, rows, count))
+    if reduction == "mul":
+        return joined
+    # Where nothing is written LiteRT has the least or the greatest finite number, which infinity must not yield to.
+    is_written = tfl.reshape(_last_writer(rows, count), (count, 1)) >= count
+    return tfl.select_v2(is_written, joined, data)
+
+
+def overwrite_rows(data: Value, rows: Value, updates: Value) -> Value:
+    """Replace some rows of a matrix, by the last of the updates where several go to one row."""
+    return tfl.gather(tfl.concatenation([data, updates], 0), _last_writer(rows, data.sizes[0]))
+
+
+def _last_writer(rows: Value, count: int) -> Value:
+    """For each of ``count`` rows, its own number, or ``count`` and that of the last update that is written to it."""
+    own = np.arange(count, dtype=np.int32)
+    if rows.is_constant:
+        own[rows.array] = count + np.arange(len(rows.array), dtype=np.int32)
+        return constant(own)
+    numbers = tfl.range_(0, scalar(tfl.shape_of(rows)))
+    # A row without update is far below zero.
+    return tfl.maximum(own, tfl.unsorted_segment_max(numbers, rows, count) + count)
+
+
+def _as_box(index: Array) -> list[slice] | None:
+    """The slices whose elements these indices (n, depth) are, in order; None where there are none."""
+    if not index.size:
+        return None
+    low, high = index.min(0), index.max(0) + 1
+    counts = high - low
+    if np.prod(counts) != len(index) or not (np.indices(counts).reshape(len(counts), -1).T + low == index).all():
+        return None
+    return [slice(int(a), int(b)) for a, b in zip(low, high, strict=True)]
+
+
+def _replace_box(x: Value, box: Sequence[slice], updates: Value, axis: int = 0) -> Value:
+    """Put ``updates`` in the place of a box of the leading axes of ``x``."""
+    if axis == len(box):
+        return updates
+    before, inside, after = ((slice(None),) * axis + (part,) for part in _around(box[axis]))
+    size = x.sizes[axis]
+    if box[axis] == slice(0, size):
+        return _replace_box(x, box, updates, axis + 1)
+    inner = _replace_box(x[inside], box, updates, axis + 1)
+    parts = [x[before]] * (box[axis].start > 0) + [inner] + [x[after]] * (box[axis].stop < size)
+    return tfl.concatenation(parts, axis)
+
+
+def _around(part: slice) -> tuple[slice, slice, slice]:
+    return slice(0, part.start), part, slice(part.stop, None)

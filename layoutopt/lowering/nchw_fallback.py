@@ -1,0 +1,51 @@
+"""ONNX's own spatial operators, in N, C, spatial...: the lowering for channels-last between two TRANSPOSEs.
+
+That is what a graph without a layout pass needs, and what is left for an operator that stays in NCHW.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from layoutopt.ir.dialect import DOMAIN, OPERATORS
+from layoutopt.lowering.node import Node, Result, lowering_of, lowers
+from layoutopt.lowering.pool import lp_norm, max_pool_with_indices
+from layoutopt.tfl import build as tfl
+from layoutopt.tfl.graph import Value
+
+_OWN = ("GlobalAveragePool", "GlobalLpPool", "GlobalMaxPool", "MaxPool")
+"""Operators that have a lowering of their own below."""
+
+
+@lowers("GlobalLpPool")
+def global_lp_pool(node: Node) -> Value:
+    """Lower GlobalLpPool in place: no TRANSPOSE is needed."""
+    return lp_norm(node, list(range(2, len(node.shape))))
+
+
+@lowers("GlobalAveragePool", "GlobalMaxPool")
+def global_pool(node: Node) -> Value:
+    """Lower GlobalAveragePool and GlobalMaxPool to MEAN and REDUCE_MAX in place: no TRANSPOSE is needed."""
+    reduction = tfl.mean if node.operator == "GlobalAveragePool" else tfl.reduce_max
+    return reduction(node.x, list(range(2, len(node.shape))), keep_dims=True)
+
+
+@lowers(*(operator for operator in OPERATORS if operator not in _OWN))
+def transposed_in_and_out(node: Node) -> Value:
+    """Lower an operator in NCHW to that of channels-last between two TRANSPOSEs."""
+    rank = len(node.shape)
+    if rank not in OPERATORS[node.operator]:
+        raise node.unsupported(f"LiteRT has no such operator for values of rank {rank}")
+    name = OPERATORS[node.operator][rank].name
+    lowering = lowering_of(DOMAIN, name)
+    assert lowering is not None, "a test sees to it"
+    x = tfl.transpose(node.x, [0, *range(2, rank), 1])
+    y = lowering(replace(node, operator=name, operands=(x, *node.operands[1:])))
+    assert isinstance(y, Value), "these have one result"
+    return tfl.transpose(y, [0, rank - 1, *range(1, rank - 1)])
+
+
+@lowers("MaxPool")
+def max_pool(node: Node) -> Result:
+    """Lower MaxPool as the others; with indices, in place."""
+    return max_pool_with_indices(node) if node.results > 1 else transposed_in_and_out(node)

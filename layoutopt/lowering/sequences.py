@@ -1,0 +1,135 @@
+"""Sequences and optionals, which LiteRT has not: they exist while the graph is lowered, and their lengths are known."""
+
+from __future__ import annotations
+
+from layoutopt.lowering.node import Node, Operand, OptionalValue, TensorSequence, constant, lowers, scalar
+from layoutopt.tfl import build as tfl
+from layoutopt.tfl.dtypes import DType
+from layoutopt.tfl.graph import Value
+
+
+@lowers("SequenceConstruct")
+def sequence_construct(node: Node) -> TensorSequence:
+    """Lower SequenceConstruct to a sequence of its operands."""
+    return TensorSequence(node.given)
+
+
+@lowers("SequenceEmpty")
+def sequence_empty(_: Node) -> TensorSequence:
+    """Lower SequenceEmpty to a sequence without elements."""
+    return TensorSequence()
+
+
+@lowers("SequenceLength")
+def sequence_length(node: Node) -> Value:
+    """Lower SequenceLength to a constant."""
+    return constant(len(_sequence(node)), DType.INT64)
+
+
+@lowers("SequenceAt")
+def sequence_at(node: Node) -> Operand:
+    """Lower SequenceAt to the element itself; to PACK and GATHER where its position is known at run time only."""
+    values, position = _sequence(node), node[1]
+    if position.is_constant:
+        element: Operand = values[int(position.array.reshape(()))]
+        return element
+    if len({value.sizes for value in values}) != 1:
+        raise node.unsupported("operand 1 must be a constant: the elements differ in shape")
+    position = scalar(position)
+    return tfl.gather(tfl.pack(values), tfl.select_v2(position < 0, position + len(values), position))
+
+
+@lowers("SequenceInsert")
+def sequence_insert(node: Node) -> TensorSequence:
+    """Lower SequenceInsert to a sequence with one element more."""
+    values = list(_sequence(node))
+    values.insert(_position(node, 2, len(values)), node[1])
+    return TensorSequence(values)
+
+
+@lowers("SequenceErase")
+def sequence_erase(node: Node) -> TensorSequence:
+    """Lower SequenceErase to a sequence with one element less."""
+    values = list(_sequence(node))
+    del values[_position(node, 1, len(values) - 1)]
+    return TensorSequence(values)
+
+
+def _position(node: Node, index: int, default: int) -> int:
+    return default if node.optional(index) is None else int(node.constant(index).reshape(()))
+
+
+@lowers("SplitToSequence")
+def split_to_sequence(node: Node) -> TensorSequence:
+    """Lower SplitToSequence to SPLIT_V, or to UNPACK where each element has one place."""
+    axis = node.axis(0)
+    size = node.shape[axis]
+    if node.optional(1) is None:
+        parts = tfl.unpack(node.x, axis)
+        return TensorSequence([tfl.expand_dims(part, axis) for part in parts] if node.integer("keepdims", 1) else parts)
+    sizes = node.constant(1)
+    if sizes.ndim == 0:
+        each = int(sizes)
+        return TensorSequence(tfl.split_v(node.x, [min(each, size - i) for i in range(0, size, each)], axis))
+    return TensorSequence(tfl.split_v(node.x, sizes, axis))
+
+
+@lowers("ConcatFromSequence")
+def concat_from_sequence(node: Node) -> Value:
+    """Lower ConcatFromSequence to CONCATENATION, or to PACK along a new axis."""
+    values, axis = _sequence(node), node.integer("axis", 0)
+    if not node.integer("new_axis", 0):
+        return tfl.concatenation(values, axis)
+    return tfl.pack(values, axis % (values[0].rank + 1))
+
+
+@lowers("SequenceMap")
+def sequence_map(node: Node) -> list[TensorSequence]:
+    """Lower SequenceMap to its body, once for each element."""
+    graph, rounds = node.graph("body"), []
+    for i in range(len(_sequence(node))):
+        given = [operand[i] if isinstance(operand, TensorSequence) else operand for operand in _given(node)]
+        rounds.append(node.body(graph, dict(zip(graph.inputs, given, strict=True))))
+    if not rounds:
+        return [TensorSequence()] * len(graph.outputs)
+    return [TensorSequence(parts) for parts in zip(*rounds, strict=True)]
+
+
+@lowers("Optional")
+def optional(node: Node) -> OptionalValue:
+    """Lower Optional to its operand, if there is one."""
+    return OptionalValue(_given(node))
+
+
+@lowers("OptionalHasElement")
+def optional_has_element(node: Node) -> Value:
+    """Lower OptionalHasElement to a constant."""
+    operand = _first(node)
+    return constant(operand is not None and (not isinstance(operand, OptionalValue) or len(operand) > 0), DType.BOOL)
+
+
+@lowers("OptionalGetElement")
+def optional_get_element(node: Node) -> Operand:
+    """Lower OptionalGetElement to the element."""
+    operand = _first(node)
+    if operand is None or operand == OptionalValue():
+        raise node.unsupported("the optional is empty")
+    if not isinstance(operand, OptionalValue):
+        return operand
+    element: Operand = operand[0]
+    return element
+
+
+def _given(node: Node) -> list[Operand]:
+    return [operand for operand in node.operands if operand is not None]
+
+
+def _first(node: Node) -> Operand | None:
+    return node.operands[0] if node.operands else None
+
+
+def _sequence(node: Node) -> TensorSequence:
+    operand = _first(node)
+    if not isinstance(operand, TensorSequence):
+        raise node.unsupported("operand 0 must be a sequence that the graph makes itself")
+    return operand

@@ -1,0 +1,128 @@
+"""Slice, and what is a slice in disguise: a Gather at indices of one distance."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from layoutopt.lowering.node import Node, lowers
+from layoutopt.tfl import build as tfl
+from layoutopt.tfl.dtypes import Array, DType
+from layoutopt.tfl.graph import Value
+
+_INT32 = np.iinfo(np.int32)
+
+
+@lowers("Slice")
+def slice_(node: Node) -> Value:
+    """Lower Slice to SLICE or STRIDED_SLICE, after REVERSE_V2 where a step is negative; to nothing where all is kept.
+
+    Bounds that come at run time take STRIDED_SLICE.
+    """
+    if node.opset < 10:
+        starts, ends = node.ints("starts") or [], node.ints("ends") or []
+        axes, steps = node.ints("axes"), None
+    elif not node.x.is_static or not all(
+        node.known(i) for i in range(1, len(node.operands)) if node.optional(i) is not None
+    ):
+        return _run_time_slice(node)
+    else:
+        starts, ends = node.optional_ints(1) or [], node.optional_ints(2) or []
+        axes, steps = node.optional_ints(3), node.optional_ints(4)
+    reversed_axes, parts = [], {}
+    for i, axis in enumerate(axes or range(len(starts))):
+        length, step = node.shape[axis], steps[i] if steps else 1
+        # Python clamps and counts from the end as ONNX does.
+        start, end, step = slice(starts[i], ends[i], step).indices(length)
+        if step < 0:  # XNNPACK slices forwards only
+            reversed_axes.append(axis % node.x.rank)
+            start, end, step = length - 1 - start, length - 1 - end, -step
+        parts[axis % node.x.rank] = slice(start, max(end, start), step)
+    return take_slices(tfl.reverse(node.x, reversed_axes), parts)
+
+
+def take_slices(x: Value, parts: Mapping[int, slice]) -> Value:
+    """Return the part of ``x`` that slices of some of its axes take."""
+    return x[tuple(parts.get(axis, slice(None)) for axis in range(x.rank))]
+
+
+def _run_time_slice(node: Node) -> Value:
+    """STRIDED_SLICE with begins, ends and strides for all axes."""
+    rank, axes = node.x.rank, node.optional(3)
+    steps = node.optional(4)
+    begins, ends = (_narrowed(node[i]) for i in (1, 2))
+    return tfl.strided_slice(
+        node.x,
+        per_axis(begins, axes, rank, 0),
+        per_axis(ends, axes, rank, tfl.shape_of(node.x)),
+        np.ones(rank, np.int32) if steps is None else per_axis(_narrowed(steps), axes, rank, 1),
+    )
+
+
+def _narrowed(bounds: Value) -> Value:
+    """Bounds in INT32; those beyond it, which mean the end, at its limits."""
+    if bounds.dtype is DType.INT64:
+        bounds = tfl.minimum(tfl.maximum(bounds, -_INT32.max), _INT32.max)
+    return tfl.int32(bounds)
+
+
+def per_axis(values: Value, axes: Value | None, rank: int, otherwise: Value | int) -> Value:
+    """Spread numbers for some axes over all axes.
+
+    Args:
+        values: of INT32, one for each of ``axes``.
+        axes: which may count from the end; the first ones if left out.
+        rank: how many axes there are.
+        otherwise: what the other axes have.
+
+    Returns:
+        A vector of ``rank`` numbers.
+    """
+    count = values.sizes[0]
+    named = tfl.int32(np.arange(count) if axes is None else axes)
+    here = tfl.one_hot(
+        tfl.select_v2(named < 0, named + rank, named), rank, Value.constant(np.array(1, np.int32)), 0
+    )  # (count, rank)
+    placed = tfl.sum_(here * tfl.reshape(values, (count, 1)), 0)
+    return tfl.select_v2(tfl.sum_(here, 0) > 0, placed, otherwise)
+
+
+@lowers("Gather")
+def gather(node: Node) -> Value:
+    """Lower Gather to GATHER, or to a slice where the indices are constants at one distance from each other."""
+    axis, index = node.integer("axis", 0) % max(node.x.rank, 1), node[1]
+    length = None if node.x.shape is None else node.x.shape[axis]
+    if length is None:
+        return tfl.gather(node.x, _from_run_time_front(index, tfl.shape_of(node.x)[axis]), axis)
+    if not index.is_constant:
+        return tfl.gather(node.x, tfl.select_v2(index < 0, index + length, index), axis)
+    places = _from_front(index.array, length)
+    if places.ndim == 0:
+        return node.x[(slice(None),) * axis + (int(places),)]
+    if (part := _as_slice(places.reshape(-1))) is None or not node.x.is_static:
+        return tfl.gather(node.x, places, axis)
+    shape = (*node.shape[:axis], *places.shape, *node.shape[axis + 1 :])
+    return tfl.reshape(take_slices(node.x, {axis: part}), shape)
+
+
+def _from_run_time_front(index: Value, length: Value) -> Value:
+    """Indices counted from the front of an axis whose size comes at run time, in INT32."""
+    if index.is_constant and (index.array >= 0).all():
+        return tfl.int32(index)
+    index = tfl.int32(index)
+    return tfl.select_v2(index < 0, index + length, index)
+
+
+def _as_slice(index: Array) -> slice | None:
+    """The slice that takes the same elements in the same order; None where there is none."""
+    if not index.size:
+        return None
+    step = int(index[1] - index[0]) if index.size > 1 else 1
+    return slice(int(index[0]), int(index[-1]) + 1, step) if step > 0 and (np.diff(index) == step).all() else None
+
+
+def _from_front(index: Array, size: int) -> Array:
+    """Indices counted from the front, in INT32: LiteRT's GATHER counts none from the end."""
+    front: Array = np.where(index < 0, index + size, index).astype(np.int32)
+    return front

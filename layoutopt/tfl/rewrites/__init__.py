@@ -1,0 +1,53 @@
+"""Rewrites of a graph of LiteRT's operators, one file for each kind; `simplify` runs them all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+from layoutopt.tfl.graph import Graph
+from layoutopt.tfl.rewrites.activation import fuse_activation
+from layoutopt.tfl.rewrites.arithmetic import multiply_by_reciprocal, use_rsqrt, use_squared_difference
+from layoutopt.tfl.rewrites.bias import fuse_bias
+from layoutopt.tfl.rewrites.casts import narrow_index, skip_wide_type
+from layoutopt.tfl.rewrites.common_subexpressions import eliminate_common_subexpressions
+from layoutopt.tfl.rewrites.dead_code import eliminate_dead_code
+from layoutopt.tfl.rewrites.engine import Rule, apply_rules, run_to_the_end
+from layoutopt.tfl.rewrites.padding import fuse_padding
+from layoutopt.tfl.rewrites.products import read_transposed, use_fully_connected
+from layoutopt.tfl.rewrites.reshapes import (
+    broadcast_by_rank,
+    drop_reduced_axes,
+    merge_reshapes,
+    merge_transposes,
+    reshape_before_product,
+)
+from layoutopt.tfl.rewrites.scale import fuse_scale
+
+__all__ = ["RULES", "simplify"]
+
+RULES = (
+    merge_reshapes,
+    merge_transposes,
+    drop_reduced_axes,
+    reshape_before_product,
+    broadcast_by_rank,
+    use_fully_connected,
+    read_transposed,
+    use_rsqrt,
+    use_squared_difference,
+    multiply_by_reciprocal,
+    skip_wide_type,
+    narrow_index,
+    fuse_padding,
+    fuse_scale,
+    fuse_bias,
+    fuse_activation,
+)
+"""All rules, in the order in which they are tried on an operation."""
+
+
+def simplify(graph: Graph, rules: Sequence[Rule] = RULES) -> None:
+    """Rewrite a graph and the bodies in it to fewer and cheaper operators that compute the same."""
+    steps = (eliminate_dead_code, eliminate_common_subexpressions, partial(apply_rules, rules=rules))
+    run_to_the_end(graph, steps)

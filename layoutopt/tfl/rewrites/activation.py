@@ -1,0 +1,21 @@
+"""Activations that the operator before computes on its way."""
+
+from __future__ import annotations
+
+from layoutopt.tfl.dtypes import DType
+from layoutopt.tfl.graph import Operation, Value
+from layoutopt.tfl.opset import OPSET
+from layoutopt.tfl.rewrites.engine import Uses, record_again, rule
+
+_ACTIVATING = tuple(code for code, each in OPSET.items() if each.activation)
+
+
+@rule("RELU", "RELU6", "RELU_N1_TO_1")
+def fuse_activation(operation: Operation, uses: Uses) -> Value | None:
+    """An activation of a convolution, a product, a pool or arithmetic becomes part of it."""
+    source = uses.producer(operation[0], *_ACTIVATING)
+    if source is None or source.options["fused_activation_function"] != "NONE":
+        return None
+    if source.result.dtype is not DType.FLOAT32:
+        return None
+    return record_again(source, *source.operands, fused_activation_function=operation.code)

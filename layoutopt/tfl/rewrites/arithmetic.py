@@ -1,0 +1,65 @@
+"""Arithmetic that LiteRT has an operator of its own for, or a cheaper one."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from layoutopt.tfl import build as tfl
+from layoutopt.tfl.dtypes import DType
+from layoutopt.tfl.graph import Operation, Value
+from layoutopt.tfl.rewrites.engine import Uses, record_again, rule
+
+
+def is_scalar(value: Value, number: float) -> bool:
+    """Return whether a value is a constant of one element, this number up to rounding to float32."""
+    return (
+        value.data is not None and value.data.size == 1 and bool(np.isclose(float(value.data.item()), number, 1e-6, 0))
+    )
+
+
+@rule("DIV")
+def use_rsqrt(operation: Operation, uses: Uses) -> Value | None:
+    """``1 / sqrt(x)`` is RSQRT."""
+    root = uses.producer(operation.operand(1), "SQRT")
+    if root is None or not is_scalar(operation[0], 1) or operation[0].rank > root.result.rank:
+        return None
+    return tfl.rsqrt(root[0]) if operation.options["fused_activation_function"] == "NONE" else None
+
+
+@rule("SQUARE", "MUL")
+def use_squared_difference(operation: Operation, uses: Uses) -> Value | None:
+    """``(a - b) ** 2`` is SQUARED_DIFFERENCE, where nobody else reads the difference."""
+    difference = operation[0].producer
+    if difference is None or difference.code != "SUB" or difference.options["fused_activation_function"] != "NONE":
+        return None
+    is_square = operation.code == "SQUARE" or operation[1] is operation[0]
+    if not is_square or any(reader is not operation for reader in uses.readers(operation[0])):
+        return None
+    if operation.options.get("fused_activation_function", "NONE") != "NONE":
+        return None
+    return tfl.squared_difference(difference[0], difference[1])
+
+
+_ROUNDING = frozenset(
+    ("CAST", "CEIL", "EQUAL", "FLOOR", "FLOOR_DIV", "FLOOR_MOD", "GREATER", "GREATER_EQUAL", "LESS", "LESS_EQUAL",
+     "NOT_EQUAL", "QUANTIZE", "ROUND")
+)  # fmt: skip
+"""Readers for which one rounding more may make a whole step of difference."""
+
+
+@rule("DIV")
+def multiply_by_reciprocal(operation: Operation, uses: Uses) -> Value | None:
+    """``x / c`` is ``x * (1 / c)``, which is cheaper, where it is exact or one rounding more does not matter."""
+    divisor = operation[1]
+    if divisor.data is None or divisor.dtype is not DType.FLOAT32 or operation[0].is_constant:
+        return None
+    mantissa, exponent = np.frexp(divisor.data)
+    if not (np.abs(exponent) < 126).all() or not divisor.data.all():  # infinities, and reciprocals that are none
+        return None
+    is_exact = (np.abs(mantissa) == 0.5).all()
+    if not is_exact and any(reader is None or reader.code in _ROUNDING for reader in uses.readers(operation.result)):
+        return None
+    product = tfl.mul(operation[0], 1 / divisor.data)
+    assert product.producer is not None
+    activation = operation.options["fused_activation_function"]
+    return record_again(product.producer, *product.producer.operands, fused_activation_function=activation)

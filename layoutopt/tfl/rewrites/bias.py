@@ -1,0 +1,51 @@
+"""Constants that are added to a convolution or a product: they are its bias."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from layoutopt.tfl.dtypes import Array, DType
+from layoutopt.tfl.graph import Operation, Value
+from layoutopt.tfl.opset import OPSET, definition
+from layoutopt.tfl.rewrites.engine import Uses, record_again, rule
+
+_BIASED = tuple(code for code, each in OPSET.items() if each.bias is not None)
+
+
+@rule("ADD", "SUB")
+def fuse_bias(operation: Operation, uses: Uses) -> Value | None:
+    """``conv(x, w, b) + c`` is ``conv(x, w, b + c)`` where ``c`` is a number for each channel, or for all."""
+    for index in (0, 1):
+        if operation.code == "SUB" and index == 1:  # c - conv(x) has another sign
+            continue
+        source, addend = uses.producer(operation.operand(index), *_BIASED), operation[1 - index]
+        if source is None or source.options["fused_activation_function"] != "NONE":
+            continue
+        bias = channels_of(addend, source.result)
+        if bias is None or operation.result.shape != source.result.shape:
+            continue
+        return _with_bias(source, operation, -bias if operation.code == "SUB" else bias)
+    return None
+
+
+def channels_of(addend: Value, result: Value) -> Array | None:
+    """Return a constant as one number for each channel of ``result``; None where it is something else."""
+    if addend.data is None or addend.dtype is not DType.FLOAT32 or result.shape is None or not result.shape[-1]:
+        return None
+    channels, sizes = result.shape[-1], addend.sizes
+    if len(sizes) > len(result.shape) or any(size != 1 for size in sizes[:-1]):
+        return None
+    if sizes and sizes[-1] not in (1, channels):
+        return None
+    return np.broadcast_to(addend.data.reshape(-1), (channels,))
+
+
+def _with_bias(source: Operation, operation: Operation, bias: Array) -> Value | None:
+    place = definition(source.code).bias
+    assert place is not None
+    old = source.operand(place)
+    if old is not None and old.data is None:
+        return None
+    operands = [*source.operands[:place], Value.constant(bias if old is None or old.data is None else old.data + bias)]
+    activation = operation.options["fused_activation_function"]
+    return record_again(source, *operands, fused_activation_function=activation)

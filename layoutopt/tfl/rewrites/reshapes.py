@@ -1,0 +1,91 @@
+"""Reshapes that other operators make needless."""
+
+from __future__ import annotations
+
+from layoutopt.tfl import build as tfl
+from layoutopt.tfl.graph import Operation, Shape, Value
+from layoutopt.tfl.rewrites.engine import Uses, record_again, rule
+
+_VIEWS = ("RESHAPE", "SQUEEZE", "EXPAND_DIMS")
+_BROADCASTING = ("ADD", "SUB", "MUL", "DIV", "MAXIMUM", "MINIMUM", "SQUARED_DIFFERENCE")
+_REDUCTIONS = ("MEAN", "REDUCE_MAX", "REDUCE_MIN", "REDUCE_PROD", "SUM")
+
+
+@rule("RESHAPE")
+def merge_reshapes(operation: Operation, _: Uses) -> Value | None:
+    """A RESHAPE of a RESHAPE is one, or none where the shape is the first one again."""
+    source = operation[0].producer
+    if source is None or source.code not in _VIEWS or not operation.result.is_static or not source[0].is_static:
+        return None
+    return tfl.reshape(source[0], operation.result.sizes)
+
+
+@rule("RESHAPE")
+def drop_reduced_axes(operation: Operation, uses: Uses) -> Value | None:
+    """A RESHAPE that drops the axes that a reduction has kept with size 1: the reduction drops them itself."""
+    reduction = uses.producer(operation[0], *_REDUCTIONS)
+    if (
+        reduction is None
+        or not reduction.options["keep_dims"]
+        or reduction[1].data is None
+        or not reduction[0].is_static
+    ):
+        return None
+    gone = {int(axis) % reduction[0].rank for axis in reduction[1].data.reshape(-1)}
+    if operation.result.shape != tuple(size for axis, size in enumerate(reduction[0].sizes) if axis not in gone):
+        return None
+    return record_again(reduction, *reduction.operands, keep_dims=False)
+
+
+@rule(*_BROADCASTING)
+def broadcast_by_rank(operation: Operation, _: Uses) -> Value | None:
+    """A RESHAPE that only adds axes of size 1 in front of an operand: broadcasting adds them by itself."""
+    operands = [_without_leading_axes(operand, operation, index) for index, operand in enumerate(operation.operands)]
+    return record_again(operation, *operands) if operands != operation.operands else None
+
+
+def _without_leading_axes(operand: Value | None, operation: Operation, index: int) -> Value | None:
+    source = None if operand is None else operand.producer
+    other, shape = operation[1 - index], operation.result.shape
+    if operand is None or source is None or source.code != "RESHAPE" or other.shape is None or shape is None:
+        return operand
+    inner, outer = source[0].shape, operand.shape
+    if inner is None or outer is None or len(inner) >= len(outer) or len(other.shape) != len(shape):
+        return operand
+    added = len(outer) - len(inner)
+    return source[0] if outer[:added] == (1,) * added and outer[added:] == inner else operand
+
+
+@rule("RESHAPE")
+def reshape_before_product(operation: Operation, uses: Uses) -> Value | None:
+    """RESHAPE, FULLY_CONNECTED, RESHAPE: the first one alone where the last keeps the channels."""
+    product = uses.producer(operation[0], "FULLY_CONNECTED")
+    first = None if product is None else uses.producer(product[0], "RESHAPE")
+    if product is None or first is None or not operation.result.is_static or not first[0].is_static:
+        return None
+    rows = operation.result.sizes
+    if not rows or rows[-1] != product.result.sizes[-1]:
+        return None
+    x = tfl.reshape(first[0], (*rows[:-1], product[0].sizes[-1]))
+    return record_again(product, x, *product.operands[1:], keep_num_dims=True)
+
+
+@rule("TRANSPOSE")
+def merge_transposes(operation: Operation, _: Uses) -> Value | None:
+    """A TRANSPOSE of a TRANSPOSE is one, or none; one that only moves axes of size 1 is a RESHAPE."""
+    perm, x = operation[1].data, operation[0]
+    if perm is None:
+        return None
+    order = [int(axis) for axis in perm]
+    if x.is_static and _keeps_order(order, x.sizes):
+        return tfl.reshape(x, [x.sizes[axis] for axis in order])
+    source = x.producer
+    if source is None or source.code != "TRANSPOSE" or source[1].data is None:
+        return None
+    first = [int(axis) for axis in source[1].data]
+    return tfl.transpose(source[0], [first[axis] for axis in order])
+
+
+def _keeps_order(order: list[int], sizes: Shape) -> bool:
+    moving = [axis for axis in order if sizes[axis] != 1]
+    return moving == sorted(moving)
