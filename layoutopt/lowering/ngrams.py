@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import reduce
+from itertools import pairwise
 
 import numpy as np
 
@@ -33,7 +34,7 @@ def _pools(node: Node) -> list[Array]:
     """The n-grams of each length in the order of the pool: (number, length)."""
     numbers = np.array(node.ints("pool_int64s"), node.x.dtype.numpy)
     edges = [*(node.ints("ngram_counts") or []), len(numbers)]
-    return [numbers[start:end].reshape(-1, n) for n, (start, end) in enumerate(zip(edges, edges[1:], strict=False), 1)]
+    return [numbers[start:end].reshape(-1, n) for n, (start, end) in enumerate(pairwise(edges), 1)]
 
 
 def _counts(node: Node, rows: Value, ngrams: Array) -> Value:
