@@ -238,5 +238,3 @@ def text_model(text: str, constants: Mapping[str, Any], *, opset: int = 21) -> i
     for output in proto.graph.output:
         output.type.tensor_type.ClearField("shape")
     return ir.from_proto(onnx.shape_inference.infer_shapes(proto))
-
-
