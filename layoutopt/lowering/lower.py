@@ -32,7 +32,7 @@ FOREIGN = "ONNX:"
 """What the codes of operations begin with that stand for an ONNX node as it is; somebody else translates these."""
 
 _RANDOM = ("Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike")
-_TEXT = ("RegexFullMatch", "StringConcat", "StringNormalizer", "StringSplit", "TfIdfVectorizer")
+_TEXT = ("RegexFullMatch", "StringConcat", "StringNormalizer", "StringSplit")
 
 _INSTEAD: Mapping[str, str] = {
     **dict.fromkeys(_RANDOM, "draw the numbers outside and give them to the model"),
