@@ -401,14 +401,16 @@ def main(folder: Path) -> None:
 def _convert(path: Path, model: Model, trace: Callable[[], Any]) -> None:
     import tensorflow as tf
 
-    from layoutopt.backend.onnx_tf.lowering import converter_of
-    from layoutopt.backend.onnx_tf.signature import sign
+    from layoutopt.backend.direct.writer import write_tflite
+    from layoutopt.backend.onnx_tf.finish import finish, scales_of
+    from layoutopt.backend.onnx_tf.tflite_converter import converter_of
 
     try:
         converter = converter_of(trace())
         if path.stem in FOREIGN:
             converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS, tf.lite.OpsSet.SELECT_TF_OPS]
-        path.write_bytes(sign(converter.convert(), model.input_names, model.output_names))
+        names = model.input_names, model.output_names
+        write_tflite(finish(converter.convert(), *names, scales_of(model.graph)), path)
     except Exception:
         path.with_suffix(".txt").write_text(traceback.format_exc())
 
