@@ -571,7 +571,7 @@ def _loaded(model: Path | str | ir.Model) -> ir.Model:
     """The model, checked, to be changed at will."""
     if not isinstance(model, ir.Model):
         return modelio.load(Path(model))
-    modelio.check_proto(ir.to_proto(model), "the model")
+    modelio.check(model, "the model")
     return model.clone()
 
 

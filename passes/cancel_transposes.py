@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import onnx_ir as ir
 
 from layoutopt.ir import edit
-from layoutopt.ir.perm import Perm, compose, is_identity, permute
+from layoutopt.ir.perm import Perm, compose, identity, is_identity, permute
+from layoutopt.ir.rearrange import rearranged, transposed
 from layoutopt.layout.layouts import Layout
 from layoutopt.layout.remaps import transpose_perm
 from layoutopt.layout.variants import static_shape
@@ -79,8 +79,7 @@ def _simplify_transpose(graph: ir.Graph, node: ir.Node) -> ir.Value | None:
     if is_identity(perm):
         return source
     if (constant := edit.constant_of(source)) is not None:
-        array = np.ascontiguousarray(constant.numpy().transpose(perm))
-        return edit.add_constant(graph, f"{source.name}_transposed", array)
+        return edit.add_tensor(graph, f"{source.name}_transposed", transposed(constant, perm))
     shape = static_shape(source)
     moves = shape is None or Layout.of(shape, perm) != Layout.natural(shape)
     first = source.producer()
@@ -118,7 +117,8 @@ def _simplify_reshape(graph: ir.Graph, node: ir.Node) -> ir.Value | None:
     if static_shape(source) == shape:
         return source
     if (constant := edit.constant_of(source)) is not None:
-        return edit.add_constant(graph, f"{source.name}_reshaped", constant.numpy().reshape(shape))
+        reshaped = rearranged(constant, shape, identity(len(shape)), shape)
+        return edit.add_tensor(graph, f"{source.name}_reshaped", reshaped)
     first = source.producer()
     if first is not None and first.domain == "" and first.op_type == "Reshape" and first.inputs[0] is not None:
         return edit.reshape(graph, first.inputs[0], shape, f"{result.name}_merged")

@@ -10,6 +10,7 @@ import numpy as np
 import onnx_ir as ir
 
 from layoutopt.ir import edit
+from layoutopt.ir.rearrange import transposed
 from layoutopt.layout.layouts import Shape
 from layoutopt.layout.variants import known_shape, static_shape
 
@@ -71,7 +72,7 @@ def _transposed(write: edit.Writer, matrix: ir.Value, *, flipped: int) -> ir.Val
     tensor = edit.constant_of(matrix)
     if tensor is None:
         return write.transposed(matrix, (1, 0))
-    return write.constant(np.ascontiguousarray(tensor.numpy().T))
+    return write.tensor(transposed(tensor, (1, 0)))
 
 
 def _scaled(write: edit.Writer, value: ir.Value, factor: float) -> ir.Value:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
+import sys
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,9 +17,12 @@ from onnx_ir.passes.common import LiftConstantsToInitializersPass, RemoveUnusedN
 
 from layoutopt.errors import InvalidModelError
 from layoutopt.ir import edit
+from layoutopt.ir.evaluate import equal_weights, fold_weights, is_fixed
+from layoutopt.ir.weights import Skeleton
 from layoutopt.layout.remaps import constant_integers
 
 if TYPE_CHECKING:
+    from google.protobuf.message import Message
     from onnx import ModelProto
 
 
@@ -34,8 +42,8 @@ class FoldConstants(ir.passes.FunctionalPass):
         Raises:
             InvalidModelError: onnxsim refuses the model.
         """
-        before = ir.to_proto(model)
-        folded = ir.from_proto(_simplified(before)) if self.simplify else model.clone()
+        before = Skeleton.of(model)
+        folded = _simplified(model, before) if self.simplify else model.clone()
         for value in model.graph.inputs:
             if value.is_initializer():
                 _restore_default(folded.graph, value)
@@ -47,7 +55,7 @@ class FoldConstants(ir.passes.FunctionalPass):
         RemoveUnusedNodesPass()(folded)
         ShapeInferencePass(data_prop=True)(folded)
         edit.forget_tensor_types_of_sequences(folded)
-        return ir.passes.PassResult(folded, not _same_computation(before, ir.to_proto(folded)))
+        return ir.passes.PassResult(folded, not _same_computation(before, Skeleton.of(folded)))
 
 
 def _spell_out_pads(graph: ir.Graph) -> None:
@@ -83,14 +91,32 @@ _SKIPPED = (
 """What onnxsim shall not do."""
 
 
-def _simplified(proto: ModelProto) -> ModelProto:
-    import onnxsim  # takes two seconds
+def _simplified(model: ir.Model, skeleton: Skeleton) -> ir.Model:
+    """Return what onnxsim makes of ``model``; what is computed from weights alone is folded here, as it sees none."""
+    if any(is_fixed(node) for node in model.graph) or equal_weights(model):
+        model = model.clone()
+        for weight, same in equal_weights(model).items():
+            weight.replace_all_uses_with(same)
+        fold_weights(model)
+        skeleton = Skeleton.of(model)
+    while True:
+        simplified = skeleton.restore(ir.from_proto(_through_onnxsim(skeleton.proto)))
+        if not fold_weights(simplified):
+            return simplified
+        skeleton = Skeleton.of(simplified)
 
-    bare, failures = _without_defaults(proto), []
+
+def _through_onnxsim(proto: ModelProto) -> ModelProto:
+    """Return what onnxsim makes of ``proto``.
+
+    Raises:
+        InvalidModelError: it refuses the model.
+    """
+    simplify, bare, failures = _onnxsim().simplify, _without_defaults(proto), []
     # It puts some branches that it inlines behind the nodes that read them, and then refuses its own work.
     for skipped in (_SKIPPED, (*_SKIPPED, "eliminate_if_with_const_cond")):
         try:
-            simplified: ModelProto = onnxsim.simplify(bare, skipped_optimizers=list(skipped))[0]
+            simplified: ModelProto = simplify(bare, skipped_optimizers=list(skipped))[0]
         except Exception as error:  # it raises what its C++ part raises
             failures.append(error)
         else:
@@ -99,6 +125,25 @@ def _simplified(proto: ModelProto) -> ModelProto:
         f"onnxsim cannot fold the model: {failures[0]}",
         hint="Go without it: --passes 'fold-constants{simplify=false},...'",
     ) from failures[0]
+
+
+def _onnxsim() -> ModuleType:
+    """Import onnxsim without PyTorch, which one of its hundreds of modules would use if it were there."""
+    with _hidden("torch"):
+        return importlib.import_module("onnxsim")
+
+
+@contextlib.contextmanager
+def _hidden(package: str) -> Iterator[None]:
+    """Let ``package`` seem not to be installed, unless it is imported already."""
+    if package in sys.modules:
+        yield
+        return
+    sys.modules[package] = None  # type: ignore[assignment]  # the documented way to make an import fail
+    try:
+        yield
+    finally:
+        del sys.modules[package]
 
 
 def _without_defaults(proto: ModelProto) -> ModelProto:
@@ -122,9 +167,23 @@ def _restore_default(graph: ir.Graph, value: ir.Value) -> None:
             graph.register_initializer(each)
 
 
-def _same_computation(one: ModelProto, other: ModelProto) -> bool:
+def _same_computation(one: Skeleton, other: Skeleton) -> bool:
     """Whether two models differ in nothing but inferred shapes, metadata and the order of initializers."""
-    sequences = ("input", "output", "node")
-    return all(getattr(one.graph, name) == getattr(other.graph, name) for name in sequences) and {
-        tensor.name: tensor for tensor in one.graph.initializer
-    } == {tensor.name: tensor for tensor in other.graph.initializer}
+    return (
+        all(list(first) == list(second) for first, second in zip(_sequences(one), _sequences(other), strict=True))
+        and _initializers(one) == _initializers(other)
+        and one.weights.keys() == other.weights.keys()
+        and all(weight is other.weights[name] for name, weight in one.weights.items())
+    )
+
+
+def _sequences(skeleton: Skeleton) -> Iterator[Iterable[Message]]:
+    """Yield the inputs, outputs and nodes of a model."""
+    graph = skeleton.proto.graph
+    yield (value for value in graph.input if value.name not in skeleton.added)
+    yield graph.output
+    yield graph.node
+
+
+def _initializers(skeleton: Skeleton) -> dict[str, Message]:
+    return {tensor.name: tensor for tensor in skeleton.proto.graph.initializer}

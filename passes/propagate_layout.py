@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from enum import Enum
 
 import numpy as np
-import numpy.typing as npt
 import onnx_ir as ir
 
 from layoutopt.ir import dialect, edit
 from layoutopt.ir.io import record_orders
 from layoutopt.ir.perm import Perm, is_identity
+from layoutopt.ir.rearrange import rearranged
 from layoutopt.layout.calibration import load_costs
 from layoutopt.layout.costs import Costs
 from layoutopt.layout.interface import interface_orders
@@ -280,9 +280,9 @@ class _Rewriter:
         key = (value, layout, sizes)
         if key not in self._constants:
             digits = sorted(layout.digits, reverse=True)
-            array: npt.NDArray[np.generic] = tensor.numpy().reshape([digit.size for digit in digits])
-            array = array.transpose([digits.index(digit) for digit in layout.digits]).reshape(sizes)
-            self._constants[key] = edit.add_constant(self._graph, f"{value.name}_nhwc", np.ascontiguousarray(array))
+            split, order = [digit.size for digit in digits], tuple(digits.index(digit) for digit in layout.digits)
+            stored = rearranged(tensor, split, order, sizes)
+            self._constants[key] = edit.add_tensor(self._graph, f"{value.name}_nhwc", stored)
         return self._constants[key]
 
     def _take(self, value: ir.Value, take: Take) -> ir.Value:

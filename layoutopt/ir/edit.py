@@ -85,8 +85,13 @@ def _is_sequence(value: ir.Value | None) -> bool:
 
 def add_constant(graph: ir.Graph, name: str, array: npt.NDArray[np.generic]) -> ir.Value:
     """A new initializer with a name like ``name``."""
-    name = fresh_name(graph, name)
-    value = ir.val(name, const_value=ir.tensor(array, name=name))
+    return add_tensor(graph, name, ir.tensor(array))
+
+
+def add_tensor(graph: ir.Graph, name: str, tensor: ir.TensorProtocol) -> ir.Value:
+    """A new initializer that is ``tensor``, which gets a name like ``name``."""
+    tensor.name = fresh_name(graph, name)
+    value = ir.val(tensor.name, const_value=tensor)
     graph.register_initializer(value)
     return value
 
@@ -187,6 +192,10 @@ class Writer:
     def constant(self, array: npt.ArrayLike) -> ir.Value:
         """A new initializer."""
         return add_constant(self.graph, f"{self.name}_constant", np.asarray(array))
+
+    def tensor(self, tensor: ir.TensorProtocol) -> ir.Value:
+        """A new initializer that is ``tensor``."""
+        return add_tensor(self.graph, f"{self.name}_constant", tensor)
 
     def reshaped(self, x: ir.Value, shape: Shape) -> ir.Value:
         """``x`` with the dimensions ``shape``."""

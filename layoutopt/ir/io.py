@@ -11,7 +11,7 @@ from pathlib import Path
 import onnx
 import onnx.version_converter
 import onnx_ir as ir
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError, EncodeError
 from onnx_ir.passes.common import RemoveInitializersFromInputsPass, ShapeInferencePass
 
 from layoutopt.errors import (
@@ -25,6 +25,8 @@ from layoutopt.errors import (
     UsageError,
 )
 from layoutopt.ir.perm import Perm
+from layoutopt.ir.weights import LARGE, DataFiles, Skeleton, mapped, outline, weights_of
+from layoutopt.ir.wire import outlined, refer, write, write_content
 
 NEWEST_OPSET = onnx.defs.onnx_opset_version()
 OLDEST_OPSET = 7
@@ -33,6 +35,8 @@ _FREE_INITIALIZERS = 4
 
 MAX_BYTES = 2**31 - 1
 """Protobuf's limit for one message."""
+
+_TOO_LARGE = "The weights of the main graph may be of any size; all else has to fit in 2 GiB."
 
 _DEFAULT_DOMAIN = frozenset({"", "ai.onnx"})
 
@@ -56,25 +60,38 @@ def load(path: Path) -> ir.Model:
     if path.is_dir():
         raise InvalidModelError(f"{path}: a directory, not an ONNX file")
     try:
-        proto = onnx.load(path, format="protobuf")
-    except DecodeError as error:
-        raise _not_onnx(str(path), error) from error
-    except (OSError, onnx.checker.ValidationError) as error:
+        content = mapped(path)
+    except OSError as error:
         raise InvalidModelError(f"{path}: cannot be read ({_first_line(error)})") from error
-    proto = _raised(proto)
-    check_proto(proto, str(path))
-    return _to_ir(proto)
+    return _read(content, str(path), path)
 
 
 def parse(data: bytes, name: str) -> ir.Model:
     """As ``load``, from memory; ``name`` is what errors call it."""
+    return _read(memoryview(data), name, None)
+
+
+def _read(content: memoryview, name: str, path: Path | None) -> ir.Model:
+    """Return the model that ``content`` is; its weights stay there, or in the files beside ``path``."""
     try:
-        proto = onnx.load_from_string(data)
+        proto = onnx.load_from_string(outlined(content, LARGE))
     except DecodeError as error:
         raise _not_onnx(name, error) from error
+    files = DataFiles(name, content, path)
+    weights = {
+        tensor.name: files.tensor(tensor)
+        for tensor in proto.graph.initializer
+        if onnx.external_data_helper.uses_external_data(tensor)
+    }
+    skeleton = Skeleton.take(proto, weights)
+    if path is not None:
+        try:
+            onnx.load_external_data_for_model(proto, str(path.parent))  # of attributes and bodies
+        except (OSError, ValueError, onnx.checker.ValidationError) as error:
+            raise InvalidModelError(f"{path}: cannot be read ({_first_line(error)})") from error
     proto = _raised(proto)
     check_proto(proto, name)
-    return _to_ir(proto)
+    return _with_free_initializers(skeleton.restore(ir.from_proto(proto)))
 
 
 def _raised(proto: onnx.ModelProto) -> onnx.ModelProto:
@@ -88,8 +105,8 @@ def _raised(proto: onnx.ModelProto) -> onnx.ModelProto:
         return proto
 
 
-def _to_ir(proto: onnx.ModelProto) -> ir.Model:
-    model = ir.from_proto(proto)
+def _with_free_initializers(model: ir.Model) -> ir.Model:
+    """Return ``model`` in which only what a caller may set is an input, and no size is negative."""
     if model.ir_version < _FREE_INITIALIZERS:
         # Every initializer had to be listed as an input then; ONNX Runtime takes these for constants, and so do we.
         RemoveInitializersFromInputsPass()(model)
@@ -107,6 +124,11 @@ def _not_onnx(name: str, error: DecodeError) -> InvalidModelError:
     )
 
 
+def check(model: ir.Model, name: str) -> None:
+    """As `check_proto`, of a model in memory."""
+    check_proto(Skeleton.of(model).proto, name)
+
+
 def check_proto(proto: onnx.ModelProto, name: str) -> None:
     """Refuses what is no valid model, and what uses operators that nobody knows.
 
@@ -121,8 +143,8 @@ def check_proto(proto: onnx.ModelProto, name: str) -> None:
         onnx.checker.check_model(proto)
     except onnx.checker.ValidationError as error:
         raise InvalidModelError(f"{name}: not a valid ONNX model: {_first_line(error)}") from error
-    except ValueError as error:  # over 2 GB
-        raise InvalidModelError(f"{name}: {_first_line(error)}", hint="Models over 2 GiB are not supported.") from error
+    except (ValueError, EncodeError) as error:
+        raise InvalidModelError(f"{name}: {_first_line(error)}", hint=_TOO_LARGE) from error
 
 
 def _check_operators(proto: onnx.ModelProto, name: str) -> None:
@@ -217,7 +239,11 @@ def check_full(model: ir.Model) -> None:
         PassFailedError: the model is not valid.
     """
     try:
-        onnx.checker.check_model(ir.to_proto(model), full_check=True)
+        onnx.checker.check_model(Skeleton.of(model).proto, full_check=True)
+    except (ValueError, EncodeError) as error:
+        raise PassFailedError(
+            f"the optimized model cannot be checked: {_first_line(error)}", hint=_TOO_LARGE
+        ) from error
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise PassFailedError(
             f"the optimized model is not valid: {_first_line(error)}",
@@ -228,13 +254,40 @@ def check_full(model: ir.Model) -> None:
 def save(model: ir.Model, path: Path) -> None:
     """Writes ``model``: beside the target first, then into its place.
 
+    The weights of a model over 2 GiB go to a file beside it, of the same name with ``.data`` behind.
+
     Raises:
-        OutputError: the place cannot be written to, or the model is over 2 GiB.
+        OutputError: the place cannot be written to, or the model is over 2 GiB even without its weights.
     """
-    proto = ir.to_proto(model)
-    if proto.ByteSize() > MAX_BYTES:
-        raise OutputError(f"{path}: the model is over 2 GiB, which one ONNX file cannot hold")
-    with replacing(path) as beside:
+    weights = weights_of(model)
+    proto = outline(model, weights)
+    size = proto.ByteSize() + len(weights) * _HEAD
+    if size > MAX_BYTES:
+        raise OutputError(f"{path}: the model is over 2 GiB without its weights, which one ONNX file cannot hold")
+    if size + sum(weight.nbytes for weight in weights.values()) > MAX_BYTES:
+        _save_apart(proto, weights, path)
+        return
+    with replacing(path) as beside, beside.open("wb") as file:
+        write(file, proto, weights)
+
+
+_HEAD = 64
+"""Bytes that stand before a weight at most, apart from its name and shape."""
+
+_PAGE = 4096
+"""Weights in a file of their own begin at multiples of it, so that each can be mapped by itself."""
+
+
+def _save_apart(proto: onnx.ModelProto, weights: Mapping[str, ir.TensorProtocol], path: Path) -> None:
+    """Writes ``proto`` to ``path``, and ``weights`` to a file beside it."""
+    data = path.with_name(f"{path.name}.data")
+    with replacing(path) as beside, replacing(data) as data_beside:
+        with data_beside.open("wb") as file:
+            for tensor in proto.graph.initializer:
+                if (weight := weights.get(tensor.name)) is not None:
+                    file.seek(-file.tell() % _PAGE, os.SEEK_CUR)
+                    refer(tensor, data.name, file.tell(), weight.nbytes)
+                    write_content(file, weight)
         beside.write_bytes(proto.SerializeToString())
 
 

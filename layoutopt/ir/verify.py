@@ -10,8 +10,10 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from layoutopt.errors import InvalidModelError, VerificationError
+from layoutopt.ir.arrays import contiguous
 from layoutopt.ir.io import recorded_orders
 from layoutopt.ir.perm import Perm, invert
+from layoutopt.ir.weights import Skeleton, is_large
 from layoutopt.options import TOLERANCE
 
 Array = npt.NDArray[np.generic]
@@ -233,6 +235,8 @@ def run(model: ir.Model, inputs: Arrays, *, optimize: bool = True) -> dict[str, 
     """
     import onnxruntime as ort
 
+    skeleton = Skeleton.of(model, _can_be_fed)
+    weights = {name: contiguous(weight.numpy()) for name, weight in skeleton.weights.items()}
     options = ort.SessionOptions()
     options.log_severity_level = 4  # errors are raised as well
     levels = ort.GraphOptimizationLevel
@@ -243,13 +247,26 @@ def run(model: ir.Model, inputs: Arrays, *, optimize: bool = True) -> dict[str, 
         options.graph_optimization_level = levels.ORT_ENABLE_EXTENDED
         options.add_session_config_entry("session.x64quantprecision", "1")
     try:
-        session = ort.InferenceSession(
-            ir.to_proto(model).SerializeToString(), options, providers=["CPUExecutionProvider"]
-        )
+        session = ort.InferenceSession(skeleton.proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
         names = [output.name for output in session.get_outputs()]
-        return dict(zip(names, session.run(None, dict(inputs)), strict=True))
+        return dict(zip(names, session.run(None, {**weights, **inputs}), strict=True))
     except Exception as error:  # its own exceptions derive from Exception alone
         raise RuntimeError(str(error).strip().splitlines()[0]) from error
+
+
+def _can_be_fed(value: ir.Value) -> bool:
+    """Say whether ONNX Runtime can get the weight ``value`` as an input, which it does not copy.
+
+    It prepares integers and the operands of its own operators in advance, if they are constants.
+    """
+    return (
+        is_large(value)
+        and value.dtype in _FED
+        and all(node.domain not in ("com.microsoft", "ai.onnx.ml") for node in value.consumers())
+    )
+
+
+_FED = frozenset({ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.DOUBLE})
 
 
 def to_stored(arrays: Arrays, orders: Mapping[str, Perm]) -> dict[str, npt.NDArray[np.generic]]:

@@ -19,7 +19,7 @@ _UNARY: Mapping[str, Callable[[Value], Value]] = {
     "Acosh": lambda x: log1p((x - 1) + tfl.sqrt(x - 1) * tfl.sqrt(x + 1)),
     "Asin": lambda x: tfl.atan2(x, sqrt_one_minus_square(x)),
     "Asinh": lambda x: tfl.sign(x) * _asinh(tfl.abs_(x)),
-    "Atan": lambda x: tfl.atan2(x, 1),
+    "Atan": lambda x: tfl.atan2(x, tfl.ones_like(x)),  # which does not broadcast
     "Atanh": lambda x: tfl.sign(x) * (0.5 * log1p(2 * tfl.abs_(x) / (1 - tfl.abs_(x)))),
     "Ceil": tfl.ceil,
     "Cos": tfl.cos,

@@ -11,8 +11,6 @@ from layoutopt.lowering.node import Node, lowers
 from layoutopt.tfl import build as tfl
 from layoutopt.tfl.dtypes import DType
 from layoutopt.tfl.graph import Size, Value
-from layoutopt.tfl.recorder import one
-from layoutopt.tfl.shapes import integers
 
 
 @lowers("Reshape")
@@ -24,15 +22,15 @@ def reshape(node: Node) -> Value:
     target = node.ints("shape") if node.opset < 5 else node.optional_ints(1) if node.known(1) else None
     if target is None:
         stated = node.result_shape()
-        return tfl.reshape(node.x, _run_time_shape(node)) if stated is None else reshape_result(node.x, stated)
+        return tfl.reshape(node.x, _run_time_shape(node)) if stated is None else tfl.reshape(node.x, stated)
     if node.integer("allowzero", 0):
-        return reshape_result(node.x, target)
+        return tfl.reshape(node.x, target)
     sizes = _copied_sizes(node.x, target)
     if None in sizes and -1 not in sizes and sizes.count(None) == 1:
         sizes[sizes.index(None)] = -1
     if None in sizes:
         return tfl.reshape(node.x, _run_time_shape(node))
-    return reshape_result(node.x, [size for size in sizes if size is not None])
+    return tfl.reshape(node.x, [size for size in sizes if size is not None])
 
 
 def _copied_sizes(x: Value, target: Sequence[int]) -> list[Size]:
@@ -50,33 +48,6 @@ def _run_time_shape(node: Node) -> Value:
     return tfl.select_v2(tfl.equal(wanted, 0), sizes, wanted)
 
 
-_REDUCTIONS = ("MEAN", "REDUCE_MAX", "SUM")
-"""What global pools become."""
-
-
-def reshape_result(x: Value, shape: Sequence[int]) -> Value:
-    """Reshape a value.
-
-    After a reduction that kept its axes, it is the same reduction without them, which is one operator fewer.
-
-    Args:
-        x: what is reshaped.
-        shape: static; one size may be -1.
-    """
-    reduction = x.producer
-    if reduction is None or reduction.code not in _REDUCTIONS or not reduction.options["keep_dims"]:
-        return tfl.reshape(x, shape)
-    source, axes = reduction[0], integers(reduction[1])
-    if axes is None or not source.is_static:
-        return tfl.reshape(x, shape)
-    gone = {axis % source.rank for axis in axes}
-    kept = tuple(size for i, size in enumerate(source.sizes) if i not in gone)
-    rest = x.count // max(prod(size for size in shape if size != -1), 1)
-    if kept != tuple(rest if size == -1 else size for size in shape):
-        return tfl.reshape(x, shape)
-    return one(reduction.code, source, reduction[1], keep_dims=False)
-
-
 @lowers("Flatten")
 def flatten(node: Node) -> Value:
     """Lower Flatten to RESHAPE to two axes."""
@@ -85,8 +56,8 @@ def flatten(node: Node) -> Value:
     assert node.x.shape is not None
     rows, columns = node.x.shape[:axis], node.x.shape[axis:]
     if None in columns:
-        return reshape_result(node.x, (prod(_known(rows)), -1))
-    return reshape_result(node.x, (-1 if None in rows else prod(_known(rows)), prod(_known(columns))))
+        return tfl.reshape(node.x, (prod(_known(rows)), -1))
+    return tfl.reshape(node.x, (-1 if None in rows else prod(_known(rows)), prod(_known(columns))))
 
 
 def _known(sizes: Sequence[Size]) -> list[int]:
@@ -103,7 +74,7 @@ def squeeze(node: Node) -> Value:
         return tfl.squeeze(node.x, axes)
     rank = len(node.shape)
     gone = {axis % rank for axis in axes} if axes else {i for i, size in enumerate(node.shape) if size == 1}
-    return reshape_result(node.x, [size for i, size in enumerate(node.shape) if i not in gone])
+    return tfl.reshape(node.x, [size for i, size in enumerate(node.shape) if i not in gone])
 
 
 @lowers("Unsqueeze")
@@ -135,7 +106,7 @@ def _as_stated(node: Node) -> Value:
     shape = node.result_shape()
     if shape is None:
         raise node.unsupported("its axes come at run time; make them a constant, or state the shape of the result")
-    return reshape_result(node.x, shape)
+    return tfl.reshape(node.x, shape)
 
 
 @lowers("Transpose")

@@ -31,7 +31,8 @@ def fold(code: str, operands: Sequence[Array], options: Mapping[str, Any]) -> li
         return None
     with np.errstate(all="ignore"):  # infinities and overflows are what the model says
         results = function(operands, options)
-    found: list[Array] = [results] if isinstance(results, np.ndarray) else list(results)
+    several = isinstance(results, (list, tuple))
+    found = [np.asarray(each) for each in (results if several else [results])]  # NumPy gives scalars for no axes
     if options.get("fused_activation_function", "NONE") != "NONE":
         found = [_ACTIVATIONS[options["fused_activation_function"]](each) for each in found]
     return found

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
+import numpy as np
+import onnx
 import onnx_ir as ir
 import pytest
 
@@ -111,3 +116,133 @@ def test_onnxsim_takes_no_activation_apart() -> None:
 def test_branches_that_onnxsim_puts_in_the_wrong_place() -> None:
     case = cases()["test_affine_grid_3d_expanded"]
     assert check_pass(FoldConstants(), ir.from_proto(case.model), execute=False).modified
+
+
+# --- weights ---------------------------------------------------------------------------------------------------------
+
+
+def with_weights(body: str, **shapes: tuple[int, ...]) -> ir.Model:
+    """A model of ``body`` whose initializers, of these shapes, are random."""
+    generator = np.random.default_rng(0)
+    proto = onnx.parser.parse_model(f'<ir_version: 8, opset_import: ["" : 17]> {body}')
+    proto.graph.initializer.extend(
+        onnx.numpy_helper.from_array(generator.standard_normal(shape).astype(np.float32), name)
+        for name, shape in shapes.items()
+    )
+    return ir.from_proto(onnx.shape_inference.infer_shapes(proto, data_prop=True))
+
+
+def operators(model: ir.Model) -> list[str]:
+    return [node.op_type for node in model.graph]
+
+
+def test_onnxsim_sees_no_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    import onnxsim
+
+    sizes, simplify = [], onnxsim.simplify
+
+    def measure(proto: onnx.ModelProto, **options: object) -> tuple[onnx.ModelProto, bool]:
+        sizes.append(proto.ByteSize())
+        result: tuple[onnx.ModelProto, bool] = simplify(proto, **options)
+        return result
+
+    monkeypatch.setattr(onnxsim, "simplify", measure)
+    model = with_weights("g (float[1,64] x) => (float[1,512] y) { i = Identity (x) y = MatMul (i, w) }", w=(64, 512))
+    result = check_pass(FoldConstants(), model).model
+    assert operators(result) == ["MatMul"]
+    assert max(sizes) < 64 * 512
+    assert [value.name for value in result.graph.inputs] == ["x"]
+
+
+def test_the_weights_that_come_out_are_those_that_came_in() -> None:
+    model = with_weights("g (float[1,64] x) => (float[1,512] y) { i = Identity (x) y = MatMul (i, w) }", w=(64, 512))
+    result = FoldConstants()(model).model
+    assert result.graph.initializers["w"].const_value is model.graph.initializers["w"].const_value
+
+
+FOLDED = {
+    "a node": "t = Transpose <perm = [1, 0]> (w) y = MatMul (x, t)",
+    "a chain": "s = Mul (w, w) t = Transpose <perm = [1, 0]> (s) y = MatMul (x, t)",
+    "a shape that is computed": """f = Flatten <axis = 0> (w) o = Shape (x) l = Constant <value_ints = [512]> ()
+        d = Constant <value_ints = [1]> () c = Gather <axis = 0> (o, d) n = Concat <axis = 0> (c, l)
+        s = Reshape (f, n) y = MatMul (x, s)""",
+    "what is of no weight any more": "k = ReduceMax <axes = [0], keepdims = 0> (w) y = Mul (x, k)",
+    "two results": "a, b = Split <axis = 0> (w) s = Sub (a, b) t = Transpose <perm = [1, 0]> (s) y = MatMul (x, t)",
+    "a constant node": """k = ConstantOfShape (n) s = Add (w, k) t = Transpose <perm = [1, 0]> (s) y = MatMul (x, t)
+        """.replace("n)", "m)").replace("k =", "m = Constant <value_ints = [512, 64]> () k ="),
+}
+
+
+@pytest.mark.parametrize("case", FOLDED)
+def test_what_weights_alone_decide_is_folded(case: str) -> None:
+    model = with_weights(f"g (float[1,64] x) => (float[M,N] y) {{ {FOLDED[case]} }}", w=(512, 64))
+    assert len(operators(check_pass(FoldConstants(), model).model)) == 1
+
+
+def test_a_large_constant_node_is_a_weight() -> None:
+    tensor = ir.tensor(np.ones((64, 512), np.float32))
+    node = ir.node("Constant", [], {"value": tensor}, name="constant")
+    model = with_weights("g (float[1,64] x) => (float[1,512] y) { y = MatMul (x, w) }", w=(64, 512))
+    model.graph.insert_before(model.graph[0], node)
+    node.outputs[0].name = "constant"
+    model.graph[1].replace_input_with(1, node.outputs[0])
+    result = check_pass(FoldConstants(), model).model
+    assert operators(result) == ["MatMul"]
+    assert list(result.graph.initializers) == ["constant"]
+
+
+@pytest.mark.parametrize("operator", ["RandomUniformLike", "Multinomial", "Bernoulli"])
+def test_what_is_random_is_not_folded(operator: str) -> None:
+    body = f"g (float[512,64] x) => (float[M,N] y) {{ r = {operator} (w) c = Cast <to = 1> (r) y = Sub (x, c) }}"
+    body = body if operator != "Multinomial" else body.replace("512,64", "1,1")
+    result = check_pass(FoldConstants(), with_weights(body, w=(512, 64)), execute=False).model
+    assert operator in operators(result)
+
+
+def test_quantized_weights_stay_quantized() -> None:
+    model = with_weights(
+        """g (float[1,64] x) => (float[1,512] y) <float s = {0.5}> {
+        q = QuantizeLinear (w, s) d = DequantizeLinear (q, s) y = MatMul (x, d) }""",
+        w=(64, 512),
+    )
+    assert operators(check_pass(FoldConstants(), model).model) == ["QuantizeLinear", "DequantizeLinear", "MatMul"]
+
+
+def test_a_large_default_that_a_caller_can_set_stays_one() -> None:
+    model = with_weights(
+        "g (float[1,64] x) => (float[1,512] y) { n = Neg (w) i = Identity (x) y = MatMul (i, n) }", w=(64, 512)
+    )
+    model.graph.inputs.append(model.graph.initializers["w"])
+    result = check_pass(FoldConstants(), model).model
+    assert [value.name for value in result.graph.inputs] == ["x", "w"]
+    assert result.graph.inputs[1].is_initializer()
+    assert operators(result) == ["Neg", "MatMul"]
+
+
+def test_equal_weights_become_one() -> None:
+    model = with_weights(
+        "g (float[1,64] x) => (float[1,512] y) { a = MatMul (x, w) b = MatMul (x, v) r = Relu (b) y = Sub (a, r) }",
+        w=(64, 512),
+        v=(64, 512),
+    )
+    weight = model.graph.initializers["w"].const_value
+    assert weight is not None
+    model.graph.initializers["v"].const_value = ir.tensor(weight.numpy().copy())
+    assert list(check_pass(FoldConstants(), model).model.graph.initializers) == ["w"]
+
+
+def test_pytorch_is_not_imported() -> None:
+    """Where it is installed, onnxsim would import it: 3 s and 300 MB."""
+    script = """if True:
+        import importlib.util, sys
+        import onnx, onnx_ir
+        from layoutopt.passes import FoldConstants
+        proto = onnx.parser.parse_model(
+            '<ir_version: 8, opset_import: ["" : 17]> g (float[2] x) => (float[2] y) { i = Identity (x) y = Relu (i) }'
+        )
+        FoldConstants()(onnx_ir.from_proto(proto))
+        assert "onnxsim" in sys.modules and "torch" not in sys.modules
+        print(importlib.util.find_spec("torch") is not None)
+    """
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.stdout.strip() in ("True", "False"), done.stderr

@@ -17,6 +17,7 @@ from layoutopt.errors import ConversionError, LayoutoptError, UsageError
 from layoutopt.lowering import lower
 from layoutopt.tfl.graph import Graph
 from layoutopt.tfl.rewrites import simplify
+from layoutopt.tfl.rewrites.integers import use_integer_kernels
 
 Progress = Callable[[str], None]
 
@@ -49,6 +50,7 @@ def convert_directly(
         lowered = lower(model)
     with stages("rewrites"):
         simplify(lowered.graph)
+        use_integer_kernels(lowered.graph)
         _WEIGHTS[quantize](lowered.graph)
     with stages("write .tflite"):
         write_tflite(lowered, tflite)

@@ -5,15 +5,15 @@ So they go through the converter as the largest numbers but one, which no model 
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from tensorflow.lite.python import schema_py_generated as schema
-
-from layoutopt.backend.onnx_tf.handlers.node import Operand
 
 _STAND_IN = np.nextafter(np.finfo(np.float32).max, np.float32(0))
 
 
-def hidden(operand: Operand) -> Operand:
+def hidden(operand: Any) -> Any:
     """A float32 constant with stand-ins for infinities; anything else as it is."""
     if not isinstance(operand, np.ndarray) or operand.dtype != np.float32 or not np.isinf(operand).any():
         return operand

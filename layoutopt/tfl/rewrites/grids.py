@@ -1,0 +1,85 @@
+"""Grids of real numbers: the scale of which all weights of a channel are whole multiples."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from layoutopt.tfl.dtypes import Array
+from layoutopt.tfl.graph import Quantization
+
+Floats = npt.NDArray[np.float64]
+
+ON_GRID = 1e-4
+"""How far, in steps, a number may be off its grid: the rounding of float32 takes a fifth of it."""
+_SAMPLE = 32
+"""How many numbers of a row are tried first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """One scale and one zero point."""
+
+    scale: float
+    zero: int
+
+    @property
+    def quantization(self) -> Quantization:
+        """The same as a value has it."""
+        return Quantization((self.scale,), (self.zero,))
+
+
+def steps_of(quantization: Quantization) -> Steps:
+    """Return the scale and the zero point of a value that has one of each."""
+    (scale,), (zero,) = quantization.scales, quantization.zero_points
+    return Steps(scale, zero)
+
+
+def row_grid(rows: Array, *, otherwise: float) -> Floats | None:
+    """Return a scale for each row of which all its numbers are whole multiples, up to 127; None where a row has none.
+
+    Any such scale gives the numbers exactly, so it need not be that of the model. The finest is taken, one for all rows
+    where there is one.
+
+    Args:
+        rows: the weights of each channel.
+        otherwise: the scale where all is zero.
+    """
+    common = _finest(rows.reshape(1, -1), 127)
+    if common[0] > 0:
+        return np.repeat(common, len(rows))
+    scales = _finest(rows, 127)
+    empty = ~rows.any(1)
+    scales[empty] = scales[~empty].min() if not empty.all() else otherwise
+    return scales if (scales > 0).all() else None
+
+
+def offset_grid(values: Array) -> Steps | None:
+    """Return at most 255 steps from the least to the largest number, of which 0 is one; None where there are none."""
+    if not values.any():
+        return Steps(1.0, 0)
+    low, high = min(float(values.min()), 0.0), max(float(values.max()), 0.0)
+    (scale,) = _finest(values.reshape(1, -1), int(255 * max(-low, high) / (high - low) + ON_GRID))
+    return Steps(float(np.float32(scale)), round(-128 - low / float(scale))) if scale > 0 else None
+
+
+def _finest(rows: Array, most: int) -> Floats:
+    """Return the least scale for each row of which its numbers are whole multiples, up to ``most``; 0 for none."""
+    largest = np.abs(rows).max(1, initial=0.0).astype(np.float64)
+    scales = np.zeros(len(rows))
+    open_rows = np.flatnonzero(largest)
+    for count in range(most, 0, -1):
+        steps = largest[open_rows, None] / count
+        fits = open_rows[_are_whole(rows[open_rows, :_SAMPLE] / steps)]
+        fits = fits[_are_whole(rows[fits] / (largest[fits, None] / count))] if fits.size else fits
+        scales[fits] = largest[fits] / count
+        open_rows = np.setdiff1d(open_rows, fits, assume_unique=True)
+        if not open_rows.size:
+            break
+    return scales
+
+
+def _are_whole(rows: Array) -> npt.NDArray[np.bool_]:
+    return np.asarray((np.abs(rows - np.rint(rows)) <= ON_GRID).all(1))

@@ -1,0 +1,305 @@
+"""What LiteRT has INT8 kernels for, and how an operator on real numbers becomes one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import numpy as np
+
+from layoutopt.tfl.dtypes import Array, DType
+from layoutopt.tfl.graph import Operation, Quantization, Value
+from layoutopt.tfl.rewrites.grids import ON_GRID, Floats, Steps, offset_grid, row_grid, steps_of
+
+_BIAS_ERROR = 0.02
+"""How far, in steps of the result, a sum may be off for a bias and small weights that are rounded to integers."""
+_MAX_SUM = 2**31
+"""Sums are of INT32."""
+_LEAST_RATIO = 2.0**-24
+"""Of the scale of sums to that of the result: kernels take far smaller ones for 0, or do not take them."""
+_MAX_RATIO = 2**18
+"""Of the scale of an operand of ADD or SUB to that of the result: the kernel's multiplier must stay below 1."""
+
+
+@dataclass(slots=True)
+class Between:
+    """What is known of a graph while it is rewritten.
+
+    Attributes:
+        readers: of each value, the operations that the graph had; None for a caller.
+        integers: of each value that a DEQUANTIZE makes, the integers it is made of.
+        wanted: of each value that QUANTIZE alone reads, the integers it makes.
+        operations: what the graph will have.
+    """
+
+    readers: Mapping[Value, Sequence[Operation | None]]
+    integers: dict[Value, Value] = field(default_factory=dict)
+    wanted: dict[Value, Value] = field(default_factory=dict)
+    operations: list[Operation] = field(default_factory=list)
+
+    def emit(self, operation: Operation, operands: Mapping[int, Value], *results: Value) -> None:
+        """Record an operation with other operands, by their positions, and other results."""
+        every = [operands.get(place, operand) for place, operand in enumerate(operation.operands)]
+        made = Operation(operation.code, every, list(results), operation.options, scope=operation.scope)
+        self._append(made)
+
+    def convert(self, code: str, source: Value, result: Value, scope: str) -> None:
+        """Record a QUANTIZE or a DEQUANTIZE."""
+        self._append(Operation(code, [source], [result], {}, scope=scope))
+
+    def _append(self, operation: Operation) -> None:
+        for result in operation.results:
+            result.producer = operation
+        self.operations.append(operation)
+
+    def emit_before_dequantize(self, operation: Operation, operands: Mapping[int, Value], steps: Steps) -> None:
+        """Record an operation on integers, and a DEQUANTIZE of each result."""
+        reals = operation.results
+        results = [_like(real, steps) for real in reals]
+        self.emit(operation, operands, *results)
+        for result, real in zip(results, reals, strict=True):
+            self.integers[real] = result
+            self.convert("DEQUANTIZE", result, real, operation.scope)
+
+    def source(self, operation: Operation, index: int) -> Value | None:
+        """Return the integers behind an operand; None where there are none."""
+        operand = operation.operand(index)
+        return None if operand is None else self.integers.get(operand)
+
+    def sources(self, operation: Operation) -> list[Value | None]:
+        """Return the integers behind all operands."""
+        return [self.source(operation, index) for index in range(len(operation.operands))]
+
+    def target(self, operation: Operation) -> Value | None:
+        """Return the integers that the only result is quantized to; None where there are none."""
+        return self.wanted.get(operation.results[0])
+
+
+Kernel: TypeAlias = "Callable[[Between, Operation], bool]"
+"""Records an operation on integers in place of one on real numbers; False, and nothing done, where it cannot."""
+
+
+def _steps(value: Value) -> Steps:
+    assert value.quantization is not None, "integers between real numbers have a scale"
+    return steps_of(value.quantization)
+
+
+def _like(real: Value, steps: Steps) -> Value:
+    """Return a new value of INT8 of the shape of another one."""
+    return Value(DType.INT8, real.shape, quantization=steps.quantization)
+
+
+def _integers(values: Array, dtype: DType, scales: Floats, zero: int = 0, axis: int = 0) -> Value:
+    """Return a constant of integers."""
+    constant = Value.constant(values.astype(dtype.numpy))
+    constant.quantization = Quantization(tuple(map(float, scales.astype(np.float32))), (zero,) * scales.size, axis)
+    return constant
+
+
+def _constant(value: Value | None) -> Array | None:
+    """Return the elements of a constant of real numbers; None for any other value."""
+    return None if value is None or not value.is_constant or value.dtype is not DType.FLOAT32 else value.array
+
+
+def _activates(operation: Operation) -> bool:
+    """Return whether an operation has an activation of its own, which is none of the values that it picks from."""
+    return bool(operation.options.get("fused_activation_function", "NONE") != "NONE")
+
+
+# --- weights ---------------------------------------------------------------------------------------------------------
+
+
+def _weighted(x: int, weights: int, bias: int, axis: int) -> Kernel:
+    """Return the kernel with constant weights, given the positions of operands and the axis of results' channels."""
+
+    def lower(between: Between, operation: Operation) -> bool:
+        source, result = between.source(operation, x), between.target(operation)
+        values = _constant(operation[weights])
+        if source is None or result is None or values is None:
+            return False
+        rows = np.moveaxis(values, axis, 0).reshape(values.shape[axis], -1)
+        given = operation.operand(bias)
+        addend = np.zeros(len(rows)) if given is None else _constant(given)
+        if addend is None or addend.size != len(rows):
+            return False
+        scales = _weight_scales(rows, addend.reshape(-1).astype(np.float64), _steps(source).scale, _steps(result).scale)
+        if scales is None:
+            return False
+        spread = scales.reshape([-1 if each == axis else 1 for each in range(values.ndim)])
+        sums = _steps(source).scale * scales
+        whole = np.rint(addend.reshape(-1) / sums).reshape(addend.shape)
+        if (scales == scales[0]).all():
+            scales, sums = scales[:1], sums[:1]
+        operands = {x: source, weights: _integers(np.rint(values / spread), DType.INT8, scales, axis=axis)}
+        if given is not None:
+            operands[bias] = _integers(whole, DType.INT32, sums)
+        between.emit(operation, operands, result)
+        return True
+
+    return lower
+
+
+def _weight_scales(rows: Array, addend: Floats, source: float, result: float) -> Floats | None:
+    """Return the scale of each channel's weights; None where sums would overflow, or lose more than they may.
+
+    Args:
+        rows: the weights of each channel.
+        addend: the bias.
+        source: scale of the operand.
+        result: scale of the result.
+    """
+    scales = row_grid(rows, otherwise=result / source / 256)
+    if scales is None:
+        return None
+    extents = np.abs(np.rint(rows / scales[:, None])).sum(1) * 255 + np.abs(np.rint(addend / (source * scales)))
+    # A channel that training has left without use has tiny weights, and a bias that is no multiple of their sums.
+    coarse = np.maximum(np.abs(addend) / (source * _MAX_SUM / 2), result * _LEAST_RATIO / source)
+    small = ((extents >= _MAX_SUM) | (source * scales < result * _LEAST_RATIO)) & (coarse > scales)
+    lost = np.zeros(len(rows))
+    few = rows[small].astype(np.float64)
+    lost[small] = np.abs(few - np.rint(few / coarse[small, None]) * coarse[small, None]).sum(1) * 255 * source
+    fits = small & (lost <= _BIAS_ERROR * result)
+    scales, lost = np.where(fits, coarse, scales), np.where(fits, lost, 0.0)
+    if (extents[~fits] >= _MAX_SUM).any():
+        return None
+    sums = source * scales
+    off = np.abs(addend - np.rint(addend / sums) * sums) + lost
+    return scales if off.max(initial=0.0) <= _BIAS_ERROR * result else None
+
+
+# --- arithmetic ------------------------------------------------------------------------------------------------------
+
+
+def _arithmetic(between: Between, operation: Operation) -> bool:
+    """Record ADD, SUB or MUL, of which one operand may be constant."""
+    result, sources = between.target(operation), between.sources(operation)
+    if result is None or all(source is None for source in sources):
+        return False
+    operands: dict[int, Value] = {}
+    for place, source in enumerate(sources):
+        if source is None:
+            values = _constant(operation[place])
+            grid = None if values is None else offset_grid(values)
+            if values is None or grid is None:
+                return False
+            whole = np.rint(values / grid.scale) + grid.zero
+            source = _integers(whole, DType.INT8, np.array([grid.scale]), grid.zero)
+        operands[place] = source
+    largest = max(_steps(operand).scale for operand in operands.values())
+    if operation.code != "MUL" and not largest < _steps(result).scale * _MAX_RATIO:
+        return False
+    between.emit(operation, operands, result)
+    return True
+
+
+def _function(fixed: Steps | None = None) -> Kernel:
+    """Return the kernel of one operand that takes any scales, but for some that want one for the result."""
+
+    def lower(between: Between, operation: Operation) -> bool:
+        source, result = between.source(operation, 0), between.target(operation)
+        if source is None or result is None or (fixed is not None and _steps(result) != fixed):
+            return False
+        between.emit(operation, {0: source}, result)
+        return True
+
+    return lower
+
+
+def _product(between: Between, operation: Operation) -> bool:
+    """Record BATCH_MATMUL of two that are computed."""
+    result, found = between.target(operation), [each for each in between.sources(operation) if each is not None]
+    if result is None or len(found) < len(operation.operands):
+        return False
+    between.emit(operation, dict(enumerate(found)), result)
+    return True
+
+
+def _same_steps(between: Between, operation: Operation) -> bool:
+    """Record what rounds by itself, and only within one scale: averages and interpolation."""
+    source, result = between.source(operation, 0), between.target(operation)
+    if source is None or result is None or _steps(source) != _steps(result):
+        return False
+    between.emit(operation, {0: source}, result)
+    return True
+
+
+# --- movement --------------------------------------------------------------------------------------------------------
+
+
+def _movement(data: int = 0) -> Kernel:
+    """Return the kernel of what picks from operand ``data``: exact, so that DEQUANTIZE may come after it."""
+
+    def lower(between: Between, operation: Operation) -> bool:
+        source = between.source(operation, data)
+        if source is None or _activates(operation):
+            return False
+        between.emit_before_dequantize(operation, {data: source}, _steps(source))
+        return True
+
+    return lower
+
+
+def _filling(between: Between, operation: Operation) -> bool:
+    """Record PADV2 with a value that is a step, or with one below all of them where only the largest is asked for."""
+    source, value = between.source(operation, 0), _constant(operation[2])
+    if source is None or value is None:
+        return False
+    steps, readers = _steps(source), between.readers[operation.result]
+    whole = max(float(value.reshape(())) / steps.scale + steps.zero, -129.0)
+    if whole < -128 and all(reader is not None and reader.code == "MAX_POOL_2D" for reader in readers):
+        whole = -128.0
+    if abs(whole - round(whole)) > ON_GRID or not -128 <= round(whole) <= 127:
+        return False
+    filler = _integers(np.full(value.shape, round(whole)), DType.INT8, np.array([steps.scale]), steps.zero)
+    between.emit_before_dequantize(operation, {0: source, 2: filler}, steps)
+    return True
+
+
+def _concatenation(between: Between, operation: Operation) -> bool:
+    """Record CONCATENATION in the steps of all operands, or else of the result, to which each is rounded once."""
+    found = [source for source in between.sources(operation) if source is not None]
+    if len(found) < len(operation.operands) or _activates(operation):
+        return False
+    kinds, result = {_steps(source) for source in found}, between.target(operation)
+    if len(kinds) == 1:
+        between.emit_before_dequantize(operation, dict(enumerate(found)), kinds.pop())
+        return True
+    if result is None:
+        return False
+    operands = dict(enumerate(found))
+    for place, source in enumerate(found):
+        if _steps(source) != _steps(result):
+            operands[place] = _like(source, _steps(result))
+            between.convert("QUANTIZE", source, operands[place], operation.scope)
+    between.emit(operation, operands, result)
+    return True
+
+
+KERNELS: Mapping[str, Kernel] = {
+    **dict.fromkeys(("ADD", "MUL", "SUB"), _arithmetic),
+    **dict.fromkeys(("AVERAGE_POOL_2D", "RESIZE_BILINEAR"), _same_steps),
+    **dict.fromkeys(
+        ("ELU", "GELU", "HARD_SWISH", "LEAKY_RELU", "MEAN", "RELU", "RELU6", "RELU_N1_TO_1"), _function()
+    ),
+    **dict.fromkeys(
+        (
+            "DEPTH_TO_SPACE", "EXPAND_DIMS", "GATHER", "MAX_POOL_2D", "MIRROR_PAD", "PAD", "REDUCE_MAX", "REDUCE_MIN",
+            "RESHAPE", "RESIZE_NEAREST_NEIGHBOR", "SLICE", "SPACE_TO_DEPTH", "SPLIT_V", "SQUEEZE", "STRIDED_SLICE",
+            "TRANSPOSE", "UNPACK",
+        ),
+        _movement(),
+    ),
+    "BATCH_MATMUL": _product,
+    "CONCATENATION": _concatenation,
+    "CONV_2D": _weighted(0, 1, 2, 0),
+    "DEPTHWISE_CONV_2D": _weighted(0, 1, 2, 3),
+    "FULLY_CONNECTED": _weighted(0, 1, 2, 0),
+    "LOGISTIC": _function(Steps(1 / 256, -128)),
+    "PADV2": _filling,
+    "SOFTMAX": _function(Steps(1 / 256, -128)),
+    "SPLIT": _movement(1),
+    "TANH": _function(Steps(1 / 128, 0)),
+    "TRANSPOSE_CONV": _weighted(2, 1, 3, 0),
+}  # fmt: skip
+"""By operator."""

@@ -1,0 +1,97 @@
+"""Operators on integers for what lies between DEQUANTIZE and QUANTIZE.
+
+A quantized model is lowered to operators on real numbers between QUANTIZE and DEQUANTIZE, which compute what the model
+says. Here each one that LiteRT has an INT8 kernel for takes the integers themselves. Scales and zero points stay those
+of the model, so a result differs from the real one by the rounding of that kernel, mostly by nothing and at most by one
+step. What has no such kernel, or would lose more, stays as it is.
+"""
+
+from __future__ import annotations
+
+from layoutopt.tfl.dtypes import DType
+from layoutopt.tfl.graph import Graph, Operation, Value
+from layoutopt.tfl.rewrites.grids import Steps, steps_of
+from layoutopt.tfl.rewrites.integer_kernels import KERNELS, Between
+
+
+def use_integer_kernels(graph: Graph) -> None:
+    """Let operators between DEQUANTIZE and QUANTIZE take INT8, in this graph and in the bodies within it.
+
+    Activations should be fused before: an operator whose result an activation reads is not followed by QUANTIZE.
+    """
+    for each in graph.all_graphs():
+        if any(operation.code in ("QUANTIZE", "DEQUANTIZE") for operation in each.operations):
+            _drop_unread(each)
+            _Rewriter(each).run()
+
+
+class _Rewriter:
+    """Walks a graph once, in its order."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+        self._same: dict[Value, Value] = {}
+        """Integers that others take the place of."""
+        self._between = Between(graph.readers())
+
+    def run(self) -> None:
+        """Rewrite the graph."""
+        self._find_wanted()
+        for operation in self._graph.operations:
+            self._visit(operation)
+        self._graph.operations = self._between.operations
+        self._graph.replace_uses(self._same)
+        _drop_unread(self._graph)
+
+    def _find_wanted(self) -> None:
+        """Find values that QUANTIZE alone reads, by one scale and zero point."""
+        for value, readers in self._between.readers.items():
+            quantizing = [each for each in readers if each is not None and each.code == "QUANTIZE"]
+            if len(quantizing) < len(readers) or value.dtype is not DType.FLOAT32:
+                continue
+            results = [each.result for each in quantizing]
+            if all(_is_grid(result) for result in results) and len({_steps(result) for result in results}) == 1:
+                self._between.wanted[value] = results[0]
+                self._same.update((result, results[0]) for result in results[1:])
+
+    def _visit(self, operation: Operation) -> None:
+        between, code = self._between, operation.code
+        if code == "DEQUANTIZE" and _is_grid(operation[0]):
+            between.integers[operation.result] = self._same.get(operation[0], operation[0])
+            between.operations.append(operation)
+        elif code == "QUANTIZE" and operation[0].dtype is DType.FLOAT32 and _is_grid(operation.result):
+            self._quantize(operation)
+        elif code not in KERNELS or not KERNELS[code](between, operation):
+            between.operations.append(operation)
+
+    def _quantize(self, operation: Operation) -> None:
+        source, result = operation[0], operation.result
+        if result in self._same or result.producer is not operation:
+            return  # somebody computes it already
+        integers = self._between.integers.get(source)
+        if integers is not None and _steps(integers) == _steps(result):
+            self._same[result] = integers
+            return
+        if integers is not None:
+            operation.operands = [integers]
+        self._between.operations.append(operation)
+
+
+def _is_grid(value: Value) -> bool:
+    """Return whether a value is of INT8 with one scale and zero point."""
+    return value.dtype is DType.INT8 and value.quantization is not None and len(value.quantization.scales) == 1
+
+
+def _steps(value: Value) -> Steps:
+    assert value.quantization is not None
+    return steps_of(value.quantization)
+
+
+def _drop_unread(graph: Graph) -> None:
+    """Drop operations whose results nobody reads any more."""
+    read, kept = set(graph.outputs), []
+    for operation in reversed(graph.operations):
+        if read.intersection(operation.results):
+            read.update(operand for operand in operation.operands if operand is not None)
+            kept.append(operation)
+    graph.operations = kept[::-1]
