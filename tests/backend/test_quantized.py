@@ -18,9 +18,8 @@ import onnx_ir as ir
 import pytest
 from onnxruntime.quantization import QuantFormat, QuantType
 
+from layoutopt.backend.direct.convert import convert_directly
 from layoutopt.backend.litert.inspect import count_tflite
-from layoutopt.backend.onnx_tf.child import kept_alive
-from layoutopt.backend.onnx_tf.convert import convert_model
 from layoutopt.errors import UnsupportedOperatorError
 from layoutopt.forms import run_natural
 from layoutopt.frontend.demo import mobilenet_v2
@@ -48,10 +47,9 @@ Array = npt.NDArray[Any]
 
 
 @pytest.fixture(scope="module", autouse=True)
-def one_process() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     logging.disable(logging.WARNING)  # the quantizer's advice
-    with kept_alive():
-        yield
+    yield
     logging.disable(logging.NOTSET)
 
 
@@ -79,9 +77,7 @@ class Result:
 def converted(model: ir.Model, directory: Path, *, inputs: Arrays | None = None) -> Result:
     inputs = inputs or random_inputs(model, 5)
     optimized = PassManager(DEFAULT_PIPELINE).run(model.clone()).model
-    path = directory / "optimized.onnx"
-    modelio.save(optimized, path)
-    made = convert_model(path, tflite=path.with_suffix(".tflite"))
+    made = convert_directly(optimized, directory / "optimized.tflite")
     assert made.tflite is not None
     outputs = run_natural(made.tflite, made, inputs, modelio.recorded_orders(optimized))
     return Result(outputs, run(model, inputs), made.tflite)
@@ -125,6 +121,27 @@ def test_asymmetric_weights_stay_floats(tmp_path: Path) -> None:
     result = converted(model, tmp_path)
     assert result.steps(output_scale(model)).max() <= 1
     assert operators_of(result.tflite)[1] >= Counter(["CONV_2D", "DEPTHWISE_CONV_2D"])
+
+
+def test_channels_without_use(tmp_path: Path) -> None:
+    """Training leaves channels with weights near 0: as multiples of those, a bias would not fit 32 bits."""
+    conv = "c = Conv<pads=[1,1,1,1]>(b,e,h)"
+    text = (
+        "(float[1,8,6,6] x) => (float y) { a = QuantizeLinear(x,s,o) b = DequantizeLinear(a,s,o) "
+        f"e = DequantizeLinear<axis=0>(w,ws) h = DequantizeLinear<axis=0>(wb,bs) {conv} "
+        "d = QuantizeLinear(c,t,p) y = DequantizeLinear(d,t,p) }"
+    )
+    weights = RNG.integers(-127, 128, (6, 8, 3, 3)).astype(np.int8)
+    weights[5] = 0
+    scales = f32([0.001, 1e-12, 0.002, 3e-30, 0.001, 0.001])
+    constants = {
+        "s": np.float32(0.02), "o": np.uint8(120), "t": np.float32(0.05), "p": np.uint8(128), "w": weights,
+        "ws": scales, "wb": np.array([9000, 25, 4000, 3, -20000, 17], np.int32),
+        "bs": f32([2e-5, 0.1, 4e-5, 1e-3, 2e-5, 0.1]),
+    }  # fmt: skip
+    result = converted(text_model(text, constants), tmp_path)
+    assert result.steps(0.05).max() <= 1
+    assert operators_of(result.tflite) == (Counter(["CONV_2D"]), Counter())
 
 
 def test_scales_and_zero_points_are_those_of_the_model(tmp_path: Path) -> None:
@@ -210,7 +227,38 @@ def test_quantized_inputs_and_outputs(tmp_path: Path) -> None:
     result = converted(text_model(text, constants), tmp_path, inputs=inputs)
     assert result.outputs["y"].dtype == np.uint8
     assert result.steps(1).max() <= 1
-    assert operators_of(result.tflite)[0] >= Counter(["CONV_2D"])
+    # One QUANTIZE makes the input signed, another the output unsigned.
+    assert count_tflite(result.tflite).histogram == {"QUANTIZE": 2, "CONV_2D": 1}
+
+
+def test_signed_inputs_and_outputs(tmp_path: Path) -> None:
+    text = (
+        "(int8[1,8,6,6] x) => (int8 y, float z) { a = DequantizeLinear(x,s,o) b = DequantizeLinear<axis=0>(w,ws) "
+        "c = Conv(a,b) y = QuantizeLinear(c,t,p) d = DequantizeLinear(y,t,p) z = Relu(d) }"
+    )
+    weights = RNG.integers(-127, 128, (4, 8, 3, 3)).astype(np.int8)
+    constants = {
+        "s": np.float32(0.3), "o": np.int8(-9), "t": np.float32(0.7), "p": np.int8(-5),
+        "w": weights, "ws": f32([0.01, 0.02, 0.03, 0.04]),
+    }  # fmt: skip
+    inputs = {"x": RNG.integers(-128, 128, (1, 8, 6, 6)).astype(np.int8)}
+    result = converted(text_model(text, constants), tmp_path, inputs=inputs)
+    assert result.outputs["y"].dtype == np.int8
+    assert result.steps(1).max() <= 1
+    assert count_tflite(result.tflite).histogram == {"DEQUANTIZE": 1, "RELU": 1, "CONV_2D": 1}
+
+
+def test_an_input_on_two_grids(tmp_path: Path) -> None:
+    """The input of the .tflite can have one scale, so that the other reader computes."""
+    text = (
+        "(uint8[1,64] x) => (float y, float z) { a = DequantizeLinear(x,s,o) b = DequantizeLinear(x,t,o) y = Relu(a) "
+        "z = Relu(b) }"
+    )
+    constants = {"s": np.float32(0.3), "t": np.float32(0.7), "o": np.uint8(100)}
+    inputs = {"x": RNG.integers(0, 256, (1, 64)).astype(np.uint8)}
+    result = converted(text_model(text, constants), tmp_path, inputs=inputs)
+    for name in ("y", "z"):
+        np.testing.assert_array_equal(result.outputs[name], result.expected[name])
 
 
 @pytest.mark.parametrize("channels", [8, 2000])
