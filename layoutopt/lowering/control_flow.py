@@ -199,7 +199,7 @@ def _slice(node: Node, x: Value, i: Value) -> Value:
 def _stack(node: Node, parts: Sequence[Value]) -> Value:
     if all(part.is_constant for part in parts):
         return tfl.pack(parts)
-    return lower_through("Concat", lambda *each: tfl.pack(each), node, *parts)
+    return lower_through("ConcatFromSequence", lambda *each: tfl.pack(each), node, *parts)
 
 
 def _nothing(node: Node, value: ir.Value) -> Value:

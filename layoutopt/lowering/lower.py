@@ -158,11 +158,13 @@ class _Lowerer:
         opset: version of the default domain.
         is_foreign: as of `lower`.
         refused: nodes of the main graph that cannot be lowered.
+        constants: initializers and results of Constant nodes, which are the same each time that a body is lowered.
     """
 
     opset: int
     is_foreign: IsForeign
     refused: list[UnsupportedOperatorError] = field(default_factory=list)
+    constants: dict[ir.Value, Operand] = field(default_factory=dict)
 
     def run(self, graph: ir.Graph, values: dict[ir.Value, Operand]) -> None:
         """Lower all nodes of the main graph; those that cannot be are collected, so that all are told at once."""
@@ -187,14 +189,23 @@ class _Lowerer:
             values.update(zip(node.outputs, self._node(node, values), strict=False))
         return [values[output] for output in graph.outputs]
 
-    @staticmethod
-    def _enter_constants(graph: ir.Graph, values: dict[ir.Value, Operand]) -> None:
+    def _enter_constants(self, graph: ir.Graph, values: dict[ir.Value, Operand]) -> None:
         for value in graph.initializers.values():
             if value not in values and value.const_value is not None:
-                values[value] = Value.constant(value.const_value.numpy())
+                if value not in self.constants:
+                    self.constants[value] = Value.constant(value.const_value.numpy())
+                values[value] = self.constants[value]
 
     def _node(self, node: ir.Node, values: Mapping[ir.Value, Operand]) -> Sequence[Operand]:
         """The results of one node; of constants, constants."""
+        if node.op_type != "Constant":
+            return self._computed(node, values)
+        (result,) = node.outputs
+        if result not in self.constants:
+            (self.constants[result],) = self._computed(node, values)
+        return [self.constants[result]]
+
+    def _computed(self, node: ir.Node, values: Mapping[ir.Value, Operand]) -> Sequence[Operand]:
         stated = [_stated_shape(value) for value in node.outputs]
         if stated and all(shape is not None and 0 in shape for shape in stated):
             return [_empty(value) for value in node.outputs]  # which needs no operator

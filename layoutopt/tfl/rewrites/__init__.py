@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
+from layoutopt.tfl import build as tfl
 from layoutopt.tfl.graph import Graph
 from layoutopt.tfl.rewrites.activation import fuse_activation
 from layoutopt.tfl.rewrites.arithmetic import multiply_by_reciprocal, use_rsqrt, use_squared_difference
@@ -51,3 +52,6 @@ def simplify(graph: Graph, rules: Sequence[Rule] = RULES) -> None:
     """Rewrite a graph and the bodies in it to fewer and cheaper operators that compute the same."""
     steps = (eliminate_dead_code, eliminate_common_subexpressions, partial(apply_rules, rules=rules))
     run_to_the_end(graph, steps)
+    for operation in graph.all_operations():
+        if operation.code == "WHILE":
+            tfl.keep_apart(operation.bodies[1])  # what computed a value may be gone
