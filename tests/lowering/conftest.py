@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.lowering.direct import Direct
+from tests.handoff import HandOff
 
 
 @pytest.fixture
-def direct(tmp_path: Path) -> Direct:
-    """The way from a model to LiteRT by the lowerings alone."""
-    return Direct(tmp_path)
+def direct(tmp_path: Path) -> HandOff:
+    """The direct backend."""
+    return HandOff(tmp_path)

@@ -10,8 +10,7 @@ from layoutopt.lowering.node import Node, lowering_of
 from layoutopt.tfl import build as tfl
 from layoutopt.tfl.dtypes import DType
 from layoutopt.tfl.graph import Graph, Value
-from tests.handoff import Case, floats, integers
-from tests.lowering.direct import Direct
+from tests.handoff import Case, HandOff, floats, integers
 
 SMALL = np.array([1e-7, 1e-5, 3e-3, 0.019, 0.021, 0.5, 1], np.float32)
 BOTH = np.concatenate([-SMALL[::-1], np.zeros(1, np.float32), SMALL])
@@ -183,7 +182,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_computes_what_is_expected(name: str, direct: Direct) -> None:
+def test_computes_what_is_expected(name: str, direct: HandOff) -> None:
     direct.check(CASES[name])
 
 
@@ -207,7 +206,7 @@ def test_operands_that_broadcast_up_to_opset_6() -> None:
     ],
     ids=["size", "random", "training"],
 )
-def test_says_what_cannot_be_lowered(case: Case, complaint: str, direct: Direct) -> None:
+def test_says_what_cannot_be_lowered(case: Case, complaint: str, direct: HandOff) -> None:
     with pytest.raises(UnsupportedOperatorError, match=complaint):
         direct.check(case)
 

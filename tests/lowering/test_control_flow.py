@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnx_ir as ir
 import pytest
 
-from layoutopt.backend.direct.writer import write_tflite
-from tests.handoff import Case, floats
-from tests.lowering.direct import Direct, lowered
+from layoutopt.backend.direct.convert import convert_directly
+from tests.handoff import Case, HandOff, floats
 
 pytestmark = pytest.mark.tflite
 
@@ -23,7 +23,8 @@ YZ = ("y", "z")
 def loop(signature: str, nodes: str) -> str:
     """A Loop over ``x`` and ``k`` whose body is told by its results and its nodes."""
     return f"""y, z = Loop(m, c, x, k) <
-        body = b (int64 i, bool on, float[2,3] v, float[2,3] u) => (bool go, {signature}) {{ go = Identity(on) {nodes} }}>"""
+        body = b (int64 i, bool on, float[2,3] v, float[2,3] u) => (bool go, {signature}) {{
+            go = Identity(on) {nodes} }}>"""
 
 
 UNTIL = """y, z = Loop(m, c, x) <body = b (int64 i, bool on, float[2,3] v) => (bool go, float[2,3] w, float[2,3] s) {
@@ -50,13 +51,13 @@ LOOPS = {
 def test_values_that_are_handed_on(name: str, rounds: int, tmp_path: Path) -> None:
     body, inputs, constants = LOOPS[name]
     case = Case(body, {"x": X, "m": np.array(rounds), **inputs}, {"c": TRUE, **constants}, "WHILE", YZ)
-    Direct(tmp_path).check(case)
+    HandOff(tmp_path).check(case)
 
 
 @pytest.mark.parametrize("at_run_time", [True, False])
 def test_the_largest_number_of_rounds_is_no_limit(at_run_time: bool, tmp_path: Path) -> None:
     case = Case(UNTIL, {"x": X}, {"m": NO_LIMIT, "c": TRUE, **BOUND}, "WHILE", YZ)
-    Direct(tmp_path).check(case.with_run_time("m") if at_run_time else case)
+    HandOff(tmp_path).check(case.with_run_time("m") if at_run_time else case)
 
 
 @pytest.mark.parametrize("rounds", [3, 200])
@@ -66,7 +67,7 @@ def test_types_that_are_carried_cut_and_stacked(dtype: str, rounds: int, tmp_pat
         {{ t = Identity(e) o = Identity(s) }}>(s, x)"""
     kind = onnx.helper.tensor_dtype_to_np_dtype(onnx.TensorProto.DataType.Value(dtype.upper()))
     x = (np.arange(3 * rounds).reshape(rounds, 3) % 2).astype(kind)
-    Direct(tmp_path).check(Case(body, {"s": x[0], "x": x}, outputs=YZ))
+    HandOff(tmp_path).check(Case(body, {"s": x[0], "x": x}, outputs=YZ))
 
 
 @pytest.mark.parametrize("taken", [True, False])
@@ -74,7 +75,7 @@ def test_branches_that_only_hand_on(taken: bool, tmp_path: Path) -> None:
     body = """a = Exp(x) y, z = If(c) <
         then_branch = t () => (float[2,3] p, float[2,3] q) { p = Identity(x) q = Identity(x) },
         else_branch = e () => (float[2,3] r, float[2,3] s) { r = Identity(a) s = Identity(k) }>"""
-    Direct(tmp_path).check(Case(body, {"x": X, "c": np.array(taken)}, {"k": K}, "IF", YZ))
+    HandOff(tmp_path).check(Case(body, {"x": X, "c": np.array(taken)}, {"k": K}, "IF", YZ))
 
 
 @pytest.mark.parametrize("taken", [True, False])
@@ -82,7 +83,7 @@ def test_branches_of_different_ranks(taken: bool, tmp_path: Path) -> None:
     body = """a = If(c) <
         then_branch = t () => (float[2,3] p) { p = Relu(x) },
         else_branch = e () => (float[6] r) { n = Constant<value_ints=[-1]>() r = Reshape(x, n) }> y = Neg(a)"""
-    Direct(tmp_path).check(Case(body, {"x": X, "c": np.array(taken)}, operators="IF"))
+    HandOff(tmp_path).check(Case(body, {"x": X, "c": np.array(taken)}, operators="IF"))
 
 
 def test_a_branch_in_a_loop(tmp_path: Path) -> None:
@@ -91,7 +92,7 @@ def test_a_branch_in_a_loop(tmp_path: Path) -> None:
             then_branch = t () => (float[2,3] p) { p = Add(v, x) },
             else_branch = o () => (float[2,3] q) { q = Neg(v) }> s = Neg(w) }>"""
     inputs, constants = {"x": X, "m": np.array(5)}, {"c": TRUE, "two": np.array(2), "zero": np.array(0)}
-    Direct(tmp_path).check(Case(body, inputs, constants, "WHILE", YZ))
+    HandOff(tmp_path).check(Case(body, inputs, constants, "WHILE", YZ))
 
 
 def test_a_loop_in_a_loop(tmp_path: Path) -> None:
@@ -100,7 +101,7 @@ def test_a_loop_in_a_loop(tmp_path: Path) -> None:
             body = d (int64 j, bool still, float[2,3] s) => (bool more, float[2,3] t) {
                 more = Identity(still) f = Cast<to=1>(i) g = Mul(f, half) t = Add(s, g) }> }>"""
     constants = {"c": TRUE, "one": np.array(1), "half": np.array(0.5, np.float32)}
-    Direct(tmp_path).check(Case(body, {"x": X, "m": np.array(4)}, constants, "WHILE"))
+    HandOff(tmp_path).check(Case(body, {"x": X, "m": np.array(4)}, constants, "WHILE"))
 
 
 @pytest.mark.parametrize("constant", [True, False])
@@ -115,5 +116,5 @@ def test_weights_of_a_body_are_written_once(constant: bool, tmp_path: Path) -> N
     else:
         graph.initializer.append(weights)
     model.graph.output[0].CopyFrom(onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [2, 128]))
-    write_tflite(lowered(model), tmp_path / "model.tflite")
+    convert_directly(ir.from_proto(model), tmp_path / "model.tflite")
     assert (tmp_path / "model.tflite").stat().st_size < 1.2 * 128 * 128 * 4

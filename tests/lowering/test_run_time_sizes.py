@@ -9,8 +9,7 @@ import numpy.typing as npt
 import pytest
 
 from layoutopt.errors import UnsupportedOperatorError
-from tests.handoff import Array, Case, floats, integers
-from tests.lowering.direct import Direct
+from tests.handoff import Array, Case, HandOff, floats, integers
 
 pytestmark = pytest.mark.tflite
 
@@ -109,11 +108,11 @@ CASES = {**SHAPES, **CUTS, **INDICES}
 
 @pytest.mark.parametrize("name", CASES)
 def test_goes_on_with_sizes_known_at_run_time(name: str, tmp_path: Path) -> None:
-    Direct(tmp_path).check(CASES[name])
+    HandOff(tmp_path).check(CASES[name])
 
 
 @pytest.mark.parametrize("body", ["y = EyeLike(a)", "y = LayerNormalization<axis=0>(a, a)"])
 def test_says_where_a_static_shape_is_needed(body: str, tmp_path: Path) -> None:
     case = rows(f"a = Gather<axis=2>(v, n) {body}", n=np.array(0))
     with pytest.raises(UnsupportedOperatorError, match=r"node y .*depends on values at run time"):
-        Direct(tmp_path).check(case)
+        HandOff(tmp_path).check(case)
