@@ -163,6 +163,20 @@ CASES = {
         "%1 = RESHAPE(%0, [8,8,3]) : float32[8,8,3]\n"
         "%2 = FULLY_CONNECTED(%1, <float32[20,3]>, -){keep_num_dims=True} : float32[8,8,20]",
     ),
+    "reshape to rows of a product": Case(
+        lambda x: tfl.fully_connected(tfl.reshape(x, (64, 3)), ROWS),
+        "%1 = FULLY_CONNECTED(%0, <float32[20,3]>, -) : float32[64,20]",
+    ),
+    "reshape to rows of a product, and on": Case(
+        lambda x: tfl.reshape(tfl.fully_connected(tfl.reshape(x, (64, 3)), ROWS), (8, 8, 4, 5)),
+        "%1 = FULLY_CONNECTED(%0, <float32[20,3]>, -) : float32[64,20]\n"
+        "%2 = RESHAPE(%1, [8,8,4,5]) : float32[8,8,4,5]",
+    ),
+    "reshape to other rows of a product": Case(
+        lambda x: tfl.fully_connected(tfl.reshape(x, (8, 24)), MATRIX.reshape(1, 60)[:, :24]),
+        "%1 = RESHAPE(%0, [8,24]) : float32[8,24]\n"
+        "%2 = FULLY_CONNECTED(%1, <float32[1,24]>, -){keep_num_dims=True} : float32[8,1]",
+    ),
     "reshape that broadcasting does": Case(
         lambda x, y: x * tfl.reshape(y, (1, 1, 1, 3)),
         "%2 = MUL(%0, %1) : float32[1,8,8,3]",

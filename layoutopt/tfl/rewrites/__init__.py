@@ -19,6 +19,7 @@ from layoutopt.tfl.rewrites.products import read_transposed, use_fully_connected
 from layoutopt.tfl.rewrites.reshapes import (
     broadcast_by_rank,
     drop_reduced_axes,
+    flatten_in_product,
     merge_reshapes,
     merge_transposes,
     reshape_before_product,
@@ -32,6 +33,7 @@ RULES = (
     merge_transposes,
     drop_reduced_axes,
     reshape_before_product,
+    flatten_in_product,
     broadcast_by_rank,
     use_fully_connected,
     read_transposed,
