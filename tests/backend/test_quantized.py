@@ -18,7 +18,6 @@ import numpy.typing as npt
 import onnx
 import onnx_ir as ir
 import pytest
-import tflite
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
 from layoutopt.backend.litert.inspect import count_tflite
@@ -31,13 +30,13 @@ from layoutopt.ir import io as modelio
 from layoutopt.ir.verify import Arrays, random_inputs, run
 from layoutopt.passes import DEFAULT_PIPELINE, FoldBatchNorm, FoldConstants
 from layoutopt.pipeline.manager import PassManager
+from layoutopt.tfl.dtypes import DType
+from layoutopt.tfl.reader import read_tflite
 
 pytestmark = pytest.mark.tflite
 
 Array = npt.NDArray[Any]
 _RNG = np.random.default_rng(11)
-_OPERATORS = {code: name for name, code in vars(tflite.BuiltinOperator).items() if isinstance(code, int)}
-_TYPES = {code: name for name, code in vars(tflite.TensorType).items() if isinstance(code, int)}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -187,27 +186,20 @@ def output_scale(model: ir.Model) -> float:
 
 def operators_of(path: Path) -> tuple[Counter[str], Counter[str]]:
     """The operators on integers and those on floats; QUANTIZE and DEQUANTIZE are of neither kind."""
-    model = tflite.Model.GetRootAsModel(path.read_bytes(), 0)
-    graph = model.Subgraphs(0)
     whole: Counter[str] = Counter()
     real: Counter[str] = Counter()
-    for index in range(graph.OperatorsLength()):
-        operator = graph.Operators(index)
-        code = model.OperatorCodes(operator.OpcodeIndex())
-        name = _OPERATORS[max(code.BuiltinCode(), code.DeprecatedBuiltinCode())]
-        if name not in ("QUANTIZE", "DEQUANTIZE"):
-            kind = graph.Tensors(operator.Outputs(0)).Type()
-            (whole if _TYPES[kind] == "INT8" else real)[name] += 1
+    for operation in read_tflite(path).graph.operations:
+        if operation.code not in ("QUANTIZE", "DEQUANTIZE"):
+            (whole if operation.results[0].dtype is DType.INT8 else real)[operation.code] += 1
     return whole, real
 
 
 def steps_of(path: Path) -> set[tuple[float, int]]:
     """Scale and zero point of all int8 tensors that are computed."""
-    model = tflite.Model.GetRootAsModel(path.read_bytes(), 0)
-    graph = model.Subgraphs(0)
-    tensors = [graph.Tensors(index) for index in range(graph.TensorsLength())]
-    computed = [t for t in tensors if _TYPES[t.Type()] == "INT8" and not model.Buffers(t.Buffer()).DataLength()]
-    return {(float(t.Quantization().Scale(0)), int(t.Quantization().ZeroPoint(0))) for t in computed}
+    graph = read_tflite(path).graph
+    computed = [*graph.inputs, *(result for operation in graph.operations for result in operation.results)]
+    grids = [value.quantization for value in computed if value.dtype is DType.INT8]
+    return {(grid.scales[0], grid.zero_points[0]) for grid in grids if grid is not None}
 
 
 @pytest.mark.parametrize("name", NETWORKS)

@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from tensorflow.lite.python import schema_py_generated as schema
+
+from layoutopt.tfl.schema import schema
 
 _STAND_IN = np.nextafter(np.finfo(np.float32).max, np.float32(0))
 

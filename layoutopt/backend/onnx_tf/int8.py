@@ -17,13 +17,12 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 import onnx
-from tensorflow.lite.python import schema_py_generated as schema
 
 from layoutopt.backend.litert.flatbuffer import pack
+from layoutopt.tfl.schema import OPERATOR_NAMES, schema
 
 Floats: TypeAlias = "npt.NDArray[np.float64]"
 
-_CODES = {code: name for name, code in vars(schema.BuiltinOperator).items() if isinstance(code, int)}
 _FLOAT, _INT8, _UINT8, _INT32 = (getattr(schema.TensorType, name) for name in ("FLOAT32", "INT8", "UINT8", "INT32"))
 _ON_GRID = 1e-4
 """How far, in steps, a weight may be off its grid: the rounding of float32 takes a fifth of it."""
@@ -91,7 +90,7 @@ class _Rewriter:
     def name(self, operator: schema.OperatorT) -> str:
         """The operator's name in the schema."""
         code = self.model.operatorCodes[operator.opcodeIndex]
-        return str(_CODES[max(code.builtinCode, code.deprecatedBuiltinCode)])
+        return OPERATOR_NAMES[max(code.builtinCode, code.deprecatedBuiltinCode)]
 
     def tensor(self, index: int) -> schema.TensorT:
         """The tensor at ``index``."""

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tensorflow.lite.python import schema_py_generated as schema
-
 from layoutopt.backend.litert.flatbuffer import pack
 from layoutopt.backend.onnx_tf.infinities import restore
+from layoutopt.tfl.schema import schema
 
 
 def sign(content: bytes, inputs: Sequence[str], outputs: Sequence[str]) -> bytes:
