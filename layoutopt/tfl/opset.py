@@ -52,6 +52,11 @@ class OpDef:
     bias: int | None = None
     bodies: tuple[str, ...] = ()
 
+    @property
+    def broadcasts(self) -> bool:
+        """Whether the shape of its result is that which its operands broadcast to."""
+        return self.rule in (shapes.elementwise, shapes.comparison, shapes.select)
+
     def role(self, index: int) -> str:
         """Return the role of an operand."""
         return self.operands[min(index, len(self.operands) - 1)]

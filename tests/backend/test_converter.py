@@ -13,11 +13,11 @@ import numpy.typing as npt
 import onnx
 import onnx_ir as ir
 import pytest
-import tflite
 
 from layoutopt import errors
 from layoutopt.backend import process
 from layoutopt.backend.conversion import Quantize
+from layoutopt.backend.litert.inspect import operators_of
 from layoutopt.backend.onnx_tf.convert import Handlers, convert_model
 from layoutopt.frontend.demo import mobilenet_v2
 from layoutopt.ir.io import save as save_model
@@ -28,7 +28,6 @@ from layoutopt.pipeline.manager import PassManager
 pytestmark = pytest.mark.tflite
 
 Array = npt.NDArray[np.float32]
-_NAMES = {value: name for name, value in vars(tflite.BuiltinOperator).items() if isinstance(value, int)}
 
 
 def save(path: Path, text: str, **constants: npt.NDArray[np.generic]) -> Path:
@@ -43,10 +42,7 @@ def small(path: Path) -> Path:
 
 
 def operators(path: Path) -> Counter[str]:
-    model = tflite.Model.GetRootAs(path.read_bytes())
-    graph = model.Subgraphs(0)
-    codes = [model.OperatorCodes(graph.Operators(i).OpcodeIndex()) for i in range(graph.OperatorsLength())]
-    return Counter(_NAMES[max(code.BuiltinCode(), code.DeprecatedBuiltinCode())] for code in codes)
+    return Counter(operator.name for operator in operators_of(path))
 
 
 # --- names and files ---------------------------------------------------------------------------------------------

@@ -19,18 +19,18 @@ import onnx
 import onnx_ir as ir
 import onnxruntime
 import pytest
-import tflite
 
 from layoutopt.backend.conversion import Conversion
 from layoutopt.backend.onnx_tf.convert import convert_model
 from layoutopt.errors import LayoutoptError
 from layoutopt.ir.dialect import DOMAIN, OPERATORS, define
+from layoutopt.tfl.graph import Operation, Value
+from layoutopt.tfl.reader import read_tflite
 
 pytestmark = pytest.mark.tflite
 
 Array = npt.NDArray[Any]
 _RNG = np.random.default_rng(7)
-_NAMES = {value: name for name, value in vars(tflite.BuiltinOperator).items() if isinstance(value, int)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -836,33 +836,19 @@ def _judge(opset: int, directory: Path) -> Judged:
 
 def _operators(path: Path, cases: Mapping[str, Case]) -> Mapping[str, Counter[str]]:
     """The operators that each case's outputs come from."""
-    model = tflite.Model.GetRootAs(path.read_bytes())
-    graph = model.Subgraphs(0)
-    producers = {}
-    for index in range(graph.OperatorsLength()):
-        operator = graph.Operators(index)
-        for result in operator.OutputsAsNumpy():
-            producers[int(result)] = (index, operator)
-    signature = model.SignatureDefs(0)
-    tensors = {
-        signature.Outputs(n).Name().decode(): signature.Outputs(n).TensorIndex()
-        for n in range(signature.OutputsLength())
-    }
+    model = read_tflite(path)
+    outputs = dict(zip(model.output_names, model.graph.outputs, strict=True))
     found = {}
     for name, case in cases.items():
-        pending, seen = [tensors[f"{name}/{key}"] for key in case.outputs], {}
+        pending: list[Value | None] = [outputs[f"{name}/{key}"] for key in case.outputs]
+        seen: set[Operation] = set()
         while pending:
-            if (made := producers.get(pending.pop())) is not None and made[0] not in seen:
-                seen[made[0]] = _operator_name(model, made[1])
-                pending += [int(operand) for operand in made[1].InputsAsNumpy()]
-        found[name] = Counter(seen.values())
+            value = pending.pop()
+            if value is not None and value.producer is not None and value.producer not in seen:
+                seen.add(value.producer)
+                pending += value.producer.operands
+        found[name] = Counter(operation.code for operation in seen)
     return found
-
-
-def _operator_name(model: tflite.Model, operator: tflite.Operator) -> str:
-    code = model.OperatorCodes(operator.OpcodeIndex())
-    name: str = _NAMES[max(code.BuiltinCode(), code.DeprecatedBuiltinCode())]
-    return name
 
 
 # --- the tests ---------------------------------------------------------------------------------------------------

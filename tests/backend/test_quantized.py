@@ -20,6 +20,7 @@ from onnxruntime.quantization import QuantFormat, QuantType
 
 from layoutopt.backend.direct.convert import convert_directly
 from layoutopt.backend.litert.inspect import count_tflite
+from layoutopt.backend.onnx_tf.convert import convert_model
 from layoutopt.errors import UnsupportedOperatorError
 from layoutopt.forms import run_natural
 from layoutopt.frontend.demo import mobilenet_v2
@@ -93,6 +94,21 @@ def test_networks(name: str, tmp_path: Path) -> None:
     assert count_tflite(result.tflite).transposes == 0
 
 
+@pytest.mark.long
+@pytest.mark.parametrize("name", NETWORKS)
+def test_networks_through_onnx_tf(name: str, tmp_path: Path) -> None:
+    """Pairs of QUANTIZE and DEQUANTIZE mean the same to TensorFlow, whose converter makes of them what it likes."""
+    network = NETWORKS[name]
+    model = quantized(network.model(), tmp_path, QuantFormat.QDQ)
+    optimized = PassManager(DEFAULT_PIPELINE).run(model.clone()).model
+    path, inputs = tmp_path / "optimized.onnx", random_inputs(model, 5)
+    modelio.save(optimized, path)
+    made = convert_model(path, tflite=path.with_suffix(".tflite"))
+    assert made.tflite is not None
+    outputs = run_natural(made.tflite, made, inputs, modelio.recorded_orders(optimized))
+    assert Result(outputs, run(model, inputs), made.tflite).steps(output_scale(model)).max() <= network.steps
+
+
 @pytest.mark.parametrize("name", ["residual", "up and down"])
 def test_quantized_operators(name: str, tmp_path: Path) -> None:
     network = NETWORKS[name]
@@ -100,7 +116,8 @@ def test_quantized_operators(name: str, tmp_path: Path) -> None:
     result = converted(model, tmp_path)
     assert result.steps(output_scale(model)).max() <= network.steps
     whole, real = operators_of(result.tflite)
-    assert whole == Counter(network.operators.split()) - Counter(["RELU"])
+    # Nothing is quantized between a convolution and its activation, nor between a Flatten and its product.
+    assert whole == Counter(network.operators.split()) - Counter(["RELU", "RESHAPE"])
     assert real == Counter(network.on_floats.split())
     assert count_tflite(result.tflite).transposes == 0
 

@@ -104,6 +104,14 @@ def test_a_loop_in_a_loop(tmp_path: Path) -> None:
     HandOff(tmp_path).check(Case(body, {"x": X, "m": np.array(4)}, constants, "WHILE"))
 
 
+def test_what_rounds_write_to_is_not_in_the_file(tmp_path: Path) -> None:
+    body = """y, z = Loop(m, c, x) <body = b (int64 i, bool on, float[64] v) => (bool go, float[64] w, float[64] s) {
+        go = Identity(on) w = Add(v, x) s = Neg(w) }>"""
+    case = Case(body, {"x": floats(64)}, {"m": np.array(300), "c": TRUE}, "WHILE FILL", YZ)
+    HandOff(tmp_path).check(case)
+    assert (tmp_path / "model.tflite").stat().st_size < 300 * 64 * 4
+
+
 @pytest.mark.parametrize("constant", [True, False])
 def test_weights_of_a_body_are_written_once(constant: bool, tmp_path: Path) -> None:
     weights = onnx.numpy_helper.from_array(floats(128, 128), "w")

@@ -8,26 +8,24 @@ allocates tensors, so that all shapes are known before the first inference and X
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cache
-from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from layoutopt.backend.litert.flatbuffer import pack
-from layoutopt.errors import DynamicShapeError, MissingExtraError
+from layoutopt.errors import DynamicShapeError
 from layoutopt.ir.formula import REST, Formula, Prefer, Shape, Source, express, once, reshape_target
 from layoutopt.ir.symbols import KEEP_FEWER
+from layoutopt.tfl.dtypes import DType
+from layoutopt.tfl.opset import definition
+from layoutopt.tfl.schema import OPERATOR_CODES, OPERATOR_NAMES, names_of, schema
 
 if TYPE_CHECKING:
     from ai_edge_litert.schema_py_generated import ModelT, OperatorT, TensorT
 
 Array = npt.NDArray[np.generic]
-
-_BROADCASTING = frozenset({"ADD", "SUB", "MUL", "DIV", "MAXIMUM", "MINIMUM", "POW", "SQUARED_DIFFERENCE", "PRELU"})
 
 
 def merge(first: Path, second: Path, target: Path, defaults: Mapping[str, Shape], prefer: Prefer) -> None:
@@ -42,10 +40,9 @@ def merge(first: Path, second: Path, target: Path, defaults: Mapping[str, Shape]
 
     Raises:
         DynamicShapeError: the two differ in more than sizes; names the operator.
-        MissingExtraError: LiteRT is not installed.
     """
     content = first.read_bytes()
-    model, other = (_schema().ModelT.InitFromPackedBuf(each, 0) for each in (content, second.read_bytes()))
+    model, other = (schema.ModelT.InitFromPackedBuf(each, 0) for each in (content, second.read_bytes()))
     if len(model.subgraphs) > 1 or len(other.subgraphs) > 1:
         raise _refused("the network has control flow (If, Loop or Scan), whose bodies are of static sizes")
     _Merger(model, other, prefer).run()
@@ -179,7 +176,7 @@ class _Merger:
             for position, each in enumerate(operator.inputs)
             if position != at
         )
-        if spans and _name(self.model, operator) in _BROADCASTING:
+        if spans and (_name(self.model, operator) == "PRELU" or definition(_name(self.model, operator)).broadcasts):
             return value
         formula = express(first.shape, second.shape, list(self._sources(operator)), self.prefer)
         if formula is None:
@@ -220,17 +217,17 @@ class _Merger:
         return result
 
     def _append(self, name: str, inputs: Sequence[int], output: int) -> None:
-        schema = _schema()
-        code = getattr(schema.BuiltinOperator, name)
+        code = OPERATOR_CODES[name]
         known = [max(each.builtinCode, each.deprecatedBuiltinCode) for each in self.model.operatorCodes]
         if code not in known:
             entry = schema.OperatorCodeT()
-            entry.builtinCode, entry.deprecatedBuiltinCode, entry.version = code, min(code, 127), _VERSIONS.get(name, 1)
+            entry.builtinCode, entry.deprecatedBuiltinCode = code, min(code, 127)
+            entry.version = 2 if name == "BROADCAST_TO" else 1
             self.model.operatorCodes.append(entry)
             known.append(code)
         operator = schema.OperatorT()
         operator.opcodeIndex, operator.inputs, operator.outputs = known.index(code), list(inputs), [output]
-        options = _OPTIONS[name]
+        options = definition(name).options
         operator.builtinOptionsType = getattr(schema.BuiltinOptions, options)
         operator.builtinOptions = getattr(schema, f"{options}T")()
         if name == "SHAPE":
@@ -238,13 +235,13 @@ class _Merger:
         self.written.append(operator)
 
     def _integers(self, numbers: Sequence[int]) -> int:
-        return self._add_constant(np.array(numbers, np.int32), _schema().TensorType.INT32, "sizes")
+        return self._add_constant(np.array(numbers, np.int32), schema.TensorType.INT32, "sizes")
 
     def _vector(self, length: int) -> int:
-        return self._add_tensor("sizes", (length,), _schema().TensorType.INT32)
+        return self._add_tensor("sizes", (length,), schema.TensorType.INT32)
 
     def _add_constant(self, array: Array, kind: int, name: str) -> int:
-        buffer = _schema().BufferT()
+        buffer = schema.BufferT()
         buffer.data = np.frombuffer(array.tobytes(), np.uint8)
         self.model.buffers.append(buffer)
         return self._add_tensor(name, array.shape, kind, buffer=len(self.model.buffers) - 1)
@@ -252,19 +249,17 @@ class _Merger:
     def _add_tensor(
         self, name: str, shape: Shape, kind: int, *, buffer: int = 0, signature: list[int] | None = None
     ) -> int:
-        tensor = _schema().TensorT()
+        tensor = schema.TensorT()
         tensor.name, tensor.shape, tensor.type, tensor.buffer = f"{name}_{len(self.graph.tensors)}", shape, kind, buffer
         tensor.shapeSignature = signature
         self.graph.tensors.append(tensor)
         return len(self.graph.tensors) - 1
 
     def _constant(self, tensor: TensorT, which: int) -> Array:
-        """The data of a constant; a type without a numpy counterpart as bytes."""
+        """The data of a constant; packed ones as bytes."""
         raw: Array = self.buffers[which][tensor.buffer]
-        if (dtype := _dtypes().get(tensor.type)) is None:
-            return raw
-        data: Array = raw.view(dtype)
-        return data.reshape(_sizes_of(tensor))
+        dtype = DType(names_of(schema.TensorType)[tensor.type])
+        return raw if dtype.bits < 8 else raw.view(dtype.numpy).reshape(_sizes_of(tensor))
 
     def _shape(self, index: int) -> Shape:
         return _sizes_of(self.graph.tensors[index])
@@ -275,17 +270,6 @@ class _Merger:
     def _called(self, operator: OperatorT) -> str:
         """The operator by its kind and what it computes, which the converter names after the ONNX node."""
         return f"{_name(self.model, operator)} {_text(self.graph.tensors[operator.outputs[0]].name)!r}"
-
-
-_OPTIONS = {
-    "SHAPE": "ShapeOptions",
-    "CONCATENATION": "ConcatenationOptions",
-    "GATHER": "GatherOptions",
-    "MUL": "MulOptions",
-    "ADD": "AddOptions",
-    "BROADCAST_TO": "BroadcastToOptions",
-}
-_VERSIONS = {"BROADCAST_TO": 2}
 
 
 def _settle(model: ModelT, shapes: Sequence[Shape]) -> None:
@@ -312,32 +296,9 @@ def _shapes_at(content: bytes, tensors: int, defaults: Mapping[str, Shape]) -> l
     return [found.get(index, ()) for index in range(tensors)]
 
 
-@cache
-def _schema() -> ModuleType:
-    """The classes of the .tflite format."""
-    try:
-        return import_module("ai_edge_litert.schema_py_generated")
-    except ImportError:
-        raise MissingExtraError(
-            "A .tflite of dynamic shapes needs ai-edge-litert.", hint="pip install 'layoutopt[tflite]'"
-        ) from None
-
-
-@cache
-def _dtypes() -> dict[int, type[np.generic]]:
-    kinds = _schema().TensorType
-    names = ("float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "bool")
-    return {getattr(kinds, name.upper()): np.dtype(name).type for name in names}
-
-
-@cache
-def _names() -> dict[int, str]:
-    return {code: name for name, code in vars(_schema().BuiltinOperator).items() if isinstance(code, int)}
-
-
 def _name(model: ModelT, operator: OperatorT) -> str:
     code = model.operatorCodes[operator.opcodeIndex]
-    return _names()[max(code.builtinCode, code.deprecatedBuiltinCode)]
+    return OPERATOR_NAMES[max(code.builtinCode, code.deprecatedBuiltinCode)]
 
 
 def _same(one: object, other: object) -> bool:

@@ -1,4 +1,4 @@
-"""Writes a .tflite from the schema's object classes, TensorFlow's or LiteRT's."""
+"""Writes a .tflite from the schema's object classes."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ import flatbuffers  # type: ignore[import-untyped]
 import numpy as np
 import numpy.typing as npt
 
+from layoutopt.tfl.schema import IDENTIFIER
+
 if TYPE_CHECKING:
     from ai_edge_litert.schema_py_generated import BufferT, ModelT
 
-IDENTIFIER = b"TFL3"
 _ALIGNMENT = 16  # force_align of Buffer.data in the schema, which flatbuffers' object API for Python does not heed
 
 
