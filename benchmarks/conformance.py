@@ -49,6 +49,7 @@ from layoutopt.backend.onnx_tf.convert import Handlers, convert_model
 from layoutopt.errors import LayoutoptError, UnsupportedOperatorError
 from layoutopt.forms import run_natural
 from layoutopt.ir import io as modelio
+from layoutopt.outputs import make_directory, replacing
 from layoutopt.passes import DEFAULT_PIPELINE, FoldConstants
 from layoutopt.pipeline.manager import PassManager
 from layoutopt.report.results import Provenance
@@ -110,7 +111,7 @@ def main() -> None:
         help="judge this way alone; may be repeated (default: all)",
     )
     options = parser.parse_args()
-    modelio.make_directory(options.verdicts)
+    make_directory(options.verdicts)
     names = [name for name in cases() if not options.parts or any(part in name for part in options.parts)]
     for route in map(Route, options.route or Route):
         _judge_all(names, route, options.verdicts, again=options.again)
@@ -294,7 +295,7 @@ def load(results: Path, route: Route) -> dict[str, Verdict]:
 
 def _save(verdicts: Mapping[str, Verdict], results: Path, route: Route) -> None:
     found = {name: (verdict.status.value, verdict.reason) for name, verdict in sorted(verdicts.items())}
-    with modelio.replacing(_path(results, route)) as beside:
+    with replacing(_path(results, route)) as beside:
         beside.write_text(json.dumps(found, indent=0) + "\n")
 
 

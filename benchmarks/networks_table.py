@@ -31,9 +31,10 @@ from layoutopt.backend.litert.runtime import measure
 from layoutopt.errors import ConversionError, UnsupportedOperatorError
 from layoutopt.forms import HandOff, sandwich
 from layoutopt.ir.counts import count_onnx
-from layoutopt.ir.io import load, make_directory, save
+from layoutopt.ir.io import load, save
 from layoutopt.ir.verify import Reference
 from layoutopt.options import TOLERANCE, Io
+from layoutopt.outputs import make_directory
 from layoutopt.passes import FoldConstants, PropagateLayout, default_pipeline
 from layoutopt.pipeline.manager import PassManager, PipelineResult
 from layoutopt.report.results import Form, Kind, Provenance

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, TypeVar
 
-from layoutopt.ir.io import replacing
+from layoutopt.outputs import replacing
 from layoutopt.report.results import to_json
 
 RESULTS = Path(__file__).parent / "results"

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import onnx_ir as ir
 
-from layoutopt.backend.conversion import Backend, Conversion, Quantize, choose_backend, publish, scratch_beside
+from layoutopt.backend.conversion import Backend, Conversion, Quantize, choose_backend
 from layoutopt.backend.direct.convert import convert_directly
 from layoutopt.backend.litert.inspect import count_tflite
 from layoutopt.backend.litert.runtime import Setting, measure
@@ -32,10 +32,12 @@ from layoutopt.ir.perm import identity, invert, permute
 from layoutopt.ir.symbols import find_symbols
 from layoutopt.ir.verify import Arrays, Reference, Verification
 from layoutopt.layout.calibration import FULL, QUICK, Calibration, Machine, calibration_path, tabulate
-from layoutopt.options import TOLERANCE, Io, Layouts, Objective, TensorLayout, Verify
+from layoutopt.options import TOLERANCE, Io, Layouts, Objective, TensorLayout, Verify, choose, choose_if_given
+from layoutopt.outputs import Outputs, apart, make_directory, scratch, writing
 from layoutopt.passes import PASSES, FoldConstants, PropagateLayout, default_pipeline
 from layoutopt.pipeline.manager import After, PassManager, PipelineResult
 from layoutopt.pipeline.text import format_pipeline, parse_pipeline, pass_name
+from layoutopt.progress import Progress, Stages
 from layoutopt.report import results
 from layoutopt.report.comparison import ComparisonReport
 from layoutopt.report.model_report import ModelReport
@@ -51,8 +53,10 @@ from layoutopt.report.results import (
 from layoutopt.reporting import Gatherer, Observer, explain_model
 from layoutopt.rewriting import Fixed, Resizable
 
-Progress = Callable[[str], None]
-"""Called with what starts now."""
+if TYPE_CHECKING:
+    import onnx
+
+    Model = Path | str | ir.Model | onnx.ModelProto
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,26 +73,26 @@ class Dump:
 
 
 def optimize(
-    model: Path | str | ir.Model,
+    model: Model,
     *,
-    output: Path | None = None,
-    tflite: Path | None = None,
-    saved_model: Path | None = None,
-    io: Io | None = None,
-    layouts: Mapping[str, TensorLayout] | None = None,
-    objective: Objective | None = None,
+    output: Path | str | None = None,
+    tflite: Path | str | None = None,
+    saved_model: Path | str | None = None,
+    io: Io | str | None = None,
+    layouts: Mapping[str, TensorLayout | str] | None = None,
+    objective: Objective | str | None = None,
     shapes: Mapping[str, tuple[int, ...]] | None = None,
     dynamic: Sequence[str] = (),
     passes: str | None = None,
-    verify: Verify = Verify.RESULT,
+    verify: Verify | str = Verify.RESULT,
     seed: int = 0,
     tolerance: float = TOLERANCE,
     baseline: bool = True,
     benchmark: bool = False,
     threads: int = 1,
-    quantize: Quantize = Quantize.NONE,
+    quantize: Quantize | str = Quantize.NONE,
     allow_flex: bool = False,
-    backend: Backend | None = None,
+    backend: Backend | str | None = None,
     dump: Dump | None = None,
     instruments: Sequence[After] = (),
     convert: bool = True,
@@ -137,62 +141,128 @@ def optimize(
     Raises:
         LayoutoptError: see `layoutopt.errors`; each class is one way out.
     """
+    quantize, verify = choose(Quantize, quantize, "quantize"), choose(Verify, verify, "verify")
     _refuse_random_ranges(quantize)
-    source = _source(model)
-    _check_targets((output, tflite, saved_model), source, force=force)
-    if not convert and (tflite or saved_model):
-        raise UsageError("no .tflite without a conversion")
-    backend = choose_backend(backend, saved_model=saved_model is not None, allow_flex=allow_flex)
-    pipeline = _pipeline(passes, io=io, layouts=layouts, objective=objective, threads=threads)
-    say = progress or (lambda _stage: None)
+    _check_seed(seed)
+    if not convert and (tflite or saved_model or benchmark):
+        raise UsageError("no .tflite without a conversion", hint="Go without --no-tflite.")
+    say = Stages(progress)
+    with writing(*_files(model)) as outputs:
+        targets = _Targets.of(output, tflite, saved_model)
+        targets.expect(outputs, force=force)
+        backend = choose_backend(
+            choose_if_given(Backend, backend, "backend"), saved_model=saved_model is not None, allow_flex=allow_flex
+        )
+        pipeline = _pipeline(passes, io=io, layouts=layouts, objective=objective, threads=threads)
+        after = list(_dumps(dump, pipeline, outputs, force=force))
 
-    def rewrite(static: ir.Model, reference: Reference | None) -> PipelineResult:
-        after = _instruments(reference if verify is Verify.EACH else None, tolerance, dump)
-        result = PassManager(pipeline, on_start=say, after=(*after, *instruments)).run(static)
-        say("verification")
-        return result
+        def rewrite(static: ir.Model, reference: Reference | None) -> PipelineResult:
+            checks = _checks(reference if verify is Verify.EACH else None, tolerance)
+            result = PassManager(pipeline, on_start=say, after=(*after, *checks, *instruments)).run(static)
+            say("verification")
+            return result
 
-    rewriting: Fixed | Resizable
-    if dynamic:
-        say("ONNX Runtime on the original")
-        symbolic = find_symbols(_loaded(model), dynamic, shapes or {}, seed=seed)
-        rewriting = Resizable(symbolic, rewrite, seed=seed, tolerance=tolerance)
-    else:
-        original, reference = _static(model, shapes or {}), None
-        if verify is not Verify.NONE:
+        say("loading")
+        rewriting: Fixed | Resizable
+        if dynamic:
+            symbolic = find_symbols(_loaded(model), dynamic, shapes or {}, seed=seed)
             say("ONNX Runtime on the original")
-            reference = Reference(original, seed=seed)
-            reference.correct_ranks(original)
-        rewriting = Fixed(original, reference, rewrite, tolerance)
-    result, verification = rewriting.onnx()
-    if output is not None:
-        modelio.save(result.model, output)
-    report = _onnx_report(source, output, rewriting, pipeline, result, verification)
-    if not convert:
-        return dataclasses.replace(report, notes=(*report.notes, "Counts are of the ONNX graph."))
-    with _directory(scratch) as directory:
-        hand_off = HandOff(directory, rewriting.reference, tolerance, quantize, allow_flex, verbose, say, backend)
-        optimized = rewriting.tflite(result, hand_off, saved_model=saved_model is not None)
-        report = dataclasses.replace(report, tflite=tflite, saved_model=saved_model, dynamic=rewriting.checks)
-        report = _with_optimized(report, optimized)
-        if baseline:
-            report = _with_baseline(report, hand_off, rewriting.original, optimized, threads if benchmark else 0)
-        elif benchmark:
-            say("benchmark")
-            (latency,) = measure([optimized.path], threads=threads, verbose=verbose)
-            report = dataclasses.replace(report, optimized=report.optimized.timed(latency))
-        for made, target in ((optimized.path, tflite), (optimized.conversion.saved_model, saved_model)):
-            if made is not None and target is not None:
-                publish(made, target)
+            rewriting = Resizable(symbolic, rewrite, seed=seed, tolerance=tolerance)
+        else:
+            original, reference = _static(model, shapes or {}), None
+            if verify is not Verify.NONE:
+                say("ONNX Runtime on the original")
+                reference = Reference(original, seed=seed)
+                reference.correct_ranks(original)
+            rewriting = Fixed(original, reference, rewrite, tolerance)
+        result, verification = rewriting.onnx()
+        size = 0
+        if targets.output is not None:
+            say("write .onnx")
+            with outputs.filling(targets.output) as staged:
+                modelio.write_model(result.model, staged)
+                size = staged.stat().st_size
+        report = _onnx_report(_source(model), targets.output, size, rewriting, pipeline, result, verification)
+        if convert:
+            with _directory(scratch) as folder:
+                hand_off = HandOff(folder, rewriting.reference, tolerance, quantize, allow_flex, verbose, say, backend)
+                report = _with_tflite(
+                    report, rewriting, result, hand_off, targets, outputs, baseline=baseline, timed=threads * benchmark
+                )
+        else:
+            report = dataclasses.replace(report, notes=(*report.notes, "Counts are of the ONNX graph."))
+        say.finish()
+    return dataclasses.replace(report, seconds=say.seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class _Targets:
+    """Where `optimize` writes to."""
+
+    output: Path | None
+    tflite: Path | None
+    saved_model: Path | None
+
+    @classmethod
+    def of(cls, *paths: Path | str | None) -> _Targets:
+        return cls(*(None if path is None else Path(path) for path in paths))
+
+    def expect(self, outputs: Outputs, *, force: bool) -> None:
+        """Reserve the places."""
+        if self.output is not None:
+            outputs.expect(self.output, force=force, companion=modelio.DATA)
+        if self.tflite is not None:
+            outputs.expect(self.tflite, force=force)
+        if self.saved_model is not None:
+            outputs.expect(self.saved_model, force=force, folder=True)
+
+
+def _with_tflite(
+    report: OptimizeReport,
+    rewriting: Fixed | Resizable,
+    result: PipelineResult,
+    hand_off: HandOff,
+    targets: _Targets,
+    outputs: Outputs,
+    *,
+    baseline: bool,
+    timed: int,
+) -> OptimizeReport:
+    """Return the report with the .tflite, which is made here, and the baseline; both timed where ``timed`` is not 0."""
+    try:
+        optimized = rewriting.tflite(result, hand_off, saved_model=targets.saved_model is not None)
+    except (ConversionError, UnsupportedOperatorError) as error:
+        error.hint = f"{error.hint}\n{_GRAPH_ALONE}".strip()
+        raise
+    report = dataclasses.replace(
+        report, tflite=targets.tflite, saved_model=targets.saved_model, dynamic=rewriting.checks
+    )
+    report = _with_optimized(report, optimized)
+    if baseline:
+        report = _with_baseline(report, hand_off, rewriting.original, optimized, timed)
+    elif timed:
+        hand_off.say("benchmark")
+        (latency,) = measure([optimized.path], threads=timed, verbose=hand_off.verbose)
+        report = dataclasses.replace(report, optimized=report.optimized.timed(latency))
+    hand_off.say("write .tflite")
+    for made, target in (
+        (optimized.path, targets.tflite),
+        (optimized.conversion.saved_model, targets.saved_model),
+    ):
+        if made is not None and target is not None:
+            outputs.take(made, target)
     return report
 
 
+_GRAPH_ALONE = "The optimized .onnx can be had without a .tflite: --no-tflite."
+
+
 def explain(
-    model: Path | str | ir.Model,
+    model: Model,
     *,
-    io: Io | None = None,
-    layouts: Mapping[str, TensorLayout] | None = None,
-    objective: Objective | None = None,
+    io: Io | str | None = None,
+    layouts: Mapping[str, TensorLayout | str] | None = None,
+    objective: Objective | str | None = None,
     threads: int = 1,
     shapes: Mapping[str, tuple[int, ...]] | None = None,
     progress: Progress | None = None,
@@ -214,27 +284,29 @@ def explain(
     Raises:
         LayoutoptError: see `layoutopt.errors`; each class is one way out.
     """
-    say = progress or (lambda _stage: None)
+    say = Stages(progress)
     pipeline = _pipeline(None, io=io, layouts=layouts, objective=objective, threads=threads)
     position, propagate = next((at, each) for at, each in enumerate(pipeline) if isinstance(each, PropagateLayout))
     prepared = PassManager(pipeline[:position], on_start=say).run(_static(model, shapes or {})).model
     report, _ = explain_model(prepared, propagate, model=_source(model), say=say)
+    say.finish()
     return report
 
 
 def report(
-    model: Path | str | ir.Model,
+    model: Model,
     *,
-    io: Io | None = None,
-    layouts: Mapping[str, TensorLayout] | None = None,
-    objective: Objective | None = None,
+    io: Io | str | None = None,
+    layouts: Mapping[str, TensorLayout | str] | None = None,
+    objective: Objective | str | None = None,
     shapes: Mapping[str, tuple[int, ...]] | None = None,
     seed: int = 0,
     tolerance: float = TOLERANCE,
     benchmark: bool = True,
     threads: int = 1,
-    backend: Backend | None = None,
-    models: Path | None = None,
+    backend: Backend | str | None = None,
+    models: Path | str | None = None,
+    force: bool = False,
     verbose: bool = False,
     progress: Progress | None = None,
 ) -> ModelReport:
@@ -252,6 +324,7 @@ def report(
         threads: of XNNPACK, for the benchmark and for ``Objective.TIME``.
         backend: who makes the .tflite files; as of `optimize`.
         models: directory to write the two models to, ``before`` and ``after``; None for nowhere.
+        force: overwrite models that exist.
         verbose: let TensorFlow's and LiteRT's chatter through.
         progress: called with what starts now.
 
@@ -261,58 +334,74 @@ def report(
     Raises:
         LayoutoptError: as `optimize`, but for what keeps the model from being converted.
     """
-    say = progress or (lambda _stage: None)
+    say = Stages(progress)
+    _check_seed(seed)
     source = _source(model)
+    backend = choose_if_given(Backend, backend, "backend")
     pipeline = _pipeline(None, io=io, layouts=layouts, objective=objective, threads=threads)
     original = _loaded(model)
     inputs = give_inputs(original, None, shapes=shapes or {}, seed=seed)
     name = source.name if source else original.graph.name or "model"
 
-    def gathered(scratch: Path, *, convert: bool) -> ModelReport:
+    def gathered(folder: Path, targets: Mapping[str, Path], *, convert: bool) -> ModelReport:
         observer = Observer(pipeline, model=source, say=say)
-        optimized = optimize(
-            model,
-            output=scratch / "optimized.onnx",
-            io=io,
-            layouts=layouts,
-            objective=objective,
-            shapes=shapes,
-            seed=seed,
-            tolerance=tolerance,
-            benchmark=benchmark,
-            threads=threads,
-            backend=backend,
-            instruments=(observer,),
-            convert=convert,
-            scratch=scratch,
-            force=True,
-            verbose=verbose,
-            progress=say,
-        )
+        with apart():
+            optimized = optimize(
+                model,
+                output=folder / "optimized.onnx",
+                io=io,
+                layouts=layouts,
+                objective=objective,
+                shapes=shapes,
+                seed=seed,
+                tolerance=tolerance,
+                benchmark=benchmark and convert,
+                threads=threads,
+                backend=backend,
+                instruments=(observer,),
+                convert=convert,
+                scratch=folder,
+                force=True,
+                verbose=verbose,
+                progress=say,
+            )
         optimized = dataclasses.replace(optimized, output=None)
         gatherer = Gatherer(original, inputs, observer, tolerance, threads, benchmark, verbose, say)
         if optimized.optimized.kind is Kind.ONNX:
-            return gatherer.of_models(name, optimized, modelio.load(scratch / "optimized.onnx"), models)
-        return gatherer.of_tflites(name, optimized, scratch, models)
+            return gatherer.of_models(name, optimized, modelio.load(folder / "optimized.onnx"), targets)
+        return gatherer.of_tflites(name, optimized, folder, targets)
 
-    if models is not None:
-        modelio.make_directory(models)
-    with tempfile.TemporaryDirectory(prefix="layoutopt-") as scratch, kept_alive():
+    with writing(*_files(model)) as outputs, scratch() as folder, kept_alive():
+        targets = _expected_models(models, outputs, force=force)
         try:
-            return gathered(Path(scratch), convert=True)
+            found = gathered(folder, targets, convert=True)
         except (ConversionError, UnsupportedOperatorError) as error:
-            found = gathered(Path(scratch), convert=False)
-            return dataclasses.replace(found, notes=(f"no .tflite: {error.message.splitlines()[0]}", *found.notes))
+            found = gathered(folder, targets, convert=False)
+            found = dataclasses.replace(found, notes=(f"no .tflite: {error.message.splitlines()[0]}", *found.notes))
+        say.finish()
+    return found
+
+
+def _expected_models(models: Path | str | None, outputs: Outputs, *, force: bool) -> Mapping[str, Path]:
+    """Reserve the places of the models of a report, and return where to write them, by name."""
+    if models is None:
+        return {}
+    directory = Path(models)
+    outputs.make_directory(directory)
+    paths = [directory / f"{side}{kind}" for kind in (".tflite", ".onnx") for side in ("before", "after")]
+    for path in paths:
+        outputs.expect(path, force=force, companion=modelio.DATA if path.suffix == ".onnx" else "")
+    return {path.name: outputs.stage(path) for path in paths}
 
 
 def convert(
     model: Path | str,
     *,
-    tflite: Path | None = None,
-    saved_model: Path | None = None,
-    backend: Backend | None = None,
-    handlers: Handlers = Handlers.LAYOUTOPT,
-    quantize: Quantize = Quantize.NONE,
+    tflite: Path | str | None = None,
+    saved_model: Path | str | None = None,
+    backend: Backend | str | None = None,
+    handlers: Handlers | str = Handlers.LAYOUTOPT,
+    quantize: Quantize | str = Quantize.NONE,
     allow_flex: bool = False,
     force: bool = False,
     verbose: bool = False,
@@ -338,56 +427,60 @@ def convert(
     Raises:
         LayoutoptError: see `layoutopt.errors`.
     """
+    quantize, handlers = choose(Quantize, quantize, "quantize"), choose(Handlers, handlers, "handlers")
     _refuse_random_ranges(quantize)
-    path = Path(model)
-    _check_targets((tflite, saved_model), path, force=force)
+    path, targets, say = Path(model), _Targets.of(None, tflite, saved_model), Stages(progress)
+    backend = choose_if_given(Backend, backend, "backend")
     if handlers is Handlers.LAYOUTOPT:
         backend = choose_backend(backend, saved_model=saved_model is not None, allow_flex=allow_flex)
-        if backend is Backend.DIRECT:
-            return _convert_directly(path, tflite, quantize=quantize, verbose=verbose, progress=progress)
-    return convert_model(
-        path,
-        tflite=tflite,
-        saved_model=saved_model,
-        handlers=handlers,
-        quantize=quantize,
-        allow_flex=allow_flex,
-        verbose=verbose,
-        progress=progress,
-    )
+    with writing(*_files(path)) as outputs:
+        targets.expect(outputs, force=force)
+        if handlers is Handlers.LAYOUTOPT and backend is Backend.DIRECT:
+            conversion = _convert_directly(path, targets, outputs, quantize=quantize, verbose=verbose, say=say)
+        else:
+            conversion = convert_model(
+                path,
+                tflite=None if targets.tflite is None else outputs.stage(targets.tflite),
+                saved_model=None if targets.saved_model is None else outputs.stage(targets.saved_model),
+                handlers=handlers,
+                quantize=quantize,
+                allow_flex=allow_flex,
+                verbose=verbose,
+                progress=say,
+            )
+        say.finish()
+    return dataclasses.replace(conversion, tflite=targets.tflite, saved_model=targets.saved_model)
 
 
 def _convert_directly(
-    model: Path, tflite: Path | None, *, quantize: Quantize, verbose: bool, progress: Progress | None
+    model: Path, targets: _Targets, outputs: Outputs, *, quantize: Quantize, verbose: bool, say: Stages
 ) -> Conversion:
-    """Convert, run once, and only then put the file in its place."""
-    if tflite is None:
+    """Convert and run once what is made."""
+    if targets.tflite is None:
         raise UsageError("nothing to convert to: give a path for the .tflite")
-    with scratch_beside([tflite]) as scratch:
-        made = scratch / "model.tflite"
-        conversion = convert_directly(modelio.load(model), made, quantize=quantize, progress=progress)
-        run_in_child(made, verbose=verbose)
-        publish(made, tflite)
-    return dataclasses.replace(conversion, tflite=tflite)
+    with outputs.filling(targets.tflite) as staged:
+        conversion = convert_directly(modelio.load(model), staged, quantize=quantize, progress=say)
+        run_in_child(staged, verbose=verbose)
+    return conversion
 
 
-def count(file: Path | str) -> CountReport:
-    """Counts the operators of an .onnx or .tflite file, and the bytes that its transposes move.
+def count(file: Model) -> CountReport:
+    """Counts the operators of a model, in a file or in memory, and the bytes that its transposes move.
 
     Raises:
         ModelNotFoundError: there is no such file.
         InvalidModelError: it is neither ONNX nor TFLite.
     """
-    path = Path(file)
-    if path.suffix == ".tflite":
+    path = _source(file)
+    if path is not None and path.suffix == ".tflite":
         return CountReport(path, count_tflite(path), {})
-    model = modelio.load(path)
+    model = _loaded(file)
     inferred = FoldConstants(simplify=False)(model).model
     return CountReport(path, count_onnx(inferred), modelio.recorded_orders(model))
 
 
 def compare(
-    model: Path | str | ir.Model,
+    model: Model,
     tflite: Path | str,
     *,
     input: Path | str | Arrays | None = None,  # noqa: A002, the name of the option
@@ -417,12 +510,14 @@ def compare(
         LayoutoptError: see `layoutopt.errors`. An error beyond the tolerance is none; `ComparisonReport.require` is for
             that.
     """
-    say = progress or (lambda _stage: None)
+    say = Stages(progress)
     say("loading")
+    _check_seed(seed)
     original = _loaded(model)
     given = Path(input) if isinstance(input, str) else input
     arrays = give_inputs(original, given, shapes=shapes or {}, seed=seed)
     found = compare_layers(original, arrays, Path(tflite), tolerance=tolerance, verbose=verbose, say=say)
+    say.finish()
     return ComparisonReport(
         model=_source(model),
         tflite=Path(tflite),
@@ -454,10 +549,11 @@ def calibrate(
         MissingExtraError: LiteRT is not installed.
         OutputError: the times cannot be written.
     """
-    say = progress or (lambda _stage: None)
+    say = Stages(progress)
     path = calibration_path(threads)
-    modelio.make_directory(path.parent)
-    modelio.check_output(path, source=None, force=True)
+    make_directory(path.parent)
+    with apart() as trial:  # before any work is done for it
+        trial.expect(path, force=True)
     grid = QUICK if quick else FULL
     probes = grid.probes()
     say(f"preparing {len(probes)} transposes")
@@ -468,16 +564,17 @@ def calibrate(
         verbose=verbose,
         progress=lambda done, total: say(f"round {done} of {total}"),
     )
+    say.finish()
     calibration = Calibration(Machine.here(threads), tabulate(probes, times.nanoseconds, times.overhead))
     return CalibrationReport(calibration.save(), calibration)
 
 
 def demo(
-    directory: Path,
+    directory: Path | str,
     *,
     resolution: int = 224,
     width: float = 1.0,
-    io: Io = Io.FREE,
+    io: Io | str = Io.FREE,
     benchmark: bool = True,
     threads: int = 1,
     backend: Backend | None = None,
@@ -505,34 +602,30 @@ def demo(
     Raises:
         LayoutoptError: see `layoutopt.errors`.
     """
-    source = directory / "mobilenet_v2.onnx"
-    modelio.make_directory(directory)
-    modelio.check_output(source, source=None, force=force)
-    modelio.save(mobilenet_v2(resolution=resolution, width=width), source)
-    return optimize(
-        source,
-        output=directory / "mobilenet_v2.nhwc.onnx",
-        tflite=directory / "mobilenet_v2.tflite",
-        io=io,
-        benchmark=benchmark,
-        threads=threads,
-        backend=backend,
-        force=force,
-        verbose=verbose,
-        progress=progress,
-    )
+    folder = Path(directory)
+    source = folder / "mobilenet_v2.onnx"
+    with writing() as outputs:
+        outputs.make_directory(folder)
+        outputs.expect(source, force=force)
+        model = mobilenet_v2(resolution=resolution, width=width)
+        with outputs.filling(source) as staged:
+            modelio.write_model(model, staged)
+        report = optimize(
+            model,
+            output=folder / "mobilenet_v2.nhwc.onnx",
+            tflite=folder / "mobilenet_v2.tflite",
+            io=io,
+            benchmark=benchmark,
+            threads=threads,
+            backend=backend,
+            force=force,
+            verbose=verbose,
+            progress=progress,
+        )
+    return dataclasses.replace(report, model=source)
 
 
 # --- what goes in ----------------------------------------------------------------------------------------------------
-
-
-def _check_targets(targets: Sequence[Path | None], source: Path | None, *, force: bool) -> None:
-    """Refuses what cannot be written before any work is done for it."""
-    wanted = [target for target in targets if target is not None]
-    for target in wanted:
-        modelio.check_output(target, source=source, force=force)
-    if len({target.absolute() for target in wanted}) < len(wanted):
-        raise UsageError("two outputs have the same path")
 
 
 def _refuse_random_ranges(quantize: Quantize) -> None:
@@ -544,50 +637,61 @@ def _refuse_random_ranges(quantize: Quantize) -> None:
         )
 
 
+def _check_seed(seed: int) -> None:
+    """Refuse a seed that numpy does not take."""
+    if seed < 0:
+        raise UsageError(f"--seed {seed}: must not be negative")
+
+
 @contextmanager
 def _directory(given: Path | None) -> Iterator[Path]:
     """The directory that was asked for, which stays, or else a temporary one."""
     if given is not None:
-        modelio.make_directory(given)
+        make_directory(given)
         yield given
         return
-    with tempfile.TemporaryDirectory(prefix="layoutopt-") as made:
-        yield Path(made)
+    with scratch() as made:
+        yield made
 
 
-def _static(model: Path | str | ir.Model, shapes: Mapping[str, tuple[int, ...]]) -> ir.Model:
+def _files(model: Model) -> list[Path]:
+    """The files that a model is read from."""
+    path = _source(model)
+    return [] if path is None else modelio.files_of(path)
+
+
+def _static(model: Model, shapes: Mapping[str, tuple[int, ...]]) -> ir.Model:
     """The model with static shapes."""
     loaded = _loaded(model)
     modelio.make_static(loaded, shapes)
     return loaded
 
 
-def _source(model: Path | str | ir.Model) -> Path | None:
+def _source(model: Model) -> Path | None:
     """The file of a model; None where it is in memory."""
-    return None if isinstance(model, ir.Model) else Path(model)
+    return Path(model) if isinstance(model, str | Path) else None
 
 
-def _loaded(model: Path | str | ir.Model) -> ir.Model:
+def _loaded(model: Model) -> ir.Model:
     """The model, checked, to be changed at will."""
-    if not isinstance(model, ir.Model):
-        return modelio.load(Path(model))
-    modelio.check(model, "the model")
-    return model.clone()
+    return modelio.load(Path(model)) if isinstance(model, str | Path) else modelio.of(model)
 
 
 def _pipeline(
     text: str | None,
     *,
-    io: Io | None = None,
-    layouts: Mapping[str, TensorLayout] | None = None,
-    objective: Objective | None = None,
+    io: Io | str | None = None,
+    layouts: Mapping[str, TensorLayout | str] | None = None,
+    objective: Objective | str | None = None,
     threads: int = 1,
 ) -> tuple[ir.passes.PassBase, ...]:
     """What ``text`` names, or else the default pipeline with the other options."""
+    io, objective = choose_if_given(Io, io, "io"), choose_if_given(Objective, objective, "objective")
+    wanted = {name: choose(TensorLayout, each, f"layouts[{name!r}]") for name, each in (layouts or {}).items()}
     if text is not None:
         for option, said in (
             ("io", f"io={io.value}" if io else ""),
-            ("layout", f"layouts={Layouts.of(layouts)}" if layouts else ""),
+            ("layout", f"layouts={Layouts.of(wanted)}" if wanted else ""),
             ("objective", f"objective={objective.value}" if objective else ""),
         ):
             if said:
@@ -598,7 +702,7 @@ def _pipeline(
         io=io or Io.FREE,
         objective=objective or Objective.BYTES,
         threads=threads if objective is Objective.TIME else 1,
-        layouts=Layouts.of(layouts or {}),
+        layouts=Layouts.of(wanted),
     )
     return default_pipeline(chosen)
 
@@ -608,18 +712,35 @@ def _objective(pipeline: Sequence[ir.passes.PassBase]) -> Objective:
     return [each.objective for each in pipeline if isinstance(each, PropagateLayout)][-1]
 
 
-def _instruments(reference: Reference | None, tolerance: float, dump: Dump | None) -> Iterator[After]:
-    if dump is not None:
-        unknown = dump.passes - {pass_name(each) for each in PASSES}
-        if unknown:
-            raise UsageError(f"--dump-after: there is no pass {min(unknown)!r}", hint="See: layoutopt passes.")
-        modelio.make_directory(dump.directory)
+def _dumps(
+    dump: Dump | None, pipeline: Sequence[ir.passes.PassBase], outputs: Outputs, *, force: bool
+) -> Iterator[After]:
+    """What writes the graph behind passes, whose places are reserved."""
+    if dump is None:
+        return
+    unknown = dump.passes - {pass_name(each) for each in PASSES}
+    if unknown:
+        raise UsageError(f"--dump-after: there is no pass {min(unknown)!r}", hint="See: layoutopt passes.")
+    outputs.make_directory(dump.directory, "--dump-dir")
+    paths = {
+        position: dump.directory / f"{position:02}-{pass_name(each)}.onnx"
+        for position, each in enumerate(pipeline, start=1)
+        if not dump.passes or pass_name(each) in dump.passes
+    }
+    for path in paths.values():
+        outputs.expect(path, "--dump-after", force=force, companion=modelio.DATA)
 
-        def write(position: int, name: str, model: ir.Model) -> None:
-            if not dump.passes or name in dump.passes:
-                modelio.save(model, dump.directory / f"{position:02}-{name}.onnx")
+    def write(position: int, name: str, model: ir.Model) -> None:
+        del name
+        if position in paths:
+            with outputs.filling(paths[position]) as staged:
+                modelio.write_model(model, staged)
 
-        yield write
+    yield write
+
+
+def _checks(reference: Reference | None, tolerance: float) -> Iterator[After]:
+    """What compares the model behind each pass."""
     if reference is not None:
 
         def check(position: int, name: str, model: ir.Model) -> None:
@@ -634,6 +755,7 @@ def _instruments(reference: Reference | None, tolerance: float, dump: Dump | Non
 def _onnx_report(
     source: Path | None,
     output: Path | None,
+    size: int,
     rewriting: Fixed | Resizable,
     pipeline: Sequence[ir.passes.PassBase],
     result: PipelineResult,
@@ -641,7 +763,6 @@ def _onnx_report(
 ) -> OptimizeReport:
     """What is known before any hand-off."""
     assignment = result.assignment
-    size = output.stat().st_size if output else 0
     return OptimizeReport(
         model=source,
         output=output,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,6 +19,7 @@ from layoutopt.errors import ConversionError, UsageError
 from layoutopt.forms import HandOff, make_baseline, make_optimized
 from layoutopt.ir import io as modelio
 from layoutopt.options import Clock, Io
+from layoutopt.outputs import scratch
 from layoutopt.report.benchmark import BenchmarkReport, BenchmarkRow, Control
 from layoutopt.report.results import Provenance
 
@@ -79,13 +79,11 @@ def benchmark(
     settings = [Setting(each, kernels) for kernels in _several(xnnpack) for each in _several(threads)]
     effort = Effort(rounds, seconds, warmup, seed, clock)
     effort.clock_for(settings)  # before any work is done
-    with tempfile.TemporaryDirectory(prefix="layoutopt-") as scratch:
+    with scratch() as folder:
         kinds = _several(quantize)
         paths = [Path(model) for model in models]
         made_by = choose_backend(backend)
-        candidates, notes = prepare(
-            paths, shapes or {}, io, kinds, Path(scratch), backend=made_by, verbose=verbose, say=say
-        )
+        candidates, notes = prepare(paths, shapes or {}, io, kinds, folder, backend=made_by, verbose=verbose, say=say)
         return run(
             candidates,
             settings,

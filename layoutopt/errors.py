@@ -15,11 +15,17 @@
     ├── VerificationError         11   the result does not compute what the original does
     ├── PassFailedError           12   a pass raised or broke its contract
     └── CalibrationError          13   no times were measured on this machine, or they cannot be read
+
+A run that a signal ends has 128 and the number of the signal: 129 for SIGHUP, 130 for SIGINT, which Ctrl-C sends, and
+143 for SIGTERM.
 """
 
 from __future__ import annotations
 
 from typing import ClassVar
+
+SIGNALS = {"SIGHUP": 129, "SIGINT": 130, "SIGTERM": 143}
+"""Exit codes of a run that a signal ends, when its temporary files and its children have gone."""
 
 
 class LayoutoptError(Exception):

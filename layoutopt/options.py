@@ -5,7 +5,12 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 from urllib.parse import quote, unquote
+
+from layoutopt.errors import UsageError
+
+_Choice = TypeVar("_Choice", bound=enum.Enum)
 
 TOLERANCE = 1e-4
 """Largest absolute error over the largest absolute value of an output: float32 drift above it is a bug to explain."""
@@ -134,3 +139,27 @@ class Exporter(enum.Enum):
     """TorchScript tracing, ``torch.onnx.export(dynamo=False)``."""
     DYNAMO = "dynamo"
     """``torch.export``, ``torch.onnx.export(dynamo=True)``; needs onnxscript."""
+
+
+def choose(kind: type[_Choice], given: _Choice | str, what: str) -> _Choice:
+    """Return the member of ``kind`` that is given, itself or by its value.
+
+    Args:
+        kind: the choices.
+        given: one of them.
+        what: the name of the argument, for the error.
+
+    Raises:
+        UsageError: it is none; the error lists the choices.
+    """
+    if isinstance(given, kind):
+        return given
+    known = {each.value: each for each in kind}
+    if isinstance(given, str) and given.lower() in known:
+        return known[given.lower()]
+    raise UsageError(f"{what}={given!r}: there is no such choice", hint=f"Choose of {', '.join(known)}.")
+
+
+def choose_if_given(kind: type[_Choice], given: _Choice | str | None, what: str) -> _Choice | None:
+    """As `choose`, of an argument that may be None."""
+    return None if given is None else choose(kind, given, what)

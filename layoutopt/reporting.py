@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -11,7 +12,6 @@ from pathlib import Path
 
 import onnx_ir as ir
 
-from layoutopt.backend.conversion import publish
 from layoutopt.backend.litert.profile import OperatorTime, profile
 from layoutopt.drift import compare_layers, compare_rewritten
 from layoutopt.errors import LayoutoptError
@@ -153,39 +153,41 @@ class Gatherer:
     say: Say
     notes: list[str] = field(default_factory=list)
 
-    def of_tflites(self, name: str, report: OptimizeReport, scratch: Path, models: Path | None) -> ModelReport:
+    def of_tflites(self, name: str, report: OptimizeReport, scratch: Path, models: Mapping[str, Path]) -> ModelReport:
         """The report on two .tflite files.
 
         Args:
             name: of the model.
             report: of `optimize`.
             scratch: where it left them.
-            models: directory that they shall go to as ``before.tflite`` and ``after.tflite``; None for nowhere.
+            models: where to write what is made, by ``before.tflite`` and ``after.tflite``; empty for nowhere.
         """
         found: dict[str, Graph] = {}
         for side, form in (("before", report.baseline), ("after", report.optimized)):
             if form is not None:
                 path = HandOff.path(scratch, form.kind)
                 found[side] = self._of_tflite(path, form)
-                if models is not None:
-                    publish(path, models / f"{side}.tflite")
+                if target := models.get(f"{side}.tflite"):
+                    shutil.move(path, target)
         return self._report(name, report, found.get("before"), found["after"])
 
-    def of_models(self, name: str, report: OptimizeReport, optimized: ir.Model, models: Path | None) -> ModelReport:
+    def of_models(
+        self, name: str, report: OptimizeReport, optimized: ir.Model, models: Mapping[str, Path]
+    ) -> ModelReport:
         """The report on ONNX models, where no .tflite can be had.
 
         Args:
             name: of the model.
             report: of `optimize`.
             optimized: the model behind the pipeline.
-            models: directory that the two shall go to as ``before.onnx`` and ``after.onnx``; None for nowhere.
+            models: where to write the two, by ``before.onnx`` and ``after.onnx``; empty for nowhere.
         """
         unoptimized = sandwich(FoldConstants()(self.original).model)
         before = self._of_model(unoptimized, "operator by operator, ONNX only")
         after = self._of_model(optimized, Kind.ONNX.value, planned=True)
-        if models is not None:
-            modelio.save(unoptimized, models / "before.onnx")
-            modelio.save(optimized, models / "after.onnx")
+        for key, model in (("before.onnx", unoptimized), ("after.onnx", optimized)):
+            if target := models.get(key):
+                modelio.write_model(model, target)
         return self._report(name, report, before, after)
 
     def _report(self, name: str, report: OptimizeReport, before: Graph | None, after: Graph) -> ModelReport:

@@ -18,6 +18,10 @@ MAY_IMPORT: Mapping[str, set[str]] = {
     "errors": set(),
     "tfl": set(),
     "options": set(),
+    "outputs": set(),
+    "files": set(),
+    "progress": set(),
+    "text": set(),
     "ir": set(),
     "layout": {"ir"},
     "passes": {"ir", "layout"},
@@ -40,7 +44,7 @@ MAY_IMPORT: Mapping[str, set[str]] = {
 }
 """For each part of the package, the parts that it may import at run time, beside those that import nothing."""
 
-ANYBODY = {"errors", "options", "__version__"}
+ANYBODY = {"errors", "files", "options", "outputs", "progress", "text", "__version__"}
 
 ONNX = {"ir", "backend/onnx_tf"}
 """Who may import onnx: the graph layer, and the hand-off, whose child process onnx-tf shares."""

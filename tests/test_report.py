@@ -26,11 +26,12 @@ from layoutopt.ir.io import load, save
 from layoutopt.ir.verify import random_inputs
 from layoutopt.layout.explain import Copy, Side
 from layoutopt.options import Io
+from layoutopt.outputs import writing
 from layoutopt.passes import FoldConstants
 from layoutopt.report import graphs
 from layoutopt.report.annotation import annotate
 from layoutopt.report.knowledge import Knowledge
-from layoutopt.report.model_explorer import overlays_of, write_overlays
+from layoutopt.report.model_explorer import expect_overlays, overlays_of, write_overlays
 from layoutopt.report.model_report import Graph, GraphNode, GraphTensor, Layout, ModelReport
 from layoutopt.report.results import Kind
 from tests.test_compare import damage
@@ -435,7 +436,9 @@ def check_node_data(data: object, graph: Graph) -> None:
 def test_overlays_hold_what_the_graph_does(converted: ModelReport, tmp_path: Path) -> None:
     graph = converted.after
     assert graph.key == "main"
-    commands = write_overlays(converted, tmp_path)
+    with writing() as outputs:
+        expect_overlays(outputs, tmp_path, force=False)
+        commands = write_overlays(converted, tmp_path, outputs)
     assert len(commands) == 2
     assert commands[1].startswith(
         f"model-explorer {tmp_path / 'after.tflite'} --node_data_paths={tmp_path}/after.layout.json,"

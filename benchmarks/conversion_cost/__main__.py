@@ -14,7 +14,8 @@ from benchmarks.conversion_cost.processes import Cost, Failed, watch
 from benchmarks.conversion_cost.subjects import SUBJECTS
 from benchmarks.conversion_cost.ways import PEER, Runner, Way
 from benchmarks.zoo.processes import ROOT
-from layoutopt.ir.io import load, make_directory
+from layoutopt.ir.io import load
+from layoutopt.outputs import make_directory
 from layoutopt.report.results import Provenance
 
 _MESSAGE = 200  # characters

@@ -15,7 +15,7 @@ import numpy as np
 from benchmarks.conversion_cost.processes import Cost, Failed, watch
 from benchmarks.peers.catalogue import PEERS
 from benchmarks.zoo.processes import ROOT
-from layoutopt.ir.io import make_directory
+from layoutopt.outputs import make_directory
 
 PEER = PEERS["onnx2tf-2"]
 _LEFT_OUT = frozenset({"PYTHONDONTWRITEBYTECODE", "PYTHONPATH"})

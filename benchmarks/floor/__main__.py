@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 from layoutopt.backend.litert.inspect import count_tflite
-from layoutopt.ir.io import make_directory
+from layoutopt.outputs import make_directory
 
 
 def main() -> None:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from benchmarks.models.export import export
 from benchmarks.models.networks import NETWORKS
-from layoutopt.ir.io import make_directory, save
+from layoutopt.ir.io import save
 from layoutopt.options import Exporter
+from layoutopt.outputs import make_directory
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ from benchmarks import records
 from benchmarks.peers.catalogue import Peer
 from benchmarks.peers.figures import FIGURES, TFLITE, TIMES, Figures, Outcome
 from benchmarks.zoo.processes import ROOT, run
-from layoutopt.ir.io import make_directory
+from layoutopt.outputs import make_directory
 
 _TIMEOUT = 1800.0  # seconds
 _MODEL = "model.onnx"

@@ -14,7 +14,7 @@ from benchmarks.zoo.catalogue import NETWORKS, Entry, Source, entries
 from benchmarks.zoo.environment import interpreter, shipped
 from benchmarks.zoo.processes import run
 from benchmarks.zoo.rows import Row, Zoo
-from layoutopt.ir.io import make_directory
+from layoutopt.outputs import make_directory
 from layoutopt.report.results import Provenance
 
 _MODEL = "model.onnx"

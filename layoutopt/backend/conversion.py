@@ -1,14 +1,11 @@
-"""What all conversions to a .tflite share: who does them, their outcome, and how files get to their place."""
+"""What all conversions to a .tflite share: who does them, and their outcome."""
 
 from __future__ import annotations
 
 import enum
 import importlib.util
-import shutil
 import sys
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -93,36 +90,3 @@ class Conversion:
     output_names: Mapping[str, str]
     seconds: Mapping[str, float]
     peak_memory: int
-
-
-@contextmanager
-def scratch_beside(targets: list[Path]) -> Iterator[Path]:
-    """A directory beside the first target, so that moving a result into place is one rename."""
-    for target in targets:
-        if not target.parent.is_dir():
-            raise errors.OutputError(f"{target}: there is no directory {target.parent}")
-    try:
-        path = Path(tempfile.mkdtemp(prefix=f".{targets[0].name}.", dir=targets[0].parent))
-    except OSError as error:
-        raise errors.OutputError(f"{targets[0]}: {error}") from error
-    try:
-        yield path
-    finally:
-        shutil.rmtree(path, ignore_errors=True)
-
-
-def publish(made: Path, target: Path) -> None:
-    """Moves a finished file or directory to its place; an old directory goes only once the new one is whole.
-
-    Raises:
-        OutputError: it cannot be moved there.
-    """
-    try:
-        if target.is_dir():
-            old = made.with_name(f"{made.name}.old")  # in the scratch directory, which is about to be removed
-            shutil.move(target, old)
-        beside = target.with_name(f".{made.parent.name}.{made.name}")
-        shutil.move(made, beside)  # a copy, should the two targets be on different file systems
-        beside.replace(target)
-    except OSError as error:
-        raise errors.OutputError(f"{target}: {error}") from error

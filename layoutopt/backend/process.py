@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -17,18 +20,28 @@ Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 
 _BOOT = (
     "import importlib, json, sys; sys.path[:] = json.loads(sys.argv[1]); "
-    "sys.exit(importlib.import_module(sys.argv[2]).main(*map(json.loads, sys.argv[3:])))"
+    "from layoutopt.backend.process import end_with; end_with(int(sys.argv[2])); "
+    "sys.exit(importlib.import_module(sys.argv[3]).main(*map(json.loads, sys.argv[4:])))"
 )
 TAIL = 2000
 """Characters of what a child said that go into an error message."""
 
 
 def command(module: str, *arguments: Mapping[str, Json]) -> list[str]:
-    """What calls ``main`` of a module in a fresh interpreter; its result is the exit code.
+    """What calls ``main`` of a module in a fresh interpreter, which ends with this one; its result is the exit code.
 
     It has the import path of this one, so that it finds the same packages wherever it is started.
     """
-    return [sys.executable, "-P", "-c", _BOOT, json.dumps(sys.path), module, *map(json.dumps, arguments)]
+    return [
+        sys.executable,
+        "-P",
+        "-c",
+        _BOOT,
+        json.dumps(sys.path),
+        str(os.getpid()),
+        module,
+        *map(json.dumps, arguments),
+    ]
 
 
 def run_alone(module: str, job: Mapping[str, Json], *, verbose: bool) -> Iterator[Json]:
@@ -65,6 +78,32 @@ def run_alone(module: str, job: Mapping[str, Json], *, verbose: bool) -> Iterato
             raise ConversionError(
                 "LiteRT", f"its process {how_ended(child.returncode)}\n{chatter.read()[-TAIL:]}".strip()
             )
+
+
+def end_with(parent: int) -> None:
+    """Let this process end when the one that started it does, however that ends.
+
+    Args:
+        parent: the number of that process.
+    """
+    if sys.platform == "linux":
+        import ctypes
+
+        # Not by a thread, which would wait for native code that holds Python's lock.
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    elif os.name == "posix":
+        threading.Thread(target=_watch, args=(parent,), daemon=True).start()
+    if os.name == "posix" and os.getppid() != parent:  # it has gone already
+        os._exit(1)
+
+
+_PR_SET_PDEATHSIG = 1
+
+
+def _watch(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(1)
 
 
 def forget_peak_memory() -> None:

@@ -7,11 +7,12 @@ from typing import Annotated
 import typer
 
 from layoutopt.cli import benchmark, calibrate, compare, count, demo, explain, optimize, passes, report
+from layoutopt.cli.signals import listen
 
 _EXIT_CODES = (
     "Exit codes: 0 done, 1 internal error, 2 usage, 3 no such file, 4 not a model, 5 unknown operator or opset, "
     "6 dynamic shape, 7 output not writable, 8 output exists, 9 missing extra, 10 conversion failed, "
-    "11 result differs, 12 pass failed, 13 not calibrated."
+    "11 result differs, 12 pass failed, 13 not calibrated, 129, 130 or 143 ended by SIGHUP, SIGINT (Ctrl-C) or SIGTERM."
 )
 
 app = typer.Typer(
@@ -19,7 +20,7 @@ app = typer.Typer(
     help="Whole-graph layout optimization for ONNX: NCHW to NHWC with the fewest bytes transposed, and on to TFLite.",
     epilog=_EXIT_CODES,
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -54,4 +55,5 @@ def _root(
 
 def main() -> None:
     """Runs the command line."""
+    listen()
     app()

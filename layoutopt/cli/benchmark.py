@@ -11,17 +11,16 @@ import typer
 from layoutopt.backend.conversion import Quantize
 from layoutopt.cli.console import (
     BackendOption,
+    ForceOption,
     JsonOption,
     QuietOption,
     SeedOption,
     ShapeOption,
     VerboseOption,
-    check_directory,
     parse_choices,
     parse_numbers,
     parse_shapes,
     session,
-    write,
 )
 from layoutopt.options import Clock, Io
 
@@ -94,15 +93,16 @@ def benchmark(
     backend: BackendOption = None,
     seed: SeedOption = 0,
     csv: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Write the table as CSV.")] = None,
+    force: ForceOption = False,
     json: JsonOption = "",
     quiet: QuietOption = False,
     verbose: VerboseOption = False,
 ) -> None:
     """Measure TFLite latency: all models in turns on LiteRT, and which differences are more than noise."""
-    with session(json, quiet=quiet, verbose=verbose) as run, run.progress() as progress:
+    with session(json, quiet=quiet, verbose=verbose, force=force, inputs=models) as run, run.progress() as progress:
         progress("loading")
         if csv is not None:
-            check_directory("--csv", csv)
+            run.outputs.expect(csv, "--csv", force=force)
         from layoutopt import api
         from layoutopt.report import tables
 
@@ -126,5 +126,5 @@ def benchmark(
         )
         run.write_json(report.to_json())
         if csv is not None:
-            write("--csv", csv, report.to_csv())
+            run.outputs.write(csv, report.to_csv())
     run.show(*tables.of_benchmark(report))

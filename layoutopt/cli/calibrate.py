@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from layoutopt.cli.console import JsonOption, QuietOption, ThreadsOption, VerboseOption, session
+from layoutopt.cli.console import ForceOption, JsonOption, QuietOption, ThreadsOption, VerboseOption, session
 
 EXAMPLES = """[bold]Examples[/]
 
@@ -19,12 +19,13 @@ layoutopt calibrate --quick --threads 2
 def calibrate(
     quick: Annotated[bool, typer.Option("--quick", help="A coarse table in a few seconds.")] = False,
     threads: ThreadsOption = 1,
+    force: ForceOption = False,
     json: JsonOption = "",
     quiet: QuietOption = False,
     verbose: VerboseOption = False,
 ) -> None:
     """Measure what a TRANSPOSE costs on this machine, and keep it for layouts that are chosen by time."""
-    with session(json, quiet=quiet, verbose=verbose) as run, run.progress() as progress:
+    with session(json, quiet=quiet, verbose=verbose, force=force) as run, run.progress() as progress:
         progress("loading")
         from layoutopt import api
         from layoutopt.report import tables

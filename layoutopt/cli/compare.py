@@ -8,12 +8,14 @@ from typing import Annotated
 import typer
 
 from layoutopt.cli.console import (
+    ForceOption,
     JsonOption,
     QuietOption,
     SeedOption,
     ShapeOption,
     VerboseOption,
     parse_shapes,
+    read_model,
     session,
 )
 from layoutopt.options import TOLERANCE
@@ -29,7 +31,9 @@ layoutopt compare model.onnx quantized.tflite --tolerance 0.1 --json -
 
 
 def compare(
-    model: Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="The original, or an optimized .onnx.")],
+    model: Annotated[
+        Path, typer.Argument(metavar="MODEL.onnx", help="The original, or an optimized .onnx; - reads standard input.")
+    ],
     tflite: Annotated[Path, typer.Argument(metavar="MODEL.tflite", help="What any converter made of it.")],
     input: Annotated[  # noqa: A002, the name of the option
         Path | None,
@@ -45,19 +49,20 @@ def compare(
     ] = TOLERANCE,
     top: Annotated[int, typer.Option("--top", min=0, help="How many of the layers that add the most to show.")] = 5,
     every: Annotated[bool, typer.Option("--all", help="Show every layer that is matched.")] = False,
+    force: ForceOption = False,
     json: JsonOption = "",
     quiet: QuietOption = False,
     verbose: VerboseOption = False,
 ) -> None:
     """Run an .onnx and a .tflite on the same inputs, match their tensors, and show where the error enters."""
-    with session(json, quiet=quiet, verbose=verbose) as run:
+    with session(json, quiet=quiet, verbose=verbose, force=force, inputs=(model, tflite, input)) as run:
         with run.progress() as progress:
             progress("loading")
             from layoutopt import api
             from layoutopt.report import layers
 
             report = api.compare(
-                model,
+                read_model(model),
                 tflite,
                 input=input,
                 shapes=parse_shapes(shape),
@@ -67,5 +72,6 @@ def compare(
                 progress=progress,
             )
             run.write_json(report.to_json())
+            run.outputs.publish()  # also of a result that is refused below
         run.show(*layers.of_compare(report, top=top, every=every))
         report.require()

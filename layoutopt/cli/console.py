@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
@@ -15,10 +17,17 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from layoutopt.backend.conversion import Backend
-from layoutopt.errors import LayoutoptError, OutputError, UsageError
+from layoutopt.cli.quiet import quiet_libraries
+from layoutopt.cli.signals import Ended
+from layoutopt.errors import SIGNALS, LayoutoptError, OutputError, UsageError
+from layoutopt.files import require_file
 from layoutopt.options import Io, Objective, TensorLayout
+from layoutopt.outputs import Outputs, writing
+from layoutopt.progress import Stages
+from layoutopt.text import printable
 
 if TYPE_CHECKING:
+    from onnx_ir import Model
     from rich.console import Console, RenderableType
 
     from layoutopt.report.results import Json
@@ -42,8 +51,9 @@ IoOption = Annotated[
     Io | None,
     typer.Option(
         "--io",
-        help="free: image inputs and outputs become channels-last where that is cheapest. "
-        "keep: the interface stays. [dim]\\[default: free][/]",
+        help="free: image inputs and outputs become channels-last (NHWC: the channels of a pixel lie side by side) "
+        "where that is cheapest, and the table says how to feed them. keep: all stay as the model has them, which "
+        "from PyTorch is NCHW: one plane per channel. [dim]\\[default: free][/]",
     ),
 ]
 LayoutOption = Annotated[
@@ -51,8 +61,8 @@ LayoutOption = Annotated[
     typer.Option(
         "--layout",
         metavar="NAME=LAYOUT",
-        help="Layout of one input or output, whatever --io says: natural or nchw, channels-last or nhwc, free. "
-        "Repeatable.",
+        help="Layout of one input or output, whatever --io says: natural or nchw (as the model has it), "
+        "channels-last or nhwc (batch, height, width, channels), free (whichever is cheaper). Repeatable.",
     ),
 ]
 BackendOption = Annotated[
@@ -72,8 +82,8 @@ ObjectiveOption = Annotated[
     ),
 ]
 ThreadsOption = Annotated[int, typer.Option("--threads", min=1, help="Threads of XNNPACK.")]
-SeedOption = Annotated[int, typer.Option("--seed", help="Seed of the random inputs.")]
-ForceOption = Annotated[bool, typer.Option("--force", help="Overwrite outputs that exist.")]
+SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Seed of the random inputs.")]
+ForceOption = Annotated[bool, typer.Option("--force", help="Overwrite outputs that exist; never an input.")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,86 +94,167 @@ class Session:
         json: where the results go as JSON; empty for nowhere.
         quiet: whether only errors are shown.
         verbose: whether details are shown.
+        outputs: what the run writes, which is in place once the session has ended.
+        force: whether outputs that exist are overwritten.
     """
 
     json: str
     quiet: bool
     verbose: bool
+    outputs: Outputs
+    force: bool
 
     def show(self, *renderables: RenderableType) -> None:
         """Prints to stdout, unless that is for JSON or nobody wants to see it."""
-        if not self.quiet and self.json != "-":
-            from rich.text import Text
+        if self.quiet or self.json == "-":
+            return
+        from rich.text import Text
 
-            console = _console(stderr=False)
+        from layoutopt.cli.terminal import Printable
+
+        console = _console(stderr=False)
+        with _telling(self.verbose), _printing():
             for renderable in renderables:
-                console.print(renderable, soft_wrap=isinstance(renderable, Text))
+                console.print(Printable(renderable), soft_wrap=isinstance(renderable, Text))
 
     def write_json(self, value: Json) -> None:
         """Writes the results where ``--json`` wants them.
 
         Raises:
-            OutputError: the file cannot be written.
+            OutputError: they cannot be written.
         """
         if not self.json:
             return
         text = json.dumps(value, indent=2, allow_nan=False) + "\n"
         if self.json == "-":
-            sys.stdout.write(text)
+            with _printing():
+                sys.stdout.write(text)
             return
-        write("--json", Path(self.json), text)
+        self.outputs.write(Path(self.json), text)
 
     @contextmanager
     def progress(self) -> Iterator[Callable[[str], None]]:
-        """A spinner with the stage that runs and the time so far, on stderr; nothing where that is not a terminal."""
+        """The stage that runs, on stderr: a spinner on a terminal, elsewhere a line per stage with its seconds."""
         console = _console(stderr=True)
-        if self.quiet or not console.is_terminal:
-            yield lambda stage: print(stage, file=sys.stderr) if self.verbose and not self.quiet else None
-            return
-        from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+        if self.quiet:
+            yield lambda _stage: None
+        elif console.is_terminal:
+            yield from _spinner(console)
+        else:
+            yield from _lines()
 
-        columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-        with Progress(*columns, console=console, transient=True) as bar:
-            task = bar.add_task("starting", total=None)
-            yield lambda stage: bar.update(task, description=stage)
+
+def _spinner(console: Console) -> Iterator[Callable[[str], None]]:
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("starting", total=None)
+        yield lambda stage: bar.update(task, description=printable(stage))
+
+
+def _lines() -> Iterator[Callable[[str], None]]:
+    stages = Stages(
+        ended=lambda stage, seconds: print(f"{printable(stage)}: {seconds:.1f} s", file=sys.stderr, flush=True)
+    )
+    try:
+        yield stages
+    finally:
+        stages.finish()
 
 
 @contextmanager
-def session(json: str, *, quiet: bool, verbose: bool) -> Iterator[Session]:
-    """Runs a sub-command: an error becomes one message on stderr and its exit code; ``verbose`` adds the traceback."""
-    try:
+def session(
+    json: str, *, quiet: bool, verbose: bool, force: bool = False, inputs: Iterable[Path | None] = ()
+) -> Iterator[Session]:
+    """Runs a sub-command: an error becomes one message on stderr and its exit code; ``verbose`` adds the traceback.
+
+    Args:
+        json: where the results go as JSON; empty for nowhere.
+        quiet: whether only errors are shown.
+        verbose: whether details are shown.
+        force: whether outputs that exist are overwritten.
+        inputs: the files that the run reads, which no output may be.
+    """
+    quiet_others = contextlib.nullcontext() if verbose else quiet_libraries()
+    with quiet_others, _telling(verbose), writing() as outputs:
+        for path in inputs:
+            if path is not None:
+                outputs.protect(*_files_of(path))
         if json not in ("", "-"):
-            check_directory("--json", Path(json))
-        yield Session(json, quiet, verbose)
+            outputs.expect(Path(json), "--json", force=force)
+        yield Session(json, quiet, verbose, outputs, force)
+
+
+@contextmanager
+def _telling(verbose: bool) -> Iterator[None]:
+    try:
+        yield
     except LayoutoptError as error:
         _tell(error.message, error.hint, verbose=verbose)
         raise typer.Exit(error.exit_code) from None
-    except KeyboardInterrupt:
-        _tell("interrupted", "", verbose=False)
-        raise typer.Exit(130) from None
+    except (KeyboardInterrupt, Ended) as error:
+        name = error.name if isinstance(error, Ended) else "SIGINT"
+        _tell(f"ended by {name}; nothing was written", "", verbose=False)
+        raise typer.Exit(SIGNALS[name]) from None
     except typer.Exit:
         raise
+    except MemoryError as error:
+        _tell(f"not enough memory: {error}", "", verbose=verbose)
+        raise typer.Exit(LayoutoptError.exit_code) from None
     except Exception as error:  # the last resort: a bug of ours, told in one line
         _tell(f"internal error: {type(error).__name__}: {error}", "Run again with -v and report it.", verbose=verbose)
         raise typer.Exit(LayoutoptError.exit_code) from None
 
 
-def check_directory(option: str, path: Path) -> None:
-    """Raises OutputError where there is no directory for a file, before any work is done for it."""
-    if not path.absolute().parent.is_dir():
-        raise OutputError(f"{option} {path}: there is no directory {path.parent}")
-
-
-def write(option: str, path: Path, text: str) -> None:
-    """Writes a file of results.
+@contextmanager
+def _printing() -> Iterator[None]:
+    """Turns what goes wrong with stdout into an error of ours, and keeps Python from trying again at its end.
 
     Raises:
-        OutputError: it cannot be written.
+        OutputError: it cannot be written to.
     """
     try:
-        path.write_text(text, encoding="utf-8")
+        yield
+        sys.stdout.flush()
     except OSError as error:
-        raise OutputError(f"{option} {path}: cannot be written ({error.strerror})") from error
+        with contextlib.suppress(OSError, ValueError):  # of a stdout that is no file
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, sys.stdout.fileno())
+            os.close(nowhere)
+        raise OutputError(f"standard output: cannot be written ({error.strerror})") from error
+
+
+def _files_of(path: Path) -> list[Path]:
+    """The files that a model consists of."""
+    from layoutopt.ir.io import files_of
+
+    return files_of(path)
+
+
+def read_model(path: Path) -> Path | Model:
+    """The model to hand over: the path, or what standard input holds where it is -.
+
+    Raises:
+        LayoutoptError: there is no ONNX model on standard input.
+    """
+    if str(path) != "-":
+        return path
+    from layoutopt.ir.io import parse
+
+    return parse(sys.stdin.buffer.read(), "standard input")
+
+
+def beside(model: Path, suffix: str, directory: Path | None = None) -> Path:
+    """Where a result goes by default: beside the model, or in ``directory``, with another suffix.
+
+    Raises:
+        LayoutoptError: the path names no file.
+    """
+    if str(model) == "-":
+        return (directory or Path()) / f"model{suffix}"
+    require_file(model)
+    return (directory or model.parent) / f"{model.stem}{suffix}"
 
 
 def parse_numbers(option: str, texts: list[str]) -> list[int]:
@@ -240,6 +331,6 @@ def _tell(message: str, hint: str, *, verbose: bool) -> None:
         traceback.print_exc()
     console = _console(stderr=True)
     console.print("[bold red]error:[/]", end=" ", soft_wrap=True)
-    console.print(message, markup=False, soft_wrap=True)
+    console.print(printable(message), markup=False, soft_wrap=True)
     if hint:
-        console.print(hint, markup=False, style="dim", soft_wrap=True)
+        console.print(printable(hint), markup=False, style="dim", soft_wrap=True)

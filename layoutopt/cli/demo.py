@@ -40,7 +40,7 @@ def demo(
     verbose: VerboseOption = False,
 ) -> None:
     """Do the main job on a MobileNetV2 with random weights that layoutopt builds by itself: no PyTorch, no download."""
-    with session(json, quiet=quiet, verbose=verbose) as run, run.progress() as progress:
+    with session(json, quiet=quiet, verbose=verbose, force=force) as run, run.progress() as progress:
         progress("building MobileNetV2")
         from layoutopt import api
         from layoutopt.report import tables

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from layoutopt.cli.console import (
+    ForceOption,
     IoOption,
     JsonOption,
     LayoutOption,
@@ -18,6 +19,7 @@ from layoutopt.cli.console import (
     VerboseOption,
     parse_layouts,
     parse_shapes,
+    read_model,
     session,
 )
 
@@ -30,24 +32,27 @@ layoutopt explain model.onnx --io keep --json -
 
 
 def explain(
-    model: Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="The model, as optimize takes it.")],
+    model: Annotated[
+        Path, typer.Argument(metavar="MODEL.onnx", help="The model, as optimize takes it; - reads standard input.")
+    ],
     io: IoOption = None,
     layout: LayoutOption = [],  # noqa: B006, typer copies it
     objective: ObjectiveOption = None,
     threads: ThreadsOption = 1,
     shape: ShapeOption = [],  # noqa: B006, typer copies it
+    force: ForceOption = False,
     json: JsonOption = "",
     quiet: QuietOption = False,
     verbose: VerboseOption = False,
 ) -> None:
     """Tell why each transpose that is left is left: who insists on it, the proof, and what more rules would buy."""
-    with session(json, quiet=quiet, verbose=verbose) as run, run.progress() as progress:
+    with session(json, quiet=quiet, verbose=verbose, force=force, inputs=[model]) as run, run.progress() as progress:
         progress("loading")
         from layoutopt import api
         from layoutopt.report import trees
 
         report = api.explain(
-            model,
+            read_model(model),
             io=io,
             layouts=parse_layouts(layout),
             objective=objective,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -20,21 +23,29 @@ from layoutopt.cli.console import (
     ShapeOption,
     ThreadsOption,
     VerboseOption,
+    beside,
     parse_layouts,
     parse_shapes,
+    read_model,
     session,
 )
+from layoutopt.errors import OutputExistsError, UsageError
 from layoutopt.options import TOLERANCE, Verify
+from layoutopt.outputs import Outputs, apart
 
 EXAMPLES = """[bold]Examples[/]
 
 layoutopt optimize model.onnx
 
+layoutopt optimize first.onnx second.onnx --output-dir out
+
+layoutopt optimize model.onnx --no-tflite
+
 layoutopt optimize model.onnx -o fast.onnx --tflite fast.tflite --benchmark
 
 layoutopt optimize model.onnx --io keep --shape input=1,3,224,224
 
-layoutopt optimize model.onnx --tflite model.tflite --dynamic batch
+layoutopt optimize model.onnx --dynamic batch
 
 layoutopt optimize model.onnx --layout image=nhwc --layout mask=nchw
 
@@ -45,11 +56,24 @@ layoutopt optimize model.onnx --passes 'fold-constants,propagate-layout{io=keep}
 
 
 def optimize(
-    model: Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="The model. It is never changed.")],
+    models: Annotated[
+        list[Path],
+        typer.Argument(metavar="MODEL.onnx...", help="The models. They are never changed. - reads standard input."),
+    ],
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="The optimized .onnx. Default: MODEL.nhwc.onnx beside it.")
+        Path | None, typer.Option("--output", "-o", help="The optimized .onnx. Default: MODEL.nhwc.onnx beside MODEL.")
     ] = None,
-    tflite: Annotated[Path | None, typer.Option("--tflite", help="Write the .tflite here.")] = None,
+    tflite: Annotated[
+        Path | None,
+        typer.Option("--tflite", help="The .tflite. Default: MODEL.tflite beside MODEL, or beside the file of -o."),
+    ] = None,
+    output_dir: Annotated[
+        Path | None,
+        typer.Option("--output-dir", help="Where what has no place of its own goes, in place of beside MODEL."),
+    ] = None,
+    no_tflite: Annotated[
+        bool, typer.Option("--no-tflite", help="The optimized .onnx alone: nothing is converted.")
+    ] = False,
     saved_model: Annotated[Path | None, typer.Option("--saved-model", help="Write a SavedModel here.")] = None,
     io: IoOption = None,
     layout: LayoutOption = [],  # noqa: B006, typer copies it
@@ -101,36 +125,94 @@ def optimize(
     quiet: QuietOption = False,
     verbose: VerboseOption = False,
 ) -> None:
-    """Rewrite a model to NHWC with the fewest bytes transposed, and compare it with what you have without."""
-    with session(json, quiet=quiet, verbose=verbose) as run, run.progress() as progress:
-        progress("loading")
+    """Rewrite models to NHWC with the fewest bytes transposed, convert them, and compare with what you have without.
+
+    NCHW stores an image plane by plane, as PyTorch does; NHWC pixel by pixel, as TFLite runs it. MODEL.nhwc.onnx and
+    MODEL.tflite are written together, or neither.
+    """
+    with session(json, quiet=quiet, verbose=verbose, force=force, inputs=models) as run:
+        if len(models) > 1 and (saved_model or dump_after):
+            raise UsageError("--saved-model and --dump-after are for one model")
+        targets = _targets(models, output, tflite, output_dir, convert=not no_tflite)
+        if output_dir is not None:
+            run.outputs.make_directory(output_dir, "--output-dir")
+        _refuse_early(run.outputs, [path for pair in targets for path in pair if path is not None], force=force)
         from layoutopt import api
         from layoutopt.report import tables
+        from layoutopt.report.results import to_json
 
-        report = api.optimize(
-            model,
-            output=output or model.with_suffix(".nhwc.onnx"),
-            tflite=tflite,
-            saved_model=saved_model,
-            io=io,
-            layouts=parse_layouts(layout),
-            objective=objective,
-            shapes=parse_shapes(shape),
-            dynamic=[name for text in dynamic for name in text.split(",")],
-            passes=passes,
-            verify=verify,
-            tolerance=tolerance,
-            seed=seed,
-            baseline=baseline,
-            benchmark=benchmark,
-            threads=threads,
-            quantize=quantize,
-            allow_flex=allow_flex,
-            backend=backend,
-            dump=api.Dump(dump_dir, frozenset(dump_after) - {"all"}) if dump_after else None,
-            force=force,
-            verbose=verbose,
-            progress=progress,
-        )
-        run.write_json(report.to_json())
-    run.show(*tables.of_optimize(report, verbose=verbose))
+        reports = []
+        for model, (onnx, lite) in zip(models, targets, strict=True):
+            # Of several models each is a run of its own: what is done stays if a later one fails.
+            with run.progress() as progress, apart() if len(models) > 1 else nullcontext():
+                report = api.optimize(
+                    read_model(model),
+                    output=onnx,
+                    tflite=lite,
+                    saved_model=saved_model,
+                    io=io,
+                    layouts=parse_layouts(layout),
+                    objective=objective,
+                    shapes=parse_shapes(shape),
+                    dynamic=[name for text in dynamic for name in text.split(",")],
+                    passes=passes,
+                    verify=verify,
+                    tolerance=tolerance,
+                    seed=seed,
+                    baseline=baseline,
+                    benchmark=benchmark,
+                    threads=threads,
+                    quantize=quantize,
+                    allow_flex=allow_flex,
+                    backend=backend,
+                    dump=api.Dump(dump_dir, frozenset(dump_after) - {"all"}) if dump_after else None,
+                    convert=not no_tflite,
+                    force=force,
+                    verbose=verbose,
+                    progress=progress,
+                )
+            reports.append(report)
+        run.write_json(to_json(reports if len(reports) > 1 else reports[0]))
+    for report in reports:
+        run.show(*tables.of_optimize(report, verbose=verbose))
+
+
+def _targets(
+    models: Sequence[Path], output: Path | None, tflite: Path | None, directory: Path | None, *, convert: bool
+) -> list[tuple[Path, Path | None]]:
+    """Where the .onnx and the .tflite of each model go.
+
+    Raises:
+        UsageError: several models would share one place, or a .tflite has a place and is not to be made.
+    """
+    for option, path in (("--output", output), ("--tflite", tflite)):
+        if path is not None and len(models) > 1:
+            raise UsageError(f"{option} {path}: is one file for {len(models)} models", hint="Use --output-dir.")
+    if tflite is not None and not convert:
+        raise UsageError("--tflite and --no-tflite contradict each other")
+    found = []
+    for model in models:
+        onnx = output or beside(model, ".nhwc.onnx", directory)
+        lite = beside(model, ".tflite", directory)
+        if output is not None and directory is None:
+            lite = output.with_name(f"{output.name.removesuffix('.onnx').removesuffix('.nhwc')}.tflite")
+        found.append((onnx, (tflite or lite) if convert else None))
+    return found
+
+
+def _refuse_early(outputs: Outputs, paths: Sequence[Path], *, force: bool) -> None:
+    """Refuse what is known to be wrong with the places of the outputs of all models, before anything heavy is loaded.
+
+    Raises:
+        OutputExistsError: names all that exist, and the way out, in one line.
+        OutputError: one of them cannot be written.
+    """
+    try:
+        for path in paths:
+            outputs.expect(path, force=force)
+    except OutputExistsError:
+        there = [str(path) for path in paths if os.path.lexists(path)]
+        what = "exists already: --force overwrites it" if len(there) == 1 else "exist already: --force overwrites them"
+        raise OutputExistsError(f"{', '.join(there)} {what}") from None
+    for path in paths:
+        outputs.withdraw(path)

@@ -19,8 +19,10 @@ from layoutopt.cli.console import (
     ShapeOption,
     ThreadsOption,
     VerboseOption,
+    beside,
     parse_layouts,
     parse_shapes,
+    read_model,
     session,
 )
 
@@ -37,7 +39,9 @@ layoutopt report model.onnx --model-explorer overlays
 
 
 def report(
-    model: Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="The model. It is never changed.")],
+    model: Annotated[
+        Path, typer.Argument(metavar="MODEL.onnx", help="The model. It is never changed. - reads standard input.")
+    ],
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="The page. Default: MODEL.report.html beside the model.")
     ] = None,
@@ -64,21 +68,20 @@ def report(
     verbose: VerboseOption = False,
 ) -> None:
     """Write one page on a model: both graphs with their layouts, what moves and why, errors, times, and the proof."""
-    page = output or model.with_suffix(".report.html")
-    with session(json, quiet=quiet, verbose=verbose) as run, run.progress() as progress:
+    with session(json, quiet=quiet, verbose=verbose, force=force, inputs=[model]) as run, run.progress() as progress:
         progress("loading")
         from layoutopt import api
-        from layoutopt.ir.io import check_output, make_directory, replacing
         from layoutopt.report import tables
-        from layoutopt.report.model_explorer import write_overlays
+        from layoutopt.report.model_explorer import expect_overlays, write_overlays
         from layoutopt.report.page import render
 
-        check_output(page, source=model, force=force)
+        page = output or beside(model, ".report.html")
+        run.outputs.expect(page, "-o" if output else "", force=force)
         if model_explorer is not None:
-            check_output(model_explorer, source=None, force=force)
-            make_directory(model_explorer)
+            run.outputs.make_directory(model_explorer, "--model-explorer")
+            expect_overlays(run.outputs, model_explorer, force=force)
         found = api.report(
-            model,
+            read_model(model),
             io=io,
             layouts=parse_layouts(layout),
             objective=objective,
@@ -88,13 +91,13 @@ def report(
             threads=threads,
             backend=backend,
             models=model_explorer,
+            force=force,
             verbose=verbose,
             progress=progress,
         )
         progress("page")
-        with replacing(page) as beside:
-            beside.write_text(render(found), encoding="utf-8")
-        commands = write_overlays(found, model_explorer) if model_explorer else ()
+        run.outputs.write(page, render(found))
+        commands = write_overlays(found, model_explorer, run.outputs) if model_explorer else ()
         run.write_json(found.to_json())
     run.show(*tables.of_report(found, page, commands))
     if open_page:

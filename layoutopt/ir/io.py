@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import tempfile
-from collections.abc import Iterator, Mapping
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import onnx
@@ -17,16 +16,16 @@ from onnx_ir.passes.common import RemoveInitializersFromInputsPass, ShapeInferen
 from layoutopt.errors import (
     DynamicShapeError,
     InvalidModelError,
-    ModelNotFoundError,
     OutputError,
-    OutputExistsError,
     PassFailedError,
     UnsupportedOperatorError,
     UsageError,
 )
+from layoutopt.files import require_file
 from layoutopt.ir.perm import Perm
 from layoutopt.ir.weights import LARGE, DataFiles, Skeleton, mapped, outline, weights_of
-from layoutopt.ir.wire import outlined, refer, write, write_content
+from layoutopt.ir.wire import IN_FILE, outlined, refer, write, write_content
+from layoutopt.outputs import replacing
 
 NEWEST_OPSET = onnx.defs.onnx_opset_version()
 OLDEST_OPSET = 7
@@ -51,24 +50,68 @@ def load(path: Path) -> ir.Model:
     """Reads and checks an ONNX model.
 
     Raises:
-        ModelNotFoundError: there is no such file.
+        UsageError, ModelNotFoundError: it is a URL, or there is no such file.
         InvalidModelError: it is not ONNX, is truncated, or the checker refuses it.
         UnsupportedOperatorError: an opset or an operator that ONNX does not know.
     """
-    if not path.exists():
-        raise ModelNotFoundError(f"{path}: no such file")
-    if path.is_dir():
-        raise InvalidModelError(f"{path}: a directory, not an ONNX file")
+    require_file(path)
     try:
         content = mapped(path)
     except OSError as error:
-        raise InvalidModelError(f"{path}: cannot be read ({_first_line(error)})") from error
+        raise InvalidModelError(f"{path}: cannot be read ({error.strerror})") from error
     return _read(content, str(path), path)
 
 
 def parse(data: bytes, name: str) -> ir.Model:
     """As ``load``, from memory; ``name`` is what errors call it."""
     return _read(memoryview(data), name, None)
+
+
+def of(model: ir.Model | onnx.ModelProto) -> ir.Model:
+    """Return a model that is in memory, checked, as a copy to be changed at will.
+
+    Raises:
+        UsageError: it is something else.
+        LayoutoptError: as `load`.
+    """
+    if isinstance(model, onnx.ModelProto):
+        try:
+            return parse(model.SerializeToString(), "the model")
+        except (EncodeError, ValueError) as error:
+            raise InvalidModelError(f"the model: {_first_line(error)}", hint=_TOO_LARGE) from error
+    if not isinstance(model, ir.Model):
+        raise UsageError(
+            f"a model of type {type(model).__name__}",
+            hint="Give the path of an .onnx file, an onnx.ModelProto or an onnx_ir.Model.",
+        )
+    check(model, "the model")
+    return model.clone()
+
+
+def files_of(path: Path) -> list[Path]:
+    """Return the file of a model and those that its tensors are in, as far as it can be read."""
+    if not path.is_file() or path.suffix == ".tflite":
+        return [path]
+    try:
+        proto = onnx.load_from_string(outlined(mapped(path), LARGE))
+    except Exception:  # whatever is wrong with it is told when it is loaded
+        return [path]
+    found = dict.fromkeys(
+        entry.value
+        for tensor in _all_tensors(proto.graph)
+        for entry in tensor.external_data
+        if entry.key == "location" and entry.value != IN_FILE
+    )
+    return [path, *(path.parent / name for name in found)]
+
+
+def _all_tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
+    yield from graph.initializer
+    for node in graph.node:
+        for attribute in node.attribute:
+            yield from (attribute.t, *attribute.tensors)
+            for body in (attribute.g, *attribute.graphs):
+                yield from _all_tensors(body)
 
 
 def _read(content: memoryview, name: str, path: Path | None) -> ir.Model:
@@ -193,12 +236,33 @@ def require_static(model: ir.Model) -> None:
         if not value.is_initializer() and (value.shape is None or not value.shape.is_static())
     ]
     if dynamic:
-        listed = ", ".join(f"{value.name}{list(map(str, value.shape or ()))}".replace("'", "") for value in dynamic)
-        rank = len(dynamic[0].shape or ())
-        example = ",".join(map(str, (1, 3, 224, 224)[:rank] if rank else (1, 3, 224, 224)))
-        raise DynamicShapeError(
-            f"dynamic shape of input {listed}", hint=f"Give it a shape: --shape {dynamic[0].name}={example}"
-        )
+        listed = ", ".join(f"{value.name}[{_sizes(value.shape)}]" for value in dynamic)
+        raise DynamicShapeError(f"dynamic shape of input {listed}", hint=f"Give it a shape: {_suggestion(dynamic)}")
+
+
+def _sizes(shape: ir.Shape | None) -> str:
+    return ",".join(str(size) for size in shape or ())
+
+
+def _suggestion(inputs: Sequence[ir.Value]) -> str:
+    """Return the options that make ``inputs`` static: their own sizes where they have some, else those of an image."""
+    chosen: dict[str, int] = {}
+    options = []
+    for value in inputs:
+        shape = value.shape or ir.Shape(["batch", "channels", "height", "width"])
+        usual = _IMAGE if len(shape) > 2 else (1, 16)
+        sizes = [
+            size
+            if isinstance(size, int)
+            else chosen.setdefault(size.value or f"{value.name}:{axis}", usual[min(axis, len(usual) - 1)])
+            for axis, size in enumerate(shape)
+        ]
+        options.append(f"--shape {shlex.quote(f'{value.name}={_sizes(ir.Shape(sizes))}')}")
+    return " ".join(options)
+
+
+_IMAGE = (1, 3, 224)
+"""The first sizes of an input that nobody knows, of which the last stands for all further axes."""
 
 
 def make_static(model: ir.Model, shapes: Mapping[str, tuple[int, ...]]) -> None:
@@ -223,7 +287,10 @@ def set_shapes(model: ir.Model, shapes: Mapping[str, tuple[int, ...]]) -> None:
             and all(not isinstance(old, int) or old == new for old, new in zip(known, shape, strict=True))
         )
         if not fits or min(shape, default=1) < 1:
-            raise UsageError(f"--shape {name}={','.join(map(str, shape))} contradicts the model's {known}")
+            raise UsageError(
+                f"--shape {name}={_sizes(ir.Shape(shape))} contradicts the model's [{_sizes(known)}]",
+                hint=f"For example: {_suggestion([inputs[name]])}",
+            )
         inputs[name].shape = ir.Shape(shape)
     if shapes:
         for value in (value for node in model.graph.all_nodes() for value in node.outputs):
@@ -252,24 +319,38 @@ def check_full(model: ir.Model) -> None:
 
 
 def save(model: ir.Model, path: Path) -> None:
-    """Writes ``model``: beside the target first, then into its place.
+    """Write ``model``: beside the target first, then into its place.
 
     The weights of a model over 2 GiB go to a file beside it, of the same name with ``.data`` behind.
 
     Raises:
         OutputError: the place cannot be written to, or the model is over 2 GiB even without its weights.
     """
+    with replacing(path, companion=DATA) as beside:
+        write_model(model, beside)
+
+
+def write_model(model: ir.Model, path: Path) -> None:
+    """As `save`, into the place itself.
+
+    Raises:
+        OutputError: the model is over 2 GiB even without its weights.
+        OSError: the place cannot be written to.
+    """
     weights = weights_of(model)
     proto = outline(model, weights)
     size = proto.ByteSize() + len(weights) * _HEAD
     if size > MAX_BYTES:
-        raise OutputError(f"{path}: the model is over 2 GiB without its weights, which one ONNX file cannot hold")
+        raise OutputError(f"{path.name}: the model is over 2 GiB without its weights, which one ONNX file cannot hold")
     if size + sum(weight.nbytes for weight in weights.values()) > MAX_BYTES:
-        _save_apart(proto, weights, path)
+        _write_apart(proto, weights, path)
         return
-    with replacing(path) as beside, beside.open("wb") as file:
+    with path.open("wb") as file:
         write(file, proto, weights)
 
+
+DATA = ".data"
+"""What the file of the weights has behind the name of the model's."""
 
 _HEAD = 64
 """Bytes that stand before a weight at most, apart from its name and shape."""
@@ -278,77 +359,16 @@ _PAGE = 4096
 """Weights in a file of their own begin at multiples of it, so that each can be mapped by itself."""
 
 
-def _save_apart(proto: onnx.ModelProto, weights: Mapping[str, ir.TensorProtocol], path: Path) -> None:
-    """Writes ``proto`` to ``path``, and ``weights`` to a file beside it."""
-    data = path.with_name(f"{path.name}.data")
-    with replacing(path) as beside, replacing(data) as data_beside:
-        with data_beside.open("wb") as file:
-            for tensor in proto.graph.initializer:
-                if (weight := weights.get(tensor.name)) is not None:
-                    file.seek(-file.tell() % _PAGE, os.SEEK_CUR)
-                    refer(tensor, data.name, file.tell(), weight.nbytes)
-                    write_content(file, weight)
-        beside.write_bytes(proto.SerializeToString())
-
-
-@contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A path beside ``path`` to write to, which takes the place of ``path`` at the end, or vanishes on an error.
-
-    Raises:
-        OutputError: the place cannot be written to.
-    """
-    try:
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-        os.close(descriptor)
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({error.strerror})") from error
-    beside = Path(name)
-    try:
-        yield beside
-        beside.chmod(0o666 & ~_umask())
-        beside.replace(path)
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({error.strerror})") from error
-    finally:
-        beside.unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
-def check_output(path: Path, *, source: Path | None, force: bool) -> None:
-    """Refuses an output path before any work is done for it.
-
-    Raises:
-        OutputError: its directory is not there or not writable, or it is the input itself.
-        OutputExistsError: it is there already and ``force`` is not set.
-    """
-    if source is not None and path.exists() and source.exists() and path.samefile(source):
-        raise OutputError(
-            f"{path}: is the input itself, which is never overwritten", hint="Choose another output path."
-        )
-    if path.exists() and not force:
-        raise OutputExistsError(f"{path}: exists already", hint="Use --force to overwrite it, or choose another path.")
-    if not path.parent.is_dir():
-        raise OutputError(f"{path}: there is no directory {path.parent}", hint="Make it first.")
-    if not os.access(path.parent, os.W_OK):
-        raise OutputError(f"{path}: the directory {path.parent} is not writable")
-
-
-def make_directory(path: Path) -> None:
-    """Makes a directory and its parents, if they are not there.
-
-    Raises:
-        OutputError: it cannot be made.
-    """
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be made a directory ({error.strerror})") from error
+def _write_apart(proto: onnx.ModelProto, weights: Mapping[str, ir.TensorProtocol], path: Path) -> None:
+    """Write ``proto`` to ``path``, and ``weights`` to a file beside it."""
+    data = path.with_name(path.name + DATA)
+    with data.open("wb") as file:
+        for tensor in proto.graph.initializer:
+            if (weight := weights.get(tensor.name)) is not None:
+                file.seek(-file.tell() % _PAGE, os.SEEK_CUR)
+                refer(tensor, data.name, file.tell(), weight.nbytes)
+                write_content(file, weight)
+    path.write_bytes(proto.SerializeToString())
 
 
 def record_orders(model: ir.Model, orders: Mapping[str, Perm]) -> None:

@@ -13,10 +13,10 @@ from math import prod
 from pathlib import Path
 
 from layoutopt.errors import CalibrationError
-from layoutopt.ir.io import make_directory, replacing
 from layoutopt.ir.perm import Perm
 from layoutopt.layout.costs import BytesMoved, Costs, Curve, Family, MeasuredTime, Movement, TimeTable
 from layoutopt.options import Objective
+from layoutopt.outputs import make_directory, replacing
 
 _FORMAT = 1
 _ROWS = 7  # sizes are 49 times a power of two, as in networks for 224x224: strides of a power of two are the slowest

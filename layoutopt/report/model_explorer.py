@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
 
-from layoutopt.ir.io import replacing
+from layoutopt.outputs import Outputs
 from layoutopt.report.model_report import Graph, GraphNode, Layout, ModelReport
 from layoutopt.report.results import Json, Kind
 
@@ -63,12 +63,24 @@ _OVERLAYS = (
 )
 
 
-def write_overlays(report: ModelReport, directory: Path) -> tuple[str, ...]:
+def expect_overlays(outputs: Outputs, directory: Path, *, force: bool) -> None:
+    """Reserve the places of all that `write_overlays` may write.
+
+    Raises:
+        OutputError: one of them cannot be written.
+    """
+    for side in ("before", "after"):
+        for name in ("layout", *(overlay.file for overlay in _OVERLAYS)):
+            outputs.expect(directory / f"{side}.{name}.json", force=force)
+
+
+def write_overlays(report: ModelReport, directory: Path, outputs: Outputs) -> tuple[str, ...]:
     """Writes the overlays of both graphs, ``before.layout.json`` and the like, to where the models are.
 
     Args:
         report: the report.
         directory: which is there.
+        outputs: where the files are expected.
 
     Returns:
         For each graph the command that shows it.
@@ -85,8 +97,7 @@ def write_overlays(report: ModelReport, directory: Path) -> tuple[str, ...]:
         paths = []
         for name, data in overlays_of(graph).items():
             paths.append(directory / f"{side}.{name}.json")
-            with replacing(paths[-1]) as beside:
-                beside.write_text(json.dumps(data, indent=1, allow_nan=False))
+            outputs.write(paths[-1], json.dumps(data, indent=1, allow_nan=False))
         model = directory / f"{side}{suffix}"
         commands.append(f"model-explorer {model}{extension} --node_data_paths={','.join(map(str, paths))}")
     return tuple(commands)

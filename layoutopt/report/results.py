@@ -8,7 +8,7 @@ import math
 import os
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -191,6 +191,7 @@ class OptimizeReport:
         notes: what the user should know.
         versions: of the packages that took part.
         dynamic: the sizes at which the result was checked, where dimensions stay symbolic; the defaults come first.
+        seconds: how long each stage took, in the order in which they began.
     """
 
     model: Path | None
@@ -209,6 +210,7 @@ class OptimizeReport:
     notes: tuple[str, ...]
     versions: Mapping[str, str]
     dynamic: tuple[SizeCheck, ...] = ()
+    seconds: Mapping[str, float] = field(default_factory=dict)
 
     def to_json(self) -> Json:
         """As plain lists, dicts, numbers and text."""
@@ -245,12 +247,12 @@ class CountReport:
     """The counts of one file.
 
     Attributes:
-        file: which.
+        file: which; None for a model in memory.
         counts: what is in it.
         layouts: graph inputs and outputs that are stored in another order than the original's, with that order.
     """
 
-    file: Path
+    file: Path | None
     counts: Counts
     layouts: Mapping[str, Perm]
 

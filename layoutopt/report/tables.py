@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from rich.box import SIMPLE_HEAD
 from rich.console import RenderableType
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -35,6 +36,7 @@ _NONE = "[dim]-[/]"
 def of_optimize(report: OptimizeReport, *, verbose: bool) -> Iterator[RenderableType]:
     """Baseline beside optimized, the interface, the proof, and where the files are."""
     if verbose:
+        yield _of_stages(report.seconds)
         yield _of_passes_run(report.passes)
         yield _of_histograms(report)
     yield _of_forms(report)
@@ -54,7 +56,7 @@ def of_report(report: ModelReport, page: Path, commands: Sequence[str]) -> Itera
 
 def of_counts(reports: Sequence[CountReport]) -> Iterator[RenderableType]:
     """A column per file: the sums, then every operator."""
-    table = _table("", *(str(report.file) for report in reports))
+    table = _table("", *(_file(report) for report in reports))
     counts = [report.counts for report in reports]
     _row(table, "operators", [f"{each.operators:,}" for each in counts])
     _row(table, "transposes", [f"{each.transposes:,}" for each in counts], style="bold")
@@ -69,7 +71,11 @@ def of_counts(reports: Sequence[CountReport]) -> Iterator[RenderableType]:
     yield table
     for report in reports:
         for name, order in report.layouts.items():
-            yield Text(f"{report.file}: {name} stores the original's axes in the order {order}")
+            yield Text(f"{_file(report)}: {name} stores the original's axes in the order {order}")
+
+
+def _file(report: CountReport) -> str:
+    return "standard input" if report.file is None else str(report.file)
 
 
 def of_benchmark(report: BenchmarkReport) -> Iterator[RenderableType]:
@@ -100,7 +106,7 @@ def _of_setting(report: BenchmarkReport, control: Control, rows: Sequence[Benchm
     for row in rows:
         latency = row.latency
         table.add_row(
-            row.name,
+            escape(row.name),
             *(f"{time:.2f}" for time in (latency.median_ms, latency.minimum_ms, latency.p90_ms)),
             _NONE if row is rows[0] else _compared(row.speedup),
             *([_NONE if row.memory is None else size(row.memory)] if has_memory else []),
@@ -255,7 +261,9 @@ def _of_interface(inputs: Sequence[TensorInfo], outputs: Sequence[TensorInfo]) -
     for role, tensors in (("input", inputs), ("output", outputs)):
         for each in tensors:
             shape = "x".join("any" if size < 0 else str(size) for size in each.shape)
-            table.add_row(role, each.name, shape, each.dtype, each.layout.value, each.feed or "the same")
+            table.add_row(
+                role, escape(each.name), shape, each.dtype, each.layout.value, escape(each.feed) or "the same"
+            )
     return table
 
 
@@ -285,6 +293,17 @@ def _size_check(check: SizeCheck) -> str:
     return f"Resized to {sizes}: relative error of the ONNX {check.onnx_error:.3g}{tflite}"
 
 
+def _of_stages(seconds: Mapping[str, float]) -> Table:
+    table = Table(title="Stages", title_justify="left")
+    table.add_column("stage", overflow="fold")
+    table.add_column("seconds", justify="right")
+    for stage, each in seconds.items():
+        table.add_row(escape(stage), f"{each:.2f}")
+    table.add_section()
+    table.add_row("all", f"{sum(seconds.values()):.2f}")
+    return table
+
+
 def _of_passes_run(records: Sequence[PassRecord]) -> Table:
     table = Table(title="Passes", title_justify="left")
     for heading in ("pass", "seconds", "nodes", "transposes", "changed"):
@@ -312,12 +331,12 @@ def _table(first: str, *headings: str) -> Table:
     table = Table()
     table.add_column(first, overflow="fold")
     for heading in headings:
-        table.add_column(heading, justify="right", overflow="fold")
+        table.add_column(escape(heading), justify="right", overflow="fold")
     return table
 
 
 def _row(table: Table, name: str, cells: Sequence[str], *, style: str = "") -> None:
-    table.add_row(name, *cells, style=style)
+    table.add_row(escape(name), *cells, style=style)
 
 
 def _transpose_name(form: Form) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from rich.console import RenderableType
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
@@ -122,5 +123,7 @@ def _of_missing(missing: Sequence[MissingRule], unit: str) -> Table:
         table.add_column(heading, justify="right")
     table.add_column("why it has none")
     for each in missing:
-        table.add_row(each.operator, str(each.count), size(each.beside), amount(each.gain, unit), each.why)
+        table.add_row(
+            escape(each.operator), str(each.count), size(each.beside), amount(each.gain, unit), escape(each.why)
+        )
     return table

@@ -26,9 +26,8 @@ COMMANDS = ("optimize", "explain", "report", "count", "compare", "benchmark", "c
 
 
 @pytest.fixture(autouse=True)
-def _without_tensorflow(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
-    if "tflite" not in request.keywords:
-        monkeypatch.setattr("layoutopt.api._can_hand_off", lambda: False)
+def _without_tensorflow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("layoutopt.backend.conversion.missing_for_onnx_tf", lambda: ["tensorflow"])
 
 
 @pytest.fixture
@@ -45,13 +44,76 @@ def invoke(*arguments: str | Path) -> Result:
 def test_optimize_ends_in_a_table(model: Path) -> None:
     result = invoke("optimize", model)
     assert result.exit_code == 0, result.output
-    assert "Transpose (ONNX)" in result.stdout
+    assert "TRANSPOSE" in result.stdout
     assert "input.transpose(0,2,3,1)" in result.stdout
     assert "proved: no choice of layouts moves fewer" in result.stdout
     assert "relative tolerance 0.0001" in result.stdout
     assert "seed 0" in result.stdout
-    assert "pip install 'layoutopt[tflite]'" in result.stdout
-    assert model.with_suffix(".nhwc.onnx").exists()
+    assert f"ONNX written to {model.with_suffix('.nhwc.onnx')}" in result.stdout
+    assert f"TFLite written to {model.with_suffix('.tflite')}" in result.stdout
+    assert sorted(path.name for path in model.parent.iterdir()) == ["model.nhwc.onnx", "model.onnx", "model.tflite"]
+    again = invoke("optimize", model)
+    assert again.exit_code == errors.OutputExistsError.exit_code
+    assert again.stderr.count("\n") == 1
+    assert "model.nhwc.onnx" in again.stderr
+    assert "model.tflite exist already: --force overwrites them" in again.stderr
+
+
+def test_the_graph_alone(model: Path) -> None:
+    result = invoke("optimize", model, "--no-tflite")
+    assert result.exit_code == 0, result.output
+    assert "Transpose (ONNX)" in result.stdout
+    assert sorted(path.name for path in model.parent.iterdir()) == ["model.nhwc.onnx", "model.onnx"]
+    for options in (("--tflite", "a.tflite"), ("--saved-model", "a"), ("--benchmark",)):
+        result = invoke("optimize", model, "--force", "--no-tflite", *options)
+        assert result.exit_code == errors.UsageError.exit_code
+        assert "--no-tflite" in result.stderr
+
+
+def test_several_models_in_one_call(model: Path, tmp_path: Path) -> None:
+    other, out = tmp_path / "other.onnx", tmp_path / "new" / "out"
+    other.write_bytes(model.read_bytes())
+    both = invoke("optimize", model, other, "--output-dir", out, "--no-baseline", "--json", "-")
+    assert both.exit_code == 0, both.output
+    names = ["model.nhwc.onnx", "model.tflite", "other.nhwc.onnx", "other.tflite"]
+    assert sorted(path.name for path in out.iterdir()) == names
+    assert [Path(report["tflite"]).name for report in json.loads(both.stdout)] == ["model.tflite", "other.tflite"]
+    twice = invoke("optimize", model, model, "--force")
+    assert twice.exit_code == errors.OutputError.exit_code
+    assert "another output too" in twice.stderr
+    one = invoke("optimize", model, other, "-o", tmp_path / "one.onnx")
+    assert one.exit_code == errors.UsageError.exit_code
+    assert "Use --output-dir" in one.stderr
+
+
+def test_standard_input_is_a_model(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    content = model.read_bytes()
+    model.unlink()
+    result = CliRunner().invoke(app, ["optimize", "-", "--no-baseline"], input=content)
+    assert result.exit_code == 0, result.output
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model.nhwc.onnx", "model.tflite"]
+    counted = CliRunner().invoke(app, ["count", "-"], input=content)
+    assert counted.exit_code == 0, counted.output
+    assert "standard input" in counted.stdout
+
+
+@pytest.mark.parametrize("command", ["optimize", "explain", "report", "count", "compare"])
+def test_a_url_is_refused_in_so_many_words(command: str, tmp_path: Path) -> None:
+    result = invoke(command, *["https://example.org/model.onnx"] * (1 + (command == "compare")))
+    assert result.exit_code == errors.UsageError.exit_code
+    assert "a URL, and layoutopt reads files only" in result.stderr
+    assert "Download it first" in result.stderr
+
+
+def test_stages_have_their_seconds(model: Path) -> None:
+    result = invoke("optimize", model, "--no-baseline", "-v", "--json", model.with_name("r.json"))
+    seconds = json.loads(model.with_name("r.json").read_text())["seconds"]
+    assert list(seconds)[:3] == ["loading", "ONNX Runtime on the original", "inline-functions"]
+    assert all(f"{stage}: {time:.1f} s\n" in result.stderr for stage, time in list(seconds.items())[1:])
+    assert "Stages" in result.stdout
+    assert "layoutopt: write .tflite" in result.stdout
+    assert not invoke("optimize", model, "--force", "--no-tflite", "-q").stderr
 
 
 def test_json_on_stdout_is_all_there_is(model: Path) -> None:
@@ -69,7 +131,7 @@ def test_json_goes_to_a_file(model: Path, tmp_path: Path) -> None:
 def test_verbose_shows_the_passes(model: Path) -> None:
     result = invoke("optimize", model, "-v")
     assert "cancel-transposes" in result.stdout
-    assert "layoutopt.nhwc::Conv2D" in result.stdout
+    assert "DEPTHWISE_CONV_2D" in result.stdout
 
 
 def test_dimensions_stay_symbolic(model: Path) -> None:
@@ -105,7 +167,11 @@ def test_passes_lists_the_pipeline() -> None:
 def test_demo_needs_nothing(tmp_path: Path) -> None:
     result = invoke("demo", "-d", tmp_path / "out", "--resolution", "32", "--width", "0.25")
     assert result.exit_code == 0, result.output
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["mobilenet_v2.nhwc.onnx", "mobilenet_v2.onnx"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "mobilenet_v2.nhwc.onnx",
+        "mobilenet_v2.onnx",
+        "mobilenet_v2.tflite",
+    ]
     again = invoke("demo", "-d", tmp_path / "out", "--resolution", "32")
     assert again.exit_code == errors.OutputExistsError.exit_code
 
@@ -275,11 +341,15 @@ def test_bad_options_are_usage_errors(model: Path, options: list[str], blamed: s
     assert blamed in result.stderr
 
 
-def test_a_missing_extra_still_leaves_the_onnx(model: Path, tmp_path: Path) -> None:
-    result = invoke("optimize", model, "--tflite", tmp_path / "out.tflite")
-    assert result.exit_code == errors.MissingExtraError.exit_code
-    assert "layoutopt[tflite]" in result.stderr
-    assert model.with_suffix(".nhwc.onnx").exists()
+def test_a_failed_conversion_leaves_no_onnx(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise errors.ConversionError("lowering", "no")
+
+    monkeypatch.setattr("layoutopt.forms.convert_directly", fail)
+    result = invoke("optimize", model)
+    assert result.exit_code == errors.ConversionError.exit_code
+    assert "--no-tflite" in result.stderr
+    assert [path.name for path in model.parent.iterdir()] == ["model.onnx"]
 
 
 def test_every_error_has_an_exit_code_of_its_own() -> None:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from layoutopt.errors import InvalidModelError, ModelNotFoundError
+from layoutopt.errors import InvalidModelError
+from layoutopt.files import require_file
 from layoutopt.ir.counts import Counts, tally, transposed_bytes
 from layoutopt.tfl.dtypes import DType
 from layoutopt.tfl.reader import (
@@ -141,11 +142,10 @@ def operators_of(path: Path) -> tuple[TfliteOperator, ...]:
 @contextmanager
 def open_tflite(path: Path) -> Iterator[Model]:
     """The file's root table; whatever breaks while it is read becomes an InvalidModelError."""
+    require_file(path)
     try:
         with opened(path) as model:
             yield model
-    except FileNotFoundError:
-        raise ModelNotFoundError(f"{path}: no such file.") from None
     except OSError as error:
         raise InvalidModelError(f"{path}: cannot be read: {error.strerror}.") from None
     except DamagedFileError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from layoutopt.backend.direct.writer import write_tflite
 from layoutopt.backend.litert.runtime import measure
 from layoutopt.ir.perm import Perm
+from layoutopt.outputs import scratch
 from layoutopt.tfl.dtypes import DType
 from layoutopt.tfl.graph import Graph, Model, Quantization, Value
 from layoutopt.tfl.recorder import int32, one, recording
@@ -70,8 +70,8 @@ def time_transposes(
         UsageError: there are no rounds or no threads.
         ConversionError: LiteRT cannot run one of them.
     """
-    with tempfile.TemporaryDirectory(prefix="layoutopt-") as scratch:
-        paths = [Path(scratch) / f"{index}.tflite" for index in range(len(transposes) + 2)]
+    with scratch() as folder:
+        paths = [folder / f"{index}.tflite" for index in range(len(transposes) + 2)]
         write_transpose(_TINY, paths[0])
         write_transpose(_TINY, paths[1], copies=1 + _MANY)
         for transpose, path in zip(transposes, paths[2:], strict=True):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import numpy as np
 from layoutopt.backend.litert.inspect import signature_of
 from layoutopt.backend.litert.runtime import Array, random_inputs, require_litert, run
 from layoutopt.backend.process import Json, run_alone
+from layoutopt.outputs import scratch
 
 
 def run_in_child(path: Path, inputs: Mapping[str, Array] | None = None, *, verbose: bool = False) -> dict[str, Array]:
@@ -34,12 +34,11 @@ def run_in_child(path: Path, inputs: Mapping[str, Array] | None = None, *, verbo
     if inputs is None:
         arrays = random_inputs(signature.inputs, 0)
         inputs = {tensor.signature_name: array for tensor, array in zip(signature.inputs, arrays, strict=True)}
-    with tempfile.TemporaryDirectory(prefix="layoutopt-") as scratch:
-        folder = Path(scratch)
+    with scratch() as folder:
         # Names may hold any character, so files are numbered.
         for number, array in enumerate(inputs.values()):
             np.save(folder / f"input{number}.npy", array)
-        job: dict[str, Json] = {"path": str(path), "inputs": list(inputs), "folder": scratch, "verbose": verbose}
+        job: dict[str, Json] = {"path": str(path), "inputs": list(inputs), "folder": str(folder), "verbose": verbose}
         (names,) = run_alone(__name__, job, verbose=verbose)
         assert isinstance(names, list)
         return {str(name): np.load(folder / f"output{number}.npy") for number, name in enumerate(names)}

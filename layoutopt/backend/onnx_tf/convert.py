@@ -7,9 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from layoutopt import errors
-from layoutopt.backend.conversion import Conversion, Quantize, publish, require_onnx_tf, scratch_beside
+from layoutopt.backend.conversion import Conversion, Quantize, require_onnx_tf
 from layoutopt.backend.onnx_tf.child import run_job
 from layoutopt.backend.onnx_tf.protocol import Job
+from layoutopt.outputs import apart, scratch
 
 
 class Handlers(enum.Enum):
@@ -61,22 +62,21 @@ def convert_model(
     require_onnx_tf()
     if not model.is_file():
         raise errors.ModelNotFoundError(f"{model}: no such file")
-    targets = [target for target in (tflite, saved_model) if target is not None]
-    with scratch_beside(targets) as scratch:
+    with scratch() as folder, apart() as outputs:
+        if tflite is not None:
+            outputs.expect(tflite, force=True)
+        if saved_model is not None:
+            outputs.expect(saved_model, force=True, folder=True)
         job = Job(
             model=str(model.resolve()),
-            tflite=str(scratch / "model.tflite") if tflite else None,
-            saved_model=str(scratch / "saved_model") if saved_model else None,
-            scratch=str(scratch),
+            tflite=str(outputs.stage(tflite).resolve()) if tflite else None,
+            saved_model=str(outputs.stage(saved_model).resolve()) if saved_model else None,
+            scratch=str(folder),
             plain=handlers is Handlers.PLAIN,
             quantize=quantize.value,
             allow_flex=allow_flex,
         )
         outcome = run_job(job, verbose=verbose, progress=progress)
-        if tflite is not None:
-            publish(scratch / "model.tflite", tflite)
-        if saved_model is not None:
-            publish(scratch / "saved_model", saved_model)
     return Conversion(
         tflite, saved_model, outcome.input_names, outcome.output_names, outcome.seconds, outcome.peak_memory
     )

@@ -1,0 +1,35 @@
+"""What a path to a model may name: a plain file that is there, and nothing that blocks or is elsewhere."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from layoutopt.errors import InvalidModelError, ModelNotFoundError, UsageError
+
+_URL = re.compile(r"[a-z][a-z0-9+.-]+:/", re.IGNORECASE)  # pathlib makes one slash of two
+
+
+def require_file(path: Path) -> None:
+    """Refuse a path that names no plain file.
+
+    Raises:
+        UsageError: it is a URL.
+        ModelNotFoundError: there is no such file.
+        InvalidModelError: it is a directory, a pipe or the like.
+    """
+    try:
+        if path.is_file():
+            return
+        if path.is_dir():
+            raise InvalidModelError(f"{path}: a directory, not a file", hint="Name the model's file in it.")
+        if path.exists():
+            raise InvalidModelError(f"{path}: not a plain file", hint="To pipe an ONNX model in, name it -.")
+    except (OSError, ValueError) as error:  # of a name with a null, or one that is too long
+        raise ModelNotFoundError(f"{path}: no such file ({error})") from error
+    if _URL.match(str(path)):
+        raise UsageError(
+            f"{path}: a URL, and layoutopt reads files only",
+            hint="Download it first, or pipe it in: curl ... | layoutopt ... -",
+        )
+    raise ModelNotFoundError(f"{path}: no such file")

@@ -1,0 +1,280 @@
+"""The place of one output: where it is written aside, how it gets there, and how that is taken back."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+import signal
+import stat
+import tempfile
+import threading
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+from layoutopt.errors import OutputError, OutputExistsError
+
+_OLD = ".old-"
+_SAVED_MODEL = "saved_model.pb"
+_CONFLICTS = frozenset({errno.EEXIST, errno.ENOTEMPTY})
+_NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.EMLINK, errno.EXDEV})
+_FORCE = "Use --force to overwrite it, or choose another path."
+
+homes: set[Path] = set()
+"""Every directory of this process that is to go."""
+
+
+@dataclass(slots=True)
+class Target:
+    """One output.
+
+    Attributes:
+        path: its place.
+        label: what errors call it.
+        names: of all files that it may consist of, beside each other; the first is that of ``path``.
+        force: whether what is there may be overwritten.
+        folder: whether it is a directory.
+        home: where it is written aside.
+        lock: descriptor that holds the lock on ``home``; None where there are no locks.
+    """
+
+    path: Path
+    label: str
+    names: tuple[str, ...]
+    force: bool
+    folder: bool
+    home: Path
+    lock: int | None = None
+
+    @property
+    def staged(self) -> Path:
+        """Where it is to be written."""
+        return self.home / self.path.name
+
+    @property
+    def paths(self) -> list[Path]:
+        """The places of all of its files."""
+        return [self.path.with_name(name) for name in self.names]
+
+
+@dataclass(slots=True)
+class Move:
+    """One step of publishing: what is at ``place`` now, and the file that was there before."""
+
+    place: Path
+    old: Path | None
+
+
+def called(path: Path, target: Target) -> str:
+    """Return the subject and verb of what errors say of one file of an output."""
+    return "is" if path == target.path else f"{path.name}, where large weights go, is"
+
+
+def check_place(path: Path, target: Target) -> None:
+    """Refuse a place by what is there now."""
+    if not os.path.lexists(path) or _is_device(path):
+        return
+    if path.is_dir() and not target.folder:
+        raise OutputError(f"{target.label}: is a directory, not a file")
+    if target.folder and path.is_dir() and not any(path.iterdir()):
+        return
+    if not target.force:
+        there = "exists already" if path == target.path else f"{path.name}, where large weights go, exists already"
+        raise OutputExistsError(f"{target.label}: {there}", hint=_FORCE)
+    if target.folder and not (path / _SAVED_MODEL).exists():
+        raise OutputError(
+            f"{target.label}: is no SavedModel, so it is not overwritten", hint="Remove it, or choose another path."
+        )
+
+
+def _is_device(path: Path) -> bool:
+    """Say whether ``path`` is a terminal, a pipe or the like, which is written to and not replaced."""
+    mode = path.stat().st_mode if path.exists() else 0
+    return bool(mode) and not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
+
+
+def same(one: Path, other: Path) -> bool:
+    """Say whether two paths are the same place, through links of both kinds and whether or not it is there yet."""
+    if one.exists() and other.exists():
+        return one.samefile(other)
+    return os.path.normcase(os.path.realpath(one)) == os.path.normcase(os.path.realpath(other))
+
+
+def within(path: Path, directory: Path) -> bool:
+    """Say whether a path lies in a directory, through links too."""
+    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(directory))
+
+
+# --- written aside -------------------------------------------------------------------------------------------------
+
+
+def reserve(target: Target) -> None:
+    """Make and lock the directory that the output is written to.
+
+    Raises:
+        OutputError: another run has it.
+        OSError: it cannot be made.
+    """
+    if _is_device(target.path):
+        target.home = Path(tempfile.mkdtemp(prefix="layoutopt-"))
+        homes.add(target.home)
+        return
+    name = target.path.name
+    target.home = target.path.with_name(f".{name[:40]}.{zlib.crc32(os.fsencode(name)):08x}.part")
+    while True:
+        with contextlib.suppress(FileExistsError):  # of a run that is alive, or was killed
+            target.home.mkdir()
+        try:
+            target.lock = _locked(target)
+        except FileNotFoundError:  # the other run has just ended
+            continue
+        break
+    homes.add(target.home)
+    _clear(target)
+
+
+def _locked(target: Target) -> int | None:
+    """Return a descriptor that holds the lock on the directory, which goes with the process.
+
+    Raises:
+        FileNotFoundError: the directory has gone meanwhile.
+        OutputError: another process has it.
+    """
+    try:
+        import fcntl
+    except ImportError:  # not a Unix
+        return None
+    descriptor = os.open(target.home, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not os.path.samestat(os.fstat(descriptor), target.home.stat()):
+            raise FileNotFoundError(target.home)
+    except OSError as error:
+        os.close(descriptor)
+        if error.errno == errno.EWOULDBLOCK:
+            raise OutputError(
+                f"{target.label}: another run is writing it now", hint="Wait for it, or choose another path."
+            ) from error
+        if isinstance(error, FileNotFoundError):
+            raise
+        return None  # a file system without locks
+    return descriptor
+
+
+def _clear(target: Target) -> None:
+    """Remove what a run that was killed has left, and put back what it had set aside."""
+    for entry in target.home.iterdir():
+        place = target.path.with_name(entry.name.removeprefix(_OLD))
+        if entry.name.startswith(_OLD) and not os.path.lexists(place):
+            entry.replace(place)
+        else:
+            _remove(entry)
+
+
+def release(target: Target) -> None:
+    """Remove the directory that `reserve` made, and its lock."""
+    shutil.rmtree(target.home, ignore_errors=True)
+    homes.discard(target.home)
+    if target.lock is not None:
+        os.close(target.lock)
+        target.lock = None
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+# --- put in place --------------------------------------------------------------------------------------------------
+
+
+def publish(target: Target, moves: list[Move]) -> None:
+    """Put the files of one output in their places, and note each step."""
+    try:
+        for entry in sorted(each for each in target.home.iterdir() if not each.name.startswith(_OLD)):
+            place = target.path.with_name(entry.name)
+            if _is_device(place):
+                place.write_bytes(entry.read_bytes())
+            elif not os.path.lexists(place) or not target.force:
+                _add(entry, place)
+                moves.append(Move(place, None))
+            else:
+                moves.append(Move(place, _set_aside(place, target.home)))
+                entry.replace(place)
+    except OSError as error:
+        if error.errno in _CONFLICTS:
+            raise OutputExistsError(f"{target.label}: another run has written it meanwhile", hint=_FORCE) from error
+        raise OutputError(f"{target.label}: cannot be written ({reason(error)})") from error
+
+
+def _add(entry: Path, place: Path) -> None:
+    """Put a file or directory where nothing may be.
+
+    Raises:
+        OSError: something is there, among others.
+    """
+    if entry.is_dir():
+        entry.rename(place)  # fails where there is a directory with anything in it
+        return
+    try:
+        place.hardlink_to(entry)  # unlike a rename, it never overwrites
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        os.close(os.open(place, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+        entry.replace(place)
+
+
+def _set_aside(place: Path, home: Path) -> Path:
+    """Keep what is to be overwritten until all outputs are in place; a file stays in its place too."""
+    old = home / f"{_OLD}{place.name}"
+    if place.is_dir() and not place.is_symlink():
+        return place.rename(old)
+    try:
+        old.hardlink_to(place)
+    except OSError:
+        shutil.copy2(place, old, follow_symlinks=False)
+    return old
+
+
+def undo(move: Move) -> None:
+    """Take back one step of publishing, as far as that can be done."""
+    with contextlib.suppress(OSError):
+        if move.old is None:
+            _remove(move.place)
+            return
+        if move.old.is_dir() and not move.old.is_symlink():
+            _remove(move.place)
+        move.old.replace(move.place)
+
+
+@contextlib.contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Let signals wait until the end of the block, so that neither half is left undone."""
+    caught: list[tuple[int, FrameType | None]] = []
+    handlers = {}
+    if threading.current_thread() is threading.main_thread():
+        for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+            number = getattr(signal, name, None)
+            if number is not None and callable(signal.getsignal(number)):
+                handlers[number] = signal.signal(number, lambda number, frame: caught.append((number, frame)))
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        for number, frame in caught[:1]:
+            handler = handlers[signal.Signals(number)]
+            assert callable(handler)
+            handler(number, frame)
+
+
+def reason(error: Exception) -> str:
+    """Return what the system says of an error, without the number and the path."""
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
