@@ -235,6 +235,7 @@ def run(model: ir.Model, inputs: Arrays, *, optimize: bool = True) -> dict[str, 
     """
     import onnxruntime as ort
 
+    ort.disable_telemetry_events()  # where somebody has loaded it before us
     skeleton = Skeleton.of(model, _can_be_fed)
     weights = {name: contiguous(weight.numpy()) for name, weight in skeleton.weights.items()}
     options = ort.SessionOptions()

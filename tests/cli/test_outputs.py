@@ -18,16 +18,15 @@ from layoutopt import errors
 from layoutopt.backend.direct.convert import convert_directly
 from layoutopt.cli import app
 from layoutopt.ir.io import save
-
 from tests.harness import model_of
 
 COMMANDS: Mapping[str, tuple[list[str], list[str]]] = {
     "optimize": (["model.onnx"], ["-o", "--tflite", "--saved-model", "--json", "--output-dir", "--dump-dir"]),
     "explain": (["model.onnx"], ["--json"]),
     "report": (["model.onnx"], ["-o", "--json", "--model-explorer"]),
-    "count": (["model.onnx", "model.tflite"], ["--json"]),
-    "compare": (["model.onnx", "model.tflite", "--input", "input.npz"], ["--json"]),
-    "benchmark": (["model.tflite", "model.onnx", "--rounds", "1", "--seconds", "0"], ["--json", "--csv"]),
+    "count": (["model.onnx", "lite.tflite"], ["--json"]),
+    "compare": (["model.onnx", "lite.tflite", "--input", "input.npz"], ["--json"]),
+    "benchmark": (["lite.tflite", "model.onnx", "--rounds", "1", "--seconds", "0"], ["--json", "--csv"]),
     "calibrate": ([], ["--json"]),
     "passes": ([], ["--json"]),
     "demo": ([], ["--json", "-d"]),
@@ -53,9 +52,11 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     model = model_of(
         "g (float[1,3,8,8] x) => (float[1,4,8,8] y) <float[4,3,1,1] w = {" + "1," * 11 + "1}> { y = Conv(x, w) }"
     )
-    convert_directly(model, directory / "model.tflite")
+    convert_directly(model, directory / "lite.tflite")
     save(model, directory / "model.onnx")
     proto = onnx.load(directory / "model.onnx")
+    weight = proto.graph.initializer[0]
+    weight.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(weight), weight.name))
     onnx.external_data_helper.convert_model_to_external_data(proto, location="weights.bin", size_threshold=0)
     onnx.save(proto, directory / "model.onnx")
     assert (directory / "weights.bin").stat().st_size

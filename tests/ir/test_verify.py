@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import numpy.typing as npt
 import onnx
@@ -260,3 +265,17 @@ def test_a_large_default_is_used_where_nobody_sets_it() -> None:
     np.testing.assert_array_equal(run(model, inputs)["y"], expected)
     zeros = np.zeros((300, 400), np.float32)
     assert not run(model, {**inputs, "w": zeros})["y"].any()
+
+
+def test_onnx_runtime_keeps_no_events(tmp_path: Path) -> None:
+    code = """
+from layoutopt.ir.io import parse
+from layoutopt.ir.verify import Reference
+import onnx, onnxruntime
+text = '<ir_version: 8, opset_import: ["" : 17]> g (float[1] x) => (float[1] y) { y = Add(x, x) }'
+Reference(parse(onnx.parser.parse_model(text).SerializeToString(), "m"))
+"""
+    environment = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    environment |= {"HOME": str(tmp_path), "TMPDIR": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+    assert not list(tmp_path.iterdir())
