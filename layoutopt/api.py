@@ -22,7 +22,7 @@ from layoutopt.backend.onnx_tf.convert import Handlers, convert_model
 from layoutopt.benchmarking import Effort, time_together
 from layoutopt.benchmarking import benchmark as benchmark  # a public function of this module like the others
 from layoutopt.drift import compare_layers
-from layoutopt.errors import ConversionError, UnsupportedOperatorError, UsageError
+from layoutopt.errors import ConversionError, LayoutoptError, PassFailedError, UnsupportedOperatorError, UsageError
 from layoutopt.forms import Artifact, HandOff, make_baseline
 from layoutopt.frontend.demo import mobilenet_v2
 from layoutopt.frontend.inputs import give_inputs
@@ -30,7 +30,7 @@ from layoutopt.ir import io as modelio
 from layoutopt.ir.counts import count_onnx
 from layoutopt.ir.perm import identity, invert, permute
 from layoutopt.ir.symbols import find_symbols
-from layoutopt.ir.verify import Arrays, Reference, Verification
+from layoutopt.ir.verify import Arrays, Reference, Verification, require_runnable
 from layoutopt.layout.calibration import FULL, QUICK, Calibration, Machine, calibration_path, tabulate
 from layoutopt.options import TOLERANCE, Io, Layouts, Objective, TensorLayout, Verify, choose, choose_if_given
 from layoutopt.outputs import Outputs, apart, make_directory, scratch, writing
@@ -175,7 +175,8 @@ def optimize(
                 reference = Reference(original, seed=seed)
                 reference.correct_ranks(original)
             rewriting = Fixed(original, reference, rewrite, tolerance)
-        result, verification = rewriting.onnx()
+        with _blaming(rewriting.original):
+            result, verification = rewriting.onnx()
         size = 0
         if targets.output is not None:
             say("write .onnx")
@@ -287,8 +288,11 @@ def explain(
     say = Stages(progress)
     pipeline = _pipeline(None, io=io, layouts=layouts, objective=objective, threads=threads)
     position, propagate = next((at, each) for at, each in enumerate(pipeline) if isinstance(each, PropagateLayout))
-    prepared = PassManager(pipeline[:position], on_start=say).run(_static(model, shapes or {})).model
-    report, _ = explain_model(prepared, propagate, model=_source(model), say=say)
+    say("loading")
+    static = _static(model, shapes or {})
+    with _blaming(static):
+        prepared = PassManager(pipeline[:position], on_start=say).run(static.clone()).model
+        report, _ = explain_model(prepared, propagate, model=_source(model), say=say)
     say.finish()
     return report
 
@@ -475,8 +479,9 @@ def count(file: Model) -> CountReport:
     if path is not None and path.suffix == ".tflite":
         return CountReport(path, count_tflite(path), {})
     model = _loaded(file)
-    inferred = FoldConstants(simplify=False)(model).model
-    return CountReport(path, count_onnx(inferred), modelio.recorded_orders(model))
+    with _blaming(model):
+        counts = count_onnx(FoldConstants(simplify=False)(model.clone()).model)
+    return CountReport(path, counts, modelio.recorded_orders(model))
 
 
 def compare(
@@ -641,6 +646,21 @@ def _check_seed(seed: int) -> None:
     """Refuse a seed that numpy does not take."""
     if seed < 0:
         raise UsageError(f"--seed {seed}: must not be negative")
+
+
+@contextmanager
+def _blaming(original: ir.Model) -> Iterator[None]:
+    """Where our own code fails, ask ONNX Runtime whether the model is to blame.
+
+    Raises:
+        InvalidModelError: it cannot run the model either.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not isinstance(error, LayoutoptError) or isinstance(error, PassFailedError):
+            require_runnable(original)
+        raise
 
 
 @contextmanager

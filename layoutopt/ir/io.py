@@ -134,7 +134,13 @@ def _read(content: memoryview, name: str, path: Path | None) -> ir.Model:
             raise InvalidModelError(f"{path}: cannot be read ({_first_line(error)})") from error
     proto = _raised(proto)
     check_proto(proto, name)
-    return _with_free_initializers(skeleton.restore(ir.from_proto(proto)))
+    try:
+        model = ir.from_proto(proto)
+    except Exception as error:  # of its own kinds, the first cause of which tells what is wrong
+        while error.__cause__ is not None or error.__context__ is not None:
+            error = error.__cause__ or error.__context__  # type: ignore[assignment]
+        raise InvalidModelError(f"{name}: not a valid ONNX model: {_first_line(error)}") from error
+    return _with_free_initializers(skeleton.restore(model))
 
 
 def _raised(proto: onnx.ModelProto) -> onnx.ModelProto:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -207,13 +208,39 @@ def random_inputs(model: ir.Model, seed: int) -> dict[str, npt.NDArray[np.generi
     }
 
 
+_MOST_ELEMENTS = 2**31 - 1
+"""What TFLite counts elements with."""
+_MOST_AXES = 32
+"""What numpy has always had; LiteRT has 8."""
+
+
 def _random(generator: np.random.Generator, value: ir.Value) -> npt.NDArray[np.generic]:
     assert value.shape is not None
     assert value.dtype is not None
     shape, dtype = value.shape.numpy(), value.dtype.numpy()
+    if math.prod(shape) > _MOST_ELEMENTS or len(shape) > _MOST_AXES:
+        raise InvalidModelError(
+            f"input {value.name!r} of shape {list(shape)}: more than {_MOST_ELEMENTS:,} elements or {_MOST_AXES} axes",
+            hint="Nobody can run that. Export the model again.",
+        )
     if np.issubdtype(dtype, np.integer) or dtype == np.bool_:
         return generator.integers(0, 2, shape).astype(dtype)
     return generator.standard_normal(shape).astype(dtype)
+
+
+def require_runnable(model: ir.Model) -> None:
+    """Refuse a model that ONNX Runtime cannot run, as far as it has static shapes.
+
+    Raises:
+        InvalidModelError: with what it says.
+    """
+    if all(
+        value.is_initializer() or (value.shape is not None and value.shape.is_static()) for value in model.graph.inputs
+    ):
+        try:
+            run(model, random_inputs(model, 0))
+        except RuntimeError as error:
+            raise InvalidModelError(f"ONNX Runtime cannot run the model: {error}") from error
 
 
 _SATURATING = frozenset({"ConvInteger", "MatMulInteger", "QGemm", "QLinearConv", "QLinearMatMul"})

@@ -6,6 +6,7 @@ A *weight* is an initializer of the main graph of more than `LARGE` bytes. It is
 from __future__ import annotations
 
 import contextlib
+import math
 import mmap
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -144,9 +145,12 @@ class DataFiles:
             InvalidModelError: there is no such file, it may not be read, or the tensor does not lie within it.
         """
         entries = {entry.key: entry.value for entry in proto.external_data}
-        dtype = ir.DataType(proto.data_type)
+        try:
+            dtype = ir.DataType(proto.data_type)
+        except ValueError as error:
+            raise self._wrong(proto, f"there is no element type {proto.data_type}") from error
         shape, location = tuple(proto.dims), entries.get("location", "")
-        size = (int(np.prod(shape, dtype=np.int64)) * dtype.bitwidth + 7) // 8
+        size = (math.prod(shape) * dtype.bitwidth + 7) // 8
         try:
             offset, length = int(entries.get("offset", 0)), int(entries.get("length", size))
         except ValueError as error:
