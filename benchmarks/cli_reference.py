@@ -27,13 +27,24 @@ one that says what to do next. In Python the classes are in `layoutopt.errors`.
 |---|---|---|
 | 0 | | Done. |
 """
+SIGNALS = "".join(
+    f"| {code} | | {name} has ended the run{' (Ctrl-C)' if name == 'SIGINT' else ''}: nothing was written. |\n"
+    for name, code in errors.SIGNALS.items()
+)
 
 
 def page() -> str:
     """The page, as it should be."""
     rows = [f"| [`{name}`](#layoutopt-{name}) | {_cell(command.help)} |\n" for name, command in commands().items()]
     index = "| command | what it does |\n|---|---|\n" + "".join(rows) + "\n"
-    return HEAD + index + "".join(map(_section, commands().values())) + CODES + "".join(map(_code, errors_by_code()))
+    return (
+        HEAD
+        + index
+        + "".join(map(_section, commands().values()))
+        + CODES
+        + "".join(map(_code, errors_by_code()))
+        + SIGNALS
+    )
 
 
 def commands() -> dict[str, Any]:

@@ -29,6 +29,7 @@ from layoutopt.frontend.inputs import give_inputs
 from layoutopt.ir import io as modelio
 from layoutopt.ir.counts import count_onnx
 from layoutopt.ir.perm import identity, invert, permute
+from layoutopt.ir.protos import files_of
 from layoutopt.ir.symbols import find_symbols
 from layoutopt.ir.verify import Arrays, Reference, Verification, require_runnable
 from layoutopt.layout.calibration import FULL, QUICK, Calibration, Machine, calibration_path, tabulate
@@ -650,15 +651,16 @@ def _check_seed(seed: int) -> None:
 
 @contextmanager
 def _blaming(original: ir.Model) -> Iterator[None]:
-    """Where our own code fails, ask ONNX Runtime whether the model is to blame.
+    """Where our own code fails, ask ONNX and ONNX Runtime whether the model is to blame.
 
     Raises:
-        InvalidModelError: it cannot run the model either.
+        InvalidModelError: it is.
     """
     try:
         yield
     except Exception as error:
         if not isinstance(error, LayoutoptError) or isinstance(error, PassFailedError):
+            modelio.require_consistent(original)
             require_runnable(original)
         raise
 
@@ -677,7 +679,7 @@ def _directory(given: Path | None) -> Iterator[Path]:
 def _files(model: Model) -> list[Path]:
     """The files that a model is read from."""
     path = _source(model)
-    return [] if path is None else modelio.files_of(path)
+    return [] if path is None else files_of(path)
 
 
 def _static(model: Model, shapes: Mapping[str, tuple[int, ...]]) -> ir.Model:

@@ -6,6 +6,7 @@ import dataclasses
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -309,3 +310,51 @@ def test_a_failing_baseline_is_a_note(model: ir.Model, monkeypatch: pytest.Monke
     report = layoutopt.optimize(model)
     assert report.baseline is None
     assert "no baseline: onnx-tf: no" in report.notes
+
+
+def test_plain_values_are_taken(tmp_path: Path) -> None:
+    proto = ir.to_proto(mobilenet_v2(resolution=32, width=0.25))
+    report = layoutopt.optimize(
+        proto,
+        output=str(tmp_path / "out.onnx"),
+        tflite=str(tmp_path / "out.tflite"),
+        io="keep",
+        layouts={"input": "nhwc"},
+        objective="bytes",
+        verify="result",
+        quantize="float16",
+        backend="direct",
+        baseline=False,
+    )
+    assert report.inputs[0].layout is LayoutName.CHANNELS_LAST
+    assert (report.model, report.tflite) == (None, tmp_path / "out.tflite")
+    assert report.tflite is not None
+    assert report.tflite.stat().st_size < len(proto.SerializeToString()) * 0.7
+    assert report.optimized.file_size == report.tflite.stat().st_size
+    assert layoutopt.count(proto).counts.histogram["Conv"] == 52
+    assert "TRANSPOSE" in report._repr_html_()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "hint"),
+    [
+        ({"io": "banana"}, "Choose of free, keep."),
+        ({"quantize": "int3"}, "none, dynamic, float16, int8"),
+        ({"verify": None}, "none, result, each"),
+        ({"layouts": {"input": "sideways"}}, "natural, channels-last, free"),
+        ({"backend": "tvm"}, "direct, onnx-tf"),
+        ({"seed": -1}, ""),
+    ],
+)
+def test_a_wrong_value_is_told_with_the_choices(wrong: dict[str, Any], hint: str) -> None:
+    with pytest.raises(layoutopt.LayoutoptError, match=str(next(iter(wrong)))) as error:
+        layoutopt.optimize(mobilenet_v2(resolution=32, width=0.25), **wrong)
+    assert hint in error.value.hint
+    with pytest.raises(UsageError, match="a model of type int"):
+        layoutopt.optimize(3)  # type: ignore[arg-type]
+
+
+def test_the_log_tells_of_each_stage(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO", logger="layoutopt"):
+        layoutopt.explain(mobilenet_v2(resolution=32, width=0.25))
+    assert any(record.getMessage().startswith("fold-constants: ") for record in caplog.records)

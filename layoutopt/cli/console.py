@@ -227,7 +227,7 @@ def _printing() -> Iterator[None]:
 
 def _files_of(path: Path) -> list[Path]:
     """The files that a model consists of."""
-    from layoutopt.ir.io import files_of
+    from layoutopt.ir.protos import files_of
 
     return files_of(path)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import onnx
@@ -23,8 +23,9 @@ from layoutopt.errors import (
 )
 from layoutopt.files import require_file
 from layoutopt.ir.perm import Perm
+from layoutopt.ir.protos import all_names, all_nodes
 from layoutopt.ir.weights import LARGE, DataFiles, Skeleton, mapped, outline, weights_of
-from layoutopt.ir.wire import IN_FILE, outlined, refer, write, write_content
+from layoutopt.ir.wire import outlined, refer, write, write_content
 from layoutopt.outputs import replacing
 
 NEWEST_OPSET = onnx.defs.onnx_opset_version()
@@ -86,32 +87,6 @@ def of(model: ir.Model | onnx.ModelProto) -> ir.Model:
         )
     check(model, "the model")
     return model.clone()
-
-
-def files_of(path: Path) -> list[Path]:
-    """Return the file of a model and those that its tensors are in, as far as it can be read."""
-    if not path.is_file() or path.suffix == ".tflite":
-        return [path]
-    try:
-        proto = onnx.load_from_string(outlined(mapped(path), LARGE))
-    except Exception:  # whatever is wrong with it is told when it is loaded
-        return [path]
-    found = dict.fromkeys(
-        entry.value
-        for tensor in _all_tensors(proto.graph)
-        for entry in tensor.external_data
-        if entry.key == "location" and entry.value != IN_FILE
-    )
-    return [path, *(path.parent / name for name in found)]
-
-
-def _all_tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
-    yield from graph.initializer
-    for node in graph.node:
-        for attribute in node.attribute:
-            yield from (attribute.t, *attribute.tensors)
-            for body in (attribute.g, *attribute.graphs):
-                yield from _all_tensors(body)
 
 
 def _read(content: memoryview, name: str, path: Path | None) -> ir.Model:
@@ -204,9 +179,11 @@ def _check_operators(proto: onnx.ModelProto, name: str) -> None:
             hint=f"Export the model with an opset from {OLDEST_OPSET} to {NEWEST_OPSET}, 17 for example.",
         )
     functions = {(function.domain, function.name) for function in proto.functions}
+    if strange := next((text for text in all_names(proto.graph) if isinstance(text, bytes)), None):
+        raise InvalidModelError(f"{name}: not a valid ONNX model: the name {strange!r} is not UTF-8")
     unknown = [
         f"node {node.name or node.output[0]!r}: operator {node.domain or 'ai.onnx'}::{node.op_type}"
-        for node in _all_nodes(proto.graph)
+        for node in all_nodes(proto.graph)
         if (node.domain, node.op_type) not in functions and not _is_known(node, opset)
     ]
     if unknown:
@@ -220,14 +197,6 @@ def _is_known(node: onnx.NodeProto, opset: int) -> bool:
     if node.domain in _DEFAULT_DOMAIN:
         return bool(onnx.defs.has(node.op_type, max_inclusive_version=opset))
     return node.domain in _RUNTIME_DOMAINS
-
-
-def _all_nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
-    for node in graph.node:
-        yield node
-        for attribute in node.attribute:
-            for body in (attribute.g, *attribute.graphs):
-                yield from _all_nodes(body)
 
 
 def require_static(model: ir.Model) -> None:
@@ -324,6 +293,18 @@ def check_full(model: ir.Model) -> None:
         ) from error
 
 
+def require_consistent(model: ir.Model) -> None:
+    """Refuse a model whose shapes and types contradict each other.
+
+    Raises:
+        InvalidModelError: with the first contradiction.
+    """
+    try:
+        check_full(model)
+    except PassFailedError as error:
+        raise InvalidModelError(f"the model contradicts itself: {_first_line(error.__cause__ or error)}") from error
+
+
 def save(model: ir.Model, path: Path) -> None:
     """Write ``model``: beside the target first, then into its place.
 
@@ -392,5 +373,5 @@ def recorded_orders(model: ir.Model) -> dict[str, Perm]:
     }
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -69,7 +69,7 @@ class Outputs:
         """
         label = f"{option} {path}".strip()
         names = (path.name, path.name + companion) if companion else (path.name,)
-        target = Target(path, label, names, force, folder, Path())
+        target = Target(path, label, names, force, folder)
         try:
             if not path.name:
                 raise OutputError(f"{label}: is a directory, not a file")

@@ -38,7 +38,7 @@ class Target:
         names: of all files that it may consist of, beside each other; the first is that of ``path``.
         force: whether what is there may be overwritten.
         folder: whether it is a directory.
-        home: where it is written aside.
+        home: where it is written aside; None as long as nothing is reserved.
         lock: descriptor that holds the lock on ``home``; None where there are no locks.
     """
 
@@ -47,12 +47,13 @@ class Target:
     names: tuple[str, ...]
     force: bool
     folder: bool
-    home: Path
+    home: Path | None = None
     lock: int | None = None
 
     @property
     def staged(self) -> Path:
         """Where it is to be written."""
+        assert self.home is not None, "not reserved"
         return self.home / self.path.name
 
     @property
@@ -124,20 +125,25 @@ def reserve(target: Target) -> None:
         homes.add(target.home)
         return
     name = target.path.name
-    target.home = target.path.with_name(f".{name[:40]}.{zlib.crc32(os.fsencode(name)):08x}.part")
+    home = target.path.with_name(f".{name[:40]}.{zlib.crc32(os.fsencode(name)):08x}.part")
     while True:
         with contextlib.suppress(FileExistsError):  # of a run that is alive, or was killed
-            target.home.mkdir()
+            home.mkdir()
         try:
-            target.lock = _locked(target)
+            target.lock = _locked(home, target.label)
         except FileNotFoundError:  # the other run has just ended
             continue
         break
-    homes.add(target.home)
-    _clear(target)
+    homes.add(home)
+    target.home = home
+    try:
+        _clear(target.path, home)
+    except BaseException:
+        release(target)
+        raise
 
 
-def _locked(target: Target) -> int | None:
+def _locked(home: Path, label: str) -> int | None:
     """Return a descriptor that holds the lock on the directory, which goes with the process.
 
     Raises:
@@ -148,16 +154,16 @@ def _locked(target: Target) -> int | None:
         import fcntl
     except ImportError:  # not a Unix
         return None
-    descriptor = os.open(target.home, os.O_RDONLY)
+    descriptor = os.open(home, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if not os.path.samestat(os.fstat(descriptor), target.home.stat()):
-            raise FileNotFoundError(target.home)
+        if not os.path.samestat(os.fstat(descriptor), home.stat()):
+            raise FileNotFoundError(home)
     except OSError as error:
         os.close(descriptor)
         if error.errno == errno.EWOULDBLOCK:
             raise OutputError(
-                f"{target.label}: another run is writing it now", hint="Wait for it, or choose another path."
+                f"{label}: another run is writing it now", hint="Wait for it, or choose another path."
             ) from error
         if isinstance(error, FileNotFoundError):
             raise
@@ -165,10 +171,10 @@ def _locked(target: Target) -> int | None:
     return descriptor
 
 
-def _clear(target: Target) -> None:
+def _clear(path: Path, home: Path) -> None:
     """Remove what a run that was killed has left, and put back what it had set aside."""
-    for entry in target.home.iterdir():
-        place = target.path.with_name(entry.name.removeprefix(_OLD))
+    for entry in home.iterdir():
+        place = path.with_name(entry.name.removeprefix(_OLD))
         if entry.name.startswith(_OLD) and not os.path.lexists(place):
             entry.replace(place)
         else:
@@ -177,8 +183,10 @@ def _clear(target: Target) -> None:
 
 def release(target: Target) -> None:
     """Remove the directory that `reserve` made, and its lock."""
-    shutil.rmtree(target.home, ignore_errors=True)
-    homes.discard(target.home)
+    if target.home is not None:
+        shutil.rmtree(target.home, ignore_errors=True)
+        homes.discard(target.home)
+        target.home = None
     if target.lock is not None:
         os.close(target.lock)
         target.lock = None
@@ -196,8 +204,9 @@ def _remove(path: Path) -> None:
 
 def publish(target: Target, moves: list[Move]) -> None:
     """Put the files of one output in their places, and note each step."""
+    home = target.staged.parent
     try:
-        for entry in sorted(each for each in target.home.iterdir() if not each.name.startswith(_OLD)):
+        for entry in sorted(each for each in home.iterdir() if not each.name.startswith(_OLD)):
             place = target.path.with_name(entry.name)
             if _is_device(place):
                 place.write_bytes(entry.read_bytes())
@@ -205,7 +214,7 @@ def publish(target: Target, moves: list[Move]) -> None:
                 _add(entry, place)
                 moves.append(Move(place, None))
             else:
-                moves.append(Move(place, _set_aside(place, target.home)))
+                moves.append(Move(place, _set_aside(place, home)))
                 entry.replace(place)
     except OSError as error:
         if error.errno in _CONFLICTS:

@@ -95,6 +95,12 @@ class BenchmarkReport:
     notes: tuple[str, ...]
     versions: Mapping[str, str]
 
+    def _repr_html_(self) -> str:
+        """Show what the command line prints, in a notebook."""
+        from layoutopt.report import notebook, tables
+
+        return notebook.html_of(tables.of_benchmark(self))
+
     def to_json(self) -> Json:
         """As plain lists, dicts, numbers and text."""
         controls = [

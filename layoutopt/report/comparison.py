@@ -168,6 +168,12 @@ class ComparisonReport:
             message, hint=f"It enters at node {layer.node or layer.value!r} ({layer.onnx_operator})."
         )
 
+    def _repr_html_(self) -> str:
+        """Show what the command line prints, in a notebook."""
+        from layoutopt.report import layers, notebook
+
+        return notebook.html_of(layers.of_compare(self, top=5, every=False))
+
     def to_json(self) -> Json:
         """As plain lists, dicts, numbers and text."""
         plain = to_json(self)

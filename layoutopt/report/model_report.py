@@ -157,6 +157,12 @@ class ModelReport:
     stages: tuple[Stage, ...]
     notes: tuple[str, ...]
 
+    def _repr_html_(self) -> str:
+        """Show the page in a notebook."""
+        from layoutopt.report import notebook, page
+
+        return notebook.framed(page.render(self))
+
     def to_json(self) -> Json:
         """As plain lists, dicts, numbers and text."""
         return to_json(self)

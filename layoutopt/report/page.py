@@ -15,6 +15,7 @@ from layoutopt.report.drawing import BOX_HEIGHT, BOX_WIDTH, Box, Drawing, Role, 
 from layoutopt.report.model_report import Graph, GraphNode, GraphTensor, Layout, ModelReport, Stage
 from layoutopt.report.results import Form, Json, OptimizeReport, to_json
 from layoutopt.report.tables import amount, proof, size
+from layoutopt.text import printable
 
 _MOST_ROWS = 15
 _MOST_LETTERS = 28
@@ -151,15 +152,25 @@ def render(report: ModelReport) -> str:
             errors=errors_along(report.after),
             drift=DRIFT,
             box=(BOX_WIDTH, BOX_HEIGHT),
-            data={side.key: _data(side) for side in sides},
+            data={side.key: _shown(_data(side)) for side in sides},
         )
     )
+
+
+def _shown(data: Json) -> Json:
+    """Data with escapes for all text that would not show as itself."""
+    if isinstance(data, dict):
+        return {printable(key): _shown(value) for key, value in data.items()}
+    if isinstance(data, list):
+        return [_shown(value) for value in data]
+    return printable(data) if isinstance(data, str) else data
 
 
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("layoutopt.report"),
         autoescape=True,
+        finalize=lambda value: printable(value) if type(value) is str else value,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

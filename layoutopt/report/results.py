@@ -216,6 +216,12 @@ class OptimizeReport:
         """As plain lists, dicts, numbers and text."""
         return to_json(self)
 
+    def _repr_html_(self) -> str:
+        """Show what the command line prints, in a notebook."""
+        from layoutopt.report import notebook, tables
+
+        return notebook.html_of(tables.of_optimize(self, verbose=False))
+
 
 @dataclass(frozen=True, slots=True)
 class ExplainReport:
@@ -241,6 +247,12 @@ class ExplainReport:
         """As plain lists, dicts, numbers and text."""
         return to_json(self)
 
+    def _repr_html_(self) -> str:
+        """Show what the command line prints, in a notebook."""
+        from layoutopt.report import notebook, trees
+
+        return notebook.html_of(trees.of_explain(self))
+
 
 @dataclass(frozen=True, slots=True)
 class CountReport:
@@ -255,6 +267,12 @@ class CountReport:
     file: Path | None
     counts: Counts
     layouts: Mapping[str, Perm]
+
+    def _repr_html_(self) -> str:
+        """Show what the command line prints, in a notebook."""
+        from layoutopt.report import notebook, tables
+
+        return notebook.html_of(tables.of_counts([self]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,6 +290,12 @@ class CalibrationReport:
     def to_json(self) -> Json:
         """As plain lists, dicts, numbers and text."""
         return to_json(self)
+
+    def _repr_html_(self) -> str:
+        """Show what the command line prints, in a notebook."""
+        from layoutopt.report import notebook, tables
+
+        return notebook.html_of(tables.of_calibration(self))
 
 
 def to_json(value: object) -> Json:

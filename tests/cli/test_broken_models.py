@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import onnx
@@ -15,6 +16,7 @@ from onnx import TensorProto, numpy_helper
 from onnx.helper import make_graph, make_model, make_node, make_opsetid, make_tensor_value_info
 from typer.testing import CliRunner, Result
 
+import layoutopt
 from layoutopt import errors
 from layoutopt.cli import app
 
@@ -41,7 +43,7 @@ def model(
     return make_model(graph, opset_imports=[make_opsetid("", opset)], ir_version=8)
 
 
-def tensor(dims: tuple[int, ...] = (4,), **entries: object) -> TensorProto:
+def tensor(entries: Mapping[str, object], dims: tuple[int, ...] = (4,)) -> TensorProto:
     """One whose data are elsewhere."""
     made = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=dims, data_location=TensorProto.EXTERNAL)
     for key, value in entries.items():
@@ -49,14 +51,14 @@ def tensor(dims: tuple[int, ...] = (4,), **entries: object) -> TensorProto:
     return made
 
 
-def external(dims: tuple[int, ...] = (4,), **entries: object) -> onnx.ModelProto:
+def external(entries: Mapping[str, object], dims: tuple[int, ...] = (4,)) -> onnx.ModelProto:
     made = model(make_node("Add", ["x", "w"], ["y"], name="add"), x=[4], y=[4])
-    made.graph.initializer.append(tensor(dims, **entries))
+    made.graph.initializer.append(tensor(entries, dims))
     return made
 
 
-def external_in_attribute(**entries: object) -> onnx.ModelProto:
-    constant = make_node("Constant", [], ["w"], value=tensor(**entries))
+def external_in_attribute(entries: Mapping[str, object]) -> onnx.ModelProto:
+    constant = make_node("Constant", [], ["w"], value=tensor(entries))
     return model(constant, make_node("Add", ["x", "w"], ["y"]), x=[4], y=[4])
 
 
@@ -88,9 +90,9 @@ EXTERNAL: Mapping[str, dict[str, object]] = {
     "the model itself": {"location": "model.onnx", "length": 10**9},
 }
 INVALID_MODELS: Mapping[str, onnx.ModelProto | bytes] = {
-    **{f"external data: {name}": external(**entries) for name, entries in EXTERNAL.items()},
-    **{f"external data of an attribute: {name}": external_in_attribute(**each) for name, each in EXTERNAL.items()},
-    "external data of a huge shape": external((2**40, 2**40), location="w.bin"),
+    **{f"external data: {name}": external(entries) for name, entries in EXTERNAL.items()},
+    **{f"external data of an attribute: {name}": external_in_attribute(each) for name, each in EXTERNAL.items()},
+    "external data of a huge shape": external({"location": "w.bin"}, (2**40, 2**40)),
     "type of an input": changed(relu(), lambda made: setattr(made.graph.input[0].type.tensor_type, "elem_type", 99)),
     "type of a weight": changed(
         model(make_node("Add", ["x", "w"], ["y"]), x=[4], y=[4], w=np.zeros(4, np.float32)),
@@ -126,6 +128,18 @@ def _alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("layoutopt.backend.conversion.missing_for_onnx_tf", lambda: ["tensorflow"])
     monkeypatch.chdir(tmp_path)
     Path("w.bin").write_bytes(bytes(16))
+
+
+def run(*arguments: str, stdout: int | IO[str] = subprocess.PIPE) -> subprocess.CompletedProcess[str]:
+    """A process of its own, of the package that is tested wherever it is started."""
+    return subprocess.run(
+        [sys.executable, "-m", "layoutopt", *arguments],
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(Path(layoutopt.__file__).parent.parent)},
+    )
 
 
 def invoke(*arguments: str) -> Result:
@@ -171,16 +185,16 @@ def test_a_negative_seed_is_a_wrong_option(command: str) -> None:
 
 def test_text_of_a_model_steers_no_terminal() -> None:
     name = "x\x1b[31m[/b]\u202e"
-    made = model(make_node("Conv", [name, "w"], ["y"], name="n\x1b[2J"), x=SHAPE, y=None, w=KERNEL)
+    made = model(make_node("Conv", [name, "w"], ["y"], name="n\x1b[2J"), x=SHAPE, y=[1, 4, 6, 6], w=KERNEL)
     made.graph.input[0].name = name
     write(made)
-    for arguments in (("optimize", "--no-baseline", "-v"), ("explain", "--io", "keep"), ("count",)):
+    for arguments in (("optimize", "--no-baseline"), ("explain", "--io", "keep"), ("count",)):
         result = invoke(arguments[0], "model.onnx", *arguments[1:])
         assert result.exit_code == 0, result.output
         assert not {"\x1b", "\u202e"} & set(result.output)
     made.graph.node[0].op_type = "Frob\x1b]0;evil\x07[red]"
     write(made)
-    result = invoke("optimize", "model.onnx")
+    result = invoke("optimize", "model.onnx", "--force")
     assert result.exit_code == UNSUPPORTED
     assert r"Frob\x1b]0;evil\x07[red]" in result.stderr
 
@@ -189,16 +203,14 @@ def test_text_of_a_model_steers_no_terminal() -> None:
 @pytest.mark.parametrize("arguments", [("passes",), ("passes", "--json", "-")])
 def test_a_full_standard_output_is_told_so(arguments: tuple[str, ...]) -> None:
     with Path("/dev/full").open("w") as full:
-        command = [sys.executable, "-m", "layoutopt", *arguments]
-        result = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+        result = run(*arguments, stdout=full)
     assert result.returncode == errors.OutputError.exit_code
     assert result.stderr == "error: standard output: cannot be written (No space left on device)\n"
 
 
 def test_noise_of_other_libraries_needs_verbose() -> None:
     write(INVALID_MODELS["index of Gather"])
-    command = [sys.executable, "-m", "layoutopt", "explain", "model.onnx"]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    result = run("explain", "model.onnx")
     lines = [line for line in result.stderr.splitlines() if not line.endswith(" s")]
     assert len(lines) == 1, result.stderr
     assert lines[0].startswith("error: ")

@@ -22,6 +22,7 @@ from layoutopt.errors import (
     UsageError,
 )
 from layoutopt.ir import io, weights
+from layoutopt.outputs import places
 
 GRAPH = "g (float[1,3,4,4] x) => (float[1,3,4,4] y) { [first] t = Neg (x) [second] y = Relu (t) }"
 DYNAMIC = "g (float[N,3,H,4] x, float[2] z) => (float[N,3,H,4] y) { t = Neg (x) y = Relu (t) }"
@@ -225,7 +226,7 @@ def interrupted(*_: object) -> int:
 
 
 @pytest.mark.parametrize(
-    ("owner", "function"), [(io, "write"), (Path, "replace"), (Path, "iterdir")], ids=["write", "replace", "iterdir"]
+    ("owner", "function"), [(io, "write"), (Path, "replace"), (places, "_set_aside")], ids=["write", "replace", "aside"]
 )
 def test_a_full_disk_leaves_the_old_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, owner: object, function: str
