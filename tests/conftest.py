@@ -1,11 +1,11 @@
-"""What all tests share: assertions in the harness explain themselves, and hypothesis never fails for being slow."""
+"""What all tests share: assertions of what they share explain themselves, and hypothesis never fails for being slow."""
 
 from __future__ import annotations
 
 import pytest
 from hypothesis import HealthCheck, settings
 
-pytest.register_assert_rewrite("tests.harness")
+pytest.register_assert_rewrite("tests.handoff", "tests.harness")
 
 settings.register_profile(
     "layoutopt",
