@@ -20,7 +20,7 @@ import onnxruntime
 from layoutopt.backend.direct.convert import convert_directly
 from layoutopt.backend.litert import runtime
 from layoutopt.backend.litert.inspect import count_tflite
-from layoutopt.backend.onnx_tf.child import Child
+from layoutopt.backend.onnx_tf.child import run_job
 from layoutopt.backend.onnx_tf.protocol import Job
 from layoutopt.ir.dialect import DOMAIN, OPERATORS, define
 
@@ -89,14 +89,14 @@ class Case:
         graph.output.extend(onnx.ValueInfoProto(name=name) for name in self.outputs)
         opsets = [onnx.helper.make_opsetid("", self.opset)]
         model = onnx.helper.make_model(graph, opset_imports=opsets, ir_version=10)
-        return _with_definitions(model) if any(node.domain == DOMAIN for node in graph.node) else model
+        return with_definitions(model) if any(node.domain == DOMAIN for node in graph.node) else model
 
     def handed_over(self, expected: list[Array]) -> onnx.ModelProto:
         """The model as a backend gets it, with types of its outputs."""
         model = self.model()
         if self.channels_last:
             _move_channels_last(model.graph)
-            model = _with_definitions(model)
+            model = with_definitions(model)
         for value, array in zip(model.graph.output, self.moved(expected), strict=True):
             kind = onnx.helper.np_dtype_to_tensor_dtype(array.dtype)
             shape = array.shape if self.stated else [None] * array.ndim
@@ -129,7 +129,7 @@ class Case:
         return replace(self, inputs={**self.inputs, **moved}, constants=rest)
 
 
-def _with_definitions(model: onnx.ModelProto) -> onnx.ModelProto:
+def with_definitions(model: onnx.ModelProto) -> onnx.ModelProto:
     """The model with what the dialect's operators are defined by."""
     defined = ir.from_proto(model)
     define(defined)
@@ -178,22 +178,22 @@ class HandOff:
 
     Attributes:
         directory: for the files.
-        child: converts by onnx-tf; None for the direct backend, in this process.
+        onnx_tf: by onnx-tf, in TensorFlow's process; else by the direct backend, in this one.
     """
 
     directory: Path
-    child: Child | None = None
+    onnx_tf: bool = False
 
     def convert(self, case: Case, expected: list[Array]) -> Path:
         """The .tflite of a case; raises what the backend raises."""
         model = case.handed_over(expected)
         tflite = self.directory / "model.tflite"
-        if self.child is None:
-            convert_directly(ir.from_proto(model), tflite)
-        else:
+        if self.onnx_tf:
             path = self.directory / "model.onnx"
             onnx.save(model, path)
-            self.child.run(Job(str(path), str(tflite), None, str(self.directory)), None)
+            run_job(Job(str(path), str(tflite), None, str(self.directory)), verbose=False, progress=None)
+        else:
+            convert_directly(ir.from_proto(model), tflite)
         return tflite
 
     def check(self, case: Case, *, tolerance: float = 1e-5, each: bool = False) -> Mapping[str, int]:
@@ -210,7 +210,7 @@ class HandOff:
         expected = case.expected()
         tflite = self.convert(case, expected)
         operators = count_tflite(tflite).histogram
-        if self.child is None:
+        if not self.onnx_tf:
             missing = set(case.operators.split()) - set(operators)
             assert not missing, f"{sorted(missing)} not among {dict(operators)}"
             assert case.exactly is None or operators == Counter(case.exactly.split())
