@@ -14,7 +14,7 @@ CHROMIUM = $(shell command -v chromium)
 
 .PHONY: demo test test-long test-core docs benchmark measure figures zoo peers lint clean chromium
 
-demo: $(VENV)/.tflite
+demo: $(VENV)/.core
 	$(BIN)/layoutopt demo --force
 
 test: $(VENV)/.test lint chromium
@@ -23,12 +23,12 @@ test: $(VENV)/.test lint chromium
 test-long: $(VENV)/.test
 	$(BIN)/python -m pytest -m long
 
-# The core (optimize to .onnx, count) without TensorFlow and PyTorch, on every Python that it supports.
+# All that works without TensorFlow and PyTorch, conversions included, on every Python that it supports.
 test-core:
 	for python in $(CORE_PYTHONS); do \
 	  venv=.venv-core-$$($$python -c 'import sys; print("%d.%d" % sys.version_info[:2])'); \
 	  $$python -m venv $$venv && \
-	  $$venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]' && \
+	  $$venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[images,test]' && \
 	  $$venv/bin/python -m pytest -m "not long and not tflite and not torch and not docs" || exit 1; \
 	done
 
@@ -78,9 +78,9 @@ lint: $(VENV)/.test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-$(VENV)/.tflite: pyproject.toml constraints.txt
+$(VENV)/.core: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(PIP_INSTALL) -e '.[tflite]'
+	$(PIP_INSTALL) -e .
 	touch $@
 
 $(VENV)/.docs: pyproject.toml constraints.txt
@@ -90,8 +90,8 @@ $(VENV)/.docs: pyproject.toml constraints.txt
 
 $(VENV)/.test: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(PIP_INSTALL) -e '.[tflite,torch,docs,test]'
-	touch $@ $(VENV)/.tflite $(VENV)/.docs
+	$(PIP_INSTALL) -e '.[images,onnx-tf,torch,docs,test]'
+	touch $@ $(VENV)/.core $(VENV)/.docs
 
 clean:
 	rm -rf .venv .venv-core-* build dist *.egg-info

@@ -53,9 +53,18 @@ class FoldConstants(ir.passes.FunctionalPass):
         for graph in edit.graphs_of(folded):
             _spell_out_pads(graph)
         RemoveUnusedNodesPass()(folded)
-        ShapeInferencePass(data_prop=True)(folded)
+        if not all(map(_is_known, folded.graph.all_nodes())):
+            ShapeInferencePass(data_prop=True)(folded)
         edit.forget_tensor_types_of_sequences(folded)
         return ir.passes.PassResult(folded, not _same_computation(before, Skeleton.of(folded)))
+
+
+def _is_known(node: ir.Node) -> bool:
+    """Say whether there is nothing to infer about the results of ``node``."""
+    return all(
+        isinstance(value.type, ir.TensorType) and value.shape is not None and value.shape.is_static()
+        for value in node.outputs
+    )
 
 
 def _spell_out_pads(graph: ir.Graph) -> None:

@@ -99,7 +99,7 @@ def read_image(path: Path, model: ir.Model) -> Arrays:
         from PIL import Image, UnidentifiedImageError
     except ImportError:
         raise MissingExtraError(
-            f"--input {path}: reading images needs Pillow.", hint="pip install 'layoutopt[tflite]'"
+            f"--input {path}: reading images needs Pillow.", hint="pip install 'layoutopt[images]'"
         ) from None
     value, shape, last = _image_input(path, model)
     batch, height, width, channels = shape if last else (shape[0], shape[2], shape[3], shape[1])

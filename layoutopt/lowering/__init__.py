@@ -18,6 +18,7 @@ from layoutopt.lowering import (  # noqa: F401  (imported so that they enter the
     integers,
     matmul,
     nchw_fallback,
+    ngrams,
     normalization,
     pad,
     pool,
@@ -32,6 +33,7 @@ from layoutopt.lowering import (  # noqa: F401  (imported so that they enter the
     shapes,
     slicing,
     spectra,
+    unpool,
 )
 from layoutopt.lowering.lower import lower
 

@@ -199,7 +199,7 @@ def _slice(node: Node, x: Value, i: Value) -> Value:
 def _stack(node: Node, parts: Sequence[Value]) -> Value:
     if all(part.is_constant for part in parts):
         return tfl.pack(parts)
-    return lower_through("Concat", lambda *each: tfl.pack(each), node, *parts)
+    return lower_through("ConcatFromSequence", lambda *each: tfl.pack(each), node, *parts)
 
 
 def _nothing(node: Node, value: ir.Value) -> Value:
@@ -218,7 +218,8 @@ def _while(node: Node, round_: Round, limit: Value | None, going: Value, start: 
     trips = int(limit.array.reshape(())) if limit is not None and limit.is_constant else None
     last_round = None if limit is None else _narrowed(scalar(limit))
     # LiteRT cannot let an empty value grow: the first element is cut off.
-    made = [tfl.full((1 if trips is None else trips, *shape), 0, dtype) for dtype, shape in steady.yields]
+    rows = 1 if trips is None else trips
+    made = [tfl.fill((rows, *shape), constant(0, dtype)) for dtype, shape in steady.yields]
     growing: list[Shape | None] = [(trips, *shape) for _, shape in steady.yields]
 
     def goes_on(i: Value, going: Value, *_: Value) -> Value:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import reduce
 from math import prod
 
@@ -82,36 +83,84 @@ def _without_twins(x: Value, indices: str) -> _Term:
     return _without_twins(rows[..., :: size + 1], "".join(indices[axis] for axis in others) + twin)
 
 
+@dataclass(frozen=True, slots=True)
+class _Roles:
+    """What each index is to a product of two terms.
+
+    Attributes:
+        batch: both have it, and somebody asks for it.
+        inner: both have it, and nobody asks for it.
+        rows: the left one has it alone.
+        columns: the right one has it alone.
+        sizes: by index; where an ellipsis broadcasts, the larger one.
+    """
+
+    batch: str
+    inner: str
+    rows: str
+    columns: str
+    sizes: Mapping[str, int]
+
+    @staticmethod
+    def of(left: _Term, right: _Term, asked: set[str]) -> _Roles:
+        """Sort the indices of two terms."""
+        both = [index for index in left.indices if index in right.indices]
+        larger = {index: max(left.sizes[index], right.sizes[index]) for index in both}
+        return _Roles(
+            batch="".join(index for index in both if index in asked),
+            inner="".join(index for index in both if index not in asked),
+            rows="".join(index for index in left.indices if index not in both),
+            columns="".join(index for index in right.indices if index not in both),
+            sizes={**left.sizes, **right.sizes, **larger},
+        )
+
+    @property
+    def batches(self) -> list[str]:
+        """The axes for batches, as many as BATCH_MATMUL takes besides those of its matrices."""
+        return [*self.batch] if len(self.batch) <= _MAX_BATCH_AXES else [self.batch]
+
+
 def _multiplied(left: _Term, right: _Term, asked: set[str]) -> _Term:
-    """Return one matrix product per element of what both have and somebody asks for."""
+    """Return the product of two terms, summed over what nobody asks for."""
     left = left.summed(asked | set(right.indices))
     right = right.summed(asked | set(left.indices))
-    both = [index for index in left.indices if index in right.indices]
-    batch = "".join(index for index in both if index in asked)
-    if left.x.is_constant and not batch:
-        left, right = right, left  # constants on the right are weights
-    inner = "".join(index for index in both if index not in asked)
-    rows = "".join(index for index in left.indices if index not in both)
-    columns = "".join(index for index in right.indices if index not in both)
-    sizes = {**left.sizes, **right.sizes, **{index: max(left.sizes[index], right.sizes[index]) for index in both}}
-    transposed = right.indices == batch + columns + inner and right.indices != batch + inner + columns
+    roles = _Roles.of(left, right, asked)
+    if left.x.is_constant and not roles.batch:  # constants on the right are weights
+        left, right, roles = right, left, replace(roles, rows=roles.columns, columns=roles.rows)
+    y = _matrix_product(left, right, roles) if roles.inner else _outer_product(left, right, roles)
+    indices = roles.batch + roles.rows + roles.columns
+    return _Term(tfl.reshape(y, [roles.sizes[index] for index in indices]), indices)
+
+
+def _matrix_product(left: _Term, right: _Term, roles: _Roles) -> Value:
+    """Record one matrix product per batch."""
+    batches, inner, columns = roles.batches, roles.inner, roles.columns
+    transposed = right.indices == roles.batch + columns + inner and bool(columns)
     # Without batches the rows may keep their axes where the right side is one matrix.
-    apart = [*rows] if not batch and right.x.is_constant else [rows]
-    kept = [*batch] if len(batch) <= _MAX_BATCH_AXES else [batch]
-    y = product(
-        _grouped(left, [*kept, *apart, inner], sizes),
-        _grouped(right, [*kept, columns, inner] if transposed else [*kept, inner, columns], sizes),
+    rows = [*roles.rows] if not batches and right.x.is_constant else [roles.rows]
+    return product(
+        _grouped(left, [*batches, *rows, inner], roles),
+        _grouped(right, [*batches, *((columns, inner) if transposed else (inner, columns))], roles),
         transposed=transposed,
     )
-    indices = batch + rows + columns
-    return _Term(tfl.reshape(y, [sizes[index] for index in indices]), indices)
 
 
-def _grouped(term: _Term, groups: list[str], sizes: dict[str, int]) -> Value:
-    """Return the operand with an axis for each group of indices; where an ellipsis broadcasts, it is repeated."""
-    full = [sizes[index] for group in groups for index in group]
+def _outer_product(left: _Term, right: _Term, roles: _Roles) -> Value:
+    """Record MUL of the left term along the rows and the right one along the columns."""
+    pairs = [each for each in ((roles.rows, ""), ("", roles.columns)) if any(each)]
+    wide = _grouped(left, [*roles.batch, *(row for row, _ in pairs)], roles)
+    tall = _grouped(right, [*roles.batch, *(column for _, column in pairs)], roles)
+    return wide * tall
+
+
+def _grouped(term: _Term, groups: Sequence[str], roles: _Roles) -> Value:
+    """Return the operand with an axis for each group of indices; what broadcasts within a group is repeated."""
+    own = term.sizes
+    alone = {group for group in groups if len(group) == 1 and group in roles.batch}  # these broadcast by themselves
+    full = [own[index] if index in alone else roles.sizes[index] for group in groups for index in group]
     x = tfl.broadcast_to(term.in_order("".join(groups)), full)
-    return tfl.reshape(x, [prod(sizes[index] for index in group) for group in groups])
+    sizes = iter(full)
+    return tfl.reshape(x, [prod(next(sizes) for _ in group) for group in groups])
 
 
 @lowers("Det")

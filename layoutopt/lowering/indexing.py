@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import reduce
 from math import prod
 
 import numpy as np
 
-from layoutopt.lowering.node import Node, constant, lowers, scalar
+from layoutopt.lowering.node import Node, constant, lowers, size_of
 from layoutopt.tfl import build as tfl
 from layoutopt.tfl.dtypes import Array, DType
 from layoutopt.tfl.graph import UnknownShapeError, Value
@@ -47,16 +48,15 @@ def _depth(index: Value) -> int:
 @lowers("GatherElements")
 def gather_elements(node: Node) -> Value:
     """Lower GatherElements to GATHER of single elements."""
-    index = element_index(node[1], node.shape, node.axis(0))
-    return tfl.gather(tfl.reshape(node.x, (node.x.count,)), index)
+    index = _element_index(node[1], node.x, node.integer("axis", 0) % node.x.rank)
+    return tfl.gather(tfl.reshape(node.x, (-1,)), index)
 
 
 @lowers("ScatterElements", "Scatter")
 def scatter_elements(node: Node) -> Value:
     """Lower ScatterElements, and Scatter before it, to writes of single elements."""
-    index = element_index(node[1], node.shape, node.axis(0))
-    rows, updates = tfl.reshape(index, (index.count,)), tfl.reshape(node[2], (index.count, 1))
-    return tfl.reshape(_written(node, rows, updates, 1), node.shape)
+    index = _element_index(node[1], node.x, node.integer("axis", 0) % node.x.rank)
+    return _written(node, tfl.reshape(index, (-1,)), node[2], 1)
 
 
 @lowers("ScatterND")
@@ -69,9 +69,7 @@ def scatter_nd(node: Node) -> Value:
         if box is not None:
             updates = tfl.reshape(node[2], (*(part.stop - part.start for part in box), *rest))
             return _replace_box(node.x, box, updates)
-    rows, width = tfl.reshape(row_index(index, lead), (-1,)), prod(rest)
-    updates = tfl.reshape(node[2], (-1 if rows.shape == (None,) else rows.count, width))
-    return tfl.reshape(_written(node, rows, updates, width), node.shape)
+    return _written(node, tfl.reshape(row_index(index, lead), (-1,)), node[2], prod(rest))
 
 
 @lowers("TensorScatter")
@@ -85,9 +83,7 @@ def tensor_scatter(node: Node) -> Value:
         steps = tfl.floor_mod(steps, shape[axis])
     outer = np.arange(prod(shape[:axis]), dtype=np.int32) * np.int32(shape[axis])
     rows = steps + outer.reshape(*shape[:axis], 1)
-    width = prod(shape[axis + 1 :])
-    written = _written(node, tfl.reshape(rows, (rows.count,)), tfl.reshape(updates, (rows.count, width)), width)
-    return tfl.reshape(written, shape)
+    return _written(node, tfl.reshape(rows, (rows.count,)), updates, prod(shape[axis + 1 :]))
 
 
 # --- indices ---------------------------------------------------------------------------------------------------------
@@ -112,17 +108,22 @@ def _strides(sizes: Sequence[int]) -> Array:
     return strides
 
 
-def element_index(index: Value, shape: Sequence[int], axis: int) -> Value:
-    """Return the position in the flattened value of each element that ``index`` names along ``axis``, in INT32."""
-    sizes, strides = index.sizes, _strides(shape)
-    places = _from_front(index, shape[axis]) * int(strides[axis])
-    for others in (range(axis), range(axis + 1, len(shape))):  # two small constants in place of one as large as index
-        offset = np.zeros([1] * len(sizes), np.int32)
-        for i in others:
-            along = [-1 if i == k else 1 for k in range(len(sizes))]
-            offset = offset + (np.arange(sizes[i], dtype=np.int32) * strides[i]).reshape(along)
-        if offset.any():
-            places = places + offset
+def _element_index(index: Value, x: Value, axis: int) -> Value:
+    """The position in the flattened ``x`` of each element that ``index`` names along ``axis``, in INT32."""
+    places, stride = _from_front(index, size_of(x, axis)), constant(np.int32(1))
+    offsets: list[Value] = []
+    for i in reversed(range(x.rank)):
+        if i == axis:
+            places = places * stride if i < x.rank - 1 else places
+        elif index.shape is None or index.shape[i] != 1:
+            along = [-1 if i == k else 1 for k in range(x.rank)]
+            offsets.append(tfl.reshape(tfl.range_(0, size_of(index, i)) * stride, along))
+        stride = stride * size_of(x, i)
+    # Small constants, one for the axes on each side, in place of one as large as the index.
+    after, before = offsets[: x.rank - 1 - axis], offsets[x.rank - 1 - axis :]
+    for each in (before, after):
+        if each:
+            places = places + reduce(tfl.add, each)
     return places
 
 
@@ -130,11 +131,17 @@ def element_index(index: Value, shape: Sequence[int], axis: int) -> Value:
 
 
 def _written(node: Node, rows: Value, updates: Value, width: int) -> Value:
-    """The first operand as rows of ``width``, with updates (n, width) written to or joined with ``rows`` (n,)."""
-    count = node.x.count // max(width, 1)
-    data, reduction = tfl.reshape(node.x, (count, width)), node.text("reduction", "none")
-    if rows.shape == (0,):
-        return data
+    """The first operand, as rows of ``width``, with updates written to or joined with ``rows`` (n,)."""
+    if rows.shape == (0,) or width == 0:
+        return node.x
+    data, updates = tfl.reshape(node.x, (-1, width)), tfl.reshape(updates, (-1, width))
+    written = _joined(node, data, rows, updates)
+    return tfl.reshape(written, node.x.sizes if node.x.is_static else tfl.shape_of(node.x))
+
+
+def _joined(node: Node, data: Value, rows: Value, updates: Value) -> Value:
+    """A matrix with updates (n, width) written to or joined with ``rows`` (n,)."""
+    reduction, count = node.text("reduction", "none"), size_of(data, 0)
     if reduction == "none":
         return overwrite_rows(data, rows, updates)
     types = _ADDED_TYPES if reduction == "add" else _SEGMENT_TYPES
@@ -142,28 +149,28 @@ def _written(node: Node, rows: Value, updates: Value, width: int) -> Value:
         names = ", ".join(map(str, types))
         raise node.unsupported(f"LiteRT reduces by {reduction} at indices only for {names}: cast the operands")
     if reduction == "add":
-        return data + tfl.scatter_nd(tfl.expand_dims(rows, 1), updates, [count, width])
+        return data + tfl.scatter_nd(tfl.expand_dims(rows, 1), updates, tfl.shape_of(data))
     among, join = _SEGMENTS[reduction]
     joined = join(data, among(updates, rows, count))
     if reduction == "mul":
         return joined
     # Where nothing is written LiteRT has the least or the greatest finite number, which infinity must not yield to.
-    is_written = tfl.reshape(_last_writer(rows, count), (count, 1)) >= count
+    is_written = tfl.expand_dims(_last_writer(rows, count), 1) >= count
     return tfl.select_v2(is_written, joined, data)
 
 
 def overwrite_rows(data: Value, rows: Value, updates: Value) -> Value:
     """Replace some rows of a matrix, by the last of the updates where several go to one row."""
-    return tfl.gather(tfl.concatenation([data, updates], 0), _last_writer(rows, data.sizes[0]))
+    return tfl.gather(tfl.concatenation([data, updates], 0), _last_writer(rows, size_of(data, 0)))
 
 
-def _last_writer(rows: Value, count: int) -> Value:
+def _last_writer(rows: Value, count: Value) -> Value:
     """For each of ``count`` rows, its own number, or ``count`` and that of the last update that is written to it."""
-    own = np.arange(count, dtype=np.int32)
-    if rows.is_constant:
-        own[rows.array] = count + np.arange(len(rows.array), dtype=np.int32)
-        return constant(own)
-    numbers = tfl.range_(0, scalar(tfl.shape_of(rows)))
+    own, numbers = tfl.range_(0, count), tfl.range_(0, size_of(rows, 0))
+    if rows.is_constant and own.is_constant:
+        last = own.array.copy()
+        last[rows.array] = count.array + numbers.array
+        return constant(last)
     # A row without update is far below zero.
     return tfl.maximum(own, tfl.unsorted_segment_max(numbers, rows, count) + count)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import zip_longest
 
 import numpy as np
 import onnx_ir as ir
@@ -32,7 +31,7 @@ FOREIGN = "ONNX:"
 """What the codes of operations begin with that stand for an ONNX node as it is; somebody else translates these."""
 
 _RANDOM = ("Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike")
-_TEXT = ("RegexFullMatch", "StringConcat", "StringNormalizer", "StringSplit", "TfIdfVectorizer")
+_TEXT = ("RegexFullMatch", "StringConcat", "StringNormalizer", "StringSplit")
 
 _INSTEAD: Mapping[str, str] = {
     **dict.fromkeys(_RANDOM, "draw the numbers outside and give them to the model"),
@@ -158,11 +157,13 @@ class _Lowerer:
         opset: version of the default domain.
         is_foreign: as of `lower`.
         refused: nodes of the main graph that cannot be lowered.
+        constants: initializers and results of Constant nodes, which are the same each time that a body is lowered.
     """
 
     opset: int
     is_foreign: IsForeign
     refused: list[UnsupportedOperatorError] = field(default_factory=list)
+    constants: dict[ir.Value, Operand] = field(default_factory=dict)
 
     def run(self, graph: ir.Graph, values: dict[ir.Value, Operand]) -> None:
         """Lower all nodes of the main graph; those that cannot be are collected, so that all are told at once."""
@@ -187,14 +188,23 @@ class _Lowerer:
             values.update(zip(node.outputs, self._node(node, values), strict=False))
         return [values[output] for output in graph.outputs]
 
-    @staticmethod
-    def _enter_constants(graph: ir.Graph, values: dict[ir.Value, Operand]) -> None:
+    def _enter_constants(self, graph: ir.Graph, values: dict[ir.Value, Operand]) -> None:
         for value in graph.initializers.values():
             if value not in values and value.const_value is not None:
-                values[value] = Value.constant(value.const_value.numpy())
+                if value not in self.constants:
+                    self.constants[value] = Value.constant(value.const_value.numpy())
+                values[value] = self.constants[value]
 
     def _node(self, node: ir.Node, values: Mapping[ir.Value, Operand]) -> Sequence[Operand]:
         """The results of one node; of constants, constants."""
+        if node.op_type != "Constant":
+            return self._computed(node, values)
+        (result,) = node.outputs
+        if result not in self.constants:
+            (self.constants[result],) = self._computed(node, values)
+        return [self.constants[result]]
+
+    def _computed(self, node: ir.Node, values: Mapping[ir.Value, Operand]) -> Sequence[Operand]:
         stated = [_stated_shape(value) for value in node.outputs]
         if stated and all(shape is not None and 0 in shape for shape in stated):
             return [_empty(value) for value in node.outputs]  # which needs no operator
@@ -215,8 +225,8 @@ class _Lowerer:
             ) from None
         except Exception as error:
             raise RuntimeError(f"node {name_of(node)} ({node.op_type}): {error}") from error
-        for result, shape in zip_longest(results, stated[: len(results)]):
-            _state(result, shape)
+        for result, value in zip(results, node.outputs, strict=False):
+            _state(result, value)
         return results
 
     def _seen(self, node: ir.Node, operands: tuple[Operand | None, ...], values: Mapping[ir.Value, Operand]) -> Node:
@@ -273,10 +283,14 @@ def _empty(value: ir.Value) -> Value:
     return Value.constant(np.zeros(_stated_shape(value) or (), dtype.numpy))
 
 
-def _state(result: Operand | None, shape: tuple[int, ...] | None) -> None:
-    """Give a result whose shape depends on values at run time the one that the model states."""
-    if isinstance(result, Value) and not result.is_static and shape is not None:
-        result.shape = shape
+def _state(result: Operand, value: ir.Value) -> None:
+    """Give a result whose shape depends on values at run time the sizes that the model states."""
+    if not isinstance(result, Value) or result.is_static or value.shape is None:
+        return
+    stated = tuple(size if isinstance(size, int) else None for size in value.shape)
+    known = result.shape if result.shape is not None else (None,) * len(stated)
+    if len(known) == len(stated):
+        result.shape = tuple(a if b is None else b for a, b in zip(known, stated, strict=True))
 
 
 def _stand_ins(node: ir.Node) -> Sequence[Operand] | None:

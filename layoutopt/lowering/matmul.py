@@ -20,10 +20,9 @@ def matmul(node: Node) -> Value:
     a, b = node[0], node[1]
     if a.rank > 1 and b.rank > 1:
         return product(a, b)
-    wide = tfl.expand_dims(a, 0) if a.rank == 1 else a
-    tall = tfl.expand_dims(b, 1) if b.rank == 1 else b
+    left, right = (tfl.expand_dims(x, 0) if x.rank == 1 else x for x in (a, b))
     gone = [axis for axis, x in ((-2, a), (-1, b)) if x.rank == 1]
-    return tfl.squeeze(product(wide, tall), gone)
+    return tfl.squeeze(product(left, right, transposed=b.rank == 1), gone)
 
 
 @lowers(*MATMUL_TRANSPOSED.values(), domain=DOMAIN)

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from layoutopt.ir.dialect import DOMAIN, OPERATORS
 from layoutopt.lowering.node import Node, Result, lowering_of, lowers
-from layoutopt.lowering.pool import lp_norm, max_pool_with_indices
+from layoutopt.lowering.pool import lp_norm, max_pool_with_indices, reduce_spatial
 from layoutopt.tfl import build as tfl
 from layoutopt.tfl.graph import Value
 
@@ -27,7 +27,7 @@ def global_lp_pool(node: Node) -> Value:
 def global_pool(node: Node) -> Value:
     """Lower GlobalAveragePool and GlobalMaxPool to MEAN and REDUCE_MAX in place: no TRANSPOSE is needed."""
     reduction = tfl.mean if node.operator == "GlobalAveragePool" else tfl.reduce_max
-    return reduction(node.x, list(range(2, len(node.shape))), keep_dims=True)
+    return reduce_spatial(reduction, node.x, list(range(2, len(node.shape))))
 
 
 @lowers(*(operator for operator in OPERATORS if operator not in _OWN))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import reduce
 from math import prod
 
@@ -102,13 +103,18 @@ def _dilated_mean(x: Value, axes: tuple[Axis, ...]) -> Value:
 @lowers("GlobalAveragePool1D", "GlobalAveragePool2D", "GlobalAveragePool3D", domain=DOMAIN)
 def global_average_pool(node: Node) -> Value:
     """Lower GlobalAveragePool to MEAN over the spatial axes."""
-    return tfl.mean(node.x, _spatial(node), keep_dims=True)
+    return reduce_spatial(tfl.mean, node.x, _spatial(node))
 
 
 @lowers("GlobalMaxPool1D", "GlobalMaxPool2D", "GlobalMaxPool3D", domain=DOMAIN)
 def global_max_pool(node: Node) -> Value:
     """Lower GlobalMaxPool to REDUCE_MAX over the spatial axes."""
-    return tfl.reduce_max(node.x, _spatial(node), keep_dims=True)
+    return reduce_spatial(tfl.reduce_max, node.x, _spatial(node))
+
+
+def reduce_spatial(reduction: Callable[..., Value], x: Value, axes: list[int]) -> Value:
+    """Record MEAN or REDUCE_MAX over ``axes``, which stay with size 1; nothing where they have that already."""
+    return x if all(x.sizes[axis] == 1 for axis in axes) else reduction(x, axes, keep_dims=True)
 
 
 @lowers("LpPool2D", domain=DOMAIN)

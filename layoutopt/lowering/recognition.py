@@ -1,19 +1,19 @@
 """Recognizes what LiteRT has one kernel for, or fewer, and ONNX spells with several nodes.
 
 - ``x / 2 * (1 + erf(x / sqrt(2)))`` and ``x / 2 * (1 + tanh(a x + b x^3))``, however they are multiplied out, are one
-  Gelu.
+  Gelu. In the same way, ``x * clip(x + 3, 0, 6) / 6`` is HardSwish.
 - ``x * tanh(softplus(x))`` is Mish. PyTorch's newer exporter writes a Softplus as itself up to a threshold, x beyond.
 - Slices that cut a value into equal parts are one Split: PyTorch's older exporter writes a ``chunk`` so.
 
-Gelu and Mish are put in models of any opset: the lowerings take them at any.
+Gelu, HardSwish and Mish are put in models of any opset: the lowerings take them at any.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from math import pi, sqrt
+from dataclasses import dataclass, field
+from math import isclose, pi, sqrt
 
 import onnx_ir as ir
 
@@ -28,8 +28,8 @@ def recognize(model: ir.Model) -> None:
         if node.domain not in ("", "ai.onnx") or node.graph is None:
             continue
         match node.op_type:
-            case "Erf" | "Tanh":
-                _recognize_gelu(node)
+            case "Erf" | "Tanh" | "Clip" | "HardSigmoid":
+                _recognize_gated(node)
             case "Softplus" | "Where":
                 _recognize_softplus(node)
             case "Slice":
@@ -67,17 +67,31 @@ def _producer(value: ir.Value | None, *operators: str) -> ir.Node | None:
     return node if node is not None and node.op_type in operators else None
 
 
-# --- Gelu ----------------------------------------------------------------------------------------------------------
+# --- Gelu and HardSwish --------------------------------------------------------------------------------------------
 
 
-_GATES: Mapping[str, tuple[str, Polynomial]] = {
-    "Erf": ("none", (0, sqrt(0.5))),
-    "Tanh": ("tanh", (0, sqrt(2 / pi), 0, 0.044715 * sqrt(2 / pi))),
-}
-"""The functions inside a Gelu: the attribute that tells of them, and the polynomial of x that they are taken of."""
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """An operator that is ``summand + factor * gate(argument)``, all three polynomials of its operand."""
+
+    operator: str
+    argument: Polynomial
+    summand: Polynomial
+    factor: Polynomial
+    attributes: Mapping[str, str] = field(default_factory=dict)
+
+
 _HALF: Polynomial = (0, 0.5)
+_BY_TANH: Polynomial = (0, sqrt(2 / pi), 0, 0.044715 * sqrt(2 / pi))
+_FORMS: Mapping[str, _Form] = {
+    "Erf": _Form("Gelu", (0, sqrt(0.5)), _HALF, _HALF, {"approximate": "none"}),
+    "Tanh": _Form("Gelu", _BY_TANH, _HALF, _HALF, {"approximate": "tanh"}),
+    "Clip": _Form("HardSwish", (3, 1), (0,), (0, 1 / 6)),
+    "HardSigmoid": _Form("HardSwish", (0, 1), (0,), (0, 1)),
+}
+"""By the operator of the gate; a Clip is one to [0, 6], a HardSigmoid is PyTorch's."""
 _MAX_STEPS = 4
-"""Nodes from the gate to the Gelu's result: an Add, and products with up to three factors."""
+"""Nodes from the gate to the result: an Add, and products with up to three factors."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,20 +102,31 @@ class _Step:
     other: ir.Value
 
 
-def _recognize_gelu(gate: ir.Node) -> None:
-    """Put a Gelu in the place of ``x / 2 + x / 2 * gate``, be it written as a product or a sum."""
-    approximate, inner = _GATES[gate.op_type]
-    argument, value = gate.inputs[0], gate.outputs[0]
+def _recognize_gated(gate: ir.Node) -> None:
+    """Put one operator in the place of what is computed from ``gate`` by sums and products, if it is known."""
+    form, argument, value = _FORMS[gate.op_type], gate.inputs[0], gate.outputs[0]
     steps: list[_Step] = []
     while argument is not None and len(steps) < _MAX_STEPS and (step := _next_step(value)) is not None:
         steps.append(step)
         value = step.node.outputs[0]
-        if all(each.node.op_type != "Add" for each in steps):
+        if any(form.summand) and all(each.node.op_type != "Add" for each in steps):
             continue
         for x in _candidates(steps):
-            if is_close(evaluate(argument, x), inner, x.dtype) and _is_gelu(x, steps):
-                _replace([value], ir.node("Gelu", [x], {"approximate": approximate}), step.node)
+            if _is_gate(gate, x) and is_close(evaluate(argument, x), form.argument, x.dtype) and _fits(form, x, steps):
+                _replace([value], ir.node(form.operator, [x], form.attributes), step.node)
                 return
+
+
+def _is_gate(node: ir.Node, x: ir.Value) -> bool:
+    """Return whether a node has the numbers of its entry in ``_FORMS``."""
+    if node.op_type == "HardSigmoid":
+        alpha, beta = node.attributes.get_float("alpha", 0.2), node.attributes.get_float("beta", 0.5)
+        return isclose(alpha, 1 / 6, abs_tol=1e-6) and beta == 0.5
+    if node.op_type == "Clip":
+        bounds = (*node.inputs[1:3], None, None)[:2]
+        low, high = (None if bound is None else scalar_of(bound, x) for bound in bounds)
+        return (node.attributes.get_float("min", low), node.attributes.get_float("max", high)) == (0, 6)
+    return True
 
 
 def _next_step(value: ir.Value) -> _Step | None:
@@ -121,12 +146,14 @@ def _candidates(steps: Sequence[_Step]) -> Iterator[ir.Value]:
     for step in reversed(steps):
         node = _producer(step.other, "Mul", "Div")
         for value in (step.other, *(node.inputs if node is not None else ())):
-            if value is not None and constant_tensor(value) is None:
+            if value is None or constant_tensor(value) is not None:
+                continue
+            if value.dtype is None or value.dtype.is_floating_point():
                 yield value
 
 
-def _is_gelu(x: ir.Value, steps: Sequence[_Step]) -> bool:
-    """Return whether the steps take a gate to ``x / 2 + x / 2 * gate``: a summand and a factor say what they do."""
+def _fits(form: _Form, x: ir.Value, steps: Sequence[_Step]) -> bool:
+    """Return whether the steps take the gate to the sum and product that a form tells."""
     summand: Polynomial | None = (0,)
     factor: Polynomial | None = (1,)
     for step in steps:
@@ -135,7 +162,7 @@ def _is_gelu(x: ir.Value, steps: Sequence[_Step]) -> bool:
             return False
         summand = combine(operator, summand, other)
         factor = factor if operator == "Add" else combine(operator, factor, other)
-    return is_close(summand, _HALF, x.dtype) and is_close(factor, _HALF, x.dtype)
+    return is_close(summand, form.summand, x.dtype) and is_close(factor, form.factor, x.dtype)
 
 
 # --- Softplus and Mish ---------------------------------------------------------------------------------------------

@@ -160,7 +160,7 @@ def _run(gates: Value, state: State, step: Step, lengths: Value | None) -> tuple
             starts = tfl.pack([i * _STEPS_PER_ROUND, *[0] * (outputs.rank - 1)])
             return [i + 1, tfl.dynamic_update_slice(outputs, made, starts), *after]
 
-        before = [constant(np.int32(0)), tfl.full((done, *state[0].sizes), 0), *state]
+        before = [constant(np.int32(0)), tfl.fill((done, *state[0].sizes), 0.0), *state]
         _, outputs, *last = tfl.while_(lambda i, *_: i < rounds, go, before)
         parts.append(outputs)
         state = tuple(last)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from layoutopt.lowering.node import Node, constant, lowers, scalar
+from layoutopt.lowering.node import Node, constant, lowers, scalar, size_of
 from layoutopt.lowering.types import converted
 from layoutopt.tfl import build as tfl
 from layoutopt.tfl.dtypes import DType
@@ -14,9 +14,9 @@ from layoutopt.tfl.graph import Value
 @lowers("Trilu")
 def trilu(node: Node) -> Value:
     """Lower Trilu to SELECT_V2 between the operand and 0."""
-    rows, columns = node.x.sizes[-2:]
-    distance = constant(np.arange(columns) - np.arange(rows)[:, None])
-    k = constant(np.int64(0)) if node.optional(1) is None else scalar(node[1])
+    rows, columns = (tfl.range_(0, size_of(node.x, axis)) for axis in (-2, -1))
+    distance = columns - rows[:, None]
+    k = constant(np.int32(0)) if node.optional(1) is None else scalar(tfl.int32(node[1]))
     kept = tfl.greater_equal(distance, k) if node.integer("upper", 1) else tfl.less_equal(distance, k)
     return tfl.select_v2(kept, node.x, constant(0, node.x.dtype))
 
@@ -51,17 +51,18 @@ def non_zero(node: Node) -> Value:
 @lowers("Unique")
 def unique(node: Node) -> list[Value]:
     """Lower Unique to UNIQUE, and TOPK_V2 to sort."""
-    if node.attributes.get("axis") is not None and len(node.shape) > 1:
+    if node.attributes.get("axis") is not None and node.x.rank > 1:
         raise node.unsupported("LiteRT's UNIQUE compares elements, not slices along an axis; leave out `axis`")
-    count = node.x.count
-    values, inverse = tfl.unique(tfl.reshape(node.x, (count,)))
+    x = tfl.reshape(node.x, (-1,))
+    values, inverse = tfl.unique(x)
     length = scalar(tfl.shape_of(values))
     if node.integer("sorted", 1):
         place = tfl.sum_(tfl.cast(values[None, :] < values[:, None], DType.INT32), 1)
         values = tfl.reverse(tfl.topk_v2(values, length)[0], [0])
         inverse = tfl.gather(place, inverse)
     is_one = tfl.equal(tfl.range_(0, length)[:, None], inverse[None, :])
-    first = tfl.reduce_min(tfl.select_v2(is_one, np.arange(count, dtype=np.int32), count), 1)
+    count = size_of(x, 0)
+    first = tfl.reduce_min(tfl.select_v2(is_one, tfl.range_(0, count), count), 1)
     counts = tfl.sum_(tfl.cast(is_one, DType.INT32), 1)
     more = [tfl.cast(each, DType.INT64) for each in (first, inverse, counts)]
     return [values, *more][: max(node.results, 1)]

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from layoutopt.lowering.node import Node, Operand, OptionalValue, TensorSequence, constant, lowers, scalar
+from layoutopt.lowering.shapes import split_into
+from layoutopt.lowering.types import lower_each_through, lower_through
 from layoutopt.tfl import build as tfl
 from layoutopt.tfl.dtypes import DType
 from layoutopt.tfl.graph import Value
@@ -36,7 +40,8 @@ def sequence_at(node: Node) -> Operand:
     if len({value.sizes for value in values}) != 1:
         raise node.unsupported("operand 1 must be a constant: the elements differ in shape")
     position = scalar(position)
-    return tfl.gather(tfl.pack(values), tfl.select_v2(position < 0, position + len(values), position))
+    index = tfl.select_v2(position < 0, position + len(values), position)
+    return lower_through("ConcatFromSequence", lambda *each: tfl.gather(tfl.pack(each), index), node, *values)
 
 
 @lowers("SequenceInsert")
@@ -61,17 +66,27 @@ def _position(node: Node, index: int, default: int) -> int:
 
 @lowers("SplitToSequence")
 def split_to_sequence(node: Node) -> TensorSequence:
-    """Lower SplitToSequence to SPLIT_V, or to UNPACK where each element has one place."""
+    """Lower SplitToSequence to SPLIT or SPLIT_V, or to UNPACK where each element has one place and no axis for it."""
     axis = node.axis(0)
     size = node.shape[axis]
     if node.optional(1) is None:
-        parts = tfl.unpack(node.x, axis)
-        return TensorSequence([tfl.expand_dims(part, axis) for part in parts] if node.integer("keepdims", 1) else parts)
+        if not node.integer("keepdims", 1) and node.x.dtype in _UNPACKED:
+            return TensorSequence(tfl.unpack(node.x, axis))
+        parts = _split(node, [1] * size, axis)
+        return TensorSequence(parts if node.integer("keepdims", 1) else (tfl.squeeze(part, [axis]) for part in parts))
     sizes = node.constant(1)
     if sizes.ndim == 0:
         each = int(sizes)
-        return TensorSequence(tfl.split_v(node.x, [min(each, size - i) for i in range(0, size, each)], axis))
-    return TensorSequence(tfl.split_v(node.x, sizes, axis))
+        return TensorSequence(_split(node, [min(each, size - i) for i in range(0, size, each)], axis))
+    return TensorSequence(_split(node, sizes.tolist(), axis))
+
+
+_UNPACKED = (DType.BOOL, DType.INT8, DType.UINT8, DType.INT16, DType.INT32, DType.FLOAT32)
+"""What UNPACK takes."""
+
+
+def _split(node: Node, sizes: Sequence[int], axis: int) -> list[Value]:
+    return lower_each_through("Split", lambda x: split_into(x, sizes, axis), node, node.x)
 
 
 @lowers("ConcatFromSequence")
@@ -79,8 +94,9 @@ def concat_from_sequence(node: Node) -> Value:
     """Lower ConcatFromSequence to CONCATENATION, or to PACK along a new axis."""
     values, axis = _sequence(node), node.integer("axis", 0)
     if not node.integer("new_axis", 0):
-        return tfl.concatenation(values, axis)
-    return tfl.pack(values, axis % (values[0].rank + 1))
+        return lower_through("Concat", lambda *each: tfl.concatenation(each, axis), node, *values)
+    axis %= values[0].rank + 1
+    return lower_through("ConcatFromSequence", lambda *each: tfl.pack(each, axis), node, *values)
 
 
 @lowers("SequenceMap")

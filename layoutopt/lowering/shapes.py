@@ -9,8 +9,7 @@ import numpy as np
 
 from layoutopt.lowering.node import Node, lowers
 from layoutopt.tfl import build as tfl
-from layoutopt.tfl.dtypes import DType
-from layoutopt.tfl.graph import Size, Value
+from layoutopt.tfl.graph import Size, UnknownShapeError, Value
 
 
 @lowers("Reshape")
@@ -133,11 +132,14 @@ def split(node: Node) -> list[Value]:
     sizes = _split_sizes(node, axis)
     if sizes is None:
         return tfl.split_v(node.x, tfl.int32(node[1]), axis, node.results)
-    if len(sizes) == 1:
-        return [node.x]
-    if len(set(sizes)) == 1 and node.x.dtype is not DType.INT64:  # which SPLIT_V knows, but not SPLIT
-        return tfl.split(node.x, len(sizes), axis)
-    return tfl.split_v(node.x, sizes, axis)
+    return split_into(node.x, sizes, axis)
+
+
+def split_into(x: Value, sizes: Sequence[int], axis: int) -> list[Value]:
+    """Split a value into parts of these sizes by SPLIT where they are equal, else by SPLIT_V."""
+    if len(set(sizes)) == 1:
+        return tfl.split(x, len(sizes), axis)
+    return tfl.split_v(x, sizes, axis)
 
 
 def _split_sizes(node: Node, axis: int) -> Sequence[int] | None:
@@ -147,7 +149,10 @@ def _split_sizes(node: Node, axis: int) -> Sequence[int] | None:
         return None if None in shapes else [shape[axis] for shape in shapes if shape is not None]
     if sizes := node.ints("split") if node.opset < 13 else node.optional_ints(1):
         return sizes
-    total, parts = node.shape[axis], max(node.integer("num_outputs", 0), node.results)
+    total = None if node.x.shape is None else node.x.shape[axis]
+    if total is None:
+        raise UnknownShapeError
+    parts = max(node.integer("num_outputs", 0), node.results)
     each = -(-total // parts)
     return [max(min(each, total - i * each), 0) for i in range(parts)]
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from layoutopt.lowering.node import Node, lowers
+from layoutopt.lowering.node import Node, lowers, size_of
 from layoutopt.tfl import build as tfl
 from layoutopt.tfl.dtypes import Array, DType
 from layoutopt.tfl.graph import Value
@@ -92,12 +92,11 @@ def per_axis(values: Value, axes: Value | None, rank: int, otherwise: Value | in
 def gather(node: Node) -> Value:
     """Lower Gather to GATHER, or to a slice where the indices are constants at one distance from each other."""
     axis, index = node.integer("axis", 0) % max(node.x.rank, 1), node[1]
-    length = None if node.x.shape is None else node.x.shape[axis]
-    if length is None:
-        return tfl.gather(node.x, _from_run_time_front(index, tfl.shape_of(node.x)[axis]), axis)
-    if not index.is_constant:
-        return tfl.gather(node.x, tfl.select_v2(index < 0, index + length, index), axis)
-    places = _from_front(index.array, length)
+    length = size_of(node.x, axis)
+    if not (index.is_constant and length.is_constant):
+        # LiteRT's GATHER counts no index from the end.
+        return tfl.gather(node.x, tfl.select_v2(index < 0, index + tfl.cast(length, index.dtype), index), axis)
+    places = np.where(index.array < 0, index.array + length.array, index.array).astype(np.int32)
     if places.ndim == 0:
         return node.x[(slice(None),) * axis + (int(places),)]
     if (part := _as_slice(places.reshape(-1))) is None or not node.x.is_static:
@@ -106,23 +105,9 @@ def gather(node: Node) -> Value:
     return tfl.reshape(take_slices(node.x, {axis: part}), shape)
 
 
-def _from_run_time_front(index: Value, length: Value) -> Value:
-    """Indices counted from the front of an axis whose size comes at run time, in INT32."""
-    if index.is_constant and (index.array >= 0).all():
-        return tfl.int32(index)
-    index = tfl.int32(index)
-    return tfl.select_v2(index < 0, index + length, index)
-
-
 def _as_slice(index: Array) -> slice | None:
     """The slice that takes the same elements in the same order; None where there is none."""
     if not index.size:
         return None
     step = int(index[1] - index[0]) if index.size > 1 else 1
     return slice(int(index[0]), int(index[-1]) + 1, step) if step > 0 and (np.diff(index) == step).all() else None
-
-
-def _from_front(index: Array, size: int) -> Array:
-    """Indices counted from the front, in INT32: LiteRT's GATHER counts none from the end."""
-    front: Array = np.where(index < 0, index + size, index).astype(np.int32)
-    return front

@@ -93,6 +93,7 @@ _KERNEL_TYPES: Mapping[str, KernelTypes] = {
         "BitCast Cast CastLike Constant Dropout EyeLike Flatten Identity NonZero Reshape Shape Size Squeeze "
         "Unsqueeze": _ANY,
         "Compress ConstantOfShape Expand Gather GatherND": takes("b i1 u1 i2 i4 i8 f4", DTypeSemantics.BITS),
+        "ConcatFromSequence": takes("i1 u1 i2 i4 u4 i8 f4", DTypeSemantics.BITS),
         "Concat": takes("b i1 u1 i2 i4 u4 i8 f4", DTypeSemantics.BITS),
         "OneHot": takes("b i1 u1 i2 i4 i8 f4", DTypeSemantics.BITS),
         "Pad": takes("b i4 i8 f4", DTypeSemantics.BITS),
@@ -272,8 +273,18 @@ def converted(x: Value, target: DType) -> Value:
 
 def lower_through(operator: str, function: Callable[..., Value], node: Node, *operands: Value) -> Value:
     """Apply ``function`` to operands of one type, in a type that the kernels of ``operator`` take."""
+    (result,) = lower_each_through(operator, lambda *each: [function(*each)], node, *operands)
+    return result
+
+
+def lower_each_through(
+    operator: str, function: Callable[..., Sequence[Value]], node: Node, *operands: Value
+) -> list[Value]:
+    """Apply ``function`` as `lower_through` does; it has several results."""
     conversion = _conversion_of(replace(node, operands=operands), range(len(operands)), _KERNEL_TYPES[operator])
-    return function(*operands) if conversion is None else conversion.back(function(*map(conversion.there, operands)))
+    if conversion is None:
+        return list(function(*operands))
+    return [conversion.back(result) for result in function(*map(conversion.there, operands))]
 
 
 # --- types that no .tflite can hold ------------------------------------------------------------------------------

@@ -12,8 +12,11 @@ import numpy as np
 
 from layoutopt.tfl.dtypes import Array, DType
 
-Fold: TypeAlias = "Callable[[Sequence[Array], Mapping[str, Any]], Array | Sequence[Array]]"
-"""From the elements of the operands and the options to those of the results."""
+Fold: TypeAlias = "Callable[[Sequence[Array], Mapping[str, Any]], Array | Sequence[Array] | None]"
+"""From the elements of the operands and the options to those of the results; None where they should stay unknown."""
+
+_MAX_FILLED_BYTES = 4096
+"""What FILL makes more of is no constant: a file need not hold it."""
 
 
 def fold(code: str, operands: Sequence[Array], options: Mapping[str, Any]) -> list[Array] | None:
@@ -31,6 +34,8 @@ def fold(code: str, operands: Sequence[Array], options: Mapping[str, Any]) -> li
         return None
     with np.errstate(all="ignore"):  # infinities and overflows are what the model says
         results = function(operands, options)
+    if results is None:
+        return None
     several = isinstance(results, (list, tuple))
     found = [np.asarray(each) for each in (results if several else [results])]  # NumPy gives scalars for no axes
     if options.get("fused_activation_function", "NONE") != "NONE":
@@ -135,6 +140,11 @@ def _bitcast(operands: Sequence[Array], options: Mapping[str, Any]) -> Array:
     return found.reshape(x.shape[:-1]) if target.itemsize > x.dtype.itemsize else found
 
 
+def _fill(operands: Sequence[Array], _: Mapping[str, Any]) -> Array | None:
+    found = np.broadcast_to(operands[1], operands[0].tolist())
+    return found if found.nbytes <= _MAX_FILLED_BYTES else None
+
+
 def _round(x: Array) -> Array:
     return np.rint(x)  # half to even, as the kernel
 
@@ -178,7 +188,7 @@ _FOLDS: Mapping[str, Fold] = {
     "EQUAL": _comparison(np.equal),
     "EXP": _unary(np.exp),
     "EXPAND_DIMS": lambda operands, _: np.expand_dims(operands[0], int(operands[1].item())),
-    "FILL": lambda operands, _: np.full(operands[0].tolist(), operands[1]),
+    "FILL": _fill,
     "FLOOR": _unary(np.floor),
     "FLOOR_DIV": _binary(np.floor_divide),
     "FLOOR_MOD": _binary(np.mod),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from layoutopt.tfl.dtypes import Array, DType
-from layoutopt.tfl.graph import Graph, Model, Operation, Quantization, Shape, Value
+from layoutopt.tfl.graph import Graph, Model, Operation, Quantization, Shape, UnknownShapeError, Value
 from layoutopt.tfl.opset import definition
 from layoutopt.tfl.schema import IDENTIFIER, OPERATOR_NAMES, decode_options, default_options, names_of, schema
 from layoutopt.tfl.storage import densified, loaded
@@ -24,7 +24,10 @@ Content: TypeAlias = "bytes | memoryview | Path"
 """Of a .tflite file; of a path only what is looked at is read."""
 
 DEFAULT_SIGNATURE = "serving_default"
-_BROKEN = (struct.error, LookupError, ValueError, TypeError, OverflowError, AttributeError, MemoryError, RecursionError)
+_BROKEN = (
+    struct.error, LookupError, ValueError, TypeError, OverflowError, AttributeError, MemoryError, RecursionError,
+    UnknownShapeError,
+)  # fmt: skip
 """What reading out of bounds or following a wild offset raises; flatbuffers has no verifier in Python."""
 
 

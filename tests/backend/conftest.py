@@ -14,11 +14,15 @@ from layoutopt.backend.onnx_tf.child import Child
 from tests.handoff import HandOff
 
 
-@pytest.fixture(scope="session")
-def hand_off(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HandOff]:
-    """The hand-off, kept alive from test to test."""
+@pytest.fixture(scope="session", params=["direct", pytest.param("onnx-tf", marks=pytest.mark.long)])
+def hand_off(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[HandOff]:
+    """Each backend; TensorFlow's process is kept alive from test to test."""
+    directory = tmp_path_factory.mktemp("hand-off")
+    if request.param == "direct":
+        yield HandOff(directory)
+        return
     child = Child(verbose=False)
-    yield HandOff(child, tmp_path_factory.mktemp("hand-off"))
+    yield HandOff(directory, child)
     child.close()
 
 

@@ -1,28 +1,20 @@
-"""A small recorded graph for every operator of LiteRT; run as a module, it replays and converts them all.
-
-``python -m tests.backend.recorded FOLDER`` writes ``N.tflite`` for case N of `CASES`, or ``N.txt`` that tells why not;
-the same for `FOREIGN` by name; and ``spellings.txt`` with the operators that the replay knows.
-"""
+"""A small recorded graph for every operator of LiteRT, and for what may go wrong with some of them."""
 
 from __future__ import annotations
 
-import sys
-import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-import onnx_ir as ir
 
 from layoutopt.tfl import build as tfl
 from layoutopt.tfl.dtypes import DType
 from layoutopt.tfl.graph import Graph, Model, Quantization, Shape, Value
-from layoutopt.tfl.recorder import one, record
+from layoutopt.tfl.recorder import one
 
 Array: TypeAlias = "npt.NDArray[Any]"
 Build: TypeAlias = "Callable[..., Value | Sequence[Value]]"
@@ -286,16 +278,22 @@ def _at_run_time() -> Iterator[Case]:
     yield Case("CONV_2D", partial(tfl.conv_2d, strides=(2, 1)), [floats(1, 5, 6, 4), floats(6, 3, 2, 4)])
     becomes, why = {"RELU": 1, "MINIMUM": 1, "MUL": 1, "ADD": 1}, "only a constant is a slope"
     yield Case("PRELU", tfl.prelu, [x, floats(1, 4)], (), becomes, why)
-    why = "nothing is computed twice"
-    yield Case("ADD", lambda x: [tfl.add(x, row), tfl.add(x, row), x, tfl.value_of(row)], [x], (), {"ADD": 1}, why)
+    why = "nothing is computed twice; each output has a tensor of its own"
+    yield Case(
+        "ADD",
+        lambda x: [tfl.add(x, row), tfl.add(x, row), x, tfl.value_of(row)],
+        [x],
+        (),
+        {"ADD": 1, "RESHAPE": 3},
+        why,
+    )
 
 
 def _quantization() -> Iterator[Case]:
     x, scale = 3 * floats(2, 3, 4), Quantization((0.05,), (7,))
     yield Case("QUANTIZE", lambda x: tfl.dequantize(tfl.quantize(x, DType.INT8, scale)), [x])
     yield Case("DEQUANTIZE", lambda x: tfl.dequantize(tfl.quantize(x, DType.UINT8, scale)), [x])
-    becomes, why = {"QUANTIZE": 2, "DEQUANTIZE": 2, "TRANSPOSE": 1, "RESHAPE": 1}, "quantized before and after"
-    yield Case("QUANTIZE", lambda x: _viewed(tfl.quantize(x, DType.INT8, scale), scale), [x], (), becomes, why)
+    yield Case("QUANTIZE", lambda x: _viewed(tfl.quantize(x, DType.INT8, scale), scale), [x])
     why = "somebody reads the integers"
     integers = {"MUL": 1, "ROUND": 1, "ADD": 1, "MAXIMUM": 1, "MINIMUM": 1, "CAST": 2}
     yield Case(
@@ -357,61 +355,18 @@ def _control_flow() -> Iterator[Case]:
         [x],
     )
 
+    yield Case(
+        "WHILE",
+        lambda c, x: tfl.while_(
+            lambda i, _: tfl.less(i, 3),
+            lambda i, z: [tfl.add(i, 1), *tfl.if_(c, lambda: [tfl.sin(z)], lambda: [tfl.mul(z, x)])],
+            [np.int32(0), x],
+        ),
+        [np.array(False), x],
+    )
+    row, becomes, why = floats(2, 3), {"IF": 1, "EXP": 1, "RESHAPE": 1}, "each output has a tensor of its own"
+    never = np.array(False)
+    yield Case("IF", lambda c, x: tfl.if_(c, lambda: [tfl.exp(x)], lambda: [row]), [never, x], (), becomes, why)
+
 
 CASES: Sequence[Case] = tuple(_cases())
-
-
-# --- operators of ONNX ---------------------------------------------------------------------------------------------
-
-
-def foreign_model(operator: str) -> Model:
-    """An operator of ONNX that nobody has lowered, between two that are."""
-    graph = Graph([Value(DType.FLOAT32, (2, 3, 4, 5))])
-    node = ir.node(operator, [ir.Value(name="x")])
-    with tfl.recording(graph), tfl.scope("strange"):
-        x = tfl.neg(graph.inputs[0])
-        (y,) = record(f"ONNX:{operator}", x, results=[(DType.FLOAT32, (2, 3, 4, 5))], node=node)
-        graph.outputs = [tfl.abs_(y)]
-    return Model(graph, ["x"], ["y"])
-
-
-FOREIGN = ("MeanVarianceNormalization", "RandomNormalLike")
-
-
-# --- the child -----------------------------------------------------------------------------------------------------
-
-
-def main(folder: Path) -> None:
-    """Replay and convert everything."""
-    from layoutopt.backend.onnx_tf.foreign import ForeignOperators
-    from layoutopt.backend.onnx_tf.replay import replay
-    from layoutopt.backend.onnx_tf.spellings import SPELLINGS
-
-    (folder / "spellings.txt").write_text("\n".join(SPELLINGS))
-    for number, case in enumerate(CASES):
-        model = case.model()
-        _convert(folder / f"{number}.tflite", model, partial(replay, model))
-    foreign = ForeignOperators({"": 13})
-    for name in FOREIGN:
-        model = foreign_model(name)
-        _convert(folder / f"{name}.tflite", model, partial(replay, model, foreign))
-        _convert(folder / f"{name}-refused.tflite", model, partial(replay, model))
-
-
-def _convert(path: Path, model: Model, trace: Callable[[], Any]) -> None:
-    import tensorflow as tf
-
-    from layoutopt.backend.onnx_tf.lowering import converter_of
-    from layoutopt.backend.onnx_tf.signature import sign
-
-    try:
-        converter = converter_of(trace())
-        if path.stem in FOREIGN:
-            converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS, tf.lite.OpsSet.SELECT_TF_OPS]
-        path.write_bytes(sign(converter.convert(), model.input_names, model.output_names))
-    except Exception:
-        path.with_suffix(".txt").write_text(traceback.format_exc())
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))

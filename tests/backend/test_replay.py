@@ -21,7 +21,8 @@ from layoutopt.backend.litert import runtime
 from layoutopt.backend.litert.graph import read_graph
 from layoutopt.backend.litert.inspect import count_tflite
 from layoutopt.tfl.opset import OPSET
-from tests.backend.recorded import CASES, FOREIGN, Array, floats
+from tests.backend.recorded import CASES, Array, floats
+from tests.backend.replaying import FOREIGN
 
 pytestmark = pytest.mark.tflite
 
@@ -32,7 +33,7 @@ ROOT = Path(__file__).parent.parent.parent
 def converted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with all cases converted, by a process of its own: TensorFlow warns while it is imported."""
     folder = tmp_path_factory.mktemp("replayed")
-    command = [sys.executable, "-m", "tests.backend.recorded", str(folder)]
+    command = [sys.executable, "-m", "tests.backend.replaying", str(folder)]
     done = subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"}
     )

@@ -210,3 +210,53 @@ def test_weights_on_floats_stay_as_they_are() -> None:
     )
     found = run(model_of(text), {"x": np.array([0, 7], np.float32).reshape(1, 2, 1, 1)})["y"]
     np.testing.assert_array_equal(found.reshape(-1), [0, 7])
+
+
+def large(operator: str, dtype: type[np.generic], **attributes: float) -> ir.Model:
+    """A product of an input and a weight of many more bytes than all else."""
+    weight = np.random.default_rng(0).integers(-9, 9, (300, 400)).astype(dtype)
+    x = ir.val("x", ir.DataType.from_numpy(np.dtype(dtype)), (2, 300))
+    w = ir.val("w", const_value=ir.tensor(weight, name="w"))
+    result = ir.val("y", ir.DataType.INT32 if operator == "MatMulInteger" else x.dtype, (2, 400))
+    node = ir.node(operator, [x, w], attributes, outputs=[result])
+    return ir.Model(ir.Graph([x], [result], nodes=[node], initializers=[w], opset_imports={"": 17}), ir_version=8)
+
+
+@pytest.mark.parametrize(
+    ("model", "is_fed"),
+    [
+        (large("MatMul", np.float32), True),
+        (large("MatMul", np.float64), True),
+        (large("MatMulInteger", np.int8), False),
+    ],
+    ids=["float", "double", "integer"],
+)
+def test_large_floats_are_not_serialized(model: ir.Model, is_fed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    import onnxruntime
+
+    sizes, session = [], onnxruntime.InferenceSession
+
+    def measure(content: bytes, *options: object, **more: object) -> object:
+        sizes.append(len(content))
+        return session(content, *options, **more)
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", measure)
+    inputs = random_inputs(model, 0)
+    weight = model.graph.initializers["w"].const_value
+    assert weight is not None
+    assert list(inputs) == ["x"]
+    expected = inputs["x"].astype(np.float64) @ weight.numpy().astype(np.float64)
+    np.testing.assert_allclose(run(model, inputs)["y"].astype(np.float64), expected, rtol=1e-4, atol=1e-4)
+    assert (max(sizes) < 1000) is is_fed
+    assert list(model.graph.inputs) == [model.graph[0].inputs[0]], "the model was changed"
+    assert model.graph.initializers["w"].const_value is weight
+
+
+def test_a_large_default_is_used_where_nobody_sets_it() -> None:
+    model = large("MatMul", np.float32)
+    inputs = random_inputs(model, 0)
+    expected = run(model, inputs)["y"]
+    model.graph.inputs.append(model.graph.initializers["w"])
+    np.testing.assert_array_equal(run(model, inputs)["y"], expected)
+    zeros = np.zeros((300, 400), np.float32)
+    assert not run(model, {**inputs, "w": zeros})["y"].any()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 from dataclasses import dataclass
 
 import onnx_ir as ir
 import pytest
 
-from layoutopt.errors import PassFailedError, VerificationError
+from layoutopt.errors import InvalidModelError, PassFailedError, VerificationError
 from layoutopt.passes import CancelTransposes, EliminateDeadCode, PropagateLayout
 from layoutopt.pipeline.manager import PassManager
 from tests.harness import model_of
@@ -112,3 +113,18 @@ def test_what_an_instrument_raises_goes_through() -> None:
 
     with pytest.raises(VerificationError, match="cancel-transposes at 1"):
         PassManager((CancelTransposes(),), after=[judge]).run(model_of(TEXT))
+
+
+def test_garbage_is_looked_for_less_often_for_a_while() -> None:
+    inside = []
+
+    class Look(ir.passes.InPlacePass):
+        def call(self, model: ir.Model) -> ir.passes.PassResult:
+            inside.append(gc.get_threshold()[0])
+            raise InvalidModelError("stop")
+
+    before = gc.get_threshold()
+    with pytest.raises(InvalidModelError):
+        PassManager([Look()]).run(model_of("g (float[2] x) => (float[2] y) { y = Relu (x) }"))
+    assert inside[0] > before[0]
+    assert gc.get_threshold() == before

@@ -209,6 +209,13 @@ def test_damaged_files_raise_one_error(whole: bytes, data: st.DataObject) -> Non
         format_graph(read_tflite(content).graph)
 
 
+def test_a_constant_without_a_size() -> None:
+    constant = schema.TensorT(shape=[2], shapeSignature=[-1], buffer=1, name="c", type=schema.TensorType.FLOAT32)
+    content = packed([], [graph_of([constant], [], [], [0])], [np.ones(2, np.float32)])
+    with pytest.raises(DamagedFileError):
+        read_tflite(content)
+
+
 def test_truncated_and_foreign_files(tmp_path: Path, whole: bytes) -> None:
     (tmp_path / "empty").write_bytes(b"")
     (tmp_path / "cut").write_bytes(whole[:-20])

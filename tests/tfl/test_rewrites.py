@@ -163,6 +163,20 @@ CASES = {
         "%1 = RESHAPE(%0, [8,8,3]) : float32[8,8,3]\n"
         "%2 = FULLY_CONNECTED(%1, <float32[20,3]>, -){keep_num_dims=True} : float32[8,8,20]",
     ),
+    "reshape to rows of a product": Case(
+        lambda x: tfl.fully_connected(tfl.reshape(x, (64, 3)), ROWS),
+        "%1 = FULLY_CONNECTED(%0, <float32[20,3]>, -) : float32[64,20]",
+    ),
+    "reshape to rows of a product, and on": Case(
+        lambda x: tfl.reshape(tfl.fully_connected(tfl.reshape(x, (64, 3)), ROWS), (8, 8, 4, 5)),
+        "%1 = FULLY_CONNECTED(%0, <float32[20,3]>, -) : float32[64,20]\n"
+        "%2 = RESHAPE(%1, [8,8,4,5]) : float32[8,8,4,5]",
+    ),
+    "reshape to other rows of a product": Case(
+        lambda x: tfl.fully_connected(tfl.reshape(x, (8, 24)), MATRIX.reshape(1, 60)[:, :24]),
+        "%1 = RESHAPE(%0, [8,24]) : float32[8,24]\n"
+        "%2 = FULLY_CONNECTED(%1, <float32[1,24]>, -){keep_num_dims=True} : float32[8,1]",
+    ),
     "reshape that broadcasting does": Case(
         lambda x, y: x * tfl.reshape(y, (1, 1, 1, 3)),
         "%2 = MUL(%0, %1) : float32[1,8,8,3]",
@@ -190,6 +204,18 @@ CASES = {
     ),
     "rsqrt": Case(lambda x: 1 / tfl.sqrt(tfl.square(x) + 1), "%1 = SQUARE(%0) : float32[1,8,8,3]\n"
         "%2 = ADD(%1, 1.) : float32[1,8,8,3]\n%3 = RSQRT(%2) : float32[1,8,8,3]"),
+    "division by a root": Case(
+        lambda x, y: tfl.tanh(x / tfl.sqrt(tfl.square(y) + 1)),
+        "%2 = SQUARE(%1) : float32[1,8,8,1]\n%3 = ADD(%2, 1.) : float32[1,8,8,1]\n"
+        "%4 = RSQRT(%3) : float32[1,8,8,1]\n%5 = MUL(%0, %4) : float32[1,8,8,3]\n%6 = TANH(%5) : float32[1,8,8,3]",
+        (PICTURE, (1, 8, 8, 1)),
+    ),
+    "division by a root that is rounded": Case(
+        lambda x, y: tfl.floor(x / tfl.sqrt(tfl.abs_(y))),
+        "%2 = ABS(%1) : float32[1,8,8,1]\n%3 = SQRT(%2) : float32[1,8,8,1]\n"
+        "%4 = DIV(%0, %3) : float32[1,8,8,3]\n%5 = FLOOR(%4) : float32[1,8,8,3]",
+        (PICTURE, (1, 8, 8, 1)),
+    ),
     "squared difference": Case(
         lambda x, y: square(x - y), "%2 = SQUARED_DIFFERENCE(%0, %1) : float32[1,8,8,3]", (PICTURE, PICTURE)
     ),

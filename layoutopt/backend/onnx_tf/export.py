@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     import onnx
     import tensorflow as tf
 
-    from layoutopt.backend.onnx_tf.backend import Traced
     from layoutopt.ir.verify import Arrays
 
 _INTEGERS = "int8"  # the quantization that needs ranges of activations
@@ -99,55 +98,43 @@ def _without_tracebacks(message: str) -> str:
 
 def _convert(job: Job, stages: Stages) -> tuple[dict[str, str], dict[str, str]]:
     with stages("import tensorflow"):
-        import onnx
-
-        from layoutopt.backend.onnx_tf import backend
-        from layoutopt.backend.onnx_tf.int8 import scales_of, with_integers
-        from layoutopt.backend.onnx_tf.lowering import converter_of
-        from layoutopt.backend.onnx_tf.signature import sign
+        from layoutopt.backend.direct.writer import write_tflite
+        from layoutopt.backend.onnx_tf.backend import represent
+        from layoutopt.backend.onnx_tf.finish import finish, scales_of
+        from layoutopt.backend.onnx_tf.tflite_converter import converter_of
+        from layoutopt.ir.io import load
+    samples = _samples(job)
     with stages("onnx-tf"):
-        model, samples = onnx.load(job.model), _samples(job)
-        rep = backend.prepare(model)
-    scales = scales_of(model) if _is_quantized(model) else None
-    with stages("trace"):
-        traced = backend.trace(model, rep)
-        del model, rep  # each holds all weights
-        if called := traced.python_operators():
+        replayed = represent(load(Path(job.model))).tf_module
+        if called := replayed.python_operators():
             raise RuntimeError(f"these operators call back into Python, which a .tflite cannot: {', '.join(called)}")
+    inputs, outputs = replayed.model.input_names, replayed.model.output_names
+    scales = scales_of(replayed.model.graph)
     if job.saved_model is not None:
         with stages("write SavedModel"):
-            _save(traced, job.saved_model)
-    inputs, outputs = traced.inputs, traced.outputs
+            _save(replayed.function, outputs, job.saved_model)
     if job.tflite is not None:
         with stages("TFLite converter"):
-            converter = converter_of(traced.function)
-            del traced
+            converter = converter_of(replayed.function)
+            del replayed
             gc.collect()  # the graph hangs together in cycles, and with it all weights
             content = _finish(converter, job, [list(sample.values()) for sample in samples])
-        if scales is not None:
-            with stages("integer operators"):
-                content = with_integers(content, scales)
         with stages("write .tflite"):
-            Path(job.tflite).write_bytes(sign(content, inputs, outputs))
+            write_tflite(finish(content, inputs, outputs, scales), Path(job.tflite))
     return {name: name for name in inputs}, {name: name for name in outputs}
 
 
-def _is_quantized(model: onnx.ModelProto) -> bool:
-    """Whether values are quantized in it, not weights alone."""
-    return any(node.op_type == "QuantizeLinear" for node in model.graph.node)
-
-
-def _save(traced: Traced, directory: str) -> None:
-    """A SavedModel whose signature has the ONNX names as far as TensorFlow takes them."""
+def _save(function: tf.types.experimental.ConcreteFunction, outputs: Sequence[str], directory: str) -> None:
+    """Write a SavedModel whose signature has the ONNX names as far as TensorFlow takes them."""
     import tensorflow as tf
 
     from layoutopt.backend.onnx_tf.names import identifiers
 
-    names = identifiers(traced.outputs)
-    arguments = traced.function.structured_input_signature[0]
+    names = identifiers(outputs)
+    arguments = function.structured_input_signature[0]
 
     def serve(*tensors: tf.Tensor) -> dict[str, tf.Tensor]:
-        return dict(zip(names, traced.function(*tensors), strict=True))
+        return dict(zip(names, function(*tensors), strict=True))
 
     served = tf.function(serve, autograph=False).get_concrete_function(*arguments)
     tf.saved_model.save(tf.Module(), directory, signatures={"serving_default": served})

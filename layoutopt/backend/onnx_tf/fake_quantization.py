@@ -1,6 +1,6 @@
 """QUANTIZE and DEQUANTIZE, which TensorFlow writes as one operator, FakeQuant, on real numbers.
 
-The TFLite converter makes a QUANTIZE and a DEQUANTIZE of it; `layoutopt.backend.onnx_tf.int8` makes integer operators
+The TFLite converter makes a QUANTIZE and a DEQUANTIZE of it; `layoutopt.tfl.rewrites.integers` makes integer operators
 of what lies between such pairs. Integers that somebody else reads are computed as ONNX has them: they are rounded half
 to even and saturate.
 """

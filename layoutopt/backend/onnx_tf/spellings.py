@@ -223,23 +223,58 @@ def _non_max_suppression(*operands: Operand) -> Sequence[tf.Tensor]:
 # --- control flow --------------------------------------------------------------------------------------------------
 
 
+def _cast(call: Call) -> tf.Tensor:
+    if call[0].dtype != call.dtype:
+        return tf.cast(call[0], call.dtype)
+    line = tf.reshape(call[0], [-1])  # a copy that a loop needs, which TensorFlow would drop as a Cast
+    return tf.reshape(tf.gather(line, tf.range(tf.size(line))), tf.shape(call[0]))
+
+
 def _if(call: Call) -> Sequence[tf.Tensor]:
-    given = [call[index] for index in range(1, len(call.operands))]
-    then, otherwise = call.operation.bodies
-    condition = tf.reshape(call[0], ())
-    return list(tf.cond(condition, lambda: call.run(then, given), lambda: call.run(otherwise, given)))
+    given = _tensors(call.operands[1:])
+    then, otherwise = (_function(call, body, given) for body in call.operation.bodies)
+    stateless = not _is_stateful(then) and not _is_stateful(otherwise)
+    found: Sequence[tf.Tensor] = (tf.raw_ops.StatelessIf if stateless else tf.raw_ops.If)(
+        cond=tf.reshape(call[0], ()),
+        input=given,
+        Tout=[tf.as_dtype(result.dtype.numpy) for result in call.operation.results],
+        then_branch=then,
+        else_branch=otherwise,
+        output_shapes=_shapes(call),
+    )
+    return found
 
 
 def _while(call: Call) -> Sequence[tf.Tensor]:
-    condition, body = call.operation.bodies
-    return list(
-        tf.while_loop(
-            lambda *carried: tf.reshape(call.run(condition, carried)[0], ()),
-            lambda *carried: call.run(body, carried),
-            [tf.convert_to_tensor(operand) for operand in call.operands],
-            shape_invariants=[tf.TensorShape(result.shape) for result in call.operation.results],
-        )
+    """By the raw operator: `tf.while_loop` counts the rounds, for gradients, and not always in vain."""
+    start = _tensors(call.operands)
+    condition, body = (_function(call, each, start, _shapes(call)) for each in call.operation.bodies)
+    stateless = not _is_stateful(condition) and not _is_stateful(body)
+    found: Sequence[tf.Tensor] = (tf.raw_ops.StatelessWhile if stateless else tf.raw_ops.While)(
+        input=start, cond=condition, body=body, output_shapes=_shapes(call)
     )
+    return found
+
+
+def _tensors(operands: Sequence[Operand | None]) -> list[tf.Tensor]:
+    return [tf.convert_to_tensor(operand) for operand in operands]
+
+
+def _shapes(call: Call) -> list[tf.TensorShape]:
+    return [tf.TensorShape(result.shape) for result in call.operation.results]
+
+
+def _function(
+    call: Call, body: Graph, operands: Sequence[tf.Tensor], shapes: Sequence[tf.TensorShape] | None = None
+) -> tf.types.experimental.ConcreteFunction:
+    """Return a body as a function of operands of these types, and of ``shapes`` where those are not the operands'."""
+    held = [operand.shape for operand in operands] if shapes is None else shapes
+    specs = [tf.TensorSpec(shape, operand.dtype) for operand, shape in zip(operands, held, strict=True)]
+    return tf.function(lambda *given: call.run(body, given), autograph=False).get_concrete_function(*specs)
+
+
+def _is_stateful(function: tf.types.experimental.ConcreteFunction) -> bool:
+    return any(operation.op_def.is_stateful for operation in function.graph.get_operations())
 
 
 # --- the table -----------------------------------------------------------------------------------------------------
@@ -255,7 +290,7 @@ SPELLINGS: Mapping[str, Spelling] = {
     "BITCAST": lambda call: tf.bitcast(call[0], call.dtype),
     "BITWISE_XOR": _plain(tf.bitwise.bitwise_xor),
     "BROADCAST_TO": _plain(tf.broadcast_to),
-    "CAST": lambda call: tf.cast(call[0], call.dtype),
+    "CAST": _cast,
     "CEIL": _plain(tf.math.ceil),
     "CONCATENATION": lambda call: tf.concat(call.operands, call("axis")),
     "CONV_2D": _conv_2d,

@@ -9,6 +9,7 @@ from layoutopt.tfl.build.control_flow import (
     body,
     common_shape,
     if_,
+    keep_apart,
     while_,
 )
 from layoutopt.tfl.build.elementwise import (
@@ -189,6 +190,7 @@ __all__ = [
     "hard_swish",
     "if_",
     "int32",
+    "keep_apart",
     "leaky_relu",
     "less",
     "less_equal",

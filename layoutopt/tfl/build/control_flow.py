@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from layoutopt.tfl.build.elementwise import bitcast
 from layoutopt.tfl.dtypes import DType
 from layoutopt.tfl.graph import Graph, Shape, Size, Value
-from layoutopt.tfl.recorder import Operand, record, recording, value_of
+from layoutopt.tfl.recorder import Operand, one, record, recording, value_of
 
 
 def if_(
@@ -50,8 +51,28 @@ def while_(
     for graph in bodies:
         _take_in(graph, captured)
     bodies[1].outputs.extend(bodies[1].inputs[len(before) :])
+    keep_apart(bodies[1])
     results = [*kinds, *((value.dtype, value.shape) for value in captured)]
     return record("WHILE", *before, *captured, results=results, bodies=bodies)[: len(before)]
+
+
+def keep_apart(step: Graph) -> None:
+    """Let no carried value of a WHILE take the place of another one as it is.
+
+    LiteRT copies the results of a round one after the other to where the next round reads them: of two values that
+    change places, one would be lost. A CAST that converts nothing makes a copy before.
+    """
+    places = {value: index for index, value in enumerate(step.inputs)}
+    for index, value in enumerate(step.outputs):
+        place = places.get(value, index)
+        if place != index and step.outputs[place] is not value:
+            with recording(step):
+                step.outputs[index] = _copy(value)
+
+
+def _copy(x: Value) -> Value:
+    dtype = DType.INT64 if x.dtype is DType.UINT64 else x.dtype  # which CAST does not know
+    return bitcast(one("CAST", bitcast(x, dtype), in_data_type=dtype.value, out_data_type=dtype.value), x.dtype)
 
 
 def body(kinds: Sequence[tuple[DType, Shape | None]], function: Callable[..., Sequence[Operand]]) -> Graph:

@@ -25,8 +25,8 @@ def scatter_nd(indices: Operand, updates: Operand, shape: Integers) -> Value:
     return one("SCATTER_ND", value_of(indices), value_of(updates), int32(shape))
 
 
-def _segment(code: str) -> Callable[[Operand, Operand, int], Value]:
-    def function(x: Operand, segments: Operand, count: int) -> Value:
+def _segment(code: str) -> Callable[[Operand, Operand, Integers], Value]:
+    def function(x: Operand, segments: Operand, count: Integers) -> Value:
         return one(code, value_of(x), value_of(segments), int32(count))
 
     function.__doc__ = f"Record {code}: rows of ``x`` joined by the number of their segment, up to ``count``."

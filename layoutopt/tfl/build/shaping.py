@@ -64,7 +64,7 @@ def concatenation(values: Sequence[Operand], axis: int) -> Value:
 def pack(values: Sequence[Operand], axis: int = 0) -> Value:
     """Record PACK: the values along a new axis."""
     parts = values_of(*values)
-    return one("PACK", *parts, values_count=len(parts), axis=axis)
+    return expand_dims(parts[0], axis) if len(parts) == 1 else one("PACK", *parts, values_count=len(parts), axis=axis)
 
 
 def unpack(x: Operand, axis: int = 0, count: int | None = None) -> list[Value]:
@@ -188,7 +188,7 @@ def broadcast_to(x: Operand, shape: Integers) -> Value:
 
 
 def fill(shape: Integers, value: Operand) -> Value:
-    """Record FILL: one number everywhere, of a shape that may come at run time."""
+    """Record FILL: one number everywhere; a constant where the shape is known and small."""
     return one("FILL", int32(shape), value_of(value))
 
 

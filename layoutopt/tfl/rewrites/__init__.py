@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
+from layoutopt.tfl import build as tfl
 from layoutopt.tfl.graph import Graph
 from layoutopt.tfl.rewrites.activation import fuse_activation
 from layoutopt.tfl.rewrites.arithmetic import multiply_by_reciprocal, use_rsqrt, use_squared_difference
@@ -18,6 +19,7 @@ from layoutopt.tfl.rewrites.products import read_transposed, use_fully_connected
 from layoutopt.tfl.rewrites.reshapes import (
     broadcast_by_rank,
     drop_reduced_axes,
+    flatten_in_product,
     merge_reshapes,
     merge_transposes,
     reshape_before_product,
@@ -31,6 +33,7 @@ RULES = (
     merge_transposes,
     drop_reduced_axes,
     reshape_before_product,
+    flatten_in_product,
     broadcast_by_rank,
     use_fully_connected,
     read_transposed,
@@ -51,3 +54,6 @@ def simplify(graph: Graph, rules: Sequence[Rule] = RULES) -> None:
     """Rewrite a graph and the bodies in it to fewer and cheaper operators that compute the same."""
     steps = (eliminate_dead_code, eliminate_common_subexpressions, partial(apply_rules, rules=rules))
     run_to_the_end(graph, steps)
+    for operation in graph.all_operations():
+        if operation.code == "WHILE":
+            tfl.keep_apart(operation.bodies[1])  # what computed a value may be gone

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from layoutopt.tfl import build as tfl
-from layoutopt.tfl.dtypes import DType
+from layoutopt.tfl.dtypes import Array, DType
 from layoutopt.tfl.graph import Operation, Value
 from layoutopt.tfl.rewrites.engine import Uses, record_again, rule
 
@@ -19,11 +19,16 @@ def is_scalar(value: Value, number: float) -> bool:
 
 @rule("DIV")
 def use_rsqrt(operation: Operation, uses: Uses) -> Value | None:
-    """``1 / sqrt(x)`` is RSQRT."""
-    root = uses.producer(operation.operand(1), "SQRT")
-    if root is None or not is_scalar(operation[0], 1) or operation[0].rank > root.result.rank:
+    """``1 / sqrt(x)`` is RSQRT, and ``y / sqrt(x)`` a product with it, where y has more elements."""
+    root, dividend = uses.producer(operation.operand(1), "SQRT"), operation[0]
+    if root is None:
         return None
-    return tfl.rsqrt(root[0]) if operation.options["fused_activation_function"] == "NONE" else None
+    activation = operation.options["fused_activation_function"]
+    if is_scalar(dividend, 1) and dividend.rank <= root.result.rank:
+        return tfl.rsqrt(root[0]) if activation == "NONE" else None
+    if not dividend.is_static or not root.result.is_static or dividend.count <= root.result.count:
+        return None
+    return None if _is_rounded(operation, uses) else _product(dividend, tfl.rsqrt(root[0]), activation)
 
 
 @rule("SQUARE", "MUL")
@@ -57,9 +62,19 @@ def multiply_by_reciprocal(operation: Operation, uses: Uses) -> Value | None:
     if not (np.abs(exponent) < 126).all() or not divisor.data.all():  # infinities, and reciprocals that are none
         return None
     is_exact = (np.abs(mantissa) == 0.5).all()
-    if not is_exact and any(reader is None or reader.code in _ROUNDING for reader in uses.readers(operation.result)):
+    if not is_exact and _is_rounded(operation, uses):
         return None
-    product = tfl.mul(operation[0], 1 / divisor.data)
+    return _product(operation[0], 1 / divisor.data, operation.options["fused_activation_function"])
+
+
+def _is_rounded(operation: Operation, uses: Uses) -> bool:
+    """Return whether a reader might round what is computed to another number, or the caller gets it."""
+    return any(reader is None or reader.code in _ROUNDING for reader in uses.readers(operation.result))
+
+
+def _product(a: Value, b: Value | Array, activation: str) -> Value:
+    product = tfl.mul(a, b)
     assert product.producer is not None
-    activation = operation.options["fused_activation_function"]
+    if activation == "NONE":
+        return product
     return record_again(product.producer, *product.producer.operands, fused_activation_function=activation)

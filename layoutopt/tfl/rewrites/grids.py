@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,8 @@ ON_GRID = 1e-4
 """How far, in steps, a number may be off its grid: the rounding of float32 takes a fifth of it."""
 _SAMPLE = 32
 """How many numbers of a row are tried first."""
+_CHUNK = 1 << 18
+"""How many numbers are worked on at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +50,8 @@ def row_grid(rows: Array, *, otherwise: float) -> Floats | None:
         rows: the weights of each channel.
         otherwise: the scale where all is zero.
     """
-    common = _finest(rows.reshape(1, -1), 127)
-    if common[0] > 0:
-        return np.repeat(common, len(rows))
+    if (common := _finest_of_all(rows, 127)) > 0:
+        return np.full(len(rows), common)
     scales = _finest(rows, 127)
     empty = ~rows.any(1)
     scales[empty] = scales[~empty].min() if not empty.all() else otherwise
@@ -61,19 +63,36 @@ def offset_grid(values: Array) -> Steps | None:
     if not values.any():
         return Steps(1.0, 0)
     low, high = min(float(values.min()), 0.0), max(float(values.max()), 0.0)
-    (scale,) = _finest(values.reshape(1, -1), int(255 * max(-low, high) / (high - low) + ON_GRID))
-    return Steps(float(np.float32(scale)), round(-128 - low / float(scale))) if scale > 0 else None
+    scale = _finest_of_all(values.reshape(1, -1), int(255 * max(-low, high) / (high - low) + ON_GRID))
+    return Steps(float(np.float32(scale)), round(-128 - low / scale)) if scale > 0 else None
+
+
+def whole_rows(rows: Array, scales: Floats) -> npt.NDArray[np.int8]:
+    """Return the numbers of each row as multiples of its scale."""
+    whole = np.empty(rows.shape, np.int8)
+    for part in _columns(rows):
+        np.rint(rows[:, part] / scales[:, None], out=whole[:, part], casting="unsafe")
+    return whole
+
+
+def _finest_of_all(rows: Array, most: int) -> float:
+    """Return the least scale of which all numbers are whole multiples, up to ``most``; 0 for none."""
+    largest = max(float(rows.max(initial=0.0)), -float(rows.min(initial=0.0)))
+    for count in range(most, 0, -1):
+        scales = np.full(len(rows), largest / count)
+        if largest > 0 and _are_whole(rows[:, :_SAMPLE], scales).all() and _are_whole(rows, scales).all():
+            return largest / count
+    return 0.0
 
 
 def _finest(rows: Array, most: int) -> Floats:
     """Return the least scale for each row of which its numbers are whole multiples, up to ``most``; 0 for none."""
-    largest = np.abs(rows).max(1, initial=0.0).astype(np.float64)
+    largest = np.maximum(rows.max(1, initial=0.0), -rows.min(1, initial=0.0)).astype(np.float64)
     scales = np.zeros(len(rows))
     open_rows = np.flatnonzero(largest)
     for count in range(most, 0, -1):
-        steps = largest[open_rows, None] / count
-        fits = open_rows[_are_whole(rows[open_rows, :_SAMPLE] / steps)]
-        fits = fits[_are_whole(rows[fits] / (largest[fits, None] / count))] if fits.size else fits
+        fits = open_rows[_are_whole(rows[open_rows, :_SAMPLE], largest[open_rows] / count)]
+        fits = fits[_are_whole(rows if len(fits) == len(rows) else rows[fits], largest[fits] / count)]
         scales[fits] = largest[fits] / count
         open_rows = np.setdiff1d(open_rows, fits, assume_unique=True)
         if not open_rows.size:
@@ -81,5 +100,17 @@ def _finest(rows: Array, most: int) -> Floats:
     return scales
 
 
-def _are_whole(rows: Array) -> npt.NDArray[np.bool_]:
-    return np.asarray((np.abs(rows - np.rint(rows)) <= ON_GRID).all(1))
+def _are_whole(rows: Array, scales: Floats) -> npt.NDArray[np.bool_]:
+    """Return for each row whether its numbers are whole multiples of its scale."""
+    whole = np.ones(len(rows), bool)
+    for part in _columns(rows):
+        steps = rows[:, part] / scales[:, None]
+        whole &= (np.abs(steps - np.rint(steps)) <= ON_GRID).all(1)
+    return whole
+
+
+def _columns(rows: Array) -> Iterator[slice]:
+    """Cut rows into parts of a size that fits a cache, for weights may take gigabytes."""
+    width = max(_CHUNK // max(len(rows), 1), 1)
+    for start in range(0, rows.shape[1], width):
+        yield slice(start, start + width)

@@ -10,7 +10,7 @@ import numpy as np
 
 from layoutopt.tfl.dtypes import Array, DType
 from layoutopt.tfl.graph import Operation, Quantization, Value
-from layoutopt.tfl.rewrites.grids import ON_GRID, Floats, Steps, offset_grid, row_grid, steps_of
+from layoutopt.tfl.rewrites.grids import ON_GRID, Floats, Steps, offset_grid, row_grid, steps_of, whole_rows
 
 _BIAS_ERROR = 0.02
 """How far, in steps of the result, a sum may be off for a bias and small weights that are rounded to integers."""
@@ -123,25 +123,26 @@ def _weighted(x: int, weights: int, bias: int, axis: int) -> Kernel:
         addend = np.zeros(len(rows)) if given is None else _constant(given)
         if addend is None or addend.size != len(rows):
             return False
-        scales = _weight_scales(rows, addend.reshape(-1).astype(np.float64), _steps(source).scale, _steps(result).scale)
-        if scales is None:
+        found = _whole_weights(rows, addend.reshape(-1).astype(np.float64), _steps(source).scale, _steps(result).scale)
+        if found is None:
             return False
-        spread = scales.reshape([-1 if each == axis else 1 for each in range(values.ndim)])
+        whole, scales = found
+        filters = np.moveaxis(whole.reshape(np.moveaxis(values, axis, 0).shape), 0, axis)
         sums = _steps(source).scale * scales
-        whole = np.rint(addend.reshape(-1) / sums).reshape(addend.shape)
+        addends = np.rint(addend.reshape(-1) / sums).reshape(addend.shape)
         if (scales == scales[0]).all():
             scales, sums = scales[:1], sums[:1]
-        operands = {x: source, weights: _integers(np.rint(values / spread), DType.INT8, scales, axis=axis)}
+        operands = {x: source, weights: _integers(filters, DType.INT8, scales, axis=axis)}
         if given is not None:
-            operands[bias] = _integers(whole, DType.INT32, sums)
+            operands[bias] = _integers(addends, DType.INT32, sums)
         between.emit(operation, operands, result)
         return True
 
     return lower
 
 
-def _weight_scales(rows: Array, addend: Floats, source: float, result: float) -> Floats | None:
-    """Return the scale of each channel's weights; None where sums would overflow, or lose more than they may.
+def _whole_weights(rows: Array, addend: Floats, source: float, result: float) -> tuple[Array, Floats] | None:
+    """Return integers and a scale for each channel; None where sums would overflow, or lose more than they may.
 
     Args:
         rows: the weights of each channel.
@@ -152,20 +153,18 @@ def _weight_scales(rows: Array, addend: Floats, source: float, result: float) ->
     scales = row_grid(rows, otherwise=result / source / 256)
     if scales is None:
         return None
-    extents = np.abs(np.rint(rows / scales[:, None])).sum(1) * 255 + np.abs(np.rint(addend / (source * scales)))
+    whole, most_lost = whole_rows(rows, scales), _BIAS_ERROR * result
+    extents = np.abs(whole).sum(1, dtype=np.int64) * 255 + np.abs(np.rint(addend / (source * scales)))
     # A channel that training has left without use has tiny weights, and a bias that is no multiple of their sums.
     coarse = np.maximum(np.abs(addend) / (source * _MAX_SUM / 2), result * _LEAST_RATIO / source)
-    small = ((extents >= _MAX_SUM) | (source * scales < result * _LEAST_RATIO)) & (coarse > scales)
-    lost = np.zeros(len(rows))
-    few = rows[small].astype(np.float64)
-    lost[small] = np.abs(few - np.rint(few / coarse[small, None]) * coarse[small, None]).sum(1) * 255 * source
-    fits = small & (lost <= _BIAS_ERROR * result)
-    scales, lost = np.where(fits, coarse, scales), np.where(fits, lost, 0.0)
-    if (extents[~fits] >= _MAX_SUM).any():
-        return None
-    sums = source * scales
-    off = np.abs(addend - np.rint(addend / sums) * sums) + lost
-    return scales if off.max(initial=0.0) <= _BIAS_ERROR * result else None
+    small = np.flatnonzero(((extents >= _MAX_SUM) | (source * scales < result * _LEAST_RATIO)) & (coarse > scales))
+    few, steps = rows[small].astype(np.float64), coarse[small, None]
+    lost = np.abs(few - np.rint(few / steps) * steps).sum(1) * 255 * source
+    fits = small[lost <= most_lost]
+    whole[fits], scales[fits], extents[fits] = whole_rows(rows[fits], coarse[fits]), coarse[fits], 0
+    off = np.abs(addend - np.rint(addend / (source * scales)) * (source * scales))
+    off[fits] += lost[lost <= most_lost]
+    return (whole, scales) if (extents < _MAX_SUM).all() and (off <= most_lost).all() else None
 
 
 # --- arithmetic ------------------------------------------------------------------------------------------------------

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 from layoutopt.tfl.dtypes import DType
 from layoutopt.tfl.graph import Graph, Operation, Value
+from layoutopt.tfl.rewrites.dead_code import eliminate_dead_code
 from layoutopt.tfl.rewrites.grids import Steps, steps_of
+from layoutopt.tfl.rewrites.integer_interface import give_integers, take_integers
 from layoutopt.tfl.rewrites.integer_kernels import KERNELS, Between
 
 
@@ -19,10 +21,13 @@ def use_integer_kernels(graph: Graph) -> None:
 
     Activations should be fused before: an operator whose result an activation reads is not followed by QUANTIZE.
     """
+    take_integers(graph)
     for each in graph.all_graphs():
         if any(operation.code in ("QUANTIZE", "DEQUANTIZE") for operation in each.operations):
-            _drop_unread(each)
+            eliminate_dead_code(each)
             _Rewriter(each).run()
+    give_integers(graph)
+    eliminate_dead_code(graph)
 
 
 class _Rewriter:
@@ -41,7 +46,7 @@ class _Rewriter:
             self._visit(operation)
         self._graph.operations = self._between.operations
         self._graph.replace_uses(self._same)
-        _drop_unread(self._graph)
+        eliminate_dead_code(self._graph)
 
     def _find_wanted(self) -> None:
         """Find values that QUANTIZE alone reads, by one scale and zero point."""
@@ -85,13 +90,3 @@ def _is_grid(value: Value) -> bool:
 def _steps(value: Value) -> Steps:
     assert value.quantization is not None
     return steps_of(value.quantization)
-
-
-def _drop_unread(graph: Graph) -> None:
-    """Drop operations whose results nobody reads any more."""
-    read, kept = set(graph.outputs), []
-    for operation in reversed(graph.operations):
-        if read.intersection(operation.results):
-            read.update(operand for operand in operation.operands if operand is not None)
-            kept.append(operation)
-    graph.operations = kept[::-1]

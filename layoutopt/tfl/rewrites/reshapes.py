@@ -63,11 +63,30 @@ def reshape_before_product(operation: Operation, uses: Uses) -> Value | None:
     first = None if product is None else uses.producer(product[0], "RESHAPE")
     if product is None or first is None or not operation.result.is_static or not first[0].is_static:
         return None
-    rows = operation.result.sizes
-    if not rows or rows[-1] != product.result.sizes[-1]:
+    if not _keeps_channels(operation):
         return None
-    x = tfl.reshape(first[0], (*rows[:-1], product[0].sizes[-1]))
+    x = tfl.reshape(first[0], (*operation.result.sizes[:-1], product[0].sizes[-1]))
     return record_again(product, x, *product.operands[1:], keep_num_dims=True)
+
+
+def _keeps_channels(operation: Operation) -> bool:
+    """Whether it is a RESHAPE after which the last axis is as before."""
+    if operation.code != "RESHAPE" or not operation.result.is_static or not operation[0].is_static:
+        return False
+    return operation.result.sizes[-1:] == operation[0].sizes[-1:]
+
+
+@rule("FULLY_CONNECTED")
+def flatten_in_product(operation: Operation, uses: Uses) -> Value | None:
+    """A RESHAPE to rows of the same length in front of FULLY_CONNECTED, which makes them of any shape by itself."""
+    source, result = operation[0].producer, operation.result
+    if source is None or source.code not in _VIEWS or not source[0].is_static or result.rank != 2:
+        return None
+    if source[0].rank < 2 or source[0].sizes[-1] != operation[1].sizes[-1]:
+        return None
+    if any(reader is not None and _keeps_channels(reader) for reader in uses.readers(result)):
+        return None  # `reshape_before_product` may leave none of the two
+    return record_again(operation, source[0], *operation.operands[1:], keep_num_dims=False)
 
 
 @rule("TRANSPOSE")
