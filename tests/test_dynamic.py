@@ -79,11 +79,6 @@ def one_child() -> Iterator[None]:
         yield
 
 
-@pytest.fixture
-def without_tensorflow(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("layoutopt.api._can_hand_off", lambda: False)
-
-
 def check(original: ir.Model, optimized: Path, tflite: Path | None, shapes: Sequence[Shape]) -> None:
     """Both files, at these shapes of the one input, against the original in ONNX Runtime with its default settings."""
     orders = recorded_orders(ir.load(optimized))
@@ -100,31 +95,32 @@ def check(original: ir.Model, optimized: Path, tflite: Path | None, shapes: Sequ
             np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-4 * np.abs(expected).max())
 
 
-@pytest.mark.usefixtures("without_tensorflow")
 @pytest.mark.parametrize("name", NETWORKS)
 def test_the_onnx_takes_any_batch(name: str, tmp_path: Path) -> None:
     model = network(name, "N,3,16,16")
-    report = layoutopt.optimize(model, output=tmp_path / "out.onnx", dynamic=["batch"])
+    report = layoutopt.optimize(model, output=tmp_path / "out.onnx", dynamic=["batch"], convert=False)
     assert [each.sizes for each in report.dynamic] == [{"batch": 1}, {"batch": 5}]
     assert report.inputs[0].shape[0] == report.outputs[0].shape[0] == -1
     check(model, tmp_path / "out.onnx", None, [(size, 3, 16, 16) for size in (1, 4, 9)])
 
 
-@pytest.mark.usefixtures("without_tensorflow")
 @pytest.mark.parametrize("name", CONVOLUTIONAL)
 def test_the_onnx_takes_any_size(name: str, tmp_path: Path) -> None:
     model = network(name, "batch,3,height,width")
-    report = layoutopt.optimize(model, output=tmp_path / "out.onnx", dynamic=["height", "batch", "width"])
+    report = layoutopt.optimize(
+        model, output=tmp_path / "out.onnx", dynamic=["height", "batch", "width"], convert=False
+    )
     assert report.inputs[0].shape == (-1, -1, -1, 3)
     odd = [(1, 3, 35, 50), (3, 3, 71, 64)] if name in ODD else []
     check(model, tmp_path / "out.onnx", None, [(1, 3, 64, 64), (4, 3, 32, 96), *odd])
 
 
-@pytest.mark.usefixtures("without_tensorflow")
 def test_a_size_that_must_be_a_multiple(tmp_path: Path) -> None:
     body = "r = Reshape (x, s) y = Relu (r)"
     model = model_of(f"g (float[1,3,height,4] x) => (float y) <int64[4] s = {{0, 60, -1, 4}}> {{ {body} }}")
-    report = layoutopt.optimize(model, output=tmp_path / "out.onnx", shapes={"x": (1, 3, 20, 4)}, dynamic=["height"])
+    report = layoutopt.optimize(
+        model, output=tmp_path / "out.onnx", shapes={"x": (1, 3, 20, 4)}, dynamic=["height"], convert=False
+    )
     assert [each.sizes["height"] for each in report.dynamic] == [20, 40]
     check(model, tmp_path / "out.onnx", None, [(1, 3, 20, 4), (1, 3, 80, 4)])
 
@@ -179,10 +175,9 @@ def check_size(name: str, directory: Path) -> None:
     check(model, onnx, tflite, [(1, 3, 32, 64), (1, 3, 96, 32), *odd])
 
 
-@pytest.mark.usefixtures("without_tensorflow")
 def test_a_static_batch_may_become_symbolic(tmp_path: Path) -> None:
     model = network("pooled", "1,3,16,16")
-    layoutopt.optimize(model, output=tmp_path / "out.onnx", dynamic=["batch"])
+    layoutopt.optimize(model, output=tmp_path / "out.onnx", dynamic=["batch"], convert=False)
     image = np.random.default_rng(0).standard_normal((3, 3, 16, 16)).astype(np.float32)
     one = ort.InferenceSession(ir.to_proto(model).SerializeToString())
     expected = np.concatenate([one.run(None, {"x": each[np.newaxis]})[0] for each in image])
@@ -190,7 +185,6 @@ def test_a_static_batch_may_become_symbolic(tmp_path: Path) -> None:
     np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-5)
 
 
-@pytest.mark.usefixtures("without_tensorflow")
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -201,33 +195,31 @@ def test_a_static_batch_may_become_symbolic(tmp_path: Path) -> None:
 )
 def test_a_model_that_is_written_for_one_batch_is_refused(text: str, message: str) -> None:
     with pytest.raises(DynamicShapeError, match=message) as caught:
-        layoutopt.optimize(model_of(f"g {text}"), dynamic=["batch"])
+        layoutopt.optimize(model_of(f"g {text}"), dynamic=["batch"], convert=False)
     assert "export the model so that it takes any size" in caught.value.hint
 
 
-@pytest.mark.usefixtures("without_tensorflow")
 def test_what_cannot_be_named_is_refused() -> None:
     model = network("pooled", "N,3,height,width")
     with pytest.raises(UsageError, match="--dynamic depth: no input has") as caught:
-        layoutopt.optimize(model, dynamic=["depth"])
+        layoutopt.optimize(model, dynamic=["depth"], convert=False)
     assert "N, height, width" in caught.value.hint
     with pytest.raises(DynamicShapeError, match=r"dynamic shape of input x\[1, 3, height, width\]"):
-        layoutopt.optimize(model, dynamic=["batch"])
+        layoutopt.optimize(model, dynamic=["batch"], convert=False)
     two = model_of("g (float[2,3] x, float[4,3] z) => (float[2,3] y) { y = Relu (x) }")
     with pytest.raises(UsageError, match="several sizes: 2 in 'x', 4 in 'z'"):
-        layoutopt.optimize(two, dynamic=["batch"])
+        layoutopt.optimize(two, dynamic=["batch"], convert=False)
 
 
-@pytest.mark.usefixtures("without_tensorflow")
 def test_a_network_that_is_bound_to_its_size_is_refused() -> None:
     model = network("attention with a class token", "N,3,height,width")
     shapes = {"x": (1, 3, 16, 16)}
     with pytest.raises(DynamicShapeError, match="the model does not run at height="):
-        layoutopt.optimize(model, shapes=shapes, dynamic=["height", "width"])
+        layoutopt.optimize(model, shapes=shapes, dynamic=["height", "width"], convert=False)
     depends = "a = Shape (x) b = Cast <to = 1> (a) c = ReduceProd <keepdims = 0> (b) y = Div (x, c)"
     scaled = model_of(f"g (float[N,3,4] x) => (float y) {{ {depends} }}")
     with pytest.raises(DynamicShapeError, match=r"operand 1 of Div node .* is a constant that depends on the size"):
-        layoutopt.optimize(scaled, dynamic=["batch"])
+        layoutopt.optimize(scaled, dynamic=["batch"], convert=False)
 
 
 @pytest.mark.tflite
@@ -260,10 +252,9 @@ def test_networks_of_pytorch_take_any_size(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.torch
 @pytest.mark.long
-@pytest.mark.usefixtures("without_tensorflow")
 def test_a_vision_transformer_is_bound_to_its_size() -> None:
     with pytest.raises(DynamicShapeError, match=r"does not run at height=128, width=160: .*Add"):
-        layoutopt.optimize(exported("vit_4", {2: "height", 3: "width"}), dynamic=["height", "width"])
+        layoutopt.optimize(exported("vit_4", {2: "height", 3: "width"}), dynamic=["height", "width"], convert=False)
 
 
 def exported(name: str, axes: Mapping[int, str]) -> ir.Model:

@@ -9,8 +9,8 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from layoutopt.errors import DynamicShapeError
+from layoutopt.formula import Formula, Prefer, Shape, Source, express, once, reshape_target
 from layoutopt.ir import edit
-from layoutopt.ir.formula import Formula, Prefer, Shape, Source, express, once, reshape_target
 from layoutopt.ir.symbols import KEEP_FEWER, Sizes, spell
 
 _TO_THE_END = 2**63 - 1
@@ -161,10 +161,14 @@ class _Merger:
         shapes = [write("Shape", (rank,), tensor) for rank, tensor in zip(ranks, formula.tensors, strict=True)]
         one = write.constant(np.ones(1, np.int64))
         result = write("Concat", (sum(ranks) + 1,), *shapes, one, attributes={"axis": 0})
-        neutral = {"Mul": 1, "Add": 0}
-        for operator, numbers in (("Gather", formula.indices), ("Mul", formula.factors), ("Add", formula.addends)):
-            if operator == "Gather" or any(number != neutral[operator] for number in numbers):
-                result = write(operator, (len(numbers),), result, write.constant(np.array(numbers, np.int64)))
+        length = (len(formula.factors),)
+        gathered = [write("Gather", length, result, write.constant(np.array(row, np.int64))) for row in formula.indices]
+        result = gathered[0]
+        for dimensions in gathered[1:]:
+            result = write("Mul", length, result, dimensions)
+        for operator, numbers, neutral in (("Mul", formula.factors, 1), ("Add", formula.addends, 0)):
+            if any(number != neutral for number in numbers):
+                result = write(operator, length, result, write.constant(np.array(numbers, np.int64)))
         return result
 
 
