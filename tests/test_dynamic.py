@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +12,14 @@ import onnxruntime as ort
 import pytest
 
 import layoutopt
+from layoutopt.backend.conversion import Backend
 from layoutopt.backend.litert.inspect import signature_of
 from layoutopt.backend.litert.runtime import run as run_tflite
 from layoutopt.backend.onnx_tf.child import kept_alive
 from layoutopt.errors import DynamicShapeError, UsageError
 from layoutopt.ir.io import recorded_orders
 from layoutopt.ir.verify import to_natural, to_stored
+from layoutopt.tfl.reader import read_tflite
 from tests.graphs import BATCH_NORM, NORMALIZE, numbers
 from tests.harness import model_of
 
@@ -66,6 +69,12 @@ CONVOLUTIONAL = ("an encoder and a decoder", "a size taken from another map", "b
 ODD = ("a size taken from another map", "borders", "pooled")
 
 
+def weights(name: str, *shape: int) -> str:
+    """The text of an initializer of small numbers, with which a recurrent operator forgets."""
+    values = np.random.default_rng(0).uniform(-0.5, 0.5, shape).reshape(-1)
+    return f"float[{','.join(map(str, shape))}] {name} = {{{','.join(map('{:.4f}'.format, values))}}}"
+
+
 def network(name: str, shape: str) -> ir.Model:
     body = NETWORKS[name]
     constants = ", ".join(text for word, text in CONSTANTS.items() if word in body.replace(",", " ").replace(")", " "))
@@ -96,23 +105,129 @@ def check(original: ir.Model, optimized: Path, tflite: Path | None, shapes: Sequ
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_the_onnx_takes_any_batch(name: str, tmp_path: Path) -> None:
-    model = network(name, "N,3,16,16")
-    report = layoutopt.optimize(model, output=tmp_path / "out.onnx", dynamic=["batch"], convert=False)
+def test_both_files_take_any_batch(name: str, tmp_path: Path) -> None:
+    report = check_batch(network(name, "N,3,16,16"), tmp_path, Backend.DIRECT)
     assert [each.sizes for each in report.dynamic] == [{"batch": 1}, {"batch": 5}]
     assert report.inputs[0].shape[0] == report.outputs[0].shape[0] == -1
-    check(model, tmp_path / "out.onnx", None, [(size, 3, 16, 16) for size in (1, 4, 9)])
 
 
 @pytest.mark.parametrize("name", CONVOLUTIONAL)
-def test_the_onnx_takes_any_size(name: str, tmp_path: Path) -> None:
-    model = network(name, "batch,3,height,width")
+def test_both_files_take_any_size(name: str, tmp_path: Path) -> None:
+    model, onnx, tflite = network(name, "batch,3,height,width"), tmp_path / "out.onnx", tmp_path / "out.tflite"
+    symbols = ["height", "batch", "width"]
     report = layoutopt.optimize(
-        model, output=tmp_path / "out.onnx", dynamic=["height", "batch", "width"], convert=False
+        model, output=onnx, tflite=tflite, dynamic=symbols, baseline=False, backend=Backend.DIRECT
     )
-    assert report.inputs[0].shape == (-1, -1, -1, 3)
+    assert report.inputs[0].shape == signature_of(tflite).inputs[0].shape == (-1, -1, -1, 3)
     odd = [(1, 3, 35, 50), (3, 3, 71, 64)] if name in ODD else []
-    check(model, tmp_path / "out.onnx", None, [(1, 3, 64, 64), (4, 3, 32, 96), *odd])
+    check(model, onnx, tflite, [(1, 3, 64, 64), (4, 3, 32, 96), *odd])
+
+
+@dataclass(frozen=True)
+class Special:
+    """A network that is more than a chain of operators.
+
+    Attributes:
+        signature: of its graph.
+        body: of its graph.
+        symbols: that stay symbolic.
+        shapes: to run it at; the first is the default, and no other takes part in making the files.
+        codes: operators that its .tflite must have, so that it is what it is meant to be.
+    """
+
+    signature: str
+    body: str
+    symbols: Sequence[str]
+    shapes: Sequence[Shape]
+    codes: frozenset[str]
+
+
+LOOP = "b (int64 i, bool go, float[m,k] s) => (bool more, float[m,k] t)"
+SEQUENCES = [(11, 1, 3), (11, 4, 3), (11, 9, 3)]
+ROWS = [(1, 4), (4, 4), (9, 4)]
+SPECIAL: Mapping[str, Special] = {
+    "pairs of positions": Special(
+        "(float[1,2,height,width] x) => (float y) <int64[1] one = {1}, int64[1] two = {2}>",
+        "h = Shape <start = 2, end = 3> (x) w = Shape <start = 3, end = 4> (x) k = Mul (h, w) "
+        "p = Concat <axis = 0> (two, k, k) r = Concat <axis = 0> (two, h, w, one, one) a = Reshape (x, r) "
+        "s = Concat <axis = 0> (two, one, one, h, w) b = Reshape (x, s) m = Mul (a, b) y = Reshape (m, p)",
+        ["height", "width"],
+        [(1, 2, 8, 12), (1, 2, 9, 7), (1, 2, 15, 16)],
+        frozenset({"RESHAPE", "SHAPE", "GATHER"}),
+    ),
+    "an LSTM in a loop": Special(
+        "(float[11,batch,3] x) => (float y) "
+        f"<{weights('w', 1, 32, 3)}, {weights('r', 1, 32, 8)}, int64[1] one = {{1}}>",
+        "a = LSTM <hidden_size = 8> (x, w, r) s = Squeeze (a, one) y = Relu (s)",
+        ["batch"],
+        SEQUENCES,
+        frozenset({"WHILE"}),
+    ),
+    "a GRU both ways": Special(
+        f"(float[11,batch,3] x) => (float y) <{weights('w', 2, 24, 3)}, {weights('r', 2, 24, 8)}>",
+        'a, h = GRU <hidden_size = 8, direction = "bidirectional"> (x, w, r) y = Relu (h)',
+        ["batch"],
+        SEQUENCES,
+        frozenset({"WHILE"}),
+    ),
+    "an RNN written out": Special(
+        f"(float[4,batch,3] x) => (float y) <{weights('w', 1, 8, 3)}, {weights('r', 1, 8, 8)}>",
+        "a, h = RNN <hidden_size = 8> (x, w, r) y = Relu (a)",
+        ["batch"],
+        [(4, 1, 3), (4, 4, 3), (4, 9, 3)],
+        frozenset({"UNPACK"}),
+    ),
+    "a loop whose body has the batch": Special(
+        "(float[batch,4] x) => (float[m,k] y) <int64 count = {3}, bool yes = {1}>",
+        f"y = Loop (count, yes, x) <body = {LOOP} {{ more = Identity (go) u = Tanh (s) t = Add (u, s) }}>",
+        ["batch"],
+        ROWS,
+        frozenset({"WHILE"}),
+    ),
+    "a loop whose body computes a size": Special(
+        "(float[batch,4] x) => (float[m,k] y) <int64 count = {3}, bool yes = {1}, float[1,4] token = {1, 2, 3, 4}>",
+        f"y = Loop (count, yes, x) <body = {LOOP} {{ more = Identity (go) h = Shape (s) e = Expand (token, h) "
+        "q = Concat <axis = 1> (e, s) u, v = Split <axis = 1> (q) t = Sub (v, u) }>",
+        ["batch"],
+        ROWS,
+        frozenset({"WHILE", "BROADCAST_TO"}),
+    ),
+    "branches that have the batch": Special(
+        "(float[batch,4] x) => (float y) <float limit = {3}>",
+        "r = ReduceSum <keepdims = 0> (x) z = Less (r, limit) q = Relu (x) "
+        "y = If (z) <then_branch = a () => (float[m,k] t) { t = Tanh (q) }, "
+        "else_branch = b () => (float[m,k] e) { e = Neg (q) }>",
+        ["batch"],
+        ROWS,
+        frozenset({"IF"}),
+    ),
+    "branches that do not": Special(
+        "(float[batch,4] x) => (float y) <float limit = {3}, float[1] a = {2}>",
+        "r = ReduceSum <keepdims = 0> (x) z = Less (r, limit) "
+        "s = If (z) <then_branch = a () => (float[1] t) { t = Tanh (a) }, "
+        "else_branch = b () => (float[1] e) { e = Neg (a) }> y = Mul (x, s)",
+        ["batch"],
+        ROWS,
+        frozenset({"IF"}),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SPECIAL)
+def test_loops_and_branches_and_products_of_sizes(name: str, tmp_path: Path) -> None:
+    special, onnx, tflite = SPECIAL[name], tmp_path / "out.onnx", tmp_path / "out.tflite"
+    model = model_of(f"g {special.signature} {{ {special.body} }}")
+    layoutopt.optimize(
+        model,
+        output=onnx,
+        tflite=tflite,
+        shapes={"x": special.shapes[0]},
+        dynamic=special.symbols,
+        baseline=False,
+        backend=Backend.DIRECT,
+    )
+    assert {each.code for each in read_tflite(tflite).graph.all_operations()} >= special.codes
+    check(model, onnx, tflite, special.shapes)
 
 
 def test_a_size_that_must_be_a_multiple(tmp_path: Path) -> None:
@@ -126,21 +241,20 @@ def test_a_size_that_must_be_a_multiple(tmp_path: Path) -> None:
 
 
 @pytest.mark.tflite
-@pytest.mark.parametrize("name", ["attention with a class token", "an encoder and a decoder"])
-def test_the_tflite_takes_any_batch(name: str, tmp_path: Path) -> None:
-    check_batch(network(name, "N,3,16,16"), tmp_path)
+def test_a_tflite_of_tensorflow_takes_any_batch(tmp_path: Path) -> None:
+    check_batch(network("attention with a class token", "N,3,16,16"), tmp_path)
 
 
 @pytest.mark.tflite
 @pytest.mark.long
 @pytest.mark.parametrize("name", [*NETWORKS])
-def test_every_tflite_takes_any_batch(name: str, tmp_path: Path) -> None:
+def test_every_tflite_of_tensorflow_takes_any_batch(name: str, tmp_path: Path) -> None:
     check_batch(network(name, "N,3,16,16"), tmp_path)
 
 
-def check_batch(model: ir.Model, directory: Path) -> layoutopt.OptimizeReport:
+def check_batch(model: ir.Model, directory: Path, backend: Backend = Backend.ONNX_TF) -> layoutopt.OptimizeReport:
     onnx, tflite = directory / "out.onnx", directory / "out.tflite"
-    report = layoutopt.optimize(model, output=onnx, tflite=tflite, dynamic=["batch"], baseline=False)
+    report = layoutopt.optimize(model, output=onnx, tflite=tflite, dynamic=["batch"], baseline=False, backend=backend)
     (image,) = signature_of(tflite).inputs
     assert (image.shape[0], image.default[0]) == (-1, 1)
     assert all(size > 0 for size in image.shape[1:])
@@ -151,15 +265,14 @@ def check_batch(model: ir.Model, directory: Path) -> layoutopt.OptimizeReport:
 
 
 @pytest.mark.tflite
-@pytest.mark.parametrize("name", ["a size taken from another map", "borders"])
-def test_the_tflite_takes_any_size(name: str, tmp_path: Path) -> None:
-    check_size(name, tmp_path)
+def test_a_tflite_of_tensorflow_takes_any_size(tmp_path: Path) -> None:
+    check_size("borders", tmp_path)
 
 
 @pytest.mark.tflite
 @pytest.mark.long
 @pytest.mark.parametrize("name", CONVOLUTIONAL)
-def test_every_tflite_takes_any_size(name: str, tmp_path: Path) -> None:
+def test_every_tflite_of_tensorflow_takes_any_size(name: str, tmp_path: Path) -> None:
     check_size(name, tmp_path)
 
 
