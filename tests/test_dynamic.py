@@ -143,6 +143,7 @@ class Special:
 
 
 LOOP = "b (int64 i, bool go, float[m,k] s) => (bool more, float[m,k] t)"
+STOP = "r = ReduceMax <keepdims = 0> (t) more = Less (r, limit)"
 SEQUENCES = [(11, 1, 3), (11, 4, 3), (11, 9, 3)]
 ROWS = [(1, 4), (4, 4), (9, 4)]
 SPECIAL: Mapping[str, Special] = {
@@ -178,16 +179,18 @@ SPECIAL: Mapping[str, Special] = {
         frozenset({"UNPACK"}),
     ),
     "a loop whose body has the batch": Special(
-        "(float[batch,4] x) => (float[m,k] y) <int64 count = {3}, bool yes = {1}>",
-        f"y = Loop (count, yes, x) <body = {LOOP} {{ more = Identity (go) u = Tanh (s) t = Add (u, s) }}>",
+        "(float[batch,4] x) => (float[m,k] y) <int64 count = {30}, bool yes = {1}, float limit = {9}>",
+        f"y = Loop (count, yes, x) <body = {LOOP} {{ u = Tanh (s) t = Add (u, s) {STOP} }}>",
         ["batch"],
         ROWS,
         frozenset({"WHILE"}),
     ),
     "a loop whose body computes a size": Special(
-        "(float[batch,4] x) => (float[m,k] y) <int64 count = {3}, bool yes = {1}, float[1,4] token = {1, 2, 3, 4}>",
-        f"y = Loop (count, yes, x) <body = {LOOP} {{ more = Identity (go) h = Shape (s) e = Expand (token, h) "
-        "q = Concat <axis = 1> (e, s) u, v = Split <axis = 1> (q) t = Sub (v, u) }>",
+        "(float[batch,4] x) => (float[m,k] y) <int64 count = {30}, bool yes = {1}, float limit = {50}, "
+        "float[1,4] token = {1, 2, 3, 4}>",
+        f"y = Loop (count, yes, x) <body = {LOOP} {{ h = Shape (s) e = Expand (token, h) "
+        "q = Concat <axis = 1> (e, s) u, v = Split <axis = 1> (q) t = Add (v, u) "
+        f"{STOP} }}>",
         ["batch"],
         ROWS,
         frozenset({"WHILE", "BROADCAST_TO"}),

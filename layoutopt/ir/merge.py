@@ -67,8 +67,8 @@ class _Merger:
         for node, other in self._node_pairs():
             for at in range(len(node.inputs)):
                 self._operand(node, other, at)
-            for body, twin in zip(_bodies(node), _bodies(other), strict=True):
-                _Merger(body, twin, self.sizes, self.prefer, self.pairs).run()
+            for body, counterpart in zip(_bodies(node), _bodies(other), strict=True):
+                _Merger(body, counterpart, self.sizes, self.prefer, self.pairs).run()
             self.pairs.update(zip(node.outputs, other.outputs, strict=True))
         for value, twin in self.outputs.items():
             self._output(value, twin)
