@@ -18,6 +18,8 @@ from benchmarks.zoo.processes import ROOT
 from layoutopt.ir.io import make_directory
 
 PEER = PEERS["onnx2tf-2"]
+_LEFT_OUT = frozenset({"PYTHONDONTWRITEBYTECODE", "PYTHONPATH"})
+"""Variables that would let one of them compile its modules each time, or find another's packages."""
 _SAMPLES = "calibration_image_sample_data_20x128x128x3_float32.npy"
 
 
@@ -78,7 +80,7 @@ class Runner:
 
     def _watch(self, command: list[str | Path], directory: Path, tflite: Path, environment: Mapping[str, str]) -> Cost:
         log = self.scratch.with_suffix(".log")
-        given = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+        given = {name: value for name, value in os.environ.items() if name not in _LEFT_OUT}
         cost = watch(command, directory, log=log, timeout=self.timeout, environment={**given, **environment})
         if not tflite.exists():
             raise Failed("ended without a result")

@@ -23,6 +23,8 @@ UNTIL = """y, z = Loop(m, c, x) <body = b (int64 i, bool on, float[2,3] v) => (b
 FOR_EVER = UNTIL.replace("Loop(m, c, x)", "Loop(, c, x)")
 CONVOLVING = """y = Loop(m, c, x) <body = b (int64 i, bool on, float[1,4,8,8] v) => (bool go, float[1,4,8,8] r) {
     go = Identity(on) k = Conv<pads=[1,1,1,1]>(v, w) l = Relu(k) r = Add(l, x) }>"""
+SWAPPING = """y, z = Loop(m, c, x, k) <body = b (int64 i, bool on, float[2,3] v, float[2,3] u)
+    => (bool go, float[2,3] p, float[2,3] q) { go = Identity(on) p = Identity(u) q = Identity(v) }>"""
 GROWING = """y = Loop(m, c, x) <body = b (int64 i, bool on, float[n,3] v) => (bool go, float[p,3] w) {
     go = Identity(on) w = Concat<axis=0>(v, x) }>"""
 SCAN = """y, z = Scan <num_scan_inputs = 1, ATTRIBUTES body = b (float[3] s, float[3] e) => (float[3] t, float[3] o) {
@@ -56,6 +58,10 @@ LOOPS = {
     ),
     "until": (Case(UNTIL, {"x": X}, {**count(50), **BOUND}, outputs=YZ), True),
     "no limit": (Case(FOR_EVER, {"x": X}, {"c": TRUE, **BOUND}, outputs=YZ), True),
+    "values change places": (
+        Case(SWAPPING, {"x": X, "k": floats(2, 3)}, count(3), outputs=YZ).with_run_time("m"),
+        True,
+    ),
     "growing": (Case(GROWING, {"x": X}, count(4)), False),
     "few convolutions": (Case(CONVOLVING, {"x": floats(1, 4, 8, 8)}, {**count(3), **WEIGHTS}), False),
     "convolutions": (Case(CONVOLVING, {"x": floats(1, 4, 8, 8)}, {**count(300), **WEIGHTS}), True),

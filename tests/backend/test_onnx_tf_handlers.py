@@ -588,7 +588,7 @@ SHAPES = {
     "transpose": onnx_("y = Transpose<perm=[2,0,1]>(x)", "TRANSPOSE"),
     "transpose of ones": onnx_("y = Transpose<perm=[1,0,2]>(x)", "RESHAPE", x=(1, 6, 8)),
     "gather": onnx_("y = Gather<axis=1>(x,n)", "GATHER", n=i(0, -1, 3)),
-    "gather one": onnx_("y = Gather<axis=1>(x,n)", "STRIDED_SLICE", n=np.int64(-2)),
+    "gather one": onnx_("y = Gather<axis=1>(x,n)", "SLICE RESHAPE", n=np.int64(-2)),
     "gather range": onnx_("y = Gather<axis=1>(x,n)", "SLICE RESHAPE", n=np.array([[1, 2], [3, -2]], np.int64)),
     "gather steps": onnx_("y = Gather<axis=1>(x,n)", "STRIDED_SLICE", n=i(1, 3, 5)),
     "gather all": onnx_("y = Gather<axis=1>(x,n)", "RESHAPE", n=np.arange(6).reshape(2, 3)),
