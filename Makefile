@@ -23,7 +23,7 @@ test: $(VENV)/.test lint chromium
 test-long: $(VENV)/.test
 	$(BIN)/python -m pytest -m long
 
-# The core (optimize to .onnx, count) without TensorFlow and PyTorch, on every Python that it supports.
+# All that works without TensorFlow and PyTorch, conversions included, on every Python that it supports.
 test-core:
 	for python in $(CORE_PYTHONS); do \
 	  venv=.venv-core-$$($$python -c 'import sys; print("%d.%d" % sys.version_info[:2])'); \

@@ -116,9 +116,9 @@ def pipeline() -> str:
     y += step + 34
     optimized = drawing.box(MARGIN, y, "model.nhwc.onnx", Kind.FILE, width=FILES)
     drawing.arrow((last.x + 20, last.bottom[1]), (optimized.right[0] - 20, optimized.y))
-    drawing.text(left + 4, y - 10, "a process of its own", style="strong")
+    drawing.text(left + 4, y - 10, "on LiteRT's operators", style="strong")
     last = optimized
-    for label in ("onnx-tf with NHWC handlers", "TFLite converter", "int8 operators, if any"):
+    for label in ("lowering", "rewrites", "int8 kernels, if any", "writer"):
         box = drawing.box(last.right[0] + 24, y, label, Kind.OPERATOR)
         drawing.arrow(last.right, box.left)
         last = box

@@ -37,8 +37,9 @@ class InlineFunctions(ir.passes.InPlacePass):
                 _call(model, node, function)
             InlinePass(lambda function: function.domain == _BODIES)(model)
         model.opset_imports.pop(_BODIES, None)
-        inlined = InlinePass(lambda function: function.domain != dialect.DOMAIN)(model)
-        return ir.passes.PassResult(model, modified or inlined.modified)
+        if any(function.domain != dialect.DOMAIN for function in model.functions.values()):
+            modified |= InlinePass(lambda function: function.domain != dialect.DOMAIN)(model).modified
+        return ir.passes.PassResult(model, modified)
 
 
 def _calls_of_operators(model: ir.Model) -> list[tuple[ir.Node, ir.Function]]:

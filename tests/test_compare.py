@@ -13,7 +13,6 @@ import onnx
 import onnx_ir as ir
 import onnxruntime as ort
 import pytest
-import tflite
 from typer.testing import CliRunner, Result
 
 import layoutopt
@@ -24,6 +23,7 @@ from layoutopt.cli import app
 from layoutopt.frontend.demo import mobilenet_v2
 from layoutopt.ir.io import load, save
 from layoutopt.matching import MatchedBy
+from layoutopt.tfl.schema import schema
 
 Array = npt.NDArray[np.float32]
 
@@ -57,7 +57,7 @@ def plain_model(path: Path) -> Path:
 def damage(source: Path, target: Path, operator: int, operand: int, factor: float) -> Path:
     """Multiplies a constant operand of one operator in the flatbuffer."""
     data = bytearray(source.read_bytes())
-    model = tflite.Model.GetRootAs(data)
+    model = schema.Model.GetRootAs(data)
     graph = model.Subgraphs(0)
     tensor = graph.Tensors(graph.Operators(operator).Inputs(operand))
     weights = model.Buffers(tensor.Buffer()).DataAsNumpy().view(np.float32)

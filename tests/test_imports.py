@@ -18,6 +18,7 @@ MAY_IMPORT: Mapping[str, set[str]] = {
     "errors": set(),
     "tfl": set(),
     "options": set(),
+    "formula": set(),
     "ir": set(),
     "layout": {"ir"},
     "passes": {"ir", "layout"},
@@ -40,7 +41,7 @@ MAY_IMPORT: Mapping[str, set[str]] = {
 }
 """For each part of the package, the parts that it may import at run time, beside those that import nothing."""
 
-ANYBODY = {"errors", "options", "__version__"}
+ANYBODY = {"errors", "options", "formula", "__version__"}
 
 ONNX = {"ir", "backend/onnx_tf"}
 """Who may import onnx: the graph layer, and the hand-off, whose child process onnx-tf shares."""

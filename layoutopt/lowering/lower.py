@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import zip_longest
 
 import numpy as np
 import onnx_ir as ir
@@ -226,8 +225,8 @@ class _Lowerer:
             ) from None
         except Exception as error:
             raise RuntimeError(f"node {name_of(node)} ({node.op_type}): {error}") from error
-        for result, shape in zip_longest(results, stated[: len(results)]):
-            _state(result, shape)
+        for result, value in zip(results, node.outputs, strict=False):
+            _state(result, value)
         return results
 
     def _seen(self, node: ir.Node, operands: tuple[Operand | None, ...], values: Mapping[ir.Value, Operand]) -> Node:
@@ -284,10 +283,14 @@ def _empty(value: ir.Value) -> Value:
     return Value.constant(np.zeros(_stated_shape(value) or (), dtype.numpy))
 
 
-def _state(result: Operand | None, shape: tuple[int, ...] | None) -> None:
-    """Give a result whose shape depends on values at run time the one that the model states."""
-    if isinstance(result, Value) and not result.is_static and shape is not None:
-        result.shape = shape
+def _state(result: Operand, value: ir.Value) -> None:
+    """Give a result whose shape depends on values at run time the sizes that the model states."""
+    if not isinstance(result, Value) or result.is_static or value.shape is None:
+        return
+    stated = tuple(size if isinstance(size, int) else None for size in value.shape)
+    known = result.shape if result.shape is not None else (None,) * len(stated)
+    if len(known) == len(stated):
+        result.shape = tuple(a if b is None else b for a, b in zip(known, stated, strict=True))
 
 
 def _stand_ins(node: ir.Node) -> Sequence[Operand] | None:

@@ -128,9 +128,15 @@ def default_signature(file: tables.Model) -> tables.SignatureDef | None:
     return next(iter(named or signatures), None)
 
 
-def numbers(read: Callable[[int], int], count: int) -> list[int]:
-    """Return a vector of a table, of which the schema's classes read one number at a time."""
-    return [read(index) for index in range(count)]
+def vector(table: Any, name: str) -> list[int]:
+    """Return the numbers of a vector of a table of the schema.
+
+    Args:
+        table: of the file.
+        name: of the vector as the schema's classes call it, for example ``Inputs``.
+    """
+    count = getattr(table, f"{name}Length")()
+    return getattr(table, f"{name}AsNumpy")().tolist() if count else []
 
 
 class _Reader:
@@ -152,8 +158,8 @@ class _Reader:
         outputs = {} if signature is None else _signature_names(signature.Outputs, signature.OutputsLength())
         return Model(
             graph,
-            [inputs.get(at) or text_of(table.Tensors(at).Name()) for at in _vector(table, "Inputs")],
-            [outputs.get(at) or text_of(table.Tensors(at).Name()) for at in _vector(table, "Outputs")],
+            [inputs.get(at) or text_of(table.Tensors(at).Name()) for at in vector(table, "Inputs")],
+            [outputs.get(at) or text_of(table.Tensors(at).Name()) for at in vector(table, "Outputs")],
         )
 
     def _graph(self, index: int, around: tuple[int, ...]) -> Graph:
@@ -163,11 +169,11 @@ class _Reader:
         table = self._file.Subgraphs(index)
         values = [self._value(table.Tensors(at)) for at in range(table.TensorsLength())]
         graph = Graph(name=text_of(table.Name()) or "main")
-        graph.inputs = [_at(values, at) for at in _vector(table, "Inputs")]
+        graph.inputs = [_at(values, at) for at in vector(table, "Inputs")]
         graph.operations = [
             self._operation(table.Operators(at), values, (*around, index)) for at in range(table.OperatorsLength())
         ]
-        graph.outputs = [_at(values, at) for at in _vector(table, "Outputs")]
+        graph.outputs = [_at(values, at) for at in vector(table, "Outputs")]
         known = {*graph.inputs, *(result for operation in graph.operations for result in operation.results)}
         for value in values:  # constants without elements have no buffer to tell them by
             if value.data is None and value not in known and 0 in (value.shape or ()):
@@ -186,7 +192,7 @@ class _Reader:
         return value
 
     def _shape(self, tensor: tables.Tensor) -> Shape | None:
-        default, signature = (_vector(tensor, name) for name in ("Shape", "ShapeSignature"))
+        default, signature = (vector(tensor, name) for name in ("Shape", "ShapeSignature"))
         if not default and self._tells_ranks and not tensor.HasRank() and not tensor.Buffer():
             return None
         sizes = signature if len(signature) == len(default) else default
@@ -197,8 +203,8 @@ class _Reader:
         facts = definition(code)
         operation = Operation(
             code,
-            [None if at == -1 else _at(values, at) for at in _vector(table, "Inputs")],
-            [_at(values, at) for at in _vector(table, "Outputs")],
+            [None if at == -1 else _at(values, at) for at in vector(table, "Inputs")],
+            [_at(values, at) for at in vector(table, "Outputs")],
             {**default_options(facts.options), **options_of(table)},
         )
         if table.CustomOptionsLength():
@@ -226,11 +232,6 @@ def options_of(operator: tables.Operator) -> dict[str, Any]:
     return found
 
 
-def _vector(table: Any, name: str) -> list[int]:
-    count = getattr(table, f"{name}Length")()
-    return getattr(table, f"{name}AsNumpy")().tolist() if count else []
-
-
 def _at(values: Sequence[Value], index: int) -> Value:
     if index < 0:
         raise ValueError(f"no tensor has the index {index}")
@@ -246,6 +247,6 @@ def _quantization(tensor: tables.Tensor) -> Quantization | None:
     table = tensor.Quantization()
     if table is None or not table.ScaleLength():
         return None
-    scales, zeros = _vector(table, "Scale"), _vector(table, "ZeroPoint")
+    scales, zeros = vector(table, "Scale"), vector(table, "ZeroPoint")
     zeros += [0] * (len(scales) - len(zeros))
     return Quantization(tuple(map(float, scales)), tuple(zeros), table.QuantizedDimension())

@@ -11,13 +11,13 @@ from pathlib import Path
 import flatbuffers  # type: ignore[import-untyped]
 import numpy as np
 import pytest
-import tflite
 
 from layoutopt.backend.litert.inspect import TfliteTensor, count_tflite, signature_of
 from layoutopt.errors import InvalidModelError, LayoutoptError, ModelNotFoundError
+from layoutopt.tfl.schema import schema
 
-FLOAT, INT32, INT4 = tflite.TensorType.FLOAT32, tflite.TensorType.INT32, tflite.TensorType.INT4
-OPERATORS = tflite.BuiltinOperator
+FLOAT, INT32, INT4 = schema.TensorType.FLOAT32, schema.TensorType.INT32, schema.TensorType.INT4
+OPERATORS = schema.BuiltinOperator
 
 
 @dataclass
@@ -77,10 +77,10 @@ class Writer:
         return path
 
     def table(self, kind: str, **fields: int) -> int:
-        getattr(tflite, f"{kind}Start")(self.builder)
+        getattr(schema, f"{kind}Start")(self.builder)
         for name, value in fields.items():
-            getattr(tflite, f"{kind}Add{name}")(self.builder, value)
-        return int(getattr(tflite, f"{kind}End")(self.builder))
+            getattr(schema, f"{kind}Add{name}")(self.builder, value)
+        return int(getattr(schema, f"{kind}End")(self.builder))
 
     def offsets(self, tables: Sequence[int]) -> int:
         self.builder.StartVector(4, len(tables), 4)
@@ -164,10 +164,10 @@ def transpose(
         ((1, 1, 1, 8), (0, 2, 3, 1), FLOAT, (), 0),
         ((1, 3, 4, 1), (0, 2, 3, 1), FLOAT, (), 0),
         ((2, 1, 3), (1, 0, 2), FLOAT, (), 0),
-        ((2, 3), (1, 0), tflite.TensorType.INT8, (), 6),
+        ((2, 3), (1, 0), schema.TensorType.INT8, (), 6),
         ((3, 3), (1, 0), INT4, (), 5),
-        ((3, 3), (1, 0), tflite.TensorType.BFLOAT16, (), 18),
-        ((3, 3), (1, 0), tflite.TensorType.BOOL, (), 9),
+        ((3, 3), (1, 0), schema.TensorType.BFLOAT16, (), 18),
+        ((3, 3), (1, 0), schema.TensorType.BOOL, (), 9),
         ((1, 3, 4, 2), (0, 2, 3, 1), FLOAT, (-1, 3, 4, 2), 96),
         ((1, 3), (1, 0), FLOAT, (-1, 3), 12),
         ((2, 3), None, FLOAT, (), 24),
@@ -215,7 +215,7 @@ def test_names_of_operators_over_all_subgraphs(tmp_path: Path) -> None:
     assert (counts.operators, counts.pads, counts.reshapes, counts.other_movement) == (9, 1, 1, 1)
 
 
-TENSORS = [Tensor("a:0", [1, 4], dynamic=[-1, 4]), Tensor("b:0", [2], INT32), Tensor("c:0", [], tflite.TensorType.BOOL)]
+TENSORS = [Tensor("a:0", [1, 4], dynamic=[-1, 4]), Tensor("b:0", [2], INT32), Tensor("c:0", [], schema.TensorType.BOOL)]
 
 
 def test_signature_in_the_order_of_the_graph(tmp_path: Path) -> None:

@@ -13,15 +13,14 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 import onnx_ir as ir
-import tflite
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
 from layoutopt.ir import io as modelio
+from layoutopt.tfl.dtypes import DType
+from layoutopt.tfl.reader import read_tflite
 
 Array = npt.NDArray[Any]
 RNG = np.random.default_rng(11)
-_OPERATORS = {code: name for name, code in vars(tflite.BuiltinOperator).items() if isinstance(code, int)}
-_TYPES = {code: name for name, code in vars(tflite.TensorType).items() if isinstance(code, int)}
 
 
 def f(*shape: int) -> Array:
@@ -131,27 +130,20 @@ def output_scale(model: ir.Model) -> float:
 
 def operators_of(path: Path) -> tuple[Counter[str], Counter[str]]:
     """The operators on integers and those on floats; QUANTIZE and DEQUANTIZE are of neither kind."""
-    model = tflite.Model.GetRootAsModel(path.read_bytes(), 0)
-    graph = model.Subgraphs(0)
     whole: Counter[str] = Counter()
     real: Counter[str] = Counter()
-    for index in range(graph.OperatorsLength()):
-        operator = graph.Operators(index)
-        code = model.OperatorCodes(operator.OpcodeIndex())
-        name = _OPERATORS[max(code.BuiltinCode(), code.DeprecatedBuiltinCode())]
-        if name not in ("QUANTIZE", "DEQUANTIZE"):
-            kind = graph.Tensors(operator.Outputs(0)).Type()
-            (whole if _TYPES[kind] == "INT8" else real)[name] += 1
+    for operation in read_tflite(path).graph.operations:
+        if operation.code not in ("QUANTIZE", "DEQUANTIZE"):
+            (whole if operation.results[0].dtype is DType.INT8 else real)[operation.code] += 1
     return whole, real
 
 
 def steps_of(path: Path) -> set[tuple[float, int]]:
-    """Scale and zero point of all int8 tensors that are computed."""
-    model = tflite.Model.GetRootAsModel(path.read_bytes(), 0)
-    graph = model.Subgraphs(0)
-    tensors = [graph.Tensors(index) for index in range(graph.TensorsLength())]
-    computed = [t for t in tensors if _TYPES[t.Type()] == "INT8" and not model.Buffers(t.Buffer()).DataLength()]
-    return {(float(t.Quantization().Scale(0)), int(t.Quantization().ZeroPoint(0))) for t in computed}
+    """Scale and zero point of all int8 tensors that are computed or given."""
+    graph = read_tflite(path).graph
+    values = [*graph.inputs, *(result for operation in graph.operations for result in operation.results)]
+    grids = [each.quantization for each in values if each.dtype is DType.INT8 and each.quantization is not None]
+    return {(grid.scales[0], grid.zero_points[0]) for grid in grids}
 
 
 IMAGE = (1, 16, 8, 8)

@@ -104,10 +104,10 @@ HANDED_ON = {
 
 @pytest.mark.parametrize("rounds", [0, 3, 4])
 @pytest.mark.parametrize("name", HANDED_ON)
-def test_values_that_are_handed_on(name: str, rounds: int, direct: HandOff) -> None:
+def test_values_that_are_handed_on(name: str, rounds: int, hand_off: HandOff) -> None:
     body, inputs, constants = HANDED_ON[name]
     case = Case(body, {"x": X, "m": np.array(rounds), **inputs}, {"c": TRUE, **constants}, "WHILE", YZ)
-    direct.check(case)
+    hand_off.check(case)
 
 
 @pytest.mark.parametrize("at_run_time", [True, False])

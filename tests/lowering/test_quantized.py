@@ -114,6 +114,7 @@ def test_quantized_operators(name: str, tmp_path: Path) -> None:
     result = converted(model, tmp_path)
     assert result.steps(output_scale(model)).max() <= network.steps
     whole, real = operators_of(result.tflite)
+    # Nothing is quantized between a convolution and its activation, nor between a Flatten and its product.
     assert whole == Counter(network.operators.split()) - Counter(["RELU", "RESHAPE"])
     assert real == Counter(network.on_floats.split())
     assert count_tflite(result.tflite).transposes == 0

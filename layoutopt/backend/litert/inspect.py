@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,14 +12,20 @@ import numpy as np
 
 from layoutopt.errors import InvalidModelError, ModelNotFoundError
 from layoutopt.ir.counts import Counts, tally, transposed_bytes
+from layoutopt.tfl.dtypes import DType
+from layoutopt.tfl.reader import (
+    DamagedFileError,
+    buffer_of,
+    default_signature,
+    dtype_of,
+    opened,
+    operator_name,
+    text_of,
+    vector,
+)
 
 if TYPE_CHECKING:
-    from tflite import Model, Operator, SignatureDef, SubGraph, Tensor, TensorMap
-
-_IDENTIFIER = b"TFL3"
-_DEFAULT_SIGNATURE = "serving_default"
-_BROKEN = (struct.error, IndexError, KeyError, ValueError, TypeError, OverflowError, UnicodeDecodeError, MemoryError)
-"""What reading out of bounds or following a wild offset raises; flatbuffers has no verifier in Python."""
+    from ai_edge_litert.schema_py_generated import Model, Operator, SubGraph, Tensor, TensorMap
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +88,7 @@ def count_tflite(path: Path) -> Counts:
         InvalidModelError: not a .tflite file, truncated or damaged.
     """
     with open_tflite(path) as model:
-        names = [operator_name(model, index) for index in range(model.OperatorCodesLength())]
+        names = [operator_name(model.OperatorCodes(index)) for index in range(model.OperatorCodesLength())]
         operators = [(graph, operator, names[operator.OpcodeIndex()]) for graph, operator in _operators(model)]
         moved = sum(
             bytes_transposed(model, graph, operator) for graph, operator, name in operators if name == "TRANSPOSE"
@@ -102,9 +106,8 @@ def signature_of(path: Path) -> TfliteSignature:
         InvalidModelError: not a .tflite file, truncated or damaged.
     """
     with open_tflite(path) as model:
-        graph, signature = model.Subgraphs(0), _default_signature(model)
-        inputs = [graph.Inputs(index) for index in range(graph.InputsLength())]
-        outputs = [graph.Outputs(index) for index in range(graph.OutputsLength())]
+        graph, signature = model.Subgraphs(0), default_signature(model)
+        inputs, outputs = vector(graph, "Inputs"), vector(graph, "Outputs")
         named_inputs, named_outputs = [(index, "") for index in inputs], [(index, "") for index in outputs]
         if signature is not None:
             named_inputs = _entries(signature.Inputs, signature.InputsLength(), inputs)
@@ -123,79 +126,30 @@ def operators_of(path: Path) -> tuple[TfliteOperator, ...]:
         InvalidModelError: not a .tflite file, truncated or damaged.
     """
     with open_tflite(path) as model:
-        graph, found = model.Subgraphs(0), []
-        for position in range(graph.OperatorsLength()):
-            operator = graph.Operators(position)
-            read = [operator.Inputs(index) for index in range(operator.InputsLength())]
-            written = [operator.Outputs(index) for index in range(operator.OutputsLength())]
-            found.append(
-                TfliteOperator(
-                    operator_name(model, operator.OpcodeIndex()),
-                    tuple(index for index in read if index >= 0),
-                    tuple((index, text_of(graph.Tensors(index).Name())) for index in written),
-                )
+        graph = model.Subgraphs(0)
+        names = [operator_name(model.OperatorCodes(index)) for index in range(model.OperatorCodesLength())]
+        return tuple(
+            TfliteOperator(
+                names[operator.OpcodeIndex()],
+                tuple(index for index in vector(operator, "Inputs") if index >= 0),
+                tuple((index, text_of(graph.Tensors(index).Name())) for index in vector(operator, "Outputs")),
             )
-        return tuple(found)
+            for operator in map(graph.Operators, range(graph.OperatorsLength()))
+        )
 
 
 @contextmanager
 def open_tflite(path: Path) -> Iterator[Model]:
     """The file's root table; whatever breaks while it is read becomes an InvalidModelError."""
-    from tflite import Model  # 1,500 small modules, a quarter of a second
-
     try:
-        content = path.read_bytes()
+        with opened(path) as model:
+            yield model
     except FileNotFoundError:
         raise ModelNotFoundError(f"{path}: no such file.") from None
     except OSError as error:
         raise InvalidModelError(f"{path}: cannot be read: {error.strerror}.") from None
-    if content[4:8] != _IDENTIFIER:
-        raise InvalidModelError(f"{path}: not a .tflite file: bytes 4 to 8 are not {_IDENTIFIER.decode()!r}.")
-    try:
-        model = Model.GetRootAs(content)
-        _check_extent(model, len(content))
-        yield model
-    except _BROKEN as error:
-        raise InvalidModelError(f"{path}: a truncated or damaged .tflite file ({_one_line(error)}).") from None
-
-
-def _check_extent(model: Model, size: int) -> None:
-    """Raises ValueError where the file ends before its tensors' data do: those lie behind all that is read here."""
-    if not model.SubgraphsLength():
-        raise ValueError("no subgraph")
-    for index in range(model.BuffersLength()):
-        buffer = model.Buffers(index)
-        buffer.DataAsNumpy()  # a view, which raises if it would leave the file
-        # Files past 2 GB keep the data behind the flatbuffer; an offset of 0 or 1 means that they do not.
-        if buffer.Offset() > 1 and buffer.Offset() + buffer.Size() > size:
-            raise ValueError(f"buffer {index} ends behind the end of the file")
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
-
-
-def text_of(raw: bytes | None) -> str:
-    """A string of the file; empty where it has none."""
-    return "" if raw is None else raw.decode()
-
-
-@cache
-def names_of(schema: type) -> dict[int, str]:
-    """The members of one of the schema's enumerations, by value."""
-    return {value: name for name, value in vars(schema).items() if isinstance(value, int)}
-
-
-def operator_name(model: Model, index: int) -> str:
-    """The name of operator code ``index``."""
-    from tflite import BuiltinOperator
-
-    code = model.OperatorCodes(index)
-    # The first field is one byte wide; codes past 127 are in the second, which older files do not have.
-    builtin = max(code.DeprecatedBuiltinCode(), code.BuiltinCode())
-    if builtin == BuiltinOperator.CUSTOM:
-        return text_of(code.CustomCode()) or "CUSTOM"
-    return names_of(BuiltinOperator).get(builtin, f"BUILTIN_{builtin}")
+    except DamagedFileError as error:
+        raise InvalidModelError(f"{path}: {error}.") from None
 
 
 def _operators(model: Model) -> Iterator[tuple[SubGraph, Operator]]:
@@ -213,28 +167,14 @@ def bytes_transposed(model: Model, graph: SubGraph, transpose: Operator) -> int:
         None if dynamic < 0 and size == 1 else size
         for dynamic, size in zip(shape_of(result), default_shape_of(result), strict=True)
     ]
-    constant = model.Buffers(order.Buffer())
+    constant = buffer_of(model, order.Buffer())
     # A permutation that is computed at run time is taken for a reversal, which moves data wherever any can.
     perm: Sequence[int] = range(len(shape))[::-1]
-    if constant.DataLength():
-        perm = [int(axis) for axis in constant.DataAsNumpy().view(np.int32)]
+    if len(constant):
+        perm = constant.view(np.int32).tolist()
     if len(perm) != len(shape):
         return 0
-    return transposed_bytes(shape, tuple(perm), bits=bits_of(dtype_of(result)))
-
-
-def bits_of(dtype: str) -> int:
-    """Size of one element, which all numeric types have in their names; 0 for strings and handles."""
-    digits = dtype.lstrip("abcdefghijklmnopqrstuvwxyz")
-    return 8 if dtype == "bool" else int(digits or 0)
-
-
-def _default_signature(model: Model) -> SignatureDef | None:
-    """The signature to go by, of those for the main graph: what the interpreter runs."""
-    every = [model.SignatureDefs(index) for index in range(model.SignatureDefsLength())]
-    signatures = [signature for signature in every if signature.SubgraphIndex() == 0]
-    named = [signature for signature in signatures if text_of(signature.SignatureKey()) == _DEFAULT_SIGNATURE]
-    return next(iter(named or signatures), None)
+    return transposed_bytes(shape, tuple(perm), bits=dtype_of(result).bits)
 
 
 def _entries(read: Callable[[int], TensorMap], count: int, order: Sequence[int]) -> list[tuple[int, str]]:
@@ -247,7 +187,9 @@ def _describe(graph: SubGraph, index: int, signature_name: str) -> TfliteTensor:
     tensor = graph.Tensors(index)
     name = text_of(tensor.Name())
     shape, default = shape_of(tensor), default_shape_of(tensor)
-    return TfliteTensor(name, signature_name or name, shape, dtype_of(tensor), index, default, *_quantization(tensor))
+    return TfliteTensor(
+        name, signature_name or name, shape, numpy_name(dtype_of(tensor)), index, default, *_quantization(tensor)
+    )
 
 
 def _quantization(tensor: Tensor) -> tuple[float, int]:
@@ -259,20 +201,15 @@ def _quantization(tensor: Tensor) -> tuple[float, int]:
 
 def shape_of(tensor: Tensor) -> tuple[int, ...]:
     """Sizes, -1 for dynamic ones."""
-    read: Callable[[int], int] = tensor.ShapeSignature if tensor.ShapeSignatureLength() else tensor.Shape
-    return tuple(read(axis) for axis in range(tensor.ShapeLength()))
+    shape, dynamic = vector(tensor, "Shape"), vector(tensor, "ShapeSignature")
+    return tuple(dynamic[: len(shape)] if dynamic else shape)
 
 
 def default_shape_of(tensor: Tensor) -> tuple[int, ...]:
     """Sizes until somebody resizes the tensor."""
-    return tuple(max(1, tensor.Shape(axis)) for axis in range(tensor.ShapeLength()))
+    return tuple(max(1, size) for size in vector(tensor, "Shape"))
 
 
-def dtype_of(tensor: Tensor) -> str:
+def numpy_name(dtype: DType) -> str:
     """Numpy's name of the element type."""
-    from tflite import TensorType
-
-    name = names_of(TensorType).get(tensor.Type(), "")
-    if not name:
-        raise ValueError(f"unknown element type {tensor.Type()}")
-    return "str" if name == "STRING" else name.lower()
+    return "str" if dtype is DType.STRING else str(dtype)

@@ -5,19 +5,14 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
-from types import ModuleType
-from typing import TYPE_CHECKING
 
-import numpy as np
-
+from layoutopt.backend.direct.writer import write_tflite
 from layoutopt.backend.litert.runtime import measure
-from layoutopt.errors import MissingExtraError
-from layoutopt.ir.perm import Perm, permute
-
-if TYPE_CHECKING:
-    from ai_edge_litert.schema_py_generated import ModelT, OperatorT, TensorT
+from layoutopt.ir.perm import Perm
+from layoutopt.tfl.dtypes import DType
+from layoutopt.tfl.graph import Graph, Model, Quantization, Value
+from layoutopt.tfl.recorder import int32, one, recording
 
 _MANY = 16  # operators that a model has more than another, so that the difference is theirs
 
@@ -93,64 +88,13 @@ def write_transpose(transpose: Transpose, path: Path, *, copies: int = 1) -> Non
         transpose: of the input ``x``.
         path: where to.
         copies: how often it does so, to as many outputs ``y0``, ``y1``...
-
-    Raises:
-        MissingExtraError: LiteRT is not installed.
     """
-    schema = _schema()
-    import flatbuffers  # type: ignore[import-untyped]  # what ai-edge-litert itself builds on
-
-    builder = flatbuffers.Builder()
-    builder.Finish(_model(schema, transpose, copies).Pack(builder), b"TFL3")
-    path.write_bytes(bytes(builder.Output()))
-
-
-def _schema() -> ModuleType:
-    """The classes of the .tflite format."""
-    try:
-        return import_module("ai_edge_litert.schema_py_generated")
-    except ImportError:
-        raise MissingExtraError(
-            "Timing transposes needs ai-edge-litert.", hint="pip install 'layoutopt[tflite]'"
-        ) from None
-
-
-def _model(schema: ModuleType, transpose: Transpose, copies: int) -> ModelT:
-    model, graph, code = schema.ModelT(), schema.SubGraphT(), schema.OperatorCodeT()
-    model.version, model.subgraphs, model.operatorCodes = 3, [graph], [code]
-    code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.TRANSPOSE
-    empty, order = schema.BufferT(), schema.BufferT()
-    order.data = np.array(transpose.perm, np.int32).view(np.uint8)
-    model.buffers = [empty, order]
-    result = permute(transpose.shape, transpose.perm)
-    graph.tensors = [
-        _data(schema, "x", transpose.shape, transpose.bits),
-        _tensor(schema, "perm", (len(transpose.perm),), schema.TensorType.INT32, 1),
-        *(_data(schema, f"y{index}", result, transpose.bits) for index in range(copies)),
-    ]
-    graph.inputs, graph.outputs = [0], list(range(2, 2 + copies))
-    graph.operators = [_operator(schema, output) for output in graph.outputs]
-    return model
-
-
-def _operator(schema: ModuleType, output: int) -> OperatorT:
-    operator = schema.OperatorT()
-    operator.inputs, operator.outputs = [0, 1], [output]
-    operator.builtinOptionsType = schema.BuiltinOptions.TransposeOptions
-    operator.builtinOptions = schema.TransposeOptionsT()
-    return operator
-
-
-def _data(schema: ModuleType, name: str, shape: tuple[int, ...], bits: int) -> TensorT:
-    if bits == 32:
-        return _tensor(schema, name, shape, schema.TensorType.FLOAT32)
-    tensor = _tensor(schema, name, shape, schema.TensorType.INT8)
-    tensor.quantization = schema.QuantizationParametersT()  # without a scale XNNPACK does not take it
-    tensor.quantization.scale, tensor.quantization.zeroPoint = [1.0], [0]
-    return tensor
-
-
-def _tensor(schema: ModuleType, name: str, shape: tuple[int, ...], kind: int, buffer: int = 0) -> TensorT:
-    tensor = schema.TensorT()
-    tensor.name, tensor.shape, tensor.type, tensor.buffer = name, list(shape), kind, buffer
-    return tensor
+    x = Value(DType.FLOAT32 if transpose.bits == 32 else DType.INT8, transpose.shape)
+    if transpose.bits == 8:
+        x.quantization = Quantization((1.0,), (0,))  # without a scale XNNPACK does not take it
+    graph, perm = Graph([x]), int32(transpose.perm)
+    with recording(graph):
+        graph.outputs = [one("TRANSPOSE", x, perm) for _ in range(copies)]
+    for output in graph.outputs:
+        output.quantization = x.quantization
+    write_tflite(Model(graph, ["x"], [f"y{index}" for index in range(copies)]), path)

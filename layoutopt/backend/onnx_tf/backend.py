@@ -1,8 +1,8 @@
-"""onnx-tf's backend with a lowered graph in it: `prepare` as onnx-tf has it, for the operators that we chose."""
+"""onnx-tf's backend with a lowered graph in it: its representation, for the operators that we chose."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import onnx
@@ -54,22 +54,21 @@ class LayoutoptBackend(onnx_tf.TensorflowBackend):  # type: ignore[misc,name-def
 
     @classmethod
     def onnx_model_to_tensorflow_rep(cls, model: onnx.ModelProto, strict: bool, **_: object) -> TensorflowRep:
-        """Return onnx-tf's representation of a model of static shapes.
-
-        Raises:
-            UnsupportedOperatorError: nodes that neither a lowering nor onnx-tf handles, or values of types that no
-                .tflite holds.
-            DynamicShapeError: an input has a symbolic dimension.
-        """
+        """Return onnx-tf's representation of a model, as `represent`."""
         assert strict
-        opsets: Mapping[str, int] = {entry.domain: entry.version for entry in model.opset_import}
-        foreign = ForeignOperators(opsets)
-        lowered = lower(ir.from_proto(model), is_foreign=foreign.handles)
-        rep = TensorflowRep(inputs=list(lowered.input_names), outputs=list(lowered.output_names))
-        rep.tf_module = Replayed(lowered, foreign)
-        return rep
+        return represent(ir.from_proto(model))
 
 
-def prepare(model: onnx.ModelProto) -> TensorflowRep:
-    """Return onnx-tf's representation of a model, as `LayoutoptBackend.onnx_model_to_tensorflow_rep`."""
-    return LayoutoptBackend.prepare(model, logging_level="WARNING")
+def represent(model: ir.Model) -> TensorflowRep:
+    """Return onnx-tf's representation of a model of static shapes.
+
+    Raises:
+        UnsupportedOperatorError: nodes that neither a lowering nor onnx-tf handles, or values of types that no .tflite
+            holds.
+        DynamicShapeError: an input has a symbolic dimension.
+    """
+    foreign = ForeignOperators(model.graph.opset_imports)
+    lowered = lower(model, is_foreign=foreign.handles)
+    rep = TensorflowRep(inputs=list(lowered.input_names), outputs=list(lowered.output_names))
+    rep.tf_module = Replayed(lowered, foreign)
+    return rep

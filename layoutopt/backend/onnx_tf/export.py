@@ -98,15 +98,14 @@ def _without_tracebacks(message: str) -> str:
 
 def _convert(job: Job, stages: Stages) -> tuple[dict[str, str], dict[str, str]]:
     with stages("import tensorflow"):
-        import onnx
-
         from layoutopt.backend.direct.writer import write_tflite
-        from layoutopt.backend.onnx_tf.backend import prepare
+        from layoutopt.backend.onnx_tf.backend import represent
         from layoutopt.backend.onnx_tf.finish import finish, scales_of
         from layoutopt.backend.onnx_tf.tflite_converter import converter_of
+        from layoutopt.ir.io import load
     samples = _samples(job)
     with stages("onnx-tf"):
-        replayed = prepare(onnx.load(job.model)).tf_module
+        replayed = represent(load(Path(job.model))).tf_module
         if called := replayed.python_operators():
             raise RuntimeError(f"these operators call back into Python, which a .tflite cannot: {', '.join(called)}")
     inputs, outputs = replayed.model.input_names, replayed.model.output_names

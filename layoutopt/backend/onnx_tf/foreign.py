@@ -18,6 +18,14 @@ from layoutopt.tfl.graph import Operation
 onnx_tf = import_onnx_tf()
 from onnx_tf.pb_wrapper import OnnxNode  # noqa: E402  (importable only now)
 
+_OPERATORS = frozenset(
+    (
+        *("Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"),
+        *("ConstantFill", "ImageScaler"),
+    )
+)
+"""Those that are left to onnx-tf. Others have a lowering, or would come out wrong."""
+
 
 class ForeignOperators:
     """onnx-tf's handlers of one opset.
@@ -32,6 +40,8 @@ class ForeignOperators:
 
     def handles(self, node: ir.Node) -> bool:
         """Return whether onnx-tf has a handler for a node."""
+        if node.op_type not in _OPERATORS:
+            return False
         handler = self._handlers.get(node.domain, {}).get(node.op_type)
         return handler is not None and handler.SINCE_VERSION in handler.get_versions()
 

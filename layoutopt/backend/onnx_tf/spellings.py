@@ -223,6 +223,13 @@ def _non_max_suppression(*operands: Operand) -> Sequence[tf.Tensor]:
 # --- control flow --------------------------------------------------------------------------------------------------
 
 
+def _cast(call: Call) -> tf.Tensor:
+    if call[0].dtype != call.dtype:
+        return tf.cast(call[0], call.dtype)
+    line = tf.reshape(call[0], [-1])  # a copy that a loop needs, which TensorFlow would drop as a Cast
+    return tf.reshape(tf.gather(line, tf.range(tf.size(line))), tf.shape(call[0]))
+
+
 def _if(call: Call) -> Sequence[tf.Tensor]:
     given = _tensors(call.operands[1:])
     then, otherwise = (_function(call, body, given) for body in call.operation.bodies)
@@ -283,7 +290,7 @@ SPELLINGS: Mapping[str, Spelling] = {
     "BITCAST": lambda call: tf.bitcast(call[0], call.dtype),
     "BITWISE_XOR": _plain(tf.bitwise.bitwise_xor),
     "BROADCAST_TO": _plain(tf.broadcast_to),
-    "CAST": lambda call: tf.cast(call[0], call.dtype),
+    "CAST": _cast,
     "CEIL": _plain(tf.math.ceil),
     "CONCATENATION": lambda call: tf.concat(call.operands, call("axis")),
     "CONV_2D": _conv_2d,
