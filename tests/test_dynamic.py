@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,6 @@ import layoutopt
 from layoutopt.backend.conversion import Backend
 from layoutopt.backend.litert.inspect import signature_of
 from layoutopt.backend.litert.runtime import run as run_tflite
-from layoutopt.backend.onnx_tf.child import kept_alive
 from layoutopt.errors import DynamicShapeError, UsageError
 from layoutopt.ir.io import recorded_orders
 from layoutopt.ir.verify import to_natural, to_stored
@@ -79,13 +78,6 @@ def network(name: str, shape: str) -> ir.Model:
     body = NETWORKS[name]
     constants = ", ".join(text for word, text in CONSTANTS.items() if word in body.replace(",", " ").replace(")", " "))
     return model_of(f"g (float[{shape}] x) => (float y) <{constants}> {{ {body} }}")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_child() -> Iterator[None]:
-    """TensorFlow is imported once for all tests here."""
-    with kept_alive():
-        yield
 
 
 def check(original: ir.Model, optimized: Path, tflite: Path | None, shapes: Sequence[Shape]) -> None:

@@ -8,7 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from layoutopt.backend.conversion import Backend, choose_backend, publish, require_onnx_tf, scratch_beside
+from layoutopt.backend import conversion
+from layoutopt.backend.conversion import (
+    Backend,
+    choose_backend,
+    missing_for_onnx_tf,
+    publish,
+    require_onnx_tf,
+    scratch_beside,
+)
 from layoutopt.errors import MissingExtraError, OutputError, UsageError
 
 DIRECT, ONNX_TF = Backend.DIRECT, Backend.ONNX_TF
@@ -16,6 +24,7 @@ DIRECT, ONNX_TF = Backend.DIRECT, Backend.ONNX_TF
 
 def hide(monkeypatch: pytest.MonkeyPatch, *packages: str) -> None:
     """Let packages seem not to be installed, and all others to be."""
+    monkeypatch.setattr(conversion, "missing_for_onnx_tf", missing_for_onnx_tf)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name in packages else object())
 
 
