@@ -1,11 +1,15 @@
-"""What all tests share: assertions in the harness explain themselves, and hypothesis never fails for being slow."""
+"""What all tests share: assertions of what they share explain themselves, and hypothesis never fails for being slow."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
 
-pytest.register_assert_rewrite("tests.harness")
+from layoutopt.backend.onnx_tf.child import kept_alive
+
+pytest.register_assert_rewrite("tests.handoff", "tests.harness")
 
 settings.register_profile(
     "layoutopt",
@@ -23,3 +27,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if item.get_closest_marker("long"):
             item.add_marker(pytest.mark.skip(reason="long: run it with -m long"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_child() -> Iterator[None]:
+    """All conversions through TensorFlow share a process, which starts with the first: it takes seconds to import."""
+    with kept_alive():
+        yield

@@ -45,7 +45,7 @@ def test_a_sample_of_the_direct_backend_is_as_the_figures_say() -> None:
     check_sample(Route.DIRECT, 4)
 
 
-@pytest.mark.tflite
+@pytest.mark.onnx_tf
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.usefixtures("one_child")
 def test_a_sample_through_onnx_tf_is_as_the_figures_say() -> None:

@@ -243,12 +243,12 @@ def test_a_size_that_must_be_a_multiple(tmp_path: Path) -> None:
     check(model, tmp_path / "out.onnx", None, [(1, 3, 20, 4), (1, 3, 80, 4)])
 
 
-@pytest.mark.tflite
+@pytest.mark.onnx_tf
 def test_a_tflite_of_tensorflow_takes_any_batch(tmp_path: Path) -> None:
     check_batch(network("attention with a class token", "N,3,16,16"), tmp_path)
 
 
-@pytest.mark.tflite
+@pytest.mark.onnx_tf
 @pytest.mark.long
 @pytest.mark.parametrize("name", [*NETWORKS])
 def test_every_tflite_of_tensorflow_takes_any_batch(name: str, tmp_path: Path) -> None:
@@ -267,12 +267,12 @@ def check_batch(model: ir.Model, directory: Path, backend: Backend = Backend.ONN
     return report
 
 
-@pytest.mark.tflite
+@pytest.mark.onnx_tf
 def test_a_tflite_of_tensorflow_takes_any_size(tmp_path: Path) -> None:
     check_size("borders", tmp_path)
 
 
-@pytest.mark.tflite
+@pytest.mark.onnx_tf
 @pytest.mark.long
 @pytest.mark.parametrize("name", CONVOLUTIONAL)
 def test_every_tflite_of_tensorflow_takes_any_size(name: str, tmp_path: Path) -> None:
@@ -338,13 +338,13 @@ def test_a_network_that_is_bound_to_its_size_is_refused() -> None:
         layoutopt.optimize(scaled, dynamic=["batch"], convert=False)
 
 
-@pytest.mark.tflite
+@pytest.mark.onnx_tf
 def test_a_saved_model_is_static(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="static"):
         layoutopt.optimize(network("pooled", "N,3,16,16"), saved_model=tmp_path / "saved", dynamic=["batch"])
 
 
-@pytest.mark.tflite
+@pytest.mark.onnx_tf
 @pytest.mark.torch
 @pytest.mark.long
 @pytest.mark.parametrize(
@@ -355,7 +355,7 @@ def test_networks_of_pytorch_take_any_batch(name: str, tmp_path: Path) -> None:
     check_batch(exported(name, {0: "batch"}), tmp_path)
 
 
-@pytest.mark.tflite
+@pytest.mark.onnx_tf
 @pytest.mark.torch
 @pytest.mark.long
 @pytest.mark.parametrize("name", ["mobilenet_v2", "unet_bilinear", "unet_transposed"])

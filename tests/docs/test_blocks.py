@@ -26,7 +26,7 @@ from layoutopt.cli import app
 from layoutopt.layout.calibration import Grid
 from tests.docs.pages import PAGES, ROOT, Block, blocks, looks_like
 
-pytestmark = [pytest.mark.tflite, pytest.mark.torch]
+pytestmark = [pytest.mark.onnx_tf, pytest.mark.torch]
 
 LANGUAGES = ("bash", "console", "python", "text", "{toctree}", "{eval-rst}")
 """All that a fence may say. A `text` shows what something prints; the last two are read by the site generator."""
