@@ -161,6 +161,15 @@ def test_help_is_light(arguments: list[str]) -> None:
     assert loaded_by(statement) == set()
 
 
+def test_a_few_choices_need_no_scipy() -> None:
+    statement = (
+        "from layoutopt.layout.assign import assign\nfrom layoutopt.layout.problem import Port, Problem, Wire\n"
+        "wire = Wire(Port(0, (0, 1)), (Port(1, (0, 1)),), 2, 8)\n"
+        "assert assign(Problem(((0, 4), (4, 0)), (wire,))).cost == 4"
+    )
+    assert "scipy" not in loaded_by(statement)
+
+
 def test_everything_public_is_there() -> None:
     import layoutopt
 

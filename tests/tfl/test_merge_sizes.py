@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
+from layoutopt.backend.direct.writer import write_tflite
+from layoutopt.backend.litert.runtime import run
 from layoutopt.formula import Prefer
 from layoutopt.tfl import build as tfl
 from layoutopt.tfl.dtypes import DType
-from layoutopt.tfl.graph import Graph, Value
+from layoutopt.tfl.graph import Graph, Model, Value
 from layoutopt.tfl.merge_sizes import MergeError, merge_sizes
 from layoutopt.tfl.text import format_graph
 
@@ -55,6 +59,25 @@ def test_bodies_get_the_sizes_of_what_they_carry() -> None:
     condition, body = operation.bodies
     assert condition.inputs[1].shape == body.inputs[1].shape == body.outputs[1].shape == (None, 3)
     assert {"SHAPE", "GATHER"} <= {each.code for each in body.operations}
+
+
+@pytest.mark.parametrize(
+    ("build", "expected"),
+    [
+        (lambda x: tfl.pad(x, [[0, x.sizes[0]], [0, 1]]), lambda x: np.pad(x, [(0, len(x)), (0, 1)])),
+        (lambda x: tfl.tile(x, [2, x.sizes[0] + 1]), lambda x: np.tile(x, (2, len(x) + 1))),
+        (lambda x: x[x.sizes[0] - 1 :], lambda x: x[-1:]),
+        (lambda x: tfl.gather(x, np.int32(x.sizes[0] - 1)), lambda x: x[-1]),
+    ],
+)
+def test_numbers_of_any_shape_are_computed(
+    build: Build, expected: Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]], tmp_path: Path
+) -> None:
+    path = tmp_path / "model.tflite"
+    write_tflite(Model(merged(build, (2, 3), (7, 3)), ["x"], ["y"]), path)
+    for rows in (3, 4, 9):
+        x = np.random.default_rng(0).standard_normal((rows, 3)).astype(np.float32)
+        np.testing.assert_array_equal(run(path, {"x": x})["y"], expected(x))
 
 
 def test_what_is_told_of_before_is_the_first_graph() -> None:
