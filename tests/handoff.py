@@ -140,7 +140,7 @@ def _move_channels_last(graph: onnx.GraphProto) -> None:
     """Turn a graph of one input to one in the dialect, whose constants for each channel are vectors of (C, 1, 1)."""
     (x,) = graph.input
     sizes = [size.dim_value for size in x.type.tensor_type.shape.dim]
-    kept = set()
+    kept: set[str] = set()
     for node in graph.node:
         if node.op_type in OPERATORS:
             node.domain, node.op_type = DOMAIN, OPERATORS[node.op_type][len(sizes)].name
@@ -227,5 +227,5 @@ def compare(found: Array, wanted: Array, name: str, tolerance: float = 1e-5, *, 
         np.testing.assert_array_equal(found, wanted, err_msg=name)
         return
     largest = float(np.abs(wanted).max(initial=0, where=np.isfinite(wanted))) or 1.0
-    margin = (tolerance, 0) if each else (0, tolerance * largest)
-    np.testing.assert_allclose(found, wanted, *margin, err_msg=name)
+    relative, absolute = (tolerance, 0.0) if each else (0.0, tolerance * largest)
+    np.testing.assert_allclose(found, wanted, relative, absolute, err_msg=name)

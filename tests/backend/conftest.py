@@ -28,7 +28,7 @@ def convolved(x: Value) -> Value:
 
 def repeated(x: Value) -> Value:
     """Convolutions, four rounds of them, and some more."""
-    start = [np.int32(0), convolved(x)]
+    start: list[Value | np.int32] = [np.int32(0), convolved(x)]
     _, y = tfl.while_(lambda i, _: tfl.less(i, 4), lambda i, x: [tfl.add(i, 1), convolved(x)], start)
     return convolved(y)
 
