@@ -5,6 +5,7 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from layoutopt.passes.absorb_channel_shuffles import AbsorbChannelShuffles
+from layoutopt.passes.arrange_resizes import ArrangeResizes
 from layoutopt.passes.cancel_transposes import CancelTransposes
 from layoutopt.passes.eliminate_dead_code import EliminateDeadCode
 from layoutopt.passes.expand_instance_norm import ExpandInstanceNorm
@@ -22,6 +23,7 @@ __all__ = [
     "DEFAULT_PIPELINE",
     "PASSES",
     "AbsorbChannelShuffles",
+    "ArrangeResizes",
     "CancelTransposes",
     "EliminateDeadCode",
     "ExpandInstanceNorm",
@@ -42,6 +44,7 @@ PASSES: tuple[type[ir.passes.PassBase], ...] = (
     FoldConstants,
     ExpandQuantizedOperators,
     FoldBatchNorm,
+    ArrangeResizes,
     ExpandInstanceNorm,
     ExpandProducts,
     SplitProducts,
@@ -59,6 +62,7 @@ DEFAULT_PIPELINE: tuple[ir.passes.PassBase, ...] = (
     FoldConstants(),
     ExpandQuantizedOperators(),
     FoldBatchNorm(),
+    ArrangeResizes(),
     ExpandInstanceNorm(),
     ExpandProducts(),
     SplitProducts(),
