@@ -6,6 +6,7 @@ import onnx_ir as ir
 
 from layoutopt.passes.absorb_channel_shuffles import AbsorbChannelShuffles
 from layoutopt.passes.cancel_transposes import CancelTransposes
+from layoutopt.passes.convolve_before_upsampling import ConvolveBeforeUpsampling
 from layoutopt.passes.eliminate_dead_code import EliminateDeadCode
 from layoutopt.passes.expand_instance_norm import ExpandInstanceNorm
 from layoutopt.passes.expand_products import ExpandProducts
@@ -21,8 +22,10 @@ from layoutopt.passes.split_products import SplitProducts
 __all__ = [
     "DEFAULT_PIPELINE",
     "PASSES",
+    "REWRITES",
     "AbsorbChannelShuffles",
     "CancelTransposes",
+    "ConvolveBeforeUpsampling",
     "EliminateDeadCode",
     "ExpandInstanceNorm",
     "ExpandProducts",
@@ -45,6 +48,7 @@ PASSES: tuple[type[ir.passes.PassBase], ...] = (
     ExpandInstanceNorm,
     ExpandProducts,
     SplitProducts,
+    ConvolveBeforeUpsampling,
     FoldAffine,
     FuseDepthToSpace,
     AbsorbChannelShuffles,
@@ -62,6 +66,7 @@ DEFAULT_PIPELINE: tuple[ir.passes.PassBase, ...] = (
     ExpandInstanceNorm(),
     ExpandProducts(),
     SplitProducts(),
+    ConvolveBeforeUpsampling(),
     FoldAffine(),
     FuseDepthToSpace(),
     AbsorbChannelShuffles(),
@@ -71,6 +76,11 @@ DEFAULT_PIPELINE: tuple[ir.passes.PassBase, ...] = (
 )
 
 
-def default_pipeline(propagate: PropagateLayout) -> tuple[ir.passes.PassBase, ...]:
-    """The default pipeline with its layouts chosen in this way."""
-    return tuple(propagate if isinstance(each, PropagateLayout) else each for each in DEFAULT_PIPELINE)
+REWRITES: tuple[type[ir.passes.PassBase], ...] = (ConvolveBeforeUpsampling,)
+"""The passes that make a network cheaper by computing the same in another way; sums then run in another order."""
+
+
+def default_pipeline(propagate: PropagateLayout, *, exact: bool = False) -> tuple[ir.passes.PassBase, ...]:
+    """The default pipeline with its layouts chosen in this way; ``exact`` without what lets sums run otherwise."""
+    passes = [each for each in DEFAULT_PIPELINE if not (exact and isinstance(each, REWRITES))]
+    return tuple(propagate if isinstance(each, PropagateLayout) else each for each in passes)

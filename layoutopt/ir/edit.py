@@ -181,10 +181,16 @@ class Writer:
         attributes: Mapping[str, int | Sequence[int]] | None = None,
     ) -> ir.Value:
         """The result, of ``shape``, of a new node."""
-        node = ir.node(operator, operands, attributes)
-        node.name = fresh_name(self.graph, f"{operator}/{self.name}")
+        return self._insert(ir.node(operator, operands, attributes), shape)
+
+    def again(self, node: ir.Node, shape: Shape, *operands: ir.Value | None) -> ir.Value:
+        """The result, of ``shape``, of a new node that does with other ``operands`` what ``node`` does."""
+        return self._insert(ir.Node(node.domain, node.op_type, operands, node.attributes.values()), shape)
+
+    def _insert(self, node: ir.Node, shape: Shape) -> ir.Value:
+        node.name = fresh_name(self.graph, f"{node.op_type}/{self.name}")
         result = node.outputs[0]
-        result.name = fresh_name(self.graph, f"{self.name}_{operator}")
+        result.name = fresh_name(self.graph, f"{self.name}_{node.op_type}")
         result.dtype, result.shape = self.dtype, ir.Shape(shape)
         self.graph.insert_before(self.place, node)
         return result
