@@ -16,6 +16,8 @@ from layoutopt.passes.fold_batch_norm import FoldBatchNorm
 from layoutopt.passes.fold_constants import FoldConstants
 from layoutopt.passes.fuse_depth_to_space import FuseDepthToSpace
 from layoutopt.passes.inline_functions import InlineFunctions
+from layoutopt.passes.merge_parallel_convolutions import MergeParallelConvolutions
+from layoutopt.passes.pool_before_convolution import PoolBeforeConvolution
 from layoutopt.passes.propagate_layout import PropagateLayout
 from layoutopt.passes.split_products import SplitProducts
 
@@ -35,6 +37,8 @@ __all__ = [
     "FoldConstants",
     "FuseDepthToSpace",
     "InlineFunctions",
+    "MergeParallelConvolutions",
+    "PoolBeforeConvolution",
     "PropagateLayout",
     "SplitProducts",
     "default_pipeline",
@@ -50,6 +54,8 @@ PASSES: tuple[type[ir.passes.PassBase], ...] = (
     SplitProducts,
     ConvolveBeforeUpsampling,
     FoldAffine,
+    MergeParallelConvolutions,
+    PoolBeforeConvolution,
     FuseDepthToSpace,
     AbsorbChannelShuffles,
     PropagateLayout,
@@ -68,6 +74,8 @@ DEFAULT_PIPELINE: tuple[ir.passes.PassBase, ...] = (
     SplitProducts(),
     ConvolveBeforeUpsampling(),
     FoldAffine(),
+    MergeParallelConvolutions(),
+    PoolBeforeConvolution(),
     FuseDepthToSpace(),
     AbsorbChannelShuffles(),
     PropagateLayout(),
@@ -76,7 +84,11 @@ DEFAULT_PIPELINE: tuple[ir.passes.PassBase, ...] = (
 )
 
 
-REWRITES: tuple[type[ir.passes.PassBase], ...] = (ConvolveBeforeUpsampling,)
+REWRITES: tuple[type[ir.passes.PassBase], ...] = (
+    ConvolveBeforeUpsampling,
+    MergeParallelConvolutions,
+    PoolBeforeConvolution,
+)
 """The passes that make a network cheaper by computing the same in another way; sums then run in another order."""
 
 

@@ -64,15 +64,12 @@ class ConvolveBeforeUpsampling(ir.passes.InPlacePass):
         """Rewrites in place, until there is nothing left to rewrite."""
         if model.opset_imports.get("", 0) < _SINCE:
             return ir.passes.PassResult(model, False)
-        modified = False
-        for graph in edit.graphs_of(model):
-            while any(self._rewrite(graph, node) for node in list(graph) if node.graph is graph):
-                modified = True
+        modified = edit.rewrite_all(model, self._rewrite)
         return ir.passes.PassResult(model, modified)
 
     def _rewrite(self, graph: ir.Graph, node: ir.Node) -> bool:
         """Lets ``node`` be computed in front of an upsampling; whether that can be done and is cheaper."""
-        if node.graph is not graph or node.domain != "" or len(node.outputs) != 1:
+        if node.domain != "" or len(node.outputs) != 1:
             return False
         found = _convolution(graph, node) if node.op_type == "Conv" else _elementwise(graph, node)
         if found is None or not (self.always or found.before.exceeds(found.after)):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import prod
+from math import gcd, prod
 
 import numpy as np
 import numpy.typing as npt
@@ -58,6 +59,15 @@ class Convolution:
         """Whether it reads every pixel at every place, all channels for each one of the result."""
         return self.groups == 1 and {*self.strides, *self.dilations} == {1}
 
+    def offsets(self, axis: int) -> list[int]:
+        """Where the taps lie along a spatial axis, from the pixel that a place is multiplied to by the stride."""
+        return [tap * self.dilations[axis] - self.begin[axis] for tap in range(self.kernel[axis])]
+
+    def scaled(self, factor: Wide) -> Convolution:
+        """The same times a ``factor`` per channel of the result."""
+        weights = self.weights * factor.reshape(-1, *[1] * (self.weights.ndim - 1))
+        return dataclasses.replace(self, weights=weights, bias=self.bias * factor)
+
     def end(self, source: Shape, result: Shape) -> Shape:
         """The padding behind that its windows read, for the shapes of its operand and its result."""
         found = []
@@ -65,6 +75,10 @@ class Convolution:
             last = (out - 1) * self.strides[axis] + (self.kernel[axis] - 1) * self.dilations[axis]
             found.append(max(0, last - self.begin[axis] - (size - 1)))
         return tuple(found)
+
+    def is_padded(self, source: Shape, result: Shape) -> bool:
+        """Whether its windows read padding, for these shapes."""
+        return any((*self.begin, *self.end(source, result)))
 
     def work(self, source: Shape, result: Shape) -> Work:
         """What it costs for these shapes; padding that TFLite has no name for is an operator of its own."""
@@ -74,9 +88,9 @@ class Convolution:
 
     def _is_same(self, source: Shape, result: Shape) -> bool:
         """Whether it has no padding, or what TFLite calls SAME: half of it on either side, the odd one behind."""
-        end = self.end(source, result)
-        if not any((*self.begin, *end)):
+        if not self.is_padded(source, result):
             return True
+        end = self.end(source, result)
         sizes = zip(source[2:], result[2:], self.strides, strict=True)
         return all(out == -(-size // stride) for size, out, stride in sizes) and all(
             front == (front + behind) // 2 for front, behind in zip(self.begin, end, strict=True)
@@ -119,6 +133,64 @@ def convolution_of(node: ir.Node) -> Convolution | None:
     strides, dilations = integers(node, "strides", ones) or ones, integers(node, "dilations", ones) or ones
     begin = window_begin(node, source, result, weights.shape[2:], strides, dilations)
     return Convolution(weights, bias, begin, strides, dilations, integer(node, "group", 1) or 1)
+
+
+def itself(shape: Shape) -> Convolution:
+    """The Conv that leaves a value of ``shape`` as it is."""
+    ones = (1,) * (len(shape) - 2)
+    return Convolution(np.ones((shape[1], 1, *ones)), np.zeros(shape[1]), tuple(0 for _ in ones), ones, ones, shape[1])
+
+
+def pool_of(node: ir.Node) -> Convolution | None:
+    """The Conv that an AveragePool is whose windows all count their whole size."""
+    if node.domain != "" or node.op_type != "AveragePool":
+        return None
+    source, result = shape_of(node.inputs[0]), static_shape(node.outputs[0])
+    kernel = integers(node, "kernel_shape")
+    if source is None or result is None or kernel is None:
+        return None
+    ones = (1,) * len(kernel)
+    strides, dilations = integers(node, "strides", ones) or ones, integers(node, "dilations", ones) or ones
+    begin = window_begin(node, source, result, kernel, strides, dilations)
+    weights = np.full((source[1], 1, *kernel), 1 / prod(kernel))
+    conv = Convolution(weights, np.zeros(source[1]), begin, strides, dilations, source[1])
+    padded = conv.is_padded(source, result)
+    whole = integer(node, "count_include_pad", 0) == 1 and integer(node, "ceil_mode", 0) != 1
+    return conv if whole or not padded else None
+
+
+def added(convs: Sequence[Convolution]) -> Convolution:
+    """One Conv for the sum of the results of ``convs``, which read the same with the same strides.
+
+    Its kernel has a tap wherever one of them has one; of what is between these, as little as one dilation allows.
+    """
+    groups, first = gcd(*(conv.groups for conv in convs)), convs[0]
+    spans = []
+    for axis in range(len(first.kernel)):
+        taken = sorted({offset for conv in convs for offset in conv.offsets(axis)})
+        step = gcd(*(offset - taken[0] for offset in taken)) or 1
+        spans.append(range(taken[0], taken[-1] + 1, step))
+    width = first.weights.shape[1] * first.groups // groups
+    weights = np.zeros((first.channels, width, *map(len, spans)))
+    for conv in convs:
+        places = [[span.index(offset) for offset in conv.offsets(axis)] for axis, span in enumerate(spans)]
+        rows = np.ix_(range(first.channels), range(width), *places)
+        weights[rows] += _in_groups(conv.weights, conv.groups, groups)
+    bias = np.sum([conv.bias for conv in convs], axis=0)
+    begin, steps = tuple(-span[0] for span in spans), tuple(span.step for span in spans)
+    return Convolution(weights, bias, begin, first.strides, steps, groups)
+
+
+def _in_groups(weights: Wide, groups: int, fewer: int) -> Wide:
+    """The weights of a Conv of ``groups`` as those of one of ``fewer`` groups: zero between what was apart."""
+    if groups == fewer:
+        return weights
+    ratio, (channels, width, *kernel) = groups // fewer, weights.shape
+    apart = weights.reshape(fewer, ratio, channels // groups, width, *kernel)
+    whole = np.zeros((fewer, ratio, channels // groups, ratio, width, *kernel))
+    for at in range(ratio):
+        whole[:, at, :, at] = apart[:, at]
+    return whole.reshape(channels, ratio * width, *kernel)
 
 
 def window_begin(node: ir.Node, source: Shape, result: Shape, kernel: Shape, strides: Shape, dilations: Shape) -> Shape:
