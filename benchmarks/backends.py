@@ -117,7 +117,7 @@ def compared(name: str, directory: Path, *, small: bool = False, seconds: float 
     if not seconds:
         return Row(forms, partitions, None, Provenance.here())
     (group,) = time_together(paths, [Setting()], effort=Effort(seconds=seconds))
-    latencies = zip(forms.items(), group.latencies, strict=True)
+    timed = zip(forms.items(), group.latencies, strict=True)
     return Row(
         {name: form.timed(latency) for (name, form), latency in latencies},
         partitions,
