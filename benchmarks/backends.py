@@ -119,7 +119,7 @@ def compared(name: str, directory: Path, *, small: bool = False, seconds: float 
     (group,) = time_together(paths, [Setting()], effort=Effort(seconds=seconds))
     timed = zip(forms.items(), group.latencies, strict=True)
     return Row(
-        {name: form.timed(latency) for (name, form), latency in latencies},
+        {name: form.timed(latency) for (name, form), latency in timed},
         partitions,
         group.speedups[1],
         Provenance.here(),

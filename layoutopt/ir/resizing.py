@@ -55,7 +55,11 @@ def arrange_resizes(graph: ir.Graph, opset: int) -> bool:
     """
     modified = False
     for node in list(graph):
-        if node.domain == "" and node.op_type in ("Resize", "Upsample") and (found := _resized(node, opset)) is not None:
+        if (
+            node.domain == ""
+            and node.op_type in ("Resize", "Upsample")
+            and (found := _resized(node, opset)) is not None
+        ):
             if len(found.shape) not in (3, 4, 5) or min(found.axes, default=2) < 2:
                 _rewrite(graph, node, found)
                 modified = True
