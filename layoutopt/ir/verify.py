@@ -9,11 +9,12 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
+from layoutopt.arrays import contiguous
 from layoutopt.errors import InvalidModelError, VerificationError
-from layoutopt.ir.arrays import contiguous
 from layoutopt.ir.io import recorded_orders
 from layoutopt.ir.perm import Perm, invert
 from layoutopt.ir.weights import Skeleton, is_large
+from layoutopt.memory import trim
 from layoutopt.options import TOLERANCE
 
 Array = npt.NDArray[np.generic]
@@ -233,6 +234,15 @@ def run(model: ir.Model, inputs: Arrays, *, optimize: bool = True) -> dict[str, 
     Raises:
         RuntimeError: it cannot be loaded or run.
     """
+    try:
+        return _run(model, inputs, optimize=optimize)
+    except Exception as error:  # ONNX Runtime's own exceptions derive from Exception alone
+        raise RuntimeError(str(error).strip().splitlines()[0]) from error
+    finally:
+        trim()  # of activations
+
+
+def _run(model: ir.Model, inputs: Arrays, *, optimize: bool) -> dict[str, npt.NDArray[np.generic]]:
     import onnxruntime as ort
 
     skeleton = Skeleton.of(model, _can_be_fed)
@@ -240,6 +250,7 @@ def run(model: ir.Model, inputs: Arrays, *, optimize: bool = True) -> dict[str, 
     options = ort.SessionOptions()
     options.log_severity_level = 4  # errors are raised as well
     options.enable_cpu_mem_arena = False  # it keeps what activations took until the process ends
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # threads would wait at work
     levels = ort.GraphOptimizationLevel
     options.graph_optimization_level = levels.ORT_ENABLE_BASIC if optimize else levels.ORT_DISABLE_ALL
     options.add_session_config_entry("session.disable_quant_qdq", "1")
@@ -247,12 +258,9 @@ def run(model: ir.Model, inputs: Arrays, *, optimize: bool = True) -> dict[str, 
         # The transformer that the next line asks for is one of these.
         options.graph_optimization_level = levels.ORT_ENABLE_EXTENDED
         options.add_session_config_entry("session.x64quantprecision", "1")
-    try:
-        session = ort.InferenceSession(skeleton.proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
-        names = [output.name for output in session.get_outputs()]
-        return dict(zip(names, session.run(None, {**weights, **inputs}), strict=True))
-    except Exception as error:  # its own exceptions derive from Exception alone
-        raise RuntimeError(str(error).strip().splitlines()[0]) from error
+    session = ort.InferenceSession(skeleton.proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    return dict(zip(names, session.run(None, {**weights, **inputs}), strict=True))
 
 
 def _can_be_fed(value: ir.Value) -> bool:
