@@ -16,6 +16,8 @@ PACKAGE = ROOT / "layoutopt"
 
 MAY_IMPORT: Mapping[str, set[str]] = {
     "errors": set(),
+    "arrays": set(),
+    "memory": set(),
     "tfl": set(),
     "options": set(),
     "formula": set(),
