@@ -43,10 +43,10 @@ MAY_IMPORT: Mapping[str, set[str]] = {
 }
 """For each part of the package, the parts that it may import at run time, beside those that import nothing."""
 
-ANYBODY = {"errors", "options", "formula", "__version__"}
+ANYBODY = {"arrays", "errors", "formula", "memory", "options", "__version__"}
 
 ONNX = {"ir", "backend/onnx_tf"}
-"""Who may import onnx: the graph layer, and the hand-off, whose child process onnx-tf shares."""
+"""Who may import onnx: the graph layer, and the backend of onnx-tf, in its child process."""
 
 HEAVY = ("keras", "numpy", "onnx", "onnx_ir", "onnx_tf", "onnxruntime", "onnxsim", "scipy", "tensorflow", "torch")
 
