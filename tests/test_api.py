@@ -98,7 +98,7 @@ def test_without_tensorflow_the_tflite_is_written_too(model: ir.Model, tmp_path:
 def test_without_tensorflow_its_extra_is_named_before_anything_is_written(model: ir.Model, tmp_path: Path) -> None:
     for what in ({"saved_model": tmp_path / "saved"}, {"allow_flex": True}, {"backend": Backend.ONNX_TF}):
         with pytest.raises(MissingExtraError, match=r"layoutopt\[onnx-tf\]"):
-            layoutopt.optimize(model, output=tmp_path / "out.onnx", **what)  # type: ignore[arg-type]
+            layoutopt.optimize(model, output=tmp_path / "out.onnx", **what)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -129,6 +129,17 @@ def test_only_the_graph_layer_imports_onnx() -> None:
     assert not wrong
 
 
+def test_the_layer_of_litert_knows_neither_onnx_nor_tensorflow() -> None:
+    foreign = {"onnx", "onnx_ir", "onnx_tf", "onnxruntime", "tensorflow"}
+    wrong = [
+        f"{each.file.relative_to(ROOT)} imports {each.target}"
+        for each in ALL
+        if each.part == "tfl" and each.target.split(".")[0] in foreign
+    ]
+    assert not wrong
+    assert loaded_by("import layoutopt.tfl.build, layoutopt.tfl.reader, layoutopt.tfl.rewrites") == {"numpy"}
+
+
 def test_no_module_is_called_like_a_package_that_it_imports() -> None:
     wrong = [
         f"{each.file.relative_to(ROOT)} imports {each.target}"
