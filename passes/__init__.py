@@ -17,6 +17,7 @@ from layoutopt.passes.fold_constants import FoldConstants
 from layoutopt.passes.fuse_depth_to_space import FuseDepthToSpace
 from layoutopt.passes.inline_functions import InlineFunctions
 from layoutopt.passes.propagate_layout import PropagateLayout
+from layoutopt.passes.recognize_activations import RecognizeActivations
 from layoutopt.passes.split_products import SplitProducts
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "FuseDepthToSpace",
     "InlineFunctions",
     "PropagateLayout",
+    "RecognizeActivations",
     "SplitProducts",
     "default_pipeline",
 ]
@@ -42,6 +44,7 @@ __all__ = [
 PASSES: tuple[type[ir.passes.PassBase], ...] = (
     InlineFunctions,
     FoldConstants,
+    RecognizeActivations,
     ExpandQuantizedOperators,
     FoldBatchNorm,
     ArrangeResizes,
@@ -60,6 +63,7 @@ PASSES: tuple[type[ir.passes.PassBase], ...] = (
 DEFAULT_PIPELINE: tuple[ir.passes.PassBase, ...] = (
     InlineFunctions(),
     FoldConstants(),
+    RecognizeActivations(),
     ExpandQuantizedOperators(),
     FoldBatchNorm(),
     ArrangeResizes(),

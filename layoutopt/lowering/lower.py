@@ -87,7 +87,7 @@ def lower(model: ir.Model, *, is_foreign: IsForeign = lambda _: False) -> Model:
 
 
 def _arrange(model: ir.Model) -> None:
-    """Let resizes be of N, C, spatial..., as kernels take them; where shapes are not stated, they are inferred first."""
+    """Let resizes be of N, C, spatial..., as kernels take them, by shapes that are inferred where none are stated."""
     resizes = [node for node in model.graph if node.op_type in ("Resize", "Upsample")]
     touched = (value for node in resizes for value in (node.inputs[0], node.outputs[0]))
     if any(value is not None and _stated_shape(value) is None for value in touched):

@@ -12,6 +12,7 @@ from layoutopt.passes import (
     DEFAULT_PIPELINE,
     PASSES,
     AbsorbChannelShuffles,
+    ArrangeResizes,
     CancelTransposes,
     EliminateDeadCode,
     ExpandInstanceNorm,
@@ -23,6 +24,7 @@ from layoutopt.passes import (
     FuseDepthToSpace,
     InlineFunctions,
     PropagateLayout,
+    RecognizeActivations,
     SplitProducts,
 )
 from layoutopt.passes.propagate_layout import Scope
@@ -36,7 +38,9 @@ VARIANTS: tuple[ir.passes.PassBase, ...] = (
     InlineFunctions(),
     FoldConstants(),
     FoldConstants(simplify=False),
+    RecognizeActivations(),
     FoldBatchNorm(),
+    ArrangeResizes(),
     ExpandInstanceNorm(),
     ExpandProducts(),
     ExpandQuantizedOperators(),
