@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -115,8 +116,8 @@ SHAPES = {"DEPTH_TO_SPACE": (1, 1, 1, 4), "SQUEEZE": (1, 2, 2)}
 ELEMENTWISE = {code for code, facts in OPSET.items() if facts.operands == ("a", "b") and code != "BATCH_MATMUL"}
 UNARY = {code for code, facts in OPSET.items() if facts.operands == ("x",) and facts.rule is not None}
 BROADCASTING = {*ELEMENTWISE, "BATCH_MATMUL", "SELECT_V2"}
-PADDING = {"stride_h": 1, "stride_w": 1, "padding": "SAME"}
-PADDING_3D = {"stride_d": 1, **PADDING}
+PADDING: Mapping[str, Any] = {"stride_h": 1, "stride_w": 1, "padding": "SAME"}
+PADDING_3D: Mapping[str, Any] = {"stride_d": 1, **PADDING}
 
 
 def shape_of(question: Question, *, first: bool) -> tuple[int, ...]:
@@ -166,12 +167,12 @@ def bias_of(question: Question, count: int) -> Value:
     return value
 
 
-def product(shape: Sequence[int], axis: int, **options: object) -> Make:
+def product(shape: Sequence[int], axis: int, **options: Any) -> Make:
     """An operator of an operand, weights and a bias."""
     return lambda q, x: one(q.code, x, weights_of(q, shape, axis), bias_of(q, SIZE), **options)
 
 
-def transposed(shape: Sequence[int], axis: int, **options: object) -> Make:
+def transposed(shape: Sequence[int], axis: int, **options: Any) -> Make:
     """A transposed convolution, which is told the shape of its result first."""
     return lambda q, x: one(q.code, tfl.int32(x.sizes), weights_of(q, shape, axis), x, **options)
 

@@ -38,6 +38,9 @@ def _takes(types: str, *, quantized: str = "") -> Kernels:
     return Kernels(*(frozenset(_SHORT[name] for name in names.split()) for names in (types, quantized)))
 
 
+_ANY = "b i8 u8 i16 u16 i32 u32 i64 u64 f16 bf16 f32 f64 c64 c128"
+_ANY_QUANTIZED = "i8 u8 i16 u16"
+
 KERNELS: Mapping[str, Kernels] = {
     "ABS": _takes("i16 i32 f32", quantized="i8 i16"),
     "ADD": _takes("i16 i32 i64 f16 f32", quantized="i8 u8 i16"),
@@ -46,9 +49,9 @@ KERNELS: Mapping[str, Kernels] = {
     "ATAN2": _takes("f16 bf16 f32 f64"),
     "AVERAGE_POOL_2D": _takes("i8 u8 i16 f32", quantized="i8 u8 i16"),
     "BATCH_MATMUL": _takes("f32", quantized="i8 i16"),
-    "BITCAST": _takes("b i8 u8 i16 u16 i32 u32 i64 u64 f16 bf16 f32 f64 c64 c128", quantized="i8 u8 i16 u16"),
+    "BITCAST": _takes(_ANY, quantized=_ANY_QUANTIZED),
     "BITWISE_XOR": _takes("i8 u8 i16 u16 i32 u32", quantized="i8 u8 i16 u16"),
-    "BROADCAST_TO": _takes("b i8 u8 i16 u16 i32 u32 i64 u64 f16 bf16 f32 f64 c64 c128", quantized="i8 u8 i16 u16"),
+    "BROADCAST_TO": _takes(_ANY, quantized=_ANY_QUANTIZED),
     "CAST": _takes("b i4 u4 i8 u8 i16 u16 i32 u32 i64 f16 bf16 f32 f64 c64 i2", quantized="i4 u4 i8 u8 i16 u16"),
     "CEIL": _takes("f32"),
     "CONCATENATION": _takes("b i8 u8 i16 i32 u32 i64 f16 bf16 f32", quantized="i8 u8 i16"),
@@ -67,7 +70,7 @@ KERNELS: Mapping[str, Kernels] = {
     "ELU": _takes("f32", quantized="i8"),
     "EQUAL": _takes("b i16 i32 i64 f16 f32", quantized="i8 u8 i16"),
     "EXP": _takes("f32", quantized="i8 i16"),
-    "EXPAND_DIMS": _takes("b i8 u8 i16 u16 i32 u32 i64 u64 f16 bf16 f32 f64 c64 c128", quantized="i8 u8 i16 u16"),
+    "EXPAND_DIMS": _takes(_ANY, quantized=_ANY_QUANTIZED),
     "FILL": _takes("b i8 u8 i16 u16 i32 u32 i64 u64 f16 bf16 f32 f64 c64", quantized="i8 u8 i16 u16"),
     "FLOOR": _takes("f16 bf16 f32"),
     "FLOOR_DIV": _takes("i8 i16 i32 f32", quantized="i8 i16"),
@@ -114,7 +117,7 @@ KERNELS: Mapping[str, Kernels] = {
     "RELU": _takes("f32", quantized="i8 u8 i16"),
     "RELU6": _takes("f32", quantized="i8 u8 i16"),
     "RELU_N1_TO_1": _takes("f32", quantized="i8 u8"),
-    "RESHAPE": _takes("b i8 u8 i16 u16 i32 u32 i64 u64 f16 bf16 f32 f64 c64 c128", quantized="i8 u8 i16 u16"),
+    "RESHAPE": _takes(_ANY, quantized=_ANY_QUANTIZED),
     "RESIZE_BILINEAR": _takes("i8 u8 i16 f32", quantized="i8 u8 i16"),
     "RESIZE_NEAREST_NEIGHBOR": _takes("b i8 u8 i16 u16 i32 u32 f16 bf16 f32", quantized="i8 u8 i16 u16"),
     "REVERSE_SEQUENCE": _takes("u8 i16 i32 i64 f32", quantized="u8 i16"),
@@ -124,7 +127,7 @@ KERNELS: Mapping[str, Kernels] = {
     "RSQRT": _takes("f32", quantized="i8 i16"),
     "SCATTER_ND": _takes("b i8 u8 i32 i64 f32", quantized="i8 u8"),
     "SELECT_V2": _takes("b i8 u8 i16 u16 i32 u32 i64 u64 f16 bf16 f32 f64 c64", quantized="i8 u8 i16 u16"),
-    "SHAPE": _takes("b i8 u8 i16 u16 i32 u32 i64 u64 f16 bf16 f32 f64 c64 c128", quantized="i8 u8 i16 u16"),
+    "SHAPE": _takes(_ANY, quantized=_ANY_QUANTIZED),
     "SIGN": _takes("i32 f32 f64"),
     "SIN": _takes("f16 f32"),
     "SLICE": _takes("b i8 u8 i16 u16 i32 u32 i64 u64 f16 bf16 f32 f64 c64", quantized="i8 u8 i16 u16"),
@@ -135,7 +138,7 @@ KERNELS: Mapping[str, Kernels] = {
     "SQRT": _takes("f32", quantized="i8 i16"),
     "SQUARE": _takes("f32"),
     "SQUARED_DIFFERENCE": _takes("i32 f32", quantized="i8"),
-    "SQUEEZE": _takes("b i8 u8 i16 u16 i32 u32 i64 u64 f16 bf16 f32 f64 c64 c128", quantized="i8 u8 i16 u16"),
+    "SQUEEZE": _takes(_ANY, quantized=_ANY_QUANTIZED),
     "STRIDED_SLICE": _takes("b i8 u8 i16 u16 i32 u32 i64 u64 f16 bf16 f32 f64 c64", quantized="i8 u8 i16 u16"),
     "SUB": _takes("i32 i64 f32", quantized="i8 u8 i16"),
     "SUM": _takes("i32 i64 f32", quantized="i8 u8 i16"),
