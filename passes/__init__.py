@@ -7,6 +7,7 @@ import onnx_ir as ir
 from layoutopt.passes.absorb_channel_shuffles import AbsorbChannelShuffles
 from layoutopt.passes.arrange_resizes import ArrangeResizes
 from layoutopt.passes.cancel_transposes import CancelTransposes
+from layoutopt.passes.convolve_before_upsampling import ConvolveBeforeUpsampling
 from layoutopt.passes.eliminate_dead_code import EliminateDeadCode
 from layoutopt.passes.expand_instance_norm import ExpandInstanceNorm
 from layoutopt.passes.expand_products import ExpandProducts
@@ -16,6 +17,8 @@ from layoutopt.passes.fold_batch_norm import FoldBatchNorm
 from layoutopt.passes.fold_constants import FoldConstants
 from layoutopt.passes.fuse_depth_to_space import FuseDepthToSpace
 from layoutopt.passes.inline_functions import InlineFunctions
+from layoutopt.passes.merge_parallel_convolutions import MergeParallelConvolutions
+from layoutopt.passes.pool_before_convolution import PoolBeforeConvolution
 from layoutopt.passes.propagate_layout import PropagateLayout
 from layoutopt.passes.recognize_activations import RecognizeActivations
 from layoutopt.passes.split_products import SplitProducts
@@ -23,9 +26,11 @@ from layoutopt.passes.split_products import SplitProducts
 __all__ = [
     "DEFAULT_PIPELINE",
     "PASSES",
+    "REWRITES",
     "AbsorbChannelShuffles",
     "ArrangeResizes",
     "CancelTransposes",
+    "ConvolveBeforeUpsampling",
     "EliminateDeadCode",
     "ExpandInstanceNorm",
     "ExpandProducts",
@@ -35,6 +40,8 @@ __all__ = [
     "FoldConstants",
     "FuseDepthToSpace",
     "InlineFunctions",
+    "MergeParallelConvolutions",
+    "PoolBeforeConvolution",
     "PropagateLayout",
     "RecognizeActivations",
     "SplitProducts",
@@ -51,7 +58,10 @@ PASSES: tuple[type[ir.passes.PassBase], ...] = (
     ExpandInstanceNorm,
     ExpandProducts,
     SplitProducts,
+    ConvolveBeforeUpsampling,
     FoldAffine,
+    MergeParallelConvolutions,
+    PoolBeforeConvolution,
     FuseDepthToSpace,
     AbsorbChannelShuffles,
     PropagateLayout,
@@ -70,7 +80,10 @@ DEFAULT_PIPELINE: tuple[ir.passes.PassBase, ...] = (
     ExpandInstanceNorm(),
     ExpandProducts(),
     SplitProducts(),
+    ConvolveBeforeUpsampling(),
     FoldAffine(),
+    MergeParallelConvolutions(),
+    PoolBeforeConvolution(),
     FuseDepthToSpace(),
     AbsorbChannelShuffles(),
     PropagateLayout(),
@@ -79,6 +92,15 @@ DEFAULT_PIPELINE: tuple[ir.passes.PassBase, ...] = (
 )
 
 
-def default_pipeline(propagate: PropagateLayout) -> tuple[ir.passes.PassBase, ...]:
-    """The default pipeline with its layouts chosen in this way."""
-    return tuple(propagate if isinstance(each, PropagateLayout) else each for each in DEFAULT_PIPELINE)
+REWRITES: tuple[type[ir.passes.PassBase], ...] = (
+    ConvolveBeforeUpsampling,
+    MergeParallelConvolutions,
+    PoolBeforeConvolution,
+)
+"""The passes that make a network cheaper by computing the same in another way; sums then run in another order."""
+
+
+def default_pipeline(propagate: PropagateLayout, *, exact: bool = False) -> tuple[ir.passes.PassBase, ...]:
+    """The default pipeline with its layouts chosen in this way; ``exact`` without what lets sums run otherwise."""
+    passes = [each for each in DEFAULT_PIPELINE if not (exact and isinstance(each, REWRITES))]
+    return tuple(propagate if isinstance(each, PropagateLayout) else each for each in passes)

@@ -229,7 +229,7 @@ def test_two_outputs_cannot_share_a_path(model: ir.Model, tmp_path: Path) -> Non
         layoutopt.optimize(model, output=tmp_path / "x", tflite=tmp_path / "x")
 
 
-@pytest.mark.tflite
+@pytest.mark.onnx_tf
 def test_the_hand_off_writes_what_was_asked_for(model: ir.Model, tmp_path: Path) -> None:
     onnx, tflite, saved = tmp_path / "out.onnx", tmp_path / "out.tflite", tmp_path / "saved"
     stages: list[str] = []
@@ -256,7 +256,7 @@ def test_the_hand_off_writes_what_was_asked_for(model: ir.Model, tmp_path: Path)
     assert json.dumps(timed.to_json(), allow_nan=False)
 
 
-@pytest.mark.tflite
+@pytest.mark.onnx_tf
 def test_a_wrong_tflite_is_an_error_and_not_written(
     model: ir.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -271,7 +271,7 @@ def test_a_wrong_tflite_is_an_error_and_not_written(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.tflite
+@pytest.mark.onnx_tf
 def test_two_forms_of_an_onnx_file_are_timed_against_each_other(
     model: ir.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -298,7 +298,7 @@ def test_two_forms_of_an_onnx_file_are_timed_against_each_other(
     assert before.counts.transposes > after.counts.transposes == 0
 
 
-@pytest.mark.tflite
+@pytest.mark.onnx_tf
 def test_a_failing_baseline_is_a_note(model: ir.Model, monkeypatch: pytest.MonkeyPatch) -> None:
     honest = convert_model
 

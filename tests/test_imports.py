@@ -18,6 +18,7 @@ MAY_IMPORT: Mapping[str, set[str]] = {
     "errors": set(),
     "tfl": set(),
     "options": set(),
+    "formula": set(),
     "ir": set(),
     "layout": {"ir"},
     "passes": {"ir", "layout"},
@@ -40,7 +41,7 @@ MAY_IMPORT: Mapping[str, set[str]] = {
 }
 """For each part of the package, the parts that it may import at run time, beside those that import nothing."""
 
-ANYBODY = {"errors", "options", "__version__"}
+ANYBODY = {"errors", "options", "formula", "__version__"}
 
 ONNX = {"ir", "backend/onnx_tf"}
 """Who may import onnx: the graph layer, and the hand-off, whose child process onnx-tf shares."""
@@ -158,6 +159,15 @@ def test_help_is_light(arguments: list[str]) -> None:
         "with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()):\n    layoutopt.cli.main()"
     )
     assert loaded_by(statement) == set()
+
+
+def test_a_few_choices_need_no_scipy() -> None:
+    statement = (
+        "from layoutopt.layout.assign import assign\nfrom layoutopt.layout.problem import Port, Problem, Wire\n"
+        "wire = Wire(Port(0, (0, 1)), (Port(1, (0, 1)),), 2, 8)\n"
+        "assert assign(Problem(((0, 4), (4, 0)), (wire,))).cost == 4"
+    )
+    assert "scipy" not in loaded_by(statement)
 
 
 def test_everything_public_is_there() -> None:

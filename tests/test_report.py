@@ -290,7 +290,7 @@ def test_optimize_can_be_looked_at_and_need_not_convert(tmp_path: Path) -> None:
 # --- .tflite ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.tflite
+@pytest.mark.onnx_tf
 def test_graphs_are_those_of_the_files(directory: Path, converted: ModelReport) -> None:
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
@@ -322,7 +322,7 @@ def test_graphs_are_those_of_the_files(directory: Path, converted: ModelReport) 
     assert "weights 6x3x3x3 float32" in converted.after.nodes[0].constants
 
 
-@pytest.mark.tflite
+@pytest.mark.onnx_tf
 def test_layouts_in_a_tflite_go_with_the_shapes(converted: ModelReport) -> None:
     assert converted.before is not None
     channels = {3, 6, 8, 14}
@@ -341,7 +341,7 @@ def test_layouts_in_a_tflite_go_with_the_shapes(converted: ModelReport) -> None:
         assert node.reason
 
 
-@pytest.mark.tflite
+@pytest.mark.onnx_tf
 def test_every_operator_is_timed(converted: ModelReport) -> None:
     assert converted.before is not None
     assert converted.optimize.baseline is not None
@@ -373,7 +373,7 @@ def test_of_several_copies_of_a_value_the_reason_is_that_of_the_layout(read: Lay
     assert f"reader of {words}" in found.reason
 
 
-@pytest.mark.tflite
+@pytest.mark.onnx_tf
 @pytest.mark.parametrize("which", [0, 1, 2])
 def test_errors_come_to_the_nodes_that_make_them(
     directory: Path, converted: ModelReport, tmp_path: Path, which: int
@@ -394,7 +394,7 @@ def test_errors_come_to_the_nodes_that_make_them(
     assert max(tensor.relative_error or 0 for tensor in converted.after.tensors.values()) < 1e-4
 
 
-@pytest.mark.tflite
+@pytest.mark.onnx_tf
 def test_json_and_notes(converted: ModelReport) -> None:
     data = json.loads(json.dumps(converted.to_json(), allow_nan=False))
     assert data["after"]["tensors"][converted.after.inputs[0]]["layout"] == "channels-last"
@@ -405,7 +405,7 @@ def test_json_and_notes(converted: ModelReport) -> None:
     assert converted.before.title == Kind.PLAIN.value
 
 
-@pytest.mark.tflite
+@pytest.mark.onnx_tf
 def test_a_hand_off_leaves_its_files_where_it_is_told_to(directory: Path, converted: ModelReport) -> None:
     del converted
     assert {path.name for path in directory.iterdir()} >= {"before.tflite", "after.tflite"}
@@ -431,7 +431,7 @@ def check_node_data(data: object, graph: Graph) -> None:
     assert not stops or (stops[0], stops[-1]) == (0, 1)
 
 
-@pytest.mark.tflite
+@pytest.mark.onnx_tf
 def test_overlays_hold_what_the_graph_does(converted: ModelReport, tmp_path: Path) -> None:
     graph = converted.after
     assert graph.key == "main"

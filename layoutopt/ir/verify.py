@@ -270,6 +270,7 @@ def run(model: ir.Model, inputs: Arrays, *, optimize: bool = True) -> dict[str, 
     weights = {name: contiguous(weight.numpy()) for name, weight in skeleton.weights.items()}
     options = ort.SessionOptions()
     options.log_severity_level = 4  # errors are raised as well
+    options.enable_cpu_mem_arena = False  # it keeps what activations took until the process ends
     levels = ort.GraphOptimizationLevel
     options.graph_optimization_level = levels.ORT_ENABLE_BASIC if optimize else levels.ORT_DISABLE_ALL
     options.add_session_config_entry("session.disable_quant_qdq", "1")

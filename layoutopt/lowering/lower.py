@@ -21,6 +21,7 @@ from layoutopt.lowering.node import (
     dtype_of,
     lowering_of,
 )
+from layoutopt.lowering.ranks import fit_ranks
 from layoutopt.lowering.recognition import recognize
 from layoutopt.lowering.types import foreign_values, lower_adapted
 from layoutopt.tfl import build as tfl
@@ -82,6 +83,7 @@ def lower(model: ir.Model, *, is_foreign: IsForeign = lambda _: False) -> Model:
         if lowerer.refused:
             raise _together(lowerer.refused)
         graph.outputs = [_tensor(values[value], f"output {value.name}") for value in model.graph.outputs]
+    fit_ranks(graph)
     names = [str(value.name) for value in inputs], [str(value.name) for value in model.graph.outputs]
     return Model(graph, *names)
 

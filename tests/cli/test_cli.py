@@ -110,7 +110,7 @@ def test_demo_needs_nothing(tmp_path: Path) -> None:
     assert again.exit_code == errors.OutputExistsError.exit_code
 
 
-@pytest.mark.tflite
+@pytest.mark.onnx_tf
 def test_benchmark_prints_one_table(model: Path, tmp_path: Path) -> None:
     result = invoke("optimize", model, "--tflite", tmp_path / "a.tflite", "--no-baseline", "--force")
     assert result.exit_code == 0, result.output
@@ -151,7 +151,7 @@ def test_benchmark_refuses_a_bad_place_before_it_measures(tmp_path: Path) -> Non
     assert "there is no directory" in result.output
 
 
-@pytest.mark.tflite
+@pytest.mark.onnx_tf
 def test_calibrate_measures_and_keeps_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LAYOUTOPT_CACHE_DIR", str(tmp_path / "new" / "cache"))
     monkeypatch.setattr("layoutopt.api.QUICK", Grid((2, 8), (8, 64), (3584, 28672), 2))

@@ -55,7 +55,10 @@ def convert_directly(
         use_integer_kernels(lowered.graph)
         _WEIGHTS[quantize](lowered.graph)
     if found := violations(lowered.graph):
-        raise UnsupportedOperatorError("LiteRT has no kernels for these operations:\n" + "\n".join(map(str, found)))
+        raise UnsupportedOperatorError(
+            "LiteRT has no kernels for these operations:\n  " + "\n  ".join(map(str, found)),
+            hint="Cast the operands of these nodes to another type, or merge axes with a Reshape before them.",
+        )
     with stages("write .tflite"):
         write_tflite(lowered, tflite)
     names = {name: name for name in lowered.input_names}, {name: name for name in lowered.output_names}
