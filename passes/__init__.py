@@ -20,6 +20,7 @@ from layoutopt.passes.inline_functions import InlineFunctions
 from layoutopt.passes.merge_parallel_convolutions import MergeParallelConvolutions
 from layoutopt.passes.pool_before_convolution import PoolBeforeConvolution
 from layoutopt.passes.propagate_layout import PropagateLayout
+from layoutopt.passes.recognize_activations import RecognizeActivations
 from layoutopt.passes.split_products import SplitProducts
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "MergeParallelConvolutions",
     "PoolBeforeConvolution",
     "PropagateLayout",
+    "RecognizeActivations",
     "SplitProducts",
     "default_pipeline",
 ]
@@ -49,6 +51,7 @@ __all__ = [
 PASSES: tuple[type[ir.passes.PassBase], ...] = (
     InlineFunctions,
     FoldConstants,
+    RecognizeActivations,
     ExpandQuantizedOperators,
     FoldBatchNorm,
     ArrangeResizes,
@@ -70,6 +73,7 @@ PASSES: tuple[type[ir.passes.PassBase], ...] = (
 DEFAULT_PIPELINE: tuple[ir.passes.PassBase, ...] = (
     InlineFunctions(),
     FoldConstants(),
+    RecognizeActivations(),
     ExpandQuantizedOperators(),
     FoldBatchNorm(),
     ArrangeResizes(),

@@ -176,7 +176,7 @@ def test_verification_catches_a_wrong_pass(model: ir.Model, monkeypatch: pytest.
     monkeypatch.setattr(EliminateDeadCode, "call", wrong)
     with pytest.raises(VerificationError, match=r"output 'logits'.*seed 5"):
         layoutopt.optimize(model, seed=5, convert=False)
-    with pytest.raises(VerificationError, match=r"pass 13 \(eliminate-dead-code\)"):
+    with pytest.raises(VerificationError, match=r"pass \d+ \(eliminate-dead-code\)"):
         layoutopt.optimize(model, verify=Verify.EACH, convert=False)
     assert layoutopt.optimize(model, verify=Verify.NONE, convert=False).verification is None
 
@@ -186,17 +186,19 @@ def test_dumps_are_models(model: ir.Model, tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "all").iterdir()) == [
         "01-inline-functions.onnx",
         "02-fold-constants.onnx",
-        "03-expand-quantized-operators.onnx",
-        "04-fold-batch-norm.onnx",
-        "05-expand-instance-norm.onnx",
-        "06-expand-products.onnx",
-        "07-split-products.onnx",
-        "08-fold-affine.onnx",
-        "09-fuse-depth-to-space.onnx",
-        "10-absorb-channel-shuffles.onnx",
-        "11-propagate-layout.onnx",
-        "12-cancel-transposes.onnx",
-        "13-eliminate-dead-code.onnx",
+        "03-recognize-activations.onnx",
+        "04-expand-quantized-operators.onnx",
+        "05-fold-batch-norm.onnx",
+        "06-arrange-resizes.onnx",
+        "07-expand-instance-norm.onnx",
+        "08-expand-products.onnx",
+        "09-split-products.onnx",
+        "10-fold-affine.onnx",
+        "11-fuse-depth-to-space.onnx",
+        "12-absorb-channel-shuffles.onnx",
+        "13-propagate-layout.onnx",
+        "14-cancel-transposes.onnx",
+        "15-eliminate-dead-code.onnx",
     ]
     layoutopt.optimize(model, dump=layoutopt.Dump(tmp_path / "one", frozenset({"propagate-layout"})))
     (dumped,) = (tmp_path / "one").iterdir()

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import onnx
-import onnx.version_converter
 import onnx_ir as ir
 from google.protobuf.message import DecodeError, EncodeError
 from onnx_ir.passes.common import RemoveInitializersFromInputsPass, ShapeInferencePass
@@ -24,6 +23,7 @@ from layoutopt.errors import (
     UnsupportedOperatorError,
     UsageError,
 )
+from layoutopt.ir.old_opsets import raised
 from layoutopt.ir.perm import Perm
 from layoutopt.ir.weights import LARGE, DataFiles, Skeleton, outline, weights_of
 from layoutopt.ir.wire import outlined, refer, write, write_content
@@ -90,20 +90,29 @@ def _read(content: memoryview, name: str, path: Path | None) -> ir.Model:
             onnx.load_external_data_for_model(proto, str(path.parent))  # of attributes and bodies
         except (OSError, ValueError, onnx.checker.ValidationError) as error:
             raise InvalidModelError(f"{path}: cannot be read ({_first_line(error)})") from error
-    proto = _raised(proto)
-    check_proto(proto, name)
+    if 0 < proto.ir_version < _FREE_INITIALIZERS:
+        proto.ir_version = _FREE_INITIALIZERS  # initializers that are no inputs are all that could be wrong with it
+    proto = raised(proto, OLDEST_OPSET)
+    with _shapes_for_the_checker(proto):
+        check_proto(proto, name)
     return with_constant_initializers(skeleton.restore(ir.from_proto(proto)))
 
 
-def _raised(proto: onnx.ModelProto) -> onnx.ModelProto:
-    """``proto`` at the oldest opset that is known here, if it is older and ONNX's own converter can do it."""
-    versions = [entry.version for entry in proto.opset_import if entry.domain in _DEFAULT_DOMAIN]
-    if not versions or max(versions) >= OLDEST_OPSET:
-        return proto
+@contextlib.contextmanager
+def _shapes_for_the_checker(proto: onnx.ModelProto) -> Iterator[None]:
+    """Let inputs and outputs have shapes while the checker, which insists on them, looks at the model."""
+    bare = [
+        value.type.tensor_type
+        for value in (*proto.graph.input, *proto.graph.output)
+        if value.type.HasField("tensor_type") and not value.type.tensor_type.HasField("shape")
+    ]
+    for each in bare:
+        each.shape.SetInParent()
     try:
-        return onnx.version_converter.convert_version(proto, OLDEST_OPSET)
-    except Exception:  # it raises what its C++ part raises; the check of the opset has a better message
-        return proto
+        yield
+    finally:
+        for each in bare:
+            each.ClearField("shape")
 
 
 def with_constant_initializers(model: ir.Model) -> ir.Model:
@@ -213,24 +222,28 @@ def make_static(model: ir.Model, shapes: Mapping[str, tuple[int, ...]]) -> None:
 def set_shapes(model: ir.Model, shapes: Mapping[str, tuple[int, ...]]) -> None:
     """Gives inputs static shapes and forgets every shape that was inferred from the symbolic ones.
 
+    A size that is stated may be another one, such as the batch that an exporter happened to see; then all shapes are
+    inferred anew.
+
     Raises:
         UsageError: there is no such input, or the shape contradicts the one it has.
     """
-    inputs = {value.name: value for value in model.graph.inputs}
+    inputs, overridden = {value.name: value for value in model.graph.inputs}, False
     for name, shape in shapes.items():
         if name not in inputs:
             raise UsageError(f"--shape {name}: there is no such input", hint=f"Inputs: {', '.join(map(str, inputs))}.")
         known = inputs[name].shape
-        fits = known is None or (
-            len(known) == len(shape)
-            and all(not isinstance(old, int) or old == new for old, new in zip(known, shape, strict=True))
-        )
-        if not fits or min(shape, default=1) < 1:
+        if min(shape, default=0) < 0:
+            raise UsageError(f"--shape {name}={','.join(map(str, shape))}: a size is 0 or more")
+        if known is not None and len(known) != len(shape):
             raise UsageError(f"--shape {name}={','.join(map(str, shape))} contradicts the model's {known}")
+        overridden |= known is not None and any(
+            isinstance(old, int) and old != new for old, new in zip(known, shape, strict=True)
+        )
         inputs[name].shape = ir.Shape(shape)
     if shapes:
         for value in (value for node in model.graph.all_nodes() for value in node.outputs):
-            if value.shape is not None and not value.shape.is_static():
+            if value.shape is not None and (overridden or not value.shape.is_static()):
                 value.shape = ir.Shape([None] * len(value.shape)) if value.is_graph_output() else None
         ShapeInferencePass(data_prop=True)(model)
 

@@ -55,14 +55,11 @@ def arrange_resizes(graph: ir.Graph, opset: int) -> bool:
     """
     modified = False
     for node in list(graph):
-        if (
-            node.domain == ""
-            and node.op_type in ("Resize", "Upsample")
-            and (found := _resized(node, opset)) is not None
-        ):
-            if len(found.shape) not in (3, 4, 5) or min(found.axes, default=2) < 2:
-                _rewrite(graph, node, found)
-                modified = True
+        is_resize = node.domain == "" and node.op_type in ("Resize", "Upsample")
+        found = _resized(node, opset) if is_resize else None
+        if found is not None and (len(found.shape) not in (3, 4, 5) or min(found.axes, default=2) < 2):
+            _rewrite(graph, node, found)
+            modified = True
     return modified
 
 
@@ -124,7 +121,7 @@ def _runs(axes: tuple[int, ...]) -> list[tuple[int, int]]:
 def _resize_run(
     write: edit.Writer, node: ir.Node, found: _Resized, x: ir.Value, shape: tuple[int, ...], run: tuple[int, int]
 ) -> ir.Value:
-    """Resize axes from the first up to the last: the axes behind are the channels, or where there are none, those before."""
+    """Resize some neighbouring axes: those behind are the channels, or where there are none, those before."""
     first, last = run
     before, spatial, behind = shape[:first], shape[first:last], shape[last:]
     new = found.out[first:last]

@@ -21,6 +21,7 @@ from layoutopt.lowering.node import (
     dtype_of,
     lowering_of,
 )
+from layoutopt.lowering.ranks import fit_ranks
 from layoutopt.lowering.recognition import recognize
 from layoutopt.lowering.types import foreign_values, lower_adapted
 from layoutopt.tfl import build as tfl
@@ -82,12 +83,13 @@ def lower(model: ir.Model, *, is_foreign: IsForeign = lambda _: False) -> Model:
         if lowerer.refused:
             raise _together(lowerer.refused)
         graph.outputs = [_tensor(values[value], f"output {value.name}") for value in model.graph.outputs]
+    fit_ranks(graph)
     names = [str(value.name) for value in inputs], [str(value.name) for value in model.graph.outputs]
     return Model(graph, *names)
 
 
 def _arrange(model: ir.Model) -> None:
-    """Let resizes be of N, C, spatial..., as kernels take them; where shapes are not stated, they are inferred first."""
+    """Let resizes be of N, C, spatial..., as kernels take them, by shapes that are inferred where none are stated."""
     resizes = [node for node in model.graph if node.op_type in ("Resize", "Upsample")]
     touched = (value for node in resizes for value in (node.inputs[0], node.outputs[0]))
     if any(value is not None and _stated_shape(value) is None for value in touched):

@@ -5,36 +5,43 @@
 - ``x * tanh(softplus(x))`` is Mish. PyTorch's newer exporter writes a Softplus as itself up to a threshold, x beyond.
 - Slices that cut a value into equal parts are one Split: PyTorch's older exporter writes a ``chunk`` so.
 
-Gelu, HardSwish and Mish are put in models of any opset: the lowerings take them at any.
+Gelu, HardSwish and Mish are of the dialect where the opset has none (`layoutopt.ir.dialect`).
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import isclose, pi, sqrt
 
 import onnx_ir as ir
 
+from layoutopt.ir.dialect import activation
 from layoutopt.ir.edit import remove_dead
 from layoutopt.lowering.polynomials import Polynomial, combine, constant_tensor, evaluate, is_close, scalar_of
 
 
-def recognize(model: ir.Model) -> None:
-    """Put one node in the place of each pattern, in the main graph and all bodies of ``model``."""
-    slices: list[ir.Node] = []
+def recognize(model: ir.Model) -> bool:
+    """Put one node in the place of each pattern, in the main graph and all bodies, and return whether there was one."""
+    activations = recognize_activations(model)
+    slices = [node for node in model.graph.all_nodes() if node.op_type == "Slice" and node.domain in ("", "ai.onnx")]
+    _recognize_splits(slices, model.graph.opset_imports.get("", 1))
+    return activations
+
+
+def recognize_activations(model: ir.Model) -> bool:
+    """Put one node in the place of each activation that is spelled out, and return whether there was one."""
+    opset, modified = model.graph.opset_imports.get("", 1), False
     for node in list(model.graph.all_nodes()):
         if node.domain not in ("", "ai.onnx") or node.graph is None:
             continue
         match node.op_type:
             case "Erf" | "Tanh" | "Clip" | "HardSigmoid":
-                _recognize_gated(node)
+                modified |= _recognize_gated(node, opset)
             case "Softplus" | "Where":
-                _recognize_softplus(node)
-            case "Slice":
-                slices.append(node)
-    _recognize_splits(slices, model.graph.opset_imports.get("", 1))
+                modified |= _recognize_softplus(node, opset)
+    return modified
 
 
 def _replace(old: Sequence[ir.Value], new: ir.Node, place: ir.Node) -> None:
@@ -78,18 +85,19 @@ class _Form:
     argument: Polynomial
     summand: Polynomial
     factor: Polynomial
-    attributes: Mapping[str, str] = field(default_factory=dict)
 
 
 _HALF: Polynomial = (0, 0.5)
 _BY_TANH: Polynomial = (0, sqrt(2 / pi), 0, 0.044715 * sqrt(2 / pi))
 _FORMS: Mapping[str, _Form] = {
-    "Erf": _Form("Gelu", (0, sqrt(0.5)), _HALF, _HALF, {"approximate": "none"}),
-    "Tanh": _Form("Gelu", _BY_TANH, _HALF, _HALF, {"approximate": "tanh"}),
+    "Erf": _Form("Gelu", (0, sqrt(0.5)), _HALF, _HALF),
+    "Tanh": _Form("GeluTanh", _BY_TANH, _HALF, _HALF),
     "Clip": _Form("HardSwish", (3, 1), (0,), (0, 1 / 6)),
     "HardSigmoid": _Form("HardSwish", (0, 1), (0,), (0, 1)),
 }
 """By the operator of the gate; a Clip is one to [0, 6], a HardSigmoid is PyTorch's."""
+_TYPES = frozenset((None, ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.BFLOAT16))
+"""Element types that ONNX Runtime has the activations for."""
 _MAX_STEPS = 4
 """Nodes from the gate to the result: an Add, and products with up to three factors."""
 
@@ -102,8 +110,8 @@ class _Step:
     other: ir.Value
 
 
-def _recognize_gated(gate: ir.Node) -> None:
-    """Put one operator in the place of what is computed from ``gate`` by sums and products, if it is known."""
+def _recognize_gated(gate: ir.Node, opset: int) -> bool:
+    """Put one operator in the place of what is computed from ``gate`` by sums and products; False if none is known."""
     form, argument, value = _FORMS[gate.op_type], gate.inputs[0], gate.outputs[0]
     steps: list[_Step] = []
     while argument is not None and len(steps) < _MAX_STEPS and (step := _next_step(value)) is not None:
@@ -113,8 +121,9 @@ def _recognize_gated(gate: ir.Node) -> None:
             continue
         for x in _candidates(steps):
             if _is_gate(gate, x) and is_close(evaluate(argument, x), form.argument, x.dtype) and _fits(form, x, steps):
-                _replace([value], ir.node(form.operator, [x], form.attributes), step.node)
-                return
+                _replace([value], activation(form.operator, x, opset), step.node)
+                return True
+    return False
 
 
 def _is_gate(node: ir.Node, x: ir.Value) -> bool:
@@ -148,7 +157,7 @@ def _candidates(steps: Sequence[_Step]) -> Iterator[ir.Value]:
         for value in (step.other, *(node.inputs if node is not None else ())):
             if value is None or constant_tensor(value) is not None:
                 continue
-            if value.dtype is None or value.dtype.is_floating_point():
+            if value.dtype in _TYPES:
                 yield value
 
 
@@ -172,18 +181,21 @@ _MIN_THRESHOLD = 17
 """From here on softplus(x) is x in float32."""
 
 
-def _recognize_softplus(node: ir.Node) -> None:
-    """Put a Mish in the place of ``x * tanh(softplus(x))``, and a Softplus in that of one with a threshold."""
+def _recognize_softplus(node: ir.Node, opset: int) -> bool:
+    """Put a Mish in the place of ``x * tanh(softplus(x))``, a Softplus in that of one with a threshold, or nothing."""
     result = node.outputs[0]
     x = node.inputs[0] if node.op_type == "Softplus" else _softplus_operand(node)
-    if x is None:
-        return
+    if x is None or x.dtype not in _TYPES:
+        return False
     tanh = _only_reader(result)
     product = _only_reader(tanh.outputs[0]) if tanh is not None and tanh.op_type == "Tanh" else None
     if product is not None and product.op_type == "Mul" and x in product.inputs:
-        _replace([product.outputs[0]], ir.node("Mish", [x]), product)
+        _replace([product.outputs[0]], activation("Mish", x, opset), product)
     elif node.op_type == "Where":
         _replace([result], ir.node("Softplus", [x]), node)
+    else:
+        return False
+    return True
 
 
 def _softplus_operand(node: ir.Node) -> ir.Value | None:

@@ -21,7 +21,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import onnx_ir as ir
 
-from layoutopt.ir.dialect import DOMAIN, OPERATORS
+from layoutopt.ir.dialect import ACTIVATIONS, DOMAIN, OPERATORS
 from layoutopt.ir.schemas import type_variables
 from layoutopt.lowering.node import Lowering, Node, Operand, Result
 from layoutopt.tfl import build as tfl
@@ -174,7 +174,10 @@ def _formal_types(node: Node, operator: str, domain: str) -> _Formal:
     return _Formal(operands, variables.results)
 
 
-_DIALECT: Mapping[str, str] = {form.name: name for name, forms in OPERATORS.items() for form in forms.values()}
+_DIALECT: Mapping[str, str] = {
+    **{form.name: name for name, forms in OPERATORS.items() for form in forms.values()},
+    **{name: known.onnx for name, known in ACTIVATIONS.items()},
+}
 """The ONNX operator that each operator of the dialect stands for."""
 
 

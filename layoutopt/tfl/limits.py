@@ -37,6 +37,12 @@ def violations(graph: Graph) -> list[Violation]:
     ]
 
 
+def takes_rank(code: str, value: Value, rank: int) -> bool:
+    """Return whether the kernels of an operator take values of the type of ``value`` with so many axes."""
+    limit = most_axes(value, definition(code))
+    return limit is None or rank <= limit
+
+
 def _reasons(operation: Operation, facts: OpDef) -> Iterator[str]:
     value = operation.results[0] if operation.code == "QUANTIZE" else operation.operand(facts.main)
     if value is None or facts.types is None or facts.quantized is None:
@@ -45,7 +51,7 @@ def _reasons(operation: Operation, facts: OpDef) -> Iterator[str]:
     if value.dtype not in taken:
         quantized = "quantized " if value.quantization is not None else ""
         yield f"has no kernel for {quantized}{value.dtype}, but for {', '.join(_names(taken))}"
-    if (limit := _max_rank(value, facts)) is not None and (rank := _rank(operation, facts)) > limit:
+    if (limit := most_axes(value, facts)) is not None and (rank := _rank(operation, facts)) > limit:
         yield f"has no kernel for {rank} axes, but for up to {limit}"
 
 
@@ -53,7 +59,7 @@ def _names(types: frozenset[DType]) -> list[str]:
     return [str(dtype) for dtype in DType if dtype in types]
 
 
-def _max_rank(value: Value, facts: OpDef) -> int | None:
+def most_axes(value: Value, facts: OpDef) -> int | None:
     """The most axes that LiteRT takes as it runs by default, with XNNPACK, which takes float32."""
     return facts.xnnpack_rank if value.dtype is DType.FLOAT32 and facts.xnnpack_rank is not None else facts.max_rank
 

@@ -12,6 +12,7 @@ from layoutopt.passes import (
     DEFAULT_PIPELINE,
     PASSES,
     AbsorbChannelShuffles,
+    ArrangeResizes,
     CancelTransposes,
     ConvolveBeforeUpsampling,
     EliminateDeadCode,
@@ -26,6 +27,7 @@ from layoutopt.passes import (
     MergeParallelConvolutions,
     PoolBeforeConvolution,
     PropagateLayout,
+    RecognizeActivations,
     SplitProducts,
 )
 from layoutopt.passes.propagate_layout import Scope
@@ -39,7 +41,9 @@ VARIANTS: tuple[ir.passes.PassBase, ...] = (
     InlineFunctions(),
     FoldConstants(),
     FoldConstants(simplify=False),
+    RecognizeActivations(),
     FoldBatchNorm(),
+    ArrangeResizes(),
     ExpandInstanceNorm(),
     ExpandProducts(),
     ExpandQuantizedOperators(),

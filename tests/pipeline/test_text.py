@@ -74,8 +74,10 @@ def test_names() -> None:
     assert [pass_name(each) for each in PASSES] == [
         "inline-functions",
         "fold-constants",
+        "recognize-activations",
         "expand-quantized-operators",
         "fold-batch-norm",
+        "arrange-resizes",
         "expand-instance-norm",
         "expand-products",
         "split-products",
