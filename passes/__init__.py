@@ -6,6 +6,7 @@ import onnx_ir as ir
 
 from layoutopt.passes.absorb_channel_shuffles import AbsorbChannelShuffles
 from layoutopt.passes.cancel_transposes import CancelTransposes
+from layoutopt.passes.compute_what_is_read import ComputeWhatIsRead
 from layoutopt.passes.convolve_before_upsampling import ConvolveBeforeUpsampling
 from layoutopt.passes.eliminate_dead_code import EliminateDeadCode
 from layoutopt.passes.expand_instance_norm import ExpandInstanceNorm
@@ -27,6 +28,7 @@ __all__ = [
     "REWRITES",
     "AbsorbChannelShuffles",
     "CancelTransposes",
+    "ComputeWhatIsRead",
     "ConvolveBeforeUpsampling",
     "EliminateDeadCode",
     "ExpandInstanceNorm",
@@ -56,6 +58,7 @@ PASSES: tuple[type[ir.passes.PassBase], ...] = (
     FoldAffine,
     MergeParallelConvolutions,
     PoolBeforeConvolution,
+    ComputeWhatIsRead,
     FuseDepthToSpace,
     AbsorbChannelShuffles,
     PropagateLayout,
@@ -76,6 +79,7 @@ DEFAULT_PIPELINE: tuple[ir.passes.PassBase, ...] = (
     FoldAffine(),
     MergeParallelConvolutions(),
     PoolBeforeConvolution(),
+    ComputeWhatIsRead(),
     FuseDepthToSpace(),
     AbsorbChannelShuffles(),
     PropagateLayout(),
@@ -88,6 +92,7 @@ REWRITES: tuple[type[ir.passes.PassBase], ...] = (
     ConvolveBeforeUpsampling,
     MergeParallelConvolutions,
     PoolBeforeConvolution,
+    ComputeWhatIsRead,
 )
 """The passes that make a network cheaper by computing the same in another way; sums then run in another order."""
 
