@@ -20,6 +20,7 @@ from layoutopt.passes.inline_functions import InlineFunctions
 from layoutopt.passes.merge_parallel_convolutions import MergeParallelConvolutions
 from layoutopt.passes.pool_before_convolution import PoolBeforeConvolution
 from layoutopt.passes.propagate_layout import PropagateLayout
+from layoutopt.passes.remove_dead_channels import RemoveDeadChannels
 from layoutopt.passes.split_products import SplitProducts
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "MergeParallelConvolutions",
     "PoolBeforeConvolution",
     "PropagateLayout",
+    "RemoveDeadChannels",
     "SplitProducts",
     "default_pipeline",
 ]
@@ -54,6 +56,7 @@ PASSES: tuple[type[ir.passes.PassBase], ...] = (
     ExpandInstanceNorm,
     ExpandProducts,
     SplitProducts,
+    RemoveDeadChannels,
     ConvolveBeforeUpsampling,
     FoldAffine,
     MergeParallelConvolutions,
@@ -75,6 +78,7 @@ DEFAULT_PIPELINE: tuple[ir.passes.PassBase, ...] = (
     ExpandInstanceNorm(),
     ExpandProducts(),
     SplitProducts(),
+    RemoveDeadChannels(),
     ConvolveBeforeUpsampling(),
     FoldAffine(),
     MergeParallelConvolutions(),
@@ -89,6 +93,7 @@ DEFAULT_PIPELINE: tuple[ir.passes.PassBase, ...] = (
 
 
 REWRITES: tuple[type[ir.passes.PassBase], ...] = (
+    RemoveDeadChannels,
     ConvolveBeforeUpsampling,
     MergeParallelConvolutions,
     PoolBeforeConvolution,

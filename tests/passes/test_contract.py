@@ -27,6 +27,7 @@ from layoutopt.passes import (
     MergeParallelConvolutions,
     PoolBeforeConvolution,
     PropagateLayout,
+    RemoveDeadChannels,
     SplitProducts,
 )
 from layoutopt.passes.propagate_layout import Scope
@@ -45,6 +46,7 @@ VARIANTS: tuple[ir.passes.PassBase, ...] = (
     ExpandProducts(),
     ExpandQuantizedOperators(),
     SplitProducts(),
+    RemoveDeadChannels(),
     ConvolveBeforeUpsampling(),
     ConvolveBeforeUpsampling(always=True),
     FoldAffine(),
