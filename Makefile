@@ -29,7 +29,7 @@ test-core:
 	  venv=.venv-core-$$($$python -c 'import sys; print("%d.%d" % sys.version_info[:2])'); \
 	  $$python -m venv $$venv && \
 	  $$venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[images,test]' && \
-	  $$venv/bin/python -m pytest -m "not long and not tflite and not torch and not docs" || exit 1; \
+	  $$venv/bin/python -m pytest -m "not long and not onnx_tf and not torch and not docs" || exit 1; \
 	done
 
 # The site, to be read without a network; links that lead nowhere are errors.

@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from benchmarks import (
+    backends,
     choices,
     cli_reference,
     conformance,
@@ -40,6 +41,7 @@ from benchmarks.zoo.rows import Zoo
 
 ROOT = Path(__file__).parent.parent
 PAGES: Mapping[str, Callable[[], str]] = {
+    "docs/backends.md": backends.committed_page,
     "docs/cli.md": cli_reference.page,
     "docs/conformance.md": conformance.committed_page,
     "docs/networks.md": networks.page,

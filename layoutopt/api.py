@@ -81,6 +81,7 @@ def optimize(
     dynamic: Sequence[str] = (),
     passes: str | None = None,
     verify: Verify = Verify.RESULT,
+    input: Path | str | Arrays | None = None,  # noqa: A002, the name of the option
     seed: int = 0,
     tolerance: float = TOLERANCE,
     baseline: bool = True,
@@ -114,6 +115,8 @@ def optimize(
             ``shapes`` are those that the .tflite has until it is resized. Such a result is always verified.
         passes: the pipeline as text; the default one where it is None.
         verify: what is compared with the original in ONNX Runtime.
+        input: what it is compared on: an .npz file with an array for each input by its name, an image, or the arrays;
+            random numbers where it is None.
         seed: of the random inputs.
         tolerance: largest absolute error over the largest absolute value of an output.
         baseline: whether the baseline is built too.
@@ -153,15 +156,22 @@ def optimize(
         return result
 
     rewriting: Fixed | Resizable
+    if dynamic and input is not None:
+        raise UsageError(
+            "--input has one size, and --dynamic is verified at several",
+            hint="Leave out --input: the inputs are random at each size.",
+        )
     if dynamic:
         say("ONNX Runtime on the original")
         symbolic = find_symbols(_loaded(model), dynamic, shapes or {}, seed=seed)
         rewriting = Resizable(symbolic, rewrite, seed=seed, tolerance=tolerance)
     else:
-        original, reference = _static(model, shapes or {}), None
+        original, reference = _loaded(model), None
+        given = Path(input) if isinstance(input, str) else input
+        inputs = give_inputs(original, given, shapes=shapes or {}, seed=seed)
         if verify is not Verify.NONE:
             say("ONNX Runtime on the original")
-            reference = Reference(original, seed=seed)
+            reference = Reference(original, seed=seed, inputs=None if given is None else inputs)
             reference.correct_ranks(original)
         rewriting = Fixed(original, reference, rewrite, tolerance)
     result, verification = rewriting.onnx()
@@ -572,7 +582,7 @@ def _loaded(model: Path | str | ir.Model) -> ir.Model:
     if not isinstance(model, ir.Model):
         return modelio.load(Path(model))
     modelio.check(model, "the model")
-    return model.clone()
+    return modelio.with_constant_initializers(model.clone())
 
 
 def _pipeline(
@@ -656,7 +666,7 @@ def _onnx_report(
         layout=results.LayoutProof.of(assignment, _objective(pipeline)) if assignment else None,
         passes=result.records,
         verification=verification,
-        notes=rewriting.notes,
+        notes=(*rewriting.notes, *(rewriting.reference.notes if rewriting.reference else ())),
         versions=results.versions(),
         dynamic=rewriting.checks,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from layoutopt.passes.absorb_channel_shuffles import AbsorbChannelShuffles
+from layoutopt.passes.arrange_resizes import ArrangeResizes
 from layoutopt.passes.cancel_transposes import CancelTransposes
 from layoutopt.passes.compute_what_is_read import ComputeWhatIsRead
 from layoutopt.passes.convolve_before_upsampling import ConvolveBeforeUpsampling
@@ -28,6 +29,7 @@ __all__ = [
     "PASSES",
     "REWRITES",
     "AbsorbChannelShuffles",
+    "ArrangeResizes",
     "CancelTransposes",
     "ComputeWhatIsRead",
     "ConvolveBeforeUpsampling",
@@ -53,6 +55,7 @@ PASSES: tuple[type[ir.passes.PassBase], ...] = (
     FoldConstants,
     ExpandQuantizedOperators,
     FoldBatchNorm,
+    ArrangeResizes,
     ExpandInstanceNorm,
     ExpandProducts,
     SplitProducts,
@@ -75,6 +78,7 @@ DEFAULT_PIPELINE: tuple[ir.passes.PassBase, ...] = (
     FoldConstants(),
     ExpandQuantizedOperators(),
     FoldBatchNorm(),
+    ArrangeResizes(),
     ExpandInstanceNorm(),
     ExpandProducts(),
     SplitProducts(),

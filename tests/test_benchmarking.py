@@ -144,7 +144,7 @@ def report(monkeypatch: pytest.MonkeyPatch, directory: Path, spread: float) -> B
     )
 
 
-@pytest.mark.tflite
+@pytest.mark.onnx_tf
 def test_the_csv_has_a_line_per_model_and_setting(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     found = report(monkeypatch, tmp_path, 0.01)
     lines = list(csv.DictReader(io.StringIO(found.to_csv())))
@@ -162,7 +162,7 @@ def test_the_csv_has_a_line_per_model_and_setting(monkeypatch: pytest.MonkeyPatc
     assert last["layoutopt"] == layoutopt.__version__
 
 
-@pytest.mark.tflite
+@pytest.mark.onnx_tf
 def test_the_json_has_all_that_was_measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     found = report(monkeypatch, tmp_path, 0.01)
     data = json.loads(json.dumps(found.to_json(), allow_nan=False))
@@ -187,7 +187,7 @@ def shown(found: BenchmarkReport) -> str:
     return console.export_text()
 
 
-@pytest.mark.tflite
+@pytest.mark.onnx_tf
 def test_the_table_fits_and_says_it_all(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     text = shown(report(monkeypatch, tmp_path, 0.01))
     assert text.count("1.30x faster") + text.count("1.29x faster") + text.count("1.31x faster") == 2
@@ -200,7 +200,7 @@ def test_the_table_fits_and_says_it_all(monkeypatch: pytest.MonkeyPatch, tmp_pat
     assert "too noisy" not in text
 
 
-@pytest.mark.tflite
+@pytest.mark.onnx_tf
 def test_a_noisy_machine_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     found = report(monkeypatch, tmp_path, 0.4)
     assert "The machine is too noisy (1 thread, with XNNPACK)" in found.notes[1]
@@ -208,7 +208,7 @@ def test_a_noisy_machine_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     assert not found.controls[0].noise.is_quiet
 
 
-@pytest.mark.tflite
+@pytest.mark.onnx_tf
 def test_what_cannot_be_profiled_is_timed_all_the_same(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise ConversionError("LiteRT", "its profiler is another one")
@@ -226,7 +226,7 @@ def test_one_sample_is_no_number_that_json_does_not_know() -> None:
 
 
 @pytest.mark.long
-@pytest.mark.tflite
+@pytest.mark.onnx_tf
 def test_from_an_onnx_file_to_all_its_forms(tmp_path: Path) -> None:
     model = tmp_path / "m.onnx"
     save(mobilenet_v2(resolution=32, width=0.25), model)

@@ -102,7 +102,7 @@ def check_tflite(form: Form, name: str, transposes: int) -> None:
     assert not any(operator.startswith(("Flex", "GATHER", "BROADCAST")) for operator in form.histogram)
 
 
-@pytest.mark.tflite
+@pytest.mark.onnx_tf
 @pytest.mark.parametrize("name", SIX)
 def test_the_tflite_reaches_its_mark(name: str) -> None:
     form = converted(name).optimized
@@ -116,14 +116,14 @@ def test_the_tflite_reaches_its_mark(name: str) -> None:
         assert not {"MINIMUM", "MAXIMUM"} & set(form.histogram)
 
 
-@pytest.mark.tflite
+@pytest.mark.onnx_tf
 def test_the_kept_interface_costs_one_transpose() -> None:
     report = layoutopt.optimize(network("mobilenet_v2"), io=Io.KEEP, baseline=False)
     assert report.optimized.transposes == KEPT["mobilenet_v2"]
     assert report.inputs[0].shape == report.inputs[0].original_shape == (1, 3, 64, 64)
 
 
-@pytest.mark.tflite
+@pytest.mark.onnx_tf
 def test_the_unet_is_no_larger_than_in_keras() -> None:
     command = [sys.executable, "-m", "benchmarks.floor", "--small", "unet_bilinear"]
     floor = subprocess.run(command, capture_output=True, text=True, check=True).stdout
@@ -134,7 +134,7 @@ def test_the_unet_is_no_larger_than_in_keras() -> None:
     assert form.operators <= int(match[1])
 
 
-@pytest.mark.tflite
+@pytest.mark.onnx_tf
 def test_the_baseline_is_plain_onnx_tf_where_that_works() -> None:
     report = converted("mobilenet_v2")
     assert report.baseline is not None
@@ -146,7 +146,7 @@ def test_the_baseline_is_plain_onnx_tf_where_that_works() -> None:
     assert not report.baseline.error
 
 
-@pytest.mark.tflite
+@pytest.mark.onnx_tf
 def test_the_baseline_is_the_sandwich_where_plain_onnx_tf_fails() -> None:
     report = converted("yolo_head")
     assert report.baseline is not None
@@ -157,7 +157,7 @@ def test_the_baseline_is_the_sandwich_where_plain_onnx_tf_fails() -> None:
     assert report.baseline.mse <= MSE["yolo_head"]
 
 
-@pytest.mark.tflite
+@pytest.mark.onnx_tf
 @pytest.mark.parametrize("name", OPERATORS)
 def test_whole_patterns_become_single_operators(name: str) -> None:
     form = layoutopt.optimize(network(name), baseline=False).optimized
@@ -166,7 +166,7 @@ def test_whole_patterns_become_single_operators(name: str) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.tflite
+@pytest.mark.onnx_tf
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in SIX])
 @pytest.mark.parametrize("exporter", list(Exporter))
 @pytest.mark.parametrize("small", [True, False])
@@ -176,7 +176,7 @@ def test_the_matrix_of_further_networks(name: str, exporter: Exporter, small: bo
 
 
 @pytest.mark.long
-@pytest.mark.tflite
+@pytest.mark.onnx_tf
 @pytest.mark.parametrize("name", SIX)
 @pytest.mark.parametrize("io", list(Io))
 @pytest.mark.parametrize(
@@ -189,7 +189,7 @@ def test_the_matrix(name: str, io: Io, exporter: Exporter, opset: int, small: bo
     check_tflite(report.optimized, name, (FREE if io is Io.FREE else KEPT)[name])
 
 
-@pytest.mark.tflite
+@pytest.mark.onnx_tf
 def test_shufflenet_has_no_transpose_and_no_gather() -> None:
     import torch
 

@@ -38,6 +38,8 @@ layoutopt optimize model.onnx --tflite model.tflite --dynamic batch
 
 layoutopt optimize model.onnx --layout image=nhwc --layout mask=nchw
 
+layoutopt optimize model.onnx --input photo.jpg
+
 layoutopt optimize model.onnx --objective time
 
 layoutopt optimize model.onnx --passes 'fold-constants,propagate-layout{io=keep},cancel-transposes'
@@ -70,6 +72,14 @@ def optimize(
     verify: Annotated[
         Verify, typer.Option("--verify", help="What ONNX Runtime compares with the original.")
     ] = Verify.RESULT,
+    input: Annotated[  # noqa: A002, the name of the option
+        Path | None,
+        typer.Option(
+            "--input",
+            help="What it is verified on: an .npz with an array for each input by its name, or an image. "
+            "Default: random numbers.",
+        ),
+    ] = None,
     tolerance: Annotated[
         float, typer.Option("--tolerance", min=0.0, help="Largest error over the largest value of an output.")
     ] = TOLERANCE,
@@ -119,6 +129,7 @@ def optimize(
             dynamic=[name for text in dynamic for name in text.split(",")],
             passes=passes,
             verify=verify,
+            input=input,
             tolerance=tolerance,
             seed=seed,
             baseline=baseline,

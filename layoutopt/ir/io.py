@@ -25,13 +25,14 @@ from layoutopt.errors import (
     UsageError,
 )
 from layoutopt.ir.perm import Perm
-from layoutopt.ir.weights import LARGE, DataFiles, Skeleton, mapped, outline, weights_of
+from layoutopt.ir.weights import LARGE, DataFiles, Skeleton, outline, weights_of
 from layoutopt.ir.wire import outlined, refer, write, write_content
+from layoutopt.memory import mapped
 
 NEWEST_OPSET = onnx.defs.onnx_opset_version()
 OLDEST_OPSET = 7
 _FREE_INITIALIZERS = 4
-"""The IR version since which an initializer is an input only where a caller may set it."""
+"""The IR version since which an initializer need not be an input."""
 
 MAX_BYTES = 2**31 - 1
 """Protobuf's limit for one message."""
@@ -91,7 +92,7 @@ def _read(content: memoryview, name: str, path: Path | None) -> ir.Model:
             raise InvalidModelError(f"{path}: cannot be read ({_first_line(error)})") from error
     proto = _raised(proto)
     check_proto(proto, name)
-    return _with_free_initializers(skeleton.restore(ir.from_proto(proto)))
+    return with_constant_initializers(skeleton.restore(ir.from_proto(proto)))
 
 
 def _raised(proto: onnx.ModelProto) -> onnx.ModelProto:
@@ -105,12 +106,14 @@ def _raised(proto: onnx.ModelProto) -> onnx.ModelProto:
         return proto
 
 
-def _with_free_initializers(model: ir.Model) -> ir.Model:
-    """Return ``model`` in which only what a caller may set is an input, and no size is negative."""
-    if model.ir_version < _FREE_INITIALIZERS:
-        # Every initializer had to be listed as an input then; ONNX Runtime takes these for constants, and so do we.
-        RemoveInitializersFromInputsPass()(model)
-        model.ir_version = _FREE_INITIALIZERS
+def with_constant_initializers(model: ir.Model) -> ir.Model:
+    """Return ``model`` in which no initializer is an input as well, and no size is negative.
+
+    Up to IR version 3 all had to be listed as inputs, and many exporters did so later on. A .tflite has no inputs that
+    may be left out, so that they are constants.
+    """
+    RemoveInitializersFromInputsPass()(model)
+    model.ir_version = max(model.ir_version, _FREE_INITIALIZERS)
     for value in (*model.graph.inputs, *model.graph.outputs):
         if value.shape is not None:  # some exporters write -1 for a size that they do not know
             value.shape = ir.Shape([None if isinstance(dim, int) and dim < 0 else dim for dim in value.shape])

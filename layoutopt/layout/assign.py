@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from layoutopt.layout import elimination, milp, mincut
 from layoutopt.layout.problem import Assignment, Component, InfeasibleError, Part, Problem, Solver, Wire, wire_copies
@@ -43,7 +43,7 @@ def _solutions(
 ) -> Iterator[tuple[Component, Solver, Assignment | None]]:
     """A solution for each component; None where each needs a forbidden copy."""
     cuts = [component for component in components if mincut.applies(component.problem)]
-    for component, choice in zip(cuts, mincut.solve([cut.problem for cut in cuts]), strict=True):
+    for component, choice in zip(cuts, _cut([cut.problem for cut in cuts]), strict=True):
         yield component, Solver.CUT, _exact(component.problem, choice)
     cut = set(map(id, cuts))
     for component in components:
@@ -53,6 +53,20 @@ def _solutions(
                 yield component, Solver.MILP, milp.solve(component.problem, time_limit=time_limit)
             else:
                 yield component, Solver.ELIMINATION, _exact(component.problem, found)
+
+
+_FEW = 500
+"""Groups of all cut problems together up to which elimination takes less time than importing the flow does."""
+
+
+def _cut(problems: Sequence[Problem]) -> Sequence[tuple[int, ...]]:
+    """Solve cut problems: by elimination where they are small, which picks the same of equals, else by a flow."""
+    if sum(len(problem.variants) for problem in problems) <= _FEW:
+        found = [elimination.solve(problem) for problem in problems]
+        choices = [choice for choice in found if choice is not None]
+        if len(choices) == len(problems):
+            return choices
+    return mincut.solve(problems)
 
 
 def _exact(problem: Problem, choice: tuple[int, ...]) -> Assignment | None:

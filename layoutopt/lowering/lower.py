@@ -8,8 +8,10 @@ from functools import partial
 
 import numpy as np
 import onnx_ir as ir
+from onnx_ir.passes.common import ShapeInferencePass
 
 from layoutopt.errors import DynamicShapeError, LayoutoptError, UnsupportedOperatorError
+from layoutopt.ir.resizing import arrange_resizes
 from layoutopt.lowering.node import (
     Lowering,
     Node,
@@ -67,6 +69,7 @@ def lower(model: ir.Model, *, is_foreign: IsForeign = lambda _: False) -> Model:
     _refuse_unknown(model, is_foreign)
     model = model.clone()
     recognize(model)
+    _arrange(model)
     lowerer = _Lowerer(model.graph.opset_imports.get("", 1), is_foreign)
     graph = Graph()
     values: dict[ir.Value, Operand] = {}
@@ -81,6 +84,15 @@ def lower(model: ir.Model, *, is_foreign: IsForeign = lambda _: False) -> Model:
         graph.outputs = [_tensor(values[value], f"output {value.name}") for value in model.graph.outputs]
     names = [str(value.name) for value in inputs], [str(value.name) for value in model.graph.outputs]
     return Model(graph, *names)
+
+
+def _arrange(model: ir.Model) -> None:
+    """Let resizes be of N, C, spatial..., as kernels take them; where shapes are not stated, they are inferred first."""
+    resizes = [node for node in model.graph if node.op_type in ("Resize", "Upsample")]
+    touched = (value for node in resizes for value in (node.inputs[0], node.outputs[0]))
+    if any(value is not None and _stated_shape(value) is None for value in touched):
+        ShapeInferencePass(data_prop=True)(model)
+    arrange_resizes(model.graph, model.graph.opset_imports.get("", 1))
 
 
 def _refuse_unknown(model: ir.Model, is_foreign: IsForeign) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from layoutopt.lowering.node import Node, lowers
 from layoutopt.tfl import build as tfl
+from layoutopt.tfl.dtypes import DType
 from layoutopt.tfl.graph import Size, UnknownShapeError, Value
 
 
@@ -137,7 +138,7 @@ def split(node: Node) -> list[Value]:
 
 def split_into(x: Value, sizes: Sequence[int], axis: int) -> list[Value]:
     """Split a value into parts of these sizes by SPLIT where they are equal, else by SPLIT_V."""
-    if len(set(sizes)) == 1:
+    if len(set(sizes)) == 1 and x.dtype is not DType.INT64:  # which SPLIT knows only of late, and SPLIT_V long since
         return tfl.split(x, len(sizes), axis)
     return tfl.split_v(x, sizes, axis)
 

@@ -83,6 +83,16 @@ CASES = {
         "y = Mul(h, half)",
         "Gelu",
     ),
+    "gelu by tanh, x outside": Case(
+        "a = Mul(x, r) b = Mul(x, k) c = Mul(b, x) d = Add(c, one) e = Mul(a, d) t = Tanh(e) u = Add(t, one) "
+        "g = Mul(x, u) y = Mul(g, half)",
+        "Gelu",
+    ),
+    "gelu by tanh, multiplied out": Case(
+        "b = Mul(x, x) c = Mul(b, x) d = Mul(c, rk) e = Mul(x, r) f = Add(e, d) t = Tanh(f) u = Add(one, t) "
+        "g = Mul(x, u) y = Mul(g, half)",
+        "Gelu",
+    ),
     "gelu in half precision": Case(f"{BY_TANH} h = Mul(x, half) y = Mul(h, u)", "Gelu", "float16"),
     "gelu of numbers with an axis": Case(
         "a = Div(x, q) b = Erf(a) c = Add(b, v) d = Mul(x, c) y = Mul(d, half)",

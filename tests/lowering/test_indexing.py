@@ -8,8 +8,6 @@ import pytest
 from layoutopt.errors import UnsupportedOperatorError
 from tests.handoff import Array, Case, HandOff, floats, integers
 
-pytestmark = pytest.mark.tflite
-
 X = floats(3, 4, 5)
 _RNG = np.random.default_rng(3)
 

@@ -8,8 +8,6 @@ import pytest
 from layoutopt.errors import UnsupportedOperatorError
 from tests.handoff import Case, HandOff, floats
 
-pytestmark = pytest.mark.tflite
-
 
 def dft(attributes: str, parts: int, operands: str = "x", **constants: int) -> Case:
     arrays = {name: np.array(value) for name, value in constants.items()}

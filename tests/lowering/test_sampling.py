@@ -6,8 +6,6 @@ import pytest
 
 from tests.handoff import Case, HandOff, floats
 
-pytestmark = pytest.mark.tflite
-
 BORDERS = ("zeros", "border", "reflection")
 
 

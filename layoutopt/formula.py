@@ -1,10 +1,15 @@
-"""Numbers that depend on a size, told from two instances of one graph: as a dimension times a factor plus an addend."""
+"""Numbers that depend on sizes, found from two instances of one graph.
+
+Each is a dimension times a factor plus an addend, or a product of dimensions of one tensor times a factor.
+"""
 
 from __future__ import annotations
 
 import enum
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, combinations, zip_longest
+from math import prod
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -50,33 +55,33 @@ class Source(Generic[Tensor]):
 
 @dataclass(frozen=True, slots=True)
 class _Term(Generic[Tensor]):
-    """``factor * source.shape[axis] + addend``."""
+    """``factor * prod(source.shape[axis] for axis in axes) + addend``."""
 
     source: Source[Tensor]
-    axis: int
+    axes: tuple[int, ...]
     factor: int
     addend: int
 
     def cost(self, prefer: Prefer) -> tuple[int, ...]:
-        """Smaller is likelier to be what was meant."""
+        """Return what is smaller the likelier it is that the term was meant."""
         unequal = abs(self.factor) if self.factor != 1 else 0
         likeness = (self.source.distance, unequal) if prefer is Prefer.NEAR else (unequal, self.source.distance)
-        return (abs(self.addend), *likeness)
+        return (abs(self.addend), len(self.axes), *likeness)
 
 
 @dataclass(frozen=True, slots=True)
 class Formula(Generic[Tensor]):
-    """A vector of integers: ``concat(shape of each tensor, [1])[indices] * factors + addends``.
+    """A vector of integers, ``sizes[indices[0]] * sizes[indices[1]] * ... * factors + addends``.
 
     Attributes:
-        tensors: whose shapes it takes; none where the vector is constant.
-        indices: into the shapes laid end to end, with a 1 behind.
+        tensors: whose shapes, laid end to end with a 1 after them, are ``sizes``; none where the vector is constant.
+        indices: into the sizes, one per entry; more than one row where entries are products of dimensions.
         factors: one per entry.
         addends: one per entry.
     """
 
     tensors: tuple[Tensor, ...]
-    indices: tuple[int, ...]
+    indices: tuple[tuple[int, ...], ...]
     factors: tuple[int, ...]
     addends: tuple[int, ...]
 
@@ -122,12 +127,13 @@ def _entry(first: int, second: int, sources: Sequence[Source[Tensor]], prefer: P
 
 def _terms(first: int, second: int, sources: Sequence[Source[Tensor]]) -> Iterator[_Term[Tensor]]:
     for source in sources:
-        for axis, (one, other) in enumerate(zip(source.first, source.second, strict=True)):
-            if one != other and (second - first) % (other - one) == 0:
-                factor = (second - first) // (other - one)
-                addend = first - factor * one
-                if factor > 0:
-                    yield _Term(source, axis, factor, addend)
+        apart = [axis for axis, (one, two) in enumerate(zip(source.first, source.second, strict=True)) if one != two]
+        for axes in chain.from_iterable(combinations(apart, count) for count in range(1, len(apart) + 1)):
+            one, other = (prod(shape[axis] for axis in axes) for shape in (source.first, source.second))
+            factor, rest = divmod(second - first, other - one) if other != one else (0, 0)
+            addend = first - factor * one
+            if rest == 0 and factor > 0 and (addend == 0 or len(axes) == 1):
+                yield _Term(source, axes, factor, addend)
 
 
 def _cost(terms: Sequence[_Term[Tensor] | int], prefer: Prefer) -> list[tuple[int, ...]]:
@@ -141,9 +147,10 @@ def _formula(terms: Sequence[_Term[Tensor] | int]) -> Formula[Tensor]:
     for key, source in used.items():
         starts[key] = end
         end += len(source.first)
+    places = [() if isinstance(term, int) else [starts[id(term.source)] + axis for axis in term.axes] for term in terms]
     return Formula(
         tuple(source.tensor for source in used.values()),
-        tuple(end if isinstance(term, int) else starts[id(term.source)] + term.axis for term in terms),
+        tuple(zip_longest(*places, fillvalue=end)) if used else ((0,) * len(terms),),
         tuple(term if isinstance(term, int) else term.factor for term in terms),
         tuple(0 if isinstance(term, int) else term.addend for term in terms),
     )

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from layoutopt.ir.formula import Formula, Prefer, Source, express, once, reshape_target
+from layoutopt.formula import Formula, Prefer, Source, express, once, reshape_target
 
 Shape = tuple[int, ...]
 
@@ -15,7 +15,7 @@ Shape = tuple[int, ...]
 def value(formula: Formula[str], shapes: dict[str, Shape]) -> list[int]:
     """What the nodes that are made of a formula compute."""
     joined = np.array([*(size for tensor in formula.tensors for size in shapes[tensor]), 1])
-    return [int(each) for each in joined[list(formula.indices)] * formula.factors + formula.addends]
+    return [int(each) for each in joined[np.array(formula.indices)].prod(0) * formula.factors + formula.addends]
 
 
 @given(st.integers(1, 9), st.integers(-3, 40), st.sampled_from(list(Prefer)))
@@ -45,7 +45,18 @@ def test_one_entry_of_a_reshape_is_left_over_and_the_others_are_sizes() -> None:
     assert formula is not None
     assert value(formula, {"x": (5, 32, 96, 8)}) == [5, -1, 8]
     alone: Formula[str] | None = reshape_target([16, 8], [56, 8], [], Prefer.NEAR)
-    assert alone == Formula((), (0, 0), (-1, 8), (0, 0))
+    assert alone == Formula((), ((0, 0),), (-1, 8), (0, 0))
+
+
+@pytest.mark.parametrize("prefer", Prefer)
+def test_products_of_the_dimensions_of_a_tensor(prefer: Prefer) -> None:
+    sources = [Source("x", (2, 64, 64, 8), (7, 128, 160, 8), 0)]
+    formula = reshape_target([4096, 8, 4096], [20480, 8, 20480], sources, prefer)
+    assert formula is not None
+    assert value(formula, {"x": (5, 35, 50, 8)}) == [-1, 8, 1750]
+    formula = express([2, 8 * 4096, 2 * 4096, 128], [7, 8 * 20480, 7 * 20480, 256], sources, prefer)
+    assert formula is not None
+    assert value(formula, {"x": (5, 35, 50, 8)}) == [5, 8 * 1750, 5 * 1750, 70]
 
 
 def test_what_follows_nothing_is_refused() -> None:

@@ -28,7 +28,7 @@ from layoutopt.ir import io as modelio
 from layoutopt.ir.verify import Arrays, random_inputs, run
 from layoutopt.passes import DEFAULT_PIPELINE, FoldBatchNorm, FoldConstants
 from layoutopt.pipeline.manager import PassManager
-from tests.quantized import (
+from tests.lowering.quantized import (
     IMAGE,
     KERNELS,
     NETWORKS,
@@ -41,8 +41,6 @@ from tests.quantized import (
     steps_of,
     text_model,
 )
-
-pytestmark = pytest.mark.tflite
 
 Array = npt.NDArray[Any]
 

@@ -9,8 +9,6 @@ import pytest
 from layoutopt.errors import UnsupportedOperatorError
 from tests.handoff import Case, HandOff, floats
 
-pytestmark = pytest.mark.tflite
-
 GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
 INPUT, HIDDEN, BATCH = 4, 3, 2
 

@@ -7,8 +7,6 @@ import pytest
 
 from tests.handoff import Array, Case, HandOff, floats, integers
 
-pytestmark = pytest.mark.tflite
-
 _RNG = np.random.default_rng(5)
 SUPPRESSION = "y = NonMaxSuppression(boxes, scores, most, overlap, least)"
 
