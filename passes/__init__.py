@@ -7,6 +7,7 @@ import onnx_ir as ir
 from layoutopt.passes.absorb_channel_shuffles import AbsorbChannelShuffles
 from layoutopt.passes.arrange_resizes import ArrangeResizes
 from layoutopt.passes.cancel_transposes import CancelTransposes
+from layoutopt.passes.compute_what_is_read import ComputeWhatIsRead
 from layoutopt.passes.convolve_before_upsampling import ConvolveBeforeUpsampling
 from layoutopt.passes.eliminate_dead_code import EliminateDeadCode
 from layoutopt.passes.expand_instance_norm import ExpandInstanceNorm
@@ -21,6 +22,7 @@ from layoutopt.passes.merge_parallel_convolutions import MergeParallelConvolutio
 from layoutopt.passes.pool_before_convolution import PoolBeforeConvolution
 from layoutopt.passes.propagate_layout import PropagateLayout
 from layoutopt.passes.recognize_activations import RecognizeActivations
+from layoutopt.passes.remove_dead_channels import RemoveDeadChannels
 from layoutopt.passes.split_products import SplitProducts
 
 __all__ = [
@@ -30,6 +32,7 @@ __all__ = [
     "AbsorbChannelShuffles",
     "ArrangeResizes",
     "CancelTransposes",
+    "ComputeWhatIsRead",
     "ConvolveBeforeUpsampling",
     "EliminateDeadCode",
     "ExpandInstanceNorm",
@@ -44,6 +47,7 @@ __all__ = [
     "PoolBeforeConvolution",
     "PropagateLayout",
     "RecognizeActivations",
+    "RemoveDeadChannels",
     "SplitProducts",
     "default_pipeline",
 ]
@@ -58,10 +62,12 @@ PASSES: tuple[type[ir.passes.PassBase], ...] = (
     ExpandInstanceNorm,
     ExpandProducts,
     SplitProducts,
+    RemoveDeadChannels,
     ConvolveBeforeUpsampling,
     FoldAffine,
     MergeParallelConvolutions,
     PoolBeforeConvolution,
+    ComputeWhatIsRead,
     FuseDepthToSpace,
     AbsorbChannelShuffles,
     PropagateLayout,
@@ -80,10 +86,12 @@ DEFAULT_PIPELINE: tuple[ir.passes.PassBase, ...] = (
     ExpandInstanceNorm(),
     ExpandProducts(),
     SplitProducts(),
+    RemoveDeadChannels(),
     ConvolveBeforeUpsampling(),
     FoldAffine(),
     MergeParallelConvolutions(),
     PoolBeforeConvolution(),
+    ComputeWhatIsRead(),
     FuseDepthToSpace(),
     AbsorbChannelShuffles(),
     PropagateLayout(),
@@ -93,9 +101,11 @@ DEFAULT_PIPELINE: tuple[ir.passes.PassBase, ...] = (
 
 
 REWRITES: tuple[type[ir.passes.PassBase], ...] = (
+    RemoveDeadChannels,
     ConvolveBeforeUpsampling,
     MergeParallelConvolutions,
     PoolBeforeConvolution,
+    ComputeWhatIsRead,
 )
 """The passes that make a network cheaper by computing the same in another way; sums then run in another order."""
 

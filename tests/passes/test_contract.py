@@ -14,6 +14,7 @@ from layoutopt.passes import (
     AbsorbChannelShuffles,
     ArrangeResizes,
     CancelTransposes,
+    ComputeWhatIsRead,
     ConvolveBeforeUpsampling,
     EliminateDeadCode,
     ExpandInstanceNorm,
@@ -28,6 +29,7 @@ from layoutopt.passes import (
     PoolBeforeConvolution,
     PropagateLayout,
     RecognizeActivations,
+    RemoveDeadChannels,
     SplitProducts,
 )
 from layoutopt.passes.propagate_layout import Scope
@@ -48,6 +50,7 @@ VARIANTS: tuple[ir.passes.PassBase, ...] = (
     ExpandProducts(),
     ExpandQuantizedOperators(),
     SplitProducts(),
+    RemoveDeadChannels(),
     ConvolveBeforeUpsampling(),
     ConvolveBeforeUpsampling(always=True),
     FoldAffine(),
@@ -55,6 +58,8 @@ VARIANTS: tuple[ir.passes.PassBase, ...] = (
     MergeParallelConvolutions(always=True),
     PoolBeforeConvolution(),
     PoolBeforeConvolution(always=True),
+    ComputeWhatIsRead(),
+    ComputeWhatIsRead(always=True),
     FuseDepthToSpace(),
     AbsorbChannelShuffles(),
     PropagateLayout(),
