@@ -8,6 +8,7 @@ from layoutopt.passes.absorb_channel_shuffles import AbsorbChannelShuffles
 from layoutopt.passes.arrange_resizes import ArrangeResizes
 from layoutopt.passes.cancel_transposes import CancelTransposes
 from layoutopt.passes.convolve_before_upsampling import ConvolveBeforeUpsampling
+from layoutopt.passes.drop_identities import DropIdentities
 from layoutopt.passes.eliminate_dead_code import EliminateDeadCode
 from layoutopt.passes.expand_instance_norm import ExpandInstanceNorm
 from layoutopt.passes.expand_products import ExpandProducts
@@ -31,6 +32,7 @@ __all__ = [
     "ArrangeResizes",
     "CancelTransposes",
     "ConvolveBeforeUpsampling",
+    "DropIdentities",
     "EliminateDeadCode",
     "ExpandInstanceNorm",
     "ExpandProducts",
@@ -51,6 +53,7 @@ __all__ = [
 PASSES: tuple[type[ir.passes.PassBase], ...] = (
     InlineFunctions,
     FoldConstants,
+    DropIdentities,
     RecognizeActivations,
     ExpandQuantizedOperators,
     FoldBatchNorm,
@@ -73,6 +76,7 @@ PASSES: tuple[type[ir.passes.PassBase], ...] = (
 DEFAULT_PIPELINE: tuple[ir.passes.PassBase, ...] = (
     InlineFunctions(),
     FoldConstants(),
+    DropIdentities(),
     RecognizeActivations(),
     ExpandQuantizedOperators(),
     FoldBatchNorm(),

@@ -168,7 +168,7 @@ def test_verification_catches_a_wrong_pass(model: ir.Model, monkeypatch: pytest.
     monkeypatch.setattr(EliminateDeadCode, "call", wrong)
     with pytest.raises(VerificationError, match=r"output 'logits'.*seed 5"):
         layoutopt.optimize(model, seed=5)
-    with pytest.raises(VerificationError, match=r"pass 15 \(eliminate-dead-code\)"):
+    with pytest.raises(VerificationError, match=r"pass 19 \(eliminate-dead-code\)"):
         layoutopt.optimize(model, verify=Verify.EACH)
     assert layoutopt.optimize(model, verify=Verify.NONE).verification is None
 
@@ -179,19 +179,23 @@ def test_dumps_are_models(model: ir.Model, tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "all").iterdir()) == [
         "01-inline-functions.onnx",
         "02-fold-constants.onnx",
-        "03-recognize-activations.onnx",
-        "04-expand-quantized-operators.onnx",
-        "05-fold-batch-norm.onnx",
-        "06-arrange-resizes.onnx",
-        "07-expand-instance-norm.onnx",
-        "08-expand-products.onnx",
-        "09-split-products.onnx",
-        "10-fold-affine.onnx",
-        "11-fuse-depth-to-space.onnx",
-        "12-absorb-channel-shuffles.onnx",
-        "13-propagate-layout.onnx",
-        "14-cancel-transposes.onnx",
-        "15-eliminate-dead-code.onnx",
+        "03-drop-identities.onnx",
+        "04-recognize-activations.onnx",
+        "05-expand-quantized-operators.onnx",
+        "06-fold-batch-norm.onnx",
+        "07-arrange-resizes.onnx",
+        "08-expand-instance-norm.onnx",
+        "09-expand-products.onnx",
+        "10-split-products.onnx",
+        "11-convolve-before-upsampling.onnx",
+        "12-fold-affine.onnx",
+        "13-merge-parallel-convolutions.onnx",
+        "14-pool-before-convolution.onnx",
+        "15-fuse-depth-to-space.onnx",
+        "16-absorb-channel-shuffles.onnx",
+        "17-propagate-layout.onnx",
+        "18-cancel-transposes.onnx",
+        "19-eliminate-dead-code.onnx",
     ]
     layoutopt.optimize(model, dump=layoutopt.Dump(tmp_path / "one", frozenset({"propagate-layout"})))
     (dumped,) = (tmp_path / "one").iterdir()

@@ -14,7 +14,7 @@ from layoutopt.layout import problem as form
 from layoutopt.layout.assign import assign
 from layoutopt.layout.costs import BytesMoved, Costs
 from layoutopt.layout.layouts import Layout, Shape, Storage, transposition
-from layoutopt.layout.problem import Assignment, InfeasibleError, Problem
+from layoutopt.layout.problem import Assignment, InfeasibleError, Problem, Solver
 from layoutopt.layout.rules import VIEWS, LayoutRule, rule_for
 from layoutopt.layout.variants import (
     Known,
@@ -142,7 +142,8 @@ def make_plan(
         try:
             search.run()
             problem = search.problem()
-            return search.plan(problem, _as_proved(assign(problem), whole=not (search.capped or pinned)))
+            assignment = _as_it_was(problem, assign(problem), search.natural_ends())
+            return search.plan(problem, _as_proved(assignment, whole=not (search.capped or pinned)))
         except InfeasibleError as error:
             dividing = search.views_at(error.wires) - pinned
             if not dividing:
@@ -157,6 +158,28 @@ def _rules(graph: ir.Graph, opset: int, assumed: Mapping[ir.Node, LayoutRule]) -
             if (rule := assumed.get(node) or rule_for(node, opset)) is not None:
                 rules[node] = rule
     return rules
+
+
+def _as_it_was(problem: Problem, assignment: Assignment, natural: Mapping[int, int]) -> Assignment:
+    """Return an assignment of the same cost that leaves inputs and outputs of the graph as they were, if there is one.
+
+    Args:
+        problem: the question.
+        assignment: its solution.
+        natural: of each graph input and output that may change, the group and its natural variant.
+    """
+    changed = any(assignment.choice[group] != variant for group, variant in natural.items())
+    if not changed or any(part.solver is Solver.MILP for part in assignment.parts):
+        return assignment
+    penalty = problem.weights.unit * (1 + assignment.cost // problem.weights.unit)
+    variants = tuple(
+        tuple(cost + penalty * (natural.get(group, index) != index) for index, cost in enumerate(costs))
+        for group, costs in enumerate(problem.variants)
+    )
+    choice = assign(replace(problem, variants=variants)).choice
+    if (problem.cost(choice), problem.copies(choice)) != (assignment.cost, problem.copies(assignment.choice)):
+        return assignment
+    return replace(assignment, choice=choice)
 
 
 def _as_proved(assignment: Assignment, *, whole: bool) -> Assignment:
@@ -388,6 +411,17 @@ class _Search:
             tuple([tuple([(index[id(group)], at) for group, at in self._ends(root)]) for root in self._at]),
             tuple([tuple(self._layouts[root]) for root in self._at]),
         )
+
+    def natural_ends(self) -> dict[int, int]:
+        """Return the group of each graph input and output that may change, and its natural variant."""
+        public = {id(group) for group in (*self._inputs.values(), *self._outputs.values())}
+        return {
+            position: index
+            for position, group in enumerate(self._groups)
+            if id(group) in public
+            for index, variant in enumerate(group.variants)
+            if variant.storages[_PUBLIC].is_natural
+        }
 
     def views_at(self, wires: Collection[int]) -> set[ir.Node]:
         """The nodes that make the views of what is on ``wires``."""
