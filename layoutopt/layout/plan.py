@@ -11,10 +11,10 @@ import onnx_ir as ir
 
 from layoutopt.ir.perm import Perm
 from layoutopt.layout import problem as form
-from layoutopt.layout.assign import assign
+from layoutopt.layout.assign import as_it_was, assign
 from layoutopt.layout.costs import BytesMoved, Costs
 from layoutopt.layout.layouts import Layout, Shape, Storage, transposition
-from layoutopt.layout.problem import Assignment, InfeasibleError, Problem, Solver
+from layoutopt.layout.problem import Assignment, InfeasibleError, Problem
 from layoutopt.layout.rules import VIEWS, LayoutRule, rule_for
 from layoutopt.layout.variants import (
     Known,
@@ -142,7 +142,7 @@ def make_plan(
         try:
             search.run()
             problem = search.problem()
-            assignment = _as_it_was(problem, assign(problem), search.natural_ends())
+            assignment = as_it_was(problem, assign(problem), search.natural_ends())
             return search.plan(problem, _as_proved(assignment, whole=not (search.capped or pinned)))
         except InfeasibleError as error:
             dividing = search.views_at(error.wires) - pinned
@@ -158,28 +158,6 @@ def _rules(graph: ir.Graph, opset: int, assumed: Mapping[ir.Node, LayoutRule]) -
             if (rule := assumed.get(node) or rule_for(node, opset)) is not None:
                 rules[node] = rule
     return rules
-
-
-def _as_it_was(problem: Problem, assignment: Assignment, natural: Mapping[int, int]) -> Assignment:
-    """Return an assignment of the same cost that leaves inputs and outputs of the graph as they were, if there is one.
-
-    Args:
-        problem: the question.
-        assignment: its solution.
-        natural: of each graph input and output that may change, the group and its natural variant.
-    """
-    changed = any(assignment.choice[group] != variant for group, variant in natural.items())
-    if not changed or any(part.solver is Solver.MILP for part in assignment.parts):
-        return assignment
-    penalty = problem.weights.unit * (1 + assignment.cost // problem.weights.unit)
-    variants = tuple(
-        tuple(cost + penalty * (natural.get(group, index) != index) for index, cost in enumerate(costs))
-        for group, costs in enumerate(problem.variants)
-    )
-    choice = assign(replace(problem, variants=variants)).choice
-    if (problem.cost(choice), problem.copies(choice)) != (assignment.cost, problem.copies(assignment.choice)):
-        return assignment
-    return replace(assignment, choice=choice)
 
 
 def _as_proved(assignment: Assignment, *, whole: bool) -> Assignment:
