@@ -9,6 +9,7 @@ from layoutopt.passes.arrange_resizes import ArrangeResizes
 from layoutopt.passes.cancel_transposes import CancelTransposes
 from layoutopt.passes.compute_what_is_read import ComputeWhatIsRead
 from layoutopt.passes.convolve_before_upsampling import ConvolveBeforeUpsampling
+from layoutopt.passes.drop_identities import DropIdentities
 from layoutopt.passes.eliminate_dead_code import EliminateDeadCode
 from layoutopt.passes.expand_instance_norm import ExpandInstanceNorm
 from layoutopt.passes.expand_products import ExpandProducts
@@ -34,6 +35,7 @@ __all__ = [
     "CancelTransposes",
     "ComputeWhatIsRead",
     "ConvolveBeforeUpsampling",
+    "DropIdentities",
     "EliminateDeadCode",
     "ExpandInstanceNorm",
     "ExpandProducts",
@@ -55,6 +57,7 @@ __all__ = [
 PASSES: tuple[type[ir.passes.PassBase], ...] = (
     InlineFunctions,
     FoldConstants,
+    DropIdentities,
     RecognizeActivations,
     ExpandQuantizedOperators,
     FoldBatchNorm,
@@ -79,6 +82,7 @@ PASSES: tuple[type[ir.passes.PassBase], ...] = (
 DEFAULT_PIPELINE: tuple[ir.passes.PassBase, ...] = (
     InlineFunctions(),
     FoldConstants(),
+    DropIdentities(),
     RecognizeActivations(),
     ExpandQuantizedOperators(),
     FoldBatchNorm(),

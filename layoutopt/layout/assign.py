@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from layoutopt.layout import elimination, milp, mincut
 from layoutopt.layout.problem import Assignment, Component, InfeasibleError, Part, Problem, Solver, Wire, wire_copies
@@ -80,3 +81,25 @@ def _unmet(problem: Problem) -> tuple[int, ...]:
     wires = tuple(Wire(w.source, w.readers, w.layouts, 0, prices=dict.fromkeys(w.forbidden, 1)) for w in problem.wires)
     choice = assign(Problem(tuple((0,) * len(costs) for costs in problem.variants), wires)).choice
     return tuple(index for index, wire in enumerate(problem.wires) if wire_copies(wire, choice) & wire.forbidden)
+
+
+def as_it_was(problem: Problem, assignment: Assignment, natural: Mapping[int, int]) -> Assignment:
+    """Return an assignment of the same cost that leaves inputs and outputs of the graph as they were, if there is one.
+
+    Args:
+        problem: the question.
+        assignment: its solution.
+        natural: of each graph input and output that may change, the group and its natural variant.
+    """
+    changed = any(assignment.choice[group] != variant for group, variant in natural.items())
+    if not changed or any(part.solver is Solver.MILP for part in assignment.parts):
+        return assignment
+    penalty = problem.weights.unit * (1 + assignment.cost // problem.weights.unit)
+    variants = tuple(
+        tuple(cost + penalty * (natural.get(group, index) != index) for index, cost in enumerate(costs))
+        for group, costs in enumerate(problem.variants)
+    )
+    choice = assign(replace(problem, variants=variants)).choice
+    if (problem.cost(choice), problem.copies(choice)) != (assignment.cost, problem.copies(assignment.choice)):
+        return assignment
+    return replace(assignment, choice=choice)

@@ -333,7 +333,7 @@ def _misfit(node: ir.Node, rule: LayoutRule) -> str:
         return f"the layout rule for {node.op_type} is for other ranks than {rank}"
     if rule.results not in (None, len(node.outputs)):
         return "its further results count in the natural layout"  # the indices of a MaxPool
-    if rule.anchor is not None and not _has_anchor(node, rule, ports[0]):
+    if rule.anchor is channels.natural_channels and not _has_anchor(node, rule, ports[0]):
         return "it changes the batch or the channels"
     if rule.anchor is None and rule.natural(node) is None:
         return "an axis that it names is not known offline"

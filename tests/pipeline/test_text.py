@@ -74,6 +74,7 @@ def test_names() -> None:
     assert [pass_name(each) for each in PASSES] == [
         "inline-functions",
         "fold-constants",
+        "drop-identities",
         "recognize-activations",
         "expand-quantized-operators",
         "fold-batch-norm",
@@ -81,7 +82,10 @@ def test_names() -> None:
         "expand-instance-norm",
         "expand-products",
         "split-products",
+        "convolve-before-upsampling",
         "fold-affine",
+        "merge-parallel-convolutions",
+        "pool-before-convolution",
         "fuse-depth-to-space",
         "absorb-channel-shuffles",
         "propagate-layout",
