@@ -34,7 +34,8 @@ from layoutopt.ir.io import save
 from layoutopt.options import Io, Verify
 from layoutopt.passes import EliminateDeadCode, FoldConstants
 from layoutopt.report import tables
-from layoutopt.report.results import Kind, LayoutName
+from layoutopt.report.results import Kind, LayoutName, Multiplications
+from tests.rewrites import network, normal
 
 
 @pytest.fixture
@@ -132,6 +133,22 @@ def test_json_holds_what_scripts_need(model: ir.Model) -> None:
     assert [each["name"] for each in data["passes"]][:2] == ["inline-functions", "fold-constants"]
     assert set(data["passes"][0]) >= {"seconds", "nodes_before", "nodes_after", "transposes_before", "transposes_after"}
     assert {"layoutopt", "onnx", "onnxruntime", "python"} <= set(data["versions"])
+
+
+def test_multiplications_are_told_and_exact_keeps_them() -> None:
+    text = """g (float[1,32,16,16] x) => (y) {
+        u = Resize <mode = "nearest"> (x, , scales) y = Conv <pads = [1,1,1,1]> (u, w)
+    }"""
+    upsampling = network(text, scales=[1.0, 1.0, 2.0, 2.0], w=normal(32, 32, 3, 3))
+    report = layoutopt.optimize(upsampling, convert=False)
+    whole, phases = 32 * 32 * 32 * 32 * 9, 17 * 17 * 32 * 128 * 4
+    assert report.multiplications == Multiplications(whole, phases)
+    products = {record.name: record.multiplications_after for record in report.passes}
+    assert products["remove-dead-channels"] == whole
+    assert products["convolve-before-upsampling"] == phases
+    exact = layoutopt.optimize(upsampling, convert=False, exact=True)
+    assert exact.multiplications == Multiplications(whole, whole)
+    assert "convolve-before-upsampling" not in exact.pipeline
 
 
 def test_a_dynamic_shape_needs_a_shape(model: ir.Model) -> None:

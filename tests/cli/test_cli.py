@@ -62,6 +62,7 @@ def test_json_goes_to_a_file(model: Path, tmp_path: Path) -> None:
 def test_verbose_shows_the_passes(model: Path) -> None:
     result = invoke("optimize", model, "-v")
     assert "cancel-transposes" in result.stdout
+    assert "multiplications" in result.stdout
     assert "DEPTHWISE_CONV_2D" in result.stdout
 
 
@@ -257,6 +258,7 @@ def test_an_unwritable_directory_is_refused(model: Path) -> None:
         (["--io", "keep", "--passes", "fold-constants"], "propagate-layout{io=keep}"),
         (["--layout", "input=nhwc", "--passes", "fold-constants"], "propagate-layout{layouts=input:nhwc}"),
         (["--objective", "time", "--passes", "fold-constants"], "propagate-layout{objective=time}"),
+        (["--exact", "--passes", "fold-constants"], "Leave these out of the pipeline: remove-dead-channels"),
         (["--layout", "input"], "Write --layout NAME=LAYOUT"),
         (["--layout", "input=sideways"], "channels-last, free"),
         (["--layout", "image=nhwc"], "Inputs: input. Outputs: logits."),
