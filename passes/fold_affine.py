@@ -159,9 +159,10 @@ def _replacing(graph: ir.Graph, node: ir.Node, index: int, array: Wide) -> list[
     """Lets operand ``index`` of ``node`` be ``array``; None where the node's element type does not hold that."""
     if (narrow := _narrow(node, array)) is None:
         return None
-    before = _wide(node.inputs[index]) if index < len(node.inputs) else None
+    given = node.inputs[index] if index < len(node.inputs) else None
+    before = edit.constant_of(given) if given is not None else None
     if before is not None and before.size == narrow.size:
-        narrow = narrow.reshape(before.shape)
+        narrow = narrow.reshape(before.shape.numpy())
 
     def replace() -> None:
         node.resize_inputs(max(len(node.inputs), index + 1))
@@ -174,18 +175,24 @@ _ROUNDINGS = {ir.DataType.FLOAT: 2.0**-20, ir.DataType.FLOAT16: 2.0**-10, ir.Dat
 """What may get lost of the largest of some constants, by the element type that they are rounded to."""
 
 
+_PLAIN = 2.0**-100, 2.0**100
+"""Where the largest of some constants lies between these, float32 holds them all and rounds them by 2**-24 at most."""
+
+
 def _narrow(node: ir.Node, array: Wide) -> npt.NDArray[np.generic] | None:
     """``array`` in the element type of ``node``; None where that overflows, or counts it as almost nothing."""
     dtype = node.outputs[0].dtype
     if dtype not in _ROUNDINGS:
         return None
+    largest = np.abs(array).max(initial=0.0)
     with np.errstate(over="ignore"):
         narrow: npt.NDArray[np.generic] = array.astype(dtype.numpy())
+    if dtype is ir.DataType.FLOAT and _PLAIN[0] < largest < _PLAIN[1]:
+        return narrow
     again = narrow.astype(np.float64)
     if not np.isfinite(again).all():
         return None
-    lost = np.abs(again - array).max(initial=0.0)
-    return narrow if lost <= _ROUNDINGS[dtype] * np.abs(array).max(initial=0.0) else None
+    return narrow if np.abs(again - array).max(initial=0.0) <= _ROUNDINGS[dtype] * largest else None
 
 
 def _joined(*parts: list[Edit] | None) -> list[Edit] | None:
