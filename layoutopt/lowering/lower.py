@@ -39,7 +39,6 @@ _TEXT = ("RegexFullMatch", "StringConcat", "StringNormalizer", "StringSplit")
 _INSTEAD: Mapping[str, str] = {
     **dict.fromkeys(_RANDOM, "draw the numbers outside and give them to the model"),
     **dict.fromkeys(_TEXT, "work on the text outside and give the model numbers"),
-    "DynamicQuantizeLSTM": "use an LSTM with float weights",
     "FlexAttention": "use an Attention",
     "ImageDecoder": "decode the image outside and give the model its pixels",
     "MaxRoiPool": 'use a RoiAlign with mode = "max"',
