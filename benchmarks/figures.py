@@ -33,6 +33,7 @@ from benchmarks import (
     operator_coverage,
     picture,
     quantized,
+    rewrites,
     transpose_times,
 )
 from benchmarks.peers import page as peers
@@ -56,7 +57,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
 """Files that are written as a whole."""
 REGIONS: tuple[Callable[[], Mapping[str, str]], ...] = (
     *(networks.regions, picture.regions, conformance.regions, transpose_times.regions),
-    *(quantized.regions, dynamic.regions, choices.regions, examples.regions),
+    *(quantized.regions, dynamic.regions, choices.regions, examples.regions, rewrites.regions),
 )
 """What is put into other files, by the name of the region."""
 

@@ -5,9 +5,10 @@
     python -m benchmarks.rewrites [--rounds 20] [NAME...]
     python -m benchmarks.rewrites --table
 
-The first prints a row for each small network: multiplications and milliseconds without and with the rewrites, how many
-times as fast that is, and the same by the cost model. The second prints the numbers of ``layoutopt.layout.work``. One
-thread of XNNPACK, CPU time, all forms of one network (all shapes of the table) in one interleaved run; medians.
+The first takes each small network without and with the rewrites: multiplications, milliseconds, how many times as fast
+it is, and how many times by the cost model. All of them together go to ``benchmarks/results/rewrites.json``. The second
+prints the numbers of ``layoutopt.layout.work``. One thread of XNNPACK, CPU time, both forms of one network (all shapes
+of the table) in one interleaved run; medians.
 """
 
 from __future__ import annotations
@@ -16,18 +17,25 @@ import argparse
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 import onnx_ir as ir
 
+from benchmarks import records
+from benchmarks.markdown import table
 from layoutopt.backend.direct.convert import convert_directly
 from layoutopt.backend.litert.runtime import measure
 from layoutopt.layout.work import COLUMNS, DEPTHS, Work, multiplications, work_of
 from layoutopt.passes import DEFAULT_PIPELINE, REWRITES
 from layoutopt.pipeline.manager import PassManager
+from layoutopt.report.results import Provenance
 
+RESULTS = records.committed("rewrites")
 PLAIN = tuple(each for each in DEFAULT_PIPELINE if not isinstance(each, REWRITES))
 """The default pipeline without the rewrites."""
 
@@ -76,6 +84,13 @@ CASES: Mapping[str, tuple[str, Mapping[str, tuple[int, ...]]]] = {
         }""",
         {"w1": (128, 256, 1, 1), "w2": (32, 128, 3, 3)},
     ),
+    "half of the channels zero": (
+        """g (float[1,64,28,28] x) => (y) {
+            a = Conv (x, half1) b = Relu (a) c = Conv <pads = [1,1,1,1]> (b, half2) d = Relu (c) e = Conv (d, w3)
+            f = Add (e, x) y = Relu (f)
+        }""",
+        {"half1": (128, 64, 1, 1), "half2": (128, 128, 3, 3), "w3": (64, 128, 1, 1)},
+    ),
     "class token": (
         f"""g (float[1,197,192] x) => (y) {{
             n = {_NORM} (x, s, t) q = MatMul (n, wq) k = MatMul (n, wk) v = MatMul (n, wv)
@@ -106,39 +121,85 @@ def main() -> None:
     if options.table:
         print_rates(options.rounds)
         return
-    print("| network | products | ms | products | ms | gain | by the model |\n|---|---|---|---|---|---|---|")
+    found = {}
     for name in options.names or CASES:
-        print(compared(name, options.rounds), flush=True)
+        found[name] = compared(name, options.rounds)
+        print(f"{name}: {', '.join(_cells(found[name]))}", flush=True)
+    if not options.names:
+        records.save(Rewrites(found, Provenance.here()), RESULTS)
 
 
-def compared(name: str, rounds: int) -> str:
-    """One row of the table of gains."""
+@dataclass(frozen=True, slots=True)
+class Gain:
+    """What the rewrites do to one network.
+
+    Attributes:
+        products: multiplications without and with them.
+        milliseconds: likewise, as measured.
+        predicted: likewise, by the cost model.
+    """
+
+    products: tuple[int, int]
+    milliseconds: tuple[float, float]
+    predicted: tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Rewrites:
+    """All that was measured.
+
+    Attributes:
+        gains: by name of the network.
+        measured: where and when.
+    """
+
+    gains: Mapping[str, Gain]
+    measured: Provenance
+
+
+def compared(name: str, rounds: int) -> Gain:
+    """One network without and with the rewrites."""
     model = model_of(*CASES[name])
     forms = [PassManager(passes).run(model.clone()).model for passes in (PLAIN, DEFAULT_PIPELINE)]
     before, after = times(forms, rounds)
-    counts = [f"{multiplications(form) / 1e6:.1f} M" for form in forms]
     told = [sum(map(work_of, form.graph), Work()).nanoseconds / 1e6 for form in forms]
-    return (
-        f"| {name} | {counts[0]} | {before:.3f} | {counts[1]} | {after:.3f} | {before / after:.2f}x "
-        f"| {told[0]:.3f}, {told[1]:.3f}, {told[0] / told[1]:.2f}x |"
-    )
+    return Gain((multiplications(forms[0]), multiplications(forms[1])), (before, after), (told[0], told[1]))
+
+
+def regions() -> Mapping[str, str]:
+    """What pages show of the rewrites."""
+    found = records.load(Rewrites, RESULTS)
+    heads = ("network", "multiplications", "ms", "gain", "by the cost model")
+    return {
+        "rewrites-table": table(heads, [(name, *_cells(gain)) for name, gain in found.gains.items()]),
+        "rewrites-measured": f"{found.measured.machine}, {found.measured.date}",
+    }
+
+
+def _cells(gain: Gain) -> tuple[str, ...]:
+    products = " to ".join(f"{count / 1e6:.1f} M" for count in gain.products)
+    (before, after), (told, told_after) = gain.milliseconds, gain.predicted
+    return products, f"{before:.2f} to {after:.2f}", f"**{before / after:.2f}x**", f"{told / told_after:.2f}x"
 
 
 def model_of(text: str, shapes: Mapping[str, tuple[int, ...]]) -> ir.Model:
-    """The graph ``text`` with random weights of ``shapes``, scales of 2 and the index 0."""
+    """The graph ``text`` with random weights of ``shapes``, scales of 2 and the index 0.
+
+    Of weights called ``half``, every other row is zero.
+    """
     proto = onnx.parser.parse_model(f'<ir_version: 8, opset_import: ["" : 17]>\n{text}')
     for output in proto.graph.output:
         output.type.tensor_type.elem_type = onnx.TensorProto.FLOAT
         output.type.tensor_type.ClearField("shape")
     rng = np.random.default_rng(0)
-    arrays = {
+    arrays: dict[str, npt.NDArray[np.generic]] = {
         "scales": np.array([1, 1, 2, 2], np.float32),
         "first": np.array(0, np.int64),
-        **{
-            name: (rng.standard_normal(shape) / max(1, np.prod(shape[1:])) ** 0.5).astype(np.float32)
-            for name, shape in shapes.items()
-        },
+        **{name: rng.normal(0, prod(shape[1:]) ** -0.5, shape).astype(np.float32) for name, shape in shapes.items()},
     }
+    for name in shapes:
+        if name.startswith("half"):
+            arrays[name][::2] = np.float32(0)
     read = {name for node in proto.graph.node for name in node.input}
     proto.graph.initializer.extend(
         onnx.numpy_helper.from_array(array, name) for name, array in arrays.items() if name in read

@@ -33,8 +33,8 @@ from layoutopt.ir.symbols import find_symbols
 from layoutopt.ir.verify import Arrays, Reference, Verification
 from layoutopt.layout.calibration import FULL, QUICK, Calibration, Machine, calibration_path, tabulate
 from layoutopt.options import TOLERANCE, Io, Layouts, Objective, TensorLayout, Verify
-from layoutopt.passes import PASSES, FoldConstants, PropagateLayout, default_pipeline
-from layoutopt.pipeline.manager import After, PassManager, PipelineResult
+from layoutopt.passes import PASSES, REWRITES, FoldConstants, PropagateLayout, default_pipeline
+from layoutopt.pipeline.manager import After, PassManager, PassRecord, PipelineResult
 from layoutopt.pipeline.text import format_pipeline, parse_pipeline, pass_name
 from layoutopt.report import results
 from layoutopt.report.comparison import ComparisonReport
@@ -45,6 +45,7 @@ from layoutopt.report.results import (
     ExplainReport,
     Form,
     Kind,
+    Multiplications,
     OptimizeReport,
     TensorInfo,
 )
@@ -80,6 +81,7 @@ def optimize(
     shapes: Mapping[str, tuple[int, ...]] | None = None,
     dynamic: Sequence[str] = (),
     passes: str | None = None,
+    exact: bool = False,
     verify: Verify = Verify.RESULT,
     input: Path | str | Arrays | None = None,  # noqa: A002, the name of the option
     seed: int = 0,
@@ -114,6 +116,7 @@ def optimize(
         dynamic: names of dimensions that stay symbolic, ``batch`` also for axis 0 of all inputs; their sizes in
             ``shapes`` are those that the .tflite has until it is resized. Such a result is always verified.
         passes: the pipeline as text; the default one where it is None.
+        exact: leave out of the default pipeline what makes the network cheaper by other sums.
         verify: what is compared with the original in ONNX Runtime.
         input: what it is compared on: an .npz file with an array for each input by its name, an image, or the arrays;
             random numbers where it is None.
@@ -146,7 +149,7 @@ def optimize(
     if not convert and (tflite or saved_model):
         raise UsageError("no .tflite without a conversion")
     backend = choose_backend(backend, saved_model=saved_model is not None, allow_flex=allow_flex)
-    pipeline = _pipeline(passes, io=io, layouts=layouts, objective=objective, threads=threads)
+    pipeline = _pipeline(passes, io=io, layouts=layouts, objective=objective, threads=threads, exact=exact)
     say = progress or (lambda _stage: None)
 
     def rewrite(static: ir.Model, reference: Reference | None) -> PipelineResult:
@@ -203,6 +206,7 @@ def explain(
     io: Io | None = None,
     layouts: Mapping[str, TensorLayout] | None = None,
     objective: Objective | None = None,
+    exact: bool = False,
     threads: int = 1,
     shapes: Mapping[str, tuple[int, ...]] | None = None,
     progress: Progress | None = None,
@@ -214,6 +218,7 @@ def explain(
         io: what may happen to the layout of image inputs and outputs; ``Io.FREE`` where it is None.
         layouts: of inputs and outputs by name that ``io`` shall have no say over.
         objective: what the choice of layouts makes as small as it can be; ``Objective.BYTES`` where it is None.
+        exact: as of `optimize`.
         threads: of XNNPACK, for ``Objective.TIME``.
         shapes: a static shape for each input that has a symbolic dimension.
         progress: called with what starts now.
@@ -225,7 +230,7 @@ def explain(
         LayoutoptError: see `layoutopt.errors`; each class is one way out.
     """
     say = progress or (lambda _stage: None)
-    pipeline = _pipeline(None, io=io, layouts=layouts, objective=objective, threads=threads)
+    pipeline = _pipeline(None, io=io, layouts=layouts, objective=objective, threads=threads, exact=exact)
     position, propagate = next((at, each) for at, each in enumerate(pipeline) if isinstance(each, PropagateLayout))
     prepared = PassManager(pipeline[:position], on_start=say).run(_static(model, shapes or {})).model
     report, _ = explain_model(prepared, propagate, model=_source(model), say=say)
@@ -238,6 +243,7 @@ def report(
     io: Io | None = None,
     layouts: Mapping[str, TensorLayout] | None = None,
     objective: Objective | None = None,
+    exact: bool = False,
     shapes: Mapping[str, tuple[int, ...]] | None = None,
     seed: int = 0,
     tolerance: float = TOLERANCE,
@@ -255,6 +261,7 @@ def report(
         io: what may happen to the layout of image inputs and outputs; ``Io.FREE`` where it is None.
         layouts: of inputs and outputs by name that ``io`` shall have no say over.
         objective: what the choice of layouts makes as small as it can be; ``Objective.BYTES`` where it is None.
+        exact: as of `optimize`.
         shapes: a static shape for each input that has a symbolic dimension.
         seed: of the random inputs.
         tolerance: largest absolute error over the largest absolute value of an output.
@@ -273,7 +280,7 @@ def report(
     """
     say = progress or (lambda _stage: None)
     source = _source(model)
-    pipeline = _pipeline(None, io=io, layouts=layouts, objective=objective, threads=threads)
+    pipeline = _pipeline(None, io=io, layouts=layouts, objective=objective, threads=threads, exact=exact)
     original = _loaded(model)
     inputs = give_inputs(original, None, shapes=shapes or {}, seed=seed)
     name = source.name if source else original.graph.name or "model"
@@ -286,6 +293,7 @@ def report(
             io=io,
             layouts=layouts,
             objective=objective,
+            exact=exact,
             shapes=shapes,
             seed=seed,
             tolerance=tolerance,
@@ -592,6 +600,7 @@ def _pipeline(
     layouts: Mapping[str, TensorLayout] | None = None,
     objective: Objective | None = None,
     threads: int = 1,
+    exact: bool = False,
 ) -> tuple[ir.passes.PassBase, ...]:
     """What ``text`` names, or else the default pipeline with the other options."""
     if text is not None:
@@ -603,6 +612,9 @@ def _pipeline(
             if said:
                 hint = f"Say it in the pipeline: propagate-layout{{{said}}}."
                 raise UsageError(f"--{option} has no say over --passes", hint=hint)
+        if exact:
+            names = ", ".join(map(pass_name, REWRITES))
+            raise UsageError("--exact has no say over --passes", hint=f"Leave these out of the pipeline: {names}.")
         return parse_pipeline(text)
     chosen = PropagateLayout(
         io=io or Io.FREE,
@@ -610,7 +622,7 @@ def _pipeline(
         threads=threads if objective is Objective.TIME else 1,
         layouts=Layouts.of(layouts or {}),
     )
-    return default_pipeline(chosen)
+    return default_pipeline(chosen, exact=exact)
 
 
 def _objective(pipeline: Sequence[ir.passes.PassBase]) -> Objective:
@@ -669,7 +681,17 @@ def _onnx_report(
         notes=(*rewriting.notes, *(rewriting.reference.notes if rewriting.reference else ())),
         versions=results.versions(),
         dynamic=rewriting.checks,
+        multiplications=_multiplications(result.records),
     )
+
+
+def _multiplications(records: Sequence[PassRecord]) -> Multiplications | None:
+    """In front of the first pass that makes do with fewer, when all shapes are known, and in the end."""
+    rewrites = [record for record in records if record.name in map(pass_name, REWRITES)]
+    if not records:
+        return None
+    last = records[-1].multiplications_after
+    return Multiplications(rewrites[0].multiplications_before if rewrites else last, last)
 
 
 def _tensors(originals: Sequence[ir.Value], model: ir.Model, *, restore: bool) -> Iterator[TensorInfo]:

@@ -7,6 +7,7 @@ import onnx_ir as ir
 from layoutopt.passes.absorb_channel_shuffles import AbsorbChannelShuffles
 from layoutopt.passes.arrange_resizes import ArrangeResizes
 from layoutopt.passes.cancel_transposes import CancelTransposes
+from layoutopt.passes.compute_what_is_read import ComputeWhatIsRead
 from layoutopt.passes.convolve_before_upsampling import ConvolveBeforeUpsampling
 from layoutopt.passes.drop_identities import DropIdentities
 from layoutopt.passes.eliminate_dead_code import EliminateDeadCode
@@ -22,6 +23,7 @@ from layoutopt.passes.merge_parallel_convolutions import MergeParallelConvolutio
 from layoutopt.passes.pool_before_convolution import PoolBeforeConvolution
 from layoutopt.passes.propagate_layout import PropagateLayout
 from layoutopt.passes.recognize_activations import RecognizeActivations
+from layoutopt.passes.remove_dead_channels import RemoveDeadChannels
 from layoutopt.passes.split_products import SplitProducts
 
 __all__ = [
@@ -31,6 +33,7 @@ __all__ = [
     "AbsorbChannelShuffles",
     "ArrangeResizes",
     "CancelTransposes",
+    "ComputeWhatIsRead",
     "ConvolveBeforeUpsampling",
     "DropIdentities",
     "EliminateDeadCode",
@@ -46,6 +49,7 @@ __all__ = [
     "PoolBeforeConvolution",
     "PropagateLayout",
     "RecognizeActivations",
+    "RemoveDeadChannels",
     "SplitProducts",
     "default_pipeline",
 ]
@@ -61,10 +65,12 @@ PASSES: tuple[type[ir.passes.PassBase], ...] = (
     ExpandInstanceNorm,
     ExpandProducts,
     SplitProducts,
+    RemoveDeadChannels,
     ConvolveBeforeUpsampling,
     FoldAffine,
     MergeParallelConvolutions,
     PoolBeforeConvolution,
+    ComputeWhatIsRead,
     FuseDepthToSpace,
     AbsorbChannelShuffles,
     PropagateLayout,
@@ -84,10 +90,12 @@ DEFAULT_PIPELINE: tuple[ir.passes.PassBase, ...] = (
     ExpandInstanceNorm(),
     ExpandProducts(),
     SplitProducts(),
+    RemoveDeadChannels(),
     ConvolveBeforeUpsampling(),
     FoldAffine(),
     MergeParallelConvolutions(),
     PoolBeforeConvolution(),
+    ComputeWhatIsRead(),
     FuseDepthToSpace(),
     AbsorbChannelShuffles(),
     PropagateLayout(),
@@ -97,9 +105,11 @@ DEFAULT_PIPELINE: tuple[ir.passes.PassBase, ...] = (
 
 
 REWRITES: tuple[type[ir.passes.PassBase], ...] = (
+    RemoveDeadChannels,
     ConvolveBeforeUpsampling,
     MergeParallelConvolutions,
     PoolBeforeConvolution,
+    ComputeWhatIsRead,
 )
 """The passes that make a network cheaper by computing the same in another way; sums then run in another order."""
 

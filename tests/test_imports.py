@@ -16,6 +16,8 @@ PACKAGE = ROOT / "layoutopt"
 
 MAY_IMPORT: Mapping[str, set[str]] = {
     "errors": set(),
+    "arrays": set(),
+    "memory": set(),
     "tfl": set(),
     "options": set(),
     "formula": set(),
@@ -41,10 +43,10 @@ MAY_IMPORT: Mapping[str, set[str]] = {
 }
 """For each part of the package, the parts that it may import at run time, beside those that import nothing."""
 
-ANYBODY = {"errors", "options", "formula", "__version__"}
+ANYBODY = {"arrays", "errors", "formula", "memory", "options", "__version__"}
 
 ONNX = {"ir", "backend/onnx_tf"}
-"""Who may import onnx: the graph layer, and the hand-off, whose child process onnx-tf shares."""
+"""Who may import onnx: the graph layer, and the backend of onnx-tf, in its child process."""
 
 HEAVY = ("keras", "numpy", "onnx", "onnx_ir", "onnx_tf", "onnxruntime", "onnxsim", "scipy", "tensorflow", "torch")
 
@@ -125,6 +127,17 @@ def test_only_the_graph_layer_imports_onnx() -> None:
         and not any(each.file.is_relative_to(PACKAGE / allowed) for allowed in ONNX)
     ]
     assert not wrong
+
+
+def test_the_layer_of_litert_knows_neither_onnx_nor_tensorflow() -> None:
+    foreign = {"onnx", "onnx_ir", "onnx_tf", "onnxruntime", "tensorflow"}
+    wrong = [
+        f"{each.file.relative_to(ROOT)} imports {each.target}"
+        for each in ALL
+        if each.part == "tfl" and each.target.split(".")[0] in foreign
+    ]
+    assert not wrong
+    assert loaded_by("import layoutopt.tfl.build, layoutopt.tfl.reader, layoutopt.tfl.rewrites") == {"numpy"}
 
 
 def test_no_module_is_called_like_a_package_that_it_imports() -> None:

@@ -46,6 +46,14 @@ IoOption = Annotated[
         "keep: the interface stays. [dim]\\[default: free][/]",
     ),
 ]
+ExactOption = Annotated[
+    bool,
+    typer.Option(
+        "--exact",
+        help="Leave out of the default pipeline what makes the network cheaper by sums in another order, as "
+        "'layoutopt passes' tells.",
+    ),
+]
 LayoutOption = Annotated[
     list[str],
     typer.Option(

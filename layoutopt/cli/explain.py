@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from layoutopt.cli.console import (
+    ExactOption,
     IoOption,
     JsonOption,
     LayoutOption,
@@ -34,6 +35,7 @@ def explain(
     io: IoOption = None,
     layout: LayoutOption = [],  # noqa: B006, typer copies it
     objective: ObjectiveOption = None,
+    exact: ExactOption = False,
     threads: ThreadsOption = 1,
     shape: ShapeOption = [],  # noqa: B006, typer copies it
     json: JsonOption = "",
@@ -51,6 +53,7 @@ def explain(
             io=io,
             layouts=parse_layouts(layout),
             objective=objective,
+            exact=exact,
             threads=threads,
             shapes=parse_shapes(shape),
             progress=progress,

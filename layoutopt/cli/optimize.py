@@ -10,6 +10,7 @@ import typer
 from layoutopt.backend.conversion import Quantize
 from layoutopt.cli.console import (
     BackendOption,
+    ExactOption,
     ForceOption,
     IoOption,
     JsonOption,
@@ -56,6 +57,7 @@ def optimize(
     io: IoOption = None,
     layout: LayoutOption = [],  # noqa: B006, typer copies it
     objective: ObjectiveOption = None,
+    exact: ExactOption = False,
     shape: ShapeOption = [],  # noqa: B006, typer copies it
     dynamic: Annotated[
         list[str],
@@ -125,6 +127,7 @@ def optimize(
             io=io,
             layouts=parse_layouts(layout),
             objective=objective,
+            exact=exact,
             shapes=parse_shapes(shape),
             dynamic=[name for text in dynamic for name in text.split(",")],
             passes=passes,

@@ -25,8 +25,9 @@ from layoutopt.errors import (
 )
 from layoutopt.ir.old_opsets import raised
 from layoutopt.ir.perm import Perm
-from layoutopt.ir.weights import LARGE, DataFiles, Skeleton, mapped, outline, weights_of
+from layoutopt.ir.weights import LARGE, DataFiles, Skeleton, outline, weights_of
 from layoutopt.ir.wire import outlined, refer, write, write_content
+from layoutopt.memory import mapped
 
 NEWEST_OPSET = onnx.defs.onnx_opset_version()
 OLDEST_OPSET = 7

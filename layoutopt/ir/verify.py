@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
+from layoutopt.arrays import contiguous
 from layoutopt.errors import InvalidModelError, UsageError, VerificationError
-from layoutopt.ir.arrays import contiguous
 from layoutopt.ir.drawing import plain_integers
 from layoutopt.ir.drawing import random_inputs as random_inputs  # read from here by all who judge
 from layoutopt.ir.io import recorded_orders
@@ -25,6 +25,7 @@ from layoutopt.ir.precision import (
     not_finite_weights,
 )
 from layoutopt.ir.weights import Skeleton, is_large
+from layoutopt.memory import trim
 from layoutopt.options import TOLERANCE
 
 Array = npt.NDArray[np.generic]
@@ -267,6 +268,13 @@ def run(model: ir.Model, inputs: Arrays, *, optimize: bool = True) -> dict[str, 
         NotLoadedError: it cannot be loaded.
         RuntimeError: it cannot be run.
     """
+    try:
+        return _run(model, inputs, optimize=optimize)
+    finally:
+        trim()  # of activations
+
+
+def _run(model: ir.Model, inputs: Arrays, *, optimize: bool) -> dict[str, npt.NDArray[np.generic]]:
     import onnxruntime as ort
 
     skeleton = Skeleton.of(model, _can_be_fed)
@@ -274,6 +282,7 @@ def run(model: ir.Model, inputs: Arrays, *, optimize: bool = True) -> dict[str, 
     options = ort.SessionOptions()
     options.log_severity_level = 4  # errors are raised as well
     options.enable_cpu_mem_arena = False  # it keeps what activations took until the process ends
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # threads would wait at work
     levels = ort.GraphOptimizationLevel
     options.graph_optimization_level = levels.ORT_ENABLE_BASIC if optimize else levels.ORT_DISABLE_ALL
     options.add_session_config_entry("session.disable_quant_qdq", "1")

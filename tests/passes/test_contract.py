@@ -14,6 +14,7 @@ from layoutopt.passes import (
     AbsorbChannelShuffles,
     ArrangeResizes,
     CancelTransposes,
+    ComputeWhatIsRead,
     ConvolveBeforeUpsampling,
     DropIdentities,
     EliminateDeadCode,
@@ -29,6 +30,7 @@ from layoutopt.passes import (
     PoolBeforeConvolution,
     PropagateLayout,
     RecognizeActivations,
+    RemoveDeadChannels,
     SplitProducts,
 )
 from layoutopt.passes.propagate_layout import Scope
@@ -50,6 +52,7 @@ VARIANTS: tuple[ir.passes.PassBase, ...] = (
     ExpandProducts(),
     ExpandQuantizedOperators(),
     SplitProducts(),
+    RemoveDeadChannels(),
     ConvolveBeforeUpsampling(),
     ConvolveBeforeUpsampling(always=True),
     FoldAffine(),
@@ -57,6 +60,8 @@ VARIANTS: tuple[ir.passes.PassBase, ...] = (
     MergeParallelConvolutions(always=True),
     PoolBeforeConvolution(),
     PoolBeforeConvolution(always=True),
+    ComputeWhatIsRead(),
+    ComputeWhatIsRead(always=True),
     FuseDepthToSpace(),
     AbsorbChannelShuffles(),
     PropagateLayout(),

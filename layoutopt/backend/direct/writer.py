@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import flatbuffers  # type: ignore[import-untyped]
 
+from layoutopt.arrays import chunks
 from layoutopt.backend.direct.tables import tables_of
 from layoutopt.tfl.dtypes import Array
 from layoutopt.tfl.graph import Model, Value
 from layoutopt.tfl.schema import IDENTIFIER
-from layoutopt.tfl.storage import chunks
 
 if TYPE_CHECKING:
     from ai_edge_litert.schema_py_generated import ModelT

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import numpy.typing as npt
 
 _BLOCK = 64
 """How many steps along the axis of the farthest elements are copied at once: their cache lines stay in the cache."""
+
+_CHUNK = 1 << 22
+"""Bytes of an array whose elements are not in order which are copied at once to be written."""
 
 
 def contiguous(array: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
@@ -22,3 +27,18 @@ def contiguous(array: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
             block = block.copy(order="K")
         target[start : start + _BLOCK] = np.ascontiguousarray(block)
     return result
+
+
+def chunks(array: npt.NDArray[np.generic]) -> Iterator[memoryview]:
+    """Iterate over the bytes of ``array``, of which no more than a chunk is copied at once."""
+    if array.flags.c_contiguous:
+        yield array.reshape(-1).view(np.uint8).data
+    elif array.nbytes <= _CHUNK:
+        yield contiguous(array).reshape(-1).view(np.uint8).data
+    elif array[0].nbytes > _CHUNK:
+        for part in array:
+            yield from chunks(part)
+    else:
+        rows = _CHUNK // array[0].nbytes
+        for first in range(0, len(array), rows):
+            yield contiguous(array[first : first + rows]).reshape(-1).view(np.uint8).data
