@@ -11,6 +11,7 @@ import onnx_ir as ir
 from onnx_ir.passes.common import ShapeInferencePass
 
 from layoutopt.errors import DynamicShapeError, LayoutoptError, UnsupportedOperatorError
+from layoutopt.ir.recognition import recognize
 from layoutopt.ir.resizing import arrange_resizes
 from layoutopt.lowering.node import (
     Lowering,
@@ -22,7 +23,6 @@ from layoutopt.lowering.node import (
     lowering_of,
 )
 from layoutopt.lowering.ranks import fit_ranks
-from layoutopt.lowering.recognition import recognize
 from layoutopt.lowering.types import foreign_values, lower_adapted
 from layoutopt.tfl import build as tfl
 from layoutopt.tfl.dtypes import DType

@@ -9,12 +9,12 @@ import pytest
 
 from layoutopt.ir.verify import Reference
 from layoutopt.passes import ExpandQuantizedOperators
-from tests.handoff import floats
+from tests.handoff import Array, floats
 
 RNG = np.random.default_rng(5)
 
 
-def bytes_(*shape: int) -> np.ndarray:  # type: ignore[type-arg]
+def bytes_(*shape: int) -> Array:
     return RNG.integers(-90, 90, shape).astype(np.int8)
 
 
