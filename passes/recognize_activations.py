@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from layoutopt.ir import dialect
-from layoutopt.lowering.recognition import recognize_activations
+from layoutopt.ir.recognition import recognize_activations
 
 
 @dataclass(frozen=True)

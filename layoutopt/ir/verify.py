@@ -116,7 +116,10 @@ class Reference:
         self._model = model
         self.orders = recorded_orders(model)
         operators = {node.op_type for node in model.graph.all_nodes()}
-        self.has_quantized_operators = any(each.startswith(("QLinear", "QGemm")) for each in operators)
+        self.has_quantized_operators = any(
+            each.startswith(("QLinear", "QGemm", "DynamicQuantizeLSTM", "DynamicQuantizeMatMul", "MatMulIntegerTo"))
+            for each in operators
+        )
         self.is_quantized = self.has_quantized_operators or bool(operators & _QUANTIZING)
         self._least_tolerance = max((TOLERANCES[dtype] for dtype in computed_in(model)), default=0.0)
         self._bounded = bounded_outputs(model)

@@ -11,6 +11,7 @@ import onnx_ir as ir
 from onnx_ir.passes.common import ShapeInferencePass
 
 from layoutopt.errors import DynamicShapeError, LayoutoptError, UnsupportedOperatorError
+from layoutopt.ir.recognition import recognize
 from layoutopt.ir.resizing import arrange_resizes
 from layoutopt.lowering.node import (
     Lowering,
@@ -22,7 +23,6 @@ from layoutopt.lowering.node import (
     lowering_of,
 )
 from layoutopt.lowering.ranks import fit_ranks
-from layoutopt.lowering.recognition import recognize
 from layoutopt.lowering.types import foreign_values, lower_adapted
 from layoutopt.tfl import build as tfl
 from layoutopt.tfl.dtypes import DType
@@ -39,7 +39,6 @@ _TEXT = ("RegexFullMatch", "StringConcat", "StringNormalizer", "StringSplit")
 _INSTEAD: Mapping[str, str] = {
     **dict.fromkeys(_RANDOM, "draw the numbers outside and give them to the model"),
     **dict.fromkeys(_TEXT, "work on the text outside and give the model numbers"),
-    "DynamicQuantizeLSTM": "use an LSTM with float weights",
     "FlexAttention": "use an Attention",
     "ImageDecoder": "decode the image outside and give the model its pixels",
     "MaxRoiPool": 'use a RoiAlign with mode = "max"',

@@ -15,7 +15,7 @@ import onnx_ir as ir
 import onnxruntime
 import pytest
 
-from layoutopt.lowering.recognition import recognize
+from layoutopt.ir.recognition import recognize
 
 Array = npt.NDArray[Any]
 SHAPE = (2, 6, 8)

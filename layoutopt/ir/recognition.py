@@ -19,7 +19,7 @@ import onnx_ir as ir
 
 from layoutopt.ir.dialect import activation
 from layoutopt.ir.edit import remove_dead
-from layoutopt.lowering.polynomials import Polynomial, combine, constant_tensor, evaluate, is_close, scalar_of
+from layoutopt.ir.polynomials import Polynomial, combine, constant_tensor, evaluate, is_close, scalar_of
 
 
 def recognize(model: ir.Model) -> bool:
