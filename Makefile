@@ -29,7 +29,7 @@ test-core:
 	  venv=.venv-core-$$($$python -c 'import sys; print("%d.%d" % sys.version_info[:2])'); \
 	  $$python -m venv $$venv && \
 	  $$venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[images,test]' && \
-	  $$venv/bin/python -m pytest -m "not long and not tflite and not torch and not docs" || exit 1; \
+	  $$venv/bin/python -m pytest -m "not long and not onnx_tf and not torch and not docs" || exit 1; \
 	done
 
 # The site, to be read without a network; links that lead nowhere are errors.
@@ -45,7 +45,7 @@ benchmark: $(VENV)/.test
 # All other figures of the docs that take minutes, not hours: those of single operators and of single networks.
 measure: $(VENV)/.test
 	$(BIN)/layoutopt calibrate
-	for script in short_runs transpose_times quantized dynamic choices examples; do \
+	for script in short_runs transpose_times quantized dynamic choices examples rewrites; do \
 	  $(BIN)/python -m benchmarks.$$script || exit 1; \
 	done
 	$(BIN)/python -m benchmarks.figures

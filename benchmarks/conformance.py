@@ -225,7 +225,7 @@ def _run(
     proto: onnx.ModelProto, given: Mapping[str, Array], route: Route, tflite: Path, *, optimized: bool
 ) -> Mapping[str, Array]:
     """The outputs of the .tflite that the model becomes."""
-    static = _static(proto, given)
+    static = with_shapes(proto, given)
     if route is Route.PLAIN and not optimized:
         onnx.save(static, tflite.with_suffix(".onnx"))
         return run_natural(tflite, _through_onnx_tf(tflite, Handlers.PLAIN), given, {}, runner=run)
@@ -244,7 +244,7 @@ def _through_onnx_tf(tflite: Path, handlers: Handlers) -> Conversion:
     return convert_model(tflite.with_suffix(".onnx"), tflite=tflite, handlers=handlers)
 
 
-def _static(proto: onnx.ModelProto, given: Mapping[str, Array]) -> onnx.ModelProto:
+def with_shapes(proto: onnx.ModelProto, given: Mapping[str, Array]) -> onnx.ModelProto:
     """The model with the shapes of these inputs."""
     static = onnx.ModelProto()
     static.CopyFrom(proto)

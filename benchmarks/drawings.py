@@ -101,7 +101,7 @@ def cut() -> str:
 
 def pipeline() -> str:
     """From a model to a .tflite."""
-    drawing = Drawing("The way of a model through layoutopt, from .onnx to .tflite", WIDTH, 384)
+    drawing = Drawing("The way of a model through layoutopt, from .onnx to .tflite", WIDTH, 480)
     left, right, step = 170.0, WIDTH - MARGIN, 48.0
     source = drawing.box(MARGIN, 40, "model.onnx", Kind.FILE, width=FILES)
     drawing.text(left, 26, "passes on the ONNX graph", style="strong")

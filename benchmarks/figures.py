@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from benchmarks import (
+    backends,
     choices,
     cli_reference,
     conformance,
@@ -32,6 +33,7 @@ from benchmarks import (
     operator_coverage,
     picture,
     quantized,
+    rewrites,
     transpose_times,
 )
 from benchmarks.peers import page as peers
@@ -40,6 +42,7 @@ from benchmarks.zoo.rows import Zoo
 
 ROOT = Path(__file__).parent.parent
 PAGES: Mapping[str, Callable[[], str]] = {
+    "docs/backends.md": backends.committed_page,
     "docs/cli.md": cli_reference.page,
     "docs/conformance.md": conformance.committed_page,
     "docs/networks.md": networks.page,
@@ -54,7 +57,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
 """Files that are written as a whole."""
 REGIONS: tuple[Callable[[], Mapping[str, str]], ...] = (
     *(networks.regions, picture.regions, conformance.regions, transpose_times.regions),
-    *(quantized.regions, dynamic.regions, choices.regions, examples.regions),
+    *(quantized.regions, dynamic.regions, choices.regions, examples.regions, rewrites.regions),
 )
 """What is put into other files, by the name of the region."""
 

@@ -91,7 +91,7 @@ class Graphs:
     def of(cls, original: ir.Model) -> Graphs:
         """All that is made of an exported network before it is handed over."""
         folded = FoldConstants()(original.clone()).model
-        return cls(folded, sandwich(folded.clone()), _chosen(original, Io.FREE), _chosen(original, Io.KEEP))
+        return cls(folded, sandwich(folded.clone()), optimized(original, Io.FREE), optimized(original, Io.KEEP))
 
     def digest(self) -> str:
         """Of what the conversions depend on."""
@@ -121,7 +121,7 @@ def converted(name: str, directory: Path, *, small: bool = False) -> Row:
     """Exports and converts a network every way, as far as that was not done; the models stay in ``directory``."""
     make_directory(directory)
     _say(name, "layouts")
-    original = _exported(name, directory, small=small)
+    original = exported(name, directory, small=small)
     graphs, kept = Graphs.of(original), Kept.load(directory)
     if kept.converted != (digest := graphs.digest()):
         hand_off = HandOff(
@@ -153,8 +153,8 @@ def timed(name: str, directory: Path, row: Row) -> Row:
     return replace(row, forms=forms, measured=Provenance.here())
 
 
-def _exported(name: str, directory: Path, *, small: bool) -> ir.Model:
-    """The network as PyTorch exports it, from the file of last time if nothing has changed.
+def exported(name: str, directory: Path, *, small: bool) -> ir.Model:
+    """Return the network as PyTorch exports it, from the file of last time if nothing has changed.
 
     The weights depend on statistics of random batches, which nobody promises to be the same to the last bit each time.
     """
@@ -175,8 +175,8 @@ def _forms(graphs: Graphs, hand_off: HandOff) -> Iterator[Form]:
     yield hand_off.run(Kind.LAYOUTOPT, graphs.chosen.model).form
 
 
-def _chosen(original: ir.Model, io: Io) -> PipelineResult:
-    """The network with its layouts chosen."""
+def optimized(original: ir.Model, io: Io) -> PipelineResult:
+    """Return the network with its layouts chosen."""
     return PassManager(default_pipeline(PropagateLayout(io=io))).run(original.clone())
 
 

@@ -35,8 +35,8 @@ from layoutopt.ir.verify import Arrays, Reference, Verification, require_runnabl
 from layoutopt.layout.calibration import FULL, QUICK, Calibration, Machine, calibration_path, tabulate
 from layoutopt.options import TOLERANCE, Io, Layouts, Objective, TensorLayout, Verify, choose, choose_if_given
 from layoutopt.outputs import Outputs, apart, make_directory, scratch, writing
-from layoutopt.passes import PASSES, FoldConstants, PropagateLayout, default_pipeline
-from layoutopt.pipeline.manager import After, PassManager, PipelineResult
+from layoutopt.passes import PASSES, REWRITES, FoldConstants, PropagateLayout, default_pipeline
+from layoutopt.pipeline.manager import After, PassManager, PassRecord, PipelineResult
 from layoutopt.pipeline.text import format_pipeline, parse_pipeline, pass_name
 from layoutopt.progress import Progress, Stages
 from layoutopt.report import results
@@ -48,6 +48,7 @@ from layoutopt.report.results import (
     ExplainReport,
     Form,
     Kind,
+    Multiplications,
     OptimizeReport,
     TensorInfo,
 )
@@ -85,7 +86,9 @@ def optimize(
     shapes: Mapping[str, tuple[int, ...]] | None = None,
     dynamic: Sequence[str] = (),
     passes: str | None = None,
+    exact: bool = False,
     verify: Verify | str = Verify.RESULT,
+    input: Path | str | Arrays | None = None,  # noqa: A002, the name of the option
     seed: int = 0,
     tolerance: float = TOLERANCE,
     baseline: bool = True,
@@ -118,7 +121,10 @@ def optimize(
         dynamic: names of dimensions that stay symbolic, ``batch`` also for axis 0 of all inputs; their sizes in
             ``shapes`` are those that the .tflite has until it is resized. Such a result is always verified.
         passes: the pipeline as text; the default one where it is None.
+        exact: leave out of the default pipeline what makes the network cheaper by other sums.
         verify: what is compared with the original in ONNX Runtime.
+        input: what it is compared on: an .npz file with an array for each input by its name, an image, or the arrays;
+            random numbers where it is None.
         seed: of the random inputs.
         tolerance: largest absolute error over the largest absolute value of an output.
         baseline: whether the baseline is built too.
@@ -154,7 +160,7 @@ def optimize(
         backend = choose_backend(
             choose_if_given(Backend, backend, "backend"), saved_model=saved_model is not None, allow_flex=allow_flex
         )
-        pipeline = _pipeline(passes, io=io, layouts=layouts, objective=objective, threads=threads)
+        pipeline = _pipeline(passes, io=io, layouts=layouts, objective=objective, threads=threads, exact=exact)
         after = list(_dumps(dump, pipeline, outputs, force=force))
 
         def rewrite(static: ir.Model, reference: Reference | None) -> PipelineResult:
@@ -165,15 +171,22 @@ def optimize(
 
         say("loading")
         rewriting: Fixed | Resizable
+        if dynamic and input is not None:
+            raise UsageError(
+                "--input has one size, and --dynamic is verified at several",
+                hint="Leave out --input: the inputs are random at each size.",
+            )
         if dynamic:
             symbolic = find_symbols(_loaded(model), dynamic, shapes or {}, seed=seed)
             say("ONNX Runtime on the original")
             rewriting = Resizable(symbolic, rewrite, seed=seed, tolerance=tolerance)
         else:
-            original, reference = _static(model, shapes or {}), None
+            original, reference = _loaded(model), None
+            given = Path(input) if isinstance(input, str) else input
+            inputs = give_inputs(original, given, shapes=shapes or {}, seed=seed)
             if verify is not Verify.NONE:
                 say("ONNX Runtime on the original")
-                reference = Reference(original, seed=seed)
+                reference = Reference(original, seed=seed, inputs=None if given is None else inputs)
                 reference.correct_ranks(original)
             rewriting = Fixed(original, reference, rewrite, tolerance)
         with _blaming(rewriting.original):
@@ -265,6 +278,7 @@ def explain(
     io: Io | str | None = None,
     layouts: Mapping[str, TensorLayout | str] | None = None,
     objective: Objective | str | None = None,
+    exact: bool = False,
     threads: int = 1,
     shapes: Mapping[str, tuple[int, ...]] | None = None,
     progress: Progress | None = None,
@@ -276,6 +290,7 @@ def explain(
         io: what may happen to the layout of image inputs and outputs; ``Io.FREE`` where it is None.
         layouts: of inputs and outputs by name that ``io`` shall have no say over.
         objective: what the choice of layouts makes as small as it can be; ``Objective.BYTES`` where it is None.
+        exact: as of `optimize`.
         threads: of XNNPACK, for ``Objective.TIME``.
         shapes: a static shape for each input that has a symbolic dimension.
         progress: called with what starts now.
@@ -287,7 +302,7 @@ def explain(
         LayoutoptError: see `layoutopt.errors`; each class is one way out.
     """
     say = Stages(progress)
-    pipeline = _pipeline(None, io=io, layouts=layouts, objective=objective, threads=threads)
+    pipeline = _pipeline(None, io=io, layouts=layouts, objective=objective, threads=threads, exact=exact)
     position, propagate = next((at, each) for at, each in enumerate(pipeline) if isinstance(each, PropagateLayout))
     say("loading")
     static = _static(model, shapes or {})
@@ -304,6 +319,7 @@ def report(
     io: Io | str | None = None,
     layouts: Mapping[str, TensorLayout | str] | None = None,
     objective: Objective | str | None = None,
+    exact: bool = False,
     shapes: Mapping[str, tuple[int, ...]] | None = None,
     seed: int = 0,
     tolerance: float = TOLERANCE,
@@ -322,6 +338,7 @@ def report(
         io: what may happen to the layout of image inputs and outputs; ``Io.FREE`` where it is None.
         layouts: of inputs and outputs by name that ``io`` shall have no say over.
         objective: what the choice of layouts makes as small as it can be; ``Objective.BYTES`` where it is None.
+        exact: as of `optimize`.
         shapes: a static shape for each input that has a symbolic dimension.
         seed: of the random inputs.
         tolerance: largest absolute error over the largest absolute value of an output.
@@ -343,7 +360,7 @@ def report(
     _check_seed(seed)
     source = _source(model)
     backend = choose_if_given(Backend, backend, "backend")
-    pipeline = _pipeline(None, io=io, layouts=layouts, objective=objective, threads=threads)
+    pipeline = _pipeline(None, io=io, layouts=layouts, objective=objective, threads=threads, exact=exact)
     original = _loaded(model)
     inputs = give_inputs(original, None, shapes=shapes or {}, seed=seed)
     name = source.name if source else original.graph.name or "model"
@@ -357,6 +374,7 @@ def report(
                 io=io,
                 layouts=layouts,
                 objective=objective,
+                exact=exact,
                 shapes=shapes,
                 seed=seed,
                 tolerance=tolerance,
@@ -706,6 +724,7 @@ def _pipeline(
     layouts: Mapping[str, TensorLayout | str] | None = None,
     objective: Objective | str | None = None,
     threads: int = 1,
+    exact: bool = False,
 ) -> tuple[ir.passes.PassBase, ...]:
     """What ``text`` names, or else the default pipeline with the other options."""
     io, objective = choose_if_given(Io, io, "io"), choose_if_given(Objective, objective, "objective")
@@ -719,6 +738,9 @@ def _pipeline(
             if said:
                 hint = f"Say it in the pipeline: propagate-layout{{{said}}}."
                 raise UsageError(f"--{option} has no say over --passes", hint=hint)
+        if exact:
+            names = ", ".join(map(pass_name, REWRITES))
+            raise UsageError("--exact has no say over --passes", hint=f"Leave these out of the pipeline: {names}.")
         return parse_pipeline(text)
     chosen = PropagateLayout(
         io=io or Io.FREE,
@@ -726,7 +748,7 @@ def _pipeline(
         threads=threads if objective is Objective.TIME else 1,
         layouts=Layouts.of(wanted),
     )
-    return default_pipeline(chosen)
+    return default_pipeline(chosen, exact=exact)
 
 
 def _objective(pipeline: Sequence[ir.passes.PassBase]) -> Objective:
@@ -799,10 +821,20 @@ def _onnx_report(
         layout=results.LayoutProof.of(assignment, _objective(pipeline)) if assignment else None,
         passes=result.records,
         verification=verification,
-        notes=rewriting.notes,
+        notes=(*rewriting.notes, *(rewriting.reference.notes if rewriting.reference else ())),
         versions=results.versions(),
         dynamic=rewriting.checks,
+        multiplications=_multiplications(result.records),
     )
+
+
+def _multiplications(records: Sequence[PassRecord]) -> Multiplications | None:
+    """In front of the first pass that makes do with fewer, when all shapes are known, and in the end."""
+    rewrites = [record for record in records if record.name in map(pass_name, REWRITES)]
+    if not records:
+        return None
+    last = records[-1].multiplications_after
+    return Multiplications(rewrites[0].multiplications_before if rewrites else last, last)
 
 
 def _tensors(originals: Sequence[ir.Value], model: ir.Model, *, restore: bool) -> Iterator[TensorInfo]:

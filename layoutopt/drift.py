@@ -298,6 +298,7 @@ def _layers(
     values: Sequence[OnnxValue], tensors: Sequence[TfliteValue], found: Mapping[int, Match], local: Sequence[Array]
 ) -> Iterator[Layer]:
     errors: list[float] = []  # of each tensor; of one without a match, the worst that it is computed from
+    first: dict[int, Array] = {}  # what the first tensor of each value holds: its copies add nothing to that
     for position, tensor in enumerate(tensors):
         inherited = max((errors[source] for source in tensor.sources), default=0.0)
         match_ = found.get(position)
@@ -305,7 +306,9 @@ def _layers(
         if match_ is None:
             continue
         value = values[match_.value]
-        own = drift_of(value.name, *match_.alignment.apply(local[match_.value], tensor.array))
+        expected = first.get(match_.value, local[match_.value])
+        own = drift_of(value.name, *match_.alignment.apply(expected, tensor.array))
+        first.setdefault(match_.value, match_.alignment.restore(tensor.array, value.array.shape))
         yield Layer(
             position=position,
             tensor=tensor.name,

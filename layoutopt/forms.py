@@ -94,17 +94,30 @@ class HandOff:
         Raises:
             LayoutoptError: as `convert_model`.
         """
-        self.scratch.mkdir(exist_ok=True)
+        conversion = self.convert(kind, model, saved_model=saved_model)
         tflite = self.path(self.scratch, kind)
-        if kind is not Kind.PLAIN and self.backend is Backend.DIRECT:
-            conversion = self._directly(kind, model, tflite)
-        else:
-            conversion = self._through_onnx_tf(kind, model, tflite, saved_model=saved_model)
         self.say(f"{kind.value}: LiteRT")
         if self.reference is None:
             run_in_child(tflite, verbose=self.verbose)  # what LiteRT cannot run is never handed out
         verification = self.compare(tflite, model, conversion, self.reference) if self.reference else None
         return self.artifact(kind, tflite, conversion, verification, error=error)
+
+    def convert(self, kind: Kind, model: ir.Model, *, saved_model: bool = False) -> Conversion:
+        """Convert ``model`` and look at nothing of the result.
+
+        Args:
+            kind: what ``model`` is, and thereby whose handlers translate it.
+            model: of static shapes.
+            saved_model: whether a SavedModel is written too.
+
+        Raises:
+            LayoutoptError: as `convert_model`.
+        """
+        self.scratch.mkdir(exist_ok=True)
+        tflite = self.path(self.scratch, kind)
+        if kind is not Kind.PLAIN and self.backend is Backend.DIRECT:
+            return self._directly(kind, model, tflite)
+        return self._through_onnx_tf(kind, model, tflite, saved_model=saved_model)
 
     def _directly(self, kind: Kind, model: ir.Model, tflite: Path) -> Conversion:
         return convert_directly(

@@ -13,12 +13,13 @@ from typing import TypeVar
 
 import onnx_ir as ir
 
+from layoutopt.backend.conversion import Conversion
 from layoutopt.backend.litert.dynamic import merge as merge_tflite
 from layoutopt.backend.onnx_tf.child import kept_alive
 from layoutopt.errors import ConversionError, DynamicShapeError, UsageError, VerificationError
 from layoutopt.forms import Artifact, HandOff
+from layoutopt.formula import Prefer
 from layoutopt.ir import io as modelio
-from layoutopt.ir.formula import Prefer
 from layoutopt.ir.merge import merge as merge_onnx
 from layoutopt.ir.padding import spell_out_padding
 from layoutopt.ir.symbols import KEEP_FEWER, Sizes, SymbolicModel, spell
@@ -178,7 +179,7 @@ class Resizable:
         target = hand_off.path(hand_off.scratch, Kind.LAYOUTOPT)
         orders = modelio.recorded_orders(result.model)
         stored = to_stored(self.reference.inputs, self.reference.relative_orders(orders))
-        static: dict[int, tuple[Artifact, Artifact]] = {}
+        static: dict[int, tuple[Conversion, Conversion]] = {}
 
         def attempt(pair: _Pair, prefer: Prefer) -> tuple[Artifact, list[Verification]]:
             if modelio.recorded_orders(pair.results[0].model) != orders:
@@ -187,18 +188,20 @@ class Resizable:
             if id(pair) not in static:
                 static[id(pair)] = self._hand_over(pair, hand_off)
             first, second = static[id(pair)]
-            names = first.conversion.input_names
+            assert first.tflite is not None
+            assert second.tflite is not None
+            names = first.input_names
             defaults = {names[name]: array.shape for name, array in stored.items() if name in names}
-            merge_tflite(first.path, second.path, target, defaults, prefer)
+            merge_tflite(first.tflite, second.tflite, target, defaults, prefer)
 
             def check(reference: Reference) -> Verification:
-                verification = hand_off.compare(target, pair.results[0].model, first.conversion, reference)
+                verification = hand_off.compare(target, pair.results[0].model, first, reference)
                 if hand_off.exact:
                     reference.require(verification, "the .tflite")
                 return verification
 
             found = [judge.check(check) for judge in self._judges]
-            return hand_off.artifact(Kind.LAYOUTOPT, target, first.conversion, found[0]), found
+            return hand_off.artifact(Kind.LAYOUTOPT, target, first, found[0]), found
 
         made, found = self._first_that_works(attempt)
         self._found = self._found[0], found
@@ -237,17 +240,15 @@ class Resizable:
         except DynamicShapeError:
             return None
 
-    def _hand_over(self, pair: _Pair, hand_off: HandOff) -> tuple[Artifact, Artifact]:
-        """The .tflite at either size, which nothing is compared with: only what they are merged to counts."""
+    def _hand_over(self, pair: _Pair, hand_off: HandOff) -> tuple[Conversion, Conversion]:
+        """The .tflite at either size; neither is run, for only what they are merged to counts."""
         models = [result.model.clone() for result in pair.results]
         if not all(symbol.is_batch for symbol in self._symbolic.symbols):
             for model in models:
                 spell_out_padding(model)
         with kept_alive():
             first, second = (
-                dataclasses.replace(hand_off, scratch=hand_off.scratch / name, reference=None).run(
-                    Kind.LAYOUTOPT, model
-                )
+                dataclasses.replace(hand_off, scratch=hand_off.scratch / name).convert(Kind.LAYOUTOPT, model)
                 for name, model in zip(("first", "second"), models, strict=True)
             )
         return first, second

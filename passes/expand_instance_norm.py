@@ -11,7 +11,7 @@ import onnx_ir as ir
 
 from layoutopt.ir import edit
 
-Array = npt.NDArray[np.generic]
+Floats = npt.NDArray[np.float32]
 Shape = tuple[int, ...]
 
 
@@ -37,6 +37,8 @@ class ExpandInstanceNorm(ir.passes.InPlacePass):
 
 _SINCE = {"InstanceNormalization": 7, "GroupNormalization": 21}
 """The first opset whose arithmetic broadcasts as it still does, and the first that scales each channel."""
+_TYPES = frozenset((ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.BFLOAT16))
+"""Element types that are computed in float32, as ONNX Runtime computes moments of halves."""
 _AXES_ARE_OPERANDS = 18
 """The first opset in which ReduceMean takes its axes as an operand."""
 
@@ -55,8 +57,8 @@ class _Normalization:
 
     source: ir.Value
     result: ir.Value
-    scale: Array
-    shift: Array
+    scale: Floats
+    shift: Floats
     epsilon: float
 
 
@@ -68,8 +70,9 @@ def _normalization(graph: ir.Graph, node: ir.Node, opset: int) -> _Normalization
     constants = [edit.constant_of(value) if value is not None else None for value in node.inputs[1:3]]
     tensors = [tensor.numpy() for tensor in constants if tensor is not None]
     shape = _static(source)
-    if source is None or len(tensors) != 2 or len(shape) < 3 or source.dtype is not ir.DataType.FLOAT:
+    if source is None or len(tensors) != 2 or len(shape) < 3 or source.dtype not in _TYPES:
         return None
+    tensors = [tensor.astype(np.float32) for tensor in tensors]
     groups, each, whole = node.attributes.get_int("num_groups", shape[1]), -1, (source, result)
     if (wider := _around_reshapes(graph, source, result)) is not None and node.op_type == "InstanceNormalization":
         each, whole = 1, wider
@@ -118,7 +121,7 @@ def _with_affine(graph: ir.Graph, norm: _Normalization) -> _Normalization:
     shape = _static(norm.source)
     if constant is None or _static(reader.outputs[0]) != shape:
         return norm
-    array = constant.numpy()
+    array: Floats = constant.numpy().astype(np.float32)
     array = array.reshape((1,) * (len(shape) - array.ndim) + array.shape)
     if array.size != array.shape[1]:
         return norm  # not per channel
@@ -134,8 +137,9 @@ def _expand(graph: ir.Graph, norm: _Normalization, opset: int) -> None:
     last = norm.result.producer()
     assert last is not None
     write = _Writer(graph, last, str(norm.result.name), ir.DataType.FLOAT, opset)
-    x, scale, shift = norm.source, norm.scale, norm.shift
-    shape = _static(x)
+    scale, shift, shape = norm.scale, norm.shift, _static(norm.source)
+    x, dtype = write.cast(norm.source, ir.DataType.FLOAT), norm.source.dtype
+    assert dtype is not None
     spatial, ones = range(2, len(shape)), (*shape[:2], *[1] * (len(shape) - 2))
     mean = write.mean(x, spatial, ones)
     variance = write.mean(write.power(write("Sub", shape, x, mean), 2), spatial, ones)
@@ -152,7 +156,7 @@ def _expand(graph: ir.Graph, norm: _Normalization, opset: int) -> None:
     factor = write("Mul", grouped, inverse, write.constant(scale))
     offset = write("Sub", grouped, write.constant(shift), write("Mul", grouped, mean, factor))
     scaled = write("Mul", shape, x, write.reshaped(factor, ones))
-    edit.forward(graph, norm.result, write("Add", shape, scaled, write.reshaped(offset, ones)))
+    edit.forward(graph, norm.result, write.cast(write("Add", shape, scaled, write.reshaped(offset, ones)), dtype))
     edit.remove_dead(last)
 
 
@@ -167,6 +171,14 @@ class _Writer(edit.Writer):
         if self.opset < _AXES_ARE_OPERANDS:
             return self("ReduceMean", shape, x, attributes={"axes": tuple(axes)})
         return self("ReduceMean", shape, x, self.constant(np.array(axes, np.int64)))
+
+    def cast(self, x: ir.Value, dtype: ir.DataType) -> ir.Value:
+        """``x`` in another element type; itself where it has that."""
+        if x.dtype is dtype:
+            return x
+        result = self("Cast", _static(x), x, attributes={"to": int(dtype)})
+        result.dtype = dtype
+        return result
 
     def power(self, x: ir.Value, exponent: float) -> ir.Value:
         """``x`` to the power of ``exponent``."""

@@ -14,6 +14,7 @@ from onnx_ir.passes.common import ShapeInferencePass
 from layoutopt.ir import edit
 from layoutopt.layout.rules import is_view
 from layoutopt.layout.variants import static_shape
+from layoutopt.passes.dynamic_quantization import dynamic_lstm, dynamic_matmul, integer_matmul_to_float
 
 Array = npt.NDArray[np.generic]
 Attributes: TypeAlias = "dict[str, ir.Attr]"
@@ -440,6 +441,9 @@ _EXPANSIONS: Mapping[tuple[str, str], Expansion] = {
     ("", "MatMulInteger"): _integer("MatMul"),
     ("", "QLinearConv"): _conv,
     ("", "QLinearMatMul"): _matmul,
+    (CONTRIB, "DynamicQuantizeLSTM"): dynamic_lstm,
+    (CONTRIB, "DynamicQuantizeMatMul"): dynamic_matmul,
+    (CONTRIB, "MatMulIntegerToFloat"): integer_matmul_to_float,
     (CONTRIB, "QGemm"): _gemm,
     (CONTRIB, "QLinearAdd"): _binary("Add"),
     (CONTRIB, "QLinearAveragePool"): _unary(

@@ -89,7 +89,7 @@ def _fold(graph: ir.Graph, node: ir.Node) -> bool:
 
 def _affine(node: ir.Node) -> _Affine | None:
     """What ``node`` does to its one computed operand, of the shape of the result; None where it is something else."""
-    if node.op_type not in ("Mul", "Div", "Add", "Sub") or node.outputs[0].dtype is not ir.DataType.FLOAT:
+    if node.op_type not in ("Mul", "Div", "Add", "Sub") or node.outputs[0].dtype not in _ROUNDINGS:
         return None
     left, right = node.inputs
     if left is None or right is None:
@@ -156,20 +156,43 @@ def _conv_constants(node: ir.Node) -> tuple[Wide, Wide | None] | None:
 
 
 def _replacing(graph: ir.Graph, node: ir.Node, index: int, array: Wide) -> list[Edit] | None:
-    """Lets operand ``index`` of ``node`` be ``array``; None where float32 does not hold that."""
-    with np.errstate(over="ignore"):
-        narrow = array.astype(np.float32)
-    if not np.isfinite(narrow).all():
+    """Lets operand ``index`` of ``node`` be ``array``; None where the node's element type does not hold that."""
+    if (narrow := _narrow(node, array)) is None:
         return None
-    before = _wide(node.inputs[index]) if index < len(node.inputs) else None
+    given = node.inputs[index] if index < len(node.inputs) else None
+    before = edit.constant_of(given) if given is not None else None
     if before is not None and before.size == narrow.size:
-        narrow = narrow.reshape(before.shape)
+        narrow = narrow.reshape(before.shape.numpy())
 
     def replace() -> None:
         node.resize_inputs(max(len(node.inputs), index + 1))
         node.replace_input_with(index, edit.add_constant(graph, f"{node.outputs[0].name}_folded", narrow))
 
     return [replace]
+
+
+_ROUNDINGS = {ir.DataType.FLOAT: 2.0**-20, ir.DataType.FLOAT16: 2.0**-10, ir.DataType.BFLOAT16: 2.0**-7}
+"""What may get lost of the largest of some constants, by the element type that they are rounded to."""
+
+
+_PLAIN = 2.0**-100, 2.0**100
+"""Where the largest of some constants lies between these, float32 holds them all and rounds them by 2**-24 at most."""
+
+
+def _narrow(node: ir.Node, array: Wide) -> npt.NDArray[np.generic] | None:
+    """``array`` in the element type of ``node``; None where that overflows, or counts it as almost nothing."""
+    dtype = node.outputs[0].dtype
+    if dtype not in _ROUNDINGS:
+        return None
+    largest = np.abs(array).max(initial=0.0)
+    with np.errstate(over="ignore"):
+        narrow: npt.NDArray[np.generic] = array.astype(dtype.numpy())
+    if dtype is ir.DataType.FLOAT and _PLAIN[0] < largest < _PLAIN[1]:
+        return narrow
+    again = narrow.astype(np.float64)
+    if not np.isfinite(again).all():
+        return None
+    return narrow if np.abs(again - array).max(initial=0.0) <= _ROUNDINGS[dtype] * largest else None
 
 
 def _joined(*parts: list[Edit] | None) -> list[Edit] | None:
@@ -398,11 +421,10 @@ def _matmul_below(graph: ir.Graph, node: ir.Node, affine: _Affine) -> list[Edit]
 
 def _adding(graph: ir.Graph, node: ir.Node, shape: Shape, term: Wide) -> list[Edit] | None:
     """Adds ``term`` to the one result of ``node``: the next fold works it into the addition that follows, if any."""
-    narrow = term.astype(np.float32)
+    if (narrow := _narrow(node, term)) is None:
+        return None
     if not narrow.any():
         return []
-    if not np.isfinite(narrow).all():
-        return None
 
     def add() -> None:
         result = node.outputs[0]
@@ -449,7 +471,7 @@ def _fold_scale(graph: ir.Graph, node: ir.Node) -> bool:
     """Folds the shift, then the scale of a normalization downwards; whether one of them could be."""
     result, (x, scale, *shift) = node.outputs[0], node.inputs
     shape = static_shape(result)
-    if x is None or shape is None or result.dtype is not ir.DataType.FLOAT:
+    if x is None or shape is None or result.dtype not in _ROUNDINGS:
         return False
     if shift and shift[0] is not None:
         term = _wide(shift[0])

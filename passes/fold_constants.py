@@ -47,6 +47,7 @@ class FoldConstants(ir.passes.FunctionalPass):
         for value in model.graph.inputs:
             if value.is_initializer():
                 _restore_default(folded.graph, value)
+        _restore_inputs(folded.graph, model.graph)
         folded.metadata_props.clear()  # onnxsim writes its whole log there
         folded.metadata_props.update(model.metadata_props)
         LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(folded)
@@ -166,6 +167,14 @@ def _without_defaults(proto: ModelProto) -> ModelProto:
     del bare.graph.initializer[:]
     bare.graph.initializer.extend(kept)
     return bare
+
+
+def _restore_inputs(graph: ir.Graph, original: ir.Graph) -> None:
+    """Gives inputs the shapes that they had: onnxsim may infer less of them than the model states."""
+    stated = {value.name: value.shape for value in original.inputs}
+    for value in graph.inputs:
+        if value.name in stated and value.shape != stated[value.name]:
+            value.shape = stated[value.name]
 
 
 def _restore_default(graph: ir.Graph, value: ir.Value) -> None:

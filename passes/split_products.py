@@ -146,11 +146,13 @@ def _part(value: ir.Value, indices: Indices | None, shape: Shape) -> _Part | Non
     """The part that takes ``indices`` of a product of ``shape``; None where it is not all rows of some columns."""
     if indices is None:
         return None
-    rows, (columns, places) = prod(shape[:-1]), np.unique(indices % shape[-1], return_inverse=True)
+    of_row, in_row = np.divmod(indices, shape[-1])
+    taken_at_all = np.bincount(in_row.reshape(-1), minlength=shape[-1]) > 0
+    rows, columns = prod(shape[:-1]), np.flatnonzero(taken_at_all)
     width = len(columns)
     if indices.size != rows * width:
         return None
-    flat = (indices // shape[-1]) * width + places.reshape(indices.shape)
+    flat = of_row * width + (np.cumsum(taken_at_all) - 1)[in_row]
     strides = [int(flat.take(1, axis).reshape(-1)[0]) if size > 1 else 0 for axis, size in enumerate(flat.shape)]
     grid = sum(
         np.arange(size).reshape(-1, *[1] * (flat.ndim - 1 - axis)) * strides[axis]
@@ -158,7 +160,7 @@ def _part(value: ir.Value, indices: Indices | None, shape: Shape) -> _Part | Non
     )
     order = sorted(range(flat.ndim), key=lambda axis: -strides[axis])
     sizes = tuple(flat.shape[axis] for axis in order)
-    if not np.array_equal(flat, np.broadcast_to(grid, flat.shape)) or len(np.unique(flat)) != flat.size:
+    if not np.array_equal(flat, np.broadcast_to(grid, flat.shape)) or np.bincount(flat.reshape(-1)).max() > 1:
         return None
     return _Part(value, columns, sizes, tuple(order.index(axis) for axis in range(flat.ndim)))
 

@@ -1,11 +1,16 @@
-"""What all tests share: assertions in the harness explain themselves, and hypothesis never fails for being slow."""
+"""What all tests share: assertions of what they share explain themselves, and hypothesis never fails for being slow."""
 
 from __future__ import annotations
+
+from collections.abc import Generator, Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
 
-pytest.register_assert_rewrite("tests.harness")
+from layoutopt.backend import conversion
+from layoutopt.backend.onnx_tf.child import kept_alive
+
+pytest.register_assert_rewrite("tests.handoff", "tests.harness")
 
 settings.register_profile(
     "layoutopt",
@@ -23,3 +28,22 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if item.get_closest_marker("long"):
             item.add_marker(pytest.mark.skip(reason="long: run it with -m long"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Only a test that is marked so has TensorFlow: for all others it seems not to be installed.
+
+    So they convert directly, and do the same where it is missing indeed.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        if item.get_closest_marker("onnx_tf") is None:
+            patch.setattr(conversion, "missing_for_onnx_tf", lambda: ["tensorflow", "onnx_tf"])
+        return (yield)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_child() -> Iterator[None]:
+    """All conversions through TensorFlow share a process, which starts with the first: it takes seconds to import."""
+    with kept_alive():
+        yield

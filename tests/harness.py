@@ -48,6 +48,18 @@ def model_of(text: str, *, opset: int = 17) -> ir.Model:
     return ir.from_proto(onnx.shape_inference.infer_shapes(proto, data_prop=True))
 
 
+def in_type(model: ir.Model, dtype: ir.DataType) -> ir.Model:
+    """The same model with all that is float32 in another type of floats."""
+    graph = model.graph
+    for weight in graph.initializers.values():
+        if weight.const_value is not None and weight.const_value.dtype is ir.DataType.FLOAT:
+            weight.const_value = ir.tensor(weight.const_value.numpy().astype(dtype.numpy()), name=weight.name)
+    for value in (*graph.inputs, *graph.initializers.values(), *(each for node in graph for each in node.outputs)):
+        if value.dtype is ir.DataType.FLOAT:
+            value.dtype = dtype
+    return model
+
+
 def check_pass(pass_: ir.passes.PassBase, model: ir.Model, *, execute: bool = True) -> ir.passes.PassResult:
     """Holds one pass to its contract on one model, which is left as it is.
 

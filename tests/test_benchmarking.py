@@ -18,7 +18,6 @@ from layoutopt.backend.litert.latency import Latency, Noise, Verdict
 from layoutopt.backend.litert.profile import OperatorTime
 from layoutopt.backend.litert.runtime import Setting, Subject
 from layoutopt.backend.litert.transposes import Transpose, write_transpose
-from layoutopt.backend.onnx_tf.child import kept_alive
 from layoutopt.benchmarking import Candidate, Effort, run, time_together
 from layoutopt.errors import ConversionError, UsageError
 from layoutopt.frontend.demo import mobilenet_v2
@@ -144,7 +143,6 @@ def report(monkeypatch: pytest.MonkeyPatch, directory: Path, spread: float) -> B
     )
 
 
-@pytest.mark.tflite
 def test_the_csv_has_a_line_per_model_and_setting(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     found = report(monkeypatch, tmp_path, 0.01)
     lines = list(csv.DictReader(io.StringIO(found.to_csv())))
@@ -162,7 +160,6 @@ def test_the_csv_has_a_line_per_model_and_setting(monkeypatch: pytest.MonkeyPatc
     assert last["layoutopt"] == layoutopt.__version__
 
 
-@pytest.mark.tflite
 def test_the_json_has_all_that_was_measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     found = report(monkeypatch, tmp_path, 0.01)
     data = json.loads(json.dumps(found.to_json(), allow_nan=False))
@@ -187,7 +184,6 @@ def shown(found: BenchmarkReport) -> str:
     return console.export_text()
 
 
-@pytest.mark.tflite
 def test_the_table_fits_and_says_it_all(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     text = shown(report(monkeypatch, tmp_path, 0.01))
     assert text.count("1.30x faster") + text.count("1.29x faster") + text.count("1.31x faster") == 2
@@ -200,7 +196,6 @@ def test_the_table_fits_and_says_it_all(monkeypatch: pytest.MonkeyPatch, tmp_pat
     assert "too noisy" not in text
 
 
-@pytest.mark.tflite
 def test_a_noisy_machine_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     found = report(monkeypatch, tmp_path, 0.4)
     assert "The machine is too noisy (1 thread, with XNNPACK)" in found.notes[1]
@@ -208,7 +203,6 @@ def test_a_noisy_machine_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     assert not found.controls[0].noise.is_quiet
 
 
-@pytest.mark.tflite
 def test_what_cannot_be_profiled_is_timed_all_the_same(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise ConversionError("LiteRT", "its profiler is another one")
@@ -226,20 +220,19 @@ def test_one_sample_is_no_number_that_json_does_not_know() -> None:
 
 
 @pytest.mark.long
-@pytest.mark.tflite
+@pytest.mark.onnx_tf
 def test_from_an_onnx_file_to_all_its_forms(tmp_path: Path) -> None:
     model = tmp_path / "m.onnx"
     save(mobilenet_v2(resolution=32, width=0.25), model)
-    with kept_alive():
-        found = layoutopt.benchmark(
-            [model],
-            threads=[1, 1],
-            xnnpack=(True, False),
-            quantize=[layoutopt.Quantize.NONE, layoutopt.Quantize.FLOAT16, layoutopt.Quantize.INT8],
-            rounds=2,
-            seconds=0,
-            warmup=1,
-        )
+    found = layoutopt.benchmark(
+        [model],
+        threads=[1, 1],
+        xnnpack=(True, False),
+        quantize=[layoutopt.Quantize.NONE, layoutopt.Quantize.FLOAT16, layoutopt.Quantize.INT8],
+        rounds=2,
+        seconds=0,
+        warmup=1,
+    )
     names = [row.name.removeprefix(str(model)).strip() for row in found.rows]
     forms = ["plain onnx-tf", "layoutopt"]
     once = [f"({form}{weights})" for weights in ("", ", float16", ", int8") for form in forms]

@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.choices import CHOICES, Choice
 
-pytestmark = [pytest.mark.long, pytest.mark.tflite, pytest.mark.filterwarnings("ignore")]
+pytestmark = [pytest.mark.long, pytest.mark.onnx_tf, pytest.mark.filterwarnings("ignore")]
 
 
 @pytest.mark.parametrize("choice", CHOICES, ids=lambda choice: choice.what)

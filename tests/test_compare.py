@@ -91,7 +91,6 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 # --- what agrees -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.tflite
 def test_a_good_tflite_agrees_layer_by_layer(mobilenet: tuple[Path, Path]) -> None:
     model, converted = mobilenet
     report = layoutopt.compare(model, converted)
@@ -112,7 +111,6 @@ def test_a_good_tflite_agrees_layer_by_layer(mobilenet: tuple[Path, Path]) -> No
     assert json.dumps(report.to_json(), allow_nan=False)
 
 
-@pytest.mark.tflite
 def test_the_optimized_onnx_will_do_as_well(mobilenet: tuple[Path, Path]) -> None:
     model, converted = mobilenet
     report = layoutopt.compare(model.with_suffix(".nhwc.onnx"), converted)
@@ -120,7 +118,7 @@ def test_the_optimized_onnx_will_do_as_well(mobilenet: tuple[Path, Path]) -> Non
     assert {layer.layout for layer in report.layers if len(layer.shape) == 4} == {"as is"}
 
 
-@pytest.mark.tflite
+@pytest.mark.onnx_tf
 def test_what_plain_onnx_tf_made(plain: tuple[Path, Path]) -> None:
     report = layoutopt.compare(*plain)
     assert report.passed
@@ -130,7 +128,6 @@ def test_what_plain_onnx_tf_made(plain: tuple[Path, Path]) -> None:
 # --- what does not ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.tflite
 @pytest.mark.parametrize(("operand", "factor"), [(1, 1.02), (1, -3.0), (2, 1.5)])
 def test_a_fault_is_found_where_it_was_put(
     mobilenet: tuple[Path, Path], tmp_path: Path, operand: int, factor: float
@@ -150,7 +147,7 @@ def test_a_fault_is_found_where_it_was_put(
         assert max(others) < 1e-4 < worst.own_error
 
 
-@pytest.mark.tflite
+@pytest.mark.onnx_tf
 def test_a_fault_behind_plain_onnx_tf(plain: tuple[Path, Path], tmp_path: Path) -> None:
     model, converted = plain
     convolutions = [at for at, each in enumerate(operators_of(converted)) if each.name == "CONV_2D"]
@@ -162,7 +159,6 @@ def test_a_fault_behind_plain_onnx_tf(plain: tuple[Path, Path], tmp_path: Path) 
     assert report.adding_most(1)[0] == report.first.layer
 
 
-@pytest.mark.tflite
 def test_the_errors_are_those_that_numpy_finds(mobilenet: tuple[Path, Path], tmp_path: Path) -> None:
     from ai_edge_litert.interpreter import Interpreter
 
@@ -185,7 +181,6 @@ def test_the_errors_are_those_that_numpy_finds(mobilenet: tuple[Path, Path], tmp
 
 
 @pytest.mark.long
-@pytest.mark.tflite
 def test_dynamic_range_weights(mobilenet: tuple[Path, Path], tmp_path: Path) -> None:
     model, converted = mobilenet
     small = tmp_path / "small.tflite"
@@ -202,7 +197,6 @@ def test_dynamic_range_weights(mobilenet: tuple[Path, Path], tmp_path: Path) -> 
 # --- the command line ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.tflite
 def test_the_command_tells_and_fails(mobilenet: tuple[Path, Path], tmp_path: Path) -> None:
     model, converted = mobilenet
     good = invoke(model, converted)
@@ -235,14 +229,12 @@ def transposing(tmp_path: Path, shape: str = "1,4,4,4") -> tuple[Path, Path]:
     return tmp_path / "t.onnx", tmp_path / "t.tflite"
 
 
-@pytest.mark.tflite
 def test_where_sizes_do_not_tell_the_layout_the_outputs_do(tmp_path: Path) -> None:
     report = layoutopt.compare(*transposing(tmp_path))
     assert report.passed
     assert report.layers[0].layout == "as is"
 
 
-@pytest.mark.tflite
 def test_arrays_give_symbolic_dimensions_their_sizes(tmp_path: Path) -> None:
     model, converted = transposing(tmp_path, "N,4,4,4")
     with pytest.raises(errors.DynamicShapeError, match="x"):
@@ -251,7 +243,6 @@ def test_arrays_give_symbolic_dimensions_their_sizes(tmp_path: Path) -> None:
     assert layoutopt.compare(model, converted, input={"x": np.ones((1, 4, 4, 4), np.float32)}).passed
 
 
-@pytest.mark.tflite
 def test_wrong_inputs_are_told(tmp_path: Path) -> None:
     model, converted = transposing(tmp_path)
     cases: Mapping[str, tuple[dict[str, npt.NDArray[np.generic]], str]] = {
@@ -269,7 +260,6 @@ def test_wrong_inputs_are_told(tmp_path: Path) -> None:
             layoutopt.compare(model, converted, input=tmp_path / path)
 
 
-@pytest.mark.tflite
 def test_files_that_do_not_fit_are_told(tmp_path: Path) -> None:
     model, _ = transposing(tmp_path)
     with pytest.raises(errors.ModelNotFoundError, match="none"):

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from benchmarks import records
 from benchmarks.conformance import RESULTS, Conformance, Route, Status, Verdict, cases, judge, page
-from layoutopt.backend.onnx_tf.child import kept_alive
 
 ALWAYS = (
     "test_affine_grid_3d",
@@ -19,12 +16,6 @@ ALWAYS = (
     "test_upsample_nearest",
 )
 """Tests that no other test stands for: branches, float16 in a loop, 8-bit pools, an old opset, sizes at run time."""
-
-
-@pytest.fixture(scope="module")
-def one_child() -> Iterator[None]:
-    with kept_alive():
-        yield
 
 
 def check_sample(route: Route, step: int) -> None:
@@ -45,9 +36,8 @@ def test_a_sample_of_the_direct_backend_is_as_the_figures_say() -> None:
     check_sample(Route.DIRECT, 4)
 
 
-@pytest.mark.tflite
+@pytest.mark.onnx_tf
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.usefixtures("one_child")
 def test_a_sample_through_onnx_tf_is_as_the_figures_say() -> None:
     check_sample(Route.ONNX_TF, 40)
 

@@ -13,7 +13,7 @@ from layoutopt.backend.litert.inspect import count_tflite
 ROOT = Path(__file__).parents[1]
 
 
-@pytest.mark.tflite
+@pytest.mark.onnx_tf
 @pytest.mark.torch
 def test_mobilenet_v2(tmp_path: Path) -> None:
     target = tmp_path / "out.tflite"

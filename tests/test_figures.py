@@ -84,7 +84,7 @@ def test_the_picture_has_a_stripe_for_each_operator() -> None:
 
 
 @pytest.mark.long
-@pytest.mark.tflite
+@pytest.mark.onnx_tf
 @pytest.mark.torch
 def test_a_network_is_converted_again_only_if_what_it_is_made_from_has_changed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

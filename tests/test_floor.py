@@ -63,7 +63,7 @@ def test_every_network_has_a_floor() -> None:
 
 
 @pytest.mark.torch
-@pytest.mark.tflite
+@pytest.mark.onnx_tf
 def test_the_quick_ones_are_the_same_networks() -> None:
     said = converted(*QUICK)
     check(said, QUICK)
@@ -72,7 +72,7 @@ def test_the_quick_ones_are_the_same_networks() -> None:
 
 @pytest.mark.long
 @pytest.mark.torch
-@pytest.mark.tflite
+@pytest.mark.onnx_tf
 def test_the_others_are_the_same_networks() -> None:
     check(converted(*LONG), LONG)
 

@@ -16,12 +16,15 @@ PACKAGE = ROOT / "layoutopt"
 
 MAY_IMPORT: Mapping[str, set[str]] = {
     "errors": set(),
+    "arrays": set(),
+    "memory": set(),
     "tfl": set(),
     "options": set(),
     "outputs": set(),
     "files": set(),
     "progress": set(),
     "text": set(),
+    "formula": set(),
     "ir": set(),
     "layout": {"ir"},
     "passes": {"ir", "layout"},
@@ -44,10 +47,10 @@ MAY_IMPORT: Mapping[str, set[str]] = {
 }
 """For each part of the package, the parts that it may import at run time, beside those that import nothing."""
 
-ANYBODY = {"errors", "files", "options", "outputs", "progress", "text", "__version__"}
+ANYBODY = {"arrays", "errors", "files", "formula", "memory", "options", "outputs", "progress", "text", "__version__"}
 
 ONNX = {"ir", "backend/onnx_tf"}
-"""Who may import onnx: the graph layer, and the hand-off, whose child process onnx-tf shares."""
+"""Who may import onnx: the graph layer, and the backend of onnx-tf, in its child process."""
 
 HEAVY = ("keras", "numpy", "onnx", "onnx_ir", "onnx_tf", "onnxruntime", "onnxsim", "scipy", "tensorflow", "torch")
 
@@ -130,6 +133,17 @@ def test_only_the_graph_layer_imports_onnx() -> None:
     assert not wrong
 
 
+def test_the_layer_of_litert_knows_neither_onnx_nor_tensorflow() -> None:
+    foreign = {"onnx", "onnx_ir", "onnx_tf", "onnxruntime", "tensorflow"}
+    wrong = [
+        f"{each.file.relative_to(ROOT)} imports {each.target}"
+        for each in ALL
+        if each.part == "tfl" and each.target.split(".")[0] in foreign
+    ]
+    assert not wrong
+    assert loaded_by("import layoutopt.tfl.build, layoutopt.tfl.reader, layoutopt.tfl.rewrites") == {"numpy"}
+
+
 def test_no_module_is_called_like_a_package_that_it_imports() -> None:
     wrong = [
         f"{each.file.relative_to(ROOT)} imports {each.target}"
@@ -162,6 +176,15 @@ def test_help_is_light(arguments: list[str]) -> None:
         "with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()):\n    layoutopt.cli.main()"
     )
     assert loaded_by(statement) == set()
+
+
+def test_a_few_choices_need_no_scipy() -> None:
+    statement = (
+        "from layoutopt.layout.assign import assign\nfrom layoutopt.layout.problem import Port, Problem, Wire\n"
+        "wire = Wire(Port(0, (0, 1)), (Port(1, (0, 1)),), 2, 8)\n"
+        "assert assign(Problem(((0, 4), (4, 0)), (wire,))).cost == 4"
+    )
+    assert "scipy" not in loaded_by(statement)
 
 
 def test_everything_public_is_there() -> None:

@@ -80,20 +80,17 @@ def _reference(perm: str) -> Reference:
     return Reference(model_of(text))
 
 
-@pytest.mark.tflite
 def test_a_result_that_computes_the_same_is_right(tmp_path: Path) -> None:
     write_transpose(Transpose((1, 4, 4, 6), (0, 1, 3, 2), 32), tmp_path / TFLITE)
     found = judged(_reference("0, 1, 3, 2"), tmp_path / TFLITE)
     assert (found.outcome, found.max_abs_error, found.transposes, found.bytes_moved) == (Outcome.RIGHT, 0.0, 1, 4 * 96)
 
 
-@pytest.mark.tflite
 def test_a_result_with_channels_last_is_right(tmp_path: Path) -> None:
     write_transpose(Transpose((1, 4, 6, 4), (0, 2, 1, 3), 32), tmp_path / TFLITE)  # H and W trade places
     assert judged(_reference("0, 1, 3, 2"), tmp_path / TFLITE).outcome is Outcome.RIGHT
 
 
-@pytest.mark.tflite
 def test_a_result_that_computes_something_else_is_wrong_and_not_timed(tmp_path: Path) -> None:
     directory = tmp_path / OURS
     directory.mkdir()
@@ -108,7 +105,6 @@ def test_a_result_that_computes_something_else_is_wrong_and_not_timed(tmp_path: 
     assert models(tmp_path) == {OURS: directory / TFLITE}
 
 
-@pytest.mark.tflite
 def test_a_result_with_another_interface_does_not_run(tmp_path: Path) -> None:
     write_transpose(Transpose((1, 9, 4, 6), (0, 1, 3, 2), 32), tmp_path / TFLITE)
     found = judged(_reference("0, 1, 3, 2"), tmp_path / TFLITE)
@@ -185,7 +181,6 @@ def test_a_new_result_makes_the_times_of_its_network_void(tmp_path: Path, progra
 # --- times -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.tflite
 def test_a_model_that_moves_more_is_slower(tmp_path: Path) -> None:
     paths = {OURS: tmp_path / "small.tflite", PEER.name: tmp_path / "large.tflite"}
     for path, size in zip(paths.values(), (64, 640), strict=True):
@@ -197,7 +192,6 @@ def test_a_model_that_moves_more_is_slower(tmp_path: Path) -> None:
     assert times.noise.high < 2  # of ours, loaded twice
 
 
-@pytest.mark.tflite
 def test_only_networks_that_changed_are_timed(tmp_path: Path) -> None:
     directory = tmp_path / "vgg11" / OURS
     directory.mkdir(parents=True)

@@ -6,7 +6,7 @@ import contextlib
 import os
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +21,8 @@ class Cost:
 
     Attributes:
         processor: seconds that its processes computed, for themselves and in the system.
-        together: most bytes of memory that they had at one moment: what they share with each other counts once.
+        together: most bytes of memory that they had at one moment: what each has of its own, and the most that one of
+            them shared with others.
         largest: most bytes that one of them had, all pages that it could see.
         seconds: by the clock of the wall.
     """
@@ -63,8 +64,8 @@ def watch(
                 if pid:
                     break
                 sample = [_memory(each) for each in (process.pid, *descendants(process.pid))]
-                together = max(together, sum(shared for shared, _ in sample))
-                largest = max(largest, *(peak for _, peak in sample))
+                together = max(together, sum(own for own, _, _ in sample) + max(shared for _, shared, _ in sample))
+                largest = max(largest, *(peak for _, _, peak in sample))
                 if seconds > timeout:
                     raise Failed(f"took more than {timeout:.0f} s")
                 time.sleep(_POLL)
@@ -76,18 +77,19 @@ def watch(
     return Cost(usage.ru_utime + usage.ru_stime, together, largest, seconds)
 
 
-def _memory(pid: int) -> tuple[int, int]:
-    """Return the size of a process, its share of what it shares with others, and the largest that it ever had."""
-    shared = sum(_sizes(Path(f"/proc/{pid}/smaps_rollup"), "Pss"))
-    return shared, sum(_sizes(Path(f"/proc/{pid}/status"), "VmHWM"))
+def _memory(pid: int) -> tuple[int, int, int]:
+    """Return the bytes of a process that are its own, that it shares with others, and that it ever had at most."""
+    sizes = _sizes(Path(f"/proc/{pid}/smaps_rollup"))
+    own = sizes.get("Private_Clean", 0) + sizes.get("Private_Dirty", 0)
+    return own, sizes.get("Rss", 0) - own, _sizes(Path(f"/proc/{pid}/status")).get("VmHWM", 0)
 
 
-def _sizes(path: Path, name: str) -> Iterator[int]:
-    """Return what a file of the system tells in kB under a name, in bytes; nothing once the process is gone."""
+def _sizes(path: Path) -> dict[str, int]:
+    """Return what a file of the system tells in kB, in bytes by its name; nothing once the process is gone."""
     with contextlib.suppress(OSError):
-        for line in path.read_text().splitlines():
-            if line.startswith(f"{name}:"):
-                yield int(line.split()[1]) * 1024
+        lines = (line.split() for line in path.read_text().splitlines())
+        return {line[0][:-1]: int(line[1]) * 1024 for line in lines if len(line) == 3 and line[2] == "kB"}
+    return {}
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -56,6 +56,14 @@ IoOption = Annotated[
         "from PyTorch is NCHW: one plane per channel. [dim]\\[default: free][/]",
     ),
 ]
+ExactOption = Annotated[
+    bool,
+    typer.Option(
+        "--exact",
+        help="Leave out of the default pipeline what makes the network cheaper by sums in another order, as "
+        "'layoutopt passes' tells.",
+    ),
+]
 LayoutOption = Annotated[
     list[str],
     typer.Option(

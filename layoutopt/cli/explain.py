@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from layoutopt.cli.console import (
+    ExactOption,
     ForceOption,
     IoOption,
     JsonOption,
@@ -38,6 +39,7 @@ def explain(
     io: IoOption = None,
     layout: LayoutOption = [],  # noqa: B006, typer copies it
     objective: ObjectiveOption = None,
+    exact: ExactOption = False,
     threads: ThreadsOption = 1,
     shape: ShapeOption = [],  # noqa: B006, typer copies it
     force: ForceOption = False,
@@ -56,6 +58,7 @@ def explain(
             io=io,
             layouts=parse_layouts(layout),
             objective=objective,
+            exact=exact,
             threads=threads,
             shapes=parse_shapes(shape),
             progress=progress,

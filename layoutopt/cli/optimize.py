@@ -13,6 +13,7 @@ import typer
 from layoutopt.backend.conversion import Quantize
 from layoutopt.cli.console import (
     BackendOption,
+    ExactOption,
     ForceOption,
     IoOption,
     JsonOption,
@@ -49,6 +50,8 @@ layoutopt optimize model.onnx --dynamic batch
 
 layoutopt optimize model.onnx --layout image=nhwc --layout mask=nchw
 
+layoutopt optimize model.onnx --input photo.jpg
+
 layoutopt optimize model.onnx --objective time
 
 layoutopt optimize model.onnx --passes 'fold-constants,propagate-layout{io=keep},cancel-transposes'
@@ -78,6 +81,7 @@ def optimize(
     io: IoOption = None,
     layout: LayoutOption = [],  # noqa: B006, typer copies it
     objective: ObjectiveOption = None,
+    exact: ExactOption = False,
     shape: ShapeOption = [],  # noqa: B006, typer copies it
     dynamic: Annotated[
         list[str],
@@ -94,6 +98,14 @@ def optimize(
     verify: Annotated[
         Verify, typer.Option("--verify", help="What ONNX Runtime compares with the original.")
     ] = Verify.RESULT,
+    input: Annotated[  # noqa: A002, the name of the option
+        Path | None,
+        typer.Option(
+            "--input",
+            help="What it is verified on: an .npz with an array for each input by its name, or an image. "
+            "Default: random numbers.",
+        ),
+    ] = None,
     tolerance: Annotated[
         float, typer.Option("--tolerance", min=0.0, help="Largest error over the largest value of an output.")
     ] = TOLERANCE,
@@ -130,7 +142,7 @@ def optimize(
     NCHW stores an image plane by plane, as PyTorch does; NHWC pixel by pixel, as TFLite runs it. MODEL.nhwc.onnx and
     MODEL.tflite are written together, or neither.
     """
-    with session(json, quiet=quiet, verbose=verbose, force=force, inputs=models) as run:
+    with session(json, quiet=quiet, verbose=verbose, force=force, inputs=[*models, input]) as run:
         if len(models) > 1 and (saved_model or dump_after):
             raise UsageError("--saved-model and --dump-after are for one model")
         targets = _targets(models, output, tflite, output_dir, convert=not no_tflite)
@@ -153,10 +165,12 @@ def optimize(
                     io=io,
                     layouts=parse_layouts(layout),
                     objective=objective,
+                    exact=exact,
                     shapes=parse_shapes(shape),
                     dynamic=[name for text in dynamic for name in text.split(",")],
                     passes=passes,
                     verify=verify,
+                    input=input,
                     tolerance=tolerance,
                     seed=seed,
                     baseline=baseline,

@@ -9,6 +9,7 @@ import typer
 
 from layoutopt.cli.console import (
     BackendOption,
+    ExactOption,
     ForceOption,
     IoOption,
     JsonOption,
@@ -48,6 +49,7 @@ def report(
     io: IoOption = None,
     layout: LayoutOption = [],  # noqa: B006, typer copies it
     objective: ObjectiveOption = None,
+    exact: ExactOption = False,
     shape: ShapeOption = [],  # noqa: B006, typer copies it
     seed: SeedOption = 0,
     benchmark: Annotated[bool, typer.Option(help="Measure the latency of both .tflite files and of operators.")] = True,
@@ -85,6 +87,7 @@ def report(
             io=io,
             layouts=parse_layouts(layout),
             objective=objective,
+            exact=exact,
             shapes=parse_shapes(shape),
             seed=seed,
             benchmark=benchmark,

@@ -4,6 +4,8 @@ A function body is ``Transpose -> the ONNX operator -> Transpose``, so any runti
 the dialect. The data operand and the results are channels-last; every other operand (weights, bias, scales, sizes) and
 every attribute keep the form that the ONNX operator has.
 
+``Gelu``, ``GeluTanh``, ``HardSwish`` and ``Mish`` are the activations of these names for opsets before ONNX had them.
+
 ``MatMulTransposed2D`` to ``5D`` are ``a @ b`` for a of shape (..., M, K) and b of shape (..., N, K): a MatMul that
 reads the last two axes of b the other way round, as TFLite's BATCH_MATMUL can. Batches broadcast.
 """
@@ -11,8 +13,9 @@ reads the last two axes of b the other way round, as TFLite's BATCH_MATMUL can. 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
+from math import pi, sqrt
 
 import onnx
 import onnx_ir as ir
@@ -105,6 +108,63 @@ def matmul_transposed(rank: int, opset: int) -> ir.Function:
     return ir.Function(DOMAIN, MATMUL_TRANSPOSED[rank], graph=graph, attributes=[])
 
 
+@dataclass(frozen=True, slots=True)
+class Activation:
+    """An activation that ONNX brought with some opset, and spelled out before.
+
+    Attributes:
+        onnx: the operator that ONNX has for it.
+        since: the first opset that has it.
+        attributes: of that operator.
+        body: the nodes that compute ``y`` from ``x`` and numbers of its element type.
+        numbers: by name.
+    """
+
+    onnx: str
+    since: int
+    body: str
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    numbers: Mapping[str, float] = field(default_factory=dict)
+
+
+_BY_ERF = "a = Mul (x, slope) e = Erf (a) s = Add (e, one) h = Mul (x, half) y = Mul (h, s)"
+_BY_TANH = (
+    "q = Mul (x, x) p = Mul (q, cubic) r = Add (p, one) a = Mul (x, slope) b = Mul (a, r) e = Tanh (b) "
+    "s = Add (e, one) h = Mul (x, half) y = Mul (h, s)"
+)
+_HALVES = {"one": 1.0, "half": 0.5}
+
+ACTIVATIONS: Mapping[str, Activation] = {
+    "Gelu": Activation("Gelu", 20, _BY_ERF, {"approximate": "none"}, {**_HALVES, "slope": sqrt(0.5)}),
+    "GeluTanh": Activation(
+        "Gelu", 20, _BY_TANH, {"approximate": "tanh"}, {**_HALVES, "slope": sqrt(2 / pi), "cubic": 0.044715}
+    ),
+    "HardSwish": Activation("HardSwish", 14, f"h = HardSigmoid <alpha = {1 / 6}, beta = 0.5> (x) y = Mul (x, h)"),
+    "Mish": Activation("Mish", 18, "s = Softplus (x) t = Tanh (s) y = Mul (x, t)"),
+}
+"""By their names in the dialect."""
+
+
+def activation(name: str, x: ir.Value, opset: int) -> ir.Node:
+    """Return a node for an activation of ``x``: ONNX's where the opset has it, else the dialect's."""
+    known = ACTIVATIONS[name]
+    if opset >= known.since:
+        return ir.node(known.onnx, [x], known.attributes)
+    return ir.node(name, [x], {"dtype": int(x.dtype or ir.DataType.FLOAT)}, domain=DOMAIN)
+
+
+def activation_function(name: str, opset: int) -> ir.Function:
+    """Return the definition of an activation, whose attribute ``dtype`` tells the element type."""
+    known = ACTIVATIONS[name]
+    numbers = (
+        f"{each}_32 = Constant <value = float {{{value}}}> () {each} = Cast <to : int = @dtype> ({each}_32)"
+        for each, value in known.numbers.items()
+    )
+    header = f'<domain: "{DOMAIN}", opset_import: ["" : {opset}]> {name} <dtype> (x) => (y)'
+    proto = onnx.parser.parse_function(f"{header} {{ {' '.join(numbers)} {known.body} }}")
+    return ir.serde.deserialize_function(proto)
+
+
 def define(model: ir.Model) -> None:
     """Adds the definitions of the dialect operators that ``model`` uses, also in bodies, and does not define yet."""
     opset = model.opset_imports[""]
@@ -122,5 +182,6 @@ _FUNCTIONS = 8
 _DEFINITIONS: Mapping[str, Callable[[int], ir.Function]] = {
     **{each.name: partial(function_for, each) for forms in OPERATORS.values() for each in forms.values()},
     **{name: partial(matmul_transposed, rank) for rank, name in MATMUL_TRANSPOSED.items()},
+    **{name: partial(activation_function, name) for name in ACTIVATIONS},
 }
 """What defines each operator of the dialect, given the opset of the model."""

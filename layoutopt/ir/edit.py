@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -181,10 +181,23 @@ class Writer:
         attributes: Mapping[str, int | Sequence[int]] | None = None,
     ) -> ir.Value:
         """The result, of ``shape``, of a new node."""
-        node = ir.node(operator, operands, attributes)
-        node.name = fresh_name(self.graph, f"{operator}/{self.name}")
+        return self._insert(ir.node(operator, operands, attributes), shape)
+
+    def again(
+        self, node: ir.Node, shape: Shape, *operands: ir.Value | None, attributes: Mapping[str, int] | None = None
+    ) -> ir.Value:
+        """The result, of ``shape``, of a new node that does with other ``operands`` what ``node`` does.
+
+        Where ``attributes`` are given, they take the place of its own.
+        """
+        changed = {name: ir.AttrInt64(name, number) for name, number in (attributes or {}).items()}
+        both = {**node.attributes, **changed}
+        return self._insert(ir.Node(node.domain, node.op_type, operands, both.values()), shape)
+
+    def _insert(self, node: ir.Node, shape: Shape) -> ir.Value:
+        node.name = fresh_name(self.graph, f"{node.op_type}/{self.name}")
         result = node.outputs[0]
-        result.name = fresh_name(self.graph, f"{self.name}_{operator}")
+        result.name = fresh_name(self.graph, f"{self.name}_{node.op_type}")
         result.dtype, result.shape = self.dtype, ir.Shape(shape)
         self.graph.insert_before(self.place, node)
         return result
@@ -208,6 +221,25 @@ class Writer:
 
 def _sizes(value: ir.Value) -> Shape:
     return tuple(value.shape.numpy()) if value.shape is not None else ()
+
+
+def rewrite_all(model: ir.Model, rewrite: Callable[[ir.Graph, ir.Node], bool], *, backwards: bool = False) -> bool:
+    """Calls ``rewrite`` on every node of every graph, again and again until it finds nothing; whether it ever did.
+
+    Args:
+        model: is changed in place.
+        rewrite: given a node that is in a graph, replaces it by others; whether it did.
+        backwards: whether the last node comes first.
+    """
+    modified = False
+    for graph in graphs_of(model):
+        found = True
+        while found:
+            found = False
+            for node in list(reversed(graph) if backwards else graph):
+                if node.graph is graph and rewrite(graph, node):
+                    found = modified = True
+    return modified
 
 
 def replace_output(graph: ir.Graph, position: int, value: ir.Value) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import onnx
-import onnx.version_converter
 import onnx_ir as ir
 from google.protobuf.message import DecodeError, EncodeError
 from onnx_ir.passes.common import RemoveInitializersFromInputsPass, ShapeInferencePass
@@ -22,16 +22,18 @@ from layoutopt.errors import (
     UsageError,
 )
 from layoutopt.files import require_file
+from layoutopt.ir.old_opsets import raised
 from layoutopt.ir.perm import Perm
 from layoutopt.ir.protos import all_names, all_nodes
-from layoutopt.ir.weights import LARGE, DataFiles, Skeleton, mapped, outline, weights_of
+from layoutopt.ir.weights import LARGE, DataFiles, Skeleton, outline, weights_of
 from layoutopt.ir.wire import outlined, refer, write, write_content
+from layoutopt.memory import mapped
 from layoutopt.outputs import replacing
 
 NEWEST_OPSET = onnx.defs.onnx_opset_version()
 OLDEST_OPSET = 7
 _FREE_INITIALIZERS = 4
-"""The IR version since which an initializer is an input only where a caller may set it."""
+"""The IR version since which an initializer need not be an input."""
 
 MAX_BYTES = 2**31 - 1
 """Protobuf's limit for one message."""
@@ -86,7 +88,7 @@ def of(model: ir.Model | onnx.ModelProto) -> ir.Model:
             hint="Give the path of an .onnx file, an onnx.ModelProto or an onnx_ir.Model.",
         )
     check(model, "the model")
-    return model.clone()
+    return with_constant_initializers(model.clone())
 
 
 def _read(content: memoryview, name: str, path: Path | None) -> ir.Model:
@@ -107,34 +109,45 @@ def _read(content: memoryview, name: str, path: Path | None) -> ir.Model:
             onnx.load_external_data_for_model(proto, str(path.parent))  # of attributes and bodies
         except (OSError, ValueError, onnx.checker.ValidationError) as error:
             raise InvalidModelError(f"{path}: cannot be read ({_first_line(error)})") from error
-    proto = _raised(proto)
-    check_proto(proto, name)
+    if 0 < proto.ir_version < _FREE_INITIALIZERS:
+        proto.ir_version = _FREE_INITIALIZERS  # initializers that are no inputs are all that could be wrong with it
+    proto = raised(proto, OLDEST_OPSET)
+    with _shapes_for_the_checker(proto):
+        check_proto(proto, name)
     try:
         model = ir.from_proto(proto)
     except Exception as error:  # of its own kinds, the first cause of which tells what is wrong
         while error.__cause__ is not None or error.__context__ is not None:
             error = error.__cause__ or error.__context__  # type: ignore[assignment]
         raise InvalidModelError(f"{name}: not a valid ONNX model: {_first_line(error)}") from error
-    return _with_free_initializers(skeleton.restore(model))
+    return with_constant_initializers(skeleton.restore(model))
 
 
-def _raised(proto: onnx.ModelProto) -> onnx.ModelProto:
-    """``proto`` at the oldest opset that is known here, if it is older and ONNX's own converter can do it."""
-    versions = [entry.version for entry in proto.opset_import if entry.domain in _DEFAULT_DOMAIN]
-    if not versions or max(versions) >= OLDEST_OPSET:
-        return proto
+@contextlib.contextmanager
+def _shapes_for_the_checker(proto: onnx.ModelProto) -> Iterator[None]:
+    """Let inputs and outputs have shapes while the checker, which insists on them, looks at the model."""
+    bare = [
+        value.type.tensor_type
+        for value in (*proto.graph.input, *proto.graph.output)
+        if value.type.HasField("tensor_type") and not value.type.tensor_type.HasField("shape")
+    ]
+    for each in bare:
+        each.shape.SetInParent()
     try:
-        return onnx.version_converter.convert_version(proto, OLDEST_OPSET)
-    except Exception:  # it raises what its C++ part raises; the check of the opset has a better message
-        return proto
+        yield
+    finally:
+        for each in bare:
+            each.ClearField("shape")
 
 
-def _with_free_initializers(model: ir.Model) -> ir.Model:
-    """Return ``model`` in which only what a caller may set is an input, and no size is negative."""
-    if model.ir_version < _FREE_INITIALIZERS:
-        # Every initializer had to be listed as an input then; ONNX Runtime takes these for constants, and so do we.
-        RemoveInitializersFromInputsPass()(model)
-        model.ir_version = _FREE_INITIALIZERS
+def with_constant_initializers(model: ir.Model) -> ir.Model:
+    """Return ``model`` in which no initializer is an input as well, and no size is negative.
+
+    Up to IR version 3 all had to be listed as inputs, and many exporters did so later on. A .tflite has no inputs that
+    may be left out, so that they are constants.
+    """
+    RemoveInitializersFromInputsPass()(model)
+    model.ir_version = max(model.ir_version, _FREE_INITIALIZERS)
     for value in (*model.graph.inputs, *model.graph.outputs):
         if value.shape is not None:  # some exporters write -1 for a size that they do not know
             value.shape = ir.Shape([None if isinstance(dim, int) and dim < 0 else dim for dim in value.shape])
@@ -249,27 +262,31 @@ def make_static(model: ir.Model, shapes: Mapping[str, tuple[int, ...]]) -> None:
 def set_shapes(model: ir.Model, shapes: Mapping[str, tuple[int, ...]]) -> None:
     """Gives inputs static shapes and forgets every shape that was inferred from the symbolic ones.
 
+    A size that is stated may be another one, such as the batch that an exporter happened to see; then all shapes are
+    inferred anew.
+
     Raises:
         UsageError: there is no such input, or the shape contradicts the one it has.
     """
-    inputs = {value.name: value for value in model.graph.inputs}
+    inputs, overridden = {value.name: value for value in model.graph.inputs}, False
     for name, shape in shapes.items():
         if name not in inputs:
             raise UsageError(f"--shape {name}: there is no such input", hint=f"Inputs: {', '.join(map(str, inputs))}.")
         known = inputs[name].shape
-        fits = known is None or (
-            len(known) == len(shape)
-            and all(not isinstance(old, int) or old == new for old, new in zip(known, shape, strict=True))
-        )
-        if not fits or min(shape, default=1) < 1:
+        if min(shape, default=0) < 0:
+            raise UsageError(f"--shape {name}={_sizes(ir.Shape(shape))}: a size is 0 or more")
+        if known is not None and len(known) != len(shape):
             raise UsageError(
                 f"--shape {name}={_sizes(ir.Shape(shape))} contradicts the model's [{_sizes(known)}]",
                 hint=f"For example: {_suggestion([inputs[name]])}",
             )
+        overridden |= known is not None and any(
+            isinstance(old, int) and old != new for old, new in zip(known, shape, strict=True)
+        )
         inputs[name].shape = ir.Shape(shape)
     if shapes:
         for value in (value for node in model.graph.all_nodes() for value in node.outputs):
-            if value.shape is not None and not value.shape.is_static():
+            if value.shape is not None and (overridden or not value.shape.is_static()):
                 value.shape = ir.Shape([None] * len(value.shape)) if value.is_graph_output() else None
         ShapeInferencePass(data_prop=True)(model)
 

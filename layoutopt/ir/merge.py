@@ -9,8 +9,8 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from layoutopt.errors import DynamicShapeError
+from layoutopt.formula import Formula, Prefer, Shape, Source, express, once, reshape_target
 from layoutopt.ir import edit
-from layoutopt.ir.formula import Formula, Prefer, Shape, Source, express, once, reshape_target
 from layoutopt.ir.symbols import KEEP_FEWER, Sizes, spell
 
 _TO_THE_END = 2**63 - 1
@@ -39,22 +39,43 @@ def merge(first: ir.Model, second: ir.Model, sizes: tuple[Sizes, Sizes], prefer:
 
 
 class _Merger:
-    """Walks through the two graphs at once and edits the first one."""
+    """Walks through two graphs at once and edits the first one; bodies of control flow have mergers of their own.
 
-    def __init__(self, graph: ir.Graph, other: ir.Graph, sizes: tuple[Sizes, Sizes], prefer: Prefer) -> None:
+    Args:
+        graph: to be edited.
+        other: its counterpart.
+        sizes: of the symbols in the two.
+        prefer: where numbers that depend on a size are taken from.
+        around: values that the nodes around a body see, with their counterparts.
+    """
+
+    def __init__(
+        self,
+        graph: ir.Graph,
+        other: ir.Graph,
+        sizes: tuple[Sizes, Sizes],
+        prefer: Prefer,
+        around: Mapping[ir.Value, ir.Value] | None = None,
+    ) -> None:
         self.graph, self.sizes, self.prefer = graph, sizes, prefer
         self.nodes, self.others = list(graph), list(other)
-        self.pairs = dict(zip(graph.inputs, other.inputs, strict=True))
+        self.pairs = {**(around or {}), **dict(zip(graph.inputs, other.inputs, strict=True))}
         self.outputs = dict(zip(graph.outputs, other.outputs, strict=True))
+        self.own = {*graph.inputs, *graph.outputs, *(value for node in graph for value in node.outputs)}
 
     def run(self) -> None:
         for node, other in self._node_pairs():
             for at in range(len(node.inputs)):
                 self._operand(node, other, at)
+            for body, counterpart in zip(_bodies(node), _bodies(other), strict=True):
+                _Merger(body, counterpart, self.sizes, self.prefer, self.pairs).run()
             self.pairs.update(zip(node.outputs, other.outputs, strict=True))
+        for value, twin in self.outputs.items():
+            self._output(value, twin)
         symbols = {(self.sizes[0][name], self.sizes[1][name]): name for name in self.sizes[0]}
         for value, twin in {**self.pairs, **self.outputs}.items():
-            value.shape = _symbolic(value.shape, twin.shape, symbols)
+            if value in self.own:
+                value.shape = _symbolic(value.shape, twin.shape, symbols)
 
     def _node_pairs(self) -> Iterator[tuple[ir.Node, ir.Node]]:
         if len(self.nodes) != len(self.others):
@@ -80,6 +101,16 @@ class _Merger:
             same = self.pairs.get(value) is twin
         if not same:
             raise _refused(f"operand {at} of {_called(node)} is another one at {spell(self.sizes[1])}")
+
+    def _output(self, value: ir.Value, twin: ir.Value) -> None:
+        if value.const_value is not None and twin.const_value is not None:
+            same = np.array_equal(value.const_value.numpy(), twin.const_value.numpy())
+        else:
+            same = self.pairs.get(value) is twin
+        if not same:
+            raise _refused(
+                f"output {value.name!r} of graph {self.graph.name!r} is another one at {spell(self.sizes[1])}"
+            )
 
     def _constant(self, node: ir.Node, at: int, first: Array, second: Array) -> None:
         """Makes a constant operand that depends on the size independent of it."""
@@ -161,10 +192,14 @@ class _Merger:
         shapes = [write("Shape", (rank,), tensor) for rank, tensor in zip(ranks, formula.tensors, strict=True)]
         one = write.constant(np.ones(1, np.int64))
         result = write("Concat", (sum(ranks) + 1,), *shapes, one, attributes={"axis": 0})
-        neutral = {"Mul": 1, "Add": 0}
-        for operator, numbers in (("Gather", formula.indices), ("Mul", formula.factors), ("Add", formula.addends)):
-            if operator == "Gather" or any(number != neutral[operator] for number in numbers):
-                result = write(operator, (len(numbers),), result, write.constant(np.array(numbers, np.int64)))
+        length = (len(formula.factors),)
+        gathered = [write("Gather", length, result, write.constant(np.array(row, np.int64))) for row in formula.indices]
+        result = gathered[0]
+        for dimensions in gathered[1:]:
+            result = write("Mul", length, result, dimensions)
+        for operator, numbers, neutral in (("Mul", formula.factors, 1), ("Add", formula.addends, 0)):
+            if any(number != neutral for number in numbers):
+                result = write(operator, length, result, write.constant(np.array(numbers, np.int64)))
         return result
 
 
@@ -182,6 +217,12 @@ def _symbolic(
     )
 
 
+def _bodies(node: ir.Node) -> list[ir.Graph]:
+    """The graphs that an operator of control flow runs, in the order of their attributes' names."""
+    attributes = (node.attributes[name] for name in sorted(node.attributes))
+    return [each.as_graph() for each in attributes if each.type == ir.AttributeType.GRAPH]
+
+
 def _differing_attribute(node: ir.Node, other: ir.Node) -> str | None:
     names = [*node.attributes, *(name for name in other.attributes if name not in node.attributes)]
     return next((name for name in names if not _same(node.attributes.get(name), other.attributes.get(name))), None)
@@ -190,6 +231,8 @@ def _differing_attribute(node: ir.Node, other: ir.Node) -> str | None:
 def _same(one: ir.Attr | None, other: ir.Attr | None) -> bool:
     if one is None or other is None or one.type != other.type:
         return False
+    if one.type == ir.AttributeType.GRAPH:  # which a merger of their own compares
+        return True
     return bool(ir.to_proto(one) == ir.to_proto(other))
 
 

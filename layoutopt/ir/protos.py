@@ -7,8 +7,9 @@ from pathlib import Path
 
 import onnx
 
-from layoutopt.ir.weights import LARGE, mapped
+from layoutopt.ir.weights import LARGE
 from layoutopt.ir.wire import IN_FILE, outlined
+from layoutopt.memory import mapped
 
 
 def all_nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:

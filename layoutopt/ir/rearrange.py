@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import onnx_ir as ir
 
-from layoutopt.ir.arrays import contiguous
+from layoutopt.arrays import contiguous
 from layoutopt.ir.perm import Perm
 from layoutopt.ir.weights import is_large_tensor
 

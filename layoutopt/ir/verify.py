@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -10,22 +9,27 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from layoutopt.errors import InvalidModelError, VerificationError
-from layoutopt.ir.arrays import contiguous
+from layoutopt.arrays import contiguous
+from layoutopt.errors import InvalidModelError, UsageError, VerificationError
+from layoutopt.ir.drawing import plain_integers
+from layoutopt.ir.drawing import random_inputs as random_inputs  # read from here by all who judge
 from layoutopt.ir.io import recorded_orders
 from layoutopt.ir.perm import Perm, invert
+from layoutopt.ir.precision import (
+    SMALLEST_SCALE,
+    SMALLEST_SHARE,
+    TOLERANCES,
+    bounded_outputs,
+    computed_in,
+    not_finite_outputs,
+    not_finite_weights,
+)
 from layoutopt.ir.weights import Skeleton, is_large
+from layoutopt.memory import trim
 from layoutopt.options import TOLERANCE
 
 Array = npt.NDArray[np.generic]
 Arrays = Mapping[str, Array]
-
-
-SMALLEST_SCALE = 1e-3
-"""Outputs smaller than this are judged as if they were of this size.
-
-ONNX Runtime computes a Sigmoid as 0.5 plus a quotient, so that even a vanishing result is off by 1e-7.
-"""
 
 
 QUANTIZED_TOLERANCE = 0.1
@@ -46,7 +50,9 @@ class OutputDrift:
         mse: the mean of the squared differences.
         variance: the variance of the original's output, to judge the other two by.
         relative_error: ``max_abs_error`` over the largest absolute value of the original's output, or over
-            ``SMALLEST_SCALE`` if that is larger.
+            ``SMALLEST_SCALE`` (``SMALLEST_SHARE``) if that is larger.
+        not_finite: how many elements of the original's output are infinite or no number: of those it is only told
+            whether they are the same.
     """
 
     name: str
@@ -54,6 +60,7 @@ class OutputDrift:
     mse: float
     variance: float
     relative_error: float
+    not_finite: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,30 +99,32 @@ class Verification:
 
 
 class Reference:
-    """The original model with random inputs and the outputs that it gives for them.
+    """The original model with inputs and the outputs that it gives for them.
 
     Args:
         model: of static shapes.
-        seed: of the random inputs: standard normal, small whole numbers, or coins, by type.
+        seed: of the random inputs, as `random_inputs` draws them.
+        inputs: an array for each input; random ones where it is None.
 
     Raises:
         InvalidModelError: ONNX Runtime cannot run the model.
+        UsageError: it cannot on these inputs, which real ones may change.
     """
 
-    def __init__(self, model: ir.Model, *, seed: int = 0) -> None:
+    def __init__(self, model: ir.Model, *, seed: int = 0, inputs: Arrays | None = None) -> None:
         self.seed = seed
         self._model = model
-        self.inputs: Arrays = random_inputs(model, seed)
         self.orders = recorded_orders(model)
         operators = {node.op_type for node in model.graph.all_nodes()}
-        self.has_quantized_operators = any(each.startswith(("QLinear", "QGemm")) for each in operators)
+        self.has_quantized_operators = any(
+            each.startswith(("QLinear", "QGemm", "DynamicQuantizeLSTM", "DynamicQuantizeMatMul", "MatMulIntegerTo"))
+            for each in operators
+        )
         self.is_quantized = self.has_quantized_operators or bool(operators & _QUANTIZING)
-        try:
-            self.outputs: Arrays = run(model, self.inputs)
-        except RuntimeError as error:
-            raise InvalidModelError(
-                f"ONNX Runtime cannot run the model: {error}", hint="Without it nothing can be verified: --verify none."
-            ) from error
+        self._least_tolerance = max((TOLERANCES[dtype] for dtype in computed_in(model)), default=0.0)
+        self._bounded = bounded_outputs(model)
+        self.inputs, self.outputs = _first_that_runs(model, seed) if inputs is None else (inputs, _ran(model, inputs))
+        self.notes = (*not_finite_weights(model), *not_finite_outputs(self.outputs))
 
     def correct_ranks(self, model: ir.Model) -> None:
         """Gives the outputs of ``model``, the original, the ranks that they have: some exporters tell others."""
@@ -155,10 +164,15 @@ class Reference:
         return self.compare(run(self._model, off)).relative_error
 
     def compare(self, outputs: Arrays, *, tolerance: float = TOLERANCE) -> Verification:
-        """Compares ``outputs``, in the layouts of the original, with the reference."""
-        return Verification(
-            self.seed, tolerance, tuple(drift_of(name, self.outputs[name], outputs[name]) for name in self.outputs)
-        )
+        """Compares ``outputs``, in the layouts of the original, with the reference.
+
+        What is computed in halves tells less, so that ``tolerance`` is never below what their rounding takes.
+        """
+        drifts = [
+            drift_of(name, self.outputs[name], outputs[name], smallest=SMALLEST_SHARE if bounded else SMALLEST_SCALE)
+            for name, bounded in self._bounded.items()
+        ]
+        return Verification(self.seed, max(tolerance, self._least_tolerance), tuple(drifts))
 
     def check(
         self, model: ir.Model, *, tolerance: float = TOLERANCE, what: str = "the optimized model"
@@ -184,6 +198,40 @@ class Reference:
         return {name: order for name, order in orders.items() if self.orders.get(name) != order}
 
 
+def _first_that_runs(model: ir.Model, seed: int) -> tuple[Arrays, Arrays]:
+    """Random inputs and the outputs for them; where the drawn integers do not fit, ones or zeros may."""
+    drawn = random_inputs(model, seed)
+    if not any(array.dtype.kind in "iu" for array in drawn.values()):
+        return drawn, _ran(model, drawn)
+    for inputs in (drawn, plain_integers(drawn, 1), plain_integers(drawn, 0)):
+        try:
+            return inputs, run(model, inputs)
+        except RuntimeError:
+            continue
+    return drawn, _ran(model, drawn)
+
+
+def _ran(model: ir.Model, inputs: Arrays) -> Arrays:
+    """The outputs.
+
+    Raises:
+        InvalidModelError: ONNX Runtime cannot run the model.
+        UsageError: it may be that it only cannot on these integers.
+    """
+    try:
+        return run(model, inputs)
+    except RuntimeError as error:
+        integers = [name for name, array in inputs.items() if array.dtype.kind in "iu"]
+        if integers and not isinstance(error, NotLoadedError):
+            raise UsageError(
+                f"ONNX Runtime cannot run the model with these numbers for {', '.join(integers)}: {error}",
+                hint="Give it real ones: --input data.npz, with an array for each input; or go without: --verify none.",
+            ) from error
+        raise InvalidModelError(
+            f"ONNX Runtime cannot run the model: {error}", hint="Without it nothing can be verified: --verify none."
+        ) from error
+
+
 _QUANTIZING = frozenset({"QuantizeLinear", "DynamicQuantizeLinear"})
 
 
@@ -198,34 +246,8 @@ def _off_by_one_rounding(array: npt.NDArray[np.generic]) -> npt.NDArray[np.gener
 _HINT = "Find the pass to blame with --verify each, and please report the model."
 
 
-def random_inputs(model: ir.Model, seed: int) -> dict[str, npt.NDArray[np.generic]]:
-    """An array for each graph input of static shape, the same for the same seed."""
-    generator = np.random.default_rng(seed)
-    return {
-        str(value.name): _random(generator, value)
-        for value in model.graph.inputs
-        if not value.is_initializer() and value.shape is not None
-    }
-
-
-_MOST_ELEMENTS = 2**31 - 1
-"""What TFLite counts elements with."""
-_MOST_AXES = 32
-"""What numpy has always had; LiteRT has 8."""
-
-
-def _random(generator: np.random.Generator, value: ir.Value) -> npt.NDArray[np.generic]:
-    assert value.shape is not None
-    assert value.dtype is not None
-    shape, dtype = value.shape.numpy(), value.dtype.numpy()
-    if math.prod(shape) > _MOST_ELEMENTS or len(shape) > _MOST_AXES:
-        raise InvalidModelError(
-            f"input {value.name!r} of shape {list(shape)}: more than {_MOST_ELEMENTS:,} elements or {_MOST_AXES} axes",
-            hint="Nobody can run that. Export the model again.",
-        )
-    if np.issubdtype(dtype, np.integer) or dtype == np.bool_:
-        return generator.integers(0, 2, shape).astype(dtype)
-    return generator.standard_normal(shape).astype(dtype)
+class NotLoadedError(RuntimeError):
+    """ONNX Runtime does not take a model, whatever the inputs."""
 
 
 def require_runnable(model: ir.Model) -> None:
@@ -258,8 +280,16 @@ def run(model: ir.Model, inputs: Arrays, *, optimize: bool = True) -> dict[str, 
         optimize: whether ONNX Runtime may fold constants and drop what does nothing.
 
     Raises:
-        RuntimeError: it cannot be loaded or run.
+        NotLoadedError: it cannot be loaded.
+        RuntimeError: it cannot be run.
     """
+    try:
+        return _run(model, inputs, optimize=optimize)
+    finally:
+        trim()  # of activations
+
+
+def _run(model: ir.Model, inputs: Arrays, *, optimize: bool) -> dict[str, npt.NDArray[np.generic]]:
     import onnxruntime as ort
 
     ort.disable_telemetry_events()  # where somebody has loaded it before us
@@ -267,6 +297,8 @@ def run(model: ir.Model, inputs: Arrays, *, optimize: bool = True) -> dict[str, 
     weights = {name: contiguous(weight.numpy()) for name, weight in skeleton.weights.items()}
     options = ort.SessionOptions()
     options.log_severity_level = 4  # errors are raised as well
+    options.enable_cpu_mem_arena = False  # it keeps what activations took until the process ends
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # threads would wait at work
     levels = ort.GraphOptimizationLevel
     options.graph_optimization_level = levels.ORT_ENABLE_BASIC if optimize else levels.ORT_DISABLE_ALL
     options.add_session_config_entry("session.disable_quant_qdq", "1")
@@ -276,9 +308,12 @@ def run(model: ir.Model, inputs: Arrays, *, optimize: bool = True) -> dict[str, 
         options.add_session_config_entry("session.x64quantprecision", "1")
     try:
         session = ort.InferenceSession(skeleton.proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # its own exceptions derive from Exception alone
+        raise NotLoadedError(str(error).strip().splitlines()[0]) from error
+    try:
         names = [output.name for output in session.get_outputs()]
         return dict(zip(names, session.run(None, {**weights, **inputs}), strict=True))
-    except Exception as error:  # its own exceptions derive from Exception alone
+    except Exception as error:
         raise RuntimeError(str(error).strip().splitlines()[0]) from error
 
 
@@ -310,8 +345,21 @@ def to_natural(arrays: Arrays, orders: Mapping[str, Perm]) -> dict[str, npt.NDAr
     return {name: array.transpose(invert(orders[name])) if name in orders else array for name, array in arrays.items()}
 
 
-def drift_of(name: str, expected: npt.NDArray[np.generic], actual: npt.NDArray[np.generic]) -> OutputDrift:
-    """How far ``actual`` is from ``expected``; infinitely far where the shapes differ."""
+def drift_of(
+    name: str,
+    expected: npt.NDArray[np.generic],
+    actual: npt.NDArray[np.generic],
+    *,
+    smallest: float = SMALLEST_SCALE,
+) -> OutputDrift:
+    """How far ``actual`` is from ``expected``; infinitely far where the shapes differ.
+
+    Args:
+        name: of the output.
+        expected: what the original gives.
+        actual: what the result gives.
+        smallest: the least size that ``expected`` is judged as if it had.
+    """
     if expected.shape != actual.shape:
         return OutputDrift(name, float("inf"), float("inf"), 0.0, float("inf"))
     wide, other = expected.astype(np.float64), actual.astype(np.float64)
@@ -321,6 +369,7 @@ def drift_of(name: str, expected: npt.NDArray[np.generic], actual: npt.NDArray[n
     difference = np.where(np.isnan(difference), np.inf, difference)
     largest = float(difference.max(initial=0.0))
     finite = wide[np.isfinite(wide)]
-    relative = largest / max(float(np.abs(finite).max(initial=0.0)), SMALLEST_SCALE)
+    relative = largest / max(float(np.abs(finite).max(initial=0.0)), smallest)
     mse = float(np.mean(difference**2)) if difference.size else 0.0
-    return OutputDrift(name, largest, mse, float(finite.var()) if finite.size else 0.0, relative)
+    variance = float(finite.var()) if finite.size else 0.0
+    return OutputDrift(name, largest, mse, variance, relative, wide.size - finite.size)

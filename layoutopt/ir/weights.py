@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import mmap
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ import onnx_ir as ir
 
 from layoutopt.errors import InvalidModelError
 from layoutopt.ir.wire import IN_FILE
+from layoutopt.memory import mapped
 
 if TYPE_CHECKING:
     from google.protobuf.internal.containers import RepeatedCompositeFieldContainer
@@ -190,12 +190,3 @@ class DataFiles:
             f"{self._name}: the data of {proto.name!r} is not where the model says: {reason}",
             hint="Copy the model with all of its files, or export it again.",
         )
-
-
-def mapped(path: Path) -> memoryview:
-    """Return the content of a file, which is read as it is used."""
-    with path.open("rb") as file:
-        try:
-            return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
-        except ValueError:  # nothing can be mapped of an empty file
-            return memoryview(b"")

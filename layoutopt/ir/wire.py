@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import BinaryIO
 
-import numpy as np
 import onnx
 import onnx_ir as ir
 from google.protobuf.message import DecodeError
 
-from layoutopt.ir.arrays import contiguous
+from layoutopt.arrays import chunks
 
 IN_FILE = "*in this file*"
 """The location of external data that stands in the file of the model itself."""
@@ -150,5 +149,6 @@ def write_content(file: BinaryIO, weight: ir.TensorProtocol) -> None:
     if weight.dtype.bitwidth < 8:
         file.write(weight.tobytes())
         return
-    array = contiguous(weight.numpy())
-    file.write(array.astype(array.dtype.newbyteorder("<"), copy=False).reshape(-1).view(np.uint8).data)
+    array = weight.numpy()
+    for chunk in chunks(array.astype(array.dtype.newbyteorder("<"), copy=False)):
+        file.write(chunk)

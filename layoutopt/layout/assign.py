@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from layoutopt.layout import elimination, milp, mincut
 from layoutopt.layout.problem import Assignment, Component, InfeasibleError, Part, Problem, Solver, Wire, wire_copies
@@ -43,7 +44,7 @@ def _solutions(
 ) -> Iterator[tuple[Component, Solver, Assignment | None]]:
     """A solution for each component; None where each needs a forbidden copy."""
     cuts = [component for component in components if mincut.applies(component.problem)]
-    for component, choice in zip(cuts, mincut.solve([cut.problem for cut in cuts]), strict=True):
+    for component, choice in zip(cuts, _cut([cut.problem for cut in cuts]), strict=True):
         yield component, Solver.CUT, _exact(component.problem, choice)
     cut = set(map(id, cuts))
     for component in components:
@@ -53,6 +54,20 @@ def _solutions(
                 yield component, Solver.MILP, milp.solve(component.problem, time_limit=time_limit)
             else:
                 yield component, Solver.ELIMINATION, _exact(component.problem, found)
+
+
+_FEW = 500
+"""Groups of all cut problems together up to which elimination takes less time than importing the flow does."""
+
+
+def _cut(problems: Sequence[Problem]) -> Sequence[tuple[int, ...]]:
+    """Solve cut problems: by elimination where they are small, which picks the same of equals, else by a flow."""
+    if sum(len(problem.variants) for problem in problems) <= _FEW:
+        found = [elimination.solve(problem) for problem in problems]
+        choices = [choice for choice in found if choice is not None]
+        if len(choices) == len(problems):
+            return choices
+    return mincut.solve(problems)
 
 
 def _exact(problem: Problem, choice: tuple[int, ...]) -> Assignment | None:
@@ -66,3 +81,25 @@ def _unmet(problem: Problem) -> tuple[int, ...]:
     wires = tuple(Wire(w.source, w.readers, w.layouts, 0, prices=dict.fromkeys(w.forbidden, 1)) for w in problem.wires)
     choice = assign(Problem(tuple((0,) * len(costs) for costs in problem.variants), wires)).choice
     return tuple(index for index, wire in enumerate(problem.wires) if wire_copies(wire, choice) & wire.forbidden)
+
+
+def as_it_was(problem: Problem, assignment: Assignment, natural: Mapping[int, int]) -> Assignment:
+    """Return an assignment of the same cost that leaves inputs and outputs of the graph as they were, if there is one.
+
+    Args:
+        problem: the question.
+        assignment: its solution.
+        natural: of each graph input and output that may change, the group and its natural variant.
+    """
+    changed = any(assignment.choice[group] != variant for group, variant in natural.items())
+    if not changed or any(part.solver is Solver.MILP for part in assignment.parts):
+        return assignment
+    penalty = problem.weights.unit * (1 + assignment.cost // problem.weights.unit)
+    variants = tuple(
+        tuple(cost + penalty * (natural.get(group, index) != index) for index, cost in enumerate(costs))
+        for group, costs in enumerate(problem.variants)
+    )
+    choice = assign(replace(problem, variants=variants)).choice
+    if (problem.cost(choice), problem.copies(choice)) != (assignment.cost, problem.copies(assignment.choice)):
+        return assignment
+    return replace(assignment, choice=choice)

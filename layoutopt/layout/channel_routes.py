@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import onnx_ir as ir
 
+from layoutopt.ir.dialect import ACTIVATIONS, DOMAIN
 from layoutopt.ir.edit import constant_of
 from layoutopt.ir.perm import invert
 from layoutopt.layout.remaps import constant_integers
@@ -339,9 +340,10 @@ _ELEMENTWISE = frozenset(("Add", "Div", "Max", "Min", "Mul", "PRelu", "Pow", "Su
 
 
 def _reader(node: ir.Node) -> Reader | None:
-    if node.domain != "" or len(node.outputs) != 1 or channels_of(node.outputs[0]) is None:
+    is_activation = node.domain == DOMAIN and node.op_type in ACTIVATIONS
+    if not (node.domain == "" or is_activation) or len(node.outputs) != 1 or channels_of(node.outputs[0]) is None:
         return None
-    if node.op_type in _CARRIERS:
+    if node.op_type in _CARRIERS or is_activation:
         return Reader(node, 0, {}, carries=True) if channels_of(node.inputs[0]) is not None else None
     if node.op_type in _ELEMENTWISE and len(node.inputs) == 2:
         return _elementwise(node)

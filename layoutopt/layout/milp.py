@@ -10,14 +10,16 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import Bounds, LinearConstraint, milp
-from scipy.sparse import csr_array
 
 from layoutopt.errors import LayoutoptError
 from layoutopt.layout.problem import Assignment, Port, Problem, Weights, Wire
+
+if TYPE_CHECKING:
+    from scipy.optimize import LinearConstraint
 
 TIME_LIMIT = 60.0
 """Seconds after which the best assignment found so far is taken, with the bound known by then."""
@@ -32,6 +34,8 @@ def solve(problem: Problem, *, time_limit: float = TIME_LIMIT) -> Assignment | N
     Raises:
         LayoutoptError: none was found in time, and the natural one needs a forbidden copy.
     """
+    from scipy.optimize import Bounds, milp  # slow to import, and seldom needed
+
     program = _program(problem)
     scale = min(max(program.objective), MAX_SCALE) or 1
     result = milp(
@@ -95,6 +99,9 @@ class _Program:
         self.high.append(high)
 
     def constraints(self) -> LinearConstraint:
+        from scipy.optimize import LinearConstraint
+        from scipy.sparse import csr_array
+
         entries = [(row, column, value) for row, terms in enumerate(self.rows) for column, value in terms.items()]
         rows, columns, values = zip(*entries, strict=True)
         matrix = csr_array((values, (rows, columns)), shape=(len(self.rows), len(self.objective)))

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.sparse import csr_array
-from scipy.sparse.csgraph import breadth_first_order, maximum_flow
 
 from layoutopt.layout.problem import Port, Problem
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 _SOURCE, _SINK = 0, 1
 _LIMIT = 2**30
@@ -65,6 +67,8 @@ def max_flow(problem: Problem) -> int:
     Args:
         problem: of a component, to which the cut ``applies``.
     """
+    from scipy.sparse.csgraph import maximum_flow  # slow to import, and needed only where there is a choice
+
     network = _Network()
     network.add(problem)
     return problem.weights.to_bytes(int(maximum_flow(network.capacity(), _SOURCE, _SINK, method="dinic").flow_value))
@@ -117,6 +121,8 @@ class _Network:
 
     def sink_side(self) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
         """Whether each node is on the sink's side of the minimum cut that keeps the most on the source's."""
+        from scipy.sparse.csgraph import breadth_first_order
+
         residual = self._residual()
         sink_side = np.zeros(self.size, dtype=np.bool_)
         sink_side[breadth_first_order(residual.T.tocsr(), _SINK, return_predecessors=False)] = True
@@ -124,6 +130,9 @@ class _Network:
 
     def _residual(self) -> csr_array:
         """What a maximum flow leaves of the capacities."""
+        from scipy.sparse import csr_array
+        from scipy.sparse.csgraph import maximum_flow
+
         capacity = self.capacity()
         residual = csr_array(capacity - maximum_flow(capacity, _SOURCE, _SINK, method="dinic").flow)
         residual.eliminate_zeros()
@@ -131,6 +140,8 @@ class _Network:
 
     def capacity(self) -> csr_array:
         """What each arc can carry."""
+        from scipy.sparse import csr_array
+
         tails, heads, weights = np.array(self.soft, dtype=np.int64).reshape(-1, 3).T
         uncut = np.array(self.hard, dtype=np.int64).reshape(-1, 2).T
         infinite = 1 + weights.sum()

@@ -11,7 +11,7 @@ import onnx_ir as ir
 
 from layoutopt.ir.perm import Perm
 from layoutopt.layout import problem as form
-from layoutopt.layout.assign import assign
+from layoutopt.layout.assign import as_it_was, assign
 from layoutopt.layout.costs import BytesMoved, Costs
 from layoutopt.layout.layouts import Layout, Shape, Storage, transposition
 from layoutopt.layout.problem import Assignment, InfeasibleError, Problem
@@ -142,7 +142,8 @@ def make_plan(
         try:
             search.run()
             problem = search.problem()
-            return search.plan(problem, _as_proved(assign(problem), whole=not (search.capped or pinned)))
+            assignment = as_it_was(problem, assign(problem), search.natural_ends())
+            return search.plan(problem, _as_proved(assignment, whole=not (search.capped or pinned)))
         except InfeasibleError as error:
             dividing = search.views_at(error.wires) - pinned
             if not dividing:
@@ -388,6 +389,17 @@ class _Search:
             tuple([tuple([(index[id(group)], at) for group, at in self._ends(root)]) for root in self._at]),
             tuple([tuple(self._layouts[root]) for root in self._at]),
         )
+
+    def natural_ends(self) -> dict[int, int]:
+        """Return the group of each graph input and output that may change, and its natural variant."""
+        public = {id(group) for group in (*self._inputs.values(), *self._outputs.values())}
+        return {
+            position: index
+            for position, group in enumerate(self._groups)
+            if id(group) in public
+            for index, variant in enumerate(group.variants)
+            if variant.storages[_PUBLIC].is_natural
+        }
 
     def views_at(self, wires: Collection[int]) -> set[ir.Node]:
         """The nodes that make the views of what is on ``wires``."""

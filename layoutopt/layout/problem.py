@@ -6,15 +6,11 @@ produces and others read. Nothing here knows of ONNX: the solvers and the brute 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
 from math import gcd
-
-import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from layoutopt.errors import LayoutoptError
 
@@ -102,7 +98,7 @@ class Problem:
         """
         free = [len(costs) > 1 for costs in self.variants]
         touched = [[end.group for end in wire.ends if free[end.group]] for wire in self.wires]
-        labels = self._labels([(groups[0], group) for groups in touched for group in groups[1:]])
+        labels = _labels(len(free), ((groups[0], group) for groups in touched for group in groups[1:]))
         groups: dict[int, list[int]] = {}
         position = [0] * len(free)
         for group, label in enumerate(labels):
@@ -115,14 +111,6 @@ class Problem:
             if among:
                 wires[labels[among[0]]].append(_moved(wire, position, free, len(groups[labels[among[0]]])))
         return tuple(self._component(groups[label], wires[label]) for label in groups)
-
-    def _labels(self, pairs: Sequence[tuple[int, int]]) -> list[int]:
-        """For each group the number of its connected component, where ``pairs`` are connected."""
-        rows, columns = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
-        size = len(self.variants)
-        graph = coo_array((np.ones(len(rows), dtype=np.int8), (rows, columns)), shape=(size, size))
-        labels: list[int] = connected_components(graph, directed=False)[1].tolist()
-        return labels
 
     def _component(self, groups: Sequence[int], wires: Sequence[Wire]) -> Component:
         variants = (*(self.variants[group] for group in groups), (0,))
@@ -153,6 +141,21 @@ class Problem:
         for wire in self.wires:
             yield wire.cost
             yield from wire.prices.values()
+
+
+def _labels(count: int, pairs: Iterable[tuple[int, int]]) -> list[int]:
+    """Return for each of ``count`` things the first one of its part, where ``pairs`` are connected."""
+    above = list(range(count))
+
+    def first(one: int) -> int:
+        while above[one] != one:
+            above[one] = one = above[above[one]]  # halves the way for the next one
+        return one
+
+    for one, other in pairs:
+        low, high = sorted((first(one), first(other)))
+        above[high] = low
+    return [first(one) for one in range(count)]
 
 
 def _moved(wire: Wire, position: Sequence[int], free: Sequence[bool], constant: int) -> Wire:

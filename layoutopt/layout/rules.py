@@ -11,6 +11,7 @@ from math import prod
 
 import onnx_ir as ir
 
+from layoutopt.ir.dialect import ACTIVATIONS, DOMAIN
 from layoutopt.ir.perm import Perm, permute
 from layoutopt.ir.schemas import is_well_typed
 from layoutopt.layout import carries, channels, contractions, remaps
@@ -301,18 +302,21 @@ VIEWS: Mapping[str, Callable[[ir.Node], Perm | None]] = {
 
 def rule_for(node: ir.Node, opset: int) -> LayoutRule | None:
     """The rule that describes ``node`` in a model of ``opset``; None where it is pinned to the natural layout."""
-    return None if objection(node, opset) else RULES[node.op_type].at(opset)
+    if objection(node, opset):
+        return None
+    return LayoutRule() if node.domain == DOMAIN else RULES[node.op_type].at(opset)
 
 
 def objection(node: ir.Node, opset: int) -> str:
     """Why ``node`` is pinned to the natural layout; empty where a rule describes it."""
-    entry = RULES.get(node.op_type) if node.domain == "" else None
+    is_activation = node.domain == DOMAIN and node.op_type in ACTIVATIONS
+    entry = LayoutRule() if is_activation else RULES.get(node.op_type) if node.domain == "" else None
     rule = entry.at(opset) if entry is not None else None
     if entry is None:
         return PINNED.get(node.op_type, f"no layout rule for {node.op_type}")
     if rule is None:
         return f"the layout rule for {node.op_type} is for other opsets than {opset}"
-    if not is_well_typed(node, opset):
+    if not is_activation and not is_well_typed(node, opset):
         return "it has an attribute that its opset does not know"
     return _misfit(node, rule)
 
@@ -329,9 +333,17 @@ def _misfit(node: ir.Node, rule: LayoutRule) -> str:
         return f"the layout rule for {node.op_type} is for other ranks than {rank}"
     if rule.results not in (None, len(node.outputs)):
         return "its further results count in the natural layout"  # the indices of a MaxPool
+    if rule.anchor is channels.natural_channels and not _has_anchor(node, rule, ports[0]):
+        return "it changes the batch or the channels"
     if rule.anchor is None and rule.natural(node) is None:
         return "an axis that it names is not known offline"
     return ""
+
+
+def _has_anchor(node: ir.Node, rule: LayoutRule, port: Port) -> bool:
+    """Whether the target has the operator in the one layout that it insists on."""
+    assert rule.anchor is not None
+    return any(rule.variants(node, port, rule.anchor(node, port), lambda _: ()))
 
 
 def is_view(node: ir.Node) -> bool:

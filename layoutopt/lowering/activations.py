@@ -7,6 +7,7 @@ from math import prod
 
 import numpy as np
 
+from layoutopt.ir.dialect import DOMAIN
 from layoutopt.lowering.elementwise import log1p
 from layoutopt.lowering.node import Node, lowers
 from layoutopt.tfl import build as tfl
@@ -83,6 +84,7 @@ def hard_sigmoid(node: Node) -> Value:
 
 
 @lowers("HardSwish")
+@lowers("HardSwish", domain=DOMAIN)
 def hard_swish(node: Node) -> Value:
     """Lower HardSwish to HARD_SWISH."""
     return tfl.hard_swish(node.x)
@@ -90,9 +92,11 @@ def hard_swish(node: Node) -> Value:
 
 @lowers("Gelu")
 @lowers("Gelu", domain="com.microsoft")
+@lowers("Gelu", "GeluTanh", domain=DOMAIN)
 def gelu(node: Node) -> Value:
     """Lower Gelu to GELU."""
-    return tfl.gelu(node.x, approximate=node.text("approximate", "none") == "tanh")
+    approximate = node.operator == "GeluTanh" or node.text("approximate", "none") == "tanh"
+    return tfl.gelu(node.x, approximate=approximate)
 
 
 @lowers("Elu")
@@ -146,6 +150,7 @@ def softsign(node: Node) -> Value:
 
 
 @lowers("Mish")
+@lowers("Mish", domain=DOMAIN)
 def mish(node: Node) -> Value:
     """Lower Mish, x * tanh(softplus(x)), to x * u / (2 - u) with u = s * (2 - s) and s = sigmoid(x)."""
     sigmoid = tfl.logistic(node.x)

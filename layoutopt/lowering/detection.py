@@ -25,7 +25,7 @@ def non_max_suppression(node: Node) -> Value:
     slots = min(int(most.array), count) if most.is_constant else count
     if slots <= 0 or pairs == 0:
         return Value.constant(np.zeros((0, 3), np.int64))
-    boxes = _corners(node.x) if node.integer("center_point_box", 0) else node.x
+    boxes = _apart(_corners(node.x) if node.integer("center_point_box", 0) else node.x)
     # LiteRT's kernel takes boxes of one score in no order: it gets them sorted, with their places for scores.
     scores, order = tfl.topk_v2(tfl.reshape(node[1], (pairs, count)), count)
     least = node.optional(4)
@@ -61,6 +61,20 @@ def _corners(boxes: Value) -> Value:
     """Return boxes as y, x, y, x that are given as x, y, width, height of their centres."""
     centre, half = boxes[..., 1::-1], boxes[..., :1:-1] / 2
     return tfl.concatenation([centre - half, centre + half], -1)
+
+
+_FAR, _WIDE = 1e6, 1e5
+
+
+def _apart(boxes: Value) -> Value:
+    """Return boxes whose sides are not 0: those without an area overlap nothing, and LiteRT selects them repeatedly.
+
+    They are taken to where none else is.
+    """
+    sides = boxes[..., 2:] - boxes[..., :2]
+    is_empty = tfl.equal(sides[..., :1] * sides[..., 1:], 0)
+    corners = -_FAR * np.arange(1, boxes.sizes[-2] + 1, dtype=np.float32)[:, None]
+    return tfl.select_v2(is_empty, np.repeat(np.hstack([corners, corners + _WIDE]), 2, 1), boxes)
 
 
 def _count_above(scores: Value, least: Value) -> Value:

@@ -20,7 +20,7 @@ _UNARY: Mapping[str, Callable[[Value], Value]] = {
     "Asin": lambda x: tfl.atan2(x, sqrt_one_minus_square(x)),
     "Asinh": lambda x: tfl.sign(x) * _asinh(tfl.abs_(x)),
     "Atan": lambda x: tfl.atan2(x, tfl.ones_like(x)),  # which does not broadcast
-    "Atanh": lambda x: tfl.sign(x) * (0.5 * log1p(2 * tfl.abs_(x) / (1 - tfl.abs_(x)))),
+    "Atanh": lambda x: tfl.sign(x) * _atanh(tfl.abs_(x)),
     "Ceil": tfl.ceil,
     "Cos": tfl.cos,
     "Cosh": lambda x: 0.5 * tfl.exp(x) + 0.5 * tfl.exp(-x),
@@ -78,7 +78,14 @@ def _asinh(x: Value) -> Value:
     """Record asinh for x >= 0, whose square overflows from 1.8e19 on."""
     small = tfl.minimum(x, 1e9)
     hypotenuse = 1 + tfl.sqrt(1 + tfl.square(small))
-    return tfl.select_v2(x > small, tfl.log(x) + float(np.log(2)), log1p(small + small * (small / hypotenuse)))
+    large = tfl.log(x) + float(np.log(2))
+    return tfl.select_v2(x > 1e9, large, log1p(small + small * (small / hypotenuse)))
+
+
+def _atanh(x: Value) -> Value:
+    """Record atanh for x >= 0; it is no number beyond 1, where the series would give one."""
+    ratio = 2 * x / (1 - x)
+    return 0.5 * tfl.select_v2(x > 1, tfl.log(ratio), log1p(ratio))
 
 
 @lowers("Sinh")

@@ -8,8 +8,11 @@ from functools import partial
 
 import numpy as np
 import onnx_ir as ir
+from onnx_ir.passes.common import ShapeInferencePass
 
 from layoutopt.errors import DynamicShapeError, LayoutoptError, UnsupportedOperatorError
+from layoutopt.ir.recognition import recognize
+from layoutopt.ir.resizing import arrange_resizes
 from layoutopt.lowering.node import (
     Lowering,
     Node,
@@ -19,7 +22,7 @@ from layoutopt.lowering.node import (
     dtype_of,
     lowering_of,
 )
-from layoutopt.lowering.recognition import recognize
+from layoutopt.lowering.ranks import fit_ranks
 from layoutopt.lowering.types import foreign_values, lower_adapted
 from layoutopt.tfl import build as tfl
 from layoutopt.tfl.dtypes import DType
@@ -36,7 +39,6 @@ _TEXT = ("RegexFullMatch", "StringConcat", "StringNormalizer", "StringSplit")
 _INSTEAD: Mapping[str, str] = {
     **dict.fromkeys(_RANDOM, "draw the numbers outside and give them to the model"),
     **dict.fromkeys(_TEXT, "work on the text outside and give the model numbers"),
-    "DynamicQuantizeLSTM": "use an LSTM with float weights",
     "FlexAttention": "use an Attention",
     "ImageDecoder": "decode the image outside and give the model its pixels",
     "MaxRoiPool": 'use a RoiAlign with mode = "max"',
@@ -67,6 +69,7 @@ def lower(model: ir.Model, *, is_foreign: IsForeign = lambda _: False) -> Model:
     _refuse_unknown(model, is_foreign)
     model = model.clone()
     recognize(model)
+    _arrange(model)
     lowerer = _Lowerer(model.graph.opset_imports.get("", 1), is_foreign)
     graph = Graph()
     values: dict[ir.Value, Operand] = {}
@@ -79,8 +82,18 @@ def lower(model: ir.Model, *, is_foreign: IsForeign = lambda _: False) -> Model:
         if lowerer.refused:
             raise _together(lowerer.refused)
         graph.outputs = [_tensor(values[value], f"output {value.name}") for value in model.graph.outputs]
+    fit_ranks(graph)
     names = [str(value.name) for value in inputs], [str(value.name) for value in model.graph.outputs]
     return Model(graph, *names)
+
+
+def _arrange(model: ir.Model) -> None:
+    """Let resizes be of N, C, spatial..., as kernels take them, by shapes that are inferred where none are stated."""
+    resizes = [node for node in model.graph if node.op_type in ("Resize", "Upsample")]
+    touched = (value for node in resizes for value in (node.inputs[0], node.outputs[0]))
+    if any(value is not None and _stated_shape(value) is None for value in touched):
+        ShapeInferencePass(data_prop=True)(model)
+    arrange_resizes(model.graph, model.graph.opset_imports.get("", 1))
 
 
 def _refuse_unknown(model: ir.Model, is_foreign: IsForeign) -> None:

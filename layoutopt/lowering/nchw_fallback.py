@@ -40,7 +40,8 @@ def transposed_in_and_out(node: Node) -> Value:
     lowering = lowering_of(DOMAIN, name)
     assert lowering is not None, "a test sees to it"
     x = tfl.transpose(node.x, [0, *range(2, rank), 1])
-    y = lowering(replace(node, operator=name, operands=(x, *node.operands[1:])))
+    declared = tuple(shape and (shape[0], *shape[2:], shape[1]) for shape in node.declared)
+    y = lowering(replace(node, operator=name, operands=(x, *node.operands[1:]), declared=declared))
     assert isinstance(y, Value), "these have one result"
     return tfl.transpose(y, [0, rank - 1, *range(1, rank - 1)])
 

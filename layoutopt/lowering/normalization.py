@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from math import prod
 
+import numpy as np
+
 from layoutopt.ir.dialect import DOMAIN
 from layoutopt.lowering.node import Node, lowers
 from layoutopt.tfl import build as tfl
@@ -107,5 +109,9 @@ def lp_normalization(node: Node) -> Value:
     axis, x = node.axis(-1), node.x
     if node.integer("p", 2) == 2:
         square = tfl.sum_(x * x, axis, keep_dims=True)
-        return x * tfl.rsqrt(tfl.maximum(square, float.fromhex("0x1p-126")))  # the least normal number
-    return x / tfl.sum_(tfl.abs_(x), axis, keep_dims=True)
+        return x * tfl.rsqrt(tfl.maximum(square, _LEAST))
+    return x / tfl.maximum(tfl.sum_(tfl.abs_(x), axis, keep_dims=True), _LEAST)
+
+
+_LEAST = float(np.finfo(np.float32).tiny)
+"""The least normal number: a norm below it is one of zeros, which ONNX leaves as they are."""

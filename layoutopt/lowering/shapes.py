@@ -8,7 +8,9 @@ from math import prod
 import numpy as np
 
 from layoutopt.lowering.node import Node, lowers
+from layoutopt.lowering.ranks import limit
 from layoutopt.tfl import build as tfl
+from layoutopt.tfl.dtypes import DType
 from layoutopt.tfl.graph import Size, UnknownShapeError, Value
 
 
@@ -136,8 +138,15 @@ def split(node: Node) -> list[Value]:
 
 
 def split_into(x: Value, sizes: Sequence[int], axis: int) -> list[Value]:
-    """Split a value into parts of these sizes by SPLIT where they are equal, else by SPLIT_V."""
-    if len(set(sizes)) == 1:
+    """Split a value into parts of these sizes by SPLIT where they are equal, else by SPLIT_V.
+
+    Where that is of more axes than kernels take, all before the axis are one, and all behind.
+    """
+    if x.is_static and x.rank > limit("SPLIT", x):
+        flat = tfl.reshape(x, (prod(x.sizes[:axis]), x.sizes[axis], prod(x.sizes[axis + 1 :])))
+        parts = split_into(flat, sizes, 1)
+        return [tfl.reshape(part, (*x.sizes[:axis], part.sizes[1], *x.sizes[axis + 1 :])) for part in parts]
+    if len(set(sizes)) == 1 and x.dtype is not DType.INT64:  # which SPLIT knows only of late, and SPLIT_V long since
         return tfl.split(x, len(sizes), axis)
     return tfl.split_v(x, sizes, axis)
 

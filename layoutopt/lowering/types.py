@@ -21,7 +21,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import onnx_ir as ir
 
-from layoutopt.ir.dialect import DOMAIN, OPERATORS
+from layoutopt.ir.dialect import ACTIVATIONS, DOMAIN, OPERATORS
 from layoutopt.ir.schemas import type_variables
 from layoutopt.lowering.node import Lowering, Node, Operand, Result
 from layoutopt.tfl import build as tfl
@@ -174,7 +174,10 @@ def _formal_types(node: Node, operator: str, domain: str) -> _Formal:
     return _Formal(operands, variables.results)
 
 
-_DIALECT: Mapping[str, str] = {form.name: name for name, forms in OPERATORS.items() for form in forms.values()}
+_DIALECT: Mapping[str, str] = {
+    **{form.name: name for name, forms in OPERATORS.items() for form in forms.values()},
+    **{name: known.onnx for name, known in ACTIVATIONS.items()},
+}
 """The ONNX operator that each operator of the dialect stands for."""
 
 
@@ -199,6 +202,8 @@ _WIDER: Mapping[DType, Sequence[DType]] = {
 _TO_FLOAT32 = (DType.FLOAT16, DType.BFLOAT16, DType.FLOAT64)
 _unrounded: WeakKeyDictionary[Value, Value] = WeakKeyDictionary()
 """What a node that computed in float32 had before its result was cast to the narrow type that ONNX states."""
+_narrow_casts: WeakKeyDictionary[Value, Value] = WeakKeyDictionary()
+"""The same of results of ONNX's Cast, which another Cast is to see as they are."""
 
 
 def _conversion_of(node: Node, members: Sequence[int], kernels: KernelTypes) -> DTypeConversion | None:
@@ -206,7 +211,7 @@ def _conversion_of(node: Node, members: Sequence[int], kernels: KernelTypes) -> 
     source = node[members[0]].dtype
     if source in _TO_FLOAT32 and DType.FLOAT32 in kernels.types:
         computed = [node[index] for index in members if not node[index].is_constant]
-        if computed and all(value in _unrounded for value in computed):
+        if computed and all(value in _unrounded or value in _narrow_casts for value in computed):
             return _by_cast(source, DType.FLOAT32)
     if source in kernels.types:
         return None
@@ -242,7 +247,7 @@ def _by_cast(source: DType, target: DType) -> DTypeConversion:
 
 
 def _widened(x: Value, target: DType) -> Value:
-    found = _unrounded.get(x) if target is DType.FLOAT32 else None
+    found = _unrounded.get(x, _narrow_casts.get(x)) if target is DType.FLOAT32 else None
     return tfl.cast(x, target) if found is None else found
 
 
@@ -257,7 +262,12 @@ def converted(x: Value, target: DType) -> Value:
     """Convert as ONNX's Cast between any two types; CAST knows all but uint64."""
     source = x.dtype
     if source is target or x.is_constant or DType.UINT64 not in (source, target):
-        return tfl.cast(x, target)
+        if target is DType.FLOAT32 and x in _unrounded:
+            return _unrounded[x]  # between nodes that compute in float32 nothing is rounded
+        result = tfl.cast(x, target)
+        if source is DType.FLOAT32 and target in _TO_FLOAT32 and not x.is_constant:
+            _narrow_casts[result] = x
+        return result
     if source is DType.UINT64:
         signed = tfl.bitcast(x, DType.INT64)
         if not target.is_floating:

@@ -13,6 +13,7 @@ import onnx_ir as ir
 from layoutopt.errors import LayoutoptError, PassFailedError
 from layoutopt.ir.counts import Counts, count_onnx
 from layoutopt.layout.problem import Assignment
+from layoutopt.layout.work import multiplications
 from layoutopt.passes.propagate_layout import LayoutResult
 from layoutopt.pipeline.text import pass_name
 
@@ -35,6 +36,8 @@ class PassRecord:
         nodes_after: the same, behind the pass.
         transposes_before: Transposes in the graph and its bodies.
         transposes_after: the same, behind the pass.
+        multiplications_before: of convolutions and products of matrices whose shapes are known.
+        multiplications_after: the same, behind the pass.
     """
 
     name: str
@@ -44,6 +47,8 @@ class PassRecord:
     nodes_after: int
     transposes_before: int
     transposes_after: int
+    multiplications_before: int = 0
+    multiplications_after: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +98,7 @@ class PassManager:
     def _run(self, model: ir.Model) -> PipelineResult:
         records = []
         assignment = None
-        counts = count_onnx(model)
+        counts, products = count_onnx(model), multiplications(model)
         for position, pass_ in enumerate(self._passes, start=1):
             name = pass_name(pass_)
             if self._on_start:
@@ -103,8 +108,9 @@ class PassManager:
             seconds = time.perf_counter() - start
             model = result.model
             assignment = result.assignment if isinstance(result, LayoutResult) else assignment
-            before, counts = counts, count_onnx(model)
-            records.append(_record(name, seconds, result.modified, before, counts))
+            before, counts = (counts, products), count_onnx(model)
+            products = multiplications(model)
+            records.append(_record(name, seconds, result.modified, before, (counts, products)))
             for instrument in self._after:
                 instrument(position, name, model)
         return PipelineResult(model, tuple(records), assignment)
@@ -126,8 +132,12 @@ _COLLECTED = 50_000
 """New objects after which Python looks for garbage: without it, 700, and a fifth of the time of 10,000 nodes."""
 
 
-def _record(name: str, seconds: float, modified: bool, before: Counts, after: Counts) -> PassRecord:
-    return PassRecord(name, seconds, modified, before.operators, after.operators, before.transposes, after.transposes)
+def _record(
+    name: str, seconds: float, modified: bool, before: tuple[Counts, int], after: tuple[Counts, int]
+) -> PassRecord:
+    (old, old_products), (new, new_products) = before, after
+    nodes, transposes = (old.operators, new.operators), (old.transposes, new.transposes)
+    return PassRecord(name, seconds, modified, *nodes, *transposes, old_products, new_products)
 
 
 def _checked(position: int, pass_: ir.passes.PassBase, model: ir.Model) -> ir.passes.PassResult:

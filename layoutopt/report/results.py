@@ -156,6 +156,19 @@ class LayoutProof:
 
 
 @dataclass(frozen=True, slots=True)
+class Multiplications:
+    """How many multiplications all convolutions and products of matrices take in one inference.
+
+    Attributes:
+        before: as the model says them.
+        after: as the optimized model does.
+    """
+
+    before: int
+    after: int
+
+
+@dataclass(frozen=True, slots=True)
 class SizeCheck:
     """One set of sizes at which a result with symbolic dimensions was compared with the original.
 
@@ -192,6 +205,7 @@ class OptimizeReport:
         versions: of the packages that took part.
         dynamic: the sizes at which the result was checked, where dimensions stay symbolic; the defaults come first.
         seconds: how long each stage took, in the order in which they began.
+        multiplications: before and after; None where no pass ran.
     """
 
     model: Path | None
@@ -211,6 +225,7 @@ class OptimizeReport:
     versions: Mapping[str, str]
     dynamic: tuple[SizeCheck, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
+    multiplications: Multiplications | None = None
 
     def to_json(self) -> Json:
         """As plain lists, dicts, numbers and text."""

@@ -207,6 +207,11 @@ def size(count: int) -> str:
     return f"{count} B" if unit == "B" else f"{number:.2f} {unit}"
 
 
+def _millions(count: int) -> str:
+    """Multiplications for people."""
+    return f"{count:,}" if count < 1_000_000 else f"{count / 1e6:,.1f} M"
+
+
 def amount(cost: int, unit: str) -> str:
     """A cost for people: bytes in powers of 1000, nanoseconds as microseconds."""
     return size(cost) if unit == Objective.BYTES.unit else f"{cost / 1e3:,.1f} µs"
@@ -232,6 +237,9 @@ def _of_forms(report: OptimizeReport) -> Table:
     headings = [f"{'baseline' if form is report.baseline else 'optimized'}\n({form.kind.value})" for form in forms]
     table = _table("", *headings)
     _row(table, "operators", [f"{form.operators:,}" for form in forms])
+    if (products := report.multiplications) is not None:
+        numbers = [products.before, products.after] if len(forms) > 1 else [products.after]
+        _row(table, "multiplications", [_millions(number) for number in numbers])
     _row(table, _transpose_name(report.optimized), [f"{form.transposes:,}" for form in forms], style="bold")
     _row(table, "PAD", [f"{form.pads:,}" for form in forms])
     _row(table, "RESHAPE", [f"{form.reshapes:,}" for form in forms])
@@ -306,7 +314,7 @@ def _of_stages(seconds: Mapping[str, float]) -> Table:
 
 def _of_passes_run(records: Sequence[PassRecord]) -> Table:
     table = Table(title="Passes", title_justify="left")
-    for heading in ("pass", "seconds", "nodes", "transposes", "changed"):
+    for heading in ("pass", "seconds", "nodes", "transposes", "multiplications", "changed"):
         table.add_column(heading, justify="left" if heading == "pass" else "right")
     for each in records:
         table.add_row(
@@ -314,6 +322,7 @@ def _of_passes_run(records: Sequence[PassRecord]) -> Table:
             f"{each.seconds:.3f}",
             f"{each.nodes_before} -> {each.nodes_after}",
             f"{each.transposes_before} -> {each.transposes_after}",
+            f"{_millions(each.multiplications_before)} -> {_millions(each.multiplications_after)}",
             "yes" if each.modified else "no",
         )
     return table

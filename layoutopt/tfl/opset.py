@@ -1,17 +1,19 @@
 """THE TABLE: what is known of each builtin operator of LiteRT.
 
 Reading, counting, profiling, merging, quantizing and writing draw from it. An operator is one entry here, a rule for
-its results in `shapes`, where it can be computed on constants an entry in `folding`, and where it has more than one
-version an entry in `versions`.
+its results in `shapes`, where it can be computed on constants an entry in `folding`, where it has more than one version
+an entry in `versions`, and where LiteRT's kernels were asked what types they take an entry in `kernels`.
 """
 
 from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from layoutopt.tfl import shapes
+from layoutopt.tfl.dtypes import DType
+from layoutopt.tfl.kernels import KERNELS
 from layoutopt.tfl.shapes import Rule
 
 
@@ -34,7 +36,11 @@ class OpDef:
         operands: the role of each operand; the last one goes for all that follow.
         rule: types and shapes of its results; None where they are known to its body alone.
         options: name of its table of options in the schema; empty for none.
-        max_rank: the most axes that kernels take; None where there is no limit but 8.
+        max_rank: the most axes that LiteRT's own kernels take; None where there is no limit but 8.
+        xnnpack_rank: as ``max_rank``, of float32 where XNNPACK runs what it can; None where that is the same.
+        types: elements that kernels take in their first operand that is computed or moved, of QUANTIZE in the result;
+            None where nobody has asked.
+        quantized: likewise of integers that stand for real numbers.
         xnnpack: whether XNNPACK runs it in float32, at least in some forms.
         work: what it does with its elements.
         activation: whether it can have a fused activation that XNNPACK and LiteRT compute.
@@ -51,6 +57,14 @@ class OpDef:
     activation: bool = False
     bias: int | None = None
     bodies: tuple[str, ...] = ()
+    xnnpack_rank: int | None = None
+    types: frozenset[DType] | None = None
+    quantized: frozenset[DType] | None = None
+
+    @property
+    def main(self) -> int:
+        """Position of the first operand that it computes with or moves; others tell shapes, axes and the like."""
+        return next((at for at, role in enumerate(self.operands) if role in _DATA), 0)
 
     @property
     def broadcasts(self) -> bool:
@@ -62,44 +76,49 @@ class OpDef:
         return self.operands[min(index, len(self.operands) - 1)]
 
 
+_DATA = frozenset({"a", "boxes", "on", "start", "updates", "value", "x"})
+"""Roles of operands that are computed or moved."""
 _MOVES, _VIEWS = Work.MOVES, Work.VIEWS
 _X, _AB = ("x",), ("a", "b")
 
 
-def _unary(options: str = "", *, xnnpack: bool = False) -> OpDef:
-    return OpDef(_X, shapes.same, options, xnnpack=xnnpack)
+def _unary(options: str = "", *, xnnpack: bool = False, rank: int | None = None) -> OpDef:
+    return OpDef(_X, shapes.same, options, xnnpack=xnnpack, xnnpack_rank=rank)
 
 
-def _arithmetic(options: str, *, xnnpack: bool = False, activation: bool = False, max_rank: int | None = 6) -> OpDef:
-    return OpDef(_AB, shapes.elementwise, options, max_rank, xnnpack, activation=activation)
+def _arithmetic(options: str, *, xnnpack: bool = False, activation: bool = False) -> OpDef:
+    return OpDef(_AB, shapes.elementwise, options, xnnpack=xnnpack, activation=activation)
 
 
 def _comparison(options: str) -> OpDef:
-    return OpDef(_AB, shapes.comparison, options, 4)
+    return OpDef(_AB, shapes.comparison, options)
 
 
 def _reducer(*, xnnpack: bool = False) -> OpDef:
-    return OpDef(("x", "axes"), shapes.reduction, "ReducerOptions", xnnpack=xnnpack)
+    rank = 6 if xnnpack else None
+    return OpDef(("x", "axes"), shapes.reduction, "ReducerOptions", xnnpack=xnnpack, xnnpack_rank=rank)
 
 
 def _segment(name: str) -> OpDef:
     return OpDef(("x", "segments", "count"), shapes.segments, f"UnsortedSegment{name}Options")
 
 
-OPSET: Mapping[str, OpDef] = {
+_OPSET: Mapping[str, OpDef] = {
     "ABS": _unary("AbsOptions", xnnpack=True),
     "ADD": _arithmetic("AddOptions", xnnpack=True, activation=True),
     "ARG_MAX": OpDef(("x", "axis"), shapes.arg_extreme, "ArgMaxOptions"),
     "ARG_MIN": OpDef(("x", "axis"), shapes.arg_extreme, "ArgMinOptions"),
-    "ATAN2": _arithmetic("ATan2Options", max_rank=None),
+    "ATAN2": _arithmetic("ATan2Options"),
     "AVERAGE_POOL_2D": OpDef(_X, shapes.pool_2d, "Pool2DOptions", 4, True, activation=True),
-    "BATCH_MATMUL": OpDef(_AB, shapes.batch_matmul, "BatchMatMulOptions", 5, True),
+    "BATCH_MATMUL": OpDef(_AB, shapes.batch_matmul, "BatchMatMulOptions", 5, True, xnnpack_rank=6),
     "BITCAST": OpDef(_X, None, "BitcastOptions", work=_VIEWS),
-    "BITWISE_XOR": _arithmetic("BitwiseXorOptions", max_rank=None),
-    "BROADCAST_TO": OpDef(("x", "shape"), shapes.broadcast_to, "BroadcastToOptions", 8, work=_MOVES),
+    "BITWISE_XOR": _arithmetic("BitwiseXorOptions"),
+    "BROADCAST_TO": OpDef(("x", "shape"), shapes.broadcast_to, "BroadcastToOptions", work=_MOVES),
     "CAST": OpDef(_X, shapes.cast, "CastOptions"),
     "CEIL": _unary(xnnpack=True),
-    "CONCATENATION": OpDef(("x",), shapes.concatenation, "ConcatenationOptions", xnnpack=True, work=_MOVES),
+    "CONCATENATION": OpDef(
+        ("x",), shapes.concatenation, "ConcatenationOptions", xnnpack=True, work=_MOVES, xnnpack_rank=6
+    ),
     "CONV_2D": OpDef(("x", "weights", "bias"), shapes.conv_2d, "Conv2DOptions", 4, True, activation=True, bias=2),
     "CONV_3D": OpDef(("x", "weights", "bias"), shapes.conv_3d, "Conv3DOptions", 5, activation=True, bias=2),
     "CONV_3D_TRANSPOSE": OpDef(
@@ -120,10 +139,16 @@ OPSET: Mapping[str, OpDef] = {
     "EXPAND_DIMS": OpDef(("x", "axis"), shapes.expand_dims, "ExpandDimsOptions", xnnpack=True, work=_VIEWS),
     "FILL": OpDef(("shape", "value"), shapes.fill, "FillOptions", work=_MOVES),
     "FLOOR": _unary(xnnpack=True),
-    "FLOOR_DIV": _arithmetic("FloorDivOptions", max_rank=4),
-    "FLOOR_MOD": _arithmetic("FloorModOptions", max_rank=4),
+    "FLOOR_DIV": _arithmetic("FloorDivOptions"),
+    "FLOOR_MOD": _arithmetic("FloorModOptions"),
     "FULLY_CONNECTED": OpDef(
-        ("x", "weights", "bias"), shapes.fully_connected, "FullyConnectedOptions", None, True, activation=True, bias=2
+        ("x", "weights", "bias"),
+        shapes.fully_connected,
+        "FullyConnectedOptions",
+        xnnpack=True,
+        activation=True,
+        bias=2,
+        xnnpack_rank=6,
     ),
     "GATHER": OpDef(("x", "indices"), shapes.gather, "GatherOptions", work=_MOVES),
     "GATHER_ND": OpDef(("x", "indices"), shapes.gather_nd, "GatherNdOptions", work=_MOVES),
@@ -137,9 +162,9 @@ OPSET: Mapping[str, OpDef] = {
     "LESS_EQUAL": _comparison("LessEqualOptions"),
     "LOCAL_RESPONSE_NORMALIZATION": OpDef(_X, shapes.same, "LocalResponseNormalizationOptions", 4),
     "LOG": _unary(xnnpack=True),
-    "LOGICAL_AND": _arithmetic("LogicalAndOptions", max_rank=4),
+    "LOGICAL_AND": _arithmetic("LogicalAndOptions"),
     "LOGICAL_NOT": _unary("LogicalNotOptions"),
-    "LOGICAL_OR": _arithmetic("LogicalOrOptions", max_rank=4),
+    "LOGICAL_OR": _arithmetic("LogicalOrOptions"),
     "LOGISTIC": _unary(xnnpack=True),
     "LOG_SOFTMAX": _unary("LogSoftmaxOptions"),
     "MAXIMUM": _arithmetic("MaximumMinimumOptions", xnnpack=True),
@@ -155,10 +180,10 @@ OPSET: Mapping[str, OpDef] = {
     "NOT_EQUAL": _comparison("NotEqualOptions"),
     "ONE_HOT": OpDef(("indices", "depth", "on", "off"), shapes.one_hot, "OneHotOptions"),
     "PACK": OpDef(("x",), shapes.pack, "PackOptions", work=_MOVES),
-    "PAD": OpDef(("x", "paddings"), shapes.pad, "PadOptions", 5, True, _MOVES),
+    "PAD": OpDef(("x", "paddings"), shapes.pad, "PadOptions", 5, True, _MOVES, xnnpack_rank=6),
     "PADV2": OpDef(("x", "paddings", "value"), shapes.pad, "PadV2Options", 5, True, _MOVES),
-    "POW": _arithmetic("PowOptions", max_rank=4),
-    "PRELU": OpDef(("x", "slope"), shapes.same, "", 4, True),
+    "POW": _arithmetic("PowOptions"),
+    "PRELU": OpDef(("x", "slope"), shapes.same, xnnpack=True),
     "QUANTIZE": OpDef(_X, None, "QuantizeOptions", xnnpack=True),
     "RANGE": OpDef(("start", "limit", "step"), shapes.range_, "RangeOptions"),
     "REDUCE_ALL": _reducer(),
@@ -174,32 +199,32 @@ OPSET: Mapping[str, OpDef] = {
     "RESIZE_NEAREST_NEIGHBOR": OpDef(("x", "size"), shapes.resize, "ResizeNearestNeighborOptions", 4, work=_MOVES),
     "REVERSE_SEQUENCE": OpDef(("x", "lengths"), shapes.same, "ReverseSequenceOptions", work=_MOVES),
     "REVERSE_V2": OpDef(("x", "axes"), shapes.same, "ReverseV2Options", work=_MOVES),
-    "RIGHT_SHIFT": _arithmetic("RightShiftOptions", max_rank=None),
+    "RIGHT_SHIFT": _arithmetic("RightShiftOptions"),
     "ROUND": _unary(xnnpack=True),
     "RSQRT": _unary(xnnpack=True),
     "SCATTER_ND": OpDef(("indices", "updates", "shape"), shapes.scatter_nd, "ScatterNdOptions"),
-    "SELECT_V2": OpDef(("condition", "a", "b"), shapes.select, "SelectV2Options", 5),
+    "SELECT_V2": OpDef(("condition", "a", "b"), shapes.select, "SelectV2Options"),
     "SHAPE": OpDef(_X, shapes.shape, "ShapeOptions"),
     "SIGN": _unary("SignOptions", xnnpack=True),
     "SIN": _unary(xnnpack=True),
-    "SLICE": OpDef(("x", "begin", "size"), shapes.slice_, "SliceOptions", 5, True, _MOVES),
-    "SOFTMAX": _unary("SoftmaxOptions", xnnpack=True),
+    "SLICE": OpDef(("x", "begin", "size"), shapes.slice_, "SliceOptions", xnnpack=True, work=_MOVES),
+    "SOFTMAX": _unary("SoftmaxOptions", xnnpack=True, rank=6),
     "SPACE_TO_DEPTH": OpDef(_X, shapes.space_to_depth, "SpaceToDepthOptions", 4, True, _MOVES),
-    "SPLIT": OpDef(("axis", "x"), shapes.split, "SplitOptions", xnnpack=True, work=_MOVES),
+    "SPLIT": OpDef(("axis", "x"), shapes.split, "SplitOptions", xnnpack=True, work=_MOVES, xnnpack_rank=6),
     "SPLIT_V": OpDef(("x", "sizes", "axis"), shapes.split_v, "SplitVOptions", work=_MOVES),
     "SQRT": _unary(xnnpack=True),
     "SQUARE": _unary("SquareOptions", xnnpack=True),
     "SQUARED_DIFFERENCE": _arithmetic("SquaredDifferenceOptions", xnnpack=True),
     "SQUEEZE": OpDef(_X, shapes.squeeze, "SqueezeOptions", work=_VIEWS),
     "STRIDED_SLICE": OpDef(
-        ("x", "begin", "end", "strides"), shapes.strided_slice, "StridedSliceOptions", 5, True, _MOVES
+        ("x", "begin", "end", "strides"), shapes.strided_slice, "StridedSliceOptions", xnnpack=True, work=_MOVES
     ),
     "SUB": _arithmetic("SubOptions", xnnpack=True, activation=True),
     "SUM": _reducer(xnnpack=True),
     "TANH": _unary(xnnpack=True),
     "TILE": OpDef(("x", "multiples"), shapes.tile, "TileOptions", work=_MOVES),
     "TOPK_V2": OpDef(("x", "count"), shapes.top_k, "TopKV2Options"),
-    "TRANSPOSE": OpDef(("x", "perm"), shapes.transpose, "TransposeOptions", 6, True, _MOVES),
+    "TRANSPOSE": OpDef(("x", "perm"), shapes.transpose, "TransposeOptions", xnnpack=True, work=_MOVES),
     "TRANSPOSE_CONV": OpDef(
         ("output shape", "weights", "x", "bias"),
         shapes.transpose_conv,
@@ -217,6 +242,11 @@ OPSET: Mapping[str, OpDef] = {
     "UNSORTED_SEGMENT_SUM": _segment("Sum"),
     "WHERE": OpDef(_X, shapes.where, "WhereOptions"),
     "WHILE": OpDef(("x",), None, "WhileOptions", bodies=("cond_subgraph_index", "body_subgraph_index")),
+}
+
+OPSET: Mapping[str, OpDef] = {
+    code: replace(facts, types=KERNELS[code].types, quantized=KERNELS[code].quantized) if code in KERNELS else facts
+    for code, facts in _OPSET.items()
 }
 """By their names in the schema."""
 

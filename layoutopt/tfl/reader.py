@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from layoutopt.memory import mapped
 from layoutopt.tfl.dtypes import Array, DType
 from layoutopt.tfl.graph import Graph, Model, Operation, Quantization, Shape, UnknownShapeError, Value
 from layoutopt.tfl.opset import definition
@@ -60,7 +60,7 @@ def opened(content: Content) -> Iterator[tables.Model]:
         DamagedFileError: it is no .tflite file, or a truncated or damaged one.
         OSError: it cannot be read.
     """
-    view = _mapped(content) if isinstance(content, Path) else memoryview(content)
+    view = mapped(content) if isinstance(content, Path) else memoryview(content)
     if bytes(view[4:8]) != IDENTIFIER:
         raise DamagedFileError(f"not a .tflite file: bytes 4 to 8 are not {IDENTIFIER.decode()!r}")
     try:
@@ -73,13 +73,6 @@ def opened(content: Content) -> Iterator[tables.Model]:
     except _BROKEN as error:
         told = " ".join(str(error).split()) or type(error).__name__
         raise DamagedFileError(f"a truncated or damaged .tflite file ({told})") from None
-
-
-def _mapped(path: Path) -> memoryview:
-    with path.open("rb") as file:
-        if not path.stat().st_size:
-            return memoryview(b"")
-        return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
 
 
 def buffer_of(file: tables.Model, index: int) -> Array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from math import prod
 from typing import Any
@@ -12,10 +12,6 @@ import numpy as np
 from layoutopt.tfl.dtypes import Array, DType
 from layoutopt.tfl.graph import Value
 
-_CHUNK = 1 << 22
-"""Bytes of an array that is not contiguous which are copied at once."""
-
-
 # --- to a file -----------------------------------------------------------------------------------------------------
 
 
@@ -24,21 +20,6 @@ def stored(value: Value) -> Array:
     if value.dtype is DType.STRING:
         return _written_strings(value.array)
     return _packed(value.array, value.dtype.bits) if value.dtype.bits < 8 else value.array
-
-
-def chunks(array: Array) -> Iterator[memoryview]:
-    """Iterate over the bytes of an array, of which no more than a chunk is copied at once."""
-    if array.flags.c_contiguous:
-        yield array.reshape(-1).view(np.uint8).data
-    elif array.nbytes <= _CHUNK:
-        yield np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
-    elif array[0].nbytes > _CHUNK:
-        for part in array:
-            yield from chunks(part)
-    else:
-        rows = _CHUNK // array[0].nbytes
-        for first in range(0, len(array), rows):
-            yield from chunks(np.ascontiguousarray(array[first : first + rows]))
 
 
 def _packed(array: Array, bits: int) -> Array:

@@ -1,85 +1,94 @@
-"""What the tests of the backend share, since TensorFlow takes seconds to import: a child, and files from another."""
+"""A few .tflite files for the tests of what runs, times and reads them."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
-import textwrap
-from collections.abc import Iterator
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import flatbuffers  # type: ignore[import-untyped]
+import numpy as np
 import pytest
 
-from layoutopt.backend.onnx_tf.child import Child
-from tests.handoff import HandOff
+from layoutopt.backend.direct.writer import write_tflite
+from layoutopt.tfl import build as tfl
+from layoutopt.tfl.dtypes import DType
+from layoutopt.tfl.graph import Graph, Model, Shape, Value
+from layoutopt.tfl.recorder import one, record
+from layoutopt.tfl.schema import IDENTIFIER, schema
+
+WEIGHTS = np.random.default_rng(0).standard_normal((4, 3, 3, 4)).astype(np.float32)
 
 
-@pytest.fixture(scope="session", params=["direct", pytest.param("onnx-tf", marks=pytest.mark.long)])
-def hand_off(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[HandOff]:
-    """Each backend; TensorFlow's process is kept alive from test to test."""
-    directory = tmp_path_factory.mktemp("hand-off")
-    if request.param == "direct":
-        yield HandOff(directory)
-        return
-    child = Child(verbose=False)
-    yield HandOff(directory, child)
-    child.close()
+def convolved(x: Value) -> Value:
+    """Six convolutions, whose results do not grow."""
+    for _ in range(6):
+        x = tfl.conv_2d(x, WEIGHTS / 6, padding="SAME")
+    return x
 
 
-CONVERT = """
-    import pathlib, sys
-    import tensorflow as tf
+def repeated(x: Value) -> Value:
+    """Convolutions, four rounds of them, and some more."""
+    start: list[Value | np.int32] = [np.int32(0), convolved(x)]
+    _, y = tfl.while_(lambda i, _: tfl.less(i, 4), lambda i, x: [tfl.add(i, 1), convolved(x)], start)
+    return convolved(y)
 
-    folder = pathlib.Path(sys.argv[1])
-    weight = tf.random.stateless_normal((3, 3, 4, 4), (0, 0))
 
-    def conv(x):
-        for _ in range(6):
-            x = tf.nn.conv2d(x, weight, 1, "SAME")
-        return x
+def mixed(x: Value) -> Value:
+    """Convolutions, an operator between them that XNNPACK does not take, and some more."""
+    paddings = tfl.int32([[0, 0], [2, 2], [2, 2], [0, 0]])
+    return convolved(one("MIRROR_PAD", convolved(x), paddings, mode="REFLECT"))
 
-    def loop(x):
-        return tf.while_loop(lambda i, x: i < 4, lambda i, x: (i + 1, conv(x)), [0, conv(x)])[1]
 
-    def write(name, function, *specs, flex=False, strip=False):
-        module = tf.Module()
-        module.call = tf.function(function, input_signature=specs)
-        saved = str(folder / f"{name}.saved")
-        tf.saved_model.save(module, saved, signatures=module.call)
-        converter = tf.lite.TFLiteConverter.from_saved_model(saved)
-        if flex:
-            converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS, tf.lite.OpsSet.SELECT_TF_OPS]
-        content = converter.convert()
-        if strip:
-            from tensorflow.lite.python import schema_py_generated as schema
-            import flatbuffers
-            model = schema.ModelT.InitFromPackedBuf(content, 0)
-            model.signatureDefs = None
-            builder = flatbuffers.Builder()
-            builder.Finish(model.Pack(builder), b"TFL3")
-            content = bytes(builder.Output())
-        (folder / f"{name}.tflite").write_bytes(content)
+def unknown(x: Value) -> Value:
+    """An operator that needs TensorFlow at run time."""
+    (y,) = record("FlexErf", x, results=[(DType.FLOAT32, x.shape)])
+    return y
 
-    def spec(name, *shape, dtype=tf.float32):
-        return tf.TensorSpec(shape, dtype, name=name)
 
-    write("small", lambda x: {"y": conv(x)}, spec("x", 1, 16, 16, 4))
-    write("large", lambda x: {"y": conv(x)}, spec("x", 1, 64, 64, 4))
-    write("loop", lambda x: {"y": conv(loop(x))}, spec("x", 1, 16, 16, 4))
-    write("mixed", lambda x: {"y": conv(tf.pad(conv(x), [[0, 0], [2, 2], [2, 2], [0, 0]], "REFLECT"))},
-          spec("x", 1, 32, 32, 4))
-    write("two", lambda b, a: {"z": a - b, "y": a + 2 * b}, spec("b", 2, 3), spec("a", 2, 3))
-    write("unsigned", lambda b, a: {"z": a - b}, spec("b", 2, 3), spec("a", 2, 3), strip=True)
-    write("dynamic", lambda x: {"y": x * 2.0}, spec("x", None, 3))
-    write("flex", lambda x: {"y": tf.math.erf(x)}, spec("x", 2), flex=True)
-    write("types", lambda i, m, q: {"y": tf.where(m, tf.cast(i, tf.float32), tf.cast(q, tf.float32))},
-          spec("i", 4, dtype=tf.int64), spec("m", 4, dtype=tf.bool), spec("q", 4, dtype=tf.uint8))
-"""
+def chosen(i: Value, m: Value, q: Value) -> Value:
+    return tfl.select_v2(m, tfl.cast(i, DType.FLOAT32), tfl.cast(q, DType.FLOAT32))
+
+
+Build = Callable[..., Value | Sequence[Value]]
+FLOAT = DType.FLOAT32
+FILES: dict[str, tuple[Build, dict[str, tuple[DType, Shape]], str]] = {
+    "small": (convolved, {"x": (FLOAT, (1, 16, 16, 4))}, "y"),
+    "large": (convolved, {"x": (FLOAT, (1, 64, 64, 4))}, "y"),
+    "loop": (repeated, {"x": (FLOAT, (1, 16, 16, 4))}, "y"),
+    "mixed": (mixed, {"x": (FLOAT, (1, 32, 32, 4))}, "y"),
+    "two": (lambda b, a: [a - b, a + 2.0 * b], {"b": (FLOAT, (2, 3)), "a": (FLOAT, (2, 3))}, "z y"),
+    "unsigned": (lambda b, a: a - b, {"b": (FLOAT, (2, 3)), "a": (FLOAT, (2, 3))}, "z"),
+    "dynamic": (lambda x: x * 2.0, {"x": (FLOAT, (None, 3))}, "y"),
+    "flex": (unknown, {"x": (FLOAT, (2,))}, "y"),
+    "types": (chosen, {"i": (DType.INT64, (4,)), "m": (DType.BOOL, (4,)), "q": (DType.UINT8, (4,))}, "y"),
+}
+"""What each file computes, its inputs, and the names of its outputs."""
+
+
+def model_of(name: str) -> Model:
+    build, inputs, outputs = FILES[name]
+    graph = Graph([Value(dtype, shape) for dtype, shape in inputs.values()])
+    with tfl.recording(graph):
+        results = build(*graph.inputs)
+    graph.outputs = [results] if isinstance(results, Value) else list(results)
+    return Model(graph, list(inputs), outputs.split())
+
+
+def without_signature(content: bytes) -> bytes:
+    """A file as converters of before signatures wrote it."""
+    model = schema.ModelT.InitFromPackedBuf(content, 0)
+    model.signatureDefs = None
+    builder = flatbuffers.Builder()
+    builder.Finish(model.Pack(builder), IDENTIFIER)
+    return bytes(builder.Output())
 
 
 @pytest.fixture(scope="session")
 def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of .tflite files, made in a process of its own because TensorFlow warns while it is imported."""
+    """A folder of .tflite files."""
     folder = tmp_path_factory.mktemp("models")
-    subprocess.run([sys.executable, "-c", textwrap.dedent(CONVERT), str(folder)], check=True, capture_output=True)
+    for name in FILES:
+        write_tflite(model_of(name), folder / f"{name}.tflite")
+    unsigned = folder / "unsigned.tflite"
+    unsigned.write_bytes(without_signature(unsigned.read_bytes()))
     return folder

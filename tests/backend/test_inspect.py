@@ -319,7 +319,7 @@ CONVERT = """
 """
 
 
-@pytest.mark.tflite
+@pytest.mark.onnx_tf
 def test_a_file_from_the_converter(tmp_path: Path) -> None:
     path = tmp_path / "converted.tflite"
     # In a process of its own: TensorFlow warns while it is imported.

@@ -134,7 +134,6 @@ def test_the_median_of_the_rounds() -> None:
         typical([*rounds, [Event("Multiply (ND)", -1, 1.0)]])
 
 
-@pytest.mark.tflite
 @pytest.mark.parametrize("name", ["large", "mixed", "loop", "dynamic", "types"])
 def test_every_operator_of_a_file_has_a_time(files: Path, name: str) -> None:
     path, told = files / f"{name}.tflite", list[tuple[int, int]]()
@@ -147,14 +146,12 @@ def test_every_operator_of_a_file_has_a_time(files: Path, name: str) -> None:
         assert all(each.microseconds > 0 for each in found if each.operator == heavy[name])
 
 
-@pytest.mark.tflite
 def test_without_xnnpack_every_operator_says_where_it_is(files: Path) -> None:
     found = profile_subject(Subject(files / "mixed.tflite", Setting(2, xnnpack=False)), rounds=3)
     assert [each.operator for each in found] == [each.name for each in operators_of(files / "mixed.tflite")]
     assert all(each.microseconds > 0 for each in found if each.operator == "CONV_2D")
 
 
-@pytest.mark.tflite
 def test_a_transpose_alone_takes_all_the_time(tmp_path: Path) -> None:
     write_transpose(Transpose((512, 512, 16), (1, 2, 0), 32), tmp_path / "t.tflite")
     (found,) = profile(tmp_path / "t.tflite", rounds=3)
@@ -162,7 +159,6 @@ def test_a_transpose_alone_takes_all_the_time(tmp_path: Path) -> None:
     assert found.microseconds > 100  # 16 MB
 
 
-@pytest.mark.tflite
 def test_what_cannot_be_profiled(files: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="Nothing to profile"):
         profile(files / "small.tflite", rounds=0)
@@ -177,7 +173,6 @@ def test_what_cannot_be_profiled(files: Path, tmp_path: Path) -> None:
         profile(files / "flex.tflite")
 
 
-@pytest.mark.tflite
 def test_memory_grows_with_the_tensors(tmp_path: Path) -> None:
     for name, rows in (("small", 16), ("large", 4096)):
         write_transpose(Transpose((rows, 4096), (1, 0), 32), tmp_path / f"{name}.tflite")

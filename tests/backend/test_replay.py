@@ -24,7 +24,7 @@ from layoutopt.tfl.opset import OPSET
 from tests.backend.recorded import CASES, Array, floats
 from tests.backend.replaying import FOREIGN
 
-pytestmark = pytest.mark.tflite
+pytestmark = pytest.mark.onnx_tf
 
 ROOT = Path(__file__).parent.parent.parent
 

@@ -21,7 +21,6 @@ def ramp(*shape: int) -> np.ndarray:
     return np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
 
 
-@pytest.mark.tflite
 def test_run_goes_by_the_names_of_the_signature(files: Path) -> None:
     a, b = ramp(2, 3), 10 * ramp(2, 3)
     results = run(files / "two.tflite", {"a": a, "b": b}, threads=2)
@@ -30,7 +29,6 @@ def test_run_goes_by_the_names_of_the_signature(files: Path) -> None:
     assert np.array_equal(results["z"], a - b)
 
 
-@pytest.mark.tflite
 def test_run_without_a_signature_goes_by_tensor_names(files: Path) -> None:
     from layoutopt.backend.litert.inspect import signature_of
 
@@ -43,14 +41,12 @@ def test_run_without_a_signature_goes_by_tensor_names(files: Path) -> None:
         run(path, {"nobody": ramp(2, 3)})
 
 
-@pytest.mark.tflite
 def test_dynamic_inputs_take_the_shape_of_the_array(files: Path) -> None:
     for rows in (1, 5):
         results = run(files / "dynamic.tflite", {"x": ramp(rows, 3)})
         assert np.array_equal(results["y"], 2 * ramp(rows, 3))
 
 
-@pytest.mark.tflite
 @pytest.mark.parametrize(
     "inputs",
     [
@@ -67,13 +63,11 @@ def test_wrong_inputs_are_refused(files: Path, inputs: Mapping[str, np.ndarray])
     assert caught.value.hint
 
 
-@pytest.mark.tflite
 def test_no_threads_are_refused(files: Path) -> None:
     with pytest.raises(UsageError, match="threads"):
         measure([files / "small.tflite"], threads=0)
 
 
-@pytest.mark.tflite
 def test_what_litert_cannot_run_is_said_in_its_words(files: Path, capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(ConversionError, match=r"flex\.tflite.*Flex") as caught:
         run(files / "flex.tflite", {"x": ramp(2)})
@@ -93,7 +87,6 @@ CHATTER = """
 """
 
 
-@pytest.mark.tflite
 def test_litert_keeps_quiet_unless_asked(files: Path) -> None:
     def stderr(*options: str) -> str:
         # In a process of its own: LiteRT says each thing once per process.
@@ -104,7 +97,6 @@ def test_litert_keeps_quiet_unless_asked(files: Path) -> None:
     assert "INFO" in stderr("--verbose")
 
 
-@pytest.mark.tflite
 def test_measure_takes_one_sample_of_each_model_per_round(files: Path) -> None:
     told: list[tuple[int, int]] = []
     models = [files / "small.tflite", files / "large.tflite", files / "small.tflite"]
@@ -117,7 +109,6 @@ def test_measure_takes_one_sample_of_each_model_per_round(files: Path) -> None:
     assert 0.5 < latencies[0].speedup_over(latencies[2]).of_minima < 2
 
 
-@pytest.mark.tflite
 def test_measure_feeds_every_type(files: Path) -> None:
     (latency,) = measure([files / "types.tflite"], rounds=2)
     assert latency.minimum_ms > 0
@@ -125,7 +116,6 @@ def test_measure_feeds_every_type(files: Path) -> None:
     assert latency.minimum_ms > 0
 
 
-@pytest.mark.tflite
 @pytest.mark.parametrize(("models", "rounds"), [([], 3), (["small.tflite"], 0)])
 def test_nothing_to_measure(files: Path, models: list[str], rounds: int) -> None:
     with pytest.raises(UsageError, match="Nothing to measure"):
@@ -141,7 +131,6 @@ def test_bad_files_are_refused_before_litert_sees_them(tmp_path: Path) -> None:
         run(bad, {})
 
 
-@pytest.mark.tflite
 def test_a_missing_extra_is_named(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     genuine = builtins.__import__
 
@@ -168,7 +157,6 @@ class Schedule:
         return self.now
 
 
-@pytest.mark.tflite
 def test_models_take_turns_and_each_sample_is_its_own(files: Path) -> None:
     warm = [20.0, 20.0, 20.0, 20.0]  # two inferences of each model, long enough for a sample each
     latencies = measure(
@@ -181,14 +169,12 @@ def test_models_take_turns_and_each_sample_is_its_own(files: Path) -> None:
     assert latencies[1].samples == pytest.approx((21, 22, 23))
 
 
-@pytest.mark.tflite
 def test_a_fast_model_runs_several_times_for_a_sample(files: Path) -> None:
     # 4 ms at warm-up, so 3 inferences make the 10 ms of a sample.
     (latency,) = measure([files / "small.tflite"], rounds=1, warmup=0, clock=Schedule([5, 4, 12]))
     assert latency.samples == pytest.approx((4,))
 
 
-@pytest.mark.tflite
 def test_rounds_go_on_while_there_is_more_to_learn(files: Path) -> None:
     asked: list[int] = []
 
@@ -201,7 +187,6 @@ def test_rounds_go_on_while_there_is_more_to_learn(files: Path) -> None:
     assert len(latency.samples) == 25
 
 
-@pytest.mark.tflite
 def test_settings_are_of_each_model(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from ai_edge_litert import interpreter
 

@@ -14,7 +14,6 @@ from layoutopt.backend.litert.transposes import Transpose, time_transposes, writ
 from layoutopt.errors import MissingExtraError, UsageError
 
 
-@pytest.mark.tflite
 @pytest.mark.parametrize(("bits", "dtype"), [(32, np.float32), (8, np.int8)])
 def test_what_is_written_transposes(tmp_path: Path, bits: int, dtype: type[np.generic]) -> None:
     write_transpose(Transpose((2, 3, 4), (2, 0, 1), bits), tmp_path / "t.tflite", copies=3)
@@ -26,7 +25,6 @@ def test_what_is_written_transposes(tmp_path: Path, bits: int, dtype: type[np.ge
     assert (counts.transposes, counts.operators, counts.bytes_moved) == (3, 3, 3 * 24 * bits // 8)
 
 
-@pytest.mark.tflite
 def test_times_are_in_order() -> None:
     told: list[tuple[int, int]] = []
     small, large = (Transpose((size, size), (1, 0), 32) for size in (32, 1024))
@@ -39,7 +37,6 @@ def test_times_are_in_order() -> None:
     assert told == [(1, 3), (2, 3), (3, 3)]
 
 
-@pytest.mark.tflite
 def test_no_threads_are_refused() -> None:
     with pytest.raises(UsageError, match="threads"):
         time_transposes([Transpose((2, 3), (1, 0), 32)], threads=0)

@@ -131,6 +131,7 @@ def test_json_goes_to_a_file(model: Path, tmp_path: Path) -> None:
 def test_verbose_shows_the_passes(model: Path) -> None:
     result = invoke("optimize", model, "-v")
     assert "cancel-transposes" in result.stdout
+    assert "multiplications" in result.stdout
     assert "DEPTHWISE_CONV_2D" in result.stdout
 
 
@@ -176,7 +177,6 @@ def test_demo_needs_nothing(tmp_path: Path) -> None:
     assert again.exit_code == errors.OutputExistsError.exit_code
 
 
-@pytest.mark.tflite
 def test_benchmark_prints_one_table(model: Path, tmp_path: Path) -> None:
     result = invoke("optimize", model, "--tflite", tmp_path / "a.tflite", "--no-baseline", "--force")
     assert result.exit_code == 0, result.output
@@ -217,7 +217,6 @@ def test_benchmark_refuses_a_bad_place_before_it_measures(tmp_path: Path) -> Non
     assert "there is no directory" in result.output
 
 
-@pytest.mark.tflite
 def test_calibrate_measures_and_keeps_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LAYOUTOPT_CACHE_DIR", str(tmp_path / "new" / "cache"))
     monkeypatch.setattr("layoutopt.api.QUICK", Grid((2, 8), (8, 64), (3584, 28672), 2))
@@ -328,6 +327,7 @@ def test_an_unwritable_directory_is_refused(model: Path) -> None:
         (["--io", "keep", "--passes", "fold-constants"], "propagate-layout{io=keep}"),
         (["--layout", "input=nhwc", "--passes", "fold-constants"], "propagate-layout{layouts=input:nhwc}"),
         (["--objective", "time", "--passes", "fold-constants"], "propagate-layout{objective=time}"),
+        (["--exact", "--passes", "fold-constants"], "Leave these out of the pipeline: remove-dead-channels"),
         (["--layout", "input"], "Write --layout NAME=LAYOUT"),
         (["--layout", "input=sideways"], "channels-last, free"),
         (["--layout", "image=nhwc"], "Inputs: input. Outputs: logits."),
@@ -350,6 +350,13 @@ def test_a_failed_conversion_leaves_no_onnx(model: Path, monkeypatch: pytest.Mon
     assert result.exit_code == errors.ConversionError.exit_code
     assert "--no-tflite" in result.stderr
     assert [path.name for path in model.parent.iterdir()] == ["model.onnx"]
+
+
+def test_a_missing_extra_is_told_before_any_work(model: Path, tmp_path: Path) -> None:
+    result = invoke("optimize", model, "--saved-model", tmp_path / "saved")
+    assert result.exit_code == errors.MissingExtraError.exit_code
+    assert "layoutopt[onnx-tf]" in result.stderr
+    assert not model.with_suffix(".nhwc.onnx").exists()
 
 
 def test_every_error_has_an_exit_code_of_its_own() -> None:

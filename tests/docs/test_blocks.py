@@ -21,12 +21,11 @@ import pytest
 from typer.testing import CliRunner
 
 import layoutopt
-from layoutopt.backend.onnx_tf.child import kept_alive
 from layoutopt.cli import app
 from layoutopt.layout.calibration import Grid
 from tests.docs.pages import PAGES, ROOT, Block, blocks, looks_like
 
-pytestmark = [pytest.mark.tflite, pytest.mark.torch]
+pytestmark = [pytest.mark.onnx_tf, pytest.mark.torch]
 
 LANGUAGES = ("bash", "console", "python", "text", "{toctree}", "{eval-rst}")
 """All that a fence may say. A `text` shows what something prints; the last two are read by the site generator."""
@@ -200,9 +199,9 @@ class Reader:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def one_child() -> Iterator[None]:
-    """TensorFlow is imported once for all pages, and no browser is opened."""
-    with kept_alive(), pytest.MonkeyPatch.context() as patch:
+def no_browser() -> Iterator[None]:
+    """No page is opened."""
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr("typer.launch", lambda _page: 0)
         yield
 

@@ -22,6 +22,7 @@ from layoutopt.errors import (
     UsageError,
 )
 from layoutopt.ir import io, weights
+from layoutopt.ir.verify import run
 from layoutopt.outputs import places
 
 GRAPH = "g (float[1,3,4,4] x) => (float[1,3,4,4] y) { [first] t = Neg (x) [second] y = Relu (t) }"
@@ -185,10 +186,64 @@ def test_shapes_are_set_and_inferred_anew() -> None:
     io.require_static(model)
 
 
-@pytest.mark.parametrize("shape", [(1, 3, 4), (1, 2, 4, 4), (0, 3, 4, 4), (1, 3, -1, 4), (1, 3, 4, 4, 1), ()])
+@pytest.mark.parametrize("shape", [(1, 3, 4), (1, 3, -1, 4), (1, 3, 4, 4, 1), ()])
 def test_a_shape_that_contradicts_the_model(shape: tuple[int, ...]) -> None:
     with pytest.raises(UsageError, match="--shape x="):
         io.set_shapes(model_of(DYNAMIC), {"x": shape})
+
+
+def test_a_stated_size_may_be_another_one() -> None:
+    """Exporters state the batch that they happened to see; all that was inferred from it is inferred anew."""
+    model = model_of("g (float[10,3,4,4] x) => (float[10,3,4,4] y) { r = Relu (x) y = Neg (r) }")
+    io.set_shapes(model, {"x": (1, 3, 8, 4)})
+    assert [value.shape and value.shape.numpy() for node in model.graph for value in node.outputs] == [(1, 3, 8, 4)] * 2
+
+
+def test_a_size_of_0() -> None:
+    """The past of a text of which nothing was read yet."""
+    text = "g (float[1,2,past,4] p, float[1,2,3,4] n) => (float[1,2,all,4] y) { y = Concat <axis = 2> (p, n) }"
+    model = model_of(text)
+    io.set_shapes(model, {"p": (1, 2, 0, 4)})
+    assert model.graph.outputs[0].shape == (1, 2, 3, 4)
+
+
+def test_an_input_without_a_shape_asks_for_one() -> None:
+    proto = proto_of("g (float[1,3] x) => (float[1,3] y) { y = Relu (x) }")
+    for value in (*proto.graph.input, *proto.graph.output):
+        value.type.tensor_type.ClearField("shape")
+    model = io.parse(proto.SerializeToString(), "model")
+    with pytest.raises(DynamicShapeError) as error:
+        io.require_static(model)
+    assert "--shape x=" in error.value.hint
+    io.make_static(model, {"x": (2, 5)})
+    assert model.graph.outputs[0].shape == (2, 5)
+
+
+def test_weights_that_are_no_inputs_at_an_ir_version_that_wants_them_to_be() -> None:
+    proto = proto_of("g (float[2] x) => (float[2] y) <float[2] w = {1, 2}> { y = Add (x, w) }")
+    proto.ir_version = 3
+    assert [value.name for value in io.parse(proto.SerializeToString(), "model").graph.inputs] == ["x"]
+
+
+@pytest.mark.parametrize("version", [3, 4, 8])
+def test_weights_that_are_inputs_as_well_are_constants(version: int) -> None:
+    proto = proto_of("g (float[2] x, float[2] w) => (float[2] y) <float[2] w = {1, 2}> { y = Add (x, w) }")
+    proto.ir_version = version
+    model = io.parse(proto.SerializeToString(), "model")
+    assert [value.name for value in model.graph.inputs] == ["x"]
+    assert [value.name for value in model.graph.initializers.values()] == ["w"]
+
+
+@pytest.mark.parametrize(("axis", "shape"), [(1, (4,)), (2, (5,)), (0, (2, 4)), (3, (6,)), (-2, (5,))])
+def test_old_broadcasting_along_any_axis(axis: int, shape: tuple[int, ...]) -> None:
+    """Up to opset 6, the second operand said at which axis of the first it begins."""
+    sizes = ",".join(map(str, shape))
+    attributes = f"broadcast = 1, axis = {axis}"
+    text = f"g (float[2,4,5,6] x, float[{sizes}] y) => (float[2,4,5,6] z) {{ z = Add <{attributes}> (x, y) }}"
+    model = io.parse(proto_of(text, imports='"" : 6').SerializeToString(), "model")
+    x, y = np.zeros((2, 4, 5, 6), np.float32), np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
+    whole = y.reshape((1,) * (axis % 4) + shape + (1,) * (4 - axis % 4 - len(shape)))
+    np.testing.assert_array_equal(run(model, {"x": x, "y": y})["z"], np.broadcast_to(whole, x.shape))
 
 
 def test_a_shape_of_no_input() -> None:

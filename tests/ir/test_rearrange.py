@@ -9,8 +9,8 @@ import numpy.typing as npt
 import onnx_ir as ir
 import pytest
 
+from layoutopt.arrays import contiguous
 from layoutopt.ir import rearrange, weights
-from layoutopt.ir.arrays import contiguous
 from layoutopt.ir.rearrange import rearranged, transposed
 
 

@@ -115,6 +115,7 @@ def check_two_layouts(problem: Problem) -> None:
         assert eliminated is not None
         assert weighed(part, eliminated) == brute_force(part)
         assert mincut.max_flow(part) == part.cost(eliminated)
+        assert [eliminated] == mincut.solve([part])
     assert [weighed(problem, choice) for choice in mincut.solve([problem, problem])] == [best, best]
     assert cut_value(problem) == best[0]
 

@@ -1,4 +1,4 @@
-"""What the tests of the lowerings share."""
+"""Ways to a .tflite for the tests of the lowerings."""
 
 from __future__ import annotations
 
@@ -13,3 +13,9 @@ from tests.handoff import HandOff
 def direct(tmp_path: Path) -> HandOff:
     """The direct backend."""
     return HandOff(tmp_path)
+
+
+@pytest.fixture(params=["direct", pytest.param("onnx-tf", marks=[pytest.mark.long, pytest.mark.onnx_tf])])
+def hand_off(request: pytest.FixtureRequest, tmp_path: Path) -> HandOff:
+    """Each backend."""
+    return HandOff(tmp_path, onnx_tf=request.param == "onnx-tf")

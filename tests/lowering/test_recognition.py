@@ -15,7 +15,7 @@ import onnx_ir as ir
 import onnxruntime
 import pytest
 
-from layoutopt.lowering.recognition import recognize
+from layoutopt.ir.recognition import recognize
 
 Array = npt.NDArray[Any]
 SHAPE = (2, 6, 8)
@@ -81,6 +81,16 @@ CASES = {
     "gelu by tanh and power": Case(
         "c = Pow(x, three) d = Mul(c, rk) e = Mul(x, r) f = Add(e, d) t = Tanh(f) u = Add(t, one) h = Mul(x, u) "
         "y = Mul(h, half)",
+        "Gelu",
+    ),
+    "gelu by tanh, x outside": Case(
+        "a = Mul(x, r) b = Mul(x, k) c = Mul(b, x) d = Add(c, one) e = Mul(a, d) t = Tanh(e) u = Add(t, one) "
+        "g = Mul(x, u) y = Mul(g, half)",
+        "Gelu",
+    ),
+    "gelu by tanh, multiplied out": Case(
+        "b = Mul(x, x) c = Mul(b, x) d = Mul(c, rk) e = Mul(x, r) f = Add(e, d) t = Tanh(f) u = Add(one, t) "
+        "g = Mul(x, u) y = Mul(g, half)",
         "Gelu",
     ),
     "gelu in half precision": Case(f"{BY_TANH} h = Mul(x, half) y = Mul(h, u)", "Gelu", "float16"),

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import numpy.typing as npt
 import pytest
 
 from layoutopt.errors import UnsupportedOperatorError
 from tests.handoff import Array, Case, HandOff, floats, integers
-
-pytestmark = pytest.mark.tflite
 
 X = floats(3, 4, 5)
 MASK = np.array([True, False, True])
@@ -107,12 +103,12 @@ CASES = {**SHAPES, **CUTS, **INDICES}
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_goes_on_with_sizes_known_at_run_time(name: str, tmp_path: Path) -> None:
-    HandOff(tmp_path).check(CASES[name])
+def test_goes_on_with_sizes_known_at_run_time(name: str, direct: HandOff) -> None:
+    direct.check(CASES[name])
 
 
 @pytest.mark.parametrize("body", ["y = EyeLike(a)", "y = LayerNormalization<axis=0>(a, a)"])
-def test_says_where_a_static_shape_is_needed(body: str, tmp_path: Path) -> None:
+def test_says_where_a_static_shape_is_needed(body: str, direct: HandOff) -> None:
     case = rows(f"a = Gather<axis=2>(v, n) {body}", n=np.array(0))
     with pytest.raises(UnsupportedOperatorError, match=r"node y .*depends on values at run time"):
-        HandOff(tmp_path).check(case)
+        direct.check(case)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import onnx_ir as ir
 import pytest
 
 from layoutopt.passes import DEFAULT_PIPELINE, ExpandInstanceNorm
 from layoutopt.pipeline.manager import PassManager
 from tests.graphs import GRAPHS, GROUP_NORM, GROUPED
-from tests.harness import check_pass, model_of, transposes
+from tests.harness import check_pass, in_type, model_of, transposes
 
 MOMENTS = ["ReduceMean", "Sub", "Pow", "ReduceMean"]
 AFFINE = ["Add", "Pow", "Mul", "Mul", "Sub"]
@@ -45,3 +46,12 @@ def test_every_opset(opset: int) -> None:
     text = f"g (float[2,4,4,6] t) => (float[2,4,4,6] y) <{GROUP_NORM}> {{ {GROUPED} y = Reshape (n, whole) }}"
     result = check_pass(ExpandInstanceNorm(), model_of(text, opset=opset))
     assert [node.op_type for node in result.model.graph] == OF_GROUPS
+
+
+@pytest.mark.parametrize("dtype", [ir.DataType.FLOAT16, ir.DataType.BFLOAT16])
+@pytest.mark.parametrize("name", ["group normalization", "group normalization as it is exported"])
+def test_halves_are_computed_in_float32_and_need_no_transpose_either(name: str, dtype: ir.DataType) -> None:
+    model = PassManager(DEFAULT_PIPELINE).run(in_type(GRAPHS[name].model(), dtype)).model
+    assert transposes(model) == 0
+    assert "InstanceNormalization" not in {node.op_type for node in model.graph}
+    assert model.graph.outputs[0].dtype is dtype

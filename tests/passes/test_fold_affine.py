@@ -6,7 +6,7 @@ import onnx_ir as ir
 import pytest
 
 from layoutopt.passes import FoldAffine
-from tests.harness import check_golden, check_pass, model_of
+from tests.harness import check_golden, check_pass, in_type, model_of
 
 WEIGHTS = """float[4,3,1,1] w = {1, 2, 3, 4, 5, 6, 7, 8, 9, 0.5, 0.25, 2}, float[4] b = {1, 2, -1, 0.5},
     float[4,1,1] f = {2, -3, 0.5, 0.1}, float[4,1,1] t = {0.5, 2, -7, 3}, float[4,1,1] p = {2, 3, 0.5, 0.1},
@@ -166,3 +166,26 @@ def test_weights_that_a_caller_can_set_stay() -> None:
     model = model_of(f"g (float[1,3,4,6] x) => (float y) <{WEIGHTS}> {{ c = Conv (x, w) y = Mul (c, f) }}")
     model.graph.inputs.append(model.graph.initializers["w"])
     assert not check_pass(FoldAffine(), model).modified
+
+
+SCALED = (
+    "g (float[2,3] x) => (float[2,2] y) <float[3,2] w = {1,2,3,4,5,6}, float k = {K}> "
+    "{ m = MatMul (x, w) y = Mul (m, k) }"
+)
+
+
+@pytest.mark.parametrize("dtype", [ir.DataType.FLOAT16, ir.DataType.BFLOAT16])
+def test_halves_are_folded_as_float32_is(dtype: ir.DataType) -> None:
+    result = FoldAffine()(in_type(model_of(SCALED.replace("{K}", "{0.5}")), dtype)).model
+    assert [node.op_type for node in result.graph] == ["MatMul"]
+    weight = result.graph[0].inputs[1]
+    assert weight is not None
+    assert weight.const_value is not None
+    assert weight.const_value.dtype is dtype
+    assert weight.const_value.numpy().astype(float).tolist() == [[0.5, 1], [1.5, 2], [2.5, 3]]
+
+
+def test_a_product_that_halves_cannot_hold_is_not_folded() -> None:
+    text = SCALED.replace("{1,2,3,4,5,6}", "{0.0011,0.0021,0.0013,0.0014,0.0017,0.0019}").replace("{K}", "{0.0003}")
+    tiny = in_type(model_of(text), ir.DataType.FLOAT16)
+    assert not FoldAffine()(tiny).modified

@@ -122,7 +122,7 @@ def codes_of(path: Path) -> Mapping[str, int]:
         return {operator_name(code): code.Version() for code in codes}
 
 
-@pytest.mark.tflite
+@pytest.mark.onnx_tf
 def test_versions_are_those_of_the_converter(converted: Path) -> None:
     """A file has each operator once, at the largest version that one in it needs."""
     files = sorted(converted.glob("*.tflite"))

@@ -13,9 +13,10 @@ from layoutopt.backend.conversion import Conversion, Quantize
 from layoutopt.backend.direct.weights import halve_weights, quantize_weights
 from layoutopt.backend.direct.writer import write_tflite
 from layoutopt.backend.process import forget_peak_memory, peak_memory
-from layoutopt.errors import ConversionError, LayoutoptError, UsageError
+from layoutopt.errors import ConversionError, LayoutoptError, UnsupportedOperatorError, UsageError
 from layoutopt.lowering import lower
 from layoutopt.tfl.graph import Graph
+from layoutopt.tfl.limits import violations
 from layoutopt.tfl.rewrites import simplify
 from layoutopt.tfl.rewrites.integers import use_integer_kernels
 
@@ -37,7 +38,8 @@ def convert_directly(
         The path, the names of inputs and outputs in the .tflite, and what it cost.
 
     Raises:
-        UnsupportedOperatorError: nodes that cannot be lowered, all at once; nothing is written then.
+        UnsupportedOperatorError: nodes that cannot be lowered, or that LiteRT has no kernels for, all at once; nothing
+            is written then.
         DynamicShapeError: an input of the model has a symbolic dimension.
         ConversionError: a stage failed.
         UsageError: a quantization that takes ranges of activations.
@@ -52,6 +54,11 @@ def convert_directly(
         simplify(lowered.graph)
         use_integer_kernels(lowered.graph)
         _WEIGHTS[quantize](lowered.graph)
+    if found := violations(lowered.graph):
+        raise UnsupportedOperatorError(
+            "LiteRT has no kernels for these operations:\n  " + "\n  ".join(map(str, found)),
+            hint="Cast the operands of these nodes to another type, or merge axes with a Reshape before them.",
+        )
     with stages("write .tflite"):
         write_tflite(lowered, tflite)
     names = {name: name for name in lowered.input_names}, {name: name for name in lowered.output_names}

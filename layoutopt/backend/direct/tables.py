@@ -5,7 +5,7 @@ Elements of constants do not go through here: they stay arrays, numbered as the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,15 +28,19 @@ _LAST_OLD_CODE = 127
 """Builtin codes up to here fit the field that readers of before 2020 look at; later ones say this there."""
 
 
-def tables_of(model: Model) -> tuple[ModelT, list[Array | None]]:
+def tables_of(model: Model, defaults: Mapping[Value, Sequence[int]]) -> tuple[ModelT, list[Array | None]]:
     """Return the tables of a model without its buffers, and the elements that belong in each buffer.
+
+    Args:
+        model: to be written.
+        defaults: the shapes of values of unknown sizes until an input is resized.
 
     Raises:
         ValueError: an operation reads what nothing computes.
     """
     tables = schema.ModelT(version=_SCHEMA_VERSION, description="layoutopt", subgraphs=[], buffers=[])
     codes, buffers = _Codes(model.graph), _Buffers()
-    main = _Subgraph(tables, codes, buffers, model.graph, model.input_names, model.output_names)
+    main = _Subgraph(tables, codes, buffers, defaults, model.graph, model.input_names, model.output_names)
     tables.operatorCodes = codes.tables
     signature = schema.SignatureDefT(signatureKey=_SIGNATURE, subgraphIndex=0)
     signature.inputs = _tensor_maps(model.input_names, main.table.inputs)
@@ -127,6 +131,7 @@ class _Subgraph:
         tables: of the model, which the graph is added to.
         codes: of all operators.
         buffers: of all constants.
+        defaults: the shapes of values of unknown sizes until an input is resized.
         graph: to be written.
         input_names: of its inputs; none for a body.
         output_names: of its outputs; none for a body.
@@ -137,11 +142,13 @@ class _Subgraph:
         tables: ModelT,
         codes: _Codes,
         buffers: _Buffers,
+        defaults: Mapping[Value, Sequence[int]],
         graph: Graph,
         input_names: Sequence[str] = (),
         output_names: Sequence[str] = (),
     ) -> None:
         self._tables, self._codes, self._buffers, self._graph = tables, codes, buffers, graph
+        self._defaults = defaults
         self._is_body = bool(tables.subgraphs)
         self._tensors: list[TensorT] = []
         self._places: dict[Value, int] = {}
@@ -187,7 +194,7 @@ class _Subgraph:
         options = dict(operation.options)
         for field, body in zip(facts.bodies, operation.bodies, strict=True):
             options[field] = len(self._tables.subgraphs)
-            _Subgraph(self._tables, self._codes, self._buffers, body)
+            _Subgraph(self._tables, self._codes, self._buffers, self._defaults, body)
         table = schema.OperatorT(self._codes.index(operation.code), _int32(read), _int32(written))
         if operation.code not in OPERATOR_CODES:
             table.customOptions = np.frombuffer(options.get("custom_options", b""), np.uint8)
@@ -222,7 +229,8 @@ class _Subgraph:
 
     def _add(self, value: Value, name: str) -> int:
         tensor = schema.TensorT(name=name, type=getattr(schema.TensorType, value.dtype.value))
-        tensor.shape = _int32([1 if size is None else size for size in value.shape or ()])
+        default = [1 if size is None else size for size in value.shape or ()]
+        tensor.shape = _int32(self._defaults.get(value, default))
         tensor.hasRank = value.shape is not None
         if None in (value.shape or ()):
             tensor.shapeSignature = _int32([-1 if size is None else size for size in value.shape or ()])

@@ -8,18 +8,18 @@ buffers tell where their elements are in the file by offset and size, which Lite
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 import flatbuffers  # type: ignore[import-untyped]
 
+from layoutopt.arrays import chunks
 from layoutopt.backend.direct.tables import tables_of
 from layoutopt.tfl.dtypes import Array
-from layoutopt.tfl.graph import Model
+from layoutopt.tfl.graph import Model, Value
 from layoutopt.tfl.schema import IDENTIFIER
-from layoutopt.tfl.storage import chunks
 
 if TYPE_CHECKING:
     from ai_edge_litert.schema_py_generated import ModelT
@@ -29,7 +29,13 @@ _ALIGNMENT = 16
 _MAX_FLATBUFFER = (1 << 31) - 1
 
 
-def write_tflite(model: Model, path: Path, *, data_behind: bool | None = None) -> None:
+def write_tflite(
+    model: Model,
+    path: Path,
+    *,
+    data_behind: bool | None = None,
+    defaults: Mapping[Value, Sequence[int]] | None = None,
+) -> None:
     """Write a .tflite file.
 
     Args:
@@ -37,11 +43,12 @@ def write_tflite(model: Model, path: Path, *, data_behind: bool | None = None) -
         path: of the file, which is overwritten.
         data_behind: whether buffers tell their elements' offset and size in the file instead of being part of the
             flatbuffer; None for whether they have to.
+        defaults: the shapes that values of unknown sizes have until an input is resized; 1 is the size of others.
 
     Raises:
         ValueError: an operation reads what nothing computes.
     """
-    tables, arrays = tables_of(model)
+    tables, arrays = tables_of(model, defaults or {})
     if data_behind is None:
         header = _Header(tables, arrays, behind=False)
         if header.end > _MAX_FLATBUFFER:

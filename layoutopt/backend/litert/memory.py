@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from layoutopt.backend.litert.inspect import signature_of
-from layoutopt.backend.litert.runtime import Setting, Subject, check_threads, load, require_litert
+from layoutopt.backend.litert.invocation import require_litert
+from layoutopt.backend.litert.runtime import Setting, Subject, check_threads, load
 from layoutopt.backend.process import Json, forget_peak_memory, peak_memory, run_alone
 
 _INFERENCES = 3  # XNNPACK takes some of its memory in the first, the kernels' scratch memory in any

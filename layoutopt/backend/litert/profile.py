@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from layoutopt.backend.litert.inspect import TfliteOperator, operators_of
-from layoutopt.backend.litert.runtime import Setting, Subject, check_threads, require_litert
+from layoutopt.backend.litert.invocation import require_litert
+from layoutopt.backend.litert.runtime import Setting, Subject, check_threads
 from layoutopt.backend.process import Json, run_alone
 from layoutopt.errors import ConversionError, UsageError
 

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import math
-import os
-import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from layoutopt.backend.litert.inspect import TfliteTensor, signature_of
+from layoutopt.backend.litert.invocation import Array, litert, prepare, run_once
 from layoutopt.backend.litert.latency import Latency
-from layoutopt.errors import ConversionError, MissingExtraError, UsageError
+from layoutopt.errors import UsageError
 
 if TYPE_CHECKING:
     from ai_edge_litert.interpreter import Interpreter
@@ -30,7 +26,6 @@ SAMPLE_SECONDS = 0.01
 MORE_ROUNDS = 10
 """How many rounds `measure` adds before it asks again whether there are enough."""
 
-Array = npt.NDArray[np.generic]
 Clock = Callable[[], float]
 
 
@@ -79,13 +74,12 @@ def run(path: Path, inputs: Mapping[str, Array], *, threads: int = 1, verbose: b
         ConversionError: LiteRT cannot run the file.
     """
     signature = signature_of(path)
-    _check_inputs(path, signature.inputs, inputs)
+    check_inputs(path, signature.inputs, inputs)
     # Not ascontiguousarray, which gives a scalar an axis.
-    arrays = [np.asarray(inputs[tensor.signature_name], order="C") for tensor in signature.inputs]
-    with _litert(path, verbose=verbose):
-        interpreter = _prepare(path, signature.inputs, arrays, Setting(threads))
-        interpreter.invoke()
-        return {tensor.signature_name: interpreter.get_tensor(tensor.index) for tensor in signature.outputs}
+    arrays = {tensor.index: np.asarray(inputs[tensor.signature_name], order="C") for tensor in signature.inputs}
+    check_threads(threads)
+    found = run_once(path, arrays, [tensor.index for tensor in signature.outputs], threads=threads, verbose=verbose)
+    return {tensor.signature_name: array for tensor, array in zip(signature.outputs, found, strict=True)}
 
 
 def run_all(path: Path, inputs: Mapping[str, Array], *, verbose: bool = False) -> dict[int, Array]:
@@ -104,10 +98,10 @@ def run_all(path: Path, inputs: Mapping[str, Array], *, verbose: bool = False) -
         LayoutoptError: as `run`.
     """
     signature = signature_of(path)
-    _check_inputs(path, signature.inputs, inputs)
-    arrays = [np.ascontiguousarray(inputs[tensor.signature_name]) for tensor in signature.inputs]
-    with _litert(path, verbose=verbose):
-        interpreter = _prepare(path, signature.inputs, arrays, Setting(), keep_all=True)
+    check_inputs(path, signature.inputs, inputs)
+    arrays = {tensor.index: np.ascontiguousarray(inputs[tensor.signature_name]) for tensor in signature.inputs}
+    with litert(path, verbose=verbose):
+        interpreter = prepare(path, arrays, threads=1, keep_all=True)
         interpreter.invoke()
         found = {}
         for details in interpreter.get_tensor_details():
@@ -209,8 +203,8 @@ def load(subject: Subject, *, seed: int = 0, verbose: bool = False) -> Callable[
     """
     inputs = signature_of(subject.path).inputs
     arrays = random_inputs(inputs, seed)
-    with _litert(subject.path, verbose=verbose):
-        interpreter = _prepare(subject.path, inputs, arrays, subject.setting)
+    with litert(subject.path, verbose=verbose):
+        interpreter = _prepare(subject, inputs, arrays)
         interpreter.invoke()  # what cannot run says so here
     invoke: Callable[[], None] = interpreter.invoke
     return invoke
@@ -249,7 +243,8 @@ def _random(tensor: TfliteTensor, rng: np.random.Generator) -> Array:
     raise UsageError(f"Input {tensor.signature_name!r} is of type {tensor.dtype}, which cannot be random.")
 
 
-def _check_inputs(path: Path, tensors: Sequence[TfliteTensor], inputs: Mapping[str, Array]) -> None:
+def check_inputs(path: Path, tensors: Sequence[TfliteTensor], inputs: Mapping[str, Array]) -> None:
+    """Raise UsageError where ``inputs`` are not what these tensors take."""
     names = [tensor.signature_name for tensor in tensors]
     if set(names) != set(inputs):
         raise UsageError(f"{path}: inputs {sorted(inputs)} given.", hint=f"The model has {sorted(names)}.")
@@ -265,79 +260,14 @@ def _check_inputs(path: Path, tensors: Sequence[TfliteTensor], inputs: Mapping[s
             )
 
 
-def _prepare(
-    path: Path,
-    tensors: Sequence[TfliteTensor],
-    arrays: Sequence[Array],
-    setting: Setting,
-    *,
-    keep_all: bool = False,
-) -> Interpreter:
-    """An interpreter with its inputs set; with all tensors preserved, and thus without XNNPACK, if ``keep_all``."""
-    from ai_edge_litert.interpreter import Interpreter, OpResolverType
-
-    check_threads(setting.threads)
-    bare = keep_all or not setting.xnnpack
-    resolver = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES if bare else OpResolverType.AUTO
-    interpreter = Interpreter(
-        model_path=str(path),
-        num_threads=setting.threads,
-        experimental_op_resolver_type=resolver,
-        experimental_preserve_all_tensors=keep_all,
-    )
-    for tensor, array in zip(tensors, arrays, strict=True):
-        if -1 in tensor.shape:
-            interpreter.resize_tensor_input(tensor.index, array.shape)
-    interpreter.allocate_tensors()
-    for tensor, array in zip(tensors, arrays, strict=True):
-        interpreter.set_tensor(tensor.index, array)
-    return interpreter
+def _prepare(subject: Subject, tensors: Sequence[TfliteTensor], arrays: Sequence[Array]) -> Interpreter:
+    """An interpreter with its inputs set."""
+    check_threads(subject.setting.threads)
+    inputs = {tensor.index: array for tensor, array in zip(tensors, arrays, strict=True)}
+    return prepare(subject.path, inputs, threads=subject.setting.threads, xnnpack=subject.setting.xnnpack)
 
 
 def check_threads(threads: int) -> None:
     """Raises UsageError where there are none."""
     if threads < 1:
         raise UsageError(f"{threads} threads cannot run a model.", hint="Give at least one.")
-
-
-def require_litert() -> None:
-    """Raises MissingExtraError where LiteRT is not installed."""
-    try:
-        import ai_edge_litert.interpreter  # noqa: F401
-    except ImportError:
-        raise MissingExtraError(
-            "Running .tflite files needs ai-edge-litert.", hint="pip install 'layoutopt[tflite]'"
-        ) from None
-
-
-@contextmanager
-def _litert(path: Path, *, verbose: bool) -> Iterator[None]:
-    """Turns what LiteRT raises into ours, and keeps what it writes to stderr for the message.
-
-    The native library has no switch for its chatter and knows nothing of ``sys.stderr``, so the descriptor itself is
-    turned away for as long as the block runs; that of the whole process, so the block should be short.
-    """
-    require_litert()
-    with tempfile.TemporaryFile() as log:
-        try:
-            if verbose:
-                yield
-            else:
-                with _stderr_to(log.fileno()):
-                    yield
-        except (RuntimeError, ValueError) as error:
-            log.seek(0)
-            said = [line for line in log.read().decode(errors="replace").splitlines() if line.startswith("ERROR")]
-            raise ConversionError("LiteRT", f"{path}: {' '.join([str(error), *said])}") from error
-
-
-@contextmanager
-def _stderr_to(descriptor: int) -> Iterator[None]:
-    sys.stderr.flush()
-    kept = os.dup(2)
-    os.dup2(descriptor, 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from layoutopt.backend.litert.inspect import operators_of, signature_of
-from layoutopt.backend.litert.runtime import Array, run_all
+from layoutopt.backend.litert.invocation import Array
+from layoutopt.backend.litert.runtime import run_all
 
 INPUT = "(input)"
 """Stands for the operator of an input."""

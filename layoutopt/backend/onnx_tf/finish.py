@@ -49,14 +49,10 @@ def finish(content: bytes, inputs: Sequence[str], outputs: Sequence[str], scales
 
 
 def _restore_infinities(graph: Graph) -> None:
-    constants = {
-        operand: None
-        for operation in graph.all_operations()
-        for operand in operation.operands
-        if operand is not None and operand.data is not None
-    }
-    for value in constants:
-        value.data = restored(value.array)
+    read = {operand for operation in graph.all_operations() for operand in operation.operands}
+    for value in {*read, *(output for each in graph.all_graphs() for output in each.outputs)}:
+        if value is not None and value.data is not None:
+            value.data = restored(value.data)
 
 
 def scales_of(graph: Graph) -> Floats:

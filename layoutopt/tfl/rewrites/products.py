@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from layoutopt.tfl import build as tfl
 from layoutopt.tfl.graph import Operation, Value
+from layoutopt.tfl.limits import takes_rank
 from layoutopt.tfl.rewrites.engine import Uses, record_again, rule
 
 
@@ -12,6 +13,8 @@ def use_fully_connected(operation: Operation, _: Uses) -> Value | None:
     """A product with a constant matrix on the right is FULLY_CONNECTED, which packs it once."""
     x, matrix = operation[0], operation[1]
     if matrix.data is None or matrix.rank != 2 or operation.options["adj_x"] or x.shape is None:
+        return None
+    if not takes_rank("FULLY_CONNECTED", x, x.rank):
         return None
     weights = matrix if operation.options["adj_y"] else tfl.transpose(matrix, (1, 0))
     return tfl.fully_connected(x, weights)

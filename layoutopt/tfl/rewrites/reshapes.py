@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from layoutopt.tfl import build as tfl
 from layoutopt.tfl.graph import Operation, Shape, Value
+from layoutopt.tfl.limits import takes_rank
 from layoutopt.tfl.rewrites.engine import Uses, record_again, rule
 
 _VIEWS = ("RESHAPE", "SQUEEZE", "EXPAND_DIMS")
@@ -63,7 +64,7 @@ def reshape_before_product(operation: Operation, uses: Uses) -> Value | None:
     first = None if product is None else uses.producer(product[0], "RESHAPE")
     if product is None or first is None or not operation.result.is_static or not first[0].is_static:
         return None
-    if not _keeps_channels(operation):
+    if not _keeps_channels(operation) or not takes_rank("FULLY_CONNECTED", first[0], operation.result.rank):
         return None
     x = tfl.reshape(first[0], (*operation.result.sizes[:-1], product[0].sizes[-1]))
     return record_again(product, x, *product.operands[1:], keep_num_dims=True)
@@ -81,6 +82,8 @@ def flatten_in_product(operation: Operation, uses: Uses) -> Value | None:
     """A RESHAPE to rows of the same length in front of FULLY_CONNECTED, which makes them of any shape by itself."""
     source, result = operation[0].producer, operation.result
     if source is None or source.code not in _VIEWS or not source[0].is_static or result.rank != 2:
+        return None
+    if not takes_rank("FULLY_CONNECTED", source[0], source[0].rank):
         return None
     if source[0].rank < 2 or source[0].sizes[-1] != operation[1].sizes[-1]:
         return None

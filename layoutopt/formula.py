@@ -1,0 +1,156 @@
+"""Numbers that depend on sizes, found from two instances of one graph.
+
+Each is a dimension times a factor plus an addend, or a product of dimensions of one tensor times a factor.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain, combinations, zip_longest
+from math import prod
+from typing import Generic, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+Tensor = TypeVar("Tensor")
+Array = npt.NDArray[np.generic]
+Shape = tuple[int, ...]
+
+REST = -1
+"""In the target of a Reshape: whatever the other entries leave over."""
+
+
+class Prefer(enum.Enum):
+    """Which of several dimensions a number is taken from where more than one would do.
+
+    The two differ for a map that is resized to the size of another one: is it twice as large as it was, or as large as
+    the other? Sizes that are multiples of 32 do not tell.
+    """
+
+    NEAR = "near"
+    """One of an operand of the same operator, whatever the factor."""
+    EQUAL = "equal"
+    """One that is the number itself, wherever it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source(Generic[Tensor]):
+    """A tensor whose shape is there when an operator runs.
+
+    Attributes:
+        tensor: which.
+        first: its shape in the first instance.
+        second: its shape in the second instance.
+        distance: 0 for operands of the operator, more for tensors that have less to do with it.
+    """
+
+    tensor: Tensor
+    first: Shape
+    second: Shape
+    distance: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Term(Generic[Tensor]):
+    """``factor * prod(source.shape[axis] for axis in axes) + addend``."""
+
+    source: Source[Tensor]
+    axes: tuple[int, ...]
+    factor: int
+    addend: int
+
+    def cost(self, prefer: Prefer) -> tuple[int, ...]:
+        """Return what is smaller the likelier it is that the term was meant."""
+        unequal = abs(self.factor) if self.factor != 1 else 0
+        likeness = (self.source.distance, unequal) if prefer is Prefer.NEAR else (unequal, self.source.distance)
+        return (abs(self.addend), len(self.axes), *likeness)
+
+
+@dataclass(frozen=True, slots=True)
+class Formula(Generic[Tensor]):
+    """A vector of integers, ``sizes[indices[0]] * sizes[indices[1]] * ... * factors + addends``.
+
+    Attributes:
+        tensors: whose shapes, laid end to end with a 1 after them, are ``sizes``; none where the vector is constant.
+        indices: into the sizes, one per entry; more than one row where entries are products of dimensions.
+        factors: one per entry.
+        addends: one per entry.
+    """
+
+    tensors: tuple[Tensor, ...]
+    indices: tuple[tuple[int, ...], ...]
+    factors: tuple[int, ...]
+    addends: tuple[int, ...]
+
+
+def express(
+    first: Sequence[int], second: Sequence[int], sources: Sequence[Source[Tensor]], prefer: Prefer
+) -> Formula[Tensor] | None:
+    """A formula that gives ``first`` in the first instance and ``second`` in the second; None where there is none."""
+    terms = [_entry(one, other, sources, prefer) for one, other in zip(first, second, strict=True)]
+    found = [term for term in terms if term is not None]
+    return _formula(found) if len(found) == len(terms) else None
+
+
+def reshape_target(
+    first: Sequence[int], second: Sequence[int], sources: Sequence[Source[Tensor]], prefer: Prefer
+) -> Formula[Tensor] | None:
+    """As `express`, for the target of a Reshape: one of the entries that differ is what the others leave over."""
+    terms = [_entry(one, other, sources, prefer) for one, other in zip(first, second, strict=True)]
+    best: list[_Term[Tensor] | int] | None = None
+    for rest in (at for at, (one, other) in enumerate(zip(first, second, strict=True)) if one != other):
+        candidate = [REST if at == rest else term for at, term in enumerate(terms)]
+        complete = [term for term in candidate if term is not None]
+        if len(complete) == len(terms) and (best is None or _cost(complete, prefer) < _cost(best, prefer)):
+            best = complete
+    return _formula(best) if best is not None else None
+
+
+def once(first: Array, second: Array) -> Array | None:
+    """What both arrays repeat along the axes on which their sizes differ, of size 1 there; None if they do not."""
+    if first.ndim != second.ndim or first.dtype != second.dtype:
+        return None
+    differs = [one != other for one, other in zip(first.shape, second.shape, strict=True)]
+    single = first[tuple(slice(0, 1) if apart else slice(None) for apart in differs)]
+    repeats = all(np.array_equal(np.broadcast_to(single, array.shape), array) for array in (first, second))
+    return single if any(differs) and repeats else None
+
+
+def _entry(first: int, second: int, sources: Sequence[Source[Tensor]], prefer: Prefer) -> _Term[Tensor] | int | None:
+    if first == second:
+        return first
+    return min(_terms(first, second, sources), key=lambda term: term.cost(prefer), default=None)
+
+
+def _terms(first: int, second: int, sources: Sequence[Source[Tensor]]) -> Iterator[_Term[Tensor]]:
+    for source in sources:
+        apart = [axis for axis, (one, two) in enumerate(zip(source.first, source.second, strict=True)) if one != two]
+        for axes in chain.from_iterable(combinations(apart, count) for count in range(1, len(apart) + 1)):
+            one, other = (prod(shape[axis] for axis in axes) for shape in (source.first, source.second))
+            factor, rest = divmod(second - first, other - one) if other != one else (0, 0)
+            addend = first - factor * one
+            if rest == 0 and factor > 0 and (addend == 0 or len(axes) == 1):
+                yield _Term(source, axes, factor, addend)
+
+
+def _cost(terms: Sequence[_Term[Tensor] | int], prefer: Prefer) -> list[tuple[int, ...]]:
+    """The dearest term counts first."""
+    return sorted((term.cost(prefer) for term in terms if isinstance(term, _Term)), reverse=True)
+
+
+def _formula(terms: Sequence[_Term[Tensor] | int]) -> Formula[Tensor]:
+    used = {id(term.source): term.source for term in terms if isinstance(term, _Term)}
+    starts, end = {}, 0
+    for key, source in used.items():
+        starts[key] = end
+        end += len(source.first)
+    places = [() if isinstance(term, int) else [starts[id(term.source)] + axis for axis in term.axes] for term in terms]
+    return Formula(
+        tuple(source.tensor for source in used.values()),
+        tuple(zip_longest(*places, fillvalue=end)) if used else ((0,) * len(terms),),
+        tuple(term if isinstance(term, int) else term.factor for term in terms),
+        tuple(0 if isinstance(term, int) else term.addend for term in terms),
+    )

@@ -1,0 +1,105 @@
+"""Boxes and regions: every selection as ONNX Runtime makes it, ties and borders included."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.handoff import Array, Case, HandOff, floats, integers
+
+_RNG = np.random.default_rng(5)
+SUPPRESSION = "y = NonMaxSuppression(boxes, scores, most, overlap, least)"
+
+
+def boxes(batch: int, count: int) -> Array:
+    """Boxes that overlap, some given by their other two corners."""
+    start, size = _RNG.random((batch, count, 2)) * 10, _RNG.random((batch, count, 2)) * 4
+    found = np.concatenate([start, start + size], -1).astype(np.float32)
+    found[:, ::3, [0, 2]] = found[:, ::3, [2, 0]]
+    return found
+
+
+def scores(batch: int, classes: int, count: int) -> Array:
+    """Scores of which many are alike."""
+    found: Array = (np.round(_RNG.random((batch, classes, count)) * 8) / 8).astype(np.float32)
+    return found
+
+
+def limits(most: int, overlap: float, least: float) -> dict[str, Array]:
+    return {
+        "most": np.array([most], np.int64),
+        "overlap": np.array([overlap], np.float32),
+        "least": np.array([least], np.float32),
+    }
+
+
+@pytest.mark.parametrize("at_run_time", [False, pytest.param(True, marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    ("batch", "classes", "most", "overlap", "least"),
+    [(1, 1, 20, 0.5, 0.3), (2, 3, 7, 0.3, 0.25), (1, 2, 100, 0.0, 0.0), (1, 1, 5, 0.5, 2.0)],
+)
+def test_selects_the_same_boxes_in_the_same_order(
+    batch: int, classes: int, most: int, overlap: float, least: float, at_run_time: bool, hand_off: HandOff
+) -> None:
+    inputs = {"boxes": boxes(batch, 40), "scores": scores(batch, classes, 40)}
+    case = Case(SUPPRESSION, inputs, limits(most, overlap, least), "NON_MAX_SUPPRESSION_V4")
+    hand_off.check(case.with_run_time("most", "overlap", "least") if at_run_time else case)
+
+
+def test_limits_at_run_time(hand_off: HandOff) -> None:
+    case = Case(SUPPRESSION, {"boxes": boxes(2, 40), "scores": scores(2, 2, 40)}, limits(3, 0.0, 0.25))
+    hand_off.check(case.with_run_time("most", "overlap", "least"))
+
+
+@pytest.mark.parametrize("overlap", [0.5, 1.0])
+@pytest.mark.parametrize("at_run_time", [False, True])
+def test_boxes_that_overlap_as_much_as_the_threshold_stay(overlap: float, at_run_time: bool, hand_off: HandOff) -> None:
+    inputs = {
+        "boxes": np.array([[[0, 0, 1, 1], [0, 0, 1, 0.5], [0, 0, 1, 1]]], np.float32),
+        "scores": np.full((1, 1, 3), 0.9, np.float32),
+    }
+    case = Case(SUPPRESSION, inputs, limits(3, overlap, 0))
+    hand_off.check(case.with_run_time("overlap") if at_run_time else case)
+
+
+def test_boxes_by_their_centres_and_without_limits(hand_off: HandOff) -> None:
+    inputs = {"boxes": np.abs(boxes(2, 30)), "scores": scores(2, 2, 30)}
+    most = {"most": np.array([20], np.int64)}
+    hand_off.check(Case("y = NonMaxSuppression<center_point_box=1>(boxes, scores, most)", inputs, most))
+    hand_off.check(Case("y = NonMaxSuppression(boxes, scores)", inputs))
+
+
+def regions(count: int, width: float, height: float) -> Array:
+    """Some reach beyond the image, some are upside down."""
+    start = _RNG.random((count, 2)) * [width, height]
+    found = np.concatenate([start, start + (_RNG.random((count, 2)) * 1.3 - 0.2) * [width, height]], -1)
+    return found.astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("mode", "coordinates", "ratio"),
+    [
+        ("avg", "half_pixel", 0),
+        ("max", "output_half_pixel", 0),
+        *(
+            pytest.param(mode, coordinates, 2, marks=pytest.mark.long)
+            for mode in ("avg", "max")
+            for coordinates in ("half_pixel", "output_half_pixel")
+        ),
+        pytest.param("avg", "output_half_pixel", 0, marks=pytest.mark.long),
+        pytest.param("max", "half_pixel", 0, marks=pytest.mark.long),
+    ],
+)
+def test_regions_are_sampled_as_onnx_runtime_does(mode: str, coordinates: str, ratio: int, hand_off: HandOff) -> None:
+    body = (
+        f'y = RoiAlign<mode="{mode}", coordinate_transformation_mode="{coordinates}", sampling_ratio={ratio}, '
+        "output_height=3, output_width=4, spatial_scale=0.5>(x, r, b)"
+    )
+    inputs = {"x": floats(2, 5, 10, 12), "r": regions(6, 24, 20), "b": integers(0, 2, 6)}
+    hand_off.check(Case(body, inputs, operators="WHILE" if ratio == 0 else "GATHER"))
+
+
+def test_regions_before_opset_16(hand_off: HandOff) -> None:
+    body = "y = RoiAlign<sampling_ratio=1, output_height=3, output_width=4>(x, r, b)"
+    inputs = {"x": floats(2, 5, 10, 12), "r": regions(6, 12, 10), "b": integers(0, 2, 6)}
+    hand_off.check(Case(body, inputs, opset=10))
