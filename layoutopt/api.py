@@ -186,7 +186,8 @@ def optimize(
             inputs = give_inputs(original, given, shapes=shapes or {}, seed=seed)
             if verify is not Verify.NONE:
                 say("ONNX Runtime on the original")
-                reference = Reference(original, seed=seed, inputs=None if given is None else inputs)
+                with _blaming(original):
+                    reference = Reference(original, seed=seed, inputs=None if given is None else inputs)
                 reference.correct_ranks(original)
             rewriting = Fixed(original, reference, rewrite, tolerance)
         with _blaming(rewriting.original):
