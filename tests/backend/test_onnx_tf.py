@@ -145,9 +145,7 @@ def test_what_onnx_tf_does_not_know_either_is_listed(tmp_path: Path) -> None:
     for node in model.graph.node:
         node.domain = "odd"
     onnx.save(model, tmp_path / "m.onnx")
-    with pytest.raises(
-        errors.UnsupportedOperatorError, match=r"node 'one': operator odd::Strange\n.*'two'.*odd::Stranger"
-    ):
+    with pytest.raises(errors.UnsupportedOperatorError, match=r"'one': operator odd::Strange\n.*'two'.*odd::Stranger"):
         convert_model(tmp_path / "m.onnx", tflite=tmp_path / "m.tflite")
 
 
