@@ -135,7 +135,7 @@ def test_weights_in_bodies_are_halved_too(tmp_path: Path) -> None:
     assert (tmp_path / "m.tflite").stat().st_size < 0.75 * matrix.nbytes
     x = RNG.standard_normal((2, 64)).astype(np.float32)
     half = matrix.astype(np.float16).astype(np.float32)
-    found = runtime.run(tmp_path / "m.tflite", {"x": x})["y"]
+    found = runtime.run(tmp_path / "m.tflite", {"x": x})["y"].astype(np.float32)
     np.testing.assert_allclose(found, x @ half.T @ half.T @ half.T, rtol=0, atol=1e-5)
 
 
@@ -186,7 +186,7 @@ def test_a_channel_of_zeros_stays_zero(tmp_path: Path) -> None:
     quantize_weights(graph)
     write_tflite(Model(graph, ["x"], ["y"]), tmp_path / "m.tflite")
     x = RNG.standard_normal((3, 64)).astype(np.float32)
-    found, expected = runtime.run(tmp_path / "m.tflite", {"x": x})["y"], x @ matrix.T
+    found, expected = runtime.run(tmp_path / "m.tflite", {"x": x})["y"].astype(np.float32), x @ matrix.T
     assert not found[:, 5].any()
     np.testing.assert_allclose(found, expected, rtol=0, atol=0.03 * np.abs(expected).max())
 
