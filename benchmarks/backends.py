@@ -33,7 +33,7 @@ from layoutopt.outputs import make_directory
 from layoutopt.report.results import Form, Kind, Provenance
 from layoutopt.report.tables import size
 
-_SECONDS = 12.0
+_SECONDS = 6.0
 """For one pair of models, at most."""
 
 REASONS: Mapping[str, str] = {}

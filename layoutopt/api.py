@@ -22,7 +22,14 @@ from layoutopt.backend.onnx_tf.convert import Handlers, convert_model
 from layoutopt.benchmarking import Effort, time_together
 from layoutopt.benchmarking import benchmark as benchmark  # a public function of this module like the others
 from layoutopt.drift import compare_layers
-from layoutopt.errors import ConversionError, LayoutoptError, PassFailedError, UnsupportedOperatorError, UsageError
+from layoutopt.errors import (
+    ConversionError,
+    InvalidModelError,
+    LayoutoptError,
+    PassFailedError,
+    UnsupportedOperatorError,
+    UsageError,
+)
 from layoutopt.forms import Artifact, HandOff, make_baseline
 from layoutopt.frontend.demo import mobilenet_v2
 from layoutopt.frontend.inputs import give_inputs
@@ -187,7 +194,7 @@ def optimize(
             if verify is not Verify.NONE:
                 say("ONNX Runtime on the original")
                 with _blaming(original):
-                    reference = Reference(original, seed=seed, inputs=None if given is None else inputs)
+                    reference = _reference(original, None if given is None else inputs, shapes or {}, seed)
                 reference.correct_ranks(original)
             rewriting = Fixed(original, reference, rewrite, tolerance)
         with _blaming(rewriting.original):
@@ -711,6 +718,23 @@ def _static(model: Model, shapes: Mapping[str, tuple[int, ...]]) -> ir.Model:
 def _source(model: Model) -> Path | None:
     """The file of a model; None where it is in memory."""
     return Path(model) if isinstance(model, str | Path) else None
+
+
+def _reference(model: ir.Model, inputs: Arrays | None, shapes: Mapping[str, tuple[int, ...]], seed: int) -> Reference:
+    """What ONNX Runtime makes of the original, whose inputs have ``shapes``.
+
+    Raises:
+        UsageError: it does not run at the shapes that were asked for.
+    """
+    try:
+        return Reference(model, seed=seed, inputs=inputs)
+    except InvalidModelError as error:
+        if not shapes:
+            raise
+        asked = " ".join(f"--shape {name}={','.join(map(str, shape))}" for name, shape in shapes.items())
+        raise UsageError(
+            f"{asked}: {error.message}", hint="Give the inputs sizes that the model can run at."
+        ) from error
 
 
 def _loaded(model: Model) -> ir.Model:

@@ -20,6 +20,7 @@ from layoutopt.ir import edit
 from layoutopt.ir.evaluate import equal_weights, fold_weights, is_fixed
 from layoutopt.ir.weights import Skeleton
 from layoutopt.layout.remaps import constant_integers
+from layoutopt.options import FOLD_LIMIT
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -32,9 +33,11 @@ class FoldConstants(ir.passes.FunctionalPass):
 
     Attributes:
         simplify: whether onnxsim runs; without it, Constant nodes are lifted and shapes inferred, no more.
+        limit: bytes beyond which no Expand, Tile or ConstantOfShape is folded, which would store what they compute.
     """
 
     simplify: bool = True
+    limit: int = FOLD_LIMIT
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Folds a copy of ``model``.
@@ -43,7 +46,7 @@ class FoldConstants(ir.passes.FunctionalPass):
             InvalidModelError: onnxsim refuses the model.
         """
         before = Skeleton.of(model)
-        folded = _simplified(model, before) if self.simplify else model.clone()
+        folded = _simplified(model, before, self.limit) if self.simplify else model.clone()
         for value in model.graph.inputs:
             if value.is_initializer():
                 _restore_default(folded.graph, value)
@@ -101,7 +104,7 @@ _SKIPPED = (
 """What onnxsim shall not do."""
 
 
-def _simplified(model: ir.Model, skeleton: Skeleton) -> ir.Model:
+def _simplified(model: ir.Model, skeleton: Skeleton, limit: int) -> ir.Model:
     """Return what onnxsim makes of ``model``; what is computed from weights alone is folded here, as it sees none."""
     if any(is_fixed(node) for node in model.graph) or equal_weights(model):
         model = model.clone()
@@ -110,13 +113,13 @@ def _simplified(model: ir.Model, skeleton: Skeleton) -> ir.Model:
         fold_weights(model)
         skeleton = Skeleton.of(model)
     while True:
-        simplified = skeleton.restore(ir.from_proto(_through_onnxsim(skeleton.proto)))
+        simplified = skeleton.restore(ir.from_proto(_through_onnxsim(skeleton.proto, limit)))
         if not fold_weights(simplified):
             return simplified
         skeleton = Skeleton.of(simplified)
 
 
-def _through_onnxsim(proto: ModelProto) -> ModelProto:
+def _through_onnxsim(proto: ModelProto, limit: int) -> ModelProto:
     """Return what onnxsim makes of ``proto``.
 
     Raises:
@@ -126,7 +129,9 @@ def _through_onnxsim(proto: ModelProto) -> ModelProto:
     # It puts some branches that it inlines behind the nodes that read them, and then refuses its own work.
     for skipped in (_SKIPPED, (*_SKIPPED, "eliminate_if_with_const_cond")):
         try:
-            simplified: ModelProto = simplify(bare, skipped_optimizers=list(skipped))[0]
+            simplified: ModelProto = simplify(
+                bare, skipped_optimizers=list(skipped), tensor_size_threshold=f"{limit}B"
+            )[0]
         except Exception as error:  # it raises what its C++ part raises
             failures.append(error)
         else:

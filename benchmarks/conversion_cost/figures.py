@@ -63,6 +63,18 @@ class Subject:
         runs = self.runs.get(way.value)
         return runs if runs is not None and runs.costs else None
 
+    @property
+    def more(self) -> tuple[str, ...]:
+        """What the direct backend takes more of than onnx2tf, where both have a result."""
+        direct, other = self.of(Way.DIRECT), self.of(Way.ONNX2TF)
+        if direct is None or other is None:
+            return ()
+        taken = {
+            "processor": (direct.processor, other.processor),
+            "memory": (direct.memory, other.memory),
+        }
+        return tuple(name for name, (ours, theirs) in taken.items() if ours > theirs)
+
 
 @dataclass(frozen=True, slots=True)
 class ConversionCost:

@@ -13,6 +13,7 @@ from pathlib import Path
 from benchmarks.zoo.processes import descendants
 
 _POLL = 0.02  # seconds
+_FREE_SHARE = 0.85
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,13 @@ class Failed(Exception):  # noqa: N818, it is no fault of the program
 
 
 def watch(
-    command: Sequence[str | Path], directory: Path, *, log: Path, timeout: float, environment: Mapping[str, str]
+    command: Sequence[str | Path],
+    directory: Path,
+    *,
+    log: Path,
+    timeout: float,
+    environment: Mapping[str, str],
+    memory: int | None = None,
 ) -> Cost:
     """Run a command to its end.
 
@@ -48,11 +55,13 @@ def watch(
         log: the file that gets all that it writes.
         timeout: in seconds.
         environment: variables.
+        memory: bytes beyond which it is ended, before the system is short of them; None for most of what is free.
 
     Raises:
-        Failed: it ended with an error, or took too long.
+        Failed: it ended with an error, or took too long or too much memory.
     """
     started, together, largest = time.perf_counter(), 0, 0
+    limit = _FREE_SHARE * _sizes(Path("/proc/meminfo"))["MemAvailable"] if memory is None else memory
     with log.open("w") as output:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, cwd=directory, env=environment
@@ -68,6 +77,8 @@ def watch(
                 largest = max(largest, *(peak for _, _, peak in sample))
                 if seconds > timeout:
                     raise Failed(f"took more than {timeout:.0f} s")
+                if together > limit:
+                    raise Failed(f"took more than {limit / 1e9:.1f} GB of memory")
                 time.sleep(_POLL)
             process.returncode = os.waitstatus_to_exitcode(status)
         finally:

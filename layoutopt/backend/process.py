@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import os
 import signal
@@ -13,16 +14,18 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
-from layoutopt.errors import ConversionError
+from layoutopt import errors
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 
 _BOOT = (
-    "import importlib, json, sys; sys.path[:] = json.loads(sys.argv[1]); "
-    "from layoutopt.backend.process import end_with; end_with(int(sys.argv[2])); "
-    "sys.exit(importlib.import_module(sys.argv[3]).main(*map(json.loads, sys.argv[4:])))"
+    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from layoutopt.backend.process import end_with, work; "
+    "end_with(int(sys.argv[2])); sys.exit(work(sys.argv[3], *map(json.loads, sys.argv[4:])))"
 )
+_FAILURE = "failure"
+"""The key of the line in which a child tells of an error of `layoutopt.errors`."""
 TAIL = 2000
 """Characters of what a child said that go into an error message."""
 
@@ -44,6 +47,19 @@ def command(module: str, *arguments: Mapping[str, Json]) -> list[str]:
     ]
 
 
+def work(module: str, *arguments: Any) -> Any:
+    """Do in the child what `command` says; an error of ours becomes a line of its output.
+
+    Returns:
+        The exit code.
+    """
+    try:
+        return importlib.import_module(module).main(*arguments)
+    except errors.LayoutoptError as error:
+        print(json.dumps({_FAILURE: [type(error).__name__, error.message, error.hint]}), flush=True)
+        return 0
+
+
 def run_alone(module: str, job: Mapping[str, Json], *, verbose: bool) -> Iterator[Json]:
     """Calls ``main(job)`` of a module in a fresh interpreter.
 
@@ -56,7 +72,8 @@ def run_alone(module: str, job: Mapping[str, Json], *, verbose: bool) -> Iterato
         Each line that the child prints, read as JSON.
 
     Raises:
-        ConversionError: the child failed or died; with the last of what it said.
+        LayoutoptError: what the child raised.
+        ConversionError: the child failed in another way, or died; with the last of what it said.
     """
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as chatter:
         with subprocess.Popen(
@@ -69,15 +86,26 @@ def run_alone(module: str, job: Mapping[str, Json], *, verbose: bool) -> Iterato
             assert child.stdout is not None
             try:
                 for line in child.stdout:
-                    yield json.loads(line)
+                    said = json.loads(line)
+                    if isinstance(said, dict) and _FAILURE in said:
+                        raise _error(*said[_FAILURE])
+                    yield said
             except BaseException:
                 child.kill()
                 raise
         if child.returncode:
             chatter.seek(0)
-            raise ConversionError(
+            raise errors.ConversionError(
                 "LiteRT", f"its process {how_ended(child.returncode)}\n{chatter.read()[-TAIL:]}".strip()
             )
+
+
+def _error(kind: str, message: str, hint: str) -> errors.LayoutoptError:
+    """The child's error as the exception that it was there."""
+    found: type[errors.LayoutoptError] = getattr(errors, kind)
+    if found is errors.ConversionError:
+        return errors.ConversionError(*message.split(": ", 1), hint=hint)
+    return found(message, hint=hint)
 
 
 def end_with(parent: int) -> None:

@@ -207,6 +207,11 @@ def size(count: int) -> str:
     return f"{count} B" if unit == "B" else f"{number:.2f} {unit}"
 
 
+def _change(before: str, after: str) -> str:
+    """What there is behind a pass, with what was before where that is something else."""
+    return after if before == after else f"{before}\n-> {after}"
+
+
 def _millions(count: int) -> str:
     """Multiplications for people."""
     return f"{count:,}" if count < 1_000_000 else f"{count / 1e6:,.1f} M"
@@ -314,15 +319,15 @@ def _of_stages(seconds: Mapping[str, float]) -> Table:
 
 def _of_passes_run(records: Sequence[PassRecord]) -> Table:
     table = Table(title="Passes", title_justify="left")
-    for heading in ("pass", "seconds", "nodes", "transposes", "multiplications", "changed"):
-        table.add_column(heading, justify="left" if heading == "pass" else "right")
+    for heading in ("pass", "seconds", "nodes", "transposes", "products", "changed"):
+        table.add_column(heading, justify="left" if heading == "pass" else "right", no_wrap=heading == "pass")
     for each in records:
         table.add_row(
             each.name,
             f"{each.seconds:.3f}",
-            f"{each.nodes_before} -> {each.nodes_after}",
-            f"{each.transposes_before} -> {each.transposes_after}",
-            f"{_millions(each.multiplications_before)} -> {_millions(each.multiplications_after)}",
+            _change(f"{each.nodes_before}", f"{each.nodes_after}"),
+            _change(f"{each.transposes_before}", f"{each.transposes_after}"),
+            _change(_millions(each.multiplications_before), _millions(each.multiplications_after)),
             "yes" if each.modified else "no",
         )
     return table

@@ -82,8 +82,8 @@ _MOVES, _VIEWS = Work.MOVES, Work.VIEWS
 _X, _AB = ("x",), ("a", "b")
 
 
-def _unary(options: str = "", *, xnnpack: bool = False, rank: int | None = None) -> OpDef:
-    return OpDef(_X, shapes.same, options, xnnpack=xnnpack, xnnpack_rank=rank)
+def _unary(options: str = "", *, xnnpack: bool = False) -> OpDef:
+    return OpDef(_X, shapes.same, options, xnnpack=xnnpack)
 
 
 def _arithmetic(options: str, *, xnnpack: bool = False, activation: bool = False) -> OpDef:
@@ -208,7 +208,7 @@ _OPSET: Mapping[str, OpDef] = {
     "SIGN": _unary("SignOptions", xnnpack=True),
     "SIN": _unary(xnnpack=True),
     "SLICE": OpDef(("x", "begin", "size"), shapes.slice_, "SliceOptions", xnnpack=True, work=_MOVES),
-    "SOFTMAX": _unary("SoftmaxOptions", xnnpack=True, rank=6),
+    "SOFTMAX": _unary("SoftmaxOptions", xnnpack=True),
     "SPACE_TO_DEPTH": OpDef(_X, shapes.space_to_depth, "SpaceToDepthOptions", 4, True, _MOVES),
     "SPLIT": OpDef(("axis", "x"), shapes.split, "SplitOptions", xnnpack=True, work=_MOVES, xnnpack_rank=6),
     "SPLIT_V": OpDef(("x", "sizes", "axis"), shapes.split_v, "SplitVOptions", work=_MOVES),

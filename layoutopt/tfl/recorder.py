@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from layoutopt.options import FOLD_LIMIT
 from layoutopt.tfl.dtypes import Array, DType
 from layoutopt.tfl.folding import fold
 from layoutopt.tfl.graph import Graph, Operation, Value
@@ -89,7 +90,7 @@ def record(
         assert definition.rule is not None, f"{code} has no rule for its results"
         results = definition.rule(operands, full)
     given = [operand.data for operand in operands if operand is not None]
-    if given and not bodies and all(array is not None for array in given):
+    if given and not bodies and all(array is not None for array in given) and not _grows(code, operands, results):
         arrays = fold(code, [array for array in given if array is not None], {**full, "dtype": results[0][0].value})
         if arrays is not None:
             return [Value.constant(array) for array in arrays]
@@ -98,6 +99,18 @@ def record(
     operation.results = [Value(dtype, shape, producer=operation) for dtype, shape in results]
     recorder.graph.operations.append(operation)
     return operation.results
+
+
+_REPEATING = frozenset(("BROADCAST_TO", "FILL", "TILE"))
+
+
+def _grows(code: str, operands: Sequence[Value | None], results: Results) -> bool:
+    """Return whether to compute an operation now would store many elements where a few are enough."""
+    (dtype, shape), *_ = results
+    if code not in _REPEATING or shape is None or None in shape:
+        return False
+    size = Value(dtype, shape).size_in_bytes
+    return size > FOLD_LIMIT and size > sum(operand.size_in_bytes for operand in operands if operand is not None)
 
 
 def one(code: str, *operands: Value | None, results: Results | None = None, **options: Any) -> Value:

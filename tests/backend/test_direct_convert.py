@@ -16,6 +16,7 @@ from layoutopt.backend.direct import convert
 from layoutopt.backend.direct.convert import convert_directly
 from layoutopt.backend.litert import runtime
 from layoutopt.backend.litert.inspect import count_tflite, signature_of
+from layoutopt.backend.litert.trial import run_in_child
 from layoutopt.frontend.demo import mobilenet_v2
 from layoutopt.ir.verify import run as evaluate
 from layoutopt.passes import DEFAULT_PIPELINE, FoldConstants
@@ -107,6 +108,24 @@ def test_all_that_cannot_be_converted_is_told_at_once_and_nothing_written(
     with pytest.raises(kind, match=message):
         convert_directly(model_of(text), path)
     assert path.read_text() == "old"
+
+
+@pytest.mark.parametrize(
+    ("operator", "node"), [("SUM", "ReduceSum(x, a)"), ("MEAN", "ReduceMean<axes=[0,2,4,6,8]>(x)")]
+)
+def test_what_no_kernel_takes_is_refused_before_it_is_written(
+    operator: str, node: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    axes = "<int64[5] a = {0, 2, 4, 6, 8}>"
+    graph = f"g (float[2,3,2,3,2,3,2,3,2] x) => (float[1,3,1,3,1,3,1,3,1] y) {axes} {{ [folded] y = {node} }}"
+    path = tmp_path / "model.tflite"
+    with pytest.raises(errors.UnsupportedOperatorError, match=f"folded: {operator} has no kernel for 9 axes, but for"):
+        convert_directly(model_of(graph), path)
+    assert not path.exists()
+    monkeypatch.setattr(convert, "violations", lambda _: [])
+    convert_directly(model_of(graph), path)
+    with pytest.raises(errors.ConversionError):
+        run_in_child(path)
 
 
 @pytest.mark.parametrize(

@@ -131,7 +131,7 @@ def test_json_goes_to_a_file(model: Path, tmp_path: Path) -> None:
 def test_verbose_shows_the_passes(model: Path) -> None:
     result = invoke("optimize", model, "-v")
     assert "cancel-transposes" in result.stdout
-    assert "multiplications" in result.stdout
+    assert "multiplications" in result.stdout  # a row beside those of the baseline
     assert "DEPTHWISE_CONV_2D" in result.stdout
 
 
@@ -158,7 +158,7 @@ def test_count_compares_files(model: Path) -> None:
 def test_passes_lists_the_pipeline() -> None:
     result = invoke("passes")
     assert result.stdout.index("fold-constants") < result.stdout.index("propagate-layout")
-    assert "│ expand-quantized-operators │" in result.stdout
+    assert "│ expand-quantized-operators " in result.stdout
     assert "io=free (free" in result.stdout
     data = json.loads(invoke("passes", "--json", "-").stdout)
     options = {each["name"]: each["options"] for each in data}
@@ -247,7 +247,7 @@ def test_calibrate_needs_litert(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setitem(sys.modules, "ai_edge_litert", None)
     result = invoke("calibrate", "--quick")
     assert result.exit_code == errors.MissingExtraError.exit_code
-    assert "layoutopt[tflite]" in result.stderr
+    assert "pip install ai-edge-litert" in result.stderr
     assert not list(tmp_path.iterdir())
 
 

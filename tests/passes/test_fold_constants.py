@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -11,6 +12,8 @@ import onnx_ir as ir
 import pytest
 
 from benchmarks.conformance import cases
+from layoutopt.backend.direct.convert import convert_directly
+from layoutopt.backend.litert.runtime import run as litert_run
 from layoutopt.errors import InvalidModelError
 from layoutopt.passes import FoldConstants
 from layoutopt.pipeline.manager import PassManager
@@ -257,3 +260,25 @@ def test_a_static_input_stays_static() -> None:
     }"""
     folded = FoldConstants()(model_of(text)).model
     assert [value.shape for value in folded.graph.inputs] == [(2, 4), (2,), (2,)]
+
+
+GRID = """g (float[1,1,600,600] x) => (float[1,1,600,600] y)
+    <int64[4] shape = {1, 1, 600, 600}, float[1,1,1,1] c = {2}> { e = Expand (c, shape) y = Add (x, e) }"""
+
+
+def test_a_constant_that_would_grow_large_is_computed() -> None:
+    """Here 4 bytes would become 1.4 MB, in the .onnx and in the .tflite."""
+    folded = FoldConstants()(model_of(GRID)).model
+    assert [node.op_type for node in folded.graph] == ["Expand", "Add"]
+    folded = FoldConstants(limit=1 << 22)(model_of(GRID)).model
+    assert [node.op_type for node in folded.graph] == ["Add"]
+
+
+@pytest.mark.parametrize("repeated", ["e = Expand (c, shape)", "e = Tile (c, shape)", "e = ConstantOfShape (shape)"])
+def test_nor_does_it_grow_on_its_way_to_the_tflite(repeated: str, tmp_path: Path) -> None:
+    model = model_of(GRID.replace("e = Expand (c, shape)", repeated))
+    convert_directly(FoldConstants()(model).model, tmp_path / "model.tflite")
+    assert (tmp_path / "model.tflite").stat().st_size < 10_000
+    x = np.ones((1, 1, 600, 600), np.float32)
+    expected = 1.0 if "OfShape" in repeated else 3.0
+    assert (litert_run(tmp_path / "model.tflite", {"x": x})["y"] == expected).all()

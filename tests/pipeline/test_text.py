@@ -105,5 +105,6 @@ def test_descriptions() -> None:
     options = {option.name: option for option in described["propagate-layout"].options}
     assert (options["io"].default, options["io"].choices) == ("free", ("free", "keep"))
     assert (options["scope"].default, options["scope"].choices) == ("graph", ("graph", "operator"))
-    (simplify,) = described["fold-constants"].options
+    simplify, limit = described["fold-constants"].options
+    assert (limit.name, limit.default) == ("limit", str(1 << 20))
     assert (simplify.default, simplify.choices) == ("true", ("true", "false"))

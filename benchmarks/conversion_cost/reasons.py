@@ -1,0 +1,9 @@
+"""Why the direct backend takes more than onnx2tf, by model: written by hand, from profiles of both."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+_VERIFICATION = "Most is ONNX Runtime and LiteRT, which run the models to compare them; onnx2tf verifies nothing."
+REASONS: Mapping[str, str] = dict.fromkeys(("swin_4", "unet_bilinear", "yolo_head"), _VERIFICATION)
+"""A sentence or two for every model where the figures show that it takes more time or memory, and for no other."""
