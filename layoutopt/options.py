@@ -11,6 +11,7 @@ from urllib.parse import quote, unquote
 from layoutopt.errors import UsageError
 
 _Choice = TypeVar("_Choice", bound=enum.Enum)
+
 FOLD_LIMIT = 1 << 20
 """Bytes up to which a constant may grow by being folded: what repeats a few numbers is as fast computed."""
 
