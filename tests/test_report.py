@@ -496,6 +496,7 @@ def test_the_command_refuses_before_it_works(tmp_path: Path, monkeypatch: pytest
     assert page.read_text() == "mine"
     assert invoke(model, "-o", tmp_path / "no" / "page.html").exit_code == OutputError.exit_code
     (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "after.layout.json").write_text("mine")
     taken = invoke(model, "--force", "--model-explorer", page)
     assert taken.exit_code == OutputError.exit_code
     assert invoke(model, "-o", tmp_path / "p.html", "--model-explorer", tmp_path / "there").exit_code == (

@@ -12,7 +12,7 @@ from benchmarks import cli_reference
 from tests.docs.pages import DOCS, PAGES, ROOT, anchors, first_cells, links, spans
 
 OPTION = re.compile(r"(?<![\w-])--[a-z][\w-]*")
-EVERYWHERE = {"--help", "--version", "--no-deps"}
+EVERYWHERE = {"--install-completion", "--help", "--version", "--no-deps"}
 """Options that every command has, our root command, and pip."""
 
 
