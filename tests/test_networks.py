@@ -61,8 +61,8 @@ OPERATORS = {
     "swin_4": {"BATCH_MATMUL": 20, "SOFTMAX": 4, "GELU": 4, "FULLY_CONNECTED": 13, "RSQRT": 10},
     "yolov8": {"SPLIT": 9, "SPLIT_V": 1, "SOFTMAX": 1, "CONV_2D": 66},
 }
-"""Operators of TFLite that must stand for whole patterns, and how often; yolov8 has 64 convolutions, of which those behind
-its two upsamplings are divided."""
+"""Operators of TFLite that must stand for whole patterns, and how often; yolov8 has 64 convolutions, of which those
+behind its two upsamplings are divided."""
 
 
 @cache
