@@ -25,8 +25,8 @@ from layoutopt.errors import (
     ConversionError,
     DynamicShapeError,
     MissingExtraError,
-    OutputExistsError,
     OutputError,
+    OutputExistsError,
     UsageError,
     VerificationError,
 )
