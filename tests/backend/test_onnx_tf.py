@@ -66,6 +66,7 @@ def test_names_order_and_saved_model(tmp_path: Path) -> None:
     )
     onnx.save(model, tmp_path / "m.onnx")
     (tmp_path / "saved").mkdir()
+    (tmp_path / "saved" / "saved_model.pb").touch()
     (tmp_path / "saved" / "old").touch()
     stages: list[str] = []
     done = convert_model(
