@@ -401,7 +401,7 @@ def fully_connected(operands: Operands, options: Options) -> Results:
     if x.shape is None or weights.shape is None:
         return [(x.dtype, None)]
     out, inner = weights.shape
-    if options["keep_num_dims"]:
+    if options["keep_num_dims"] or len(x.shape) == 2:
         _require_equal(x.shape[-1], inner, x, weights)
         return [(x.dtype, (*x.shape[:-1], out))]
     rows = x.count // inner if x.is_static and inner else None

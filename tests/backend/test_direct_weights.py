@@ -14,7 +14,6 @@ from layoutopt.backend.conversion import Quantize
 from layoutopt.backend.direct.convert import convert_directly
 from layoutopt.backend.direct.weights import halve_weights, quantize_weights
 from layoutopt.backend.direct.writer import write_tflite
-from layoutopt.backend.litert import runtime
 from layoutopt.backend.litert.inspect import count_tflite
 from layoutopt.backend.onnx_tf.convert import convert_model
 from layoutopt.frontend.demo import mobilenet_v2
@@ -110,7 +109,7 @@ def test_numbers_that_halves_cannot_hold(tmp_path: Path) -> None:
     graph, model = recorded(np.array([1e6, -1e6, np.inf, 0.1], np.float32))
     halve_weights(graph)
     write_tflite(model, tmp_path / "m.tflite")
-    found = runtime.run(tmp_path / "m.tflite", {"x": np.zeros(4, np.float32)})["y"]
+    found = output(tmp_path / "m.tflite", np.zeros(4, np.float32))
     np.testing.assert_array_equal(found, np.array([65504, -65504, np.inf, np.float16(0.1)], np.float32))
 
 
@@ -135,7 +134,7 @@ def test_weights_in_bodies_are_halved_too(tmp_path: Path) -> None:
     assert (tmp_path / "m.tflite").stat().st_size < 0.75 * matrix.nbytes
     x = RNG.standard_normal((2, 64)).astype(np.float32)
     half = matrix.astype(np.float16).astype(np.float32)
-    found = runtime.run(tmp_path / "m.tflite", {"x": x})["y"].astype(np.float32)
+    found = output(tmp_path / "m.tflite", x)
     np.testing.assert_allclose(found, x @ half.T @ half.T @ half.T, rtol=0, atol=1e-5)
 
 
@@ -186,7 +185,7 @@ def test_a_channel_of_zeros_stays_zero(tmp_path: Path) -> None:
     quantize_weights(graph)
     write_tflite(Model(graph, ["x"], ["y"]), tmp_path / "m.tflite")
     x = RNG.standard_normal((3, 64)).astype(np.float32)
-    found, expected = runtime.run(tmp_path / "m.tflite", {"x": x})["y"].astype(np.float32), x @ matrix.T
+    found, expected = output(tmp_path / "m.tflite", x), x @ matrix.T
     assert not found[:, 5].any()
     np.testing.assert_allclose(found, expected, rtol=0, atol=0.03 * np.abs(expected).max())
 

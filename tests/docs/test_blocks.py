@@ -18,14 +18,13 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from _pytest.mark import ParameterSet
 from typer.testing import CliRunner
 
 import layoutopt
 from layoutopt.cli import app
 from layoutopt.layout.calibration import Grid
 from tests.docs.pages import PAGES, ROOT, Block, blocks, looks_like
-
-pytestmark = [pytest.mark.onnx_tf, pytest.mark.torch]
 
 LANGUAGES = ("bash", "console", "python", "text", "{toctree}", "{eval-rst}")
 """All that a fence may say. A `text` shows what something prints; the last two are read by the site generator."""
@@ -47,12 +46,25 @@ SMALLER: dict[str, dict[str, list[str]]] = {
 
 OUTPUTS = ("-o", "--output", "--tflite", "--saved-model", "--json")
 GRID = Grid((2, 8), (8, 64), (3584, 28672), 2)
-PRELUDE = """
-from pathlib import Path
+PRELUDE = "from pathlib import Path"
+WITH_TORCH = """
 import torch
 module = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.ReLU(), torch.nn.Conv2d(8, 4, 1)).eval()
 """
-"""What the Python of each page may take for granted: `Path`, `torch`, and a `module` of the reader's."""
+"""What Python on a page may take for granted: `Path`; where it speaks of them, `torch` and the `module` of a reader."""
+
+NEEDS = {
+    "onnx_tf": re.compile(r"--saved-model|saved_model=|--allow-flex|--backend onnx-tf|ONNX_TF|Handlers|--quantize \S*int8"),
+    "torch": re.compile(r"\btorch\b|\bmodule\b|benchmarks\.models"),
+}
+"""What code of a page speaks of that needs an extra, by its mark."""
+
+
+def marked(page: Path) -> ParameterSet:
+    """A page as a parameter, with the marks that it needs."""
+    code = "\n".join(block.code for block in blocks(page) if block.language in ("bash", "console", "python"))
+    marks = [getattr(pytest.mark, extra) for extra, words in NEEDS.items() if words.search(code)]
+    return pytest.param(page, marks=marks, id=page.name)
 
 
 def sample(shape: str, source: str = "input", result: str = "output") -> onnx.ModelProto:
@@ -118,6 +130,8 @@ class Reader:
             if block.language == "python":
                 for name in re.findall(r'(?:output|tflite|saved_model)=Path\("(.+?)"\)', block.code):
                     Path(name).unlink(missing_ok=True)  # as --force does for commands
+                if NEEDS["torch"].search(block.code) and "torch" not in self._names:
+                    exec(WITH_TORCH, self._names)
                 code = "\n" * (block.line - 1) + block.code  # a traceback names the line of the page
                 exec(compile(code, str(page), "exec"), self._names)
             elif block.language == "console":
@@ -248,7 +262,7 @@ def check(page: Path, reader: Reader) -> None:
             reader.follow(page, block)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [marked(page) for page in PAGES])
 def test_blocks_do_what_the_page_says(page: Path, reader: Reader) -> None:
     check(page, reader)
 

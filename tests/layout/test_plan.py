@@ -19,7 +19,8 @@ from layoutopt.layout.plan import make_plan
 from layoutopt.layout.problem import Assignment, Problem
 from layoutopt.passes.propagate_layout import PropagateLayout
 from tests.harness import brute_force, model_of
-from tests.networks import Builder, random_models, shape_of
+from tests.network_builder import Builder, shape_of
+from tests.networks import random_models
 
 MAX_CHOICES = 20_000
 NATURAL_OR_LAST = ((0, 1, 2, 3), (0, 2, 3, 1))

@@ -23,7 +23,7 @@ Array = npt.NDArray[Any]
 RNG = np.random.default_rng(11)
 
 
-def f(*shape: int) -> Array:
+def weights(*shape: int) -> Array:
     return f32(RNG.standard_normal(shape) / max(1, math.prod(shape[1:])) ** 0.5)
 
 
@@ -73,7 +73,15 @@ NETWORKS: Mapping[str, Network] = {
         f"a = {CONV}(x,w1,b1) b = Relu(a) c = Conv<group=16,pads=[1,1,1,1]>(b,w2,b2) d = Conv(c,w3) e = Add(b,d) "
         "h = GlobalAveragePool(e) i = Flatten(h) y = Gemm<transB=1>(i,w4,b4)",
         "CONV_2D DEPTHWISE_CONV_2D CONV_2D ADD MEAN RESHAPE FULLY_CONNECTED",
-        given(w1=f(16, 8, 3, 3), b1=f(16), w2=f(16, 1, 3, 3), b2=f(16), w3=f(16, 16, 1, 1), w4=f(10, 16), b4=f(10)),
+        given(
+            w1=weights(16, 8, 3, 3),
+            b1=weights(16),
+            w2=weights(16, 1, 3, 3),
+            b2=weights(16),
+            w3=weights(16, 16, 1, 1),
+            w4=weights(10, 16),
+            b4=weights(10),
+        ),
         steps=2,
     ),
     "up and down": Network(
@@ -81,7 +89,13 @@ NETWORKS: Mapping[str, Network] = {
         'e = Resize<mode="nearest",coordinate_transformation_mode="asymmetric",nearest_mode="floor">(d,,s) '
         f"h = Concat<axis=1>(e,a) i = {CONV}(h,w3,b1) y = Sigmoid(i)",
         "CONV_2D RELU MAX_POOL_2D CONV_2D RESIZE_NEAREST_NEIGHBOR CONCATENATION CONV_2D",
-        given(w1=f(8, 8, 3, 3), b1=f(8), w2=f(8, 8, 3, 3), w3=f(8, 16, 3, 3), s=np.array([1, 1, 2, 2], np.float32)),
+        given(
+            w1=weights(8, 8, 3, 3),
+            b1=weights(8),
+            w2=weights(8, 8, 3, 3),
+            w3=weights(8, 16, 3, 3),
+            s=np.array([1, 1, 2, 2], np.float32),
+        ),
         on_floats="LOGISTIC",  # the quantizer's scale is 1 / 255, the kernel's 1 / 256
         steps=2,
     ),
@@ -89,14 +103,14 @@ NETWORKS: Mapping[str, Network] = {
         f"a = {CONV}(x,w1,b1) b = LeakyRelu<alpha=0.1>(a) c = Conv(b,w2) d, e = Split<axis=1>(c) h = Mul(d,e) "
         "i = AveragePool<kernel_shape=[2,2],strides=[2,2]>(h) y = Softmax<axis=1>(i)",
         "CONV_2D LEAKY_RELU CONV_2D SPLIT MUL AVERAGE_POOL_2D",
-        given(w1=f(16, 8, 3, 3), b1=f(16), w2=f(16, 16, 1, 1)),
+        given(w1=weights(16, 8, 3, 3), b1=weights(16), w2=weights(16, 16, 1, 1)),
         on_floats="SOFTMAX",
         steps=3,
     ),
     "transposed": Network(
         "a = ConvTranspose<strides=[2,2]>(x,w1,b1) b = Clip(a,lo,hi) y = Add(b,c)",
         "TRANSPOSE_CONV ADD",
-        given(w1=f(8, 4, 2, 2), b1=f(4), c=f(4, 1, 1), lo=f32(0), hi=f32(6)),
+        given(w1=weights(8, 4, 2, 2), b1=weights(4), c=weights(4, 1, 1), lo=f32(0), hi=f32(6)),
     ),
 }
 

@@ -7,14 +7,10 @@ import numpy.typing as npt
 import pytest
 
 from layoutopt.errors import UnsupportedOperatorError
-from tests.handoff import Array, Case, HandOff, floats, integers
+from tests.handoff import Case, HandOff, floats, indices, integers
 
 X = floats(3, 4, 5)
 MASK = np.array([True, False, True])
-
-
-def i(*values: int) -> Array:
-    return np.array(values, np.int64)
 
 
 def rows(body: str, outputs: tuple[str, ...] = ("y",), opset: int = 18, **constants: npt.ArrayLike) -> Case:
@@ -32,28 +28,28 @@ SHAPES = {
     "shape": rows("y = Shape(v)"),
     "part of a shape": rows("y = Shape<start=1>(v)"),
     "size": rows("y = Size(v)"),
-    "reshape, first size copied": rows("y = Reshape(v, n)", n=i(0, 20)),
-    "reshape, first size and the rest": rows("y = Reshape(v, n)", n=i(0, 2, -1)),
-    "reshape, last size copied": rows("y = Reshape(v, n)", n=i(-1, 4, 5, 1)),
+    "reshape, first size copied": rows("y = Reshape(v, n)", n=indices(0, 20)),
+    "reshape, first size and the rest": rows("y = Reshape(v, n)", n=indices(0, 2, -1)),
+    "reshape, last size copied": rows("y = Reshape(v, n)", n=indices(-1, 4, 5, 1)),
     "reshape by its own shape": rows(
         "s = Shape(v) a = Gather(s, first) b = Unsqueeze(a, axis) c = Concat<axis=0>(b, rest) y = Reshape(v, c)",
         first=np.array(0),
-        axis=i(0),
-        rest=i(-1),
+        axis=indices(0),
+        rest=indices(-1),
     ),
     "flatten": rows("y = Flatten(v)"),
     "flatten later": rows("y = Flatten<axis=2>(v)"),
     "flatten to one row": rows("y = Flatten<axis=0>(v)"),
-    "unsqueeze": rows("y = Unsqueeze(v, n)", n=i(0, -1)),
-    "squeeze": rows("a = Unsqueeze(v, n) y = Squeeze(a, n)", n=i(1)),
-    "squeeze all": rows("a = Unsqueeze(v, n) y = Squeeze(a)", n=i(1)),
+    "unsqueeze": rows("y = Unsqueeze(v, n)", n=indices(0, -1)),
+    "squeeze": rows("a = Unsqueeze(v, n) y = Squeeze(a, n)", n=indices(1)),
+    "squeeze all": rows("a = Unsqueeze(v, n) y = Squeeze(a)", n=indices(1)),
     "transpose": rows("y = Transpose<perm=[1, 0, 2]>(v)"),
     "concat": rows("y = Concat<axis=0>(v, x)"),
-    "split": rows("y, z = Split<axis=1>(v, n)", ("y", "z"), n=i(1, 3)),
+    "split": rows("y, z = Split<axis=1>(v, n)", ("y", "z"), n=indices(1, 3)),
     "split evenly": rows("y, z = Split<axis=1, num_outputs=2>(v)", ("y", "z")),
-    "expand": rows("y = Expand(v, n)", n=i(2, 1, 1, 1)),
+    "expand": rows("y = Expand(v, n)", n=indices(2, 1, 1, 1)),
     "expand to its shape": rows("s = Shape(v) y = Expand(k, s)", k=floats(4, 1)),
-    "tile": rows("y = Tile(v, n)", n=i(2, 1, 3)),
+    "tile": rows("y = Tile(v, n)", n=indices(2, 1, 3)),
     "fill": rows("s = Shape(v) y = ConstantOfShape(s)"),
     "range": rows("s = Size(v) y = Range(a, s, d)", a=np.array(1), d=np.array(7)),
     "trilu": rows("y = Trilu(v)"),
@@ -61,23 +57,25 @@ SHAPES = {
 }
 
 CUTS = {
-    "slice": rows("y = Slice(v, s, e)", s=i(1), e=i(2**62)),
-    "slice another axis": rows("y = Slice(v, s, e, a)", s=i(1), e=i(-1), a=i(2)),
-    "slice backwards": rows("y = Slice(v, s, e, a, d)", s=i(-1), e=i(-(2**62)), a=i(0), d=i(-1)),
-    "gather": rows("y = Gather<axis=1>(v, n)", n=i(-1, 1)),
+    "slice": rows("y = Slice(v, s, e)", s=indices(1), e=indices(2**62)),
+    "slice another axis": rows("y = Slice(v, s, e, a)", s=indices(1), e=indices(-1), a=indices(2)),
+    "slice backwards": rows(
+        "y = Slice(v, s, e, a, d)", s=indices(-1), e=indices(-(2**62)), a=indices(0), d=indices(-1)
+    ),
+    "gather": rows("y = Gather<axis=1>(v, n)", n=indices(-1, 1)),
     "gather one": rows("y = Gather<axis=1>(v, n)", n=np.array(-1)),
-    "gather from the end": rows("y = Gather(v, n)", n=i(-1)),
-    "gather at run time": rows("y = Gather(v, n)", n=i(-1, 0)).with_run_time("n"),
-    "pad": rows("y = Pad(v, n)", n=i(1, 0, 0, 0, 2, 0)),
-    "pad and cut": rows("y = Pad(v, n)", n=i(1, -1, 0, 0, 2, -2)),
-    "pad with edges": rows('y = Pad<mode="edge">(v, n)', n=i(1, 1, 0, 0, 2, 0)),
-    "pad by reflection": rows('y = Pad<mode="reflect">(v, n)', n=i(1, 1, 0, 0, 2, 3)),
-    "pad around": rows('y = Pad<mode="wrap">(v, n)', opset=19, n=i(1, 1, 0, 0, 2, 3)),
+    "gather from the end": rows("y = Gather(v, n)", n=indices(-1)),
+    "gather at run time": rows("y = Gather(v, n)", n=indices(-1, 0)).with_run_time("n"),
+    "pad": rows("y = Pad(v, n)", n=indices(1, 0, 0, 0, 2, 0)),
+    "pad and cut": rows("y = Pad(v, n)", n=indices(1, -1, 0, 0, 2, -2)),
+    "pad with edges": rows('y = Pad<mode="edge">(v, n)', n=indices(1, 1, 0, 0, 2, 0)),
+    "pad by reflection": rows('y = Pad<mode="reflect">(v, n)', n=indices(1, 1, 0, 0, 2, 3)),
+    "pad around": rows('y = Pad<mode="wrap">(v, n)', opset=19, n=indices(1, 1, 0, 0, 2, 3)),
     "compress": rows("y = Compress(v, m)"),
     "unique": rows("y, a, b, z = Unique(v)", ("y", "z")),
     "reverse": Case(
         "v = Compress<axis=0>(x, m) a = Transpose<perm=[1, 0, 2]>(v) y = ReverseSequence(a, l)",
-        {"x": X, "m": MASK, "l": i(2, 4)},
+        {"x": X, "m": MASK, "l": indices(2, 4)},
     ),
 }
 
@@ -85,7 +83,7 @@ INDICES = {
     "gather nd": rows("y = GatherND(v, n)", n=np.array([[0, -1], [1, 2]])),
     "gather nd from the end": rows("y = GatherND(v, n)", n=np.array([[-1], [1]])),
     "gather elements": rows("y = GatherElements<axis=2>(v, n)", n=integers(-5, 5, 2, 4, 3)),
-    "gather elements found there": rows("a, n = TopK(v, k) y = GatherElements<axis=2>(v, n)", k=i(2)),
+    "gather elements found there": rows("a, n = TopK(v, k) y = GatherElements<axis=2>(v, n)", k=indices(2)),
     "scatter elements": rows(
         "y = ScatterElements<axis=2>(v, n, u)", n=np.argsort(floats(2, 4, 5), 2)[:, :, :3], u=floats(2, 4, 3)
     ),

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from layoutopt.passes import AbsorbChannelShuffles, EliminateDeadCode, FoldBatchNorm, FoldConstants
 from layoutopt.pipeline.manager import PassManager
 from tests.harness import check_equal, check_golden, check_pass, model_of
-from tests.networks import CHANNEL_STEPS, random_models
+from tests.network_steps import CHANNEL_STEPS
+from tests.networks import random_models
 
 FROM_6 = "float[1,6,2,3]"
 CONV = "float[2,6,1,1] w = {1, 2, 3, 4, 5, 6, -1, -2, -3, -4, -5, -6}"

@@ -97,7 +97,7 @@ CASES = {
     ),
     "bias of a product": Case(
         lambda x: tfl.batch_matmul(x, MATRIX) + BIAS,
-        "%1 = FULLY_CONNECTED(%0, <float32[20,3]>, <float32[20]>){keep_num_dims=True} : float32[2,20]",
+        "%1 = FULLY_CONNECTED(%0, <float32[20,3]>, <float32[20]>) : float32[2,20]",
         ((2, 3),),
     ),
     "scale": Case(lambda x: conv(x, ASCENDING) * np.float32(2), convolution("[2.,4.,6.,8.]")),
@@ -175,7 +175,7 @@ CASES = {
     "reshape to other rows of a product": Case(
         lambda x: tfl.fully_connected(tfl.reshape(x, (8, 24)), MATRIX.reshape(1, 60)[:, :24]),
         "%1 = RESHAPE(%0, [8,24]) : float32[8,24]\n"
-        "%2 = FULLY_CONNECTED(%1, <float32[1,24]>, -){keep_num_dims=True} : float32[8,1]",
+        "%2 = FULLY_CONNECTED(%1, <float32[1,24]>, -) : float32[8,1]",
     ),
     "reshape that broadcasting does": Case(
         lambda x, y: x * tfl.reshape(y, (1, 1, 1, 3)),

@@ -54,6 +54,10 @@ def batch_matmul(a: Operand, b: Operand, *, adj_x: bool = False, adj_y: bool = F
 
 
 def fully_connected(x: Operand, weights: Operand, bias: Operand | None = None, *, keep_num_dims: bool = True) -> Value:
-    """Record FULLY_CONNECTED of x (..., in) and weights (out, in)."""
-    operands = [*values_of(x, weights), None if bias is None else value_of(bias)]
-    return one("FULLY_CONNECTED", *operands, keep_num_dims=keep_num_dims and operands[0].shape is not None)  # type: ignore[union-attr]
+    """Record FULLY_CONNECTED of x (..., in) and weights (out, in).
+
+    An operand of two axes keeps them anyway, and runtimes of before version 5 take it if the option is not set.
+    """
+    value, matrix = values_of(x, weights)
+    keep = keep_num_dims and value.shape is not None and len(value.shape) != 2
+    return one("FULLY_CONNECTED", value, matrix, None if bias is None else value_of(bias), keep_num_dims=keep)

@@ -16,6 +16,7 @@ import onnxruntime
 import pytest
 
 from layoutopt.ir.recognition import recognize
+from tests.handoff import indices
 
 Array = npt.NDArray[Any]
 SHAPE = (2, 6, 8)
@@ -56,10 +57,6 @@ class Case:
         opsets = [onnx.helper.make_opsetid("", 20)]
         model = onnx.helper.make_model(graph, opset_imports=opsets, ir_version=10)
         return onnx.shape_inference.infer_shapes(model)
-
-
-def i(*values: int) -> npt.NDArray[np.int64]:
-    return np.array(values, np.int64)
 
 
 CASES = {
@@ -141,43 +138,43 @@ CASES = {
     "slices": Case(
         "y = Slice(x, b, m, a) z = Slice(x, m, e, a)",
         "Split",
-        constants={"b": i(0), "m": i(4), "e": i(2**62), "a": i(-1)},
+        constants={"b": indices(0), "m": indices(4), "e": indices(2**62), "a": indices(-1)},
         outputs=("y", "z"),
     ),
     "slices backwards, with steps": Case(
         "z = Slice(x, m, e, a, s) y = Slice(x, b, m, a, s)",
         "Split",
-        constants={"b": i(-6), "m": i(3), "e": i(6), "a": i(1), "s": i(1)},
+        constants={"b": indices(-6), "m": indices(3), "e": indices(6), "a": indices(1), "s": indices(1)},
         outputs=("y", "z"),
     ),
     "slices and one more": Case(
         "y = Slice(x, b, m, a) z = Slice(x, m, e, a) w = Slice(x, b, n, a)",
         "Slice Split",
-        constants={"b": i(0), "m": i(4), "n": i(3), "e": i(8), "a": i(2)},
+        constants={"b": indices(0), "m": indices(4), "n": indices(3), "e": indices(8), "a": indices(2)},
         outputs=("y", "z", "w"),
     ),
     "the same slice twice": Case(
         "y = Slice(x, b, m, a) z = Slice(x, m, e, a) w = Slice(x, b, m, a)",
         "Slice Split",
-        constants={"b": i(0), "m": i(4), "e": i(8), "a": i(2)},
+        constants={"b": indices(0), "m": indices(4), "e": indices(8), "a": indices(2)},
         outputs=("y", "z", "w"),
     ),
     "unequal slices": Case(
         "y = Slice(x, b, m, a) z = Slice(x, m, e, a)",
         "Slice Slice",
-        constants={"b": i(0), "m": i(3), "e": i(8), "a": i(2)},
+        constants={"b": indices(0), "m": indices(3), "e": indices(8), "a": indices(2)},
         outputs=("y", "z"),
     ),
     "slices of a part": Case(
         "y = Slice(x, b, m, a) z = Slice(x, m, e, a)",
         "Slice Slice",
-        constants={"b": i(0), "m": i(3), "e": i(6), "a": i(2)},
+        constants={"b": indices(0), "m": indices(3), "e": indices(6), "a": indices(2)},
         outputs=("y", "z"),
     ),
     "every other element": Case(
         "y = Slice(x, b, m, a, s) z = Slice(x, m, e, a, s)",
         "Slice Slice",
-        constants={"b": i(0), "m": i(4), "e": i(8), "a": i(2), "s": i(2)},
+        constants={"b": indices(0), "m": indices(4), "e": indices(8), "a": indices(2), "s": indices(2)},
         outputs=("y", "z"),
     ),
 }
