@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import layoutopt.ir  # noqa: F401  # isort: skip  # before onnx_ir, which it imports without SymPy
 import onnx_ir as ir
 
 from layoutopt.backend.conversion import Backend, Conversion, Quantize, choose_backend, publish, scratch_beside

@@ -91,7 +91,7 @@ class _Graph:
         array /= np.float32(fan**0.5)
         return self.constant(array)
 
-    def constant(self, array: np.ndarray) -> ir.Value:  # type: ignore[type-arg]
+    def constant(self, array: np.ndarray) -> ir.Value:
         name = f"constant_{len(self._constants)}"
         value = ir.val(name, const_value=ir.tensor(array, name=name))
         self._constants.append(value)
