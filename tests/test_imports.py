@@ -175,7 +175,10 @@ def test_help_is_light(arguments: list[str]) -> None:
 
 
 def test_symbolic_sizes_bring_sympy_when_they_are_computed_with() -> None:
-    statement = "import layoutopt.api, onnx_ir as ir\nsize = ir.SymbolicDim('N')\n"
+    statement = (
+        "import layoutopt.api, onnx_ir as ir\nfrom layoutopt.frontend.demo import mobilenet_v2\n"
+        "layoutopt.optimize(mobilenet_v2(resolution=32, width=0.1), convert=False)\nsize = ir.SymbolicDim('N')\n"
+    )
     assert "sympy" not in loaded_by(statement, (*HEAVY, "sympy"))
     statement += (
         "assert (size + 1).value == 'N + 1'\nassert ir.SymbolicDim('max(N, 2)').evaluate({'N': 1}) == 2\n"
