@@ -108,8 +108,9 @@ class PassManager:
             seconds = time.perf_counter() - start
             model = result.model
             assignment = result.assignment if isinstance(result, LayoutResult) else assignment
-            before, counts = (counts, products), count_onnx(model)
-            products = multiplications(model)
+            before = counts, products
+            if result.modified:
+                counts, products = count_onnx(model), multiplications(model)
             records.append(_record(name, seconds, result.modified, before, (counts, products)))
             for instrument in self._after:
                 instrument(position, name, model)
