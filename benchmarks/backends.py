@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -82,10 +82,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.backends", description="Both backends side by side.")
     parser.add_argument("names", nargs="*", choices=[*models.NETWORKS, []], help="networks (default: all)")
     parser.add_argument("--models", type=Path, default=Path("build/networks"), help="where models stay")
+    parser.add_argument("--seconds", type=float, default=_SECONDS, help="for timing a network; 0 for none (default: 6)")
     options = parser.parse_args()
     known = dict(records.load(Backends, Backends.PATH).rows) if Backends.PATH.exists() else {}
     for name in options.names or models.NETWORKS:
-        known[name] = compared(name, options.models / name)
+        known[name] = compared(name, options.models / name, seconds=options.seconds)
         ordered = {name: known[name] for name in models.NETWORKS if name in known}
         records.save(Backends(ordered), Backends.PATH)
 
@@ -141,18 +142,17 @@ def _say(name: str, backend: Backend, stage: str) -> None:
 
 # --- the page --------------------------------------------------------------------------------------------------------
 
+_TITLES = ("network", "operators", "TRANSPOSE", "partitions", "max abs error", "file")
+_TIMED = ("latency", "speedup")
 _PAGE = """# Both backends
 
 Made by `python -m benchmarks.backends` and `python -m benchmarks.figures`. Each of the networks of
 [all networks](networks.md) is optimized once; then `--backend direct` and `--backend onnx-tf` each make a `.tflite` of
-the same graph. The first number of a pair is of the direct backend. Both are judged by ONNX Runtime on the original,
-and timed in turns on one thread of LiteRT with XNNPACK; the first file runs twice as a control, and what two copies of
-one file may differ in is no difference.
+the same graph. The first number of a pair is of the direct backend. Both are judged by ONNX Runtime on the original.
 
 {table}
 
-Operators differ in {differing} of {count} networks. Latency of the direct backend's files over the other's: {mean:.2f}
-in the geometric mean. {verdicts}
+Operators differ in {differing} of {count} networks. {latency}
 
 {reasons}
 
@@ -163,20 +163,30 @@ in the geometric mean. {verdicts}
 def page(figures: Backends) -> str:
     """Return the page."""
     rows = figures.rows
-    ratios = [1 / row.speedup.median_of_rounds for row in rows.values() if row.speedup is not None]
-    slower = [name for name, row in rows.items() if row.speedup and row.speedup.verdict is Verdict.SLOWER]
     reasons = [f"- {name}: {row.difference}. {REASONS[name]}" for name, row in rows.items() if row.difference]
     return _PAGE.format(
         table=table(
-            ("network", "operators", "TRANSPOSE", "partitions", "max abs error", "file", "latency", "speedup"),
+            (*_TITLES, *(_TIMED if any(row.speedup for row in rows.values()) else ())),
             (_row(name, row) for name, row in rows.items()),
         ),
         differing=len(reasons),
         count=len(rows),
-        mean=geometric_mean(ratios),
-        verdicts=f"Slower: {', '.join(slower)}." if slower else "None is slower beyond noise.",
+        latency=_latency([row.speedup for row in rows.values() if row.speedup is not None]),
         reasons="\n".join(reasons),
         measured=next(iter(rows.values())).measured,
+    )
+
+
+def _latency(speedups: Sequence[Speedup]) -> str:
+    """What is said of the networks that were timed."""
+    if not speedups:
+        return "Latency was not measured in this run."
+    slower = sum(each.verdict is Verdict.SLOWER for each in speedups)
+    mean = geometric_mean(1 / each.median_of_rounds for each in speedups)
+    return (
+        "Both files were timed in turns on one thread of LiteRT with XNNPACK, the first one twice as a control: what "
+        "two copies of one file may differ in is no difference. Latency of the direct backend's files over the other's "
+        f"is {mean:.2f} in the geometric mean; {slower or 'none'} of {len(speedups)} slower beyond noise."
     )
 
 
@@ -189,9 +199,13 @@ def _row(title: str, row: Row) -> tuple[str, ...]:
         f"{row.partitions[Backend.DIRECT.value]}, {row.partitions[Backend.ONNX_TF.value]}",
         f"{direct.max_abs_error:.1e}, {other.max_abs_error:.1e}",
         f"{size(direct.file_size)}, {size(other.file_size)}",
-        "" if row.speedup is None else f"{direct.latency_ms:.1f}, {other.latency_ms:.1f} ms",
-        "" if row.speedup is None else f"{row.speedup.median_of_rounds:.2f}x, {row.speedup.verdict.value}",
+        *(() if row.speedup is None else _timed(direct, other, row.speedup)),
     )
+
+
+def _timed(direct: Form, other: Form, speedup: Speedup) -> tuple[str, str]:
+    latency = f"{direct.latency_ms:.1f}, {other.latency_ms:.1f} ms"
+    return latency, f"{speedup.median_of_rounds:.2f}x, {speedup.verdict.value}"
 
 
 def committed_page() -> str:

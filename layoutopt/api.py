@@ -23,7 +23,7 @@ from layoutopt.backend.onnx_tf.convert import Handlers, convert_model
 from layoutopt.benchmarking import Effort, time_together
 from layoutopt.benchmarking import benchmark as benchmark  # a public function of this module like the others
 from layoutopt.drift import compare_layers
-from layoutopt.errors import ConversionError, UnsupportedOperatorError, UsageError
+from layoutopt.errors import ConversionError, InvalidModelError, UnsupportedOperatorError, UsageError
 from layoutopt.forms import Artifact, HandOff, make_baseline
 from layoutopt.frontend.demo import mobilenet_v2
 from layoutopt.frontend.inputs import give_inputs
@@ -175,7 +175,7 @@ def optimize(
         inputs = give_inputs(original, given, shapes=shapes or {}, seed=seed)
         if verify is not Verify.NONE:
             say("ONNX Runtime on the original")
-            reference = Reference(original, seed=seed, inputs=None if given is None else inputs)
+            reference = _reference(original, None if given is None else inputs, shapes or {}, seed)
             reference.correct_ranks(original)
         rewriting = Fixed(original, reference, rewrite, tolerance)
     result, verification = rewriting.onnx()
@@ -584,6 +584,23 @@ def _static(model: Path | str | ir.Model, shapes: Mapping[str, tuple[int, ...]])
 def _source(model: Path | str | ir.Model) -> Path | None:
     """The file of a model; None where it is in memory."""
     return None if isinstance(model, ir.Model) else Path(model)
+
+
+def _reference(model: ir.Model, inputs: Arrays | None, shapes: Mapping[str, tuple[int, ...]], seed: int) -> Reference:
+    """What ONNX Runtime makes of the original, whose inputs have ``shapes``.
+
+    Raises:
+        UsageError: it does not run at the shapes that were asked for.
+    """
+    try:
+        return Reference(model, seed=seed, inputs=inputs)
+    except InvalidModelError as error:
+        if not shapes:
+            raise
+        asked = " ".join(f"--shape {name}={','.join(map(str, shape))}" for name, shape in shapes.items())
+        raise UsageError(
+            f"{asked}: {error.message}", hint="Give the inputs sizes that the model can run at."
+        ) from error
 
 
 def _loaded(model: Path | str | ir.Model) -> ir.Model:

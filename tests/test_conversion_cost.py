@@ -121,8 +121,8 @@ def test_figures_come_back_as_they_were_saved(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not ConversionCost.PATH.exists(), reason="nothing was measured yet")
-def test_the_direct_backend_takes_no_more_than_onnx2tf() -> None:
+def test_where_the_direct_backend_takes_more_than_onnx2tf_has_a_reason() -> None:
     subjects = ConversionCost.committed().subjects
-    assert set(subjects) == set(SUBJECTS)
+    assert subjects.keys() <= set(SUBJECTS)
     assert {name for name, subject in subjects.items() if subject.more} == set(REASONS)
     assert all(subject.of(Way.DIRECT) for subject in subjects.values())

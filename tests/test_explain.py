@@ -15,7 +15,7 @@ import layoutopt
 from layoutopt.cli import app
 from layoutopt.errors import UsageError
 from layoutopt.ir.counts import bytes_transposed, count_onnx
-from layoutopt.ir.io import save
+from layoutopt.ir.io import save, with_constant_initializers
 from layoutopt.layout.calibration import Calibration, Machine
 from layoutopt.layout.costs import Curve, Family, TimeTable
 from layoutopt.layout.explain import Copy, explain
@@ -51,7 +51,7 @@ def test_all_that_moves_is_listed(name: str, io: Io) -> None:
         assert sum(cost for number, cost in costs if number == part.part) == part.cost
         assert (part.proved, part.lower_bound) == (True, part.cost)
         assert part.max_flow == (part.cost if part.solver is Solver.CUT else None)
-    result = optimized(GRAPHS[name].model(), io)
+    result = optimized(with_constant_initializers(GRAPHS[name].model()), io)
     left = sorted(size for node in result.graph.all_nodes() if (size := bytes_transposed(node)))
     listed = sorted([*(each.size for each in found.copies), *(each.size for each in found.kept)])
     if name == UNDONE:

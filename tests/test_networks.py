@@ -26,10 +26,9 @@ NAMES = (
     *("resnext50", "vgg11", "shufflenet_v2", "unet_plus_plus", "unet_transposed", "rrdb_nearest", "rrdb_pixel_shuffle"),
     *("convnext_tiny", "vit_4", "vit_12", "swin_4", "swin_t", "yolov8"),
 )
-FREE = {**dict.fromkeys(NAMES, 0), "yolo_head": 3, "vit_4": 4, "vit_12": 11, "swin_4": 8, "swin_t": 22}
+FREE = {**dict.fromkeys(NAMES, 0), "yolo_head": 3, "vit_4": 4, "vit_12": 12, "swin_4": 8, "swin_t": 22}
 """TRANSPOSE with free inputs and outputs: each scale of the head interleaves its anchors, each block of a transformer
-brings its heads together, but for the last one where its class token alone is read, and one with windows also takes the
-picture apart."""
+brings its heads together, and one with windows also takes the picture apart."""
 PICTURES = dict.fromkeys(
     ("unet_bilinear", "unet_plus_plus", "unet_transposed", "rrdb_nearest", "rrdb_pixel_shuffle"), 2
 )
@@ -60,9 +59,10 @@ OPERATORS = {
     "convnext_tiny": {"DEPTHWISE_CONV_2D": 5, "GELU": 5, "FULLY_CONNECTED": 11, "RSQRT": 10},
     "vit_4": {"BATCH_MATMUL": 20, "SOFTMAX": 4, "GELU": 4, "FULLY_CONNECTED": 13, "RSQRT": 9},
     "swin_4": {"BATCH_MATMUL": 20, "SOFTMAX": 4, "GELU": 4, "FULLY_CONNECTED": 13, "RSQRT": 10},
-    "yolov8": {"SPLIT": 9, "SPLIT_V": 1, "SOFTMAX": 1, "CONV_2D": 64},
+    "yolov8": {"SPLIT": 9, "SPLIT_V": 1, "SOFTMAX": 1, "CONV_2D": 66},
 }
-"""Operators of TFLite that must stand for whole patterns, and how often."""
+"""Operators of TFLite that must stand for whole patterns, and how often; yolov8 has 64 convolutions, of which those
+behind its two upsamplings are divided."""
 
 
 @cache

@@ -124,11 +124,10 @@ def test_death_by_signal_names_stage_and_signal(tmp_path: Path, monkeypatch: pyt
     assert {path.name for path in tmp_path.iterdir()} == {"m.onnx"}
 
 
-def test_a_broken_model_is_a_conversion_error(tmp_path: Path) -> None:
+def test_a_broken_model_is_told_so(tmp_path: Path) -> None:
     (tmp_path / "m.onnx").write_bytes(small(tmp_path / "m.onnx").read_bytes()[:-9])
-    with pytest.raises(errors.ConversionError) as caught:
+    with pytest.raises(errors.InvalidModelError, match=r"m\.onnx"):
         convert_model(tmp_path / "m.onnx", tflite=tmp_path / "m.tflite")
-    assert caught.value.stage == "onnx-tf"
 
 
 def test_the_error_of_a_lowering_reaches_the_caller(tmp_path: Path) -> None:
@@ -146,7 +145,7 @@ def test_what_onnx_tf_does_not_know_either_is_listed(tmp_path: Path) -> None:
     for node in model.graph.node:
         node.domain = "odd"
     onnx.save(model, tmp_path / "m.onnx")
-    with pytest.raises(errors.UnsupportedOperatorError, match=r"one: Strange \(odd, opset 2\)\n  two: Stranger"):
+    with pytest.raises(errors.UnsupportedOperatorError, match=r"'one': operator odd::Strange\n.*'two'.*odd::Stranger"):
         convert_model(tmp_path / "m.onnx", tflite=tmp_path / "m.tflite")
 
 

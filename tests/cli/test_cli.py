@@ -89,7 +89,7 @@ def test_count_compares_files(model: Path) -> None:
 def test_passes_lists_the_pipeline() -> None:
     result = invoke("passes")
     assert result.stdout.index("fold-constants") < result.stdout.index("propagate-layout")
-    assert "│ expand-quantized-operators │" in result.stdout
+    assert "│ expand-quantized-operators " in result.stdout
     assert "io=free (free" in result.stdout
     data = json.loads(invoke("passes", "--json", "-").stdout)
     options = {each["name"]: each["options"] for each in data}
@@ -178,7 +178,7 @@ def test_calibrate_needs_litert(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setitem(sys.modules, "ai_edge_litert", None)
     result = invoke("calibrate", "--quick")
     assert result.exit_code == errors.MissingExtraError.exit_code
-    assert "layoutopt[tflite]" in result.stderr
+    assert "pip install ai-edge-litert" in result.stderr
     assert not list(tmp_path.iterdir())
 
 

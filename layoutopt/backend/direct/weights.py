@@ -66,8 +66,8 @@ def _is_large(weights: Value | None) -> bool:
 
 def _quantized(weights: Array, axis: int) -> Value:
     others = tuple(each for each in range(weights.ndim) if each != axis)
-    largest = np.maximum(np.abs(weights).max(others), np.finfo(np.float32).tiny)
-    scales = (largest / 127).astype(np.float32)
+    scales = (np.abs(weights).max(others) / 127).astype(np.float32)
+    scales[scales < np.finfo(np.float32).tiny] = 1  # channels of zeros: XNNPACK takes no scale that is not normal
     spread = scales.reshape([-1 if each == axis else 1 for each in range(weights.ndim)])
     value = Value.constant(np.clip(np.rint(weights / spread), -127, 127).astype(np.int8))
     value.quantization = Quantization(tuple(scales.tolist()), (0,) * len(scales), axis)

@@ -87,7 +87,7 @@ def require_litert() -> None:
         import ai_edge_litert.interpreter  # noqa: F401
     except ImportError:
         raise MissingExtraError(
-            "Running .tflite files needs ai-edge-litert.", hint="pip install 'layoutopt[tflite]'"
+            "Running .tflite files needs ai-edge-litert.", hint="pip install ai-edge-litert"
         ) from None
 
 
