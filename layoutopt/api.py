@@ -33,6 +33,7 @@ from layoutopt.ir.perm import identity, invert, permute
 from layoutopt.ir.symbols import find_symbols
 from layoutopt.ir.verify import Arrays, Reference, Verification
 from layoutopt.layout.calibration import FULL, QUICK, Calibration, Machine, calibration_path, tabulate
+from layoutopt.memory import few_collections
 from layoutopt.options import TOLERANCE, Io, Layouts, Objective, TensorLayout, Verify
 from layoutopt.passes import PASSES, REWRITES, FoldConstants, PropagateLayout, default_pipeline
 from layoutopt.pipeline.manager import After, PassManager, PassRecord, PipelineResult
@@ -70,6 +71,7 @@ class Dump:
     passes: frozenset[str] = frozenset()
 
 
+@few_collections()
 def optimize(
     model: Path | str | ir.Model,
     *,
