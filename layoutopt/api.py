@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import layoutopt.ir  # noqa: F401  # isort: skip  # before onnx_ir, which it imports without SymPy
 import onnx_ir as ir
 
 from layoutopt.backend.conversion import Backend, Conversion, Quantize, choose_backend
@@ -40,6 +41,7 @@ from layoutopt.ir.protos import files_of
 from layoutopt.ir.symbols import find_symbols
 from layoutopt.ir.verify import Arrays, Reference, Verification, require_runnable
 from layoutopt.layout.calibration import FULL, QUICK, Calibration, Machine, calibration_path, tabulate
+from layoutopt.memory import few_collections
 from layoutopt.options import TOLERANCE, Io, Layouts, Objective, TensorLayout, Verify, choose, choose_if_given
 from layoutopt.outputs import Outputs, apart, make_directory, scratch, writing
 from layoutopt.passes import PASSES, REWRITES, FoldConstants, PropagateLayout, default_pipeline
@@ -81,6 +83,7 @@ class Dump:
     passes: frozenset[str] = frozenset()
 
 
+@few_collections()
 def optimize(
     model: Model,
     *,

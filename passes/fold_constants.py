@@ -143,8 +143,8 @@ def _through_onnxsim(proto: ModelProto, limit: int) -> ModelProto:
 
 
 def _onnxsim() -> ModuleType:
-    """Import onnxsim without PyTorch, which one of its hundreds of modules would use if it were there."""
-    with _hidden("torch"):
+    """Import onnxsim without PyTorch and SymPy, which some of its hundreds of modules would use if they were there."""
+    with _hidden("torch"), _hidden("sympy"):
         return importlib.import_module("onnxsim")
 
 

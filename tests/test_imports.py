@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -153,9 +153,9 @@ def test_no_module_is_called_like_a_package_that_it_imports() -> None:
     assert not [text for text in wrong if not text.startswith("layoutopt/__init__.py imports layoutopt")]
 
 
-def loaded_by(statement: str) -> set[str]:
+def loaded_by(statement: str, packages: Sequence[str] = HEAVY) -> set[str]:
     """The heavy packages in ``sys.modules`` of a fresh interpreter behind ``statement``."""
-    code = f"import sys\n{statement}\nprint(*(name for name in {HEAVY!r} if name in sys.modules))"
+    code = f"import sys\n{statement}\nprint(*(name for name in {packages!r} if name in sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     return set(done.stdout.split())
 
@@ -176,6 +176,19 @@ def test_help_is_light(arguments: list[str]) -> None:
         "with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()):\n    layoutopt.cli.main()"
     )
     assert loaded_by(statement) == set()
+
+
+def test_symbolic_sizes_bring_sympy_when_they_are_computed_with() -> None:
+    statement = (
+        "import layoutopt.api, onnx_ir as ir\nfrom layoutopt.frontend.demo import mobilenet_v2\n"
+        "layoutopt.optimize(mobilenet_v2(resolution=32, width=0.1), convert=False)\nsize = ir.SymbolicDim('N')\n"
+    )
+    assert "sympy" not in loaded_by(statement, (*HEAVY, "sympy"))
+    statement += (
+        "assert (size + 1).value == 'N + 1'\nassert ir.SymbolicDim('max(N, 2)').evaluate({'N': 1}) == 2\n"
+        "import sympy\nassert ir.SymbolicDim(sympy.Symbol('M')).value == 'M'"
+    )
+    assert "sympy" in loaded_by(statement, (*HEAVY, "sympy"))
 
 
 def test_a_few_choices_need_no_scipy() -> None:

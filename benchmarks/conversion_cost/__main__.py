@@ -30,7 +30,7 @@ def main() -> None:
     )
     if onnx2tf is None:
         sys.exit("There is no python3.12 on the path. Give one with --python3.12.")
-    runner = Runner(root / "scratch", onnx2tf, options.timeout)
+    runner = Runner(root / f"scratch-{os.getpid()}", onnx2tf, options.timeout)
     ways = [way for way in Way if not options.way or way.value in options.way]
     known = ConversionCost.committed().subjects if ConversionCost.PATH.exists() else {}
     smallest = made(next(iter(SUBJECTS)), root)

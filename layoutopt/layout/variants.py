@@ -127,9 +127,9 @@ def blaming(node: ir.Node) -> Iterator[None]:
 
 def static_shape(value: ir.Value) -> Shape | None:
     """The shape of ``value``; None where the rank or a dimension is unknown, or where there is no element."""
-    dims = value.shape
-    if dims is None:
+    if value.shape is None:
         return None
+    dims = value.shape.dims
     shape = tuple([size for size in dims if isinstance(size, int)])
     return shape if len(shape) == len(dims) and 0 not in shape else None
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import gc
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import onnx_ir as ir
@@ -14,6 +12,7 @@ from layoutopt.errors import LayoutoptError, PassFailedError
 from layoutopt.ir.counts import Counts, count_onnx
 from layoutopt.layout.problem import Assignment
 from layoutopt.layout.work import multiplications
+from layoutopt.memory import few_collections
 from layoutopt.passes.propagate_layout import LayoutResult
 from layoutopt.pipeline.text import pass_name
 
@@ -92,7 +91,7 @@ class PassManager:
             PassFailedError: a pass raised, or lost an input or output.
             LayoutoptError: whatever a pass or an instrument raises on purpose.
         """
-        with _few_collections():
+        with few_collections():
             return self._run(model)
 
     def _run(self, model: ir.Model) -> PipelineResult:
@@ -108,28 +107,13 @@ class PassManager:
             seconds = time.perf_counter() - start
             model = result.model
             assignment = result.assignment if isinstance(result, LayoutResult) else assignment
-            before, counts = (counts, products), count_onnx(model)
-            products = multiplications(model)
+            before = counts, products
+            if result.modified:
+                counts, products = count_onnx(model), multiplications(model)
             records.append(_record(name, seconds, result.modified, before, (counts, products)))
             for instrument in self._after:
                 instrument(position, name, model)
         return PipelineResult(model, tuple(records), assignment)
-
-
-@contextlib.contextmanager
-def _few_collections() -> Iterator[None]:
-    """Let Python look for garbage less often: a graph is many objects, and what passes drop of it is little."""
-    thresholds = gc.get_threshold()
-    if thresholds[0]:
-        gc.set_threshold(max(thresholds[0], _COLLECTED), *thresholds[1:])
-    try:
-        yield
-    finally:
-        gc.set_threshold(*thresholds)
-
-
-_COLLECTED = 50_000
-"""New objects after which Python looks for garbage: without it, 700, and a fifth of the time of 10,000 nodes."""
 
 
 def _record(
