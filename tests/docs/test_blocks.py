@@ -54,7 +54,9 @@ module = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.ReLU(), torch.nn
 """What Python on a page may take for granted: `Path`; where it speaks of them, `torch` and the `module` of a reader."""
 
 NEEDS = {
-    "onnx_tf": re.compile(r"--saved-model|saved_model=|--allow-flex|--backend onnx-tf|ONNX_TF|Handlers|--quantize \S*int8"),
+    "onnx_tf": re.compile(
+        r"--saved-model|saved_model=|--allow-flex|--backend onnx-tf|ONNX_TF|Handlers|--quantize \S*int8"
+    ),
     "torch": re.compile(r"\btorch\b|\bmodule\b|benchmarks\.models"),
 }
 """What code of a page speaks of that needs an extra, by its mark."""
