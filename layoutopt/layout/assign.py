@@ -100,6 +100,6 @@ def as_it_was(problem: Problem, assignment: Assignment, natural: Mapping[int, in
         for group, costs in enumerate(problem.variants)
     )
     choice = assign(replace(problem, variants=variants)).choice
-    if (problem.cost(choice), problem.copies(choice)) != (assignment.cost, problem.copies(assignment.choice)):
+    if (problem.cost(choice), problem.tie(choice)) != (assignment.cost, problem.tie(assignment.choice)):
         return assignment
     return replace(assignment, choice=choice)

@@ -94,12 +94,12 @@ def _scopes(problem: Problem) -> list[Scope] | None:
 
 def _tables(problem: Problem, position: dict[int, int]) -> Iterator[tuple[Scope, Table]]:
     """What each group and each wire weighs, as a table over the groups with a choice that it depends on."""
-    weights, natural = problem.weights, len(position) + 1
+    natural = len(position) + 1
     for group in position:
-        costs = [
-            weights.of_bytes(cost) * natural + (variant > 0) for variant, cost in enumerate(problem.variants[group])
+        weights = [
+            weight * natural + (variant > 0) for variant, weight in enumerate(problem.variant_weights[group])
         ]
-        yield (group,), np.array(costs, dtype=np.float64)
+        yield (group,), np.array(weights, dtype=np.float64)
     for wire in problem.wires:
         ends = {end.group for end in wire.ends if end.group in position}
         scope = tuple(sorted(ends, key=position.__getitem__))
@@ -142,6 +142,6 @@ def _spread(problem: Problem, table: npt.NDArray[T], over: Scope, scope: Scope) 
 def _total_weight(problem: Problem) -> int:
     """At least what any assignment weighs here, with the variants that are not natural."""
     weights = problem.weights
-    groups = sum(weights.of_bytes(max(costs)) for costs in problem.variants)
+    groups = sum(map(max, problem.variant_weights))
     wires = sum(wire.most_copies * weights.of_copy(max(wire.cost, *wire.prices.values(), 0)) for wire in problem.wires)
     return (groups + wires + 1) * (len(problem.variants) + 1)

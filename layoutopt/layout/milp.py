@@ -55,7 +55,7 @@ def solve(problem: Problem, *, time_limit: float = TIME_LIMIT) -> Assignment | N
         )
     # Weights are whole numbers; a bound that is off by the tolerance alone is that number.
     weight = np.ceil((result.mip_dual_bound or 0.0) * scale - 0.1)
-    bound = min(cost, problem.weights.to_bytes(max(0, int(weight)) if np.isfinite(weight) else 0))
+    bound = min(cost, problem.weights.to_cost(max(0, int(weight)) if np.isfinite(weight) else 0))
     timed_out = result.status == _OUT_OF_TIME
     return Assignment(choice, cost, bound, not timed_out and bound == cost, timed_out)
 
@@ -110,8 +110,8 @@ class _Program:
 
 def _program(problem: Problem) -> _Program:
     program = _Program()
-    for costs in problem.variants:
-        columns = [program.column(problem.weights.of_bytes(cost), integral=True) for cost in costs]
+    for weights in problem.variant_weights:
+        columns = [program.column(weight, integral=True) for weight in weights]
         program.first.append(columns[0])
         program.row(dict.fromkeys(columns, 1.0), 1, 1)
     for wire in problem.wires:

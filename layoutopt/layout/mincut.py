@@ -38,7 +38,8 @@ def applies(problem: Problem) -> bool:
 def total_weight(problem: Problem) -> int:
     """At least the weight of all that could be cut in ``problem``."""
     wires = sum(2 * wire.cost + sum(wire.prices.values()) for wire in problem.wires)
-    return problem.weights.of_bytes(wires + sum(map(sum, problem.variants))) + 2 * len(problem.wires)
+    copies = 2 * problem.copy_tie * len(problem.wires)
+    return problem.weights.of_cost(wires) + sum(map(sum, problem.variant_weights)) + copies
 
 
 def solve(problems: Sequence[Problem]) -> list[tuple[int, ...]]:
@@ -71,7 +72,7 @@ def max_flow(problem: Problem) -> int:
 
     network = _Network()
     network.add(problem)
-    return problem.weights.to_bytes(int(maximum_flow(network.capacity(), _SOURCE, _SINK, method="dinic").flow_value))
+    return problem.weights.to_cost(int(maximum_flow(network.capacity(), _SOURCE, _SINK, method="dinic").flow_value))
 
 
 def _batches(problems: Iterable[Problem]) -> Iterator[list[Problem]]:
@@ -102,10 +103,10 @@ class _Network:
         first, weights = self.size, problem.weights
         helper = first + len(problem.variants)
         self.size = helper + 2 * len(problem.wires)
-        for node, costs in enumerate(problem.variants, start=first):
-            if len(costs) == 2:
-                self.soft.append((node, _SINK, weights.of_bytes(costs[0])))
-                self.soft.append((_SOURCE, node, weights.of_bytes(costs[1])))
+        for node, each in enumerate(problem.variant_weights, start=first):
+            if len(each) == 2:
+                self.soft.append((node, _SINK, each[0]))
+                self.soft.append((_SOURCE, node, each[1]))
         for to_last, wire in zip(range(helper, self.size, 2), problem.wires, strict=True):
             source, to_natural = _node(wire.source, first), to_last + 1
             for arc, pair in (((source, to_last), (0, 1)), ((to_natural, source), (1, 0))):

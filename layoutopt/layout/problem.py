@@ -83,12 +83,17 @@ class Problem:
     """Groups and wires.
 
     Attributes:
-        variants: for each group, the cost of each of its variants, in bytes. Variant 0 is the natural one, if any.
+        variants: for each group, the cost of each of its variants, in the unit of the objective. Variant 0 is the
+            natural one, if any.
         wires: the values between them.
+        ties: for each group, what each of its variants adds where costs are equal; empty where nothing does.
+        copy_tie: what each copy adds where costs are equal.
     """
 
     variants: tuple[tuple[int, ...], ...]
     wires: tuple[Wire, ...]
+    ties: tuple[tuple[int, ...], ...] = ()
+    copy_tie: int = 1
 
     @cached_property
     def components(self) -> tuple[Component, ...]:
@@ -114,7 +119,8 @@ class Problem:
 
     def _component(self, groups: Sequence[int], wires: Sequence[Wire]) -> Component:
         variants = (*(self.variants[group] for group in groups), (0,))
-        return Component(Problem(variants, tuple(wires)), tuple(groups))
+        ties = (*(self.ties[group] for group in groups), (0,)) if self.ties else ()
+        return Component(Problem(variants, tuple(wires), ties, self.copy_tie), tuple(groups))
 
     def cost(self, choice: Sequence[int]) -> int | None:
         """Bytes that the assignment ``choice`` (a variant per group) copies; None where it needs a forbidden copy."""
@@ -130,10 +136,25 @@ class Problem:
         """How many copies, that is Transposes, the assignment ``choice`` needs."""
         return sum(len(wire_copies(wire, choice)) for wire in self.wires)
 
+    def tie(self, choice: Sequence[int]) -> int:
+        """Return what decides between the assignment ``choice`` and another one of the same cost: less is better."""
+        inside = sum(ties[variant] for ties, variant in zip(self.ties, choice, strict=False))
+        return inside + self.copy_tie * self.copies(choice)
+
     @cached_property
     def weights(self) -> Weights:
-        """Bytes first, then the number of copies, as one whole number per choice."""
-        return Weights(gcd(*self._prices()) or 1, 1 + sum(wire.most_copies for wire in self.wires))
+        """Weigh costs first, then what decides between equals, as one whole number per choice."""
+        copies = sum(wire.most_copies for wire in self.wires)
+        return Weights(gcd(*self._prices()) or 1, 1 + self.copy_tie * copies + sum(map(max, self.ties)), self.copy_tie)
+
+    @cached_property
+    def variant_weights(self) -> tuple[tuple[int, ...], ...]:
+        """The weight of each variant of each group."""
+        ties = self.ties or tuple((0,) * len(costs) for costs in self.variants)
+        return tuple(
+            tuple(self.weights.of_cost(cost) + tie for cost, tie in zip(*pair, strict=True))
+            for pair in zip(self.variants, ties, strict=True)
+        )
 
     def _prices(self) -> Iterator[int]:
         for costs in self.variants:
@@ -183,26 +204,28 @@ class Component:
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """Weighs bytes and copies so that no number of copies outweighs ``unit`` bytes.
+    """Weigh costs and ties so that no ties outweigh ``unit`` of cost.
 
     Attributes:
-        unit: the greatest common divisor of all costs, in bytes.
-        count: what one unit weighs; a copy weighs 1 on top of its bytes.
+        unit: the greatest common divisor of all costs.
+        count: what one unit weighs.
+        copy_tie: what a copy weighs on top of its cost.
     """
 
     unit: int
     count: int
+    copy_tie: int
 
     def of_copy(self, cost: int) -> int:
-        """The weight of a copy of ``cost`` bytes."""
-        return self.of_bytes(cost) + 1
+        """Return the weight of a copy of ``cost``."""
+        return self.of_cost(cost) + self.copy_tie
 
-    def of_bytes(self, cost: int) -> int:
-        """The weight of ``cost`` bytes that are moved by something else than a copy."""
+    def of_cost(self, cost: int) -> int:
+        """Return the weight of ``cost`` alone."""
         return cost // self.unit * self.count
 
-    def to_bytes(self, weight: int) -> int:
-        """The bytes in a total ``weight``."""
+    def to_cost(self, weight: int) -> int:
+        """Return the cost in a total ``weight``."""
         return weight // self.count * self.unit
 
 
