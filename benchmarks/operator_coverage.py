@@ -11,14 +11,14 @@ from typing import NamedTuple
 
 from benchmarks import short_runs
 from layoutopt.ir.schemas import newest_opset, opsets_of
-from layoutopt.layout.rules import PINNED, PREPARED, RULES, VIEWS, LayoutRule
+from layoutopt.layout.rules.table import PINNED, PREPARED, RULES, VIEWS, LayoutRule
 
 OLDEST = 7
 """The oldest opset that is looked at."""
 
 HEAD = """# Operators
 
-Made by `python -m benchmarks.figures`: change the tables in `layoutopt/layout/rules.py`
+Made by `python -m benchmarks.figures`: change the tables in `layoutopt/layout/rules/table.py`
 instead. It lists all operators of the default ONNX domain, opset {oldest} to {newest}.
 
 - **agnostic** ({agnostic}): runs in any layout that meets the conditions of the last column.

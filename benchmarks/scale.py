@@ -28,9 +28,9 @@ import onnx_ir as ir
 from rich.console import Console
 from rich.table import Table
 
-from layoutopt.layout import plan
-from layoutopt.layout.assign import assign
-from layoutopt.layout.problem import Assignment, Problem
+from layoutopt.layout.plan import candidates as plan
+from layoutopt.layout.solver.assign import assign
+from layoutopt.layout.solver.problem import Assignment, Problem
 from layoutopt.passes import DEFAULT_PIPELINE, FoldConstants, PropagateLayout
 from layoutopt.pipeline.manager import PassManager
 from layoutopt.pipeline.text import pass_name

@@ -40,7 +40,7 @@ from layoutopt.ir.perm import identity, invert, permute
 from layoutopt.ir.protos import files_of
 from layoutopt.ir.symbols import find_symbols
 from layoutopt.ir.verify import Arrays, Reference, Verification, require_runnable
-from layoutopt.layout.calibration import FULL, QUICK, Calibration, Machine, calibration_path, tabulate
+from layoutopt.layout.costs.calibration import FULL, QUICK, Calibration, Machine, calibration_path, tabulate
 from layoutopt.memory import few_collections
 from layoutopt.options import TOLERANCE, Io, Layouts, Objective, TensorLayout, Verify, choose, choose_if_given
 from layoutopt.outputs import Outputs, apart, make_directory, scratch, writing

@@ -11,7 +11,7 @@ import numpy as np
 import onnx_ir as ir
 
 from layoutopt.ir import edit
-from layoutopt.layout.channel_routes import Gathered, Run, channels_of, plan_channels
+from layoutopt.layout.analysis.channel_routes import Gathered, Run, channels_of, plan_channels
 
 
 @dataclass(frozen=True)

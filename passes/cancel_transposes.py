@@ -9,9 +9,9 @@ import onnx_ir as ir
 from layoutopt.ir import edit
 from layoutopt.ir.perm import Perm, compose, identity, is_identity, permute
 from layoutopt.ir.rearrange import rearranged, transposed
-from layoutopt.layout.layouts import Layout
-from layoutopt.layout.remaps import transpose_perm
-from layoutopt.layout.variants import static_shape
+from layoutopt.layout.algebra.physical import Layout
+from layoutopt.layout.rules.remaps import transpose_perm
+from layoutopt.layout.rules.variants import static_shape
 
 
 @dataclass(frozen=True)

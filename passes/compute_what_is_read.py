@@ -9,10 +9,10 @@ import numpy as np
 import onnx_ir as ir
 
 from layoutopt.ir import edit
-from layoutopt.layout.parts import Part, needed, read_result, reduced_attributes, selected
-from layoutopt.layout.rules import is_view
-from layoutopt.layout.variants import is_constant, known_shape, static_shape
-from layoutopt.layout.work import Work, passing, work_of
+from layoutopt.layout.analysis.demanded_slices import Part, needed, read_result, reduced_attributes, selected
+from layoutopt.layout.costs.arithmetic import Work, passing, work_of
+from layoutopt.layout.rules.table import is_view
+from layoutopt.layout.rules.variants import is_constant, known_shape, static_shape
 
 _SINCE = 13
 """The first opset with Slice, Softmax and Split as they are read and written here."""

@@ -10,7 +10,8 @@ import numpy as np
 import onnx_ir as ir
 
 from layoutopt.ir import edit
-from layoutopt.layout.convolutions import (
+from layoutopt.layout.algebra.physical import Shape
+from layoutopt.layout.analysis.convolutions import (
     TYPES,
     Convolution,
     constant,
@@ -19,11 +20,10 @@ from layoutopt.layout.convolutions import (
     only_reader,
     per_channel,
 )
-from layoutopt.layout.layouts import Shape
-from layoutopt.layout.remaps import integer
-from layoutopt.layout.upsampling import Upsampling, same_upsampling, upsampling_of, with_channels
-from layoutopt.layout.variants import known_shape, static_shape
-from layoutopt.layout.work import Work, passing, work_of
+from layoutopt.layout.analysis.upsampling import Upsampling, same_upsampling, upsampling_of, with_channels
+from layoutopt.layout.costs.arithmetic import Work, passing, work_of
+from layoutopt.layout.rules.remaps import integer
+from layoutopt.layout.rules.variants import known_shape, static_shape
 
 _SINCE = 11
 """The first opset with DepthToSpace, Slice and Resize as they are written here."""

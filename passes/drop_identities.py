@@ -8,7 +8,7 @@ import numpy as np
 import onnx_ir as ir
 
 from layoutopt.ir import edit
-from layoutopt.layout.variants import static_shape
+from layoutopt.layout.rules.variants import static_shape
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ import onnx_ir as ir
 
 from layoutopt.ir import edit
 from layoutopt.ir.rearrange import transposed
-from layoutopt.layout.layouts import Shape
-from layoutopt.layout.variants import known_shape, static_shape
+from layoutopt.layout.algebra.physical import Shape
+from layoutopt.layout.rules.variants import known_shape, static_shape
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ import onnx_ir as ir
 from onnx_ir.passes.common import ShapeInferencePass
 
 from layoutopt.ir import edit
-from layoutopt.layout.rules import is_view
-from layoutopt.layout.variants import static_shape
+from layoutopt.layout.rules.table import is_view
+from layoutopt.layout.rules.variants import static_shape
 from layoutopt.passes.dynamic_quantization import dynamic_lstm, dynamic_matmul, integer_matmul_to_float
 
 Array = npt.NDArray[np.generic]

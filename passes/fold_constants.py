@@ -19,7 +19,7 @@ from layoutopt.errors import InvalidModelError
 from layoutopt.ir import edit
 from layoutopt.ir.evaluate import equal_weights, fold_weights, is_fixed
 from layoutopt.ir.weights import Skeleton
-from layoutopt.layout.remaps import constant_integers
+from layoutopt.layout.rules.remaps import constant_integers
 from layoutopt.options import FOLD_LIMIT
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from typing import NamedTuple
 import onnx_ir as ir
 
 from layoutopt.ir import edit
-from layoutopt.layout.layouts import Layout
-from layoutopt.layout.variants import static_shape
-from layoutopt.layout.views import rearrangements
+from layoutopt.layout.algebra.physical import Layout
+from layoutopt.layout.rules.variants import static_shape
+from layoutopt.layout.rules.views import rearrangements
 
 _TYPES = (ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.DOUBLE)
 """For which ONNX Runtime has both operators."""

@@ -8,7 +8,8 @@ from math import prod
 import onnx_ir as ir
 
 from layoutopt.ir import edit
-from layoutopt.layout.convolutions import (
+from layoutopt.layout.algebra.physical import Shape
+from layoutopt.layout.analysis.convolutions import (
     TYPES,
     Convolution,
     constant,
@@ -18,10 +19,9 @@ from layoutopt.layout.convolutions import (
     pool_of,
     shape_of,
 )
-from layoutopt.layout.layouts import Shape
-from layoutopt.layout.remaps import integer, reduced_axes
-from layoutopt.layout.variants import known_shape, static_shape
-from layoutopt.layout.work import Work, passing, product, work_of
+from layoutopt.layout.costs.arithmetic import Work, passing, product, work_of
+from layoutopt.layout.rules.remaps import integer, reduced_axes
+from layoutopt.layout.rules.variants import known_shape, static_shape
 
 _SINCE = 7
 """The first opset whose arithmetic broadcasts as it still does."""

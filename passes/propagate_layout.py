@@ -13,15 +13,15 @@ from layoutopt.ir import dialect, edit
 from layoutopt.ir.io import record_orders
 from layoutopt.ir.perm import Perm, is_identity
 from layoutopt.ir.rearrange import rearranged
-from layoutopt.layout.calibration import load_costs
-from layoutopt.layout.costs import Costs
-from layoutopt.layout.interface import interface_orders
-from layoutopt.layout.layouts import Layout, Shape, Storage, copy_steps
-from layoutopt.layout.plan import Plan, make_plan
-from layoutopt.layout.problem import Assignment
-from layoutopt.layout.rules import LayoutRule
-from layoutopt.layout.variants import Edit, Take, is_constant, known_shape, operand, result, static_shape
-from layoutopt.layout.views import MAX_COPY_RANK
+from layoutopt.layout.algebra.physical import Layout, Shape, Storage, copy_steps
+from layoutopt.layout.costs.calibration import load_costs
+from layoutopt.layout.costs.movement import Costs
+from layoutopt.layout.plan.candidates import Plan, make_plan
+from layoutopt.layout.plan.interface import interface_orders
+from layoutopt.layout.rules.table import LayoutRule
+from layoutopt.layout.rules.variants import Edit, Take, is_constant, known_shape, operand, result, static_shape
+from layoutopt.layout.rules.views import MAX_COPY_RANK
+from layoutopt.layout.solver.problem import Assignment
 from layoutopt.options import NO_LAYOUTS, Io, Layouts, Objective
 
 

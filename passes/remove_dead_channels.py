@@ -9,10 +9,10 @@ import numpy as np
 import onnx_ir as ir
 
 from layoutopt.ir import edit
-from layoutopt.layout.dead_channels import Channels, Product, constants_per_channel, has_zeros
-from layoutopt.layout.remaps import has_operand, integer
-from layoutopt.layout.upsampling import with_channels
-from layoutopt.layout.variants import known_shape
+from layoutopt.layout.analysis.dead_channels import Channels, Product, constants_per_channel, has_zeros
+from layoutopt.layout.analysis.upsampling import with_channels
+from layoutopt.layout.rules.remaps import has_operand, integer
+from layoutopt.layout.rules.variants import known_shape
 
 _SINCE = 7
 """The first opset whose arithmetic broadcasts as it still does."""

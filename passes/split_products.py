@@ -11,9 +11,9 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from layoutopt.ir import edit
-from layoutopt.layout.elements import Indices, taken
-from layoutopt.layout.layouts import Shape
-from layoutopt.layout.variants import static_shape
+from layoutopt.layout.algebra.physical import Shape
+from layoutopt.layout.analysis.index_maps import Indices, taken
+from layoutopt.layout.rules.variants import static_shape
 
 Array = npt.NDArray[np.generic]
 

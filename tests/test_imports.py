@@ -106,7 +106,7 @@ ALL = [each for path in modules() for each in imports(path)]
 def test_every_part_has_its_place() -> None:
     parts = {path.relative_to(PACKAGE).parts[0].removesuffix(".py") for path in modules()}
     assert parts - {"__init__", "__main__"} == set(MAY_IMPORT)
-    assert {each.target for each in ALL} >= {"onnx", "onnx_ir", "layoutopt.ir", "layoutopt.layout.plan"}, (
+    assert {each.target for each in ALL} >= {"onnx", "onnx_ir", "layoutopt.ir", "layoutopt.layout.plan.candidates"}, (
         "imports are not found"
     )
 
@@ -193,7 +193,8 @@ def test_symbolic_sizes_bring_sympy_when_they_are_computed_with() -> None:
 
 def test_a_few_choices_need_no_scipy() -> None:
     statement = (
-        "from layoutopt.layout.assign import assign\nfrom layoutopt.layout.problem import Port, Problem, Wire\n"
+        "from layoutopt.layout.solver.assign import assign\n"
+        "from layoutopt.layout.solver.problem import Port, Problem, Wire\n"
         "wire = Wire(Port(0, (0, 1)), (Port(1, (0, 1)),), 2, 8)\n"
         "assert assign(Problem(((0, 4), (4, 0)), (wire,))).cost == 4"
     )

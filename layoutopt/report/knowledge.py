@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 
 import onnx_ir as ir
 
-from layoutopt.layout.explain import Copy, Explanation, Inside, Kept, Side, label
-from layoutopt.layout.plan import Plan
-from layoutopt.layout.rules import VIEWS, objection
+from layoutopt.layout.explain.explanation import Copy, Explanation, Inside, Kept, Side, label
+from layoutopt.layout.plan.candidates import Plan
+from layoutopt.layout.rules.table import VIEWS, objection
 
 _MOST_NAMES = 4
 

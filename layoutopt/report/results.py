@@ -17,10 +17,10 @@ from layoutopt.backend.litert.latency import Latency, Speedup
 from layoutopt.ir.counts import Counts
 from layoutopt.ir.perm import Perm, channels_last, invert, is_identity
 from layoutopt.ir.verify import Verification
-from layoutopt.layout.calibration import Calibration, processor
-from layoutopt.layout.explain import Explanation
-from layoutopt.layout.gains import MissingRule
-from layoutopt.layout.problem import Assignment
+from layoutopt.layout.costs.calibration import Calibration, processor
+from layoutopt.layout.explain.explanation import Explanation
+from layoutopt.layout.explain.missing_rules import MissingRule
+from layoutopt.layout.solver.problem import Assignment
 from layoutopt.options import Objective
 from layoutopt.pipeline.manager import PassRecord
 

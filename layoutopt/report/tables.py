@@ -13,7 +13,7 @@ from rich.text import Text
 
 from layoutopt.backend.litert.latency import Speedup, Verdict
 from layoutopt.backend.litert.profile import OperatorTime
-from layoutopt.layout.costs import Curve, Family
+from layoutopt.layout.costs.movement import Curve, Family
 from layoutopt.options import Objective
 from layoutopt.pipeline.manager import PassRecord
 from layoutopt.pipeline.text import PassDescription

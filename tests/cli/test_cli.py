@@ -18,8 +18,8 @@ from layoutopt import errors
 from layoutopt.cli import app
 from layoutopt.frontend.demo import mobilenet_v2
 from layoutopt.ir.io import save
-from layoutopt.layout.calibration import Calibration, Grid, Machine, load_costs
-from layoutopt.layout.costs import Curve, Family, TimeTable
+from layoutopt.layout.costs.calibration import Calibration, Grid, Machine, load_costs
+from layoutopt.layout.costs.movement import Curve, Family, TimeTable
 from layoutopt.options import Objective
 
 COMMANDS = ("optimize", "explain", "report", "count", "compare", "benchmark", "calibrate", "passes", "demo")

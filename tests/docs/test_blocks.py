@@ -23,13 +23,13 @@ from typer.testing import CliRunner
 
 import layoutopt
 from layoutopt.cli import app
-from layoutopt.layout.calibration import Grid
+from layoutopt.layout.costs.calibration import Grid
 from tests.docs.pages import PAGES, ROOT, Block, blocks, looks_like
 
 LANGUAGES = ("bash", "console", "python", "text", "{toctree}", "{eval-rst}")
 """All that a fence may say. A `text` shows what something prints; the last two are read by the site generator."""
 
-QUOTED = {"adding-an-operator.md": "layoutopt/layout/rules.py"}
+QUOTED = {"adding-an-operator.md": "layoutopt/layout/rules/table.py"}
 """Pages whose Python is part of a file of ours, and is compared with it: it makes no sense by itself."""
 
 MODULES = ("benchmarks.models",)

@@ -11,10 +11,10 @@ import pytest
 
 from layoutopt.errors import CalibrationError, LayoutoptError, PassFailedError, UsageError
 from layoutopt.ir.io import recorded_orders
-from layoutopt.layout.calibration import Calibration, Machine
-from layoutopt.layout.costs import Curve, Family, TimeTable
-from layoutopt.layout.rules import RULES, LayoutRule
-from layoutopt.layout.variants import Edit, Storages
+from layoutopt.layout.costs.calibration import Calibration, Machine
+from layoutopt.layout.costs.movement import Curve, Family, TimeTable
+from layoutopt.layout.rules.table import RULES, LayoutRule
+from layoutopt.layout.rules.variants import Edit, Storages
 from layoutopt.options import Io, Layouts, Objective, TensorLayout
 from layoutopt.passes import PropagateLayout
 from layoutopt.passes.propagate_layout import LayoutResult, Scope

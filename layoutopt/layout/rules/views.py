@@ -1,0 +1,137 @@
+"""Values that hold the same bytes: a value and what Reshape, Transpose and their like make of it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+import onnx_ir as ir
+
+from layoutopt.ir.perm import Perm, invert
+from layoutopt.layout.algebra.physical import CACHE, Layout, Shape, Storage, transposition
+from layoutopt.layout.rules.table import VIEWS, is_view
+from layoutopt.layout.rules.variants import blaming, known_shape
+
+MAX_COPY_RANK = 6
+"""TFLite's TRANSPOSE takes tensors of at most this rank."""
+
+Steps = tuple[tuple[Shape, Perm], ...]
+"""The Transposes on the way from the root to a view: the shape before each, and its permutation."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A value as a view of its root.
+
+    Attributes:
+        root: the value whose bytes it holds.
+        steps: how the axes were permuted on the way; reshapes leave no trace in the digits.
+    """
+
+    root: ir.Value
+    steps: Steps = ()
+
+    def inward(self, layout: Layout) -> Layout | None:
+        """A layout of the view in the digits of the root; None where a digit straddles two of the permuted axes."""
+        return _inward(self.steps, layout) if self.steps else layout
+
+    def outward(self, layout: Layout) -> Layout | None:
+        """A layout of the root in the digits of the view; None where a digit straddles two of the permuted axes."""
+        return _outward(self.steps, layout) if self.steps else layout
+
+    def natural(self, shape: Shape) -> Layout | None:
+        """The natural layout of the view, of ``shape``, in the digits of the root; None where these do not divide."""
+        return self.inward(Layout.natural(shape))
+
+
+def views_of(graph: ir.Graph, pinned: Collection[ir.Node]) -> Mapping[ir.Value, View]:
+    """The values of ``graph`` that are views of others.
+
+    A Transpose that no single copy of the root could replace makes none: one of too many axes, or of axes that a
+    Reshape has put together from pieces of others, as (2, 3) Transposed, (2, 3) again, and Transposed.
+
+    Args:
+        graph: in topological order.
+        pinned: nodes to take for operators that move bytes.
+    """
+    views: dict[ir.Value, View] = {}
+    for node in graph:
+        with blaming(node):
+            if node in pinned or not is_view(node):
+                continue
+        source, value = node.inputs[0], node.outputs[0]
+        assert source is not None
+        parent = views.get(source) or View(source)
+        perm = VIEWS[node.op_type](node)
+        view = View(parent.root, (*parent.steps, (known_shape(source), perm)) if perm else parent.steps)
+        natural = view.natural(known_shape(value))
+        copy = transposition(Layout.natural(known_shape(parent.root)), natural) if natural is not None else None
+        if copy is not None and len(copy[1]) <= MAX_COPY_RANK:
+            views[value] = view
+    return views
+
+
+@dataclass(frozen=True, slots=True)
+class Rearrangement:
+    """A value that holds the elements of another one in a different order.
+
+    Attributes:
+        source: the other one.
+        first: the node of the chain between them that reads it.
+        layout: how the value lies, in the digits of ``source``.
+    """
+
+    source: ir.Value
+    first: ir.Node
+    layout: Layout
+
+    def along(self, axis: int) -> tuple[int, ...] | None:
+        """Which index of ``source`` each index along ``axis`` is; None where other axes take part, or none does."""
+        shape = known_shape(self.source)
+        storage = Storage.of(shape, self.layout)
+        natural = Storage.natural(shape)
+        moved = [dim for dim in storage.dims if dim not in natural.dims] if storage is not None else []
+        if storage is None or [dim.axis for dim in moved] != [axis]:
+            return None
+        axes = [dim.axis for dim in storage.dims if dim.digits]
+        return moved[0].indices if axes == sorted(axes) else None
+
+
+def rearrangements(result: ir.Value) -> Iterator[Rearrangement]:
+    """Of which values ``result`` is a rearrangement, nearest first.
+
+    The values in between are read by nobody else, so the whole chain is dead once nobody reads ``result``.
+    """
+    steps: Steps = ()
+    graph, value = None, result
+    while (node := value.producer()) is not None and is_view(node) and graph in (None, node.graph):
+        source = node.inputs[0]
+        assert source is not None
+        if (perm := VIEWS[node.op_type](node)) is not None:
+            steps = ((known_shape(source), perm), *steps)
+        if (layout := View(source, steps).natural(known_shape(result))) is not None:
+            yield Rearrangement(source, node, layout)
+        if len(source.uses()) > 1 or source.is_graph_output():
+            return
+        graph, value = node.graph, source
+
+
+@lru_cache(maxsize=CACHE)
+def _inward(steps: Steps, layout: Layout) -> Layout | None:
+    for shape, perm in reversed(steps):
+        storage = Storage.of(tuple(shape[axis] for axis in perm), layout)
+        if storage is None:
+            return None
+        layout = storage.renamed(perm).layout
+    return layout
+
+
+@lru_cache(maxsize=CACHE)
+def _outward(steps: Steps, layout: Layout) -> Layout | None:
+    for shape, perm in steps:
+        storage = Storage.of(shape, layout)
+        if storage is None:
+            return None
+        layout = storage.renamed(invert(perm)).layout
+    return layout
