@@ -19,11 +19,11 @@ MAX_CHOICES = 2**16
 
 
 def brute_force(problem: Problem) -> tuple[int, int, int] | None:
-    """The least bytes, then copies, then variants that are not natural; None where every choice is forbidden."""
+    """Return the least cost, tie and number of variants that are not natural; None where every choice is forbidden."""
     choices = np.indices([len(costs) for costs in problem.variants]).reshape(len(problem.variants), -1)
     bytes_ = sum(np.array(costs)[chosen] for costs, chosen in zip(problem.variants, choices, strict=True))
-    copies = np.zeros_like(choices[0])
-    allowed = np.ones_like(copies, dtype=np.bool_)
+    tie = sum((np.array(ties)[chosen] for ties, chosen in zip(problem.ties, choices, strict=False)), choices[0] * 0)
+    allowed = np.ones_like(tie, dtype=np.bool_)
     for wire in problem.wires:
         stored, *reads = (np.array(end.layouts)[choices[end.group]] for end in (wire.source, *wire.readers))
         for layout in range(wire.layouts):
@@ -31,17 +31,17 @@ def brute_force(problem: Problem) -> tuple[int, int, int] | None:
             banned = np.array([(other, layout) in wire.forbidden for other in range(wire.layouts)])
             needed = (stored != layout) & np.any([read == layout for read in reads], axis=0)
             bytes_ = bytes_ + needed * prices[stored]
-            copies += needed
+            tie = tie + problem.copy_tie * needed
             allowed &= ~(needed & banned[stored])
     if not allowed.any():
         return None
-    table = np.stack([bytes_, copies, (choices > 0).sum(axis=0)])[:, allowed]
+    table = np.stack([bytes_, tie, (choices > 0).sum(axis=0)])[:, allowed]
     least = table[:, np.lexsort(table[::-1])[0]].tolist()
     return least[0], least[1], least[2]
 
 
 def weighed(problem: Problem, choice: tuple[int, ...]) -> tuple[int | None, int, int]:
-    return problem.cost(choice), problem.copies(choice), sum(variant > 0 for variant in choice)
+    return problem.cost(choice), problem.tie(choice), sum(variant > 0 for variant in choice)
 
 
 @st.composite
@@ -72,7 +72,8 @@ def problems(draw: st.DrawFn, *, two_layouts: bool = False, scale: int = 1, grou
         prices = dict(zip(pairs, draw(st.lists(price, min_size=len(pairs), max_size=len(pairs))), strict=True))
         prices = prices if draw(st.booleans()) else {}
         wires.append(Wire(source, readers, layouts, draw(price), banned, prices))
-    return Problem(tuple(variants), tuple(wires))
+    ties = tuple(tuple(draw(st.lists(st.integers(0, 3), min_size=len(each), max_size=len(each)))) for each in variants)
+    return Problem(tuple(variants), tuple(wires), draw(st.sampled_from([(), ties])), draw(st.integers(0, 1)))
 
 
 def check_assign(problem: Problem) -> None:
@@ -99,7 +100,7 @@ def check_infeasible(problem: Problem) -> None:
         replace(wire, forbidden=frozenset()) if index in error.value.wires else wire
         for index, wire in enumerate(problem.wires)
     )
-    assert brute_force(Problem(problem.variants, wires)) is not None
+    assert brute_force(replace(problem, wires=wires)) is not None
 
 
 def check_two_layouts(problem: Problem) -> None:
@@ -179,7 +180,7 @@ def test_costs_of_many_magnitudes_stay_exact(problem: Problem, exponents: list[i
     wires = tuple(
         replace(wire, cost=wire.cost * 10 ** exponents[index % 12] + 3) for index, wire in enumerate(problem.wires)
     )
-    check_assign(Problem(problem.variants, wires))
+    check_assign(replace(problem, wires=wires))
 
 
 @pytest.mark.long
