@@ -16,7 +16,7 @@ from layoutopt.backend.conversion import Backend, Conversion, Quantize, choose_b
 from layoutopt.backend.direct.convert import convert_directly
 from layoutopt.backend.litert.inspect import count_tflite
 from layoutopt.backend.litert.runtime import Setting, measure
-from layoutopt.backend.litert.transposes import Transpose, time_transposes
+from layoutopt.backend.litert.operator_times import measure_times
 from layoutopt.backend.litert.trial import run_in_child
 from layoutopt.backend.onnx_tf.child import kept_alive
 from layoutopt.backend.onnx_tf.convert import Handlers, convert_model
@@ -40,7 +40,7 @@ from layoutopt.ir.perm import identity, invert, permute
 from layoutopt.ir.protos import files_of
 from layoutopt.ir.symbols import find_symbols
 from layoutopt.ir.verify import Arrays, Reference, Verification, require_runnable
-from layoutopt.layout.costs.calibration import FULL, QUICK, Calibration, Machine, calibration_path, tabulate
+from layoutopt.layout.costs.calibration import FULL, QUICK, Calibration, Machine, calibration_path
 from layoutopt.memory import few_collections
 from layoutopt.options import TOLERANCE, Io, Layouts, Objective, TensorLayout, Verify, choose, choose_if_given
 from layoutopt.outputs import Outputs, apart, make_directory, scratch, writing
@@ -569,7 +569,7 @@ def compare(
 def calibrate(
     *, threads: int = 1, quick: bool = False, verbose: bool = False, progress: Progress | None = None
 ) -> CalibrationReport:
-    """Measures what a TRANSPOSE costs on this machine, and keeps it for layouts that are chosen by time.
+    """Measure what transposes and matrix products take on this machine, and keep it for the choice of layouts.
 
     Args:
         threads: of XNNPACK; each number of threads has times of its own.
@@ -590,17 +590,12 @@ def calibrate(
     with apart() as trial:  # before any work is done for it
         trial.expect(path, force=True)
     grid = QUICK if quick else FULL
-    probes = grid.probes()
-    say(f"preparing {len(probes)} transposes")
-    times = time_transposes(
-        [Transpose(probe.shape, probe.perm, probe.bits) for probe in probes],
-        threads=threads,
-        rounds=grid.rounds,
-        verbose=verbose,
-        progress=lambda done, total: say(f"round {done} of {total}"),
+    say("preparing operators")
+    times = measure_times(
+        grid, threads=threads, verbose=verbose, progress=lambda done, total: say(f"round {done} of {total}")
     )
     say.finish()
-    calibration = Calibration(Machine.here(threads), tabulate(probes, times.nanoseconds, times.overhead))
+    calibration = Calibration(Machine.here(threads), times)
     return CalibrationReport(calibration.save(), calibration)
 
 

@@ -7,13 +7,15 @@ every attribute keep the form that the ONNX operator has.
 ``Gelu``, ``GeluTanh``, ``HardSwish`` and ``Mish`` are the activations of these names for opsets before ONNX had them.
 
 ``MatMulTransposed2D`` to ``5D`` are ``a @ b`` for a of shape (..., M, K) and b of shape (..., N, K): a MatMul that
-reads the last two axes of b the other way round, as TFLite's BATCH_MATMUL can. Batches broadcast.
+reads the last two axes of b the other way round, as TFLite's BATCH_MATMUL can. ``MatMulLeftTransposed2D`` to ``5D`` do so
+with a, of shape (..., K, M). Batches broadcast.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 from functools import partial
 from math import pi, sqrt
 
@@ -68,8 +70,24 @@ OPERATORS: Mapping[str, Mapping[int, DialectOperator]] = {
 }
 """The channels-last operators, by the ONNX operator that each stands for and by the rank of its operand."""
 
-MATMUL_TRANSPOSED: Mapping[int, str] = {rank: f"MatMulTransposed{rank}D" for rank in range(2, 6)}
-"""The products with a transposed operand, by the rank of both operands."""
+class Transposed(Enum):
+    """The operand of a product whose last two axes are read the other way round."""
+
+    LEFT = 0
+    RIGHT = 1
+
+
+MATMUL_TRANSPOSED: Mapping[tuple[Transposed, int], str] = {
+    (operand, rank): f"{name}{rank}D"
+    for operand, name in ((Transposed.RIGHT, "MatMulTransposed"), (Transposed.LEFT, "MatMulLeftTransposed"))
+    for rank in range(2, 6)
+}
+"""The products with a transposed operand, by that operand and by the rank of both."""
+
+
+def transposed_operand(operator: str) -> Transposed | None:
+    """Return the operand that a product of the dialect reads transposed; None for other operators."""
+    return next((operand for (operand, _), name in MATMUL_TRANSPOSED.items() if name == operator), None)
 
 
 def function_for(operator: DialectOperator, opset: int) -> ir.Function:
@@ -99,13 +117,14 @@ def function_for(operator: DialectOperator, opset: int) -> ir.Function:
     return ir.Function(DOMAIN, operator.name, graph=graph, attributes=declared)
 
 
-def matmul_transposed(rank: int, opset: int) -> ir.Function:
-    """The definition of ``MatMulTransposed`` for two operands of ``rank``."""
-    a, b = ir.val("a"), ir.val("b")
-    swapped = ir.node("Transpose", [b], {"perm": (*range(rank - 2), rank - 1, rank - 2)})
-    product = ir.node("MatMul", [a, swapped.outputs[0]])
-    graph = ir.Graph([a, b], product.outputs, nodes=[swapped, product], opset_imports={"": opset})
-    return ir.Function(DOMAIN, MATMUL_TRANSPOSED[rank], graph=graph, attributes=[])
+def matmul_transposed(transposed: Transposed, rank: int, opset: int) -> ir.Function:
+    """Return the definition of a product of two operands of ``rank``, one of them transposed."""
+    operands = [ir.val("a"), ir.val("b")]
+    swapped = ir.node("Transpose", [operands[transposed.value]], {"perm": (*range(rank - 2), rank - 1, rank - 2)})
+    factors = [swapped.outputs[0] if each is transposed else operands[each.value] for each in Transposed]
+    product = ir.node("MatMul", factors)
+    graph = ir.Graph(operands, product.outputs, nodes=[swapped, product], opset_imports={"": opset})
+    return ir.Function(DOMAIN, MATMUL_TRANSPOSED[transposed, rank], graph=graph, attributes=[])
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +200,7 @@ _FUNCTIONS = 8
 
 _DEFINITIONS: Mapping[str, Callable[[int], ir.Function]] = {
     **{each.name: partial(function_for, each) for forms in OPERATORS.values() for each in forms.values()},
-    **{name: partial(matmul_transposed, rank) for rank, name in MATMUL_TRANSPOSED.items()},
+    **{name: partial(matmul_transposed, *key) for key, name in MATMUL_TRANSPOSED.items()},
     **{name: partial(activation_function, name) for name in ACTIVATIONS},
 }
 """What defines each operator of the dialect, given the opset of the model."""

@@ -6,7 +6,7 @@ from math import prod
 
 import numpy as np
 
-from layoutopt.ir.dialect import DOMAIN, MATMUL_TRANSPOSED
+from layoutopt.ir.dialect import DOMAIN, MATMUL_TRANSPOSED, Transposed, transposed_operand
 from layoutopt.lowering.node import Node, lowers
 from layoutopt.tfl import build as tfl
 from layoutopt.tfl.graph import Value
@@ -27,8 +27,13 @@ def matmul(node: Node) -> Value:
 
 @lowers(*MATMUL_TRANSPOSED.values(), domain=DOMAIN)
 def matmul_transposed(node: Node) -> Value:
-    """Lower MatMulTransposed to a product that reads its second operand transposed."""
-    return product(node[0], node[1], transposed=True)
+    """Lower MatMulTransposed and MatMulLeftTransposed to a product that reads one operand transposed."""
+    if transposed_operand(node.operator) is Transposed.RIGHT:
+        return product(node[0], node[1], transposed=True)
+    a, b = node[0], node[1]
+    if a.is_constant or not a.dtype.is_floating or max(a.rank, b.rank) > (definition("BATCH_MATMUL").max_rank or 0):
+        return product(_swapped(a), b)
+    return tfl.batch_matmul(a, b, adj_x=True)
 
 
 @lowers("Gemm")

@@ -170,7 +170,7 @@ def of_passes(passes: Sequence[PassDescription]) -> Iterator[RenderableType]:
 
 def of_calibration(report: CalibrationReport) -> Iterator[RenderableType]:
     """A row per movement and a column per size: the time, and the bytes moved in it."""
-    machine, times = report.calibration.machine, report.calibration.table
+    machine, times = report.calibration.machine, report.calibration.times.transposes
     sizes = sorted({at for curve in times.curves for at in curve.sizes})
     table = Table(title="TRANSPOSE: µs, and GB/s", title_justify="left", box=None, padding=(0, 2, 0, 0))
     table.add_column("what moves", no_wrap=True)

@@ -1,36 +1,24 @@
 """What arithmetic costs: multiplications, and the time that they and the data between them take in LiteRT.
 
 A product of matrices takes its multiplications over a rate that depends on its shape: kernels compute tiles of several
-columns, so few columns leave lanes empty, and short sums spend their time on loading and storing. Whatever else an
-operator does is priced by the bytes that it reads and writes. ``python -m benchmarks.rewrites --table`` measures all
-numbers here.
+columns, so few columns leave lanes empty, and short sums spend their time on loading and storing. `calibration` has the
+rates. Whatever else an operator does is priced by the bytes that it reads and writes: ``python -m benchmarks.rewrites
+--table`` measures the numbers here.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import exp, log, prod
+from math import prod
 
-import numpy as np
 import onnx_ir as ir
 
-from layoutopt.ir.dialect import DOMAIN, MATMUL_TRANSPOSED, OPERATORS
+from layoutopt.ir.dialect import DOMAIN, MATMUL_TRANSPOSED, OPERATORS, Transposed, transposed_operand
 from layoutopt.layout.algebra.physical import Shape
+from layoutopt.layout.costs.calibration import built_in
 from layoutopt.layout.rules.remaps import integer
 from layoutopt.layout.rules.variants import bits_of, static_shape
 
-DEPTHS = (4, 16, 64, 256, 1024)
-"""Lengths of the sums that were measured: channels of the input, times taps of the kernel."""
-COLUMNS = (1, 4, 16, 64, 256)
-"""Numbers of results for each row that were measured: channels of the output."""
-RATES = (
-    (1.85, 7.94, 25.8, 16.3, 13.9),
-    (2.95, 11.5, 39.8, 52.0, 60.9),
-    (2.31, 10.3, 43.8, 87.4, 81.9),
-    (1.38, 10.7, 52.9, 83.9, 82.8),
-    (2.63, 12.5, 55.0, 81.8, 73.5),
-)
-"""Multiplications per nanosecond: a row for each depth, a column for each number of columns."""
 DEPTHWISE = 19.0
 """Multiplications per nanosecond of a convolution that keeps channels apart."""
 BYTES = 34.0
@@ -72,19 +60,13 @@ def product(rows: int, depth: int, columns: int, *, groups: int = 1) -> Work:
     """
     count = rows * depth * columns
     each = columns // groups
-    rate = DEPTHWISE if groups > 1 and each == 1 else _rate(depth, each)
+    rate = DEPTHWISE if groups > 1 and each == 1 else built_in().times.products.rate(depth, each)
     return Work(count, OPERATOR * (groups if groups > 1 and each > 1 else 1) + count / rate)
 
 
 def passing(*shapes: Shape, bits: int = 32) -> Work:
     """The work of one operator without products that reads and writes tensors of ``shapes``."""
     return Work(0, OPERATOR + sum(map(prod, shapes)) * bits / 8 / BYTES)
-
-
-def _rate(depth: int, columns: int) -> float:
-    """Multiplications per nanosecond, between the measured shapes and no further than these reach."""
-    rows = [np.interp(log(columns), np.log(COLUMNS), np.log(row)) for row in RATES]
-    return exp(np.interp(log(depth), np.log(DEPTHS), rows))
 
 
 def multiplications(model: ir.Model) -> int:
@@ -95,15 +77,16 @@ def multiplications(model: ir.Model) -> int:
 def products_of(node: ir.Node) -> Work | None:
     """The work of a convolution or a product of matrices; None for other operators, and where shapes are not known."""
     operator = _ONNX.get(node.op_type) if node.domain == DOMAIN else node.op_type if node.domain == "" else None
-    if operator not in ("Conv", "ConvTranspose", "Gemm", "MatMul", "MatMulTransposed"):
+    if operator not in ("Conv", "ConvTranspose", "Gemm", "MatMul"):
         return None
     shapes = [static_shape(value) if value is not None else None for value in (*node.inputs[:2], node.outputs[0])]
     left, right, result = shapes
     if left is None or right is None or result is None:
         return None
-    if operator in ("MatMul", "MatMulTransposed"):
-        columns = 1 if len(right) == 1 else right[-1 if operator == "MatMul" else -2]
-        return product(prod(result) // columns, left[-1], columns)
+    if operator == "MatMul":
+        transposed = transposed_operand(node.op_type)
+        columns = 1 if len(right) == 1 else right[-2 if transposed is Transposed.RIGHT else -1]
+        return product(prod(result) // columns, left[-2 if transposed is Transposed.LEFT else -1], columns)
     if operator == "Gemm":
         return product(result[0], left[integer(node, "transA", 0) != 1], result[1])
     groups = integer(node, "group", 1) or 1
@@ -125,6 +108,6 @@ def work_of(node: ir.Node) -> Work:
 
 
 _ONNX = {form.name: operator for operator, ranks in OPERATORS.items() for form in ranks.values()} | dict.fromkeys(
-    MATMUL_TRANSPOSED.values(), "MatMulTransposed"
+    MATMUL_TRANSPOSED.values(), "MatMul"
 )
 """What the operators of the NHWC dialect are called in ONNX."""

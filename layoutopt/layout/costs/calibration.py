@@ -1,4 +1,4 @@
-"""Which transposes to time, and where the times are kept: one file per number of threads, good for one machine."""
+"""Which operators to time, and where the times are kept: one file per number of threads, good for one machine."""
 
 from __future__ import annotations
 
@@ -8,17 +8,23 @@ import os
 import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from math import prod
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from layoutopt.errors import CalibrationError
 from layoutopt.ir.perm import Perm
-from layoutopt.layout.costs.movement import BytesMoved, Costs, Curve, Family, MeasuredTime, Movement, TimeTable
+from layoutopt.layout.costs.movement import Curve, Family, Movement, TimeTable
+from layoutopt.layout.costs.objectives import Costs, FewestBytes, LeastTime, OperatorTimes, PieceTimes
+from layoutopt.layout.costs.products import Product, ProductTimes
 from layoutopt.options import Objective
 from layoutopt.outputs import make_directory, replacing
 
-_FORMAT = 1
+_FORMAT = 2
 _ROWS = 7  # sizes are 49 times a power of two, as in networks for 224x224: strides of a power of two are the slowest
 _RUNTIME = "ai-edge-litert"
 
@@ -68,19 +74,23 @@ class Grid:
     """What is measured.
 
     Attributes:
-        tiles: widths of the tiles.
-        pieces: bytes of the pieces that are moved one by one.
-        sizes: bytes of the tensors.
+        tiles: widths of the tiles of transposes.
+        pieces: bytes of the pieces that transposes move one by one.
+        sizes: bytes of the tensors that are transposed.
+        depths: lengths of the sums of products.
+        columns: of products.
         rounds: samples of each; the fastest counts.
     """
 
     tiles: tuple[int, ...]
     pieces: tuple[int, ...]
     sizes: tuple[int, ...]
+    depths: tuple[int, ...]
+    columns: tuple[int, ...]
     rounds: int
 
     def probes(self) -> tuple[Probe, ...]:
-        """Every movement of a single block at every size, and one tensor of many blocks for each width."""
+        """Return every movement of a single block at every size, and one tensor of many blocks for each width."""
         widths = (8, 32)
         return (
             *(Probe.matrix(bits, tile, size) for bits in widths for tile in self.tiles for size in self.sizes),
@@ -88,16 +98,51 @@ class Grid:
             *(Probe.blocks(bits, self.tiles[0], self.sizes[0]) for bits in widths),
         )
 
+    def products(self) -> tuple[Product, ...]:
+        """Return products with one constant matrix, of every depth with every number of columns."""
+        return tuple(
+            Product(1, min(20_000, max(64, _MULTIPLICATIONS // (depth * columns))), depth, columns, constant=True)
+            for depth in self.depths
+            for columns in self.columns
+        )
 
-FULL = Grid((2, 4, 8, 16, 32), (8, 16, 32, 64, 128), tuple(_ROWS**2 << n for n in range(7, 18, 2)), 25)
+
+_MULTIPLICATIONS = 8_000_000
+"""Of each product that is timed, more or less."""
+
+FORMS = tuple(
+    form
+    for count, rows, depth, columns in (
+        (1, 16, 384, 768), (1, 49, 256, 512), (4, 196, 16, 196), (12, 196, 64, 196), (12, 196, 196, 64),
+        (64, 49, 32, 49), (64, 49, 96, 32), (196, 16, 24, 24), (196, 16, 6, 16), (196, 16, 24, 6),
+    )
+    for form in (
+        Product(1, count * rows, depth, columns, constant=True),
+        Product(count, rows, depth, columns, count, constant=True),
+        Product(count, rows, depth, columns, count),
+        Product(count, rows, depth, columns, count, turned=count * rows * depth),
+    )
+)  # fmt: skip
+"""Products of the sizes that attention has, in each form; the first of four is the one without any overhead."""
+
+JOINED = (1, 2, 4, 8, 16, 64)
+"""float32 elements of the pieces that are joined; the last is long enough to cost no more than its bytes."""
+
+JOINED_ROWS = 1 << 15
+"""Pieces of each operand that is joined."""
+
+FULL = Grid(
+    (2, 4, 8, 16, 32), (8, 16, 32, 64, 128), tuple(_ROWS**2 << n for n in range(7, 18, 2)),
+    (4, 16, 64, 256, 1024), (1, 4, 16, 64, 256), 25,
+)  # fmt: skip
 """Half a minute on a quiet machine, and 300 MB while it is measured."""
 
-QUICK = Grid((2, 8, 32), (8, 32, 128), tuple(_ROWS**2 << n for n in (7, 11, 15)), 3)
+QUICK = Grid((2, 8, 32), (8, 32, 128), tuple(_ROWS**2 << n for n in (7, 11, 15)), (4, 64, 1024), (1, 16, 256), 3)
 """A few seconds."""
 
 
-def tabulate(probes: Sequence[Probe], nanoseconds: Sequence[float], overhead: float) -> TimeTable:
-    """The table of what was measured.
+def tabulate_transposes(probes: Sequence[Probe], nanoseconds: Sequence[float], overhead: float) -> TimeTable:
+    """Return the table of what was measured.
 
     Args:
         probes: as `Grid.probes` gives them.
@@ -116,6 +161,38 @@ def tabulate(probes: Sequence[Probe], nanoseconds: Sequence[float], overhead: fl
         if probe.movement.blocks > 1
     }
     return dataclasses.replace(table, blocks={**table.blocks, **blocks})
+
+
+def tabulate_products(grid: Grid, rates: Sequence[float], forms: Sequence[float]) -> ProductTimes:
+    """Return the times of products: rates as measured, and what forms take on top, fitted.
+
+    The relative errors are made small, by non-negative least squares (Lawson and Hanson, 1974).
+
+    Args:
+        grid: of which `Grid.products` were timed.
+        rates: nanoseconds of each of these.
+        forms: nanoseconds of each of `FORMS`.
+    """
+    from scipy.optimize import nnls  # slow to import, and needed here only
+
+    speeds = [each.multiplications / time for each, time in zip(grid.products(), rates, strict=True)]
+    width = len(grid.columns)
+    rows = tuple(tuple(speeds[at : at + width]) for at in range(0, len(speeds), width))
+    least = [time for time in forms[::4] for _ in range(4)]
+    terms = np.array([each.overheads for each in FORMS]) / np.array(forms)[:, None]
+    found, _ = nnls(terms, 1 - np.array(least) / np.array(forms))
+    return ProductTimes(grid.depths, grid.columns, rows, *(float(each) for each in found))
+
+
+def tabulate_pieces(nanoseconds: Sequence[float]) -> PieceTimes:
+    """Return the times of short pieces, of which the longest of `JOINED` take no time but that of their bytes.
+
+    Args:
+        nanoseconds: of a CONCATENATION of pieces of each length.
+    """
+    by_element = nanoseconds[-1] / JOINED[-1]
+    extra = [max(0.0, time - by_element * size) / (2 * JOINED_ROWS) for size, time in zip(JOINED, nanoseconds, strict=True)]
+    return PieceTimes(tuple(4 * size for size in JOINED), tuple(extra))
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,11 +225,11 @@ class Calibration:
 
     Attributes:
         machine: where.
-        table: the times.
+        times: of operators.
     """
 
     machine: Machine
-    table: TimeTable
+    times: OperatorTimes
 
     def save(self) -> Path:
         """Writes the file that `load` reads, and returns its path.
@@ -168,54 +245,68 @@ class Calibration:
 
     @classmethod
     def load(cls, threads: int) -> Calibration:
-        """What `layoutopt calibrate` measured here.
+        """Return what `layoutopt calibrate` measured here, or what was measured elsewhere and comes with layoutopt.
 
         Args:
             threads: of XNNPACK.
 
         Raises:
-            CalibrationError: it was never run, or not on this machine, or its file is broken.
+            CalibrationError: the file of this machine is broken.
         """
         path = calibration_path(threads)
         hint = "Run: layoutopt calibrate" + (f" --threads {threads}." if threads != 1 else ".")
         try:
             found = cls._parse(path.read_text())
         except FileNotFoundError:
-            raise CalibrationError("Times have not been measured on this machine.", hint=hint) from None
+            return built_in()
         except OSError as error:
             raise CalibrationError(f"{path}: cannot be read ({error.strerror})", hint=hint) from None
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise CalibrationError(f"{path}: not a table of times ({error!r})", hint=hint) from None
-        for field in dataclasses.fields(Machine):
-            there, here = getattr(found.machine, field.name), getattr(Machine.here(threads), field.name)
-            if there != here:
-                raise CalibrationError(f"{path}: measured with {field.name} {there!r}; here it is {here!r}", hint=hint)
-        return found
+        return found if found.machine == Machine.here(threads) else built_in()
 
     @classmethod
     def _parse(cls, text: str) -> Calibration:
         data = json.loads(text)
         if data["format"] != _FORMAT:
             raise ValueError(f"format {data['format']}")
+        times = data["times"]
         curves = tuple(
             Curve(Family(each["family"]), each["extent"], tuple(each["sizes"]), tuple(each["nanoseconds"]))
-            for each in data["table"]["curves"]
+            for each in times["transposes"]["curves"]
         )
-        blocks = {Family(name): time for name, time in data["table"]["blocks"].items()}
-        return cls(Machine(**data["machine"]), TimeTable(data["table"]["overhead"], blocks, curves))
+        blocks = {Family(name): time for name, time in times["transposes"]["blocks"].items()}
+        products = {name: _tuples(value) for name, value in times["products"].items()}
+        pieces = {name: _tuples(value) for name, value in times["pieces"].items()}
+        transposes = TimeTable(times["transposes"]["overhead"], blocks, curves)
+        table = OperatorTimes(transposes, ProductTimes(**products), PieceTimes(**pieces))
+        return cls(Machine(**data["machine"]), table)
+
+
+def _tuples(value: Any) -> Any:
+    """Return JSON with tuples for lists."""
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
+
+
+@cache
+def built_in() -> Calibration:
+    """Return the times that come with layoutopt, of one thread."""
+    return Calibration._parse(Path(__file__).with_name("times.json").read_text())
 
 
 def load_costs(objective: Objective, *, threads: int = 1) -> Costs:
-    """The costs of an objective.
+    """Return the costs of an objective.
 
     Args:
-        objective: what shall be small.
+        objective: what is minimized.
         threads: of XNNPACK; bytes do not depend on it.
 
     Raises:
-        CalibrationError: there are no times of this machine.
+        CalibrationError: the file of this machine's times is broken.
     """
-    return BytesMoved() if objective is Objective.BYTES else MeasuredTime(Calibration.load(threads).table)
+    if objective is Objective.BYTES:
+        return FewestBytes(built_in().times)
+    return LeastTime(Calibration.load(threads).times)
 
 
 def calibration_path(threads: int) -> Path:
@@ -223,7 +314,7 @@ def calibration_path(threads: int) -> Path:
     from typer import get_app_dir  # knows the place on every system
 
     directory = os.environ.get("LAYOUTOPT_CACHE_DIR") or get_app_dir("layoutopt", roaming=False)
-    return Path(directory) / f"transposes-{threads}.json"
+    return Path(directory) / f"times-{threads}.json"
 
 
 def processor() -> str:

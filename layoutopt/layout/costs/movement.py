@@ -1,4 +1,4 @@
-"""What it costs to move data: bytes, or the time that TFLite's TRANSPOSE was measured to take.
+"""How long TFLite's TRANSPOSE takes to move data.
 
 Time follows from four things. *Size*: the bytes of the tensor. *Piece*: what no Transpose tears apart, one element, or
 the whole innermost axis where that stays innermost. Kernels move pieces of up to 4 bytes in two-dimensional tiles and
@@ -14,48 +14,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from math import exp, inf, log, prod
-from typing import Protocol
 
 import numpy as np
 
-from layoutopt.ir.perm import Perm, is_identity
+from layoutopt.ir.perm import Perm
 
 LARGEST_TILED = 4
 """Bytes of the largest piece that is moved in tiles."""
-
-GATHERED = 16
-"""Bytes of the pieces that stand for those an operator moves inside, where they are too short to be free."""
-
-
-class Costs(Protocol):
-    """The price of moving data, as a whole number of the objective's units."""
-
-    def copy(self, shape: tuple[int, ...], perm: Perm, bits: int) -> int:
-        """What one Transpose costs; nothing where ``perm`` is the identity.
-
-        Args:
-            shape: of the operand, without axes of size 1 and without two axes that stay neighbours.
-            perm: axis ``i`` of the result is axis ``perm[i]`` of the operand.
-            bits: size of one element.
-        """
-        ...
-
-    def moved(self, size: int) -> int:
-        """What it costs that an operator moves ``size`` bytes inside."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class BytesMoved:
-    """Every byte costs 1, however it moves."""
-
-    def copy(self, shape: tuple[int, ...], perm: Perm, bits: int) -> int:
-        """The bytes of the tensor."""
-        return 0 if is_identity(perm) else _size(shape, bits)
-
-    def moved(self, size: int) -> int:
-        """The bytes themselves."""
-        return size
 
 
 class Family(StrEnum):
@@ -153,38 +118,3 @@ class TimeTable:
         extents, times = zip(*family, strict=True)
         block = exp(np.interp(log(movement.extent), np.log(extents), np.log(times)))
         return block + (movement.blocks - 1) * self.blocks[movement.family]
-
-
-@dataclass(frozen=True, slots=True)
-class MeasuredTime:
-    """Nanoseconds, as measured.
-
-    Attributes:
-        table: what was measured.
-    """
-
-    table: TimeTable
-    _known: dict[tuple[Movement, int], float] = field(default_factory=dict, init=False, repr=False, compare=False)
-
-    def copy(self, shape: tuple[int, ...], perm: Perm, bits: int) -> int:
-        """Nanoseconds of a TRANSPOSE, its overhead included."""
-        size = _size(shape, bits)
-        if is_identity(perm) or not size:
-            return 0
-        return round(self.table.overhead + self._at(Movement.of(shape, perm, bits), size))
-
-    def moved(self, size: int) -> int:
-        """Nanoseconds of moving pieces that are too short to be free; no overhead, since the operator is there."""
-        return round(self._at(Movement(Family.PIECES, GATHERED), size)) if size else 0
-
-    def _at(self, movement: Movement, size: int) -> float:
-        """What the table says, looked up once: a graph asks for the same copies over and over."""
-        key = (movement, size)
-        if key not in self._known:
-            self._known[key] = self.table.at(movement, size)
-        return self._known[key]
-
-
-def _size(shape: Sequence[int], bits: int) -> int:
-    """Bytes of a tensor, rounded up."""
-    return -(-prod(shape) * bits // 8)

@@ -11,7 +11,8 @@ import onnx_ir as ir
 
 from layoutopt.ir.perm import Perm
 from layoutopt.layout.algebra.physical import Layout, Shape, Storage, transposition
-from layoutopt.layout.costs.movement import BytesMoved, Costs
+from layoutopt.layout.costs.calibration import load_costs
+from layoutopt.layout.costs.objectives import NOTHING, Costs
 from layoutopt.layout.rules.table import VIEWS, LayoutRule, rule_for
 from layoutopt.layout.rules.variants import (
     Known,
@@ -28,6 +29,7 @@ from layoutopt.layout.rules.views import MAX_COPY_RANK, View, views_of
 from layoutopt.layout.solver import problem as form
 from layoutopt.layout.solver.assign import as_it_was, assign
 from layoutopt.layout.solver.problem import Assignment, InfeasibleError, Problem
+from layoutopt.options import Objective
 
 MAX_LAYOUTS = 64
 """Candidates per value; where there would be more, the optimum is not proved."""
@@ -131,7 +133,7 @@ def make_plan(
     Raises:
         PassFailedError: a node is not what its operator asks for, or its rule is wrong; the message names it.
     """
-    costs = costs or BytesMoved()
+    costs = costs or load_costs(Objective.BYTES)
     rules = _rules(graph, opset, assumed or {})
     if anchors_only:
         rules = {node: rule for node, rule in rules.items() if rule.anchor is not None}
@@ -366,14 +368,14 @@ class _Search:
     def problem(self) -> Problem:
         """The solvers' form: groups and wires in their order here."""
         index = {id(group): position for position, group in enumerate(self._groups)}
-        moved = self._costs.moved
-        variants = tuple(tuple(moved(variant.cost) for variant in group.variants) for group in self._groups)
+        forms = [[variant.inner for variant in group.variants] for group in self._groups]
         wires = []
         for root in self._at:
             self._natural_first(root)
             source, *readers = (self._end(root, end, index) for end in self._ends(root))
             wires.append(self._wire(root, source, readers))
-        return Problem(variants, tuple(wires))
+        variants = tuple(map(self._costs.inside, forms))
+        return Problem(variants, tuple(wires), tuple(map(self._costs.ties, forms)), self._costs.copy_tie)
 
     def _ends(self, root: ir.Value) -> list[tuple[_Group, int]]:
         """Who writes ``root``, then all who read it."""
@@ -435,10 +437,10 @@ class _Search:
         found = transposition(stored, read)
         return None if found is None or len(found[1]) > MAX_COPY_RANK else self._costs.copy(*found, bits_of(root))
 
-    def _before(self) -> int:
-        """What the graph costs as it is: its Transposes, and what operators move inside."""
-        natural = (rule.natural(node) for node, rule in self._rules.items())
-        inside = sum(self._costs.moved(variant.cost) for variant in natural if variant is not None)
+    def _before(self, problem: Problem) -> int:
+        """Return what the graph costs as it is: its Transposes, and what operators do inside in their natural form."""
+        groups = zip(self._groups, problem.variants, strict=True)
+        inside = sum(costs[0] for group, costs in groups if group.rule is not None and group.rule.anchor is None)
         copies = (
             self._copy_cost(value, Layout.natural(shape), Layout.of(shape, perm))
             for node in self._graph
@@ -467,7 +469,7 @@ class _Search:
                     stored[port.value(node)] = Storage.of(storage.shape, storage.layout, sizes) or storage
         anchors = sum(rule.anchor is not None for rule in self._rules.values())
         question = self._question(problem)
-        return Plan(self._rules, variants, self._views, inputs, outputs, question, assignment, self._before(), anchors)
+        return Plan(self._rules, variants, self._views, inputs, outputs, question, assignment, self._before(problem), anchors)
 
     def _settled(self, node: ir.Node, variant: Variant, stored: Mapping[ir.Value, Storage]) -> Variant:
         """Of all variants with the layouts of ``variant``, the one that makes Reshapes, which are copies, the smallest.
@@ -517,5 +519,5 @@ def _united(parts: list[Variant]) -> Variant:
     return Variant(
         {port: storage for part in parts for port, storage in part.storages.items()},
         tuple(edit for part in parts for edit in part.edits),
-        sum(part.cost for part in parts),
+        next((part.inner for part in parts if part.inner is not NOTHING), NOTHING),
     )

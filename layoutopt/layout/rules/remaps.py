@@ -17,12 +17,13 @@ from layoutopt.ir import dialect
 from layoutopt.ir.edit import constant_of
 from layoutopt.ir.perm import Perm, identity
 from layoutopt.layout.algebra.physical import Layout, Storage
+from layoutopt.layout.costs.objectives import NOTHING, InnerCost
 from layoutopt.layout.rules.variants import Edit, Port, Storages, operand, result, size_in_bytes
 
 Remap = Callable[[ir.Node, Storages], "Edit | None"]
 """(node, how its ports are stored) -> what must change."""
 
-Price = Callable[[ir.Node, Storages], "int | None"]
+Price = Callable[[ir.Node, Storages], InnerCost]
 """(node, how its ports are stored) -> bytes that the target moves inside the operator."""
 
 FIRST = operand(0)
@@ -197,32 +198,25 @@ def pads(node: ir.Node, storages: Storages) -> Edit | None:
 # --- prices ----------------------------------------------------------------------------------------------------------
 
 
-def last_axis_only(node: ir.Node, storages: Storages) -> int | None:
+def last_axis_only(node: ir.Node, storages: Storages) -> InnerCost:
     """The last stored dimension is free; to any other axis the target moves the data there and back."""
     storage = storages[result()]
     value = axis_of(node, -1, len(storage.shape))
     if value is None or (position := storage.position(value)) is None:
-        return None
+        return NOTHING
     moves = storage.shape[value] != 1 and any(size != 1 for size in storage.sizes[position + 1 :])
-    return sum(size_in_bytes(port.value(node)) for port in storages) if moves else 0
+    return InnerCost(transposed=sum(size_in_bytes(port.value(node)) for port in storages)) if moves else NOTHING
 
 
-SHORTEST_RUN = 8
-"""Elements side by side from which on joining and cutting cost no more than that of long pieces: measured in LiteRT."""
-
-
-def interleaving(node: ir.Node, storages: Storages) -> int | None:
-    """Pieces of 8 elements side by side are free; shorter ones, where the natural order has longer, cost all bytes."""
+def interleaving(node: ir.Node, storages: Storages) -> InnerCost:
+    """Pieces that are joined or cut side by side take longer where they are short."""
     whole, *parts = storages if node.op_type == "Split" else reversed(list(storages))
     storage = storages[whole]
     axis = axis_of(node, 0, len(storage.shape))
-    if axis is None or storage.is_natural or (place := storage.front(axis)) is None:
-        return 0
-    run = max(prod(storages[part].sizes[place:]) for part in parts)
-    natural = max(prod(storages[part].shape[axis:]) for part in parts)
-    if run >= min(SHORTEST_RUN, natural):
-        return 0
-    return size_in_bytes(whole.value(node)) if run > 1 else None
+    if axis is None or (place := storage.front(axis)) is None:
+        return NOTHING
+    runs = prod(storage.sizes[:place])
+    return InnerCost(pieces=runs * len(parts), piece=max(1, size_in_bytes(whole.value(node)) // (runs * len(parts))))
 
 
 # --- what they share -------------------------------------------------------------------------------------------------

@@ -34,7 +34,7 @@ class LayoutRule:
         operands: how many leading operands carry the layout; None means all.
         carry: how all ports are stored, given one.
         remaps: edits of whatever else names an axis (attributes, constant operands).
-        price: bytes that the target moves inside the operator.
+        price: what the target does inside the operator, by how its operands and results are stored.
         anchor: the storage at each port that the target insists on, where there is no natural variant.
         separate: whether each port takes its layout independently of the others.
         since: first opset that the rule describes.
@@ -88,8 +88,7 @@ class LayoutRule:
     def natural(self, node: ir.Node) -> Variant | None:
         """The variant in which nothing changes; None for an anchor."""
         storages = {port: Storage.natural(port.shape(node)) for port in self.ports(node)}
-        cost = self.price(node, storages) if self.price else 0
-        return None if self.anchor or cost is None else Variant(storages, cost=cost)
+        return None if self.anchor else Variant(storages, inner=self._inner(node, storages))
 
     def variants(self, node: ir.Node, port: Port, storage: Storage, known: Known) -> Iterator[Variant]:
         """The variants of the group at ``port`` that follow from ``storage`` there.
@@ -101,16 +100,16 @@ class LayoutRule:
             known: what is known so far of the other ports.
         """
         for storages in self.carry(node, self.ports(node), port, storage, known):
-            cost = self.price(node, storages) if self.price else 0
-            if cost is None:
-                continue
             if self.anchor is None and all(storage.is_natural for storage in storages.values()):
-                yield Variant(storages, cost=cost)
+                yield Variant(storages, inner=self._inner(node, storages))
                 continue
             edits = [remap(node, storages) for remap in self.remaps]
             found = tuple(edit for edit in edits if edit is not None)
             if len(found) == len(edits):
-                yield Variant(storages, found, cost)
+                yield Variant(storages, found, self._inner(node, storages))
+
+    def _inner(self, node: ir.Node, storages: Storages) -> InnerCost:
+        return self.price(node, storages) if self.price else NOTHING
 
 
 _ELEMENTWISE = LayoutRule(operands=None, since=7)
@@ -200,7 +199,7 @@ RULES: Mapping[str, LayoutRule] = {
     "LogSoftmax": _SOFTMAX,
     "LpNormalization": _ALONG_AXIS,
     "LpPool": _PER_CHANNEL,
-    "MatMul": LayoutRule(operands=2, carry=matmul.matmul, remaps=(matmul.matmul_form,)),
+    "MatMul": LayoutRule(operands=2, carry=matmul.matmul, remaps=(matmul.matmul_form,), price=matmul.product_form),
     "MaxPool": _PER_CHANNEL,
     "MeanVarianceNormalization": LayoutRule(remaps=(remaps.axes(1, (0, 2, 3)),)),
     "OneHot": LayoutRule(carry=propagation.inserting, remaps=(remaps.axis(-1, result()),)),

@@ -15,6 +15,7 @@ import onnx_ir as ir
 from layoutopt.errors import LayoutoptError, PassFailedError
 from layoutopt.ir.edit import constant_of
 from layoutopt.layout.algebra.physical import Layout, Shape, Storage
+from layoutopt.layout.costs.objectives import NOTHING, InnerCost
 
 AttributeValue = int | str | tuple[int, ...]
 
@@ -93,12 +94,12 @@ class Variant:
     Attributes:
         storages: how the value at each port of the group is stored.
         edits: what it takes.
-        cost: bytes that the target moves inside the operator all the same.
+        inner: what the target does inside the operator in this form.
     """
 
     storages: Storages
     edits: tuple[Edit, ...] = ()
-    cost: int = 0
+    inner: InnerCost = NOTHING
 
     def layout(self, port: Port) -> Layout:
         """The layout at ``port``."""
