@@ -16,8 +16,9 @@ from layoutopt.ir.rearrange import rearranged
 from layoutopt.layout.algebra.physical import Layout, Shape, Storage, copy_steps
 from layoutopt.layout.costs.calibration import load_costs
 from layoutopt.layout.costs.movement import Costs
-from layoutopt.layout.plan.candidates import Plan, make_plan
+from layoutopt.layout.plan.decoding import Plan
 from layoutopt.layout.plan.interface import interface_orders
+from layoutopt.layout.plan.planner import make_plan
 from layoutopt.layout.rules.table import LayoutRule
 from layoutopt.layout.rules.variants import Edit, Take, is_constant, known_shape, operand, result, static_shape
 from layoutopt.layout.rules.views import MAX_COPY_RANK

@@ -10,9 +10,9 @@ import onnx_ir as ir
 
 from layoutopt.ir.counts import TRANSPOSES, bytes_transposed
 from layoutopt.layout.algebra.physical import Layout, Storage
-from layoutopt.layout.explain.conflicts import Stand, Ways
+from layoutopt.layout.explain.conflicts import Frontier, Ways
 from layoutopt.layout.explain.layout_names import layout_words
-from layoutopt.layout.plan.candidates import Plan
+from layoutopt.layout.plan.decoding import Plan
 from layoutopt.layout.rules import matmul, propagation, remaps, spatial
 from layoutopt.layout.rules.propagation import Carry
 from layoutopt.layout.rules.remaps import Price
@@ -171,9 +171,9 @@ class _Explainer:
         self._graph = graph
         self._opset = opset
         self._plan = plan
-        self._question = plan.question
+        self._encoded = plan.encoded
         self._chosen = plan.assignment.choice
-        self._ways = Ways(plan.question, plan.assignment.choice)
+        self._ways = Ways(plan.encoded, plan.assignment.choice)
         costly = [part for part in plan.assignment.parts if part.assignment.cost]
         self._parts = dict(enumerate(costly, start=known_parts + 1))
         self._part_of = {group: n for n, part in self._parts.items() for group in part.component.groups}
@@ -184,18 +184,18 @@ class _Explainer:
         return Explanation(tuple(self._copies()), tuple(self._inside()), tuple(self._kept()), proofs)
 
     def _copies(self) -> Iterator[Copy]:
-        for index, wire in enumerate(self._question.problem.wires):
+        for index, wire in enumerate(self._encoded.problem.wires):
             for stored, read in sorted(wire_copies(wire, self._chosen)):
                 yield self._copy(index, stored, read, wire.price(stored, read))
 
     def _copy(self, wire: int, stored: int, read: int, cost: int) -> Copy:
-        root = self._question.roots[wire]
-        layouts = self._question.layouts[wire]
-        values = [self._question.choices[choice].values[port] for choice, port in self._question.ends[wire]]
+        root = self._encoded.roots[wire]
+        layouts = self._encoded.layouts[wire]
+        values = [self._encoded.groups[choice].values[port] for choice, port in self._encoded.ends[wire]]
         words = layout_words((layouts[stored], layouts[read]), dict.fromkeys(map(known_shape, (root, *values))))
         written, who_writes = self._side(wire, stored, read, words[0])
         reading, who_reads = self._side(wire, read, stored, words[1])
-        part = next((self._part_of[group] for group, _ in self._question.ends[wire] if group in self._part_of), 0)
+        part = next((self._part_of[group] for group, _ in self._encoded.ends[wire] if group in self._part_of), 0)
         shape, dtype = known_shape(root), str(root.dtype.numpy()) if root.dtype else ""
         size, operators = size_in_bytes(root), who_writes | who_reads
         return Copy(str(root.name), shape, dtype, size, cost, part, written, reading, operators)
@@ -203,19 +203,19 @@ class _Explainer:
     def _side(self, wire: int, carried: int, wanted: int, layout: str) -> tuple[Side, frozenset[str]]:
         """One side of a copy, and the operators without a rule that it ends at."""
         ends = [self._who(choice) for choice, _ in self._ways.ends(wire, carried)]
-        stand = self._ways.nearest(wire, carried, wanted)
-        stands = [choice for choice, _ in self._ways.ends(wire, carried)] + ([stand.choice] if stand else [])
-        unruled = frozenset(node.op_type for choice in stands for node in self._unruled(choice))
-        if stand is None:
+        frontier = self._ways.nearest(wire, carried, wanted)
+        frontiers = [choice for choice, _ in self._ways.ends(wire, carried)] + ([frontier.choice] if frontier else [])
+        unruled = frozenset(node.op_type for choice in frontiers for node in self._unruled(choice))
+        if frontier is None:
             return Side(layout, tuple(ends), (), "", "it costs less here than anywhere else"), unruled
-        through = tuple(self._who(choice) for choice in stand.path)
-        return Side(layout, tuple(ends), through, self._who(stand.choice), self._why(stand)), unruled
+        through = tuple(self._who(choice) for choice in frontier.path)
+        return Side(layout, tuple(ends), through, self._who(frontier.choice), self._why(frontier)), unruled
 
     # --- who ---
 
     def _who(self, index: int) -> str:
         """A choice in words."""
-        choice = self._question.choices[index]
+        choice = self._encoded.groups[index]
         if choice.node is not None:
             return label(choice.node)
         value = choice.values[0]
@@ -228,8 +228,8 @@ class _Explainer:
         return ", ".join(dict.fromkeys((*readers, *([f"output {value.name}"] if self._is_kept(value) else []))))
 
     def _unruled(self, index: int) -> Iterator[ir.Node]:
-        """The operators without a rule that a choice stands for."""
-        choice = self._question.choices[index]
+        """The operators without a rule that a choice frontiers for."""
+        choice = self._encoded.groups[index]
         if choice.node is not None or choice.public:
             return
         value = choice.values[0]
@@ -241,7 +241,7 @@ class _Explainer:
     @cached_property
     def _covered(self) -> Collection[tuple[ir.Node | None, int]]:
         """The operands that have a layout of their own."""
-        choices = (choice for choice in self._question.choices if choice.node is not None)
+        choices = (choice for choice in self._encoded.groups if choice.node is not None)
         ports = {(c.node, port.index) for c in choices for port in c.ports if not port.result}
         return ports | {(value.producer(), 0) for value in self._plan.views}
 
@@ -255,18 +255,18 @@ class _Explainer:
 
     # --- why ---
 
-    def _why(self, stand: Stand) -> str:
-        choice = self._question.choices[stand.choice]
-        if stand.variants:
+    def _why(self, frontier: Frontier) -> str:
+        choice = self._encoded.groups[frontier.choice]
+        if frontier.variants:
             return f"the other layout costs more inside: {_inside(choice.rule)}"
         if choice.node is not None and choice.rule is not None:
-            wanted = min(stand.wanted)
-            layout = self._question.layouts[stand.wire][wanted]
-            return self._why_ruled(choice.node, choice.rule, choice.ports[stand.port], layout)
+            wanted = min(frontier.wanted)
+            layout = self._encoded.layouts[frontier.wire][wanted]
+            return self._why_ruled(choice.node, choice.rule, choice.ports[frontier.port], layout)
         value = choice.values[0]
         if choice.public:
             return "natural or channels-last only" if len(choice.layouts) > 1 else "its layout was asked for"
-        if self._ways.writes(stand.choice):
+        if self._ways.writes(frontier.choice):
             producer = value.producer()
             if producer is not None and producer.graph is not self._graph:
                 return "from around the body, where it is natural"
@@ -304,8 +304,8 @@ class _Explainer:
     # --- what else moves ---
 
     def _inside(self) -> Iterator[Inside]:
-        costs = self._question.problem.variants
-        for index, choice in enumerate(self._question.choices):
+        costs = self._encoded.problem.variants
+        for index, choice in enumerate(self._encoded.groups):
             if choice.node is not None and (cost := costs[index][self._chosen[index]]):
                 yield Inside(label(choice.node), cost, self._part_of.get(index, 0), _inside(choice.rule))
 

@@ -11,7 +11,7 @@ import onnx_ir as ir
 from layoutopt.ir import dialect
 from layoutopt.layout.algebra.physical import Storage
 from layoutopt.layout.explain.explanation import Copy
-from layoutopt.layout.plan.candidates import Plan
+from layoutopt.layout.plan.decoding import Plan
 from layoutopt.layout.rules.table import VIEWS, LayoutRule, objection
 from layoutopt.layout.rules.variants import Known, Port, Storages, static_shape
 
