@@ -9,7 +9,8 @@ import numpy as np
 import onnx_ir as ir
 
 from layoutopt.ir import edit
-from layoutopt.layout.analysis.demanded_slices import Part, needed, read_result, reduced_attributes, selected
+from layoutopt.layout.analysis.demanded_slices import needed, read_result, reduced_attributes, selected
+from layoutopt.layout.analysis.index_maps import AxisSubset
 from layoutopt.layout.costs.arithmetic import Work, passing, work_of
 from layoutopt.layout.rules.table import is_view
 from layoutopt.layout.rules.variants import is_constant, known_shape, static_shape
@@ -62,8 +63,8 @@ class _Cone:
     """
 
     ends: list[ir.Node] = field(default_factory=list)
-    nodes: dict[ir.Node, Part] = field(default_factory=dict)
-    asked: dict[tuple[ir.Node, int], Part] = field(default_factory=dict)
+    nodes: dict[ir.Node, AxisSubset] = field(default_factory=dict)
+    asked: dict[tuple[ir.Node, int], AxisSubset] = field(default_factory=dict)
 
     def gains(self) -> bool:
         """Whether the parts, and taking them, cost less than the whole."""
@@ -83,10 +84,10 @@ class _Cone:
             if value.producer() not in self.nodes and not is_constant(value)
         ]
 
-    def _operands(self) -> list[tuple[ir.Value | None, Part]]:
+    def _operands(self) -> list[tuple[ir.Value | None, AxisSubset]]:
         return [(node.inputs[at], part) for (node, at), part in self.asked.items() if node in self.nodes]
 
-    def _reduced(self, node: ir.Node, part: Part) -> ir.Node:
+    def _reduced(self, node: ir.Node, part: AxisSubset) -> ir.Node:
         """What ``node`` becomes, with values that have nothing but shapes."""
         operands = [_stand_in(value, self.asked.get((node, at))) for at, value in enumerate(node.inputs)]
         made = ir.Node(node.domain, node.op_type, operands, node.attributes.values(), num_outputs=1)
@@ -96,7 +97,7 @@ class _Cone:
     def write(self, graph: ir.Graph) -> None:
         """Lets the parts be computed, and the ends be what was computed."""
         made: dict[ir.Value, ir.Value] = {}
-        taken: dict[tuple[ir.Value, Part], ir.Value] = {}
+        taken: dict[tuple[ir.Value, AxisSubset], ir.Value] = {}
 
         def operand(node: ir.Node, at: int) -> ir.Value | None:
             value, part = node.inputs[at], self.asked.get((node, at))
@@ -131,7 +132,7 @@ def _cost(node: ir.Node) -> Work:
     return Work() if is_view(node) else work_of(node)
 
 
-def _stand_in(value: ir.Value | None, part: Part | None) -> ir.Value | None:
+def _stand_in(value: ir.Value | None, part: AxisSubset | None) -> ir.Value | None:
     """A value with the shape that ``part`` of ``value`` has, and the same type."""
     if value is None:
         return None
@@ -139,7 +140,7 @@ def _stand_in(value: ir.Value | None, part: Part | None) -> ir.Value | None:
     return ir.val(None, value.dtype, ir.Shape(shape if part is None else part.of(shape)))
 
 
-def _taken(write: edit.Writer, value: ir.Value, part: Part) -> ir.Value:
+def _taken(write: edit.Writer, value: ir.Value, part: AxisSubset) -> ir.Value:
     """``part`` of ``value``: offline where that is constant."""
     shape = part.of(known_shape(value))
     tensor = edit.constant_of(value)
@@ -189,7 +190,7 @@ def _visit(node: ir.Node, whole: _Cone, groups: dict[ir.Node, ir.Node]) -> None:
         groups[node] = node
 
 
-def _read(node: ir.Node, asked: Mapping[tuple[ir.Node, int], Part]) -> Part | None:
+def _read(node: ir.Node, asked: Mapping[tuple[ir.Node, int], AxisSubset]) -> AxisSubset | None:
     """The part that all readers of the result of ``node`` take; None where one of them takes all, or another one."""
     result = node.outputs[0]
     if result.is_graph_output() or not result.uses():

@@ -75,6 +75,16 @@ class LayoutRule:
             words.append("The first result alone.")
         return " ".join(words).replace("``", "`")
 
+    @property
+    def is_elementwise(self) -> bool:
+        """Tell whether an element of the result depends on those in its place alone, however the axes are ordered."""
+        return self.carry is propagation.aligned and not self.remaps
+
+    @property
+    def is_channelwise(self) -> bool:
+        """Tell whether each channel of the result depends on the same channel alone, whichever number it has."""
+        return self.carry is spatial.per_channel
+
     def ports(self, node: ir.Node) -> tuple[Port, ...]:
         """The ports of ``node`` that carry the layout: operands, then results."""
         operands = (operand(index) for index, value in enumerate(node.inputs[: self.operands]) if value is not None)
@@ -307,16 +317,22 @@ def rule_for(node: ir.Node, opset: int) -> LayoutRule | None:
     return LayoutRule() if node.domain == DOMAIN else RULES[node.op_type].at(opset)
 
 
+def entry_for(node: ir.Node) -> LayoutRule | None:
+    """Return the table's entry for the operator of ``node``, which need not describe it; None where there is none."""
+    if node.domain == DOMAIN and node.op_type in ACTIVATIONS:
+        return LayoutRule()
+    return RULES.get(node.op_type) if node.domain == "" else None
+
+
 def objection(node: ir.Node, opset: int) -> str:
     """Why ``node`` is pinned to the natural layout; empty where a rule describes it."""
-    is_activation = node.domain == DOMAIN and node.op_type in ACTIVATIONS
-    entry = LayoutRule() if is_activation else RULES.get(node.op_type) if node.domain == "" else None
+    entry = entry_for(node)
     rule = entry.at(opset) if entry is not None else None
     if entry is None:
         return PINNED.get(node.op_type, f"no layout rule for {node.op_type}")
     if rule is None:
         return f"the layout rule for {node.op_type} is for other opsets than {opset}"
-    if not is_activation and not is_well_typed(node, opset):
+    if node.domain == "" and not is_well_typed(node, opset):
         return "it has an attribute that its opset does not know"
     return _misfit(node, rule)
 
