@@ -12,24 +12,25 @@ import onnx_ir as ir
 
 from layoutopt.ir import edit
 from layoutopt.layout.analysis.channel_routes import Gathered, Run, channels_of, plan_channels
+from layoutopt.passes.base import Rewrite
 
 
 @dataclass(frozen=True)
-class AbsorbChannelShuffles(ir.passes.InPlacePass):
+class AbsorbChannelShuffles(Rewrite):
     """Absorbs channel shuffles into the constant weights of the convolutions behind them.
 
     The values that Concat, Split, Slice, Gather and Reshape-Transpose-Reshape route to a convolution are read where
     they come from, in contiguous runs of channels. Done only where a shuffle or a Gather dies of it.
     """
 
-    def call(self, model: ir.Model) -> ir.passes.PassResult:
-        """Plans each graph before it is edited."""
+    def rewrite(self, model: ir.Model) -> bool:
+        """Plan each graph before it is edited."""
         modified, opset = False, model.opset_imports.get("", 0)
         for graph in edit.graphs_of(model):
             if plan := plan_channels(graph):
                 _Rewriter(graph, opset, plan).run()
                 modified = True
-        return ir.passes.PassResult(model, modified)
+        return modified
 
 
 class _Rewriter:

@@ -12,22 +12,23 @@ from layoutopt.ir.rearrange import rearranged, transposed
 from layoutopt.layout.algebra.physical import Layout
 from layoutopt.layout.rules.remaps import transpose_perm
 from layoutopt.layout.rules.variants import static_shape
+from layoutopt.passes.base import Rewrite
 
 
 @dataclass(frozen=True)
-class CancelTransposes(ir.passes.InPlacePass):
+class CancelTransposes(Rewrite):
     """Merges Transpose on Transpose and Reshape on Reshape, and drops those that change nothing.
 
     Also folds them into constants, turns Transposes that only move axes of size 1 into Reshapes, and merges duplicates.
     """
 
-    def call(self, model: ir.Model) -> ir.passes.PassResult:
-        """Cleans up in place, until a walk finds nothing: what takes the place of a node may be simplified in turn."""
+    def rewrite(self, model: ir.Model) -> bool:
+        """Clean up until a walk finds nothing: what takes the place of a node may be simplified in turn."""
         modified = False
         for graph in edit.graphs_of(model):
             while _walk(graph):
                 modified = True
-        return ir.passes.PassResult(model, modified)
+        return modified
 
 
 def _walk(graph: ir.Graph) -> bool:

@@ -14,13 +14,11 @@ from layoutopt.layout.analysis.index_maps import AxisSubset
 from layoutopt.layout.costs.arithmetic import Work, passing, work_of
 from layoutopt.layout.rules.table import is_view
 from layoutopt.layout.rules.variants import is_constant, known_shape, static_shape
-
-_SINCE = 13
-"""The first opset with Slice, Softmax and Split as they are read and written here."""
+from layoutopt.passes.base import PricedRewrite
 
 
 @dataclass(frozen=True)
-class ComputeWhatIsRead(ir.passes.InPlacePass):
+class ComputeWhatIsRead(PricedRewrite):
     """Takes Slices and Gathers with constant indices as far towards the inputs as it pays.
 
     Where all readers of a value take the same positions along one axis, a node that works position by position along it
@@ -32,24 +30,19 @@ class ComputeWhatIsRead(ir.passes.InPlacePass):
 
     Nothing that is computed is computed otherwise, so no result changes but for the shape that kernels choose their
     order of summation by. A Split of which one part is read is a Slice.
-
-    Attributes:
-        always: whether this is done wherever it can be, and not only where it is cheaper.
     """
 
-    always: bool = False
+    since = 13  # brought Slice, Softmax and Split as they are read and written here
 
-    def call(self, model: ir.Model) -> ir.passes.PassResult:
-        """Rewrites in place."""
-        if model.opset_imports.get("", 0) < _SINCE:
-            return ir.passes.PassResult(model, False)
+    def rewrite(self, model: ir.Model) -> bool:
+        """Rewrite the graph and all bodies."""
         modified = False
         for graph in edit.graphs_of(model):
             for cone in _cones(graph):
-                if cone.nodes and (self.always or cone.gains()):
+                if cone.nodes and self.is_worth(*cone.costs()):
                     cone.write(graph)
                     modified = True
-        return ir.passes.PassResult(model, modified)
+        return modified
 
 
 @dataclass(slots=True)
@@ -66,14 +59,14 @@ class _Cone:
     nodes: dict[ir.Node, AxisSubset] = field(default_factory=dict)
     asked: dict[tuple[ir.Node, int], AxisSubset] = field(default_factory=dict)
 
-    def gains(self) -> bool:
-        """Whether the parts, and taking them, cost less than the whole."""
+    def costs(self) -> tuple[Work, Work]:
+        """Return what the whole costs, and what the parts and taking them cost."""
         before = sum((_cost(node) for node in self.ends), Work())
         after = sum((passing(shape, shape) for shape in self._begins()), Work())
         for node, part in self.nodes.items():
             before += _cost(node)
             after += _cost(self._reduced(node, part))
-        return before.exceeds(after)
+        return before, after
 
     def _begins(self) -> list[tuple[int, ...]]:
         """The shapes of the parts that are taken of what is computed as a whole."""

@@ -24,9 +24,8 @@ from layoutopt.layout.analysis.upsampling import Upsampling, same_upsampling, up
 from layoutopt.layout.costs.arithmetic import Work, passing, work_of
 from layoutopt.layout.rules.remaps import integer
 from layoutopt.layout.rules.variants import known_shape, static_shape
+from layoutopt.passes.base import NodeRewrite, PricedRewrite
 
-_SINCE = 11
-"""The first opset with DepthToSpace, Slice and Resize as they are written here."""
 _TO_THE_END = 2**63 - 1
 """What ONNX takes for the end of a Slice that has none."""
 
@@ -35,7 +34,7 @@ Rewrite = Callable[[edit.Writer], ir.Value]
 
 
 @dataclass(frozen=True)
-class ConvolveBeforeUpsampling(ir.passes.InPlacePass):
+class ConvolveBeforeUpsampling(NodeRewrite, PricedRewrite):
     """Computes a Conv behind nearest upsampling by a whole factor on the small picture, where that is cheaper.
 
     *Phases.* With nearest upsampling by s, pixel q of the large picture is pixel q // s of the small one, so the result
@@ -53,26 +52,16 @@ class ConvolveBeforeUpsampling(ir.passes.InPlacePass):
 
     *Concat.* A Conv of a Concat of channels is the sum of the Convs of its parts; those that are upsampled go either
     way, the rest stays.
-
-    Attributes:
-        always: whether this is done wherever it can be, and not only where it is cheaper.
     """
 
-    always: bool = False
+    since = 11  # brought DepthToSpace, Slice and Resize as they are written here
 
-    def call(self, model: ir.Model) -> ir.passes.PassResult:
-        """Rewrites in place, until there is nothing left to rewrite."""
-        if model.opset_imports.get("", 0) < _SINCE:
-            return ir.passes.PassResult(model, False)
-        modified = edit.rewrite_all(model, self._rewrite)
-        return ir.passes.PassResult(model, modified)
-
-    def _rewrite(self, graph: ir.Graph, node: ir.Node) -> bool:
-        """Lets ``node`` be computed in front of an upsampling; whether that can be done and is cheaper."""
+    def rewrite_node(self, graph: ir.Graph, node: ir.Node) -> bool:
+        """Compute ``node`` before an upsampling, where that can be done and is cheaper."""
         if node.domain != "" or len(node.outputs) != 1:
             return False
         found = _convolution(graph, node) if node.op_type == "Conv" else _elementwise(graph, node)
-        if found is None or not (self.always or found.before.exceeds(found.after)):
+        if found is None or not self.is_worth(found.before, found.after):
             return False
         write = edit.Writer(graph, found.last, str(found.last.outputs[0].name), _type_of(node))
         result = found.rewrite(write)

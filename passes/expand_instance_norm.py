@@ -10,13 +10,14 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from layoutopt.ir import edit
+from layoutopt.passes.base import Rewrite
 
 Floats = npt.NDArray[np.float32]
 Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True)
-class ExpandInstanceNorm(ir.passes.InPlacePass):
+class ExpandInstanceNorm(Rewrite):
     """Expands each InstanceNormalization and GroupNormalization of constant scale and shift.
 
     The moments of a group follow from those of its channels, so the only large operands are read in their own shape.
@@ -24,15 +25,17 @@ class ExpandInstanceNorm(ir.passes.InPlacePass):
     shift per channel behind: those become part of it.
     """
 
-    def call(self, model: ir.Model) -> ir.passes.PassResult:
-        """Expands in place."""
-        opset, modified = model.opset_imports.get("", 0), False
-        for graph in edit.graphs_of(model):
-            for node in list(graph):
-                if node.domain == "" and (found := _normalization(graph, node, opset)) is not None:
-                    _expand(graph, found, opset)
-                    modified = True
-        return ir.passes.PassResult(model, modified)
+    def rewrite(self, model: ir.Model) -> bool:
+        """Expand all of them, with the factors and terms around them."""
+        opset = model.opset_imports.get("", 0)
+
+        def expand(graph: ir.Graph, node: ir.Node) -> bool:
+            found = _normalization(graph, node, opset) if node.domain == "" else None
+            if found is not None:
+                _expand(graph, found, opset)
+            return found is not None
+
+        return edit.rewrite_all(model, expand)
 
 
 _SINCE = {"InstanceNormalization": 7, "GroupNormalization": 21}

@@ -13,30 +13,25 @@ from layoutopt.ir import edit
 from layoutopt.ir.rearrange import transposed
 from layoutopt.layout.algebra.physical import Shape
 from layoutopt.layout.rules.variants import known_shape, static_shape
+from layoutopt.passes.base import BROADCASTING, NodeRewrite
 
 
 @dataclass(frozen=True)
-class ExpandProducts(ir.passes.InPlacePass):
+class ExpandProducts(NodeRewrite):
     """Expands each Gemm, and each Einsum that is one product of two operands.
 
     Transposes, factors and an addend that are constant are worked into the constant operands.
     """
 
-    def call(self, model: ir.Model) -> ir.passes.PassResult:
-        """Expands in place."""
-        opset, modified = model.opset_imports.get("", 0), False
-        for graph in edit.graphs_of(model):
-            for node in list(graph):
-                result = _expanded(graph, node) if node.domain == "" and opset >= _SINCE else None
-                if result is not None:
-                    edit.forward(graph, node.outputs[0], result)
-                    edit.remove_dead(node)
-                    modified = True
-        return ir.passes.PassResult(model, modified)
+    since = BROADCASTING
 
-
-_SINCE = 7
-"""The first opset whose arithmetic broadcasts as it still does."""
+    def rewrite_node(self, graph: ir.Graph, node: ir.Node) -> bool:
+        """Expand ``node`` if it is a product."""
+        if node.domain != "" or (result := _expanded(graph, node)) is None:
+            return False
+        edit.forward(graph, node.outputs[0], result)
+        edit.remove_dead(node)
+        return True
 
 
 def _expanded(graph: ir.Graph, node: ir.Node) -> ir.Value | None:

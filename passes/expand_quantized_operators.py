@@ -14,14 +14,15 @@ from onnx_ir.passes.common import ShapeInferencePass
 from layoutopt.ir import edit
 from layoutopt.layout.rules.table import is_view
 from layoutopt.layout.rules.variants import static_shape
+from layoutopt.passes.base import Rewrite
 from layoutopt.passes.dynamic_quantization import dynamic_lstm, dynamic_matmul, integer_matmul_to_float
 
 Array = npt.NDArray[np.generic]
 Attributes: TypeAlias = "dict[str, ir.Attr]"
 
 CONTRIB = "com.microsoft"
-_SINCE = 10
-"""The first opset that has QuantizeLinear."""
+_SOFTMAX = 10
+"""The first opset of a QLinearSoftmax that is taken for the Softmax of the model's opset."""
 _PER_AXIS = 13
 """The first opset whose QuantizeLinear takes an axis."""
 _EXACT = 2**24
@@ -29,7 +30,7 @@ _EXACT = 2**24
 
 
 @dataclass(frozen=True)
-class ExpandQuantizedOperators(ir.passes.InPlacePass):
+class ExpandQuantizedOperators(Rewrite):
     """Writes quantized operators as float operators between DequantizeLinear and QuantizeLinear.
 
     These are QLinearConv, QLinearMatMul and ONNX Runtime's own.
@@ -38,17 +39,17 @@ class ExpandQuantizedOperators(ir.passes.InPlacePass):
     are exact in float32.
     """
 
-    def call(self, model: ir.Model) -> ir.passes.PassResult:
-        """Expands in place, in the order of the graph."""
+    since = 10  # brought QuantizeLinear
+
+    def rewrite(self, model: ir.Model) -> bool:
+        """Expand in the order of the graph."""
         opset, modified = model.opset_imports.get("", 0), False
-        if opset < _SINCE:
-            return ir.passes.PassResult(model, False)
         for graph in edit.graphs_of(model):
             for node in list(graph):
                 modified |= _expand(graph, node, opset)
         if modified:
             ShapeInferencePass(data_prop=True)(model)
-        return ir.passes.PassResult(model, modified)
+        return modified
 
 
 def _expand(graph: ir.Graph, node: ir.Node, opset: int) -> bool:
@@ -265,7 +266,7 @@ def _unary(operator: str, *attributes: str) -> Expansion:
 
 def _softmax(write: _Writer, node: ir.Node) -> Results:
     """Up to opset 12 a Softmax was over all axes from one on."""
-    if node.attributes.get_int("opset", _SINCE) < _SINCE:
+    if node.attributes.get_int("opset", _SOFTMAX) < _SOFTMAX:
         return None
     return _unary("Softmax", "axis")(write, node)
 

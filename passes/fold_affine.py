@@ -15,18 +15,16 @@ from layoutopt.layout.algebra.physical import Shape
 from layoutopt.layout.analysis.index_maps import Indices, taken
 from layoutopt.layout.rules.remaps import integer
 from layoutopt.layout.rules.variants import static_shape
+from layoutopt.passes.base import BROADCASTING, NodeRewrite
 
 Wide = npt.NDArray[np.float64]
 """Constants are worked on in double precision, and rounded once."""
 Edit = Callable[[], None]
 """One replacement in the graph: all that a fold takes are found before the first is done."""
 
-_SINCE = 7
-"""The first opset whose arithmetic broadcasts as it still does."""
-
 
 @dataclass(frozen=True)
-class FoldAffine(ir.passes.InPlacePass):
+class FoldAffine(NodeRewrite):
     """Folds each Mul, Div, Add and Sub with a constant where the weights of a product can take it.
 
     A product is a Conv, a ConvTranspose, or a MatMul with a constant matrix. It is looked for above, then below,
@@ -37,24 +35,11 @@ class FoldAffine(ir.passes.InPlacePass):
     product of two computed values stays: it may belong to an activation that the target has whole.
     """
 
-    def call(self, model: ir.Model) -> ir.passes.PassResult:
-        """Folds in place, until there is nothing left to fold."""
-        if model.opset_imports.get("", 0) < _SINCE:
-            return ir.passes.PassResult(model, False)
-        modified = False
-        for graph in edit.graphs_of(model):
-            while _sweep(graph):
-                modified = True
-        return ir.passes.PassResult(model, modified)
+    since = BROADCASTING
 
-
-def _sweep(graph: ir.Graph) -> bool:
-    """Folds what it finds on one way through ``graph``; whether that was anything."""
-    found = False
-    for node in list(graph):
-        if node.graph is graph and _fold(graph, node):
-            found = True
-    return found
+    def rewrite_node(self, graph: ir.Graph, node: ir.Node) -> bool:
+        """Fold what ``node`` does with a constant, if anything can take it."""
+        return _fold(graph, node)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,27 +10,25 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from layoutopt.ir import edit
+from layoutopt.passes.base import NodeRewrite
 
 Array = npt.NDArray[np.generic]
 
 
 @dataclass(frozen=True)
-class FoldBatchNorm(ir.passes.InPlacePass):
+class FoldBatchNorm(NodeRewrite):
     """Folds each BatchNormalization in inference form with constant statistics.
 
     Into the weights of the Conv or ConvTranspose above where nobody else reads that, else into ``x * scale + shift``,
     which runs in any layout.
     """
 
-    def call(self, model: ir.Model) -> ir.passes.PassResult:
-        """Folds in place."""
-        modified = False
-        for graph in edit.graphs_of(model):
-            for node in list(graph):
-                if node.domain == "" and node.op_type == "BatchNormalization" and (affine := _affine(node)) is not None:
-                    _fold(graph, node, affine)
-                    modified = True
-        return ir.passes.PassResult(model, modified)
+    def rewrite_node(self, graph: ir.Graph, node: ir.Node) -> bool:
+        """Fold ``node`` if it is a normalization by constants."""
+        if node.domain != "" or node.op_type != "BatchNormalization" or (affine := _affine(node)) is None:
+            return False
+        _fold(graph, node, affine)
+        return True
 
 
 class _Affine(NamedTuple):

@@ -27,13 +27,11 @@ from layoutopt.layout.analysis.convolutions import (
 from layoutopt.layout.costs.arithmetic import Work, passing, work_of
 from layoutopt.layout.rules.remaps import integer
 from layoutopt.layout.rules.variants import known_shape, static_shape
-
-_SINCE = 7
-"""The first opset whose arithmetic broadcasts as it still does."""
+from layoutopt.passes.base import BROADCASTING, NodeRewrite, PricedRewrite
 
 
 @dataclass(frozen=True)
-class MergeParallelConvolutions(ir.passes.InPlacePass):
+class MergeParallelConvolutions(NodeRewrite, PricedRewrite):
     """Merges Convs of one value whose results are added up, or joined by a Concat, where one Conv is cheaper.
 
     *Sums.* The result of a Conv at r is the sum over d of w[d] x[s r + g d - p], with stride s, dilation g and padding
@@ -47,22 +45,13 @@ class MergeParallelConvolutions(ir.passes.InPlacePass):
     *Concat.* Convs that differ in nothing but weights are one Conv, whose channels are theirs, one behind the other.
 
     What is between the branches and the sum must have no other reader.
-
-    Attributes:
-        always: whether this is done wherever it can be, and not only where it is cheaper.
     """
 
-    always: bool = False
+    since = BROADCASTING
+    backwards = True
 
-    def call(self, model: ir.Model) -> ir.passes.PassResult:
-        """Merges in place, until there is nothing left to merge."""
-        if model.opset_imports.get("", 0) < _SINCE:
-            return ir.passes.PassResult(model, False)
-        modified = edit.rewrite_all(model, self._merge, backwards=True)
-        return ir.passes.PassResult(model, modified)
-
-    def _merge(self, graph: ir.Graph, node: ir.Node) -> bool:
-        """Merges what ``node`` adds up or joins; whether that can be done and is cheaper."""
+    def rewrite_node(self, graph: ir.Graph, node: ir.Node) -> bool:
+        """Merge what ``node`` adds up or joins, where that can be done and is cheaper."""
         if node.domain != "" or len(node.outputs) != 1:
             return False
         if node.op_type == "Concat":
@@ -75,7 +64,7 @@ class MergeParallelConvolutions(ir.passes.InPlacePass):
         total = _Sum(graph, shape)
         total.expand(node.outputs[0], np.ones(shape[1]), root=True)
         merged = total.merged()
-        if not merged or not (self.always or total.gains(merged)):
+        if not merged or not self.is_worth(*total.costs(merged)):
             return False
         write = edit.Writer(graph, node, str(node.outputs[0].name), node.outputs[0].dtype)
         edit.forward(graph, node.outputs[0], total.write(write, merged))
@@ -91,7 +80,7 @@ class MergeParallelConvolutions(ir.passes.InPlacePass):
             if first is None or second is None or not is_alone(graph, first) or not is_alone(graph, second):
                 continue
             pair = _siblings(graph, first, second)
-            if pair is not None and (self.always or pair.before.exceeds(pair.after)):
+            if pair is not None and self.is_worth(pair.before, pair.after):
                 pair.join(graph, node)
                 return True
         return False
@@ -206,8 +195,8 @@ class _Sum:
         dtype = self.terms[0].value.dtype
         return found if dtype is not None and all(conv.is_finite(dtype) for conv, _ in found) else []
 
-    def gains(self, merged: _Merged) -> bool:
-        """Whether the sum is cheaper with the merged Convs; what one of these costs like one before cancels out."""
+    def costs(self, merged: _Merged) -> tuple[Work, Work]:
+        """Return the cost of the sum before and after; what one of the merged Convs costs like one before cancels."""
         before, after = self.before, Work()
         for conv, terms in merged:
             source = self._source_shape(terms)
@@ -220,7 +209,7 @@ class _Sum:
         others = self._others(merged)
         after += sum((passing(self.shape, self.shape) for term in others if not _is_unit(term.factor)), Work())
         additions = len(others) + len(merged) - 1
-        return before.exceeds(sum((passing(self.shape, self.shape, self.shape) for _ in range(additions)), after))
+        return before, sum((passing(self.shape, self.shape, self.shape) for _ in range(additions)), after)
 
     def _others(self, merged: _Merged) -> list[_Term]:
         return [term for term in self.terms if not any(term in terms for _, terms in merged)]

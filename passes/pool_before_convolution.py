@@ -22,13 +22,11 @@ from layoutopt.layout.analysis.convolutions import (
 from layoutopt.layout.costs.arithmetic import Work, passing, product, work_of
 from layoutopt.layout.rules.remaps import integer, reduced_axes
 from layoutopt.layout.rules.variants import known_shape, static_shape
-
-_SINCE = 7
-"""The first opset whose arithmetic broadcasts as it still does."""
+from layoutopt.passes.base import BROADCASTING, NodeRewrite, PricedRewrite
 
 
 @dataclass(frozen=True)
-class PoolBeforeConvolution(ir.passes.InPlacePass):
+class PoolBeforeConvolution(NodeRewrite, PricedRewrite):
     """Computes an AveragePool, GlobalAveragePool or ReduceMean behind a Conv of one pixel in front of it.
 
     The Conv, y[r] = W x[r] + b, works on channels, the pool, z[q] = sum_r a[q, r] y[r], on pixels, and both are linear:
@@ -38,29 +36,19 @@ class PoolBeforeConvolution(ir.passes.InPlacePass):
     rows behind a MatMul with a constant matrix, and a constant row added to that, is the same.
 
     What is between the two must have no other reader.
-
-    Attributes:
-        always: whether this is done wherever it can be, and not only where it is cheaper.
     """
 
-    always: bool = False
+    since = BROADCASTING
 
-    def call(self, model: ir.Model) -> ir.passes.PassResult:
-        """Rewrites in place, until there is nothing left to rewrite."""
-        if model.opset_imports.get("", 0) < _SINCE:
-            return ir.passes.PassResult(model, False)
-        modified = edit.rewrite_all(model, self._rewrite)
-        return ir.passes.PassResult(model, modified)
-
-    def _rewrite(self, graph: ir.Graph, node: ir.Node) -> bool:
-        """Lets the pool ``node`` come before what it reads; whether that can be done and is cheaper."""
+    def rewrite_node(self, graph: ir.Graph, node: ir.Node) -> bool:
+        """Let the pool ``node`` come before what it reads, where that can be done and is cheaper."""
         if node.domain != "" or node.op_type not in _POOLS or node.outputs[0].dtype not in TYPES:
             return False
         source, result = node.inputs[0], static_shape(node.outputs[0])
         if len(node.outputs) != 1 or source is None or result is None or not is_alone(graph, source):
             return False
         swap = _behind_convolution(node, source) or _behind_product(graph, node, source)
-        if swap is None or not (self.always or swap.before.exceeds(swap.after)):
+        if swap is None or not self.is_worth(swap.before, swap.after):
             return False
         write = edit.Writer(graph, node, str(node.outputs[0].name), node.outputs[0].dtype)
         edit.forward(graph, node.outputs[0], swap.write(write, node))

@@ -24,6 +24,7 @@ from layoutopt.layout.rules.variants import Edit, Take, is_constant, known_shape
 from layoutopt.layout.rules.views import MAX_COPY_RANK
 from layoutopt.layout.solver.problem import Assignment
 from layoutopt.options import NO_LAYOUTS, Io, Layouts, Objective
+from layoutopt.passes.base import Pass
 
 
 class Scope(Enum):
@@ -47,7 +48,7 @@ class LayoutResult(ir.passes.PassResult):
 
 
 @dataclass(frozen=True)
-class PropagateLayout(ir.passes.InPlacePass):
+class PropagateLayout(Pass, ir.passes.InPlacePass):
     """Chooses all layouts at once so that the fewest bytes are transposed, and rewrites the graph to them.
 
     So it does with each If, Loop and Scan body, whose inputs, outputs and outer values are natural.

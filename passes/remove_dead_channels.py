@@ -13,16 +13,14 @@ from layoutopt.layout.analysis.dead_channels import Channels, Product, constants
 from layoutopt.layout.analysis.upsampling import with_channels
 from layoutopt.layout.rules.remaps import has_operand, integer
 from layoutopt.layout.rules.variants import known_shape
-
-_SINCE = 7
-"""The first opset whose arithmetic broadcasts as it still does."""
+from layoutopt.passes.base import BROADCASTING, Rewrite
 
 Kept = Mapping[ir.Value, Sequence[int]]
 """The channels that are left, by value."""
 
 
 @dataclass(frozen=True)
-class RemoveDeadChannels(ir.passes.InPlacePass):
+class RemoveDeadChannels(Rewrite):
     """Removes channels of a structurally pruned network: weights and bias zero, or zero in all that reads them.
 
     A channel of a value is *dead* if it is the same number at every pixel and for every input, or if all weights that
@@ -36,14 +34,15 @@ class RemoveDeadChannels(ir.passes.InPlacePass):
     product have a row or a column of zeros; a value keeps one channel.
     """
 
-    def call(self, model: ir.Model) -> ir.passes.PassResult:
-        """Removes in place."""
-        if model.opset_imports.get("", 0) < _SINCE:
-            return ir.passes.PassResult(model, False)
+    since = BROADCASTING
+    reorders_sums = True
+
+    def rewrite(self, model: ir.Model) -> bool:
+        """Remove them from the graph and all bodies."""
         modified = False
         for graph in edit.graphs_of(model):
             modified |= has_zeros(graph) and _remove(graph)
-        return ir.passes.PassResult(model, modified)
+        return modified
 
 
 def _remove(graph: ir.Graph) -> bool:

@@ -14,26 +14,23 @@ from layoutopt.ir import edit
 from layoutopt.layout.algebra.physical import Shape
 from layoutopt.layout.analysis.index_maps import Indices, taken
 from layoutopt.layout.rules.variants import static_shape
+from layoutopt.passes.base import NodeRewrite
 
 Array = npt.NDArray[np.generic]
 
 
 @dataclass(frozen=True)
-class SplitProducts(ir.passes.InPlacePass):
+class SplitProducts(NodeRewrite):
     """Splits each MatMul with a constant matrix whose columns go different ways, with the bias behind it.
 
     Such is the one product that makes queries, keys and values: apart, their weights can each absorb a layout and a
     factor, and the target neither cuts nor copies.
     """
 
-    def call(self, model: ir.Model) -> ir.passes.PassResult:
-        """Splits in place."""
-        modified = False
-        for graph in edit.graphs_of(model):
-            for node in list(graph):
-                if node.graph is graph and (product := _product(graph, node)) is not None:
-                    modified |= _split(graph, product)
-        return ir.passes.PassResult(model, modified)
+    def rewrite_node(self, graph: ir.Graph, node: ir.Node) -> bool:
+        """Split ``node`` if it is a product of which all is read in parts."""
+        product = _product(graph, node)
+        return product is not None and _split(graph, product)
 
 
 @dataclass(frozen=True, slots=True)
