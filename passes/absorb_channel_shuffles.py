@@ -11,6 +11,7 @@ import numpy as np
 import onnx_ir as ir
 
 from layoutopt.ir import edit
+from layoutopt.ir.values import constant_of
 from layoutopt.layout.analysis.channel_routes import Gathered, Run, channels_of, plan_channels
 from layoutopt.passes.base import Rewrite
 
@@ -103,7 +104,7 @@ class _Rewriter:
 
     def _permute(self, constant: ir.Value, axis: int, order: tuple[int, ...]) -> ir.Value:
         """``constant`` with its ``axis`` in ``order``; what readers share, they share still."""
-        tensor = edit.constant_of(constant)
+        tensor = constant_of(constant)
         assert tensor is not None
         if list(order) == sorted(order):
             return constant

@@ -9,11 +9,11 @@ import numpy as np
 import onnx_ir as ir
 
 from layoutopt.ir import edit
+from layoutopt.ir.values import constant_of, is_constant, known_shape, static_shape
 from layoutopt.layout.analysis.demanded_slices import needed, read_result, reduced_attributes, selected
 from layoutopt.layout.analysis.index_maps import AxisSubset
 from layoutopt.layout.costs.arithmetic import Work, passing, work_of
 from layoutopt.layout.rules.table import is_view
-from layoutopt.layout.rules.variants import is_constant, known_shape, static_shape
 from layoutopt.passes.base import PricedRewrite
 
 
@@ -136,7 +136,7 @@ def _stand_in(value: ir.Value | None, part: AxisSubset | None) -> ir.Value | Non
 def _taken(write: edit.Writer, value: ir.Value, part: AxisSubset) -> ir.Value:
     """``part`` of ``value``: offline where that is constant."""
     shape = part.of(known_shape(value))
-    tensor = edit.constant_of(value)
+    tensor = constant_of(value)
     if tensor is not None:
         return write.constant(tensor.numpy().take(list(part.indices), part.axis))
     if (bounds := part.as_slice) is None:

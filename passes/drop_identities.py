@@ -8,7 +8,7 @@ import numpy as np
 import onnx_ir as ir
 
 from layoutopt.ir import edit
-from layoutopt.layout.rules.variants import static_shape
+from layoutopt.ir.values import constant_of, static_shape
 from layoutopt.passes.base import NodeRewrite
 
 
@@ -55,5 +55,5 @@ def _keeps_size(node: ir.Node) -> bool:
         return True
     if "scales" in node.attributes:
         return set(node.attributes.get_floats("scales", ())) == {1.0}
-    tensor = None if node.inputs[-1] is None or len(node.inputs) < 2 else edit.constant_of(node.inputs[-1])
+    tensor = None if node.inputs[-1] is None or len(node.inputs) < 2 else constant_of(node.inputs[-1])
     return tensor is not None and bool(np.all(tensor.numpy() == 1))

@@ -11,8 +11,7 @@ import onnx_ir as ir
 
 from layoutopt.ir import edit
 from layoutopt.ir.rearrange import transposed
-from layoutopt.layout.algebra.physical import Shape
-from layoutopt.layout.rules.variants import known_shape, static_shape
+from layoutopt.ir.values import Shape, constant_of, known_shape, static_shape
 from layoutopt.passes.base import BROADCASTING, NodeRewrite
 
 
@@ -64,7 +63,7 @@ def _transposed(write: edit.Writer, matrix: ir.Value, *, flipped: int) -> ir.Val
     """``matrix``, or its transpose: offline where it is constant."""
     if not flipped:
         return matrix
-    tensor = edit.constant_of(matrix)
+    tensor = constant_of(matrix)
     if tensor is None:
         return write.transposed(matrix, (1, 0))
     return write.tensor(transposed(tensor, (1, 0)))
@@ -74,7 +73,7 @@ def _scaled(write: edit.Writer, value: ir.Value, factor: float) -> ir.Value:
     """``value`` times ``factor``: offline where it is constant."""
     if factor == 1:
         return value
-    tensor, dtype = edit.constant_of(value), write.dtype.numpy()
+    tensor, dtype = constant_of(value), write.dtype.numpy()
     if tensor is not None:
         return write.constant((tensor.numpy().astype(np.float64) * factor).astype(dtype))
     return write("Mul", known_shape(value), value, write.constant(np.array(factor, dtype)))

@@ -17,9 +17,9 @@ from onnx_ir.passes.common import LiftConstantsToInitializersPass, RemoveUnusedN
 
 from layoutopt.errors import InvalidModelError
 from layoutopt.ir import edit
+from layoutopt.ir.attributes import constant_integers
 from layoutopt.ir.evaluate import equal_weights, fold_weights, is_fixed
 from layoutopt.ir.weights import Skeleton
-from layoutopt.layout.rules.remaps import constant_integers
 from layoutopt.options import FOLD_LIMIT
 from layoutopt.passes.base import Pass
 

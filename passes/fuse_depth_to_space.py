@@ -9,8 +9,8 @@ from typing import NamedTuple
 import onnx_ir as ir
 
 from layoutopt.ir import edit
+from layoutopt.ir.values import static_shape
 from layoutopt.layout.algebra.physical import Layout
-from layoutopt.layout.rules.variants import static_shape
 from layoutopt.layout.rules.views import rearrangements
 from layoutopt.passes.base import Rewrite
 

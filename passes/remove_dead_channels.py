@@ -9,10 +9,10 @@ import numpy as np
 import onnx_ir as ir
 
 from layoutopt.ir import edit
+from layoutopt.ir.attributes import has_operand, integer
+from layoutopt.ir.values import constant_of, known_shape
 from layoutopt.layout.analysis.dead_channels import Channels, Product, constants_per_channel, has_zeros
 from layoutopt.layout.analysis.upsampling import with_channels
-from layoutopt.layout.rules.remaps import has_operand, integer
-from layoutopt.layout.rules.variants import known_shape
 from layoutopt.passes.base import BROADCASTING, Rewrite
 
 Kept = Mapping[ir.Value, Sequence[int]]
@@ -63,7 +63,7 @@ def _remove(graph: ir.Graph) -> bool:
 def _shrink_product(graph: ir.Graph, product: Product, channels: Channels, kept: Kept) -> None:
     """Takes rows and columns out of the weights, and what the columns add out of the bias."""
     node, source, result = product.node, product.node.inputs[0], product.node.outputs[0]
-    tensor = edit.constant_of(node.inputs[1]) if node.inputs[1] is not None else None
+    tensor = constant_of(node.inputs[1]) if node.inputs[1] is not None else None
     assert source is not None
     assert tensor is not None
     weights, bias = tensor.numpy(), product.bias

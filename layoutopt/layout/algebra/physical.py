@@ -12,8 +12,7 @@ from operator import mul
 import numpy as np
 
 from layoutopt.ir.perm import Perm, channels_last, identity
-
-Shape = tuple[int, ...]
+from layoutopt.ir.values import Shape
 
 CACHE = 65536
 """How many answers each of these pure functions remembers: graphs repeat few shapes and layouts often."""

@@ -16,13 +16,12 @@ from typing import NamedTuple
 
 import onnx_ir as ir
 
-from layoutopt.ir.edit import constant_of
+from layoutopt.ir.attributes import integer
 from layoutopt.ir.perm import invert
+from layoutopt.ir.values import constant_of, static_shape
 from layoutopt.layout.analysis.index_maps import axis_subset
-from layoutopt.layout.rules.remaps import integer
 from layoutopt.layout.rules.spatial import conv
 from layoutopt.layout.rules.table import VIEWS, entry_for
-from layoutopt.layout.rules.variants import static_shape
 from layoutopt.layout.rules.views import rearrangements
 
 MIN_RUN = 16

@@ -7,17 +7,11 @@ from math import prod
 
 import onnx_ir as ir
 
-from layoutopt.layout.analysis.convolutions import shape_of
+from layoutopt.ir.attributes import integer, integers, reduced_axes, transpose_perm
+from layoutopt.ir.values import known_shape, static_shape
 from layoutopt.layout.analysis.index_maps import AxisSubset, axis_subset
 from layoutopt.layout.rules.propagation import reduction
-from layoutopt.layout.rules.remaps import (
-    integer,
-    integers,
-    reduced_axes,
-    transpose_perm,
-)
 from layoutopt.layout.rules.table import RULES
-from layoutopt.layout.rules.variants import known_shape, static_shape
 
 Parts = Sequence[AxisSubset | None]
 """For each operand, the part that is needed; None stands for all of it."""
@@ -31,7 +25,7 @@ def read_result(node: ir.Node) -> ir.Value | None:
 
 def selected(node: ir.Node) -> AxisSubset | None:
     """Return the part of its first operand that a Slice, Gather or Split reads; None if it reads all, or several."""
-    shape = shape_of(node.inputs[0]) if node.inputs else None
+    shape = static_shape(node.inputs[0]) if node.inputs else None
     if shape is None or static_shape(node.outputs[0]) is None or (result := read_result(node)) is None:
         return None
     part = axis_subset(node, result)
@@ -46,7 +40,7 @@ def needed(node: ir.Node, part: AxisSubset) -> Parts | None:
 
     Where it needs less, the same operator computes the part of the parts: `reduced_attributes` tells what changes.
     """
-    shapes = [shape_of(value) for value in node.inputs if value is not None]
+    shapes = [static_shape(value) for value in node.inputs if value is not None]
     if node.domain != "" or node.op_type not in _NEEDED or static_shape(node.outputs[0]) is None or None in shapes:
         return None
     if any(value.uses() or value.is_graph_output() for value in node.outputs[1:]):
@@ -69,7 +63,7 @@ def _broadcast(node: ir.Node, part: AxisSubset) -> Parts | None:
     rank = len(known_shape(node.outputs[0]))
     parts: list[AxisSubset | None] = []
     for value in node.inputs:
-        shape = shape_of(value) or ()
+        shape = static_shape(value) or ()
         axis = part.axis - (rank - len(shape))
         parts.append(part.along(axis) if axis >= 0 and shape[axis] > 1 else None)
     return parts
@@ -83,12 +77,12 @@ def _softmax(node: ir.Node, part: AxisSubset) -> Parts | None:
 def _normalization(node: ir.Node, part: AxisSubset) -> Parts | None:
     shape = known_shape(node.outputs[0])
     axis = (integer(node, "axis", -1) or 0) % len(shape)
-    alike = all(len(shape_of(value) or ()) <= len(shape) - axis for value in node.inputs[1:])
+    alike = all(len(static_shape(value) or ()) <= len(shape) - axis for value in node.inputs[1:])
     return _first(node, part) if part.axis < axis and alike else None
 
 
 def _reduction(node: ir.Node, part: AxisSubset) -> Parts | None:
-    axes, shape = reduced_axes(node), shape_of(node.inputs[0]) or ()
+    axes, shape = reduced_axes(node), static_shape(node.inputs[0]) or ()
     if axes is None:
         return None
     if integer(node, "keepdims", 1):
@@ -99,7 +93,7 @@ def _reduction(node: ir.Node, part: AxisSubset) -> Parts | None:
 
 def _product(node: ir.Node, part: AxisSubset) -> Parts | None:
     """Rows of the left operand, columns of the right one, matrices of both."""
-    rank, shapes = len(known_shape(node.outputs[0])), [shape_of(value) or () for value in node.inputs]
+    rank, shapes = len(known_shape(node.outputs[0])), [static_shape(value) or () for value in node.inputs]
     left, right = shapes
     if min(len(left), len(right)) < 2:
         return None
@@ -115,7 +109,7 @@ def _transpose(node: ir.Node, part: AxisSubset) -> Parts | None:
 
 def _view(node: ir.Node, part: AxisSubset) -> Parts | None:
     """The axis of the operand that is the axis of the result, with as much in front of it."""
-    source, result = shape_of(node.inputs[0]) or (), known_shape(node.outputs[0])
+    source, result = static_shape(node.inputs[0]) or (), known_shape(node.outputs[0])
     found = (
         axis
         for axis, size in enumerate(source)
@@ -132,11 +126,11 @@ def _concat(node: ir.Node, part: AxisSubset) -> Parts | None:
 
 def _convolution(node: ir.Node, part: AxisSubset) -> Parts | None:
     """Channels of the result, or pixels where the kernel is one pixel."""
-    weights = shape_of(node.inputs[1]) or ()
+    weights = static_shape(node.inputs[1]) or ()
     rest: list[AxisSubset | None] = [None for _ in node.inputs[1:]]
     if part.axis == 1:
         groups = integer(node, "group", 1) or 1
-        if groups > 1 and not groups == weights[0] == (shape_of(node.inputs[0]) or (0, 0))[1]:
+        if groups > 1 and not groups == weights[0] == (static_shape(node.inputs[0]) or (0, 0))[1]:
             return None
         return [part if groups > 1 else None, *(AxisSubset(0, part.indices) for _ in rest)]
     if part.axis == 0 or prod(weights[2:]) > 1 or any(integers(node, "pads") or ()):

@@ -13,11 +13,9 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from layoutopt.ir.edit import constant_of
-from layoutopt.layout.algebra.physical import Shape
-from layoutopt.layout.rules.remaps import constant_integers, has_operand, integer
+from layoutopt.ir.attributes import constant_integers, has_operand, integer
+from layoutopt.ir.values import Shape, constant_of, static_shape
 from layoutopt.layout.rules.table import VIEWS, is_view
-from layoutopt.layout.rules.variants import static_shape
 
 Indices = npt.NDArray[np.int64]
 """Into a value in row-major order."""

@@ -14,10 +14,9 @@ from math import exp, log, prod
 import numpy as np
 import onnx_ir as ir
 
+from layoutopt.ir.attributes import integer
 from layoutopt.ir.dialect import DOMAIN, MATMUL_TRANSPOSED, OPERATORS
-from layoutopt.layout.algebra.physical import Shape
-from layoutopt.layout.rules.remaps import integer
-from layoutopt.layout.rules.variants import bits_of, static_shape
+from layoutopt.ir.values import Shape, bits_of, static_shape
 
 DEPTHS = (4, 16, 64, 256, 1024)
 """Lengths of the sums that were measured: channels of the input, times taps of the kernel."""

@@ -19,6 +19,7 @@ from typing import Protocol
 import numpy as np
 
 from layoutopt.ir.perm import Perm, is_identity
+from layoutopt.ir.values import tensor_bytes
 
 LARGEST_TILED = 4
 """Bytes of the largest piece that is moved in tiles."""
@@ -51,7 +52,7 @@ class BytesMoved:
 
     def copy(self, shape: tuple[int, ...], perm: Perm, bits: int) -> int:
         """The bytes of the tensor."""
-        return 0 if is_identity(perm) else _size(shape, bits)
+        return 0 if is_identity(perm) else tensor_bytes(shape, bits)
 
     def moved(self, size: int) -> int:
         """The bytes themselves."""
@@ -168,7 +169,7 @@ class MeasuredTime:
 
     def copy(self, shape: tuple[int, ...], perm: Perm, bits: int) -> int:
         """Nanoseconds of a TRANSPOSE, its overhead included."""
-        size = _size(shape, bits)
+        size = tensor_bytes(shape, bits)
         if is_identity(perm) or not size:
             return 0
         return round(self.table.overhead + self._at(Movement.of(shape, perm, bits), size))
@@ -183,8 +184,3 @@ class MeasuredTime:
         if key not in self._known:
             self._known[key] = self.table.at(movement, size)
         return self._known[key]
-
-
-def _size(shape: Sequence[int], bits: int) -> int:
-    """Bytes of a tensor, rounded up."""
-    return -(-prod(shape) * bits // 8)

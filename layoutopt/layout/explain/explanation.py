@@ -9,6 +9,7 @@ from functools import cached_property
 import onnx_ir as ir
 
 from layoutopt.ir.counts import TRANSPOSES, bytes_transposed
+from layoutopt.ir.values import is_constant, known_shape, size_in_bytes, static_shape
 from layoutopt.layout.algebra.physical import Layout, Storage
 from layoutopt.layout.explain.conflicts import Frontier, Ways
 from layoutopt.layout.explain.layout_names import layout_words
@@ -17,7 +18,7 @@ from layoutopt.layout.rules import matmul, propagation, remaps, spatial
 from layoutopt.layout.rules.propagation import Carry
 from layoutopt.layout.rules.remaps import Price
 from layoutopt.layout.rules.table import VIEWS, LayoutRule, objection
-from layoutopt.layout.rules.variants import Port, is_constant, known_shape, size_in_bytes, static_shape
+from layoutopt.layout.rules.variants import Port
 from layoutopt.layout.solver import mincut
 from layoutopt.layout.solver.problem import Part, Solver, wire_copies
 

@@ -8,12 +8,13 @@ from math import prod
 
 import onnx_ir as ir
 
-from layoutopt.layout.algebra.physical import Layout, Shape, Storage
+from layoutopt.ir.values import Shape, is_constant, known_shape, static_shape
+from layoutopt.layout.algebra.physical import Layout, Storage
 from layoutopt.layout.costs.movement import Costs
 from layoutopt.layout.plan.candidates import BOUNDARY, Candidates
 from layoutopt.layout.plan.encoding import EncodedProblem, copy_cost
 from layoutopt.layout.rules.table import VIEWS, LayoutRule
-from layoutopt.layout.rules.variants import Variant, blaming, is_constant, known_shape, static_shape
+from layoutopt.layout.rules.variants import Variant, blaming
 from layoutopt.layout.rules.views import View
 from layoutopt.layout.solver.problem import Assignment
 

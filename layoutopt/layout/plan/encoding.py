@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
+from layoutopt.ir.values import bits_of
 from layoutopt.layout.algebra.physical import Layout, transposition
 from layoutopt.layout.costs.movement import Costs
 from layoutopt.layout.plan.candidates import BOUNDARY, Candidates
 from layoutopt.layout.rules.table import LayoutRule
-from layoutopt.layout.rules.variants import Port, bits_of
+from layoutopt.layout.rules.variants import Port
 from layoutopt.layout.rules.views import MAX_COPY_RANK
 from layoutopt.layout.solver import problem as solver
 from layoutopt.layout.solver.problem import Problem

@@ -17,8 +17,9 @@ from math import prod
 import onnx_ir as ir
 
 from layoutopt.ir import dialect
-from layoutopt.layout.algebra.physical import Digit, Dim, Shape, Storage, merge_digits
-from layoutopt.layout.rules.variants import Edit, Known, Port, Storages, is_constant, operand, result
+from layoutopt.ir.values import Shape, is_constant
+from layoutopt.layout.algebra.physical import Digit, Dim, Storage, merge_digits
+from layoutopt.layout.rules.variants import Edit, Known, Port, Storages, operand, result
 
 LEFT, RIGHT, RESULT = operand(0), operand(1), result()
 

@@ -11,14 +11,16 @@ from math import prod
 
 import onnx_ir as ir
 
+from layoutopt.ir.attributes import transpose_perm
 from layoutopt.ir.dialect import ACTIVATIONS, DOMAIN
 from layoutopt.ir.perm import Perm, permute
 from layoutopt.ir.schemas import is_well_typed
+from layoutopt.ir.values import is_constant, static_shape
 from layoutopt.layout.algebra.physical import Storage
 from layoutopt.layout.rules import matmul, propagation, remaps, spatial
 from layoutopt.layout.rules.propagation import Carry
 from layoutopt.layout.rules.remaps import Price, Remap
-from layoutopt.layout.rules.variants import Known, Port, Variant, is_constant, operand, result, static_shape
+from layoutopt.layout.rules.variants import Known, Port, Variant, operand, result
 
 
 def _never(node: ir.Node) -> bool:
@@ -305,7 +307,7 @@ def _same_digits(node: ir.Node) -> Perm | None:
 
 VIEWS: Mapping[str, Callable[[ir.Node], Perm | None]] = {
     **dict.fromkeys(("Flatten", "Reshape", "Squeeze", "Unsqueeze"), _same_digits),
-    "Transpose": remaps.transpose_perm,
+    "Transpose": transpose_perm,
 }
 """Operators that move no bytes: they only give them other axes, which these functions permute first, if at all."""
 
