@@ -13,7 +13,7 @@ from layoutopt.ir.values import constant_of, is_constant, known_shape, static_sh
 from layoutopt.layout.analysis.demanded_slices import needed, read_result, reduced_attributes, selected
 from layoutopt.layout.analysis.index_maps import AxisSubset
 from layoutopt.layout.costs.arithmetic import Work, passing, work_of
-from layoutopt.layout.rules.table import is_view
+from layoutopt.layout.rules.applicability import is_view
 from layoutopt.passes.base import PricedRewrite
 
 

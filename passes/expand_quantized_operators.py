@@ -12,7 +12,7 @@ from onnx_ir.passes.common import ShapeInferencePass
 
 from layoutopt.ir import edit
 from layoutopt.ir.values import Array, constant_array, static_shape
-from layoutopt.layout.rules.table import is_view
+from layoutopt.layout.rules.applicability import is_view
 from layoutopt.passes.base import Rewrite
 from layoutopt.passes.dynamic_quantization import dynamic_lstm, dynamic_matmul, integer_matmul_to_float
 

@@ -14,13 +14,14 @@ from layoutopt.ir.io import record_orders
 from layoutopt.ir.perm import Perm, is_identity
 from layoutopt.ir.rearrange import rearranged
 from layoutopt.ir.values import Shape, constant_of, is_constant, known_shape, static_shape
-from layoutopt.layout.algebra.physical import Layout, Storage, copy_steps
+from layoutopt.layout.algebra.physical import Layout, Storage
+from layoutopt.layout.algebra.transposition import copy_steps
 from layoutopt.layout.costs.calibration import load_costs
 from layoutopt.layout.costs.movement import Costs
 from layoutopt.layout.plan.decoding import Plan
 from layoutopt.layout.plan.interface import interface_orders
 from layoutopt.layout.plan.planner import make_plan
-from layoutopt.layout.rules.table import LayoutRule
+from layoutopt.layout.rules.rule import LayoutRule
 from layoutopt.layout.rules.variants import Edit, Take, operand, result
 from layoutopt.layout.rules.views import MAX_COPY_RANK
 from layoutopt.layout.solver.problem import Assignment

@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 
 import onnx_ir as ir
 
-from layoutopt.layout.explain.explanation import Copy, Explanation, Inside, Kept, Side, label
+from layoutopt.layout.explain.explainer import label
+from layoutopt.layout.explain.explanation import Copy, Explanation, Inside, Kept, Side
 from layoutopt.layout.plan.decoding import Plan
-from layoutopt.layout.rules.table import VIEWS, objection
+from layoutopt.layout.rules.applicability import objection
+from layoutopt.layout.rules.table import VIEWS
 
 _MOST_NAMES = 4
 

@@ -20,8 +20,9 @@ from layoutopt.ir.attributes import integer
 from layoutopt.ir.perm import invert
 from layoutopt.ir.values import constant_of, static_shape
 from layoutopt.layout.analysis.index_maps import axis_subset
+from layoutopt.layout.rules.applicability import entry_for
 from layoutopt.layout.rules.spatial import conv
-from layoutopt.layout.rules.table import VIEWS, entry_for
+from layoutopt.layout.rules.table import VIEWS
 from layoutopt.layout.rules.views import rearrangements
 
 MIN_RUN = 16

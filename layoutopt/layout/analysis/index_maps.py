@@ -15,7 +15,8 @@ import onnx_ir as ir
 
 from layoutopt.ir.attributes import constant_integers, has_operand, integer
 from layoutopt.ir.values import Shape, constant_of, static_shape
-from layoutopt.layout.rules.table import VIEWS, is_view
+from layoutopt.layout.rules.applicability import is_view
+from layoutopt.layout.rules.table import VIEWS
 
 Indices = npt.NDArray[np.int64]
 """Into a value in row-major order."""

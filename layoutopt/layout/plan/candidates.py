@@ -14,7 +14,7 @@ import onnx_ir as ir
 from layoutopt.ir.perm import Perm
 from layoutopt.ir.values import Shape, is_constant, known_shape, static_shape
 from layoutopt.layout.algebra.physical import Layout, Storage
-from layoutopt.layout.rules.table import LayoutRule
+from layoutopt.layout.rules.rule import LayoutRule
 from layoutopt.layout.rules.variants import Known, Port, Variant, blaming, result
 from layoutopt.layout.rules.views import View
 from layoutopt.layout.solver.problem import InfeasibleError

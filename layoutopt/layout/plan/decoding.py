@@ -13,7 +13,8 @@ from layoutopt.layout.algebra.physical import Layout, Storage
 from layoutopt.layout.costs.movement import Costs
 from layoutopt.layout.plan.candidates import BOUNDARY, Candidates
 from layoutopt.layout.plan.encoding import EncodedProblem, copy_cost
-from layoutopt.layout.rules.table import VIEWS, LayoutRule
+from layoutopt.layout.rules.rule import LayoutRule
+from layoutopt.layout.rules.table import VIEWS
 from layoutopt.layout.rules.variants import Variant, blaming
 from layoutopt.layout.rules.views import View
 from layoutopt.layout.solver.problem import Assignment

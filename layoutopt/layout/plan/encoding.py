@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from layoutopt.ir.values import bits_of
-from layoutopt.layout.algebra.physical import Layout, transposition
+from layoutopt.layout.algebra.physical import Layout
+from layoutopt.layout.algebra.transposition import transposition
 from layoutopt.layout.costs.movement import Costs
 from layoutopt.layout.plan.candidates import BOUNDARY, Candidates
-from layoutopt.layout.rules.table import LayoutRule
+from layoutopt.layout.rules.rule import LayoutRule
 from layoutopt.layout.rules.variants import Port
 from layoutopt.layout.rules.views import MAX_COPY_RANK
 from layoutopt.layout.solver import problem as solver

@@ -12,7 +12,8 @@ from layoutopt.layout.costs.movement import BytesMoved, Costs
 from layoutopt.layout.plan.candidates import Candidates, find_candidates
 from layoutopt.layout.plan.decoding import Plan, decode
 from layoutopt.layout.plan.encoding import encode, natural_boundaries
-from layoutopt.layout.rules.table import LayoutRule, rule_for
+from layoutopt.layout.rules.applicability import rule_for
+from layoutopt.layout.rules.rule import LayoutRule
 from layoutopt.layout.rules.variants import blaming
 from layoutopt.layout.rules.views import views_of
 from layoutopt.layout.solver.assign import as_it_was, assign

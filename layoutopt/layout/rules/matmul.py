@@ -18,7 +18,8 @@ import onnx_ir as ir
 
 from layoutopt.ir import dialect
 from layoutopt.ir.values import Shape, is_constant
-from layoutopt.layout.algebra.physical import Digit, Dim, Storage, merge_digits
+from layoutopt.layout.algebra.modes import Digit, merge_digits
+from layoutopt.layout.algebra.physical import Dim, Storage
 from layoutopt.layout.rules.variants import Edit, Known, Port, Storages, operand, result
 
 LEFT, RIGHT, RESULT = operand(0), operand(1), result()

@@ -10,8 +10,10 @@ import onnx_ir as ir
 
 from layoutopt.ir.perm import Perm, invert
 from layoutopt.ir.values import Shape, known_shape
-from layoutopt.layout.algebra.physical import CACHE, Layout, Storage, transposition
-from layoutopt.layout.rules.table import VIEWS, is_view
+from layoutopt.layout.algebra.physical import CACHE, Layout, Storage
+from layoutopt.layout.algebra.transposition import transposition
+from layoutopt.layout.rules.applicability import is_view
+from layoutopt.layout.rules.table import VIEWS
 from layoutopt.layout.rules.variants import blaming
 
 MAX_COPY_RANK = 6
