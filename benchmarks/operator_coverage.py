@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 from benchmarks import short_runs
 from layoutopt.ir.schemas import newest_opset, opsets_of
-from layoutopt.layout.rules.table import PINNED, PREPARED, RULES, VIEWS, LayoutRule
+from layoutopt.layout.rules.rule import LayoutRule
+from layoutopt.layout.rules.table import PINNED, PREPARED, RULES, VIEWS
 
 OLDEST = 7
 """The oldest opset that is looked at."""

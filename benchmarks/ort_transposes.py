@@ -28,9 +28,9 @@ import onnxruntime as ort
 
 from layoutopt.ir import dialect, edit
 from layoutopt.ir.counts import count_onnx
+from layoutopt.ir.values import known_shape
 from layoutopt.layout.rules import remaps
-from layoutopt.layout.rules.table import rule_for
-from layoutopt.layout.rules.variants import known_shape
+from layoutopt.layout.rules.applicability import rule_for
 from layoutopt.options import Io
 from layoutopt.passes import CancelTransposes, EliminateDeadCode, FoldConstants, PropagateLayout
 from layoutopt.passes.propagate_layout import Scope

@@ -19,7 +19,7 @@ from layoutopt.forms import HandOff, sandwich
 from layoutopt.ir import io as modelio
 from layoutopt.ir.counts import Counts, count_onnx
 from layoutopt.ir.verify import Arrays
-from layoutopt.layout.explain.explanation import explain as explain_plans
+from layoutopt.layout.explain.explainer import explain as explain_plans
 from layoutopt.layout.explain.missing_rules import missing_rules
 from layoutopt.layout.solver.problem import Assignment
 from layoutopt.passes import FoldConstants, PropagateLayout

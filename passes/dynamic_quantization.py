@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from layoutopt.ir import edit
+from layoutopt.ir.values import constant_of
 
 if TYPE_CHECKING:
     from layoutopt.passes.expand_quantized_operators import _Writer
@@ -59,7 +59,7 @@ def _with_bias(write: _Writer, y: ir.Value, bias: ir.Value | None) -> ir.Value:
 
 def _weights(numbers: ir.Value | None, scale: ir.Value | None, zero: ir.Value | None) -> npt.NDArray[np.float32] | None:
     """What constant weights stand for; scales are of all, of each direction, or of each column."""
-    arrays = [None if each is None else edit.constant_of(each) for each in (numbers, scale, zero)]
+    arrays = [None if each is None else constant_of(each) for each in (numbers, scale, zero)]
     if arrays[0] is None or arrays[1] is None or (zero is not None and arrays[2] is None):
         return None
     whole = arrays[0].numpy().astype(np.float32)

@@ -11,32 +11,26 @@ import onnx_ir as ir
 
 from layoutopt.ir import edit
 from layoutopt.ir.rearrange import transposed
-from layoutopt.layout.algebra.physical import Shape
-from layoutopt.layout.rules.variants import known_shape, static_shape
+from layoutopt.ir.values import Shape, constant_of, known_shape, static_shape
+from layoutopt.passes.base import BROADCASTING, NodeRewrite
 
 
 @dataclass(frozen=True)
-class ExpandProducts(ir.passes.InPlacePass):
+class ExpandProducts(NodeRewrite):
     """Expands each Gemm, and each Einsum that is one product of two operands.
 
     Transposes, factors and an addend that are constant are worked into the constant operands.
     """
 
-    def call(self, model: ir.Model) -> ir.passes.PassResult:
-        """Expands in place."""
-        opset, modified = model.opset_imports.get("", 0), False
-        for graph in edit.graphs_of(model):
-            for node in list(graph):
-                result = _expanded(graph, node) if node.domain == "" and opset >= _SINCE else None
-                if result is not None:
-                    edit.forward(graph, node.outputs[0], result)
-                    edit.remove_dead(node)
-                    modified = True
-        return ir.passes.PassResult(model, modified)
+    since = BROADCASTING
 
-
-_SINCE = 7
-"""The first opset whose arithmetic broadcasts as it still does."""
+    def rewrite_node(self, graph: ir.Graph, node: ir.Node) -> bool:
+        """Expand ``node`` if it is a product."""
+        if node.domain != "" or (result := _expanded(graph, node)) is None:
+            return False
+        edit.forward(graph, node.outputs[0], result)
+        edit.remove_dead(node)
+        return True
 
 
 def _expanded(graph: ir.Graph, node: ir.Node) -> ir.Value | None:
@@ -69,7 +63,7 @@ def _transposed(write: edit.Writer, matrix: ir.Value, *, flipped: int) -> ir.Val
     """``matrix``, or its transpose: offline where it is constant."""
     if not flipped:
         return matrix
-    tensor = edit.constant_of(matrix)
+    tensor = constant_of(matrix)
     if tensor is None:
         return write.transposed(matrix, (1, 0))
     return write.tensor(transposed(tensor, (1, 0)))
@@ -79,7 +73,7 @@ def _scaled(write: edit.Writer, value: ir.Value, factor: float) -> ir.Value:
     """``value`` times ``factor``: offline where it is constant."""
     if factor == 1:
         return value
-    tensor, dtype = edit.constant_of(value), write.dtype.numpy()
+    tensor, dtype = constant_of(value), write.dtype.numpy()
     if tensor is not None:
         return write.constant((tensor.numpy().astype(np.float64) * factor).astype(dtype))
     return write("Mul", known_shape(value), value, write.constant(np.array(factor, dtype)))

@@ -17,10 +17,11 @@ from onnx_ir.passes.common import LiftConstantsToInitializersPass, RemoveUnusedN
 
 from layoutopt.errors import InvalidModelError
 from layoutopt.ir import edit
+from layoutopt.ir.attributes import constant_integers
 from layoutopt.ir.evaluate import equal_weights, fold_weights, is_fixed
 from layoutopt.ir.weights import Skeleton
-from layoutopt.layout.rules.remaps import constant_integers
 from layoutopt.options import FOLD_LIMIT
+from layoutopt.passes.base import Pass
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class FoldConstants(ir.passes.FunctionalPass):
+class FoldConstants(Pass, ir.passes.FunctionalPass):
     """Folds what is known offline (onnxsim), turns Constant nodes into initializers, and infers every shape.
 
     Attributes:

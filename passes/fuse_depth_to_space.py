@@ -9,31 +9,33 @@ from typing import NamedTuple
 import onnx_ir as ir
 
 from layoutopt.ir import edit
+from layoutopt.ir.values import static_shape
 from layoutopt.layout.algebra.physical import Layout
-from layoutopt.layout.rules.variants import static_shape
 from layoutopt.layout.rules.views import rearrangements
+from layoutopt.passes.base import Rewrite
 
 _TYPES = (ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.DOUBLE)
 """For which ONNX Runtime has both operators."""
 
 
 @dataclass(frozen=True)
-class FuseDepthToSpace(ir.passes.InPlacePass):
+class FuseDepthToSpace(Rewrite):
     """Replaces Reshape, Transpose, Reshape by the DepthToSpace (DCR or CRD) or SpaceToDepth that they compute.
 
     They are told by where each element goes, so that axes of size 1 and further Reshapes do not matter. Values in
     between must have no other reader.
     """
 
-    def call(self, model: ir.Model) -> ir.passes.PassResult:
-        """Fuses in place."""
-        modified, opset = False, model.opset_imports.get("", 0)
-        for graph in edit.graphs_of(model):
-            for node in list(graph):
-                if node.graph is graph and (match := _match(node, opset)) is not None:
-                    _replace(graph, node, match)
-                    modified = True
-        return ir.passes.PassResult(model, modified)
+    def rewrite(self, model: ir.Model) -> bool:
+        """Fuse all of them."""
+        opset = model.opset_imports.get("", 0)
+
+        def fuse(graph: ir.Graph, node: ir.Node) -> bool:
+            if (match := _match(node, opset)) is not None:
+                _replace(graph, node, match)
+            return match is not None
+
+        return edit.rewrite_all(model, fuse)
 
 
 class _Match(NamedTuple):

@@ -13,16 +13,20 @@ from layoutopt.ir import dialect, edit
 from layoutopt.ir.io import record_orders
 from layoutopt.ir.perm import Perm, is_identity
 from layoutopt.ir.rearrange import rearranged
-from layoutopt.layout.algebra.physical import Layout, Shape, Storage, copy_steps
+from layoutopt.ir.values import Shape, constant_of, is_constant, known_shape, static_shape
+from layoutopt.layout.algebra.physical import Layout, Storage
+from layoutopt.layout.algebra.transposition import copy_steps
 from layoutopt.layout.costs.calibration import load_costs
 from layoutopt.layout.costs.movement import Costs
-from layoutopt.layout.plan.candidates import Plan, make_plan
+from layoutopt.layout.plan.decoding import Plan
 from layoutopt.layout.plan.interface import interface_orders
-from layoutopt.layout.rules.table import LayoutRule
-from layoutopt.layout.rules.variants import Edit, Take, is_constant, known_shape, operand, result, static_shape
+from layoutopt.layout.plan.planner import make_plan
+from layoutopt.layout.rules.rule import LayoutRule
+from layoutopt.layout.rules.variants import Edit, Take, operand, result
 from layoutopt.layout.rules.views import MAX_COPY_RANK
 from layoutopt.layout.solver.problem import Assignment
 from layoutopt.options import NO_LAYOUTS, Io, Layouts, Objective
+from layoutopt.passes.base import Pass
 
 
 class Scope(Enum):
@@ -46,7 +50,7 @@ class LayoutResult(ir.passes.PassResult):
 
 
 @dataclass(frozen=True)
-class PropagateLayout(ir.passes.InPlacePass):
+class PropagateLayout(Pass, ir.passes.InPlacePass):
     """Chooses all layouts at once so that the fewest bytes are transposed, and rewrites the graph to them.
 
     So it does with each If, Loop and Scan body, whose inputs, outputs and outer values are natural.
@@ -271,7 +275,7 @@ class _Rewriter:
 
     def _constant(self, value: ir.Value, layout: Layout, sizes: Shape) -> ir.Value:
         """A constant is relabelled offline."""
-        tensor = edit.constant_of(value)
+        tensor = constant_of(value)
         assert tensor is not None
         shape = tuple(tensor.shape.numpy())
         scalar = tensor.size == 1 and len(shape) <= len(sizes)
@@ -289,7 +293,7 @@ class _Rewriter:
         """A constant with the elements along one axis reordered offline."""
         key = (value, take)
         if key not in self._taken:
-            tensor = edit.constant_of(value)
+            tensor = constant_of(value)
             assert tensor is not None
             array = np.take(tensor.numpy(), take.indices, axis=take.axis)
             self._taken[key] = edit.add_constant(self._graph, f"{value.name}_ordered", array)

@@ -21,8 +21,8 @@ from layoutopt.ir.counts import bytes_transposed, count_onnx
 from layoutopt.ir.io import recorded_orders
 from layoutopt.ir.perm import Perm, permute
 from layoutopt.ir.verify import Arrays, random_inputs, run, to_natural, to_stored
-from layoutopt.layout.plan.candidates import Plan
-from layoutopt.layout.rules.table import rule_for
+from layoutopt.layout.plan.decoding import Plan
+from layoutopt.layout.rules.applicability import rule_for
 from layoutopt.layout.solver.problem import Problem
 from layoutopt.options import Io
 from layoutopt.passes.propagate_layout import LayoutResult, PropagateLayout, Scope

@@ -10,7 +10,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from layoutopt.ir.perm import Perm, channels_last, identity, invert, is_identity, permute
+from layoutopt.ir.perm import Perm, axis_names, channels_last, identity, invert, is_identity, join_axis_names, permute
 
 Array = npt.NDArray[np.generic]
 
@@ -23,7 +23,6 @@ _SAMPLES = 512
 _MOST_AXES = 5
 _MOST_SLICES = 1024
 _FEWEST = 32  # numbers that are not equal in any order by chance
-_LETTERS = {3: "NCW", 4: "NCHW", 5: "NCDHW"}
 _LEVEL = 1e-3  # how much of the level that values share counts as their spread: a constant has none of its own
 
 
@@ -76,9 +75,7 @@ class Alignment:
 
     def words(self, expected: tuple[int, ...], actual: tuple[int, ...]) -> str:
         """How ``actual`` lies in terms of ``expected``, both shapes: ``as is``, ``NHWC``, ``axes 1 0, reshaped``."""
-        letters = _LETTERS.get(len(self.perm))
-        names = [letters[axis] if letters else str(axis) for axis in self.perm]
-        said = ("" if letters else "axes ") + ("" if letters else " ").join(names)
+        said = join_axis_names(permute(axis_names(len(self.perm)), self.perm))
         parts = [] if is_identity(self.perm) else [f"from {said}" if self.backwards else said]
         source, target = (actual, expected) if self.backwards else (expected, actual)
         parts += ["reshaped"] if permute(source, self.perm) != target else []

@@ -70,6 +70,7 @@ OPERATORS: Mapping[str, Mapping[int, DialectOperator]] = {
 }
 """The channels-last operators, by the ONNX operator that each stands for and by the rank of its operand."""
 
+
 class Transposed(Enum):
     """The operand of a product whose last two axes are read the other way round."""
 

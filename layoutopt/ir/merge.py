@@ -12,6 +12,7 @@ from layoutopt.errors import DynamicShapeError
 from layoutopt.formula import Formula, Prefer, Shape, Source, express, once, reshape_target
 from layoutopt.ir import edit
 from layoutopt.ir.symbols import KEEP_FEWER, Sizes, spell
+from layoutopt.ir.values import constant_of
 
 _TO_THE_END = 2**63 - 1
 """What ONNX takes for the end of a Slice that has none."""
@@ -139,7 +140,7 @@ class _Merger:
     def _open_ends(self, node: ir.Node, first: list[int], second: list[int]) -> tuple[list[int], list[int]] | None:
         """The ends of a Slice, with those that are the end of the axis in both instances beyond any size."""
         source = node.inputs[0]
-        axes = edit.constant_of(node.inputs[3]) if len(node.inputs) > 3 and node.inputs[3] is not None else None
+        axes = constant_of(node.inputs[3]) if len(node.inputs) > 3 and node.inputs[3] is not None else None
         if source not in self.pairs or source.shape is None:
             return None
         shapes = source.shape.numpy(), self._twin_shape(source)

@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 
 import onnx_ir as ir
 
-from layoutopt.layout.explain.explanation import Copy, Explanation, Inside, Kept, Side, label
-from layoutopt.layout.plan.candidates import Plan
-from layoutopt.layout.rules.table import VIEWS, objection
+from layoutopt.layout.explain.explainer import label
+from layoutopt.layout.explain.explanation import Copy, Explanation, Inside, Kept, Side
+from layoutopt.layout.plan.decoding import Plan
+from layoutopt.layout.rules.applicability import objection
+from layoutopt.layout.rules.table import VIEWS
 
 _MOST_NAMES = 4
 
@@ -76,7 +78,7 @@ def _facts(
     graph: ir.Graph, plan: Plan, opset: int, moving: Mapping[str, Inside | Kept]
 ) -> Iterator[tuple[ir.Node, Fact]]:
     choices: Counter[ir.Node] = Counter()
-    for choice in plan.question.choices:
+    for choice in plan.encoded.groups:
         if choice.node is not None:
             choices[choice.node] = max(choices[choice.node], len(choice.layouts))
     for node in graph:

@@ -13,7 +13,8 @@ from layoutopt.errors import CalibrationError, LayoutoptError, PassFailedError, 
 from layoutopt.ir.io import recorded_orders
 from layoutopt.layout.costs.calibration import Calibration, Machine
 from layoutopt.layout.costs.movement import Curve, Family, TimeTable
-from layoutopt.layout.rules.table import RULES, LayoutRule
+from layoutopt.layout.rules.rule import LayoutRule
+from layoutopt.layout.rules.table import RULES
 from layoutopt.layout.rules.variants import Edit, Storages
 from layoutopt.options import Io, Layouts, Objective, TensorLayout
 from layoutopt.passes import PropagateLayout

@@ -185,7 +185,9 @@ def write_operator(operator: Timed, path: Path, *, copies: int = 1) -> None:
     graph = Graph(operator.operands())
     with recording(graph):
         graph.outputs = [operator.record(*graph.inputs) for _ in range(copies)]
-    inputs, outputs = ([f"{name}{n}" for n in range(len(of))] for name, of in (("x", graph.inputs), ("y", graph.outputs)))
+    inputs, outputs = (
+        [f"{name}{n}" for n in range(len(of))] for name, of in (("x", graph.inputs), ("y", graph.outputs))
+    )
     write_tflite(Model(graph, inputs, outputs), path)
 
 

@@ -10,19 +10,19 @@ and thereby in contiguous runs.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import NamedTuple
 
 import onnx_ir as ir
 
-from layoutopt.ir.dialect import ACTIVATIONS, DOMAIN
-from layoutopt.ir.edit import constant_of
+from layoutopt.ir.attributes import integer
 from layoutopt.ir.perm import invert
-from layoutopt.layout.rules.remaps import constant_integers
+from layoutopt.ir.values import constant_of, static_shape
+from layoutopt.layout.analysis.index_maps import axis_subset
+from layoutopt.layout.rules.applicability import entry_for
+from layoutopt.layout.rules.spatial import conv
 from layoutopt.layout.rules.table import VIEWS
-from layoutopt.layout.rules.variants import static_shape
 from layoutopt.layout.rules.views import rearrangements
 
 MIN_RUN = 16
@@ -250,47 +250,33 @@ class _Route:
 
 
 def _route(node: ir.Node) -> _Route | None:
-    find = _ROUTES.get(node.op_type) if node.domain == "" else None
-    if find is None or any(channels_of(result) is None for result in node.outputs):
+    if node.domain != "" or any(channels_of(result) is None for result in node.outputs):
         return None
-    return find(node)
+    if node.op_type in VIEWS:
+        return _shuffle(node)
+    return _concat(node) if node.op_type == "Concat" else _subsets(node)
 
 
 def _concat(node: ir.Node) -> _Route | None:
-    if not _along_channels(node, None) or any(channels_of(value) is None for value in node.inputs):
+    result = node.outputs[0]
+    along = result.shape is not None and integer(node, "axis", 1) in (1, 1 - len(result.shape))
+    if not along or any(channels_of(value) is None for value in node.inputs):
         return None
     channels = tuple(channel for value in node.inputs if value is not None for channel in _all_channels(value))
-    return _Route({node.outputs[0]: channels}, tuple((node, index) for index in range(len(node.inputs))))
+    return _Route({result: channels}, tuple((node, index) for index in range(len(node.inputs))))
 
 
-def _split(node: ir.Node) -> _Route | None:
-    if not _along_channels(node, 0) or channels_of(node.inputs[0]) is None:
-        return None
-    channels = iter(_all_channels(_data(node)))
-    results = {result: tuple(islice(channels, channels_of(result))) for result in node.outputs}
-    return _Route(results, ((node, 0),))
-
-
-def _slice(node: ir.Node) -> _Route | None:
-    source = _data(node)
-    starts, ends, axes = (constant_integers(node, operand) for operand in (1, 2, 3))
-    steps = constant_integers(node, 4) if len(node.inputs) > 4 and node.inputs[4] is not None else (1,)
-    if starts is None or ends is None or axes is None or steps is None or source.shape is None:
-        return None
-    if channels_of(source) is None or [axis % len(source.shape) for axis in axes] != [1]:
-        return None
-    channels = _all_channels(source)[slice(starts[0], ends[0], steps[0])]
-    return _Route({node.outputs[0]: channels}, ((node, 0),))
-
-
-def _gather(node: ir.Node) -> _Route | None:
-    indices = constant_integers(node, 1)
-    if not _along_channels(node, 0) or channels_of(node.inputs[0]) is None or indices is None:
-        return None
-    if len(_constant_shape(node, 1) or ()) != 1:
-        return None
-    channels = _all_channels(_data(node))
-    return _Route({node.outputs[0]: tuple(channels[each] for each in indices)}, ((node, 0),), shuffles=True)
+def _subsets(node: ir.Node) -> _Route | None:
+    """Return the route of a Slice, Gather or Split of channels."""
+    source, results = node.inputs[0] if node.inputs else None, {}
+    for result in node.outputs:
+        subset = axis_subset(node, result)
+        if source is None or source.shape is None or result.shape is None or subset is None:
+            return None
+        if subset.axis != 1 or len(result.shape) != len(source.shape):
+            return None
+        results[result] = tuple([Channel(source, index) for index in subset.indices])
+    return _Route(results, ((node, 0),), shuffles=node.op_type == "Gather")
 
 
 def _shuffle(node: ir.Node) -> _Route | None:
@@ -302,52 +288,25 @@ def _shuffle(node: ir.Node) -> _Route | None:
     return None
 
 
-_ROUTES: Mapping[str, Callable[[ir.Node], _Route | None]] = {
-    "Concat": _concat,
-    "Gather": _gather,
-    "Slice": _slice,
-    "Split": _split,
-    **dict.fromkeys(VIEWS, _shuffle),
-}
-
-
-def _along_channels(node: ir.Node, default: int | None) -> bool:
-    """Whether the attribute ``axis`` is that of the channels."""
-    result = node.outputs[0]
-    axis = node.attributes["axis"].as_int() if "axis" in node.attributes else default
-    return axis is not None and result.shape is not None and axis % len(result.shape) == 1
-
-
-def _data(node: ir.Node) -> ir.Value:
-    value = node.inputs[0]
-    assert value is not None
-    return value
-
-
 # --- readers ---------------------------------------------------------------------------------------------------------
-
-_CARRIERS = frozenset(
-    (
-        "Abs", "AveragePool", "Cast", "Ceil", "Celu", "Clip", "Elu", "Erf", "Exp", "Floor", "Gelu", "GlobalAveragePool",
-        "GlobalMaxPool", "HardSigmoid", "HardSwish", "Identity", "LeakyRelu", "Log", "LpPool", "MaxPool", "Mish", "Neg",
-        "Reciprocal", "Relu", "Round", "Selu", "Sigmoid", "Sign", "Softplus", "Softsign", "Sqrt", "Swish", "Tanh",
-        "ThresholdedRelu",
-    )
-)  # fmt: skip
-"""What treats all channels of its first operand alike."""
-
-_ELEMENTWISE = frozenset(("Add", "Div", "Max", "Min", "Mul", "PRelu", "Pow", "Sub"))
 
 
 def _reader(node: ir.Node) -> Reader | None:
-    is_activation = node.domain == DOMAIN and node.op_type in ACTIVATIONS
-    if not (node.domain == "" or is_activation) or len(node.outputs) != 1 or channels_of(node.outputs[0]) is None:
+    rule = entry_for(node)
+    if rule is None or len(node.outputs) != 1 or channels_of(node.outputs[0]) is None:
         return None
-    if node.op_type in _CARRIERS or is_activation:
-        return Reader(node, 0, {}, carries=True) if channels_of(node.inputs[0]) is not None else None
-    if node.op_type in _ELEMENTWISE and len(node.inputs) == 2:
+    if rule.carry is conv:
+        return _convolution(node) if node.op_type == "Conv" else None
+    if rule.is_elementwise and rule.operands is None and len(node.inputs) == 2:
         return _elementwise(node)
-    return _convolution(node) if node.op_type == "Conv" else None
+    if (rule.is_elementwise and rule.operands == 1) or (rule.is_channelwise and not _resizes(node)):
+        return Reader(node, 0, {}, carries=True) if channels_of(node.inputs[0]) is not None else None
+    return None
+
+
+def _resizes(node: ir.Node) -> bool:
+    """Tell whether ``node`` has a scale per axis: one next to 1 mixes channels although it keeps their number."""
+    return len(node.inputs) > 1 or "scales" in node.attributes
 
 
 def _elementwise(node: ir.Node) -> Reader | None:
@@ -369,7 +328,7 @@ def _elementwise(node: ir.Node) -> Reader | None:
 def _convolution(node: ir.Node) -> Reader | None:
     """Of one group, whose weights take the order, or depthwise, which carries it."""
     channels, weights = channels_of(node.inputs[0]), _constant_shape(node, 1)
-    groups = node.attributes["group"].as_int() if "group" in node.attributes else 1
+    groups = integer(node, "group", 1)
     if channels is None or weights is None:
         return None
     if groups == 1:

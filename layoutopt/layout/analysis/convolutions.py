@@ -8,17 +8,12 @@ from dataclasses import dataclass
 from math import gcd, prod
 
 import numpy as np
-import numpy.typing as npt
 import onnx_ir as ir
 
 from layoutopt.ir import edit
-from layoutopt.layout.algebra.physical import Shape
+from layoutopt.ir.attributes import constant_operand, has_operand, integer, integers
+from layoutopt.ir.values import Shape, Wide, static_shape
 from layoutopt.layout.costs.arithmetic import Work, passing, product
-from layoutopt.layout.rules.remaps import has_operand, integer, integers
-from layoutopt.layout.rules.variants import static_shape
-
-Wide = npt.NDArray[np.float64]
-"""Constants are worked on in double precision, and rounded once."""
 
 TYPES = (ir.DataType.FLOAT, ir.DataType.DOUBLE)
 """Element types whose sums may run in another order without leaving what verification allows."""
@@ -65,8 +60,7 @@ class Convolution:
 
     def scaled(self, factor: Wide) -> Convolution:
         """The same times a ``factor`` per channel of the result."""
-        weights = self.weights * factor.reshape(-1, *[1] * (self.weights.ndim - 1))
-        return dataclasses.replace(self, weights=weights, bias=self.bias * factor)
+        return dataclasses.replace(self, weights=scale_outputs(self.weights, factor), bias=self.bias * factor)
 
     def end(self, source: Shape, result: Shape) -> Shape:
         """The padding behind that its windows read, for the shapes of its operand and its result."""
@@ -119,15 +113,38 @@ class Convolution:
         return all(bool((np.abs(each) <= limit).all()) for each in (self.weights, self.bias))
 
 
+def scale_outputs(weights: Wide, factor: Wide, *, groups: int = 1, transposed: bool = False) -> Wide:
+    """Return the weights of a convolution with each channel of its result times its factor.
+
+    Args:
+        weights: of a Conv, (channels out, channels in of one group, kernel...), or of a ConvTranspose, (channels in,
+            channels out of one group, kernel...).
+        factor: one number per channel of the result.
+        groups: of channels.
+        transposed: whether it is a ConvTranspose.
+    """
+    ones = [1] * (weights.ndim - 2)
+    if not transposed:
+        return weights * factor.reshape(-1, 1, *ones)
+    apart = weights.reshape(groups, -1, *weights.shape[1:])
+    return (apart * factor.reshape(groups, 1, -1, *ones)).reshape(weights.shape)
+
+
+def scale_inputs(weights: Wide, factor: Wide, *, groups: int = 1) -> Wide:
+    """Return the weights of a Conv, as in `scale_outputs`, with each channel of its operand times its factor."""
+    apart = weights.reshape(groups, -1, *weights.shape[1:])
+    return (apart * factor.reshape(groups, 1, -1, *[1] * (weights.ndim - 2))).reshape(weights.shape)
+
+
 def convolution_of(node: ir.Node) -> Convolution | None:
     """What ``node`` computes; None where it is no Conv, where shapes are not static, or where weights are computed."""
     if node.domain != "" or node.op_type != "Conv" or node.outputs[0].dtype not in TYPES:
         return None
-    source, result = shape_of(node.inputs[0]), static_shape(node.outputs[0])
-    weights = constant(node, 1)
+    source, result = static_shape(node.inputs[0]), static_shape(node.outputs[0])
+    weights = constant_operand(node, 1)
     if source is None or result is None or weights is None:
         return None
-    if (bias := np.zeros(weights.shape[0]) if not has_operand(node, 2) else constant(node, 2)) is None:
+    if (bias := np.zeros(weights.shape[0]) if not has_operand(node, 2) else constant_operand(node, 2)) is None:
         return None
     ones = (1,) * (len(source) - 2)
     strides, dilations = integers(node, "strides", ones) or ones, integers(node, "dilations", ones) or ones
@@ -145,7 +162,7 @@ def pool_of(node: ir.Node) -> Convolution | None:
     """The Conv that an AveragePool is whose windows all count their whole size."""
     if node.domain != "" or node.op_type != "AveragePool":
         return None
-    source, result = shape_of(node.inputs[0]), static_shape(node.outputs[0])
+    source, result = static_shape(node.inputs[0]), static_shape(node.outputs[0])
     kernel = integers(node, "kernel_shape")
     if source is None or result is None or kernel is None:
         return None
@@ -207,18 +224,6 @@ def window_begin(node: ir.Node, source: Shape, result: Shape, kernel: Shape, str
     return tuple(found)
 
 
-def constant(node: ir.Node, index: int) -> Wide | None:
-    """The constant operand at ``index`` in double precision; None where it is empty or computed."""
-    value = node.inputs[index] if has_operand(node, index) else None
-    tensor = edit.constant_of(value) if value is not None else None
-    return None if tensor is None else np.asarray(tensor.numpy(), np.float64)
-
-
-def shape_of(value: ir.Value | None) -> Shape | None:
-    """The static shape of an operand; None where it is empty or not static."""
-    return None if value is None else static_shape(value)
-
-
 def per_channel(array: Wide, shape: Shape, axis: int = 1) -> Wide | None:
     """The numbers of ``array``, broadcast to ``shape``, along ``axis``; None where they differ along another one."""
     if array.ndim > len(shape):
@@ -228,14 +233,3 @@ def per_channel(array: Wide, shape: Shape, axis: int = 1) -> Wide | None:
     if any(size != 1 for size in others) or not np.isfinite(raised).all():
         return None
     return np.broadcast_to(raised.reshape(-1), (shape[axis],)).copy()
-
-
-def only_reader(graph: ir.Graph, value: ir.Value) -> ir.Node | None:
-    """The node of ``graph`` that reads ``value``, once; None where others read it too."""
-    users = [use.node for use in value.uses()]
-    return users[0] if len(users) == 1 and users[0].graph is graph and not value.is_graph_output() else None
-
-
-def is_alone(graph: ir.Graph, value: ir.Value) -> bool:
-    """Whether one operand of one node of ``graph`` is ``value``, and nobody else reads it."""
-    return only_reader(graph, value) is not None

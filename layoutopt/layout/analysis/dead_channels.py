@@ -9,10 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from layoutopt.ir import edit
-from layoutopt.layout.analysis.convolutions import TYPES, Wide, constant, per_channel, shape_of
-from layoutopt.layout.rules.remaps import has_operand, integer, integers, reduced_axes
-from layoutopt.layout.rules.variants import static_shape
+from layoutopt.ir.attributes import constant_operand, has_operand, integer, integers, reduced_axes
+from layoutopt.ir.values import Wide, constant_of, static_shape
+from layoutopt.layout.analysis.convolutions import TYPES, per_channel
 
 Array = npt.NDArray[np.generic]
 Flags = npt.NDArray[np.bool_]
@@ -58,8 +57,8 @@ def product_of_channels(node: ir.Node) -> Product | None:
     if node.domain != "" or node.outputs[0].dtype not in TYPES or node.op_type not in ("Conv", "MatMul"):
         return None
     value = node.inputs[1]
-    tensor = edit.constant_of(value) if value is not None else None
-    source, result = shape_of(node.inputs[0]), static_shape(node.outputs[0])
+    tensor = constant_of(value) if value is not None else None
+    source, result = static_shape(node.inputs[0]), static_shape(node.outputs[0])
     if tensor is None or source is None or result is None:
         return None
     if node.op_type == "MatMul":
@@ -67,7 +66,7 @@ def product_of_channels(node: ir.Node) -> Product | None:
         if weights.ndim != 2 or len(source) != 2:
             return None
         return Product(node, weights.T[:, :, None], np.zeros(weights.shape[1]), padded=True)
-    bias = constant(node, 2) if has_operand(node, 2) else np.zeros(result[1])
+    bias = constant_operand(node, 2) if has_operand(node, 2) else np.zeros(result[1])
     if bias is None or integer(node, "group", 1) != 1:
         return None
     weights = tensor.numpy()
@@ -111,7 +110,7 @@ class Channels:
     def __post_init__(self) -> None:
         """Goes through the graph once."""
         for node in self.graph:
-            values = [value for value in node.inputs if value is not None and edit.constant_of(value) is None]
+            values = [value for value in node.inputs if value is not None and constant_of(value) is None]
             tied = self._tied(node, values)
             if not tied:
                 for value in (*values, *node.outputs):
@@ -206,7 +205,7 @@ def _zero(x: Wide) -> Wide:
 
 
 def _clip(node: ir.Node, operands: Sequence[Wide]) -> Wide | None:
-    bounds = [constant(node, at) if has_operand(node, at) else np.array(limit) for at, limit in _BOUNDS]
+    bounds = [constant_operand(node, at) if has_operand(node, at) else np.array(limit) for at, limit in _BOUNDS]
     if bounds[0] is None or bounds[1] is None or len(operands) != 1:
         return None
     return np.clip(operands[0], bounds[0], bounds[1])
@@ -217,13 +216,13 @@ _BOUNDS = ((1, -np.inf), (2, np.inf))
 
 def _arithmetic(node: ir.Node, operands: Sequence[Wide]) -> Wide | None:
     """Of two values with the same channels, or of one and numbers per channel."""
-    shapes, result = [shape_of(value) for value in node.inputs], static_shape(node.outputs[0])
+    shapes, result = [static_shape(value) for value in node.inputs], static_shape(node.outputs[0])
     if result is None or any(shape is None for shape in shapes):
         return None
     found: list[Wide] = []
     computed = iter(operands)
     for at, shape in enumerate(shapes):
-        array = constant(node, at)
+        array = constant_operand(node, at)
         number = next(computed) if array is None else per_channel(array, result)
         if number is None or (array is None and len(shape or ()) != len(result)):
             return None
@@ -255,13 +254,13 @@ def _mean(node: ir.Node, operands: Sequence[Wide]) -> Wide | None:
 
 def _view(node: ir.Node, operands: Sequence[Wide]) -> Wide | None:
     """Axes of size 1 behind the channels come or go."""
-    source, result = shape_of(node.inputs[0]) or (), static_shape(node.outputs[0]) or ()
+    source, result = static_shape(node.inputs[0]) or (), static_shape(node.outputs[0]) or ()
     return operands[0] if source[:2] == result[:2] and {*source[2:], *result[2:]} <= {1} else None
 
 
 def _depthwise(node: ir.Node, operands: Sequence[Wide]) -> Wide | None:
-    source, result, weights = shape_of(node.inputs[0]), static_shape(node.outputs[0]), constant(node, 1)
-    bias = constant(node, 2) if has_operand(node, 2) else np.zeros(1)
+    source, result, weights = static_shape(node.inputs[0]), static_shape(node.outputs[0]), constant_operand(node, 1)
+    bias = constant_operand(node, 2) if has_operand(node, 2) else np.zeros(1)
     groups = integer(node, "group", 1)
     if weights is None or bias is None or source is None or result is None or not source[1] == result[1] == groups:
         return None
@@ -272,7 +271,7 @@ def _depthwise(node: ir.Node, operands: Sequence[Wide]) -> Wide | None:
 
 
 def _resize(node: ir.Node, operands: Sequence[Wide]) -> Wide | None:
-    source, result = shape_of(node.inputs[0]) or (), static_shape(node.outputs[0]) or ()
+    source, result = static_shape(node.inputs[0]) or (), static_shape(node.outputs[0]) or ()
     return _zero(operands[0]) if source[:2] == result[:2] and not has_operand(node, 3) else None
 
 
@@ -295,7 +294,7 @@ def constants_per_channel(node: ir.Node, channels: int) -> Iterator[tuple[int, A
     """The constant operands that have an axis of channels: position, tensor, and that axis."""
     rank = len(static_shape(node.outputs[0]) or ())
     for at, value in enumerate(node.inputs):
-        tensor = edit.constant_of(value) if value is not None else None
+        tensor = constant_of(value) if value is not None else None
         if tensor is None:
             continue
         array = tensor.numpy()

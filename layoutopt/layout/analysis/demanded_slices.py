@@ -3,57 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from math import prod
 
-import numpy as np
 import onnx_ir as ir
 
-from layoutopt.ir.edit import constant_of
-from layoutopt.layout.algebra.physical import Shape
-from layoutopt.layout.analysis.convolutions import shape_of
-from layoutopt.layout.rules.remaps import (
-    constant_integers,
-    has_operand,
-    integer,
-    integers,
-    reduced_axes,
-    transpose_perm,
-)
-from layoutopt.layout.rules.variants import known_shape, static_shape
+from layoutopt.ir.attributes import integer, integers, reduced_axes, transpose_perm
+from layoutopt.ir.values import known_shape, static_shape
+from layoutopt.layout.analysis.index_maps import AxisSubset, axis_subset
+from layoutopt.layout.rules.propagation import reduction
+from layoutopt.layout.rules.table import RULES
 
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """Some positions along one axis of a value.
-
-    Attributes:
-        axis: not negative.
-        indices: the positions in their order, not negative.
-    """
-
-    axis: int
-    indices: tuple[int, ...]
-
-    def of(self, shape: Shape) -> Shape:
-        """The shape of this part of a value of ``shape``."""
-        return (*shape[: self.axis], len(self.indices), *shape[self.axis + 1 :])
-
-    def along(self, axis: int) -> Part:
-        """The same positions along another axis."""
-        return Part(axis, self.indices)
-
-    @property
-    def as_slice(self) -> tuple[int, int, int] | None:
-        """Start, end and step; None where it is no slice with a positive step."""
-        steps = {after - before for before, after in zip(self.indices[:-1], self.indices[1:], strict=True)}
-        step = steps.pop() if len(steps) == 1 else 1
-        if steps or step < 1 or (len(self.indices) > 1 and self.indices[0] + step != self.indices[1]):
-            return None
-        return self.indices[0], self.indices[-1] + 1, step
-
-
-Parts = Sequence[Part | None]
+Parts = Sequence[AxisSubset | None]
 """For each operand, the part that is needed; None stands for all of it."""
 
 
@@ -63,60 +23,24 @@ def read_result(node: ir.Node) -> ir.Value | None:
     return read[0] if len(read) == 1 else None
 
 
-def selected(node: ir.Node) -> Part | None:
-    """The part of its first operand that a Slice, Gather or Split reads; None where it reads all, or several parts."""
-    shape = shape_of(node.inputs[0]) if node.inputs else None
-    if node.domain != "" or shape is None or static_shape(node.outputs[0]) is None:
+def selected(node: ir.Node) -> AxisSubset | None:
+    """Return the part of its first operand that a Slice, Gather or Split reads; None if it reads all, or several."""
+    shape = static_shape(node.inputs[0]) if node.inputs else None
+    if shape is None or static_shape(node.outputs[0]) is None or (result := read_result(node)) is None:
         return None
-    part = _SELECT[node.op_type](node, shape) if node.op_type in _SELECT else None
+    part = axis_subset(node, result)
     return None if part is None or part.indices == tuple(range(shape[part.axis])) else part
-
-
-def _of_slice(node: ir.Node, shape: Shape) -> Part | None:
-    starts, ends, axes, steps = (constant_integers(node, at) for at in range(1, 5))
-    if starts is None or ends is None or len(starts) != 1 or (axes is None and has_operand(node, 3)):
-        return None
-    if steps is None and has_operand(node, 4):
-        return None
-    axis = (axes or (0,))[0] % len(shape)
-    indices = tuple(range(shape[axis])[slice(starts[0], ends[0], (steps or (1,))[0])])
-    return Part(axis, indices) if indices else None
-
-
-def _of_gather(node: ir.Node, shape: Shape) -> Part | None:
-    tensor = constant_of(node.inputs[1]) if node.inputs[1] is not None else None
-    axis = (integer(node, "axis", 0) or 0) % len(shape)
-    if tensor is None or len(tensor.shape) > 1:
-        return None
-    return Part(axis, tuple(int(index) % shape[axis] for index in tensor.numpy().reshape(-1)))
-
-
-def _of_split(node: ir.Node, shape: Shape) -> Part | None:
-    axis, result = (integer(node, "axis", 0) or 0) % len(shape), read_result(node)
-    sizes = [static_shape(value) for value in node.outputs]
-    if result is None or any(size is None for size in sizes):
-        return None
-    ends = np.cumsum([size[axis] for size in sizes if size is not None]).tolist()
-    at = list(node.outputs).index(result)
-    return Part(axis, tuple(range(ends[at - 1] if at else 0, ends[at])))
-
-
-_SELECT: Mapping[str, Callable[[ir.Node, Shape], Part | None]] = {
-    "Gather": _of_gather,
-    "Slice": _of_slice,
-    "Split": _of_split,
-}
 
 
 # --- operators ---------------------------------------------------------------------------------------------------
 
 
-def needed(node: ir.Node, part: Part) -> Parts | None:
+def needed(node: ir.Node, part: AxisSubset) -> Parts | None:
     """What ``node`` needs of each operand to compute ``part`` of its result; None where it needs all, or is not known.
 
     Where it needs less, the same operator computes the part of the parts: `reduced_attributes` tells what changes.
     """
-    shapes = [shape_of(value) for value in node.inputs if value is not None]
+    shapes = [static_shape(value) for value in node.inputs if value is not None]
     if node.domain != "" or node.op_type not in _NEEDED or static_shape(node.outputs[0]) is None or None in shapes:
         return None
     if any(value.uses() or value.is_graph_output() for value in node.outputs[1:]):
@@ -124,41 +48,41 @@ def needed(node: ir.Node, part: Part) -> Parts | None:
     return _NEEDED[node.op_type](node, part)
 
 
-def reduced_attributes(node: ir.Node, part: Part) -> Mapping[str, int]:
+def reduced_attributes(node: ir.Node, part: AxisSubset) -> Mapping[str, int]:
     """The attributes that differ where ``node`` computes ``part`` alone."""
     apart = node.op_type == "Conv" and part.axis == 1 and (integer(node, "group", 1) or 1) > 1
     return {"group": len(part.indices)} if apart else {}
 
 
-def _first(node: ir.Node, part: Part) -> Parts | None:
+def _first(node: ir.Node, part: AxisSubset) -> Parts | None:
     """A function of each element of the first operand."""
     return [part if at == 0 else None for at in range(len(node.inputs))]
 
 
-def _broadcast(node: ir.Node, part: Part) -> Parts | None:
+def _broadcast(node: ir.Node, part: AxisSubset) -> Parts | None:
     rank = len(known_shape(node.outputs[0]))
-    parts: list[Part | None] = []
+    parts: list[AxisSubset | None] = []
     for value in node.inputs:
-        shape = shape_of(value) or ()
+        shape = static_shape(value) or ()
         axis = part.axis - (rank - len(shape))
         parts.append(part.along(axis) if axis >= 0 and shape[axis] > 1 else None)
     return parts
 
 
-def _softmax(node: ir.Node, part: Part) -> Parts | None:
+def _softmax(node: ir.Node, part: AxisSubset) -> Parts | None:
     rank = len(known_shape(node.outputs[0]))
     return None if (integer(node, "axis", -1) or 0) % rank == part.axis else _first(node, part)
 
 
-def _normalization(node: ir.Node, part: Part) -> Parts | None:
+def _normalization(node: ir.Node, part: AxisSubset) -> Parts | None:
     shape = known_shape(node.outputs[0])
     axis = (integer(node, "axis", -1) or 0) % len(shape)
-    alike = all(len(shape_of(value) or ()) <= len(shape) - axis for value in node.inputs[1:])
+    alike = all(len(static_shape(value) or ()) <= len(shape) - axis for value in node.inputs[1:])
     return _first(node, part) if part.axis < axis and alike else None
 
 
-def _reduction(node: ir.Node, part: Part) -> Parts | None:
-    axes, shape = reduced_axes(node), shape_of(node.inputs[0]) or ()
+def _reduction(node: ir.Node, part: AxisSubset) -> Parts | None:
+    axes, shape = reduced_axes(node), static_shape(node.inputs[0]) or ()
     if axes is None:
         return None
     if integer(node, "keepdims", 1):
@@ -167,9 +91,9 @@ def _reduction(node: ir.Node, part: Part) -> Parts | None:
     return _first(node, part.along(kept[part.axis]))
 
 
-def _product(node: ir.Node, part: Part) -> Parts | None:
+def _product(node: ir.Node, part: AxisSubset) -> Parts | None:
     """Rows of the left operand, columns of the right one, matrices of both."""
-    rank, shapes = len(known_shape(node.outputs[0])), [shape_of(value) or () for value in node.inputs]
+    rank, shapes = len(known_shape(node.outputs[0])), [static_shape(value) or () for value in node.inputs]
     left, right = shapes
     if min(len(left), len(right)) < 2:
         return None
@@ -178,14 +102,14 @@ def _product(node: ir.Node, part: Part) -> Parts | None:
     return [None, part.along(len(right) - 1)] if part.axis == rank - 1 else _broadcast(node, part)
 
 
-def _transpose(node: ir.Node, part: Part) -> Parts | None:
+def _transpose(node: ir.Node, part: AxisSubset) -> Parts | None:
     perm = transpose_perm(node)
     return None if perm is None else [part.along(perm[part.axis])]
 
 
-def _view(node: ir.Node, part: Part) -> Parts | None:
+def _view(node: ir.Node, part: AxisSubset) -> Parts | None:
     """The axis of the operand that is the axis of the result, with as much in front of it."""
-    source, result = shape_of(node.inputs[0]) or (), known_shape(node.outputs[0])
+    source, result = static_shape(node.inputs[0]) or (), known_shape(node.outputs[0])
     found = (
         axis
         for axis, size in enumerate(source)
@@ -195,20 +119,20 @@ def _view(node: ir.Node, part: Part) -> Parts | None:
     return None if axis is None or result[part.axis] == 1 else _first(node, part.along(axis))
 
 
-def _concat(node: ir.Node, part: Part) -> Parts | None:
+def _concat(node: ir.Node, part: AxisSubset) -> Parts | None:
     rank = len(known_shape(node.outputs[0]))
     return None if (integer(node, "axis", 0) or 0) % rank == part.axis else [part for _ in node.inputs]
 
 
-def _convolution(node: ir.Node, part: Part) -> Parts | None:
+def _convolution(node: ir.Node, part: AxisSubset) -> Parts | None:
     """Channels of the result, or pixels where the kernel is one pixel."""
-    weights = shape_of(node.inputs[1]) or ()
-    rest: list[Part | None] = [None for _ in node.inputs[1:]]
+    weights = static_shape(node.inputs[1]) or ()
+    rest: list[AxisSubset | None] = [None for _ in node.inputs[1:]]
     if part.axis == 1:
         groups = integer(node, "group", 1) or 1
-        if groups > 1 and not groups == weights[0] == (shape_of(node.inputs[0]) or (0, 0))[1]:
+        if groups > 1 and not groups == weights[0] == (static_shape(node.inputs[0]) or (0, 0))[1]:
             return None
-        return [part if groups > 1 else None, *(Part(0, part.indices) for _ in rest)]
+        return [part if groups > 1 else None, *(AxisSubset(0, part.indices) for _ in rest)]
     if part.axis == 0 or prod(weights[2:]) > 1 or any(integers(node, "pads") or ()):
         return _first(node, part) if part.axis == 0 else None
     if node.attributes.get_string("auto_pad", "NOTSET") not in ("NOTSET", "VALID"):
@@ -217,21 +141,10 @@ def _convolution(node: ir.Node, part: Part) -> Parts | None:
     return None if stride > 1 else [part, *rest]
 
 
-_UNARY = (
-    *("Abs", "Cast", "Ceil", "Clip", "Elu", "Erf", "Exp", "Floor", "Gelu", "HardSigmoid", "HardSwish", "Identity"),
-    *("LeakyRelu", "Log", "Mish", "Neg", "Not", "Reciprocal", "Relu", "Round", "Selu", "Sigmoid", "Sign", "Softplus"),
-    *("Softsign", "Sqrt", "Tanh"),
-)
-_BINARY = (
-    *("Add", "And", "Div", "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Max", "Min", "Mul", "Or"),
-    *("PRelu", "Pow", "Sub", "Where"),
-)
-_REDUCTIONS = ("ReduceL2", "ReduceMax", "ReduceMean", "ReduceMin", "ReduceProd", "ReduceSum")
-
-_NEEDED: Mapping[str, Callable[[ir.Node, Part], Parts | None]] = {
-    **dict.fromkeys(_UNARY, _first),
-    **dict.fromkeys(_BINARY, _broadcast),
-    **dict.fromkeys(_REDUCTIONS, _reduction),
+_NEEDED: Mapping[str, Callable[[ir.Node, AxisSubset], Parts | None]] = {
+    **{name: _first for name, rule in RULES.items() if rule.is_elementwise and rule.operands == 1},
+    **{name: _broadcast for name, rule in RULES.items() if rule.is_elementwise and rule.operands is None},
+    **{name: _reduction for name, rule in RULES.items() if rule.carry is reduction},
     **dict.fromkeys(("Reshape", "Squeeze", "Unsqueeze", "Flatten"), _view),
     "Concat": _concat,
     "Conv": _convolution,

@@ -9,11 +9,9 @@ import numpy as np
 import onnx_ir as ir
 
 from layoutopt.ir import edit
-from layoutopt.layout.algebra.physical import Shape
-from layoutopt.layout.analysis.convolutions import constant, shape_of
+from layoutopt.ir.attributes import constant_integers, constant_operand, has_operand, integers
+from layoutopt.ir.values import Shape, static_shape
 from layoutopt.layout.costs.arithmetic import Work, passing
-from layoutopt.layout.rules.remaps import constant_integers, has_operand, integers
-from layoutopt.layout.rules.variants import static_shape
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +61,7 @@ def upsampling_of(graph: ir.Graph, value: ir.Value | None) -> Upsampling | None:
         return None
     if node.op_type not in ("Resize", "Upsample"):
         return None
-    source, small, large = node.inputs[0], shape_of(node.inputs[0]), static_shape(value)
+    source, small, large = node.inputs[0], static_shape(node.inputs[0]), static_shape(value)
     if source is None or small is None or large is None or small[:2] != large[:2] or prod(large) <= prod(small):
         return None
     if len(small) < 3 or node.attributes.get_string("keep_aspect_ratio_policy", "stretch") != "stretch":
@@ -81,7 +79,7 @@ def _factor(node: ir.Node, small: Shape, large: Shape) -> int:
     factor = large[2] // small[2]
     if len(small) != 4 or factor < 2 or large[2:] != (small[2] * factor, small[3] * factor):
         return 0
-    if (scales := constant(node, 1 if node.op_type == "Upsample" else 2)) is not None and scales.size:
+    if (scales := constant_operand(node, 1 if node.op_type == "Upsample" else 2)) is not None and scales.size:
         axes = integers(node, "axes") or tuple(range(len(small)))
         named = dict(zip(axes, scales.tolist(), strict=False))
         if any(named.get(axis, named.get(axis - 4, 1.0)) != factor for axis in (2, 3)):
@@ -108,7 +106,7 @@ def same_upsampling(one: Upsampling, other: Upsampling) -> bool:
         return True
     attributes = [{name: str(each.value) for name, each in up.node.attributes.items()} for up in (one, other)]
     sizes = (one.small[2:], one.large[2:]) == (other.small[2:], other.large[2:])
-    scales = [constant(up.node, 1 if up.node.op_type == "Upsample" else 2) for up in (one, other)]
+    scales = [constant_operand(up.node, 1 if up.node.op_type == "Upsample" else 2) for up in (one, other)]
     alike = (scales[0] is None) == (scales[1] is None) and (
         scales[0] is None or scales[1] is None or np.array_equal(scales[0], scales[1])
     )

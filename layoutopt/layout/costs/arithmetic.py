@@ -13,11 +13,10 @@ from math import prod
 
 import onnx_ir as ir
 
+from layoutopt.ir.attributes import integer
 from layoutopt.ir.dialect import DOMAIN, MATMUL_TRANSPOSED, OPERATORS, Transposed, transposed_operand
-from layoutopt.layout.algebra.physical import Shape
+from layoutopt.ir.values import Shape, bits_of, static_shape
 from layoutopt.layout.costs.calibration import built_in
-from layoutopt.layout.rules.remaps import integer
-from layoutopt.layout.rules.variants import bits_of, static_shape
 
 DEPTHWISE = 19.0
 """Multiplications per nanosecond of a convolution that keeps channels apart."""

@@ -191,7 +191,9 @@ def tabulate_pieces(nanoseconds: Sequence[float]) -> PieceTimes:
         nanoseconds: of a CONCATENATION of pieces of each length.
     """
     by_element = nanoseconds[-1] / JOINED[-1]
-    extra = [max(0.0, time - by_element * size) / (2 * JOINED_ROWS) for size, time in zip(JOINED, nanoseconds, strict=True)]
+    extra = [
+        max(0.0, time - by_element * size) / (2 * JOINED_ROWS) for size, time in zip(JOINED, nanoseconds, strict=True)
+    ]
     return PieceTimes(tuple(4 * size for size in JOINED), tuple(extra))
 
 

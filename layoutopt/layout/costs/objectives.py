@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from math import prod
 from typing import ClassVar, Protocol
 
 import numpy as np
 
 from layoutopt.ir.perm import Perm, is_identity
+from layoutopt.ir.values import tensor_bytes
 from layoutopt.layout.costs.movement import Family, Movement, TimeTable
 from layoutopt.layout.costs.products import Product, ProductTimes
 
@@ -120,7 +120,7 @@ class FewestBytes:
 
     def copy(self, shape: tuple[int, ...], perm: Perm, bits: int) -> int:
         """Return the bytes of the tensor."""
-        return 0 if is_identity(perm) else _size(shape, bits)
+        return 0 if is_identity(perm) else tensor_bytes(shape, bits)
 
     def inside(self, forms: Sequence[InnerCost]) -> tuple[int, ...]:
         """Return the bytes in TRANSPOSE operators."""
@@ -146,7 +146,7 @@ class LeastTime:
 
     def copy(self, shape: tuple[int, ...], perm: Perm, bits: int) -> int:
         """Return nanoseconds of a TRANSPOSE, its overhead included."""
-        size = _size(shape, bits)
+        size = tensor_bytes(shape, bits)
         if is_identity(perm) or not size:
             return 0
         return round(self.times.transposes.overhead + self._moving(Movement.of(shape, perm, bits), size))
@@ -174,8 +174,3 @@ def _excess(times: OperatorTimes, forms: Sequence[InnerCost]) -> list[float]:
     taken = [0.0 if form is NOTHING else times.of_form(form) for form in forms]
     least = min(taken, default=0.0)
     return [time - least for time in taken]
-
-
-def _size(shape: Sequence[int], bits: int) -> int:
-    """Return bytes of a tensor, rounded up."""
-    return -(-prod(shape) * bits // 8)

@@ -88,4 +88,3 @@ class ProductTimes:
         terms = (self.start, self.reading, self.packing, self.turning)
         extra = sum(time * number for time, number in zip(terms, product.overheads, strict=True))
         return product.multiplications / self.rate(product.depth, product.columns) + extra
-

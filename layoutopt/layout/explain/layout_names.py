@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from layoutopt.layout.algebra.physical import Dim, Layout, Shape, Storage
-
-_LETTERS = {3: "NCW", 4: "NCHW", 5: "NCDHW"}
+from layoutopt.ir.perm import axis_names, join_axis_names
+from layoutopt.ir.values import Shape
+from layoutopt.layout.algebra.physical import Dim, Layout, Storage
 
 
 def layout_words(layouts: Iterable[Layout], shapes: Iterable[Shape]) -> tuple[str, ...]:
@@ -25,16 +25,15 @@ def layout_words(layouts: Iterable[Layout], shapes: Iterable[Shape]) -> tuple[st
 
 def natural_words(rank: int) -> str:
     """What the natural layout of a tensor of ``rank`` axes is called."""
-    return _LETTERS.get(rank) or f"axes {' '.join(map(str, range(rank)))}"
+    return join_axis_names(axis_names(rank))
 
 
 def _of_storage(storage: Storage) -> str:
     rank = len(storage.shape)
-    letters = _LETTERS.get(rank)
-    names = [letters[axis] if letters else str(axis) for axis in range(rank)]
+    names = axis_names(rank)
     words = [_of_dim(dim, names[dim.axis], _strides(storage, dim.axis)) for dim in storage.dims]
     if words and len(words) == rank and set(words) == set(names):
-        return "".join(words) if letters else f"axes {' '.join(words)}"
+        return join_axis_names(words)
     return " ".join(words)
 
 

@@ -9,11 +9,14 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from layoutopt.ir import dialect
+from layoutopt.ir.values import static_shape
 from layoutopt.layout.algebra.physical import Storage
 from layoutopt.layout.explain.explanation import Copy
-from layoutopt.layout.plan.candidates import Plan
-from layoutopt.layout.rules.table import VIEWS, LayoutRule, objection
-from layoutopt.layout.rules.variants import Known, Port, Storages, static_shape
+from layoutopt.layout.plan.decoding import Plan
+from layoutopt.layout.rules.applicability import objection
+from layoutopt.layout.rules.rule import LayoutRule
+from layoutopt.layout.rules.table import VIEWS
+from layoutopt.layout.rules.variants import Known, Port, Storages
 
 MOST = 10
 """Operators that are planned again: those with the most bytes beside them."""

@@ -1,177 +1,45 @@
-"""From a graph to a plan: candidates, the problem, its solution, every storage. Changes nothing in the graph."""
+"""The candidates: every group of ports with its variants, closed under the rules in both directions.
+
+All layouts are told in the digits of the roots. What the solver is asked about them belongs to `encoding`.
+"""
 
 from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from math import prod
+from dataclasses import dataclass, field
 
 import onnx_ir as ir
 
 from layoutopt.ir.perm import Perm
-from layoutopt.layout.algebra.physical import Layout, Shape, Storage, transposition
-from layoutopt.layout.costs.calibration import load_costs
-from layoutopt.layout.costs.objectives import NOTHING, Costs
-from layoutopt.layout.rules.table import VIEWS, LayoutRule, rule_for
-from layoutopt.layout.rules.variants import (
-    Known,
-    Port,
-    Variant,
-    bits_of,
-    blaming,
-    is_constant,
-    known_shape,
-    result,
-    static_shape,
-)
-from layoutopt.layout.rules.views import MAX_COPY_RANK, View, views_of
-from layoutopt.layout.solver import problem as form
-from layoutopt.layout.solver.assign import as_it_was, assign
-from layoutopt.layout.solver.problem import Assignment, InfeasibleError, Problem
-from layoutopt.options import Objective
+from layoutopt.ir.values import Shape, is_constant, known_shape, static_shape
+from layoutopt.layout.algebra.physical import Layout, Storage
+from layoutopt.layout.rules.rule import LayoutRule
+from layoutopt.layout.rules.variants import Known, Port, Variant, blaming, result
+from layoutopt.layout.rules.views import View
+from layoutopt.layout.solver.problem import InfeasibleError
 
 MAX_LAYOUTS = 64
 """Candidates per value; where there would be more, the optimum is not proved."""
 
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """Ports that take a layout together, and what there was to choose from.
-
-    Attributes:
-        node: whose ports; None for a graph input or output, and for all who want one value natural.
-        rule: of the node.
-        ports: the ports.
-        values: the value at each port.
-        layouts: for each variant the layout at each port, in the digits of the root.
-        public: whether it is a graph input or output that may change its layout.
-    """
-
-    node: ir.Node | None
-    rule: LayoutRule | None
-    ports: tuple[Port, ...]
-    values: tuple[ir.Value, ...]
-    layouts: tuple[tuple[Layout, ...], ...]
-    public: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """What the solver was asked, and what its numbers stand for.
-
-    Attributes:
-        problem: the question.
-        choices: the groups of the problem.
-        roots: the value of each wire of the problem.
-        ends: for each wire and each of its ends, the index of the choice and of the port there.
-        layouts: for each wire the layouts of its value.
-    """
-
-    problem: Problem
-    choices: tuple[Choice, ...]
-    roots: tuple[ir.Value, ...]
-    ends: tuple[tuple[tuple[int, int], ...], ...]
-    layouts: tuple[tuple[Layout, ...], ...]
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What the solver chose, in the words of the graph.
-
-    Attributes:
-        rules: the rule of each node that has one.
-        variants: the variant of each node that has a rule, of all its groups together.
-        views: the values that hold the bytes of others.
-        inputs: the storage of each graph input that may change its layout.
-        outputs: the storage of each graph output that may change its layout, by position.
-        question: what the solver was asked.
-        assignment: cost and proof.
-        before: what the graph costs as it is, in the same unit.
-        anchors: how many nodes become operators of the dialect because the target runs them in channels-last only.
-    """
-
-    rules: Mapping[ir.Node, LayoutRule]
-    variants: Mapping[ir.Node, Variant]
-    views: Mapping[ir.Value, View]
-    inputs: Mapping[ir.Value, Storage]
-    outputs: Mapping[int, Storage]
-    question: Question
-    assignment: Assignment
-    before: int
-    anchors: int
-
-    def view(self, value: ir.Value) -> View:
-        """``value`` as a view of its root, which it may be itself."""
-        return self.views.get(value) or View(value)
-
-
-def make_plan(
-    graph: ir.Graph,
-    opset: int,
-    orders: Mapping[str, Sequence[Perm]],
-    *,
-    anchors_only: bool = False,
-    costs: Costs | None = None,
-    assumed: Mapping[ir.Node, LayoutRule] | None = None,
-) -> Plan:
-    """Chooses the layout of the whole graph at once.
-
-    Args:
-        graph: the main graph or a body, with static shapes wherever layouts shall be chosen; what has none, and what
-            comes from around a body, is pinned to the natural layout.
-        opset: version of the default domain.
-        orders: for each graph input and output that may change its layout, by name, the orders of its axes that it may
-            have; the natural one comes first if it is among them.
-        anchors_only: whether all operators but the anchors are pinned to the natural layout.
-        costs: what it costs to move data; bytes where None.
-        assumed: rules of nodes that have none, to learn what such rules would change.
-
-    Returns:
-        The cheapest plan.
-
-    Raises:
-        PassFailedError: a node is not what its operator asks for, or its rule is wrong; the message names it.
-    """
-    costs = costs or load_costs(Objective.BYTES)
-    rules = _rules(graph, opset, assumed or {})
-    if anchors_only:
-        rules = {node: rule for node, rule in rules.items() if rule.anchor is not None}
-    pinned: set[ir.Node] = set()
-    while True:
-        views = {} if anchors_only else views_of(graph, pinned)
-        search = _Search(graph, rules, views, orders, costs, closed=not anchors_only)
-        try:
-            search.run()
-            problem = search.problem()
-            assignment = as_it_was(problem, assign(problem), search.natural_ends())
-            return search.plan(problem, _as_proved(assignment, whole=not (search.capped or pinned)))
-        except InfeasibleError as error:
-            dividing = search.views_at(error.wires) - pinned
-            if not dividing:
-                raise
-            pinned |= dividing  # with a copy on either side there is a way
-
-
-def _rules(graph: ir.Graph, opset: int, assumed: Mapping[ir.Node, LayoutRule]) -> dict[ir.Node, LayoutRule]:
-    rules = {}
-    for node in graph:
-        with blaming(node):
-            if (rule := assumed.get(node) or rule_for(node, opset)) is not None:
-                rules[node] = rule
-    return rules
-
-
-def _as_proved(assignment: Assignment, *, whole: bool) -> Assignment:
-    """Takes the solver's proof back where candidates were left out."""
-    return assignment if whole else replace(assignment, lower_bound=0, proved_optimal=assignment.cost == 0)
+BOUNDARY = result()
+"""The one port of a graph input, a graph output, or a layout-fixed end."""
 
 
 @dataclass(eq=False, slots=True)
-class _Group:
+class Group:
     """Ports that take a layout together, and the variants found so far.
 
-    Without a rule it is a graph input or output, or whoever wants the natural layout of one value.
+    Without a rule it is a graph input or output, or all that need one value in the natural layout.
+
+    Attributes:
+        ports: the ports.
+        values: the value at each port.
+        node: whose ports; None without a rule.
+        rule: of the node.
+        keys: the index of each variant, by the layout at each port.
+        variants: in the order in which they were found.
+        public: whether it is a graph input or output that may change its layout.
     """
 
     ports: tuple[Port, ...]
@@ -183,122 +51,115 @@ class _Group:
     public: bool = False
 
 
-_PUBLIC = result()
-"""The one port of a graph input, a graph output, or a pinned end."""
+End = tuple[Group, int]
+"""A group and the index of one of its ports."""
 
 
-class _Search:
-    """Candidates, closed under the rules in both directions. All layouts are told in the digits of the roots."""
+@dataclass(eq=False, slots=True)
+class Candidates:
+    """The groups of a graph, their variants, and the layouts of every root.
 
-    def __init__(
-        self,
-        graph: ir.Graph,
-        rules: Mapping[ir.Node, LayoutRule],
-        views: Mapping[ir.Value, View],
-        orders: Mapping[str, Sequence[Perm]],
-        costs: Costs,
-        *,
-        closed: bool,
-    ) -> None:
-        self.capped = False
-        self._graph = graph
+    Attributes:
+        graph: the graph.
+        rules: the rule of each node that has one.
+        views: the values that hold the bytes of others.
+        groups: in the order in which they were found.
+        layouts: the layouts of each root, with their numbers.
+        ends: who writes or reads each root.
+        sources: who writes each value.
+        of_node: the groups of each node.
+        inputs: the group of each graph input that may change its layout.
+        outputs: the group of each graph output that may change its layout, by position.
+        capped: whether candidates were left out, so that the optimum among them need not be that of all.
+    """
+
+    graph: ir.Graph
+    rules: Mapping[ir.Node, LayoutRule]
+    views: Mapping[ir.Value, View]
+    groups: list[Group] = field(default_factory=list)
+    layouts: dict[ir.Value, dict[Layout, int]] = field(default_factory=lambda: defaultdict(dict))
+    ends: dict[ir.Value, list[End]] = field(default_factory=lambda: defaultdict(list))
+    sources: dict[ir.Value, End] = field(default_factory=dict)
+    of_node: dict[ir.Node, list[Group]] = field(default_factory=lambda: defaultdict(list))
+    inputs: dict[ir.Value, Group] = field(default_factory=dict)
+    outputs: dict[int, Group] = field(default_factory=dict)
+    capped: bool = False
+
+    def root(self, value: ir.Value) -> ir.Value:
+        """Return the value whose bytes ``value`` holds, which it may be itself."""
+        return self.views[value].root if value in self.views else value
+
+    def inward(self, value: ir.Value, layout: Layout) -> Layout | None:
+        """Return the layout of the root where ``value`` has ``layout``; None where no single Transpose makes it."""
+        return self.views[value].inward(layout) if value in self.views else layout
+
+    def storage(self, value: ir.Value, layout: Layout, like: Shape = ()) -> Storage | None:
+        """Return the root's ``layout`` as a storage of ``value``; None where a digit straddles two of its axes."""
+        seen = self.views[value].outward(layout) if value in self.views else layout
+        return None if seen is None else Storage.of(known_shape(value), seen, like)
+
+    def known(self, node: ir.Node) -> Known:
+        """Return the function that gives the storages found so far at a port of ``node``."""
+
+        def known(port: Port) -> Collection[Storage]:
+            value = port.value(node)
+            found = (self.storage(value, layout) for layout in self.layouts.get(self.root(value), ()))
+            return [storage for storage in found if storage is not None]
+
+        return known
+
+    def source_and_readers(self, root: ir.Value) -> list[End]:
+        """Return who writes ``root``, then all who read it."""
+        source = self.sources[root]
+        return [source, *(end for end in self.ends[root] if end != source)]
+
+    def views_at(self, wires: Collection[int]) -> set[ir.Node]:
+        """Return the nodes that make the views of what is on ``wires``."""
+        roots = {root for index, root in enumerate(self.ends) if index in wires}
+        nodes = (value.producer() for value, view in self.views.items() if view.root in roots)
+        return {node for node in nodes if node is not None}
+
+
+def find_candidates(candidates: Candidates, orders: Mapping[str, Sequence[Perm]], *, closed: bool = True) -> None:
+    """Find every group, every variant and every layout.
+
+    Args:
+        candidates: has no groups yet; gets all.
+        orders: for each graph input and output that may change its layout, by name, the orders of its axes.
+        closed: whether layouts spread from operator to operator.
+
+    Raises:
+        InfeasibleError: an operator can have no layout because of views; ``candidates`` tells which are there.
+        PassFailedError: a node is not what its operator asks for, or its rule is wrong.
+    """
+    _Closure(candidates, orders).run(closed=closed)
+
+
+class _Closure:
+    """Adds groups and variants to candidates until the rules give no further ones."""
+
+    def __init__(self, candidates: Candidates, orders: Mapping[str, Sequence[Perm]]) -> None:
+        self._found = candidates
         self._orders = orders
-        self._costs = costs
-        self._rules = rules
-        self._views = views
-        self._closed = closed
-        self._layouts: dict[ir.Value, dict[Layout, int]] = defaultdict(dict)
-        self._at: dict[ir.Value, list[tuple[_Group, int]]] = defaultdict(list)
-        self._sources: dict[ir.Value, tuple[_Group, int]] = {}
-        self._groups: list[_Group] = []
-        self._of_node: dict[ir.Node, list[_Group]] = defaultdict(list)
-        self._inputs: dict[ir.Value, _Group] = {}
-        self._outputs: dict[int, _Group] = {}
         self._queue: deque[tuple[ir.Value, Layout]] = deque()
 
-    def run(self) -> None:
-        """Finds every group, every variant, every layout."""
-        for value in self._graph.inputs:
+    def run(self, *, closed: bool) -> None:
+        """Do all of it."""
+        found = self._found
+        for value in found.graph.inputs:
             if self._is_free(value):
-                self._inputs[value] = self._public(value, source=True)
-        for node, rule in self._rules.items():
+                found.inputs[value] = self._add_public(value, source=True)
+        for node, rule in found.rules.items():
             with blaming(node):
                 self._add_node(node, rule)
-        for position, value in enumerate(self._graph.outputs):
+        for position, value in enumerate(found.graph.outputs):
             if self._is_free(value):
-                self._outputs[position] = self._public(value, source=False)
-        self._pin_the_rest()
-        while self._queue and self._closed:
+                found.outputs[position] = self._add_public(value, source=False)
+        self._fix_the_rest()
+        while self._queue and closed:
             self._spread(*self._queue.popleft())
-
-    # --- groups ---
-
-    def _add_node(self, node: ir.Node, rule: LayoutRule) -> None:
-        for ports in rule.groups(node):
-            group = _Group(ports, tuple(port.value(node) for port in ports), node, rule)
-            self._of_node[node].append(group)
-            self._register(group, [index for index, port in enumerate(ports) if port.result])
-            if (natural := rule.natural(node)) is not None:
-                self._add(group, natural)
-            else:
-                self._anchor(group, node, rule)
-
-    def _anchor(self, group: _Group, node: ir.Node, rule: LayoutRule) -> None:
-        """The variants that the target insists on."""
-        assert rule.anchor is not None, "its natural form is none that the operator has"
-        storage = rule.anchor(node, group.ports[0])
-        for variant in rule.variants(node, group.ports[0], storage, lambda _: ()):
-            self._add(group, variant)
-        if not group.variants:  # each would need two copies, one on either side of the views
-            roots = {root for value in group.values if (root := self._root(value)) is not value}
-            assert roots, "the target has no layout for it"
-            raise InfeasibleError(tuple(index for index, root in enumerate(self._at) if root in roots))
-
-    def _public(self, value: ir.Value, *, source: bool) -> _Group:
-        group = _Group((_PUBLIC,), (value,), public=True)
-        self._register(group, [0] if source else [])
-        shape = known_shape(value)
-        for order in self._orders[str(value.name)]:
-            self._add(group, Variant({_PUBLIC: Storage.ordered(shape, order)}))
-        return group
-
-    def _pin(self, value: ir.Value, *, source: bool) -> None:
-        group = _Group((_PUBLIC,), (value,))
-        self._register(group, [0] if source else [])
-        self._add(group, Variant({_PUBLIC: Storage.natural(known_shape(value))}))
-
-    def _register(self, group: _Group, written: Sequence[int]) -> None:
-        self._groups.append(group)
-        for index, value in enumerate(group.values):
-            self._at[self._root(value)].append((group, index))
-            if index in written:
-                self._sources[value] = (group, index)
-
-    def _pin_the_rest(self) -> None:
-        """Whoever writes or reads a value without a group of its own: pinned nodes and operands, bodies, outputs."""
-        covered = {
-            (node, port.index)
-            for node, groups in self._of_node.items()
-            for group in groups
-            for port in group.ports
-            if not port.result
-        } | {(value.producer(), 0) for value in self._views}
-        fixed = {id(value) for position, value in enumerate(self._graph.outputs) if position not in self._outputs}
-        for value in self._values():
-            root = self._root(value)
-            if root is value and value not in self._sources and root in self._at:
-                self._pin(value, source=True)
-            moves = root in self._at or (value in self._views and self._views[value].steps)
-            if moves and (id(value) in fixed or any((use.node, use.idx) not in covered for use in value.uses())):
-                if root not in self._sources:
-                    self._pin(root, source=True)
-                self._pin(value, source=False)
-
-    def _values(self) -> Iterator[ir.Value]:
-        """The values that can have a layout, those from around a body among them."""
-        touched = (value for node in self._graph for value in (*node.inputs, *node.outputs) if value is not None)
-        values = dict.fromkeys((*self._graph.inputs, *touched))
-        return (value for value in values if static_shape(value) is not None and not is_constant(value))
+        for root in found.ends:
+            self._number_natural_first(root)
 
     def _is_free(self, value: ir.Value) -> bool:
         shape = static_shape(value)
@@ -306,218 +167,115 @@ class _Search:
             value.name in self._orders and shape is not None and not is_constant(value) and not value.is_initializer()
         )
 
-    # --- closure ---
+    # --- groups ---
 
-    def _root(self, value: ir.Value) -> ir.Value:
-        return self._views[value].root if value in self._views else value
+    def _add_node(self, node: ir.Node, rule: LayoutRule) -> None:
+        for ports in rule.groups(node):
+            group = Group(ports, tuple(port.value(node) for port in ports), node, rule)
+            self._found.of_node[node].append(group)
+            self._register(group, [index for index, port in enumerate(ports) if port.result])
+            if (natural := rule.natural(node)) is not None:
+                self._add(group, natural)
+            else:
+                self._add_required(group, node, rule)
 
-    def _inward(self, value: ir.Value, layout: Layout) -> Layout | None:
-        return self._views[value].inward(layout) if value in self._views else layout
+    def _add_required(self, group: Group, node: ir.Node, rule: LayoutRule) -> None:
+        """Add the variants of a layout-sensitive operator, which the target has in one layout only."""
+        assert rule.anchor is not None, "its natural form is none that the operator has"
+        storage = rule.anchor(node, group.ports[0])
+        for variant in rule.variants(node, group.ports[0], storage, lambda _: ()):
+            self._add(group, variant)
+        if not group.variants:  # each would need two copies, one on either side of the views
+            roots = {root for value in group.values if (root := self._found.root(value)) is not value}
+            assert roots, "the target has no layout for it"
+            raise InfeasibleError(tuple(index for index, root in enumerate(self._found.ends) if root in roots))
 
-    def _storage(self, value: ir.Value, layout: Layout, like: Shape = ()) -> Storage | None:
-        """The root's ``layout`` as a storage of ``value``."""
-        seen = self._views[value].outward(layout) if value in self._views else layout
-        return None if seen is None else Storage.of(known_shape(value), seen, like)
+    def _add_public(self, value: ir.Value, *, source: bool) -> Group:
+        group = Group((BOUNDARY,), (value,), public=True)
+        self._register(group, [0] if source else [])
+        shape = known_shape(value)
+        for order in self._orders[str(value.name)]:
+            self._add(group, Variant({BOUNDARY: Storage.ordered(shape, order)}))
+        return group
+
+    def _add_fixed(self, value: ir.Value, *, source: bool) -> None:
+        group = Group((BOUNDARY,), (value,))
+        self._register(group, [0] if source else [])
+        self._add(group, Variant({BOUNDARY: Storage.natural(known_shape(value))}))
+
+    def _register(self, group: Group, written: Sequence[int]) -> None:
+        self._found.groups.append(group)
+        for index, value in enumerate(group.values):
+            self._found.ends[self._found.root(value)].append((group, index))
+            if index in written:
+                self._found.sources[value] = (group, index)
+
+    def _fix_the_rest(self) -> None:
+        """Add a group for whatever writes or reads a value without one: layout-fixed nodes, bodies, graph outputs."""
+        found = self._found
+        covered = {
+            (node, port.index)
+            for node, groups in found.of_node.items()
+            for group in groups
+            for port in group.ports
+            if not port.result
+        } | {(value.producer(), 0) for value in found.views}
+        fixed = {id(value) for position, value in enumerate(found.graph.outputs) if position not in found.outputs}
+        for value in self._values():
+            root = found.root(value)
+            if root is value and value not in found.sources and root in found.ends:
+                self._add_fixed(value, source=True)
+            moves = root in found.ends or (value in found.views and found.views[value].steps)
+            if moves and (id(value) in fixed or any((use.node, use.idx) not in covered for use in value.uses())):
+                if root not in found.sources:
+                    self._add_fixed(root, source=True)
+                self._add_fixed(value, source=False)
+
+    def _values(self) -> Iterator[ir.Value]:
+        """Yield the values that can have a layout, those from around a body among them."""
+        graph = self._found.graph
+        touched = (value for node in graph for value in (*node.inputs, *node.outputs) if value is not None)
+        values = dict.fromkeys((*graph.inputs, *touched))
+        return (value for value in values if static_shape(value) is not None and not is_constant(value))
+
+    # --- variants ---
 
     def _spread(self, root: ir.Value, layout: Layout) -> None:
-        """Asks every group at ``root`` what follows from ``layout``."""
-        for group, index in self._at[root]:
+        """Ask every group at ``root`` what follows from ``layout``."""
+        found = self._found
+        for group, index in found.ends[root]:
             if group.rule is None or group.node is None:
                 continue
-            storage = self._storage(group.values[index], layout)
+            storage = found.storage(group.values[index], layout)
             if storage is None:
                 continue
             with blaming(group.node):
-                for variant in group.rule.variants(group.node, group.ports[index], storage, self._known(group.node)):
+                for variant in group.rule.variants(group.node, group.ports[index], storage, found.known(group.node)):
                     self._add(group, variant)
 
-    def _known(self, node: ir.Node) -> Known:
-        """What is known at the ports of ``node``."""
-
-        def known(port: Port) -> Collection[Storage]:
-            value = port.value(node)
-            found = (self._storage(value, layout) for layout in self._layouts.get(self._root(value), ()))
-            return [storage for storage in found if storage is not None]
-
-        return known
-
-    def _add(self, group: _Group, variant: Variant) -> None:
-        key = []
+    def _add(self, group: Group, variant: Variant) -> None:
+        found, key = self._found, []
         for port, value in zip(group.ports, group.values, strict=True):
-            layout = self._inward(value, variant.layout(port))
+            layout = found.inward(value, variant.layout(port))
             if layout is None:
-                self.capped = True  # it would take two copies, one on either side of the views
+                found.capped = True  # it would take two copies, one on either side of the views
                 return
             key.append(layout)
         if tuple(key) in group.keys:
             return
-        roots = [self._root(value) for value in group.values]
-        new = [(root, layout) for root, layout in zip(roots, key, strict=True) if layout not in self._layouts[root]]
-        if group.variants and any(len(self._layouts[root]) >= MAX_LAYOUTS for root, _ in new):
-            self.capped = True
+        roots = [found.root(value) for value in group.values]
+        new = [(root, layout) for root, layout in zip(roots, key, strict=True) if layout not in found.layouts[root]]
+        if group.variants and any(len(found.layouts[root]) >= MAX_LAYOUTS for root, _ in new):
+            found.capped = True
             return
         group.keys[tuple(key)] = len(group.variants)
         group.variants.append(variant)
         for root, layout in new:
-            if layout not in self._layouts[root]:
-                self._layouts[root][layout] = len(self._layouts[root])
+            if layout not in found.layouts[root]:
+                found.layouts[root][layout] = len(found.layouts[root])
                 self._queue.append((root, layout))
 
-    # --- the problem ---
-
-    def problem(self) -> Problem:
-        """The solvers' form: groups and wires in their order here."""
-        index = {id(group): position for position, group in enumerate(self._groups)}
-        forms = [[variant.inner for variant in group.variants] for group in self._groups]
-        wires = []
-        for root in self._at:
-            self._natural_first(root)
-            source, *readers = (self._end(root, end, index) for end in self._ends(root))
-            wires.append(self._wire(root, source, readers))
-        variants = tuple(map(self._costs.inside, forms))
-        return Problem(variants, tuple(wires), tuple(map(self._costs.ties, forms)), self._costs.copy_tie)
-
-    def _ends(self, root: ir.Value) -> list[tuple[_Group, int]]:
-        """Who writes ``root``, then all who read it."""
-        source = self._sources[root]
-        return [source, *(end for end in self._at[root] if end != source)]
-
-    def _question(self, problem: Problem) -> Question:
-        index = {id(group): position for position, group in enumerate(self._groups)}
-        return Question(
-            problem,
-            tuple([Choice(g.node, g.rule, g.ports, g.values, tuple(g.keys), g.public) for g in self._groups]),
-            tuple(self._at),
-            tuple([tuple([(index[id(group)], at) for group, at in self._ends(root)]) for root in self._at]),
-            tuple([tuple(self._layouts[root]) for root in self._at]),
-        )
-
-    def natural_ends(self) -> dict[int, int]:
-        """Return the group of each graph input and output that may change, and its natural variant."""
-        public = {id(group) for group in (*self._inputs.values(), *self._outputs.values())}
-        return {
-            position: index
-            for position, group in enumerate(self._groups)
-            if id(group) in public
-            for index, variant in enumerate(group.variants)
-            if variant.storages[_PUBLIC].is_natural
-        }
-
-    def views_at(self, wires: Collection[int]) -> set[ir.Node]:
-        """The nodes that make the views of what is on ``wires``."""
-        roots = {root for index, root in enumerate(self._at) if index in wires}
-        nodes = (value.producer() for value, view in self._views.items() if view.root in roots)
-        return {node for node in nodes if node is not None}
-
-    def _end(self, root: ir.Value, end: tuple[_Group, int], index: Mapping[int, int]) -> form.Port:
-        group, position = end
-        return form.Port(index[id(group)], tuple(self._layouts[root][key[position]] for key in group.keys))
-
-    def _natural_first(self, root: ir.Value) -> None:
-        """Numbers the layouts of ``root`` with the natural one as 0: a minimum cut needs it."""
-        layouts = dict.fromkeys((Layout.natural(known_shape(root)), *self._layouts[root]))
-        self._layouts[root] = {layout: index for index, layout in enumerate(layouts)}
-
-    def _wire(self, root: ir.Value, source: form.Port, readers: list[form.Port]) -> form.Wire:
-        layouts = list(self._layouts[root])
-        copies = {
-            (i, j): self._copy_cost(root, stored, read)
-            for i, stored in enumerate(layouts)
-            for j, read in enumerate(layouts)
-            if i != j
-        }
-        forbidden = frozenset(pair for pair, cost in copies.items() if cost is None)
-        prices = {pair: cost for pair, cost in copies.items() if cost is not None}
-        cost = max(prices.values(), default=0)
-        other = {pair: price for pair, price in prices.items() if price != cost}
-        return form.Wire(source, tuple(readers), len(layouts), cost, forbidden, other)
-
-    def _copy_cost(self, root: ir.Value, stored: Layout, read: Layout) -> int | None:
-        """What the one Transpose from ``stored`` to ``read`` costs; None where the target has none."""
-        found = transposition(stored, read)
-        return None if found is None or len(found[1]) > MAX_COPY_RANK else self._costs.copy(*found, bits_of(root))
-
-    def _before(self, problem: Problem) -> int:
-        """Return what the graph costs as it is: its Transposes, and what operators do inside in their natural form."""
-        groups = zip(self._groups, problem.variants, strict=True)
-        inside = sum(costs[0] for group, costs in groups if group.rule is not None and group.rule.anchor is None)
-        copies = (
-            self._copy_cost(value, Layout.natural(shape), Layout.of(shape, perm))
-            for node in self._graph
-            if node.outputs[0] in self._views and (perm := VIEWS[node.op_type](node)) is not None
-            if (value := node.inputs[0]) is not None and (shape := static_shape(value)) is not None
-        )
-        return inside + sum(cost for cost in copies if cost is not None)
-
-    # --- the plan ---
-
-    def plan(self, problem: Problem, assignment: Assignment) -> Plan:
-        """Spells the solution out, and gives axes of size 1 the places that need the fewest reshapes."""
-        choices = zip(self._groups, assignment.choice, strict=True)
-        chosen = {id(group): group.variants[choice] for group, choice in choices}
-        inputs = {value: chosen[id(group)].storages[_PUBLIC] for value, group in self._inputs.items()}
-        outputs = {position: chosen[id(group)].storages[_PUBLIC] for position, group in self._outputs.items()}
-        stored = dict(inputs)
-        variants: dict[ir.Node, Variant] = {}
-        for node, groups in self._of_node.items():
-            variant = _united([chosen[id(group)] for group in groups])
-            with blaming(node):
-                variants[node] = self._settled(node, variant, stored)
-            for port, storage in variants[node].storages.items():
-                if port.result:
-                    sizes = variants[node].sizes(port)
-                    stored[port.value(node)] = Storage.of(storage.shape, storage.layout, sizes) or storage
-        anchors = sum(rule.anchor is not None for rule in self._rules.values())
-        question = self._question(problem)
-        return Plan(self._rules, variants, self._views, inputs, outputs, question, assignment, self._before(problem), anchors)
-
-    def _settled(self, node: ir.Node, variant: Variant, stored: Mapping[ir.Value, Storage]) -> Variant:
-        """Of all variants with the layouts of ``variant``, the one that makes Reshapes, which are copies, the smallest.
-
-        Those are of the operands, and of the results where their dimensions are others than their readers would expect.
-        Where it makes no difference, the operands are taken as they are stored: the readers may do so too. Elements
-        count and not bytes, lest a QuantizeLinear or Cast look like a better place for a Reshape that need not be.
-        """
-        if self._rules[node].anchor is not None:
-            return variant
-        sources = {
-            port: source
-            for port in variant.storages
-            if not (port.result or is_constant(port.value(node)))
-            and (source := self._uncopied(port.value(node), variant.layout(port), stored)) is not None
-        }
-
-        def reshaped(each: Variant) -> tuple[int, int]:
-            now = [port for port, source in sources.items() if source.sizes != each.sizes(port)]
-            later = [port for port in each.storages if port.result and each.sizes(port) != variant.sizes(port)]
-            sizes = [sum(prod(known_shape(port.value(node))) for port in ports) for ports in (now, later)]
-            return sum(sizes), sizes[0]
-
-        best = variant
-        for port, source in sources.items():
-            storage = self._storage(port.value(node), source.layout, source.sizes)
-            if any(reshaped(best)) and storage is not None and not _is_pooled(source.sizes, storage.shape):
-                others = self._rules[node].variants(node, port, storage, self._known(node))
-                same = (o for o in others if all(o.layout(p) == variant.layout(p) for p in variant.storages))
-                best = min((best, *same), key=reshaped)
-        return best
-
-    def _uncopied(self, value: ir.Value, layout: Layout, stored: Mapping[ir.Value, Storage]) -> Storage | None:
-        """How the root of ``value`` is stored; None where ``value`` has to be copied to have ``layout``."""
-        root = self._root(value)
-        source = stored.get(root) or Storage.natural(known_shape(root))
-        return source if source.layout == self._inward(value, layout) else None
-
-
-def _is_pooled(sizes: Shape, shape: Shape) -> bool:
-    """Whether a tensor of ``shape`` is stored with pooled axes that it lacks: the pool can drop them, nobody later."""
-    return sizes.count(1) > shape.count(1) + 1
-
-
-def _united(parts: list[Variant]) -> Variant:
-    """The variants of a node's groups as one."""
-    return Variant(
-        {port: storage for part in parts for port, storage in part.storages.items()},
-        tuple(edit for part in parts for edit in part.edits),
-        next((part.inner for part in parts if part.inner is not NOTHING), NOTHING),
-    )
+    def _number_natural_first(self, root: ir.Value) -> None:
+        """Number the layouts of ``root`` with the natural one as 0: a minimum cut needs it."""
+        layouts = dict.fromkeys((Layout.natural(known_shape(root)), *self._found.layouts[root]))
+        self._found.layouts[root] = {layout: index for index, layout in enumerate(layouts)}

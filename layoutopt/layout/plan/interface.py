@@ -9,7 +9,7 @@ import onnx_ir as ir
 from layoutopt.errors import UsageError
 from layoutopt.ir.io import recorded_orders
 from layoutopt.ir.perm import Perm, channels_last, identity
-from layoutopt.layout.rules.variants import is_constant, static_shape
+from layoutopt.ir.values import is_constant, static_shape
 from layoutopt.options import Io, TensorLayout
 
 RANKS = range(3, 6)

@@ -17,10 +17,12 @@ from math import prod
 import onnx_ir as ir
 
 from layoutopt.ir import dialect
-from layoutopt.layout.algebra.physical import Digit, Dim, Shape, Storage, merge_digits
+from layoutopt.ir.values import Shape, is_constant
+from layoutopt.layout.algebra.modes import Digit, merge_digits
+from layoutopt.layout.algebra.physical import Dim, Storage
 from layoutopt.layout.costs.objectives import NOTHING, InnerCost
 from layoutopt.layout.costs.products import Product
-from layoutopt.layout.rules.variants import Edit, Known, Port, Storages, is_constant, operand, result
+from layoutopt.layout.rules.variants import Edit, Known, Port, Storages, operand, result
 
 LEFT, RIGHT, RESULT = operand(0), operand(1), result()
 

@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import onnx_ir as ir
 
-from layoutopt.layout.algebra.physical import Shape, Storage
-from layoutopt.layout.rules.remaps import axis_of, integer, reduced_axes
+from layoutopt.ir.attributes import axis_of, integer, reduced_axes
+from layoutopt.ir.values import Shape
+from layoutopt.layout.algebra.physical import Storage
 from layoutopt.layout.rules.spatial import natural_channels
 from layoutopt.layout.rules.variants import Known, Port, Storages, lifted, operand, result
 

@@ -1,7 +1,7 @@
-"""Remaps and prices: the pure questions that a layout rule asks about a choice of storages.
+"""Remaps: what else in a node names an axis, and what it must say instead under a choice of layouts.
 
-A *remap* tells what else in the node names an axis, and what it must say instead. A *price* tells what the target moves
-inside the operator. Where there is no such variant, both answer None.
+A remap returns None where the node cannot say it, so that there is no such variant. What the target moves inside an
+operator is in `internal_costs`.
 """
 
 from __future__ import annotations
@@ -14,17 +14,20 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from layoutopt.ir import dialect
-from layoutopt.ir.edit import constant_of
-from layoutopt.ir.perm import Perm, identity
+from layoutopt.ir.attributes import (
+    axis_of,
+    constant_integers,
+    has_operand,
+    integer,
+    integers,
+)
+from layoutopt.ir.perm import identity
 from layoutopt.layout.algebra.physical import Layout, Storage
-from layoutopt.layout.costs.objectives import NOTHING, InnerCost
-from layoutopt.layout.rules.variants import Edit, Port, Storages, operand, result, size_in_bytes
+from layoutopt.layout.rules.variants import Edit, Port, Storages, operand, result
 
 Remap = Callable[[ir.Node, Storages], "Edit | None"]
 """(node, how its ports are stored) -> what must change."""
 
-Price = Callable[[ir.Node, Storages], InnerCost]
-"""(node, how its ports are stored) -> bytes that the target moves inside the operator."""
 
 FIRST = operand(0)
 
@@ -198,88 +201,7 @@ def pads(node: ir.Node, storages: Storages) -> Edit | None:
 # --- prices ----------------------------------------------------------------------------------------------------------
 
 
-def last_axis_only(node: ir.Node, storages: Storages) -> InnerCost:
-    """The last stored dimension is free; to any other axis the target moves the data there and back."""
-    storage = storages[result()]
-    value = axis_of(node, -1, len(storage.shape))
-    if value is None or (position := storage.position(value)) is None:
-        return NOTHING
-    moves = storage.shape[value] != 1 and any(size != 1 for size in storage.sizes[position + 1 :])
-    return InnerCost(transposed=sum(size_in_bytes(port.value(node)) for port in storages)) if moves else NOTHING
-
-
-def interleaving(node: ir.Node, storages: Storages) -> InnerCost:
-    """Pieces that are joined or cut side by side take longer where they are short."""
-    whole, *parts = storages if node.op_type == "Split" else reversed(list(storages))
-    storage = storages[whole]
-    axis = axis_of(node, 0, len(storage.shape))
-    if axis is None or (place := storage.front(axis)) is None:
-        return NOTHING
-    runs = prod(storage.sizes[:place])
-    return InnerCost(pieces=runs * len(parts), piece=max(1, size_in_bytes(whole.value(node)) // (runs * len(parts))))
-
-
 # --- what they share -------------------------------------------------------------------------------------------------
-
-
-def transpose_perm(node: ir.Node) -> Perm | None:
-    """The permutation of a Transpose, which reverses the axes where it names none; None where it is not valid.
-
-    Also None where the rank of the operand is unknown and nothing is named.
-    """
-    shape = FIRST.value(node).shape
-    attribute = node.attributes.get("perm")
-    if attribute is None:
-        return None if shape is None else tuple(reversed(identity(len(shape))))
-    perm = tuple(attribute.as_ints()) if attribute.type is ir.AttributeType.INTS else ()
-    rank = len(perm) if shape is None else len(shape)
-    return perm if sorted(perm) == list(range(rank)) else None
-
-
-def constant_integers(node: ir.Node, index: int) -> tuple[int, ...] | None:
-    """The values of a constant operand of whole numbers; None where it is empty or not known offline."""
-    value = node.inputs[index] if index < len(node.inputs) else None
-    tensor = constant_of(value) if value is not None else None
-    return None if tensor is None else tuple(int(number) for number in tensor.numpy().reshape(-1))
-
-
-def has_operand(node: ir.Node, index: int) -> bool:
-    """Whether ``node`` has an operand at ``index`` that is not left empty."""
-    return index < len(node.inputs) and node.inputs[index] is not None
-
-
-def integer(node: ir.Node, name: str, default: int | None) -> int | None:
-    """An attribute that is a whole number."""
-    attribute = node.attributes.get(name)
-    return default if attribute is None else attribute.as_int()
-
-
-def integers(node: ir.Node, name: str, default: tuple[int, ...] | None = None) -> tuple[int, ...] | None:
-    """An attribute that is a list of whole numbers."""
-    attribute = node.attributes.get(name)
-    return default if attribute is None else tuple(attribute.as_ints())
-
-
-def axis_of(node: ir.Node, default: int | None, rank: int) -> int | None:
-    """The attribute ``axis``, not negative; None where it is missing or out of range."""
-    value = integer(node, "axis", default)
-    return None if value is None or not -rank <= value < rank else value % rank
-
-
-def reduced_axes(node: ir.Node) -> tuple[int, ...] | None:
-    """The axes that a reduction drops, not negative; None where they are not known offline."""
-    rank = len(FIRST.shape(node))
-    if node.op_type in ("ArgMax", "ArgMin"):
-        values: tuple[int, ...] | None = (integer(node, "axis", 0) or 0,)
-    elif has_operand(node, 1):
-        values = constant_integers(node, 1)
-    else:
-        values = integers(node, "axes", ())
-    if values == () and not integer(node, "noop_with_empty_axes", 0):
-        values = identity(rank)
-    if values is None or any(not -rank <= value < rank for value in values):
-        return None
-    return tuple(value % rank for value in values)
 
 
 def _innermost(storage: Storage, first: int) -> int | None:

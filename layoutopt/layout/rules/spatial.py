@@ -11,10 +11,12 @@ from math import prod
 
 import onnx_ir as ir
 
+from layoutopt.ir.attributes import integer
 from layoutopt.ir.perm import channels_last
-from layoutopt.layout.algebra.physical import Digit, Dim, Shape, Storage, merge_digits, split_digits
-from layoutopt.layout.rules.remaps import integer
-from layoutopt.layout.rules.variants import Edit, Known, Port, Storages, Take, is_constant, operand, result
+from layoutopt.ir.values import Shape, is_constant
+from layoutopt.layout.algebra.modes import Digit, merge_digits, split_digits
+from layoutopt.layout.algebra.physical import Dim, Storage
+from layoutopt.layout.rules.variants import Edit, Known, Port, Storages, Take, operand, result
 
 CHANNEL = 1
 

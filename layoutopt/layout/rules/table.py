@@ -5,116 +5,21 @@ An operator that is not here runs in the natural layout.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from math import prod
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import onnx_ir as ir
 
-from layoutopt.ir.dialect import ACTIVATIONS, DOMAIN
-from layoutopt.ir.perm import Perm, permute
-from layoutopt.ir.schemas import is_well_typed
-from layoutopt.layout.algebra.physical import Storage
+from layoutopt.ir.attributes import transpose_perm
+from layoutopt.ir.perm import Perm
 from layoutopt.layout.rules import matmul, propagation, remaps, spatial
-from layoutopt.layout.rules.propagation import Carry
-from layoutopt.layout.rules.remaps import Price, Remap
-from layoutopt.layout.rules.variants import Known, Port, Variant, is_constant, operand, result, static_shape
-
-
-def _never(node: ir.Node) -> bool:
-    del node
-    return False
-
-
-@dataclass(frozen=True, slots=True)
-class LayoutRule:
-    """How one operator takes part in the choice of layouts.
-
-    Attributes:
-        operands: how many leading operands carry the layout; None means all.
-        carry: how all ports are stored, given one.
-        remaps: edits of whatever else names an axis (attributes, constant operands).
-        price: what the target does inside the operator, by how its operands and results are stored.
-        anchor: the storage at each port that the target insists on, where there is no natural variant.
-        separate: whether each port takes its layout independently of the others.
-        since: first opset that the rule describes.
-        until: last opset that the rule describes; None means the newest.
-        ranks: the ranks of the first operand that the rule describes; None means all.
-        results: how many results a node may have; None means any number.
-        shaped: how many leading operands must have known shapes beside those that carry the layout.
-        before: the rule of the opsets before ``since``, where the operator was another; None leaves it natural there.
-    """
-
-    operands: int | None = 1
-    carry: Carry = propagation.aligned
-    remaps: tuple[Remap, ...] = ()
-    price: Price | None = None
-    anchor: Callable[[ir.Node, Port], Storage] | None = None
-    separate: Callable[[ir.Node], bool] = _never
-    since: int = 1
-    until: int | None = None
-    ranks: tuple[int, ...] | None = None
-    results: int | None = None
-    shaped: int = 0
-    before: LayoutRule | None = None
-
-    def at(self, opset: int) -> LayoutRule | None:
-        """The rule of ``opset``; None where it has none."""
-        if opset < self.since:
-            return self.before.at(opset) if self.before else None
-        return self if self.until is None or opset <= self.until else None
-
-    @property
-    def words(self) -> str:
-        """Its conditions, in the words of its parts."""
-        parts = [self.carry, *self.remaps, *([self.price] if self.price else [])]
-        words = [(part.__doc__ or "").strip().partition("\n")[0] for part in parts]
-        if self.ranks is not None:
-            words.append(f"Rank {', '.join(map(str, self.ranks))}.")
-        if self.results is not None:
-            words.append("The first result alone.")
-        return " ".join(words).replace("``", "`")
-
-    def ports(self, node: ir.Node) -> tuple[Port, ...]:
-        """The ports of ``node`` that carry the layout: operands, then results."""
-        operands = (operand(index) for index, value in enumerate(node.inputs[: self.operands]) if value is not None)
-        return (*operands, *(result(index) for index in range(len(node.outputs))))
-
-    def groups(self, node: ir.Node) -> Sequence[tuple[Port, ...]]:
-        """The ports that are no constants, those together that take a layout together."""
-        ports = tuple(port for port in self.ports(node) if not is_constant(port.value(node)))
-        return [(port,) for port in ports] if self.separate(node) else [ports]
-
-    def natural(self, node: ir.Node) -> Variant | None:
-        """The variant in which nothing changes; None for an anchor."""
-        storages = {port: Storage.natural(port.shape(node)) for port in self.ports(node)}
-        return None if self.anchor else Variant(storages, inner=self._inner(node, storages))
-
-    def variants(self, node: ir.Node, port: Port, storage: Storage, known: Known) -> Iterator[Variant]:
-        """The variants of the group at ``port`` that follow from ``storage`` there.
-
-        Args:
-            node: the operator.
-            port: where the layout comes from.
-            storage: how the value there is stored.
-            known: what is known so far of the other ports.
-        """
-        for storages in self.carry(node, self.ports(node), port, storage, known):
-            if self.anchor is None and all(storage.is_natural for storage in storages.values()):
-                yield Variant(storages, inner=self._inner(node, storages))
-                continue
-            edits = [remap(node, storages) for remap in self.remaps]
-            found = tuple(edit for edit in edits if edit is not None)
-            if len(found) == len(edits):
-                yield Variant(storages, found, self._inner(node, storages))
-
-    def _inner(self, node: ir.Node, storages: Storages) -> InnerCost:
-        return self.price(node, storages) if self.price else NOTHING
-
+from layoutopt.layout.rules.internal_costs import interleaving, last_axis_only
+from layoutopt.layout.rules.rule import LayoutRule
+from layoutopt.layout.rules.variants import result
 
 _ELEMENTWISE = LayoutRule(operands=None, since=7)
 _ALONG_AXIS = LayoutRule(remaps=(remaps.axis(-1),))
-_LAST_AXIS = replace(_ALONG_AXIS, price=remaps.last_axis_only)
+_LAST_AXIS = replace(_ALONG_AXIS, price=last_axis_only)
 _FLATTENED = LayoutRule(remaps=(remaps.innermost_axes(1),))
 _SOFTMAX = replace(_LAST_AXIS, since=13, before=_FLATTENED)
 _HARDMAX = replace(_SOFTMAX, before=LayoutRule(remaps=(remaps.innermost_axes(1, ordered=True),)))
@@ -178,7 +83,7 @@ RULES: Mapping[str, LayoutRule] = {
     "ArgMin": _ARG_REDUCTION,
     "AveragePool": _PER_CHANNEL,
     "CenterCropPad": LayoutRule(remaps=(remaps.centered_axes,)),
-    "Concat": LayoutRule(operands=None, remaps=(remaps.joint(),), price=remaps.interleaving),
+    "Concat": LayoutRule(operands=None, remaps=(remaps.joint(),), price=interleaving),
     "Conv": _CONV,
     "ConvTranspose": _CONV,
     "CumProd": _ACCUMULATION,
@@ -214,7 +119,7 @@ RULES: Mapping[str, LayoutRule] = {
     "Slice": LayoutRule(remaps=(remaps.slices,)),
     "Softmax": _SOFTMAX,
     "SpaceToDepth": _DEPTH,
-    "Split": LayoutRule(remaps=(remaps.joint(0),), price=remaps.interleaving),
+    "Split": LayoutRule(remaps=(remaps.joint(0),), price=interleaving),
     "Tile": LayoutRule(remaps=(remaps.repeats,), since=6),
     "TopK": _LAST_AXIS,
     "Trilu": LayoutRule(remaps=(remaps.matrices,)),
@@ -294,65 +199,6 @@ def _same_digits(node: ir.Node) -> Perm | None:
 
 VIEWS: Mapping[str, Callable[[ir.Node], Perm | None]] = {
     **dict.fromkeys(("Flatten", "Reshape", "Squeeze", "Unsqueeze"), _same_digits),
-    "Transpose": remaps.transpose_perm,
+    "Transpose": transpose_perm,
 }
 """Operators that move no bytes: they only give them other axes, which these functions permute first, if at all."""
-
-
-def rule_for(node: ir.Node, opset: int) -> LayoutRule | None:
-    """The rule that describes ``node`` in a model of ``opset``; None where it is pinned to the natural layout."""
-    if objection(node, opset):
-        return None
-    return LayoutRule() if node.domain == DOMAIN else RULES[node.op_type].at(opset)
-
-
-def objection(node: ir.Node, opset: int) -> str:
-    """Why ``node`` is pinned to the natural layout; empty where a rule describes it."""
-    is_activation = node.domain == DOMAIN and node.op_type in ACTIVATIONS
-    entry = LayoutRule() if is_activation else RULES.get(node.op_type) if node.domain == "" else None
-    rule = entry.at(opset) if entry is not None else None
-    if entry is None:
-        return PINNED.get(node.op_type, f"no layout rule for {node.op_type}")
-    if rule is None:
-        return f"the layout rule for {node.op_type} is for other opsets than {opset}"
-    if not is_activation and not is_well_typed(node, opset):
-        return "it has an attribute that its opset does not know"
-    return _misfit(node, rule)
-
-
-def _misfit(node: ir.Node, rule: LayoutRule) -> str:
-    """Why ``rule`` does not describe ``node``, although it does other operators of the type."""
-    ports = rule.ports(node)
-    shaped = (*(port.value(node) for port in ports), *node.inputs[: rule.shaped])
-    if any(value is None or static_shape(value) is None for value in shaped):
-        return "not all shapes are known"
-    if all(is_constant(port.value(node)) for port in ports if not port.result):
-        return "its operands are constants"
-    if rule.ranks is not None and (rank := len(ports[0].shape(node))) not in rule.ranks:
-        return f"the layout rule for {node.op_type} is for other ranks than {rank}"
-    if rule.results not in (None, len(node.outputs)):
-        return "its further results count in the natural layout"  # the indices of a MaxPool
-    if rule.anchor is spatial.natural_channels and not _has_anchor(node, rule, ports[0]):
-        return "it changes the batch or the channels"
-    if rule.anchor is None and rule.natural(node) is None:
-        return "an axis that it names is not known offline"
-    return ""
-
-
-def _has_anchor(node: ir.Node, rule: LayoutRule, port: Port) -> bool:
-    """Whether the target has the operator in the one layout that it insists on."""
-    assert rule.anchor is not None
-    return any(rule.variants(node, port, rule.anchor(node, port), lambda _: ()))
-
-
-def is_view(node: ir.Node) -> bool:
-    """Whether ``node`` only gives the bytes of its first operand other axes."""
-    if node.domain != "" or node.op_type not in VIEWS or not node.inputs or (value := node.inputs[0]) is None:
-        return False
-    before, after = static_shape(value), static_shape(node.outputs[0])
-    if before is None or after is None or is_constant(value):
-        return False
-    perm = VIEWS[node.op_type](node)
-    if perm is None:
-        return node.op_type != "Transpose" and prod(before) == prod(after)
-    return permute(before, perm) == after

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from math import prod
 from typing import NamedTuple
 
 import numpy as np
@@ -13,8 +12,8 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from layoutopt.errors import LayoutoptError, PassFailedError
-from layoutopt.ir.edit import constant_of
-from layoutopt.layout.algebra.physical import Layout, Shape, Storage
+from layoutopt.ir.values import Shape, known_shape
+from layoutopt.layout.algebra.physical import Layout, Storage
 from layoutopt.layout.costs.objectives import NOTHING, InnerCost
 
 AttributeValue = int | str | tuple[int, ...]
@@ -126,37 +125,6 @@ def blaming(node: ir.Node) -> Iterator[None]:
         ) from error
 
 
-def static_shape(value: ir.Value) -> Shape | None:
-    """The shape of ``value``; None where the rank or a dimension is unknown, or where there is no element."""
-    if value.shape is None:
-        return None
-    dims = value.shape.dims
-    shape = tuple([size for size in dims if isinstance(size, int)])
-    return shape if len(shape) == len(dims) and 0 not in shape else None
-
-
-def known_shape(value: ir.Value) -> Shape:
-    """The shape of a ``value`` that was found to be static before."""
-    if (shape := static_shape(value)) is None:
-        raise ValueError(f"the shape of {value.name!r} is not static")
-    return shape
-
-
 def lifted(shape: Shape, rank: int) -> Shape:
     """``shape`` raised to ``rank`` by leading axes of size 1."""
     return (1,) * (rank - len(shape)) + shape
-
-
-def bits_of(value: ir.Value) -> int:
-    """Bits per element of ``value``; elements of no fixed size count as 32."""
-    return value.dtype.bitwidth if value.dtype not in (None, ir.DataType.UNDEFINED, ir.DataType.STRING) else 32
-
-
-def size_in_bytes(value: ir.Value) -> int:
-    """How many bytes a ``value`` of static shape takes."""
-    return -(-prod(known_shape(value)) * bits_of(value) // 8)
-
-
-def is_constant(value: ir.Value) -> bool:
-    """Whether ``value`` is known offline and nobody outside can set it."""
-    return constant_of(value) is not None

@@ -9,9 +9,12 @@ from functools import lru_cache
 import onnx_ir as ir
 
 from layoutopt.ir.perm import Perm, invert
-from layoutopt.layout.algebra.physical import CACHE, Layout, Shape, Storage, transposition
-from layoutopt.layout.rules.table import VIEWS, is_view
-from layoutopt.layout.rules.variants import blaming, known_shape
+from layoutopt.ir.values import Shape, known_shape
+from layoutopt.layout.algebra.physical import CACHE, Layout, Storage
+from layoutopt.layout.algebra.transposition import transposition
+from layoutopt.layout.rules.applicability import is_view
+from layoutopt.layout.rules.table import VIEWS
+from layoutopt.layout.rules.variants import blaming
 
 MAX_COPY_RANK = 6
 """TFLite's TRANSPOSE takes tensors of at most this rank."""

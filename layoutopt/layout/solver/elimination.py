@@ -96,9 +96,7 @@ def _tables(problem: Problem, position: dict[int, int]) -> Iterator[tuple[Scope,
     """What each group and each wire weighs, as a table over the groups with a choice that it depends on."""
     natural = len(position) + 1
     for group in position:
-        weights = [
-            weight * natural + (variant > 0) for variant, weight in enumerate(problem.variant_weights[group])
-        ]
+        weights = [weight * natural + (variant > 0) for variant, weight in enumerate(problem.variant_weights[group])]
         yield (group,), np.array(weights, dtype=np.float64)
     for wire in problem.wires:
         ends = {end.group for end in wire.ends if end.group in position}

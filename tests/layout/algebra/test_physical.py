@@ -11,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from layoutopt.ir.perm import Perm, channels_last, identity, invert
-from layoutopt.layout.algebra.physical import Digit, Dim, Layout, Storage, copy_steps, transposition
+from layoutopt.layout.algebra.modes import Digit
+from layoutopt.layout.algebra.physical import Dim, Layout, Storage
+from layoutopt.layout.algebra.transposition import copy_steps, transposition
 
 Shape = tuple[int, ...]
 SHAPES = st.lists(st.sampled_from([1, 1, 2, 3, 4, 6]), min_size=0, max_size=5).map(tuple)

@@ -18,7 +18,8 @@ from layoutopt.ir.counts import bytes_transposed, count_onnx
 from layoutopt.ir.io import save, with_constant_initializers
 from layoutopt.layout.costs.calibration import Calibration, Machine
 from layoutopt.layout.costs.movement import Curve, Family, TimeTable
-from layoutopt.layout.explain.explanation import Copy, explain
+from layoutopt.layout.explain.explainer import explain
+from layoutopt.layout.explain.explanation import Copy
 from layoutopt.layout.solver.problem import Solver
 from layoutopt.options import Io, Objective, TensorLayout
 from layoutopt.passes import PropagateLayout, default_pipeline

@@ -13,8 +13,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from layoutopt.ir.perm import Perm, permute
-from layoutopt.layout.plan import candidates as plan_module
-from layoutopt.layout.plan.candidates import make_plan
+from layoutopt.layout.plan import candidates, planner
+from layoutopt.layout.plan.planner import make_plan
 from layoutopt.layout.solver.assign import assign as exact
 from layoutopt.layout.solver.problem import Assignment, Problem
 from layoutopt.passes.propagate_layout import PropagateLayout
@@ -35,7 +35,7 @@ def check_plan(model: ir.Model) -> None:
         return exact(problem)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(plan_module, "assign", assign)
+        patch.setattr(planner, "assign", assign)
         found = PropagateLayout().plan(model).assignment
     problem = seen[-1]  # those before it had no solution
     assert found.lower_bound <= found.cost
@@ -174,7 +174,7 @@ def test_too_many_candidates_prove_nothing(monkeypatch: pytest.MonkeyPatch) -> N
         a = Relu (x) b = Transpose (a) y = Neg (b) c = Transpose <perm = [1, 2, 3, 0]> (a) z = Neg (c)
     }"""
     assert make_plan(model_of(text).graph, 17, {}).assignment.proved_optimal
-    monkeypatch.setattr(plan_module, "MAX_LAYOUTS", 1)
+    monkeypatch.setattr(candidates, "MAX_LAYOUTS", 1)
     assert not make_plan(model_of(text).graph, 17, {}).assignment.proved_optimal
 
 

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from layoutopt.ir.perm import Perm, invert, permute
 from layoutopt.layout.algebra.physical import Storage
 from layoutopt.layout.rules import remaps
-from layoutopt.layout.rules.table import RULES, VIEWS, is_view, rule_for
+from layoutopt.layout.rules.applicability import is_view, rule_for
+from layoutopt.layout.rules.table import RULES, VIEWS
 from layoutopt.layout.rules.variants import result as result_port
 from layoutopt.options import Io
 from layoutopt.passes import CancelTransposes, EliminateDeadCode, FoldConstants, PropagateLayout
