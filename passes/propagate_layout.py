@@ -17,7 +17,7 @@ from layoutopt.ir.values import Shape, constant_of, is_constant, known_shape, st
 from layoutopt.layout.algebra.physical import Layout, Storage
 from layoutopt.layout.algebra.transposition import copy_steps
 from layoutopt.layout.costs.calibration import load_costs
-from layoutopt.layout.costs.movement import Costs
+from layoutopt.layout.costs.objectives import Costs
 from layoutopt.layout.plan.decoding import Plan
 from layoutopt.layout.plan.interface import interface_orders
 from layoutopt.layout.plan.planner import make_plan

@@ -16,6 +16,7 @@ from layoutopt.layout.costs.calibration import (
     FORMS,
     JOINED,
     JOINED_ROWS,
+    TYPICAL,
     Grid,
     tabulate_pieces,
     tabulate_products,
@@ -208,6 +209,7 @@ def measure_times(
     probes = grid.probes()
     kinds: tuple[list[Timed], ...] = (
         [Transpose(probe.shape, probe.perm, probe.bits) for probe in probes],
+        [Transpose(probe.shape, probe.perm, probe.bits) for probe in TYPICAL],
         [Multiplication(product) for product in grid.products()],
         [Multiplication(product) for product in FORMS],
         [Concatenation(JOINED_ROWS, piece) for piece in JOINED],
@@ -220,9 +222,9 @@ def measure_times(
         progress=progress,
     )
     each = iter(times.nanoseconds)
-    transposes, rates, forms, pieces = ([next(each) for _ in kind] for kind in kinds)
+    transposes, typical, rates, forms, pieces = ([next(each) for _ in kind] for kind in kinds)
     return OperatorTimes(
-        tabulate_transposes(probes, transposes, times.overhead),
+        tabulate_transposes(probes, transposes, typical, times.overhead),
         tabulate_products(grid, rates, forms),
         tabulate_pieces(pieces),
     )

@@ -125,6 +125,13 @@ FORMS = tuple(
 )  # fmt: skip
 """Products of the sizes that attention has, in each form; the first of four is the one without any overhead."""
 
+TYPICAL = (
+    Probe((80, 3136), (1, 0), 32), Probe((3136, 80), (1, 0), 32), Probe((256, 784), (1, 0), 32),
+    Probe((320, 12, 64), (1, 0, 2), 32), Probe((320, 12, 64), (1, 2, 0), 32), Probe((64, 3, 49, 32), (0, 2, 1, 3), 32),
+    Probe((8, 7, 8, 672), (0, 2, 1, 3), 32), Probe((196, 4, 16, 6), (0, 2, 1, 3), 32), Probe((12, 197, 64), (0, 2, 1), 32),
+)  # fmt: skip
+"""Transposes that convolutions, attention and windows need."""
+
 JOINED = (1, 2, 4, 8, 16, 64)
 """float32 elements of the pieces that are joined; the last is long enough to cost no more than its bytes."""
 
@@ -141,12 +148,15 @@ QUICK = Grid((2, 8, 32), (8, 32, 128), tuple(_ROWS**2 << n for n in (7, 11, 15))
 """A few seconds."""
 
 
-def tabulate_transposes(probes: Sequence[Probe], nanoseconds: Sequence[float], overhead: float) -> TimeTable:
+def tabulate_transposes(
+    probes: Sequence[Probe], nanoseconds: Sequence[float], typical: Sequence[float], overhead: float
+) -> TimeTable:
     """Return the table of what was measured.
 
     Args:
         probes: as `Grid.probes` gives them.
         nanoseconds: of each, without the overhead.
+        typical: nanoseconds of each of `TYPICAL`, likewise.
         overhead: nanoseconds of an operator that has nothing to do.
     """
     points: dict[tuple[Family, int], dict[int, float]] = {}
@@ -160,7 +170,9 @@ def tabulate_transposes(probes: Sequence[Probe], nanoseconds: Sequence[float], o
         for probe, time in zip(probes, nanoseconds, strict=True)
         if probe.movement.blocks > 1
     }
-    return dataclasses.replace(table, blocks={**table.blocks, **blocks})
+    table = dataclasses.replace(table, blocks={**table.blocks, **blocks})
+    ratios = [time / table.at(probe.movement, probe.size) for probe, time in zip(TYPICAL, typical, strict=True)]
+    return dataclasses.replace(table, typical=float(np.median(ratios)))
 
 
 def tabulate_products(grid: Grid, rates: Sequence[float], forms: Sequence[float]) -> ProductTimes:
@@ -280,7 +292,7 @@ class Calibration:
         blocks = {Family(name): time for name, time in times["transposes"]["blocks"].items()}
         products = {name: _tuples(value) for name, value in times["products"].items()}
         pieces = {name: _tuples(value) for name, value in times["pieces"].items()}
-        transposes = TimeTable(times["transposes"]["overhead"], blocks, curves)
+        transposes = TimeTable(times["transposes"]["overhead"], blocks, curves, times["transposes"]["typical"])
         table = OperatorTimes(transposes, ProductTimes(**products), PieceTimes(**pieces))
         return cls(Machine(**data["machine"]), table)
 

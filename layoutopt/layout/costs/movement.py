@@ -99,15 +99,17 @@ class TimeTable:
         overhead: nanoseconds of an operator that has nothing to do.
         blocks: for each family, nanoseconds to start a block.
         curves: of every family.
+        typical: how many times as long transposes of networks take, whose strides are less even; the median.
     """
 
     overhead: float
     blocks: Mapping[Family, float] = field(hash=False)
     curves: tuple[Curve, ...]
+    typical: float = 1.0
 
     def __post_init__(self) -> None:
         """Raises ValueError where a time cannot be told for every movement."""
-        if not all(0 <= number < inf for number in (self.overhead, *self.blocks.values())):
+        if not all(0 <= number < inf for number in (self.overhead, self.typical, *self.blocks.values())):
             raise ValueError("a negative time")
         if not set(Family) == set(self.blocks) == {curve.family for curve in self.curves}:
             raise ValueError("not all families are there")
@@ -117,4 +119,4 @@ class TimeTable:
         family = sorted((curve.extent, curve.at(size)) for curve in self.curves if curve.family is movement.family)
         extents, times = zip(*family, strict=True)
         block = exp(np.interp(log(movement.extent), np.log(extents), np.log(times)))
-        return block + (movement.blocks - 1) * self.blocks[movement.family]
+        return self.typical * (block + (movement.blocks - 1) * self.blocks[movement.family])

@@ -174,7 +174,7 @@ def matmul_form(node: ir.Node, storages: Storages) -> Edit | None:
         if all(blocks.values()):
             edit = _edit(factors, form, {port: found for port, found in blocks.items() if found})
             return _with_rows_of(storages[LEFT], edit) if form is _FORMS[0] and _is_spread(node) else edit
-    return _emission_edit(factors, dims[RESULT])
+    return _emission_edit(factors, dims)
 
 
 # --- one product per batch -------------------------------------------------------------------------------------------
@@ -218,21 +218,34 @@ def _with_rows_of(left: Storage, edit: Edit | None) -> Edit | None:
 def _emissions(
     factors: _Product, port: Port, given: Block, seen: Mapping[Port, Sequence[Block]]
 ) -> Iterator[dict[Port, Storage]]:
-    """Products with constant weights whose columns lie anywhere among the rows: the weights are a batch of matrices."""
+    """Yield products with constant weights whose columns lie anywhere among the rows, by a batch of matrices.
+
+    The last two runs of the result are what each of these products gives: rows and columns, or, with the weights on the
+    left, columns and rows.
+    """
     results = [given] if port == RESULT else seen[RESULT]
     lefts = [given] if port == LEFT else seen[LEFT]
     for emitted in results:
-        parts = _alternating(factors, emitted)
-        if len(parts) < 3 or parts[-1][0] is not Role.COLUMN or len(parts) > MAX_RANK:
+        runs = _alternating(factors, emitted)
+        if not 2 < len(runs) <= MAX_RANK:
             continue
-        rows = _merged(dim for dim in emitted if factors.roles[dim[0]] is Role.ROW)
-        spread = tuple(dim for role, block in parts[:-1] if role is Role.COLUMN for dim in block)
         for left in lefts:
-            blocks = factors.split(left, (Role.ROW, Role.SUM))
-            if blocks is not None and blocks[Role.ROW] == rows:
-                right = (*spread, *blocks[Role.SUM], *parts[-1][1])
-                dims = {LEFT: left, RIGHT: right, RESULT: emitted}
+            if (summed := _summed(factors, left, runs)) is not None:
+                last = next(run for role, run in reversed(runs) if role is Role.COLUMN)
+                spread = [dim for role, run in runs if role is Role.COLUMN and run is not last for dim in run]
+                inner = (*summed, *last) if runs[-1][0] is Role.COLUMN else (*last, *summed)
+                dims = {LEFT: left, RIGHT: (*spread, *inner), RESULT: emitted}
                 yield {each: factors.storage(each, block) for each, block in dims.items()}
+
+
+def _summed(factors: _Product, left: Block, runs: Sequence[tuple[Role, Block]]) -> Block | None:
+    """Return the sum's dimensions of ``left``: innermost, or before the last rows of ``runs``; else None."""
+    rows = [run for role, run in runs if role is Role.ROW]
+    summed = tuple(dim for dim in left if factors.roles[dim[0]] is Role.SUM)
+    for before, after in ((rows, []), (rows[:-1], rows[-1:])):
+        if left == (*_merged(chain.from_iterable(before)), *summed, *_merged(chain.from_iterable(after))):
+            return summed
+    return None
 
 
 def product_form(node: ir.Node, storages: Storages) -> InnerCost:
@@ -251,23 +264,30 @@ def product_form(node: ir.Node, storages: Storages) -> InnerCost:
     return InnerCost(product=Product(count, rows, depth, columns, rights, constant, turned * prod(sizes[left])))
 
 
-def _emission_edit(factors: _Product, emitted: Block) -> Edit:
-    """The stored shapes of a product with weights that are spread over the batch."""
-    runs = _alternating(factors, emitted)
+def _emission_edit(factors: _Product, dims: Mapping[Port, Block]) -> Edit:
+    """Return the operator and the stored shapes of a product with weights that are spread over the batch."""
+    runs = _alternating(factors, dims[RESULT])
     batch = [(role, _size(digits)) for role, block in runs[:-2] for _, digits in block]
     if len(batch) + 2 > MAX_RANK:
         batch = [(role, _block_size(block)) for role, block in runs[:-2]]
-    parts = [*batch, *((role, _block_size(block)) for role, block in runs[-2:])]
-    summed = prod(factors.shapes[LEFT]) // prod(size for role, size in parts if role is Role.ROW)
-    left = tuple(size if role is Role.ROW else 1 for role, size in parts[:-1])
-    right = tuple(size if role is Role.COLUMN else 1 for role, size in parts[:-2])
-    columns = parts[-1][1]
-    sizes = {
-        LEFT: (*left, summed),
-        RIGHT: (*right, summed, columns),
-        RESULT: tuple(size for _, size in parts),
-    }
-    return Edit(sizes=sizes)
+    (_, first), (last, second) = runs[-2:]
+    size = {runs[-2][0]: _block_size(first), last: _block_size(second)}
+    size[Role.SUM] = prod(_size(digits) for label, digits in dims[LEFT] if factors.roles[label] is Role.SUM)
+    innermost = factors.roles[dims[LEFT][-1][0]] is Role.SUM
+
+    def sizes(lead: Role | None, *inner: Role) -> Shape:
+        return (*(n if lead in (None, role) else 1 for role, n in batch), *(size[role] for role in inner))
+
+    left = sizes(Role.ROW, *((Role.ROW, Role.SUM) if innermost else (Role.SUM, Role.ROW)))
+    if last is Role.COLUMN:
+        right, transposed = sizes(Role.COLUMN, Role.SUM, Role.COLUMN), None if innermost else dialect.Transposed.LEFT
+    else:
+        right, transposed = sizes(Role.COLUMN, Role.COLUMN, Role.SUM), dialect.Transposed.RIGHT if innermost else None
+    return Edit(
+        operator=dialect.MATMUL_TRANSPOSED[transposed, len(left)] if transposed else None,
+        sizes={LEFT: left, RIGHT: right, RESULT: sizes(None, runs[-2][0], last)},
+        inputs=() if last is Role.COLUMN else (1, 0),
+    )
 
 
 def _alternating(factors: _Product, dims: Block) -> list[tuple[Role, Block]]:
