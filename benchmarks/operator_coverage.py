@@ -12,7 +12,7 @@ from typing import NamedTuple
 from benchmarks import short_runs
 from layoutopt.ir.schemas import newest_opset, opsets_of
 from layoutopt.layout.rules.rule import LayoutRule
-from layoutopt.layout.rules.table import PINNED, PREPARED, RULES, VIEWS
+from layoutopt.layout.rules.table import LAYOUT_FIXED, PREPARED, RULES, VIEWS
 
 OLDEST = 7
 """The oldest opset that is looked at."""
@@ -67,7 +67,7 @@ def table() -> Iterator[Row]:
         elif name in PREPARED:
             yield Row(name, f"{since}+", "prepared", PREPARED[name])
         else:
-            yield Row(name, f"{since}+", "pinned", PINNED[name])
+            yield Row(name, f"{since}+", "pinned", LAYOUT_FIXED[name])
 
 
 def _described(name: str, since: int, rule: LayoutRule) -> Row:
@@ -76,7 +76,7 @@ def _described(name: str, since: int, rule: LayoutRule) -> Row:
         eldest = eldest.before
     since = max(since, eldest.since)
     until = "+" if rule.until is None else f" to {rule.until}"
-    kind = "agnostic" if rule.anchor is None else "anchor"
+    kind = "agnostic" if rule.required_layout is None else "anchor"
     text = rule.words
     if rule.before is not None:
         text += f" Before opset {rule.since}: {rule.before.words}"

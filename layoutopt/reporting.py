@@ -60,7 +60,7 @@ def explain_model(
         ),
         explanation=explanation,
         missing=tuple(missing),
-        anchors=sum(each.anchors for each in plans.values()),
+        anchors=sum(each.sensitive for each in plans.values()),
         versions=results.versions(),
     )
     return report, learn(opset, plans, explanation)

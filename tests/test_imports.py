@@ -194,9 +194,9 @@ def test_symbolic_sizes_bring_sympy_when_they_are_computed_with() -> None:
 def test_a_few_choices_need_no_scipy() -> None:
     statement = (
         "from layoutopt.layout.solver.assign import assign\n"
-        "from layoutopt.layout.solver.problem import Port, Problem, Wire\n"
-        "wire = Wire(Port(0, (0, 1)), (Port(1, (0, 1)),), 2, 8)\n"
-        "assert assign(Problem(((0, 4), (4, 0)), (wire,))).cost == 4"
+        "from layoutopt.layout.solver.problem import Net, Pin, Problem\n"
+        "net = Net(Pin(0, (0, 1)), (Pin(1, (0, 1)),), 2, 8)\n"
+        "assert assign(Problem(((0, 4), (4, 0)), (net,))).cost == 4"
     )
     assert "scipy" not in loaded_by(statement)
 

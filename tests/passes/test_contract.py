@@ -77,7 +77,7 @@ def test_every_pass_is_in_the_list() -> None:
     assert len(PASSES) == len(DEFAULT_PIPELINE) > 20
 
 
-def subclasses(kind: type[Pass]) -> Iterator[type[Pass]]:
+def subclasses(kind: type) -> Iterator[type]:
     """Those of layoutopt; tests have some of their own."""
     for each in kind.__subclasses__():
         yield from subclasses(each)

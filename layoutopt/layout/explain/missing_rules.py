@@ -10,13 +10,13 @@ import onnx_ir as ir
 
 from layoutopt.ir import dialect
 from layoutopt.ir.values import static_shape
-from layoutopt.layout.algebra.physical import Storage
+from layoutopt.layout.algebra.physical import PhysicalLayout
 from layoutopt.layout.explain.explanation import Copy
 from layoutopt.layout.plan.decoding import Plan
 from layoutopt.layout.rules.applicability import objection
 from layoutopt.layout.rules.rule import LayoutRule
 from layoutopt.layout.rules.table import VIEWS
-from layoutopt.layout.rules.variants import Known, Port, Storages
+from layoutopt.layout.rules.variants import Known, PhysicalLayouts, Port
 
 MOST = 10
 """Operators that are planned again: those with the most bytes beside them."""
@@ -85,10 +85,12 @@ class _Anything(LayoutRule):
         return tuple(port for port in LayoutRule.ports(self, node) if static_shape(port.value(node)) is not None)
 
 
-def _alone(node: ir.Node, ports: Sequence[Port], port: Port, storage: Storage, known: Known) -> Iterator[Storages]:
+def _alone(
+    node: ir.Node, ports: Sequence[Port], port: Port, layout: PhysicalLayout, known: Known
+) -> Iterator[PhysicalLayouts]:
     del known
-    yield {each: storage if each == port else Storage.natural(each.shape(node)) for each in ports}
+    yield {each: layout if each == port else PhysicalLayout.natural(each.shape(node)) for each in ports}
 
 
-ANYTHING = _Anything(operands=None, carry=_alone, separate=lambda _: True)
+ANYTHING = _Anything(operands=None, propagate=_alone, separate=lambda _: True)
 """The rule that no real one can beat."""

@@ -11,9 +11,9 @@ from layoutopt.ir.attributes import (
     axis_of,
 )
 from layoutopt.ir.values import size_in_bytes
-from layoutopt.layout.rules.variants import Storages, result
+from layoutopt.layout.rules.variants import PhysicalLayouts, result
 
-Price = Callable[[ir.Node, Storages], "int | None"]
+InternalCost = Callable[[ir.Node, PhysicalLayouts], "int | None"]
 """(node, how its ports are stored) -> bytes that the target moves inside the operator."""
 
 
@@ -21,25 +21,25 @@ SHORTEST_RUN = 8
 """Elements side by side from which on joining and cutting cost no more than that of long pieces: measured in LiteRT."""
 
 
-def last_axis_only(node: ir.Node, storages: Storages) -> int | None:
+def last_axis_only(node: ir.Node, layouts: PhysicalLayouts) -> int | None:
     """The last stored dimension is free; to any other axis the target moves the data there and back."""
-    storage = storages[result()]
-    value = axis_of(node, -1, len(storage.shape))
-    if value is None or (position := storage.position(value)) is None:
+    layout = layouts[result()]
+    value = axis_of(node, -1, len(layout.shape))
+    if value is None or (position := layout.position(value)) is None:
         return None
-    moves = storage.shape[value] != 1 and any(size != 1 for size in storage.sizes[position + 1 :])
-    return sum(size_in_bytes(port.value(node)) for port in storages) if moves else 0
+    moves = layout.shape[value] != 1 and any(size != 1 for size in layout.sizes[position + 1 :])
+    return sum(size_in_bytes(port.value(node)) for port in layouts) if moves else 0
 
 
-def interleaving(node: ir.Node, storages: Storages) -> int | None:
+def interleaving(node: ir.Node, layouts: PhysicalLayouts) -> int | None:
     """Pieces of 8 elements side by side are free; shorter ones, where the natural order has longer, cost all bytes."""
-    whole, *parts = storages if node.op_type == "Split" else reversed(list(storages))
-    storage = storages[whole]
-    axis = axis_of(node, 0, len(storage.shape))
-    if axis is None or storage.is_natural or (place := storage.front(axis)) is None:
+    whole, *parts = layouts if node.op_type == "Split" else reversed(list(layouts))
+    layout = layouts[whole]
+    axis = axis_of(node, 0, len(layout.shape))
+    if axis is None or layout.is_natural or (place := layout.front(axis)) is None:
         return 0
-    run = max(prod(storages[part].sizes[place:]) for part in parts)
-    natural = max(prod(storages[part].shape[axis:]) for part in parts)
+    run = max(prod(layouts[part].sizes[place:]) for part in parts)
+    natural = max(prod(layouts[part].shape[axis:]) for part in parts)
     if run >= min(SHORTEST_RUN, natural):
         return 0
     return size_in_bytes(whole.value(node)) if run > 1 else None

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from layoutopt.ir.values import is_constant
-from layoutopt.layout.algebra.physical import Storage
+from layoutopt.layout.algebra.physical import PhysicalLayout
 from layoutopt.layout.rules import propagation, spatial
-from layoutopt.layout.rules.internal_costs import Price
-from layoutopt.layout.rules.propagation import Carry
+from layoutopt.layout.rules.internal_costs import InternalCost
+from layoutopt.layout.rules.propagation import Propagation
 from layoutopt.layout.rules.remaps import Remap
 from layoutopt.layout.rules.variants import Known, Port, Variant, operand, result
 
@@ -27,10 +27,10 @@ class LayoutRule:
 
     Attributes:
         operands: how many leading operands carry the layout; None means all.
-        carry: how all ports are stored, given one.
+        propagate: how all ports are stored, given one.
         remaps: edits of whatever else names an axis (attributes, constant operands).
-        price: bytes that the target moves inside the operator.
-        anchor: the storage at each port that the target insists on, where there is no natural variant.
+        internal_cost: bytes that the target moves inside the operator.
+        required_layout: the physical layout at each port that the target insists on, where there is no natural variant.
         separate: whether each port takes its layout independently of the others.
         since: first opset that the rule describes.
         until: last opset that the rule describes; None means the newest.
@@ -41,10 +41,10 @@ class LayoutRule:
     """
 
     operands: int | None = 1
-    carry: Carry = propagation.aligned
+    propagate: Propagation = propagation.aligned
     remaps: tuple[Remap, ...] = ()
-    price: Price | None = None
-    anchor: Callable[[ir.Node, Port], Storage] | None = None
+    internal_cost: InternalCost | None = None
+    required_layout: Callable[[ir.Node, Port], PhysicalLayout] | None = None
     separate: Callable[[ir.Node], bool] = _never
     since: int = 1
     until: int | None = None
@@ -62,7 +62,7 @@ class LayoutRule:
     @property
     def words(self) -> str:
         """Its conditions, in the words of its parts."""
-        parts = [self.carry, *self.remaps, *([self.price] if self.price else [])]
+        parts = [self.propagate, *self.remaps, *([self.internal_cost] if self.internal_cost else [])]
         words = [(part.__doc__ or "").strip().partition("\n")[0] for part in parts]
         if self.ranks is not None:
             words.append(f"Rank {', '.join(map(str, self.ranks))}.")
@@ -73,12 +73,12 @@ class LayoutRule:
     @property
     def is_elementwise(self) -> bool:
         """Tell whether an element of the result depends on those in its place alone, however the axes are ordered."""
-        return self.carry is propagation.aligned and not self.remaps
+        return self.propagate is propagation.aligned and not self.remaps
 
     @property
     def is_channelwise(self) -> bool:
         """Tell whether each channel of the result depends on the same channel alone, whichever number it has."""
-        return self.carry is spatial.per_channel
+        return self.propagate is spatial.per_channel
 
     def ports(self, node: ir.Node) -> tuple[Port, ...]:
         """The ports of ``node`` that carry the layout: operands, then results."""
@@ -91,28 +91,28 @@ class LayoutRule:
         return [(port,) for port in ports] if self.separate(node) else [ports]
 
     def natural(self, node: ir.Node) -> Variant | None:
-        """The variant in which nothing changes; None for an anchor."""
-        storages = {port: Storage.natural(port.shape(node)) for port in self.ports(node)}
-        cost = self.price(node, storages) if self.price else 0
-        return None if self.anchor or cost is None else Variant(storages, cost=cost)
+        """The variant in which nothing changes; None for a layout-sensitive operator."""
+        layouts = {port: PhysicalLayout.natural(port.shape(node)) for port in self.ports(node)}
+        cost = self.internal_cost(node, layouts) if self.internal_cost else 0
+        return None if self.required_layout or cost is None else Variant(layouts, cost=cost)
 
-    def variants(self, node: ir.Node, port: Port, storage: Storage, known: Known) -> Iterator[Variant]:
-        """The variants of the group at ``port`` that follow from ``storage`` there.
+    def variants(self, node: ir.Node, port: Port, layout: PhysicalLayout, known: Known) -> Iterator[Variant]:
+        """The variants of the group at ``port`` that follow from ``layout`` there.
 
         Args:
             node: the operator.
             port: where the layout comes from.
-            storage: how the value there is stored.
+            layout: how the value there is stored.
             known: what is known so far of the other ports.
         """
-        for storages in self.carry(node, self.ports(node), port, storage, known):
-            cost = self.price(node, storages) if self.price else 0
+        for layouts in self.propagate(node, self.ports(node), port, layout, known):
+            cost = self.internal_cost(node, layouts) if self.internal_cost else 0
             if cost is None:
                 continue
-            if self.anchor is None and all(storage.is_natural for storage in storages.values()):
-                yield Variant(storages, cost=cost)
+            if self.required_layout is None and all(layout.is_natural for layout in layouts.values()):
+                yield Variant(layouts, cost=cost)
                 continue
-            edits = [remap(node, storages) for remap in self.remaps]
+            edits = [remap(node, layouts) for remap in self.remaps]
             found = tuple(edit for edit in edits if edit is not None)
             if len(found) == len(edits):
-                yield Variant(storages, found, cost)
+                yield Variant(layouts, found, cost)

@@ -153,9 +153,9 @@ def test_the_words_of_a_plan() -> None:
     before = ir.to_proto(model)
     plan = make_plan(model.graph, 17, {"x": NATURAL_OR_LAST})
     conv, pool, relu, _ = model.graph
-    assert plan.anchors == 2
+    assert plan.sensitive == 2
     assert set(plan.rules) == {conv, pool, relu}
-    assert {value.name: storage.order for value, storage in plan.inputs.items()} == {"x": (0, 2, 3, 1)}
+    assert {value.name: layout.order for value, layout in plan.inputs.items()} == {"x": (0, 2, 3, 1)}
     assert plan.outputs == {}
     assert (plan.assignment.cost, plan.assignment.lower_bound) == (4 * 8 * 8 * 4, 4 * 8 * 8 * 4)
     assert [edit.operator for edit in plan.variants[conv].edits] == ["Conv2D", None, None]
@@ -165,7 +165,7 @@ def test_the_words_of_a_plan() -> None:
 def test_anchors_alone() -> None:
     """Two copies around each anchor, less the one that two neighbouring anchors save."""
     model = model_of(CHAIN)
-    plan = make_plan(model.graph, 17, {}, anchors_only=True)
+    plan = make_plan(model.graph, 17, {}, sensitive_only=True)
     assert plan.assignment.cost == (3 + 4) * 64 * 4
 
 
@@ -184,8 +184,8 @@ def test_free_means_natural_or_channels_last() -> None:
     model = model_of(text)
     plan = PropagateLayout().plan(model)
     assert plan.assignment.cost == 2 * 3 * 4 * 5 * 4
-    storages = (*plan.inputs.values(), *plan.outputs.values())
-    assert {storage.order for storage in storages} <= {(0, 1, 2, 3), (0, 2, 3, 1)}
+    layouts = (*plan.inputs.values(), *plan.outputs.values())
+    assert {layout.order for layout in layouts} <= {(0, 1, 2, 3), (0, 2, 3, 1)}
 
 
 VIEWS = """g (float[1,3,8,8] x) => (float[1,4,8,5] y, float[1,4,8,5] z, float[1,2,8,8] u)
