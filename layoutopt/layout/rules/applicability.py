@@ -24,14 +24,14 @@ def entry_for(node: ir.Node) -> LayoutRule | None:
 
 
 def rule_for(node: ir.Node, opset: int) -> LayoutRule | None:
-    """The rule that describes ``node`` in a model of ``opset``; None where it is pinned to the natural layout."""
+    """The rule that describes ``node`` in a model of ``opset``; None where it is layout-fixed."""
     if objection(node, opset):
         return None
     return LayoutRule() if node.domain == DOMAIN else RULES[node.op_type].at(opset)
 
 
 def objection(node: ir.Node, opset: int) -> str:
-    """Why ``node`` is pinned to the natural layout; empty where a rule describes it."""
+    """Why ``node`` is layout-fixed; empty where a rule describes it."""
     entry = entry_for(node)
     rule = entry.at(opset) if entry is not None else None
     if entry is None:

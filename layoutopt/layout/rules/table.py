@@ -148,7 +148,7 @@ PREPARED: Mapping[str, str] = {
     "Range": "`fold-constants` makes an initializer of it",
     "Shape": "`fold-constants` makes an initializer of it",
 }
-"""Operators that the passes before the choice of layouts remove, and how. What they leave is pinned."""
+"""Operators that the passes before the choice of layouts remove, and how. What they leave is layout-fixed."""
 
 LAYOUT_FIXED: Mapping[str, str] = {
     **dict.fromkeys(

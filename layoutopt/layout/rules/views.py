@@ -48,7 +48,7 @@ class View:
         return self.inward(ModeOrder.natural(shape))
 
 
-def views_of(graph: ir.Graph, pinned: Collection[ir.Node]) -> Mapping[ir.Value, View]:
+def views_of(graph: ir.Graph, fixed: Collection[ir.Node]) -> Mapping[ir.Value, View]:
     """The values of ``graph`` that are views of others.
 
     A Transpose that no single copy of the root could replace makes none: one of too many axes, or of axes that a
@@ -56,12 +56,12 @@ def views_of(graph: ir.Graph, pinned: Collection[ir.Node]) -> Mapping[ir.Value, 
 
     Args:
         graph: in topological order.
-        pinned: nodes to take for operators that move bytes.
+        fixed: nodes to take for operators that move bytes.
     """
     views: dict[ir.Value, View] = {}
     for node in graph:
         with blaming(node):
-            if node in pinned or not is_view(node):
+            if node in fixed or not is_view(node):
                 continue
         source, value = node.inputs[0], node.outputs[0]
         assert source is not None
