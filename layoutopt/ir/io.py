@@ -25,8 +25,8 @@ from layoutopt.files import require_file
 from layoutopt.ir.old_opsets import raised
 from layoutopt.ir.perm import Perm
 from layoutopt.ir.protos import all_names, all_nodes
+from layoutopt.ir.serialization import outlined, refer, write, write_content
 from layoutopt.ir.weights import LARGE, DataFiles, Skeleton, outline, weights_of
-from layoutopt.ir.wire import outlined, refer, write, write_content
 from layoutopt.memory import mapped
 from layoutopt.outputs import replacing
 

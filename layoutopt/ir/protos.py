@@ -7,8 +7,8 @@ from pathlib import Path
 
 import onnx
 
+from layoutopt.ir.serialization import IN_FILE, outlined
 from layoutopt.ir.weights import LARGE
-from layoutopt.ir.wire import IN_FILE, outlined
 from layoutopt.memory import mapped
 
 

@@ -11,8 +11,6 @@ import onnx_ir as ir
 
 from layoutopt.arrays import contiguous
 from layoutopt.errors import InvalidModelError, UsageError, VerificationError
-from layoutopt.ir.drawing import plain_integers
-from layoutopt.ir.drawing import random_inputs as random_inputs  # read from here by all who judge
 from layoutopt.ir.io import recorded_orders
 from layoutopt.ir.perm import Perm, invert
 from layoutopt.ir.precision import (
@@ -24,6 +22,8 @@ from layoutopt.ir.precision import (
     not_finite_outputs,
     not_finite_weights,
 )
+from layoutopt.ir.random_inputs import plain_integers
+from layoutopt.ir.random_inputs import random_inputs as random_inputs  # read from here by all who judge
 from layoutopt.ir.weights import Skeleton, is_large
 from layoutopt.memory import trim
 from layoutopt.options import TOLERANCE
