@@ -20,7 +20,7 @@ from layoutopt.layout.rules.table import VIEWS
 
 Indices = npt.NDArray[np.int64]
 """Into a value in row-major order."""
-MOST_ELEMENTS = 2**23
+MAX_ELEMENTS = 2**23
 """Of a value that is followed element by element."""
 
 
@@ -116,7 +116,7 @@ def taken(node: ir.Node, result: ir.Value) -> Indices | None:
     """
     source = node.inputs[0] if node.inputs else None
     shape, target = static_shape(source) if source is not None else None, static_shape(result)
-    if node.domain != "" or shape is None or target is None or prod(shape) > MOST_ELEMENTS:
+    if node.domain != "" or shape is None or target is None or prod(shape) > MAX_ELEMENTS:
         return None
     indices = np.arange(prod(shape)).reshape(shape)
     if is_view(node):

@@ -18,7 +18,7 @@ from layoutopt.layout.rules.rule import LayoutRule
 from layoutopt.layout.rules.table import VIEWS
 from layoutopt.layout.rules.variants import Known, PhysicalLayouts, Port
 
-MOST = 10
+MAX_OPERATORS = 10
 """Operators that are planned again: those with the most bytes beside them."""
 
 Replan = Callable[[Mapping[ir.Node, LayoutRule]], Plan]
@@ -60,7 +60,7 @@ def missing_rules(
     nodes = [node for node in graph if node not in plan.rules and _could_have_rule(node)]
     counts = Counter(node.op_type for node in nodes)
     beside = {operator: sum(copy.size for copy in copies if operator in copy.operators) for operator in counts}
-    likely = sorted(counts, key=lambda name: (-beside[name], -counts[name], name))[:MOST]
+    likely = sorted(counts, key=lambda name: (-beside[name], -counts[name], name))[:MAX_OPERATORS]
     found = []
     for operator in likely if plan.assignment.cost else ():
         its = [node for node in nodes if node.op_type == operator]
