@@ -25,6 +25,7 @@ from layoutopt.files import require_file
 from layoutopt.ir.old_opsets import raised
 from layoutopt.ir.perm import Perm
 from layoutopt.ir.protos import all_names, all_nodes
+from layoutopt.ir.soundness import require_sound
 from layoutopt.ir.weights import LARGE, DataFiles, Skeleton, outline, weights_of
 from layoutopt.ir.wire import outlined, refer, write, write_content
 from layoutopt.memory import mapped
@@ -114,6 +115,7 @@ def _read(content: memoryview, name: str, path: Path | None) -> ir.Model:
     proto = raised(proto, OLDEST_OPSET)
     with _shapes_for_the_checker(proto):
         check_proto(proto, name)
+    require_sound(proto, name, weights)
     try:
         model = ir.from_proto(proto)
     except Exception as error:  # of its own kinds, the first cause of which tells what is wrong
@@ -162,8 +164,10 @@ def _not_onnx(name: str, error: DecodeError) -> InvalidModelError:
 
 
 def check(model: ir.Model, name: str) -> None:
-    """As `check_proto`, of a model in memory."""
-    check_proto(Skeleton.of(model).proto, name)
+    """As `check_proto` and `require_sound`, of a model in memory."""
+    skeleton = Skeleton.of(model)
+    check_proto(skeleton.proto, name)
+    require_sound(skeleton.proto, name, skeleton.weights)
 
 
 def check_proto(proto: onnx.ModelProto, name: str) -> None:
