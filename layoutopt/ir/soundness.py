@@ -139,8 +139,8 @@ def _constants(graph: onnx.GraphProto) -> dict[str, onnx.TensorProto]:
     """Return the tensors that a graph has of its own, by name."""
     found = {tensor.name: tensor for tensor in graph.initializer if not tensor.external_data}
     for node in graph.node:
-        if node.op_type == "Constant" and len(node.output) == 1:
-            found.update({node.output[0]: each.t for each in node.attribute if each.name == "value"})
+        if node.op_type == "Constant":
+            found.update((name, each.t) for name in node.output for each in node.attribute if each.name == "value")
     return found
 
 
