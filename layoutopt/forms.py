@@ -61,6 +61,7 @@ class HandOff:
         verbose: let TensorFlow's chatter through.
         say: called with what starts now.
         backend: makes all but the plain baseline.
+        resizable: whether what is made is one of two that become one for images of any size.
     """
 
     scratch: Path
@@ -71,6 +72,7 @@ class HandOff:
     verbose: bool
     say: Callable[[str], None]
     backend: Backend
+    resizable: bool = False
 
     @property
     def exact(self) -> bool:
@@ -121,7 +123,11 @@ class HandOff:
 
     def _directly(self, kind: Kind, model: ir.Model, tflite: Path) -> Conversion:
         return convert_directly(
-            model, tflite, quantize=self.quantize, progress=lambda stage: self.say(f"{kind.value}: {stage}")
+            model,
+            tflite,
+            quantize=self.quantize,
+            resizable=self.resizable,
+            progress=lambda stage: self.say(f"{kind.value}: {stage}"),
         )
 
     def _through_onnx_tf(self, kind: Kind, model: ir.Model, tflite: Path, *, saved_model: bool) -> Conversion:

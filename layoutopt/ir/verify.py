@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import inf
 
 import numpy as np
 import numpy.typing as npt
@@ -53,6 +54,7 @@ class OutputDrift:
             ``SMALLEST_SCALE`` (``SMALLEST_SHARE``) if that is larger.
         not_finite: how many elements of the original's output are infinite or no number: of those it is only told
             whether they are the same.
+        shapes: of the original's output and of this one, where they differ.
     """
 
     name: str
@@ -61,6 +63,7 @@ class OutputDrift:
     variance: float
     relative_error: float
     not_finite: int = 0
+    shapes: tuple[tuple[int, ...], tuple[int, ...]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +149,12 @@ class Reference:
         if verification.passed:
             return
         worst = max(verification.outputs, key=lambda output: output.relative_error)
+        if worst.shapes is not None:
+            expected, actual = worst.shapes
+            raise VerificationError(
+                f"{what} gives output {worst.name!r} the shape {list(actual)}, and the original {list(expected)}",
+                hint=_HINT,
+            )
         hint, moved = _HINT, self.unsteadiness()
         if moved > worst.relative_error / 4:
             hint = (
@@ -361,7 +370,7 @@ def drift_of(
         smallest: the least size that ``expected`` is judged as if it had.
     """
     if expected.shape != actual.shape:
-        return OutputDrift(name, float("inf"), float("inf"), 0.0, float("inf"))
+        return OutputDrift(name, inf, inf, 0.0, inf, shapes=(expected.shape, actual.shape))
     wide, other = expected.astype(np.float64), actual.astype(np.float64)
     same = (wide == other) | (np.isnan(wide) & np.isnan(other))
     with np.errstate(invalid="ignore"):  # infinity less infinity

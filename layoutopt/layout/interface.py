@@ -8,6 +8,7 @@ import onnx_ir as ir
 
 from layoutopt.errors import UsageError
 from layoutopt.ir.io import recorded_orders
+from layoutopt.ir.openings import is_opening
 from layoutopt.ir.perm import Perm, channels_last, identity
 from layoutopt.layout.variants import is_constant, static_shape
 from layoutopt.options import Io, TensorLayout
@@ -36,7 +37,7 @@ def interface_orders(model: ir.Model, io: Io, layouts: Mapping[str, TensorLayout
     for name, value in values.items():
         if (wanted := layouts.get(name)) is not None:
             _check(value, wanted, recorded=name in recorded)
-        if name not in recorded and len(shape := static_shape(value) or ()) in RANKS:
+        if name not in recorded and not is_opening(name) and len(shape := static_shape(value) or ()) in RANKS:
             default = TensorLayout.FREE if io is Io.FREE else TensorLayout.NATURAL
             orders[name] = _orders((wanted or default).meaning, len(shape))
     return {name: each for name, each in orders.items() if each}

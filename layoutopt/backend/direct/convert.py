@@ -17,14 +17,19 @@ from layoutopt.errors import ConversionError, LayoutoptError, UnsupportedOperato
 from layoutopt.lowering import lower
 from layoutopt.tfl.graph import Graph
 from layoutopt.tfl.limits import violations
-from layoutopt.tfl.rewrites import simplify
+from layoutopt.tfl.rewrites import RESIZABLE_RULES, RULES, simplify
 from layoutopt.tfl.rewrites.integers import use_integer_kernels
 
 Progress = Callable[[str], None]
 
 
 def convert_directly(
-    model: ir.Model, tflite: Path, *, quantize: Quantize = Quantize.NONE, progress: Progress | None = None
+    model: ir.Model,
+    tflite: Path,
+    *,
+    quantize: Quantize = Quantize.NONE,
+    resizable: bool = False,
+    progress: Progress | None = None,
 ) -> Conversion:
     """Convert a model of static shapes.
 
@@ -32,6 +37,7 @@ def convert_directly(
         model: stays as it is. It may use the dialect ``layoutopt.nhwc``.
         tflite: where to write the .tflite; a file that is there is overwritten.
         quantize: what happens to the weights.
+        resizable: whether the result is to be right at other sizes of images, too, once it is merged with its like.
         progress: called with a short name as each stage starts.
 
     Returns:
@@ -51,7 +57,7 @@ def convert_directly(
     with stages("lowering"):
         lowered = lower(model)
     with stages("rewrites"):
-        simplify(lowered.graph)
+        simplify(lowered.graph, RESIZABLE_RULES if resizable else RULES)
         use_integer_kernels(lowered.graph)
         _WEIGHTS[quantize](lowered.graph)
     if found := violations(lowered.graph):
