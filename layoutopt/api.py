@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -37,6 +38,7 @@ from layoutopt.frontend.inputs import give_inputs
 from layoutopt.ir import io as modelio
 from layoutopt.ir.counts import count_onnx
 from layoutopt.ir.perm import identity, invert, permute
+from layoutopt.ir.precision import least_tolerance
 from layoutopt.ir.protos import files_of
 from layoutopt.ir.symbols import find_symbols
 from layoutopt.ir.verify import Arrays, Reference, Verification, require_runnable
@@ -62,7 +64,7 @@ from layoutopt.report.results import (
     TensorInfo,
 )
 from layoutopt.reporting import Gatherer, Observer, explain_model
-from layoutopt.rewriting import Fixed, Resizable
+from layoutopt.rewriting import Fixed, Resizable, Rewrite
 
 if TYPE_CHECKING:
     import onnx
@@ -173,9 +175,11 @@ def optimize(
         pipeline = _pipeline(passes, io=io, layouts=layouts, objective=objective, threads=threads, exact=exact)
         after = list(_dumps(dump, pipeline, outputs, force=force))
 
-        def rewrite(static: ir.Model, reference: Reference | None) -> PipelineResult:
+        def rewrite(
+            static: ir.Model, reference: Reference | None, passes: Sequence[ir.passes.PassBase] = pipeline
+        ) -> PipelineResult:
             checks = _checks(reference if verify is Verify.EACH else None, tolerance)
-            result = PassManager(pipeline, on_start=say, after=(*after, *checks, *instruments)).run(static)
+            result = PassManager(passes, on_start=say, after=(*after, *checks, *instruments)).run(static)
             say("verification")
             return result
 
@@ -189,7 +193,9 @@ def optimize(
         if dynamic:
             symbolic = find_symbols(_loaded(model), dynamic, shapes or {}, seed=seed)
             say("ONNX Runtime on the original")
-            rewriting = Resizable(symbolic, rewrite, seed=seed, tolerance=tolerance)
+            same_at_any_size = [each for each in pipeline if not isinstance(each, REWRITES)]
+            rewrites: list[Rewrite] = [rewrite, functools.partial(rewrite, passes=same_at_any_size)]
+            rewriting = Resizable(symbolic, rewrites, seed=seed, tolerance=tolerance)
         else:
             original, reference = _loaded(model), None
             given = Path(input) if isinstance(input, str) else input
@@ -551,6 +557,7 @@ def compare(
     original = _loaded(model)
     given = Path(input) if isinstance(input, str) else input
     arrays = give_inputs(original, given, shapes=shapes or {}, seed=seed)
+    tolerance = max(tolerance, least_tolerance(original))
     found = compare_layers(original, arrays, Path(tflite), tolerance=tolerance, verbose=verbose, say=say)
     say.finish()
     return ComparisonReport(

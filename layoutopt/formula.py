@@ -95,13 +95,17 @@ class Formula(Generic[Tensor]):
 class Opening:
     """What an input stands for that must not be folded while a model is rewritten at two sizes.
 
+    One of these is there.
+
     Attributes:
-        table: the elements of a constant of which something is cut to a size; None where numbers count up to one.
-        steps: the first of these numbers, and what lies between two.
+        table: the elements of a constant of which something is cut to a size.
+        steps: the first of the numbers that count up to a size, and what lies between two.
+        element: what is repeated, to a shape that depends on a size.
     """
 
-    table: Array | None
-    steps: tuple[Array, Array] | None
+    table: Array | None = None
+    steps: tuple[Array, Array] | None = None
+    element: Array | None = None
 
 
 def express(
@@ -118,6 +122,8 @@ def reshape_target(
 ) -> Formula[Tensor] | None:
     """As `express`, for the target of a Reshape: one of the entries that differ is what the others leave over."""
     terms = [_entry(one, other, sources, prefer) for one, other in zip(first, second, strict=True)]
+    if REST in first and all(term is not None for term in terms):  # which one entry alone may be
+        return _formula([term for term in terms if term is not None])
     best: list[_Term[Tensor] | int] | None = None
     for rest in (at for at, (one, other) in enumerate(zip(first, second, strict=True)) if one != other):
         candidate = [REST if at == rest else term for at, term in enumerate(terms)]

@@ -9,6 +9,7 @@ import dataclasses
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import TypeVar
 
 import onnx_ir as ir
@@ -111,7 +112,7 @@ class Resizable:
 
     Args:
         symbolic: the model.
-        rewrite: runs the pipeline.
+        rewrites: run the pipeline; the first one, and others for where what it does depends on the size.
         seed: of the random inputs.
         tolerance: largest absolute error over the largest absolute value of an output.
 
@@ -123,8 +124,8 @@ class Resizable:
         DynamicShapeError: the model does not run at the default sizes.
     """
 
-    def __init__(self, symbolic: SymbolicModel, rewrite: Rewrite, *, seed: int, tolerance: float) -> None:
-        self._symbolic, self._rewrite, self._seed, self._tolerance = symbolic, rewrite, seed, tolerance
+    def __init__(self, symbolic: SymbolicModel, rewrites: Sequence[Rewrite], *, seed: int, tolerance: float) -> None:
+        self._symbolic, self._rewrites, self._seed, self._tolerance = symbolic, rewrites, seed, tolerance
         self.reference = symbolic.reference(symbolic.defaults, seed)
         self.original = symbolic.at(symbolic.defaults)
         elsewhere = [judge for sizes in symbolic.elsewhere() if (judge := self._judge(sizes)) is not None]
@@ -214,9 +215,9 @@ class Resizable:
         """What ``attempt`` makes at the first sizes where it does; the first failure where it never does."""
         not_run: list[DynamicShapeError] = []
         failures: list[DynamicShapeError] = []
-        for sizes in self._symbolic.instances():
+        for sizes, rewrite in product(self._symbolic.instances(), self._rewrites):
             try:
-                pair = self._pair(sizes)
+                pair = self._pair(sizes, rewrite)
             except DynamicShapeError as error:
                 not_run.append(error)
                 continue
@@ -228,14 +229,14 @@ class Resizable:
         print([f.message for f in not_run + failures])
         raise (failures or not_run)[-1]
 
-    def _pair(self, sizes: tuple[Sizes, Sizes]) -> _Pair:
-        key = " ".join(map(spell, sizes))
+    def _pair(self, sizes: tuple[Sizes, Sizes], rewrite: Rewrite) -> _Pair:
+        key = f"{' '.join(map(spell, sizes))} {self._rewrites.index(rewrite)}"
         if key not in self._pairs:
             references = [self._symbolic.reference(each, self._seed) for each in sizes]
             models = [self._symbolic.at(each) for each in sizes]
             opened = openings(models, self._seed)
             first, second = (
-                self._rewrite(model, None if opened else reference)  # whose inputs are others
+                rewrite(model, None if opened else reference)  # whose inputs are others
                 for model, reference in zip(models, references, strict=True)
             )
             self._pairs[key] = _Pair(sizes, (first, second), opened)

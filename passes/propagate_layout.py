@@ -77,7 +77,7 @@ class PropagateLayout(ir.passes.InPlacePass):
         changed = [graph for graph, plan in plans.items() if _improves(plan) or (asked and graph is model.graph)]
         for graph in reversed(changed):  # bodies before what is around them, where their outer values are natural
             _Rewriter(model, graph, plans[graph]).run()
-        assignment = Assignment.together([plan.assignment for plan in plans.values()])
+        assignment = Assignment.together([plan.total for plan in plans.values()])
         return LayoutResult(model, bool(changed), assignment)
 
     def plans(self, model: ir.Model) -> Mapping[ir.Graph, Plan]:

@@ -126,18 +126,24 @@ class _Merger:
             assert value.dtype is not None
             write = edit.Writer(self.graph, node, name, value.dtype)
             self.put_back[value] = (
-                write.constant(opening.table) if opening.table is not None else self._range(write, value)
+                write.constant(opening.table) if opening.table is not None else self._computed(write, value)
             )
         return self.put_back[value]
 
-    def _range(self, write: edit.Writer, value: ir.Value) -> ir.Value:
+    def _computed(self, write: edit.Writer, value: ir.Value) -> ir.Value:
+        """Numbers that count up to a size, or are repeated."""
         assert value.shape is not None
-        (count,), (twin,) = counts = value.shape.numpy(), self._twin_shape(value)
-        formula = express(*counts, list(self._sources(write.place)), self.prefer)
+        shape, twin = value.shape.numpy(), self._twin_shape(value)
+        formula = express(shape, twin, list(self._sources(write.place)), self.prefer)
         if formula is None:
-            raise _refused(f"{_called(write.place)} counts up to a number that follows no size")
-        result = write_range(write, self.opened[value], self._write(write.place, formula), count)
-        result.shape = _symbolic(ir.Shape([count]), ir.Shape([twin]), self.symbols)
+            raise _refused(f"what {_called(write.place)} reads has a shape, {list(shape)}, that follows no size")
+        sizes, opening = self._write(write.place, formula), self.opened[value]
+        stated = _symbolic(ir.Shape(shape), ir.Shape(twin), self.symbols)
+        assert stated is not None
+        if opening.element is None:
+            return write_range(write, opening, sizes, stated)
+        result = write("Expand", shape, write.constant(opening.element), sizes)
+        result.shape = stated
         return result
 
     def _output(self, value: ir.Value, twin: ir.Value) -> None:

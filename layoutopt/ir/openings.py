@@ -1,4 +1,4 @@
-"""What constant folding would freeze at one size: tables that are cut to it, and the numbers that count up to it.
+"""What constant folding would freeze at one size: tables that are cut to it, numbers that count up to it, repetitions.
 
 While a model is rewritten at two sizes they are inputs, which nothing folds; merging puts them back. A position
 embedding ``table[:, :length]`` stays a Slice with an end that is computed, and ``Range(0, width)`` stays a Range.
@@ -32,7 +32,7 @@ class _Place:
     """A node that reads a size, and which of its operands tell it.
 
     Attributes:
-        node: a Range, or a Slice of constants.
+        node: a Range, a ConstantOfShape, or a Slice of constants.
         sizes: the operands.
     """
 
@@ -41,8 +41,8 @@ class _Place:
 
     @property
     def stands_for(self) -> ir.Value:
-        """The value that becomes an input: the result of a Range, the table of a Slice."""
-        value = self.node.outputs[0] if self.node.op_type == "Range" else self.node.inputs[0]
+        """The value that becomes an input: the table of a Slice, the result of the others."""
+        value = self.node.inputs[0] if self.node.op_type == "Slice" else self.node.outputs[0]
         assert value is not None
         return value
 
@@ -76,25 +76,41 @@ def openings(models: Sequence[ir.Model], seed: int) -> dict[str, Opening]:
 
 def _places(graph: ir.Graph) -> Iterator[_Place]:
     """The nodes of a graph that a size may reach, all of whose other operands are constants."""
-    fixed = _fixed(graph)
+    fixed = _derived(graph)
+    sized = _derived(graph, "Shape", "Size")
     for node in graph:
         operands = [value for value in node.inputs[1:] if value is not None]
         if node.domain != "" or node.outputs[0].is_graph_output():
             continue
         if node.op_type == "Range" and len(operands) == 2 and fixed.issuperset((node.inputs[0], operands[1])):
             yield from [_Place(node, (operands[0],))] * (operands[0] not in fixed)
+        elif node.op_type == "ConstantOfShape" and node.inputs[0] not in fixed and _is_joined(node, sized):
+            assert node.inputs[0] is not None
+            yield _Place(node, (node.inputs[0],))
         elif node.op_type == "Slice" and node.inputs[0] in fixed:
             sizes = tuple(value for value in operands if value not in fixed)
             yield from [_Place(node, sizes)] * bool(sizes)
 
 
-def _fixed(graph: ir.Graph) -> set[ir.Value | None]:
-    """The values that are computed from constants alone."""
+def _is_joined(node: ir.Node, sized: set[ir.Value | None]) -> bool:
+    """Say whether what is repeated is joined with other numbers or counted, so that folding leaves no repetition."""
+    if node.op_type in _JOINING:
+        return sized.issuperset(node.inputs)
+    readers = node.outputs[0].consumers() if sized.issuperset(node.outputs) else ()
+    return any(_is_joined(each, sized) for each in readers if each.op_type in _JOINING | _PASSING)
+
+
+_JOINING = frozenset({"Concat", "CumSum", "NonZero", "Trilu"})
+_PASSING = frozenset({"Add", "Cast", "Div", "Expand", "Mul", "Reshape", "Squeeze", "Sub", "Transpose", "Unsqueeze"})
+
+
+def _derived(graph: ir.Graph, *roots: str) -> set[ir.Value | None]:
+    """The values that are computed from constants alone, and from the results of these operators."""
     fixed: set[ir.Value | None] = {value for value in graph.initializers.values() if not value.is_graph_input()}
     fixed.add(None)
     for node in graph:
         bodies = any(attribute.type == ir.AttributeType.GRAPH for attribute in node.attributes.values())
-        if fixed.issuperset(node.inputs) and not bodies:
+        if (node.op_type in roots or fixed.issuperset(node.inputs)) and not bodies:
             fixed.update(node.outputs)
     return fixed
 
@@ -122,9 +138,11 @@ def _opening(place: _Place, values: Mapping[str, Array]) -> Opening | None:
     """What is to be put back."""
     operands = [values[str(value.name)] for value in place.node.inputs if value is not None]
     if place.node.op_type == "Slice":
-        return Opening(operands[0], None)
+        return Opening(table=operands[0])
+    if place.node.op_type == "ConstantOfShape":
+        return Opening(element=values[str(place.stands_for.name)].reshape(-1)[:1])
     start, _, step = operands
-    return Opening(None, (start, step)) if step != 0 else None
+    return Opening(steps=(start, step)) if step != 0 else None
 
 
 def _open(graph: ir.Graph, value: ir.Value, name: str, values: Mapping[str, Array]) -> None:
@@ -132,21 +150,25 @@ def _open(graph: ir.Graph, value: ir.Value, name: str, values: Mapping[str, Arra
     opened = ir.Value(name=name, shape=ir.Shape(array.shape), type=ir.TensorType(ir.DataType.from_numpy(array.dtype)))
     graph.inputs.append(opened)
     producer = value.producer()
-    counts = producer is not None and producer.op_type == "Range"
+    is_result = producer is not None and producer.op_type in ("ConstantOfShape", "Range")
     for user, at in tuple(value.uses()):
-        if counts or (user.op_type == "Slice" and at == 0):
+        if is_result or (user.op_type == "Slice" and at == 0):
             user.replace_input_with(at, opened)
 
 
-def write_range(write: edit.Writer, opening: Opening, count: ir.Value, size: int) -> ir.Value:
-    """Return the numbers that a Range gave, ``count`` (one element) of them, computed anew."""
+def write_range(write: edit.Writer, opening: Opening, count: ir.Value, shape: ir.Shape) -> ir.Value:
+    """Return the numbers that a Range gave, ``count`` (one element) of them, computed anew; all are of ``shape``."""
     assert opening.steps is not None
     start, step = opening.steps
     integer = edit.Writer(write.graph, write.place, write.name, ir.DataType.INT64)
     scalar = integer("Squeeze", (), count, integer.constant(np.zeros(1, np.int64)))
     zero, one = (integer.constant(np.array(number, np.int64)) for number in (0, 1))
-    result = integer("Range", (size,), zero, scalar, one)
+    results = [integer("Range", (), zero, scalar, one)]
     if write.dtype != ir.DataType.INT64:
-        result = write("Cast", (size,), result, attributes={"to": write.dtype.value})
-    result = write("Mul", (size,), result, write.constant(step)) if step != 1 else result
-    return write("Add", (size,), result, write.constant(start)) if start != 0 else result
+        results.append(write("Cast", (), results[-1], attributes={"to": write.dtype.value}))
+    for operator, number, neutral in (("Mul", step, 1), ("Add", start, 0)):
+        if number != neutral:
+            results.append(write(operator, (), results[-1], write.constant(number)))
+    for result in results:
+        result.shape = ir.Shape(shape)
+    return results[-1]

@@ -18,10 +18,8 @@ from layoutopt.ir.io import recorded_orders
 from layoutopt.ir.perm import Perm, invert
 from layoutopt.ir.precision import (
     SMALLEST_SCALE,
-    SMALLEST_SHARE,
-    TOLERANCES,
-    bounded_outputs,
-    computed_in,
+    least_scales,
+    least_tolerance,
     not_finite_outputs,
     not_finite_weights,
 )
@@ -124,8 +122,8 @@ class Reference:
             for each in operators
         )
         self.is_quantized = self.has_quantized_operators or bool(operators & _QUANTIZING)
-        self._least_tolerance = max((TOLERANCES[dtype] for dtype in computed_in(model)), default=0.0)
-        self._bounded = bounded_outputs(model)
+        self._least_tolerance = least_tolerance(model)
+        self._scales = least_scales(model)
         self.inputs, self.outputs = _first_that_runs(model, seed) if inputs is None else (inputs, _ran(model, inputs))
         self.notes = (*not_finite_weights(model), *not_finite_outputs(self.outputs))
 
@@ -178,8 +176,7 @@ class Reference:
         What is computed in halves tells less, so that ``tolerance`` is never below what their rounding takes.
         """
         drifts = [
-            drift_of(name, self.outputs[name], outputs[name], smallest=SMALLEST_SHARE if bounded else SMALLEST_SCALE)
-            for name, bounded in self._bounded.items()
+            drift_of(name, self.outputs[name], outputs[name], smallest=scale) for name, scale in self._scales.items()
         ]
         return Verification(self.seed, max(tolerance, self._least_tolerance), tuple(drifts))
 

@@ -87,6 +87,9 @@ class Plan:
         assignment: cost and proof.
         before: what the graph costs as it is, in the same unit.
         anchors: how many nodes become operators of the dialect because the target runs them in channels-last only.
+        inside: what operators move inside.
+        left_out: what the Transposes cost that are no views, so that there was nothing to choose.
+        unpriced: how many Transposes are of values whose size is not known.
     """
 
     rules: Mapping[ir.Node, LayoutRule]
@@ -98,6 +101,21 @@ class Plan:
     assignment: Assignment
     before: int
     anchors: int
+    inside: int
+    left_out: int
+    unpriced: int
+
+    @property
+    def total(self) -> Assignment:
+        """Cost and proof of all that moves, Transposes included that the solver was not asked about."""
+        asked = self.assignment
+        return replace(
+            asked,
+            cost=asked.cost + self.left_out,
+            proved_optimal=asked.proved_optimal and not (self.left_out or self.unpriced),
+            inside=self.inside,
+            unpriced=self.unpriced,
+        )
 
     def view(self, value: ir.Value) -> View:
         """``value`` as a view of its root, which it may be itself."""
@@ -467,7 +485,39 @@ class _Search:
                     stored[port.value(node)] = Storage.of(storage.shape, storage.layout, sizes) or storage
         anchors = sum(rule.anchor is not None for rule in self._rules.values())
         question = self._question(problem)
-        return Plan(self._rules, variants, self._views, inputs, outputs, question, assignment, self._before(), anchors)
+        inside = sum(self._costs.moved(variant.cost) for variant in variants.values())
+        left_out = self._left_out()
+        return Plan(
+            self._rules,
+            variants,
+            self._views,
+            inputs,
+            outputs,
+            question,
+            assignment,
+            self._before(),
+            anchors,
+            inside,
+            sum(cost for cost in left_out if cost is not None),
+            left_out.count(None),
+        )
+
+    def _left_out(self) -> list[int | None]:
+        """What each Transpose costs that is no view; None where the size is not known."""
+        if not self._closed:
+            return []
+        found: list[int | None] = []
+        for node in self._graph:
+            source = node.inputs[0] if node.op_type == "Transpose" and node.domain == "" else None
+            if source is None or node.outputs[0] in self._views or is_constant(source):
+                continue
+            shape, perm = static_shape(source), VIEWS["Transpose"](node)
+            if shape is None or perm is None:
+                found.append(None)
+                continue
+            copy = transposition(Layout.natural(shape), Layout.of(shape, perm))
+            found.append(0 if copy is None else self._costs.copy(*copy, bits_of(source)))
+        return found
 
     def _settled(self, node: ir.Node, variant: Variant, stored: Mapping[ir.Value, Storage]) -> Variant:
         """Of all variants with the layouts of ``variant``, the one that makes Reshapes, which are copies, the smallest.

@@ -142,17 +142,28 @@ class LayoutProof:
         lower_bound: what it costs under any.
         proved_optimal: whether the two are known to be equal.
         unit: of both, bytes or ns.
+        inside: of ``cost``, what operators move inside, such as a concatenation of short runs; the rest is TRANSPOSE.
+        unpriced: transposes of values whose size is known at run time only; they are in no sum.
     """
 
     cost: int
     lower_bound: int
     proved_optimal: bool
     unit: str
+    inside: int = 0
+    unpriced: int = 0
 
     @classmethod
     def of(cls, assignment: Assignment, objective: Objective) -> LayoutProof:
         """What the solver found, and in which unit."""
-        return cls(assignment.cost, assignment.lower_bound, assignment.proved_optimal, objective.unit)
+        return cls(
+            assignment.cost,
+            assignment.lower_bound,
+            assignment.proved_optimal,
+            objective.unit,
+            assignment.inside,
+            assignment.unpriced,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -192,9 +192,14 @@ def proof(layout: LayoutProof) -> str:
     cost, bound = amount(layout.cost, layout.unit), amount(layout.lower_bound, layout.unit)
     less = "moves fewer" if layout.unit == Objective.BYTES.unit else "takes less"
     spent = "moved" if layout.unit == Objective.BYTES.unit else "to move data"
+    said = f"Layout: {cost} {spent} per inference"
+    if layout.inside:
+        said += f" ({amount(layout.inside, layout.unit)} of it inside operators)"
+    if layout.unpriced:
+        said += f", and {layout.unpriced} transposes of a size that is known at run time only"
     if layout.proved_optimal:
-        return f"Layout: {cost} {spent} per inference, proved: no choice of layouts {less} (lower bound {bound})"
-    return f"Layout: {cost} {spent} per inference, not proved the least: the lower bound is {bound}"
+        return f"{said}, proved: no choice of layouts {less} (lower bound {bound})"
+    return f"{said}, not proved the least: the lower bound is {bound}"
 
 
 def size(count: int) -> str:

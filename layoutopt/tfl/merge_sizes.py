@@ -165,22 +165,30 @@ class _Merger:
             if opening.table is not None:
                 self._put_back[value] = Value.constant(opening.table.astype(value.dtype.numpy))
             else:
-                self._put_back[value] = self._range(operation, value, opening)
+                self._put_back[value] = self._recomputed(operation, value, opening)
         return self._put_back[value]
 
-    def _range(self, operation: Operation, value: Value, opening: Opening) -> Value:
-        assert opening.steps is not None
-        counts = self._shapes[value]
-        formula = express(*counts, list(self._sources(operation)), self._prefer)
+    def _recomputed(self, operation: Operation, value: Value, opening: Opening) -> Value:
+        """Numbers that count up to a size, or are repeated."""
+        shape, twin = self._shapes[value]
+        formula = express(shape, twin, list(self._sources(operation)), self._prefer)
         if formula is None:
-            raise MergeError(f"{_called(operation)} counts up to a number that follows no size")
-        start, step = (each.astype(value.dtype.numpy) for each in opening.steps)
-        count = tfl.reshape(self._compute(formula, (1,)), ())
-        result = tfl.cast(tfl.range_(np.int32(0), count, np.int32(1)), value.dtype)
-        result = result * step if step != 1 else result
-        result = result + start if start != 0 else result
-        result.shape = common_shape(*counts)
+            raise MergeError(f"what {_called(operation)} reads has a shape, {list(shape)}, that follows no size")
+        if opening.element is not None:
+            element = opening.element.astype(value.dtype.numpy).reshape(())
+            result = tfl.fill(self._compute(formula, (len(shape),)), element)
+        else:
+            result = self._range(self._compute(formula, (1,)), value.dtype, opening)
+        result.shape = common_shape(shape, twin)
         return result
+
+    @staticmethod
+    def _range(count: Value, dtype: DType, opening: Opening) -> Value:
+        assert opening.steps is not None
+        start, step = (each.astype(dtype.numpy) for each in opening.steps)
+        result = tfl.cast(tfl.range_(np.int32(0), tfl.reshape(count, ()), np.int32(1)), dtype)
+        result = result * step if step != 1 else result
+        return result + start if start != 0 else result
 
     def _numbers(self, operation: Operation, at: int, first: Array, second: Array) -> Value | None:
         """Sizes, places and the like as an operand that is right at any size."""

@@ -55,7 +55,7 @@ def convert_directly(
     forget_peak_memory()
     stages = _Stages(progress or (lambda _stage: None))
     with stages("lowering"):
-        lowered = lower(model)
+        lowered = lower(model, resizable=resizable)
     with stages("rewrites"):
         simplify(lowered.graph, RESIZABLE_RULES if resizable else RULES)
         use_integer_kernels(lowered.graph)
