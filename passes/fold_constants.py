@@ -59,6 +59,7 @@ class FoldConstants(ir.passes.FunctionalPass):
             _spell_out_pads(graph)
             _gather_instead_of_compressing(graph)
         RemoveUnusedNodesPass()(folded)
+        _hand_into_bodies(folded)
         if not all(map(_is_known, folded.graph.all_nodes())):
             ShapeInferencePass(data_prop=True)(folded)
         while take_known_branches(folded):  # what is after one may have a known shape now, and the next a condition
@@ -94,6 +95,24 @@ def _all_pads(node: ir.Node) -> npt.NDArray[np.int64] | None:
     pads = np.zeros((2, len(source.shape)), np.int64)
     pads[:, list(axes)] = np.array(amounts, np.int64).reshape(2, -1)
     return pads.reshape(-1)
+
+
+def _hand_into_bodies(model: ir.Model) -> None:
+    """Let bodies have axes and sizes of their own: shape inference does not see the constants around them."""
+    for graph in model.graph.subgraphs():
+        own: dict[ir.Value, ir.Value] = {}
+        for node in graph:
+            for index, value in enumerate(node.inputs):
+                tensor = None if value is None or value.graph is graph else edit.constant_of(value)
+                if value is None or tensor is None or tensor.dtype != ir.DataType.INT64 or tensor.size > _FEW:
+                    continue
+                if value not in own:
+                    own[value] = edit.add_constant(graph, f"{value.name}_inside", tensor.numpy())
+                node.replace_input_with(index, own[value])
+
+
+_FEW = 16
+"""Axes and sizes of a tensor are no more."""
 
 
 def _gather_instead_of_compressing(graph: ir.Graph) -> None:

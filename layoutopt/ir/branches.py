@@ -73,8 +73,9 @@ def _known(value: ir.Value, opset: int) -> Array | None:
         [onnx.helper.make_value_info(name, onnx.TypeProto()) for name in proto.output],
     )
     model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", opset)])
-    result: Array = np.asarray(ReferenceEvaluator(model).run(None, operands)[node.outputs.index(value)])
-    return result
+    results = ReferenceEvaluator(model).run([str(value.name)], operands)
+    assert isinstance(results, list)
+    return np.asarray(results[0])
 
 
 def _size(node: ir.Node) -> Array | None:

@@ -86,7 +86,7 @@ class Plan:
         question: what the solver was asked.
         assignment: cost and proof.
         before: what the graph costs as it is, in the same unit.
-        anchors: how many nodes become operators of the dialect because the target runs them in channels-last only.
+        anchors: how many nodes become others because the target runs them in channels-last only.
         inside: what operators move inside.
         left_out: what the Transposes cost that are no views, so that there was nothing to choose.
         unpriced: how many Transposes are of values whose size is not known.
@@ -130,6 +130,7 @@ def make_plan(
     anchors_only: bool = False,
     costs: Costs | None = None,
     assumed: Mapping[ir.Node, LayoutRule] | None = None,
+    spelled_out: frozenset[ir.Node] = frozenset(),
 ) -> Plan:
     """Chooses the layout of the whole graph at once.
 
@@ -142,6 +143,7 @@ def make_plan(
         anchors_only: whether all operators but the anchors are pinned to the natural layout.
         costs: what it costs to move data; bytes where None.
         assumed: rules of nodes that have none, to learn what such rules would change.
+        spelled_out: those DepthToSpace and SpaceToDepth to take for the Reshape, Transpose, Reshape that they are.
 
     Returns:
         The cheapest plan.
@@ -153,9 +155,10 @@ def make_plan(
     rules = _rules(graph, opset, assumed or {})
     if anchors_only:
         rules = {node: rule for node, rule in rules.items() if rule.anchor is not None}
+    rules = {node: rule for node, rule in rules.items() if node not in spelled_out}
     pinned: set[ir.Node] = set()
     while True:
-        views = {} if anchors_only else views_of(graph, pinned)
+        views = {} if anchors_only else views_of(graph, pinned, spelled_out)
         search = _Search(graph, rules, views, orders, costs, closed=not anchors_only)
         try:
             search.run()
@@ -460,7 +463,7 @@ class _Search:
         copies = (
             self._copy_cost(value, Layout.natural(shape), Layout.of(shape, perm))
             for node in self._graph
-            if node.outputs[0] in self._views and (perm := VIEWS[node.op_type](node)) is not None
+            if node.outputs[0] in self._views and (perm := _perm(node)) is not None
             if (value := node.inputs[0]) is not None and (shape := static_shape(value)) is not None
         )
         return inside + sum(cost for cost in copies if cost is not None)
@@ -484,6 +487,8 @@ class _Search:
                     sizes = variants[node].sizes(port)
                     stored[port.value(node)] = Storage.of(storage.shape, storage.layout, sizes) or storage
         anchors = sum(rule.anchor is not None for rule in self._rules.values())
+        viewing = [value.producer() for value in self._views]
+        anchors += sum(node is not None and node.op_type not in VIEWS for node in viewing)
         question = self._question(problem)
         inside = sum(self._costs.moved(variant.cost) for variant in variants.values())
         left_out = self._left_out()
@@ -555,6 +560,11 @@ class _Search:
         root = self._root(value)
         source = stored.get(root) or Storage.natural(known_shape(root))
         return source if source.layout == self._inward(value, layout) else None
+
+
+def _perm(node: ir.Node) -> Perm | None:
+    """How ``node`` permutes the axes of its operand, if that is all it does."""
+    return VIEWS[node.op_type](node) if node.op_type in VIEWS else None
 
 
 def _is_pooled(sizes: Shape, shape: Shape) -> bool:
