@@ -17,7 +17,7 @@ from layoutopt.backend.onnx_tf.names import identifiers, scope_of
 from layoutopt.errors import UsageError
 from layoutopt.ir.align import Shuffle, align
 from layoutopt.ir.io import recorded_orders
-from layoutopt.ir.perm import Perm, channels_last, identity, invert, permute
+from layoutopt.ir.perm import Perm, channels_last, channels_last_unbatched, identity, invert, permute
 from layoutopt.ir.precision import least_scales
 from layoutopt.ir.trace import OnnxValue, recompute, trace
 from layoutopt.ir.verify import Array, Arrays, OutputDrift, drift_of, to_stored
@@ -175,7 +175,8 @@ def _orders(name: str, array: Array, tensor: TfliteTensor, tflite: Path) -> list
     """The orders of axes in which the tensor may take the input: as it is, channels last, or natural again."""
     last = channels_last(array.ndim)
     found: dict[tuple[int, ...], Perm] = {}
-    for order in (identity(array.ndim), last, invert(last)):
+    unbatched = channels_last_unbatched(array.ndim)
+    for order in (identity(array.ndim), last, invert(last), unbatched, invert(unbatched)):
         shape = permute(array.shape, order)
         fits = len(shape) == len(tensor.shape) and all(
             want in (-1, have) for want, have in zip(tensor.shape, shape, strict=True)

@@ -9,7 +9,7 @@ import onnx_ir as ir
 from layoutopt.errors import UsageError
 from layoutopt.ir.io import recorded_orders
 from layoutopt.ir.openings import is_opening
-from layoutopt.ir.perm import Perm, channels_last, identity
+from layoutopt.ir.perm import Perm, channels_last, channels_last_unbatched, identity
 from layoutopt.layout.variants import is_constant, static_shape
 from layoutopt.options import Io, TensorLayout
 
@@ -46,11 +46,6 @@ def interface_orders(model: ir.Model, io: Io, layouts: Mapping[str, TensorLayout
         elif rank in RANKS:
             orders[name] = _orders(meaning, rank)
     return {name: each for name, each in orders.items() if each}
-
-
-def channels_last_unbatched(rank: int) -> Perm:
-    """Return the order of an image or a signal (C, spatial...) without a batch that has the channels last."""
-    return (*range(1, rank), 0)
 
 
 def _is_unbatched(value: ir.Value) -> bool:

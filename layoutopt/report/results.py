@@ -15,7 +15,7 @@ from pathlib import Path
 
 from layoutopt.backend.litert.latency import Latency, Speedup
 from layoutopt.ir.counts import Counts
-from layoutopt.ir.perm import Perm, channels_last, invert, is_identity
+from layoutopt.ir.perm import Perm, channels_last, channels_last_unbatched, invert, is_identity
 from layoutopt.ir.verify import Verification
 from layoutopt.layout.calibration import Calibration, processor
 from layoutopt.layout.explain import Explanation
@@ -343,11 +343,8 @@ def to_json(value: object) -> Json:
 
 def layout_name(order: Perm) -> LayoutName:
     """What an order of axes is called."""
-    return (
-        LayoutName.CHANNELS_LAST
-        if not is_identity(order) and order == channels_last(len(order))
-        else LayoutName.NATURAL
-    )
+    last = order in (channels_last(len(order)), channels_last_unbatched(len(order)))
+    return LayoutName.CHANNELS_LAST if last and not is_identity(order) else LayoutName.NATURAL
 
 
 def transposing(name: str, order: Perm, *, restore: bool) -> str:
