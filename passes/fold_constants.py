@@ -118,10 +118,11 @@ _FEW = 16
 def _gather_instead_of_compressing(graph: ir.Graph) -> None:
     """Make a Gather of each Compress whose condition is constant, so that the size of its result is known."""
     for node in list(graph):
-        condition = node.inputs[1] if node.domain == "" and node.op_type == "Compress" else None
+        if node.domain != "" or node.op_type != "Compress" or "axis" not in node.attributes:
+            continue
+        (source, condition), result = node.inputs, node.outputs[0]
         tensor = None if condition is None else edit.constant_of(condition)
-        source, result = node.inputs[0], node.outputs[0]
-        if tensor is None or source is None or source.dtype is None or "axis" not in node.attributes:
+        if tensor is None or source is None or source.dtype is None:
             continue
         kept = np.flatnonzero(tensor.numpy())
         axis = node.attributes["axis"].as_int()

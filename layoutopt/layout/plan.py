@@ -508,7 +508,7 @@ class _Search:
         )
 
     def _left_out(self) -> list[int | None]:
-        """What each Transpose costs that is no view; None where the size is not known."""
+        """What each Transpose costs that is no view; None where the size is not known. Of constants, nothing."""
         if not self._closed:
             return []
         found: list[int | None] = []
