@@ -196,7 +196,7 @@ def proof(layout: LayoutProof) -> str:
     if layout.inside:
         said += f" ({amount(layout.inside, layout.unit)} of it inside operators)"
     if layout.unpriced:
-        said += f", and {layout.unpriced} transposes of a size that is known at run time only"
+        said += f", and {layout.unpriced} TRANSPOSE of a size that is known at run time only"
     if layout.proved_optimal:
         return f"{said}, proved: no choice of layouts {less} (lower bound {bound})"
     return f"{said}, not proved the least: the lower bound is {bound}"
