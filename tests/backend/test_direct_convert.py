@@ -134,7 +134,7 @@ def test_what_no_kernel_takes_is_refused_before_it_is_written(
 def test_a_fault_of_our_own_names_its_stage(
     part: str, stage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise IndexError("nothing there")
 
     monkeypatch.setattr(convert, part, fail)
