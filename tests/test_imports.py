@@ -32,6 +32,7 @@ MAY_IMPORT: Mapping[str, set[str]] = {
     "frontend": {"ir"},
     "lowering": {"ir", "tfl"},
     "backend": {"ir", "tfl", "lowering"},
+    "quantization": {"tfl", "backend"},
     "matching": {"ir", "backend"},
     "report": {"ir", "layout", "passes", "pipeline", "backend", "matching"},
     "drift": {"ir", "backend", "matching", "report"},

@@ -53,5 +53,7 @@ def test_dead_channels_get_a_coarser_grid(inputs: int, bias: float, tmp_path: Pa
         ("DEQUANTIZE", DType.FLOAT32),
     ]
     given = {"x": rng.uniform(0, 5, (1, 5, 5, inputs)).astype(np.float32)}
-    expected, found = (run(tmp_path / f"{name}.tflite", given)["y"] for name in ("float", "int8"))
+    expected, found = (
+        np.asarray(run(tmp_path / f"{name}.tflite", given)["y"], np.float64) for name in ("float", "int8")
+    )
     assert np.abs(expected - found).max() <= RESULT.scales[0] * 1.001
