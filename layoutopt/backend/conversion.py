@@ -64,6 +64,8 @@ class Quantize(enum.Enum):
     """Leave them in float32."""
     DYNAMIC = "dynamic"
     """Dynamic-range quantization: int8 weights, float activations."""
+    WEIGHTS = "weights"
+    """int8 weights in the file, float32 arithmetic: a quarter of the size. By the direct backend only."""
     FLOAT16 = "float16"
     """Weights in half precision; XNNPACK computes with them in float32."""
     INT8 = "int8"

@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from layoutopt.options import Int8, RangeMethod
-from layoutopt.quantization.quantizer import Calibrator, Quantized, Settings
+from layoutopt.quantization.building import Quantized, Settings
+from layoutopt.quantization.calibrator import Calibrator
 from layoutopt.tfl import build as tfl
 from layoutopt.tfl.dtypes import DType
 from layoutopt.tfl.graph import Graph, Model, Value

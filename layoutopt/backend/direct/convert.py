@@ -10,7 +10,7 @@ from pathlib import Path
 import onnx_ir as ir
 
 from layoutopt.backend.conversion import Conversion, Quantize
-from layoutopt.backend.direct.weights import halve_weights, quantize_weights
+from layoutopt.backend.direct.weights import halve_weights, quantize_weights, store_weights_in_bytes
 from layoutopt.backend.direct.writer import write_tflite
 from layoutopt.backend.process import forget_peak_memory, peak_memory
 from layoutopt.errors import ConversionError, LayoutoptError, UnsupportedOperatorError, UsageError
@@ -69,6 +69,7 @@ _WEIGHTS: Mapping[Quantize, Callable[[Graph], None]] = {
     Quantize.NONE: lambda _: None,
     Quantize.FLOAT16: halve_weights,
     Quantize.DYNAMIC: quantize_weights,
+    Quantize.WEIGHTS: store_weights_in_bytes,
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -15,10 +16,13 @@ from layoutopt.backend.direct.writer import write_tflite
 from layoutopt.backend.litert.invocation import prepare
 from layoutopt.errors import UnsupportedOperatorError, UsageError
 from layoutopt.options import QuantizedIo, RangeMethod
-from layoutopt.quantization.quantizer import Calibrator, Quantized, Settings, build
+from layoutopt.quantization.building import Quantized, Settings, build
+from layoutopt.quantization.calibrator import Calibrator
+from layoutopt.quantization.mixing import _Program
 from layoutopt.quantization.recipe import Recipe
+from layoutopt.tfl import build as tfl
 from layoutopt.tfl.dtypes import DType
-from layoutopt.tfl.graph import Model
+from layoutopt.tfl.graph import Model, Value
 from tests.quantization.networks import (
     FULL,
     Pictures,
@@ -28,6 +32,7 @@ from tests.quantization.networks import (
     exponential,
     model,
     swishing,
+    weights,
 )
 
 Array = npt.NDArray[Any]
@@ -214,3 +219,45 @@ def test_one_seed_gives_one_result(tmp_path: Path) -> None:
         write_tflite(each.model, tmp_path / f"{at}.tflite")
     assert (tmp_path / "0.tflite").read_bytes() == (tmp_path / "1.tflite").read_bytes()
     assert found[0].quality == found[1].quality
+
+
+def deep(x: Value) -> Value:
+    """Layers of which one has values far larger than the others."""
+    a = tfl.relu(tfl.conv_2d(x, weights(1, 16, 3, 3, 3), weights(2, 16)))
+    skewed = weights(3, 16, 1, 1, 16) * np.geomspace(1, 500, 16, dtype=np.float32).reshape(16, 1, 1, 1)
+    b = tfl.relu(tfl.conv_2d(a, skewed))
+    back = weights(4, 16, 1, 1, 16) / np.geomspace(1, 500, 16, dtype=np.float32)
+    c = tfl.relu(tfl.conv_2d(b, back))
+    for seed in range(5, 9):
+        c = tfl.relu(tfl.conv_2d(c, weights(seed, 16, 1, 1, 16), weights(seed + 10, 16)))
+    return c
+
+
+@pytest.mark.parametrize("target", [32.0, 45.0])
+def test_sensitive_operators_stay_float_for_a_ratio_that_is_asked_for(target: float, tmp_path: Path) -> None:
+    """All outputs reach the ratio, and not everything is float for it."""
+    _, plain = calibrated(deep, tmp_path)
+    assert plain.quality[0].sqnr < target
+    _, mixed = calibrated(deep, tmp_path, min_sqnr=target)
+    assert mixed.quality[0].sqnr >= target
+    sensitive = [each for each in mixed.floats if each.reason.startswith("sensitive")]
+    assert 0 < len(sensitive) < 7
+    _, easy = calibrated(deep, tmp_path, min_sqnr=plain.quality[0].sqnr - 1)
+    assert easy.floats == ()
+
+
+def test_the_cheapest_choice_is_that_of_brute_force() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        noises, costs = rng.uniform(0, 1, (6, 2)) ** 4, rng.uniform(1, 10, 6)
+        borders = {(at, at + 1): float(rng.uniform(0, 5)) for at in range(5)}
+        bound = float(noises.sum(0).min() * 0.4)
+
+        def cost(kept: Array, costs: Array = costs, borders: dict[tuple[int, int], float] = borders) -> float:
+            return float(costs @ kept + sum(each for (a, b), each in borders.items() if kept[a] != kept[b]))
+
+        every = [np.array(kept) for kept in itertools.product((False, True), repeat=6)]
+        allowed = [kept for kept in every if (noises[~kept].sum(0) <= bound).all()]
+        found = _Program(noises, costs, borders).cheapest(bound)
+        assert (noises[~found].sum(0) <= bound + 1e-9).all()
+        assert cost(found) == pytest.approx(min(map(cost, allowed)))
