@@ -111,7 +111,7 @@ def _saving(operation: Operation) -> float:
     if where is None:
         return _ELEMENT_COST * elements
     weights = operation[where.weights].array
-    return _PRODUCT_COST * elements * weights.size / weights.shape[where.axis]
+    return float(_PRODUCT_COST * elements * weights.size / weights.shape[where.axis])
 
 
 def _borders(graph: Graph, groups: Sequence[Collection[Operation]]) -> dict[tuple[int, int], float]:

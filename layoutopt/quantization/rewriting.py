@@ -138,7 +138,7 @@ def _mean_error(operation: Operation, off: Floats, means: Floats) -> Floats:
         count = off.shape[1]
         # An operand of several axes that are flattened repeats its channels along the way.
         spread = np.tile(means, count // len(means)) if count % len(means) == 0 else np.zeros(count)
-        return np.asarray(off @ spread)
+        return np.asarray(off @ spread, np.float64)
     taps = off.sum((1, 2))
     if operation.code == "TRANSPOSE_CONV":  # each result is reached by so many of the taps
         taps = taps / (operation.options["stride_h"] * operation.options["stride_w"])

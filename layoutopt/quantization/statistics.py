@@ -64,8 +64,7 @@ class Statistics:
     def means(self) -> Floats:
         """The mean of each channel."""
         assert self.sums is not None, "there was no sample"
-        found: Floats = self.sums / self.samples
-        return found
+        return np.asarray(self.sums / self.samples, np.float64)
 
     @property
     def centers(self) -> Floats:
