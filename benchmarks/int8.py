@@ -1,7 +1,7 @@
 """Trained networks in int8, by layoutopt and by others, judged on samples that none of them was calibrated with.
 
-The networks come from the packages that `benchmarks/int8_requirements.txt` names; samples are crops of the pictures that
-scikit-image ships, and lines of text that are drawn. All of it is seeded.
+The networks come from the packages that `benchmarks/int8_requirements.txt` names; samples are crops of the pictures
+that scikit-image ships, and lines of text that are drawn. All of it is seeded.
 Figures go to ``benchmarks/results/int8.json``.
 
 ::
