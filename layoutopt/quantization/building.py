@@ -10,8 +10,8 @@ from layoutopt.errors import UnsupportedOperatorError, UsageError
 from layoutopt.options import Int8, QuantizedIo, RangeMethod
 from layoutopt.quantization.copying import copy_graph
 from layoutopt.quantization.interface import integer_interface
-from layoutopt.quantization.judging import OutputQuality
 from layoutopt.quantization.operators import is_real
+from layoutopt.quantization.outcome import FloatOperator, OutputQuality
 from layoutopt.quantization.plan import Plan, plan
 from layoutopt.quantization.recipe import Recipe
 from layoutopt.quantization.rewriting import rewrite_on_integers
@@ -39,21 +39,6 @@ class Settings:
     ranges: RangeMethod = RangeMethod.AUTO
     keep_float: tuple[str, ...] = ()
     min_sqnr: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class FloatOperator:
-    """An operator that computes with floats.
-
-    Attributes:
-        name: of the node that it comes from.
-        code: of the operator.
-        reason: why.
-    """
-
-    name: str
-    code: str
-    reason: str
 
 
 @dataclass(frozen=True, slots=True)

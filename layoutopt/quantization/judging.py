@@ -7,32 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from layoutopt.quantization.outcome import OutputQuality
 from layoutopt.tfl.dtypes import Array
 
 _EXACT = 99.0
 """The ratio in dB of outputs that are equal."""
 _LEAST_CLASSES = 2
-
-
-@dataclass(frozen=True, slots=True)
-class OutputQuality:
-    """One output of a quantized model beside the float model's.
-
-    Attributes:
-        name: of the output, or of a part of one that joins values of different size.
-        sqnr: ratio of signal to quantization noise, in dB: ``10 log10(sum y**2 / sum (y - q)**2)``.
-        cosine: of the angle between both, over all samples.
-        top1: the share of rows along the last axis whose largest element is the same; None for what are no scores.
-        max_error: the largest absolute difference.
-        largest: the largest absolute value of the float model's.
-    """
-
-    name: str
-    sqnr: float
-    cosine: float
-    top1: float | None
-    max_error: float
-    largest: float
 
 
 @dataclass(slots=True)

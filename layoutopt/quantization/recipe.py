@@ -34,8 +34,8 @@ class Recipe:
     ranges: Mapping[Value, Range]
     means: Mapping[Value, Floats] | None
 
-    def save(self, graph: Graph, path: Path) -> None:
-        """Write it to a file, by names that are the same each time that the model is converted."""
+    def to_json(self, graph: Graph) -> str:
+        """Return it as text, by names that are the same each time that the model is converted."""
         names = {value: name for name, value in _named(graph)}
         content = {
             "format": _FORMAT,
@@ -45,11 +45,11 @@ class Recipe:
             if self.means is None
             else {names[value]: [float(np.float32(each)) for each in found] for value, found in self.means.items()},
         }
-        path.write_text(json.dumps(content, indent=1) + "\n")
+        return json.dumps(content, indent=1) + "\n"
 
     @staticmethod
     def load(graph: Graph, path: Path) -> Recipe:
-        """Read what `save` wrote.
+        """Read a file of what `to_json` gives.
 
         Raises:
             UsageError: there is no such file, it is not of this kind, or it is of another model.

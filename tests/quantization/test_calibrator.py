@@ -185,7 +185,7 @@ def test_operators_stay_float_that_are_asked_for(tmp_path: Path) -> None:
 
 def test_a_recipe_makes_the_same_file_without_samples(tmp_path: Path) -> None:
     real, made = calibrated(classifier, tmp_path, ranges=RangeMethod.AUTO)
-    made.recipe.save(real.graph, tmp_path / "ranges.json")
+    (tmp_path / "ranges.json").write_text(made.recipe.to_json(real.graph))
     write_tflite(made.model, tmp_path / "first.tflite")
     again = model(classifier)
     loaded = Recipe.load(again.graph, tmp_path / "ranges.json")
@@ -196,7 +196,7 @@ def test_a_recipe_makes_the_same_file_without_samples(tmp_path: Path) -> None:
 def test_recipes_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     real, made = calibrated(classifier, tmp_path)
     path = tmp_path / "ranges.json"
-    made.recipe.save(real.graph, path)
+    path.write_text(made.recipe.to_json(real.graph))
     with pytest.raises(UsageError, match="of another model"):
         Recipe.load(model(detector).graph, path)
     for content in ("", "[]", '{"format": 1}'):

@@ -15,16 +15,23 @@ from layoutopt.backend.direct.writer import write_tflite
 from layoutopt.backend.process import forget_peak_memory, peak_memory
 from layoutopt.errors import ConversionError, LayoutoptError, UnsupportedOperatorError, UsageError
 from layoutopt.lowering import lower
-from layoutopt.tfl.graph import Graph
+from layoutopt.tfl.graph import Graph, Model
 from layoutopt.tfl.limits import violations
 from layoutopt.tfl.rewrites import simplify
 from layoutopt.tfl.rewrites.integers import use_integer_kernels
 
 Progress = Callable[[str], None]
+Rewrite = Callable[[Model], Model]
+"""Makes a graph of a graph, which stays as it is."""
 
 
 def convert_directly(
-    model: ir.Model, tflite: Path, *, quantize: Quantize = Quantize.NONE, progress: Progress | None = None
+    model: ir.Model,
+    tflite: Path,
+    *,
+    quantize: Quantize = Quantize.NONE,
+    rewrite: Rewrite | None = None,
+    progress: Progress | None = None,
 ) -> Conversion:
     """Convert a model of static shapes.
 
@@ -32,6 +39,7 @@ def convert_directly(
         model: stays as it is. It may use the dialect ``layoutopt.nhwc``.
         tflite: where to write the .tflite; a file that is there is overwritten.
         quantize: what happens to the weights.
+        rewrite: makes another graph of the one that would be written, such as a quantized one.
         progress: called with a short name as each stage starts.
 
     Returns:
@@ -54,6 +62,9 @@ def convert_directly(
         simplify(lowered.graph)
         use_integer_kernels(lowered.graph)
         _WEIGHTS[quantize](lowered.graph)
+    if rewrite is not None:
+        with stages("quantization"):
+            lowered = rewrite(lowered)
     if found := violations(lowered.graph):
         raise UnsupportedOperatorError(
             "LiteRT has no kernels for these operations:\n  " + "\n  ".join(map(str, found)),
