@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from layoutopt.tfl.dtypes import DType
 from layoutopt.tfl.graph import Operation, Value
 from layoutopt.tfl.rewrites.grids import Steps
-from layoutopt.tfl.rewrites.integer_kernels import FIXED_RESULTS, KERNELS, MOVEMENTS, WEIGHTED
+from layoutopt.tfl.rewrites.integer_kernels import FIXED_RESULTS, KERNELS, MOVEMENTS, ONE_GRID, WEIGHTED
 
 SAME_GRID = MOVEMENTS.keys() | {"AVERAGE_POOL_2D", "PADV2", "RESIZE_BILINEAR"}
 """Operators whose results have the scale of what they take."""
 
 SLOW: Mapping[str, str] = dict.fromkeys(
-    ("BATCH_MATMUL", "ELU", "GELU", "HARD_SWISH", "SOFTMAX"), "faster on floats: XNNPACK has no int8 kernel"
+    ("BATCH_MATMUL", "ELU", "GELU", "HARD_SWISH", "PRELU", "SOFTMAX"), "faster on floats: XNNPACK has no int8 kernel"
 )
 """Why operators that could compute with integers do so only where all operators have to."""
 
@@ -92,4 +92,6 @@ def why_float(operation: Operation) -> str:
         return "its result is not of float32, or of no static shape"
     if not all(is_real(operation.operand(at)) for at in data_of(operation)) or not data_of(operation):
         return "an operand is not of float32, or of no static shape"
+    if operation.code in ONE_GRID and clamped(operation) is None and len(data_of(operation)) < len(operation.operands):
+        return "an operand is constant"
     return ""

@@ -22,6 +22,7 @@ from layoutopt.quantization.operators import (
 from layoutopt.quantization.ranges import Range
 from layoutopt.tfl.graph import Graph, Operation, Value
 from layoutopt.tfl.rewrites.grids import Steps
+from layoutopt.tfl.rewrites.integer_kernels import ONE_GRID
 
 _MAX_RATIO = 4.0
 """How much narrower the range of a part of a joined output may be than the whole: two bits are lost then."""
@@ -209,6 +210,9 @@ class _Classes:
                     self.sets.join(source, result)
             if (limited := clamped(operation)) is not None:
                 self.sets.join(operation.result, limited)
+            elif operation.code in ONE_GRID:
+                for at in data_of(operation):
+                    self.sets.join(operation.result, operation[at])
         for operation in self._whole():
             if operation.code == "CONCATENATION":
                 self._join_parts(operation)

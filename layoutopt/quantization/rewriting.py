@@ -18,8 +18,11 @@ from layoutopt.quantization.ranges import Range
 from layoutopt.tfl.dtypes import Array, DType
 from layoutopt.tfl.graph import Graph, Operation, Value
 from layoutopt.tfl.rewrites.grids import Steps
-from layoutopt.tfl.rewrites.integer_kernels import channel_scales
+from layoutopt.tfl.rewrites.integer_kernels import ARITHMETIC, ONE_GRID, channel_scales
 from layoutopt.tfl.rewrites.integers import use_integer_kernels
+
+_UNROUNDED = (SAME_GRID - {"AVERAGE_POOL_2D", "RESIZE_BILINEAR"}) | set(ONE_GRID)
+"""Operators whose results are on the grid of what they are picked from."""
 
 Floats = npt.NDArray[np.float64]
 Means = Mapping[Value, Floats]
@@ -87,7 +90,7 @@ class _Converter:
         return self.rounded.get(value, value) if value.producer in self.plan.whole else value
 
     def _result(self, operation: Operation, result: Value) -> None:
-        if operation.code in SAME_GRID and operation.code not in ("AVERAGE_POOL_2D", "RESIZE_BILINEAR"):
+        if operation.code in _UNROUNDED:
             self.rounded[result] = result  # it is on the grid of what it was picked from
         else:
             self._round(result, operation.scope)
@@ -150,7 +153,7 @@ def _mean_error(operation: Operation, off: Floats, means: Floats) -> Floats:
 
 def _round_constants(operation: Operation) -> None:
     """Round constant operands of arithmetic to 255 steps that have 0 among them."""
-    if operation.code not in ("ADD", "MUL", "SUB"):
+    if operation.code not in ARITHMETIC:
         return
     for at, operand in enumerate(operation.operands):
         if operand is not None and is_real_constant(operand) and operand.array.size > 1:

@@ -203,7 +203,7 @@ def _least_scales(addend: Floats, source: float, result: float) -> Floats:
 
 
 def _arithmetic(between: Between, operation: Operation) -> bool:
-    """Record ADD, SUB or MUL, of which one operand may be constant."""
+    """Record ADD, SUB, MUL or PRELU, of which one operand may be constant."""
     result, sources = between.target(operation), between.sources(operation)
     if result is None or all(source is None for source in sources):
         return False
@@ -287,6 +287,15 @@ def _filling(between: Between, operation: Operation) -> bool:
     return True
 
 
+def _of_one_grid(between: Between, operation: Operation) -> bool:
+    """Record what compares or stacks operands of the same steps: exact, as `_movement`."""
+    found = [source for source in between.sources(operation) if source is not None]
+    if len(found) < len(operation.operands) or len({_steps(source) for source in found}) > 1:
+        return False
+    between.emit_before_dequantize(operation, dict(enumerate(found)), _steps(found[0]))
+    return True
+
+
 def _concatenation(between: Between, operation: Operation) -> bool:
     """Record CONCATENATION in the steps of all operands, or else of the result, to which each is rounded once."""
     found = [source for source in between.sources(operation) if source is not None]
@@ -318,9 +327,9 @@ WEIGHTED: Mapping[str, tuple[int, int, int, int]] = {
 MOVEMENTS: Mapping[str, int] = {
     **dict.fromkeys(
         (
-            "DEPTH_TO_SPACE", "EXPAND_DIMS", "GATHER", "MAX_POOL_2D", "MIRROR_PAD", "PAD", "REDUCE_MAX", "REDUCE_MIN",
-            "RESHAPE", "RESIZE_NEAREST_NEIGHBOR", "SLICE", "SPACE_TO_DEPTH", "SPLIT_V", "SQUEEZE", "STRIDED_SLICE",
-            "TRANSPOSE", "UNPACK",
+            "BROADCAST_TO", "DEPTH_TO_SPACE", "EXPAND_DIMS", "GATHER", "GATHER_ND", "MAX_POOL_2D", "MIRROR_PAD", "PAD",
+            "REDUCE_MAX", "REDUCE_MIN", "RESHAPE", "RESIZE_NEAREST_NEIGHBOR", "REVERSE_V2", "SLICE", "SPACE_TO_DEPTH",
+            "SPLIT_V", "SQUEEZE", "STRIDED_SLICE", "TILE", "TRANSPOSE", "UNPACK",
         ),
         0,
     ),
@@ -334,10 +343,18 @@ FIXED_RESULTS: Mapping[str, Steps] = {
 }
 """Operators whose kernels give but one scale and zero point."""
 
+ARITHMETIC = ("ADD", "MUL", "PRELU", "SUB")
+"""Operators of two operands of any scales, of which one may be constant."""
+ONE_GRID = ("MAXIMUM", "MINIMUM", "PACK")
+"""Operators whose operands have one scale and zero point, which is that of the result."""
+
 KERNELS: Mapping[str, Kernel] = {
-    **dict.fromkeys(("ADD", "MUL", "SUB"), _arithmetic),
+    **dict.fromkeys(ARITHMETIC, _arithmetic),
+    **dict.fromkeys(ONE_GRID, _of_one_grid),
     **dict.fromkeys(("AVERAGE_POOL_2D", "RESIZE_BILINEAR"), _same_steps),
-    **dict.fromkeys(("ELU", "GELU", "HARD_SWISH", "LEAKY_RELU", "MEAN", "RELU", "RELU6", "RELU_N1_TO_1"), _function()),
+    **dict.fromkeys(
+        ("ELU", "GELU", "HARD_SWISH", "LEAKY_RELU", "MEAN", "RELU", "RELU6", "RELU_N1_TO_1", "SUM"), _function()
+    ),
     **{code: _movement(data) for code, data in MOVEMENTS.items()},
     **{code: _weighted(*places) for code, places in WEIGHTED.items()},
     **{code: _function(steps) for code, steps in FIXED_RESULTS.items()},
