@@ -52,8 +52,11 @@ def convert_directly(
         ConversionError: a stage failed.
         UsageError: a quantization that takes ranges of activations.
     """
-    if quantize is Quantize.INT8:
-        raise UsageError("the direct backend has no int8 from random ranges", hint="Use --backend onnx-tf for it.")
+    if quantize.takes_samples:
+        raise UsageError(
+            f"the direct backend has no {quantize.value} from random ranges",
+            hint="Give samples to 'layoutopt optimize': --calibration.",
+        )
     forget_peak_memory()
     stages = _Stages(progress or (lambda _stage: None))
     with stages("lowering"):
