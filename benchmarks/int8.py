@@ -12,8 +12,8 @@ Figures go to ``benchmarks/results/int8.json``.
 
 from __future__ import annotations
 
+import argparse
 import logging
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -102,8 +102,10 @@ class Task:
 
 def main() -> None:
     """Measure the networks that are named, or all; the others keep their figures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("networks", nargs="*", metavar="NETWORK", help=f"of {', '.join(int8_networks.NETWORKS)}")
+    wanted = parser.parse_args().networks or list(int8_networks.NETWORKS)
     logging.disable(logging.WARNING)  # the advice of ONNX Runtime's quantizer
-    wanted = sys.argv[1:] or list(int8_networks.NETWORKS)
     known = records.load(Figures, RESULTS).rows if RESULTS.exists() else ()
     rows = [row for row in known if row.network not in wanted]
     for name in wanted:
