@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import onnx_ir as ir
 from PIL import Image, ImageDraw, ImageFont
 
 from layoutopt.ir import io as modelio
@@ -140,13 +141,11 @@ def count_floats(path: Path) -> int:
     )
 
 
-def _upgraded(model: object) -> object:
+def _upgraded(model: ir.Model) -> ir.Model:
     """Return a model in an opset that ONNX Runtime's quantizer has scales of channels for."""
-    import onnx_ir as ir
     from onnx import version_converter
 
-    proto = ir.to_proto(model)  # type: ignore[arg-type]
-    return modelio.of(version_converter.convert_version(proto, 17))
+    return modelio.of(version_converter.convert_version(ir.to_proto(model), 17))
 
 
 def _export_efficientnet(path: Path, shape: tuple[int, ...]) -> Path:

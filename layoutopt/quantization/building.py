@@ -51,6 +51,8 @@ class Quantized:
         floats: the operators that stayed float.
         quality: of each output, on held-out samples; empty where there were none.
         whole: the operations of the float graph that compute with integers.
+        milliseconds: of the fastest inference on a held-out sample; None where there were none.
+        float_milliseconds: likewise, of the float graph.
     """
 
     model: Model
@@ -58,6 +60,8 @@ class Quantized:
     floats: tuple[FloatOperator, ...]
     quality: tuple[OutputQuality, ...] = ()
     whole: frozenset[Operation] = frozenset()
+    milliseconds: float | None = None
+    float_milliseconds: float | None = None
 
 
 def build(

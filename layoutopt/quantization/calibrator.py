@@ -18,7 +18,6 @@ from layoutopt.quantization.ranges import range_of
 from layoutopt.quantization.recipe import Recipe
 from layoutopt.quantization.running import Runner
 from layoutopt.quantization.statistics import Statistics
-from layoutopt.tfl.dtypes import Array
 from layoutopt.tfl.graph import Model, Operation, Value
 
 _JOINED_RATIO = 4.0
@@ -60,13 +59,16 @@ class Calibrator:
         if wrong := [value for value in statistics if not statistics[value].finite]:
             where = next((each.scope for each in graph.operations if wrong[0] in each.results), wrong[0].name)
             raise UsageError(f"--calibration: NaN or infinity in {where}", hint="Look at the samples and their scale.")
-        expected = list(self._outputs(self.model, "float"))
+        real = self._runner(self.model, "float")
+        expected = list(real.outputs(self.held_out()))
         parts = list(self._parts(statistics))
 
         def judged(recipe: Recipe, sensitive: Collection[Operation]) -> Quantized:
             settings = replace(self.settings, io=QuantizedIo.FLOAT)
             made = build(self.model, recipe, settings, sensitive=sensitive)
-            return replace(made, quality=judge(parts, expected, self._outputs(made.model, "int8")))
+            whole = self._runner(made.model, "int8")
+            quality = judge(parts, expected, whole.outputs(self.held_out()))
+            return replace(made, quality=quality, milliseconds=whole.fastest, float_milliseconds=real.fastest)
 
         best = self._best_of_recipes(statistics, judged)
         recipe, sensitive = best.recipe, frozenset[Operation]()
@@ -74,7 +76,8 @@ class Calibrator:
             best, sensitive = mix(
                 best, lambda floats: judged(recipe, floats), self.model.graph, self.settings.min_sqnr, self.say
             )
-        return replace(build(self.model, recipe, self.settings, sensitive=sensitive), quality=best.quality)
+        made = build(self.model, recipe, self.settings, sensitive=sensitive)
+        return replace(best, model=made.model)
 
     def _best_of_recipes(
         self,
@@ -102,11 +105,10 @@ class Calibrator:
                 yield Recipe(method, ranges, None)
                 yield Recipe(method, ranges, means)
 
-    def _outputs(self, model: Model, name: str) -> Iterator[list[Array]]:
+    def _runner(self, model: Model, name: str) -> Runner:
         path = self.scratch / f"{name}.tflite"
         write_tflite(model, path)
-        runner = Runner(path, next(self.held_out()), verbose=self.verbose)
-        return runner.outputs(self.held_out())
+        return Runner(path, next(self.held_out()), verbose=self.verbose)
 
     def _parts(self, statistics: Mapping[Value, Statistics]) -> Iterator[Part]:
         """Iterate over the outputs, or over the parts of one that joins values of different size."""

@@ -24,6 +24,9 @@ _LOW_SQNR = 15.0
 _LOW_AGREEMENT = 0.9
 """The least share of samples whose largest score should stay the largest."""
 
+_SLOWER = 1.05
+"""How many times the latency of float is more than noise."""
+
 Orders = Mapping[str, Sequence[int]]
 """In which order a .tflite stores the axes of each input of the original; those in place may be left out."""
 
@@ -86,6 +89,8 @@ class Quantizer:
             len(made.whole),
             made.floats,
             _size(model, self.scratch),
+            made.float_milliseconds,
+            made.milliseconds,
             (*doubts, *_warnings(made, self.settings)),
         )
         return made.model
@@ -128,6 +133,9 @@ def _warnings(made: Quantized, settings: Settings) -> Iterator[str]:
         yield "no operator computes with integers"
     if any(each.bodies for each in made.model.graph.operations):
         yield "the bodies of control flow (IF, WHILE) stay float"
+    whole, real = made.milliseconds, made.float_milliseconds
+    if whole is not None and real is not None and whole > _SLOWER * real:
+        yield f"slower here than float: {whole:.2f} against {real:.2f} ms"
     for output in made.quality:
         if settings.min_sqnr is not None and output.sqnr < settings.min_sqnr:
             yield f"{output.name}: {output.sqnr:.1f} dB, less than the {settings.min_sqnr:g} that are asked for"

@@ -136,7 +136,7 @@ def _mean_error(operation: Operation, off: Floats, means: Floats) -> Floats:
     """
     if operation.code == "DEPTHWISE_CONV_2D":
         channels = off.shape[3]
-        return off.sum((0, 1, 2)) * np.repeat(means, channels // len(means))
+        return np.asarray(off.sum((0, 1, 2)) * np.repeat(means, channels // len(means)), np.float64)
     if operation.code == "FULLY_CONNECTED":
         count = off.shape[1]
         # An operand of several axes that are flattened repeats its channels along the way.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -16,12 +18,16 @@ class Runner:
         path: the file.
         first: an array for each input, in the order of the graph's inputs; all samples have these shapes.
         threads: of XNNPACK.
+
+    Attributes:
+        fastest: processor time of the fastest inference so far, in milliseconds.
     """
 
     def __init__(self, path: Path, first: Sequence[Array], *, threads: int = 1, verbose: bool = False) -> None:
         from ai_edge_litert.interpreter import Interpreter
 
         self._path, self._verbose = path, verbose
+        self.fastest = math.inf
         with litert(path, verbose=verbose):
             self._inputs = [each["index"] for each in Interpreter(model_path=str(path)).get_input_details()]
             given = dict(zip(self._inputs, first, strict=True))
@@ -34,5 +40,7 @@ class Runner:
             with litert(self._path, verbose=self._verbose):
                 for index, array in zip(self._inputs, sample, strict=True):
                     self._interpreter.set_tensor(index, array)
+                start = time.thread_time()
                 self._interpreter.invoke()
+                self.fastest = min(self.fastest, 1e3 * (time.thread_time() - start))
             yield [self._interpreter.get_tensor(index) for index in self._outputs]

@@ -69,8 +69,7 @@ class Statistics:
     @property
     def centers(self) -> Floats:
         """The middle of each bin of the histogram."""
-        found: Floats = (np.arange(_BINS) + 0.5) * (2 * self.limit / _BINS) - self.limit
-        return found
+        return np.asarray((np.arange(_BINS) + 0.5) * (2 * self.limit / _BINS) - self.limit, np.float64)
 
     def _count(self, array: Array, largest: float) -> None:
         if largest <= 0:

@@ -30,11 +30,17 @@ def of_quantization(report: QuantizationReport, *, file_size: int, verbose: bool
     smaller = report.float_size / file_size if file_size else 0.0
     yield Text(
         f"Quantized: {report.whole} operators on integers, {len(report.floats)} on floats; ranges by {report.method}"
-        f"{correction}; {smaller:.1f} times smaller than float"
+        f"{correction}; {smaller:.1f} times smaller than float{_latency(report)}"
     )
     yield from (Text(line) for line in _of_floats(report.floats, verbose=verbose))
     for warning in report.warnings:
         yield Text(f"Warning: {warning}", style="yellow")
+
+
+def _latency(report: QuantizationReport) -> str:
+    if report.milliseconds is None or report.float_milliseconds is None:
+        return ""
+    return f", {report.milliseconds:.2f} in place of {report.float_milliseconds:.2f} ms on one thread"
 
 
 def _of_outputs(report: QuantizationReport) -> Table:
