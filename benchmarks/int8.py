@@ -27,6 +27,7 @@ import layoutopt
 from benchmarks import int8_networks, records
 from benchmarks.markdown import table
 from layoutopt.backend.conversion import missing_for_onnx_tf
+from layoutopt.backend.litert.inspect import signature_of
 from layoutopt.backend.litert.runtime import measure, run
 from layoutopt.quantization.judging import Part, judge
 from layoutopt.report.results import OptimizeReport, Provenance
@@ -159,14 +160,18 @@ def _expected(task: Task) -> list[list[npt.NDArray[np.generic]]]:
 
 
 def _found(task: Task, report: OptimizeReport) -> Iterator[npt.NDArray[np.generic]]:
-    (given,), result = report.inputs, report.outputs[0]
     assert report.tflite is not None
+    (given,) = signature_of(report.tflite).inputs  # which TensorFlow names in its own way
     for sample in task.held_out:
-        stored = sample[None]
-        if given.feed:
-            stored = np.ascontiguousarray(stored.transpose(0, 2, 3, 1))
-        found = run(report.tflite, {given.tflite_name: stored})[result.tflite_name]
-        yield found.transpose(0, 3, 1, 2) if result.feed else found
+        stored = np.ascontiguousarray(_transposed(sample[None], report.inputs[0].feed))
+        found = run(report.tflite, {given.signature_name: stored})
+        yield _transposed(next(iter(found.values())), report.outputs[0].feed)
+
+
+def _transposed(array: npt.NDArray[np.generic], feed: str) -> npt.NDArray[np.generic]:
+    """Return an array in the order of axes that a report tells, as ``x.transpose(0,2,3,1)``."""
+    order = feed.rpartition("transpose(")[2].rstrip(")")
+    return array.transpose([int(axis) for axis in order.split(",")]) if order else array
 
 
 # --- the quantizers --------------------------------------------------------------------------------------------------
@@ -216,8 +221,7 @@ def _by_tensorflow(task: Task) -> OptimizeReport:
     converter = tf.lite.TFLiteConverter.from_saved_model(str(folder))
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.representative_dataset = lambda: (
-        {given.tflite_name: sample[None].transpose(0, 2, 3, 1) if given.feed else sample[None]}
-        for sample in task.calibration
+        {given.tflite_name: _transposed(sample[None], given.feed)} for sample in task.calibration
     )
     tflite.write_bytes(converter.convert())
     return report

@@ -10,18 +10,16 @@ from layoutopt.backend.direct.writer import write_tflite
 from layoutopt.errors import UsageError
 from layoutopt.options import QuantizedIo, RangeMethod
 from layoutopt.quantization.building import Quantized, Settings, build
-from layoutopt.quantization.judging import Part, judge, mean_sqnr
+from layoutopt.quantization.judging import judge, mean_sqnr
 from layoutopt.quantization.mixing import mix
 from layoutopt.quantization.observing import Samples, observe
 from layoutopt.quantization.operators import positions
+from layoutopt.quantization.parts import parts_of
 from layoutopt.quantization.ranges import range_of
 from layoutopt.quantization.recipe import Recipe
 from layoutopt.quantization.running import Runner
 from layoutopt.quantization.statistics import Statistics
 from layoutopt.tfl.graph import Model, Operation, Value
-
-_JOINED_RATIO = 4.0
-"""How much narrower the range of a part of an output is than that of another for both to be judged by themselves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +59,8 @@ class Calibrator:
             raise UsageError(f"--calibration: NaN or infinity in {where}", hint="Look at the samples and their scale.")
         real = self._runner(self.model, "float")
         expected = list(real.outputs(self.held_out()))
-        parts = list(self._parts(statistics))
+        widths = {value: found.high - found.low for value, found in statistics.items() if found.samples}
+        parts = [part for at, name in enumerate(self.model.output_names) for part in parts_of(graph, at, name, widths)]
 
         def judged(recipe: Recipe, sensitive: Collection[Operation]) -> Quantized:
             settings = replace(self.settings, io=QuantizedIo.FLOAT)
@@ -109,22 +108,3 @@ class Calibrator:
         path = self.scratch / f"{name}.tflite"
         write_tflite(model, path)
         return Runner(path, next(self.held_out()), verbose=self.verbose)
-
-    def _parts(self, statistics: Mapping[Value, Statistics]) -> Iterator[Part]:
-        """Iterate over the outputs, or over the parts of one that joins values of different size."""
-        for at, (output, name) in enumerate(zip(self.model.graph.outputs, self.model.output_names, strict=True)):
-            joined = output.producer if output.producer and output.producer.code == "CONCATENATION" else None
-            widths = [
-                statistics[part].high - statistics[part].low
-                for part in (joined.operands if joined else [])
-                if part is not None and part in statistics and statistics[part].samples
-            ]
-            if joined is None or len(widths) < 2 or max(widths) <= _JOINED_RATIO * min(widths):
-                yield Part(name, at)
-                continue
-            axis, start = joined.options["axis"] % output.rank, 0
-            for part in joined.operands:
-                assert part is not None
-                stop = start + part.sizes[axis]
-                yield Part(f"{name}[{start}:{stop}]", at, axis, start, stop)
-                start = stop

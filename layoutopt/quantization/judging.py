@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from layoutopt.quantization.outcome import OutputQuality
 from layoutopt.tfl.dtypes import Array
@@ -53,30 +54,24 @@ class _Sums:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Part:
-    """What is judged by itself: an output, or a slice of one.
+    """What is judged by itself: an output, or some elements of one.
 
     Attributes:
-        name: of the output, with the slice where it is one.
+        name: of the output, with the elements where it is not all of them.
         output: position of the output.
-        axis: of the slice.
-        start: first index of it.
-        stop: the index after the last one; None for the whole output.
+        mask: which elements; None for all.
     """
 
     name: str
     output: int
-    axis: int = 0
-    start: int = 0
-    stop: int | None = None
+    mask: npt.NDArray[np.bool_] | None = None
 
     def of(self, outputs: Sequence[Array]) -> Array:
         """Return the part of these outputs."""
         whole = outputs[self.output]
-        if self.stop is None:
-            return whole
-        return np.take(whole, range(self.start, self.stop), self.axis)
+        return whole if self.mask is None else whole[self.mask]
 
 
 def judge(

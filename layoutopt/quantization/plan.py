@@ -24,8 +24,8 @@ from layoutopt.tfl.graph import Graph, Operation, Value
 from layoutopt.tfl.rewrites.grids import Steps
 from layoutopt.tfl.rewrites.integer_kernels import ONE_GRID
 
-_MAX_RATIO = 4.0
-"""How much narrower the range of a part of a joined output may be than the whole: two bits are lost then."""
+_MAX_RATIO = 1.5
+"""How much wider than another the range of a part of a joined output may be: the other loses what it is wider by."""
 _KEEP_RATIO = 2.0
 """How much narrower than the whole the range of an operand of CONCATENATION may be to have the same steps."""
 
@@ -85,21 +85,23 @@ def _keep_joined_outputs(
     feeds_weights: dict[Value, bool] = {}
     for operation in reversed(graph.operations):
         for result in operation.results:
+            read = [reader for reader in readers.get(result, []) if reader is not None]
             feeds_weights[result] = any(
-                reader is not None
-                and (
-                    positions(reader) is not None
-                    or (
-                        (reader.code in SAME_GRID or reader.code == "CONCATENATION")
-                        and feeds_weights[reader.results[0]]
-                    )
-                )
-                for reader in readers.get(result, [])
+                positions(reader) is not None or (reader.code in _JOINING and feeds_weights[reader.results[0]])
+                for reader in read
             )
+    joined: set[Value] = set()
+    for operation in graph.operations:
+        if operation.code not in _JOINING:
+            continue
+        apart = any(operand in joined for operand in operation.operands)
         if operation.code == "CONCATENATION" and not feeds_weights[operation.result]:
             parts = [ranges[part].width for part in operation.operands if part is not None and part in ranges]
-            if parts and max(parts) > _MAX_RATIO * min(parts):
+            apart |= bool(parts) and max(parts) > _MAX_RATIO * min(parts)
+            if apart:
                 reasons.setdefault(operation, "joins values of different size, which one scale would coarsen")
+        if apart:
+            joined.update(operation.results)
 
 
 @dataclass(slots=True)

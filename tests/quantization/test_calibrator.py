@@ -124,7 +124,7 @@ def test_joined_outputs_of_different_size_stay_float(tmp_path: Path) -> None:
     _, made = calibrated(detector, tmp_path)
     assert {(each.code, each.reason.split()[0]) for each in made.floats} == {("CONCATENATION", "joins")}
     boxes, scores = made.quality
-    assert (boxes.name, scores.name) == ("y[0:4]", "y[4:10]")
+    assert (boxes.name, scores.name) == ("y[:, :, :, 0:4]", "y[:, :, :, 4:10]")
     assert boxes.sqnr > 25
     assert scores.sqnr > 25
     _, full = calibrated(detector, tmp_path, **FULL)
