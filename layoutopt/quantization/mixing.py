@@ -30,7 +30,7 @@ _SECONDS = 10.0
 """The most time for one linear program; what is found by then will do."""
 _PRODUCT_COST, _ELEMENT_COST, _CONVERSION_COST = 1.0, 10.0, 15.0
 """What a multiplication saves by being one of integers, an element of other operators, and what converting one costs:
-in nanoseconds over 80, on one core of an x86 with VNNI. Only their ratios matter."""
+estimates, not measured, of which only the ratios matter."""
 
 
 def mix(
