@@ -23,6 +23,7 @@ from layoutopt.layout.gains import MissingRule
 from layoutopt.layout.problem import Assignment
 from layoutopt.options import Objective
 from layoutopt.pipeline.manager import PassRecord
+from layoutopt.quantization.outcome import QuantizationReport
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 
@@ -217,6 +218,7 @@ class OptimizeReport:
         dynamic: the sizes at which the result was checked, where dimensions stay symbolic; the defaults come first.
         seconds: how long each stage took, in the order in which they began.
         multiplications: before and after; None where no pass ran.
+        quantization: what it costs in exactness, by samples; None where there were none.
     """
 
     model: Path | None
@@ -237,6 +239,7 @@ class OptimizeReport:
     dynamic: tuple[SizeCheck, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
     multiplications: Multiplications | None = None
+    quantization: QuantizationReport | None = None
 
     def to_json(self) -> Json:
         """As plain lists, dicts, numbers and text."""

@@ -19,6 +19,7 @@ from layoutopt.pipeline.manager import PassRecord
 from layoutopt.pipeline.text import PassDescription
 from layoutopt.report.benchmark import BenchmarkReport, BenchmarkRow, Control
 from layoutopt.report.model_report import ModelReport
+from layoutopt.report.quantization import of_quantization
 from layoutopt.report.results import (
     CalibrationReport,
     CountReport,
@@ -42,6 +43,8 @@ def of_optimize(report: OptimizeReport, *, verbose: bool) -> Iterator[Renderable
     yield _of_forms(report)
     yield _of_interface(report.inputs, report.outputs)
     yield from _facts(report)
+    if report.quantization is not None:
+        yield from of_quantization(report.quantization, file_size=report.optimized.file_size, verbose=verbose)
 
 
 def of_report(report: ModelReport, page: Path, commands: Sequence[str]) -> Iterator[RenderableType]:
