@@ -86,7 +86,10 @@ class Plan:
         question: what the solver was asked.
         assignment: cost and proof.
         before: what the graph costs as it is, in the same unit.
-        anchors: how many nodes become operators of the dialect because the target runs them in channels-last only.
+        anchors: how many nodes become others because the target runs them in channels-last only.
+        inside: what operators move inside.
+        left_out: what the Transposes cost that are no views, so that there was nothing to choose.
+        unpriced: how many Transposes are of values whose size is not known.
     """
 
     rules: Mapping[ir.Node, LayoutRule]
@@ -98,6 +101,21 @@ class Plan:
     assignment: Assignment
     before: int
     anchors: int
+    inside: int
+    left_out: int
+    unpriced: int
+
+    @property
+    def total(self) -> Assignment:
+        """Cost and proof of all that moves, Transposes included that the solver was not asked about."""
+        asked = self.assignment
+        return replace(
+            asked,
+            cost=asked.cost + self.left_out,
+            proved_optimal=asked.proved_optimal and not (self.left_out or self.unpriced),
+            inside=self.inside,
+            unpriced=self.unpriced,
+        )
 
     def view(self, value: ir.Value) -> View:
         """``value`` as a view of its root, which it may be itself."""
@@ -112,6 +130,7 @@ def make_plan(
     anchors_only: bool = False,
     costs: Costs | None = None,
     assumed: Mapping[ir.Node, LayoutRule] | None = None,
+    spelled_out: frozenset[ir.Node] = frozenset(),
 ) -> Plan:
     """Chooses the layout of the whole graph at once.
 
@@ -124,6 +143,7 @@ def make_plan(
         anchors_only: whether all operators but the anchors are pinned to the natural layout.
         costs: what it costs to move data; bytes where None.
         assumed: rules of nodes that have none, to learn what such rules would change.
+        spelled_out: those DepthToSpace and SpaceToDepth to take for the Reshape, Transpose, Reshape that they are.
 
     Returns:
         The cheapest plan.
@@ -135,9 +155,10 @@ def make_plan(
     rules = _rules(graph, opset, assumed or {})
     if anchors_only:
         rules = {node: rule for node, rule in rules.items() if rule.anchor is not None}
+    rules = {node: rule for node, rule in rules.items() if node not in spelled_out}
     pinned: set[ir.Node] = set()
     while True:
-        views = {} if anchors_only else views_of(graph, pinned)
+        views = {} if anchors_only else views_of(graph, pinned, spelled_out)
         search = _Search(graph, rules, views, orders, costs, closed=not anchors_only)
         try:
             search.run()
@@ -442,7 +463,7 @@ class _Search:
         copies = (
             self._copy_cost(value, Layout.natural(shape), Layout.of(shape, perm))
             for node in self._graph
-            if node.outputs[0] in self._views and (perm := VIEWS[node.op_type](node)) is not None
+            if node.outputs[0] in self._views and (perm := _perm(node)) is not None
             if (value := node.inputs[0]) is not None and (shape := static_shape(value)) is not None
         )
         return inside + sum(cost for cost in copies if cost is not None)
@@ -466,8 +487,42 @@ class _Search:
                     sizes = variants[node].sizes(port)
                     stored[port.value(node)] = Storage.of(storage.shape, storage.layout, sizes) or storage
         anchors = sum(rule.anchor is not None for rule in self._rules.values())
+        viewing = [value.producer() for value in self._views]
+        anchors += sum(node is not None and node.op_type not in VIEWS for node in viewing)
         question = self._question(problem)
-        return Plan(self._rules, variants, self._views, inputs, outputs, question, assignment, self._before(), anchors)
+        inside = sum(self._costs.moved(variant.cost) for variant in variants.values())
+        left_out = self._left_out()
+        return Plan(
+            self._rules,
+            variants,
+            self._views,
+            inputs,
+            outputs,
+            question,
+            assignment,
+            self._before(),
+            anchors,
+            inside,
+            sum(cost for cost in left_out if cost is not None),
+            left_out.count(None),
+        )
+
+    def _left_out(self) -> list[int | None]:
+        """What each Transpose costs that is no view; None where the size is not known. Of constants, nothing."""
+        if not self._closed:
+            return []
+        found: list[int | None] = []
+        for node in self._graph:
+            source = node.inputs[0] if node.op_type == "Transpose" and node.domain == "" else None
+            if source is None or node.outputs[0] in self._views or is_constant(source):
+                continue
+            shape, perm = static_shape(source), VIEWS["Transpose"](node)
+            if shape is None or perm is None:
+                found.append(None)
+                continue
+            copy = transposition(Layout.natural(shape), Layout.of(shape, perm))
+            found.append(0 if copy is None else self._costs.copy(*copy, bits_of(source)))
+        return found
 
     def _settled(self, node: ir.Node, variant: Variant, stored: Mapping[ir.Value, Storage]) -> Variant:
         """Of all variants with the layouts of ``variant``, the one that makes Reshapes, which are copies, the smallest.
@@ -505,6 +560,11 @@ class _Search:
         root = self._root(value)
         source = stored.get(root) or Storage.natural(known_shape(root))
         return source if source.layout == self._inward(value, layout) else None
+
+
+def _perm(node: ir.Node) -> Perm | None:
+    """How ``node`` permutes the axes of its operand, if that is all it does."""
+    return VIEWS[node.op_type](node) if node.op_type in VIEWS else None
 
 
 def _is_pooled(sizes: Shape, shape: Shape) -> bool:

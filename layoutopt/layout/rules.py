@@ -42,6 +42,7 @@ class LayoutRule:
         ranks: the ranks of the first operand that the rule describes; None means all.
         results: how many results a node may have; None means any number.
         shaped: how many leading operands must have known shapes beside those that carry the layout.
+        enlarges: whether what it makes of constants is so much that it stays, and has a layout.
         before: the rule of the opsets before ``since``, where the operator was another; None leaves it natural there.
     """
 
@@ -56,6 +57,7 @@ class LayoutRule:
     ranks: tuple[int, ...] | None = None
     results: int | None = None
     shaped: int = 0
+    enlarges: bool = False
     before: LayoutRule | None = None
 
     def at(self, opset: int) -> LayoutRule | None:
@@ -180,6 +182,7 @@ RULES: Mapping[str, LayoutRule] = {
     "AveragePool": _PER_CHANNEL,
     "CenterCropPad": LayoutRule(remaps=(remaps.centered_axes,)),
     "Concat": LayoutRule(operands=None, remaps=(remaps.joint(),), price=remaps.interleaving),
+    "ConstantOfShape": LayoutRule(operands=0, remaps=(remaps.made_shape,), enlarges=True),
     "Conv": _CONV,
     "ConvTranspose": _CONV,
     "CumProd": _ACCUMULATION,
@@ -188,7 +191,7 @@ RULES: Mapping[str, LayoutRule] = {
     "DequantizeLinear": _QUANTIZATION,
     "Det": LayoutRule(carry=carries.per_matrix, remaps=(remaps.matrices,)),
     "DynamicQuantizeLinear": _SCALARS,
-    "Expand": LayoutRule(remaps=(remaps.expanded_shape,)),
+    "Expand": LayoutRule(remaps=(remaps.expanded_shape,), enlarges=True),
     "Gather": LayoutRule(carry=carries.gathering, remaps=(remaps.axis(0),), shaped=2),
     "GatherElements": replace(_BY_ELEMENT, operands=2),
     "GlobalAveragePool": _GLOBAL_POOL,
@@ -216,7 +219,7 @@ RULES: Mapping[str, LayoutRule] = {
     "Softmax": _SOFTMAX,
     "SpaceToDepth": _DEPTH,
     "Split": LayoutRule(remaps=(remaps.joint(0),), price=remaps.interleaving),
-    "Tile": LayoutRule(remaps=(remaps.repeats,), since=6),
+    "Tile": LayoutRule(remaps=(remaps.repeats,), since=6, enlarges=True),
     "TopK": _LAST_AXIS,
     "Trilu": LayoutRule(remaps=(remaps.matrices,)),
     "Upsample": replace(_PER_CHANNEL, until=9),
@@ -234,7 +237,6 @@ PREPARED: Mapping[str, str] = {
         "`expand-quantized-operators` makes a float operator of it between DequantizeLinear and QuantizeLinear",
     ),
     "Constant": "`fold-constants` makes an initializer of it",
-    "ConstantOfShape": "`fold-constants` makes an initializer of it",
     "Einsum": "`expand-products` makes a MatMul of it, if it is one product of two operands",
     "Gemm": "`expand-products` makes a MatMul and an Add of it",
     "GroupNormalization": "`expand-instance-norm` makes operators of it that run in any layout",
@@ -327,7 +329,7 @@ def _misfit(node: ir.Node, rule: LayoutRule) -> str:
     shaped = (*(port.value(node) for port in ports), *node.inputs[: rule.shaped])
     if any(value is None or static_shape(value) is None for value in shaped):
         return "not all shapes are known"
-    if all(is_constant(port.value(node)) for port in ports if not port.result):
+    if not rule.enlarges and all(is_constant(port.value(node)) for port in ports if not port.result):
         return "its operands are constants"
     if rule.ranks is not None and (rank := len(ports[0].shape(node))) not in rule.ranks:
         return f"the layout rule for {node.op_type} is for other ranks than {rank}"
