@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import onnx
@@ -22,7 +23,7 @@ from layoutopt.ir import io
 FLOAT, INT32, INT64, BOOL = TensorProto.FLOAT, TensorProto.INT32, TensorProto.INT64, TensorProto.BOOL
 SHAPE = (1, 3, 8, 8)
 KERNEL = np.zeros((4, 3, 3, 3), np.float32)
-Weight = np.ndarray | np.generic | Sequence[int]
+Weight = Any  # an array or a list of whole numbers
 
 
 def model(
@@ -120,7 +121,7 @@ def nested_ifs(depth: int) -> onnx.ModelProto:
     return model(make_node("If", ["t"], ["y"], then_branch=inside, else_branch=plain), t=np.array(True))
 
 
-def of_attribute(op: str, *, x: Sequence[int] = SHAPE, opset: int = 17, **attributes: object) -> onnx.ModelProto:
+def of_attribute(op: str, *, x: Sequence[int] = SHAPE, opset: int = 17, **attributes: Any) -> onnx.ModelProto:
     kernel = KERNEL.transpose(1, 0, 2, 3) if op == "ConvTranspose" else KERNEL
     takes_kernel = op.startswith("Conv")
     node = make_node(op, ["x", "w"] if takes_kernel else ["x"], ["y"], name="bad", **attributes)

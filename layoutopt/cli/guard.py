@@ -23,7 +23,7 @@ from pathlib import Path
 from layoutopt.backend.process import end_with, how_ended
 from layoutopt.cli.signals import caught_signals
 from layoutopt.errors import SIGNALS, CrashError, LayoutoptError, LimitError
-from layoutopt.outputs import homes
+from layoutopt.outputs.places import homes
 
 PATIENCE = 1.5
 """Seconds that a run has to end by itself after a signal: Python sees a signal only when native code returns."""
@@ -173,8 +173,8 @@ def _watch(run: _Run, reading: int) -> int:
     run.clean()
     if ended_by:
         return _said(f"ended by {ended_by}; nothing was written", "", SIGNALS[ended_by])
-    error = _crash(run, code)
-    return _said(error.message, error.hint, error.exit_code)
+    crash = _crash(run, code)
+    return _said(crash.message, crash.hint, crash.exit_code)
 
 
 def _kill(run: _Run) -> None:

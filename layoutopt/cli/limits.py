@@ -47,7 +47,7 @@ def limited(command: Callable[..., None]) -> Callable[..., None]:
         command(**options)
 
     added = {"memory_limit": MemoryLimit, "time_limit": TimeLimit}
-    signature = inspect.signature(command)
+    signature = inspect.signature(command, eval_str=True)
     run.__signature__ = signature.replace(  # type: ignore[attr-defined]  # what typer reads
         parameters=[
             *signature.parameters.values(),
@@ -57,7 +57,7 @@ def limited(command: Callable[..., None]) -> Callable[..., None]:
             ),
         ]
     )
-    run.__annotations__ = {**command.__annotations__, **added}
+    run.__annotations__ = {**inspect.get_annotations(command, eval_str=True), **added}
     return run
 
 
