@@ -56,7 +56,7 @@ def explain_model(
     report = ExplainReport(
         model=model,
         layout=results.LayoutProof.of(
-            Assignment.together([each.assignment for each in plans.values()]), propagate.objective
+            Assignment.together([each.total for each in plans.values()]), propagate.objective
         ),
         explanation=explanation,
         missing=tuple(missing),

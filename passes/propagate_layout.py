@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -81,7 +82,7 @@ class PropagateLayout(Pass, ir.passes.InPlacePass):
         changed = [graph for graph, plan in plans.items() if _improves(plan) or (asked and graph is model.graph)]
         for graph in reversed(changed):  # bodies before what is around them, where their outer values are natural
             _Rewriter(model, graph, plans[graph]).run()
-        assignment = Assignment.together([plan.assignment for plan in plans.values()])
+        assignment = Assignment.together([plan.total for plan in plans.values()])
         return LayoutResult(model, bool(changed), assignment)
 
     def plans(self, model: ir.Model) -> Mapping[ir.Graph, Plan]:
@@ -119,14 +120,18 @@ class PropagateLayout(Pass, ir.passes.InPlacePass):
         costs: Costs,
         assumed: Mapping[ir.Node, LayoutRule] | None = None,
     ) -> Plan:
-        return make_plan(
-            graph,
-            model.opset_imports.get("", 0),
-            orders,
-            sensitive_only=self.scope is Scope.OPERATOR,
-            costs=costs,
-            assumed=assumed,
+        alone = self.scope is Scope.OPERATOR
+        plan = functools.partial(
+            make_plan, graph, model.opset_imports.get("", 0), orders, sensitive_only=alone, costs=costs, assumed=assumed
         )
+        best = plan()
+        spelled_out: frozenset[ir.Node] = frozenset()
+        for node in [node for node in best.rules if node.domain == "" and node.op_type in _BLOCKS and not alone]:
+            if best.total.cost:  # one Transpose of blocks may do where the operator needs two around it
+                other = plan(spelled_out=spelled_out | {node})
+                if other.total.cost < best.total.cost:
+                    best, spelled_out = other, spelled_out | {node}
+        return best
 
     def orders(self, model: ir.Model) -> dict[str, tuple[Perm, ...]]:
         """For each graph input and output that may change its layout, the orders of its axes that it may have.
@@ -135,6 +140,9 @@ class PropagateLayout(Pass, ir.passes.InPlacePass):
             UsageError: ``layouts`` do not fit the model.
         """
         return interface_orders(model, self.io, self.layouts.named)
+
+
+_BLOCKS = ("DepthToSpace", "SpaceToDepth")
 
 
 def _improves(plan: Plan) -> bool:

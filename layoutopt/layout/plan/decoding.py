@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 import onnx_ir as ir
 
-from layoutopt.ir.values import Shape, is_constant, known_shape, static_shape
+from layoutopt.ir.perm import Perm
+from layoutopt.ir.values import Shape, bits_of, is_constant, known_shape, static_shape
 from layoutopt.layout.algebra.physical import ModeOrder, PhysicalLayout
+from layoutopt.layout.algebra.transposition import transposition
 from layoutopt.layout.costs.movement import Costs
 from layoutopt.layout.plan.candidates import BOUNDARY, Candidates
 from layoutopt.layout.plan.encoding import EncodedProblem, copy_cost
@@ -33,7 +35,10 @@ class Plan:
         encoded: what the solver was asked.
         assignment: cost and proof.
         before: what the graph costs as it is, in the same unit.
-        sensitive: how many nodes become operators of the dialect because the target runs them in channels-last only.
+        sensitive: how many nodes become others because the target runs them in channels-last only.
+        inside: what operators move inside.
+        left_out: what the Transposes cost that are no views, so that there was nothing to choose.
+        unpriced: how many Transposes are of values whose size is not known.
     """
 
     rules: Mapping[ir.Node, LayoutRule]
@@ -45,14 +50,38 @@ class Plan:
     assignment: Assignment
     before: int
     sensitive: int
+    inside: int
+    left_out: int
+    unpriced: int
+
+    @property
+    def total(self) -> Assignment:
+        """Cost and proof of all that moves, Transposes included that the solver was not asked about."""
+        asked = self.assignment
+        return replace(
+            asked,
+            cost=asked.cost + self.left_out,
+            proved_optimal=asked.proved_optimal and not (self.left_out or self.unpriced),
+            inside=self.inside,
+            unpriced=self.unpriced,
+        )
 
     def view(self, value: ir.Value) -> View:
         """Return ``value`` as a view of its root, which it may be itself."""
         return self.views.get(value) or View(value)
 
 
-def decode(candidates: Candidates, encoded: EncodedProblem, assignment: Assignment, costs: Costs) -> Plan:
+def decode(
+    candidates: Candidates, encoded: EncodedProblem, assignment: Assignment, costs: Costs, *, sensitive_only: bool
+) -> Plan:
     """Return the plan that ``assignment`` stands for, with axes of size 1 where they need the fewest Reshapes.
+
+    Args:
+        candidates: what there was to choose from.
+        encoded: the same as the solver was asked it.
+        assignment: what it chose.
+        costs: of what is moved.
+        sensitive_only: whether Transposes of the model are none of the plan's business.
 
     Raises:
         PassFailedError: a rule is wrong; the message names the node.
@@ -73,8 +102,31 @@ def decode(candidates: Candidates, encoded: EncodedProblem, assignment: Assignme
                 stored[port.value(node)] = PhysicalLayout.of(layout.shape, layout.mode_order, sizes) or layout
     rules, views = candidates.rules, candidates.views
     sensitive = sum(rule.required_layout is not None for rule in rules.values())
+    viewing = [value.producer() for value in views]
+    sensitive += sum(node is not None and node.op_type not in VIEWS for node in viewing)
     before = _cost_before(candidates, costs)
-    return Plan(rules, variants, views, inputs, outputs, encoded, assignment, before, sensitive)
+    inside = sum(costs.moved(variant.cost) for variant in variants.values())
+    kept = [] if sensitive_only else _cost_of_others(candidates, costs)
+    left_out, unpriced = sum(cost for cost in kept if cost is not None), kept.count(None)
+    return Plan(
+        *(rules, variants, views, inputs, outputs, encoded, assignment, before, sensitive, inside, left_out, unpriced)
+    )
+
+
+def _cost_of_others(candidates: Candidates, costs: Costs) -> list[int | None]:
+    """Return the cost of each Transpose that is no view; None where the size is not known. Constants cost nothing."""
+    found: list[int | None] = []
+    for node in candidates.graph:
+        source = node.inputs[0] if node.op_type == "Transpose" and node.domain == "" else None
+        if source is None or node.outputs[0] in candidates.views or is_constant(source):
+            continue
+        shape, perm = static_shape(source), VIEWS["Transpose"](node)
+        if shape is None or perm is None:
+            found.append(None)
+            continue
+        copy = transposition(ModeOrder.natural(shape), ModeOrder.of(shape, perm))
+        found.append(0 if copy is None else costs.copy(*copy, bits_of(source)))
+    return found
 
 
 def _united(parts: list[Variant]) -> Variant:
@@ -142,7 +194,12 @@ def _cost_before(candidates: Candidates, costs: Costs) -> int:
     copies = (
         copy_cost(value, ModeOrder.natural(shape), ModeOrder.of(shape, perm), costs)
         for node in candidates.graph
-        if node.outputs[0] in candidates.views and (perm := VIEWS[node.op_type](node)) is not None
+        if node.outputs[0] in candidates.views and (perm := _perm(node)) is not None
         if (value := node.inputs[0]) is not None and (shape := static_shape(value)) is not None
     )
     return inside + sum(cost for cost in copies if cost is not None)
+
+
+def _perm(node: ir.Node) -> Perm | None:
+    """Return how ``node`` permutes the axes of its operand, if that is all it does."""
+    return VIEWS[node.op_type](node) if node.op_type in VIEWS else None

@@ -28,6 +28,7 @@ def make_plan(
     sensitive_only: bool = False,
     costs: Costs | None = None,
     assumed: Mapping[ir.Node, LayoutRule] | None = None,
+    spelled_out: frozenset[ir.Node] = frozenset(),
 ) -> Plan:
     """Choose the layout of the whole graph at once.
 
@@ -40,6 +41,7 @@ def make_plan(
         sensitive_only: whether all operators but the layout-sensitive ones are fixed to the natural layout.
         costs: what it costs to move data; bytes where None.
         assumed: rules of nodes that have none, to learn what such rules would change.
+        spelled_out: those DepthToSpace and SpaceToDepth to take for the Reshape, Transpose, Reshape that they are.
 
     Returns:
         The plan of the least cost.
@@ -51,14 +53,16 @@ def make_plan(
     rules = _rules(graph, opset, assumed or {})
     if sensitive_only:
         rules = {node: rule for node, rule in rules.items() if rule.required_layout is not None}
+    rules = {node: rule for node, rule in rules.items() if node not in spelled_out}
     fixed: set[ir.Node] = set()
     while True:
-        candidates = Candidates(graph, rules, {} if sensitive_only else views_of(graph, fixed))
+        candidates = Candidates(graph, rules, {} if sensitive_only else views_of(graph, fixed, spelled_out))
         try:
             find_candidates(candidates, orders, closed=not sensitive_only)
             encoded = encode(candidates, costs)
             found = as_it_was(encoded.problem, assign(encoded.problem), natural_boundaries(candidates))
-            return decode(candidates, encoded, _as_proved(found, whole=not (candidates.capped or fixed)), costs)
+            proved = _as_proved(found, whole=not (candidates.capped or fixed))
+            return decode(candidates, encoded, proved, costs, sensitive_only=sensitive_only)
         except InfeasibleError as error:
             dividing = candidates.views_at(error.nets) - fixed
             if not dividing:

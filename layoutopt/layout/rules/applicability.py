@@ -49,7 +49,7 @@ def _misfit(node: ir.Node, rule: LayoutRule) -> str:
     shaped = (*(port.value(node) for port in ports), *node.inputs[: rule.shaped])
     if any(value is None or static_shape(value) is None for value in shaped):
         return "not all shapes are known"
-    if all(is_constant(port.value(node)) for port in ports if not port.result):
+    if not rule.enlarges and all(is_constant(port.value(node)) for port in ports if not port.result):
         return "its operands are constants"
     if rule.ranks is not None and (rank := len(ports[0].shape(node))) not in rule.ranks:
         return f"the layout rule for {node.op_type} is for other ranks than {rank}"

@@ -160,6 +160,11 @@ def expanded_shape(node: ir.Node, layouts: PhysicalLayouts) -> Edit | None:
     return Edit(operands={1: _like(node, 1, layouts[result()].sizes)})
 
 
+def made_shape(node: ir.Node, layouts: PhysicalLayouts) -> Edit | None:
+    """The shape to fill."""
+    return Edit(operands={0: _like(node, 0, layouts[result()].sizes)})
+
+
 def slices(node: ir.Node, layouts: PhysicalLayouts) -> Edit | None:
     """The axes, which default to the first ones and are stored whole."""
     if "starts" in node.attributes:

@@ -37,6 +37,7 @@ class LayoutRule:
         ranks: the ranks of the first operand that the rule describes; None means all.
         results: how many results a node may have; None means any number.
         shaped: how many leading operands must have known shapes beside those that carry the layout.
+        enlarges: whether what it makes of constants is so much that it stays, and has a layout.
         before: the rule of the opsets before ``since``, where the operator was another; None leaves it natural there.
     """
 
@@ -51,6 +52,7 @@ class LayoutRule:
     ranks: tuple[int, ...] | None = None
     results: int | None = None
     shaped: int = 0
+    enlarges: bool = False
     before: LayoutRule | None = None
 
     def at(self, opset: int) -> LayoutRule | None:

@@ -48,7 +48,9 @@ class View:
         return self.inward(ModeOrder.natural(shape))
 
 
-def views_of(graph: ir.Graph, fixed: Collection[ir.Node]) -> Mapping[ir.Value, View]:
+def views_of(
+    graph: ir.Graph, fixed: Collection[ir.Node], spelled_out: Collection[ir.Node] = ()
+) -> Mapping[ir.Value, View]:
     """The values of ``graph`` that are views of others.
 
     A Transpose that no single copy of the root could replace makes none: one of too many axes, or of axes that a
@@ -57,22 +59,41 @@ def views_of(graph: ir.Graph, fixed: Collection[ir.Node]) -> Mapping[ir.Value, V
     Args:
         graph: in topological order.
         fixed: nodes to take for operators that move bytes.
+        spelled_out: those DepthToSpace and SpaceToDepth to take for the Reshape, Transpose, Reshape that they are.
     """
     views: dict[ir.Value, View] = {}
     for node in graph:
         with blaming(node):
-            if node in fixed or not is_view(node):
+            if node in fixed or not (node in spelled_out or is_view(node)):
                 continue
         source, value = node.inputs[0], node.outputs[0]
         assert source is not None
         parent = views.get(source) or View(source)
-        perm = VIEWS[node.op_type](node)
-        view = View(parent.root, (*parent.steps, (known_shape(source), perm)) if perm else parent.steps)
+        if node in spelled_out:
+            steps: Steps = (*parent.steps, blocks_moved(node))
+        else:
+            perm = VIEWS[node.op_type](node)
+            steps = (*parent.steps, (known_shape(source), perm)) if perm else parent.steps
+        view = View(parent.root, steps)
         natural = view.natural(known_shape(value))
         copy = transposition(ModeOrder.natural(known_shape(parent.root)), natural) if natural is not None else None
         if copy is not None and len(copy[1]) <= MAX_COPY_RANK:
             views[value] = view
     return views
+
+
+def blocks_moved(node: ir.Node) -> tuple[Shape, Perm]:
+    """The shape to which a DepthToSpace or SpaceToDepth reshapes its operand, and how it permutes the axes of that."""
+    source = node.inputs[0]
+    assert source is not None
+    batch, channels, height, width = known_shape(source)
+    block, mode = node.attributes["blocksize"].as_int(), node.attributes.get("mode")
+    if node.op_type == "SpaceToDepth":
+        return (batch, channels, height // block, block, width // block, block), (0, 3, 5, 1, 2, 4)
+    depth = channels // block**2
+    if mode is not None and mode.as_string() == "CRD":
+        return (batch, depth, block, block, height, width), (0, 1, 4, 2, 5, 3)
+    return (batch, block, block, depth, height, width), (0, 3, 4, 1, 5, 2)
 
 
 @dataclass(frozen=True, slots=True)

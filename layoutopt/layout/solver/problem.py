@@ -247,6 +247,8 @@ class Assignment:
         proved_optimal: the two are equal, and nothing was left out of the search.
         timed_out: a solver was stopped before it was done.
         parts: the components that it was put together from.
+        inside: of ``cost``, what operators move inside, such as a concatenation of short runs.
+        unpriced: transposes of values whose size is known at run time only; they are in no sum.
     """
 
     choice: tuple[int, ...]
@@ -255,6 +257,8 @@ class Assignment:
     proved_optimal: bool
     timed_out: bool = False
     parts: tuple[Part, ...] = field(default=(), compare=False, repr=False)
+    inside: int = 0
+    unpriced: int = 0
 
     @classmethod
     def together(cls, parts: Sequence[Assignment]) -> Assignment:
@@ -265,4 +269,6 @@ class Assignment:
             sum(part.lower_bound for part in parts),
             all(part.proved_optimal for part in parts),
             any(part.timed_out for part in parts),
+            inside=sum(part.inside for part in parts),
+            unpriced=sum(part.unpriced for part in parts),
         )

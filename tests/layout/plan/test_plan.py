@@ -13,10 +13,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from layoutopt.ir.perm import Perm, permute
-from layoutopt.layout.plan import candidates, planner
+from layoutopt.layout.plan import candidates
 from layoutopt.layout.plan.planner import make_plan
-from layoutopt.layout.solver.assign import assign as exact
-from layoutopt.layout.solver.problem import Assignment, Problem
 from layoutopt.passes.propagate_layout import PropagateLayout
 from tests.harness import brute_force, model_of
 from tests.network_builder import Builder, shape_of
@@ -28,16 +26,8 @@ NATURAL_OR_LAST = ((0, 1, 2, 3), (0, 2, 3, 1))
 
 def check_plan(model: ir.Model) -> None:
     """The solver's answer is that of brute force over all choices of its problem."""
-    seen: list[Problem] = []
-
-    def assign(problem: Problem) -> Assignment:
-        seen.append(problem)
-        return exact(problem)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(planner, "assign", assign)
-        found = PropagateLayout().plan(model).assignment
-    problem = seen[-1]  # those before it had no solution
+    plan = PropagateLayout().plan(model)
+    found, problem = plan.assignment, plan.encoded.problem
     assert found.lower_bound <= found.cost
     assert not found.proved_optimal or found.lower_bound == found.cost
     if prod(map(len, problem.variants)) <= MAX_CHOICES:
