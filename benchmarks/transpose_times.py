@@ -20,10 +20,10 @@ from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
+from layoutopt.backend.litert.transposes import Transpose, time_transposes
 
 from benchmarks import records
 from benchmarks.markdown import table
-from layoutopt.backend.litert.transposes import Transpose, time_transposes
 from layoutopt.layout.costs.calibration import load_costs
 from layoutopt.layout.costs.movement import Costs
 from layoutopt.options import Objective

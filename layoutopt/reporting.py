@@ -56,11 +56,11 @@ def explain_model(
     report = ExplainReport(
         model=model,
         layout=results.LayoutProof.of(
-            Assignment.together([each.assignment for each in plans.values()]), propagate.objective
+            Assignment.together([each.total for each in plans.values()]), propagate.objective
         ),
         explanation=explanation,
         missing=tuple(missing),
-        anchors=sum(each.anchors for each in plans.values()),
+        anchors=sum(each.sensitive for each in plans.values()),
         versions=results.versions(),
     )
     return report, learn(opset, plans, explanation)

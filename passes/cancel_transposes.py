@@ -11,7 +11,7 @@ from layoutopt.ir.attributes import transpose_perm
 from layoutopt.ir.perm import Perm, compose, identity, is_identity, permute
 from layoutopt.ir.rearrange import rearranged, transposed
 from layoutopt.ir.values import constant_of, static_shape
-from layoutopt.layout.algebra.physical import Layout
+from layoutopt.layout.algebra.physical import ModeOrder
 from layoutopt.passes.base import Rewrite
 
 
@@ -82,7 +82,7 @@ def _simplify_transpose(graph: ir.Graph, node: ir.Node) -> ir.Value | None:
     if (constant := constant_of(source)) is not None:
         return edit.add_tensor(graph, f"{source.name}_transposed", transposed(constant, perm))
     shape = static_shape(source)
-    moves = shape is None or Layout.of(shape, perm) != Layout.natural(shape)
+    moves = shape is None or ModeOrder.of(shape, perm) != ModeOrder.natural(shape)
     first = source.producer()
     if (
         first is not None

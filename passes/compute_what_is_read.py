@@ -83,7 +83,9 @@ class _Cone:
     def _reduced(self, node: ir.Node, part: AxisSubset) -> ir.Node:
         """What ``node`` becomes, with values that have nothing but shapes."""
         operands = [_stand_in(value, self.asked.get((node, at))) for at, value in enumerate(node.inputs)]
-        made = ir.Node(node.domain, node.op_type, operands, node.attributes.values(), num_outputs=1)
+        changed = {name: ir.AttrInt64(name, number) for name, number in reduced_attributes(node, part).items()}
+        attributes = {**node.attributes, **changed}.values()
+        made = ir.Node(node.domain, node.op_type, operands, attributes, num_outputs=1)
         made.outputs[0].shape = ir.Shape(part.of(known_shape(node.outputs[0])))
         return made
 

@@ -71,11 +71,11 @@ def _normalization(graph: ir.Graph, node: ir.Node, opset: int) -> _Normalization
     if node.op_type not in _SINCE or opset < _SINCE[node.op_type]:
         return None
     source, result = node.inputs[0], node.outputs[0]
-    tensors = [array for array in map(constant_array, node.inputs[1:3]) if array is not None]
+    known = [array for array in map(constant_array, node.inputs[1:3]) if array is not None]
     shape = static_shape(source) or ()
-    if source is None or len(tensors) != 2 or len(shape) < 3 or source.dtype not in _TYPES:
+    if source is None or len(known) != 2 or len(shape) < 3 or source.dtype not in _TYPES:
         return None
-    tensors = [tensor.astype(np.float32) for tensor in tensors]
+    tensors = [tensor.astype(np.float32) for tensor in known]
     groups, each, whole = node.attributes.get_int("num_groups", shape[1]), -1, (source, result)
     if (wider := _around_reshapes(graph, source, result)) is not None and node.op_type == "InstanceNormalization":
         each, whole = 1, wider

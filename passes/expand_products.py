@@ -12,6 +12,7 @@ import onnx_ir as ir
 from layoutopt.ir import edit
 from layoutopt.ir.rearrange import transposed
 from layoutopt.ir.values import Shape, constant_of, known_shape, static_shape
+from layoutopt.layout.rules.matmul import MAX_RANK
 from layoutopt.passes.base import BROADCASTING, NodeRewrite
 
 
@@ -100,21 +101,41 @@ def _einsum(write: edit.Writer, node: ir.Node, operands: Sequence[ir.Value]) -> 
     if sorted(result) != sorted((*batch, *rows, *columns)):
         return None
 
+    if batch and not _is_in_order(left, batch, rows) and _stays_in_place(left, right, result, rows, columns):
+        lead, rows, columns = [*result[:-2]], rows[-1:], columns[-1:]
+    else:
+        lead = batch
+
     def shaped(value: ir.Value, term: str, *groups: list[str]) -> ir.Value:
-        order = [*batch, *(label for group in groups for label in group)]
+        order = [label for label in (*lead, *(label for group in groups for label in group)) if label in term]
         moved = write.transposed(value, tuple(term.index(label) for label in order))
-        return write.reshaped(moved, (*extents(batch), *(prod(extents(group)) for group in groups)))
+        first = tuple(sizes[label] if label in term else 1 for label in lead)
+        return write.reshaped(moved, (*first, *(prod(extents(group)) for group in groups)))
 
     def extents(group: list[str]) -> Shape:
         return tuple(sizes[label] for label in group)
 
-    shape = (*extents(batch), prod(extents(rows)), prod(extents(columns)))
+    shape = (*extents(lead), prod(extents(rows)), prod(extents(columns)))
     product = write(
         "MatMul", shape, shaped(operands[0], left, rows, summed), shaped(operands[1], right, summed, columns)
     )
-    order = [*batch, *rows, *columns]
+    order = [*lead, *rows, *columns]
     whole = write.reshaped(product, extents(order))
     return write.transposed(whole, tuple(order.index(label) for label in result))
+
+
+def _is_in_order(term: str, batch: Sequence[str], rows: Sequence[str]) -> bool:
+    """Say whether the batch comes first in the left operand, and the rows after it can be merged where they are."""
+    return [label for label in term if label in batch or label in rows] == [*batch, *rows]
+
+
+def _stays_in_place(left: str, right: str, result: str, rows: Sequence[str], columns: Sequence[str]) -> bool:
+    """Say whether a product that broadcasts its batch takes the first labels of all in the order of the result."""
+    if not rows or not columns or result[-2:] != rows[-1] + columns[-1] or len(result) > MAX_RANK:
+        return False
+    lead = result[:-2]
+    orders = [[label for label in term if label in lead] for term in (left, right)]
+    return all(order == [label for label in lead if label in order] for order in orders)
 
 
 def _named(term: str, value: ir.Value) -> zip[tuple[str, int]]:

@@ -13,12 +13,12 @@ import onnx
 import onnx_ir as ir
 import onnxruntime as ort
 import pytest
+from layoutopt.backend.litert.transposes import Transpose, write_transpose
 from typer.testing import CliRunner, Result
 
 import layoutopt
 from layoutopt import errors
 from layoutopt.backend.litert.inspect import operators_of
-from layoutopt.backend.litert.transposes import Transpose, write_transpose
 from layoutopt.cli import app
 from layoutopt.frontend.demo import mobilenet_v2
 from layoutopt.ir.io import load, save

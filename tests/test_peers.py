@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from layoutopt.backend.litert.transposes import Transpose, write_transpose
 
 from benchmarks import records
 from benchmarks.peers import conversion
@@ -30,7 +31,6 @@ from benchmarks.peers.timing import models, time_all, timed
 from benchmarks.zoo.processes import ROOT, Finished
 from benchmarks.zoo.rows import Memory
 from layoutopt.backend.litert.latency import Latency, Verdict
-from layoutopt.backend.litert.transposes import Transpose, write_transpose
 from layoutopt.ir.verify import Reference
 from layoutopt.report.results import Provenance
 from tests.harness import model_of

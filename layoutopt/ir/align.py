@@ -20,8 +20,8 @@ EQUAL = 1e-3
 _EXACT = EQUAL / 100  # no other permutation need be tried
 _FAR_BETTER = 0.5
 _SAMPLES = 512
-_MOST_AXES = 5
-_MOST_SLICES = 1024
+_MAX_AXES = 5
+_MAX_SLICES = 1024
 _FEWEST = 32  # numbers that are not equal in any order by chance
 _LEVEL = 1e-3  # how much of the level that values share counts as their spread: a constant has none of its own
 
@@ -127,7 +127,7 @@ def align_shuffled(expected: Array, actual: Array, *, fewest: int = 1) -> Alignm
             break
         permuted = expected.transpose(perm)
         for axis, count in enumerate(actual.shape):
-            if not 2 <= count <= _MOST_SLICES or actual.size // count < fewest:
+            if not 2 <= count <= _MAX_SLICES or actual.size // count < fewest:
                 continue
             gap, order = _assign(permuted, actual, axis)
             if found is None or gap < found.gap:
@@ -233,7 +233,7 @@ def _perms(shape: tuple[int, ...], target: tuple[int, ...]) -> tuple[Perm, ...]:
     """The permutations that differ in more than where axes of size 1 go, those that give ``target`` first."""
     rank = len(shape)
     moving = sum(size != 1 for size in shape)
-    every = itertools.permutations(range(rank)) if moving <= _MOST_AXES and rank <= _MOST_AXES else [identity(rank)]
+    every = itertools.permutations(range(rank)) if moving <= _MAX_AXES and rank <= _MAX_AXES else [identity(rank)]
 
     def order(perm: Perm) -> tuple[bool, bool, bool]:
         return permute(shape, perm) != target, not is_identity(perm), perm != channels_last(rank)

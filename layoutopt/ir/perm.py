@@ -39,6 +39,11 @@ def channels_last(rank: int) -> Perm:
     return (0, *range(2, rank), 1) if rank >= 3 else identity(rank)
 
 
+def channels_last_unbatched(rank: int) -> Perm:
+    """From ``C, spatial...`` to ``spatial..., C``, of an image or a signal without a batch."""
+    return (*range(1, rank), 0)
+
+
 def lift(perm: Perm, rank: int) -> Perm:
     """``perm`` of a tensor that leading axes of size 1 raise to ``rank``."""
     extra = rank - len(perm)

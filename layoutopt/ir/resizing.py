@@ -15,7 +15,7 @@ from layoutopt.ir import edit
 from layoutopt.ir.perm import Perm, invert
 from layoutopt.ir.values import constant_of, static_shape
 
-_MOST_SPATIAL = 3
+_MAX_SPATIAL = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ def _rewrite(graph: ir.Graph, node: ir.Node, found: _Resized) -> None:
 def _runs(axes: tuple[int, ...]) -> list[tuple[int, int]]:
     runs: list[tuple[int, int]] = []
     for axis in axes:
-        if runs and runs[-1][1] == axis and axis - runs[-1][0] < _MOST_SPATIAL:
+        if runs and runs[-1][1] == axis and axis - runs[-1][0] < _MAX_SPATIAL:
             runs[-1] = (runs[-1][0], axis + 1)
         else:
             runs.append((axis, axis + 1))

@@ -16,8 +16,8 @@ import onnx
 import onnx_ir as ir
 
 from layoutopt.errors import InvalidModelError
+from layoutopt.ir.serialization import IN_FILE
 from layoutopt.ir.values import tensor_bytes
-from layoutopt.ir.wire import IN_FILE
 from layoutopt.memory import mapped
 
 if TYPE_CHECKING:

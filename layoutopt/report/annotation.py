@@ -25,7 +25,7 @@ _KEEPING = frozenset(
         "LOG_SOFTMAX", "MAXIMUM", "MINIMUM", "MIRROR_PAD", "MUL", "NEG", "NOT_EQUAL", "PAD", "PADV2", "POW", "PRELU",
         "QUANTIZE", "RELU", "RELU6", "RELU_0_TO_1", "RELU_N1_TO_1", "REVERSE_V2", "ROUND", "RSQRT", "SELECT_V2", "SIGN",
         "SIN", "SLICE", "SOFTMAX", "SPLIT", "SPLIT_V", "SQRT", "SQUARE", "SQUARED_DIFFERENCE", "SUB", "TANH", "TILE",
-        *(name for name, rule in RULES.items() if rule.carry is propagation.aligned),
+        *(name for name, rule in RULES.items() if rule.propagate is propagation.aligned),
     )
 )  # fmt: skip
 """Operators whose results of an operand's rank have its axes in its order."""

@@ -92,8 +92,8 @@ def _names_of(node: ir.Node) -> Collection[str]:
 def _rule(node: ir.Node, plan: Plan, opset: int) -> str:
     """The rule of a node, in the words of the table."""
     if (rule := plan.rules.get(node)) is not None:
-        kind = "agnostic" if rule.anchor is None else f"anchor: TFLite runs {node.op_type} channels-last only"
-        return f"{kind}. {rule.words}" if rule.anchor else f"{kind}: {rule.words}"
+        kind = "agnostic" if rule.required_layout is None else f"anchor: TFLite runs {node.op_type} channels-last only"
+        return f"{kind}. {rule.words}" if rule.required_layout else f"{kind}: {rule.words}"
     if node.outputs[0] in plan.views:
         return "view: moves no bytes, it only gives them other axes"
     if node.domain == "" and node.op_type in VIEWS:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from layoutopt.backend.litert.transposes import Transpose, write_transpose
 
 from layoutopt.backend.litert import profile as profiling
 from layoutopt.backend.litert.inspect import TfliteOperator, operators_of
@@ -21,7 +22,6 @@ from layoutopt.backend.litert.profile import (
     typical,
 )
 from layoutopt.backend.litert.runtime import Setting, Subject
-from layoutopt.backend.litert.transposes import Transpose, write_transpose
 from layoutopt.backend.process import run_alone
 from layoutopt.errors import ConversionError, InvalidModelError, ModelNotFoundError, UsageError
 

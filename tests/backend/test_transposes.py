@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from layoutopt.backend.litert.transposes import Transpose, time_transposes, write_transpose
 
 from layoutopt.backend.litert.inspect import count_tflite
 from layoutopt.backend.litert.runtime import run
-from layoutopt.backend.litert.transposes import Transpose, time_transposes, write_transpose
 from layoutopt.errors import MissingExtraError, UsageError
 
 

@@ -112,6 +112,12 @@ def test_what_is_left(body: str, expected: list[str]) -> None:
     assert operators(check_rewrite(ALWAYS, network(f"g (float[4,5,6] x) => (y) {{ {body} }}", **used))) == expected
 
 
+def test_fewer_channels_of_a_depthwise_convolution_are_priced() -> None:
+    text = "g (float[1,64,32,32] x) => (y) { t = Conv <group = 64> (x, w) y = Gather <axis = 1> (t, first) }"
+    model = network(text, w=normal(64, 1, 3, 3), first=[0])
+    assert operators(check_rewrite(ComputeWhatIsRead(), model)) == ["Slice", "Conv"]
+
+
 def test_the_class_token_of_a_block() -> None:
     norm = "LayerNormalization <axis = -1>"
     text = f"""g (float[1,9,8] x) => (y) {{

@@ -8,36 +8,36 @@ from itertools import pairwise
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Digit:
-    """One digit of a row-major flat index: it counts ``size`` steps of ``stride`` elements."""
+class Mode:
+    """One mode of a row-major flat index: it counts ``size`` steps of ``stride`` elements."""
 
     stride: int
     size: int
 
     @property
     def top(self) -> int:
-        """The stride of the next digit."""
+        """The stride of the next mode."""
         return self.stride * self.size
 
 
-def split_digits(digits: Iterable[Digit], borders: Collection[int]) -> list[Digit] | None:
-    """The digits, cut at every border that lies inside one of them; None where one does not divide there."""
-    pieces: list[Digit] = []
-    for digit in digits:
-        inside = sorted((border for border in borders if digit.stride < border < digit.top), reverse=True)
-        for high, low in pairwise((digit.top, *inside, digit.stride)):
+def split_modes(modes: Iterable[Mode], borders: Collection[int]) -> list[Mode] | None:
+    """The modes, cut at every border that lies inside one of them; None where one does not divide there."""
+    pieces: list[Mode] = []
+    for mode in modes:
+        inside = sorted((border for border in borders if mode.stride < border < mode.top), reverse=True)
+        for high, low in pairwise((mode.top, *inside, mode.stride)):
             if high % low:
                 return None
-            pieces.append(Digit(low, high // low))
+            pieces.append(Mode(low, high // low))
     return pieces
 
 
-def merge_digits(digits: Iterable[Digit]) -> tuple[Digit, ...]:
-    """The digits, two neighbours that are one digit as one."""
-    merged: list[Digit] = []
-    for digit in digits:
-        if merged and merged[-1].stride == digit.top:
-            merged[-1] = Digit(digit.stride, merged[-1].size * digit.size)
+def merge_modes(modes: Iterable[Mode]) -> tuple[Mode, ...]:
+    """The modes, two neighbours that are one mode as one."""
+    merged: list[Mode] = []
+    for mode in modes:
+        if merged and merged[-1].stride == mode.top:
+            merged[-1] = Mode(mode.stride, merged[-1].size * mode.size)
         else:
-            merged.append(digit)
+            merged.append(mode)
     return tuple(merged)

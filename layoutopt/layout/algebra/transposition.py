@@ -11,32 +11,32 @@ from operator import mul
 
 from layoutopt.ir.perm import Perm
 from layoutopt.ir.values import Shape
-from layoutopt.layout.algebra.modes import Digit, split_digits
-from layoutopt.layout.algebra.physical import CACHE, Layout
+from layoutopt.layout.algebra.modes import Mode, split_modes
+from layoutopt.layout.algebra.physical import CACHE, ModeOrder
 
 
 @lru_cache(maxsize=CACHE)
-def transposition(source: Layout, target: Layout) -> tuple[Shape, Perm] | None:
+def transposition(source: ModeOrder, target: ModeOrder) -> tuple[Shape, Perm] | None:
     """The smallest Transpose that rewrites ``source`` as ``target``, both of the same tensor.
 
     Returns:
-        The shape that it takes, in which no two axes stay neighbours, and its permutation; None where their digits
+        The shape that it takes, in which no two axes stay neighbours, and its permutation; None where their modes
         do not divide each other, so that no single Transpose does it.
     """
-    borders = _digit_borders(source, target)
-    before, after = split_digits(source.digits, borders), split_digits(target.digits, borders)
+    borders = _mode_borders(source, target)
+    before, after = split_modes(source.modes, borders), split_modes(target.modes, borders)
     if before is None or after is None:
         return None
     neighbours = set(pairwise(after))
-    runs: list[list[Digit]] = []
-    for digit in before:
-        if runs and (runs[-1][-1], digit) in neighbours:
-            runs[-1].append(digit)
+    runs: list[list[Mode]] = []
+    for mode in before:
+        if runs and (runs[-1][-1], mode) in neighbours:
+            runs[-1].append(mode)
         else:
-            runs.append([digit])
+            runs.append([mode])
     places = {run[0]: place for place, run in enumerate(runs)}
-    shape = tuple(prod(digit.size for digit in run) for run in runs)
-    return shape, tuple(places[digit] for digit in after if digit in places)
+    shape = tuple(prod(mode.size for mode in run) for run in runs)
+    return shape, tuple(places[mode] for mode in after if mode in places)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +57,14 @@ class CopySteps:
         return tuple(self.sizes[axis] for axis in self.perm)
 
 
-def copy_steps(source: Layout, sizes: Shape, target: Layout, wanted: Shape, most: int) -> CopySteps:
+def copy_steps(source: ModeOrder, sizes: Shape, target: ModeOrder, wanted: Shape, most: int) -> CopySteps:
     """How to rewrite ``source``, stored as ``sizes``, as ``target``, to be stored as ``wanted``.
 
     The Transpose keeps the stored dimensions as they are where it can, so that no Reshape is needed, and is the
     smallest possible where it would have more than ``most`` axes.
     """
-    borders = _digit_borders(source, target) | _borders(source, sizes) | _borders(target, wanted)
-    before, after = split_digits(source.digits, borders), split_digits(target.digits, borders)
+    borders = _mode_borders(source, target) | _borders(source, sizes) | _borders(target, wanted)
+    before, after = split_modes(source.modes, borders), split_modes(target.modes, borders)
     if before is None or after is None or len(before) > most:
         found = transposition(source, target)
         assert found is not None, "a copy that no Transpose can do"
@@ -74,34 +74,32 @@ def copy_steps(source: Layout, sizes: Shape, target: Layout, wanted: Shape, most
     if taken is None or len(sizes) > most:  # a Reshape, which may as well put in the axes of size 1 that are wanted
         extra = given.count(None) if given is not None and len(wanted) <= most else 0
         taken = [*[None] * extra, *before]
-        sizes = tuple(1 if digit is None else digit.size for digit in taken)
-    ones = [place for place, digit in enumerate(taken) if digit is None]
+        sizes = tuple(1 if mode is None else mode.size for mode in taken)
+    ones = [place for place, mode in enumerate(taken) if mode is None]
     if given is None or given.count(None) != len(ones):
-        return CopySteps(sizes, (*ones, *(taken.index(digit) for digit in after)))
+        return CopySteps(sizes, (*ones, *(taken.index(mode) for mode in after)))
     single = iter(ones)
-    return CopySteps(sizes, tuple(next(single) if digit is None else taken.index(digit) for digit in given))
+    return CopySteps(sizes, tuple(next(single) if mode is None else taken.index(mode) for mode in given))
 
 
-def _digit_borders(source: Layout, target: Layout) -> set[int]:
-    """The strides at which a digit of either begins or ends."""
-    return {border for digit in (*source.digits, *target.digits) for border in (digit.stride, digit.top)}
+def _mode_borders(source: ModeOrder, target: ModeOrder) -> set[int]:
+    """The strides at which a mode of either begins or ends."""
+    return {border for mode in (*source.modes, *target.modes) for border in (mode.stride, mode.top)}
 
 
-def _borders(layout: Layout, sizes: Shape) -> set[int]:
-    """The strides at which the stored dimensions ``sizes`` cut the digits of ``layout``."""
+def _borders(order: ModeOrder, sizes: Shape) -> set[int]:
+    """The strides at which the stored dimensions ``sizes`` cut the modes of ``layout``."""
     ends = set(accumulate(reversed(sizes), mul))
     found, inner = set(), 1
-    for digit in reversed(layout.digits):
-        found |= {
-            digit.stride * (end // inner) for end in ends if inner < end < inner * digit.size and end % inner == 0
-        }
-        inner *= digit.size
+    for mode in reversed(order.modes):
+        found |= {mode.stride * (end // inner) for end in ends if inner < end < inner * mode.size and end % inner == 0}
+        inner *= mode.size
     return found
 
 
-def _places(digits: Sequence[Digit], sizes: Shape) -> list[Digit | None] | None:
-    """For each stored dimension its one digit, None for those of size 1; None where one has several."""
-    if [digit.size for digit in digits] != [size for size in sizes if size != 1]:
+def _places(modes: Sequence[Mode], sizes: Shape) -> list[Mode | None] | None:
+    """For each stored dimension its one mode, None for those of size 1; None where one has several."""
+    if [mode.size for mode in modes] != [size for size in sizes if size != 1]:
         return None
-    rest = iter(digits)
+    rest = iter(modes)
     return [None if size == 1 else next(rest) for size in sizes]

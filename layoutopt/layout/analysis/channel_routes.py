@@ -295,7 +295,7 @@ def _reader(node: ir.Node) -> Reader | None:
     rule = entry_for(node)
     if rule is None or len(node.outputs) != 1 or channels_of(node.outputs[0]) is None:
         return None
-    if rule.carry is conv:
+    if rule.propagate is conv:
         return _convolution(node) if node.op_type == "Conv" else None
     if rule.is_elementwise and rule.operands is None and len(node.inputs) == 2:
         return _elementwise(node)

@@ -144,7 +144,7 @@ def _convolution(node: ir.Node, part: AxisSubset) -> Parts | None:
 _NEEDED: Mapping[str, Callable[[ir.Node, AxisSubset], Parts | None]] = {
     **{name: _first for name, rule in RULES.items() if rule.is_elementwise and rule.operands == 1},
     **{name: _broadcast for name, rule in RULES.items() if rule.is_elementwise and rule.operands is None},
-    **{name: _reduction for name, rule in RULES.items() if rule.carry is reduction},
+    **{name: _reduction for name, rule in RULES.items() if rule.propagate is reduction},
     **dict.fromkeys(("Reshape", "Squeeze", "Unsqueeze", "Flatten"), _view),
     "Concat": _concat,
     "Conv": _convolution,

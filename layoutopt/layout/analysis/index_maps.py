@@ -20,7 +20,7 @@ from layoutopt.layout.rules.table import VIEWS
 
 Indices = npt.NDArray[np.int64]
 """Into a value in row-major order."""
-MOST_ELEMENTS = 2**23
+MAX_ELEMENTS = 2**23
 """Of a value that is followed element by element."""
 
 
@@ -59,6 +59,9 @@ def axis_subset(node: ir.Node, result: ir.Value) -> AxisSubset | None:
 
     Only the size of that axis must be known. None for other operators, and where bounds are not known or nothing is
     left.
+
+    Raises:
+        IndexError: an index of a Gather is out of range.
     """
     source = node.inputs[0] if node.inputs else None
     if node.domain != "" or node.op_type not in _SUBSETS or source is None or source.shape is None:
@@ -82,7 +85,7 @@ def _subset_of_gather(node: ir.Node, _: ir.Value, shape: ir.Shape) -> AxisSubset
     size = shape[axis]
     if tensor is None or len(tensor.shape) > 1 or not isinstance(size, int):
         return None
-    return AxisSubset(axis, tuple(int(index) % size for index in tensor.numpy().reshape(-1)))
+    return AxisSubset(axis, tuple([range(size)[index] for index in tensor.numpy().reshape(-1).tolist()]))
 
 
 def _subset_of_split(node: ir.Node, result: ir.Value, shape: ir.Shape) -> AxisSubset | None:
@@ -116,7 +119,7 @@ def taken(node: ir.Node, result: ir.Value) -> Indices | None:
     """
     source = node.inputs[0] if node.inputs else None
     shape, target = static_shape(source) if source is not None else None, static_shape(result)
-    if node.domain != "" or shape is None or target is None or prod(shape) > MOST_ELEMENTS:
+    if node.domain != "" or shape is None or target is None or prod(shape) > MAX_ELEMENTS:
         return None
     indices = np.arange(prod(shape)).reshape(shape)
     if is_view(node):

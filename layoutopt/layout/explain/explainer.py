@@ -9,7 +9,7 @@ import onnx_ir as ir
 
 from layoutopt.ir.counts import TRANSPOSES, bytes_transposed
 from layoutopt.ir.values import is_constant, known_shape, size_in_bytes, static_shape
-from layoutopt.layout.algebra.physical import Layout, Storage
+from layoutopt.layout.algebra.physical import ModeOrder, PhysicalLayout
 from layoutopt.layout.explain.certificate import part_proof
 from layoutopt.layout.explain.conflicts import Frontier, Ways
 from layoutopt.layout.explain.explanation import Copy, Explanation, Inside, Kept, Side
@@ -17,12 +17,12 @@ from layoutopt.layout.explain.layout_names import layout_words
 from layoutopt.layout.plan.decoding import Plan
 from layoutopt.layout.rules import matmul, propagation, spatial
 from layoutopt.layout.rules.applicability import objection
-from layoutopt.layout.rules.internal_costs import Price, interleaving, last_axis_only
-from layoutopt.layout.rules.propagation import Carry
+from layoutopt.layout.rules.internal_costs import InternalCost, interleaving, last_axis_only
+from layoutopt.layout.rules.propagation import Propagation
 from layoutopt.layout.rules.rule import LayoutRule
 from layoutopt.layout.rules.table import VIEWS
 from layoutopt.layout.rules.variants import Port
-from layoutopt.layout.solver.problem import wire_copies
+from layoutopt.layout.solver.problem import net_copies
 
 
 def explain(opset: int, plans: Mapping[ir.Graph, Plan]) -> Explanation:
@@ -67,27 +67,27 @@ class _Explainer:
         return Explanation(tuple(self._copies()), tuple(self._inside()), tuple(self._kept()), proofs)
 
     def _copies(self) -> Iterator[Copy]:
-        for index, wire in enumerate(self._encoded.problem.wires):
-            for stored, read in sorted(wire_copies(wire, self._chosen)):
-                yield self._copy(index, stored, read, wire.price(stored, read))
+        for index, net in enumerate(self._encoded.problem.nets):
+            for stored, read in sorted(net_copies(net, self._chosen)):
+                yield self._copy(index, stored, read, net.copy_cost(stored, read))
 
-    def _copy(self, wire: int, stored: int, read: int, cost: int) -> Copy:
-        root = self._encoded.roots[wire]
-        layouts = self._encoded.layouts[wire]
-        values = [self._encoded.groups[choice].values[port] for choice, port in self._encoded.ends[wire]]
+    def _copy(self, net: int, stored: int, read: int, cost: int) -> Copy:
+        root = self._encoded.roots[net]
+        layouts = self._encoded.layouts[net]
+        values = [self._encoded.groups[choice].values[port] for choice, port in self._encoded.ends[net]]
         words = layout_words((layouts[stored], layouts[read]), dict.fromkeys(map(known_shape, (root, *values))))
-        written, who_writes = self._side(wire, stored, read, words[0])
-        reading, who_reads = self._side(wire, read, stored, words[1])
-        part = next((self._part_of[group] for group, _ in self._encoded.ends[wire] if group in self._part_of), 0)
+        written, who_writes = self._side(net, stored, read, words[0])
+        reading, who_reads = self._side(net, read, stored, words[1])
+        part = next((self._part_of[group] for group, _ in self._encoded.ends[net] if group in self._part_of), 0)
         shape, dtype = known_shape(root), str(root.dtype.numpy()) if root.dtype else ""
         size, operators = size_in_bytes(root), who_writes | who_reads
         return Copy(str(root.name), shape, dtype, size, cost, part, written, reading, operators)
 
-    def _side(self, wire: int, carried: int, wanted: int, layout: str) -> tuple[Side, frozenset[str]]:
+    def _side(self, net: int, carried: int, wanted: int, layout: str) -> tuple[Side, frozenset[str]]:
         """One side of a copy, and the operators without a rule that it ends at."""
-        ends = [self._who(choice) for choice, _ in self._ways.ends(wire, carried)]
-        frontier = self._ways.nearest(wire, carried, wanted)
-        frontiers = [choice for choice, _ in self._ways.ends(wire, carried)] + ([frontier.choice] if frontier else [])
+        ends = [self._who(choice) for choice, _ in self._ways.ends(net, carried)]
+        frontier = self._ways.nearest(net, carried, wanted)
+        frontiers = [choice for choice, _ in self._ways.ends(net, carried)] + ([frontier.choice] if frontier else [])
         unruled = frozenset(node.op_type for choice in frontiers for node in self._unruled(choice))
         if frontier is None:
             return Side(layout, tuple(ends), (), "", "it costs less here than anywhere else"), unruled
@@ -144,7 +144,7 @@ class _Explainer:
             return f"the other layout costs more inside: {_inside(choice.rule)}"
         if choice.node is not None and choice.rule is not None:
             wanted = min(frontier.wanted)
-            layout = self._encoded.layouts[frontier.wire][wanted]
+            layout = self._encoded.layouts[frontier.net][wanted]
             return self._why_ruled(choice.node, choice.rule, choice.ports[frontier.port], layout)
         value = choice.values[0]
         if choice.public:
@@ -157,20 +157,20 @@ class _Explainer:
         reasons = [self._why_reader(node, index) for node, index in self._natural_readers(value)]
         return ", ".join(dict.fromkeys((*reasons, *(["its layout is kept"] if self._is_kept(value) else []))))
 
-    def _why_ruled(self, node: ir.Node, rule: LayoutRule, port: Port, layout: Layout) -> str:
-        """Why ``node`` has no variant with the root's ``layout`` at ``port``."""
+    def _why_ruled(self, node: ir.Node, rule: LayoutRule, port: Port, order: ModeOrder) -> str:
+        """Why ``node`` has no variant with the root's ``order`` at ``port``."""
         value = port.value(node)
-        seen = self._plan.view(value).outward(layout)
-        storage = None if seen is None else Storage.of(known_shape(value), seen)
-        if rule.anchor is not None:
-            last = storage is not None and _is_channels_last(storage)
+        seen = self._plan.view(value).outward(order)
+        layout = None if seen is None else PhysicalLayout.of(known_shape(value), seen)
+        if rule.required_layout is not None:
+            last = layout is not None and _is_channels_last(layout)
             return _CHANNELS if last else f"TFLite runs {node.op_type} channels-last only"
-        if storage is None:
+        if layout is None:
             return f"the layout cuts through the axes of {value.name}"
-        carried = list(rule.carry(node, rule.ports(node), port, storage, lambda _: ()))
-        if carried and rule.price and all(rule.price(node, storages) is None for storages in carried):
+        carried = list(rule.propagate(node, rule.ports(node), port, layout, lambda _: ()))
+        if carried and rule.internal_cost and all(rule.internal_cost(node, layouts) is None for layouts in carried):
             return "it would join or cut single elements"
-        return _CARRIES.get(rule.carry, f"{node.op_type} cannot run in the other layout")
+        return _PROPAGATION_REASONS.get(rule.propagate, f"{node.op_type} cannot run in the other layout")
 
     def _why_reader(self, node: ir.Node, index: int) -> str:
         if node.graph is not self._graph:
@@ -200,7 +200,7 @@ class _Explainer:
                 yield Kept(label(node), bytes_transposed(node), _why_kept(node))
 
 
-_PRICES: Mapping[Price | None, str] = {
+_INTERNAL_COST_REASONS: Mapping[InternalCost | None, str] = {
     last_axis_only: "TFLite runs it on the last axis only",
     interleaving: "the pieces that it joins or cuts are short",
 }
@@ -213,7 +213,7 @@ _CHANNELS = "it cannot have its rows or channels in that order"
 _WHOLE = "an axis that it joins, cuts or works along would not lie in one piece"
 
 
-_CARRIES: Mapping[Carry, str] = {
+_PROPAGATION_REASONS: Mapping[Propagation, str] = {
     propagation.aligned: _WHOLE,
     propagation.gathering: _WHOLE,
     propagation.inserting: _WHOLE,
@@ -227,7 +227,7 @@ _CARRIES: Mapping[Carry, str] = {
 
 
 def _inside(rule: LayoutRule | None) -> str:
-    return _PRICES.get(rule.price if rule else None, "the operator moves its data")
+    return _INTERNAL_COST_REASONS.get(rule.internal_cost if rule else None, "the operator moves its data")
 
 
 def _why_kept(node: ir.Node) -> str:
@@ -237,7 +237,7 @@ def _why_kept(node: ir.Node) -> str:
     return "no single transpose of what it reads could take its place"
 
 
-def _is_channels_last(storage: Storage) -> bool:
+def _is_channels_last(layout: PhysicalLayout) -> bool:
     """Whether all channels lie innermost, in whatever order they and the rows are."""
-    last = storage.dims[-1]
-    return last.axis == spatial.CHANNEL and last.size == storage.shape[spatial.CHANNEL]
+    last = layout.dims[-1]
+    return last.axis == spatial.CHANNEL and last.size == layout.shape[spatial.CHANNEL]

@@ -74,7 +74,7 @@ class Inside:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A Transpose of the original that layouts have no say over; its bytes are no part of the cost.
+    """A Transpose of the original that layouts have no say over; the cost has it, and the lower bound does not.
 
     Attributes:
         operator: which.
@@ -112,7 +112,7 @@ class PartProof:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Why a plan costs what it costs: the costs of ``copies`` and ``inside`` add up to it.
+    """Why a plan costs what it costs: ``copies``, ``inside`` and ``kept`` add up to it.
 
     Attributes:
         copies: the transposes that are left, the dearest first.

@@ -10,15 +10,15 @@ import onnx_ir as ir
 
 from layoutopt.ir import dialect
 from layoutopt.ir.values import static_shape
-from layoutopt.layout.algebra.physical import Storage
+from layoutopt.layout.algebra.physical import PhysicalLayout
 from layoutopt.layout.explain.explanation import Copy
 from layoutopt.layout.plan.decoding import Plan
 from layoutopt.layout.rules.applicability import objection
 from layoutopt.layout.rules.rule import LayoutRule
 from layoutopt.layout.rules.table import VIEWS
-from layoutopt.layout.rules.variants import Known, Port, Storages
+from layoutopt.layout.rules.variants import Known, PhysicalLayouts, Port
 
-MOST = 10
+MAX_OPERATORS = 10
 """Operators that are planned again: those with the most bytes beside them."""
 
 Replan = Callable[[Mapping[ir.Node, LayoutRule]], Plan]
@@ -60,7 +60,7 @@ def missing_rules(
     nodes = [node for node in graph if node not in plan.rules and _could_have_rule(node)]
     counts = Counter(node.op_type for node in nodes)
     beside = {operator: sum(copy.size for copy in copies if operator in copy.operators) for operator in counts}
-    likely = sorted(counts, key=lambda name: (-beside[name], -counts[name], name))[:MOST]
+    likely = sorted(counts, key=lambda name: (-beside[name], -counts[name], name))[:MAX_OPERATORS]
     found = []
     for operator in likely if plan.assignment.cost else ():
         its = [node for node in nodes if node.op_type == operator]
@@ -85,10 +85,12 @@ class _Anything(LayoutRule):
         return tuple(port for port in LayoutRule.ports(self, node) if static_shape(port.value(node)) is not None)
 
 
-def _alone(node: ir.Node, ports: Sequence[Port], port: Port, storage: Storage, known: Known) -> Iterator[Storages]:
+def _alone(
+    node: ir.Node, ports: Sequence[Port], port: Port, layout: PhysicalLayout, known: Known
+) -> Iterator[PhysicalLayouts]:
     del known
-    yield {each: storage if each == port else Storage.natural(each.shape(node)) for each in ports}
+    yield {each: layout if each == port else PhysicalLayout.natural(each.shape(node)) for each in ports}
 
 
-ANYTHING = _Anything(operands=None, carry=_alone, separate=lambda _: True)
+ANYTHING = _Anything(operands=None, propagate=_alone, separate=lambda _: True)
 """The rule that no real one can beat."""

@@ -1,6 +1,6 @@
 """The candidates: every group of ports with its variants, closed under the rules in both directions.
 
-All layouts are told in the digits of the roots. What the solver is asked about them belongs to `encoding`.
+All layouts are told in the modes of the roots. What the solver is asked about them belongs to `encoding`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import onnx_ir as ir
 
 from layoutopt.ir.perm import Perm
 from layoutopt.ir.values import Shape, is_constant, known_shape, static_shape
-from layoutopt.layout.algebra.physical import Layout, Storage
+from layoutopt.layout.algebra.physical import ModeOrder, PhysicalLayout
 from layoutopt.layout.rules.rule import LayoutRule
 from layoutopt.layout.rules.variants import Known, Port, Variant, blaming, result
 from layoutopt.layout.rules.views import View
@@ -46,7 +46,7 @@ class Group:
     values: tuple[ir.Value, ...]
     node: ir.Node | None = None
     rule: LayoutRule | None = None
-    keys: dict[tuple[Layout, ...], int] = field(default_factory=dict)
+    keys: dict[tuple[ModeOrder, ...], int] = field(default_factory=dict)
     variants: list[Variant] = field(default_factory=list)
     public: bool = False
 
@@ -77,7 +77,7 @@ class Candidates:
     rules: Mapping[ir.Node, LayoutRule]
     views: Mapping[ir.Value, View]
     groups: list[Group] = field(default_factory=list)
-    layouts: dict[ir.Value, dict[Layout, int]] = field(default_factory=lambda: defaultdict(dict))
+    layouts: dict[ir.Value, dict[ModeOrder, int]] = field(default_factory=lambda: defaultdict(dict))
     ends: dict[ir.Value, list[End]] = field(default_factory=lambda: defaultdict(list))
     sources: dict[ir.Value, End] = field(default_factory=dict)
     of_node: dict[ir.Node, list[Group]] = field(default_factory=lambda: defaultdict(list))
@@ -89,22 +89,22 @@ class Candidates:
         """Return the value whose bytes ``value`` holds, which it may be itself."""
         return self.views[value].root if value in self.views else value
 
-    def inward(self, value: ir.Value, layout: Layout) -> Layout | None:
+    def inward(self, value: ir.Value, order: ModeOrder) -> ModeOrder | None:
         """Return the layout of the root where ``value`` has ``layout``; None where no single Transpose makes it."""
-        return self.views[value].inward(layout) if value in self.views else layout
+        return self.views[value].inward(order) if value in self.views else order
 
-    def storage(self, value: ir.Value, layout: Layout, like: Shape = ()) -> Storage | None:
-        """Return the root's ``layout`` as a storage of ``value``; None where a digit straddles two of its axes."""
-        seen = self.views[value].outward(layout) if value in self.views else layout
-        return None if seen is None else Storage.of(known_shape(value), seen, like)
+    def physical_layout(self, value: ir.Value, order: ModeOrder, like: Shape = ()) -> PhysicalLayout | None:
+        """Return how ``value`` lies under the root's ``order``; None where a mode straddles two of its axes."""
+        seen = self.views[value].outward(order) if value in self.views else order
+        return None if seen is None else PhysicalLayout.of(known_shape(value), seen, like)
 
     def known(self, node: ir.Node) -> Known:
-        """Return the function that gives the storages found so far at a port of ``node``."""
+        """Return the function that gives the physical layouts found so far at a port of ``node``."""
 
-        def known(port: Port) -> Collection[Storage]:
+        def known(port: Port) -> Collection[PhysicalLayout]:
             value = port.value(node)
-            found = (self.storage(value, layout) for layout in self.layouts.get(self.root(value), ()))
-            return [storage for storage in found if storage is not None]
+            found = (self.physical_layout(value, order) for order in self.layouts.get(self.root(value), ()))
+            return [layout for layout in found if layout is not None]
 
         return known
 
@@ -113,9 +113,9 @@ class Candidates:
         source = self.sources[root]
         return [source, *(end for end in self.ends[root] if end != source)]
 
-    def views_at(self, wires: Collection[int]) -> set[ir.Node]:
-        """Return the nodes that make the views of what is on ``wires``."""
-        roots = {root for index, root in enumerate(self.ends) if index in wires}
+    def views_at(self, nets: Collection[int]) -> set[ir.Node]:
+        """Return the nodes that make the views of what is on ``nets``."""
+        roots = {root for index, root in enumerate(self.ends) if index in nets}
         nodes = (value.producer() for value, view in self.views.items() if view.root in roots)
         return {node for node in nodes if node is not None}
 
@@ -141,7 +141,7 @@ class _Closure:
     def __init__(self, candidates: Candidates, orders: Mapping[str, Sequence[Perm]]) -> None:
         self._found = candidates
         self._orders = orders
-        self._queue: deque[tuple[ir.Value, Layout]] = deque()
+        self._queue: deque[tuple[ir.Value, ModeOrder]] = deque()
 
     def run(self, *, closed: bool) -> None:
         """Do all of it."""
@@ -181,9 +181,9 @@ class _Closure:
 
     def _add_required(self, group: Group, node: ir.Node, rule: LayoutRule) -> None:
         """Add the variants of a layout-sensitive operator, which the target has in one layout only."""
-        assert rule.anchor is not None, "its natural form is none that the operator has"
-        storage = rule.anchor(node, group.ports[0])
-        for variant in rule.variants(node, group.ports[0], storage, lambda _: ()):
+        assert rule.required_layout is not None, "its natural form is none that the operator has"
+        layout = rule.required_layout(node, group.ports[0])
+        for variant in rule.variants(node, group.ports[0], layout, lambda _: ()):
             self._add(group, variant)
         if not group.variants:  # each would need two copies, one on either side of the views
             roots = {root for value in group.values if (root := self._found.root(value)) is not value}
@@ -195,13 +195,13 @@ class _Closure:
         self._register(group, [0] if source else [])
         shape = known_shape(value)
         for order in self._orders[str(value.name)]:
-            self._add(group, Variant({BOUNDARY: Storage.ordered(shape, order)}))
+            self._add(group, Variant({BOUNDARY: PhysicalLayout.ordered(shape, order)}))
         return group
 
     def _add_fixed(self, value: ir.Value, *, source: bool) -> None:
         group = Group((BOUNDARY,), (value,))
         self._register(group, [0] if source else [])
-        self._add(group, Variant({BOUNDARY: Storage.natural(known_shape(value))}))
+        self._add(group, Variant({BOUNDARY: PhysicalLayout.natural(known_shape(value))}))
 
     def _register(self, group: Group, written: Sequence[int]) -> None:
         self._found.groups.append(group)
@@ -240,42 +240,42 @@ class _Closure:
 
     # --- variants ---
 
-    def _spread(self, root: ir.Value, layout: Layout) -> None:
+    def _spread(self, root: ir.Value, order: ModeOrder) -> None:
         """Ask every group at ``root`` what follows from ``layout``."""
         found = self._found
         for group, index in found.ends[root]:
             if group.rule is None or group.node is None:
                 continue
-            storage = found.storage(group.values[index], layout)
-            if storage is None:
+            layout = found.physical_layout(group.values[index], order)
+            if layout is None:
                 continue
             with blaming(group.node):
-                for variant in group.rule.variants(group.node, group.ports[index], storage, found.known(group.node)):
+                for variant in group.rule.variants(group.node, group.ports[index], layout, found.known(group.node)):
                     self._add(group, variant)
 
     def _add(self, group: Group, variant: Variant) -> None:
         found, key = self._found, []
         for port, value in zip(group.ports, group.values, strict=True):
-            layout = found.inward(value, variant.layout(port))
-            if layout is None:
+            order = found.inward(value, variant.mode_order(port))
+            if order is None:
                 found.capped = True  # it would take two copies, one on either side of the views
                 return
-            key.append(layout)
+            key.append(order)
         if tuple(key) in group.keys:
             return
         roots = [found.root(value) for value in group.values]
-        new = [(root, layout) for root, layout in zip(roots, key, strict=True) if layout not in found.layouts[root]]
+        new = [(root, order) for root, order in zip(roots, key, strict=True) if order not in found.layouts[root]]
         if group.variants and any(len(found.layouts[root]) >= MAX_LAYOUTS for root, _ in new):
             found.capped = True
             return
         group.keys[tuple(key)] = len(group.variants)
         group.variants.append(variant)
-        for root, layout in new:
-            if layout not in found.layouts[root]:
-                found.layouts[root][layout] = len(found.layouts[root])
-                self._queue.append((root, layout))
+        for root, order in new:
+            if order not in found.layouts[root]:
+                found.layouts[root][order] = len(found.layouts[root])
+                self._queue.append((root, order))
 
     def _number_natural_first(self, root: ir.Value) -> None:
         """Number the layouts of ``root`` with the natural one as 0: a minimum cut needs it."""
-        layouts = dict.fromkeys((Layout.natural(known_shape(root)), *self._found.layouts[root]))
-        self._found.layouts[root] = {layout: index for index, layout in enumerate(layouts)}
+        layouts = dict.fromkeys((ModeOrder.natural(known_shape(root)), *self._found.layouts[root]))
+        self._found.layouts[root] = {order: index for index, order in enumerate(layouts)}

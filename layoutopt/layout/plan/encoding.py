@@ -8,15 +8,14 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from layoutopt.ir.values import bits_of
-from layoutopt.layout.algebra.physical import Layout
+from layoutopt.layout.algebra.physical import ModeOrder
 from layoutopt.layout.algebra.transposition import transposition
 from layoutopt.layout.costs.objectives import Costs
 from layoutopt.layout.plan.candidates import BOUNDARY, Candidates
 from layoutopt.layout.rules.rule import LayoutRule
 from layoutopt.layout.rules.variants import Port
 from layoutopt.layout.rules.views import MAX_COPY_RANK
-from layoutopt.layout.solver import problem as solver
-from layoutopt.layout.solver.problem import Problem
+from layoutopt.layout.solver.problem import Net, Pin, Problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +27,7 @@ class DecisionGroup:
         rule: of the node.
         ports: the ports.
         values: the value at each port.
-        layouts: for each variant the layout at each port, in the digits of the root.
+        layouts: for each variant the layout at each port, in the modes of the root.
         public: whether it is a graph input or output that may change its layout.
     """
 
@@ -36,7 +35,7 @@ class DecisionGroup:
     rule: LayoutRule | None
     ports: tuple[Port, ...]
     values: tuple[ir.Value, ...]
-    layouts: tuple[tuple[Layout, ...], ...]
+    layouts: tuple[tuple[ModeOrder, ...], ...]
     public: bool
 
 
@@ -47,33 +46,33 @@ class EncodedProblem:
     Attributes:
         problem: the numbers.
         groups: of the problem.
-        roots: the value of each wire of the problem.
-        ends: for each wire and each of its ends, the index of the group and of the port there.
-        layouts: for each wire the layouts of its value.
+        roots: the value of each net of the problem.
+        ends: for each net and each of its ends, the index of the group and of the port there.
+        layouts: for each net the layouts of its value.
     """
 
     problem: Problem
     groups: tuple[DecisionGroup, ...]
     roots: tuple[ir.Value, ...]
     ends: tuple[tuple[tuple[int, int], ...], ...]
-    layouts: tuple[tuple[Layout, ...], ...]
+    layouts: tuple[tuple[ModeOrder, ...], ...]
 
 
 def encode(candidates: Candidates, costs: Costs) -> EncodedProblem:
-    """Return the solver's form of ``candidates``: groups and wires in the order in which they were found."""
+    """Return the solver's form of ``candidates``: groups and nets in the order in which they were found."""
     index = {id(group): position for position, group in enumerate(candidates.groups)}
     ends = [candidates.source_and_readers(root) for root in candidates.ends]
-    wires = []
+    nets = []
     for root, its_ends in zip(candidates.ends, ends, strict=True):
         numbers = candidates.layouts[root]
         source, *readers = (
-            solver.Port(index[id(group)], tuple([numbers[key[at]] for key in group.keys])) for group, at in its_ends
+            Pin(index[id(group)], tuple([numbers[key[at]] for key in group.keys])) for group, at in its_ends
         )
-        wires.append(_wire(root, numbers, source, readers, costs))
+        nets.append(_net(root, numbers, source, readers, costs))
     forms = [[variant.inner for variant in group.variants] for group in candidates.groups]
     variants, ties = (tuple(map(of, forms)) for of in (costs.inside, costs.ties))
     return EncodedProblem(
-        Problem(variants, tuple(wires), ties, costs.copy_tie),
+        Problem(variants, tuple(nets), ties, costs.copy_tie),
         tuple([DecisionGroup(g.node, g.rule, g.ports, g.values, tuple(g.keys), g.public) for g in candidates.groups]),
         tuple(candidates.ends),
         tuple([tuple([(index[id(group)], at) for group, at in its_ends]) for its_ends in ends]),
@@ -89,19 +88,17 @@ def natural_boundaries(candidates: Candidates) -> dict[int, int]:
         for position, group in enumerate(candidates.groups)
         if id(group) in public
         for index, variant in enumerate(group.variants)
-        if variant.storages[BOUNDARY].is_natural
+        if variant.layouts[BOUNDARY].is_natural
     }
 
 
-def copy_cost(root: ir.Value, stored: Layout, read: Layout, costs: Costs) -> int | None:
+def copy_cost(root: ir.Value, stored: ModeOrder, read: ModeOrder, costs: Costs) -> int | None:
     """Return the cost of the one Transpose from ``stored`` to ``read``; None where the target has none."""
     found = transposition(stored, read)
     return None if found is None or len(found[1]) > MAX_COPY_RANK else costs.copy(*found, bits_of(root))
 
 
-def _wire(
-    root: ir.Value, numbers: Mapping[Layout, int], source: solver.Port, readers: list[solver.Port], costs: Costs
-) -> solver.Wire:
+def _net(root: ir.Value, numbers: Mapping[ModeOrder, int], source: Pin, readers: list[Pin], costs: Costs) -> Net:
     copies = {
         (i, j): copy_cost(root, stored, read, costs)
         for stored, i in numbers.items()
@@ -112,4 +109,4 @@ def _wire(
     prices = {pair: cost for pair, cost in copies.items() if cost is not None}
     cost = max(prices.values(), default=0)
     other = {pair: price for pair, price in prices.items() if price != cost}
-    return solver.Wire(source, tuple(readers), len(numbers), cost, forbidden, other)
+    return Net(source, tuple(readers), len(numbers), cost, forbidden, other)

@@ -8,7 +8,8 @@ import onnx_ir as ir
 
 from layoutopt.errors import UsageError
 from layoutopt.ir.io import recorded_orders
-from layoutopt.ir.perm import Perm, channels_last, identity
+from layoutopt.ir.openings import is_opening
+from layoutopt.ir.perm import Perm, channels_last, channels_last_unbatched, identity
 from layoutopt.ir.values import is_constant, static_shape
 from layoutopt.options import Io, TensorLayout
 
@@ -32,14 +33,37 @@ def interface_orders(model: ir.Model, io: Io, layouts: Mapping[str, TensorLayout
         if name not in values:
             raise UsageError(f"--layout {name}: there is no such input or output", hint=_names(model))
     recorded = recorded_orders(model)
-    orders = {}
+    orders: dict[str, tuple[Perm, ...]] = {}
     for name, value in values.items():
         if (wanted := layouts.get(name)) is not None:
             _check(value, wanted, recorded=name in recorded)
-        if name not in recorded and len(shape := static_shape(value) or ()) in RANKS:
-            default = TensorLayout.FREE if io is Io.FREE else TensorLayout.NATURAL
-            orders[name] = _orders((wanted or default).meaning, len(shape))
+        if name in recorded or is_opening(name):
+            continue
+        rank, default = len(static_shape(value) or ()), TensorLayout.FREE if io is Io.FREE else TensorLayout.NATURAL
+        meaning = (wanted or default).meaning
+        if _is_unbatched(value) and wanted is None:
+            orders[name] = (identity(rank), channels_last_unbatched(rank)) if io is Io.FREE else ()
+        elif rank in RANKS:
+            orders[name] = _orders(meaning, rank)
     return {name: each for name, each in orders.items() if each}
+
+
+def _is_unbatched(value: ir.Value) -> bool:
+    """Say whether a batch of one is put before the axes of an input, or taken from those of an output."""
+    shape = static_shape(value)
+    if shape is None or len(shape) not in _UNBATCHED_RANKS:
+        return False
+    node = value.producer()
+    if node is not None:
+        source = node.inputs[0] if node.op_type in ("Reshape", "Squeeze") else None
+        return source is not None and static_shape(source) == (1, *shape)
+    readers = value.consumers()
+    return bool(readers) and all(
+        node.op_type in ("Reshape", "Unsqueeze") and static_shape(node.outputs[0]) == (1, *shape) for node in readers
+    )
+
+
+_UNBATCHED_RANKS = range(2, 5)
 
 
 def _orders(layout: TensorLayout, rank: int) -> tuple[Perm, ...]:

@@ -27,9 +27,10 @@ def make_plan(
     opset: int,
     orders: Mapping[str, Sequence[Perm]],
     *,
-    anchors_only: bool = False,
+    sensitive_only: bool = False,
     costs: Costs | None = None,
     assumed: Mapping[ir.Node, LayoutRule] | None = None,
+    spelled_out: frozenset[ir.Node] = frozenset(),
 ) -> Plan:
     """Choose the layout of the whole graph at once.
 
@@ -39,9 +40,10 @@ def make_plan(
         opset: version of the default domain.
         orders: for each graph input and output that may change its layout, by name, the orders of its axes that it may
             have; the natural one comes first if it is among them.
-        anchors_only: whether all operators but the layout-sensitive ones are fixed to the natural layout.
+        sensitive_only: whether all operators but the layout-sensitive ones are fixed to the natural layout.
         costs: what it costs to move data; bytes where None.
         assumed: rules of nodes that have none, to learn what such rules would change.
+        spelled_out: those DepthToSpace and SpaceToDepth to take for the Reshape, Transpose, Reshape that they are.
 
     Returns:
         The plan of the least cost.
@@ -51,18 +53,20 @@ def make_plan(
     """
     costs = costs or load_costs(Objective.BYTES)
     rules = _rules(graph, opset, assumed or {})
-    if anchors_only:
-        rules = {node: rule for node, rule in rules.items() if rule.anchor is not None}
+    if sensitive_only:
+        rules = {node: rule for node, rule in rules.items() if rule.required_layout is not None}
+    rules = {node: rule for node, rule in rules.items() if node not in spelled_out}
     fixed: set[ir.Node] = set()
     while True:
-        candidates = Candidates(graph, rules, {} if anchors_only else views_of(graph, fixed))
+        candidates = Candidates(graph, rules, {} if sensitive_only else views_of(graph, fixed, spelled_out))
         try:
-            find_candidates(candidates, orders, closed=not anchors_only)
+            find_candidates(candidates, orders, closed=not sensitive_only)
             encoded = encode(candidates, costs)
             found = as_it_was(encoded.problem, assign(encoded.problem), natural_boundaries(candidates))
-            return decode(candidates, encoded, _as_proved(found, whole=not (candidates.capped or fixed)), costs)
+            proved = _as_proved(found, whole=not (candidates.capped or fixed))
+            return decode(candidates, encoded, proved, costs, sensitive_only=sensitive_only)
         except InfeasibleError as error:
-            dividing = candidates.views_at(error.wires) - fixed
+            dividing = candidates.views_at(error.nets) - fixed
             if not dividing:
                 raise
             fixed |= dividing  # with a copy on either side there is a way

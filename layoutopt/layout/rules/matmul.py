@@ -18,19 +18,19 @@ import onnx_ir as ir
 
 from layoutopt.ir import dialect
 from layoutopt.ir.values import Shape, is_constant
-from layoutopt.layout.algebra.modes import Digit, merge_digits
-from layoutopt.layout.algebra.physical import Dim, Storage
+from layoutopt.layout.algebra.modes import Mode, merge_modes
+from layoutopt.layout.algebra.physical import Dim, PhysicalLayout
 from layoutopt.layout.costs.objectives import NOTHING, InnerCost
 from layoutopt.layout.costs.products import Product
-from layoutopt.layout.rules.variants import Edit, Known, Port, Storages, operand, result
+from layoutopt.layout.rules.variants import Edit, Known, PhysicalLayouts, Port, operand, result
 
 LEFT, RIGHT, RESULT = operand(0), operand(1), result()
 
 MAX_RANK = 5
 """TFLite's BATCH_MATMUL takes tensors of at most this rank."""
 
-Block = tuple[tuple[int, tuple[Digit, ...]], ...]
-"""Neighbouring stored dimensions: for each, its label and the digits of that label's index."""
+Block = tuple[tuple[int, tuple[Mode, ...]], ...]
+"""Neighbouring stored dimensions: for each, its label and the modes of that label's index."""
 
 
 class Role(Enum):
@@ -101,15 +101,15 @@ class _Product:
         roles = dict.fromkeys(range(rank - 1), Role.ROW) | {column: Role.COLUMN, summed: Role.SUM}
         return cls(shapes, labels, roles | dict.fromkeys(labels[RIGHT][:-2], Role.BATCH))
 
-    def dims(self, port: Port, storage: Storage) -> Block:
+    def dims(self, port: Port, layout: PhysicalLayout) -> Block:
         """The dimensions of more than one element at ``port``, by label."""
-        return tuple((self.labels[port][dim.axis], dim.digits) for dim in storage.dims if dim.digits)
+        return tuple((self.labels[port][dim.axis], dim.modes) for dim in layout.dims if dim.modes)
 
-    def storage(self, port: Port, dims: Iterable[tuple[int, tuple[Digit, ...]]]) -> Storage:
-        """The storage at ``port`` with ``dims``, less those of size 1 there."""
+    def layout(self, port: Port, dims: Iterable[tuple[int, tuple[Mode, ...]]]) -> PhysicalLayout:
+        """The physical layout at ``port`` with ``dims``, less those of size 1 there."""
         shape = self.shapes[port]
         axes = {label: axis for axis, label in enumerate(self.labels[port]) if shape[axis] != 1}
-        return Storage(shape, tuple(Dim(axes[label], digits) for label, digits in dims if label in axes))
+        return PhysicalLayout(shape, tuple(Dim(axes[label], modes) for label, modes in dims if label in axes))
 
     def split(self, dims: Block, order: tuple[Role, Role]) -> Blocks | None:
         """``dims`` as the batch and the two roles behind it; None where these do not come in ``order``."""
@@ -149,40 +149,42 @@ class _Product:
         return self.shapes[RESULT][self.labels[RESULT].index(label)]
 
 
-def matmul(node: ir.Node, ports: Sequence[Port], port: Port, storage: Storage, known: Known) -> Iterator[Storages]:
-    """Every product that has ``storage`` at ``port``; what that leaves open is stored as something known is."""
+def matmul(
+    node: ir.Node, ports: Sequence[Port], port: Port, layout: PhysicalLayout, known: Known
+) -> Iterator[PhysicalLayouts]:
+    """Every product that has ``layout`` at ``port``; what that leaves open is stored as something known is."""
     del ports
     if any(len(each.shape(node)) < 2 for each in (LEFT, RIGHT)):
         return  # a vector has neither rows nor columns
     factors = _Product.of(node)
-    given, seen = factors.dims(port, storage), _seen(factors, known)
+    given, seen = factors.dims(port, layout), _seen(factors, known)
     for blocks in factors.orders(port, given, seen):
         for form in _FORMS:
             found = _in_form(factors, form, blocks)
             if factors.dims(port, found[port]) == given:
-                yield {**found, port: storage}
+                yield {**found, port: layout}
     if _is_spread(node):
         yield from _emissions(factors, port, given, seen)
 
 
-def matmul_form(node: ir.Node, storages: Storages) -> Edit | None:
+def matmul_form(node: ir.Node, layouts: PhysicalLayouts) -> Edit | None:
     """The operator and the stored shapes that run it; None where the rank is too high for the target."""
     factors = _Product.of(node)
-    dims = {port: factors.dims(port, storages[port]) for port in _PLAIN}
+    dims = {port: factors.dims(port, layouts[port]) for port in _PLAIN}
     for form in _FORMS:
         blocks = {port: factors.split(dims[port], form.orders[port]) for port in _PLAIN}
         if all(blocks.values()):
             edit = _edit(factors, form, {port: found for port, found in blocks.items() if found})
-            return _with_rows_of(storages[LEFT], edit) if form is _FORMS[0] and _is_spread(node) else edit
+            return _with_rows_of(layouts[LEFT], edit) if form is _FORMS[0] and _is_spread(node) else edit
     return _emission_edit(factors, dims)
 
 
 # --- one product per batch -------------------------------------------------------------------------------------------
 
 
-def _in_form(factors: _Product, form: _Form, blocks: Blocks) -> dict[Port, Storage]:
+def _in_form(factors: _Product, form: _Form, blocks: Blocks) -> dict[Port, PhysicalLayout]:
     return {
-        port: factors.storage(port, chain.from_iterable(blocks[role] for role in (Role.BATCH, *roles)))
+        port: factors.layout(port, chain.from_iterable(blocks[role] for role in (Role.BATCH, *roles)))
         for port, roles in form.orders.items()
     }
 
@@ -193,7 +195,7 @@ def _edit(factors: _Product, form: _Form, blocks: Mapping[Port, Blocks]) -> Edit
     sizes = {}
     for port, (first, second) in form.orders.items():
         own = _labels(blocks[port][Role.BATCH])
-        batch = tuple(_size(digits) if label in own else 1 for label, digits in shared)
+        batch = tuple(_size(modes) if label in own else 1 for label, modes in shared)
         lead = (1,) * (least - len(batch)) + batch
         sizes[port] = (*lead, _block_size(blocks[port][first]), _block_size(blocks[port][second]))
     rank = len(sizes[RESULT])
@@ -203,7 +205,7 @@ def _edit(factors: _Product, form: _Form, blocks: Mapping[Port, Blocks]) -> Edit
     return Edit(operator=operator, sizes=sizes, inputs=(1, 0) if form.swapped else ())
 
 
-def _with_rows_of(left: Storage, edit: Edit | None) -> Edit | None:
+def _with_rows_of(left: PhysicalLayout, edit: Edit | None) -> Edit | None:
     """``edit`` of a product with one constant matrix: its rows may have any dimensions, such as they are stored in."""
     if edit is None:
         return None
@@ -217,7 +219,7 @@ def _with_rows_of(left: Storage, edit: Edit | None) -> Edit | None:
 
 def _emissions(
     factors: _Product, port: Port, given: Block, seen: Mapping[Port, Sequence[Block]]
-) -> Iterator[dict[Port, Storage]]:
+) -> Iterator[dict[Port, PhysicalLayout]]:
     """Yield products with constant weights whose columns lie anywhere among the rows, by a batch of matrices.
 
     The last two runs of the result are what each of these products gives: rows and columns, or, with the weights on the
@@ -235,7 +237,7 @@ def _emissions(
                 spread = [dim for role, run in runs if role is Role.COLUMN and run is not last for dim in run]
                 inner = (*summed, *last) if runs[-1][0] is Role.COLUMN else (*last, *summed)
                 dims = {LEFT: left, RIGHT: (*spread, *inner), RESULT: emitted}
-                yield {each: factors.storage(each, block) for each, block in dims.items()}
+                yield {each: factors.layout(each, block) for each, block in dims.items()}
 
 
 def _summed(factors: _Product, left: Block, runs: Sequence[tuple[Role, Block]]) -> Block | None:
@@ -248,9 +250,9 @@ def _summed(factors: _Product, left: Block, runs: Sequence[tuple[Role, Block]]) 
     return None
 
 
-def product_form(node: ir.Node, storages: Storages) -> InnerCost:
+def product_form(node: ir.Node, layouts: PhysicalLayouts) -> InnerCost:
     """A product takes longer with its constant on the left, with a transposed left operand, or cut into many."""
-    edit = matmul_form(node, storages)
+    edit = matmul_form(node, layouts)
     if edit is None:
         return NOTHING
     left, right = (RIGHT, LEFT) if edit.inputs else (LEFT, RIGHT)
@@ -267,12 +269,12 @@ def product_form(node: ir.Node, storages: Storages) -> InnerCost:
 def _emission_edit(factors: _Product, dims: Mapping[Port, Block]) -> Edit:
     """Return the operator and the stored shapes of a product with weights that are spread over the batch."""
     runs = _alternating(factors, dims[RESULT])
-    batch = [(role, _size(digits)) for role, block in runs[:-2] for _, digits in block]
+    batch = [(role, _size(modes)) for role, block in runs[:-2] for _, modes in block]
     if len(batch) + 2 > MAX_RANK:
         batch = [(role, _block_size(block)) for role, block in runs[:-2]]
     (_, first), (last, second) = runs[-2:]
     size = {runs[-2][0]: _block_size(first), last: _block_size(second)}
-    size[Role.SUM] = prod(_size(digits) for label, digits in dims[LEFT] if factors.roles[label] is Role.SUM)
+    size[Role.SUM] = prod(_size(modes) for label, modes in dims[LEFT] if factors.roles[label] is Role.SUM)
     innermost = factors.roles[dims[LEFT][-1][0]] is Role.SUM
 
     def sizes(lead: Role | None, *inner: Role) -> Shape:
@@ -307,15 +309,15 @@ def _is_spread(node: ir.Node) -> bool:
 def _seen(factors: _Product, known: Known) -> dict[Port, list[Block]]:
     """What is known at each port; a constant, of which nothing is, could be natural."""
     return {
-        port: [factors.dims(port, storage) for storage in (Storage.natural(shape), *known(port))]
+        port: [factors.dims(port, layout) for layout in (PhysicalLayout.natural(shape), *known(port))]
         for port, shape in factors.shapes.items()
     }
 
 
-def _merged(dims: Iterable[tuple[int, tuple[Digit, ...]]]) -> Block:
+def _merged(dims: Iterable[tuple[int, tuple[Mode, ...]]]) -> Block:
     """``dims`` with neighbours of one label as one dimension."""
     runs = groupby(dims, lambda dim: dim[0])
-    return tuple((label, merge_digits(chain.from_iterable(digits for _, digits in run))) for label, run in runs)
+    return tuple((label, merge_modes(chain.from_iterable(modes for _, modes in run))) for label, run in runs)
 
 
 def _labels(block: Block) -> set[int]:
@@ -323,8 +325,8 @@ def _labels(block: Block) -> set[int]:
 
 
 def _block_size(block: Block) -> int:
-    return prod(_size(digits) for _, digits in block)
+    return prod(_size(modes) for _, modes in block)
 
 
-def _size(digits: tuple[Digit, ...]) -> int:
-    return prod(digit.size for digit in digits)
+def _size(modes: tuple[Mode, ...]) -> int:
+    return prod(mode.size for mode in modes)

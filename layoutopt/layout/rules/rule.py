@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from layoutopt.ir.values import is_constant
-from layoutopt.layout.algebra.physical import Storage
+from layoutopt.layout.algebra.physical import PhysicalLayout
 from layoutopt.layout.costs.objectives import NOTHING, InnerCost
 from layoutopt.layout.rules import propagation, spatial
-from layoutopt.layout.rules.internal_costs import Price
-from layoutopt.layout.rules.propagation import Carry
+from layoutopt.layout.rules.internal_costs import InternalCost
+from layoutopt.layout.rules.propagation import Propagation
 from layoutopt.layout.rules.remaps import Remap
-from layoutopt.layout.rules.variants import Known, Port, Storages, Variant, operand, result
+from layoutopt.layout.rules.variants import Known, PhysicalLayouts, Port, Variant, operand, result
 
 
 def _never(node: ir.Node) -> bool:
@@ -28,30 +28,32 @@ class LayoutRule:
 
     Attributes:
         operands: how many leading operands carry the layout; None means all.
-        carry: how all ports are stored, given one.
+        propagate: how all ports are stored, given one.
         remaps: edits of whatever else names an axis (attributes, constant operands).
-        price: what the target does inside the operator, by how its operands and results are stored.
-        anchor: the storage at each port that the target insists on, where there is no natural variant.
+        internal_cost: what the target does inside the operator, by how its operands and results are stored.
+        required_layout: the physical layout at each port that the target insists on, where there is no natural variant.
         separate: whether each port takes its layout independently of the others.
         since: first opset that the rule describes.
         until: last opset that the rule describes; None means the newest.
         ranks: the ranks of the first operand that the rule describes; None means all.
         results: how many results a node may have; None means any number.
         shaped: how many leading operands must have known shapes beside those that carry the layout.
+        enlarges: whether what it makes of constants is so much that it stays, and has a layout.
         before: the rule of the opsets before ``since``, where the operator was another; None leaves it natural there.
     """
 
     operands: int | None = 1
-    carry: Carry = propagation.aligned
+    propagate: Propagation = propagation.aligned
     remaps: tuple[Remap, ...] = ()
-    price: Price | None = None
-    anchor: Callable[[ir.Node, Port], Storage] | None = None
+    internal_cost: InternalCost | None = None
+    required_layout: Callable[[ir.Node, Port], PhysicalLayout] | None = None
     separate: Callable[[ir.Node], bool] = _never
     since: int = 1
     until: int | None = None
     ranks: tuple[int, ...] | None = None
     results: int | None = None
     shaped: int = 0
+    enlarges: bool = False
     before: LayoutRule | None = None
 
     def at(self, opset: int) -> LayoutRule | None:
@@ -63,7 +65,7 @@ class LayoutRule:
     @property
     def words(self) -> str:
         """Its conditions, in the words of its parts."""
-        parts = [self.carry, *self.remaps, *([self.price] if self.price else [])]
+        parts = [self.propagate, *self.remaps, *([self.internal_cost] if self.internal_cost else [])]
         words = [(part.__doc__ or "").strip().partition("\n")[0] for part in parts]
         if self.ranks is not None:
             words.append(f"Rank {', '.join(map(str, self.ranks))}.")
@@ -74,12 +76,12 @@ class LayoutRule:
     @property
     def is_elementwise(self) -> bool:
         """Tell whether an element of the result depends on those in its place alone, however the axes are ordered."""
-        return self.carry is propagation.aligned and not self.remaps
+        return self.propagate is propagation.aligned and not self.remaps
 
     @property
     def is_channelwise(self) -> bool:
         """Tell whether each channel of the result depends on the same channel alone, whichever number it has."""
-        return self.carry is spatial.per_channel
+        return self.propagate is spatial.per_channel
 
     def ports(self, node: ir.Node) -> tuple[Port, ...]:
         """The ports of ``node`` that carry the layout: operands, then results."""
@@ -92,27 +94,27 @@ class LayoutRule:
         return [(port,) for port in ports] if self.separate(node) else [ports]
 
     def natural(self, node: ir.Node) -> Variant | None:
-        """The variant in which nothing changes; None for an anchor."""
-        storages = {port: Storage.natural(port.shape(node)) for port in self.ports(node)}
-        return None if self.anchor else Variant(storages, inner=self._inner(node, storages))
+        """The variant in which nothing changes; None for a layout-sensitive operator."""
+        layouts = {port: PhysicalLayout.natural(port.shape(node)) for port in self.ports(node)}
+        return None if self.required_layout else Variant(layouts, inner=self._inner(node, layouts))
 
-    def variants(self, node: ir.Node, port: Port, storage: Storage, known: Known) -> Iterator[Variant]:
-        """The variants of the group at ``port`` that follow from ``storage`` there.
+    def variants(self, node: ir.Node, port: Port, layout: PhysicalLayout, known: Known) -> Iterator[Variant]:
+        """The variants of the group at ``port`` that follow from ``layout`` there.
 
         Args:
             node: the operator.
             port: where the layout comes from.
-            storage: how the value there is stored.
+            layout: how the value there is stored.
             known: what is known so far of the other ports.
         """
-        for storages in self.carry(node, self.ports(node), port, storage, known):
-            if self.anchor is None and all(storage.is_natural for storage in storages.values()):
-                yield Variant(storages, inner=self._inner(node, storages))
+        for layouts in self.propagate(node, self.ports(node), port, layout, known):
+            if self.required_layout is None and all(layout.is_natural for layout in layouts.values()):
+                yield Variant(layouts, inner=self._inner(node, layouts))
                 continue
-            edits = [remap(node, storages) for remap in self.remaps]
+            edits = [remap(node, layouts) for remap in self.remaps]
             found = tuple(edit for edit in edits if edit is not None)
             if len(found) == len(edits):
-                yield Variant(storages, found, self._inner(node, storages))
+                yield Variant(layouts, found, self._inner(node, layouts))
 
-    def _inner(self, node: ir.Node, storages: Storages) -> InnerCost:
-        return self.price(node, storages) if self.price else NOTHING
+    def _inner(self, node: ir.Node, layouts: PhysicalLayouts) -> InnerCost:
+        return self.internal_cost(node, layouts) if self.internal_cost else NOTHING

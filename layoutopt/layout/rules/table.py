@@ -19,37 +19,39 @@ from layoutopt.layout.rules.variants import result
 
 _ELEMENTWISE = LayoutRule(operands=None, since=7)
 _ALONG_AXIS = LayoutRule(remaps=(remaps.axis(-1),))
-_LAST_AXIS = replace(_ALONG_AXIS, price=last_axis_only)
+_LAST_AXIS = replace(_ALONG_AXIS, internal_cost=last_axis_only)
 _FLATTENED = LayoutRule(remaps=(remaps.innermost_axes(1),))
 _SOFTMAX = replace(_LAST_AXIS, since=13, before=_FLATTENED)
 _HARDMAX = replace(_SOFTMAX, before=LayoutRule(remaps=(remaps.innermost_axes(1, ordered=True),)))
 _ACCUMULATION = LayoutRule(remaps=(remaps.axis_operand,))
 _BY_ELEMENT = LayoutRule(operands=3, remaps=(remaps.axis(0),))
-_NORMALIZATION = LayoutRule(operands=3, carry=propagation.normalized, remaps=(remaps.innermost_axes(-1),), results=1)
-_REDUCTION = LayoutRule(carry=propagation.reduction, remaps=(remaps.axes(1),))
-_ARG_REDUCTION = LayoutRule(carry=propagation.reduction, remaps=(remaps.axis(0),))
+_NORMALIZATION = LayoutRule(
+    operands=3, propagate=propagation.normalized, remaps=(remaps.innermost_axes(-1),), results=1
+)
+_REDUCTION = LayoutRule(propagate=propagation.reduction, remaps=(remaps.axes(1),))
+_ARG_REDUCTION = LayoutRule(propagate=propagation.reduction, remaps=(remaps.axis(0),))
 _QUANTIZATION = LayoutRule(remaps=(remaps.quantized_axis,), shaped=2)
-_SCALARS = LayoutRule(carry=propagation.beside_scalars)
+_SCALARS = LayoutRule(propagate=propagation.beside_scalars)
 _PER_CHANNEL = LayoutRule(
-    carry=spatial.per_channel,
+    propagate=spatial.per_channel,
     remaps=(remaps.to_dialect,),
-    anchor=spatial.natural_channels,
+    required_layout=spatial.natural_channels,
     ranks=(3, 4, 5),
     results=1,
 )
-_GLOBAL_POOL = replace(_PER_CHANNEL, anchor=None)
+_GLOBAL_POOL = replace(_PER_CHANNEL, required_layout=None)
 _CONV = replace(
     _PER_CHANNEL,
-    carry=spatial.conv,
+    propagate=spatial.conv,
     remaps=(remaps.to_dialect, spatial.conv_weights, spatial.pointwise_rows),
     separate=spatial.separate,
     shaped=2,
 )
 _DEPTH = replace(
     _PER_CHANNEL,
-    carry=spatial.depth_to_space,
+    propagate=spatial.depth_to_space,
     remaps=(remaps.to_dialect, spatial.depth_first),
-    anchor=spatial.natural_depth,
+    required_layout=spatial.natural_depth,
     ranks=(4,),
 )
 
@@ -83,31 +85,32 @@ RULES: Mapping[str, LayoutRule] = {
     "ArgMin": _ARG_REDUCTION,
     "AveragePool": _PER_CHANNEL,
     "CenterCropPad": LayoutRule(remaps=(remaps.centered_axes,)),
-    "Concat": LayoutRule(operands=None, remaps=(remaps.joint(),), price=interleaving),
+    "Concat": LayoutRule(operands=None, remaps=(remaps.joint(),), internal_cost=interleaving),
+    "ConstantOfShape": LayoutRule(operands=0, remaps=(remaps.made_shape,), enlarges=True),
     "Conv": _CONV,
     "ConvTranspose": _CONV,
     "CumProd": _ACCUMULATION,
     "CumSum": _ACCUMULATION,
     "DepthToSpace": _DEPTH,
     "DequantizeLinear": _QUANTIZATION,
-    "Det": LayoutRule(carry=propagation.per_matrix, remaps=(remaps.matrices,)),
+    "Det": LayoutRule(propagate=propagation.per_matrix, remaps=(remaps.matrices,)),
     "DynamicQuantizeLinear": _SCALARS,
-    "Expand": LayoutRule(remaps=(remaps.expanded_shape,)),
-    "Gather": LayoutRule(carry=propagation.gathering, remaps=(remaps.axis(0),), shaped=2),
+    "Expand": LayoutRule(remaps=(remaps.expanded_shape,), enlarges=True),
+    "Gather": LayoutRule(propagate=propagation.gathering, remaps=(remaps.axis(0),), shaped=2),
     "GatherElements": replace(_BY_ELEMENT, operands=2),
     "GlobalAveragePool": _GLOBAL_POOL,
     "GlobalLpPool": _GLOBAL_POOL,
     "GlobalMaxPool": _GLOBAL_POOL,
     "Hardmax": _HARDMAX,
-    "LRN": replace(_PER_CHANNEL, carry=propagation.ordered_channels, ranks=(4,)),
+    "LRN": replace(_PER_CHANNEL, propagate=propagation.ordered_channels, ranks=(4,)),
     "LayerNormalization": _NORMALIZATION,
     "LogSoftmax": _SOFTMAX,
     "LpNormalization": _ALONG_AXIS,
     "LpPool": _PER_CHANNEL,
-    "MatMul": LayoutRule(operands=2, carry=matmul.matmul, remaps=(matmul.matmul_form,), price=matmul.product_form),
+    "MatMul": LayoutRule(operands=2, propagate=matmul.matmul, remaps=(matmul.matmul_form,), internal_cost=matmul.product_form),
     "MaxPool": _PER_CHANNEL,
     "MeanVarianceNormalization": LayoutRule(remaps=(remaps.axes(1, (0, 2, 3)),)),
-    "OneHot": LayoutRule(carry=propagation.inserting, remaps=(remaps.axis(-1, result()),)),
+    "OneHot": LayoutRule(propagate=propagation.inserting, remaps=(remaps.axis(-1, result()),)),
     "Pad": LayoutRule(remaps=(remaps.pads,), since=2),
     "QuantizeLinear": _QUANTIZATION,
     "RMSNormalization": _NORMALIZATION,
@@ -119,8 +122,8 @@ RULES: Mapping[str, LayoutRule] = {
     "Slice": LayoutRule(remaps=(remaps.slices,)),
     "Softmax": _SOFTMAX,
     "SpaceToDepth": _DEPTH,
-    "Split": LayoutRule(remaps=(remaps.joint(0),), price=interleaving),
-    "Tile": LayoutRule(remaps=(remaps.repeats,), since=6),
+    "Split": LayoutRule(remaps=(remaps.joint(0),), internal_cost=interleaving),
+    "Tile": LayoutRule(remaps=(remaps.repeats,), since=6, enlarges=True),
     "TopK": _LAST_AXIS,
     "Trilu": LayoutRule(remaps=(remaps.matrices,)),
     "Upsample": replace(_PER_CHANNEL, until=9),
@@ -138,7 +141,6 @@ PREPARED: Mapping[str, str] = {
         "`expand-quantized-operators` makes a float operator of it between DequantizeLinear and QuantizeLinear",
     ),
     "Constant": "`fold-constants` makes an initializer of it",
-    "ConstantOfShape": "`fold-constants` makes an initializer of it",
     "Einsum": "`expand-products` makes a MatMul of it, if it is one product of two operands",
     "Gemm": "`expand-products` makes a MatMul and an Add of it",
     "GroupNormalization": "`expand-instance-norm` makes operators of it that run in any layout",
@@ -146,9 +148,9 @@ PREPARED: Mapping[str, str] = {
     "Range": "`fold-constants` makes an initializer of it",
     "Shape": "`fold-constants` makes an initializer of it",
 }
-"""Operators that the passes before the choice of layouts remove, and how. What they leave is pinned."""
+"""Operators that the passes before the choice of layouts remove, and how. What they leave is layout-fixed."""
 
-PINNED: Mapping[str, str] = {
+LAYOUT_FIXED: Mapping[str, str] = {
     **dict.fromkeys(
         ("BlackmanWindow", "HammingWindow", "HannWindow", "MelWeightMatrix", "RandomNormal", "RandomUniform"),
         "no operand that could have a layout",

@@ -13,7 +13,7 @@ import onnx_ir as ir
 
 from layoutopt.errors import LayoutoptError, PassFailedError
 from layoutopt.ir.values import Shape, known_shape
-from layoutopt.layout.algebra.physical import Layout, Storage
+from layoutopt.layout.algebra.physical import ModeOrder, PhysicalLayout
 from layoutopt.layout.costs.objectives import NOTHING, InnerCost
 
 AttributeValue = int | str | tuple[int, ...]
@@ -47,14 +47,14 @@ def result(index: int = 0) -> Port:
     return Port(result=True, index=index)
 
 
-Storages = Mapping[Port, Storage]
+PhysicalLayouts = Mapping[Port, PhysicalLayout]
 """For each port that carries a layout, how its value is stored.
 
-A storage may be longer than the value's rank: the value is then raised by leading axes of size 1, as broadcasting does.
+A layout may be longer than the value's rank: leading axes of size 1 raise the value then, as broadcasting does.
 """
 
-Known = Callable[[Port], Collection[Storage]]
-"""The storages found so far at a port."""
+Known = Callable[[Port], Collection[PhysicalLayout]]
+"""The physical layouts found so far at a port."""
 
 
 class Take(NamedTuple):
@@ -74,7 +74,7 @@ class Edit:
         attributes: attributes to set.
         operands: constant operands to replace, by index.
         takes: constant operands to reorder.
-        sizes: stored shapes that operands and results must have, where not those of their storages.
+        sizes: stored shapes that operands and results must have, where not those of their physical layouts.
         inputs: the operands in their new order, by index; empty keeps them.
     """
 
@@ -91,23 +91,23 @@ class Variant:
     """One way for a group of ports to run without moving data.
 
     Attributes:
-        storages: how the value at each port of the group is stored.
+        physical layouts: how the value at each port of the group is stored.
         edits: what it takes.
         inner: what the target does inside the operator in this form.
     """
 
-    storages: Storages
+    layouts: PhysicalLayouts
     edits: tuple[Edit, ...] = ()
     inner: InnerCost = NOTHING
 
-    def layout(self, port: Port) -> Layout:
+    def mode_order(self, port: Port) -> ModeOrder:
         """The layout at ``port``."""
-        return self.storages[port].layout
+        return self.layouts[port].mode_order
 
     def sizes(self, port: Port) -> Shape:
         """The stored shape at ``port``."""
         asked = (edit.sizes[port] for edit in self.edits if port in edit.sizes)
-        return next(asked, self.storages[port].sizes)
+        return next(asked, self.layouts[port].sizes)
 
 
 @contextmanager

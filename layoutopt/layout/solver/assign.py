@@ -10,11 +10,11 @@ from layoutopt.layout.solver.problem import (
     Assignment,
     Component,
     InfeasibleError,
+    Net,
     Part,
     Problem,
     Solver,
-    Wire,
-    wire_copies,
+    net_copies,
 )
 
 
@@ -22,7 +22,7 @@ def assign(problem: Problem, *, time_limit: float = milp.TIME_LIMIT) -> Assignme
     """Picks one variant per group so that the fewest bytes are copied; of equals, the one with the fewest copies.
 
     Args:
-        problem: groups and wires.
+        problem: groups and nets.
         time_limit: seconds for each component that needs the MILP.
 
     Returns:
@@ -86,10 +86,10 @@ def _exact(problem: Problem, choice: tuple[int, ...]) -> Assignment | None:
 
 
 def _unmet(problem: Problem) -> tuple[int, ...]:
-    """The wires with a forbidden copy in an assignment that needs the fewest such."""
-    wires = tuple(Wire(w.source, w.readers, w.layouts, 0, prices=dict.fromkeys(w.forbidden, 1)) for w in problem.wires)
-    choice = assign(Problem(tuple((0,) * len(costs) for costs in problem.variants), wires)).choice
-    return tuple(index for index, wire in enumerate(problem.wires) if wire_copies(wire, choice) & wire.forbidden)
+    """The nets with a forbidden copy in an assignment that needs the fewest such."""
+    nets = tuple(Net(w.source, w.readers, w.layouts, 0, prices=dict.fromkeys(w.forbidden, 1)) for w in problem.nets)
+    choice = assign(Problem(tuple((0,) * len(costs) for costs in problem.variants), nets)).choice
+    return tuple(index for index, net in enumerate(problem.nets) if net_copies(net, choice) & net.forbidden)
 
 
 def as_it_was(problem: Problem, assignment: Assignment, natural: Mapping[int, int]) -> Assignment:

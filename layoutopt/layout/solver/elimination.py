@@ -16,7 +16,7 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from layoutopt.layout.solver.problem import Port, Problem, Wire
+from layoutopt.layout.solver.problem import Net, Pin, Problem
 
 MAX_TABLE = 2**20
 """Entries of one table: 8 MB."""
@@ -37,7 +37,7 @@ def solve(problem: Problem) -> tuple[int, ...] | None:
     """The assignment of least weight: bytes first, then copies; of equals, the one with the most variants 0.
 
     Args:
-        problem: each wire ends at a group with a choice, as in a component.
+        problem: each net ends at a group with a choice, as in a component.
 
     Returns:
         A variant per group, or None where the tables would be too large. It needs a forbidden copy only where every
@@ -65,8 +65,8 @@ def _scopes(problem: Problem) -> list[Scope] | None:
     """For each group with a choice the table it goes with, the smallest first; None where they are too large."""
     sizes = [len(costs) for costs in problem.variants]
     near = {group: {group} for group, size in enumerate(sizes) if size > 1}
-    for wire in problem.wires:
-        touched = {end.group for end in wire.ends if end.group in near}
+    for net in problem.nets:
+        touched = {end.group for end in net.ends if end.group in near}
         for group in touched:
             near[group] |= touched
 
@@ -93,40 +93,40 @@ def _scopes(problem: Problem) -> list[Scope] | None:
 
 
 def _tables(problem: Problem, position: dict[int, int]) -> Iterator[tuple[Scope, Table]]:
-    """What each group and each wire weighs, as a table over the groups with a choice that it depends on."""
+    """What each group and each net weighs, as a table over the groups with a choice that it depends on."""
     natural = len(position) + 1
     for group in position:
         weights = [weight * natural + (variant > 0) for variant, weight in enumerate(problem.variant_weights[group])]
         yield (group,), np.array(weights, dtype=np.float64)
-    for wire in problem.wires:
-        ends = {end.group for end in wire.ends if end.group in position}
+    for net in problem.nets:
+        ends = {end.group for end in net.ends if end.group in position}
         scope = tuple(sorted(ends, key=position.__getitem__))
-        yield scope, _wire_table(problem, wire, scope) * natural
+        yield scope, _wire_table(problem, net, scope) * natural
 
 
-def _wire_table(problem: Problem, wire: Wire, scope: Scope) -> Table:
-    """The weight of the copies of ``wire``; infinite where one is forbidden."""
+def _wire_table(problem: Problem, net: Net, scope: Scope) -> Table:
+    """The weight of the copies of ``net``; infinite where one is forbidden."""
 
-    def layouts(end: Port) -> npt.NDArray[np.intp]:
+    def layouts(end: Pin) -> npt.NDArray[np.intp]:
         array = np.array(end.layouts)
         return _spread(problem, array, (end.group,), scope) if len(array) > 1 else array
 
-    stored, readers = layouts(wire.source), [layouts(reader) for reader in wire.readers]
-    prices = _prices(problem, wire)
+    stored, readers = layouts(net.source), [layouts(reader) for reader in net.readers]
+    prices = _prices(problem, net)
     table = np.zeros([len(problem.variants[group]) for group in scope])
-    for layout in {layout for reader in wire.readers for layout in reader.layouts}:
+    for layout in {layout for reader in net.readers for layout in reader.layouts}:
         read = reduce(np.logical_or, (reader == layout for reader in readers))
         table += np.where(read, prices[stored, layout], 0.0)
     return table
 
 
-def _prices(problem: Problem, wire: Wire) -> Table:
-    """The weight of the copy of ``wire`` from each layout to each."""
+def _prices(problem: Problem, net: Net) -> Table:
+    """The weight of the copy of ``net`` from each layout to each."""
     weights = problem.weights
-    prices = np.full((wire.layouts, wire.layouts), float(weights.of_copy(wire.cost)))
-    for pair, price in wire.prices.items():
+    prices = np.full((net.layouts, net.layouts), float(weights.of_copy(net.cost)))
+    for pair, price in net.prices.items():
         prices[pair] = weights.of_copy(price)
-    for pair in wire.forbidden:
+    for pair in net.forbidden:
         prices[pair] = np.inf
     np.fill_diagonal(prices, 0.0)
     return prices
@@ -141,5 +141,5 @@ def _total_weight(problem: Problem) -> int:
     """At least what any assignment weighs here, with the variants that are not natural."""
     weights = problem.weights
     groups = sum(map(max, problem.variant_weights))
-    wires = sum(wire.most_copies * weights.of_copy(max(wire.cost, *wire.prices.values(), 0)) for wire in problem.wires)
-    return (groups + wires + 1) * (len(problem.variants) + 1)
+    nets = sum(net.most_copies * weights.of_copy(max(net.cost, *net.prices.values(), 0)) for net in problem.nets)
+    return (groups + nets + 1) * (len(problem.variants) + 1)

@@ -1,6 +1,6 @@
 """Any number of layouts: an exact solve by mixed-integer linear programming (HiGHS, through scipy).
 
-``x[g, v]`` says that group ``g`` runs as variant ``v``; ``t[w, l]`` that wire ``w`` is copied to layout ``l``. For each
+``x[g, v]`` says that group ``g`` runs as variant ``v``; ``t[w, l]`` that net ``w`` is copied to layout ``l``. For each
 reader, ``t[w, l] >= x[reader reads l] - x[source stores l]``. Where the price of a copy depends on what is stored,
 there is one ``t`` per rise of the price, and all that is stored where the price is lower takes the place of ``l``.
 """
@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from layoutopt.errors import LayoutoptError
-from layoutopt.layout.solver.problem import Assignment, Port, Problem, Weights, Wire
+from layoutopt.layout.solver.problem import Assignment, Net, Pin, Problem, Weights
 
 if TYPE_CHECKING:
     from scipy.optimize import LinearConstraint
@@ -114,32 +114,32 @@ def _program(problem: Problem) -> _Program:
         columns = [program.column(weight, integral=True) for weight in weights]
         program.first.append(columns[0])
         program.row(dict.fromkeys(columns, 1.0), 1, 1)
-    for wire in problem.wires:
-        _add_wire(program, wire, problem.weights)
+    for net in problem.nets:
+        _add_wire(program, net, problem.weights)
     return program
 
 
-def _add_wire(program: _Program, wire: Wire, weights: Weights) -> None:
+def _add_wire(program: _Program, net: Net, weights: Weights) -> None:
     """Copies of one value: a column per layout that somebody may read and rise of its price, a row for each reader."""
-    stored = _columns(program, wire.source)
+    stored = _columns(program, net.source)
     copies: dict[int, list[tuple[int, set[int]]]] = {}
-    for reader in wire.readers:
+    for reader in net.readers:
         for layout, reading in _columns(program, reader).items():
             if layout not in copies:
-                rises = _rises(wire, stored, layout, weights)
+                rises = _rises(net, stored, layout, weights)
                 copies[layout] = [(program.column(rise, integral=False), cheaper) for rise, cheaper in rises]
             for column, cheaper in copies[layout]:
                 _add_row(program, {column: 1.0}, (stored[other] for other in cheaper), reading)
-            if any((other, layout) in wire.forbidden for other in stored):
-                _add_row(program, {}, (stored[o] for o in stored if (o, layout) not in wire.forbidden), reading)
+            if any((other, layout) in net.forbidden for other in stored):
+                _add_row(program, {}, (stored[o] for o in stored if (o, layout) not in net.forbidden), reading)
 
 
-def _rises(wire: Wire, stored: Iterable[int], layout: int, weights: Weights) -> Iterator[tuple[int, set[int]]]:
+def _rises(net: Net, stored: Iterable[int], layout: int, weights: Weights) -> Iterator[tuple[int, set[int]]]:
     """By how much the copy to ``layout`` rises in weight, and what is stored where it does not cost as much.
 
     Where the price does not depend on what is stored there is one rise, from nothing to the price.
     """
-    prices = {other: 0 if other == layout else weights.of_copy(wire.price(other, layout)) for other in stored}
+    prices = {other: 0 if other == layout else weights.of_copy(net.copy_cost(other, layout)) for other in stored}
     known = 0
     for price in sorted(set(prices.values()) - {0}):
         yield price - known, {other for other in prices if prices[other] < price}
@@ -154,8 +154,8 @@ def _add_row(program: _Program, terms: dict[int, float], storing: Iterable[list[
     program.row(terms, 0, np.inf)
 
 
-def _columns(program: _Program, end: Port) -> dict[int, list[int]]:
-    """The columns of the variants that take each layout at one end of a wire."""
+def _columns(program: _Program, end: Pin) -> dict[int, list[int]]:
+    """The columns of the variants that take each layout at one end of a net."""
     columns: dict[int, list[int]] = defaultdict(list)
     for variant, layout in enumerate(end.layouts):
         columns[layout].append(program.first[end.group] + variant)

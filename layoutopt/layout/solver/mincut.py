@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from layoutopt.layout.solver.problem import Port, Problem
+from layoutopt.layout.solver.problem import Pin, Problem
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -30,16 +30,16 @@ def applies(problem: Problem) -> bool:
     """
     if any(len(costs) > 2 for costs in problem.variants):
         return False
-    if any(max(end.layouts) > 1 or end.layouts == (1, 0) for wire in problem.wires for end in wire.ends):
+    if any(max(end.layouts) > 1 or end.layouts == (1, 0) for net in problem.nets for end in net.ends):
         return False
     return total_weight(problem) < _LIMIT - 1
 
 
 def total_weight(problem: Problem) -> int:
     """At least the weight of all that could be cut in ``problem``."""
-    wires = sum(2 * wire.cost + sum(wire.prices.values()) for wire in problem.wires)
-    copies = 2 * problem.copy_tie * len(problem.wires)
-    return problem.weights.of_cost(wires) + sum(map(sum, problem.variant_weights)) + copies
+    nets = sum(2 * net.cost + sum(net.prices.values()) for net in problem.nets)
+    copies = 2 * problem.copy_tie * len(problem.nets)
+    return problem.weights.of_cost(nets) + sum(map(sum, problem.variant_weights)) + copies
 
 
 def solve(problems: Sequence[Problem]) -> list[tuple[int, ...]]:
@@ -102,19 +102,19 @@ class _Network:
         """Adds ``problem`` and returns the node of its first group; the others follow."""
         first, weights = self.size, problem.weights
         helper = first + len(problem.variants)
-        self.size = helper + 2 * len(problem.wires)
+        self.size = helper + 2 * len(problem.nets)
         for node, each in enumerate(problem.variant_weights, start=first):
             if len(each) == 2:
                 self.soft.append((node, _SINK, each[0]))
                 self.soft.append((_SOURCE, node, each[1]))
-        for to_last, wire in zip(range(helper, self.size, 2), problem.wires, strict=True):
-            source, to_natural = _node(wire.source, first), to_last + 1
+        for to_last, net in zip(range(helper, self.size, 2), problem.nets, strict=True):
+            source, to_natural = _node(net.source, first), to_last + 1
             for arc, pair in (((source, to_last), (0, 1)), ((to_natural, source), (1, 0))):
-                if pair in wire.forbidden:
+                if pair in net.forbidden:
                     self.hard.append(arc)
                 else:
-                    self.soft.append((*arc, weights.of_copy(wire.price(*pair))))
-            for reader in wire.readers:
+                    self.soft.append((*arc, weights.of_copy(net.copy_cost(*pair))))
+            for reader in net.readers:
                 node = _node(reader, first)
                 self.hard.append((to_last, node))
                 self.hard.append((node, to_natural))
@@ -154,6 +154,6 @@ class _Network:
         return capacity.astype(np.int32)
 
 
-def _node(end: Port, first: int) -> int:
+def _node(end: Pin, first: int) -> int:
     """The node of the network that an end stands on: its group's, or a terminal where it has no choice."""
     return first + end.group if end.layouts == (0, 1) else (_SOURCE, _SINK)[end.layouts[0]]

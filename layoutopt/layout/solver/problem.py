@@ -1,6 +1,6 @@
 """The layout problem: pick one variant per group so that the fewest bytes are copied.
 
-A *group* is a set of operands and results of one node that take a layout together. A *wire* is a value that somebody
+A *group* is a set of operands and results of one node that take a layout together. A *net* is a value that somebody
 produces and others read. Nothing here knows of ONNX: the solvers and the brute force of the tests share this form.
 """
 
@@ -19,24 +19,24 @@ class InfeasibleError(LayoutoptError):
     """Every choice of variants needs a copy that is forbidden.
 
     Args:
-        wires: indices of those whose forbidden copies an assignment with the fewest such needs.
+        nets: indices of those whose forbidden copies an assignment with the fewest such needs.
     """
 
-    def __init__(self, wires: tuple[int, ...]) -> None:
+    def __init__(self, nets: tuple[int, ...]) -> None:
         super().__init__(
-            f"no layout assignment avoids the forbidden copies of the wires {wires}",
+            f"no layout assignment avoids the forbidden copies of the nets {nets}",
             hint="Please report the model: natural layouts always are one.",
         )
-        self.wires = wires
+        self.nets = nets
 
 
 @dataclass(frozen=True, slots=True)
-class Port:
-    """One end of a wire: which group, and which of the layouts of the wire each variant of the group takes there.
+class Pin:
+    """One end of a net: which group, and which of the layouts of the net each variant of the group takes there.
 
     Attributes:
         group: index of the group.
-        layouts: for each variant of the group, an index into the layouts of the wire.
+        layouts: for each variant of the group, an index into the layouts of the net.
     """
 
     group: int
@@ -44,7 +44,7 @@ class Port:
 
 
 @dataclass(frozen=True, slots=True)
-class Wire:
+class Net:
     """A value and its price.
 
     Attributes:
@@ -56,19 +56,19 @@ class Wire:
         prices: what the copy (stored, read) costs where that is not ``cost``.
     """
 
-    source: Port
-    readers: tuple[Port, ...]
+    source: Pin
+    readers: tuple[Pin, ...]
     layouts: int
     cost: int
     forbidden: frozenset[tuple[int, int]] = frozenset()
     prices: Mapping[tuple[int, int], int] = field(default_factory=dict)
 
     @property
-    def ends(self) -> tuple[Port, ...]:
+    def ends(self) -> tuple[Pin, ...]:
         """The source, then the readers."""
         return (self.source, *self.readers)
 
-    def price(self, stored: int, read: int) -> int:
+    def copy_cost(self, stored: int, read: int) -> int:
         """What the copy from ``stored`` to ``read`` costs, in bytes."""
         return self.prices.get((stored, read), self.cost)
 
@@ -80,18 +80,18 @@ class Wire:
 
 @dataclass(frozen=True)
 class Problem:
-    """Groups and wires.
+    """Groups and nets.
 
     Attributes:
         variants: for each group, the cost of each of its variants, in the unit of the objective. Variant 0 is the
             natural one, if any.
-        wires: the values between them.
+        nets: the values between them.
         ties: for each group, what each of its variants adds where costs are equal; empty where nothing does.
         copy_tie: what each copy adds where costs are equal.
     """
 
     variants: tuple[tuple[int, ...], ...]
-    wires: tuple[Wire, ...]
+    nets: tuple[Net, ...]
     ties: tuple[tuple[int, ...], ...] = ()
     copy_tie: int = 1
 
@@ -99,10 +99,10 @@ class Problem:
     def components(self) -> tuple[Component, ...]:
         """The parts that have no choice in common, each a problem of its own.
 
-        A group of one variant is a constant and connects nothing; neither it nor a wire between such is in any part.
+        A group of one variant is a constant and connects nothing; neither it nor a net between such is in any part.
         """
         free = [len(costs) > 1 for costs in self.variants]
-        touched = [[end.group for end in wire.ends if free[end.group]] for wire in self.wires]
+        touched = [[end.group for end in net.ends if free[end.group]] for net in self.nets]
         labels = _labels(len(free), ((groups[0], group) for groups in touched for group in groups[1:]))
         groups: dict[int, list[int]] = {}
         position = [0] * len(free)
@@ -111,30 +111,30 @@ class Problem:
                 part = groups.setdefault(label, [])
                 position[group] = len(part)
                 part.append(group)
-        wires: dict[int, list[Wire]] = {label: [] for label in groups}
-        for wire, among in zip(self.wires, touched, strict=True):
+        nets: dict[int, list[Net]] = {label: [] for label in groups}
+        for net, among in zip(self.nets, touched, strict=True):
             if among:
-                wires[labels[among[0]]].append(_moved(wire, position, free, len(groups[labels[among[0]]])))
-        return tuple(self._component(groups[label], wires[label]) for label in groups)
+                nets[labels[among[0]]].append(_moved(net, position, free, len(groups[labels[among[0]]])))
+        return tuple(self._component(groups[label], nets[label]) for label in groups)
 
-    def _component(self, groups: Sequence[int], wires: Sequence[Wire]) -> Component:
+    def _component(self, groups: Sequence[int], nets: Sequence[Net]) -> Component:
         variants = (*(self.variants[group] for group in groups), (0,))
         ties = (*(self.ties[group] for group in groups), (0,)) if self.ties else ()
-        return Component(Problem(variants, tuple(wires), ties, self.copy_tie), tuple(groups))
+        return Component(Problem(variants, tuple(nets), ties, self.copy_tie), tuple(groups))
 
     def cost(self, choice: Sequence[int]) -> int | None:
         """Bytes that the assignment ``choice`` (a variant per group) copies; None where it needs a forbidden copy."""
         total = sum(costs[variant] for costs, variant in zip(self.variants, choice, strict=True))
-        for wire in self.wires:
-            for pair in wire_copies(wire, choice):
-                if pair in wire.forbidden:
+        for net in self.nets:
+            for pair in net_copies(net, choice):
+                if pair in net.forbidden:
                     return None
-                total += wire.price(*pair)
+                total += net.copy_cost(*pair)
         return total
 
     def copies(self, choice: Sequence[int]) -> int:
         """How many copies, that is Transposes, the assignment ``choice`` needs."""
-        return sum(len(wire_copies(wire, choice)) for wire in self.wires)
+        return sum(len(net_copies(net, choice)) for net in self.nets)
 
     def tie(self, choice: Sequence[int]) -> int:
         """Return what decides between the assignment ``choice`` and another one of the same cost: less is better."""
@@ -144,7 +144,7 @@ class Problem:
     @cached_property
     def weights(self) -> Weights:
         """Weigh costs first, then what decides between equals, as one whole number per choice."""
-        copies = sum(wire.most_copies for wire in self.wires)
+        copies = sum(net.most_copies for net in self.nets)
         return Weights(gcd(*self._prices()) or 1, 1 + self.copy_tie * copies + sum(map(max, self.ties)), self.copy_tie)
 
     @cached_property
@@ -159,9 +159,9 @@ class Problem:
     def _prices(self) -> Iterator[int]:
         for costs in self.variants:
             yield from costs
-        for wire in self.wires:
-            yield wire.cost
-            yield from wire.prices.values()
+        for net in self.nets:
+            yield net.cost
+            yield from net.prices.values()
 
 
 def _labels(count: int, pairs: Iterable[tuple[int, int]]) -> list[int]:
@@ -179,14 +179,14 @@ def _labels(count: int, pairs: Iterable[tuple[int, int]]) -> list[int]:
     return [first(one) for one in range(count)]
 
 
-def _moved(wire: Wire, position: Sequence[int], free: Sequence[bool], constant: int) -> Wire:
-    """``wire`` between the groups at their ``position``, or at ``constant`` for all that are not ``free``."""
+def _moved(net: Net, position: Sequence[int], free: Sequence[bool], constant: int) -> Net:
+    """``net`` between the groups at their ``position``, or at ``constant`` for all that are not ``free``."""
 
-    def moved(end: Port) -> Port:
-        return Port(position[end.group] if free[end.group] else constant, end.layouts)
+    def moved(end: Pin) -> Pin:
+        return Pin(position[end.group] if free[end.group] else constant, end.layouts)
 
-    readers = tuple([moved(reader) for reader in wire.readers])
-    return Wire(moved(wire.source), readers, wire.layouts, wire.cost, wire.forbidden, wire.prices)
+    readers = tuple([moved(reader) for reader in net.readers])
+    return Net(moved(net.source), readers, net.layouts, net.cost, net.forbidden, net.prices)
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,10 +229,10 @@ class Weights:
         return weight // self.count * self.unit
 
 
-def wire_copies(wire: Wire, choice: Sequence[int]) -> set[tuple[int, int]]:
-    """The pairs (stored, read) of layouts that ``wire`` must be copied between under ``choice``."""
-    stored = wire.source.layouts[choice[wire.source.group]]
-    read = {reader.layouts[choice[reader.group]] for reader in wire.readers}
+def net_copies(net: Net, choice: Sequence[int]) -> set[tuple[int, int]]:
+    """The pairs (stored, read) of layouts that ``net`` must be copied between under ``choice``."""
+    stored = net.source.layouts[choice[net.source.group]]
+    read = {reader.layouts[choice[reader.group]] for reader in net.readers}
     return {(stored, layout) for layout in read - {stored}}
 
 
@@ -270,6 +270,8 @@ class Assignment:
         proved_optimal: the two are equal, and nothing was left out of the search.
         timed_out: a solver was stopped before it was done.
         parts: the components that it was put together from.
+        inside: of ``cost``, what operators move inside, such as a concatenation of short runs.
+        unpriced: transposes of values whose size is known at run time only; they are in no sum.
     """
 
     choice: tuple[int, ...]
@@ -278,6 +280,8 @@ class Assignment:
     proved_optimal: bool
     timed_out: bool = False
     parts: tuple[Part, ...] = field(default=(), compare=False, repr=False)
+    inside: int = 0
+    unpriced: int = 0
 
     @classmethod
     def together(cls, parts: Sequence[Assignment]) -> Assignment:
@@ -288,4 +292,6 @@ class Assignment:
             sum(part.lower_bound for part in parts),
             all(part.proved_optimal for part in parts),
             any(part.timed_out for part in parts),
+            inside=sum(part.inside for part in parts),
+            unpriced=sum(part.unpriced for part in parts),
         )

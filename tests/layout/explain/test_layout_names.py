@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from layoutopt.layout.algebra.physical import Layout
+from layoutopt.layout.algebra.physical import ModeOrder
 from layoutopt.layout.explain.layout_names import layout_words, natural_words
 
 
@@ -22,7 +22,7 @@ from layoutopt.layout.explain.layout_names import layout_words, natural_words
     ],
 )
 def test_orders_of_axes(shape: tuple[int, ...], order: tuple[int, ...], words: str) -> None:
-    assert layout_words([Layout.of(shape, order)], [shape]) == (words,)
+    assert layout_words([ModeOrder.of(shape, order)], [shape]) == (words,)
 
 
 @pytest.mark.parametrize(
@@ -34,19 +34,19 @@ def test_orders_of_axes(shape: tuple[int, ...], order: tuple[int, ...], words: s
     ],
 )
 def test_axes_that_are_split(split: tuple[int, ...], order: tuple[int, ...], words: str) -> None:
-    assert layout_words([Layout.of(split, order)], [(1, 24, 5, 7)]) == (words,)
+    assert layout_words([ModeOrder.of(split, order)], [(1, 24, 5, 7)]) == (words,)
 
 
 def test_a_split_axis_without_a_letter() -> None:
-    assert layout_words([Layout.of((2, 3, 4), (0, 2, 1))], [(2, 12)]) == ("0 (1.2 1.1)",)
+    assert layout_words([ModeOrder.of((2, 3, 4), (0, 2, 1))], [(2, 12)]) == ("0 (1.2 1.1)",)
 
 
 def test_the_first_shape_that_tells_all_of_them_has_the_words() -> None:
-    layouts = [Layout.natural((6, 4)), Layout.of((8, 3), (1, 0))]
+    layouts = [ModeOrder.natural((6, 4)), ModeOrder.of((8, 3), (1, 0))]
     assert layout_words(layouts, [(6, 4), (8, 3)]) == ("axes 0 1", "axes 1 0")
     assert layout_words(layouts[1:], [(5, 5)]) == ("3:1 8:3",)
 
 
 @pytest.mark.parametrize("shape", [(2, 3), (2, 3, 4), (2, 3, 4, 5), (2, 3, 4, 5, 6)])
 def test_the_natural_layout(shape: tuple[int, ...]) -> None:
-    assert layout_words([Layout.natural(shape)], [shape]) == (natural_words(len(shape)),)
+    assert layout_words([ModeOrder.natural(shape)], [shape]) == (natural_words(len(shape)),)

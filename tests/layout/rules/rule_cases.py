@@ -275,6 +275,7 @@ CASES: Mapping[str, tuple[Case, ...]] = {
         Case("u = Concat <axis = 2> (full, t)"),
         Case("u = Concat <axis = -3> (t, full)", inside=1152),
     ),
+    "ConstantOfShape": (Case(f"{ints('size', 1, 4, 6, 6)} e = ConstantOfShape (size) u = Add (t, e)"),),
     "Conv": (
         Case("u = Conv <kernel_shape = [3, 3], pads = [1, 0, 0, 1], strides = [2, 1], group = 4> (t, c3, bias)"),
         Case('u = Conv <auto_pad = "SAME_UPPER"> (x, w, bias)'),
@@ -299,6 +300,7 @@ CASES: Mapping[str, tuple[Case, ...]] = {
         Case(f"{POOLED} {ints('size', 1, 4, 6, 6)} e = Expand (p, size) u = Mul (t, e)"),
         Case(f"{ints('size', 2, 1, 1, 6)} u = Expand (t, size)"),
         Case(f"{ints('size', 1, 4, 6, 6)} e = Expand (v, size) u = Mul (t, e)"),
+        Case(f"{ints('size', 1, 4, 6, 6)} e = Expand (c, size) u = Add (t, e)"),
     ),
     "Flatten": (
         Case(f"{POOLED} u = Flatten (p)", tail=False),

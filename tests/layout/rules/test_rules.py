@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from layoutopt.ir.perm import Perm, invert, permute
-from layoutopt.layout.algebra.physical import Storage
-from layoutopt.layout.rules import remaps
+from layoutopt.layout.algebra.physical import PhysicalLayout
+from layoutopt.layout.rules import internal_costs
 from layoutopt.layout.rules.applicability import is_view, rule_for
 from layoutopt.layout.rules.table import RULES, VIEWS
 from layoutopt.layout.rules.variants import result as result_port
@@ -218,7 +218,7 @@ def test_any_permutation_runs_through(form: str, perm: Sequence[int], axis: int)
         """
     opset = next((opset for name, opset in NEWER.items() if name in body), 12)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(remaps, "SHORTEST_RUN", 1)  # what pieces cost is not asked here
+        patch.setattr(internal_costs, "SHORTEST_RUN", 1)  # what pieces cost is not asked here
         check_free(text, opset)
 
 
@@ -402,7 +402,7 @@ def test_joining_short_pieces_has_a_price(channels: int, cost: int | None) -> No
     (node,) = model.graph
     rule = rule_for(node, 17)
     assert rule is not None
-    joined = Storage.ordered((1, channels + 1, 6, 6), (0, 2, 3, 1))
+    joined = PhysicalLayout.ordered((1, channels + 1, 6, 6), (0, 2, 3, 1))
     found = [variant.cost for variant in rule.variants(node, result_port(), joined, lambda _: ())]
     assert found == ([] if cost is None else [cost])
 

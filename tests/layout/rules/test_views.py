@@ -51,10 +51,9 @@ def test_where_every_element_is(data: st.DataObject, shape: tuple[int, ...]) -> 
 
 
 def check_layout(found: Rearrangement, array: np.ndarray[tuple[int, ...], np.dtype[np.int64]]) -> None:
-    digits = found.layout.digits
+    modes = found.mode_order.modes
     indices = np.zeros(1, np.int64) + sum(
-        np.arange(digit.size).reshape([-1 if each is digit else 1 for each in digits]) * digit.stride
-        for digit in digits
+        np.arange(mode.size).reshape([-1 if each is mode else 1 for each in modes]) * mode.stride for mode in modes
     )
     assert np.array_equal(np.reshape(indices, -1), array.reshape(-1))
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from layoutopt.layout.solver import elimination, milp, mincut
 from layoutopt.layout.solver.assign import assign
-from layoutopt.layout.solver.problem import Assignment, InfeasibleError, Port, Problem, Wire
+from layoutopt.layout.solver.problem import Assignment, InfeasibleError, Net, Pin, Problem
 
 MAX_CHOICES = 2**16
 
@@ -24,11 +24,11 @@ def brute_force(problem: Problem) -> tuple[int, int, int] | None:
     bytes_ = sum(np.array(costs)[chosen] for costs, chosen in zip(problem.variants, choices, strict=True))
     tie = sum((np.array(ties)[chosen] for ties, chosen in zip(problem.ties, choices, strict=False)), choices[0] * 0)
     allowed = np.ones_like(tie, dtype=np.bool_)
-    for wire in problem.wires:
-        stored, *reads = (np.array(end.layouts)[choices[end.group]] for end in (wire.source, *wire.readers))
-        for layout in range(wire.layouts):
-            prices = np.array([wire.prices.get((other, layout), wire.cost) for other in range(wire.layouts)])
-            banned = np.array([(other, layout) in wire.forbidden for other in range(wire.layouts)])
+    for net in problem.nets:
+        stored, *reads = (np.array(end.layouts)[choices[end.group]] for end in (net.source, *net.readers))
+        for layout in range(net.layouts):
+            prices = np.array([net.prices.get((other, layout), net.cost) for other in range(net.layouts)])
+            banned = np.array([(other, layout) in net.forbidden for other in range(net.layouts)])
             needed = (stored != layout) & np.any([read == layout for read in reads], axis=0)
             bytes_ = bytes_ + needed * prices[stored]
             tie = tie + problem.copy_tie * needed
@@ -46,7 +46,7 @@ def weighed(problem: Problem, choice: tuple[int, ...]) -> tuple[int | None, int,
 
 @st.composite
 def problems(draw: st.DrawFn, *, two_layouts: bool = False, scale: int = 1, groups: int = 16) -> Problem:
-    """Random groups and wires; components, fan-out, groups without a choice and prices come by themselves."""
+    """Random groups and nets; components, fan-out, groups without a choice and prices come by themselves."""
     price = st.integers(0, 20).map(lambda cost: cost * scale)
     most = 2 if two_layouts else 5
     count = draw(st.integers(1, groups))
@@ -54,26 +54,26 @@ def problems(draw: st.DrawFn, *, two_layouts: bool = False, scale: int = 1, grou
     while len(variants) < count and prod(map(len, variants)) * most <= MAX_CHOICES:
         size = draw(st.sampled_from([1, 2, 2, draw(st.integers(1, most))]))
         variants.append(tuple(draw(st.lists(price | st.just(0), min_size=size, max_size=size))))
-    wires = []
+    nets = []
     for _ in range(draw(st.integers(count // 2, count + 2))):
         layouts = 2 if two_layouts else draw(st.integers(2, 5))
 
-        def end(layouts: int = layouts) -> Port:
+        def end(layouts: int = layouts) -> Pin:
             group = draw(st.integers(0, len(variants) - 1))
             if two_layouts:
                 pin = draw(st.integers(0, 1))
                 free = len(variants[group]) == 2
-                return Port(group, draw(st.sampled_from([(0, 1), (0, 1), (0, 1), (pin, pin)])) if free else (pin,))
-            return Port(group, tuple(draw(st.integers(0, layouts - 1)) for _ in variants[group]))
+                return Pin(group, draw(st.sampled_from([(0, 1), (0, 1), (0, 1), (pin, pin)])) if free else (pin,))
+            return Pin(group, tuple(draw(st.integers(0, layouts - 1)) for _ in variants[group]))
 
         source, readers = end(), tuple(end() for _ in range(draw(st.integers(1, 3))))
         pairs = [pair for pair in np.ndindex(layouts, layouts) if pair[0] != pair[1]]
         banned = draw(st.just(frozenset()) | st.frozensets(st.sampled_from(pairs), max_size=2))
         prices = dict(zip(pairs, draw(st.lists(price, min_size=len(pairs), max_size=len(pairs))), strict=True))
         prices = prices if draw(st.booleans()) else {}
-        wires.append(Wire(source, readers, layouts, draw(price), banned, prices))
+        nets.append(Net(source, readers, layouts, draw(price), banned, prices))
     ties = tuple(tuple(draw(st.lists(st.integers(0, 3), min_size=len(each), max_size=len(each)))) for each in variants)
-    return Problem(tuple(variants), tuple(wires), draw(st.sampled_from([(), ties])), draw(st.integers(0, 1)))
+    return Problem(tuple(variants), tuple(nets), draw(st.sampled_from([(), ties])), draw(st.integers(0, 1)))
 
 
 def check_assign(problem: Problem) -> None:
@@ -91,16 +91,16 @@ def check_assign(problem: Problem) -> None:
 
 
 def check_infeasible(problem: Problem) -> None:
-    """It goes without the bans of the wires that are named."""
+    """It goes without the bans of the nets that are named."""
     with pytest.raises(InfeasibleError, match="no layout assignment") as error:
         assign(problem)
-    assert error.value.wires
+    assert error.value.nets
     assert milp.solve(problem) is None
-    wires = tuple(
-        replace(wire, forbidden=frozenset()) if index in error.value.wires else wire
-        for index, wire in enumerate(problem.wires)
+    nets = tuple(
+        replace(net, forbidden=frozenset()) if index in error.value.nets else net
+        for index, net in enumerate(problem.nets)
     )
-    assert brute_force(replace(problem, wires=wires)) is not None
+    assert brute_force(replace(problem, nets=nets)) is not None
 
 
 def check_two_layouts(problem: Problem) -> None:
@@ -130,8 +130,8 @@ def cut_value(problem: Problem) -> int:
         known = network.edges[tail, head]["capacity"] if network.has_edge(tail, head) else 0
         network.add_edge(tail, head, capacity=known + capacity)
 
-    def node(port: Port) -> object:
-        return port.group if port.layouts == (0, 1) else ("natural", "last")[port.layouts[0]]
+    def node(pin: Pin) -> object:
+        return pin.group if pin.layouts == (0, 1) else ("natural", "last")[pin.layouts[0]]
 
     floor = 0
     for group, costs in enumerate(problem.variants):
@@ -140,16 +140,16 @@ def cut_value(problem: Problem) -> int:
             soft("natural", group, costs[1])
         else:
             floor += costs[0]
-    for index, wire in enumerate(problem.wires):
+    for index, net in enumerate(problem.nets):
         for pair, tail, head in (
-            ((0, 1), node(wire.source), ("to last", index)),
-            ((1, 0), ("to natural", index), node(wire.source)),
+            ((0, 1), node(net.source), ("to last", index)),
+            ((1, 0), ("to natural", index), node(net.source)),
         ):
-            if pair in wire.forbidden:
+            if pair in net.forbidden:
                 network.add_edge(tail, head)
             else:
-                soft(tail, head, wire.prices.get(pair, wire.cost))
-        for reader in map(node, wire.readers):
+                soft(tail, head, net.prices.get(pair, net.cost))
+        for reader in map(node, net.readers):
             network.add_edge(("to last", index), reader)  # no capacity: infinite
             network.add_edge(reader, ("to natural", index))
     value, _ = nx.minimum_cut(network, "natural", "last")
@@ -177,10 +177,10 @@ def test_huge_costs_stay_exact(problem: Problem) -> None:
 @settings(max_examples=100)
 @given(problems(groups=8), st.lists(st.integers(0, 9), min_size=12, max_size=12))
 def test_costs_of_many_magnitudes_stay_exact(problem: Problem, exponents: list[int]) -> None:
-    wires = tuple(
-        replace(wire, cost=wire.cost * 10 ** exponents[index % 12] + 3) for index, wire in enumerate(problem.wires)
+    nets = tuple(
+        replace(net, cost=net.cost * 10 ** exponents[index % 12] + 3) for index, net in enumerate(problem.nets)
     )
-    check_assign(replace(problem, wires=wires))
+    check_assign(replace(problem, nets=nets))
 
 
 @pytest.mark.long
@@ -201,19 +201,19 @@ CHOICE = (0, 0)
 PINNED = (0,)
 
 
-def wire(source: int, *readers: int, cost: int = 4, pinned: tuple[int, ...] = ()) -> Wire:
-    """A wire of two layouts; groups in ``pinned`` have no choice and take the natural one."""
+def net(source: int, *readers: int, cost: int = 4, pinned: tuple[int, ...] = ()) -> Net:
+    """A net of two layouts; groups in ``pinned`` have no choice and take the natural one."""
 
-    def end(group: int) -> Port:
-        return Port(group, (0,) if group in pinned else (0, 1))
+    def end(group: int) -> Pin:
+        return Pin(group, (0,) if group in pinned else (0, 1))
 
-    return Wire(end(source), tuple(map(end, readers)), 2, cost)
+    return Net(end(source), tuple(map(end, readers)), 2, cost)
 
 
 def test_a_shared_copy_is_paid_once() -> None:
     """One value in the natural layout, three readers in channels-last: one copy, not three."""
-    anchor = Port(1, (1,))
-    fan_out = Wire(Port(0, (0,)), (anchor, Port(2, (1,)), Port(3, (1,))), 2, 12)
+    anchor = Pin(1, (1,))
+    fan_out = Net(Pin(0, (0,)), (anchor, Pin(2, (1,)), Pin(3, (1,))), 2, 12)
     problem = Problem((PINNED,) * 4, (fan_out,))
     found = assign(problem)
     assert (found.cost, problem.copies(found.choice)) == (12, 1)
@@ -221,26 +221,26 @@ def test_a_shared_copy_is_paid_once() -> None:
 
 def test_a_copy_moves_to_where_it_is_cheap() -> None:
     """Pinned, then two values of 100 and of 8 bytes, then an anchor: the smaller one is copied."""
-    wires = (
-        Wire(Port(0, (0,)), (Port(1, (0, 1)),), 2, 100),
-        Wire(Port(1, (0, 1)), (Port(2, (0, 1)),), 2, 8),
-        Wire(Port(2, (0, 1)), (Port(3, (1,)),), 2, 100),
+    nets = (
+        Net(Pin(0, (0,)), (Pin(1, (0, 1)),), 2, 100),
+        Net(Pin(1, (0, 1)), (Pin(2, (0, 1)),), 2, 8),
+        Net(Pin(2, (0, 1)), (Pin(3, (1,)),), 2, 100),
     )
-    found = assign(Problem((PINNED, CHOICE, CHOICE, PINNED), wires))
+    found = assign(Problem((PINNED, CHOICE, CHOICE, PINNED), nets))
     assert (found.choice, found.cost) == ((0, 0, 1, 0), 8)
 
 
 def test_of_equals_the_fewest_copies_win() -> None:
     """Two copies of 3 bytes or one of 6: the same bytes, but one Transpose less."""
-    split = (Wire(Port(0, (0,)), (Port(1, (0, 1)),), 2, 6), *(Wire(Port(1, (0, 1)), (Port(2, (1,)),), 2, 3),) * 2)
+    split = (Net(Pin(0, (0,)), (Pin(1, (0, 1)),), 2, 6), *(Net(Pin(1, (0, 1)), (Pin(2, (1,)),), 2, 3),) * 2)
     assert assign(Problem((PINNED, CHOICE, PINNED), split)).choice == (0, 1, 0)
 
 
 def test_a_copy_costs_what_its_direction_costs() -> None:
     """Natural to last is dear, so the copy moves to where it goes the other way, or is cheap."""
-    up = Wire(Port(0, (0,)), (Port(1, (0, 1)),), 2, 9, prices={(0, 1): 1})
-    down = Wire(Port(1, (0, 1)), (Port(2, (1,)),), 2, 1, prices={(0, 1): 9})
-    back = Wire(Port(1, (0, 1)), (Port(3, (0,)),), 2, 1, prices={(1, 0): 3})
+    up = Net(Pin(0, (0,)), (Pin(1, (0, 1)),), 2, 9, prices={(0, 1): 1})
+    down = Net(Pin(1, (0, 1)), (Pin(2, (1,)),), 2, 1, prices={(0, 1): 9})
+    back = Net(Pin(1, (0, 1)), (Pin(3, (0,)),), 2, 1, prices={(1, 0): 3})
     problem = Problem((PINNED, CHOICE, PINNED, PINNED), (up, down, back))
     assert mincut.solve([problem]) == [(0, 1, 0, 0)]
     assert assign(problem).cost == 4
@@ -248,29 +248,29 @@ def test_a_copy_costs_what_its_direction_costs() -> None:
 
 def test_of_equals_natural_wins_in_tables() -> None:
     """One group or two others take a variant that is not natural: all three must agree."""
-    agree = Wire(Port(2, (2, 0, 1)), (Port(0, (1, 0, 2)), Port(1, (1, 0, 2))), 3, 5)
+    agree = Net(Pin(2, (2, 0, 1)), (Pin(0, (1, 0, 2)), Pin(1, (1, 0, 2))), 3, 5)
     assert elimination.solve(Problem(((0, 0, 0),) * 3, (agree,))) == (0, 0, 2)
 
 
 def test_no_number_of_copies_outweighs_a_byte() -> None:
     """Three copies of nothing, or none for one byte."""
-    inside = Wire(Port(0, (0, 0)), (Port(0, (1, 0)), Port(0, (2, 0)), Port(0, (3, 0))), 4, 0)
+    inside = Net(Pin(0, (0, 0)), (Pin(0, (1, 0)), Pin(0, (2, 0)), Pin(0, (3, 0))), 4, 0)
     assert assign(Problem(((0, 1),), (inside,))).choice == (0,)
 
 
 def test_of_equals_natural_wins() -> None:
-    assert mincut.solve([Problem((CHOICE, CHOICE), (wire(0, 1),))]) == [(0, 0)]
+    assert mincut.solve([Problem((CHOICE, CHOICE), (net(0, 1),))]) == [(0, 0)]
 
 
 def test_components_are_solved_one_by_one() -> None:
     """Groups 1, 2 and 4 have no choice: they connect nothing."""
-    three = Port(0, (0, 1, 2))
-    wires = (
-        Wire(three, (Port(1, (2,)),), 3, 5),
-        wire(2, 3, pinned=(2,)),
-        Wire(Port(3, (0, 1)), (Port(4, (1,)),), 2, 2),
+    three = Pin(0, (0, 1, 2))
+    nets = (
+        Net(three, (Pin(1, (2,)),), 3, 5),
+        net(2, 3, pinned=(2,)),
+        Net(Pin(3, (0, 1)), (Pin(4, (1,)),), 2, 2),
     )
-    problem = Problem(((0, 0, 7), PINNED, PINNED, CHOICE, PINNED, (9,)), wires)
+    problem = Problem(((0, 0, 7), PINNED, PINNED, CHOICE, PINNED, (9,)), nets)
     assert [component.groups for component in problem.components] == [(0,), (3,)]
     found = assign(problem)
     assert found.cost == 5 + 2 + 9
@@ -284,48 +284,48 @@ def test_nothing_to_choose() -> None:
 
 def test_a_forbidden_copy_is_never_chosen() -> None:
     """The free way is forbidden, the dear one is not."""
-    banned = Wire(Port(0, (0, 1)), (Port(1, (2,)),), 3, 1, frozenset({(0, 2)}))
+    banned = Net(Pin(0, (0, 1)), (Pin(1, (2,)),), 3, 1, frozenset({(0, 2)}))
     found = assign(Problem(((0, 50), PINNED), (banned,)))
     assert (found.choice, found.cost) == ((1, 0), 51)
 
 
 def test_no_way_at_all_is_an_error_that_says_so() -> None:
-    banned = Wire(Port(0, (0, 1)), (Port(1, (2, 2)),), 3, 1, frozenset({(0, 2), (1, 2)}))
+    banned = Net(Pin(0, (0, 1)), (Pin(1, (2, 2)),), 3, 1, frozenset({(0, 2), (1, 2)}))
     with pytest.raises(InfeasibleError, match=r"no layout assignment .* \(1,\)") as error:
-        assign(Problem(((0, 0), CHOICE), (wire(0, 1), banned)))
-    assert error.value.wires == (1,)
+        assign(Problem(((0, 0), CHOICE), (net(0, 1), banned)))
+    assert error.value.nets == (1,)
 
 
 def test_only_wires_that_cannot_be_met_are_named() -> None:
-    """The second variant has fewer copies, but would break a wire that the first one keeps."""
-    broken = Wire(Port(0, (0, 1)), (Port(1, (2,)),), 3, 1, frozenset({(0, 2), (1, 2)}))
-    kept = Wire(Port(0, (0, 1)), (Port(1, (0,)),), 2, 1, frozenset({(1, 0)}))
-    copied = Wire(Port(0, (0, 1)), (Port(1, (1,)),), 2, 1)
+    """The second variant has fewer copies, but would break a net that the first one keeps."""
+    broken = Net(Pin(0, (0, 1)), (Pin(1, (2,)),), 3, 1, frozenset({(0, 2), (1, 2)}))
+    kept = Net(Pin(0, (0, 1)), (Pin(1, (0,)),), 2, 1, frozenset({(1, 0)}))
+    copied = Net(Pin(0, (0, 1)), (Pin(1, (1,)),), 2, 1)
     with pytest.raises(InfeasibleError) as error:
         assign(Problem(((0, 0), PINNED), (broken, kept, copied, copied)))
-    assert error.value.wires == (0,)
+    assert error.value.nets == (0,)
 
 
 def test_two_pins_may_be_at_odds() -> None:
-    """No solver sees a wire between groups that have no choice."""
-    banned = Wire(Port(0, (0,)), (Port(1, (1,)),), 2, 1, frozenset({(0, 1)}))
+    """No solver sees a net between groups that have no choice."""
+    banned = Net(Pin(0, (0,)), (Pin(1, (1,)),), 2, 1, frozenset({(0, 1)}))
     with pytest.raises(InfeasibleError):
         assign(Problem((PINNED, PINNED), (banned,)))
 
 
 def test_a_price_of_its_own() -> None:
     """The same value is dear to copy from one layout and cheap from another."""
-    priced = Wire(Port(0, (0, 1)), (Port(1, (2,)),), 3, 10, prices={(0, 2): 40})
+    priced = Net(Pin(0, (0, 1)), (Pin(1, (2,)),), 3, 10, prices={(0, 2): 40})
     found = assign(Problem(((0, 7), PINNED), (priced,)))
     assert (found.choice, found.cost) == ((1, 0), 17)
-    close = Wire(Port(0, (0, 1)), (Port(1, (2,)),), 3, 10, prices={(0, 2): 19, (1, 2): 11})
+    close = Net(Pin(0, (0, 1)), (Pin(1, (2,)),), 3, 10, prices={(0, 2): 19, (1, 2): 11})
     assert assign(Problem((CHOICE, PINNED), (close,))).cost == 11
 
 
 @pytest.mark.parametrize("cost", [2**31, 2**30 - 1, 2**33 + 1])
 def test_huge_costs_are_not_for_the_cut(cost: int) -> None:
     """``maximum_flow`` would wrap them at int32 without an error."""
-    ends = (Wire(Port(0, (0,)), (Port(1, (0, 1)),), 2, cost), Wire(Port(1, (0, 1)), (Port(2, (1,)),), 2, cost + 1))
+    ends = (Net(Pin(0, (0,)), (Pin(1, (0, 1)),), 2, cost), Net(Pin(1, (0, 1)), (Pin(2, (1,)),), 2, cost + 1))
     problem = Problem((PINNED, CHOICE, PINNED), ends)
     assert not mincut.applies(problem)
     found = assign(problem)
@@ -333,7 +333,7 @@ def test_huge_costs_are_not_for_the_cut(cost: int) -> None:
 
 
 def test_the_largest_costs_for_the_cut() -> None:
-    ends = (Wire(Port(0, (0,)), (Port(1, (0, 1)),), 2, 2**26), Wire(Port(1, (0, 1)), (Port(2, (1,)),), 2, 2**26 - 1))
+    ends = (Net(Pin(0, (0,)), (Pin(1, (0, 1)),), 2, 2**26), Net(Pin(1, (0, 1)), (Pin(2, (1,)),), 2, 2**26 - 1))
     problem = Problem((PINNED, CHOICE, PINNED), ends)
     assert mincut.applies(problem)
     assert mincut.solve([problem]) == [(0, 0, 0)]
@@ -341,22 +341,22 @@ def test_the_largest_costs_for_the_cut() -> None:
 
 @pytest.mark.parametrize("layouts", [(1, 0), (0, 2), (2, 1)])
 def test_what_is_no_cut_problem(layouts: tuple[int, int]) -> None:
-    assert not mincut.applies(Problem((CHOICE, CHOICE), (Wire(Port(0, layouts), (Port(1, (0, 1)),), 3, 1),)))
+    assert not mincut.applies(Problem((CHOICE, CHOICE), (Net(Pin(0, layouts), (Pin(1, (0, 1)),), 3, 1),)))
 
 
 def dense(groups: int) -> Problem:
     """Four layouts everywhere, and readers anywhere."""
     rng = np.random.default_rng(0)
-    wires = tuple(
-        Wire(
-            Port(index, tuple(rng.permutation(4).tolist())),
-            tuple(Port(int(g), tuple(rng.permutation(4).tolist())) for g in rng.integers(0, groups, 2)),
+    nets = tuple(
+        Net(
+            Pin(index, tuple(rng.permutation(4).tolist())),
+            tuple(Pin(int(g), tuple(rng.permutation(4).tolist())) for g in rng.integers(0, groups, 2)),
             4,
             int(rng.integers(1, 1000)),
         )
         for index in range(groups)
     )
-    return Problem(((0, 0, 0, 0),) * groups, wires)
+    return Problem(((0, 0, 0, 0),) * groups, nets)
 
 
 def test_elimination_and_the_program_agree_where_brute_force_is_too_slow() -> None:

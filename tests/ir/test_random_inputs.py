@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from layoutopt.errors import UsageError
-from layoutopt.ir.drawing import random_inputs
+from layoutopt.ir.random_inputs import random_inputs
 from layoutopt.ir.verify import Reference
 from tests.harness import model_of
 

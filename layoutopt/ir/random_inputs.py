@@ -70,18 +70,18 @@ def plain_integers(inputs: Mapping[str, Array], number: int) -> dict[str, Array]
     return {name: np.full_like(array, number) if array.dtype.kind in "iu" else array for name, array in inputs.items()}
 
 
-_MOST_ELEMENTS = 2**31 - 1
+_MAX_ELEMENTS = 2**31 - 1
 """What TFLite counts elements with."""
-_MOST_AXES = 32
+_MAX_AXES = 32
 """What numpy has always had; LiteRT has 8."""
 
 
 def _random(generator: Generator, value: ir.Value) -> Array:
     assert value.shape is not None
-    if math.prod(value.shape.numpy()) > _MOST_ELEMENTS or len(value.shape) > _MOST_AXES:
+    if math.prod(value.shape.numpy()) > _MAX_ELEMENTS or len(value.shape) > _MAX_AXES:
         raise InvalidModelError(
-            f"input {value.name!r} of shape {list(value.shape.numpy())}: more than {_MOST_ELEMENTS:,} elements or "
-            f"{_MOST_AXES} axes",
+            f"input {value.name!r} of shape {list(value.shape.numpy())}: more than {_MAX_ELEMENTS:,} elements or "
+            f"{_MAX_AXES} axes",
             hint="Nobody can run that. Export the model again.",
         )
     assert value.dtype is not None
