@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -173,6 +174,35 @@ def time_operators(
         latencies = measure(paths, threads=threads, rounds=rounds, verbose=verbose, progress=progress)
     one, many, *each = (latency.minimum_ms * 1e6 for latency in latencies)
     return Times(max(1.0, (many - one) / _MANY), tuple(max(1.0, time - one) for time in each))
+
+
+def time_in_turn(operators: Sequence[Timed], *, rounds: int, seed: int = 0) -> list[float]:
+    """Return nanoseconds of each operator where it finds its operands as a network leaves them, not in the cache.
+
+    Each runs once in its turn, in a new order each time; the median counts, and all are timed on one thread.
+
+    Args:
+        operators: what to time; together they have to be larger than the caches.
+        rounds: how often each runs.
+        seed: of the orders.
+    """
+    from ai_edge_litert.interpreter import Interpreter  # slow to import
+
+    with scratch() as folder:
+        calls = []
+        for index, operator in enumerate(operators):
+            write_operator(operator, folder / f"{index}.tflite")
+            interpreter = Interpreter(str(folder / f"{index}.tflite"), num_threads=1)
+            interpreter.allocate_tensors()
+            calls.append(interpreter.invoke)
+        took: list[list[int]] = [[] for _ in operators]
+        order = np.random.default_rng(seed)
+        for _ in range(rounds):
+            for index in order.permutation(len(calls)):
+                start = time.thread_time_ns()
+                calls[index]()
+                took[index].append(time.thread_time_ns() - start)
+    return [float(np.median(each)) for each in took]
 
 
 def write_operator(operator: Timed, path: Path, *, copies: int = 1) -> None:
