@@ -7,8 +7,8 @@ from functools import partial
 
 from layoutopt.tfl import build as tfl
 from layoutopt.tfl.graph import Graph
-from layoutopt.tfl.rewrites.activation import fuse_activation
-from layoutopt.tfl.rewrites.arithmetic import multiply_by_reciprocal, use_rsqrt, use_squared_difference
+from layoutopt.tfl.rewrites.activation import activate_before_moving, fuse_activation
+from layoutopt.tfl.rewrites.arithmetic import drop_neutral, multiply_by_reciprocal, use_rsqrt, use_squared_difference
 from layoutopt.tfl.rewrites.bias import fuse_bias
 from layoutopt.tfl.rewrites.casts import narrow_index, skip_wide_type
 from layoutopt.tfl.rewrites.common_subexpressions import eliminate_common_subexpressions
@@ -17,6 +17,7 @@ from layoutopt.tfl.rewrites.engine import Rule, apply_rules, run_to_the_end
 from layoutopt.tfl.rewrites.padding import fuse_padding
 from layoutopt.tfl.rewrites.products import read_transposed, use_fully_connected
 from layoutopt.tfl.rewrites.reshapes import (
+    broadcast_by_itself,
     broadcast_by_rank,
     drop_reduced_axes,
     flatten_in_product,
@@ -35,6 +36,8 @@ RULES = (
     reshape_before_product,
     flatten_in_product,
     broadcast_by_rank,
+    broadcast_by_itself,
+    drop_neutral,
     use_fully_connected,
     read_transposed,
     use_rsqrt,
@@ -46,6 +49,7 @@ RULES = (
     fuse_scale,
     fuse_bias,
     fuse_activation,
+    activate_before_moving,
 )
 """All rules, in the order in which they are tried on an operation."""
 

@@ -19,3 +19,21 @@ def fuse_activation(operation: Operation, uses: Uses) -> Value | None:
     if source.result.dtype is not DType.FLOAT32:
         return None
     return record_again(source, *source.operands, fused_activation_function=operation.code)
+
+
+_MOVING = ("DEPTH_TO_SPACE", "EXPAND_DIMS", "RESHAPE", "SPACE_TO_DEPTH", "SQUEEZE", "TRANSPOSE")
+"""What moves every element once, so that an activation may come before as well as after."""
+
+
+@rule("RELU", "RELU6", "RELU_N1_TO_1")
+def activate_before_moving(operation: Operation, uses: Uses) -> Value | None:
+    """An activation of what is only moved becomes part of the operator that computes it."""
+    moved = uses.producer(operation[0], *_MOVING)
+    source = None if moved is None else uses.producer(moved[0], *_ACTIVATING)
+    if moved is None or source is None or source.options["fused_activation_function"] != "NONE":
+        return None
+    if source.result.dtype is not DType.FLOAT32:
+        return None
+    activated = record_again(source, *source.operands, fused_activation_function=operation.code)
+    activated.shape = source.result.shape
+    return record_again(moved, activated, *moved.operands[1:])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from layoutopt.tfl import build as tfl
 from layoutopt.tfl.graph import Operation, Shape, Value
 from layoutopt.tfl.limits import takes_rank
@@ -55,6 +57,27 @@ def _without_leading_axes(operand: Value | None, operation: Operation, index: in
         return operand
     added = len(outer) - len(inner)
     return source[0] if outer[:added] == (1,) * added and outer[added:] == inner else operand
+
+
+@rule(*_BROADCASTING)
+def broadcast_by_itself(operation: Operation, _: Uses) -> Value | None:
+    """A BROADCAST_TO of an operand to no more than the result: the operator broadcasts by itself."""
+    operands = [_before_broadcast(operand, operation, index) for index, operand in enumerate(operation.operands)]
+    return record_again(operation, *operands) if operands != operation.operands else None
+
+
+def _before_broadcast(operand: Value | None, operation: Operation, index: int) -> Value | None:
+    source = None if operand is None else operand.producer
+    other, result = operation[1 - index], operation.result
+    if source is None or source.code != "BROADCAST_TO" or not (source[0].is_static and other.is_static):
+        return operand
+    if not result.is_static or result.rank > _MAX_BROADCAST_RANK:
+        return operand
+    return source[0] if np.broadcast_shapes(source[0].sizes, other.sizes) == result.sizes else operand
+
+
+_MAX_BROADCAST_RANK = 4
+"""LiteRT's kernels broadcast operands of at most so many axes in all types."""
 
 
 @rule("RESHAPE")
