@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from benchmarks import records
+from layoutopt.backend.conversion import Backend
 from layoutopt.errors import LayoutoptError
 from layoutopt.ir.verify import OutputDrift
 from layoutopt.report.results import LayoutName, Provenance, TensorInfo
@@ -137,6 +138,16 @@ class Zoo:
 
     rows: Mapping[str, Mapping[str, Row]]
     earlier: Mapping[str, Row] = field(default_factory=dict)
+
+    @property
+    def differences(self) -> dict[str, str]:
+        """What differs between the files of both backends, by the key of the entry, where something does."""
+        told = {
+            key: difference(of[Backend.DIRECT.value], of[Backend.ONNX_TF.value])
+            for key, of in self.rows.items()
+            if len(of) == len(Backend)
+        }
+        return {key: each for key, each in told.items() if each}
 
     @classmethod
     def committed(cls) -> Zoo:

@@ -132,6 +132,21 @@ CASES = {
         + "\n%2 = DEPTH_TO_SPACE(%1){block_size=2} : float32[1,12,12,1]\n"
         "%3 = RELU(%2) : float32[1,12,12,1]\n%4 = SIN(%2) : float32[1,12,12,1]",
     ),
+    "maximum with zero": Case(
+        lambda x: tfl.maximum(0, conv(x)), convolution("[0.,0.,0.,0.]", activation="RELU")
+    ),
+    "maximum with zeros that make it larger": Case(
+        lambda x: tfl.maximum(x, np.zeros((2, 1, 1, 1), np.float32)),
+        "%1 = MAXIMUM(%0, [[[[0.]]],[[[0.]]]]) : float32[2,8,8,3]",
+    ),
+    "an activation twice": Case(
+        lambda x: (lambda y: [y, tfl.sin(tfl.relu(y))])(tfl.relu(conv(x))),
+        convolution("[0.,0.,0.,0.]", activation="RELU") + "\n%2 = SIN(%1) : float32[1,6,6,4]",
+    ),
+    "a function between reshapes": Case(
+        lambda x: tfl.reshape(tfl.logistic(tfl.reshape(x, (64, 3))), (1, 1, 192)),
+        "%1 = LOGISTIC(%0) : float32[1,8,8,3]\n%2 = RESHAPE(%1, [1,1,192]) : float32[1,1,192]",
+    ),
     "broadcast before arithmetic": Case(
         lambda x, y: x / tfl.broadcast_to(y, PICTURE),
         "%2 = DIV(%0, %1) : float32[1,8,8,3]",

@@ -7,7 +7,12 @@ from functools import partial
 
 from layoutopt.tfl import build as tfl
 from layoutopt.tfl.graph import Graph
-from layoutopt.tfl.rewrites.activation import activate_before_moving, fuse_activation
+from layoutopt.tfl.rewrites.activation import (
+    activate_before_moving,
+    drop_repeated_activation,
+    fuse_activation,
+    use_relu,
+)
 from layoutopt.tfl.rewrites.arithmetic import drop_neutral, multiply_by_reciprocal, use_rsqrt, use_squared_difference
 from layoutopt.tfl.rewrites.bias import fuse_bias
 from layoutopt.tfl.rewrites.casts import narrow_index, skip_wide_type
@@ -21,6 +26,7 @@ from layoutopt.tfl.rewrites.reshapes import (
     broadcast_by_rank,
     drop_reduced_axes,
     flatten_in_product,
+    merge_around_function,
     merge_reshapes,
     merge_transposes,
     reshape_before_product,
@@ -31,6 +37,7 @@ __all__ = ["RULES", "simplify"]
 
 RULES = (
     merge_reshapes,
+    merge_around_function,
     merge_transposes,
     drop_reduced_axes,
     reshape_before_product,
@@ -40,6 +47,8 @@ RULES = (
     drop_neutral,
     use_fully_connected,
     read_transposed,
+    use_relu,
+    drop_repeated_activation,
     use_rsqrt,
     use_squared_difference,
     multiply_by_reciprocal,

@@ -23,6 +23,21 @@ def merge_reshapes(operation: Operation, _: Uses) -> Value | None:
     return tfl.reshape(source[0], operation.result.sizes)
 
 
+_FUNCTIONS = ("ELU", "GELU", "HARD_SWISH", "LOGISTIC", "RELU", "RELU6", "SQRT", "SQUARE", "TANH")
+
+
+@rule("RESHAPE")
+def merge_around_function(operation: Operation, uses: Uses) -> Value | None:
+    """A RESHAPE, a function of each element, and a RESHAPE: the function comes first, and one RESHAPE is enough."""
+    function = uses.producer(operation[0], *_FUNCTIONS)
+    first = None if function is None else uses.producer(function[0], *_VIEWS)
+    if function is None or first is None or not first[0].is_static or not operation.result.is_static:
+        return None
+    if first[0].quantization is not None or operation.result.quantization is not None:
+        return None
+    return tfl.reshape(record_again(function, first[0]), operation.result.sizes)
+
+
 @rule("RESHAPE")
 def drop_reduced_axes(operation: Operation, uses: Uses) -> Value | None:
     """A RESHAPE that drops the axes that a reduction has kept with size 1: the reduction drops them itself."""
