@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from layoutopt.errors import LayoutoptError
     from layoutopt.frontend.pytorch import from_torch
     from layoutopt.options import Io, Objective, TensorLayout, Verify
+    from layoutopt.quantization.outcome import QuantizationReport
+    from layoutopt.quantization.request import QuantizationOptions
     from layoutopt.report.benchmark import BenchmarkReport
     from layoutopt.report.comparison import ComparisonReport
     from layoutopt.report.model_report import ModelReport
@@ -37,6 +39,8 @@ _HOME = {
     "ModelReport": "layoutopt.report.model_report",
     "Objective": "layoutopt.options",
     "OptimizeReport": "layoutopt.report.results",
+    "QuantizationOptions": "layoutopt.quantization.request",
+    "QuantizationReport": "layoutopt.quantization.outcome",
     "Quantize": "layoutopt.backend.conversion",
     "TensorLayout": "layoutopt.options",
     "Verify": "layoutopt.options",
@@ -65,6 +69,8 @@ __all__ = [
     "ModelReport",
     "Objective",
     "OptimizeReport",
+    "QuantizationOptions",
+    "QuantizationReport",
     "Quantize",
     "TensorLayout",
     "Verify",

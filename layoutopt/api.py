@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ import onnx_ir as ir
 
 from layoutopt.backend.conversion import Backend, Conversion, Quantize, choose_backend
 from layoutopt.backend.direct.convert import convert_directly
-from layoutopt.backend.litert.inspect import count_tflite
+from layoutopt.backend.litert.inspect import count_tflite, signature_of
 from layoutopt.backend.litert.runtime import Setting, measure
 from layoutopt.backend.litert.transposes import Transpose, time_transposes
 from layoutopt.backend.litert.trial import run_in_child
@@ -37,10 +38,11 @@ from layoutopt.frontend.inputs import give_inputs
 from layoutopt.ir import io as modelio
 from layoutopt.ir.counts import count_onnx
 from layoutopt.ir.perm import identity, invert, permute
+from layoutopt.ir.precision import least_tolerance
 from layoutopt.ir.protos import files_of
 from layoutopt.ir.symbols import find_symbols
 from layoutopt.ir.verify import Arrays, Reference, Verification, require_runnable
-from layoutopt.layout.calibration import FULL, QUICK, Calibration, Machine, calibration_path, tabulate
+from layoutopt.layout.costs.calibration import FULL, QUICK, Calibration, Machine, calibration_path, tabulate
 from layoutopt.memory import few_collections
 from layoutopt.options import TOLERANCE, Io, Layouts, Objective, TensorLayout, Verify, choose, choose_if_given
 from layoutopt.outputs import Outputs, apart, make_directory, scratch, writing
@@ -48,6 +50,10 @@ from layoutopt.passes import PASSES, REWRITES, FoldConstants, PropagateLayout, d
 from layoutopt.pipeline.manager import After, PassManager, PassRecord, PipelineResult
 from layoutopt.pipeline.text import format_pipeline, parse_pipeline, pass_name
 from layoutopt.progress import Progress, Stages
+from layoutopt.quantization.inputs import Input
+from layoutopt.quantization.quantizer import Quantizer
+from layoutopt.quantization.request import QuantizationOptions, quantizing
+from layoutopt.quantization.samples import Given
 from layoutopt.report import results
 from layoutopt.report.comparison import ComparisonReport
 from layoutopt.report.model_report import ModelReport
@@ -62,7 +68,7 @@ from layoutopt.report.results import (
     TensorInfo,
 )
 from layoutopt.reporting import Gatherer, Observer, explain_model
-from layoutopt.rewriting import Fixed, Resizable
+from layoutopt.rewriting import Fixed, Resizable, Rewrite
 
 if TYPE_CHECKING:
     import onnx
@@ -105,6 +111,8 @@ def optimize(
     benchmark: bool = False,
     threads: int = 1,
     quantize: Quantize | str = Quantize.NONE,
+    calibration: Given | str | None = None,
+    quantization: QuantizationOptions | None = None,
     allow_flex: bool = False,
     backend: Backend | str | None = None,
     dump: Dump | None = None,
@@ -140,7 +148,11 @@ def optimize(
         baseline: whether the baseline is built too.
         benchmark: whether both .tflite files are timed.
         threads: of XNNPACK, for the benchmark and for ``Objective.TIME``.
-        quantize: what the TFLite converter does to the weights.
+        quantize: what happens to weights and activations.
+        calibration: samples for ``Quantize.INT8`` and ``Quantize.MIXED``, as the original takes them: a folder of
+            images, a .npy or .npz file, arrays with an axis of samples, or an iterable of an array for each input by
+            its name.
+        quantization: how samples are read, and what is made of them.
         allow_flex: let operators into the .tflite that need TensorFlow at run time.
         backend: who makes the .tflite; onnx-tf where its extra is installed, else layoutopt itself, where it is None.
         dump: where to write the graph behind passes.
@@ -159,23 +171,30 @@ def optimize(
         LayoutoptError: see `layoutopt.errors`; each class is one way out.
     """
     quantize, verify = choose(Quantize, quantize, "quantize"), choose(Verify, verify, "verify")
-    _refuse_random_ranges(quantize)
     _check_seed(seed)
+    asked = _quantization(quantize, calibration, quantization, dynamic, convert=convert)
     if not convert and (tflite or saved_model or benchmark):
         raise UsageError("no .tflite without a conversion", hint="Go without --no-tflite.")
     say = Stages(progress)
-    with writing(*_files(model)) as outputs:
+    with writing(*_files(model)) as outputs, ExitStack() as stack:
         targets = _Targets.of(output, tflite, saved_model)
         targets.expect(outputs, force=force)
+        if asked.save_ranges is not None:
+            outputs.expect(Path(asked.save_ranges), "--save-ranges", force=force)
         backend = choose_backend(
-            choose_if_given(Backend, backend, "backend"), saved_model=saved_model is not None, allow_flex=allow_flex
+            choose_if_given(Backend, backend, "backend"),
+            saved_model=saved_model is not None,
+            allow_flex=allow_flex,
+            quantize=quantize,
         )
         pipeline = _pipeline(passes, io=io, layouts=layouts, objective=objective, threads=threads, exact=exact)
         after = list(_dumps(dump, pipeline, outputs, force=force))
 
-        def rewrite(static: ir.Model, reference: Reference | None) -> PipelineResult:
+        def rewrite(
+            static: ir.Model, reference: Reference | None, passes: Sequence[ir.passes.PassBase] = pipeline
+        ) -> PipelineResult:
             checks = _checks(reference if verify is Verify.EACH else None, tolerance)
-            result = PassManager(pipeline, on_start=say, after=(*after, *checks, *instruments)).run(static)
+            result = PassManager(passes, on_start=say, after=(*after, *checks, *instruments)).run(static)
             say("verification")
             return result
 
@@ -189,7 +208,9 @@ def optimize(
         if dynamic:
             symbolic = find_symbols(_loaded(model), dynamic, shapes or {}, seed=seed)
             say("ONNX Runtime on the original")
-            rewriting = Resizable(symbolic, rewrite, seed=seed, tolerance=tolerance)
+            same_at_any_size = [each for each in pipeline if not isinstance(each, REWRITES)]
+            rewrites: list[Rewrite] = [rewrite, functools.partial(rewrite, passes=same_at_any_size)]
+            rewriting = Resizable(symbolic, rewrites, seed=seed, tolerance=tolerance)
         else:
             original, reference = _loaded(model), None
             given = Path(input) if isinstance(input, str) else input
@@ -200,6 +221,11 @@ def optimize(
                     reference = _reference(original, None if given is None else inputs, shapes or {}, seed)
                 reference.correct_ranks(original)
             rewriting = Fixed(original, reference, rewrite, tolerance)
+        quantizer: Quantizer | None = None
+        if quantize.takes_samples:
+            mixed, taken = quantize is Quantize.MIXED, _inputs(rewriting.original)
+            ready = quantizing(calibration, asked, taken, mixed=mixed, say=say, verbose=verbose)
+            quantizer, quantize = stack.enter_context(ready), Quantize.NONE
         with _blaming(rewriting.original):
             result, verification = rewriting.onnx()
         size = 0
@@ -211,10 +237,16 @@ def optimize(
         report = _onnx_report(_source(model), targets.output, size, rewriting, pipeline, result, verification)
         if convert:
             with _directory(scratch) as folder:
-                hand_off = HandOff(folder, rewriting.reference, tolerance, quantize, allow_flex, verbose, say, backend)
+                hand_off = HandOff(
+                    *(folder, rewriting.reference, tolerance, quantize, allow_flex, verbose, say, backend),
+                    quantizer=quantizer,
+                )
                 report = _with_tflite(
                     report, rewriting, result, hand_off, targets, outputs, baseline=baseline, timed=threads * benchmark
                 )
+            if quantizer is not None and asked.save_ranges is not None:
+                with outputs.filling(Path(asked.save_ranges)) as staged:
+                    staged.write_text(quantizer.recipe)
         else:
             report = dataclasses.replace(report, notes=(*report.notes, "Counts are of the ONNX graph."))
         say.finish()
@@ -263,7 +295,7 @@ def _with_tflite(
     report = dataclasses.replace(
         report, tflite=targets.tflite, saved_model=targets.saved_model, dynamic=rewriting.checks
     )
-    report = _with_optimized(report, optimized)
+    report = _with_optimized(report, optimized, hand_off.quantizer)
     if baseline:
         report = _with_baseline(report, hand_off, rewriting.original, optimized, timed)
     elif timed:
@@ -551,6 +583,7 @@ def compare(
     original = _loaded(model)
     given = Path(input) if isinstance(input, str) else input
     arrays = give_inputs(original, given, shapes=shapes or {}, seed=seed)
+    tolerance = max(tolerance, least_tolerance(original))
     found = compare_layers(original, arrays, Path(tflite), tolerance=tolerance, verbose=verbose, say=say)
     say.finish()
     return ComparisonReport(
@@ -664,11 +697,38 @@ def demo(
 
 def _refuse_random_ranges(quantize: Quantize) -> None:
     """Keeps models whose ranges come from random inputs out of files that somebody might use."""
-    if quantize is Quantize.INT8:
+    if quantize.takes_samples:
         raise UsageError(
-            "--quantize int8 is for 'layoutopt benchmark' only: the ranges of the activations would be random ones.",
-            hint="Quantize the ONNX model with your data, with QuantizeLinear and DequantizeLinear: it becomes int8.",
+            f"--quantize {quantize.value} needs samples, or the ranges of the activations would be random ones.",
+            hint="Use 'layoutopt optimize' with --calibration, or quantize the ONNX model with your data.",
         )
+
+
+def _quantization(
+    quantize: Quantize,
+    calibration: Given | str | None,
+    options: QuantizationOptions | None,
+    dynamic: Sequence[str],
+    *,
+    convert: bool,
+) -> QuantizationOptions:
+    """The options of quantization, where what they are given for fits them."""
+    given = options is not None and options != QuantizationOptions()
+    if not quantize.takes_samples and (calibration is not None or given):
+        raise UsageError("samples and ranges are for --quantize int8 and mixed", hint="Add --quantize int8.")
+    if quantize.takes_samples and (dynamic or not convert):
+        other = "--dynamic" if dynamic else "--no-tflite"
+        raise UsageError(f"--quantize {quantize.value} makes a .tflite of static shapes", hint=f"Go without {other}.")
+    return options or QuantizationOptions()
+
+
+def _inputs(model: ir.Model) -> list[Input]:
+    """What a model of static shapes takes."""
+    return [
+        Input(str(value.name), value.shape.numpy(), value.dtype.numpy())
+        for value in model.graph.inputs
+        if not value.is_initializer() and value.shape is not None and value.dtype is not None
+    ]
 
 
 def _check_seed(seed: int) -> None:
@@ -886,19 +946,25 @@ def _tensors(originals: Sequence[ir.Value], model: ir.Model, *, restore: bool) -
         )
 
 
-def _with_optimized(report: OptimizeReport, optimized: Artifact) -> OptimizeReport:
-    """The report with the counts of the .tflite in place of the ONNX graph's."""
+def _with_optimized(report: OptimizeReport, optimized: Artifact, quantizer: Quantizer | None) -> OptimizeReport:
+    """The report with the counts of the .tflite in place of the ONNX graph's, and what became of its exactness."""
     conversion = optimized.conversion
     names = {**conversion.input_names, **conversion.output_names}
+    signature = signature_of(optimized.path)
+    dtypes = {each.signature_name: each.dtype for each in (*signature.inputs, *signature.outputs)}
 
     def named(tensors: tuple[TensorInfo, ...]) -> tuple[TensorInfo, ...]:
-        return tuple(dataclasses.replace(each, tflite_name=names.get(each.name, "")) for each in tensors)
+        found = [dataclasses.replace(each, tflite_name=names.get(each.name, "")) for each in tensors]
+        if quantizer is None:
+            return tuple(found)
+        return tuple(dataclasses.replace(each, dtype=dtypes.get(each.tflite_name, each.dtype)) for each in found)
 
     return dataclasses.replace(
         report,
         inputs=named(report.inputs),
         outputs=named(report.outputs),
         optimized=optimized.form,
+        quantization=None if quantizer is None else quantizer.report,
     )
 
 

@@ -19,9 +19,9 @@ from layoutopt.forms import HandOff, sandwich
 from layoutopt.ir import io as modelio
 from layoutopt.ir.counts import Counts, count_onnx
 from layoutopt.ir.verify import Arrays
-from layoutopt.layout.explain import explain as explain_plans
-from layoutopt.layout.gains import missing_rules
-from layoutopt.layout.problem import Assignment
+from layoutopt.layout.explain.explainer import explain as explain_plans
+from layoutopt.layout.explain.missing_rules import missing_rules
+from layoutopt.layout.solver.problem import Assignment
 from layoutopt.passes import FoldConstants, PropagateLayout
 from layoutopt.pipeline.manager import PassRecord
 from layoutopt.report import graphs, results
@@ -56,11 +56,11 @@ def explain_model(
     report = ExplainReport(
         model=model,
         layout=results.LayoutProof.of(
-            Assignment.together([each.assignment for each in plans.values()]), propagate.objective
+            Assignment.together([each.total for each in plans.values()]), propagate.objective
         ),
         explanation=explanation,
         missing=tuple(missing),
-        anchors=sum(each.anchors for each in plans.values()),
+        anchors=sum(each.sensitive for each in plans.values()),
         versions=results.versions(),
     )
     return report, learn(opset, plans, explanation)

@@ -30,8 +30,26 @@ from layoutopt.cli.console import (
     read_model,
     session,
 )
+from layoutopt.cli.quantization import (
+    CalibrationOption,
+    ColorOption,
+    Int8Option,
+    KeepFloatOption,
+    LoadRangesOption,
+    MeanOption,
+    MinSqnrOption,
+    QuantizedIoOption,
+    RangesOption,
+    ResizeOption,
+    SampleLayoutOption,
+    SamplesOption,
+    SaveRangesOption,
+    ScaleOption,
+    StdOption,
+    quantization_options,
+)
 from layoutopt.errors import OutputExistsError, UsageError
-from layoutopt.options import TOLERANCE, Verify
+from layoutopt.options import TOLERANCE, Color, Int8, QuantizedIo, RangeMethod, Resize, SampleLayout, Verify
 from layoutopt.outputs import Outputs, apart
 
 EXAMPLES = """[bold]Examples[/]
@@ -53,6 +71,10 @@ layoutopt optimize model.onnx --layout image=nhwc --layout mask=nchw
 layoutopt optimize model.onnx --input photo.jpg
 
 layoutopt optimize model.onnx --objective time
+
+layoutopt optimize model.onnx --quantize int8 --calibration photos/ --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225
+
+layoutopt optimize model.onnx --quantize mixed --calibration samples.npz --min-sqnr 25
 
 layoutopt optimize model.onnx --passes 'fold-constants,propagate-layout{io=keep},cancel-transposes'
 """
@@ -119,10 +141,26 @@ def optimize(
         Quantize,
         typer.Option(
             "--quantize",
-            help="dynamic: int8 weights, as tf.lite.Optimize.DEFAULT makes them. float16: half the size. "
-            "int8 is for 'layoutopt benchmark'.",
+            help="int8: weights and activations, by --calibration. mixed: likewise, but as exact as --min-sqnr. "
+            "weights: int8 in the file, float arithmetic. dynamic: int8 weights, as tf.lite.Optimize.DEFAULT makes "
+            "them. float16: half the size.",
         ),
     ] = Quantize.NONE,
+    calibration: CalibrationOption = None,
+    calibration_samples: SamplesOption = 100,
+    calibration_layout: SampleLayoutOption = SampleLayout.MODEL,
+    mean: MeanOption = "0",
+    std: StdOption = "1",
+    scale: ScaleOption = "",
+    color: ColorOption = Color.RGB,
+    resize: ResizeOption = Resize.STRETCH,
+    quantized_io: QuantizedIoOption = QuantizedIo.FLOAT,
+    int8: Int8Option = Int8.FAST,
+    ranges: RangesOption = RangeMethod.AUTO,
+    min_sqnr: MinSqnrOption = None,
+    keep_float: KeepFloatOption = [],  # noqa: B006, typer copies it
+    save_ranges: SaveRangesOption = None,
+    load_ranges: LoadRangesOption = None,
     allow_flex: Annotated[
         bool, typer.Option("--allow-flex", help="Let operators into the .tflite that need TensorFlow at run time.")
     ] = False,
@@ -142,9 +180,27 @@ def optimize(
     NCHW stores an image plane by plane, as PyTorch does; NHWC pixel by pixel, as TFLite runs it. MODEL.nhwc.onnx and
     MODEL.tflite are written together, or neither.
     """
-    with session(json, quiet=quiet, verbose=verbose, force=force, inputs=[*models, input]) as run:
-        if len(models) > 1 and (saved_model or dump_after):
-            raise UsageError("--saved-model and --dump-after are for one model")
+    with session(json, quiet=quiet, verbose=verbose, force=force, inputs=[*models, input, load_ranges]) as run:
+        if len(models) > 1 and (saved_model or dump_after or save_ranges):
+            raise UsageError("--saved-model, --save-ranges and --dump-after are for one model")
+        if min_sqnr is not None and quantize is not Quantize.MIXED:
+            raise UsageError("--min-sqnr is for --quantize mixed")
+        quantization = quantization_options(
+            mean=mean,
+            std=std,
+            scale=scale,
+            min_sqnr=min_sqnr,
+            samples=calibration_samples,
+            layout=calibration_layout,
+            color=color,
+            resize=resize,
+            io=quantized_io,
+            int8=int8,
+            ranges=ranges,
+            keep_float=tuple(keep_float),
+            save_ranges=save_ranges,
+            load_ranges=load_ranges,
+        )
         targets = _targets(models, output, tflite, output_dir, convert=not no_tflite)
         if output_dir is not None:
             run.outputs.make_directory(output_dir, "--output-dir")
@@ -177,6 +233,8 @@ def optimize(
                     benchmark=benchmark,
                     threads=threads,
                     quantize=quantize,
+                    calibration=calibration,
+                    quantization=quantization,
                     allow_flex=allow_flex,
                     backend=backend,
                     dump=api.Dump(dump_dir, frozenset(dump_after) - {"all"}) if dump_after else None,

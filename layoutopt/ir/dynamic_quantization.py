@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from layoutopt.ir import edit
 from layoutopt.ir.insertion import Inserter
+from layoutopt.ir.values import constant_of
 
 Array = npt.NDArray[np.generic]
 
@@ -55,7 +55,7 @@ def _with_bias(insert: Inserter, y: ir.Value, bias: ir.Value | None) -> ir.Value
 
 def _weights(numbers: ir.Value | None, scale: ir.Value | None, zero: ir.Value | None) -> npt.NDArray[np.float32] | None:
     """Return what constant weights stand for; scales are of all, of each direction, or of each column."""
-    arrays = [None if each is None else edit.constant_of(each) for each in (numbers, scale, zero)]
+    arrays = [None if each is None else constant_of(each) for each in (numbers, scale, zero)]
     if arrays[0] is None or arrays[1] is None or (zero is not None and arrays[2] is None):
         return None
     whole = arrays[0].numpy().astype(np.float32)

@@ -18,8 +18,8 @@ from layoutopt import errors
 from layoutopt.cli import app
 from layoutopt.frontend.demo import mobilenet_v2
 from layoutopt.ir.io import save
-from layoutopt.layout.calibration import Calibration, Grid, Machine, load_costs
-from layoutopt.layout.costs import Curve, Family, TimeTable
+from layoutopt.layout.costs.calibration import Calibration, Grid, Machine, load_costs
+from layoutopt.layout.costs.movement import Curve, Family, TimeTable
 from layoutopt.options import Objective
 
 COMMANDS = ("optimize", "explain", "report", "count", "compare", "benchmark", "calibrate", "passes", "demo")
@@ -354,7 +354,7 @@ def test_every_error_has_an_exit_code_of_its_own() -> None:
     kinds = [
         value for value in vars(errors).values() if isinstance(value, type) and issubclass(value, errors.LayoutoptError)
     ]
-    assert len({kind.exit_code for kind in kinds}) == len(kinds) == 13
+    assert len({kind.exit_code for kind in kinds}) == len(kinds) == 15
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -389,7 +389,8 @@ def test_layouts_by_name_are_recorded_and_kept(model: Path, tmp_path: Path) -> N
     data = json.loads(result.stdout)
     assert data["inputs"][0]["layout"] == "channels-last"
     assert "layouts=input:nhwc" in data["pipeline"]
-    assert data["layout"] == {"cost": 0, "lower_bound": 0, "proved_optimal": True, "unit": "bytes"}
+    proof = {"cost": 0, "lower_bound": 0, "proved_optimal": True, "unit": "bytes", "inside": 0, "unpriced": 0}
+    assert data["layout"] == proof
     assert "input stores the original's axes in the order (0, 2, 3, 1)" in invoke("count", once).stdout
     again = invoke("optimize", once, "-o", twice, "--layout", "input=nhwc")
     assert again.exit_code == 0, again.output

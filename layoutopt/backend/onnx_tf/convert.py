@@ -59,6 +59,10 @@ def convert_model(
     """
     if tflite is None and saved_model is None:
         raise errors.UsageError("nothing to convert to: give a path for the .tflite or for the SavedModel")
+    if quantize in (Quantize.MIXED, Quantize.WEIGHTS):
+        raise errors.UsageError(
+            f"TensorFlow's converter has no --quantize {quantize.value}", hint="Use --backend direct for it."
+        )
     require_onnx_tf()
     if not model.is_file():
         raise errors.ModelNotFoundError(f"{model}: no such file")
