@@ -614,7 +614,6 @@ def calibrate(
         The times and where they are kept.
 
     Raises:
-        MissingExtraError: LiteRT is not installed.
         OutputError: the times cannot be written.
     """
     say = Stages(progress)

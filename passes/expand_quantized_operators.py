@@ -11,12 +11,11 @@ import onnx_ir as ir
 from onnx_ir.passes.common import ShapeInferencePass
 
 from layoutopt.ir import edit
+from layoutopt.ir.dynamic_quantization import dynamic_lstm, dynamic_matmul, integer_matmul_to_float
+from layoutopt.ir.insertion import Inserter
 from layoutopt.ir.values import Array, constant_array, static_shape
 from layoutopt.layout.rules.applicability import is_view
 from layoutopt.passes.base import Rewrite
-from layoutopt.passes.dynamic_quantization import dynamic_lstm, dynamic_matmul, integer_matmul_to_float
-
-Attributes: TypeAlias = "dict[str, ir.Attr]"
 
 CONTRIB = "com.microsoft"
 _SOFTMAX = 10
@@ -85,28 +84,8 @@ class _Scale:
 
 
 @dataclass(frozen=True, slots=True)
-class _Writer:
-    """Inserts nodes before ``node``, in a model of ``opset``."""
-
-    graph: ir.Graph
-    node: ir.Node
-    opset: int
-
-    def __call__(
-        self, operator: str, *operands: ir.Value | None, results: int = 1, attributes: Attributes | None = None
-    ) -> ir.Value:
-        """The first result of a new node; its shape is left to inference."""
-        node = ir.Node("", operator, operands, (attributes or {}).values(), num_outputs=results)
-        name = self.node.outputs[0].name
-        node.name = edit.fresh_name(self.graph, f"{operator}/{name}")
-        for result in node.outputs:
-            result.name = edit.fresh_name(self.graph, f"{name}_{operator}")
-        self.graph.insert_before(self.node, node)
-        return node.outputs[0]
-
-    def constant(self, array: Array) -> ir.Value:
-        """A new initializer."""
-        return edit.add_constant(self.graph, f"{self.node.outputs[0].name}_constant", array)
+class _Writer(Inserter):
+    """Insert nodes that also turn numbers into what they stand for, and back."""
 
     def dequantized(self, value: ir.Value, by: _Scale, axis: int = 1) -> ir.Value:
         """What ``value`` stands for: done now for constants."""

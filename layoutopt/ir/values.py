@@ -48,8 +48,7 @@ def static_shape(value: ir.Value | None) -> Shape | None:
     if value is None or value.shape is None:
         return None
     dims = value.shape.dims
-    shape = tuple([size for size in dims if isinstance(size, int)])
-    return shape if len(shape) == len(dims) and 0 not in shape else None
+    return dims if {*map(type, dims)} <= {int} and 0 not in dims else None  # type: ignore[return-value]
 
 
 def known_shape(value: ir.Value) -> Shape:

@@ -289,6 +289,7 @@ def run(model: ir.Model, inputs: Arrays, *, optimize: bool = True) -> dict[str, 
         NotLoadedError: it cannot be loaded.
         RuntimeError: it cannot be run.
     """
+    trim()  # of what was computed before: a session needs memory of its own
     try:
         return _run(model, inputs, optimize=optimize)
     finally:

@@ -242,15 +242,6 @@ def test_calibrate_refuses_a_bad_place_before_it_measures(tmp_path: Path, monkey
     assert str(tmp_path / "file") in result.stderr
 
 
-def test_calibrate_needs_litert(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LAYOUTOPT_CACHE_DIR", str(tmp_path))
-    monkeypatch.setitem(sys.modules, "ai_edge_litert", None)
-    result = invoke("calibrate", "--quick")
-    assert result.exit_code == errors.MissingExtraError.exit_code
-    assert "pip install ai-edge-litert" in result.stderr
-    assert not list(tmp_path.iterdir())
-
-
 def broken(tmp_path: Path, kind: str) -> Path:
     path = tmp_path / f"{kind}.onnx"
     model = mobilenet_v2(resolution=32, width=0.25)

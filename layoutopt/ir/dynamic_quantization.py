@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
+from layoutopt.ir.insertion import Inserter
 from layoutopt.ir.values import constant_of
-
-if TYPE_CHECKING:
-    from layoutopt.passes.expand_quantized_operators import _Writer
 
 Array = npt.NDArray[np.generic]
 
 
-def dynamic_lstm(write: _Writer, node: ir.Node) -> list[ir.Value] | None:
+def dynamic_lstm(insert: Inserter, node: ir.Node) -> list[ir.Value] | None:
     """DynamicQuantizeLSTM: an LSTM, whose weights come as (directions, input, gates)."""
     operands = [*node.inputs, *[None] * (12 - len(node.inputs))]
     weights = [_weights(operands[index], operands[at], operands[at + 1]) for index, at in ((1, 8), (2, 10))]
     if any(each is None for each in weights):
         return None
-    inner, recurrent = (write.constant(each.transpose(0, 2, 1)) for each in weights if each is not None)
-    first = write(
+    inner, recurrent = (insert.constant(each.transpose(0, 2, 1)) for each in weights if each is not None)
+    first = insert(
         "LSTM", operands[0], inner, recurrent, *operands[3:8],
         results=len(node.outputs), attributes={each.name: each for each in node.attributes.values()},
     )  # fmt: skip
@@ -34,31 +30,31 @@ def dynamic_lstm(write: _Writer, node: ir.Node) -> list[ir.Value] | None:
     return list(made.outputs)
 
 
-def dynamic_matmul(write: _Writer, node: ir.Node) -> list[ir.Value] | None:
+def dynamic_matmul(insert: Inserter, node: ir.Node) -> list[ir.Value] | None:
     """DynamicQuantizeMatMul: a MatMul, and an Add of the bias."""
     x, matrix, scale, zero, bias = (*node.inputs, *[None] * 3)[:5]
     weights = _weights(matrix, scale, zero)
-    return None if weights is None else [_with_bias(write, write("MatMul", x, write.constant(weights)), bias)]
+    return None if weights is None else [_with_bias(insert, insert("MatMul", x, insert.constant(weights)), bias)]
 
 
-def integer_matmul_to_float(write: _Writer, node: ir.Node) -> list[ir.Value] | None:
+def integer_matmul_to_float(insert: Inserter, node: ir.Node) -> list[ir.Value] | None:
     """MatMulIntegerToFloat: a MatMul of what both operands stand for, and an Add of the bias."""
     x, matrix, x_scale, scale, x_zero, zero, bias = (*node.inputs, *[None] * 3)[:7]
     weights = _weights(matrix, scale, zero)
     if weights is None:
         return None
-    real = write("DequantizeLinear", x, x_scale, x_zero)
-    return [_with_bias(write, write("MatMul", real, write.constant(weights)), bias)]
+    real = insert("DequantizeLinear", x, x_scale, x_zero)
+    return [_with_bias(insert, insert("MatMul", real, insert.constant(weights)), bias)]
 
 
-def _with_bias(write: _Writer, y: ir.Value, bias: ir.Value | None) -> ir.Value:
-    result = y if bias is None else write("Add", y, bias)
+def _with_bias(insert: Inserter, y: ir.Value, bias: ir.Value | None) -> ir.Value:
+    result = y if bias is None else insert("Add", y, bias)
     result.dtype = ir.DataType.FLOAT
     return result
 
 
 def _weights(numbers: ir.Value | None, scale: ir.Value | None, zero: ir.Value | None) -> npt.NDArray[np.float32] | None:
-    """What constant weights stand for; scales are of all, of each direction, or of each column."""
+    """Return what constant weights stand for; scales are of all, of each direction, or of each column."""
     arrays = [None if each is None else constant_of(each) for each in (numbers, scale, zero)]
     if arrays[0] is None or arrays[1] is None or (zero is not None and arrays[2] is None):
         return None
