@@ -45,7 +45,7 @@ benchmark: $(VENV)/.test
 # All other figures of the docs that take minutes, not hours: those of single operators and of single networks.
 measure: $(VENV)/.test
 	$(BIN)/layoutopt calibrate
-	for script in short_runs transpose_times quantized dynamic choices examples rewrites; do \
+	for script in operator_times transpose_times quantized dynamic choices examples rewrites; do \
 	  $(BIN)/python -m benchmarks.$$script || exit 1; \
 	done
 	$(BIN)/python -m benchmarks.figures

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from benchmarks import short_runs
+from benchmarks import operator_times
 from layoutopt.ir.schemas import newest_opset, opsets_of
 from layoutopt.layout.rules.rule import LayoutRule
 from layoutopt.layout.rules.table import LAYOUT_FIXED, PREPARED, RULES, VIEWS
@@ -30,8 +30,8 @@ instead. It lists all operators of the default ONNX domain, opset {oldest} to {n
 
 *Whole* is an axis whose elements lie in their own order, in one dimension of the stored tensor. What a rule does not
 say an axis must be, it may be: at any place, cut into pieces, the pieces in any order. Shapes must be static. Joining
-and cutting have a cost where the pieces that lie side by side are short: {short_runs}
-(`python -m benchmarks.short_runs`).
+and cutting have a cost where the pieces that lie side by side are short: {pieces}
+(`python -m benchmarks.operator_times`).
 
 | operator | opsets | kind | conditions, or the reason |
 |---|---|---|---|
@@ -51,7 +51,7 @@ def page() -> str:
     """The page, as it should be."""
     rows = list(table())
     kinds = Counter(row.kind.removeprefix("layout-") for row in rows)
-    head = HEAD.format(oldest=OLDEST, newest=newest_opset(), short_runs=short_runs.told(), **kinds)
+    head = HEAD.format(oldest=OLDEST, newest=newest_opset(), pieces=operator_times.pieces_told(), **kinds)
     return head + "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 

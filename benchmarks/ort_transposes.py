@@ -19,7 +19,6 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from unittest import mock
 
 import numpy as np
 import onnx
@@ -29,9 +28,8 @@ import onnxruntime as ort
 from layoutopt.ir import dialect, edit
 from layoutopt.ir.counts import count_onnx
 from layoutopt.ir.values import known_shape
-from layoutopt.layout.rules import internal_costs
 from layoutopt.layout.rules.applicability import rule_for
-from layoutopt.options import Io
+from layoutopt.options import Io, Objective
 from layoutopt.passes import CancelTransposes, EliminateDeadCode, FoldConstants, PropagateLayout
 from layoutopt.passes.propagate_layout import Scope
 
@@ -55,13 +53,12 @@ class Rivals:
 
 def compare(model: ir.Model) -> Rivals:
     """What both make of ``model``, whose shapes are known offline; it is left as it is."""
-    with mock.patch.object(internal_costs, "SHORTEST_RUN", 1):
-        folded = FoldConstants(simplify=False)(model).model
-        ours = PropagateLayout(io=Io.KEEP)(folded.clone()).model
-        sandwich = PropagateLayout(io=Io.KEEP, scope=Scope.OPERATOR)(folded.clone()).model
-        _hide_anchors(sandwich)
-        theirs = _optimized_by_ort(sandwich)
-        return Rivals(*map(_moved, (sandwich, ours, theirs)))
+    folded = FoldConstants(simplify=False)(model).model
+    ours = PropagateLayout(io=Io.KEEP, objective=Objective.BYTES)(folded.clone()).model
+    sandwich = PropagateLayout(io=Io.KEEP, scope=Scope.OPERATOR)(folded.clone()).model
+    _hide_anchors(sandwich)
+    theirs = _optimized_by_ort(sandwich)
+    return Rivals(*map(_moved, (sandwich, ours, theirs)))
 
 
 def _hide_anchors(model: ir.Model) -> None:
@@ -108,7 +105,7 @@ def _moved(model: ir.Model) -> int:
     """Bytes in Transposes, and in operators that the target runs on the last axis alone."""
     rules = ((node, rule_for(node, model.opset_imports[""])) for node in model.graph.all_nodes())
     natural = (rule.natural(node) for node, rule in rules if rule is not None)
-    return count_onnx(model).bytes_moved + sum(variant.cost for variant in natural if variant is not None)
+    return count_onnx(model).bytes_moved + sum(variant.inner.transposed for variant in natural if variant is not None)
 
 
 def random_rivals(count: int) -> Iterator[Rivals]:

@@ -7,7 +7,7 @@
 
 The first takes each small network without and with the rewrites: multiplications, milliseconds, how many times as fast
 it is, and how many times by the cost model. All of them together go to ``benchmarks/results/rewrites.json``. The second
-prints the numbers of ``layoutopt.layout.costs.arithmetic``. One thread of XNNPACK, CPU time, both forms of one network
+prints the numbers of ``layoutopt.layout.costs.arithmetic``; `benchmarks.operator_times` measures the rates of products. One thread of XNNPACK, CPU time, both forms of one network
 (all shapes of the table) in one interleaved run; medians.
 """
 
@@ -30,7 +30,7 @@ from benchmarks import records
 from benchmarks.markdown import table
 from layoutopt.backend.direct.convert import convert_directly
 from layoutopt.backend.litert.runtime import measure
-from layoutopt.layout.costs.arithmetic import COLUMNS, DEPTHS, Work, multiplications, work_of
+from layoutopt.layout.costs.arithmetic import Work, multiplications, work_of
 from layoutopt.passes import DEFAULT_PIPELINE, REWRITES
 from layoutopt.pipeline.manager import PassManager
 from layoutopt.report.results import Provenance
@@ -218,42 +218,22 @@ def times(models: Sequence[ir.Model], rounds: int) -> list[float]:
 
 # --- rates -------------------------------------------------------------------------------------------------------
 
-_PRODUCTS = 8_000_000
-"""Multiplications of each product that is timed."""
 _PICTURE = (1, 32, 192, 192)
 """What is passed through operators without products."""
 
 
 def print_rates(rounds: int) -> None:
     """Prints the numbers of ``layoutopt.layout.costs.arithmetic``."""
-    shapes = [(depth, columns) for depth in DEPTHS for columns in COLUMNS]
     small = model_of("g (float[1,1,1,1] x) => (y) { y = Relu (x) }", {})
     passing = model_of(f"g (float{list(_PICTURE)} x) => (y) {{ y = Add (x, x) }}", {})
     deep = model_of(
         f"g (float{list(_PICTURE)} x) => (y) {{ y = Conv <group = 32, pads = [1,1,1,1]> (x, w) }}", {"w": (32, 1, 3, 3)}
     )
-    models = [
-        PassManager(PLAIN).run(each).model for each in (small, passing, deep, *(_product(*each) for each in shapes))
-    ]
-    overhead, moved, apart, *found = times(models, rounds)
+    models = [PassManager(PLAIN).run(each).model for each in (small, passing, deep)]
+    overhead, moved, apart = times(models, rounds)
     print(f"OPERATOR = {overhead * 1e6:.0f}")
     print(f"BYTES = {3 * 4 * np.prod(_PICTURE) / (moved - overhead) / 1e6:.1f}")
     print(f"DEPTHWISE = {9 * np.prod(_PICTURE) / (apart - overhead) / 1e6:.1f}")
-    rates = [
-        _rows(*shape) * shape[0] * shape[1] / (time - overhead) / 1e6 for shape, time in zip(shapes, found, strict=True)
-    ]
-    for at in range(0, len(rates), len(COLUMNS)):
-        print(f"    ({', '.join(f'{rate:.2f}' for rate in rates[at : at + len(COLUMNS)])}),")
-
-
-def _rows(depth: int, columns: int) -> int:
-    return min(20_000, max(64, _PRODUCTS // (depth * columns)))
-
-
-def _product(depth: int, columns: int) -> ir.Model:
-    """A convolution with a kernel of one pixel."""
-    text = f"g (float[1,{depth},1,{_rows(depth, columns)}] x) => (y) {{ y = Conv (x, w) }}"
-    return model_of(text, {"w": (columns, depth, 1, 1)})
 
 
 if __name__ == "__main__":

@@ -20,12 +20,12 @@ from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
-from layoutopt.backend.litert.transposes import Transpose, time_transposes
 
 from benchmarks import records
 from benchmarks.markdown import table
+from layoutopt.backend.litert.operator_times import Transpose, time_operators
 from layoutopt.layout.costs.calibration import load_costs
-from layoutopt.layout.costs.movement import Costs
+from layoutopt.layout.costs.objectives import Costs
 from layoutopt.options import Objective
 from layoutopt.report.results import Provenance
 
@@ -112,7 +112,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     drawn = list(draw(options.count, random.Random(options.seed)))
-    measured = time_transposes([*(transpose for _, transpose in KNOWN), *drawn])
+    measured = time_operators([*(transpose for _, transpose in KNOWN), *drawn])
     took = np.array(measured.nanoseconds) + measured.overhead
     found = TransposeTimes(
         tuple(_known(took[: len(KNOWN)])),

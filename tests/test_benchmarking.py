@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from layoutopt.backend.litert.transposes import Transpose, write_transpose
 from rich.console import Console
 
 import layoutopt
 from layoutopt import benchmarking
 from layoutopt.backend.litert.latency import Latency, Noise, Verdict
+from layoutopt.backend.litert.operator_times import Transpose, write_operator
 from layoutopt.backend.litert.profile import OperatorTime
 from layoutopt.backend.litert.runtime import Setting, Subject
 from layoutopt.benchmarking import Candidate, Effort, run, time_together
@@ -122,7 +122,7 @@ def report(monkeypatch: pytest.MonkeyPatch, directory: Path, spread: float) -> B
     """A report of two real files with made-up times."""
     candidates = []
     for name, path in (("slow", SLOW), ("fast", FAST)):
-        write_transpose(Transpose((8, 16), (1, 0), 32), directory / path)
+        write_operator(Transpose((8, 16), (1, 0), 32), directory / path)
         monkeypatch.setitem(MILLISECONDS, directory / path, MILLISECONDS[path])
         candidates.append(Candidate(name, directory / path))
     on(monkeypatch, spread)
@@ -207,7 +207,7 @@ def test_what_cannot_be_profiled_is_timed_all_the_same(monkeypatch: pytest.Monke
     def refuse(*_: object, **__: object) -> None:
         raise ConversionError("LiteRT", "its profiler is another one")
 
-    write_transpose(Transpose((8, 16), (1, 0), 32), tmp_path / "t.tflite")
+    write_operator(Transpose((8, 16), (1, 0), 32), tmp_path / "t.tflite")
     monkeypatch.setattr(benchmarking, "profile_subject", refuse)
     found = layoutopt.benchmark([tmp_path / "t.tflite"], rounds=2, seconds=0, profile=True)
     assert found.rows[0].latency.median_ms > 0

@@ -13,12 +13,12 @@ import onnx
 import onnx_ir as ir
 import onnxruntime as ort
 import pytest
-from layoutopt.backend.litert.transposes import Transpose, write_transpose
 from typer.testing import CliRunner, Result
 
 import layoutopt
 from layoutopt import errors
 from layoutopt.backend.litert.inspect import operators_of
+from layoutopt.backend.litert.operator_times import Transpose, write_operator
 from layoutopt.cli import app
 from layoutopt.frontend.demo import mobilenet_v2
 from layoutopt.ir.io import load, save
@@ -225,7 +225,7 @@ def transposing(tmp_path: Path, shape: str = "1,4,4,4") -> tuple[Path, Path]:
     graph = f"g (float[{shape}] x) => (float[A,B,C,D] y) {{ y = Transpose<perm=[0,3,1,2]>(x) }}"
     model = onnx.parser.parse_model(f'<ir_version: 8, opset_import: ["" : 13]> {graph}')
     onnx.save(model, tmp_path / "t.onnx")
-    write_transpose(Transpose((1, 4, 4, 4), (0, 3, 1, 2), 32), tmp_path / "t.tflite")
+    write_operator(Transpose((1, 4, 4, 4), (0, 3, 1, 2), 32), tmp_path / "t.tflite")
     return tmp_path / "t.onnx", tmp_path / "t.tflite"
 
 
@@ -267,10 +267,10 @@ def test_files_that_do_not_fit_are_told(tmp_path: Path) -> None:
     (tmp_path / "text.tflite").write_text("not a model at all")
     with pytest.raises(errors.InvalidModelError, match=r"text\.tflite"):
         layoutopt.compare(model, tmp_path / "text.tflite")
-    write_transpose(Transpose((1, 4, 5, 4), (0, 3, 1, 2), 32), tmp_path / "other.tflite")
+    write_operator(Transpose((1, 4, 5, 4), (0, 3, 1, 2), 32), tmp_path / "other.tflite")
     with pytest.raises(errors.UsageError, match=r"takes \[1, 4, 5, 4\] for the input 'x'"):
         layoutopt.compare(model, tmp_path / "other.tflite")
-    write_transpose(Transpose((1, 4, 4, 4), (0, 2, 1, 3), 32), tmp_path / "wrong.tflite")
+    write_operator(Transpose((1, 4, 4, 4), (0, 2, 1, 3), 32), tmp_path / "wrong.tflite")
     report = layoutopt.compare(model, tmp_path / "wrong.tflite")
     assert not report.passed or report.layers[-1].layout != "as is"
 

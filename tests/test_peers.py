@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from layoutopt.backend.litert.transposes import Transpose, write_transpose
 
 from benchmarks import records
 from benchmarks.peers import conversion
@@ -31,6 +30,7 @@ from benchmarks.peers.timing import models, time_all, timed
 from benchmarks.zoo.processes import ROOT, Finished
 from benchmarks.zoo.rows import Memory
 from layoutopt.backend.litert.latency import Latency, Verdict
+from layoutopt.backend.litert.operator_times import Transpose, write_operator
 from layoutopt.ir.verify import Reference
 from layoutopt.report.results import Provenance
 from tests.harness import model_of
@@ -81,20 +81,20 @@ def _reference(perm: str) -> Reference:
 
 
 def test_a_result_that_computes_the_same_is_right(tmp_path: Path) -> None:
-    write_transpose(Transpose((1, 4, 4, 6), (0, 1, 3, 2), 32), tmp_path / TFLITE)
+    write_operator(Transpose((1, 4, 4, 6), (0, 1, 3, 2), 32), tmp_path / TFLITE)
     found = judged(_reference("0, 1, 3, 2"), tmp_path / TFLITE)
     assert (found.outcome, found.max_abs_error, found.transposes, found.bytes_moved) == (Outcome.RIGHT, 0.0, 1, 4 * 96)
 
 
 def test_a_result_with_channels_last_is_right(tmp_path: Path) -> None:
-    write_transpose(Transpose((1, 4, 6, 4), (0, 2, 1, 3), 32), tmp_path / TFLITE)  # H and W trade places
+    write_operator(Transpose((1, 4, 6, 4), (0, 2, 1, 3), 32), tmp_path / TFLITE)  # H and W trade places
     assert judged(_reference("0, 1, 3, 2"), tmp_path / TFLITE).outcome is Outcome.RIGHT
 
 
 def test_a_result_that_computes_something_else_is_wrong_and_not_timed(tmp_path: Path) -> None:
     directory = tmp_path / OURS
     directory.mkdir()
-    write_transpose(Transpose((1, 4, 4, 6), (0, 2, 3, 1), 32), directory / TFLITE)  # of the same shape
+    write_operator(Transpose((1, 4, 4, 6), (0, 2, 3, 1), 32), directory / TFLITE)  # of the same shape
     found = judged(_reference("0, 1, 3, 2"), directory / TFLITE)
     assert found.outcome is Outcome.WRONG
     assert found.relative_error is not None
@@ -106,7 +106,7 @@ def test_a_result_that_computes_something_else_is_wrong_and_not_timed(tmp_path: 
 
 
 def test_a_result_with_another_interface_does_not_run(tmp_path: Path) -> None:
-    write_transpose(Transpose((1, 9, 4, 6), (0, 1, 3, 2), 32), tmp_path / TFLITE)
+    write_operator(Transpose((1, 9, 4, 6), (0, 1, 3, 2), 32), tmp_path / TFLITE)
     found = judged(_reference("0, 1, 3, 2"), tmp_path / TFLITE)
     assert found.outcome is Outcome.NOT_LOADED
     assert "[1, 9, 4, 6]" in found.error
@@ -184,7 +184,7 @@ def test_a_new_result_makes_the_times_of_its_network_void(tmp_path: Path, progra
 def test_a_model_that_moves_more_is_slower(tmp_path: Path) -> None:
     paths = {OURS: tmp_path / "small.tflite", PEER.name: tmp_path / "large.tflite"}
     for path, size in zip(paths.values(), (64, 640), strict=True):
-        write_transpose(Transpose((1, size, size, 8), (0, 3, 1, 2), 32), path)
+        write_operator(Transpose((1, size, size, 8), (0, 3, 1, 2), 32), path)
     times = timed(paths, loads=3, rounds=2)
     assert {name: len(latency.samples) for name, latency in times.latencies.items()} == {OURS: 3, PEER.name: 3}
     assert times.speedups[PEER.name].verdict is Verdict.FASTER
@@ -195,7 +195,7 @@ def test_a_model_that_moves_more_is_slower(tmp_path: Path) -> None:
 def test_only_networks_that_changed_are_timed(tmp_path: Path) -> None:
     directory = tmp_path / "vgg11" / OURS
     directory.mkdir(parents=True)
-    write_transpose(Transpose((2, 3), (1, 0), 32), directory / TFLITE)
+    write_operator(Transpose((2, 3), (1, 0), 32), directory / TFLITE)
     records.save(RIGHT, directory / FIGURES)
     records.save(TIMES_OF_ALL, tmp_path / "vgg11" / TIMES)
     time_all(["vgg11"], tmp_path, again=False)

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from layoutopt.backend.litert.transposes import Transpose, write_transpose
 
 from layoutopt.backend.litert import profile as profiling
 from layoutopt.backend.litert.inspect import TfliteOperator, operators_of
 from layoutopt.backend.litert.memory import memory_of
+from layoutopt.backend.litert.operator_times import Transpose, write_operator
 from layoutopt.backend.litert.profile import (
     Event,
     attribute,
@@ -153,7 +153,7 @@ def test_without_xnnpack_every_operator_says_where_it_is(files: Path) -> None:
 
 
 def test_a_transpose_alone_takes_all_the_time(tmp_path: Path) -> None:
-    write_transpose(Transpose((512, 512, 16), (1, 2, 0), 32), tmp_path / "t.tflite")
+    write_operator(Transpose((512, 512, 16), (1, 2, 0), 32), tmp_path / "t.tflite")
     (found,) = profile(tmp_path / "t.tflite", rounds=3)
     assert found.operator == "TRANSPOSE"
     assert found.microseconds > 100  # 16 MB
@@ -175,7 +175,7 @@ def test_what_cannot_be_profiled(files: Path, tmp_path: Path) -> None:
 
 def test_memory_grows_with_the_tensors(tmp_path: Path) -> None:
     for name, rows in (("small", 16), ("large", 4096)):
-        write_transpose(Transpose((rows, 4096), (1, 0), 32), tmp_path / f"{name}.tflite")
+        write_operator(Transpose((rows, 4096), (1, 0), 32), tmp_path / f"{name}.tflite")
     small, large = (memory_of(Subject(tmp_path / f"{name}.tflite")) for name in ("small", "large"))
     assert large - small == pytest.approx(2 * 4096 * 4096 * 4, rel=0.6)  # what goes in, what comes out, and copies
     assert large - small > 1.9 * 4096 * 4096 * 4

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from layoutopt.backend.litert.inspect import count_tflite
 from layoutopt.backend.litert.operator_times import Transpose, time_operators, write_operator
 from layoutopt.backend.litert.runtime import run

@@ -45,7 +45,7 @@ SMALLER: dict[str, dict[str, list[str]]] = {
 """Options, with their values, that make a command quick; a line that sets one of them is left alone there."""
 
 OUTPUTS = ("-o", "--output", "--tflite", "--saved-model", "--json")
-GRID = Grid((2, 8), (8, 64), (3584, 28672), 2)
+GRID = Grid((2, 8), (8, 64), (3584, 28672), (4, 16), (4, 16), 2)
 PRELUDE = "from pathlib import Path"
 WITH_TORCH = """
 import torch

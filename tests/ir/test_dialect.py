@@ -207,7 +207,7 @@ def test_a_product_with_a_transposed_operand(a: tuple[int, ...], b: tuple[int, .
     generator = np.random.default_rng(2)
     arrays = {name: generator.standard_normal(shape).astype(np.float32) for name, shape in (("a", a), ("b", b))}
     operands = [ir.val(name, ir.DataType.FLOAT, array.shape) for name, array in arrays.items()]
-    node = ir.node(dialect.MATMUL_TRANSPOSED[len(a)], operands, domain=dialect.DOMAIN)
+    node = ir.node(dialect.MATMUL_TRANSPOSED[dialect.Transposed.RIGHT, len(a)], operands, domain=dialect.DOMAIN)
     expected = arrays["a"] @ np.swapaxes(arrays["b"], -1, -2)
     node.outputs[0].name, node.outputs[0].dtype = "y", ir.DataType.FLOAT
     node.outputs[0].shape = ir.Shape(expected.shape)

@@ -254,8 +254,12 @@ class Calibration:
         path = calibration_path(self.machine.threads)
         make_directory(path.parent)
         with replacing(path) as beside:
-            beside.write_text(json.dumps({"format": _FORMAT, **dataclasses.asdict(self)}, indent=1))
+            beside.write_text(json.dumps(self.as_json(), indent=1))
         return path
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what the file holds."""
+        return {"format": _FORMAT, **dataclasses.asdict(self)}
 
     @classmethod
     def load(cls, threads: int) -> Calibration:

@@ -10,7 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from layoutopt.ir.perm import Perm, invert, permute
-from layoutopt.layout.costs.movement import BytesMoved, Costs, Curve, Family, MeasuredTime, Movement, TimeTable
+from layoutopt.layout.costs.calibration import built_in
+from layoutopt.layout.costs.movement import Curve, Family, Movement, TimeTable
+from layoutopt.layout.costs.objectives import NOTHING, Costs, FewestBytes, InnerCost, LeastTime
+from tests.harness import only_transposes
 
 TABLE = TimeTable(
     overhead=50.0,
@@ -23,7 +26,8 @@ TABLE = TimeTable(
         Curve(Family.PIECES, 128, (1000, 100_000), (50.0, 5_000.0)),
     ),
 )
-TIME = MeasuredTime(TABLE)
+TIME = LeastTime(only_transposes(TABLE))
+BYTES = FewestBytes(built_in().times)
 
 
 @pytest.mark.parametrize(
@@ -31,8 +35,8 @@ TIME = MeasuredTime(TABLE)
     [((2, 3), (1, 0), 32, 24), ((3, 5), (1, 0), 4, 8), ((6,), (0,), 32, 0), ((0, 3), (1, 0), 32, 0)],
 )
 def test_bytes_are_those_of_the_tensor(shape: tuple[int, ...], perm: Perm, bits: int, cost: int) -> None:
-    assert BytesMoved().copy(shape, perm, bits) == cost
-    assert BytesMoved().moved(17) == 17
+    assert BYTES.copy(shape, perm, bits) == cost
+    assert BYTES.inside((NOTHING, InnerCost(transposed=17))) == (0, 17)
 
 
 @pytest.mark.parametrize(
@@ -94,7 +98,7 @@ def test_more_of_the_same_never_costs_less(count: int, rows: int, columns: int, 
             return costs.copy((count + 1, rows, columns), (0, 2, 1), bits)
         return costs.copy((rows, columns * count, 16), (1, 0, 2), bits)
 
-    for costs in (TIME, BytesMoved()):
+    for costs in (TIME, BYTES):
         assert 0 < cost(costs, count) <= cost(costs, count + 1)
 
 
@@ -109,11 +113,12 @@ def test_the_way_back_costs_the_same(order: list[int], data: st.DataObject) -> N
 def test_nothing_that_moves_costs_nothing() -> None:
     assert TIME.copy((6,), (0,), 32) == 0
     assert TIME.copy((0, 3), (1, 0), 32) == 0
-    assert TIME.moved(0) == 0
+    assert TIME.inside((NOTHING,)) == (0,)
 
 
 def test_moves_inside_operators_are_those_of_short_pieces_without_overhead() -> None:
-    assert TIME.moved(1000) == round(TABLE.at(Movement(Family.PIECES, 16), 1000))
+    cost = round(TABLE.at(Movement(Family.PIECES, 16), 1000))
+    assert TIME.inside((InnerCost(transposed=1000), NOTHING)) == (cost, 0)
 
 
 @pytest.mark.parametrize(
