@@ -10,10 +10,10 @@ ROOMS = {
     "algebra": set(),
     "solver": set(),
     "costs": set(),
-    "rules": {"algebra"},
+    "rules": {"algebra", "costs"},
     "analysis": {"algebra", "costs", "rules"},
     "plan": {"algebra", "costs", "rules", "solver"},
-    "explain": {"algebra", "rules", "solver", "plan"},
+    "explain": {"algebra", "costs", "rules", "solver", "plan"},
 }
 """For each room, those that it may import."""
 

@@ -154,8 +154,8 @@ def matmul(
 ) -> Iterator[PhysicalLayouts]:
     """Every product that has ``layout`` at ``port``; what that leaves open is stored as something known is."""
     del ports
-    if any(len(each.shape(node)) < 2 for each in (LEFT, RIGHT)):
-        return  # a vector has neither rows nor columns
+    if _has_vector(node):
+        return
     factors = _Product.of(node)
     given, seen = factors.dims(port, layout), _seen(factors, known)
     for blocks in factors.orders(port, given, seen):
@@ -252,7 +252,7 @@ def _summed(factors: _Product, left: Block, runs: Sequence[tuple[Role, Block]]) 
 
 def product_form(node: ir.Node, layouts: PhysicalLayouts) -> InnerCost:
     """A product takes longer with its constant on the left, with a transposed left operand, or cut into many."""
-    edit = matmul_form(node, layouts)
+    edit = None if _has_vector(node) else matmul_form(node, layouts)
     if edit is None:
         return NOTHING
     left, right = (RIGHT, LEFT) if edit.inputs else (LEFT, RIGHT)
@@ -295,6 +295,11 @@ def _emission_edit(factors: _Product, dims: Mapping[Port, Block]) -> Edit:
 def _alternating(factors: _Product, dims: Block) -> list[tuple[Role, Block]]:
     """Runs of neighbouring dimensions of one role."""
     return [(role, tuple(run)) for role, run in groupby(dims, lambda dim: factors.roles[dim[0]])]
+
+
+def _has_vector(node: ir.Node) -> bool:
+    """Whether an operand is a vector, which has neither rows nor columns."""
+    return any(len(each.shape(node)) < 2 for each in (LEFT, RIGHT))
 
 
 def _is_spread(node: ir.Node) -> bool:
