@@ -4,8 +4,8 @@
 
     python -m benchmarks.objectives [--rounds 40] [--save] MODEL.onnx...
 
-Every model is converted three times, by the direct backend, and the three are timed in one interleaved run: one thread of
-XNNPACK, CPU time, medians. ``--save`` puts the figures into ``benchmarks/results/objectives.json``.
+Every model is converted three times, by the direct backend, and the three are timed in one interleaved run: one
+thread of XNNPACK, CPU time, the fastest sample. ``--save`` puts them into ``benchmarks/results/objectives.json``.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def compared(path: Path, rounds: int, keep: Path | None = None) -> Mapping[str, 
         latencies = measure(files, rounds=rounds, clock=time.thread_time)
         counts = [count_tflite(file) for file in files]
     return {
-        name: Chosen(count.transposes, count.bytes_moved, latency.median_ms)
+        name: Chosen(count.transposes, count.bytes_moved, latency.minimum_ms)
         for name, count, latency in zip(CHOICES, counts, latencies, strict=True)
     }
 

@@ -4,8 +4,8 @@
 
     python -m benchmarks.operator_times [--quick] [--output TIMES.json]
 
-It is what `layoutopt calibrate` measures for a single machine, on one thread. All operators are timed in one interleaved
-run, so that the machine should do nothing else.
+It is what `layoutopt calibrate` measures for a single machine, on one thread. All operators are timed in one
+interleaved run; the machine should do nothing else.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def main() -> None:
 def _text(measured: Calibration) -> str:
     """Return a calibration as JSON with four digits of each number, and lists of numbers on one line."""
     text = json.dumps(_rounded(measured.as_json()), indent=1)
-    return re.sub(r"\[\s+([^\[\]{}]*?)\s+\]", lambda found: f"[{re.sub(r'\s+', ' ', found[1])}]", text) + "\n"
+    return re.sub(r"\[\s+([^\[\]{}]*?)\s+\]", lambda found: f"[{' '.join(found[1].split())}]", text) + "\n"
 
 
 def _rounded(data: Any) -> Any:

@@ -7,8 +7,8 @@
 
 The first takes each small network without and with the rewrites: multiplications, milliseconds, how many times as fast
 it is, and how many times by the cost model. All of them together go to ``benchmarks/results/rewrites.json``. The second
-prints the numbers of ``layoutopt.layout.costs.arithmetic``; `benchmarks.operator_times` measures the rates of products. One thread of XNNPACK, CPU time, both forms of one network
-(all shapes of the table) in one interleaved run; medians.
+prints the numbers of ``layoutopt.layout.costs.arithmetic``; `benchmarks.operator_times` measures the rates of products.
+One thread of XNNPACK, CPU time, both forms of one network in one interleaved run; medians.
 """
 
 from __future__ import annotations

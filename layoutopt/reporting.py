@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -19,9 +19,13 @@ from layoutopt.forms import HandOff, sandwich
 from layoutopt.ir import io as modelio
 from layoutopt.ir.counts import Counts, count_onnx
 from layoutopt.ir.verify import Arrays
+from layoutopt.layout.costs.calibration import load_costs
 from layoutopt.layout.explain.explainer import explain as explain_plans
 from layoutopt.layout.explain.missing_rules import missing_rules
+from layoutopt.layout.plan.decoding import Plan
+from layoutopt.layout.plan.pricing import price
 from layoutopt.layout.solver.problem import Assignment
+from layoutopt.options import Objective
 from layoutopt.passes import FoldConstants, PropagateLayout
 from layoutopt.pipeline.manager import PassRecord
 from layoutopt.report import graphs, results
@@ -62,8 +66,23 @@ def explain_model(
         missing=tuple(missing),
         anchors=sum(each.sensitive for each in plans.values()),
         versions=results.versions(),
+        choices=tuple(_choices(prepared, propagate, plans)),
     )
     return report, learn(opset, plans, explanation)
+
+
+def _choices(
+    prepared: ir.Model, propagate: PropagateLayout, plans: Mapping[ir.Graph, Plan]
+) -> Iterator[results.ObjectiveChoice]:
+    """Yield what each objective chooses and what that costs, ``plans`` being the choice of ``propagate``."""
+    costs = {each: load_costs(each, threads=propagate.threads) for each in Objective}
+    for objective in Objective:
+        chosen = plans
+        if objective is not propagate.objective:
+            chosen = replace(propagate, objective=objective).plans(prepared)
+        spent = {each: sum(price(plan, costs[each]) for plan in chosen.values()) for each in Objective}
+        transposes = sum(plan.transposes for plan in chosen.values())
+        yield results.ObjectiveChoice(objective, transposes, spent[Objective.BYTES], spent[Objective.TIME])
 
 
 class Observer:

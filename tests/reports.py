@@ -10,9 +10,19 @@ from layoutopt.backend.litert.latency import Speedup, Verdict
 from layoutopt.layout.explain.explanation import Copy, Explanation, Inside, Kept, PartProof, Side
 from layoutopt.layout.explain.missing_rules import MissingRule
 from layoutopt.layout.solver.problem import Solver
+from layoutopt.options import Objective
 from layoutopt.pipeline.manager import PassRecord
 from layoutopt.report.model_report import Graph, GraphNode, GraphTensor, Layout, ModelReport, Stage
-from layoutopt.report.results import ExplainReport, Form, Kind, LayoutName, LayoutProof, OptimizeReport, TensorInfo
+from layoutopt.report.results import (
+    ExplainReport,
+    Form,
+    Kind,
+    LayoutName,
+    LayoutProof,
+    ObjectiveChoice,
+    OptimizeReport,
+    TensorInfo,
+)
 
 VERSIONS = {"python": "3.11.9", "layoutopt": "0.1.0", "onnx": "1.23.2", "ai-edge-litert": "2.3.0"}
 _NCHW, _NHWC = (1, 32, 56, 48), (1, 56, 48, 32)
@@ -233,4 +243,5 @@ def _explain(after: Graph, left: int) -> ExplainReport:
         parts,
     )
     missing = (MissingRule("NonMaxSuppression", 1, 33_600, 33_600, "has no layout rule"),) if left else ()
-    return ExplainReport(None, LayoutProof(cost, cost, True, "bytes"), found, missing, 53, VERSIONS)
+    choices = tuple(ObjectiveChoice(each, left, cost, 40_000 * left) for each in Objective)
+    return ExplainReport(None, LayoutProof(cost, cost, True, "bytes"), found, missing, 53, VERSIONS, choices)

@@ -7,8 +7,8 @@ every attribute keep the form that the ONNX operator has.
 ``Gelu``, ``GeluTanh``, ``HardSwish`` and ``Mish`` are the activations of these names for opsets before ONNX had them.
 
 ``MatMulTransposed2D`` to ``5D`` are ``a @ b`` for a of shape (..., M, K) and b of shape (..., N, K): a MatMul that
-reads the last two axes of b the other way round, as TFLite's BATCH_MATMUL can. ``MatMulLeftTransposed2D`` to ``5D`` do so
-with a, of shape (..., K, M). Batches broadcast.
+reads the last two axes of b the other way round, as TFLite's BATCH_MATMUL can. ``MatMulLeftTransposed2D`` to ``5D`` do
+so with a, of shape (..., K, M). Batches broadcast.
 """
 
 from __future__ import annotations

@@ -168,6 +168,23 @@ class LayoutProof:
 
 
 @dataclass(frozen=True, slots=True)
+class ObjectiveChoice:
+    """What the choice of layouts by one objective costs in one inference.
+
+    Attributes:
+        objective: by which it was made.
+        transposes: TRANSPOSE operators that it leaves.
+        bytes_moved: bytes in these, and in the transposes inside operators.
+        predicted_ns: nanoseconds that these take, and that operators take longer than in their fastest form.
+    """
+
+    objective: Objective
+    transposes: int
+    bytes_moved: int
+    predicted_ns: int
+
+
+@dataclass(frozen=True, slots=True)
 class Multiplications:
     """How many multiplications all convolutions and products of matrices take in one inference.
 
@@ -263,6 +280,7 @@ class ExplainReport:
         missing: operators without a layout rule that one might help, the most helpful first.
         anchors: how many operators the target runs in channels-last only.
         versions: of the packages that took part.
+        choices: what each objective chooses, and what that costs by both.
     """
 
     model: Path | None
@@ -271,6 +289,7 @@ class ExplainReport:
     missing: tuple[MissingRule, ...]
     anchors: int
     versions: Mapping[str, str]
+    choices: tuple[ObjectiveChoice, ...]
 
     def to_json(self) -> Json:
         """As plain lists, dicts, numbers and text."""

@@ -26,6 +26,7 @@ from layoutopt.report.results import (
     Form,
     Kind,
     LayoutProof,
+    ObjectiveChoice,
     OptimizeReport,
     SizeCheck,
     TensorInfo,
@@ -203,6 +204,14 @@ def proof(layout: LayoutProof) -> str:
     if layout.proved_optimal:
         return f"{said}, proved: no choice of layouts {less} (lower bound {bound})"
     return f"{said}, not proved the least: the lower bound is {bound}"
+
+
+def objective_choice(choice: ObjectiveChoice) -> str:
+    """What one objective chooses, in one sentence."""
+    return (
+        f"By {choice.objective.value}: {choice.transposes} TRANSPOSE, {size(choice.bytes_moved)} moved, "
+        f"{choice.predicted_ns / 1e3:,.1f} µs predicted"
+    )
 
 
 def size(count: int) -> str:

@@ -14,7 +14,7 @@ from layoutopt.layout.explain.explanation import Copy, Explanation, Inside, Kept
 from layoutopt.layout.explain.missing_rules import MissingRule
 from layoutopt.layout.solver.problem import Solver
 from layoutopt.report.results import ExplainReport
-from layoutopt.report.tables import amount, proof, size
+from layoutopt.report.tables import amount, objective_choice, proof, size
 
 _MOST_ENDS = 3
 _MOST_STEPS = 4
@@ -33,6 +33,7 @@ def of_explain(report: ExplainReport) -> Iterator[RenderableType]:
     if not report.layout.cost:
         yield Text(_of_nothing(report.anchors))
     yield Text(proof(report.layout))
+    yield from map(Text, map(objective_choice, report.choices))
     yield from map(Text, _of_parts(found, unit))
     if report.missing:
         yield _of_missing(report.missing, unit)

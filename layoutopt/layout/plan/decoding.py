@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from math import prod
 
@@ -20,6 +20,9 @@ from layoutopt.layout.rules.table import VIEWS
 from layoutopt.layout.rules.variants import Variant, blaming
 from layoutopt.layout.rules.views import View
 from layoutopt.layout.solver.problem import Assignment
+
+Copy = tuple[tuple[int, ...], Perm, int]
+"""The shape, the order of axes and the bits of an element of a Transpose, as `Costs.copy` takes them."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,7 @@ class Plan:
         inside: what operators move inside.
         left_out: what the Transposes cost that are no views, so that there was nothing to choose.
         unpriced: how many Transposes are of values whose size is not known.
+        others: the Transposes that are no views, as `Costs.copy` takes them; None where the size is not known.
     """
 
     rules: Mapping[ir.Node, LayoutRule]
@@ -53,6 +57,7 @@ class Plan:
     inside: int
     left_out: int
     unpriced: int
+    others: tuple[Copy | None, ...]
 
     @property
     def total(self) -> Assignment:
@@ -65,6 +70,12 @@ class Plan:
             inside=self.inside,
             unpriced=self.unpriced,
         )
+
+    @property
+    def transposes(self) -> int:
+        """How many Transposes there are afterwards, those of constants and of unknown size apart."""
+        known = sum(each is not None for each in self.others)
+        return self.encoded.problem.copies(self.assignment.choice) + known
 
     def view(self, value: ir.Value) -> View:
         """Return ``value`` as a view of its root, which it may be itself."""
@@ -106,27 +117,27 @@ def decode(
     sensitive += sum(node is not None and node.op_type not in VIEWS for node in viewing)
     before = _cost_before(candidates, encoded, costs)
     inside = sum(each[at] for each, at in zip(encoded.problem.variants, assignment.choice, strict=True))
-    kept = [] if sensitive_only else _cost_of_others(candidates, costs)
-    left_out, unpriced = sum(cost for cost in kept if cost is not None), kept.count(None)
+    others = () if sensitive_only else tuple(_others(candidates))
+    left_out, unpriced = sum(costs.copy(*each) for each in others if each is not None), others.count(None)
     return Plan(
-        *(rules, variants, views, inputs, outputs, encoded, assignment, before, sensitive, inside, left_out, unpriced)
+        *(rules, variants, views, inputs, outputs, encoded, assignment, before, sensitive, inside, left_out, unpriced),
+        others=others,
     )
 
 
-def _cost_of_others(candidates: Candidates, costs: Costs) -> list[int | None]:
-    """Return the cost of each Transpose that is no view; None where the size is not known. Constants cost nothing."""
-    found: list[int | None] = []
+def _others(candidates: Candidates) -> Iterator[Copy | None]:
+    """Yield each Transpose that is no view and moves something; None where the size is not known."""
     for node in candidates.graph:
         source = node.inputs[0] if node.op_type == "Transpose" and node.domain == "" else None
         if source is None or node.outputs[0] in candidates.views or is_constant(source):
             continue
         shape, perm = static_shape(source), VIEWS["Transpose"](node)
         if shape is None or perm is None:
-            found.append(None)
+            yield None
             continue
         copy = transposition(ModeOrder.natural(shape), ModeOrder.of(shape, perm))
-        found.append(0 if copy is None else costs.copy(*copy, bits_of(source)))
-    return found
+        if copy is not None:
+            yield *copy, bits_of(source)
 
 
 def _united(parts: list[Variant]) -> Variant:

@@ -10,7 +10,7 @@ import onnx_ir as ir
 from layoutopt.ir.values import bits_of
 from layoutopt.layout.algebra.physical import ModeOrder
 from layoutopt.layout.algebra.transposition import transposition
-from layoutopt.layout.costs.objectives import Costs
+from layoutopt.layout.costs.objectives import Costs, InnerCost
 from layoutopt.layout.plan.candidates import BOUNDARY, Candidates
 from layoutopt.layout.rules.rule import LayoutRule
 from layoutopt.layout.rules.variants import Port
@@ -49,6 +49,7 @@ class EncodedProblem:
         roots: the value of each net of the problem.
         ends: for each net and each of its ends, the index of the group and of the port there.
         layouts: for each net the layouts of its value.
+        forms: for each group what each of its variants does inside the operator.
     """
 
     problem: Problem
@@ -56,6 +57,7 @@ class EncodedProblem:
     roots: tuple[ir.Value, ...]
     ends: tuple[tuple[tuple[int, int], ...], ...]
     layouts: tuple[tuple[ModeOrder, ...], ...]
+    forms: tuple[tuple[InnerCost, ...], ...]
 
 
 def encode(candidates: Candidates, costs: Costs) -> EncodedProblem:
@@ -69,7 +71,7 @@ def encode(candidates: Candidates, costs: Costs) -> EncodedProblem:
             Pin(index[id(group)], tuple([numbers[key[at]] for key in group.keys])) for group, at in its_ends
         )
         nets.append(_net(root, numbers, source, readers, costs))
-    forms = [[variant.inner for variant in group.variants] for group in candidates.groups]
+    forms = tuple([tuple([variant.inner for variant in group.variants]) for group in candidates.groups])
     variants, ties = (tuple(map(of, forms)) for of in (costs.inside, costs.ties))
     return EncodedProblem(
         Problem(variants, tuple(nets), ties, costs.copy_tie),
@@ -77,6 +79,7 @@ def encode(candidates: Candidates, costs: Costs) -> EncodedProblem:
         tuple(candidates.ends),
         tuple([tuple([(index[id(group)], at) for group, at in its_ends]) for its_ends in ends]),
         tuple([tuple(candidates.layouts[root]) for root in candidates.ends]),
+        forms,
     )
 
 

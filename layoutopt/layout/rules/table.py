@@ -107,7 +107,9 @@ RULES: Mapping[str, LayoutRule] = {
     "LogSoftmax": _SOFTMAX,
     "LpNormalization": _ALONG_AXIS,
     "LpPool": _PER_CHANNEL,
-    "MatMul": LayoutRule(operands=2, propagate=matmul.matmul, remaps=(matmul.matmul_form,), internal_cost=matmul.product_form),
+    "MatMul": LayoutRule(
+        operands=2, propagate=matmul.matmul, remaps=(matmul.matmul_form,), internal_cost=matmul.product_form
+    ),
     "MaxPool": _PER_CHANNEL,
     "MeanVarianceNormalization": LayoutRule(remaps=(remaps.axes(1, (0, 2, 3)),)),
     "OneHot": LayoutRule(propagate=propagation.inserting, remaps=(remaps.axis(-1, result()),)),

@@ -106,7 +106,7 @@ ATTENTION = f"""g (float[2,16,48] x) => (float[2,16,48] y)
 
 
 def test_attention_moves_nothing() -> None:
-    """The weights emit heads first, keys are read transposed, and the last product takes its columns before its rows."""
+    """Weights emit heads first, keys are read transposed, and the last product takes its columns before its rows."""
     result = PassManager(DEFAULT_PIPELINE).run(model_of(ATTENTION, opset=18))
     check_equal(model_of(ATTENTION, opset=18), result.model)
     assert (transposes(result.model), total_bytes(result.model)) == (0, 0)
