@@ -16,7 +16,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from layoutopt.backend.litert.operator_times import measure_times
+from layoutopt.calibrating import measure_times
 from layoutopt.layout.costs import calibration
 from layoutopt.layout.costs.calibration import FULL, QUICK, Calibration, Machine, built_in
 

@@ -16,13 +16,13 @@ import onnx_ir as ir
 from layoutopt.backend.conversion import Backend, Conversion, Quantize, choose_backend
 from layoutopt.backend.direct.convert import convert_directly
 from layoutopt.backend.litert.inspect import count_tflite, signature_of
-from layoutopt.backend.litert.operator_times import measure_times
 from layoutopt.backend.litert.runtime import Setting, measure
 from layoutopt.backend.litert.trial import run_in_child
 from layoutopt.backend.onnx_tf.child import kept_alive
 from layoutopt.backend.onnx_tf.convert import Handlers, convert_model
 from layoutopt.benchmarking import Effort, time_together
 from layoutopt.benchmarking import benchmark as benchmark  # a public function of this module like the others
+from layoutopt.calibrating import measure_times
 from layoutopt.drift import compare_layers
 from layoutopt.errors import (
     ConversionError,

@@ -39,10 +39,11 @@ MAY_IMPORT: Mapping[str, set[str]] = {
     "forms": {"quantization", "ir", "layout", "passes", "pipeline", "backend", "report"},
     "rewriting": {"ir", "layout", "passes", "pipeline", "backend", "report", "forms"},
     "benchmarking": {"ir", "layout", "backend", "report", "forms"},
+    "calibrating": {"tfl", "layout", "backend"},
     "reporting": {"ir", "layout", "passes", "pipeline", "backend", "report", "forms", "drift"},
     "api": {
         *("ir", "layout", "passes", "pipeline", "frontend", "backend", "quantization", "report", "forms", "drift"),
-        *("rewriting", "reporting", "benchmarking"),
+        *("rewriting", "reporting", "benchmarking", "calibrating"),
     },
     "cli": {"ir", "layout", "passes", "pipeline", "frontend", "backend", "quantization", "report", "api"},
 }

@@ -229,7 +229,7 @@ def test_calibrate_measures_and_keeps_it(tmp_path: Path, monkeypatch: pytest.Mon
     data = json.loads((tmp_path / "r.json").read_text())
     assert data["path"] == str(path)
     assert data["calibration"]["machine"]["threads"] == 1
-    assert len(data["calibration"]["table"]["curves"]) == 6
+    assert len(data["calibration"]["times"]["transposes"]["curves"]) == 6
     costs = load_costs(Objective.TIME)
     assert costs.copy((2, 1000), (1, 0), 32) < costs.copy((2, 100_000), (1, 0), 32)
 
@@ -237,7 +237,7 @@ def test_calibrate_measures_and_keeps_it(tmp_path: Path, monkeypatch: pytest.Mon
 def test_calibrate_refuses_a_bad_place_before_it_measures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("LAYOUTOPT_CACHE_DIR", str(tmp_path / "file"))
-    monkeypatch.setattr("layoutopt.api.time_transposes", None)
+    monkeypatch.setattr("layoutopt.api.measure_times", None)
     result = invoke("calibrate")
     assert result.exit_code == errors.OutputError.exit_code
     assert str(tmp_path / "file") in result.stderr
@@ -400,6 +400,7 @@ def test_layouts_by_name_are_recorded_and_kept(model: Path, tmp_path: Path) -> N
 
 def test_time_is_an_objective(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LAYOUTOPT_CACHE_DIR", str(tmp_path))
+    (tmp_path / "times-1.json").write_text("no table")
     result = invoke("optimize", model, "--objective", "time")
     assert result.exit_code == errors.CalibrationError.exit_code
     assert "Run: layoutopt calibrate" in result.stderr

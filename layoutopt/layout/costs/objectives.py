@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import inf
 from typing import ClassVar, Protocol
 
 import numpy as np
@@ -80,6 +81,13 @@ class PieceTimes:
 
     sizes: tuple[int, ...]
     nanoseconds: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        """Raises ValueError where these are not such times."""
+        if not self.sizes or list(self.sizes) != sorted(set(self.sizes)) or len(self.sizes) != len(self.nanoseconds):
+            raise ValueError(f"pieces of sizes {self.sizes}")
+        if not all(0 <= time < inf for time in self.nanoseconds) or self.sizes[0] < 1:
+            raise ValueError("a negative time or size of pieces")
 
     def at(self, size: int) -> float:
         """Return nanoseconds for a piece of ``size`` bytes."""

@@ -18,6 +18,7 @@ from layoutopt.layout.plan.decoding import Plan
 from layoutopt.layout.rules import matmul, propagation, spatial
 from layoutopt.layout.rules.applicability import objection
 from layoutopt.layout.rules.internal_costs import InternalCost, interleaving, last_axis_only
+from layoutopt.layout.rules.matmul import product_form
 from layoutopt.layout.rules.propagation import Propagation
 from layoutopt.layout.rules.rule import LayoutRule
 from layoutopt.layout.rules.table import VIEWS
@@ -167,9 +168,6 @@ class _Explainer:
             return _CHANNELS if last else f"TFLite runs {node.op_type} channels-last only"
         if layout is None:
             return f"the layout cuts through the axes of {value.name}"
-        carried = list(rule.propagate(node, rule.ports(node), port, layout, lambda _: ()))
-        if carried and rule.internal_cost and all(rule.internal_cost(node, layouts) is None for layouts in carried):
-            return "it would join or cut single elements"
         return _PROPAGATION_REASONS.get(rule.propagate, f"{node.op_type} cannot run in the other layout")
 
     def _why_reader(self, node: ir.Node, index: int) -> str:
@@ -203,6 +201,7 @@ class _Explainer:
 _INTERNAL_COST_REASONS: Mapping[InternalCost | None, str] = {
     last_axis_only: "TFLite runs it on the last axis only",
     interleaving: "the pieces that it joins or cuts are short",
+    product_form: "its product of matrices takes longer in that form",
 }
 """Why operators move data inside, by the prices of their rules."""
 

@@ -158,7 +158,7 @@ def _set(*keys: str | int, to: object) -> Callable[[Any], None]:
         (_set("times", "transposes", "overhead", to=float("nan")), "negative"),
         (_set("times", "products", "rates", to=[[1.0]]), "rates for"),
         (_set("times", "products", "packing", to=-1), "negative"),
-        (_set("times", "pieces", "sizes", to=None), "not a table"),
+        (_set("times", "pieces", "sizes", to=[4]), "pieces"),
     ],
 )
 def test_a_broken_table_is_refused(change: Callable[[Any], None], blamed: str) -> None:

@@ -424,7 +424,6 @@ CASES: Mapping[str, tuple[Case, ...]] = {
         Case(
             f"{ints('parts', 1, 3)} p, q = Split <axis = -3> (t, parts) u = Concat <axis = 1> (q, p)",
             opset=13,
-            inside=1152,
         ),
         Case("p, q = Split <axis = 3, num_outputs = 2> (t) u = Sub (q, p)", opset=18),
         Case(f"{ints('parts', 1)} u = Split (t, parts)", opset=13),
