@@ -47,12 +47,12 @@ from layoutopt.backend.litert.runtime import run
 from layoutopt.backend.onnx_tf.child import kept_alive
 from layoutopt.backend.onnx_tf.convert import Handlers, convert_model
 from layoutopt.errors import LayoutoptError, UnsupportedOperatorError
-from layoutopt.forms import run_natural
 from layoutopt.ir import io as modelio
 from layoutopt.outputs import make_directory, replacing
 from layoutopt.passes import DEFAULT_PIPELINE, FoldConstants
 from layoutopt.pipeline.manager import PassManager
 from layoutopt.report.results import Provenance
+from layoutopt.workflows.conversion import run_natural
 
 RESULTS = records.committed("conformance")
 

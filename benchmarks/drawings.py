@@ -8,7 +8,6 @@ import onnx_ir as ir
 
 import layoutopt
 from benchmarks.svg import Box, Drawing, Kind
-from layoutopt.forms import sandwich
 from layoutopt.ir.counts import bytes_transposed
 from layoutopt.ir.dialect import DOMAIN
 from layoutopt.layout.variants import size_in_bytes
@@ -17,6 +16,7 @@ from layoutopt.passes import DEFAULT_PIPELINE, FoldConstants, PropagateLayout, d
 from layoutopt.pipeline.manager import PassManager
 from layoutopt.pipeline.text import pass_name
 from layoutopt.report.tables import size
+from layoutopt.workflows.conversion import sandwich
 
 CHAIN = """
     g (float[1, 3, 224, 224] image) => (float[1, 32, 56, 56] result) <float[32, 3, 3, 3] w, float[32, 1, 3, 3] v> {

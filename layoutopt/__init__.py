@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from layoutopt.api import Dump, benchmark, calibrate, compare, convert, count, explain, optimize
+    from layoutopt.api import benchmark, calibrate, compare, convert, count, explain, optimize
     from layoutopt.backend.conversion import Backend, Conversion, Quantize
     from layoutopt.backend.onnx_tf.convert import Handlers
     from layoutopt.errors import LayoutoptError
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from layoutopt.report.comparison import ComparisonReport
     from layoutopt.report.model_report import ModelReport
     from layoutopt.report.results import CalibrationReport, CountReport, ExplainReport, OptimizeReport
+    from layoutopt.workflows.pipelines import Dump
 
 __version__ = "0.1.0"
 
@@ -29,7 +30,7 @@ _HOME = {
     "ComparisonReport": "layoutopt.report.comparison",
     "Conversion": "layoutopt.backend.conversion",
     "CountReport": "layoutopt.report.results",
-    "Dump": "layoutopt.api",
+    "Dump": "layoutopt.workflows.pipelines",
     "ExplainReport": "layoutopt.report.results",
     "Handlers": "layoutopt.backend.onnx_tf.convert",
     "Io": "layoutopt.options",

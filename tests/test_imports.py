@@ -32,18 +32,10 @@ MAY_IMPORT: Mapping[str, set[str]] = {
     "frontend": {"ir"},
     "lowering": {"ir", "tfl"},
     "backend": {"ir", "tfl", "lowering"},
-    "matching": {"ir", "backend"},
-    "report": {"ir", "layout", "passes", "pipeline", "backend", "matching"},
-    "drift": {"ir", "backend", "matching", "report"},
-    "forms": {"ir", "layout", "passes", "pipeline", "backend", "report"},
-    "rewriting": {"ir", "layout", "passes", "pipeline", "backend", "report", "forms"},
-    "benchmarking": {"ir", "layout", "backend", "report", "forms"},
-    "reporting": {"ir", "layout", "passes", "pipeline", "backend", "report", "forms", "drift"},
-    "api": {
-        *("ir", "layout", "passes", "pipeline", "frontend", "backend", "report", "forms", "drift"),
-        *("rewriting", "reporting", "benchmarking"),
-    },
-    "cli": {"ir", "layout", "passes", "pipeline", "frontend", "backend", "report", "api"},
+    "report": {"ir", "layout", "passes", "pipeline", "backend"},
+    "workflows": {"ir", "layout", "passes", "pipeline", "frontend", "backend", "report"},
+    "api": {"ir", "backend", "report", "workflows"},
+    "cli": {"ir", "layout", "passes", "pipeline", "frontend", "backend", "report", "workflows", "api"},
 }
 """For each part of the package, the parts that it may import at run time, beside those that import nothing."""
 

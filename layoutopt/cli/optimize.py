@@ -152,6 +152,7 @@ def optimize(
         from layoutopt import api
         from layoutopt.report import tables
         from layoutopt.report.results import to_json
+        from layoutopt.workflows.pipelines import Dump
 
         reports = []
         for model, (onnx, lite) in zip(models, targets, strict=True):
@@ -179,7 +180,7 @@ def optimize(
                     quantize=quantize,
                     allow_flex=allow_flex,
                     backend=backend,
-                    dump=api.Dump(dump_dir, frozenset(dump_after) - {"all"}) if dump_after else None,
+                    dump=Dump(dump_dir, frozenset(dump_after) - {"all"}) if dump_after else None,
                     convert=not no_tflite,
                     force=force,
                     verbose=verbose,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,8 +11,20 @@ from pathlib import Path
 from layoutopt.errors import VerificationError
 from layoutopt.ir.perm import Perm
 from layoutopt.ir.verify import OutputDrift
-from layoutopt.matching import MatchedBy
 from layoutopt.report.results import Json, to_json
+
+
+class MatchedBy(enum.Enum):
+    """What tells that two tensors are the same."""
+
+    INTERFACE = "interface"
+    """They are the same input or output."""
+    CONTENT = "content"
+    """They hold the same, under a permutation of the axes or of the slices along one."""
+    NAME = "name"
+    """The tensor bears the name of the node."""
+    LIKENESS = "likeness"
+    """Nothing else that depends on the same inputs is nearly as alike."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from layoutopt.matching import MatchedBy
-from layoutopt.report.comparison import ComparisonReport, Entry, Layer, OutputErrors
+from layoutopt.report.comparison import ComparisonReport, Entry, Layer, MatchedBy, OutputErrors
 
 _MOST_SUSPECTS = 4
 _BY = {MatchedBy.NAME: ", by its name", MatchedBy.LIKENESS: ", by likeness"}

@@ -16,12 +16,13 @@ from layoutopt.backend.litert.memory import memory_of
 from layoutopt.backend.litert.profile import profile_subject
 from layoutopt.backend.litert.runtime import Setting, Subject, measure
 from layoutopt.errors import ConversionError, UsageError
-from layoutopt.forms import HandOff, make_baseline, make_optimized
 from layoutopt.ir import io as modelio
 from layoutopt.options import Clock, Io
-from layoutopt.outputs import scratch
+from layoutopt.progress import Progress
 from layoutopt.report.benchmark import BenchmarkReport, BenchmarkRow, Control
 from layoutopt.report.results import Provenance
+from layoutopt.workflows.conversion import Converter, make_baseline, make_optimized
+from layoutopt.workflows.options import RunContext
 
 NARROW = 1.03
 """Upper over lower end of an interval from which on more rounds would tell nothing new."""
@@ -30,29 +31,11 @@ NARROW = 1.03
 _Choice = TypeVar("_Choice", int, bool, Quantize)
 
 
-def benchmark(
-    models: Sequence[Path | str],
-    *,
-    shapes: Mapping[str, tuple[int, ...]] | None = None,
-    io: Io = Io.FREE,
-    threads: int | Sequence[int] = 1,
-    xnnpack: bool | Sequence[bool] = True,
-    quantize: Quantize | Sequence[Quantize] = Quantize.NONE,
-    rounds: int = 60,
-    seconds: float = 30.0,
-    warmup: int = 5,
-    clock: Clock | None = None,
-    profile: bool = False,
-    memory: bool = False,
-    backend: Backend | None = None,
-    seed: int = 0,
-    verbose: bool = False,
-    progress: Callable[[str], None] | None = None,
-) -> BenchmarkReport:
-    """Times models against each other in one interleaved run on LiteRT, with the first of them twice as a control.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BenchmarkOptions:
+    """What `layoutopt.benchmark` is asked for.
 
-    Args:
-        models: .tflite files as they are; an .onnx file stands for two, its baseline and its optimized form.
+    Attributes:
         shapes: a static shape for each input of an .onnx file that has a symbolic dimension.
         io: what may happen to the layout of image inputs and outputs of .onnx files.
         threads: that LiteRT may use; of several, one after the other.
@@ -68,31 +51,57 @@ def benchmark(
         seed: of the random inputs.
         verbose: let TensorFlow's and LiteRT's chatter through.
         progress: called with what starts now.
+    """
 
-    Returns:
-        One row per model, number of threads and choice of kernels; each is compared with the first of these.
+    shapes: Mapping[str, tuple[int, ...]] | None = None
+    io: Io = Io.FREE
+    threads: int | Sequence[int] = 1
+    xnnpack: bool | Sequence[bool] = True
+    quantize: Quantize | Sequence[Quantize] = Quantize.NONE
+    rounds: int = 60
+    seconds: float = 30.0
+    warmup: int = 5
+    clock: Clock | None = None
+    profile: bool = False
+    memory: bool = False
+    backend: Backend | None = None
+    seed: int = 0
+    verbose: bool = False
+    progress: Progress | None = None
+
+    @property
+    def settings(self) -> list[Setting]:
+        """How LiteRT runs each model."""
+        return [Setting(each, kernels) for kernels in _several(self.xnnpack) for each in _several(self.threads)]
+
+    @property
+    def effort(self) -> Effort:
+        """How carefully models are timed."""
+        return Effort(self.rounds, self.seconds, self.warmup, self.seed, self.clock)
+
+
+def benchmark_models(models: Sequence[Path | str], options: BenchmarkOptions, context: RunContext) -> BenchmarkReport:
+    """Time models against each other in one interleaved run on LiteRT, with the first of them twice as a control.
+
+    Args:
+        models: .tflite files as they are; an .onnx file stands for two, its baseline and its optimized form.
+        options: what is asked for.
+        context: of the run.
 
     Raises:
         LayoutoptError: see `layoutopt.errors`.
     """
-    say = progress or (lambda _stage: None)
-    settings = [Setting(each, kernels) for kernels in _several(xnnpack) for each in _several(threads)]
-    effort = Effort(rounds, seconds, warmup, seed, clock)
-    effort.clock_for(settings)  # before any work is done
-    with scratch() as folder:
-        kinds = _several(quantize)
-        paths = [Path(model) for model in models]
-        made_by = choose_backend(backend)
-        candidates, notes = prepare(paths, shapes or {}, io, kinds, folder, backend=made_by, verbose=verbose, say=say)
+    options.effort.clock_for(options.settings)  # before any work is done
+    with context.directory() as folder:
+        candidates, notes = prepare([Path(model) for model in models], options, context, folder)
         return run(
             candidates,
-            settings,
-            effort=effort,
-            operators=profile,
-            memory=memory,
+            options.settings,
+            effort=options.effort,
+            operators=options.profile,
+            memory=options.memory,
             notes=notes,
-            verbose=verbose,
-            say=say,
+            context=context,
         )
 
 
@@ -105,27 +114,15 @@ class Candidate:
 
 
 def prepare(
-    models: Sequence[Path],
-    shapes: Mapping[str, tuple[int, ...]],
-    io: Io,
-    quantize: Sequence[Quantize],
-    scratch: Path,
-    *,
-    backend: Backend,
-    verbose: bool,
-    say: Callable[[str], None],
+    models: Sequence[Path], options: BenchmarkOptions, context: RunContext, folder: Path
 ) -> tuple[list[Candidate], list[str]]:
-    """Makes .tflite files of models.
+    """Make .tflite files of models.
 
     Args:
         models: .tflite files, which stay as they are; an .onnx file gives its baseline and its optimized form.
-        shapes: a static shape for each input of an .onnx file that has a symbolic dimension.
-        io: what may happen to the layout of image inputs and outputs of .onnx files.
-        quantize: what the TFLite converter does to the weights of .onnx files; each gives both forms.
-        scratch: directory for what is made.
-        backend: who makes the .tflite files.
-        verbose: let TensorFlow's chatter through.
-        say: called with what starts now.
+        options: what is asked for.
+        context: of the run.
+        folder: directory for what is made.
 
     Returns:
         The files, and what the user should know of them.
@@ -133,17 +130,18 @@ def prepare(
     Raises:
         LayoutoptError: a model cannot be read or converted.
     """
+    backend = choose_backend(options.backend)
     candidates, notes = [], []
     for index, path in enumerate(models):
         if path.suffix == ".tflite":
             candidates.append(Candidate(str(path), path))
             continue
         original = modelio.load(path)
-        modelio.make_static(original, shapes)
-        for kind in quantize:
-            hand_off = HandOff(scratch / f"{index}-{kind.value}", None, 0.0, kind, False, verbose, say, backend)
+        modelio.make_static(original, options.shapes or {})
+        for kind in _several(options.quantize):
+            converter = Converter(folder / f"{index}-{kind.value}", context, None, 0.0, kind, False, backend)
             weights = "" if kind is Quantize.NONE else f", {kind.value}"
-            for artifact in (make_baseline(original, hand_off), make_optimized(original, io, hand_off)):
+            for artifact in (make_baseline(original, converter), make_optimized(original, options.io, converter)):
                 candidates.append(Candidate(f"{path} ({artifact.form.kind.value}{weights})", artifact.path))
                 notes += [f"{path}: {artifact.form.error}"] if artifact.form.error else []
     return candidates, list(dict.fromkeys(notes))
@@ -263,8 +261,7 @@ def run(
     operators: bool = False,
     memory: bool = False,
     notes: Sequence[str] = (),
-    verbose: bool = False,
-    say: Callable[[str], None],
+    context: RunContext,
 ) -> BenchmarkReport:
     """Times .tflite files against each other, and measures what else is asked for.
 
@@ -275,8 +272,7 @@ def run(
         operators: whether each operator is timed too.
         memory: whether it is measured what each needs.
         notes: what the user should know.
-        verbose: let LiteRT's chatter through.
-        say: called with what starts now.
+        context: of the run.
 
     Raises:
         LayoutoptError: as `measure`, `profile` and `memory_of`.
@@ -285,8 +281,8 @@ def run(
         [candidate.path for candidate in candidates],
         settings,
         effort=effort,
-        verbose=verbose,
-        progress=lambda done, total: say(f"round {done} of {total}"),
+        verbose=context.verbose,
+        progress=lambda done, total: context.say(f"round {done} of {total}"),
     )
     rows, said = [], list(notes)
     for group in groups:
@@ -296,12 +292,12 @@ def run(
             row = BenchmarkRow(candidate.name, group.setting, latency, speedup, counts, size)
             subject = Subject(candidate.path, group.setting)
             if memory:
-                say(f"{candidate.name}: memory")
-                row = replace(row, memory=memory_of(subject, seed=effort.seed, verbose=verbose) or None)
+                context.say(f"{candidate.name}: memory")
+                row = replace(row, memory=memory_of(subject, seed=effort.seed, verbose=context.verbose) or None)
             if operators:
-                say(f"{candidate.name}: operators")
+                context.say(f"{candidate.name}: operators")
                 try:
-                    row = replace(row, operators=profile_subject(subject, seed=effort.seed, verbose=verbose))
+                    row = replace(row, operators=profile_subject(subject, seed=effort.seed, verbose=context.verbose))
                 except ConversionError as error:  # what was timed until here is worth keeping
                     said.append(f"{candidate.name} ({group.setting}) has no profile: {error.message}")
             rows.append(row)

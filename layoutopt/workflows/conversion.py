@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -29,6 +29,7 @@ from layoutopt.passes import (
 from layoutopt.passes.propagate_layout import Scope
 from layoutopt.pipeline.manager import PassManager
 from layoutopt.report.results import Form, Kind
+from layoutopt.workflows.options import RunContext
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,28 +49,31 @@ class Artifact:
     verification: Verification | None
 
 
+def path_in(folder: Path, kind: Kind) -> Path:
+    """Return where a `Converter` puts the .tflite of that kind."""
+    return (folder / kind.name.lower()).with_suffix(".tflite")
+
+
 @dataclass(frozen=True, slots=True)
-class HandOff:
+class Converter:
     """Converts models one after the other under the same settings.
 
     Attributes:
-        scratch: directory for all that is made.
+        folder: directory for all that is made; made where it is not there.
+        context: tells the caller what starts.
         reference: the original to compare with; None compares nothing.
         tolerance: largest absolute error over the largest absolute value of an output.
         quantize: what the TFLite converter does to the weights.
         allow_flex: let operators into the .tflite that need TensorFlow at run time.
-        verbose: let TensorFlow's chatter through.
-        say: called with what starts now.
         backend: makes all but the plain baseline.
     """
 
-    scratch: Path
+    folder: Path
+    context: RunContext
     reference: Reference | None
     tolerance: float
     quantize: Quantize
     allow_flex: bool
-    verbose: bool
-    say: Callable[[str], None]
     backend: Backend
 
     @property
@@ -77,10 +81,9 @@ class HandOff:
         """Whether the weights stay as they are, so that the results must agree with the original's."""
         return self.quantize is Quantize.NONE
 
-    @staticmethod
-    def path(scratch: Path, kind: Kind) -> Path:
-        """Where the .tflite of that kind is."""
-        return (scratch / kind.name.lower()).with_suffix(".tflite")
+    def path(self, kind: Kind) -> Path:
+        """Return where the .tflite of that kind is."""
+        return path_in(self.folder, kind)
 
     def run(self, kind: Kind, model: ir.Model, *, saved_model: bool = False, error: str = "") -> Artifact:
         """Converts ``model``, counts the result, and runs it on the inputs of the reference.
@@ -95,10 +98,10 @@ class HandOff:
             LayoutoptError: as `convert_model`.
         """
         conversion = self.convert(kind, model, saved_model=saved_model)
-        tflite = self.path(self.scratch, kind)
-        self.say(f"{kind.value}: LiteRT")
+        tflite = self.path(kind)
+        self.context.say(f"{kind.value}: LiteRT")
         if self.reference is None:
-            run_in_child(tflite, verbose=self.verbose)  # what LiteRT cannot run is never handed out
+            run_in_child(tflite, verbose=self.context.verbose)  # what LiteRT cannot run is never handed out
         verification = self.compare(tflite, model, conversion, self.reference) if self.reference else None
         return self.artifact(kind, tflite, conversion, verification, error=error)
 
@@ -113,15 +116,15 @@ class HandOff:
         Raises:
             LayoutoptError: as `convert_model`.
         """
-        self.scratch.mkdir(exist_ok=True)
-        tflite = self.path(self.scratch, kind)
+        self.folder.mkdir(exist_ok=True)
+        tflite = self.path(kind)
         if kind is not Kind.PLAIN and self.backend is Backend.DIRECT:
             return self._directly(kind, model, tflite)
         return self._through_onnx_tf(kind, model, tflite, saved_model=saved_model)
 
     def _directly(self, kind: Kind, model: ir.Model, tflite: Path) -> Conversion:
         return convert_directly(
-            model, tflite, quantize=self.quantize, progress=lambda stage: self.say(f"{kind.value}: {stage}")
+            model, tflite, quantize=self.quantize, progress=lambda stage: self.context.say(f"{kind.value}: {stage}")
         )
 
     def _through_onnx_tf(self, kind: Kind, model: ir.Model, tflite: Path, *, saved_model: bool) -> Conversion:
@@ -134,8 +137,8 @@ class HandOff:
             handlers=Handlers.PLAIN if kind is Kind.PLAIN else Handlers.LAYOUTOPT,
             quantize=self.quantize,
             allow_flex=self.allow_flex,
-            verbose=self.verbose,
-            progress=lambda stage: self.say(f"{kind.value}: {stage}"),
+            verbose=self.context.verbose,
+            progress=lambda stage: self.context.say(f"{kind.value}: {stage}"),
         )
 
     @staticmethod
@@ -150,7 +153,7 @@ class HandOff:
     def compare(self, tflite: Path, model: ir.Model, conversion: Conversion, reference: Reference) -> Verification:
         """Runs a .tflite, made from ``model``, on the inputs of ``reference``."""
         orders = reference.relative_orders(modelio.recorded_orders(model))
-        found = run_natural(tflite, conversion, reference.inputs, orders, verbose=self.verbose)
+        found = run_natural(tflite, conversion, reference.inputs, orders, verbose=self.context.verbose)
         coarse = reference.is_quantized  # kernels on integers round in another way
         return reference.compare(found, tolerance=max(self.tolerance, QUANTIZED_TOLERANCE if coarse else 0.0))
 
@@ -190,30 +193,30 @@ def run_natural(
     return to_natural({name: outputs[theirs] for name, theirs in conversion.output_names.items()}, orders)
 
 
-def make_baseline(original: ir.Model, hand_off: HandOff) -> Artifact:
+def make_baseline(original: ir.Model, converter: Converter) -> Artifact:
     """Plain onnx-tf, or the sandwich where that fails; the sandwich through the direct backend.
 
     Raises:
         LayoutoptError: neither can be had.
     """
     folded = FoldConstants()(original).model
-    if hand_off.backend is Backend.DIRECT:  # before and after go the same way
-        return hand_off.run(Kind.SANDWICH, sandwich(folded))
+    if converter.backend is Backend.DIRECT:  # before and after go the same way
+        return converter.run(Kind.SANDWICH, sandwich(folded))
     try:
-        return hand_off.run(Kind.PLAIN, folded)
+        return converter.run(Kind.PLAIN, folded)
     except (ConversionError, UnsupportedOperatorError) as error:
         reason = f"plain onnx-tf cannot convert the model: {error.message.splitlines()[0]}"
-    return hand_off.run(Kind.SANDWICH, sandwich(folded), error=reason)
+    return converter.run(Kind.SANDWICH, sandwich(folded), error=reason)
 
 
-def make_optimized(original: ir.Model, io: Io, hand_off: HandOff) -> Artifact:
+def make_optimized(original: ir.Model, io: Io, converter: Converter) -> Artifact:
     """What the default pipeline makes of a model.
 
     Raises:
         LayoutoptError: it cannot be had.
     """
-    passes = PassManager(default_pipeline(PropagateLayout(io=io)), on_start=hand_off.say)
-    return hand_off.run(Kind.LAYOUTOPT, passes.run(original.clone()).model)
+    passes = PassManager(default_pipeline(PropagateLayout(io=io)), on_start=converter.context.say)
+    return converter.run(Kind.LAYOUTOPT, passes.run(original.clone()).model)
 
 
 def sandwich(folded: ir.Model) -> ir.Model:

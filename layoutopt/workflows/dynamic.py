@@ -1,6 +1,6 @@
-"""From a model to its optimized .onnx and .tflite, each compared with the original.
+"""A model with dimensions that stay symbolic on its way to an optimized .onnx and .tflite that can be resized.
 
-Models with dimensions that stay symbolic are rewritten and handed over at two sizes, merged, and judged at others.
+It is rewritten and converted at two sizes, merged, and judged at others.
 """
 
 from __future__ import annotations
@@ -11,13 +11,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-import onnx_ir as ir
-
 from layoutopt.backend.conversion import Conversion
 from layoutopt.backend.litert.dynamic import merge as merge_tflite
 from layoutopt.backend.onnx_tf.child import kept_alive
 from layoutopt.errors import ConversionError, DynamicShapeError, UsageError, VerificationError
-from layoutopt.forms import Artifact, HandOff
 from layoutopt.formula import Prefer
 from layoutopt.ir import io as modelio
 from layoutopt.ir.merge import merge as merge_onnx
@@ -26,53 +23,10 @@ from layoutopt.ir.symbols import KEEP_FEWER, Sizes, SymbolicModel, spell
 from layoutopt.ir.verify import Reference, Verification, to_stored
 from layoutopt.pipeline.manager import PipelineResult
 from layoutopt.report.results import Kind, SizeCheck
+from layoutopt.workflows.conversion import Artifact, Converter
+from layoutopt.workflows.static import Rewrite
 
 Result = TypeVar("Result")
-
-
-Rewrite = Callable[[ir.Model, Reference | None], PipelineResult]
-"""Runs the pipeline on a model of static shapes, which it may change."""
-
-
-@dataclass(slots=True)
-class Fixed:
-    """A model of static shapes.
-
-    Attributes:
-        original: the model.
-        reference: its outputs; None where nothing shall be compared with it.
-        rewrite: runs the pipeline.
-        tolerance: largest absolute error over the largest absolute value of an output.
-    """
-
-    original: ir.Model
-    reference: Reference | None
-    rewrite: Rewrite
-    tolerance: float
-
-    checks: tuple[SizeCheck, ...] = ()
-    notes: tuple[str, ...] = ()
-
-    def onnx(self) -> tuple[PipelineResult, Verification | None]:
-        """What the pipeline makes of the model, and its comparison with the original.
-
-        Raises:
-            LayoutoptError: whatever a pass raises on purpose; VerificationError if the result is wrong.
-        """
-        result = self.rewrite(self.original.clone(), self.reference)
-        modelio.check_full(result.model)
-        return result, self.reference.check(result.model, tolerance=self.tolerance) if self.reference else None
-
-    def tflite(self, result: PipelineResult, hand_off: HandOff, *, saved_model: bool) -> Artifact:
-        """The .tflite of what `onnx` gave.
-
-        Raises:
-            LayoutoptError: as `HandOff.run`; VerificationError if the .tflite is wrong.
-        """
-        made = hand_off.run(Kind.LAYOUTOPT, result.model, saved_model=saved_model)
-        if self.reference and made.verification and hand_off.exact:
-            self.reference.require(made.verification, "the .tflite")
-        return made
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +58,7 @@ class _Judge:
             ) from error
 
 
-class Resizable:
+class DynamicModel:
     """A model with dimensions that stay symbolic.
 
     Args:
@@ -166,17 +120,17 @@ class Resizable:
         self._found = found, ()
         return result, found[0]
 
-    def tflite(self, result: PipelineResult, hand_off: HandOff, *, saved_model: bool) -> Artifact:
+    def tflite(self, result: PipelineResult, converter: Converter, *, saved_model: bool) -> Artifact:
         """The .tflite that can be resized.
 
         Raises:
             DynamicShapeError: the model does not allow it.
             UsageError: a SavedModel is asked for, too.
-            LayoutoptError: as `HandOff.run`.
+            LayoutoptError: as `Converter.run`.
         """
         if saved_model:
             raise UsageError("a SavedModel is of static shapes", hint="Go without --saved-model, or without --dynamic.")
-        target = hand_off.path(hand_off.scratch, Kind.LAYOUTOPT)
+        target = converter.path(Kind.LAYOUTOPT)
         orders = modelio.recorded_orders(result.model)
         stored = to_stored(self.reference.inputs, self.reference.relative_orders(orders))
         static: dict[int, tuple[Conversion, Conversion]] = {}
@@ -186,7 +140,7 @@ class Resizable:
                 at = ", and at ".join(map(spell, pair.sizes))
                 raise DynamicShapeError(f"other layouts are chosen for inputs or outputs at {at}", hint=KEEP_FEWER)
             if id(pair) not in static:
-                static[id(pair)] = self._hand_over(pair, hand_off)
+                static[id(pair)] = self._convert(pair, converter)
             first, second = static[id(pair)]
             assert first.tflite is not None
             assert second.tflite is not None
@@ -195,13 +149,13 @@ class Resizable:
             merge_tflite(first.tflite, second.tflite, target, defaults, prefer)
 
             def check(reference: Reference) -> Verification:
-                verification = hand_off.compare(target, pair.results[0].model, first, reference)
-                if hand_off.exact:
+                verification = converter.compare(target, pair.results[0].model, first, reference)
+                if converter.exact:
                     reference.require(verification, "the .tflite")
                 return verification
 
             found = [judge.check(check) for judge in self._judges]
-            return hand_off.artifact(Kind.LAYOUTOPT, target, first, found[0]), found
+            return converter.artifact(Kind.LAYOUTOPT, target, first, found[0]), found
 
         made, found = self._first_that_works(attempt)
         self._found = self._found[0], found
@@ -240,7 +194,7 @@ class Resizable:
         except DynamicShapeError:
             return None
 
-    def _hand_over(self, pair: _Pair, hand_off: HandOff) -> tuple[Conversion, Conversion]:
+    def _convert(self, pair: _Pair, converter: Converter) -> tuple[Conversion, Conversion]:
         """The .tflite at either size; neither is run, for only what they are merged to counts."""
         models = [result.model.clone() for result in pair.results]
         if not all(symbol.is_batch for symbol in self._symbolic.symbols):
@@ -248,7 +202,7 @@ class Resizable:
                 spell_out_padding(model)
         with kept_alive():
             first, second = (
-                dataclasses.replace(hand_off, scratch=hand_off.scratch / name).convert(Kind.LAYOUTOPT, model)
+                dataclasses.replace(converter, folder=converter.folder / name).convert(Kind.LAYOUTOPT, model)
                 for name, model in zip(("first", "second"), models, strict=True)
             )
         return first, second

@@ -20,8 +20,8 @@ from layoutopt.ir.io import recorded_orders
 from layoutopt.ir.perm import Perm, channels_last, identity, invert, permute
 from layoutopt.ir.trace import OnnxValue, recompute, trace
 from layoutopt.ir.verify import Array, Arrays, OutputDrift, drift_of, to_stored
-from layoutopt.matching import SURE, Match, Pairs, match
 from layoutopt.report.comparison import Entry, Layer, OutputErrors
+from layoutopt.workflows.matching import SURE, Match, Pairs, match
 
 _MOST_ROUNDS = 6
 _NEVER = 1e3  # a gap larger than any, for outputs that cannot be the same

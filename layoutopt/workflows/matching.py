@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 import itertools
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,6 +25,7 @@ from layoutopt.ir.align import (
 from layoutopt.ir.perm import Perm
 from layoutopt.ir.trace import OnnxValue
 from layoutopt.ir.verify import Array, OutputDrift, drift_of
+from layoutopt.report.comparison import MatchedBy
 
 _SIMILAR = 0.3  # a larger gap is no evidence at all
 _CLEAR = 2.0  # how much worse the runner-up must be
@@ -38,19 +38,6 @@ _TELLING = 8  # elements in a slice, for it to be told from others where none ar
 _MOST_CANDIDATES = 32
 _TWINS = 0.01  # the largest distance of the fingerprints of two tensors that hold the same
 _PREFIX = "onnx_tf_prefix_"  # what plain onnx-tf puts in front of a node's name
-
-
-class MatchedBy(enum.Enum):
-    """What tells that two tensors are the same."""
-
-    INTERFACE = "interface"
-    """They are the same input or output."""
-    CONTENT = "content"
-    """They hold the same, under a permutation of the axes or of the slices along one."""
-    NAME = "name"
-    """The tensor bears the name of the node."""
-    LIKENESS = "likeness"
-    """Nothing else that depends on the same inputs is nearly as alike."""
 
 
 SURE = (MatchedBy.INTERFACE, MatchedBy.CONTENT)

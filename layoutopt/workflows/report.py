@@ -1,7 +1,8 @@
-"""All about one model, before and after: gathered while `optimize` runs, and from what it leaves."""
+"""All about one model, before and after: recorded while `optimize_model` runs, and from what it returns."""
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -9,189 +10,176 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import onnx_ir as ir
 
+from layoutopt.backend.conversion import Backend
 from layoutopt.backend.litert.profile import OperatorTime, profile
-from layoutopt.drift import compare_layers, compare_rewritten
-from layoutopt.errors import LayoutoptError
-from layoutopt.forms import HandOff, sandwich
+from layoutopt.backend.onnx_tf.child import kept_alive
+from layoutopt.errors import ConversionError, LayoutoptError, UnsupportedOperatorError
+from layoutopt.frontend.inputs import give_inputs
 from layoutopt.ir import io as modelio
-from layoutopt.ir.counts import Counts, count_onnx
+from layoutopt.ir.counts import count_onnx
 from layoutopt.ir.verify import Arrays
-from layoutopt.layout.explain import explain as explain_plans
-from layoutopt.layout.gains import missing_rules
-from layoutopt.layout.problem import Assignment
-from layoutopt.passes import FoldConstants, PropagateLayout
-from layoutopt.pipeline.manager import PassRecord
+from layoutopt.options import choose_if_given
+from layoutopt.outputs import Outputs, apart, writing
+from layoutopt.passes import FoldConstants
 from layoutopt.report import graphs, results
 from layoutopt.report.annotation import annotate
 from layoutopt.report.comparison import Layer
-from layoutopt.report.knowledge import Knowledge, learn
-from layoutopt.report.model_report import Graph, Layout, ModelReport, Stage
-from layoutopt.report.results import ExplainReport, Form, Kind, OptimizeReport
+from layoutopt.report.model_report import Graph, Layout, ModelReport
+from layoutopt.report.results import Kind, OptimizeReport
+from layoutopt.workflows.conversion import Artifact, sandwich
+from layoutopt.workflows.layerwise import compare_layers, compare_rewritten
+from layoutopt.workflows.models import load_model, source_files, source_of
+from layoutopt.workflows.optimize import Optimized, OptimizeOptions, optimize_model
+from layoutopt.workflows.options import ConversionOptions, RunContext, check_seed
+from layoutopt.workflows.pipelines import build_pipeline
+from layoutopt.workflows.recorder import PipelineRecorder
 
-Say = Callable[[str], None]
-
-
-def explain_model(
-    prepared: ir.Model, propagate: PropagateLayout, *, model: Path | None, say: Say
-) -> tuple[ExplainReport, Knowledge]:
-    """Tells why each transpose that ``propagate`` would leave is left, and what it knows of each node.
-
-    Args:
-        prepared: behind the passes in front of ``propagate``; it is not changed.
-        propagate: chooses the layouts.
-        model: the file that it came from.
-        say: called with what starts now.
-    """
-    graph, opset = prepared.graph, prepared.opset_imports.get("", 0)
-    say("layouts")
-    plans = propagate.plans(prepared)
-    plan, explanation = plans[graph], explain_plans(opset, plans)
-    say("what more layout rules would buy")
-    missing = missing_rules(
-        graph, opset, plan, explanation.copies, lambda assumed: propagate.plan(prepared, assumed=assumed)
-    )
-    report = ExplainReport(
-        model=model,
-        layout=results.LayoutProof.of(
-            Assignment.together([each.assignment for each in plans.values()]), propagate.objective
-        ),
-        explanation=explanation,
-        missing=tuple(missing),
-        anchors=sum(each.anchors for each in plans.values()),
-        versions=results.versions(),
-    )
-    return report, learn(opset, plans, explanation)
+if TYPE_CHECKING:
+    from layoutopt.workflows.models import Model
 
 
-class Observer:
-    """Looks at a model while passes run over it: an instrument of the pass manager.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportOptions(ConversionOptions):
+    """What `layoutopt.api.report` is asked for.
 
-    Args:
-        pipeline: the passes; one of them, but not the first, chooses layouts.
-        model: the file that the model came from.
-        say: called with what starts now.
+    Attributes:
+        benchmark: whether both .tflite files and each of their operators are timed.
+        models: directory to write the two models to, ``before`` and ``after``; None for nowhere.
     """
 
-    def __init__(self, pipeline: Sequence[ir.passes.PassBase], *, model: Path | None, say: Say) -> None:
-        self._pipeline = pipeline
-        self._model = model
-        self._say = say
-        self._behind: list[ir.Model] = []
-        self._explained: tuple[ExplainReport, Knowledge] | None = None
-        self._prepared: ir.Model | None = None
+    benchmark: bool = True
+    models: Path | str | None = None
 
-    def __call__(self, position: int, name: str, model: ir.Model) -> None:
-        """Keeps the model behind a pass; in front of the choice of layouts, asks for its reasons."""
-        del name
-        self._behind.append(model.clone())
-        following = self._pipeline[position] if position < len(self._pipeline) else None
-        if isinstance(following, PropagateLayout):
-            self._prepared = self._behind[-1]
-            self._explained = explain_model(model, following, model=self._model, say=self._say)
 
-    @property
-    def explained(self) -> tuple[ExplainReport, Knowledge]:
-        """What was found in front of the choice of layouts."""
-        assert self._explained is not None, "no pass has chosen layouts"
-        return self._explained
+def report_model(model: Model, options: ReportOptions, context: RunContext) -> ModelReport:
+    """Gather all about a model, before and after `optimize_model`.
 
-    @property
-    def prepared(self) -> ir.Model:
-        """The model in front of the choice of layouts."""
-        assert self._prepared is not None, "no pass has chosen layouts"
-        return self._prepared
+    Args:
+        model: an ONNX file, or a model in memory; it is never changed.
+        options: what is asked for.
+        context: of the run.
 
-    def stages(self, records: Sequence[PassRecord]) -> Iterator[Stage]:
-        """The original, then the model behind each pass.
+    Raises:
+        LayoutoptError: as `optimize_model`, but for what keeps the model from being converted.
+    """
+    check_seed(options.seed)
+    choose_if_given(Backend, options.backend, "backend")
+    pipeline = build_pipeline(options)
+    original = load_model(model)
+    inputs = give_inputs(original, None, shapes=options.shapes or {}, seed=options.seed)
 
-        An operator-by-operator conversion folds constants first, so what it would move in front of that pass is what
-        it would move behind it.
+    def report_in(folder: Path, targets: Mapping[str, Path], *, convert: bool) -> ModelReport:
+        recorder = PipelineRecorder(pipeline, model=source_of(model), say=context.say)
+        optimized = _optimize_in(folder, model, options, context, recorder, convert=convert)
+        builder = ReportBuilder(original, inputs, recorder, options, context)
+        name = source.name if (source := source_of(model)) else original.graph.name or "model"
+        return builder.build(name, optimized, targets)
 
-        Args:
-            records: of the passes.
-        """
-        fold = next((at for at, each in enumerate(self._pipeline) if isinstance(each, FoldConstants)), 0)
-        found: list[Counts] = []
-        for record, model in list(zip(records, self._behind, strict=True))[fold:]:
-            if record.modified or not found:
-                self._say(f"what would be moved behind {record.name}")
-                found.append(count_onnx(sandwich(model.clone())))
-            else:
-                found.append(found[-1])
-        first, *others = *[found[0]] * (fold + 1), *found
-        yield Stage("original", 0.0, records[0].nodes_before, first.transposes, first.bytes_moved)
-        for record, counts in zip(records, others, strict=True):
-            yield Stage(record.name, record.seconds, record.nodes_after, counts.transposes, counts.bytes_moved)
+    with writing(*source_files(model)) as outputs, context.directory() as folder, kept_alive():
+        targets = _expect_models(options.models, outputs, force=options.force)
+        try:
+            found = report_in(folder, targets, convert=True)
+        except (ConversionError, UnsupportedOperatorError) as error:
+            found = report_in(folder, targets, convert=False)
+            found = dataclasses.replace(found, notes=(f"no .tflite: {error.message.splitlines()[0]}", *found.notes))
+        context.say.finish()
+    return found
+
+
+def _optimize_in(
+    folder: Path,
+    model: Model,
+    options: ReportOptions,
+    context: RunContext,
+    recorder: PipelineRecorder,
+    *,
+    convert: bool,
+) -> Optimized:
+    """Optimize the model as it is asked for, with all that is made in ``folder``."""
+    shared = {each.name: getattr(options, each.name) for each in dataclasses.fields(ConversionOptions)}
+    wanted = OptimizeOptions(
+        **{**shared, "force": True},
+        output=folder / "optimized.onnx",  # for its size
+        benchmark=options.benchmark and convert,
+        convert=convert,
+        instruments=(recorder,),
+    )
+    with apart():
+        inner = RunContext.of(context.say, verbose=context.verbose, scratch=folder)
+        optimized = optimize_model(model, wanted, inner)
+    return dataclasses.replace(optimized, report=dataclasses.replace(optimized.report, output=None))
+
+
+def _expect_models(models: Path | str | None, outputs: Outputs, *, force: bool) -> Mapping[str, Path]:
+    """Reserve the places of the models of a report, and return where to write them, by name."""
+    if models is None:
+        return {}
+    directory = Path(models)
+    outputs.make_directory(directory)
+    paths = [directory / f"{side}{kind}" for kind in (".tflite", ".onnx") for side in ("before", "after")]
+    for path in paths:
+        outputs.expect(path, force=force, companion=modelio.DATA if path.suffix == ".onnx" else "")
+    return {path.name: outputs.stage(path) for path in paths}
 
 
 @dataclass(slots=True)
-class Gatherer:
-    """Makes a report of what `optimize` did and left.
+class ReportBuilder:
+    """Make a report of what `optimize_model` did.
 
     Attributes:
         original: the model, of static shapes.
         inputs: an array for each of its inputs.
-        observer: that looked on.
-        tolerance: the bound on relative errors.
-        threads: of XNNPACK, for the times.
-        benchmark: whether operators are timed.
-        verbose: let TensorFlow's and LiteRT's chatter through.
-        say: called with what starts now.
+        recorder: of what the passes made.
+        options: what is asked for.
+        context: of the run.
         notes: what the reader should know; grows.
     """
 
     original: ir.Model
     inputs: Arrays
-    observer: Observer
-    tolerance: float
-    threads: int
-    benchmark: bool
-    verbose: bool
-    say: Say
+    recorder: PipelineRecorder
+    options: ReportOptions
+    context: RunContext
     notes: list[str] = field(default_factory=list)
 
-    def of_tflites(self, name: str, report: OptimizeReport, scratch: Path, models: Mapping[str, Path]) -> ModelReport:
-        """The report on two .tflite files.
+    def build(self, name: str, optimized: Optimized, models: Mapping[str, Path]) -> ModelReport:
+        """Return the report, on .tflite files, or on ONNX models where no .tflite was made.
 
         Args:
             name: of the model.
-            report: of `optimize`.
-            scratch: where it left them.
-            models: where to write what is made, by ``before.tflite`` and ``after.tflite``; empty for nowhere.
+            optimized: what was made of it.
+            models: where to write the models, by ``before.tflite``, ``after.onnx`` and so on; empty for nowhere.
         """
+        graphs_of = self._of_models if optimized.tflite is None else self._of_tflites
+        before, after = graphs_of(optimized, models)
+        return self._report(name, optimized.report, before, after)
+
+    def _of_tflites(self, optimized: Optimized, models: Mapping[str, Path]) -> tuple[Graph | None, Graph]:
+        """Return the graphs of the .tflite files, which are moved to where they are wanted."""
         found: dict[str, Graph] = {}
-        for side, form in (("before", report.baseline), ("after", report.optimized)):
-            if form is not None:
-                path = HandOff.path(scratch, form.kind)
-                found[side] = self._of_tflite(path, form)
+        for side, artifact in (("before", optimized.baseline), ("after", optimized.tflite)):
+            if artifact is not None:
+                found[side] = self._of_tflite(artifact)
                 if target := models.get(f"{side}.tflite"):
-                    shutil.move(path, target)
-        return self._report(name, report, found.get("before"), found["after"])
+                    shutil.move(artifact.path, target)
+        return found.get("before"), found["after"]
 
-    def of_models(
-        self, name: str, report: OptimizeReport, optimized: ir.Model, models: Mapping[str, Path]
-    ) -> ModelReport:
-        """The report on ONNX models, where no .tflite can be had.
-
-        Args:
-            name: of the model.
-            report: of `optimize`.
-            optimized: the model behind the pipeline.
-            models: where to write the two, by ``before.onnx`` and ``after.onnx``; empty for nowhere.
-        """
+    def _of_models(self, optimized: Optimized, models: Mapping[str, Path]) -> tuple[Graph, Graph]:
+        """Return the graphs of the ONNX models, which are written to where they are wanted."""
         unoptimized = sandwich(FoldConstants()(self.original).model)
         before = self._of_model(unoptimized, "operator by operator, ONNX only")
-        after = self._of_model(optimized, Kind.ONNX.value, planned=True)
-        for key, model in (("before.onnx", unoptimized), ("after.onnx", optimized)):
+        after = self._of_model(optimized.model, Kind.ONNX.value, planned=True)
+        for key, model in (("before.onnx", unoptimized), ("after.onnx", optimized.model)):
             if target := models.get(key):
                 modelio.write_model(model, target)
-        return self._report(name, report, before, after)
+        return before, after
 
     def _report(self, name: str, report: OptimizeReport, before: Graph | None, after: Graph) -> ModelReport:
-        explained, _ = self.observer.explained
+        explained, _ = self.recorder.explained
         if report.baseline is not None and report.baseline.error:
             self.notes.append(f"The graph before is the {report.baseline.kind.value}: {report.baseline.error}")
         return ModelReport(
@@ -202,11 +190,12 @@ class Gatherer:
             explain=explained,
             before=before,
             after=after,
-            stages=tuple(self.observer.stages(report.passes)),
+            stages=tuple(self.recorder.stages(report.passes)),
             notes=(*report.notes, *self.notes),
         )
 
-    def _of_tflite(self, path: Path, form: Form) -> Graph:
+    def _of_tflite(self, artifact: Artifact) -> Graph:
+        path, form = artifact.path, artifact.form
         title = form.kind.value
         graph, names = graphs.of_tflite(path, title)
         if hidden := form.operators - len(graph.nodes):
@@ -214,7 +203,9 @@ class Gatherer:
 
         def compare(model: ir.Model) -> Mapping[str, Layer]:
             say = partial(self._say_of, title)
-            found = compare_layers(model, self.inputs, path, tolerance=self.tolerance, verbose=self.verbose, say=say)
+            found = compare_layers(
+                model, self.inputs, path, tolerance=self.options.tolerance, verbose=self.context.verbose, say=say
+            )
             return {names[layer.index]: layer for layer in found.layers}
 
         times = {str(each.position): each.microseconds for each in self._times(path, title)}
@@ -240,7 +231,7 @@ class Gatherer:
         microseconds: Mapping[str, float] | None = None,
     ) -> Graph:
         """The graph with what ``compare`` finds in it of the original, and of what passes have made of that."""
-        _, knowledge = self.observer.explained
+        _, knowledge = self.recorder.explained
         layers: Mapping[str, Layer] = {}
         with self._noted(f"{graph.title}: no layouts and errors"):
             layers = compare(self.original)
@@ -248,18 +239,18 @@ class Gatherer:
         found = describe()
         if layers and any(tensor.layout is Layout.UNKNOWN and tensor.has_order for tensor in found.tensors.values()):
             with suppress(LayoutoptError):
-                found = describe(prepared=compare(self.observer.prepared))
+                found = describe(prepared=compare(self.recorder.prepared))
         return found
 
     def _say_of(self, title: str, stage: str) -> None:
-        self.say(f"{title}: {stage}")
+        self.context.say(f"{title}: {stage}")
 
     def _times(self, path: Path, title: str) -> Sequence[OperatorTime]:
-        if not self.benchmark:
+        if not self.options.benchmark:
             return ()
-        self.say(f"{title}: LiteRT's profiler")
+        self.context.say(f"{title}: LiteRT's profiler")
         with self._noted(f"{title}: no times of operators"):
-            return profile(path, threads=self.threads, verbose=self.verbose)
+            return profile(path, threads=self.options.threads, verbose=self.context.verbose)
         return ()
 
     @contextmanager

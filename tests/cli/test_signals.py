@@ -21,13 +21,13 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals of Unix")
 _SLOW = """
 import sys, time
 from layoutopt import cli
-import layoutopt.forms
+import layoutopt.workflows.conversion
 
 def convert(*_, **__):
     print("here", file=sys.stderr, flush=True)
     PATCH
 
-layoutopt.forms.convert_directly = convert
+layoutopt.workflows.conversion.convert_directly = convert
 sys.argv = ["layoutopt", *sys.argv[1:]]
 cli.main()
 """
