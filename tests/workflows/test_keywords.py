@@ -1,11 +1,11 @@
-"""Options are declared once, as fields of a dataclass: the functions of the API take them, show them and tell of them."""
+"""Options are declared once, as fields of a dataclass, and the functions of the API take and document them all."""
 
 from __future__ import annotations
 
 import dataclasses
 import inspect
 import re
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -16,6 +16,9 @@ from layoutopt.workflows.keywords import takes
 from layoutopt.workflows.optimize import OptimizeOptions
 from layoutopt.workflows.options import LayoutOptions
 from layoutopt.workflows.report import ReportOptions
+
+if TYPE_CHECKING:
+    from layoutopt.workflows.models import Model
 
 FUNCTIONS = [
     (api.optimize, OptimizeOptions),
@@ -49,7 +52,7 @@ class Options(Base):
 
 
 @takes(Options)
-def measure(model: Path | str, options: Options) -> tuple[object, Options]:
+def measure(model: Model, options: Options) -> tuple[object, Options]:
     """Measure.
 
     Args:
@@ -65,7 +68,7 @@ def measure(model: Path | str, options: Options) -> tuple[object, Options]:
 def test_fields_are_keywords() -> None:
     assert measure("m", size=2) == ("m", Options(size=2))
     assert measure(model="m", loud=True, size=3) == ("m", Options(size=3, loud=True))
-    assert str(inspect.signature(measure)).startswith("(model: 'Path | str', *, size: 'int', loud: 'bool' = False) -> ")
+    assert str(inspect.signature(measure)).startswith("(model: 'Model', *, size: 'int', loud: 'bool' = False) -> ")
 
 
 def test_fields_are_told_of_where_the_options_were() -> None:
