@@ -28,8 +28,9 @@ from layoutopt.backend.litert.runtime import Setting
 from layoutopt.ir.verify import Reference
 from layoutopt.options import TOLERANCE, Io
 from layoutopt.outputs import make_directory
-from layoutopt.report.results import Form, Kind, Provenance
-from layoutopt.report.tables import size
+from layoutopt.report.terminal.tables import size
+from layoutopt.results.optimize import Form, Kind
+from layoutopt.results.provenance import Provenance
 from layoutopt.workflows.benchmark import Effort, time_together
 from layoutopt.workflows.conversion import Converter
 from layoutopt.workflows.options import RunContext

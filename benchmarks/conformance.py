@@ -51,7 +51,7 @@ from layoutopt.ir import io as modelio
 from layoutopt.outputs import make_directory, replacing
 from layoutopt.passes import DEFAULT_PIPELINE, FoldConstants
 from layoutopt.pipeline.manager import PassManager
-from layoutopt.report.results import Provenance
+from layoutopt.results.provenance import Provenance
 from layoutopt.workflows.conversion import run_natural
 
 RESULTS = records.committed("conformance")

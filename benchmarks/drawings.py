@@ -15,7 +15,7 @@ from layoutopt.options import Io
 from layoutopt.passes import DEFAULT_PIPELINE, FoldConstants, PropagateLayout, default_pipeline
 from layoutopt.pipeline.manager import PassManager
 from layoutopt.pipeline.text import pass_name
-from layoutopt.report.tables import size
+from layoutopt.report.terminal.tables import size
 from layoutopt.workflows.conversion import sandwich
 
 CHAIN = """

@@ -36,7 +36,8 @@ from layoutopt.options import TOLERANCE, Io
 from layoutopt.outputs import make_directory
 from layoutopt.passes import FoldConstants, PropagateLayout, default_pipeline
 from layoutopt.pipeline.manager import PassManager, PipelineResult
-from layoutopt.report.results import Form, Kind, Provenance
+from layoutopt.results.optimize import Form, Kind
+from layoutopt.results.provenance import Provenance
 from layoutopt.workflows.conversion import Converter, path_in, sandwich
 from layoutopt.workflows.options import RunContext
 

@@ -31,7 +31,8 @@ from layoutopt.errors import ConversionError
 from layoutopt.ir.io import load, save
 from layoutopt.options import TOLERANCE
 from layoutopt.passes import ExpandQuantizedOperators, FoldConstants
-from layoutopt.report.results import Form, Kind, OptimizeReport, Provenance
+from layoutopt.results.optimize import Form, Kind, OptimizeReport
+from layoutopt.results.provenance import Provenance
 from layoutopt.workflows.conversion import Converter, sandwich
 from layoutopt.workflows.options import RunContext
 

@@ -15,29 +15,32 @@ if TYPE_CHECKING:
     from layoutopt.errors import LayoutoptError
     from layoutopt.frontend.pytorch import from_torch
     from layoutopt.options import Io, Objective, TensorLayout, Verify
-    from layoutopt.report.benchmark import BenchmarkReport
-    from layoutopt.report.comparison import ComparisonReport
-    from layoutopt.report.model_report import ModelReport
-    from layoutopt.report.results import CalibrationReport, CountReport, ExplainReport, OptimizeReport
+    from layoutopt.results.benchmark import BenchmarkReport
+    from layoutopt.results.calibrate import CalibrationReport
+    from layoutopt.results.comparison import ComparisonReport
+    from layoutopt.results.count import CountReport
+    from layoutopt.results.explain import ExplainReport
+    from layoutopt.results.model_report import ModelReport
+    from layoutopt.results.optimize import OptimizeReport
     from layoutopt.workflows.pipelines import Dump
 
 __version__ = "0.1.0"
 
 _HOME = {
     "Backend": "layoutopt.backend.conversion",
-    "BenchmarkReport": "layoutopt.report.benchmark",
-    "CalibrationReport": "layoutopt.report.results",
-    "ComparisonReport": "layoutopt.report.comparison",
+    "BenchmarkReport": "layoutopt.results.benchmark",
+    "CalibrationReport": "layoutopt.results.calibrate",
+    "ComparisonReport": "layoutopt.results.comparison",
     "Conversion": "layoutopt.backend.conversion",
-    "CountReport": "layoutopt.report.results",
+    "CountReport": "layoutopt.results.count",
     "Dump": "layoutopt.workflows.pipelines",
-    "ExplainReport": "layoutopt.report.results",
+    "ExplainReport": "layoutopt.results.explain",
     "Handlers": "layoutopt.backend.onnx_tf.convert",
     "Io": "layoutopt.options",
     "LayoutoptError": "layoutopt.errors",
-    "ModelReport": "layoutopt.report.model_report",
+    "ModelReport": "layoutopt.results.model_report",
     "Objective": "layoutopt.options",
-    "OptimizeReport": "layoutopt.report.results",
+    "OptimizeReport": "layoutopt.results.optimize",
     "Quantize": "layoutopt.backend.conversion",
     "TensorLayout": "layoutopt.options",
     "Verify": "layoutopt.options",

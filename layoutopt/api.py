@@ -12,18 +12,21 @@ from typing import TYPE_CHECKING
 from layoutopt.backend.conversion import Backend, Conversion, Quantize
 from layoutopt.backend.onnx_tf.convert import Handlers
 from layoutopt.ir.verify import Arrays
-from layoutopt.options import TOLERANCE, Io
+from layoutopt.options import TOLERANCE
 from layoutopt.progress import Progress
-from layoutopt.report.benchmark import BenchmarkReport
-from layoutopt.report.comparison import ComparisonReport
-from layoutopt.report.model_report import ModelReport
-from layoutopt.report.results import CalibrationReport, CountReport, ExplainReport, OptimizeReport
+from layoutopt.report import notebook
+from layoutopt.results.benchmark import BenchmarkReport
+from layoutopt.results.calibrate import CalibrationReport
+from layoutopt.results.comparison import ComparisonReport
+from layoutopt.results.count import CountReport
+from layoutopt.results.explain import ExplainReport
+from layoutopt.results.model_report import ModelReport
+from layoutopt.results.optimize import OptimizeReport
 from layoutopt.workflows.benchmark import BenchmarkOptions, benchmark_models
 from layoutopt.workflows.calibrate import calibrate_machine
 from layoutopt.workflows.compare import compare_models
 from layoutopt.workflows.convert import convert_file
 from layoutopt.workflows.count import count_model
-from layoutopt.workflows.demo import run_demo
 from layoutopt.workflows.explain import explain_model
 from layoutopt.workflows.keywords import takes
 from layoutopt.workflows.optimize import OptimizeOptions, optimize_model
@@ -33,6 +36,8 @@ from layoutopt.workflows.targets import Targets
 
 if TYPE_CHECKING:
     from layoutopt.workflows.models import Model
+
+notebook.register()
 
 
 @takes(OptimizeOptions)
@@ -213,37 +218,3 @@ def calibrate(
         OutputError: the times cannot be written.
     """
     return calibrate_machine(RunContext.of(progress, verbose=verbose), threads=threads, quick=quick)
-
-
-def demo(
-    directory: Path | str,
-    *,
-    resolution: int = 224,
-    width: float = 1.0,
-    io: Io | str = Io.FREE,
-    benchmark: bool = True,
-    threads: int = 1,
-    backend: Backend | None = None,
-    force: bool = False,
-    verbose: bool = False,
-    progress: Progress | None = None,
-) -> OptimizeReport:
-    """Do the main job on a MobileNetV2 with random weights that is built here: no PyTorch, no download.
-
-    Args:
-        directory: where the three models go; made if it is not there.
-        resolution: height and width of the input, a multiple of 32.
-        width: multiplier of the channels.
-        io: what may happen to the layout of the input.
-        benchmark: whether both .tflite files are timed.
-        threads: of XNNPACK, for the benchmark.
-        backend: who makes the .tflite; as of `optimize`.
-        force: overwrite outputs that exist.
-        verbose: let TensorFlow's chatter through.
-        progress: called with what starts now.
-
-    Returns:
-        The report of `optimize`, which raises what this does.
-    """
-    options = OptimizeOptions(io=io, benchmark=benchmark, threads=threads, backend=backend, force=force)
-    return run_demo(Path(directory), options, RunContext.of(progress, verbose=verbose), resolution, width)

@@ -33,8 +33,8 @@ from layoutopt.frontend.demo import mobilenet_v2
 from layoutopt.ir.io import save
 from layoutopt.options import Io, Verify
 from layoutopt.passes import EliminateDeadCode, FoldConstants
-from layoutopt.report import tables
-from layoutopt.report.results import Kind, LayoutName, Multiplications
+from layoutopt.report.terminal import tables
+from layoutopt.results.optimize import Kind, LayoutName, Multiplications
 from layoutopt.workflows.benchmark import Group
 from layoutopt.workflows.conversion import run_natural
 from tests.rewrites import network, normal

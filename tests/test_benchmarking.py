@@ -21,8 +21,8 @@ from layoutopt.errors import ConversionError, UsageError
 from layoutopt.frontend.demo import mobilenet_v2
 from layoutopt.ir.io import save
 from layoutopt.options import Clock
-from layoutopt.report import tables
-from layoutopt.report.benchmark import BenchmarkReport
+from layoutopt.report.terminal import tables
+from layoutopt.results.benchmark import BenchmarkReport
 from layoutopt.workflows import benchmark as benchmarking
 from layoutopt.workflows.benchmark import Candidate, Effort, run, time_together
 from layoutopt.workflows.options import RunContext

@@ -26,14 +26,14 @@ from layoutopt.layout.explain import Copy, Side
 from layoutopt.options import Io
 from layoutopt.outputs import writing
 from layoutopt.passes import FoldConstants
-from layoutopt.report import graphs
-from layoutopt.report.annotation import annotate
-from layoutopt.report.knowledge import Knowledge
 from layoutopt.report.model_explorer import expect_overlays, overlays_of, write_overlays
-from layoutopt.report.model_report import Graph, GraphNode, GraphTensor, Layout, ModelReport
-from layoutopt.report.results import Kind
+from layoutopt.results.model_report import Graph, GraphNode, GraphTensor, Layout, ModelReport
+from layoutopt.results.optimize import Kind
+from layoutopt.workflows import graphs
+from layoutopt.workflows.annotation import annotate
 from layoutopt.workflows.conversion import path_in, sandwich
 from layoutopt.workflows.layerwise import compare_layers, compare_rewritten
+from layoutopt.workflows.plan_facts import Knowledge
 from tests.test_compare import damage
 
 HEAD = """<ir_version: 8, opset_import: ["" : 13]>

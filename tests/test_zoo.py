@@ -17,7 +17,7 @@ from benchmarks.zoo.processes import run
 from benchmarks.zoo.rows import Memory, Row, Tensor, Zoo, in_one_line, worst
 from layoutopt.errors import ConversionError, UnsupportedOperatorError
 from layoutopt.ir.verify import OutputDrift
-from layoutopt.report.results import Provenance
+from layoutopt.results.provenance import Provenance
 
 SMALL = OutputDrift("small", max_abs_error=1e-6, mse=1e-14, variance=1e-6, relative_error=1e-5)
 LARGE = OutputDrift("large", max_abs_error=1e-3, mse=1e-10, variance=1e4, relative_error=1e-7)

@@ -15,7 +15,7 @@ from benchmarks.zoo.environment import interpreter, shipped
 from benchmarks.zoo.processes import run
 from benchmarks.zoo.rows import Row, Zoo
 from layoutopt.outputs import make_directory
-from layoutopt.report.results import Provenance
+from layoutopt.results.provenance import Provenance
 
 _MODEL = "model.onnx"
 _TIMEOUT = 600.0  # seconds, of an export and of a conversion

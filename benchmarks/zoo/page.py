@@ -9,8 +9,8 @@ from benchmarks.markdown import table
 from benchmarks.zoo.catalogue import NETWORKS, OF_THE_ARTICLE, Entry, entries
 from benchmarks.zoo.rows import Row, Zoo, normalized, worst
 from layoutopt.ir.verify import OutputDrift
-from layoutopt.report.results import Provenance
-from layoutopt.report.tables import size
+from layoutopt.report.terminal.tables import size
+from layoutopt.results.provenance import Provenance
 
 MARKS = {
     "unetplusplus_resnet34": -12,

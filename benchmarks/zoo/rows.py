@@ -10,7 +10,8 @@ from typing import ClassVar
 from benchmarks import records
 from layoutopt.errors import LayoutoptError
 from layoutopt.ir.verify import OutputDrift
-from layoutopt.report.results import LayoutName, Provenance, TensorInfo
+from layoutopt.results.optimize import LayoutName, TensorInfo
+from layoutopt.results.provenance import Provenance
 
 _FIGURES = "figures.json"
 

@@ -18,7 +18,7 @@ from layoutopt.errors import LayoutoptError, VerificationError
 from layoutopt.ir.io import load, set_shapes
 from layoutopt.ir.verify import OutputDrift, Reference, drift_of
 from layoutopt.options import TOLERANCE
-from layoutopt.report.results import OptimizeReport
+from layoutopt.results.optimize import OptimizeReport
 
 
 class Clock:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from layoutopt.cli import benchmark, calibrate, compare, count, demo, explain, optimize, passes, report
+from layoutopt.cli.arguments import expanded
 from layoutopt.cli.signals import listen
 
 _EXIT_CODES = (
@@ -25,15 +26,15 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command(epilog=optimize.EXAMPLES)(optimize.optimize)
-app.command(epilog=explain.EXAMPLES)(explain.explain)
-app.command(epilog=report.EXAMPLES)(report.report)
-app.command(epilog=count.EXAMPLES)(count.count)
-app.command(epilog=compare.EXAMPLES)(compare.compare)
-app.command(epilog=benchmark.EXAMPLES)(benchmark.benchmark)
-app.command(epilog=calibrate.EXAMPLES)(calibrate.calibrate)
-app.command(epilog=passes.EXAMPLES)(passes.passes)
-app.command(epilog=demo.EXAMPLES)(demo.demo)
+app.command(epilog=optimize.EXAMPLES)(expanded(optimize.optimize))
+app.command(epilog=explain.EXAMPLES)(expanded(explain.explain))
+app.command(epilog=report.EXAMPLES)(expanded(report.report))
+app.command(epilog=count.EXAMPLES)(expanded(count.count))
+app.command(epilog=compare.EXAMPLES)(expanded(compare.compare))
+app.command(epilog=benchmark.EXAMPLES)(expanded(benchmark.benchmark))
+app.command(epilog=calibrate.EXAMPLES)(expanded(calibrate.calibrate))
+app.command(epilog=passes.EXAMPLES)(expanded(passes.passes))
+app.command(epilog=demo.EXAMPLES)(expanded(demo.demo))
 
 
 def _version(wanted: bool) -> None:

@@ -19,8 +19,8 @@ from layoutopt.errors import ConversionError, UsageError
 from layoutopt.ir import io as modelio
 from layoutopt.options import Clock, Io
 from layoutopt.progress import Progress
-from layoutopt.report.benchmark import BenchmarkReport, BenchmarkRow, Control
-from layoutopt.report.results import Provenance
+from layoutopt.results.benchmark import BenchmarkReport, BenchmarkRow, Control
+from layoutopt.results.provenance import Provenance
 from layoutopt.workflows.conversion import Converter, make_baseline, make_optimized
 from layoutopt.workflows.options import RunContext
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from layoutopt.backend.litert.transposes import Transpose, time_transposes
 from layoutopt.layout.calibration import FULL, QUICK, Calibration, Machine, calibration_path, tabulate
 from layoutopt.outputs import apart, make_directory
-from layoutopt.report.results import CalibrationReport
+from layoutopt.results.calibrate import CalibrationReport
 from layoutopt.workflows.options import RunContext
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from layoutopt.frontend.inputs import give_inputs
 from layoutopt.ir.verify import Arrays
-from layoutopt.report import results
-from layoutopt.report.comparison import ComparisonReport
+from layoutopt.results.comparison import ComparisonReport
+from layoutopt.results.provenance import versions
 from layoutopt.workflows.layerwise import compare_layers
 from layoutopt.workflows.models import load_model, source_of
 from layoutopt.workflows.options import RunContext, check_seed
@@ -59,5 +59,5 @@ def compare_models(
         layers=found.layers,
         first=found.first,
         outputs=found.outputs,
-        versions=results.versions(),
+        versions=versions(),
     )

@@ -28,7 +28,7 @@ from layoutopt.passes import (
 )
 from layoutopt.passes.propagate_layout import Scope
 from layoutopt.pipeline.manager import PassManager
-from layoutopt.report.results import Form, Kind
+from layoutopt.results.optimize import Form, Kind
 from layoutopt.workflows.options import RunContext
 
 

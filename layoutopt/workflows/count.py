@@ -8,7 +8,7 @@ from layoutopt.backend.litert.inspect import count_tflite
 from layoutopt.ir import io as modelio
 from layoutopt.ir.counts import count_onnx
 from layoutopt.passes import FoldConstants
-from layoutopt.report.results import CountReport
+from layoutopt.results.count import CountReport
 from layoutopt.workflows.models import error_context, load_model, source_of
 
 if TYPE_CHECKING:

@@ -8,13 +8,13 @@ from pathlib import Path
 from layoutopt.frontend.demo import mobilenet_v2
 from layoutopt.ir import io as modelio
 from layoutopt.outputs import writing
-from layoutopt.report.results import OptimizeReport
+from layoutopt.results.optimize import OptimizeReport
 from layoutopt.workflows.optimize import OptimizeOptions, optimize_model
 from layoutopt.workflows.options import RunContext
 
 
 def run_demo(
-    folder: Path, options: OptimizeOptions, context: RunContext, resolution: int, width: float
+    folder: Path, options: OptimizeOptions, context: RunContext, *, resolution: int, width: float
 ) -> OptimizeReport:
     """Build a MobileNetV2 with random weights, and optimize it.
 

@@ -22,7 +22,7 @@ from layoutopt.ir.padding import spell_out_padding
 from layoutopt.ir.symbols import KEEP_FEWER, Sizes, SymbolicModel, spell
 from layoutopt.ir.verify import Reference, Verification, to_stored
 from layoutopt.pipeline.manager import PipelineResult
-from layoutopt.report.results import Kind, SizeCheck
+from layoutopt.results.optimize import Kind, SizeCheck
 from layoutopt.workflows.conversion import Artifact, Converter
 from layoutopt.workflows.static import Rewrite
 

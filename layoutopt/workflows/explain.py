@@ -13,12 +13,13 @@ from layoutopt.layout.gains import missing_rules
 from layoutopt.layout.problem import Assignment
 from layoutopt.passes import PropagateLayout
 from layoutopt.pipeline.manager import PassManager
-from layoutopt.report import results
-from layoutopt.report.knowledge import Knowledge, learn
-from layoutopt.report.results import ExplainReport
+from layoutopt.results.explain import ExplainReport
+from layoutopt.results.optimize import LayoutProof
+from layoutopt.results.provenance import versions
 from layoutopt.workflows.models import error_context, load_static, source_of
 from layoutopt.workflows.options import LayoutOptions, RunContext
 from layoutopt.workflows.pipelines import build_pipeline
+from layoutopt.workflows.plan_facts import Knowledge, learn
 
 if TYPE_CHECKING:
     from layoutopt.workflows.models import Model
@@ -67,12 +68,10 @@ def explain_layouts(
     )
     report = ExplainReport(
         model=model,
-        layout=results.LayoutProof.of(
-            Assignment.together([each.assignment for each in plans.values()]), propagate.objective
-        ),
+        layout=LayoutProof.of(Assignment.together([each.assignment for each in plans.values()]), propagate.objective),
         explanation=explanation,
         missing=tuple(missing),
         anchors=sum(each.anchors for each in plans.values()),
-        versions=results.versions(),
+        versions=versions(),
     )
     return report, learn(opset, plans, explanation)

@@ -20,7 +20,7 @@ from layoutopt.ir.io import recorded_orders
 from layoutopt.ir.perm import Perm, channels_last, identity, invert, permute
 from layoutopt.ir.trace import OnnxValue, recompute, trace
 from layoutopt.ir.verify import Array, Arrays, OutputDrift, drift_of, to_stored
-from layoutopt.report.comparison import Entry, Layer, OutputErrors
+from layoutopt.results.comparison import Entry, Layer, OutputErrors
 from layoutopt.workflows.matching import SURE, Match, Pairs, match
 
 _MOST_ROUNDS = 6

@@ -25,7 +25,7 @@ from layoutopt.ir.align import (
 from layoutopt.ir.perm import Perm
 from layoutopt.ir.trace import OnnxValue
 from layoutopt.ir.verify import Array, OutputDrift, drift_of
-from layoutopt.report.comparison import MatchedBy
+from layoutopt.results.comparison import MatchedBy
 
 _SIMILAR = 0.3  # a larger gap is no evidence at all
 _CLEAR = 2.0  # how much worse the runner-up must be

@@ -21,7 +21,7 @@ from layoutopt.memory import few_collections
 from layoutopt.options import Verify, choose, choose_if_given
 from layoutopt.outputs import Outputs, writing
 from layoutopt.pipeline.manager import After, PassManager, PipelineResult
-from layoutopt.report.results import OptimizeReport
+from layoutopt.results.optimize import OptimizeReport
 from layoutopt.workflows.benchmark import Effort, time_together
 from layoutopt.workflows.conversion import Artifact, Converter, make_baseline
 from layoutopt.workflows.dynamic import DynamicModel

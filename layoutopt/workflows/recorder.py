@@ -10,11 +10,11 @@ import onnx_ir as ir
 from layoutopt.ir.counts import Counts, count_onnx
 from layoutopt.passes import FoldConstants, PropagateLayout
 from layoutopt.pipeline.manager import PassRecord
-from layoutopt.report.knowledge import Knowledge
-from layoutopt.report.model_report import Stage
-from layoutopt.report.results import ExplainReport
+from layoutopt.results.explain import ExplainReport
+from layoutopt.results.model_report import Stage
 from layoutopt.workflows.conversion import sandwich
 from layoutopt.workflows.explain import explain_layouts
+from layoutopt.workflows.plan_facts import Knowledge
 
 
 class PipelineRecorder:

@@ -25,11 +25,12 @@ from layoutopt.ir.verify import Arrays
 from layoutopt.options import choose_if_given
 from layoutopt.outputs import Outputs, apart, writing
 from layoutopt.passes import FoldConstants
-from layoutopt.report import graphs, results
-from layoutopt.report.annotation import annotate
-from layoutopt.report.comparison import Layer
-from layoutopt.report.model_report import Graph, Layout, ModelReport
-from layoutopt.report.results import Kind, OptimizeReport
+from layoutopt.results import provenance
+from layoutopt.results.comparison import Layer
+from layoutopt.results.model_report import Graph, Layout, ModelReport
+from layoutopt.results.optimize import Kind, OptimizeReport
+from layoutopt.workflows import graphs
+from layoutopt.workflows.annotation import annotate
 from layoutopt.workflows.conversion import Artifact, sandwich
 from layoutopt.workflows.layerwise import compare_layers, compare_rewritten
 from layoutopt.workflows.models import load_model, source_files, source_of
@@ -185,7 +186,7 @@ class ReportBuilder:
         return ModelReport(
             name=name,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
-            machine=results.Provenance.here().machine,
+            machine=provenance.Provenance.here().machine,
             optimize=report,
             explain=explained,
             before=before,

@@ -10,7 +10,7 @@ import onnx_ir as ir
 from layoutopt.ir import io as modelio
 from layoutopt.ir.verify import Reference, Verification
 from layoutopt.pipeline.manager import PipelineResult
-from layoutopt.report.results import Kind, SizeCheck
+from layoutopt.results.optimize import Kind, SizeCheck
 from layoutopt.workflows.conversion import Artifact, Converter
 
 Rewrite = Callable[[ir.Model, Reference | None], PipelineResult]

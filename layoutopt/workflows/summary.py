@@ -14,8 +14,17 @@ from layoutopt.ir.verify import Verification
 from layoutopt.passes import REWRITES
 from layoutopt.pipeline.manager import PassRecord, PipelineResult
 from layoutopt.pipeline.text import format_pipeline, pass_name
-from layoutopt.report import results
-from layoutopt.report.results import Form, Kind, Multiplications, OptimizeReport, TensorInfo
+from layoutopt.results.optimize import (
+    Form,
+    Kind,
+    LayoutProof,
+    Multiplications,
+    OptimizeReport,
+    TensorInfo,
+    layout_name,
+    transposing,
+)
+from layoutopt.results.provenance import versions
 from layoutopt.workflows.conversion import Artifact
 from layoutopt.workflows.dynamic import DynamicModel
 from layoutopt.workflows.pipelines import Pipeline, objective_of
@@ -51,11 +60,11 @@ def summarize_onnx(
         baseline=None,
         optimized=Form.of(Kind.ONNX, count_onnx(result.model), file_size=file_size, verification=verification),
         speedup=None,
-        layout=results.LayoutProof.of(assignment, objective_of(pipeline)) if assignment else None,
+        layout=LayoutProof.of(assignment, objective_of(pipeline)) if assignment else None,
         passes=result.records,
         verification=verification,
         notes=(*rewriting.notes, *(rewriting.reference.notes if rewriting.reference else ())),
-        versions=results.versions(),
+        versions=versions(),
         dynamic=rewriting.checks,
         multiplications=_multiplications(result.records),
     )
@@ -99,7 +108,7 @@ def _tensors(originals: Sequence[ir.Value], model: ir.Model, *, restore: bool) -
             name,
             shape,
             dtype,
-            results.layout_name(order),
+            layout_name(order),
             permute(shape, invert(order)),
-            results.transposing(name, order, restore=restore),
+            transposing(name, order, restore=restore),
         )

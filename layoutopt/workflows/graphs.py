@@ -14,7 +14,7 @@ from layoutopt.ir import dialect
 from layoutopt.ir.counts import TRANSPOSES, bytes_transposed, operator_name
 from layoutopt.ir.edit import constant_of
 from layoutopt.ir.schemas import operand_names
-from layoutopt.report.model_report import Graph, GraphNode, GraphTensor, Layout
+from layoutopt.results.model_report import Graph, GraphNode, GraphTensor, Layout
 
 
 def of_tflite(path: Path, title: str) -> tuple[Graph, Mapping[int, str]]:

@@ -13,9 +13,9 @@ from layoutopt.layout import carries
 from layoutopt.layout.explain import Copy
 from layoutopt.layout.rules import RULES
 from layoutopt.layout.words import natural_words
-from layoutopt.report.comparison import Layer
-from layoutopt.report.knowledge import Fact, Knowledge, why_copied
-from layoutopt.report.model_report import Graph, GraphNode, GraphTensor, Layout
+from layoutopt.results.comparison import Layer
+from layoutopt.results.model_report import Graph, GraphNode, GraphTensor, Layout
+from layoutopt.workflows.plan_facts import Fact, Knowledge, why_copied
 
 _KEEPING = frozenset(
     (

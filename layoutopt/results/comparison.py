@@ -11,7 +11,7 @@ from pathlib import Path
 from layoutopt.errors import VerificationError
 from layoutopt.ir.perm import Perm
 from layoutopt.ir.verify import OutputDrift
-from layoutopt.report.results import Json, to_json
+from layoutopt.results.result import Json, Result, to_json
 
 
 class MatchedBy(enum.Enum):
@@ -121,7 +121,7 @@ class OutputErrors:
 
 
 @dataclass(frozen=True, slots=True)
-class ComparisonReport:
+class ComparisonReport(Result):
     """A .tflite beside the ONNX model that it should compute, layer by layer.
 
     Attributes:
@@ -180,12 +180,6 @@ class ComparisonReport:
         raise VerificationError(
             message, hint=f"It enters at node {layer.node or layer.value!r} ({layer.onnx_operator})."
         )
-
-    def _repr_html_(self) -> str:
-        """Show what the command line prints, in a notebook."""
-        from layoutopt.report import layers, notebook
-
-        return notebook.html_of(layers.of_compare(self, top=5, every=False))
 
     def to_json(self) -> Json:
         """As plain lists, dicts, numbers and text."""

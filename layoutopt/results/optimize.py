@@ -1,35 +1,21 @@
-"""What the API returns: frozen data, ready for JSON."""
+"""What `layoutopt.optimize` did."""
 
 from __future__ import annotations
 
 import dataclasses
-import datetime
-import math
-import os
-import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from layoutopt.backend.litert.latency import Latency, Speedup
 from layoutopt.ir.counts import Counts
 from layoutopt.ir.perm import Perm, channels_last, invert, is_identity
 from layoutopt.ir.verify import Verification
-from layoutopt.layout.calibration import Calibration, processor
-from layoutopt.layout.explain import Explanation
-from layoutopt.layout.gains import MissingRule
 from layoutopt.layout.problem import Assignment
 from layoutopt.options import Objective
 from layoutopt.pipeline.manager import PassRecord
-
-Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
-
-_DISTRIBUTIONS = (
-    *("layoutopt", "numpy", "onnx", "onnx-ir", "onnxruntime", "onnxsim", "scipy"),
-    *("onnx-tf", "tensorflow", "tensorflow-cpu", "ai-edge-litert", "torch"),
-)
+from layoutopt.results.result import Result
 
 
 class LayoutName(Enum):
@@ -184,7 +170,7 @@ class SizeCheck:
 
 
 @dataclass(frozen=True, slots=True)
-class OptimizeReport:
+class OptimizeReport(Result):
     """All that `layoutopt.optimize` did.
 
     Attributes:
@@ -227,108 +213,6 @@ class OptimizeReport:
     seconds: Mapping[str, float] = field(default_factory=dict)
     multiplications: Multiplications | None = None
 
-    def to_json(self) -> Json:
-        """As plain lists, dicts, numbers and text."""
-        return to_json(self)
-
-    def _repr_html_(self) -> str:
-        """Show what the command line prints, in a notebook."""
-        from layoutopt.report import notebook, tables
-
-        return notebook.html_of(tables.of_optimize(self, verbose=False))
-
-
-@dataclass(frozen=True, slots=True)
-class ExplainReport:
-    """Why the transposes that are left are left.
-
-    Attributes:
-        model: the input file; None for a model in memory.
-        layout: cost and proof.
-        explanation: the transposes, who insists on them, and the proof part by part.
-        missing: operators without a layout rule that one might help, the most helpful first.
-        anchors: how many operators the target runs in channels-last only.
-        versions: of the packages that took part.
-    """
-
-    model: Path | None
-    layout: LayoutProof
-    explanation: Explanation
-    missing: tuple[MissingRule, ...]
-    anchors: int
-    versions: Mapping[str, str]
-
-    def to_json(self) -> Json:
-        """As plain lists, dicts, numbers and text."""
-        return to_json(self)
-
-    def _repr_html_(self) -> str:
-        """Show what the command line prints, in a notebook."""
-        from layoutopt.report import notebook, trees
-
-        return notebook.html_of(trees.of_explain(self))
-
-
-@dataclass(frozen=True, slots=True)
-class CountReport:
-    """The counts of one file.
-
-    Attributes:
-        file: which; None for a model in memory.
-        counts: what is in it.
-        layouts: graph inputs and outputs that are stored in another order than the original's, with that order.
-    """
-
-    file: Path | None
-    counts: Counts
-    layouts: Mapping[str, Perm]
-
-    def _repr_html_(self) -> str:
-        """Show what the command line prints, in a notebook."""
-        from layoutopt.report import notebook, tables
-
-        return notebook.html_of(tables.of_counts([self]))
-
-
-@dataclass(frozen=True, slots=True)
-class CalibrationReport:
-    """What a TRANSPOSE costs on this machine.
-
-    Attributes:
-        path: the file that keeps it.
-        calibration: the times and the machine.
-    """
-
-    path: Path
-    calibration: Calibration
-
-    def to_json(self) -> Json:
-        """As plain lists, dicts, numbers and text."""
-        return to_json(self)
-
-    def _repr_html_(self) -> str:
-        """Show what the command line prints, in a notebook."""
-        from layoutopt.report import notebook, tables
-
-        return notebook.html_of(tables.of_calibration(self))
-
-
-def to_json(value: object) -> Json:
-    """Frozen data as plain lists, dicts, numbers and text; numbers that JSON does not know become null."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: to_json(getattr(value, field.name)) for field in dataclasses.fields(value)}
-    if isinstance(value, Mapping):
-        return {str(key): to_json(item) for key, item in value.items()}
-    if isinstance(value, (set, frozenset)):
-        return to_json(sorted(value))
-    if isinstance(value, (list, tuple)):
-        return [to_json(item) for item in value]
-    if isinstance(value, Enum):
-        return to_json(value.value)
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)
-
 
 def layout_name(order: Perm) -> LayoutName:
     """What an order of axes is called."""
@@ -343,47 +227,3 @@ def transposing(name: str, order: Perm, *, restore: bool) -> str:
     """Numpy code that puts the axes of ``name`` in ``order``, or back; empty where they are in place."""
     axes = ",".join(map(str, invert(order) if restore else order))
     return "" if is_identity(order) else f"{name}.transpose({axes})"
-
-
-def versions() -> dict[str, str]:
-    """The versions of all packages that may take part and are installed, and of Python."""
-    found = {"python": platform.python_version()}
-    for name in _DISTRIBUTIONS:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
-
-
-@dataclass(frozen=True, slots=True)
-class Provenance:
-    """Where and when something was measured, and with what.
-
-    Attributes:
-        processor: its model.
-        cores: how many this process may see.
-        system: the operating system.
-        date: the day, ISO 8601.
-        versions: of the packages that may have taken part.
-    """
-
-    processor: str
-    cores: int
-    system: str
-    date: str
-    versions: Mapping[str, str]
-
-    @classmethod
-    def here(cls) -> Provenance:
-        """This machine, today."""
-        return cls(processor(), os.cpu_count() or 1, platform.system(), str(datetime.date.today()), versions())
-
-    @property
-    def machine(self) -> str:
-        """The machine in words."""
-        return f"{self.processor}, {self.cores} cores, {self.system}"
-
-    def __str__(self) -> str:
-        packages = ", ".join(f"{name} {version}" for name, version in self.versions.items())
-        return f"{self.machine}, {self.date}; {packages}"

@@ -13,7 +13,7 @@ from layoutopt.backend.litert.profile import OperatorTime
 from layoutopt.backend.litert.runtime import Setting
 from layoutopt.ir.counts import Counts
 from layoutopt.options import Clock
-from layoutopt.report.results import Json, to_json
+from layoutopt.results.result import Json, Result, to_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class Control:
 
 
 @dataclass(frozen=True, slots=True)
-class BenchmarkReport:
+class BenchmarkReport(Result):
     """Latencies that were measured in one interleaved run.
 
     Attributes:
@@ -94,12 +94,6 @@ class BenchmarkReport:
     date: str
     notes: tuple[str, ...]
     versions: Mapping[str, str]
-
-    def _repr_html_(self) -> str:
-        """Show what the command line prints, in a notebook."""
-        from layoutopt.report import notebook, tables
-
-        return notebook.html_of(tables.of_benchmark(self))
 
     def to_json(self) -> Json:
         """As plain lists, dicts, numbers and text."""

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from layoutopt.report.results import ExplainReport, Json, OptimizeReport, to_json
+from layoutopt.results.explain import ExplainReport
+from layoutopt.results.optimize import OptimizeReport
+from layoutopt.results.result import Result
 
 
 class Layout(Enum):
@@ -132,7 +134,7 @@ class Stage:
 
 
 @dataclass(frozen=True, slots=True)
-class ModelReport:
+class ModelReport(Result):
     """All about one model, before and after.
 
     Attributes:
@@ -156,13 +158,3 @@ class ModelReport:
     after: Graph
     stages: tuple[Stage, ...]
     notes: tuple[str, ...]
-
-    def _repr_html_(self) -> str:
-        """Show the page in a notebook."""
-        from layoutopt.report import notebook, page
-
-        return notebook.framed(page.render(self))
-
-    def to_json(self) -> Json:
-        """As plain lists, dicts, numbers and text."""
-        return to_json(self)

@@ -8,7 +8,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from layoutopt.report.comparison import ComparisonReport, Entry, Layer, MatchedBy, OutputErrors
+from layoutopt.results.comparison import ComparisonReport, Entry, Layer, MatchedBy, OutputErrors
 
 _MOST_SUSPECTS = 4
 _BY = {MatchedBy.NAME: ", by its name", MatchedBy.LIKENESS: ", by likeness"}

@@ -17,18 +17,11 @@ from layoutopt.layout.costs import Curve, Family
 from layoutopt.options import Objective
 from layoutopt.pipeline.manager import PassRecord
 from layoutopt.pipeline.text import PassDescription
-from layoutopt.report.benchmark import BenchmarkReport, BenchmarkRow, Control
-from layoutopt.report.model_report import ModelReport
-from layoutopt.report.results import (
-    CalibrationReport,
-    CountReport,
-    Form,
-    Kind,
-    LayoutProof,
-    OptimizeReport,
-    SizeCheck,
-    TensorInfo,
-)
+from layoutopt.results.benchmark import BenchmarkReport, BenchmarkRow, Control
+from layoutopt.results.calibrate import CalibrationReport
+from layoutopt.results.count import CountReport
+from layoutopt.results.model_report import ModelReport
+from layoutopt.results.optimize import Form, Kind, LayoutProof, OptimizeReport, SizeCheck, TensorInfo
 
 _NONE = "[dim]-[/]"
 

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 import jinja2
 
 from layoutopt.backend.litert.latency import CONFIDENCE
-from layoutopt.report.charts import DRIFT, Ribbon, bytes_along, errors_along, ribbon
-from layoutopt.report.drawing import BOX_HEIGHT, BOX_WIDTH, Box, Drawing, Role, draw
-from layoutopt.report.model_report import Graph, GraphNode, GraphTensor, Layout, ModelReport, Stage
-from layoutopt.report.results import Form, Json, OptimizeReport, to_json
-from layoutopt.report.tables import amount, proof, size
+from layoutopt.report.html.charts import DRIFT, Ribbon, bytes_along, errors_along, ribbon
+from layoutopt.report.html.drawing import BOX_HEIGHT, BOX_WIDTH, Box, Drawing, Role, draw
+from layoutopt.report.terminal.tables import amount, proof, size
+from layoutopt.results.model_report import Graph, GraphNode, GraphTensor, Layout, ModelReport, Stage
+from layoutopt.results.optimize import Form, OptimizeReport
+from layoutopt.results.result import Json, to_json
 from layoutopt.text import printable
 
 _MOST_ROWS = 15

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 from layoutopt.options import TOLERANCE
-from layoutopt.report.model_report import Graph, Layout
-from layoutopt.report.tables import size
+from layoutopt.report.terminal.tables import size
+from layoutopt.results.model_report import Graph, Layout
 
 DRIFT = TOLERANCE
 """A relative error above this is no rounding of float32."""

@@ -13,8 +13,8 @@ from rich.tree import Tree
 from layoutopt.layout.explain import Copy, Explanation, Inside, Kept, PartProof, Side
 from layoutopt.layout.gains import MissingRule
 from layoutopt.layout.problem import Solver
-from layoutopt.report.results import ExplainReport
-from layoutopt.report.tables import amount, proof, size
+from layoutopt.report.terminal.tables import amount, proof, size
+from layoutopt.results.explain import ExplainReport
 
 _MOST_ENDS = 3
 _MOST_STEPS = 4

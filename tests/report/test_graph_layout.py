@@ -9,7 +9,7 @@ import networkx as nx
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from layoutopt.report.layering import layered
+from layoutopt.report.html.graph_layout import layered
 
 
 @st.composite

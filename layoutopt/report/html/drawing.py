@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from layoutopt.report.layering import Place, layered
-from layoutopt.report.model_report import Graph, GraphNode, GraphTensor, Layout
+from layoutopt.report.html.graph_layout import Place, layered
+from layoutopt.results.model_report import Graph, GraphNode, GraphTensor, Layout
 
 BOX_WIDTH = 190
 BOX_HEIGHT = 42
