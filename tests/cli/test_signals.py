@@ -19,7 +19,8 @@ from layoutopt.ir.io import save
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals of Unix")
 
 _SLOW = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it is ignored, and so it should stay
 from layoutopt import cli
 import layoutopt.workflows.conversion
 
