@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,6 +19,7 @@ from layoutopt.options import TOLERANCE, Verify
 from layoutopt.outputs import Outputs, apart
 
 if TYPE_CHECKING:
+    from layoutopt.workflows.optimize import OptimizeOptions
     from layoutopt.workflows.pipelines import Dump
 
 EXAMPLES = """[bold]Examples[/]
@@ -193,46 +194,61 @@ def optimize(
         if targets.output_dir is not None:
             run.outputs.make_directory(targets.output_dir, "--output-dir")
         _refuse_early(run.outputs, [path for pair in places for path in pair if path is not None], force=session.force)
-        from layoutopt import api
         from layoutopt.report.terminal import tables
         from layoutopt.results.result import to_json
+        from layoutopt.workflows.optimize import optimize_model
+        from layoutopt.workflows.options import RunContext
 
+        options = _options(targets, layouts, dynamic, passes, check, baseline, conversion, dump, session)
         reports = []
         for model, (onnx, lite) in zip(models, places, strict=True):
             # Of several models each is a run of its own: what is done stays if a later one fails.
             with run.progress() as progress, apart() if len(models) > 1 else nullcontext():
-                report = api.optimize(
-                    read_model(model),
-                    output=onnx,
-                    tflite=lite,
-                    saved_model=targets.saved_model,
-                    convert=not targets.no_tflite,
-                    io=layouts.io,
-                    layouts=layouts.by_name,
-                    objective=layouts.objective,
-                    exact=layouts.exact,
-                    shapes=layouts.shapes,
-                    dynamic=[name for text in dynamic for name in text.split(",")],
-                    passes=passes,
-                    verify=check.verify,
-                    input=check.input,
-                    tolerance=check.tolerance,
-                    seed=check.seed,
-                    baseline=baseline.baseline,
-                    benchmark=baseline.benchmark,
-                    threads=baseline.threads,
-                    quantize=conversion.quantize,
-                    allow_flex=conversion.allow_flex,
-                    backend=conversion.backend,
-                    dump=dump.wanted(),
-                    force=session.force,
-                    verbose=session.verbose,
-                    progress=progress,
-                )
-            reports.append(report)
+                context = RunContext.of(progress, verbose=session.verbose)
+                wanted = replace(options, output=onnx, tflite=lite)
+                reports.append(optimize_model(read_model(model), wanted, context).report)
         run.write_json(to_json(reports if len(reports) > 1 else reports[0]))
     for report in reports:
         run.show(*tables.of_optimize(report, verbose=session.verbose))
+
+
+def _options(
+    targets: TargetArguments,
+    layouts: LayoutArguments,
+    dynamic: Sequence[str],
+    passes: str | None,
+    check: VerifyArguments,
+    baseline: BaselineArguments,
+    conversion: ConversionArguments,
+    dump: DumpArguments,
+    session: SessionArguments,
+) -> OptimizeOptions:
+    """Return what is asked for of every model."""
+    from layoutopt.workflows.optimize import OptimizeOptions
+
+    return OptimizeOptions(
+        saved_model=targets.saved_model,
+        convert=not targets.no_tflite,
+        io=layouts.io,
+        layouts=layouts.by_name,
+        objective=layouts.objective,
+        exact=layouts.exact,
+        shapes=layouts.shapes,
+        dynamic=[name for text in dynamic for name in text.split(",")],
+        passes=passes,
+        verify=check.verify,
+        input=check.input,
+        tolerance=check.tolerance,
+        seed=check.seed,
+        baseline=baseline.baseline,
+        benchmark=baseline.benchmark,
+        threads=baseline.threads,
+        quantize=conversion.quantize,
+        allow_flex=conversion.allow_flex,
+        backend=conversion.backend,
+        dump=dump.wanted(),
+        force=session.force,
+    )
 
 
 def _refuse_early(outputs: Outputs, paths: Sequence[Path], *, force: bool) -> None:
