@@ -155,9 +155,7 @@ the same graph. The first number of a pair is of the direct backend. Both are ju
 {table}
 
 Operators differ in {differing} of {count} networks. {latency}
-
 {reasons}
-
 {measured}.
 """
 
@@ -174,8 +172,8 @@ def page(figures: Backends) -> str:
         differing=len(reasons),
         count=len(rows),
         latency=_latency([row.speedup for row in rows.values() if row.speedup is not None]),
-        reasons="\n".join(reasons),
-        measured=next(iter(rows.values())).measured,
+        reasons="\n".join(["", *reasons, ""]) if reasons else "",
+        measured=".\n\n".join(dict.fromkeys(str(row.measured) for row in rows.values())),
     )
 
 

@@ -10,7 +10,7 @@ import layoutopt
 from benchmarks.svg import Box, Drawing, Kind
 from layoutopt.ir.counts import bytes_transposed
 from layoutopt.ir.dialect import DOMAIN
-from layoutopt.layout.variants import size_in_bytes
+from layoutopt.ir.values import size_in_bytes
 from layoutopt.options import Io
 from layoutopt.passes import DEFAULT_PIPELINE, FoldConstants, PropagateLayout, default_pipeline
 from layoutopt.pipeline.manager import PassManager

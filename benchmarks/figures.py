@@ -28,6 +28,7 @@ from benchmarks import (
     drawings,
     dynamic,
     examples,
+    int8,
     networks,
     operator_coverage,
     picture,
@@ -61,7 +62,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
 REGIONS: tuple[Callable[[], Mapping[str, str]], ...] = (
     *(networks.regions, picture.regions, conformance.regions, transpose_times.regions),
     *(quantized.regions, dynamic.regions, choices.regions, examples.regions, rewrites.regions),
-    conversion_cost.regions,
+    *(conversion_cost.regions, int8.regions),
 )
 """What is put into other files, by the name of the region."""
 

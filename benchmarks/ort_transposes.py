@@ -28,9 +28,9 @@ import onnxruntime as ort
 
 from layoutopt.ir import dialect, edit
 from layoutopt.ir.counts import count_onnx
-from layoutopt.layout import remaps
-from layoutopt.layout.rules import rule_for
-from layoutopt.layout.variants import known_shape
+from layoutopt.ir.values import known_shape
+from layoutopt.layout.rules import internal_costs
+from layoutopt.layout.rules.applicability import rule_for
 from layoutopt.options import Io
 from layoutopt.passes import CancelTransposes, EliminateDeadCode, FoldConstants, PropagateLayout
 from layoutopt.passes.propagate_layout import Scope
@@ -55,7 +55,7 @@ class Rivals:
 
 def compare(model: ir.Model) -> Rivals:
     """What both make of ``model``, whose shapes are known offline; it is left as it is."""
-    with mock.patch.object(remaps, "SHORTEST_RUN", 1):
+    with mock.patch.object(internal_costs, "SHORTEST_RUN", 1):
         folded = FoldConstants(simplify=False)(model).model
         ours = PropagateLayout(io=Io.KEEP)(folded.clone()).model
         sandwich = PropagateLayout(io=Io.KEEP, scope=Scope.OPERATOR)(folded.clone()).model

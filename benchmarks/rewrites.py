@@ -7,8 +7,8 @@
 
 The first takes each small network without and with the rewrites: multiplications, milliseconds, how many times as fast
 it is, and how many times by the cost model. All of them together go to ``benchmarks/results/rewrites.json``. The second
-prints the numbers of ``layoutopt.layout.work``. One thread of XNNPACK, CPU time, both forms of one network (all shapes
-of the table) in one interleaved run; medians.
+prints the numbers of ``layoutopt.layout.costs.arithmetic``. One thread of XNNPACK, CPU time, both forms of one network
+(all shapes of the table) in one interleaved run; medians.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from benchmarks import records
 from benchmarks.markdown import table
 from layoutopt.backend.direct.convert import convert_directly
 from layoutopt.backend.litert.runtime import measure
-from layoutopt.layout.work import COLUMNS, DEPTHS, Work, multiplications, work_of
+from layoutopt.layout.costs.arithmetic import COLUMNS, DEPTHS, Work, multiplications, work_of
 from layoutopt.passes import DEFAULT_PIPELINE, REWRITES
 from layoutopt.pipeline.manager import PassManager
 from layoutopt.results.provenance import Provenance
@@ -225,7 +225,7 @@ _PICTURE = (1, 32, 192, 192)
 
 
 def print_rates(rounds: int) -> None:
-    """Prints the numbers of ``layoutopt.layout.work``."""
+    """Prints the numbers of ``layoutopt.layout.costs.arithmetic``."""
     shapes = [(depth, columns) for depth in DEPTHS for columns in COLUMNS]
     small = model_of("g (float[1,1,1,1] x) => (y) { y = Relu (x) }", {})
     passing = model_of(f"g (float{list(_PICTURE)} x) => (y) {{ y = Add (x, x) }}", {})

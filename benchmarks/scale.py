@@ -28,9 +28,9 @@ import onnx_ir as ir
 from rich.console import Console
 from rich.table import Table
 
-from layoutopt.layout import plan
-from layoutopt.layout.assign import assign
-from layoutopt.layout.problem import Assignment, Problem
+from layoutopt.layout.plan import planner
+from layoutopt.layout.solver.assign import assign
+from layoutopt.layout.solver.problem import Assignment, Problem
 from layoutopt.passes import DEFAULT_PIPELINE, FoldConstants, PropagateLayout
 from layoutopt.pipeline.manager import PassManager
 from layoutopt.pipeline.text import pass_name
@@ -94,8 +94,9 @@ def measure(nodes: int) -> Measurement:
         solves.append(seconds)
         return assignment
 
-    with patch.object(plan, "assign", timed):
-        planning, planned = _timed(lambda: plan.make_plan(model.graph, OPSET, {"image": ((0, 1, 2, 3), (0, 2, 3, 1))}))
+    orders = {"image": ((0, 1, 2, 3), (0, 2, 3, 1))}
+    with patch.object(planner, "assign", timed):
+        planning, planned = _timed(lambda: planner.make_plan(model.graph, OPSET, orders))
     records = PassManager(_PIPELINE).run(model).records
     layout = sum(record.seconds for record in records if record.name == pass_name(PropagateLayout))
     return Measurement(

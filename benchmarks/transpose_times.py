@@ -24,8 +24,8 @@ import numpy.typing as npt
 from benchmarks import records
 from benchmarks.markdown import table
 from layoutopt.backend.litert.transposes import Transpose, time_transposes
-from layoutopt.layout.calibration import load_costs
-from layoutopt.layout.costs import Costs
+from layoutopt.layout.costs.calibration import load_costs
+from layoutopt.layout.costs.movement import Costs
 from layoutopt.options import Objective
 from layoutopt.results.provenance import Provenance
 

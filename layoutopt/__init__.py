@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from layoutopt.errors import LayoutoptError
     from layoutopt.frontend.pytorch import from_torch
     from layoutopt.options import Io, Objective, TensorLayout, Verify
+    from layoutopt.quantization.outcome import QuantizationReport
+    from layoutopt.quantization.request import QuantizationOptions
     from layoutopt.results.benchmark import BenchmarkReport
     from layoutopt.results.calibrate import CalibrationReport
     from layoutopt.results.comparison import ComparisonReport
@@ -41,6 +43,8 @@ _HOME = {
     "ModelReport": "layoutopt.results.model_report",
     "Objective": "layoutopt.options",
     "OptimizeReport": "layoutopt.results.optimize",
+    "QuantizationOptions": "layoutopt.quantization.request",
+    "QuantizationReport": "layoutopt.quantization.outcome",
     "Quantize": "layoutopt.backend.conversion",
     "TensorLayout": "layoutopt.options",
     "Verify": "layoutopt.options",
@@ -69,6 +73,8 @@ __all__ = [
     "ModelReport",
     "Objective",
     "OptimizeReport",
+    "QuantizationOptions",
+    "QuantizationReport",
     "Quantize",
     "TensorLayout",
     "Verify",

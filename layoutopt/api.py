@@ -214,7 +214,6 @@ def calibrate(
         The times and where they are kept.
 
     Raises:
-        MissingExtraError: LiteRT is not installed.
         OutputError: the times cannot be written.
     """
     return calibrate_machine(RunContext.of(progress, verbose=verbose), threads=threads, quick=quick)

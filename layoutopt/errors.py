@@ -14,10 +14,12 @@
     ├── ConversionError           10   a stage of the hand-off failed or died
     ├── VerificationError         11   the result does not compute what the original does
     ├── PassFailedError           12   a pass raised or broke its contract
-    └── CalibrationError          13   no times were measured on this machine, or they cannot be read
+    ├── CalibrationError          13   no times were measured on this machine, or they cannot be read
+    ├── LimitError                14   more memory, or more time in one stage, than allowed
+    └── CrashError                15   native code crashed: ONNX's, onnxsim's, ONNX Runtime's or LiteRT's
 
-A run that a signal ends has 128 and the number of the signal: 129 for SIGHUP, 130 for SIGINT, which Ctrl-C sends, and
-143 for SIGTERM.
+The last two are raised by the command line alone, which runs in a child process and watches it. A run that a signal
+ends has 128 and the number of the signal: 129 for SIGHUP, 130 for SIGINT, which Ctrl-C sends, and 143 for SIGTERM.
 """
 
 from __future__ import annotations
@@ -127,3 +129,15 @@ class CalibrationError(LayoutoptError):
     """No times were measured on this machine, or their file is broken or from another one."""
 
     exit_code = 13
+
+
+class LimitError(LayoutoptError):
+    """A run took more memory, or more time in one stage, than it is allowed."""
+
+    exit_code = 14
+
+
+class CrashError(LayoutoptError):
+    """Native code crashed, and took the process along that did the work."""
+
+    exit_code = 15

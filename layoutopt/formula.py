@@ -1,6 +1,7 @@
 """Numbers that depend on sizes, found from two instances of one graph.
 
-Each is a dimension times a factor plus an addend, or a product of dimensions of one tensor times a factor.
+Each is a dimension times a factor plus an addend, a product of dimensions of one tensor times a factor, or a fraction
+of a dimension, rounded down or up.
 """
 
 from __future__ import annotations
@@ -55,35 +56,56 @@ class Source(Generic[Tensor]):
 
 @dataclass(frozen=True, slots=True)
 class _Term(Generic[Tensor]):
-    """``factor * prod(source.shape[axis] for axis in axes) + addend``."""
+    """``(factor * prod(source.shape[axis] for axis in axes) + addend) // divisor``."""
 
     source: Source[Tensor]
     axes: tuple[int, ...]
     factor: int
     addend: int
+    divisor: int = 1
 
     def cost(self, prefer: Prefer) -> tuple[int, ...]:
         """Return what is smaller the likelier it is that the term was meant."""
         unequal = abs(self.factor) if self.factor != 1 else 0
         likeness = (self.source.distance, unequal) if prefer is Prefer.NEAR else (unequal, self.source.distance)
-        return (abs(self.addend), len(self.axes), *likeness)
+        surprise = abs(self.addend) if self.divisor == 1 else self.divisor - 1 + self.addend
+        return (surprise, len(self.axes), *likeness)
 
 
 @dataclass(frozen=True, slots=True)
 class Formula(Generic[Tensor]):
-    """A vector of integers, ``sizes[indices[0]] * sizes[indices[1]] * ... * factors + addends``.
+    """A vector of integers, ``(sizes[indices[0]] * sizes[indices[1]] * ... * factors + addends) // divisors``.
 
     Attributes:
         tensors: whose shapes, laid end to end with a 1 after them, are ``sizes``; none where the vector is constant.
         indices: into the sizes, one per entry; more than one row where entries are products of dimensions.
         factors: one per entry.
         addends: one per entry.
+        divisors: one per entry; nothing that is divided is negative.
     """
 
     tensors: tuple[Tensor, ...]
     indices: tuple[tuple[int, ...], ...]
     factors: tuple[int, ...]
     addends: tuple[int, ...]
+    divisors: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What an input stands for that must not be folded while a model is rewritten at two sizes.
+
+    One of these is there.
+
+    Attributes:
+        table: the elements of a constant of which something is cut to a size.
+        steps: the first of the numbers that count up to a size, and what lies between two.
+        element: what is repeated, to a shape that depends on a size.
+    """
+
+    table: Array | None = None
+    steps: tuple[Array, Array] | None = None
+    element: Array | None = None
 
 
 def express(
@@ -100,6 +122,8 @@ def reshape_target(
 ) -> Formula[Tensor] | None:
     """As `express`, for the target of a Reshape: one of the entries that differ is what the others leave over."""
     terms = [_entry(one, other, sources, prefer) for one, other in zip(first, second, strict=True)]
+    if REST in first and all(term is not None for term in terms):  # which one entry alone may be
+        return _formula([term for term in terms if term is not None])
     best: list[_Term[Tensor] | int] | None = None
     for rest in (at for at, (one, other) in enumerate(zip(first, second, strict=True)) if one != other):
         candidate = [REST if at == rest else term for at, term in enumerate(terms)]
@@ -134,6 +158,22 @@ def _terms(first: int, second: int, sources: Sequence[Source[Tensor]]) -> Iterat
             addend = first - factor * one
             if rest == 0 and factor > 0 and (addend == 0 or len(axes) == 1):
                 yield _Term(source, axes, factor, addend)
+            elif rest and len(axes) == 1:
+                yield from _fractions(first, second, source, axes)
+
+
+_DIVISORS = (2, 3, 4, 8, 16, 32)
+"""Of the fractions that networks take of a size."""
+
+
+def _fractions(first: int, second: int, source: Source[Tensor], axes: tuple[int, ...]) -> Iterator[_Term[Tensor]]:
+    """Fractions of one dimension that give both numbers, rounded down or up."""
+    one, other = source.first[axes[0]], source.second[axes[0]]
+    for divisor in _DIVISORS:
+        factor = round(divisor * (second - first) / (other - one))
+        for addend in (0, divisor - 1):
+            if factor > 0 and [(factor * size + addend) // divisor for size in (one, other)] == [first, second]:
+                yield _Term(source, axes, factor, addend, divisor)
 
 
 def _cost(terms: Sequence[_Term[Tensor] | int], prefer: Prefer) -> list[tuple[int, ...]]:
@@ -153,4 +193,5 @@ def _formula(terms: Sequence[_Term[Tensor] | int]) -> Formula[Tensor]:
         tuple(zip_longest(*places, fillvalue=end)) if used else ((0,) * len(terms),),
         tuple(term if isinstance(term, int) else term.factor for term in terms),
         tuple(0 if isinstance(term, int) else term.addend for term in terms),
+        tuple(1 if isinstance(term, int) else term.divisor for term in terms),
     )

@@ -41,7 +41,7 @@ def few_collections() -> Iterator[None]:
         gc.set_threshold(*thresholds)
 
 
-_COLLECTED = 50_000
+_COLLECTED = 200_000
 """New objects after which Python looks for garbage: without it, 700, and a fifth of the time of 10,000 nodes."""
 
 

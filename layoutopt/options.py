@@ -126,6 +126,65 @@ class Verify(enum.Enum):
     """The result of each pass."""
 
 
+class RangeMethod(enum.Enum):
+    """How the range that the integers of a value cover is taken from samples."""
+
+    AUTO = "auto"
+    """Whichever of the others keeps most of the outputs of held-out samples."""
+    MINMAX = "minmax"
+    """From the least to the largest number."""
+    AVERAGE = "average"
+    """From the mean of each sample's least number to that of its largest."""
+    PERCENTILE = "percentile"
+    """All but one number of 10,000."""
+    MSE = "mse"
+    """The range of the least mean squared error."""
+
+
+class Int8(enum.Enum):
+    """Which operators compute with integers."""
+
+    FAST = "fast"
+    """Those that are faster for it."""
+    FULL = "full"
+    """All of them, as accelerators and microcontrollers need; else nothing is written."""
+
+
+class QuantizedIo(enum.Enum):
+    """The element type of inputs and outputs of a quantized .tflite."""
+
+    FLOAT = "float"
+    INT8 = "int8"
+    UINT8 = "uint8"
+
+
+class SampleLayout(enum.Enum):
+    """The layout of pictures that are given as arrays."""
+
+    MODEL = "model"
+    """That of the model as it was exported."""
+    NHWC = "nhwc"
+    """Channels last, for a model that takes NCHW."""
+
+
+class Color(enum.Enum):
+    """The order of the channels of a picture."""
+
+    RGB = "rgb"
+    BGR = "bgr"
+
+
+class Resize(enum.Enum):
+    """How a picture gets the size of an input."""
+
+    STRETCH = "stretch"
+    """Both sides, each by itself."""
+    CROP = "crop"
+    """As large as needed to fill it; what stands out is cut off, half at either end."""
+    LETTERBOX = "letterbox"
+    """As large as fits, with grey around."""
+
+
 class Clock(enum.Enum):
     """What a benchmark counts."""
 

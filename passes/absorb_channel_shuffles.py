@@ -11,25 +11,27 @@ import numpy as np
 import onnx_ir as ir
 
 from layoutopt.ir import edit
-from layoutopt.layout.channel_routes import Gathered, Run, channels_of, plan_channels
+from layoutopt.ir.values import constant_of
+from layoutopt.layout.analysis.channel_routes import Gathered, Run, channels_of, plan_channels
+from layoutopt.passes.base import Rewrite
 
 
 @dataclass(frozen=True)
-class AbsorbChannelShuffles(ir.passes.InPlacePass):
+class AbsorbChannelShuffles(Rewrite):
     """Absorbs channel shuffles into the constant weights of the convolutions behind them.
 
     The values that Concat, Split, Slice, Gather and Reshape-Transpose-Reshape route to a convolution are read where
     they come from, in contiguous runs of channels. Done only where a shuffle or a Gather dies of it.
     """
 
-    def call(self, model: ir.Model) -> ir.passes.PassResult:
-        """Plans each graph before it is edited."""
+    def rewrite(self, model: ir.Model) -> bool:
+        """Plan each graph before it is edited."""
         modified, opset = False, model.opset_imports.get("", 0)
         for graph in edit.graphs_of(model):
             if plan := plan_channels(graph):
                 _Rewriter(graph, opset, plan).run()
                 modified = True
-        return ir.passes.PassResult(model, modified)
+        return modified
 
 
 class _Rewriter:
@@ -102,7 +104,7 @@ class _Rewriter:
 
     def _permute(self, constant: ir.Value, axis: int, order: tuple[int, ...]) -> ir.Value:
         """``constant`` with its ``axis`` in ``order``; what readers share, they share still."""
-        tensor = edit.constant_of(constant)
+        tensor = constant_of(constant)
         assert tensor is not None
         if list(order) == sorted(order):
             return constant

@@ -8,18 +8,19 @@ import onnx_ir as ir
 
 from layoutopt.ir import edit
 from layoutopt.ir.resizing import arrange_resizes
+from layoutopt.passes.base import Rewrite
 
 
 @dataclass(frozen=True)
-class ArrangeResizes(ir.passes.InPlacePass):
+class ArrangeResizes(Rewrite):
     """Puts Reshapes and Transposes around each Resize and Upsample whose first two axes are not batch and channels.
 
     An image of H, W, C gets its batch, and its Transposes go where the choice of layouts sends them.
     """
 
-    def call(self, model: ir.Model) -> ir.passes.PassResult:
-        """Rewrites in place."""
+    def rewrite(self, model: ir.Model) -> bool:
+        """Rewrite all resizes."""
         opset, modified = model.opset_imports.get("", 0), False
         for graph in edit.graphs_of(model):
             modified |= arrange_resizes(graph, opset)
-        return ir.passes.PassResult(model, modified)
+        return modified

@@ -7,27 +7,28 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from layoutopt.ir import edit
+from layoutopt.ir.attributes import transpose_perm
 from layoutopt.ir.perm import Perm, compose, identity, is_identity, permute
 from layoutopt.ir.rearrange import rearranged, transposed
-from layoutopt.layout.layouts import Layout
-from layoutopt.layout.remaps import transpose_perm
-from layoutopt.layout.variants import static_shape
+from layoutopt.ir.values import constant_of, static_shape
+from layoutopt.layout.algebra.physical import ModeOrder
+from layoutopt.passes.base import Rewrite
 
 
 @dataclass(frozen=True)
-class CancelTransposes(ir.passes.InPlacePass):
+class CancelTransposes(Rewrite):
     """Merges Transpose on Transpose and Reshape on Reshape, and drops those that change nothing.
 
     Also folds them into constants, turns Transposes that only move axes of size 1 into Reshapes, and merges duplicates.
     """
 
-    def call(self, model: ir.Model) -> ir.passes.PassResult:
-        """Cleans up in place, until a walk finds nothing: what takes the place of a node may be simplified in turn."""
+    def rewrite(self, model: ir.Model) -> bool:
+        """Clean up until a walk finds nothing: what takes the place of a node may be simplified in turn."""
         modified = False
         for graph in edit.graphs_of(model):
             while _walk(graph):
                 modified = True
-        return ir.passes.PassResult(model, modified)
+        return modified
 
 
 def _walk(graph: ir.Graph) -> bool:
@@ -78,10 +79,10 @@ def _simplify_transpose(graph: ir.Graph, node: ir.Node) -> ir.Value | None:
         return None
     if is_identity(perm):
         return source
-    if (constant := edit.constant_of(source)) is not None:
+    if (constant := constant_of(source)) is not None:
         return edit.add_tensor(graph, f"{source.name}_transposed", transposed(constant, perm))
     shape = static_shape(source)
-    moves = shape is None or Layout.of(shape, perm) != Layout.natural(shape)
+    moves = shape is None or ModeOrder.of(shape, perm) != ModeOrder.natural(shape)
     first = source.producer()
     if (
         first is not None
@@ -116,7 +117,7 @@ def _simplify_reshape(graph: ir.Graph, node: ir.Node) -> ir.Value | None:
         return None
     if static_shape(source) == shape:
         return source
-    if (constant := edit.constant_of(source)) is not None:
+    if (constant := constant_of(source)) is not None:
         reshaped = rearranged(constant, shape, identity(len(shape)), shape)
         return edit.add_tensor(graph, f"{source.name}_reshaped", reshaped)
     first = source.producer()

@@ -9,17 +9,16 @@ import numpy as np
 import onnx_ir as ir
 
 from layoutopt.ir import edit
-from layoutopt.layout.parts import Part, needed, read_result, reduced_attributes, selected
-from layoutopt.layout.rules import is_view
-from layoutopt.layout.variants import is_constant, known_shape, static_shape
-from layoutopt.layout.work import Work, passing, work_of
-
-_SINCE = 13
-"""The first opset with Slice, Softmax and Split as they are read and written here."""
+from layoutopt.ir.values import constant_of, is_constant, known_shape, static_shape
+from layoutopt.layout.analysis.demanded_slices import needed, read_result, reduced_attributes, selected
+from layoutopt.layout.analysis.index_maps import AxisSubset
+from layoutopt.layout.costs.arithmetic import Work, passing, work_of
+from layoutopt.layout.rules.applicability import is_view
+from layoutopt.passes.base import PricedRewrite
 
 
 @dataclass(frozen=True)
-class ComputeWhatIsRead(ir.passes.InPlacePass):
+class ComputeWhatIsRead(PricedRewrite):
     """Takes Slices and Gathers with constant indices as far towards the inputs as it pays.
 
     Where all readers of a value take the same positions along one axis, a node that works position by position along it
@@ -31,24 +30,19 @@ class ComputeWhatIsRead(ir.passes.InPlacePass):
 
     Nothing that is computed is computed otherwise, so no result changes but for the shape that kernels choose their
     order of summation by. A Split of which one part is read is a Slice.
-
-    Attributes:
-        always: whether this is done wherever it can be, and not only where it is cheaper.
     """
 
-    always: bool = False
+    since = 13  # brought Slice, Softmax and Split as they are read and written here
 
-    def call(self, model: ir.Model) -> ir.passes.PassResult:
-        """Rewrites in place."""
-        if model.opset_imports.get("", 0) < _SINCE:
-            return ir.passes.PassResult(model, False)
+    def rewrite(self, model: ir.Model) -> bool:
+        """Rewrite the graph and all bodies."""
         modified = False
         for graph in edit.graphs_of(model):
             for cone in _cones(graph):
-                if cone.nodes and (self.always or cone.gains()):
+                if cone.nodes and self.is_worth(*cone.costs()):
                     cone.write(graph)
                     modified = True
-        return ir.passes.PassResult(model, modified)
+        return modified
 
 
 @dataclass(slots=True)
@@ -62,17 +56,17 @@ class _Cone:
     """
 
     ends: list[ir.Node] = field(default_factory=list)
-    nodes: dict[ir.Node, Part] = field(default_factory=dict)
-    asked: dict[tuple[ir.Node, int], Part] = field(default_factory=dict)
+    nodes: dict[ir.Node, AxisSubset] = field(default_factory=dict)
+    asked: dict[tuple[ir.Node, int], AxisSubset] = field(default_factory=dict)
 
-    def gains(self) -> bool:
-        """Whether the parts, and taking them, cost less than the whole."""
+    def costs(self) -> tuple[Work, Work]:
+        """Return what the whole costs, and what the parts and taking them cost."""
         before = sum((_cost(node) for node in self.ends), Work())
         after = sum((passing(shape, shape) for shape in self._begins()), Work())
         for node, part in self.nodes.items():
             before += _cost(node)
             after += _cost(self._reduced(node, part))
-        return before.exceeds(after)
+        return before, after
 
     def _begins(self) -> list[tuple[int, ...]]:
         """The shapes of the parts that are taken of what is computed as a whole."""
@@ -83,20 +77,22 @@ class _Cone:
             if value.producer() not in self.nodes and not is_constant(value)
         ]
 
-    def _operands(self) -> list[tuple[ir.Value | None, Part]]:
+    def _operands(self) -> list[tuple[ir.Value | None, AxisSubset]]:
         return [(node.inputs[at], part) for (node, at), part in self.asked.items() if node in self.nodes]
 
-    def _reduced(self, node: ir.Node, part: Part) -> ir.Node:
+    def _reduced(self, node: ir.Node, part: AxisSubset) -> ir.Node:
         """What ``node`` becomes, with values that have nothing but shapes."""
         operands = [_stand_in(value, self.asked.get((node, at))) for at, value in enumerate(node.inputs)]
-        made = ir.Node(node.domain, node.op_type, operands, node.attributes.values(), num_outputs=1)
+        changed = {name: ir.AttrInt64(name, number) for name, number in reduced_attributes(node, part).items()}
+        attributes = {**node.attributes, **changed}.values()
+        made = ir.Node(node.domain, node.op_type, operands, attributes, num_outputs=1)
         made.outputs[0].shape = ir.Shape(part.of(known_shape(node.outputs[0])))
         return made
 
     def write(self, graph: ir.Graph) -> None:
         """Lets the parts be computed, and the ends be what was computed."""
         made: dict[ir.Value, ir.Value] = {}
-        taken: dict[tuple[ir.Value, Part], ir.Value] = {}
+        taken: dict[tuple[ir.Value, AxisSubset], ir.Value] = {}
 
         def operand(node: ir.Node, at: int) -> ir.Value | None:
             value, part = node.inputs[at], self.asked.get((node, at))
@@ -131,7 +127,7 @@ def _cost(node: ir.Node) -> Work:
     return Work() if is_view(node) else work_of(node)
 
 
-def _stand_in(value: ir.Value | None, part: Part | None) -> ir.Value | None:
+def _stand_in(value: ir.Value | None, part: AxisSubset | None) -> ir.Value | None:
     """A value with the shape that ``part`` of ``value`` has, and the same type."""
     if value is None:
         return None
@@ -139,10 +135,10 @@ def _stand_in(value: ir.Value | None, part: Part | None) -> ir.Value | None:
     return ir.val(None, value.dtype, ir.Shape(shape if part is None else part.of(shape)))
 
 
-def _taken(write: edit.Writer, value: ir.Value, part: Part) -> ir.Value:
+def _taken(write: edit.Writer, value: ir.Value, part: AxisSubset) -> ir.Value:
     """``part`` of ``value``: offline where that is constant."""
     shape = part.of(known_shape(value))
-    tensor = edit.constant_of(value)
+    tensor = constant_of(value)
     if tensor is not None:
         return write.constant(tensor.numpy().take(list(part.indices), part.axis))
     if (bounds := part.as_slice) is None:
@@ -189,7 +185,7 @@ def _visit(node: ir.Node, whole: _Cone, groups: dict[ir.Node, ir.Node]) -> None:
         groups[node] = node
 
 
-def _read(node: ir.Node, asked: Mapping[tuple[ir.Node, int], Part]) -> Part | None:
+def _read(node: ir.Node, asked: Mapping[tuple[ir.Node, int], AxisSubset]) -> AxisSubset | None:
     """The part that all readers of the result of ``node`` take; None where one of them takes all, or another one."""
     result = node.outputs[0]
     if result.is_graph_output() or not result.uses():

@@ -10,23 +10,13 @@ import numpy as np
 import onnx_ir as ir
 
 from layoutopt.ir import edit
-from layoutopt.layout.convolutions import (
-    TYPES,
-    Convolution,
-    constant,
-    convolution_of,
-    is_alone,
-    only_reader,
-    per_channel,
-)
-from layoutopt.layout.layouts import Shape
-from layoutopt.layout.remaps import integer
-from layoutopt.layout.upsampling import Upsampling, same_upsampling, upsampling_of, with_channels
-from layoutopt.layout.variants import known_shape, static_shape
-from layoutopt.layout.work import Work, passing, work_of
+from layoutopt.ir.attributes import constant_operand, integer
+from layoutopt.ir.values import Shape, has_only_reader, known_shape, only_reader, static_shape
+from layoutopt.layout.analysis.convolutions import TYPES, Convolution, convolution_of, per_channel
+from layoutopt.layout.analysis.upsampling import Upsampling, same_upsampling, upsampling_of, with_channels
+from layoutopt.layout.costs.arithmetic import Work, passing, work_of
+from layoutopt.passes.base import NodeRewrite, PricedRewrite
 
-_SINCE = 11
-"""The first opset with DepthToSpace, Slice and Resize as they are written here."""
 _TO_THE_END = 2**63 - 1
 """What ONNX takes for the end of a Slice that has none."""
 
@@ -35,7 +25,7 @@ Rewrite = Callable[[edit.Writer], ir.Value]
 
 
 @dataclass(frozen=True)
-class ConvolveBeforeUpsampling(ir.passes.InPlacePass):
+class ConvolveBeforeUpsampling(NodeRewrite, PricedRewrite):
     """Computes a Conv behind nearest upsampling by a whole factor on the small picture, where that is cheaper.
 
     *Phases.* With nearest upsampling by s, pixel q of the large picture is pixel q // s of the small one, so the result
@@ -53,26 +43,16 @@ class ConvolveBeforeUpsampling(ir.passes.InPlacePass):
 
     *Concat.* A Conv of a Concat of channels is the sum of the Convs of its parts; those that are upsampled go either
     way, the rest stays.
-
-    Attributes:
-        always: whether this is done wherever it can be, and not only where it is cheaper.
     """
 
-    always: bool = False
+    since = 11  # brought DepthToSpace, Slice and Resize as they are written here
 
-    def call(self, model: ir.Model) -> ir.passes.PassResult:
-        """Rewrites in place, until there is nothing left to rewrite."""
-        if model.opset_imports.get("", 0) < _SINCE:
-            return ir.passes.PassResult(model, False)
-        modified = edit.rewrite_all(model, self._rewrite)
-        return ir.passes.PassResult(model, modified)
-
-    def _rewrite(self, graph: ir.Graph, node: ir.Node) -> bool:
-        """Lets ``node`` be computed in front of an upsampling; whether that can be done and is cheaper."""
+    def rewrite_node(self, graph: ir.Graph, node: ir.Node) -> bool:
+        """Compute ``node`` before an upsampling, where that can be done and is cheaper."""
         if node.domain != "" or len(node.outputs) != 1:
             return False
         found = _convolution(graph, node) if node.op_type == "Conv" else _elementwise(graph, node)
-        if found is None or not (self.always or found.before.exceeds(found.after)):
+        if found is None or not self.is_worth(found.before, found.after):
             return False
         write = edit.Writer(graph, found.last, str(found.last.outputs[0].name), _type_of(node))
         result = found.rewrite(write)
@@ -118,13 +98,13 @@ def _elementwise(graph: ir.Graph, node: ir.Node) -> _Found | None:
         return None
     place = next((at for at, value in enumerate(node.inputs) if upsampling_of(graph, value) is not None), None)
     value = node.inputs[place] if place is not None else None
-    if value is None or not is_alone(graph, value):
+    if value is None or not has_only_reader(graph, value):
         return None
     up = upsampling_of(graph, value)
     if up is None or static_shape(node.outputs[0]) != up.large or not (up.nearest or node.op_type in _AFFINE):
         return None
     rest = [other for other in node.inputs if other is not value and other is not None]
-    arrays = [constant(node, at) for at, other in enumerate(node.inputs) if other in rest]
+    arrays = [constant_operand(node, at) for at, other in enumerate(node.inputs) if other in rest]
     if any(array is None or per_channel(array, up.large) is None for array in arrays):
         return None
     if node.op_type == "Div" and place != 0:
@@ -196,10 +176,10 @@ class _Convolution:
         small, large = self._small(), self._large()
         activation = self._activation()
         before, after = work_of(self.node), Work()
-        if (source := self.node.inputs[0]) is not None and is_alone(self.graph, source):
+        if (source := self.node.inputs[0]) is not None and has_only_reader(self.graph, source):
             before = before + (work_of(self.joint) if self.joint is not None else Work())
             for at in self.alike:
-                if is_alone(self.graph, self.parts[at]):
+                if has_only_reader(self.graph, self.parts[at]):
                     before += self.up.work(known_shape(self.parts[at])[1])
         if self.pointwise:
             after += small.work(self._small_shape(), with_channels(self.up.small, small.channels))

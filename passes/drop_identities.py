@@ -8,25 +8,23 @@ import numpy as np
 import onnx_ir as ir
 
 from layoutopt.ir import edit
-from layoutopt.layout.variants import static_shape
+from layoutopt.ir.values import constant_of, static_shape
+from layoutopt.passes.base import NodeRewrite
 
 
 @dataclass(frozen=True)
-class DropIdentities(ir.passes.InPlacePass):
+class DropIdentities(NodeRewrite):
     """Drops pools of one element, resizes to the same size, and blocks of one element."""
 
-    def call(self, model: ir.Model) -> ir.passes.PassResult:
-        """Drops in place."""
-        modified = False
-        for graph in edit.graphs_of(model):
-            for node in list(graph):
-                if node.domain == "" and _gives_back(node):
-                    source, result = node.inputs[0], node.outputs[0]
-                    assert source is not None
-                    edit.forward(graph, result, source)
-                    edit.remove_dead(node)
-                    modified = True
-        return ir.passes.PassResult(model, modified)
+    def rewrite_node(self, graph: ir.Graph, node: ir.Node) -> bool:
+        """Let all that read the result of ``node`` read its operand."""
+        if node.domain != "" or not _gives_back(node):
+            return False
+        source, result = node.inputs[0], node.outputs[0]
+        assert source is not None
+        edit.forward(graph, result, source)
+        edit.remove_dead(node)
+        return True
 
 
 def _gives_back(node: ir.Node) -> bool:
@@ -57,5 +55,5 @@ def _keeps_size(node: ir.Node) -> bool:
         return True
     if "scales" in node.attributes:
         return set(node.attributes.get_floats("scales", ())) == {1.0}
-    tensor = None if node.inputs[-1] is None or len(node.inputs) < 2 else edit.constant_of(node.inputs[-1])
+    tensor = None if node.inputs[-1] is None or len(node.inputs) < 2 else constant_of(node.inputs[-1])
     return tensor is not None and bool(np.all(tensor.numpy() == 1))

@@ -7,13 +7,15 @@ from dataclasses import dataclass
 import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedFunctionsPass, RemoveUnusedNodesPass, RemoveUnusedOpsetsPass
 
+from layoutopt.passes.base import Rewrite
+
 
 @dataclass(frozen=True)
-class EliminateDeadCode(ir.passes.InPlacePass):
+class EliminateDeadCode(Rewrite):
     """Removes nodes, initializers, functions and opset imports that no graph output depends on."""
 
-    def call(self, model: ir.Model) -> ir.passes.PassResult:
-        """Removes in place."""
+    def rewrite(self, model: ir.Model) -> bool:
+        """Remove all of it."""
         before = _ends(model)
         removals: tuple[ir.passes.InPlacePass, ...] = (
             RemoveUnusedNodesPass(),
@@ -21,7 +23,7 @@ class EliminateDeadCode(ir.passes.InPlacePass):
             RemoveUnusedOpsetsPass(),
         )
         modified = [removal(model).modified for removal in removals]
-        return ir.passes.PassResult(model, any(modified) or _ends(model) != before)
+        return any(modified) or _ends(model) != before
 
 
 def _ends(model: ir.Model) -> list[tuple[int, int, tuple[str | None, ...]]]:

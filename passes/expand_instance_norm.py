@@ -10,13 +10,15 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from layoutopt.ir import edit
+from layoutopt.ir.attributes import is_operator
+from layoutopt.ir.values import Shape, constant_array, known_shape, only_reader, static_shape
+from layoutopt.passes.base import Rewrite
 
 Floats = npt.NDArray[np.float32]
-Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True)
-class ExpandInstanceNorm(ir.passes.InPlacePass):
+class ExpandInstanceNorm(Rewrite):
     """Expands each InstanceNormalization and GroupNormalization of constant scale and shift.
 
     The moments of a group follow from those of its channels, so the only large operands are read in their own shape.
@@ -24,15 +26,17 @@ class ExpandInstanceNorm(ir.passes.InPlacePass):
     shift per channel behind: those become part of it.
     """
 
-    def call(self, model: ir.Model) -> ir.passes.PassResult:
-        """Expands in place."""
-        opset, modified = model.opset_imports.get("", 0), False
-        for graph in edit.graphs_of(model):
-            for node in list(graph):
-                if node.domain == "" and (found := _normalization(graph, node, opset)) is not None:
-                    _expand(graph, found, opset)
-                    modified = True
-        return ir.passes.PassResult(model, modified)
+    def rewrite(self, model: ir.Model) -> bool:
+        """Expand all of them, with the factors and terms around them."""
+        opset = model.opset_imports.get("", 0)
+
+        def expand(graph: ir.Graph, node: ir.Node) -> bool:
+            found = _normalization(graph, node, opset) if node.domain == "" else None
+            if found is not None:
+                _expand(graph, found, opset)
+            return found is not None
+
+        return edit.rewrite_all(model, expand)
 
 
 _SINCE = {"InstanceNormalization": 7, "GroupNormalization": 21}
@@ -67,16 +71,15 @@ def _normalization(graph: ir.Graph, node: ir.Node, opset: int) -> _Normalization
     if node.op_type not in _SINCE or opset < _SINCE[node.op_type]:
         return None
     source, result = node.inputs[0], node.outputs[0]
-    constants = [edit.constant_of(value) if value is not None else None for value in node.inputs[1:3]]
-    tensors = [tensor.numpy() for tensor in constants if tensor is not None]
-    shape = _static(source)
-    if source is None or len(tensors) != 2 or len(shape) < 3 or source.dtype not in _TYPES:
+    known = [array for array in map(constant_array, node.inputs[1:3]) if array is not None]
+    shape = static_shape(source) or ()
+    if source is None or len(known) != 2 or len(shape) < 3 or source.dtype not in _TYPES:
         return None
-    tensors = [tensor.astype(np.float32) for tensor in tensors]
+    tensors = [tensor.astype(np.float32) for tensor in known]
     groups, each, whole = node.attributes.get_int("num_groups", shape[1]), -1, (source, result)
     if (wider := _around_reshapes(graph, source, result)) is not None and node.op_type == "InstanceNormalization":
         each, whole = 1, wider
-    channels = _static(whole[0])[1]
+    channels = known_shape(whole[0])[1]
     scale, shift = (
         np.broadcast_to(tensor.reshape(1, groups, each), (1, groups, channels // groups)) for tensor in tensors
     )
@@ -84,44 +87,29 @@ def _normalization(graph: ir.Graph, node: ir.Node, opset: int) -> _Normalization
     return _with_affine(graph, _Normalization(*whole, scale, shift, epsilon))
 
 
-def _static(value: ir.Value | None) -> Shape:
-    """The sizes of all axes; empty where one is not known."""
-    if value is None or value.shape is None or not value.shape.is_static():
-        return ()
-    return tuple(value.shape.numpy())
-
-
 def _around_reshapes(graph: ir.Graph, source: ir.Value, result: ir.Value) -> tuple[ir.Value, ir.Value] | None:
     """Operand and result before and after the Reshapes that make groups of channels; None where there are none."""
-    before, after = source.producer(), _only_reader(graph, result)
-    if before is None or after is None or before.op_type != "Reshape" or after.op_type != "Reshape":
+    before, after = source.producer(), only_reader(graph, result)
+    if before is None or after is None or not is_operator(before, "Reshape") or not is_operator(after, "Reshape"):
         return None
     whole, last = before.inputs[0], after.outputs[0]
     assert whole is not None
-    shape, grouped = _static(whole), _static(source)
-    if len(shape) < 3 or _static(last) != shape or shape[0] != grouped[0] or shape[1] % grouped[1]:
+    shape, grouped = static_shape(whole) or (), known_shape(source)
+    if len(shape) < 3 or static_shape(last) != shape or shape[0] != grouped[0] or shape[1] % grouped[1]:
         return None
     return whole, last
 
 
-def _only_reader(graph: ir.Graph, value: ir.Value) -> ir.Node | None:
-    """The one node of ``graph`` that reads ``value``, if nobody else does."""
-    readers = [use.node for use in value.uses()]
-    alone = len(readers) == 1 and readers[0].graph is graph and not value.is_graph_output()
-    return readers[0] if alone and readers[0].domain == "" else None
-
-
 def _with_affine(graph: ir.Graph, norm: _Normalization) -> _Normalization:
     """``norm`` with the constant scale or shift per channel that follows, and those that follow that."""
-    reader = _only_reader(graph, norm.result)
-    if reader is None or reader.op_type not in ("Mul", "Add"):
+    reader = only_reader(graph, norm.result)
+    if reader is None or not is_operator(reader, "Mul", "Add"):
         return norm
     other = reader.inputs[1] if reader.inputs[0] is norm.result else reader.inputs[0]
-    constant = edit.constant_of(other) if other is not None else None
-    shape = _static(norm.source)
-    if constant is None or _static(reader.outputs[0]) != shape:
+    constant, shape = constant_array(other), known_shape(norm.source)
+    if constant is None or static_shape(reader.outputs[0]) != shape:
         return norm
-    array: Floats = constant.numpy().astype(np.float32)
+    array: Floats = constant.astype(np.float32)
     array = array.reshape((1,) * (len(shape) - array.ndim) + array.shape)
     if array.size != array.shape[1]:
         return norm  # not per channel
@@ -137,7 +125,7 @@ def _expand(graph: ir.Graph, norm: _Normalization, opset: int) -> None:
     last = norm.result.producer()
     assert last is not None
     write = _Writer(graph, last, str(norm.result.name), ir.DataType.FLOAT, opset)
-    scale, shift, shape = norm.scale, norm.shift, _static(norm.source)
+    scale, shift, shape = norm.scale, norm.shift, known_shape(norm.source)
     x, dtype = write.cast(norm.source, ir.DataType.FLOAT), norm.source.dtype
     assert dtype is not None
     spatial, ones = range(2, len(shape)), (*shape[:2], *[1] * (len(shape) - 2))
@@ -152,7 +140,7 @@ def _expand(graph: ir.Graph, norm: _Normalization, opset: int) -> None:
     else:
         grouped, scale, shift = ones, scale.reshape(1, *ones[1:]), shift.reshape(1, *ones[1:])
     epsilon = write.constant(np.float32(norm.epsilon))
-    inverse = write.power(write("Add", _static(variance), variance, epsilon), -0.5)
+    inverse = write.power(write("Add", known_shape(variance), variance, epsilon), -0.5)
     factor = write("Mul", grouped, inverse, write.constant(scale))
     offset = write("Sub", grouped, write.constant(shift), write("Mul", grouped, mean, factor))
     scaled = write("Mul", shape, x, write.reshaped(factor, ones))
@@ -176,10 +164,10 @@ class _Writer(edit.Writer):
         """``x`` in another element type; itself where it has that."""
         if x.dtype is dtype:
             return x
-        result = self("Cast", _static(x), x, attributes={"to": int(dtype)})
+        result = self("Cast", known_shape(x), x, attributes={"to": int(dtype)})
         result.dtype = dtype
         return result
 
     def power(self, x: ir.Value, exponent: float) -> ir.Value:
         """``x`` to the power of ``exponent``."""
-        return self("Pow", _static(x), x, self.constant(np.float32(exponent)))
+        return self("Pow", known_shape(x), x, self.constant(np.float32(exponent)))

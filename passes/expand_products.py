@@ -11,32 +11,27 @@ import onnx_ir as ir
 
 from layoutopt.ir import edit
 from layoutopt.ir.rearrange import transposed
-from layoutopt.layout.layouts import Shape
-from layoutopt.layout.variants import known_shape, static_shape
+from layoutopt.ir.values import Shape, constant_of, known_shape, static_shape
+from layoutopt.layout.rules.matmul import MAX_RANK
+from layoutopt.passes.base import BROADCASTING, NodeRewrite
 
 
 @dataclass(frozen=True)
-class ExpandProducts(ir.passes.InPlacePass):
+class ExpandProducts(NodeRewrite):
     """Expands each Gemm, and each Einsum that is one product of two operands.
 
     Transposes, factors and an addend that are constant are worked into the constant operands.
     """
 
-    def call(self, model: ir.Model) -> ir.passes.PassResult:
-        """Expands in place."""
-        opset, modified = model.opset_imports.get("", 0), False
-        for graph in edit.graphs_of(model):
-            for node in list(graph):
-                result = _expanded(graph, node) if node.domain == "" and opset >= _SINCE else None
-                if result is not None:
-                    edit.forward(graph, node.outputs[0], result)
-                    edit.remove_dead(node)
-                    modified = True
-        return ir.passes.PassResult(model, modified)
+    since = BROADCASTING
 
-
-_SINCE = 7
-"""The first opset whose arithmetic broadcasts as it still does."""
+    def rewrite_node(self, graph: ir.Graph, node: ir.Node) -> bool:
+        """Expand ``node`` if it is a product."""
+        if node.domain != "" or (result := _expanded(graph, node)) is None:
+            return False
+        edit.forward(graph, node.outputs[0], result)
+        edit.remove_dead(node)
+        return True
 
 
 def _expanded(graph: ir.Graph, node: ir.Node) -> ir.Value | None:
@@ -69,7 +64,7 @@ def _transposed(write: edit.Writer, matrix: ir.Value, *, flipped: int) -> ir.Val
     """``matrix``, or its transpose: offline where it is constant."""
     if not flipped:
         return matrix
-    tensor = edit.constant_of(matrix)
+    tensor = constant_of(matrix)
     if tensor is None:
         return write.transposed(matrix, (1, 0))
     return write.tensor(transposed(tensor, (1, 0)))
@@ -79,7 +74,7 @@ def _scaled(write: edit.Writer, value: ir.Value, factor: float) -> ir.Value:
     """``value`` times ``factor``: offline where it is constant."""
     if factor == 1:
         return value
-    tensor, dtype = edit.constant_of(value), write.dtype.numpy()
+    tensor, dtype = constant_of(value), write.dtype.numpy()
     if tensor is not None:
         return write.constant((tensor.numpy().astype(np.float64) * factor).astype(dtype))
     return write("Mul", known_shape(value), value, write.constant(np.array(factor, dtype)))
@@ -106,21 +101,41 @@ def _einsum(write: edit.Writer, node: ir.Node, operands: Sequence[ir.Value]) -> 
     if sorted(result) != sorted((*batch, *rows, *columns)):
         return None
 
+    if batch and not _is_in_order(left, batch, rows) and _stays_in_place(left, right, result, rows, columns):
+        lead, rows, columns = [*result[:-2]], rows[-1:], columns[-1:]
+    else:
+        lead = batch
+
     def shaped(value: ir.Value, term: str, *groups: list[str]) -> ir.Value:
-        order = [*batch, *(label for group in groups for label in group)]
+        order = [label for label in (*lead, *(label for group in groups for label in group)) if label in term]
         moved = write.transposed(value, tuple(term.index(label) for label in order))
-        return write.reshaped(moved, (*extents(batch), *(prod(extents(group)) for group in groups)))
+        first = tuple(sizes[label] if label in term else 1 for label in lead)
+        return write.reshaped(moved, (*first, *(prod(extents(group)) for group in groups)))
 
     def extents(group: list[str]) -> Shape:
         return tuple(sizes[label] for label in group)
 
-    shape = (*extents(batch), prod(extents(rows)), prod(extents(columns)))
+    shape = (*extents(lead), prod(extents(rows)), prod(extents(columns)))
     product = write(
         "MatMul", shape, shaped(operands[0], left, rows, summed), shaped(operands[1], right, summed, columns)
     )
-    order = [*batch, *rows, *columns]
+    order = [*lead, *rows, *columns]
     whole = write.reshaped(product, extents(order))
     return write.transposed(whole, tuple(order.index(label) for label in result))
+
+
+def _is_in_order(term: str, batch: Sequence[str], rows: Sequence[str]) -> bool:
+    """Say whether the batch comes first in the left operand, and the rows after it can be merged where they are."""
+    return [label for label in term if label in batch or label in rows] == [*batch, *rows]
+
+
+def _stays_in_place(left: str, right: str, result: str, rows: Sequence[str], columns: Sequence[str]) -> bool:
+    """Say whether a product that broadcasts its batch takes the first labels of all in the order of the result."""
+    if not rows or not columns or result[-2:] != rows[-1] + columns[-1] or len(result) > MAX_RANK:
+        return False
+    lead = result[:-2]
+    orders = [[label for label in term if label in lead] for term in (left, right)]
+    return all(order == [label for label in lead if label in order] for order in orders)
 
 
 def _named(term: str, value: ir.Value) -> zip[tuple[str, int]]:

@@ -7,21 +7,19 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 import onnx_ir as ir
 from onnx_ir.passes.common import ShapeInferencePass
 
 from layoutopt.ir import edit
-from layoutopt.layout.rules import is_view
-from layoutopt.layout.variants import static_shape
-from layoutopt.passes.dynamic_quantization import dynamic_lstm, dynamic_matmul, integer_matmul_to_float
-
-Array = npt.NDArray[np.generic]
-Attributes: TypeAlias = "dict[str, ir.Attr]"
+from layoutopt.ir.dynamic_quantization import dynamic_lstm, dynamic_matmul, integer_matmul_to_float
+from layoutopt.ir.insertion import Inserter
+from layoutopt.ir.values import Array, constant_array, static_shape
+from layoutopt.layout.rules.applicability import is_view
+from layoutopt.passes.base import Rewrite
 
 CONTRIB = "com.microsoft"
-_SINCE = 10
-"""The first opset that has QuantizeLinear."""
+_SOFTMAX = 10
+"""The first opset of a QLinearSoftmax that is taken for the Softmax of the model's opset."""
 _PER_AXIS = 13
 """The first opset whose QuantizeLinear takes an axis."""
 _EXACT = 2**24
@@ -29,7 +27,7 @@ _EXACT = 2**24
 
 
 @dataclass(frozen=True)
-class ExpandQuantizedOperators(ir.passes.InPlacePass):
+class ExpandQuantizedOperators(Rewrite):
     """Writes quantized operators as float operators between DequantizeLinear and QuantizeLinear.
 
     These are QLinearConv, QLinearMatMul and ONNX Runtime's own.
@@ -38,17 +36,17 @@ class ExpandQuantizedOperators(ir.passes.InPlacePass):
     are exact in float32.
     """
 
-    def call(self, model: ir.Model) -> ir.passes.PassResult:
-        """Expands in place, in the order of the graph."""
+    since = 10  # brought QuantizeLinear
+
+    def rewrite(self, model: ir.Model) -> bool:
+        """Expand in the order of the graph."""
         opset, modified = model.opset_imports.get("", 0), False
-        if opset < _SINCE:
-            return ir.passes.PassResult(model, False)
         for graph in edit.graphs_of(model):
             for node in list(graph):
                 modified |= _expand(graph, node, opset)
         if modified:
             ShapeInferencePass(data_prop=True)(model)
-        return ir.passes.PassResult(model, modified)
+        return modified
 
 
 def _expand(graph: ir.Graph, node: ir.Node, opset: int) -> bool:
@@ -86,32 +84,12 @@ class _Scale:
 
 
 @dataclass(frozen=True, slots=True)
-class _Writer:
-    """Inserts nodes before ``node``, in a model of ``opset``."""
-
-    graph: ir.Graph
-    node: ir.Node
-    opset: int
-
-    def __call__(
-        self, operator: str, *operands: ir.Value | None, results: int = 1, attributes: Attributes | None = None
-    ) -> ir.Value:
-        """The first result of a new node; its shape is left to inference."""
-        node = ir.Node("", operator, operands, (attributes or {}).values(), num_outputs=results)
-        name = self.node.outputs[0].name
-        node.name = edit.fresh_name(self.graph, f"{operator}/{name}")
-        for result in node.outputs:
-            result.name = edit.fresh_name(self.graph, f"{name}_{operator}")
-        self.graph.insert_before(self.node, node)
-        return node.outputs[0]
-
-    def constant(self, array: Array) -> ir.Value:
-        """A new initializer."""
-        return edit.add_constant(self.graph, f"{self.node.outputs[0].name}_constant", array)
+class _Writer(Inserter):
+    """Insert nodes that also turn numbers into what they stand for, and back."""
 
     def dequantized(self, value: ir.Value, by: _Scale, axis: int = 1) -> ir.Value:
         """What ``value`` stands for: done now for constants."""
-        constants = [_array(each) for each in (value, by.scale, by.zero)]
+        constants = [constant_array(each) for each in (value, by.scale, by.zero)]
         numbers, scale, zero = constants
         if numbers is not None and scale is not None and (by.zero is None or zero is not None):
             return self.constant(_real(numbers, scale, zero, axis))
@@ -129,15 +107,10 @@ class _Writer:
         """``value`` as float32, in which TFLite computes."""
         if value.dtype == ir.DataType.FLOAT:
             return value
-        array = _array(value)
+        array = constant_array(value)
         if array is not None:
             return self.constant(array.astype(np.float32))
         return self("Cast", value, attributes={"to": ir.AttrInt64("to", ir.DataType.FLOAT)})
-
-
-def _array(value: ir.Value | None) -> Array | None:
-    tensor = edit.constant_of(value) if value is not None else None
-    return None if tensor is None else tensor.numpy()
 
 
 def _real(numbers: Array, scale: Array, zero: Array | None, axis: int) -> Array:
@@ -159,7 +132,7 @@ def _scales(write: _Writer, *starts: int) -> list[_Scale] | None:
         if scale is None or scale.shape is None or not scale.shape.is_static() or len(scale.shape) > 1:
             return None
         by = _Scale(scale, zero)
-        if not by.is_one and write.opset < _PER_AXIS and _array(scale) is None:
+        if not by.is_one and write.opset < _PER_AXIS and constant_array(scale) is None:
             return None
         found.append(by)
     return found
@@ -171,7 +144,7 @@ def _scales(write: _Writer, *starts: int) -> list[_Scale] | None:
 def _dequantize_linear(write: _Writer, node: ir.Node) -> Results:
     """A constant as the floats that it stands for."""
     scales = _scales(write, 1)
-    numbers = _array(node.inputs[0])
+    numbers = constant_array(node.inputs[0])
     if scales is None or numbers is None or node.attributes.get_int("block_size", 0) != 0:
         return None
     (by,) = scales
@@ -200,7 +173,7 @@ def _conv(write: _Writer, node: ir.Node) -> Results:
 
 def _bias(write: _Writer, bias: ir.Value, of_x: _Scale, of_weights: _Scale) -> ir.Value:
     """A bias counts in steps of both scales multiplied."""
-    one, other = _array(of_x.scale), _array(of_weights.scale)
+    one, other = constant_array(of_x.scale), constant_array(of_weights.scale)
     if one is not None and other is not None:
         product = write.constant((one.reshape(()).astype(np.float32) * other.astype(np.float32)).astype(np.float32))
     else:
@@ -265,7 +238,7 @@ def _unary(operator: str, *attributes: str) -> Expansion:
 
 def _softmax(write: _Writer, node: ir.Node) -> Results:
     """Up to opset 12 a Softmax was over all axes from one on."""
-    if node.attributes.get_int("opset", _SINCE) < _SINCE:
+    if node.attributes.get_int("opset", _SOFTMAX) < _SOFTMAX:
         return None
     return _unary("Softmax", "axis")(write, node)
 
@@ -299,7 +272,7 @@ def _integer(operator: str) -> Expansion:
         if x is None or weights is None:
             return None
         zeros = [node.inputs[index] if len(node.inputs) > index else None for index in (2, 3)]
-        numbers, zero = _array(weights), _array(zeros[1])
+        numbers, zero = constant_array(weights), constant_array(zeros[1])
         known = numbers is not None and (zeros[1] is None or zero is not None)
         whole = _whole(numbers, zero, operator) if known and numbers is not None else None
         if whole is not None:
@@ -409,7 +382,7 @@ def _padded(write: _Writer, node: ir.Node) -> Results:
         return _moved(write, node)
     source, filling = node.inputs[0], node.inputs[2] if len(node.inputs) > 2 else None
     by = _quantized_by(source) if source is not None else None
-    if by is None or source is None or filling is None or _array(filling) is None or source.dtype is None:
+    if by is None or source is None or filling is None or constant_array(filling) is None or source.dtype is None:
         return None
     operands = [write.dequantized(source, by), node.inputs[1], write.dequantized(filling, by), *node.inputs[3:]]
     return [write.quantized(write("Pad", *operands, attributes=dict(node.attributes)), by, source.dtype)]
@@ -428,7 +401,7 @@ def _quantized_by(value: ir.Value) -> _Scale | None:
         node = node.inputs[0].producer()
     if node is None or node.domain != "" or node.op_type != "QuantizeLinear" or len(node.inputs) < 3:
         return None
-    scale, zero = _array(node.inputs[1]), _array(node.inputs[2])
+    scale, zero = constant_array(node.inputs[1]), constant_array(node.inputs[2])
     if scale is None or zero is None or scale.size != 1 or scale.dtype != np.float32 or zero.dtype.itemsize != 1:
         return None
     assert node.inputs[1] is not None

@@ -11,22 +11,18 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from layoutopt.ir import edit
-from layoutopt.layout.elements import Indices, taken
-from layoutopt.layout.layouts import Shape
-from layoutopt.layout.remaps import integer
-from layoutopt.layout.variants import static_shape
+from layoutopt.ir.attributes import integer
+from layoutopt.ir.values import Shape, Wide, constant_of, has_only_reader, is_constant, static_shape, wide_constant
+from layoutopt.layout.analysis.convolutions import scale_inputs, scale_outputs
+from layoutopt.layout.analysis.index_maps import Indices, taken
+from layoutopt.passes.base import BROADCASTING, NodeRewrite
 
-Wide = npt.NDArray[np.float64]
-"""Constants are worked on in double precision, and rounded once."""
 Edit = Callable[[], None]
 """One replacement in the graph: all that a fold takes are found before the first is done."""
 
-_SINCE = 7
-"""The first opset whose arithmetic broadcasts as it still does."""
-
 
 @dataclass(frozen=True)
-class FoldAffine(ir.passes.InPlacePass):
+class FoldAffine(NodeRewrite):
     """Folds each Mul, Div, Add and Sub with a constant where the weights of a product can take it.
 
     A product is a Conv, a ConvTranspose, or a MatMul with a constant matrix. It is looked for above, then below,
@@ -37,24 +33,11 @@ class FoldAffine(ir.passes.InPlacePass):
     product of two computed values stays: it may belong to an activation that the target has whole.
     """
 
-    def call(self, model: ir.Model) -> ir.passes.PassResult:
-        """Folds in place, until there is nothing left to fold."""
-        if model.opset_imports.get("", 0) < _SINCE:
-            return ir.passes.PassResult(model, False)
-        modified = False
-        for graph in edit.graphs_of(model):
-            while _sweep(graph):
-                modified = True
-        return ir.passes.PassResult(model, modified)
+    since = BROADCASTING
 
-
-def _sweep(graph: ir.Graph) -> bool:
-    """Folds what it finds on one way through ``graph``; whether that was anything."""
-    found = False
-    for node in list(graph):
-        if node.graph is graph and _fold(graph, node):
-            found = True
-    return found
+    def rewrite_node(self, graph: ir.Graph, node: ir.Node) -> bool:
+        """Fold what ``node`` does with a constant, if anything can take it."""
+        return _fold(graph, node)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +58,7 @@ def _fold(graph: ir.Graph, node: ir.Node) -> bool:
     affine, result = _affine(node), node.outputs[0]
     if affine is None:
         return False
-    edits = _above(graph, affine.x, affine) if _is_alone(graph, affine.x) else None
+    edits = _above(graph, affine.x, affine) if has_only_reader(graph, affine.x) else None
     if edits is None and not _may_be_activation(affine):
         edits = _below(graph, result, affine)
     if edits is None:
@@ -94,8 +77,8 @@ def _affine(node: ir.Node) -> _Affine | None:
     left, right = node.inputs
     if left is None or right is None:
         return None
-    x, constant = (left, _wide(right)) if _wide(left) is None else (right, _wide(left))
-    if constant is None or x is left is right or _wide(x) is not None:
+    x, constant = (left, wide_constant(right)) if wide_constant(left) is None else (right, wide_constant(left))
+    if constant is None or x is left is right or wide_constant(x) is not None:
         return None
     if x is right and node.op_type in ("Div", "Sub"):
         return None
@@ -108,11 +91,6 @@ def _affine(node: ir.Node) -> _Affine | None:
     if not constant.all():
         return None
     return _Affine(x, factor=constant if node.op_type == "Mul" else 1 / constant)
-
-
-def _wide(value: ir.Value | None) -> Wide | None:
-    tensor = edit.constant_of(value) if value is not None else None
-    return None if tensor is None else np.asarray(tensor.numpy(), np.float64)
 
 
 def _compact(array: Wide) -> Wide:
@@ -130,18 +108,13 @@ def _along(array: Wide, rank: int, axis: int, size: int) -> Wide | None:
     return np.broadcast_to(wide.reshape(-1), (size,)) if wide.size == wide.shape[axis] else None
 
 
-def _is_alone(graph: ir.Graph, value: ir.Value) -> bool:
-    """Whether one node reads ``value``, in ``graph``."""
-    readers = [use.node for use in value.uses()]
-    return len(readers) == 1 and readers[0].graph is graph and not value.is_graph_output()
-
-
 def _may_be_activation(affine: _Affine) -> bool:
     """Whether the operand is a product of two computed values of its shape, as ``x * gate(x)``."""
     producer = affine.x.producer()
     if affine.factor is None or producer is None or producer.op_type != "Mul":
         return False
-    shapes = [static_shape(operand) for operand in producer.inputs if operand is not None and _wide(operand) is None]
+    computed = [operand for operand in producer.inputs if operand is not None and not is_constant(operand)]
+    shapes = [static_shape(operand) for operand in computed]
     return shapes == [static_shape(affine.x)] * 2
 
 
@@ -150,8 +123,8 @@ def _may_be_activation(affine: _Affine) -> bool:
 
 def _conv_constants(node: ir.Node) -> tuple[Wide, Wide | None] | None:
     """Weights and bias, if there is one, of a convolution; None where one of them is computed."""
-    weights, given = _wide(node.inputs[1]), node.inputs[2] if len(node.inputs) > 2 else None
-    bias = _wide(given)
+    weights, given = wide_constant(node.inputs[1]), node.inputs[2] if len(node.inputs) > 2 else None
+    bias = wide_constant(given)
     return None if weights is None or (bias is None and given is not None) else (weights, bias)
 
 
@@ -160,7 +133,7 @@ def _replacing(graph: ir.Graph, node: ir.Node, index: int, array: Wide) -> list[
     if (narrow := _narrow(node, array)) is None:
         return None
     given = node.inputs[index] if index < len(node.inputs) else None
-    before = edit.constant_of(given) if given is not None else None
+    before = constant_of(given) if given is not None else None
     if before is not None and before.size == narrow.size:
         narrow = narrow.reshape(before.shape.numpy())
 
@@ -224,7 +197,7 @@ def _above(graph: ir.Graph, value: ir.Value, affine: _Affine) -> list[Edit] | No
         return None
     if node.op_type == "MatMul":
         return _matmul_above(graph, node, len(shape), affine.factor)
-    return _above(graph, source, affine) if _lets_through(node, affine) and _is_alone(graph, source) else None
+    return _above(graph, source, affine) if _lets_through(node, affine) and has_only_reader(graph, source) else None
 
 
 def _lets_through(node: ir.Node, affine: _Affine) -> bool:
@@ -245,12 +218,7 @@ def _conv_above(graph: ir.Graph, node: ir.Node, rank: int, affine: _Affine) -> l
     factor = _along(affine.factor, rank, 1, channels)
     if factor is None:
         return None
-    ones = [1] * (rank - 2)
-    if transposed:
-        split = weights.reshape(groups, -1, *weights.shape[1:])
-        scaled = (split * factor.reshape(groups, 1, -1, *ones)).reshape(weights.shape)
-    else:
-        scaled = weights * factor.reshape(-1, 1, *ones)
+    scaled = scale_outputs(weights, factor, groups=groups, transposed=transposed)
     return _joined(
         _replacing(graph, node, 1, scaled), _replacing(graph, node, 2, bias * factor) if bias is not None else []
     )
@@ -259,12 +227,12 @@ def _conv_above(graph: ir.Graph, node: ir.Node, rank: int, affine: _Affine) -> l
 def _matmul_above(graph: ir.Graph, node: ir.Node, rank: int, factor: Wide) -> list[Edit] | None:
     """Into the columns of a constant matrix; of two computed operands one takes a factor that is the same for all."""
     left, right = node.inputs
-    matrix = _wide(right)
+    matrix = wide_constant(right)
     if matrix is not None:
         columns = _along(factor, rank, rank - 1, matrix.shape[-1]) if matrix.ndim > 1 else None
         return None if columns is None else _replacing(graph, node, 1, matrix * columns)
     for operand in (left, right):
-        if factor.size == 1 and operand is not None and _is_alone(graph, operand) and _wide(operand) is None:
+        if factor.size == 1 and operand is not None and has_only_reader(graph, operand) and not is_constant(operand):
             scalar = _Affine(operand, factor=factor.reshape(()))
             if (edits := _above(graph, operand, scalar)) is not None:
                 return edits
@@ -273,7 +241,7 @@ def _matmul_above(graph: ir.Graph, node: ir.Node, rank: int, factor: Wide) -> li
 
 def _affine_above(graph: ir.Graph, node: ir.Node, inner: _Affine, affine: _Affine) -> list[Edit] | None:
     """Into the constant of an operator of the same kind; a factor goes through an addition."""
-    constant = 0 if _wide(node.inputs[0]) is not None else 1
+    constant = 0 if wide_constant(node.inputs[0]) is not None else 1
     sign = -1 if node.op_type == "Sub" else 1
     if inner.term is not None and affine.term is not None:
         return _replacing(graph, node, constant, sign * (inner.term + affine.term))
@@ -283,7 +251,7 @@ def _affine_above(graph: ir.Graph, node: ir.Node, inner: _Affine, affine: _Affin
         factor = inner.factor * affine.factor
         return _replacing(graph, node, constant, 1 / factor if node.op_type == "Div" else factor)
     assert inner.term is not None
-    if not _is_alone(graph, inner.x):
+    if not has_only_reader(graph, inner.x):
         return None
     return _joined(
         _replacing(graph, node, constant, sign * inner.term * affine.factor),
@@ -385,7 +353,7 @@ def _is_softmax(node: ir.Node | None) -> bool:
 
 def _shift_is_lost(graph: ir.Graph, value: ir.Value) -> bool:
     """Whether nothing is made of ``value`` but a Softmax, perhaps of a multiple of it, or of a sum."""
-    reader = next(use.node for use in value.uses()) if _is_alone(graph, value) else None
+    reader = next(use.node for use in value.uses()) if has_only_reader(graph, value) else None
     if reader is None or _is_softmax(reader):
         return reader is not None
     inner = _affine(reader)
@@ -398,7 +366,7 @@ def _affine_below(graph: ir.Graph, node: ir.Node, inner: _Affine, affine: _Affin
     """A factor goes through an addition: ``x * factor + term`` is ``(x + term / factor) * factor``."""
     if inner.term is None or affine.factor is None:
         return None
-    constant = 0 if _wide(node.inputs[0]) is not None else 1
+    constant = 0 if wide_constant(node.inputs[0]) is not None else 1
     term = inner.term / affine.factor
     return _joined(
         _replacing(graph, node, constant, -term if node.op_type == "Sub" else term),
@@ -407,7 +375,7 @@ def _affine_below(graph: ir.Graph, node: ir.Node, inner: _Affine, affine: _Affin
 
 
 def _matmul_below(graph: ir.Graph, node: ir.Node, affine: _Affine) -> list[Edit] | None:
-    matrix, shape = _wide(node.inputs[1]), static_shape(affine.x)
+    matrix, shape = wide_constant(node.inputs[1]), static_shape(affine.x)
     result = static_shape(node.outputs[0])
     if matrix is None or matrix.ndim != 2 or shape is None or result is None:
         return None
@@ -451,13 +419,12 @@ def _conv_below(graph: ir.Graph, node: ir.Node, affine: _Affine) -> list[Edit] |
     channels = _along(array, len(shape), 1, shape[1])
     if channels is None:
         return None
-    own = weights.reshape(groups, -1, *weights.shape[1:])
-    part = channels.reshape(groups, 1, -1, *[1] * (weights.ndim - 2))
+    scaled = scale_inputs(weights, channels, groups=groups)
     if affine.factor is not None:
-        return _replacing(graph, node, 1, (own * part).reshape(weights.shape))
+        return _replacing(graph, node, 1, scaled)
     if _pads(node):
         return None
-    term = (own * part).sum(axis=tuple(range(2, own.ndim))).reshape(-1)
+    term = scaled.sum(axis=tuple(range(1, scaled.ndim)))
     return _replacing(graph, node, 2, term if bias is None else bias + term)
 
 
@@ -474,11 +441,11 @@ def _fold_scale(graph: ir.Graph, node: ir.Node) -> bool:
     if x is None or shape is None or result.dtype not in _ROUNDINGS:
         return False
     if shift and shift[0] is not None:
-        term = _wide(shift[0])
+        term = wide_constant(shift[0])
         edits = None if term is None else _below(graph, result, _Affine(result, term=_raised(term, shape)))
         undo: Sequence[Edit] = [lambda: node.resize_inputs(2)]
     else:
-        factor = _wide(scale)
+        factor = wide_constant(scale)
         if factor is None or (factor == 1).all() or not factor.all():
             return False
         edits = _below(graph, result, _Affine(result, factor=_raised(factor, shape)))

@@ -10,27 +10,26 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from layoutopt.ir import edit
-
-Array = npt.NDArray[np.generic]
+from layoutopt.ir.attributes import constant_operand, integer
+from layoutopt.ir.values import constant_array, constant_of
+from layoutopt.layout.analysis.convolutions import scale_outputs
+from layoutopt.passes.base import NodeRewrite
 
 
 @dataclass(frozen=True)
-class FoldBatchNorm(ir.passes.InPlacePass):
+class FoldBatchNorm(NodeRewrite):
     """Folds each BatchNormalization in inference form with constant statistics.
 
     Into the weights of the Conv or ConvTranspose above where nobody else reads that, else into ``x * scale + shift``,
     which runs in any layout.
     """
 
-    def call(self, model: ir.Model) -> ir.passes.PassResult:
-        """Folds in place."""
-        modified = False
-        for graph in edit.graphs_of(model):
-            for node in list(graph):
-                if node.domain == "" and node.op_type == "BatchNormalization" and (affine := _affine(node)) is not None:
-                    _fold(graph, node, affine)
-                    modified = True
-        return ir.passes.PassResult(model, modified)
+    def rewrite_node(self, graph: ir.Graph, node: ir.Node) -> bool:
+        """Fold ``node`` if it is a normalization by constants."""
+        if node.domain != "" or node.op_type != "BatchNormalization" or (affine := _affine(node)) is None:
+            return False
+        _fold(graph, node, affine)
+        return True
 
 
 class _Affine(NamedTuple):
@@ -48,17 +47,16 @@ def _affine(node: ir.Node) -> _Affine | None:
         return None
     if any(value is not None and value.is_graph_output() for value in node.outputs[1:]):
         return None
-    tensors = [edit.constant_of(value) if value is not None else None for value in node.inputs[1:5]]
-    found = [tensor for tensor in tensors if tensor is not None]
+    found = [array for array in map(constant_array, node.inputs[1:5]) if array is not None]
     source = node.inputs[0]
     if len(found) != 4 or source is None or source.shape is None:
         return None
-    gamma, beta, mean, variance = (tensor.numpy().astype(np.float64) for tensor in found)
+    gamma, beta, mean, variance = (array.astype(np.float64) for array in found)
     if gamma.ndim != 1:
         return None  # statistics per element, as opset 7 and 8 can have them
     epsilon = node.attributes["epsilon"].as_float() if "epsilon" in node.attributes else 1e-5
     scale = gamma / np.sqrt(variance + epsilon)
-    dtype = found[0].numpy().dtype if source.dtype is None else source.dtype.numpy()
+    dtype = found[0].dtype if source.dtype is None else source.dtype.numpy()
     return _Affine(scale, beta - mean * scale, dtype)
 
 
@@ -78,28 +76,20 @@ def _can_absorb(producer: ir.Node, source: ir.Value) -> bool:
     if producer.domain != "" or producer.op_type not in ("Conv", "ConvTranspose"):
         return False
     operands = [value for value in producer.inputs[1:] if value is not None]
-    constant = all(edit.constant_of(value) is not None for value in operands)
+    constant = all(constant_of(value) is not None for value in operands)
     return constant and len(source.uses()) == 1 and not source.is_graph_output()
 
 
 def _absorb(graph: ir.Graph, conv: ir.Node, affine: _Affine) -> None:
-    """Scales the weights per output channel: axis 0 of a Conv; axis 1, in each group, of a ConvTranspose."""
-    weights = _constant(conv, 1)
+    """Scale the weights and the bias per channel of the result."""
+    weights, bias = constant_array(conv.inputs[1]), constant_operand(conv, 2)
     assert weights is not None
-    wide = weights.astype(np.float64)
-    if conv.op_type == "Conv":
-        scaled = wide * affine.scale.reshape(-1, *[1] * (wide.ndim - 1))
-    else:
-        groups = conv.attributes["group"].as_int() if "group" in conv.attributes else 1
-        split = wide.reshape(groups, wide.shape[0] // groups, *wide.shape[1:])
-        scaled = split * affine.scale.reshape(groups, 1, wide.shape[1], *[1] * (wide.ndim - 2))
-    bias = _constant(conv, 2)
-    shift = affine.shift if bias is None else affine.shift + bias.astype(np.float64) * affine.scale
+    groups, transposed = integer(conv, "group", 1) or 1, conv.op_type == "ConvTranspose"
+    scaled = scale_outputs(weights.astype(np.float64), affine.scale, groups=groups, transposed=transposed)
+    shift = affine.shift if bias is None else affine.shift + bias * affine.scale
     name = conv.outputs[0].name
     conv.resize_inputs(3)
-    conv.replace_input_with(
-        1, edit.add_constant(graph, f"{name}_weight", scaled.reshape(wide.shape).astype(weights.dtype))
-    )
+    conv.replace_input_with(1, edit.add_constant(graph, f"{name}_weight", scaled.astype(weights.dtype)))
     conv.replace_input_with(2, edit.add_constant(graph, f"{name}_bias", shift.astype(weights.dtype)))
 
 
@@ -117,9 +107,3 @@ def _multiply_add(graph: ir.Graph, node: ir.Node, affine: _Affine) -> ir.Value:
         value.name = edit.fresh_name(graph, name)
         value.type, value.shape = result.type, result.shape
     return add.outputs[0]
-
-
-def _constant(node: ir.Node, index: int) -> Array | None:
-    value = node.inputs[index] if index < len(node.inputs) else None
-    tensor = edit.constant_of(value) if value is not None else None
-    return None if tensor is None else tensor.numpy()

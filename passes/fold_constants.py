@@ -17,10 +17,13 @@ from onnx_ir.passes.common import LiftConstantsToInitializersPass, RemoveUnusedN
 
 from layoutopt.errors import InvalidModelError
 from layoutopt.ir import edit
+from layoutopt.ir.attributes import constant_integers
+from layoutopt.ir.branches import take_known_branches
 from layoutopt.ir.evaluate import equal_weights, fold_weights, is_fixed
+from layoutopt.ir.values import constant_of
 from layoutopt.ir.weights import Skeleton
-from layoutopt.layout.remaps import constant_integers
 from layoutopt.options import FOLD_LIMIT
+from layoutopt.passes.base import Pass
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -28,7 +31,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class FoldConstants(ir.passes.FunctionalPass):
+class FoldConstants(Pass, ir.passes.FunctionalPass):
     """Folds what is known offline (onnxsim), turns Constant nodes into initializers, and infers every shape.
 
     Attributes:
@@ -56,8 +59,12 @@ class FoldConstants(ir.passes.FunctionalPass):
         LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(folded)
         for graph in edit.graphs_of(folded):
             _spell_out_pads(graph)
+            _gather_instead_of_compressing(graph)
         RemoveUnusedNodesPass()(folded)
+        _hand_into_bodies(folded)
         if not all(map(_is_known, folded.graph.all_nodes())):
+            ShapeInferencePass(data_prop=True)(folded)
+        while take_known_branches(folded):  # what is after one may have a known shape now, and the next a condition
             ShapeInferencePass(data_prop=True)(folded)
         edit.forget_tensor_types_of_sequences(folded)
         return ir.passes.PassResult(folded, not _same_computation(before, Skeleton.of(folded)))
@@ -90,6 +97,46 @@ def _all_pads(node: ir.Node) -> npt.NDArray[np.int64] | None:
     pads = np.zeros((2, len(source.shape)), np.int64)
     pads[:, list(axes)] = np.array(amounts, np.int64).reshape(2, -1)
     return pads.reshape(-1)
+
+
+def _hand_into_bodies(model: ir.Model) -> None:
+    """Let bodies have axes and sizes of their own: shape inference does not see the constants around them."""
+    for graph in model.graph.subgraphs():
+        own: dict[ir.Value, ir.Value] = {}
+        for node in graph:
+            for index, value in enumerate(node.inputs):
+                tensor = None if value is None or value.graph is graph else constant_of(value)
+                if value is None or tensor is None or tensor.dtype != ir.DataType.INT64 or tensor.size > _FEW:
+                    continue
+                if value not in own:
+                    own[value] = edit.add_constant(graph, f"{value.name}_inside", tensor.numpy())
+                node.replace_input_with(index, own[value])
+
+
+_FEW = 16
+"""Axes and sizes of a tensor are no more."""
+
+
+def _gather_instead_of_compressing(graph: ir.Graph) -> None:
+    """Make a Gather of each Compress whose condition is constant, so that the size of its result is known."""
+    for node in list(graph):
+        if node.domain != "" or node.op_type != "Compress" or "axis" not in node.attributes:
+            continue
+        (source, condition), result = node.inputs, node.outputs[0]
+        tensor = None if condition is None else constant_of(condition)
+        if tensor is None or source is None or source.dtype is None:
+            continue
+        kept = np.flatnonzero(tensor.numpy())
+        axis = node.attributes["axis"].as_int()
+        write = edit.Writer(graph, node, str(result.name), source.dtype)
+        gathered = write("Gather", (), source, write.constant(kept), attributes={"axis": axis})
+        gathered.shape = None
+        if source.shape is not None:
+            sizes = list(source.shape)
+            sizes[axis] = kept.size
+            gathered.shape = ir.Shape(sizes)
+        edit.forward(graph, result, gathered)
+        edit.remove_dead(node)
 
 
 _SKIPPED = (

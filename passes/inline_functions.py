@@ -9,6 +9,7 @@ from onnx_ir.passes.common import InlinePass, ShapeInferencePass
 
 from layoutopt.ir import dialect, edit
 from layoutopt.ir.functions import body_of, defaults_of
+from layoutopt.passes.base import Rewrite
 
 EXPANDED = frozenset(
     {
@@ -24,11 +25,11 @@ _BODIES = "layoutopt.bodies"
 
 
 @dataclass(frozen=True)
-class InlineFunctions(ir.passes.InPlacePass):
+class InlineFunctions(Rewrite):
     """Inlines the model's own functions, and ONNX's where TFLite has nothing shorter; not the channels-last ones."""
 
-    def call(self, model: ir.Model) -> ir.passes.PassResult:
-        """Inlines in place."""
+    def rewrite(self, model: ir.Model) -> bool:
+        """Inline them all."""
         modified = False
         while calls := _calls_of_operators(model):  # a body may call others
             modified = True
@@ -39,7 +40,7 @@ class InlineFunctions(ir.passes.InPlacePass):
         model.opset_imports.pop(_BODIES, None)
         if any(function.domain != dialect.DOMAIN for function in model.functions.values()):
             modified |= InlinePass(lambda function: function.domain != dialect.DOMAIN)(model).modified
-        return ir.passes.PassResult(model, modified)
+        return modified
 
 
 def _calls_of_operators(model: ir.Model) -> list[tuple[ir.Node, ir.Function]]:

@@ -10,30 +10,23 @@ import numpy as np
 import onnx_ir as ir
 
 from layoutopt.ir import edit
-from layoutopt.layout.convolutions import (
+from layoutopt.ir.attributes import constant_operand, integer
+from layoutopt.ir.values import Shape, Wide, constant_of, has_only_reader, known_shape, static_shape
+from layoutopt.layout.analysis.convolutions import (
     TYPES,
     Convolution,
-    Wide,
     added,
-    constant,
     convolution_of,
-    is_alone,
     itself,
     per_channel,
     pool_of,
-    shape_of,
 )
-from layoutopt.layout.layouts import Shape
-from layoutopt.layout.remaps import integer
-from layoutopt.layout.variants import known_shape, static_shape
-from layoutopt.layout.work import Work, passing, work_of
-
-_SINCE = 7
-"""The first opset whose arithmetic broadcasts as it still does."""
+from layoutopt.layout.costs.arithmetic import Work, passing, work_of
+from layoutopt.passes.base import BROADCASTING, NodeRewrite, PricedRewrite
 
 
 @dataclass(frozen=True)
-class MergeParallelConvolutions(ir.passes.InPlacePass):
+class MergeParallelConvolutions(NodeRewrite, PricedRewrite):
     """Merges Convs of one value whose results are added up, or joined by a Concat, where one Conv is cheaper.
 
     *Sums.* The result of a Conv at r is the sum over d of w[d] x[s r + g d - p], with stride s, dilation g and padding
@@ -47,22 +40,13 @@ class MergeParallelConvolutions(ir.passes.InPlacePass):
     *Concat.* Convs that differ in nothing but weights are one Conv, whose channels are theirs, one behind the other.
 
     What is between the branches and the sum must have no other reader.
-
-    Attributes:
-        always: whether this is done wherever it can be, and not only where it is cheaper.
     """
 
-    always: bool = False
+    since = BROADCASTING
+    backwards = True
 
-    def call(self, model: ir.Model) -> ir.passes.PassResult:
-        """Merges in place, until there is nothing left to merge."""
-        if model.opset_imports.get("", 0) < _SINCE:
-            return ir.passes.PassResult(model, False)
-        modified = edit.rewrite_all(model, self._merge, backwards=True)
-        return ir.passes.PassResult(model, modified)
-
-    def _merge(self, graph: ir.Graph, node: ir.Node) -> bool:
-        """Merges what ``node`` adds up or joins; whether that can be done and is cheaper."""
+    def rewrite_node(self, graph: ir.Graph, node: ir.Node) -> bool:
+        """Merge what ``node`` adds up or joins, where that can be done and is cheaper."""
         if node.domain != "" or len(node.outputs) != 1:
             return False
         if node.op_type == "Concat":
@@ -70,12 +54,12 @@ class MergeParallelConvolutions(ir.passes.InPlacePass):
         if node.op_type not in ("Add", "Sub") or node.outputs[0].dtype not in TYPES:
             return False
         shape = static_shape(node.outputs[0])
-        if shape is None or len(shape) < 3 or shape_of(node.inputs[0]) != shape or shape_of(node.inputs[1]) != shape:
+        if shape is None or len(shape) < 3 or any(static_shape(each) != shape for each in node.inputs):
             return False
         total = _Sum(graph, shape)
         total.expand(node.outputs[0], np.ones(shape[1]), root=True)
         merged = total.merged()
-        if not merged or not (self.always or total.gains(merged)):
+        if not merged or not self.is_worth(*total.costs(merged)):
             return False
         write = edit.Writer(graph, node, str(node.outputs[0].name), node.outputs[0].dtype)
         edit.forward(graph, node.outputs[0], total.write(write, merged))
@@ -88,10 +72,15 @@ class MergeParallelConvolutions(ir.passes.InPlacePass):
         if shape is None or len(shape) < 3 or (integer(node, "axis", 0) or 0) % len(shape) != 1:
             return False
         for first, second in zip(node.inputs[:-1], node.inputs[1:], strict=True):
-            if first is None or second is None or not is_alone(graph, first) or not is_alone(graph, second):
+            if (
+                first is None
+                or second is None
+                or not has_only_reader(graph, first)
+                or not has_only_reader(graph, second)
+            ):
                 continue
             pair = _siblings(graph, first, second)
-            if pair is not None and (self.always or pair.before.exceeds(pair.after)):
+            if pair is not None and self.is_worth(pair.before, pair.after):
                 pair.join(graph, node)
                 return True
         return False
@@ -144,12 +133,12 @@ class _Sum:
     def expand(self, value: ir.Value, factor: Wide, *, root: bool = False) -> None:
         """Adds ``value`` times ``factor``: what it is made of, where nobody else reads it."""
         node = value.producer()
-        inside = root or is_alone(self.graph, value)
+        inside = root or has_only_reader(self.graph, value)
         if node is None or node.graph is not self.graph or node.domain != "" or not inside:
             self._add(value, factor)
             return
         left, right = (*node.inputs[:2], None, None)[:2]
-        if node.op_type in ("Add", "Sub") and shape_of(left) == shape_of(right) == self.shape:
+        if node.op_type in ("Add", "Sub") and static_shape(left) == static_shape(right) == self.shape:
             assert left is not None
             assert right is not None
             self.before += work_of(node)
@@ -157,9 +146,9 @@ class _Sum:
             self.expand(right, factor if node.op_type == "Add" else -factor)
             return
         for at, x in ((0, left), (1, right)):
-            number = constant(node, 1 - at) if node.op_type in _AFFINE else None
+            number = constant_operand(node, 1 - at) if node.op_type in _AFFINE else None
             along = per_channel(number, self.shape) if number is not None else None
-            if x is None or along is None or shape_of(x) != self.shape or edit.constant_of(x) is not None:
+            if x is None or along is None or static_shape(x) != self.shape or constant_of(x) is not None:
                 continue
             if self._affine(node.op_type, at, x, along, factor):
                 self.before += work_of(node)
@@ -184,7 +173,7 @@ class _Sum:
 
     def _add(self, value: ir.Value, factor: Wide) -> None:
         node = value.producer()
-        if node is not None and node.graph is self.graph and is_alone(self.graph, value):
+        if node is not None and node.graph is self.graph and has_only_reader(self.graph, value):
             conv = convolution_of(node)
             if conv is not None or (conv := pool_of(node)) is not None:
                 self.terms.append(_Term(value, factor, node.inputs[0], conv, node.op_type == "Conv"))
@@ -206,8 +195,8 @@ class _Sum:
         dtype = self.terms[0].value.dtype
         return found if dtype is not None and all(conv.is_finite(dtype) for conv, _ in found) else []
 
-    def gains(self, merged: _Merged) -> bool:
-        """Whether the sum is cheaper with the merged Convs; what one of these costs like one before cancels out."""
+    def costs(self, merged: _Merged) -> tuple[Work, Work]:
+        """Return the cost of the sum before and after; what one of the merged Convs costs like one before cancels."""
         before, after = self.before, Work()
         for conv, terms in merged:
             source = self._source_shape(terms)
@@ -220,7 +209,7 @@ class _Sum:
         others = self._others(merged)
         after += sum((passing(self.shape, self.shape) for term in others if not _is_unit(term.factor)), Work())
         additions = len(others) + len(merged) - 1
-        return before.exceeds(sum((passing(self.shape, self.shape, self.shape) for _ in range(additions)), after))
+        return before, sum((passing(self.shape, self.shape, self.shape) for _ in range(additions)), after)
 
     def _others(self, merged: _Merged) -> list[_Term]:
         return [term for term in self.terms if not any(term in terms for _, terms in merged)]
@@ -296,7 +285,7 @@ class _Siblings:
     @property
     def before(self) -> Work:
         """The cost of two Convs, and of joining their results."""
-        source = shape_of(self.nodes[0].inputs[0])
+        source = static_shape(self.nodes[0].inputs[0])
         assert source is not None
         each = (conv.work(source, known_shape(part)) for conv, part in zip(self.convs, self.parts, strict=True))
         return sum(each, passing(self.shape, self.shape))
@@ -304,7 +293,7 @@ class _Siblings:
     @property
     def after(self) -> Work:
         """The cost of one Conv; its result still is joined to others."""
-        source = shape_of(self.nodes[0].inputs[0])
+        source = static_shape(self.nodes[0].inputs[0])
         assert source is not None
         return self.conv.work(source, self.shape)
 
@@ -332,7 +321,7 @@ def _siblings(graph: ir.Graph, first: ir.Value, second: ir.Value) -> _Siblings |
     for value in (first, second):
         node = value.producer()
         activation = node if node is not None and node.domain == "" and node.op_type in _UNARY else None
-        if activation is not None and (inner := activation.inputs[0]) is not None and is_alone(graph, inner):
+        if activation is not None and (inner := activation.inputs[0]) is not None and has_only_reader(graph, inner):
             node = inner.producer()
         if node is None or node.graph is not graph:
             return None
@@ -355,7 +344,7 @@ def _same_activation(nodes: Sequence[ir.Node | None]) -> bool:
     if first is None or second is None:
         return first is second
     attributes = [{name: str(each.value) for name, each in node.attributes.items()} for node in (first, second)]
-    numbers = [[constant(node, at) for at in range(1, len(node.inputs))] for node in (first, second)]
+    numbers = [[constant_operand(node, at) for at in range(1, len(node.inputs))] for node in (first, second)]
     known = [len(each) for each in numbers] == [len(node.inputs) - 1 for node in (first, second)]
     same = len(numbers[0]) == len(numbers[1]) and all(
         one is not None and other is not None and np.array_equal(one, other)

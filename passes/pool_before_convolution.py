@@ -8,27 +8,15 @@ from math import prod
 import onnx_ir as ir
 
 from layoutopt.ir import edit
-from layoutopt.layout.convolutions import (
-    TYPES,
-    Convolution,
-    constant,
-    convolution_of,
-    is_alone,
-    per_channel,
-    pool_of,
-    shape_of,
-)
-from layoutopt.layout.layouts import Shape
-from layoutopt.layout.remaps import integer, reduced_axes
-from layoutopt.layout.variants import known_shape, static_shape
-from layoutopt.layout.work import Work, passing, product, work_of
-
-_SINCE = 7
-"""The first opset whose arithmetic broadcasts as it still does."""
+from layoutopt.ir.attributes import constant_operand, integer, reduced_axes
+from layoutopt.ir.values import Shape, constant_of, has_only_reader, known_shape, static_shape
+from layoutopt.layout.analysis.convolutions import TYPES, Convolution, convolution_of, per_channel, pool_of
+from layoutopt.layout.costs.arithmetic import Work, passing, product, work_of
+from layoutopt.passes.base import BROADCASTING, NodeRewrite, PricedRewrite
 
 
 @dataclass(frozen=True)
-class PoolBeforeConvolution(ir.passes.InPlacePass):
+class PoolBeforeConvolution(NodeRewrite, PricedRewrite):
     """Computes an AveragePool, GlobalAveragePool or ReduceMean behind a Conv of one pixel in front of it.
 
     The Conv, y[r] = W x[r] + b, works on channels, the pool, z[q] = sum_r a[q, r] y[r], on pixels, and both are linear:
@@ -38,29 +26,19 @@ class PoolBeforeConvolution(ir.passes.InPlacePass):
     rows behind a MatMul with a constant matrix, and a constant row added to that, is the same.
 
     What is between the two must have no other reader.
-
-    Attributes:
-        always: whether this is done wherever it can be, and not only where it is cheaper.
     """
 
-    always: bool = False
+    since = BROADCASTING
 
-    def call(self, model: ir.Model) -> ir.passes.PassResult:
-        """Rewrites in place, until there is nothing left to rewrite."""
-        if model.opset_imports.get("", 0) < _SINCE:
-            return ir.passes.PassResult(model, False)
-        modified = edit.rewrite_all(model, self._rewrite)
-        return ir.passes.PassResult(model, modified)
-
-    def _rewrite(self, graph: ir.Graph, node: ir.Node) -> bool:
-        """Lets the pool ``node`` come before what it reads; whether that can be done and is cheaper."""
+    def rewrite_node(self, graph: ir.Graph, node: ir.Node) -> bool:
+        """Let the pool ``node`` come before what it reads, where that can be done and is cheaper."""
         if node.domain != "" or node.op_type not in _POOLS or node.outputs[0].dtype not in TYPES:
             return False
         source, result = node.inputs[0], static_shape(node.outputs[0])
-        if len(node.outputs) != 1 or source is None or result is None or not is_alone(graph, source):
+        if len(node.outputs) != 1 or source is None or result is None or not has_only_reader(graph, source):
             return False
         swap = _behind_convolution(node, source) or _behind_product(graph, node, source)
-        if swap is None or not (self.always or swap.before.exceeds(swap.after)):
+        if swap is None or not self.is_worth(swap.before, swap.after):
             return False
         write = edit.Writer(graph, node, str(node.outputs[0].name), node.outputs[0].dtype)
         edit.forward(graph, node.outputs[0], swap.write(write, node))
@@ -111,7 +89,7 @@ def _behind_convolution(node: ir.Node, source: ir.Value) -> _Swap | None:
     if producer is None or shape is None or conv is None or prod(conv.kernel) != 1:
         return None
     x = producer.inputs[0]
-    before = shape_of(x)
+    before = static_shape(x)
     if x is None or before is None or before[2:] != shape[2:] or any(conv.begin) or max(conv.strides) > 1:
         return None
     if conv.bias.any() and not _is_mean(node):
@@ -136,7 +114,7 @@ def _is_mean(node: ir.Node) -> bool:
     """Whether the weights of each window sum to 1."""
     if node.op_type != "AveragePool" or not integer(node, "count_include_pad", 0):
         return True
-    windows, source = pool_of(node), shape_of(node.inputs[0])
+    windows, source = pool_of(node), static_shape(node.inputs[0])
     return windows is not None and source is not None and not windows.is_padded(source, known_shape(node.outputs[0]))
 
 
@@ -149,20 +127,20 @@ def _behind_product(graph: ir.Graph, node: ir.Node, source: ir.Value) -> _Swap |
     before = Work()
     if producer.op_type == "Add":
         left, right = producer.inputs
-        summed, row = (left, right) if left is not None and edit.constant_of(left) is None else (right, left)
-        array = constant(producer, 1 if row is right else 0)
+        summed, row = (left, right) if left is not None and constant_of(left) is None else (right, left)
+        array = constant_operand(producer, 1 if row is right else 0)
         if summed is None or array is None or per_channel(array, shape, len(shape) - 1) is None:
             return None
-        if not is_alone(graph, summed) or shape_of(summed) != shape:
+        if not has_only_reader(graph, summed) or static_shape(summed) != shape:
             return None
         before, producer = work_of(producer), summed.producer()
     if producer is None or producer.graph is not graph or producer.op_type != "MatMul" or producer.domain != "":
         return None
     x, matrix = producer.inputs
-    pooled, sizes, result = shape_of(x), shape_of(matrix), _averaged(node, shape)
+    pooled, sizes, result = static_shape(x), static_shape(matrix), _averaged(node, shape)
     if x is None or matrix is None or pooled is None or sizes is None or result is None or len(sizes) != 2:
         return None
-    if edit.constant_of(matrix) is None or len(pooled) < 2 or result[-1] != shape[-1]:
+    if constant_of(matrix) is None or len(pooled) < 2 or result[-1] != shape[-1]:
         return None
     pooled = (*result[:-1], pooled[-1])
     before = before + work_of(producer) + passing(shape, result)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -13,16 +14,20 @@ from layoutopt.ir import dialect, edit
 from layoutopt.ir.io import record_orders
 from layoutopt.ir.perm import Perm, is_identity
 from layoutopt.ir.rearrange import rearranged
-from layoutopt.layout.calibration import load_costs
-from layoutopt.layout.costs import Costs
-from layoutopt.layout.interface import interface_orders
-from layoutopt.layout.layouts import Layout, Shape, Storage, copy_steps
-from layoutopt.layout.plan import Plan, make_plan
-from layoutopt.layout.problem import Assignment
-from layoutopt.layout.rules import LayoutRule
-from layoutopt.layout.variants import Edit, Take, is_constant, known_shape, operand, result, static_shape
-from layoutopt.layout.views import MAX_COPY_RANK
+from layoutopt.ir.values import Shape, constant_of, is_constant, known_shape, static_shape
+from layoutopt.layout.algebra.physical import ModeOrder, PhysicalLayout
+from layoutopt.layout.algebra.transposition import copy_steps
+from layoutopt.layout.costs.calibration import load_costs
+from layoutopt.layout.costs.movement import Costs
+from layoutopt.layout.plan.decoding import Plan
+from layoutopt.layout.plan.interface import interface_orders
+from layoutopt.layout.plan.planner import make_plan
+from layoutopt.layout.rules.rule import LayoutRule
+from layoutopt.layout.rules.variants import Edit, Take, operand, result
+from layoutopt.layout.rules.views import MAX_COPY_RANK
+from layoutopt.layout.solver.problem import Assignment
 from layoutopt.options import NO_LAYOUTS, Io, Layouts, Objective
+from layoutopt.passes.base import Pass
 
 
 class Scope(Enum):
@@ -46,7 +51,7 @@ class LayoutResult(ir.passes.PassResult):
 
 
 @dataclass(frozen=True)
-class PropagateLayout(ir.passes.InPlacePass):
+class PropagateLayout(Pass, ir.passes.InPlacePass):
     """Chooses all layouts at once so that the fewest bytes are transposed, and rewrites the graph to them.
 
     So it does with each If, Loop and Scan body, whose inputs, outputs and outer values are natural.
@@ -77,7 +82,7 @@ class PropagateLayout(ir.passes.InPlacePass):
         changed = [graph for graph, plan in plans.items() if _improves(plan) or (asked and graph is model.graph)]
         for graph in reversed(changed):  # bodies before what is around them, where their outer values are natural
             _Rewriter(model, graph, plans[graph]).run()
-        assignment = Assignment.together([plan.assignment for plan in plans.values()])
+        assignment = Assignment.together([plan.total for plan in plans.values()])
         return LayoutResult(model, bool(changed), assignment)
 
     def plans(self, model: ir.Model) -> Mapping[ir.Graph, Plan]:
@@ -115,14 +120,18 @@ class PropagateLayout(ir.passes.InPlacePass):
         costs: Costs,
         assumed: Mapping[ir.Node, LayoutRule] | None = None,
     ) -> Plan:
-        return make_plan(
-            graph,
-            model.opset_imports.get("", 0),
-            orders,
-            anchors_only=self.scope is Scope.OPERATOR,
-            costs=costs,
-            assumed=assumed,
+        alone = self.scope is Scope.OPERATOR
+        plan = functools.partial(
+            make_plan, graph, model.opset_imports.get("", 0), orders, sensitive_only=alone, costs=costs, assumed=assumed
         )
+        best = plan()
+        spelled_out: frozenset[ir.Node] = frozenset()
+        for node in [node for node in best.rules if node.domain == "" and node.op_type in _BLOCKS and not alone]:
+            if best.total.cost:  # one Transpose of blocks may do where the operator needs two around it
+                other = plan(spelled_out=spelled_out | {node})
+                if other.total.cost < best.total.cost:
+                    best, spelled_out = other, spelled_out | {node}
+        return best
 
     def orders(self, model: ir.Model) -> dict[str, tuple[Perm, ...]]:
         """For each graph input and output that may change its layout, the orders of its axes that it may have.
@@ -133,17 +142,20 @@ class PropagateLayout(ir.passes.InPlacePass):
         return interface_orders(model, self.io, self.layouts.named)
 
 
+_BLOCKS = ("DepthToSpace", "SpaceToDepth")
+
+
 def _improves(plan: Plan) -> bool:
     """Whether the graph is not what ``plan`` makes of it already."""
-    return plan.anchors > 0 or plan.assignment.cost < plan.before
+    return plan.sensitive > 0 or plan.assignment.cost < plan.before
 
 
 @dataclass(frozen=True, slots=True)
 class _Stored:
-    """A tensor of the rewritten graph: the order of its bytes in the digits of a root, and its own shape."""
+    """A tensor of the rewritten graph: the order of its bytes in the modes of a root, and its own shape."""
 
     physical: ir.Value
-    layout: Layout
+    mode_order: ModeOrder
     sizes: Shape
 
 
@@ -155,18 +167,18 @@ class _Rewriter:
         self._graph = graph
         self._plan = plan
         self._stored: dict[ir.Value, _Stored] = {}
-        self._copies: dict[tuple[ir.Value, Layout], _Stored] = {}
+        self._copies: dict[tuple[ir.Value, ModeOrder], _Stored] = {}
         self._reshaped: dict[tuple[ir.Value, Shape], ir.Value] = {}
-        self._constants: dict[tuple[ir.Value, Layout, Shape], ir.Value] = {}
+        self._constants: dict[tuple[ir.Value, ModeOrder, Shape], ir.Value] = {}
         self._taken: dict[tuple[ir.Value, Take], ir.Value] = {}
 
     def run(self) -> None:
         """Rewrites the graph in topological order."""
         views = [node for value in self._plan.views if (node := value.producer()) is not None]
         orders: dict[str, Perm] = {}
-        for value, storage in self._plan.inputs.items():
-            self._store(value, storage.layout, storage.sizes)
-            orders[str(value.name)] = storage.order or ()
+        for value, layout in self._plan.inputs.items():
+            self._store(value, layout.mode_order, layout.sizes)
+            orders[str(value.name)] = layout.order or ()
         replaced = set(views)
         for node in [node for node in self._graph if node not in replaced]:
             self._rewrite(node)
@@ -184,14 +196,14 @@ class _Rewriter:
         """What the graph outputs become, by position; notes their ``orders``."""
         results = {}
         for value, position in {value: position for position, value in enumerate(self._graph.outputs)}.items():
-            storage = self._plan.outputs.get(position)
-            if storage is not None:
-                orders[str(value.name)] = storage.order or ()
-            results[position] = self._read_natural(value) if storage is None else self._read(value, storage)
+            layout = self._plan.outputs.get(position)
+            if layout is not None:
+                orders[str(value.name)] = layout.order or ()
+            results[position] = self._read_natural(value) if layout is None else self._read(value, layout)
         return results
 
-    def _store(self, value: ir.Value, layout: Layout, sizes: Shape) -> None:
-        self._stored[value] = _Stored(value, layout, sizes)
+    def _store(self, value: ir.Value, order: ModeOrder, sizes: Shape) -> None:
+        self._stored[value] = _Stored(value, order, sizes)
 
     def _rewrite(self, node: ir.Node) -> None:
         variant = self._plan.variants.get(node)
@@ -199,8 +211,8 @@ class _Rewriter:
             if value is None:
                 continue
             port = operand(index)
-            if variant is not None and port in variant.storages:
-                read = self._read(value, variant.storages[port], variant.sizes(port))
+            if variant is not None and port in variant.layouts:
+                read = self._read(value, variant.layouts[port], variant.sizes(port))
             else:
                 read = self._read_natural(value)
             node.replace_input_with(index, read)
@@ -209,8 +221,8 @@ class _Rewriter:
         for change in variant.edits:
             self._apply(node, change)
         for index, value in enumerate(node.outputs):
-            if (port := result(index)) in variant.storages:
-                self._store(value, variant.layout(port), variant.sizes(port))
+            if (port := result(index)) in variant.layouts:
+                self._store(value, variant.mode_order(port), variant.sizes(port))
 
     def _apply(self, node: ir.Node, change: Edit) -> None:
         if change.operator is not None:
@@ -234,33 +246,33 @@ class _Rewriter:
         """``value`` as ONNX says."""
         shape = static_shape(value)
         known = value in self._plan.views or value in self._stored
-        return self._read(value, Storage.natural(shape)) if known and shape is not None else value
+        return self._read(value, PhysicalLayout.natural(shape)) if known and shape is not None else value
 
-    def _read(self, value: ir.Value, storage: Storage, sizes: Shape | None = None) -> ir.Value:
-        """``value`` as ``storage`` and ``sizes`` say: as it is, reshaped, or copied, once for all such readers."""
-        sizes = storage.sizes if sizes is None else sizes
+    def _read(self, value: ir.Value, layout: PhysicalLayout, sizes: Shape | None = None) -> ir.Value:
+        """``value`` as ``layout`` and ``sizes`` say: as it is, reshaped, or copied, once for all such readers."""
+        sizes = layout.sizes if sizes is None else sizes
         if is_constant(value):
-            return self._constant(value, storage.layout, sizes)
+            return self._constant(value, layout.mode_order, sizes)
         view = self._plan.view(value)
-        layout = view.inward(storage.layout)
-        assert layout is not None, "a layout that was no candidate"
+        order = view.inward(layout.mode_order)
+        assert order is not None, "a layout that was no candidate"
         shape = known_shape(view.root)
-        stored = self._stored.get(view.root) or _Stored(view.root, Layout.natural(shape), shape)
-        if stored.layout != layout:
-            stored = self._copy(view.root, stored, layout, sizes)
+        stored = self._stored.get(view.root) or _Stored(view.root, ModeOrder.natural(shape), shape)
+        if stored.mode_order != order:
+            stored = self._copy(view.root, stored, order, sizes)
         return stored.physical if stored.sizes == sizes else self._reshape(stored.physical, sizes)
 
-    def _copy(self, root: ir.Value, stored: _Stored, layout: Layout, sizes: Shape) -> _Stored:
-        key = (root, layout)
+    def _copy(self, root: ir.Value, stored: _Stored, order: ModeOrder, sizes: Shape) -> _Stored:
+        key = (root, order)
         if key not in self._copies:
-            steps = copy_steps(stored.layout, stored.sizes, layout, sizes, MAX_COPY_RANK)
+            steps = copy_steps(stored.mode_order, stored.sizes, order, sizes, MAX_COPY_RANK)
             source = stored.physical
             if steps.sizes != stored.sizes:
                 source = self._reshape(source, steps.sizes)
-            natural = layout == Layout.natural(known_shape(root))
+            natural = order == ModeOrder.natural(known_shape(root))
             name = f"{root.name}_{'natural' if natural else 'nhwc'}"
             copy = edit.transpose(self._graph, source, steps.perm, steps.result, name)
-            self._copies[key] = _Stored(copy, layout, steps.result)
+            self._copies[key] = _Stored(copy, order, steps.result)
         return self._copies[key]
 
     def _reshape(self, physical: ir.Value, sizes: Shape) -> ir.Value:
@@ -269,19 +281,19 @@ class _Rewriter:
             self._reshaped[key] = edit.reshape(self._graph, physical, sizes, f"{physical.name}_reshaped")
         return self._reshaped[key]
 
-    def _constant(self, value: ir.Value, layout: Layout, sizes: Shape) -> ir.Value:
+    def _constant(self, value: ir.Value, order: ModeOrder, sizes: Shape) -> ir.Value:
         """A constant is relabelled offline."""
-        tensor = edit.constant_of(value)
+        tensor = constant_of(value)
         assert tensor is not None
         shape = tuple(tensor.shape.numpy())
         scalar = tensor.size == 1 and len(shape) <= len(sizes)
-        if scalar or (sizes == shape and layout == Layout.natural(shape)):
+        if scalar or (sizes == shape and order == ModeOrder.natural(shape)):
             return value
-        key = (value, layout, sizes)
+        key = (value, order, sizes)
         if key not in self._constants:
-            digits = sorted(layout.digits, reverse=True)
-            split, order = [digit.size for digit in digits], tuple(digits.index(digit) for digit in layout.digits)
-            stored = rearranged(tensor, split, order, sizes)
+            modes = sorted(order.modes, reverse=True)
+            split, perm = [mode.size for mode in modes], tuple(modes.index(mode) for mode in order.modes)
+            stored = rearranged(tensor, split, perm, sizes)
             self._constants[key] = edit.add_tensor(self._graph, f"{value.name}_nhwc", stored)
         return self._constants[key]
 
@@ -289,7 +301,7 @@ class _Rewriter:
         """A constant with the elements along one axis reordered offline."""
         key = (value, take)
         if key not in self._taken:
-            tensor = edit.constant_of(value)
+            tensor = constant_of(value)
             assert tensor is not None
             array = np.take(tensor.numpy(), take.indices, axis=take.axis)
             self._taken[key] = edit.add_constant(self._graph, f"{value.name}_ordered", array)

@@ -8,17 +8,18 @@ import onnx_ir as ir
 
 from layoutopt.ir import dialect
 from layoutopt.ir.recognition import recognize_activations
+from layoutopt.passes.base import Rewrite
 
 
 @dataclass(frozen=True)
-class RecognizeActivations(ir.passes.InPlacePass):
+class RecognizeActivations(Rewrite):
     """Puts one node in the place of each Gelu, HardSwish, Mish and Softplus that is spelled out.
 
     Where the opset has no such operator, it is a function of the model with the same nodes in it.
     """
 
-    def call(self, model: ir.Model) -> ir.passes.PassResult:
-        """Rewrites in place."""
+    def rewrite(self, model: ir.Model) -> bool:
+        """Recognize them all."""
         modified = recognize_activations(model)
         dialect.define(model)
-        return ir.passes.PassResult(model, modified)
+        return modified

@@ -9,20 +9,18 @@ import numpy as np
 import onnx_ir as ir
 
 from layoutopt.ir import edit
-from layoutopt.layout.dead_channels import Channels, Product, constants_per_channel, has_zeros
-from layoutopt.layout.remaps import has_operand, integer
-from layoutopt.layout.upsampling import with_channels
-from layoutopt.layout.variants import known_shape
-
-_SINCE = 7
-"""The first opset whose arithmetic broadcasts as it still does."""
+from layoutopt.ir.attributes import has_operand, integer
+from layoutopt.ir.values import constant_of, known_shape
+from layoutopt.layout.analysis.dead_channels import Channels, Product, constants_per_channel, has_zeros
+from layoutopt.layout.analysis.upsampling import with_channels
+from layoutopt.passes.base import BROADCASTING, Rewrite
 
 Kept = Mapping[ir.Value, Sequence[int]]
 """The channels that are left, by value."""
 
 
 @dataclass(frozen=True)
-class RemoveDeadChannels(ir.passes.InPlacePass):
+class RemoveDeadChannels(Rewrite):
     """Removes channels of a structurally pruned network: weights and bias zero, or zero in all that reads them.
 
     A channel of a value is *dead* if it is the same number at every pixel and for every input, or if all weights that
@@ -36,14 +34,15 @@ class RemoveDeadChannels(ir.passes.InPlacePass):
     product have a row or a column of zeros; a value keeps one channel.
     """
 
-    def call(self, model: ir.Model) -> ir.passes.PassResult:
-        """Removes in place."""
-        if model.opset_imports.get("", 0) < _SINCE:
-            return ir.passes.PassResult(model, False)
+    since = BROADCASTING
+    reorders_sums = True
+
+    def rewrite(self, model: ir.Model) -> bool:
+        """Remove them from the graph and all bodies."""
         modified = False
         for graph in edit.graphs_of(model):
             modified |= has_zeros(graph) and _remove(graph)
-        return ir.passes.PassResult(model, modified)
+        return modified
 
 
 def _remove(graph: ir.Graph) -> bool:
@@ -64,7 +63,7 @@ def _remove(graph: ir.Graph) -> bool:
 def _shrink_product(graph: ir.Graph, product: Product, channels: Channels, kept: Kept) -> None:
     """Takes rows and columns out of the weights, and what the columns add out of the bias."""
     node, source, result = product.node, product.node.inputs[0], product.node.outputs[0]
-    tensor = edit.constant_of(node.inputs[1]) if node.inputs[1] is not None else None
+    tensor = constant_of(node.inputs[1]) if node.inputs[1] is not None else None
     assert source is not None
     assert tensor is not None
     weights, bias = tensor.numpy(), product.bias

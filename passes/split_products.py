@@ -11,29 +11,24 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from layoutopt.ir import edit
-from layoutopt.layout.elements import Indices, taken
-from layoutopt.layout.layouts import Shape
-from layoutopt.layout.variants import static_shape
-
-Array = npt.NDArray[np.generic]
+from layoutopt.ir.attributes import is_operator
+from layoutopt.ir.values import Array, Shape, constant_array, only_reader, static_shape
+from layoutopt.layout.analysis.index_maps import Indices, taken
+from layoutopt.passes.base import NodeRewrite
 
 
 @dataclass(frozen=True)
-class SplitProducts(ir.passes.InPlacePass):
+class SplitProducts(NodeRewrite):
     """Splits each MatMul with a constant matrix whose columns go different ways, with the bias behind it.
 
     Such is the one product that makes queries, keys and values: apart, their weights can each absorb a layout and a
     factor, and the target neither cuts nor copies.
     """
 
-    def call(self, model: ir.Model) -> ir.passes.PassResult:
-        """Splits in place."""
-        modified = False
-        for graph in edit.graphs_of(model):
-            for node in list(graph):
-                if node.graph is graph and (product := _product(graph, node)) is not None:
-                    modified |= _split(graph, product)
-        return ir.passes.PassResult(model, modified)
+    def rewrite_node(self, graph: ir.Graph, node: ir.Node) -> bool:
+        """Split ``node`` if it is a product of which all is read in parts."""
+        product = _product(graph, node)
+        return product is not None and _split(graph, product)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,29 +68,18 @@ class _Part:
 def _product(graph: ir.Graph, node: ir.Node) -> _Product | None:
     if node.domain != "" or node.op_type != "MatMul":
         return None
-    matrix, result = _constant(node.inputs[1]), node.outputs[0]
+    matrix, result = constant_array(node.inputs[1]), node.outputs[0]
     if matrix is None or matrix.ndim != 2 or static_shape(result) is None:
         return None
-    reader = _only_reader(graph, result)
-    if reader is None or reader.op_type != "Add":
+    reader = only_reader(graph, result)
+    if reader is None or not is_operator(reader, "Add"):
         return _Product(node, result, matrix, None)
     other = reader.inputs[1] if reader.inputs[0] is result else reader.inputs[0]
-    bias = _constant(other)
+    bias = constant_array(other)
     if bias is None or bias.shape[-1:] != matrix.shape[1:] or bias.size != matrix.shape[1]:
         return _Product(node, result, matrix, None)
     same = static_shape(reader.outputs[0]) == static_shape(result)
     return _Product(node, reader.outputs[0], matrix, bias.reshape(-1)) if same else None
-
-
-def _constant(value: ir.Value | None) -> Array | None:
-    tensor = edit.constant_of(value) if value is not None else None
-    return None if tensor is None else tensor.numpy()
-
-
-def _only_reader(graph: ir.Graph, value: ir.Value) -> ir.Node | None:
-    readers = [use.node for use in value.uses()]
-    alone = len(readers) == 1 and readers[0].graph is graph and not value.is_graph_output()
-    return readers[0] if alone and readers[0].domain == "" else None
 
 
 def _split(graph: ir.Graph, product: _Product) -> bool:

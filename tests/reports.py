@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from layoutopt.backend.litert.latency import Speedup, Verdict
-from layoutopt.layout.explain import Copy, Explanation, Inside, Kept, PartProof, Side
-from layoutopt.layout.gains import MissingRule
-from layoutopt.layout.problem import Solver
+from layoutopt.layout.explain.explanation import Copy, Explanation, Inside, Kept, PartProof, Side
+from layoutopt.layout.explain.missing_rules import MissingRule
+from layoutopt.layout.solver.problem import Solver
 from layoutopt.pipeline.manager import PassRecord
 from layoutopt.results.explain import ExplainReport
 from layoutopt.results.model_report import Graph, GraphNode, GraphTensor, Layout, ModelReport, Stage

@@ -15,7 +15,7 @@ from onnx import numpy_helper
 from layoutopt.ir.verify import random_inputs, run
 from tests.harness import check_pass
 
-MOST_ROUNDING = 4
+MAX_ROUNDING = 4
 """How many times the original's own error against double precision a rewritten network may have."""
 
 Array = npt.NDArray[np.generic]
@@ -53,7 +53,7 @@ def check_rewrite(pass_: ir.passes.PassBase, model: ir.Model, *, tolerance: floa
         scale = max(1.0, float(np.abs(array).max(initial=0.0)))
         assert _distance(found[name], array) <= tolerance * scale, name
         least = float(np.finfo(np.float32).eps) * scale
-        assert _distance(others[name], array) <= MOST_ROUNDING * max(least, _distance(own[name], array)), name
+        assert _distance(others[name], array) <= MAX_ROUNDING * max(least, _distance(own[name], array)), name
     return result.model
 
 

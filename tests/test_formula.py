@@ -15,7 +15,8 @@ Shape = tuple[int, ...]
 def value(formula: Formula[str], shapes: dict[str, Shape]) -> list[int]:
     """What the nodes that are made of a formula compute."""
     joined = np.array([*(size for tensor in formula.tensors for size in shapes[tensor]), 1])
-    return [int(each) for each in joined[np.array(formula.indices)].prod(0) * formula.factors + formula.addends]
+    wholes = joined[np.array(formula.indices)].prod(0) * formula.factors + formula.addends
+    return [int(each) for each in wholes // formula.divisors]
 
 
 @given(st.integers(1, 9), st.integers(-3, 40), st.sampled_from(list(Prefer)))
@@ -45,7 +46,7 @@ def test_one_entry_of_a_reshape_is_left_over_and_the_others_are_sizes() -> None:
     assert formula is not None
     assert value(formula, {"x": (5, 32, 96, 8)}) == [5, -1, 8]
     alone: Formula[str] | None = reshape_target([16, 8], [56, 8], [], Prefer.NEAR)
-    assert alone == Formula((), ((0, 0),), (-1, 8), (0, 0))
+    assert alone == Formula((), ((0, 0),), (-1, 8), (0, 0), (1, 1))
 
 
 @pytest.mark.parametrize("prefer", Prefer)

@@ -9,16 +9,16 @@ import pytest
 
 from benchmarks.operator_coverage import page, table
 from layoutopt.ir.schemas import opsets_of
-from layoutopt.layout.rules import PINNED, PREPARED, RULES, VIEWS
+from layoutopt.layout.rules.table import LAYOUT_FIXED, PREPARED, RULES, VIEWS
 
 PAGE = Path(__file__).parent.parent / "docs" / "operators.md"
 
 
 def test_every_operator_is_in_one_table() -> None:
-    tables = Counter([*RULES, *VIEWS, *PREPARED, *PINNED])
+    tables = Counter([*RULES, *VIEWS, *PREPARED, *LAYOUT_FIXED])
     assert max(tables.values()) == 1
     assert not set(opsets_of()) - set(tables), "a rule in RULES, or a reason in PINNED"
-    assert not {*PREPARED, *PINNED} - set(opsets_of()), "ONNX has no such operator"
+    assert not {*PREPARED, *LAYOUT_FIXED} - set(opsets_of()), "ONNX has no such operator"
 
 
 def test_the_page_is_up_to_date() -> None:
@@ -32,6 +32,6 @@ def test_every_row_is_filled() -> None:
 @pytest.mark.parametrize("operator", RULES)
 def test_every_part_of_a_rule_tells_its_condition(operator: str) -> None:
     rule = RULES[operator]
-    parts = [rule.carry, *rule.remaps, *([rule.price] if rule.price else [])]
+    parts = [rule.propagate, *rule.remaps, *([rule.internal_cost] if rule.internal_cost else [])]
     assert all(part.__doc__ for part in parts)
     assert "  " not in rule.words

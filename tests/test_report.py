@@ -22,7 +22,7 @@ from layoutopt.frontend.demo import mobilenet_v2
 from layoutopt.ir.counts import count_onnx
 from layoutopt.ir.io import load, save
 from layoutopt.ir.verify import random_inputs
-from layoutopt.layout.explain import Copy, Side
+from layoutopt.layout.explain.explanation import Copy, Side
 from layoutopt.options import Io
 from layoutopt.outputs import writing
 from layoutopt.passes import FoldConstants

@@ -21,10 +21,8 @@ MAX_LINES_OF_A_MODULE = 400
 MAX_PARAMETERS = 10
 
 LONG_MODULES = {
-    "layoutopt/layout/layouts.py": 408,
-    "layoutopt/layout/plan.py": 521,
-    "passes/expand_quantized_operators.py": 467,
-    "passes/fold_affine.py": 494,
+    "passes/expand_quantized_operators.py": 440,
+    "passes/fold_affine.py": 461,
 }
 """Modules that are too long, with the lines that they may have until they are split."""
 

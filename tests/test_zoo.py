@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 
 from benchmarks import records
-from benchmarks.zoo.__main__ import is_due
+from benchmarks.zoo.__main__ import Task
 from benchmarks.zoo.catalogue import EXPORTS, NETWORKS, Entry, entries
 from benchmarks.zoo.page import page, summary
 from benchmarks.zoo.processes import run
-from benchmarks.zoo.rows import Memory, Row, Tensor, Zoo, in_one_line, worst
+from benchmarks.zoo.reasons import REASONS
+from benchmarks.zoo.rows import Memory, Row, Tensor, Zoo, difference, in_one_line, worst
+from layoutopt.backend.conversion import Backend
 from layoutopt.errors import ConversionError, UnsupportedOperatorError
 from layoutopt.ir.verify import OutputDrift
 from layoutopt.results.provenance import Provenance
@@ -27,6 +29,7 @@ CONVERTED = Row(
     weights=10_000_000,
     transposes=3,
     operators=69,
+    histogram={"CONV_2D": 66, "TRANSPOSE": 3},
     operands=(Tensor("x", "x", channels_last=True),),
     outputs=(LARGE, SMALL),
     seconds={"fold-constants": 1.0, "layoutopt: TFLite converter": 3.0},
@@ -36,13 +39,18 @@ HERE = Provenance("a processor", 2, "a system", "2020-01-01", {"onnx": "1.0"})
 FAILED = Row(error="UnsupportedOperatorError: no handler")
 
 
+def both(row: Row, other: Row | None = None) -> dict[str, Row]:
+    """The rows of an entry by both backends, alike where ``other`` is not given."""
+    return {"direct": replace(row, measured=HERE), "onnx-tf": replace(other or row, measured=HERE)}
+
+
 @pytest.fixture
 def entry() -> Entry:
     return next(entries(("resnet18",)))
 
 
-def _kept(entry: Entry, row: Row, results: Path) -> None:
-    directory = entry.directory(results)
+def _kept(task: Task, row: Row, results: Path) -> None:
+    directory = task.directory(results)
     directory.mkdir(parents=True)
     row.save(directory)
 
@@ -66,9 +74,11 @@ def test_a_row_comes_back_as_it_was_saved(tmp_path: Path) -> None:
 def test_a_run_goes_on_where_the_last_one_ended(
     entry: Entry, tmp_path: Path, row: Row | None, again: bool, failed: bool, due: bool
 ) -> None:
+    task, other = (Task(entry, backend) for backend in Backend)
     if row is not None:
-        _kept(entry, row, tmp_path)
-    assert is_due(entry, tmp_path, again=again, failed=failed) is due
+        _kept(task, row, tmp_path)
+    assert task.is_due(tmp_path, again=again, failed=failed) is due
+    assert other.is_due(tmp_path, again=again, failed=failed)
 
 
 def test_every_network_comes_once_before_any_comes_twice() -> None:
@@ -98,32 +108,69 @@ def test_the_worst_output_is_the_one_with_the_largest_error_for_its_variance() -
 
 def test_the_page_shows_what_was_converted_and_says_why_the_rest_was_not(entry: Entry) -> None:
     other = next(entries(("vgg16",)))
-    lines = "\n".join(page([(entry, CONVERTED), (other, FAILED)], HERE)).splitlines()
+    zoo = Zoo({entry.key: both(CONVERTED), other.key: both(FAILED)})
+    lines = "\n".join(page(zoo)).splitlines()
     (row,) = (line for line in lines if line.startswith("| resnet18 | torchvision"))
     assert "| 2.5 M | **3** | 69 | 1.0e-06 | 1.0e-14 | 1.0e-06 | 1.0e-08 |" in row
-    assert f"- {other.key}: {FAILED.error}" in lines
-    (stages,) = (line for line in lines if line.startswith("| resnet18 | 10.00 MB"))
-    assert stages.endswith("| 536.87 MB | 1.07 GB | 1.61 GB | 1.54 GB |")
+    assert lines.count(f"- {other.key}: {FAILED.error}") == 1
+    (stages,) = (line for line in lines if line.startswith("| resnet18 | onnx-tf | 10.00 MB"))
+    assert stages.endswith("| 536.87 MB | 1.07 GB | 1.61 GB |")
     assert "| 25% |" in stages  # passes, 1 s of 4
     assert "| 75% |" in stages  # the converter
 
 
+def test_the_page_shows_both_backends_where_they_differ(entry: Entry) -> None:
+    more = replace(CONVERTED, operators=70, histogram={"CONV_2D": 66, "TRANSPOSE": 3, "RELU": 1})
+    zoo = Zoo({entry.key: both(more, CONVERTED)})
+    text = "\n".join(page(zoo))
+    assert "| **3** | 70, 69 |" in text
+    assert f"- {entry.key}: +1 RELU. The cause is not known." in text
+
+
+def test_what_an_earlier_version_has_run_is_marked_until_it_is_run_again(entry: Entry) -> None:
+    earlier = {entry.key: replace(CONVERTED, operators=77)}
+    text = "\n".join(page(Zoo({}, earlier)))
+    assert "| resnet18 \u2020 | torchvision" in text
+    assert "Networks marked with" in text
+    assert "1 more were run with an earlier version only." in text
+    text = "\n".join(page(Zoo({entry.key: both(CONVERTED)}, earlier)))
+    assert "\u2020" not in text
+    assert "| 77 |" not in text
+
+
+def test_differences_are_of_operators_and_of_failures() -> None:
+    less = replace(CONVERTED, histogram={"CONV_2D": 67})
+    assert difference(CONVERTED, CONVERTED) == ""
+    assert difference(CONVERTED, less) == "+3 TRANSPOSE, -1 CONV_2D"
+    assert difference(FAILED, FAILED) == ""
+    assert difference(FAILED, CONVERTED) == "only by onnx-tf"
+    assert difference(CONVERTED, FAILED) == "only by direct"
+
+
+@pytest.mark.skipif(not Zoo.PATH.exists(), reason="nothing was measured yet")
+def test_every_difference_in_the_committed_figures_has_a_reason() -> None:
+    zoo = Zoo.committed()
+    assert zoo.differences.keys() == REASONS.keys()
+    for key, of in zoo.rows.items():
+        assert of.keys() == {backend.value for backend in Backend}, key
+
+
 def test_the_page_names_the_networks_that_are_unsteady_by_themselves(entry: Entry) -> None:
-    assert "off by one rounding" not in "\n".join(page([(entry, CONVERTED)], HERE))
-    text = "\n".join(page([(entry, replace(CONVERTED, unsteadiness=1.2e-4))], HERE))
+    assert "off by one rounding" not in "\n".join(page(Zoo({entry.key: both(CONVERTED)})))
+    text = "\n".join(page(Zoo({entry.key: both(replace(CONVERTED, unsteadiness=1.2e-4))})))
     assert f"off by one rounding in float32, and\nare judged by four times that:\n\n- {entry.key}: by 1.2e-04\n" in text
 
 
 def test_the_tables_are_as_wide_as_their_headings(entry: Entry) -> None:
     article = next(entries(("linknet_resnet34",)))
     widths: list[int] = []
-    for line in "\n".join(page([(article, CONVERTED), (entry, FAILED)], HERE)).splitlines():
+    for line in "\n".join(page(Zoo({article.key: both(CONVERTED), entry.key: both(FAILED)}))).splitlines():
         widths = [*widths, line.count("|")] if line.startswith("|") else _one_width(widths)
     _one_width(widths)
 
 
 def test_all_rows_come_back_as_they_were_saved(entry: Entry, tmp_path: Path) -> None:
-    zoo = Zoo({entry.key: CONVERTED, "other": FAILED}, HERE)
+    zoo = Zoo({entry.key: both(CONVERTED)}, {"other": FAILED})
     records.save(zoo, tmp_path / "zoo.json")
     assert records.load(Zoo, tmp_path / "zoo.json") == zoo
 
@@ -133,12 +180,14 @@ def _one_width(widths: Sequence[int]) -> list[int]:
     return []
 
 
-def test_the_summary_counts_a_network_only_if_all_its_exports_were_converted() -> None:
+def test_the_summary_counts_what_each_backend_has_converted() -> None:
     first, second, *_ = entries(("unet_resnet34",))
     (other,) = entries(("resnet18",))
-    said = summary([(first, CONVERTED), (second, FAILED), (other, CONVERTED)])
-    assert said.startswith("2 networks, 1 of them converted in every export; 3 exports")
-    assert said.endswith("2 of them converted.")
+    rows = {first.key: both(CONVERTED), second.key: both(FAILED, CONVERTED), other.key: both(CONVERTED)}
+    said = summary(Zoo(rows))
+    assert said.startswith("2 networks in 3 exports")
+    assert "3 with both backends: converted were 2 of them by direct, 3 of them by onnx-tf." in said
+    assert "Operators differ in 1 of them." in said
 
 
 def test_an_error_is_told_in_one_line_with_the_nodes_that_it_lists() -> None:

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 from rapidocr_onnxruntime import RapidOCR
 
-from benchmarks.zoo.catalogue import Entry, entries
+from benchmarks.zoo.catalogue import entries
 from benchmarks.zoo.interface import TFLITE, infer
 from benchmarks.zoo.rows import Row
 
@@ -73,17 +73,18 @@ def _scored(pairs: Iterable[Sequence[Any]]) -> Scored:
     return tuple((str(word), float(score)) for word, score in pairs)
 
 
-def verdicts(results: Path) -> Iterator[tuple[Entry, str]]:
-    """How PP-OCR reads the picture with one of its networks as a .tflite, for each that was converted."""
+def verdicts(results: Path) -> Iterator[tuple[Path, str]]:
+    """Yield how PP-OCR reads the picture with one of its networks as a .tflite, by the directory that has this."""
     engine, page = RapidOCR(), picture()
     expected = read(engine, page)
     for name, place in _PLACES.items():
         (entry,) = entries((name,))
-        directory = entry.directory(results)
-        if not Row.done(directory) or (row := Row.load(directory)).error:
-            continue
-        with place.taken(engine, partial(_infer, directory / TFLITE, row)):
-            yield entry, compared(expected, read(engine, page))
+        for tflite in sorted(entry.directory(results).glob(f"*/{TFLITE}")):
+            directory = tflite.parent
+            if not Row.done(directory) or (row := Row.load(directory)).error:
+                continue
+            with place.taken(engine, partial(_infer, tflite, row)):
+                yield directory, compared(expected, read(engine, page))
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,9 +146,8 @@ def _part(what: str, count: int, same: bool, drifts: tuple[float, ...]) -> str:
 def main() -> None:
     """Adds the verdicts to the rows."""
     results = Path(sys.argv[1])
-    for entry, verdict in verdicts(results):
-        print(f"{entry.key}: {verdict}")
-        directory = entry.directory(results)
+    for directory, verdict in verdicts(results):
+        print(f"{directory.relative_to(results)}: {verdict}")
         replace(Row.load(directory), verdict=verdict).save(directory)
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
 from benchmarks import records
+from layoutopt.backend.conversion import Backend
 from layoutopt.errors import LayoutoptError
 from layoutopt.ir.verify import OutputDrift
 from layoutopt.results.optimize import LayoutName, TensorInfo
@@ -59,7 +61,7 @@ class Tensor:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One entry, converted or not.
+    """One entry by one backend, converted or not.
 
     Attributes:
         error: why there is no .tflite, or none that computes what the original does; empty if there is.
@@ -68,6 +70,7 @@ class Row:
         weights: bytes of them.
         transposes: in the .tflite.
         operators: in the .tflite.
+        histogram: how often each operator occurs in it.
         operands: inputs of the .tflite.
         results: outputs of the .tflite.
         outputs: the .tflite against ONNX Runtime on the original.
@@ -78,6 +81,7 @@ class Row:
         verdict: of what a trained network says of a picture, beside what ONNX Runtime says.
         seconds: by stage.
         memory: at its largest.
+        measured: where and when; None where the process did not come to an end.
     """
 
     error: str = ""
@@ -86,6 +90,7 @@ class Row:
     weights: int = 0
     transposes: int = 0
     operators: int = 0
+    histogram: Mapping[str, int] = field(default_factory=dict)
     operands: tuple[Tensor, ...] = ()
     results: tuple[Tensor, ...] = ()
     outputs: tuple[OutputDrift, ...] = ()
@@ -95,6 +100,7 @@ class Row:
     verdict: str = ""
     seconds: Mapping[str, float] = field(default_factory=dict)
     memory: Memory = Memory()
+    measured: Provenance | None = None
 
     @classmethod
     def done(cls, directory: Path) -> bool:
@@ -111,19 +117,43 @@ class Row:
         records.save(self, directory / _FIGURES)
 
 
+def difference(direct: Row, other: Row) -> str:
+    """Return what differs between the files of both backends: the operators, with + those of the direct backend's."""
+    if bool(direct.error) != bool(other.error):
+        return f"only by {'onnx-tf' if direct.error else 'direct'}"
+    ours, theirs = Counter(direct.histogram), Counter(other.histogram)
+    more = [f"+{count} {name}" for name, count in sorted((ours - theirs).items())]
+    return ", ".join([*more, *(f"-{count} {name}" for name, count in sorted((theirs - ours).items()))])
+
+
 @dataclass(frozen=True, slots=True)
 class Zoo:
     """All entries that were ever converted, or tried.
 
     Attributes:
-        rows: by the key of the entry.
-        measured: where and when the last of them was.
+        rows: by the key of the entry, then by the value of the backend.
+        earlier: by the key of the entry: what an earlier version made of it through onnx-tf, rounded as its page was.
     """
 
     PATH: ClassVar[Path] = records.committed("zoo")
 
-    rows: Mapping[str, Row]
-    measured: Provenance
+    rows: Mapping[str, Mapping[str, Row]]
+    earlier: Mapping[str, Row] = field(default_factory=dict)
+
+    @property
+    def differences(self) -> dict[str, str]:
+        """What differs between the files of both backends, by the key of the entry, where something does."""
+        told = {
+            key: difference(of[Backend.DIRECT.value], of[Backend.ONNX_TF.value])
+            for key, of in self.rows.items()
+            if len(of) == len(Backend)
+        }
+        return {key: each for key, each in told.items() if each}
+
+    @classmethod
+    def committed(cls) -> Zoo:
+        """Return what was measured last; nothing where nothing was."""
+        return records.load(cls, cls.PATH) if cls.PATH.exists() else cls({})
 
 
 def worst(outputs: Sequence[OutputDrift]) -> OutputDrift | None:

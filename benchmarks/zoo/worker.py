@@ -1,10 +1,11 @@
-"""``python -m benchmarks.zoo.worker KEY MODEL DIRECTORY``: the whole path for one entry, in a process of its own."""
+"""``python -m benchmarks.zoo.worker KEY BACKEND MODEL DIRECTORY``: the whole path for one entry, in its own process."""
 
 from __future__ import annotations
 
 import sys
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +15,13 @@ import layoutopt
 from benchmarks.zoo.catalogue import Network, entries
 from benchmarks.zoo.interface import EXACT, TFLITE, Arrays, infer
 from benchmarks.zoo.rows import Row, Tensor, in_one_line
+from layoutopt.backend.conversion import Backend
 from layoutopt.errors import LayoutoptError, VerificationError
 from layoutopt.ir.io import load, set_shapes
 from layoutopt.ir.verify import OutputDrift, Reference, drift_of
 from layoutopt.options import TOLERANCE
 from layoutopt.results.optimize import OptimizeReport
+from layoutopt.results.provenance import Provenance
 
 
 class Clock:
@@ -35,19 +38,20 @@ class Clock:
         self._stage, self._since = stage, now
 
 
-def measured(network: Network, path: Path, directory: Path) -> Row:
-    """Converts a file as a user would, and compares the result with ONNX Runtime on the original."""
+def measured(network: Network, backend: Backend, path: Path, directory: Path) -> Row:
+    """Convert a file as a user would, and compare the result with ONNX Runtime on the original."""
     clock = Clock()
     tflite = directory / TFLITE
     unsteadiness = 0.0
+    optimized = partial(_optimized, network, backend, path, tflite, clock)
     try:
         try:
-            report = _optimized(network, path, tflite, clock, TOLERANCE)
+            report = optimized(TOLERANCE)
         except VerificationError:
             unsteadiness = _reference(network, path).unsteadiness()
             if 4 * unsteadiness <= TOLERANCE:
                 raise
-            report = _optimized(network, path, tflite, clock, 4 * unsteadiness)
+            report = optimized(4 * unsteadiness)
     except LayoutoptError as error:
         print(error, file=sys.stderr)
         clock.start("")
@@ -57,6 +61,7 @@ def measured(network: Network, path: Path, directory: Path) -> Row:
         _sized(path),
         transposes=report.optimized.transposes,
         operators=report.optimized.operators,
+        histogram=report.optimized.histogram,
         operands=tuple(map(Tensor.of, report.inputs)),
         results=tuple(map(Tensor.of, report.outputs)),
         unsteadiness=unsteadiness,
@@ -73,13 +78,16 @@ def measured(network: Network, path: Path, directory: Path) -> Row:
     return replace(row, runtime=drifts(judge, reference.outputs), exact=drifts(judge, found))
 
 
-def _optimized(network: Network, path: Path, tflite: Path, clock: Clock, tolerance: float) -> OptimizeReport:
+def _optimized(
+    network: Network, backend: Backend, path: Path, tflite: Path, clock: Clock, tolerance: float
+) -> OptimizeReport:
     return layoutopt.optimize(
         path,
         tflite=tflite,
         shapes=network.shapes,
         tolerance=tolerance,
         baseline=False,
+        backend=backend,
         force=True,
         progress=clock.start,
     )
@@ -107,6 +115,7 @@ def _sized(path: Path) -> Row:
         opset=model.opset_imports.get("", 0),
         parameters=sum(each.size for each in floats),
         weights=sum(each.nbytes for each in floats),
+        measured=Provenance.here(),
     )
 
 
@@ -116,9 +125,9 @@ def _is_constant(node: ir.Node) -> bool:
 
 def main() -> None:
     """Writes the row into the directory."""
-    key, path, directory = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
+    key, backend, path, directory = sys.argv[1], Backend(sys.argv[2]), Path(sys.argv[3]), Path(sys.argv[4])
     entry = next(each for each in entries() if each.key == key)
-    measured(entry.network, path, directory).save(directory)
+    measured(entry.network, backend, path, directory).save(directory)
 
 
 if __name__ == "__main__":

@@ -21,14 +21,49 @@ class Backend(enum.Enum):
     """onnx-tf and the TFLite converter, by which SavedModels and operators of TensorFlow can be had too."""
 
 
-def choose_backend(backend: Backend | None, *, saved_model: bool = False, allow_flex: bool = False) -> Backend:
+class Quantize(enum.Enum):
+    """What happens to the weights."""
+
+    NONE = "none"
+    """Leave them in float32."""
+    DYNAMIC = "dynamic"
+    """Dynamic-range quantization: int8 weights, float activations."""
+    WEIGHTS = "weights"
+    """int8 weights in the file, float32 arithmetic: a quarter of the size. By the direct backend only."""
+    FLOAT16 = "float16"
+    """Weights in half precision; XNNPACK computes with them in float32."""
+    INT8 = "int8"
+    """Weights and activations in int8, by samples. Where a benchmark converts, the ranges come from random inputs, so
+    that only the latency is that of a model which was quantized with real ones."""
+    MIXED = "mixed"
+    """As int8, but with as many operators on floats as the outputs need to be as exact as asked for."""
+
+    @property
+    def takes_samples(self) -> bool:
+        """Whether ranges of activations are needed."""
+        return self in (Quantize.INT8, Quantize.MIXED)
+
+
+def choose_backend(
+    backend: Backend | None,
+    *,
+    saved_model: bool = False,
+    allow_flex: bool = False,
+    quantize: Quantize = Quantize.NONE,
+) -> Backend:
     """Return the backend to use: the one that is asked for, or onnx-tf's where it is installed, else the direct one.
 
     Raises:
-        UsageError: the direct backend is asked for what only TensorFlow can do.
+        UsageError: one of them is asked for what only the other can do.
         MissingExtraError: onnx-tf's backend is needed, and it is not installed.
     """
     wanted = "--saved-model" if saved_model else "--allow-flex" if allow_flex else ""
+    if quantize.takes_samples or quantize is Quantize.WEIGHTS:
+        if other := wanted or ("--backend onnx-tf" if backend is Backend.ONNX_TF else ""):
+            raise errors.UsageError(
+                f"--quantize {quantize.value} is done without TensorFlow", hint=f"Go without {other}."
+            )
+        return Backend.DIRECT
     if backend is Backend.DIRECT and wanted:
         raise errors.UsageError(f"{wanted} needs TensorFlow.", hint="Use --backend onnx-tf for it.")
     if backend is Backend.ONNX_TF or wanted:
@@ -55,20 +90,6 @@ def require_onnx_tf() -> None:
         # onnx-tf requires tensorflow-addons, which has no wheel for these versions and is not needed.
         hint += "\nand then, on Python 3.12 and newer: pip install --no-deps onnx-tf==1.10.0"
     raise errors.MissingExtraError(f"not installed: {', '.join(missing)}", hint=hint)
-
-
-class Quantize(enum.Enum):
-    """What happens to the weights."""
-
-    NONE = "none"
-    """Leave them in float32."""
-    DYNAMIC = "dynamic"
-    """Dynamic-range quantization: int8 weights, float activations."""
-    FLOAT16 = "float16"
-    """Weights in half precision; XNNPACK computes with them in float32."""
-    INT8 = "int8"
-    """Weights and activations in int8, with float inputs and outputs. The ranges come from random inputs, so that only
-    the latency is that of a model which was quantized with real ones."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,12 +8,15 @@ import typer
 
 from layoutopt.cli import benchmark, calibrate, compare, count, demo, explain, optimize, passes, report
 from layoutopt.cli.arguments import expanded
-from layoutopt.cli.signals import listen
+from layoutopt.cli.guard import guarded
+from layoutopt.cli.signals import Ended, listen
+from layoutopt.errors import SIGNALS
 
 _EXIT_CODES = (
     "Exit codes: 0 done, 1 internal error, 2 usage, 3 no such file, 4 not a model, 5 unknown operator or opset, "
     "6 dynamic shape, 7 output not writable, 8 output exists, 9 missing extra, 10 conversion failed, "
-    "11 result differs, 12 pass failed, 13 not calibrated, 129, 130 or 143 ended by SIGHUP, SIGINT (Ctrl-C) or SIGTERM."
+    "11 result differs, 12 pass failed, 13 not calibrated, 14 limit of memory or time, 15 native code crashed, "
+    "129, 130 or 143 ended by SIGHUP, SIGINT (Ctrl-C) or SIGTERM."
 )
 
 app = typer.Typer(
@@ -56,5 +59,9 @@ def _root(
 
 def main() -> None:
     """Runs the command line."""
+    guarded()
     listen()
-    app()
+    try:
+        app()
+    except Ended as signal:  # before or after the work, of which nobody need be told
+        raise SystemExit(SIGNALS[signal.name]) from None

@@ -26,6 +26,8 @@ from layoutopt.cli.console import (
     parse_shapes,
     session,
 )
+from layoutopt.cli.guard import limit
+from layoutopt.cli.limits import MemoryLimitOption, TimeLimitOption, parse_memory
 from layoutopt.options import TensorLayout
 
 
@@ -41,6 +43,23 @@ class SessionArguments:
     def start(self, inputs: Iterable[Path | None] = ()) -> AbstractContextManager[Session]:
         """Return the session of a command that reads ``inputs``; see `session`."""
         return session(self.json, quiet=self.quiet, verbose=self.verbose, force=self.force, inputs=inputs)
+
+
+@dataclass(frozen=True, slots=True)
+class RunArguments(SessionArguments):
+    """What every command takes that reads or runs models, and may therefore need more than there is."""
+
+    memory_limit: MemoryLimitOption = None
+    time_limit: TimeLimitOption = None
+
+    def start(self, inputs: Iterable[Path | None] = ()) -> AbstractContextManager[Session]:
+        """Set the limits, and return the session.
+
+        Raises:
+            BadParameter: the limit of memory cannot be read.
+        """
+        limit(parse_memory(self.memory_limit), self.time_limit)
+        return SessionArguments.start(self, inputs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +94,7 @@ class LayoutArguments:
 def expanded(command: Callable[..., None]) -> Callable[..., None]:
     """Return the command with the options themselves as parameters in place of the groups, as typer reads it."""
     kinds = get_type_hints(command, include_extras=True)
-    groups = {name: kind for name, kind in kinds.items() if dataclasses.is_dataclass(kind)}
+    groups: dict[str, Any] = {name: kind for name, kind in kinds.items() if dataclasses.is_dataclass(kind)}
     parameters: list[inspect.Parameter] = []
     for name, parameter in inspect.signature(command).parameters.items():
         if name in groups:

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from layoutopt.backend.conversion import Quantize
-from layoutopt.cli.arguments import SessionArguments
+from layoutopt.cli.arguments import RunArguments
 from layoutopt.cli.console import BackendOption, SeedOption, ShapeOption, parse_choices, parse_numbers, parse_shapes
 from layoutopt.options import Clock, Io
 
@@ -105,7 +105,7 @@ def benchmark(
     profile: Annotated[bool, typer.Option("--profile", help="Where the time goes, operator by operator.")] = False,
     memory: Annotated[bool, typer.Option("--memory", help="How much memory each model needs.")] = False,
     csv: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Write the table as CSV.")] = None,
-    session: SessionArguments,
+    session: RunArguments,
 ) -> None:
     """Measure TFLite latency: all models in turns on LiteRT, and which differences are more than noise."""
     with session.start(models) as run, run.progress() as progress:

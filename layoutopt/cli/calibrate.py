@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from layoutopt.cli.arguments import SessionArguments
+from layoutopt.cli.arguments import RunArguments
 from layoutopt.cli.console import ThreadsOption
 
 EXAMPLES = """[bold]Examples[/]
@@ -21,7 +21,7 @@ def calibrate(
     *,
     quick: Annotated[bool, typer.Option("--quick", help="A coarse table in a few seconds.")] = False,
     threads: ThreadsOption = 1,
-    session: SessionArguments,
+    session: RunArguments,
 ) -> None:
     """Measure what a TRANSPOSE costs on this machine, and keep it for layouts that are chosen by time."""
     with session.start() as run, run.progress() as progress:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from layoutopt.cli.arguments import SessionArguments
+from layoutopt.cli.arguments import RunArguments
 from layoutopt.cli.console import SeedOption, ShapeOption, parse_shapes, read_model
 from layoutopt.options import TOLERANCE
 
@@ -41,7 +41,7 @@ def compare(
     ] = TOLERANCE,
     top: Annotated[int, typer.Option("--top", min=0, help="How many of the layers that add the most to show.")] = 5,
     every: Annotated[bool, typer.Option("--all", help="Show every layer that is matched.")] = False,
-    session: SessionArguments,
+    session: RunArguments,
 ) -> None:
     """Run an .onnx and a .tflite on the same inputs, match their tensors, and show where the error enters."""
     with session.start((model, tflite, input)) as run:

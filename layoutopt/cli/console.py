@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from layoutopt.backend.conversion import Backend
+from layoutopt.cli.guard import note_stage
 from layoutopt.cli.quiet import quiet_libraries
 from layoutopt.cli.signals import Ended
-from layoutopt.errors import SIGNALS, LayoutoptError, OutputError, UsageError
+from layoutopt.errors import SIGNALS, LayoutoptError, LimitError, OutputError, UsageError
 from layoutopt.files import require_file
 from layoutopt.options import Io, Objective, TensorLayout
 from layoutopt.outputs import Outputs, writing
@@ -144,14 +145,19 @@ class Session:
     def progress(self) -> Iterator[Callable[[str], None]]:
         """The stage that runs, on stderr: a spinner on a terminal, elsewhere a line per stage with its seconds."""
         console = _console(stderr=True)
-        if self.quiet:
-            yield lambda _stage: None
-        elif console.is_terminal:
-            yield from _spinner(console)
-        else:
-            yield from _lines()
+        shown = contextlib.nullcontext() if self.quiet else _spinner(console) if console.is_terminal else _lines()
+        with shown as show:
+
+            def starts(stage: str) -> None:
+                note_stage(stage)
+                if show is not None:
+                    show(stage)
+
+            yield starts
+        note_stage("")
 
 
+@contextmanager
 def _spinner(console: Console) -> Iterator[Callable[[str], None]]:
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
@@ -161,6 +167,7 @@ def _spinner(console: Console) -> Iterator[Callable[[str], None]]:
         yield lambda stage: bar.update(task, description=printable(stage))
 
 
+@contextmanager
 def _lines() -> Iterator[Callable[[str], None]]:
     stages = Stages(
         ended=lambda stage, seconds: print(f"{printable(stage)}: {seconds:.1f} s", file=sys.stderr, flush=True)
@@ -199,19 +206,19 @@ def _telling(verbose: bool) -> Iterator[None]:
     try:
         yield
     except LayoutoptError as error:
-        _tell(error.message, error.hint, verbose=verbose)
+        tell(error.message, error.hint, verbose=verbose)
         raise typer.Exit(error.exit_code) from None
     except (KeyboardInterrupt, Ended) as error:
         name = error.name if isinstance(error, Ended) else "SIGINT"
-        _tell(f"ended by {name}; nothing was written", "", verbose=False)
+        tell(f"ended by {name}; nothing was written", "", verbose=False)
         raise typer.Exit(SIGNALS[name]) from None
     except typer.Exit:
         raise
     except MemoryError as error:
-        _tell(f"not enough memory: {error}", "", verbose=verbose)
-        raise typer.Exit(LayoutoptError.exit_code) from None
+        tell(f"not enough memory: {error}", "", verbose=verbose)
+        raise typer.Exit(LimitError.exit_code) from None
     except Exception as error:  # the last resort: a bug of ours, told in one line
-        _tell(f"internal error: {type(error).__name__}: {error}", "Run again with -v and report it.", verbose=verbose)
+        tell(f"internal error: {type(error).__name__}: {error}", "Run again with -v and report it.", verbose=verbose)
         raise typer.Exit(LayoutoptError.exit_code) from None
 
 
@@ -334,7 +341,8 @@ def _console(*, stderr: bool) -> Console:
     return Console(stderr=stderr, highlight=False, soft_wrap=False)
 
 
-def _tell(message: str, hint: str, *, verbose: bool) -> None:
+def tell(message: str, hint: str, *, verbose: bool = False) -> None:
+    """Print an error to stderr, with the traceback where ``verbose`` says so."""
     if verbose:
         traceback.print_exc()
     console = _console(stderr=True)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from layoutopt.cli.arguments import SessionArguments
+from layoutopt.cli.arguments import RunArguments
 from layoutopt.cli.console import read_model
 
 EXAMPLES = """[bold]Examples[/]
@@ -23,7 +23,7 @@ def count(
         list[Path],
         typer.Argument(metavar="FILE...", help=".onnx or .tflite files; - reads an .onnx from standard input."),
     ],
-    session: SessionArguments,
+    session: RunArguments,
 ) -> None:
     """Count operators, TRANSPOSE, other data movement, and the bytes that transposes move per inference."""
     with session.start(files) as run, run.progress() as progress:

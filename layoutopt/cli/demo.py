@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from layoutopt.cli.arguments import SessionArguments
+from layoutopt.cli.arguments import RunArguments
 from layoutopt.cli.console import BackendOption, ThreadsOption
 from layoutopt.options import Io
 
@@ -28,7 +28,7 @@ def demo(
     benchmark: Annotated[bool, typer.Option(help="Measure the latency too.")] = True,
     threads: ThreadsOption = 1,
     backend: BackendOption = None,
-    session: SessionArguments,
+    session: RunArguments,
 ) -> None:
     """Do the main job on a MobileNetV2 with random weights that layoutopt builds by itself: no PyTorch, no download."""
     with session.start() as run, run.progress() as progress:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from layoutopt.cli.arguments import LayoutArguments, SessionArguments
+from layoutopt.cli.arguments import LayoutArguments, RunArguments
 from layoutopt.cli.console import ThreadsOption, read_model
 
 EXAMPLES = """[bold]Examples[/]
@@ -25,7 +25,7 @@ def explain(
     *,
     layouts: LayoutArguments,
     threads: ThreadsOption = 1,
-    session: SessionArguments,
+    session: RunArguments,
 ) -> None:
     """Tell why each transpose that is left is left: who insists on it, the proof, and what more rules would buy."""
     with session.start([model]) as run, run.progress() as progress:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from layoutopt.backend.conversion import Quantize
-from layoutopt.cli.arguments import LayoutArguments, SessionArguments
+from layoutopt.cli.arguments import LayoutArguments, RunArguments
 from layoutopt.cli.console import BackendOption, SeedOption, ThreadsOption, beside, read_model
+from layoutopt.cli.quantization import QuantizationArguments
 from layoutopt.errors import OutputExistsError, UsageError
 from layoutopt.options import TOLERANCE, Verify
 from layoutopt.outputs import Outputs, apart
@@ -41,6 +41,10 @@ layoutopt optimize model.onnx --layout image=nhwc --layout mask=nchw
 layoutopt optimize model.onnx --input photo.jpg
 
 layoutopt optimize model.onnx --objective time
+
+layoutopt optimize model.onnx --quantize int8 --calibration photos/ --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225
+
+layoutopt optimize model.onnx --quantize mixed --calibration samples.npz --min-sqnr 25
 
 layoutopt optimize model.onnx --passes 'fold-constants,propagate-layout{io=keep},cancel-transposes'
 """
@@ -125,14 +129,6 @@ class BaselineArguments:
 class ConversionArguments:
     """How the .tflite is made."""
 
-    quantize: Annotated[
-        Quantize,
-        typer.Option(
-            "--quantize",
-            help="dynamic: int8 weights, as tf.lite.Optimize.DEFAULT makes them. float16: half the size. "
-            "int8 is for 'layoutopt benchmark'.",
-        ),
-    ] = Quantize.NONE
     allow_flex: Annotated[
         bool, typer.Option("--allow-flex", help="Let operators into the .tflite that need TensorFlow at run time.")
     ] = False
@@ -140,16 +136,19 @@ class ConversionArguments:
 
 
 @dataclass(frozen=True, slots=True)
-class DumpArguments:
-    """What is kept of the way from pass to pass."""
+class PipelineArguments:
+    """Which passes run, and what is kept of the way from pass to pass."""
 
+    passes: Annotated[str | None, typer.Option("--passes", help="The pipeline, as 'layoutopt passes' spells it.")] = (
+        None
+    )
     dump_after: Annotated[
         list[str],
         typer.Option("--dump-after", metavar="PASS|all", help="Write the graph behind this pass. Repeatable."),
     ] = field(default_factory=list)
     dump_dir: Annotated[Path, typer.Option("--dump-dir", help="Where --dump-after writes.")] = Path("dump")
 
-    def wanted(self) -> Dump | None:
+    def dump(self) -> Dump | None:
         """Return what is to be kept; None for nothing."""
         from layoutopt.workflows.pipelines import Dump
 
@@ -173,23 +172,21 @@ def optimize(
             "Repeatable, or joined by commas.",
         ),
     ] = [],  # noqa: B006, typer copies it
-    passes: Annotated[
-        str | None, typer.Option("--passes", help="The pipeline, as 'layoutopt passes' spells it.")
-    ] = None,
+    pipeline: PipelineArguments,
     check: VerifyArguments,
     baseline: BaselineArguments,
+    quantization: QuantizationArguments,
     conversion: ConversionArguments,
-    dump: DumpArguments,
-    session: SessionArguments,
+    session: RunArguments,
 ) -> None:
     """Rewrite models to NHWC with the fewest bytes transposed, convert them, and compare with what you have without.
 
     NCHW stores an image plane by plane, as PyTorch does; NHWC pixel by pixel, as TFLite runs it. MODEL.nhwc.onnx and
     MODEL.tflite are written together, or neither.
     """
-    with session.start([*models, check.input]) as run:
-        if len(models) > 1 and (targets.saved_model or dump.dump_after):
-            raise UsageError("--saved-model and --dump-after are for one model")
+    with session.start([*models, check.input, quantization.load_ranges]) as run:
+        if len(models) > 1 and (targets.saved_model or pipeline.dump_after or quantization.save_ranges):
+            raise UsageError("--saved-model, --save-ranges and --dump-after are for one model")
         places = targets.of(models)
         if targets.output_dir is not None:
             run.outputs.make_directory(targets.output_dir, "--output-dir")
@@ -199,7 +196,7 @@ def optimize(
         from layoutopt.workflows.optimize import optimize_model
         from layoutopt.workflows.options import RunContext
 
-        options = _options(targets, layouts, dynamic, passes, check, baseline, conversion, dump, session)
+        options = _options(targets, layouts, dynamic, pipeline, check, baseline, quantization, conversion, session)
         reports = []
         for model, (onnx, lite) in zip(models, places, strict=True):
             # Of several models each is a run of its own: what is done stays if a later one fails.
@@ -216,12 +213,12 @@ def _options(
     targets: TargetArguments,
     layouts: LayoutArguments,
     dynamic: Sequence[str],
-    passes: str | None,
+    pipeline: PipelineArguments,
     check: VerifyArguments,
     baseline: BaselineArguments,
+    quantization: QuantizationArguments,
     conversion: ConversionArguments,
-    dump: DumpArguments,
-    session: SessionArguments,
+    session: RunArguments,
 ) -> OptimizeOptions:
     """Return what is asked for of every model."""
     from layoutopt.workflows.optimize import OptimizeOptions
@@ -235,7 +232,8 @@ def _options(
         exact=layouts.exact,
         shapes=layouts.shapes,
         dynamic=[name for text in dynamic for name in text.split(",")],
-        passes=passes,
+        passes=pipeline.passes,
+        dump=pipeline.dump(),
         verify=check.verify,
         input=check.input,
         tolerance=check.tolerance,
@@ -243,10 +241,11 @@ def _options(
         baseline=baseline.baseline,
         benchmark=baseline.benchmark,
         threads=baseline.threads,
-        quantize=conversion.quantize,
+        quantize=quantization.quantize,
+        calibration=quantization.calibration,
+        quantization=quantization.options(),
         allow_flex=conversion.allow_flex,
         backend=conversion.backend,
-        dump=dump.wanted(),
         force=session.force,
     )
 

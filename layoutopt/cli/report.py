@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from layoutopt.cli.arguments import LayoutArguments, SessionArguments
+from layoutopt.cli.arguments import LayoutArguments, RunArguments
 from layoutopt.cli.console import BackendOption, SeedOption, ThreadsOption, beside, read_model
 
 EXAMPLES = """[bold]Examples[/]
@@ -44,7 +44,7 @@ def report(
     ] = None,
     open_page: Annotated[bool, typer.Option("--open", help="Show the page in the browser.")] = False,
     backend: BackendOption = None,
-    session: SessionArguments,
+    session: RunArguments,
 ) -> None:
     """Write one page on a model: both graphs with their layouts, what moves and why, errors, times, and the proof."""
     with session.start([model]) as run, run.progress() as progress:

@@ -1,21 +1,13 @@
-"""What signals do to a run of the command line: it cleans up and ends, soon, whatever native code is at."""
+"""What signals do to a run of the command line: it cleans up and ends."""
 
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
-import socket
-import sys
-import threading
-import time
+from collections.abc import Callable, Iterator
 from types import FrameType
 
 from layoutopt.errors import SIGNALS
-from layoutopt.outputs import abandon
-
-PATIENCE = 1.5
-"""Seconds that a run has to end by itself: Python sees a signal only when native code returns."""
 
 
 class Ended(BaseException):
@@ -31,33 +23,32 @@ class Ended(BaseException):
 
 
 def listen() -> None:
-    """Let SIGTERM and SIGHUP raise `Ended`, as SIGINT raises KeyboardInterrupt, and end runs that do not answer.
+    """Let the first of the signals that ask for an end raise `Ended`, and none after it."""
+    for number in _heeded():
+        signal.signal(number, _raise)
 
-    A signal that is ignored, as SIGHUP is under nohup, stays so.
-    """
-    for name in SIGNALS:
-        number = getattr(signal, name, None)
-        if number is not None and signal.getsignal(number) is signal.SIG_DFL:
-            signal.signal(number, _raise)
-    ours, theirs = socket.socketpair()
-    theirs.setblocking(False)
-    signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
-    threading.Thread(target=_watch, args=(ours, theirs), name="signals", daemon=True).start()
+
+def _heeded() -> list[signal.Signals]:
+    """Return the signals that end a run; one that is ignored, as SIGHUP is under nohup, stays so."""
+    known = [getattr(signal, name) for name in SIGNALS if hasattr(signal, name)]
+    return [number for number in known if signal.getsignal(number) is not signal.SIG_IGN]
 
 
 def _raise(number: int, frame: FrameType | None) -> None:
     del frame
+    for each in _heeded():  # a terminal and the guard may both send one, and cleaning up must not be ended
+        signal.signal(each, signal.SIG_IGN)
     raise Ended(signal.Signals(number).name)
 
 
-def _watch(ours: socket.socket, theirs: socket.socket) -> None:
-    """Wait for a signal; end the process if that has not ended by itself soon after."""
-    del theirs  # kept open by being an argument
-    codes = {int(getattr(signal, name)): code for name, code in SIGNALS.items() if hasattr(signal, name)}
-    while (number := ours.recv(1)[0]) not in codes:
-        pass
-    time.sleep(PATIENCE)
-    abandon()
-    with contextlib.suppress(OSError, ValueError):
-        print(f"error: ended by {signal.Signals(number).name}; nothing was written", file=sys.stderr, flush=True)
-    os._exit(codes[number])
+@contextlib.contextmanager
+def caught_signals(told: Callable[[str], None]) -> Iterator[None]:
+    """Call ``told`` with the name of each signal that would end this process, which goes on."""
+    handlers = {
+        number: signal.signal(number, lambda number, _frame: told(signal.Signals(number).name)) for number in _heeded()
+    }
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)

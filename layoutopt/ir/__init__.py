@@ -2,7 +2,7 @@
 
 import os
 
-from layoutopt.ir.deferral import import_onnx_ir
+from layoutopt.ir.deferred_sympy import import_onnx_ir
 
 # ONNX Runtime reads it as it is loaded; without it, it keeps events in the home directory and sends them to Microsoft.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

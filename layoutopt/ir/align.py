@@ -10,7 +10,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from layoutopt.ir.perm import Perm, channels_last, identity, invert, is_identity, permute
+from layoutopt.ir.perm import Perm, axis_names, channels_last, identity, invert, is_identity, join_axis_names, permute
 
 Array = npt.NDArray[np.generic]
 
@@ -20,10 +20,9 @@ EQUAL = 1e-3
 _EXACT = EQUAL / 100  # no other permutation need be tried
 _FAR_BETTER = 0.5
 _SAMPLES = 512
-_MOST_AXES = 5
-_MOST_SLICES = 1024
+_MAX_AXES = 5
+_MAX_SLICES = 1024
 _FEWEST = 32  # numbers that are not equal in any order by chance
-_LETTERS = {3: "NCW", 4: "NCHW", 5: "NCDHW"}
 _LEVEL = 1e-3  # how much of the level that values share counts as their spread: a constant has none of its own
 
 
@@ -76,9 +75,7 @@ class Alignment:
 
     def words(self, expected: tuple[int, ...], actual: tuple[int, ...]) -> str:
         """How ``actual`` lies in terms of ``expected``, both shapes: ``as is``, ``NHWC``, ``axes 1 0, reshaped``."""
-        letters = _LETTERS.get(len(self.perm))
-        names = [letters[axis] if letters else str(axis) for axis in self.perm]
-        said = ("" if letters else "axes ") + ("" if letters else " ").join(names)
+        said = join_axis_names(permute(axis_names(len(self.perm)), self.perm))
         parts = [] if is_identity(self.perm) else [f"from {said}" if self.backwards else said]
         source, target = (actual, expected) if self.backwards else (expected, actual)
         parts += ["reshaped"] if permute(source, self.perm) != target else []
@@ -130,7 +127,7 @@ def align_shuffled(expected: Array, actual: Array, *, fewest: int = 1) -> Alignm
             break
         permuted = expected.transpose(perm)
         for axis, count in enumerate(actual.shape):
-            if not 2 <= count <= _MOST_SLICES or actual.size // count < fewest:
+            if not 2 <= count <= _MAX_SLICES or actual.size // count < fewest:
                 continue
             gap, order = _assign(permuted, actual, axis)
             if found is None or gap < found.gap:
@@ -236,7 +233,7 @@ def _perms(shape: tuple[int, ...], target: tuple[int, ...]) -> tuple[Perm, ...]:
     """The permutations that differ in more than where axes of size 1 go, those that give ``target`` first."""
     rank = len(shape)
     moving = sum(size != 1 for size in shape)
-    every = itertools.permutations(range(rank)) if moving <= _MOST_AXES and rank <= _MOST_AXES else [identity(rank)]
+    every = itertools.permutations(range(rank)) if moving <= _MAX_AXES and rank <= _MAX_AXES else [identity(rank)]
 
     def order(perm: Perm) -> tuple[bool, bool, bool]:
         return permute(shape, perm) != target, not is_identity(perm), perm != channels_last(rank)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ from dataclasses import dataclass, field
 import onnx_ir as ir
 
 from layoutopt.ir.perm import Perm, permute
+from layoutopt.ir.values import tensor_bytes
 
 TRANSPOSES = ("Transpose", "TRANSPOSE")
 """Operators that permute axes, as ONNX and as TFLite call them."""
@@ -152,7 +152,7 @@ def transposed_bytes(shape: Sequence[int | None], perm: Perm, *, bits: int) -> i
     """
     if not moves_data(shape, perm):
         return 0
-    return -(-math.prod(1 if size is None else size for size in shape) * bits // 8)
+    return tensor_bytes((1 if size is None else size for size in shape), bits)
 
 
 def bytes_transposed(node: ir.Node) -> int:

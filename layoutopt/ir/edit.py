@@ -10,19 +10,7 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from layoutopt.ir.perm import Perm, is_identity, permute
-
-Shape = tuple[int, ...]
-
-
-def constant_of(value: ir.Value) -> ir.TensorProtocol | None:
-    """The tensor that ``value`` always holds; None where it is computed, or where a caller can set it."""
-    if value.is_graph_input():
-        return None
-    if value.const_value is not None:
-        return value.const_value
-    node = value.producer()
-    is_constant = node is not None and node.op_type == "Constant"
-    return ir.convenience.get_const_tensor(value) if is_constant else None
+from layoutopt.ir.values import Shape, known_shape, static_shape
 
 
 def graphs_of(model: ir.Model) -> Iterator[ir.Graph]:
@@ -212,15 +200,13 @@ class Writer:
 
     def reshaped(self, x: ir.Value, shape: Shape) -> ir.Value:
         """``x`` with the dimensions ``shape``."""
-        return x if _sizes(x) == shape else self("Reshape", shape, x, self.constant(np.array(shape, np.int64)))
+        return x if static_shape(x) == shape else self("Reshape", shape, x, self.constant(np.array(shape, np.int64)))
 
     def transposed(self, x: ir.Value, perm: Perm) -> ir.Value:
         """``x``, of static shape, with its axes permuted."""
-        return x if is_identity(perm) else self("Transpose", permute(_sizes(x), perm), x, attributes={"perm": perm})
-
-
-def _sizes(value: ir.Value) -> Shape:
-    return tuple(value.shape.numpy()) if value.shape is not None else ()
+        if is_identity(perm):
+            return x
+        return self("Transpose", permute(known_shape(x), perm), x, attributes={"perm": perm})
 
 
 def rewrite_all(model: ir.Model, rewrite: Callable[[ir.Graph, ir.Node], bool], *, backwards: bool = False) -> bool:

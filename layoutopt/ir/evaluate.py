@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from layoutopt.ir import edit
+from layoutopt.ir.values import constant_of
 from layoutopt.ir.verify import run
 from layoutopt.ir.weights import is_large, is_large_tensor
 
@@ -29,7 +29,7 @@ def is_fixed(node: ir.Node) -> bool:
 
 
 def _is_constant(value: ir.Value) -> bool:
-    """Say whether `edit.constant_of` tells a tensor, which it gives a name as it does."""
+    """Say whether `constant_of` tells a tensor, which it gives a name as it does."""
     node = value.producer()
     is_written_out = node is not None and node.op_type == "Constant" and node.domain == ""
     return is_written_out or (value.const_value is not None and not value.is_graph_input())
@@ -94,7 +94,7 @@ def _same_bytes(array: npt.NDArray[np.generic], other: ir.Value) -> bool:
 def _results(model: ir.Model, node: ir.Node) -> list[ir.TensorProtocol] | None:
     """Return what ``node`` computes; None where ONNX Runtime cannot tell."""
     if node.op_type == "Constant":
-        tensor = edit.constant_of(node.outputs[0])
+        tensor = constant_of(node.outputs[0])
         assert tensor is not None
         return [ir.Tensor(tensor.numpy(), tensor.dtype) if tensor.dtype.bitwidth >= 8 else tensor]
     alone, arrays = _alone(model, node)
@@ -110,7 +110,7 @@ def _alone(model: ir.Model, node: ir.Node) -> tuple[ir.Model, dict[str, npt.NDAr
     inputs: dict[str, ir.Value] = {}
     arrays = {}
     for value in node.inputs:
-        tensor = edit.constant_of(value) if value is not None else None
+        tensor = constant_of(value) if value is not None else None
         if tensor is not None:
             name = str(value.name) if value is not None else ""
             arrays[name] = tensor.numpy()

@@ -22,11 +22,13 @@ from layoutopt.errors import (
     UsageError,
 )
 from layoutopt.files import require_file
+from layoutopt.ir.batch_first import put_time_first
 from layoutopt.ir.old_opsets import raised
 from layoutopt.ir.perm import Perm
 from layoutopt.ir.protos import all_names, all_nodes
+from layoutopt.ir.serialization import outlined, refer, write, write_content
+from layoutopt.ir.soundness import require_sound
 from layoutopt.ir.weights import LARGE, DataFiles, Skeleton, outline, weights_of
-from layoutopt.ir.wire import outlined, refer, write, write_content
 from layoutopt.memory import mapped
 from layoutopt.outputs import replacing
 
@@ -88,7 +90,7 @@ def of(model: ir.Model | onnx.ModelProto) -> ir.Model:
             hint="Give the path of an .onnx file, an onnx.ModelProto or an onnx_ir.Model.",
         )
     check(model, "the model")
-    return with_constant_initializers(model.clone())
+    return normalized(model.clone())
 
 
 def _read(content: memoryview, name: str, path: Path | None) -> ir.Model:
@@ -114,13 +116,14 @@ def _read(content: memoryview, name: str, path: Path | None) -> ir.Model:
     proto = raised(proto, OLDEST_OPSET)
     with _shapes_for_the_checker(proto):
         check_proto(proto, name)
+    require_sound(proto, name, weights)
     try:
         model = ir.from_proto(proto)
     except Exception as error:  # of its own kinds, the first cause of which tells what is wrong
         while error.__cause__ is not None or error.__context__ is not None:
             error = error.__cause__ or error.__context__  # type: ignore[assignment]
         raise InvalidModelError(f"{name}: not a valid ONNX model: {_first_line(error)}") from error
-    return with_constant_initializers(skeleton.restore(model))
+    return normalized(skeleton.restore(model))
 
 
 @contextlib.contextmanager
@@ -140,8 +143,8 @@ def _shapes_for_the_checker(proto: onnx.ModelProto) -> Iterator[None]:
             each.ClearField("shape")
 
 
-def with_constant_initializers(model: ir.Model) -> ir.Model:
-    """Return ``model`` in which no initializer is an input as well, and no size is negative.
+def normalized(model: ir.Model) -> ir.Model:
+    """Return ``model`` in which no initializer is an input as well, no size is negative, and recurrences go by time.
 
     Up to IR version 3 all had to be listed as inputs, and many exporters did so later on. A .tflite has no inputs that
     may be left out, so that they are constants.
@@ -151,6 +154,7 @@ def with_constant_initializers(model: ir.Model) -> ir.Model:
     for value in (*model.graph.inputs, *model.graph.outputs):
         if value.shape is not None:  # some exporters write -1 for a size that they do not know
             value.shape = ir.Shape([None if isinstance(dim, int) and dim < 0 else dim for dim in value.shape])
+    put_time_first(model)
     return model
 
 
@@ -162,8 +166,10 @@ def _not_onnx(name: str, error: DecodeError) -> InvalidModelError:
 
 
 def check(model: ir.Model, name: str) -> None:
-    """As `check_proto`, of a model in memory."""
-    check_proto(Skeleton.of(model).proto, name)
+    """As `check_proto` and `require_sound`, of a model in memory."""
+    skeleton = Skeleton.of(model)
+    check_proto(skeleton.proto, name)
+    require_sound(skeleton.proto, name, skeleton.weights)
 
 
 def check_proto(proto: onnx.ModelProto, name: str) -> None:

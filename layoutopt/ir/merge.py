@@ -9,9 +9,11 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from layoutopt.errors import DynamicShapeError
-from layoutopt.formula import Formula, Prefer, Shape, Source, express, once, reshape_target
+from layoutopt.formula import Formula, Opening, Prefer, Shape, Source, express, once, reshape_target
 from layoutopt.ir import edit
+from layoutopt.ir.openings import write_range
 from layoutopt.ir.symbols import KEEP_FEWER, Sizes, spell
+from layoutopt.ir.values import constant_of
 
 _TO_THE_END = 2**63 - 1
 """What ONNX takes for the end of a Slice that has none."""
@@ -21,7 +23,13 @@ _BROADCASTING = frozenset({"Add", "Sub", "Mul", "Div", "Pow", "Where", "Min", "M
 Array = npt.NDArray[np.generic]
 
 
-def merge(first: ir.Model, second: ir.Model, sizes: tuple[Sizes, Sizes], prefer: Prefer) -> ir.Model:
+def merge(
+    first: ir.Model,
+    second: ir.Model,
+    sizes: tuple[Sizes, Sizes],
+    prefer: Prefer,
+    openings: Mapping[str, Opening] | None = None,
+) -> ir.Model:
     """A copy of ``first`` that computes what either does, and whatever lies between and beyond.
 
     Args:
@@ -29,12 +37,17 @@ def merge(first: ir.Model, second: ir.Model, sizes: tuple[Sizes, Sizes], prefer:
         second: the same at other sizes.
         sizes: of the symbols in the two.
         prefer: where numbers that depend on a size are taken from.
+        openings: what some inputs stand for, by their names; the result has no such inputs.
 
     Raises:
         DynamicShapeError: the two differ in more than sizes; names the node.
     """
     merged = first.clone()
-    _Merger(merged.graph, second.graph, sizes, prefer).run()
+    named = {str(value.name): value for value in merged.graph.inputs}
+    opened = {named[name]: opening for name, opening in (openings or {}).items()}
+    _Merger(merged.graph, second.graph, sizes, prefer, opened).run()
+    for value in opened:
+        merged.graph.inputs.remove(value)
     return merged
 
 
@@ -46,6 +59,7 @@ class _Merger:
         other: its counterpart.
         sizes: of the symbols in the two.
         prefer: where numbers that depend on a size are taken from.
+        opened: inputs of the main graph, and what to put in their places.
         around: values that the nodes around a body see, with their counterparts.
     """
 
@@ -55,9 +69,12 @@ class _Merger:
         other: ir.Graph,
         sizes: tuple[Sizes, Sizes],
         prefer: Prefer,
+        opened: Mapping[ir.Value, Opening],
         around: Mapping[ir.Value, ir.Value] | None = None,
     ) -> None:
-        self.graph, self.sizes, self.prefer = graph, sizes, prefer
+        self.graph, self.sizes, self.prefer, self.opened = graph, sizes, prefer, opened
+        self.put_back: dict[ir.Value, ir.Value] = {}
+        self.symbols = {(sizes[0][name], sizes[1][name]): name for name in sizes[0]}
         self.nodes, self.others = list(graph), list(other)
         self.pairs = {**(around or {}), **dict(zip(graph.inputs, other.inputs, strict=True))}
         self.outputs = dict(zip(graph.outputs, other.outputs, strict=True))
@@ -68,14 +85,13 @@ class _Merger:
             for at in range(len(node.inputs)):
                 self._operand(node, other, at)
             for body, counterpart in zip(_bodies(node), _bodies(other), strict=True):
-                _Merger(body, counterpart, self.sizes, self.prefer, self.pairs).run()
+                _Merger(body, counterpart, self.sizes, self.prefer, self.opened, self.pairs).run()
             self.pairs.update(zip(node.outputs, other.outputs, strict=True))
         for value, twin in self.outputs.items():
             self._output(value, twin)
-        symbols = {(self.sizes[0][name], self.sizes[1][name]): name for name in self.sizes[0]}
         for value, twin in {**self.pairs, **self.outputs}.items():
             if value in self.own:
-                value.shape = _symbolic(value.shape, twin.shape, symbols)
+                value.shape = _symbolic(value.shape, twin.shape, self.symbols)
 
     def _node_pairs(self) -> Iterator[tuple[ir.Node, ir.Node]]:
         if len(self.nodes) != len(self.others):
@@ -101,6 +117,35 @@ class _Merger:
             same = self.pairs.get(value) is twin
         if not same:
             raise _refused(f"operand {at} of {_called(node)} is another one at {spell(self.sizes[1])}")
+        if value is not None and value in self.opened:
+            node.replace_input_with(at, self._put_back(node, value))
+
+    def _put_back(self, node: ir.Node, value: ir.Value) -> ir.Value:
+        """What an input stands for, computed before ``node``, which is the first to read it."""
+        if value not in self.put_back:
+            opening, name = self.opened[value], str(value.name)
+            assert value.dtype is not None
+            write = edit.Writer(self.graph, node, name, value.dtype)
+            self.put_back[value] = (
+                write.constant(opening.table) if opening.table is not None else self._computed(write, value)
+            )
+        return self.put_back[value]
+
+    def _computed(self, write: edit.Writer, value: ir.Value) -> ir.Value:
+        """Numbers that count up to a size, or are repeated."""
+        assert value.shape is not None
+        shape, twin = value.shape.numpy(), self._twin_shape(value)
+        formula = express(shape, twin, list(self._sources(write.place)), self.prefer)
+        if formula is None:
+            raise _refused(f"what {_called(write.place)} reads has a shape, {list(shape)}, that follows no size")
+        sizes, opening = self._write(write.place, formula), self.opened[value]
+        stated = _symbolic(ir.Shape(shape), ir.Shape(twin), self.symbols)
+        assert stated is not None
+        if opening.element is None:
+            return write_range(write, opening, sizes, stated)
+        result = write("Expand", shape, write.constant(opening.element), sizes)
+        result.shape = stated
+        return result
 
     def _output(self, value: ir.Value, twin: ir.Value) -> None:
         if value.const_value is not None and twin.const_value is not None:
@@ -139,7 +184,7 @@ class _Merger:
     def _open_ends(self, node: ir.Node, first: list[int], second: list[int]) -> tuple[list[int], list[int]] | None:
         """The ends of a Slice, with those that are the end of the axis in both instances beyond any size."""
         source = node.inputs[0]
-        axes = edit.constant_of(node.inputs[3]) if len(node.inputs) > 3 and node.inputs[3] is not None else None
+        axes = constant_of(node.inputs[3]) if len(node.inputs) > 3 and node.inputs[3] is not None else None
         if source not in self.pairs or source.shape is None:
             return None
         shapes = source.shape.numpy(), self._twin_shape(source)
@@ -163,7 +208,11 @@ class _Merger:
         if node.domain == "" and node.op_type in _BROADCASTING and self._others_span(node, at, first.shape):
             return value
         formula = express(first.shape, second.shape, list(self._sources(node)), self.prefer)
-        return write("Expand", first.shape, value, self._write(node, formula)) if formula is not None else None
+        if formula is None:
+            return None
+        whole = write("Expand", first.shape, value, self._write(node, formula))
+        whole.shape = _symbolic(ir.Shape(first.shape), ir.Shape(second.shape), self.symbols)
+        return whole
 
     def _others_span(self, node: ir.Node, at: int, shape: Shape) -> bool:
         """Whether the other operands have all sizes of ``shape``, so that a single element is broadcast."""
@@ -172,10 +221,12 @@ class _Merger:
         return any(len(each) >= len(shape) and each[len(each) - len(shape) :] == shape for each in shapes)
 
     def _sources(self, node: ir.Node) -> Iterator[Source[ir.Value]]:
-        own = [value for value in node.inputs if value in self.pairs]
+        own = [value for value in node.inputs if value in self.pairs and value not in self.opened]
         for distance, values in enumerate((own, self.graph.inputs, reversed(self.pairs))):
             for value in values:
-                if value is not None and value.shape is not None and value.shape.is_static():
+                if value is None or value in self.opened or value.shape is None:
+                    continue
+                if value.shape.is_static():
                     yield Source(value, value.shape.numpy(), self._twin_shape(value), distance)
 
     def _twin_shape(self, value: ir.Value) -> Shape:
@@ -197,7 +248,8 @@ class _Merger:
         result = gathered[0]
         for dimensions in gathered[1:]:
             result = write("Mul", length, result, dimensions)
-        for operator, numbers, neutral in (("Mul", formula.factors, 1), ("Add", formula.addends, 0)):
+        steps = (("Mul", formula.factors, 1), ("Add", formula.addends, 0), ("Div", formula.divisors, 1))
+        for operator, numbers, neutral in steps:
             if any(number != neutral for number in numbers):
                 result = write(operator, length, result, write.constant(np.array(numbers, np.int64)))
         return result

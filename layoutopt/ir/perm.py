@@ -39,7 +39,22 @@ def channels_last(rank: int) -> Perm:
     return (0, *range(2, rank), 1) if rank >= 3 else identity(rank)
 
 
+def channels_last_unbatched(rank: int) -> Perm:
+    """From ``C, spatial...`` to ``spatial..., C``, of an image or a signal without a batch."""
+    return (*range(1, rank), 0)
+
+
 def lift(perm: Perm, rank: int) -> Perm:
     """``perm`` of a tensor that leading axes of size 1 raise to ``rank``."""
     extra = rank - len(perm)
     return (*range(extra), *(axis + extra for axis in perm))
+
+
+def axis_names(rank: int) -> list[str]:
+    """Return the names of the axes of a tensor: the letters of NCW, NCHW and NCDHW, or numbers for other ranks."""
+    return list({3: "NCW", 4: "NCHW", 5: "NCDHW"}.get(rank, "")) or [str(axis) for axis in range(rank)]
+
+
+def join_axis_names(names: Sequence[str]) -> str:
+    """Return one word of letters, or ``axes 1 0`` where the names are numbers."""
+    return "".join(names) if all(name.isalpha() for name in names) else f"axes {' '.join(names)}"

@@ -24,6 +24,11 @@ TOLERANCES = {ir.DataType.FLOAT16: 1e-2, ir.DataType.BFLOAT16: 8e-2}
 """Ten roundings of each type: what a network of several layers may be off relatively."""
 
 
+def least_tolerance(model: ir.Model) -> float:
+    """Return what the result of a model may be off relatively because of the element types that it computes in."""
+    return max((TOLERANCES[dtype] for dtype in computed_in(model)), default=0.0)
+
+
 def computed_in(model: ir.Model) -> set[ir.DataType]:
     """Return those types of ``TOLERANCES`` that the model computes in, and not only keeps weights in."""
     found = {value.dtype for value in (*model.graph.inputs, *model.graph.outputs)}
@@ -36,13 +41,13 @@ def computed_in(model: ir.Model) -> set[ir.DataType]:
     return {dtype for dtype in found if dtype in TOLERANCES}
 
 
-def bounded_outputs(model: ir.Model) -> dict[str, bool]:
-    """Return for each output whether an operator of ``_BOUNDED`` is before it."""
+def least_scales(model: ir.Model) -> dict[str, float]:
+    """Return for each output the least size that it is judged as if it had: more after an operator of ``_BOUNDED``."""
     behind: set[ir.Value] = set()
     for node in model.graph:
         if node.op_type in _BOUNDED or any(value in behind for value in node.inputs if value is not None):
             behind.update(node.outputs)
-    return {str(value.name): value in behind for value in model.graph.outputs}
+    return {str(value.name): SMALLEST_SHARE if value in behind else SMALLEST_SCALE for value in model.graph.outputs}
 
 
 def not_finite_weights(model: ir.Model) -> Iterator[str]:

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import onnx
 
+from layoutopt.ir.serialization import IN_FILE, outlined
 from layoutopt.ir.weights import LARGE
-from layoutopt.ir.wire import IN_FILE, outlined
 from layoutopt.memory import mapped
 
 
-def all_nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
-    """Give the nodes of a graph and its bodies."""
+def all_nodes(graph: onnx.GraphProto | onnx.FunctionProto) -> Iterator[onnx.NodeProto]:
+    """Give the nodes of a graph or function and its bodies."""
     for node in graph.node:
         yield node
         for attribute in node.attribute:

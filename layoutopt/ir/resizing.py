@@ -13,8 +13,9 @@ import onnx_ir as ir
 
 from layoutopt.ir import edit
 from layoutopt.ir.perm import Perm, invert
+from layoutopt.ir.values import constant_of, static_shape
 
-_MOST_SPATIAL = 3
+_MAX_SPATIAL = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,7 @@ def arrange_resizes(graph: ir.Graph, opset: int) -> bool:
 def _resized(node: ir.Node, opset: int) -> _Resized | None:
     """Return what a node does; None where that is not known, or not one axis at a time."""
     x, result = node.inputs[0], node.outputs[0]
-    shape, out = _static(x), _static(result)
+    shape, out = static_shape(x), static_shape(result)
     mode = node.attributes.get_string("coordinate_transformation_mode", "half_pixel")
     policy = node.attributes.get_string("keep_aspect_ratio_policy", "stretch")
     if shape is None or out is None or len(shape) != len(out) or mode == "tf_crop_and_resize" or policy != "stretch":
@@ -77,19 +78,13 @@ def _resized(node: ir.Node, opset: int) -> _Resized | None:
     if len(node.inputs) > 3 and node.inputs[3] is not None:
         return _Resized(shape, out, None, 3)
     operand = node.inputs[index] if index < len(node.inputs) else None
-    tensor = None if operand is None else edit.constant_of(operand)
+    tensor = None if operand is None else constant_of(operand)
     if tensor is None:
         return None
     scales, axes = [1.0] * len(shape), node.attributes.get_ints("axes", range(len(shape)))
     for axis, scale in zip(axes, tensor.numpy().tolist(), strict=True):
         scales[axis] = scale
     return _Resized(shape, out, tuple(scales), index)
-
-
-def _static(value: ir.Value | None) -> tuple[int, ...] | None:
-    if value is None or value.shape is None or not value.shape.is_static():
-        return None
-    return value.shape.numpy()
 
 
 def _rewrite(graph: ir.Graph, node: ir.Node, found: _Resized) -> None:
@@ -111,7 +106,7 @@ def _rewrite(graph: ir.Graph, node: ir.Node, found: _Resized) -> None:
 def _runs(axes: tuple[int, ...]) -> list[tuple[int, int]]:
     runs: list[tuple[int, int]] = []
     for axis in axes:
-        if runs and runs[-1][1] == axis and axis - runs[-1][0] < _MOST_SPATIAL:
+        if runs and runs[-1][1] == axis and axis - runs[-1][0] < _MAX_SPATIAL:
             runs[-1] = (runs[-1][0], axis + 1)
         else:
             runs.append((axis, axis + 1))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import cycle
 from math import gcd
@@ -19,6 +19,9 @@ from layoutopt.options import TOLERANCE
 BATCH = "batch"
 """Names axis 0 of all inputs where no dimension bears this name."""
 
+_OF_IMAGES = {"height": 2, "width": 3}
+"""Names for the axes of images (N, C, H, W) whose model has none."""
+
 _STRIDE = 32
 """What most networks want height and width to be a multiple of."""
 
@@ -26,6 +29,27 @@ _PRIMES = (2, 3, 5, 7)
 
 _DEFAULT = 64
 """The size of an axis that is not the batch, where nobody says one."""
+
+
+def _odd(size: int, prime: int) -> tuple[int, int]:
+    base = max(_STRIDE, size - size % _STRIDE)
+    return base + 1, base + prime * _STRIDE + _STRIDE - 1
+
+
+def _smaller(size: int, prime: int) -> tuple[int, int]:
+    return size // 2 + 1, size - prime // 2
+
+
+def _strides_apart(size: int, prime: int) -> tuple[int, int]:
+    return size, size + prime * gcd(size, _STRIDE)
+
+
+def _multiples(size: int, prime: int) -> tuple[int, int]:
+    return size, size + prime * size
+
+
+_PAIRS: tuple[Callable[[int, int], tuple[int, int]], ...] = (_odd, _smaller, _strides_apart, _multiples)
+"""Two sizes to rewrite a model at, from the default size and a prime number that is another one for each dimension."""
 
 Sizes = Mapping[str, int]
 """A size for each symbol, by name."""
@@ -113,20 +137,25 @@ class SymbolicModel:
             raise DynamicShapeError(f"the model does not run at {spell(sizes)}: {error}", hint=_EXPORT) from error
 
     def instances(self) -> Iterator[tuple[Sizes, Sizes]]:
-        """Pairs of sizes to rewrite the model at, the likeliest to work first.
+        """Pairs of sizes to rewrite the model at, those that tell most first.
 
         No size is 1, which operators take for something special. The differences are no multiples of each other, so
-        that a number that follows one dimension does not look as if it followed another one. A second size that is a
-        few times 32 more suits most networks; some want a multiple of the first.
+        that a number that follows one dimension does not look as if it followed another one. The first pair is one
+        more than a multiple of 32, and one less: as it is halved again and again, the one is never even where halves
+        are rounded up, and the other never where they are rounded down, so that twice a half is not the whole. Tables
+        that are cut to a size want smaller ones; some networks want multiples of 32, or of the size that the user says.
         """
         others = [symbol for symbol in self.symbols if not symbol.is_batch]
-        first = {symbol.name: 2 if symbol.is_batch else max(2, symbol.default) for symbol in self.symbols}
-        second = {symbol.name: 7 if others else 3 for symbol in self.symbols}
-        for multiple in (False, True) if others else (False,):
+        batches = [{symbol.name: number for symbol in self.symbols} for number in (2, 7 if others else 3)]
+        if not others:
+            yield batches[0], batches[1]
+            return
+        for rule in _PAIRS:
+            pair = [dict(each) for each in batches]
             for symbol, prime in zip(others, cycle(_PRIMES), strict=False):
-                size = first[symbol.name]
-                second[symbol.name] = size + prime * (size if multiple else gcd(size, _STRIDE))
-            yield first, dict(second)
+                pair[0][symbol.name], pair[1][symbol.name] = rule(symbol.default, prime)
+            if all(size > 1 for sizes in pair for size in sizes.values()):
+                yield pair[0], pair[1]
 
     def elsewhere(self) -> Iterator[Sizes]:
         """Sizes that are in no pair, to judge the result at; the model need not run at all of them."""
@@ -138,17 +167,19 @@ class SymbolicModel:
             for rank, symbol in enumerate(others, start=1)
         }
         multiple = {symbol.name: symbol.default * (2 - rank % 2) for rank, symbol in enumerate(others)}
-        yield from ({**batch, **sizes} for sizes in ((odd, even, multiple) if others else ({},)))
+        less = {symbol.name: max(1, symbol.default - symbol.default // 3) for symbol in others}
+        yield from ({**batch, **sizes} for sizes in ((odd, even, multiple, less) if others else ({},)))
 
 
 def find_symbols(
     model: ir.Model, names: Sequence[str], shapes: Mapping[str, tuple[int, ...]], *, seed: int = 0
 ) -> SymbolicModel:
-    """Finds the dimensions of the inputs that ``names`` names, and makes all others static.
+    """Find the dimensions of the inputs that ``names`` names, and make all others static.
 
     Args:
         model: is left as it is.
-        names: of symbolic dimensions; ``batch`` stands for axis 0 of all inputs where no dimension is called so.
+        names: of symbolic dimensions, or ``INPUT:AXIS`` for those without a name; ``batch`` stands for axis 0 of all
+            inputs where no dimension is called so, ``height`` and ``width`` for those of images without a name.
         shapes: a shape for each input that has other symbolic dimensions; the sizes of those named are the defaults.
         seed: of random inputs.
 
@@ -170,6 +201,11 @@ def find_symbols(
 def spell(sizes: Sizes) -> str:
     """``batch=5, height=71``."""
     return ", ".join(f"{name}={size}" for name, size in sizes.items())
+
+
+def spell_place(place: tuple[str, int]) -> str:
+    """``input:2``, which names an axis that has no name."""
+    return f"{place[0]}:{place[1]}"
 
 
 def _require_independent(symbolic: SymbolicModel, seed: int) -> None:
@@ -203,15 +239,22 @@ def _require_independent(symbolic: SymbolicModel, seed: int) -> None:
 
 def _symbol(name: str, inputs: Mapping[str, ir.Value], shapes: Mapping[str, tuple[int, ...]]) -> Symbol:
     dims = {(each, axis): dim for each, value in inputs.items() for axis, dim in enumerate(value.shape or ())}
-    places = tuple(place for place, dim in dims.items() if isinstance(dim, ir.SymbolicDim) and dim.value == name)
+    names = {place: dim.value for place, dim in dims.items() if isinstance(dim, ir.SymbolicDim)}
+    unnamed = {place for place, known in names.items() if known is None}
+    places = tuple(place for place in names if name in (names[place], spell_place(place)))
     if not places and name == BATCH:
         places = tuple(place for place in dims if place[1] == 0)
+    if not places and name in _OF_IMAGES:
+        places = tuple(
+            place for place in unnamed if place[1] == _OF_IMAGES[name] and len(inputs[place[0]].shape or ()) == 4
+        )
     if not places:
-        known = dict.fromkeys(dim.value for dim in dims.values() if isinstance(dim, ir.SymbolicDim) and dim.value)
-        listed = ", ".join(map(str, known)) or "none"
+        known = dict.fromkeys(names[place] or spell_place(place) for place in names)
+        listed = ", ".join(known) or "none"
         raise UsageError(
             f"--dynamic {name}: no input has a dimension of this name",
-            hint=f"Symbolic dimensions of the inputs: {listed}. {BATCH} stands for axis 0 of all inputs.",
+            hint=f"Symbolic dimensions of the inputs: {listed}. {BATCH} stands for axis 0 of all inputs, and "
+            f"{' and '.join(_OF_IMAGES)} for those of images where they have no name.",
         )
     fixed = {place: dim for place in places if isinstance(dim := dims[place], int)}
     given = {place: shapes[place[0]][place[1]] for place in places if len(shapes.get(place[0], ())) > place[1]}

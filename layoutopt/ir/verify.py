@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import inf
 
 import numpy as np
 import numpy.typing as npt
@@ -11,19 +12,17 @@ import onnx_ir as ir
 
 from layoutopt.arrays import contiguous
 from layoutopt.errors import InvalidModelError, UsageError, VerificationError
-from layoutopt.ir.drawing import plain_integers
-from layoutopt.ir.drawing import random_inputs as random_inputs  # read from here by all who judge
 from layoutopt.ir.io import recorded_orders
 from layoutopt.ir.perm import Perm, invert
 from layoutopt.ir.precision import (
     SMALLEST_SCALE,
-    SMALLEST_SHARE,
-    TOLERANCES,
-    bounded_outputs,
-    computed_in,
+    least_scales,
+    least_tolerance,
     not_finite_outputs,
     not_finite_weights,
 )
+from layoutopt.ir.random_inputs import plain_integers
+from layoutopt.ir.random_inputs import random_inputs as random_inputs  # read from here by all who judge
 from layoutopt.ir.weights import Skeleton, is_large
 from layoutopt.memory import trim
 from layoutopt.options import TOLERANCE
@@ -53,6 +52,7 @@ class OutputDrift:
             ``SMALLEST_SCALE`` (``SMALLEST_SHARE``) if that is larger.
         not_finite: how many elements of the original's output are infinite or no number: of those it is only told
             whether they are the same.
+        shapes: of the original's output and of this one, where they differ.
     """
 
     name: str
@@ -61,6 +61,7 @@ class OutputDrift:
     variance: float
     relative_error: float
     not_finite: int = 0
+    shapes: tuple[tuple[int, ...], tuple[int, ...]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +122,8 @@ class Reference:
             for each in operators
         )
         self.is_quantized = self.has_quantized_operators or bool(operators & _QUANTIZING)
-        self._least_tolerance = max((TOLERANCES[dtype] for dtype in computed_in(model)), default=0.0)
-        self._bounded = bounded_outputs(model)
+        self._least_tolerance = least_tolerance(model)
+        self._scales = least_scales(model)
         self.inputs, self.outputs = _first_that_runs(model, seed) if inputs is None else (inputs, _ran(model, inputs))
         self.notes = (*not_finite_weights(model), *not_finite_outputs(self.outputs))
 
@@ -146,6 +147,12 @@ class Reference:
         if verification.passed:
             return
         worst = max(verification.outputs, key=lambda output: output.relative_error)
+        if worst.shapes is not None:
+            expected, actual = worst.shapes
+            raise VerificationError(
+                f"{what} gives output {worst.name!r} the shape {list(actual)}, and the original {list(expected)}",
+                hint=_HINT,
+            )
         hint, moved = _HINT, self.unsteadiness()
         if moved > worst.relative_error / 4:
             hint = (
@@ -169,8 +176,7 @@ class Reference:
         What is computed in halves tells less, so that ``tolerance`` is never below what their rounding takes.
         """
         drifts = [
-            drift_of(name, self.outputs[name], outputs[name], smallest=SMALLEST_SHARE if bounded else SMALLEST_SCALE)
-            for name, bounded in self._bounded.items()
+            drift_of(name, self.outputs[name], outputs[name], smallest=scale) for name, scale in self._scales.items()
         ]
         return Verification(self.seed, max(tolerance, self._least_tolerance), tuple(drifts))
 
@@ -283,6 +289,7 @@ def run(model: ir.Model, inputs: Arrays, *, optimize: bool = True) -> dict[str, 
         NotLoadedError: it cannot be loaded.
         RuntimeError: it cannot be run.
     """
+    trim()  # of what was computed before: a session needs memory of its own
     try:
         return _run(model, inputs, optimize=optimize)
     finally:
@@ -361,7 +368,7 @@ def drift_of(
         smallest: the least size that ``expected`` is judged as if it had.
     """
     if expected.shape != actual.shape:
-        return OutputDrift(name, float("inf"), float("inf"), 0.0, float("inf"))
+        return OutputDrift(name, inf, inf, 0.0, inf, shapes=(expected.shape, actual.shape))
     wide, other = expected.astype(np.float64), actual.astype(np.float64)
     same = (wide == other) | (np.isnan(wide) & np.isnan(other))
     with np.errstate(invalid="ignore"):  # infinity less infinity

@@ -6,7 +6,6 @@ A *weight* is an initializer of the main graph of more than `LARGE` bytes. It is
 from __future__ import annotations
 
 import contextlib
-import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,8 @@ import onnx
 import onnx_ir as ir
 
 from layoutopt.errors import InvalidModelError
-from layoutopt.ir.wire import IN_FILE
+from layoutopt.ir.serialization import IN_FILE
+from layoutopt.ir.values import tensor_bytes
 from layoutopt.memory import mapped
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ class DataFiles:
         except ValueError as error:
             raise self._wrong(proto, f"there is no element type {proto.data_type}") from error
         shape, location = tuple(proto.dims), entries.get("location", "")
-        size = (math.prod(shape) * dtype.bitwidth + 7) // 8
+        size = tensor_bytes(shape, dtype.bitwidth)
         try:
             offset, length = int(entries.get("offset", 0)), int(entries.get("length", size))
         except ValueError as error:

@@ -51,13 +51,14 @@ IsForeign = Callable[[ir.Node], bool]
 """Tells whether somebody else translates a node that has no lowering."""
 
 
-def lower(model: ir.Model, *, is_foreign: IsForeign = lambda _: False) -> Model:
+def lower(model: ir.Model, *, is_foreign: IsForeign = lambda _: False, resizable: bool = False) -> Model:
     """Lower a model of static shapes; constants of the result are views of the model's.
 
     Args:
         model: stays as it is.
         is_foreign: tells of a node without a lowering whether it becomes an operation of the code ``FOREIGN`` plus the
             operator's name, with the node as its option ``node``.
+        resizable: whether the operations must be the same at other sizes of the inputs.
 
     Returns:
         The graph, with names of inputs and outputs.
@@ -70,7 +71,7 @@ def lower(model: ir.Model, *, is_foreign: IsForeign = lambda _: False) -> Model:
     model = model.clone()
     recognize(model)
     _arrange(model)
-    lowerer = _Lowerer(model.graph.opset_imports.get("", 1), is_foreign)
+    lowerer = _Lowerer(model.graph.opset_imports.get("", 1), is_foreign, resizable)
     graph = Graph()
     values: dict[ir.Value, Operand] = {}
     inputs = [value for value in model.graph.inputs if not value.is_initializer()]
@@ -169,12 +170,14 @@ class _Lowerer:
     Attributes:
         opset: version of the default domain.
         is_foreign: as of `lower`.
+        resizable: as of `lower`.
         refused: nodes of the main graph that cannot be lowered.
         constants: initializers and results of Constant nodes, which are the same each time that a body is lowered.
     """
 
     opset: int
     is_foreign: IsForeign
+    resizable: bool = False
     refused: list[UnsupportedOperatorError] = field(default_factory=list)
     constants: dict[ir.Value, Operand] = field(default_factory=dict)
 
@@ -255,6 +258,7 @@ class _Lowerer:
             results,
             tuple(_stated_shape(value) for value in node.outputs),
             partial(self.body, values),
+            self.resizable,
         )
 
 

@@ -67,6 +67,7 @@ class Node:
         results: how many results are read.
         declared: the shape of each result as the model states it; None where it does not, or not in full.
         body: lowers a subgraph.
+        resizable: whether the operations must be the same at other sizes of the operands.
     """
 
     operator: str
@@ -77,6 +78,7 @@ class Node:
     results: int = 1
     declared: tuple[tuple[int, ...] | None, ...] = ()
     body: Body = field(default=_no_body, repr=False)
+    resizable: bool = False
 
     @property
     def x(self) -> Value:

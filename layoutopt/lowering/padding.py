@@ -21,6 +21,7 @@ class Axis:
         begin: padding before the first element, as the model says.
         end: padding after the last element, as the model says.
         out: how many windows.
+        by_name: whether the model says SAME_UPPER, which is SAME at any size.
     """
 
     size: int
@@ -30,6 +31,7 @@ class Axis:
     begin: int
     end: int
     out: int
+    by_name: bool = False
 
     @property
     def extent(self) -> int:
@@ -43,8 +45,8 @@ class Axis:
 
     @property
     def is_valid(self) -> bool:
-        """Whether the padding VALID does the same."""
-        return self.begin == 0 and self.needed <= 0
+        """Whether the padding VALID does the same, at this input size; SAME does at any where the model names it."""
+        return not self.by_name and self.begin == 0 and self.needed <= 0
 
     @property
     def is_same(self) -> bool:
@@ -92,7 +94,7 @@ def _axis(size: int, kernel: int, stride: int, dilation: int, pads: tuple[int, i
         out = -(-size // stride)
         total = max((out - 1) * stride + extent - size, 0)
         begin = total // 2 if auto == "SAME_UPPER" else total - total // 2
-        return Axis(size, kernel, stride, dilation, begin, total - begin, out)
+        return Axis(size, kernel, stride, dilation, begin, total - begin, out, by_name=auto == "SAME_UPPER")
     if auto == "VALID":
         begin, end = 0, 0
     room = size + begin + end - extent

@@ -103,7 +103,8 @@ def _recurrent(
         weights = node[1][number]
         gates = tfl.fully_connected(tfl.reshape(given, (steps * batch, features)), weights, bias)
         start = _start(direction, states, batch, batch_first)
-        outputs, last = _run(tfl.reshape(gates, (steps, batch, weights.sizes[0])), start, step, lengths)
+        gates = tfl.reshape(gates, (steps, batch, weights.sizes[0]))
+        outputs, last = _run(gates, start, step, lengths, 1 if node.resizable else _STEPS_PER_ROUND)
         found.append((_reversed(outputs, lengths) if backwards else outputs, *last))
     results = [tfl.pack(part, axis) for part, axis in zip(zip(*found, strict=True), (1, 0, 0), strict=False)]
     if not batch_first:
@@ -136,7 +137,7 @@ def _start(direction: Direction, states: int, batch: int, batch_first: bool) -> 
     return tuple(found)
 
 
-def _run(gates: Value, state: State, step: Step, lengths: Value | None) -> tuple[Value, State]:
+def _run(gates: Value, state: State, step: Step, lengths: Value | None, steps_per_round: int) -> tuple[Value, State]:
     """All steps.
 
     Args:
@@ -144,20 +145,21 @@ def _run(gates: Value, state: State, step: Step, lengths: Value | None) -> tuple
         state: before the first step.
         step: makes one step.
         lengths: of the sequences; beyond them the state stays and the output is zero.
+        steps_per_round: of a WHILE; with 1 no steps are left over, however many there are.
 
     Returns:
         The hidden state after each step, (steps, batch, hidden), and the last state.
     """
     steps, batch, width = gates.sizes
-    rounds = 0 if steps <= _MAX_UNROLLED else steps // _STEPS_PER_ROUND
-    done = rounds * _STEPS_PER_ROUND
+    rounds = 0 if steps <= _MAX_UNROLLED else steps // steps_per_round
+    done = rounds * steps_per_round
     parts = []
     if rounds:
-        whole = tfl.reshape(gates[:done], (rounds, _STEPS_PER_ROUND, batch, width))
+        whole = tfl.reshape(gates[:done], (rounds, steps_per_round, batch, width))
 
         def go(i: Value, outputs: Value, *state: Value) -> Sequence[Value]:
-            made, after = _several(tfl.gather(whole, i), state, step, lengths, i * _STEPS_PER_ROUND)
-            starts = tfl.pack([i * _STEPS_PER_ROUND, *[0] * (outputs.rank - 1)])
+            made, after = _several(tfl.gather(whole, i), state, step, lengths, i * steps_per_round)
+            starts = tfl.pack([i * steps_per_round, *[0] * (outputs.rank - 1)])
             return [i + 1, tfl.dynamic_update_slice(outputs, made, starts), *after]
 
         before = [constant(np.int32(0)), tfl.fill((done, *state[0].sizes), 0.0), *state]

@@ -137,7 +137,7 @@ class Outputs:
             OutputError: a place cannot be written to.
             OutputExistsError: something has got to a place meanwhile.
         """
-        with uninterrupted():
+        with uninterrupted(), homes.put_in_place():
             moves: list[Move] = []
             try:
                 for target in self._targets:
@@ -259,9 +259,3 @@ def make_directory(path: Path, option: str = "") -> None:
     except (OSError, ValueError) as error:
         why = "a file is there" if isinstance(error, FileExistsError) else reason(error)
         raise OutputError(f"{option} {path}: cannot be made a directory ({why})".strip()) from error
-
-
-def abandon() -> None:
-    """Remove all that this process has written aside, before it ends without a word to the code that would."""
-    for home in list(homes):
-        shutil.rmtree(home, ignore_errors=True)

@@ -11,7 +11,7 @@ import stat
 import tempfile
 import threading
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -24,8 +24,38 @@ _CONFLICTS = frozenset({errno.EEXIST, errno.ENOTEMPTY})
 _NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.EMLINK, errno.EXDEV})
 _FORCE = "Use --force to overwrite it, or choose another path."
 
-homes: set[Path] = set()
-"""Every directory of this process that is to go."""
+
+class Homes:
+    """The directories that this process writes aside to, told to whoever removes them if it is killed.
+
+    Attributes:
+        told: called with each directory, and whether it is there from now on or has gone.
+        publishing: called as what is in them begins to be put in place, and as that has ended.
+    """
+
+    def __init__(self) -> None:
+        self.told: Callable[[Path, bool], None] = lambda _home, _stays: None
+        self.publishing: Callable[[bool], None] = lambda _begins: None
+
+    def add(self, home: Path) -> None:
+        """Take note of a directory that is to go."""
+        self.told(home, True)
+
+    def discard(self, home: Path) -> None:
+        """Take note that a directory has gone."""
+        self.told(home, False)
+
+    @contextlib.contextmanager
+    def put_in_place(self) -> Iterator[None]:
+        """Tell that this process must not be killed during the block."""
+        self.publishing(True)
+        try:
+            yield
+        finally:
+            self.publishing(False)
+
+
+homes = Homes()
 
 
 @dataclass(slots=True)

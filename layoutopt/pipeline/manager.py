@@ -10,8 +10,8 @@ import onnx_ir as ir
 
 from layoutopt.errors import LayoutoptError, PassFailedError
 from layoutopt.ir.counts import Counts, count_onnx
-from layoutopt.layout.problem import Assignment
-from layoutopt.layout.work import multiplications
+from layoutopt.layout.costs.arithmetic import multiplications
+from layoutopt.layout.solver.problem import Assignment
 from layoutopt.memory import few_collections
 from layoutopt.passes.propagate_layout import LayoutResult
 from layoutopt.pipeline.text import pass_name

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from layoutopt.layout.calibration import Calibration
+from layoutopt.layout.costs.calibration import Calibration
 from layoutopt.results.result import Result
 
 

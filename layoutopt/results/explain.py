@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from layoutopt.layout.explain import Explanation
-from layoutopt.layout.gains import MissingRule
+from layoutopt.layout.explain.explanation import Explanation
+from layoutopt.layout.explain.missing_rules import MissingRule
 from layoutopt.results.optimize import LayoutProof
 from layoutopt.results.result import Result
 

@@ -10,11 +10,12 @@ from pathlib import Path
 
 from layoutopt.backend.litert.latency import Latency, Speedup
 from layoutopt.ir.counts import Counts
-from layoutopt.ir.perm import Perm, channels_last, invert, is_identity
+from layoutopt.ir.perm import Perm, channels_last, channels_last_unbatched, invert, is_identity
 from layoutopt.ir.verify import Verification
-from layoutopt.layout.problem import Assignment
+from layoutopt.layout.solver.problem import Assignment
 from layoutopt.options import Objective
 from layoutopt.pipeline.manager import PassRecord
+from layoutopt.quantization.outcome import QuantizationReport
 from layoutopt.results.result import Result
 
 
@@ -128,17 +129,28 @@ class LayoutProof:
         lower_bound: what it costs under any.
         proved_optimal: whether the two are known to be equal.
         unit: of both, bytes or ns.
+        inside: of ``cost``, what operators move inside, such as a concatenation of short runs; the rest is TRANSPOSE.
+        unpriced: transposes of values whose size is known at run time only; they are in no sum.
     """
 
     cost: int
     lower_bound: int
     proved_optimal: bool
     unit: str
+    inside: int = 0
+    unpriced: int = 0
 
     @classmethod
     def of(cls, assignment: Assignment, objective: Objective) -> LayoutProof:
         """What the solver found, and in which unit."""
-        return cls(assignment.cost, assignment.lower_bound, assignment.proved_optimal, objective.unit)
+        return cls(
+            assignment.cost,
+            assignment.lower_bound,
+            assignment.proved_optimal,
+            objective.unit,
+            assignment.inside,
+            assignment.unpriced,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +204,7 @@ class OptimizeReport(Result):
         dynamic: the sizes at which the result was checked, where dimensions stay symbolic; the defaults come first.
         seconds: how long each stage took, in the order in which they began.
         multiplications: before and after; None where no pass ran.
+        quantization: what it costs in exactness, by samples; None where there were none.
     """
 
     model: Path | None
@@ -212,15 +225,13 @@ class OptimizeReport(Result):
     dynamic: tuple[SizeCheck, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
     multiplications: Multiplications | None = None
+    quantization: QuantizationReport | None = None
 
 
 def layout_name(order: Perm) -> LayoutName:
     """What an order of axes is called."""
-    return (
-        LayoutName.CHANNELS_LAST
-        if not is_identity(order) and order == channels_last(len(order))
-        else LayoutName.NATURAL
-    )
+    last = order in (channels_last(len(order)), channels_last_unbatched(len(order)))
+    return LayoutName.CHANNELS_LAST if last and not is_identity(order) else LayoutName.NATURAL
 
 
 def transposing(name: str, order: Perm, *, restore: bool) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
-from layoutopt.layout.calibration import processor
+from layoutopt.layout.costs.calibration import processor
 
 _DISTRIBUTIONS = (
     *("layoutopt", "numpy", "onnx", "onnx-ir", "onnxruntime", "onnxsim", "scipy"),

@@ -1,7 +1,8 @@
 """Merges two instances of one graph, of different sizes, into a graph that takes any size.
 
 Where both agree, nothing changes. What depends on a size and is not told by the shapes of operands is computed at run
-time by SHAPE, CONCATENATION, GATHER and MUL, and ADD where need be. LiteRT does all but ADD as it allocates tensors.
+time by SHAPE, CONCATENATION, GATHER and MUL, and ADD or FLOOR_DIV where need be. LiteRT does all but these two as it
+allocates tensors.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from layoutopt.formula import REST, Formula, Prefer, Source, express, once, reshape_target
+from layoutopt.formula import REST, Formula, Opening, Prefer, Source, express, once, reshape_target
 from layoutopt.tfl import build as tfl
 from layoutopt.tfl.build.control_flow import common_shape
 from layoutopt.tfl.dtypes import Array, DType
@@ -25,13 +26,16 @@ class MergeError(ValueError):
     """The two graphs differ in more than sizes."""
 
 
-def merge_sizes(first: Graph, second: Graph, prefer: Prefer) -> dict[Value, Sizes]:
+def merge_sizes(
+    first: Graph, second: Graph, prefer: Prefer, opened: Mapping[Value, Opening] | None = None
+) -> dict[Value, Sizes]:
     """Merge a graph with its counterpart of other sizes.
 
     Args:
         first: of static sizes; becomes the graph that takes any size.
         second: the same at other sizes; values and operations are its counterparts in the order in which they stand.
         prefer: where numbers that depend on a size are taken from.
+        opened: inputs that stand for something else, which takes their places; ``first`` loses them.
 
     Returns:
         The shape that each value of ``first``, and of the bodies in it, had before; only of those that have no static
@@ -41,7 +45,8 @@ def merge_sizes(first: Graph, second: Graph, prefer: Prefer) -> dict[Value, Size
         MergeError: the two differ in more than sizes; names the operation.
     """
     before: dict[Value, Sizes] = {}
-    _Merger(first, second, prefer, before).run()
+    _Merger(first, second, prefer, before, opened or {}).run()
+    first.inputs = [value for value in first.inputs if value not in (opened or {})]
     return before
 
 
@@ -53,10 +58,21 @@ class _Merger:
         twin: its counterpart.
         prefer: where numbers that depend on a size are taken from.
         before: takes the shapes of values that lose theirs.
+        opened: inputs of the main graph, and what to put in their places.
         within: the operation whose bodies the graphs are, for errors.
     """
 
-    def __init__(self, graph: Graph, twin: Graph, prefer: Prefer, before: dict[Value, Sizes], within: str = "") -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        twin: Graph,
+        prefer: Prefer,
+        before: dict[Value, Sizes],
+        opened: Mapping[Value, Opening],
+        within: str = "",
+    ) -> None:
+        self._opened = opened
+        self._put_back: dict[Value, Value] = {}
         self._graph, self._twin, self._prefer, self._before, self._within = graph, twin, prefer, before, within
         self._pairs: dict[Value, Value] = {}
         self._shapes: dict[Value, tuple[Sizes, Sizes]] = {}
@@ -78,7 +94,7 @@ class _Merger:
                     for at in range(len(operation.operands)):
                         self._operand(operation, twin, at)
                 for body, other in zip(operation.bodies, twin.bodies, strict=True):
-                    _Merger(body, other, self._prefer, self._before, _called(operation)).run()
+                    _Merger(body, other, self._prefer, self._before, {}, _called(operation)).run()
                 self._graph.operations.append(operation)
                 self._pair(operation.results, twin.results, _called(operation))
         self._require_same_outputs()
@@ -127,6 +143,8 @@ class _Merger:
             same = value is other if value is None else self._pairs.get(value) is other
             if not same or (value is not None and other is None):
                 raise MergeError(f"operand {at} of {_called(operation)} is another one at another size")
+            if value is not None and value in self._opened:
+                operation.operands[at] = self._restored(operation, value)
             return
         if _equal(value.data, other.data):
             return
@@ -139,6 +157,38 @@ class _Merger:
         operation.operands[at] = replacement
         if (operation.code, at) == ("RESHAPE", 1):
             operation.options["new_shape"] = replacement.data
+
+    def _restored(self, operation: Operation, value: Value) -> Value:
+        """What an input stands for, computed before ``operation``, which is the first to read it."""
+        if value not in self._put_back:
+            opening = self._opened[value]
+            if opening.table is not None:
+                self._put_back[value] = Value.constant(opening.table.astype(value.dtype.numpy))
+            else:
+                self._put_back[value] = self._recomputed(operation, value, opening)
+        return self._put_back[value]
+
+    def _recomputed(self, operation: Operation, value: Value, opening: Opening) -> Value:
+        """Numbers that count up to a size, or are repeated."""
+        shape, twin = self._shapes[value]
+        formula = express(shape, twin, list(self._sources(operation)), self._prefer)
+        if formula is None:
+            raise MergeError(f"what {_called(operation)} reads has a shape, {list(shape)}, that follows no size")
+        if opening.element is not None:
+            element = opening.element.astype(value.dtype.numpy).reshape(())
+            result = tfl.fill(self._compute(formula, (len(shape),)), element)
+        else:
+            result = self._range(self._compute(formula, (1,)), value.dtype, opening)
+        result.shape = common_shape(shape, twin)
+        return result
+
+    @staticmethod
+    def _range(count: Value, dtype: DType, opening: Opening) -> Value:
+        assert opening.steps is not None
+        start, step = (each.astype(dtype.numpy) for each in opening.steps)
+        result = tfl.cast(tfl.range_(np.int32(0), tfl.reshape(count, ()), np.int32(1)), dtype)
+        result = result * step if step != 1 else result
+        return result + start if start != 0 else result
 
     def _numbers(self, operation: Operation, at: int, first: Array, second: Array) -> Value | None:
         """Sizes, places and the like as an operand that is right at any size."""
@@ -159,7 +209,7 @@ class _Merger:
         own = [operand for operand in operation.operands if operand is not None]
         for distance, values in enumerate((own, self._graph.inputs, reversed(self._pairs))):
             for value in values:
-                if value in self._shapes:
+                if value in self._shapes and value not in self._opened:
                     yield Source(value, *self._shapes[value], distance)
 
     def _open_sizes(self, operation: Operation, one: list[int], two: list[int]) -> None:
@@ -214,7 +264,7 @@ class _Merger:
         def numbers(each: Sequence[int]) -> Array:
             return np.array(each, np.int32).reshape(shape)
 
-        factors, addends = numbers(formula.factors), numbers(formula.addends)
+        factors, addends, divisors = map(numbers, (formula.factors, formula.addends, formula.divisors))
         if not formula.tensors:
             return Value.constant(factors)
         if formula.tensors not in self._joined:
@@ -225,7 +275,8 @@ class _Merger:
         for other in others:
             result = result * other
         result = result * factors if (factors != 1).any() else result
-        return result + addends if addends.any() else result
+        result = result + addends if addends.any() else result
+        return tfl.floor_div(result, divisors) if (divisors != 1).any() else result
 
 
 def _equal(one: Array, other: Array) -> bool:

@@ -9,10 +9,10 @@ from dataclasses import replace
 from layoutopt.backend.onnx_tf.names import scope_of
 from layoutopt.ir.counts import PADS, TRANSPOSES
 from layoutopt.ir.perm import channels_last, identity, invert, permute
-from layoutopt.layout import carries
-from layoutopt.layout.explain import Copy
-from layoutopt.layout.rules import RULES
-from layoutopt.layout.words import natural_words
+from layoutopt.layout.explain.explanation import Copy
+from layoutopt.layout.explain.layout_names import natural_words
+from layoutopt.layout.rules import propagation
+from layoutopt.layout.rules.table import RULES
 from layoutopt.results.comparison import Layer
 from layoutopt.results.model_report import Graph, GraphNode, GraphTensor, Layout
 from layoutopt.workflows.plan_facts import Fact, Knowledge, why_copied
@@ -25,7 +25,7 @@ _KEEPING = frozenset(
         "LOG_SOFTMAX", "MAXIMUM", "MINIMUM", "MIRROR_PAD", "MUL", "NEG", "NOT_EQUAL", "PAD", "PADV2", "POW", "PRELU",
         "QUANTIZE", "RELU", "RELU6", "RELU_0_TO_1", "RELU_N1_TO_1", "REVERSE_V2", "ROUND", "RSQRT", "SELECT_V2", "SIGN",
         "SIN", "SLICE", "SOFTMAX", "SPLIT", "SPLIT_V", "SQRT", "SQUARE", "SQUARED_DIFFERENCE", "SUB", "TANH", "TILE",
-        *(name for name, rule in RULES.items() if rule.carry is carries.aligned),
+        *(name for name, rule in RULES.items() if rule.propagate is propagation.aligned),
     )
 )  # fmt: skip
 """Operators whose results of an operand's rank have its axes in its order."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from layoutopt.backend.litert.transposes import Transpose, time_transposes
-from layoutopt.layout.calibration import FULL, QUICK, Calibration, Machine, calibration_path, tabulate
+from layoutopt.layout.costs.calibration import FULL, QUICK, Calibration, Machine, calibration_path, tabulate
 from layoutopt.outputs import apart, make_directory
 from layoutopt.results.calibrate import CalibrationReport
 from layoutopt.workflows.options import RunContext
@@ -18,7 +18,6 @@ def calibrate_machine(context: RunContext, *, threads: int, quick: bool) -> Cali
         quick: whether a coarse table in a few seconds will do.
 
     Raises:
-        MissingExtraError: LiteRT is not installed.
         OutputError: the times cannot be written.
     """
     path = calibration_path(threads)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from layoutopt.frontend.inputs import give_inputs
+from layoutopt.ir.precision import least_tolerance
 from layoutopt.ir.verify import Arrays
 from layoutopt.results.comparison import ComparisonReport
 from layoutopt.results.provenance import versions
@@ -48,6 +49,7 @@ def compare_models(
     check_seed(seed)
     original = load_model(model)
     arrays = give_inputs(original, given, shapes=shapes, seed=seed)
+    tolerance = max(tolerance, least_tolerance(original))
     found = compare_layers(original, arrays, tflite, tolerance=tolerance, verbose=context.verbose, say=context.say)
     context.say.finish()
     return ComparisonReport(

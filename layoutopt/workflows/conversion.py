@@ -28,6 +28,7 @@ from layoutopt.passes import (
 )
 from layoutopt.passes.propagate_layout import Scope
 from layoutopt.pipeline.manager import PassManager
+from layoutopt.quantization.quantizer import Quantizer
 from layoutopt.results.optimize import Form, Kind
 from layoutopt.workflows.options import RunContext
 
@@ -66,6 +67,8 @@ class Converter:
         quantize: what the TFLite converter does to the weights.
         allow_flex: let operators into the .tflite that need TensorFlow at run time.
         backend: makes all but the plain baseline.
+        resizable: whether what is made is one of two that become one for images of any size.
+        quantizer: of the optimized form, by samples or ranges; None for none.
     """
 
     folder: Path
@@ -75,6 +78,8 @@ class Converter:
     quantize: Quantize
     allow_flex: bool
     backend: Backend
+    resizable: bool = False
+    quantizer: Quantizer | None = None
 
     @property
     def exact(self) -> bool:
@@ -100,9 +105,11 @@ class Converter:
         conversion = self.convert(kind, model, saved_model=saved_model)
         tflite = self.path(kind)
         self.context.say(f"{kind.value}: LiteRT")
-        if self.reference is None:
+        # What is quantized by samples is judged on samples, not on random numbers.
+        reference = None if self._quantizes(kind) else self.reference
+        if reference is None:
             run_in_child(tflite, verbose=self.context.verbose)  # what LiteRT cannot run is never handed out
-        verification = self.compare(tflite, model, conversion, self.reference) if self.reference else None
+        verification = self.compare(tflite, model, conversion, reference) if reference else None
         return self.artifact(kind, tflite, conversion, verification, error=error)
 
     def convert(self, kind: Kind, model: ir.Model, *, saved_model: bool = False) -> Conversion:
@@ -123,9 +130,21 @@ class Converter:
         return self._through_onnx_tf(kind, model, tflite, saved_model=saved_model)
 
     def _directly(self, kind: Kind, model: ir.Model, tflite: Path) -> Conversion:
+        quantizer = self.quantizer
+        orders = modelio.recorded_orders(model)
         return convert_directly(
-            model, tflite, quantize=self.quantize, progress=lambda stage: self.context.say(f"{kind.value}: {stage}")
+            model,
+            tflite,
+            quantize=self.quantize,
+            resizable=self.resizable,
+            rewrite=(lambda graph: quantizer.quantize(graph, orders))
+            if quantizer is not None and self._quantizes(kind)
+            else None,
+            progress=lambda stage: self.context.say(f"{kind.value}: {stage}"),
         )
+
+    def _quantizes(self, kind: Kind) -> bool:
+        return self.quantizer is not None and kind is Kind.LAYOUTOPT
 
     def _through_onnx_tf(self, kind: Kind, model: ir.Model, tflite: Path, *, saved_model: bool) -> Conversion:
         onnx, stem = tflite.with_suffix(".onnx"), tflite.with_suffix("")

@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import TypeVar
 
 from layoutopt.backend.conversion import Conversion
 from layoutopt.backend.litert.dynamic import merge as merge_tflite
 from layoutopt.backend.onnx_tf.child import kept_alive
 from layoutopt.errors import ConversionError, DynamicShapeError, UsageError, VerificationError
-from layoutopt.formula import Prefer
+from layoutopt.formula import Opening, Prefer
 from layoutopt.ir import io as modelio
 from layoutopt.ir.merge import merge as merge_onnx
+from layoutopt.ir.openings import openings
 from layoutopt.ir.padding import spell_out_padding
 from layoutopt.ir.symbols import KEEP_FEWER, Sizes, SymbolicModel, spell
 from layoutopt.ir.verify import Reference, Verification, to_stored
@@ -35,6 +37,7 @@ class _Pair:
 
     sizes: tuple[Sizes, Sizes]
     results: tuple[PipelineResult, PipelineResult]
+    openings: Mapping[str, Opening]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,7 @@ class DynamicModel:
 
     Args:
         symbolic: the model.
-        rewrite: runs the pipeline.
+        rewrites: run the pipeline; the first one, and others for where what it does depends on the size.
         seed: of the random inputs.
         tolerance: largest absolute error over the largest absolute value of an output.
 
@@ -75,8 +78,8 @@ class DynamicModel:
         DynamicShapeError: the model does not run at the default sizes.
     """
 
-    def __init__(self, symbolic: SymbolicModel, rewrite: Rewrite, *, seed: int, tolerance: float) -> None:
-        self._symbolic, self._rewrite, self._seed, self._tolerance = symbolic, rewrite, seed, tolerance
+    def __init__(self, symbolic: SymbolicModel, rewrites: Sequence[Rewrite], *, seed: int, tolerance: float) -> None:
+        self._symbolic, self._rewrites, self._seed, self._tolerance = symbolic, rewrites, seed, tolerance
         self.reference = symbolic.reference(symbolic.defaults, seed)
         self.original = symbolic.at(symbolic.defaults)
         elsewhere = [judge for sizes in symbolic.elsewhere() if (judge := self._judge(sizes)) is not None]
@@ -109,7 +112,7 @@ class DynamicModel:
 
         def attempt(pair: _Pair, prefer: Prefer) -> tuple[PipelineResult, list[Verification]]:
             first, second = pair.results
-            model = merge_onnx(first.model, second.model, pair.sizes, prefer)
+            model = merge_onnx(first.model, second.model, pair.sizes, prefer, pair.openings)
             modelio.check_full(model)
             check = functools.partial(Reference.check, model=model, tolerance=self._tolerance)
             found = [judge.check(check) for judge in self._judges]
@@ -146,7 +149,8 @@ class DynamicModel:
             assert second.tflite is not None
             names = first.input_names
             defaults = {names[name]: array.shape for name, array in stored.items() if name in names}
-            merge_tflite(first.tflite, second.tflite, target, defaults, prefer)
+            opened = {names[name]: opening for name, opening in pair.openings.items() if name in names}
+            merge_tflite(first.tflite, second.tflite, target, defaults, prefer, opened)
 
             def check(reference: Reference) -> Verification:
                 verification = converter.compare(target, pair.results[0].model, first, reference)
@@ -163,29 +167,32 @@ class DynamicModel:
 
     def _first_that_works(self, attempt: Callable[[_Pair, Prefer], Result]) -> Result:
         """What ``attempt`` makes at the first sizes where it does; the first failure where it never does."""
+        not_run: list[DynamicShapeError] = []
         failures: list[DynamicShapeError] = []
-        for sizes in self._symbolic.instances():
+        for sizes, rewrite in product(self._symbolic.instances(), self._rewrites):
             try:
-                pair = self._pair(sizes)
+                pair = self._pair(sizes, rewrite)
             except DynamicShapeError as error:
-                failures.append(error)
+                not_run.append(error)
                 continue
             for prefer in Prefer:
                 try:
                     return attempt(pair, prefer)
                 except DynamicShapeError as error:
                     failures.append(error)
-        raise failures[0]
+        raise (failures or not_run)[-1]
 
-    def _pair(self, sizes: tuple[Sizes, Sizes]) -> _Pair:
-        key = " ".join(map(spell, sizes))
+    def _pair(self, sizes: tuple[Sizes, Sizes], rewrite: Rewrite) -> _Pair:
+        key = f"{' '.join(map(spell, sizes))} {self._rewrites.index(rewrite)}"
         if key not in self._pairs:
             references = [self._symbolic.reference(each, self._seed) for each in sizes]
+            models = [self._symbolic.at(each) for each in sizes]
+            opened = openings(models, self._seed)
             first, second = (
-                self._rewrite(self._symbolic.at(each), reference)
-                for each, reference in zip(sizes, references, strict=True)
+                rewrite(model, None if opened else reference)  # whose inputs are others
+                for model, reference in zip(models, references, strict=True)
             )
-            self._pairs[key] = _Pair(sizes, (first, second))
+            self._pairs[key] = _Pair(sizes, (first, second), opened)
         return self._pairs[key]
 
     def _judge(self, sizes: Sizes) -> _Judge | None:
@@ -197,12 +204,15 @@ class DynamicModel:
     def _convert(self, pair: _Pair, converter: Converter) -> tuple[Conversion, Conversion]:
         """The .tflite at either size; neither is run, for only what they are merged to counts."""
         models = [result.model.clone() for result in pair.results]
-        if not all(symbol.is_batch for symbol in self._symbolic.symbols):
+        resizable = not all(symbol.is_batch for symbol in self._symbolic.symbols)
+        if resizable:
             for model in models:
                 spell_out_padding(model)
         with kept_alive():
             first, second = (
-                dataclasses.replace(converter, folder=converter.folder / name).convert(Kind.LAYOUTOPT, model)
+                dataclasses.replace(converter, folder=converter.folder / name, resizable=resizable).convert(
+                    Kind.LAYOUTOPT, model
+                )
                 for name, model in zip(("first", "second"), models, strict=True)
             )
         return first, second

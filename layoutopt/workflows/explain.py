@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import onnx_ir as ir
 
-from layoutopt.layout.explain import explain as explain_plans
-from layoutopt.layout.gains import missing_rules
-from layoutopt.layout.problem import Assignment
+from layoutopt.layout.explain.explainer import explain as explain_plans
+from layoutopt.layout.explain.missing_rules import missing_rules
+from layoutopt.layout.solver.problem import Assignment
 from layoutopt.passes import PropagateLayout
 from layoutopt.pipeline.manager import PassManager
 from layoutopt.results.explain import ExplainReport
@@ -68,10 +68,10 @@ def explain_layouts(
     )
     report = ExplainReport(
         model=model,
-        layout=LayoutProof.of(Assignment.together([each.assignment for each in plans.values()]), propagate.objective),
+        layout=LayoutProof.of(Assignment.together([each.total for each in plans.values()]), propagate.objective),
         explanation=explanation,
         missing=tuple(missing),
-        anchors=sum(each.anchors for each in plans.values()),
+        anchors=sum(each.sensitive for each in plans.values()),
         versions=versions(),
     )
     return report, learn(opset, plans, explanation)

@@ -12,8 +12,8 @@ import onnx_ir as ir
 from layoutopt.backend.litert.graph import MOST_NUMBERS, TfliteArray, TfliteNode, constant_in_words, read_graph
 from layoutopt.ir import dialect
 from layoutopt.ir.counts import TRANSPOSES, bytes_transposed, operator_name
-from layoutopt.ir.edit import constant_of
 from layoutopt.ir.schemas import operand_names
+from layoutopt.ir.values import constant_of
 from layoutopt.results.model_report import Graph, GraphNode, GraphTensor, Layout
 
 

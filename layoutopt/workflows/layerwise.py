@@ -17,7 +17,8 @@ from layoutopt.backend.onnx_tf.names import identifiers, scope_of
 from layoutopt.errors import UsageError
 from layoutopt.ir.align import Shuffle, align
 from layoutopt.ir.io import recorded_orders
-from layoutopt.ir.perm import Perm, channels_last, identity, invert, permute
+from layoutopt.ir.perm import Perm, channels_last, channels_last_unbatched, identity, invert, permute
+from layoutopt.ir.precision import least_scales
 from layoutopt.ir.trace import OnnxValue, recompute, trace
 from layoutopt.ir.verify import Array, Arrays, OutputDrift, drift_of, to_stored
 from layoutopt.results.comparison import Entry, Layer, OutputErrors
@@ -91,8 +92,9 @@ def compare_layers(
     interface |= {known[tensor.index]: positions[name] for name, tensor in fed.items()}
     found, local = _match(model, inputs, values, tensors, interface)
     layers = tuple(_layers(values, tensors, found, local))
+    scales = least_scales(model)
     errors = tuple(
-        OutputErrors(name, _drift(name, expected[name], builtin[theirs]), _drift(name, expected[name], xnnpack[theirs]))
+        OutputErrors(name, *(_drift(name, expected[name], each[theirs], scales[name]) for each in (builtin, xnnpack)))
         for name, theirs in given.items()
     )
     return Findings(len(tensors), layers, _entry(layers, tensors, tolerance), errors)
@@ -173,7 +175,8 @@ def _orders(name: str, array: Array, tensor: TfliteTensor, tflite: Path) -> list
     """The orders of axes in which the tensor may take the input: as it is, channels last, or natural again."""
     last = channels_last(array.ndim)
     found: dict[tuple[int, ...], Perm] = {}
-    for order in (identity(array.ndim), last, invert(last)):
+    unbatched = channels_last_unbatched(array.ndim)
+    for order in (identity(array.ndim), last, invert(last), unbatched, invert(unbatched)):
         shape = permute(array.shape, order)
         fits = len(shape) == len(tensor.shape) and all(
             want in (-1, have) for want, have in zip(tensor.shape, shape, strict=True)
@@ -237,10 +240,10 @@ def _pair_outputs(expected: Arrays, actual: Arrays, tflite: Path) -> dict[str, s
     return given
 
 
-def _drift(name: str, expected: Array, actual: Array) -> OutputDrift:
+def _drift(name: str, expected: Array, actual: Array, scale: float) -> OutputDrift:
     if expected.size != actual.size:
         return drift_of(name, expected, actual)
-    return drift_of(name, *align(expected, actual).apply(expected, actual))
+    return drift_of(name, *align(expected, actual).apply(expected, actual), smallest=scale)
 
 
 # --- layers ----------------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +21,10 @@ from layoutopt.ir.verify import Arrays, Reference
 from layoutopt.memory import few_collections
 from layoutopt.options import Verify, choose, choose_if_given
 from layoutopt.outputs import Outputs, writing
+from layoutopt.passes import REWRITES
 from layoutopt.pipeline.manager import After, PassManager, PipelineResult
+from layoutopt.quantization.request import QuantizationOptions
+from layoutopt.quantization.samples import Given
 from layoutopt.results.optimize import OptimizeReport
 from layoutopt.workflows.benchmark import Effort, time_together
 from layoutopt.workflows.conversion import Artifact, Converter, make_baseline
@@ -28,9 +32,10 @@ from layoutopt.workflows.dynamic import DynamicModel
 from layoutopt.workflows.models import error_context, load_model, run_original, source_files, source_of
 from layoutopt.workflows.options import ConversionOptions, RunContext, check_seed
 from layoutopt.workflows.pipelines import Dump, Pipeline, build_pipeline, check_after, dump_after
+from layoutopt.workflows.quantize import check_quantization, prepared_quantizer, write_ranges
 from layoutopt.workflows.static import Rewrite, StaticModel
 from layoutopt.workflows.summary import summarize_onnx, with_tflite
-from layoutopt.workflows.targets import Targets, refuse_random_ranges
+from layoutopt.workflows.targets import Targets
 
 if TYPE_CHECKING:
     from layoutopt.workflows.models import Model
@@ -55,7 +60,11 @@ class OptimizeOptions(ConversionOptions):
             random numbers where it is None.
         baseline: whether the baseline is built too.
         benchmark: whether both .tflite files are timed.
-        quantize: what the TFLite converter does to the weights.
+        quantize: what happens to weights and activations.
+        calibration: samples for ``Quantize.INT8`` and ``Quantize.MIXED``, as the original takes them: a folder of
+            images, a .npy or .npz file, arrays with an axis of samples, or an iterable of an array for each input by
+            its name.
+        quantization: how samples are read, and what is made of them.
         allow_flex: let operators into the .tflite that need TensorFlow at run time.
         dump: where to write the graph behind passes.
         instruments: called behind each pass with its position from 1, its name and the model.
@@ -74,6 +83,8 @@ class OptimizeOptions(ConversionOptions):
     baseline: bool = True
     benchmark: bool = False
     quantize: Quantize | str = Quantize.NONE
+    calibration: Given | str | None = None
+    quantization: QuantizationOptions | None = None
     allow_flex: bool = False
     dump: Dump | None = None
     instruments: Sequence[After] = ()
@@ -86,8 +97,9 @@ class OptimizeOptions(ConversionOptions):
             UsageError: a choice that does not exist, or two that contradict each other.
         """
         choose(Verify, self.verify, "verify")
-        refuse_random_ranges(choose(Quantize, self.quantize, "quantize"))
+        quantize = choose(Quantize, self.quantize, "quantize")
         check_seed(self.seed)
+        check_quantization(quantize, self.calibration, self.quantization, self.dynamic, convert=self.convert)
         if not self.convert and (self.tflite or self.saved_model or self.benchmark):
             raise UsageError("no .tflite without a conversion", hint="Go without --no-tflite.")
 
@@ -123,17 +135,25 @@ def optimize_model(model: Model, options: OptimizeOptions, context: RunContext) 
         LayoutoptError: see `layoutopt.errors`.
     """
     options.check()
-    with writing(*source_files(model)) as outputs:
+    quantize = choose(Quantize, options.quantize, "quantize")
+    asked = options.quantization or QuantizationOptions()
+    with writing(*source_files(model)) as outputs, ExitStack() as stack:
         targets = Targets.of(options.output, options.tflite, options.saved_model)
         targets.expect(outputs, force=options.force)
+        if asked.save_ranges is not None:
+            outputs.expect(Path(asked.save_ranges), "--save-ranges", force=options.force)
         backend = choose_backend(
             choose_if_given(Backend, options.backend, "backend"),
             saved_model=targets.saved_model is not None,
             allow_flex=options.allow_flex,
+            quantize=quantize,
         )
         pipeline = build_pipeline(options, options.passes)
         instruments = (*dump_after(options.dump, pipeline, outputs, force=options.force), *options.instruments)
-        rewriting = _prepare(model, options, _rewriter(pipeline, options, instruments, context), context)
+        rewriting = _prepare(model, options, pipeline, instruments, context)
+        quantizer = stack.enter_context(
+            prepared_quantizer(rewriting.original, quantize, options.calibration, asked, context)
+        )
         with error_context(rewriting.original):
             result, verification = rewriting.onnx()
         size = _write_onnx(result.model, targets.output, outputs, context)
@@ -141,12 +161,16 @@ def optimize_model(model: Model, options: OptimizeOptions, context: RunContext) 
         made = Optimized(dataclasses.replace(report, model=source_of(model), output=targets.output), result.model)
         if options.convert:
             with context.directory() as folder:
-                quantize = choose(Quantize, options.quantize, "quantize")
                 converter = Converter(
-                    folder, context, rewriting.reference, options.tolerance, quantize, options.allow_flex, backend
+                    *(folder, context, rewriting.reference, options.tolerance),
+                    quantize=quantize if quantizer is None else Quantize.NONE,
+                    allow_flex=options.allow_flex,
+                    backend=backend,
+                    quantizer=quantizer,
                 )
                 made = _with_conversion(made, rewriting, result, converter, targets, options)
                 _take(made, targets, outputs, context)
+            write_ranges(quantizer, asked.save_ranges, outputs)
         else:
             made = _with_notes(made, "Counts are of the ONNX graph.")
         context.say.finish()
@@ -172,10 +196,11 @@ def _rewriter(
 
 
 def _prepare(
-    model: Model, options: OptimizeOptions, rewrite: Rewrite, context: RunContext
+    model: Model, options: OptimizeOptions, pipeline: Pipeline, instruments: Sequence[After], context: RunContext
 ) -> StaticModel | DynamicModel:
     """Return the model, loaded, of the shapes that are asked for, and run for reference."""
     context.say("loading")
+    rewrite = _rewriter(pipeline, options, instruments, context)
     shapes: Mapping[str, tuple[int, ...]] = options.shapes or {}
     if options.dynamic and options.input is not None:
         raise UsageError(
@@ -185,7 +210,9 @@ def _prepare(
     if options.dynamic:
         symbolic = find_symbols(load_model(model), options.dynamic, shapes, seed=options.seed)
         context.say("ONNX Runtime on the original")
-        return DynamicModel(symbolic, rewrite, seed=options.seed, tolerance=options.tolerance)
+        same_at_any_size = tuple(each for each in pipeline if not isinstance(each, REWRITES))
+        rewrites = [rewrite, _rewriter(same_at_any_size, options, instruments, context)]
+        return DynamicModel(symbolic, rewrites, seed=options.seed, tolerance=options.tolerance)
     original, reference = load_model(model), None
     given = Path(options.input) if isinstance(options.input, str) else options.input
     inputs = give_inputs(original, given, shapes=shapes, seed=options.seed)
@@ -227,7 +254,7 @@ def _with_conversion(
     report = dataclasses.replace(
         made.report, tflite=targets.tflite, saved_model=targets.saved_model, dynamic=rewriting.checks
     )
-    made = dataclasses.replace(made, report=with_tflite(report, artifact), tflite=artifact)
+    made = dataclasses.replace(made, report=with_tflite(report, artifact, converter.quantizer), tflite=artifact)
     if options.baseline:
         made = _with_baseline(made, rewriting.original, converter)
     comparable = made.baseline is not None or not options.baseline

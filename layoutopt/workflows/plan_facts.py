@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 
 import onnx_ir as ir
 
-from layoutopt.layout.explain import Copy, Explanation, Inside, Kept, Side, label
-from layoutopt.layout.plan import Plan
-from layoutopt.layout.rules import VIEWS, objection
+from layoutopt.layout.explain.explainer import label
+from layoutopt.layout.explain.explanation import Copy, Explanation, Inside, Kept, Side
+from layoutopt.layout.plan.decoding import Plan
+from layoutopt.layout.rules.applicability import objection
+from layoutopt.layout.rules.table import VIEWS
 
 _MOST_NAMES = 4
 
@@ -76,7 +78,7 @@ def _facts(
     graph: ir.Graph, plan: Plan, opset: int, moving: Mapping[str, Inside | Kept]
 ) -> Iterator[tuple[ir.Node, Fact]]:
     choices: Counter[ir.Node] = Counter()
-    for choice in plan.question.choices:
+    for choice in plan.encoded.groups:
         if choice.node is not None:
             choices[choice.node] = max(choices[choice.node], len(choice.layouts))
     for node in graph:
@@ -90,8 +92,8 @@ def _names_of(node: ir.Node) -> Collection[str]:
 def _rule(node: ir.Node, plan: Plan, opset: int) -> str:
     """The rule of a node, in the words of the table."""
     if (rule := plan.rules.get(node)) is not None:
-        kind = "agnostic" if rule.anchor is None else f"anchor: TFLite runs {node.op_type} channels-last only"
-        return f"{kind}. {rule.words}" if rule.anchor else f"{kind}: {rule.words}"
+        kind = "agnostic" if rule.required_layout is None else f"anchor: TFLite runs {node.op_type} channels-last only"
+        return f"{kind}. {rule.words}" if rule.required_layout else f"{kind}: {rule.words}"
     if node.outputs[0] in plan.views:
         return "view: moves no bytes, it only gives them other axes"
     if node.domain == "" and node.op_type in VIEWS:

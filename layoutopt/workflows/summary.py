@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import onnx_ir as ir
 
+from layoutopt.backend.litert.inspect import signature_of
 from layoutopt.ir import io as modelio
 from layoutopt.ir.counts import count_onnx
 from layoutopt.ir.perm import identity, invert, permute
@@ -14,6 +15,7 @@ from layoutopt.ir.verify import Verification
 from layoutopt.passes import REWRITES
 from layoutopt.pipeline.manager import PassRecord, PipelineResult
 from layoutopt.pipeline.text import format_pipeline, pass_name
+from layoutopt.quantization.quantizer import Quantizer
 from layoutopt.results.optimize import (
     Form,
     Kind,
@@ -70,16 +72,31 @@ def summarize_onnx(
     )
 
 
-def with_tflite(report: OptimizeReport, optimized: Artifact) -> OptimizeReport:
-    """Return the report with the counts of the .tflite in place of the ONNX graph's, and the names of its tensors."""
+def with_tflite(report: OptimizeReport, optimized: Artifact, quantizer: Quantizer | None) -> OptimizeReport:
+    """Return the report with the counts of the .tflite in place of the ONNX graph's, and the names of its tensors.
+
+    Args:
+        report: of the ONNX graph.
+        optimized: the .tflite.
+        quantizer: what it was quantized by, which tells how exact it still is; None where it was not.
+    """
     conversion = optimized.conversion
     names = {**conversion.input_names, **conversion.output_names}
+    signature = signature_of(optimized.path)
+    dtypes = {each.signature_name: each.dtype for each in (*signature.inputs, *signature.outputs)}
 
     def named(tensors: tuple[TensorInfo, ...]) -> tuple[TensorInfo, ...]:
-        return tuple(dataclasses.replace(each, tflite_name=names.get(each.name, "")) for each in tensors)
+        found = [dataclasses.replace(each, tflite_name=names.get(each.name, "")) for each in tensors]
+        if quantizer is None:
+            return tuple(found)
+        return tuple(dataclasses.replace(each, dtype=dtypes.get(each.tflite_name, each.dtype)) for each in found)
 
     return dataclasses.replace(
-        report, inputs=named(report.inputs), outputs=named(report.outputs), optimized=optimized.form
+        report,
+        inputs=named(report.inputs),
+        outputs=named(report.outputs),
+        optimized=optimized.form,
+        quantization=None if quantizer is None else quantizer.report,
     )
 
 

@@ -51,8 +51,8 @@ def refuse_random_ranges(quantize: Quantize) -> None:
     Raises:
         UsageError: ``quantize`` needs ranges.
     """
-    if quantize is Quantize.INT8:
+    if quantize.takes_samples:
         raise UsageError(
-            "--quantize int8 is for 'layoutopt benchmark' only: the ranges of the activations would be random ones.",
-            hint="Quantize the ONNX model with your data, with QuantizeLinear and DequantizeLinear: it becomes int8.",
+            f"--quantize {quantize.value} needs samples, or the ranges of the activations would be random ones.",
+            hint="Use 'layoutopt optimize' with --calibration, or quantize the ONNX model with your data.",
         )

@@ -41,7 +41,8 @@ def network() -> ir.Model:
 def made(tmp_path_factory: pytest.TempPathFactory) -> Mapping[Quantize, Path]:
     """A MobileNetV2 with weights of each kind."""
     folder = tmp_path_factory.mktemp("weights")
-    paths = {kind: folder / f"{kind.value}.tflite" for kind in (Quantize.NONE, Quantize.FLOAT16, Quantize.DYNAMIC)}
+    kinds = (Quantize.NONE, Quantize.FLOAT16, Quantize.DYNAMIC, Quantize.WEIGHTS)
+    paths = {kind: folder / f"{kind.value}.tflite" for kind in kinds}
     for kind, path in paths.items():
         convert_directly(network(), path, quantize=kind)
     return paths
@@ -188,6 +189,34 @@ def test_a_channel_of_zeros_stays_zero(tmp_path: Path) -> None:
     found, expected = output(tmp_path / "m.tflite", x), x @ matrix.T
     assert not found[:, 5].any()
     np.testing.assert_allclose(found, expected, rtol=0, atol=0.03 * np.abs(expected).max())
+
+
+# --- stored in 8 bits ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("xnnpack", [True, False])
+def test_stored_weights_compute_as_if_they_had_been_rounded(
+    xnnpack: bool, made: Mapping[Quantize, Path], tmp_path: Path
+) -> None:
+    """The judge is a file of floats that are what the bytes stand for."""
+    rounded = read_tflite(made[Quantize.NONE])
+    for operation in rounded.graph.operations:
+        axis = WEIGHTS.get(operation.code)
+        if axis is not None and operation[1].array.size >= 1024:
+            floats = operation[1].array
+            others = tuple(at for at in range(floats.ndim) if at != axis)
+            scale = np.abs(floats).max(others, keepdims=True) / 127
+            operation.operands[1] = Value.constant((np.rint(floats / scale) * scale).astype(np.float32))
+    write_tflite(rounded, tmp_path / "rounded.tflite")
+    expected, found = output(tmp_path / "rounded.tflite"), output(made[Quantize.WEIGHTS], xnnpack=xnnpack)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4 * np.abs(expected).max())
+
+
+def test_stored_weights_take_a_quarter_of_the_space(made: Mapping[Quantize, Path]) -> None:
+    assert made[Quantize.WEIGHTS].stat().st_size < 0.34 * made[Quantize.NONE].stat().st_size
+    large = [weights.dtype for _, weights in weighted(made[Quantize.WEIGHTS]) if weights.array.size >= 1024]
+    assert large
+    assert set(large) == {DType.INT8}
 
 
 # --- beside TensorFlow --------------------------------------------------------------------------------------------

@@ -1,20 +1,18 @@
 from __future__ import annotations
 
-import builtins
 import itertools
 import subprocess
 import sys
 import textwrap
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
 
 from layoutopt.backend.litert.latency import Latency
 from layoutopt.backend.litert.runtime import Setting, Subject, measure, run
-from layoutopt.errors import ConversionError, InvalidModelError, MissingExtraError, ModelNotFoundError, UsageError
+from layoutopt.errors import ConversionError, InvalidModelError, ModelNotFoundError, UsageError
 
 
 def ramp(*shape: int) -> np.ndarray:
@@ -129,19 +127,6 @@ def test_bad_files_are_refused_before_litert_sees_them(tmp_path: Path) -> None:
     bad.write_bytes(b"not a model at all")
     with pytest.raises(InvalidModelError):
         run(bad, {})
-
-
-def test_a_missing_extra_is_named(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    genuine = builtins.__import__
-
-    def refuse(name: str, *args: object, **kwargs: object) -> ModuleType:
-        if name.startswith("ai_edge_litert"):
-            raise ImportError(name)
-        return genuine(name, *args, **kwargs)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(builtins, "__import__", refuse)
-    with pytest.raises(MissingExtraError, match="pip install ai-edge-litert"):
-        run(files / "small.tflite", {"x": ramp(1, 16, 16, 4)})
 
 
 class Schedule:

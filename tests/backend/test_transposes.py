@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,7 @@ import pytest
 from layoutopt.backend.litert.inspect import count_tflite
 from layoutopt.backend.litert.runtime import run
 from layoutopt.backend.litert.transposes import Transpose, time_transposes, write_transpose
-from layoutopt.errors import MissingExtraError, UsageError
+from layoutopt.errors import UsageError
 
 
 @pytest.mark.parametrize(("bits", "dtype"), [(32, np.float32), (8, np.int8)])
@@ -40,9 +39,3 @@ def test_times_are_in_order() -> None:
 def test_no_threads_are_refused() -> None:
     with pytest.raises(UsageError, match="threads"):
         time_transposes([Transpose((2, 3), (1, 0), 32)], threads=0)
-
-
-def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "ai_edge_litert", None)
-    with pytest.raises(MissingExtraError, match="pip install ai-edge-litert"):
-        time_transposes([Transpose((2, 3), (1, 0), 32)])

@@ -1,4 +1,4 @@
-"""A run that a signal ends: its exit code, its temporary files, and its children."""
+"""A run that a signal, a limit or a crash ends: its exit code, its temporary files, and its children."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from layoutopt.errors import SIGNALS
+from layoutopt.errors import SIGNALS, CrashError, LimitError, ModelNotFoundError, UsageError
 from layoutopt.frontend.demo import mobilenet_v2
 from layoutopt.ir.io import save
 
@@ -33,8 +33,11 @@ sys.argv = ["layoutopt", *sys.argv[1:]]
 cli.main()
 """
 SLEEPS = "time.sleep(60)"
-DEAF = "[__import__('ctypes').CDLL(None).usleep(20_000_000) for _ in range(3)]"
-"""Native code: Python's handlers do not run before it returns, which a signal makes it do, and so it goes on."""
+HOLDS_THE_LOCK = "__import__('collections').deque(__import__('itertools').repeat(0), maxlen=0)"
+"""Native code that keeps Python's lock for ever: no handler and no other thread runs."""
+HUGE = "kept = b'x' * 2**30; time.sleep(60)"
+HUGE_IN_A_CHILD = "__import__('subprocess').run([sys.executable, '-c', 'kept = b\"x\" * 2**30; input()'])"
+CRASHES = "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)"
 CHILD = "list(__import__('layoutopt.backend.process').backend.process.run_alone('tests_sleeper', {}, verbose=True))"
 
 
@@ -52,7 +55,7 @@ def model(tmp_path: Path) -> Path:
     return tmp_path / "in" / "model.onnx"
 
 
-def start(model: Path, patch: str) -> subprocess.Popen[str]:
+def start(model: Path, patch: str, *options: str) -> subprocess.Popen[str]:
     """A run that has come to the conversion, which takes for ever."""
     home = model.parent.parent
     environment = {
@@ -62,7 +65,7 @@ def start(model: Path, patch: str) -> subprocess.Popen[str]:
         "PYTHONPATH": f"{home}:{Path.cwd()}",
     }
     process = subprocess.Popen(
-        [sys.executable, "-c", _SLOW.replace("PATCH", patch), "optimize", str(model), "--backend", "direct"],
+        [sys.executable, "-c", _SLOW.replace("PATCH", patch), "optimize", str(model), "--backend", "direct", *options],
         stderr=subprocess.PIPE,
         text=True,
         env=environment,
@@ -81,7 +84,7 @@ def left(model: Path) -> Iterator[str]:
         yield from (path.name for path in directory.iterdir())
 
 
-@pytest.mark.parametrize(("name", "patch"), [*((name, SLEEPS) for name in SIGNALS), ("SIGINT", DEAF)])
+@pytest.mark.parametrize(("name", "patch"), [*((name, SLEEPS) for name in SIGNALS), ("SIGINT", HOLDS_THE_LOCK)])
 def test_a_signal_ends_a_run_and_leaves_nothing(model: Path, name: str, patch: str) -> None:
     with start(model, patch) as process:
         assert len(list(left(model))) > 1
@@ -93,6 +96,35 @@ def test_a_signal_ends_a_run_and_leaves_nothing(model: Path, name: str, patch: s
     assert "Traceback" not in said
     assert time.monotonic() - started < 10  # 2 s on a quiet machine
     assert list(left(model)) == ["model.onnx"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
+@pytest.mark.parametrize(
+    ("patch", "options", "code", "blamed"),
+    [
+        (HUGE, ("--memory-limit", "0.6GB"), LimitError.exit_code, "over the limit of 0.6 GB"),
+        (HUGE_IN_A_CHILD, ("--memory-limit", "600MB"), LimitError.exit_code, "over the limit of 0.6 GB"),
+        (HOLDS_THE_LOCK, ("--time-limit", "5"), LimitError.exit_code, "stopped after 5 s in one stage"),
+        (CRASHES, (), CrashError.exit_code, "native code died of SIGSEGV in the stage"),
+    ],
+)
+def test_what_native_code_does_ends_in_one_line_and_leaves_nothing(
+    model: Path, patch: str, options: tuple[str, ...], code: int, blamed: str
+) -> None:
+    with start(model, patch, *options) as process:
+        _, said = process.communicate(timeout=30)
+    assert process.returncode == code
+    (line, _hint) = [line for line in said.splitlines() if not line.endswith(" s")]
+    assert line.startswith("error: ")
+    assert blamed in line
+    assert list(left(model)) == ["model.onnx"]
+
+
+@pytest.mark.parametrize("text", ["3GB", "3000M", "3e9", "lots", "-1"])
+def test_a_limit_of_memory_has_a_unit(text: str) -> None:
+    arguments = [sys.executable, "-m", "layoutopt", "count", "nobody.onnx", "--memory-limit", text]
+    done = subprocess.run(arguments, capture_output=True, text=True, check=False)
+    assert done.returncode == (ModelNotFoundError if text[-1] in "BM" else UsageError).exit_code
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])

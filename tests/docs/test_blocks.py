@@ -23,13 +23,13 @@ from typer.testing import CliRunner
 
 import layoutopt
 from layoutopt.cli import app
-from layoutopt.layout.calibration import Grid
+from layoutopt.layout.costs.calibration import Grid
 from tests.docs.pages import PAGES, ROOT, Block, blocks, looks_like
 
 LANGUAGES = ("bash", "console", "python", "text", "{toctree}", "{eval-rst}")
 """All that a fence may say. A `text` shows what something prints; the last two are read by the site generator."""
 
-QUOTED = {"adding-an-operator.md": "layoutopt/layout/rules.py"}
+QUOTED = {"adding-an-operator.md": "layoutopt/layout/rules/table.py"}
 """Pages whose Python is part of a file of ours, and is compared with it: it makes no sense by itself."""
 
 MODULES = ("benchmarks.models",)
@@ -55,7 +55,7 @@ module = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.ReLU(), torch.nn
 
 NEEDS = {
     "onnx_tf": re.compile(
-        r"--saved-model|saved_model=|--allow-flex|--backend onnx-tf|ONNX_TF|Handlers|--quantize \S*int8"
+        r"--saved-model|saved_model=|--allow-flex|--backend onnx-tf|ONNX_TF|Handlers|benchmark .*--quantize \S*int8"
     ),
     "torch": re.compile(r"\btorch\b|\bmodule\b|benchmarks\.models"),
 }
@@ -177,6 +177,9 @@ class Reader:
     def _provide(self, name: str, arguments: list[str]) -> None:
         """Sees that an input of this name is there, if it is a file at all."""
         suffix = Path(name).suffix
+        if name.endswith("/") and not Path(name).exists():
+            Path(name).mkdir()
+            shutil.copy(self._samples[".jpg"], name)
         if suffix == ".onnx" and (name == "model.onnx" or not Path(name).exists()):
             shutil.copy(model_for(name, arguments, self._samples[suffix]), name)
         elif suffix in self._samples and not Path(name).exists():

@@ -7,6 +7,7 @@ import onnx_ir as ir
 import pytest
 
 from layoutopt.ir import edit
+from layoutopt.ir.values import constant_of
 from tests.harness import check_equal, check_valid, model_of
 
 TWO = "g (float[2,3] x, float[3,2] k) => (float[3,2] y, float[3,2] z) { t = Transpose (x) y = Relu (t) z = Add (t, k) }"
@@ -26,16 +27,16 @@ def test_a_constant_is_what_nobody_can_set() -> None:
         "c = Constant <value = float[2] {3, 4}> () a = Add (x, k) y = Add (a, c) }"
     )
     initializer = model.graph.initializers["k"]
-    tensor = edit.constant_of(initializer)
+    tensor = constant_of(initializer)
     assert tensor is not None
     assert tensor.numpy().tolist() == [1, 2]
-    constant = edit.constant_of(value_of(model, "c"))
+    constant = constant_of(value_of(model, "c"))
     assert constant is not None
     assert constant.numpy().tolist() == [3, 4]
-    assert edit.constant_of(value_of(model, "a")) is None
-    assert edit.constant_of(model.graph.inputs[0]) is None
+    assert constant_of(value_of(model, "a")) is None
+    assert constant_of(model.graph.inputs[0]) is None
     model.graph.inputs.append(initializer)
-    assert edit.constant_of(initializer) is None
+    assert constant_of(initializer) is None
 
 
 def test_names_are_fresh_in_every_graph() -> None:

@@ -197,11 +197,14 @@ KERNELS: Mapping[str, Kernel] = {
     "leaky": Kernel("{r} = LeakyRelu<alpha=0.1>({x})", 0.013, 40),
     "matmul": Kernel("{r}t = Transpose<perm=[0,1,3,2]>({z}) {r} = MatMul({x},{r}t)", 0.2, 128),
     "max": Kernel("{r} = MaxPool<kernel_shape=[3,3],pads=[1,1,1,1],strides=[2,2]>({x})", 0.03, 128),
+    "maximum": Kernel("{r} = Max({x},{z})", 0.03, 128),
+    "minimum": Kernel("{r} = Min({x},{z})", 0.03, 128),
     "mean": Kernel("{r} = GlobalAveragePool({x})", 0.004),
     "mul": Kernel("{r} = Mul({x},{z})"),
     "mul_scalar": Kernel("{r} = Mul({x},third)", 0.01, constants=given(third=f32(0.3333))),
     "nearest": Kernel('{r} = Resize<mode="nearest">({x},,up)', constants=given(up=f32([1, 1, 2, 2]))),
     "pad": Kernel("{r} = Pad({x},pads)", constants=given(pads=PADS)),
+    "prelu": Kernel("{r} = PRelu({x},slope)", constants=given(slope=0.01 * np.arange(16).reshape(16, 1, 1))),
     "reduce_max": Kernel("rm = Constant<value_ints=[2,3]>() {r} = ReduceMax({x},rm)"),
     "reflect": Kernel('{r} = Pad<mode="reflect">({x},pads)', constants=given(pads=PADS)),
     "relu": Kernel("{r} = Relu({x})", 0.011, 0),
@@ -215,6 +218,8 @@ KERNELS: Mapping[str, Kernel] = {
     "space": Kernel("{r} = SpaceToDepth<blocksize=2>({x})", 0.03, 128),
     "split": Kernel("{r}, {r}o = Split<axis=1,num_outputs=2>({x})"),
     "sub": Kernel("{r} = Sub({x},{z})"),
+    "sum": Kernel("sm = Constant<value_ints=[2,3]>() {r} = ReduceSum({x},sm)", 0.3, 128),
+    "tile": Kernel("reps = Constant<value_ints=[1,1,2,2]>() {r} = Tile({x},reps)", 0.03, 128),
     "tanh": Kernel("{r} = Tanh({x})", 1 / 128, 128),
 }
 

@@ -214,7 +214,7 @@ def check_random(model: ir.Model) -> None:
     folded = check_pass(FoldConstants(simplify=False), model).model
     check_pass(AbsorbChannelShuffles(), folded)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("layoutopt.layout.channel_routes.MIN_RUN", 1)
+        patch.setattr("layoutopt.layout.analysis.channel_routes.MIN_RUN", 1)
         check_pass(AbsorbChannelShuffles(), folded)
 
 

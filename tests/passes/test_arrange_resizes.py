@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from layoutopt.layout.rules import objection
+from layoutopt.layout.rules.applicability import objection
 from layoutopt.passes import DEFAULT_PIPELINE, ArrangeResizes
 from layoutopt.pipeline.manager import PassManager
 from tests.handoff import Case, HandOff, floats

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from layoutopt.layout.parts import _NEEDED
-from layoutopt.layout.work import multiplications
+from layoutopt.layout.analysis.demanded_slices import _NEEDED
+from layoutopt.layout.costs.arithmetic import multiplications
 from layoutopt.passes import ComputeWhatIsRead
 from tests.rewrites import check_rewrite, check_untouched, network, normal, operators
 
@@ -110,6 +110,12 @@ def test_any_part(case: str, axis: int, data: st.DataObject) -> None:
 def test_what_is_left(body: str, expected: list[str]) -> None:
     used = {name: array for name, array in WEIGHTS.items() if any(f" {name}{end}" in body for end in (")", ","))}
     assert operators(check_rewrite(ALWAYS, network(f"g (float[4,5,6] x) => (y) {{ {body} }}", **used))) == expected
+
+
+def test_fewer_channels_of_a_depthwise_convolution_are_priced() -> None:
+    text = "g (float[1,64,32,32] x) => (y) { t = Conv <group = 64> (x, w) y = Gather <axis = 1> (t, first) }"
+    model = network(text, w=normal(64, 1, 3, 3), first=[0])
+    assert operators(check_rewrite(ComputeWhatIsRead(), model)) == ["Slice", "Conv"]
 
 
 def test_the_class_token_of_a_block() -> None:

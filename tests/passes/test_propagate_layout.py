@@ -11,10 +11,11 @@ import pytest
 
 from layoutopt.errors import CalibrationError, LayoutoptError, PassFailedError, UsageError
 from layoutopt.ir.io import recorded_orders
-from layoutopt.layout.calibration import Calibration, Machine
-from layoutopt.layout.costs import Curve, Family, TimeTable
-from layoutopt.layout.rules import RULES, LayoutRule
-from layoutopt.layout.variants import Edit, Storages
+from layoutopt.layout.costs.calibration import Calibration, Machine
+from layoutopt.layout.costs.movement import Curve, Family, TimeTable
+from layoutopt.layout.rules.rule import LayoutRule
+from layoutopt.layout.rules.table import RULES
+from layoutopt.layout.rules.variants import Edit, PhysicalLayouts
 from layoutopt.options import Io, Layouts, Objective, TensorLayout
 from layoutopt.passes import PropagateLayout
 from layoutopt.passes.propagate_layout import LayoutResult, Scope
@@ -241,7 +242,7 @@ def test_a_view_that_is_none_is_pinned(nodes: str) -> None:
 
 
 def test_a_rule_that_raises_leaves_the_model_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
-    def raises(node: ir.Node, storages: Storages) -> Edit | None:
+    def raises(node: ir.Node, layouts: PhysicalLayouts) -> Edit | None:
         raise ZeroDivisionError("half-way")
 
     monkeypatch.setitem(cast("dict[str, LayoutRule]", RULES), "HardSigmoid", LayoutRule(remaps=(raises,)))

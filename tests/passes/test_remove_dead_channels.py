@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from layoutopt.layout.work import multiplications
+from layoutopt.layout.costs.arithmetic import multiplications
 from layoutopt.passes import RemoveDeadChannels
 from tests.rewrites import check_rewrite, check_untouched, network, normal, operators
 

@@ -115,6 +115,61 @@ CASES = {
         "%2 = ADD(%0, %1){fused_activation_function=RELU} : float32[1,8,8,3]\n%3 = RELU6(%2) : float32[1,8,8,3]",
         (PICTURE, PICTURE),
     ),
+    "activation after a move": Case(
+        lambda x: tfl.relu(tfl.depth_to_space(conv(x), 2)),
+        convolution("[0.,0.,0.,0.]", activation="RELU")
+        + "\n%2 = DEPTH_TO_SPACE(%1){block_size=2} : float32[1,12,12,1]",
+    ),
+    "activation after a reshape": Case(
+        lambda x, y: tfl.relu6(tfl.reshape(x + y, (64, 3))),
+        "%2 = ADD(%0, %1){fused_activation_function=RELU6} : float32[1,8,8,3]\n"
+        "%3 = RESHAPE(%2, [64,3]) : float32[64,3]",
+        (PICTURE, PICTURE),
+    ),
+    "activation after a move that others read": Case(
+        lambda x: (lambda y: [tfl.relu(y), tfl.sin(y)])(tfl.depth_to_space(conv(x), 2)),
+        convolution("[0.,0.,0.,0.]")
+        + "\n%2 = DEPTH_TO_SPACE(%1){block_size=2} : float32[1,12,12,1]\n"
+        "%3 = RELU(%2) : float32[1,12,12,1]\n%4 = SIN(%2) : float32[1,12,12,1]",
+    ),
+    "maximum with zero": Case(
+        lambda x: tfl.maximum(0, conv(x)), convolution("[0.,0.,0.,0.]", activation="RELU")
+    ),
+    "maximum with zeros that make it larger": Case(
+        lambda x: tfl.maximum(x, np.zeros((2, 1, 1, 1), np.float32)),
+        "%1 = MAXIMUM(%0, [[[[0.]]],[[[0.]]]]) : float32[2,8,8,3]",
+    ),
+    "an activation twice": Case(
+        lambda x: (lambda y: [y, tfl.sin(tfl.relu(y))])(tfl.relu(conv(x))),
+        convolution("[0.,0.,0.,0.]", activation="RELU") + "\n%2 = SIN(%1) : float32[1,6,6,4]",
+    ),
+    "a function between reshapes": Case(
+        lambda x: tfl.reshape(tfl.logistic(tfl.reshape(x, (64, 3))), (1, 1, 192)),
+        "%1 = LOGISTIC(%0) : float32[1,8,8,3]\n%2 = RESHAPE(%1, [1,1,192]) : float32[1,1,192]",
+    ),
+    "broadcast before arithmetic": Case(
+        lambda x, y: x / tfl.broadcast_to(y, PICTURE),
+        "%2 = DIV(%0, %1) : float32[1,8,8,3]",
+        (PICTURE, (1, 8, 8, 1)),
+    ),
+    "broadcast beyond the other operand": Case(
+        lambda x, y: x / tfl.broadcast_to(y, PICTURE),
+        "%2 = BROADCAST_TO(%1, [1,8,8,3]) : float32[1,8,8,3]\n%3 = DIV(%0, %2) : float32[1,8,8,3]",
+        ((1, 8, 8, 1), (1, 8, 8, 1)),
+    ),
+    "neutral numbers": Case(
+        lambda x: tfl.sin((((tfl.sin(x) + np.zeros(3, np.float32)) * 1) - 0) / np.ones(3, np.float32)),
+        "%1 = SIN(%0) : float32[1,8,8,3]\n%2 = SIN(%1) : float32[1,8,8,3]",
+    ),
+    "zero less something": Case(
+        lambda x: tfl.sin(0 - tfl.sin(x)),
+        "%1 = SIN(%0) : float32[1,8,8,3]\n%2 = SUB(0., %1) : float32[1,8,8,3]\n%3 = SIN(%2) : float32[1,8,8,3]",
+    ),
+    "a zero that makes it larger": Case(
+        lambda x: tfl.sin(tfl.sin(x) + np.zeros((2, 1, 1, 1), np.float32)),
+        "%1 = SIN(%0) : float32[1,8,8,3]\n%2 = ADD(%1, [[[[0.]]],[[[0.]]]]) : float32[2,8,8,3]\n"
+        "%3 = SIN(%2) : float32[2,8,8,3]",
+    ),
     "padding": Case(
         lambda x: conv(tfl.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]])), convolution("[0.,0.,0.,0.]", padding="SAME")
     ),

@@ -10,21 +10,29 @@ from pathlib import Path
 import onnx_ir as ir
 
 from layoutopt.backend.conversion import Conversion, Quantize
-from layoutopt.backend.direct.weights import halve_weights, quantize_weights
+from layoutopt.backend.direct.weights import halve_weights, quantize_weights, store_weights_in_bytes
 from layoutopt.backend.direct.writer import write_tflite
 from layoutopt.backend.process import forget_peak_memory, peak_memory
 from layoutopt.errors import ConversionError, LayoutoptError, UnsupportedOperatorError, UsageError
 from layoutopt.lowering import lower
-from layoutopt.tfl.graph import Graph
+from layoutopt.tfl.graph import Graph, Model
 from layoutopt.tfl.limits import violations
-from layoutopt.tfl.rewrites import simplify
+from layoutopt.tfl.rewrites import RESIZABLE_RULES, RULES, simplify
 from layoutopt.tfl.rewrites.integers import use_integer_kernels
 
 Progress = Callable[[str], None]
+Rewrite = Callable[[Model], Model]
+"""Makes a graph of a graph, which stays as it is."""
 
 
 def convert_directly(
-    model: ir.Model, tflite: Path, *, quantize: Quantize = Quantize.NONE, progress: Progress | None = None
+    model: ir.Model,
+    tflite: Path,
+    *,
+    quantize: Quantize = Quantize.NONE,
+    resizable: bool = False,
+    rewrite: Rewrite | None = None,
+    progress: Progress | None = None,
 ) -> Conversion:
     """Convert a model of static shapes.
 
@@ -32,6 +40,8 @@ def convert_directly(
         model: stays as it is. It may use the dialect ``layoutopt.nhwc``.
         tflite: where to write the .tflite; a file that is there is overwritten.
         quantize: what happens to the weights.
+        resizable: whether the result is to be right at other sizes of images, too, once it is merged with its like.
+        rewrite: makes another graph of the one that would be written, such as a quantized one.
         progress: called with a short name as each stage starts.
 
     Returns:
@@ -44,16 +54,22 @@ def convert_directly(
         ConversionError: a stage failed.
         UsageError: a quantization that takes ranges of activations.
     """
-    if quantize is Quantize.INT8:
-        raise UsageError("the direct backend has no int8 from random ranges", hint="Use --backend onnx-tf for it.")
+    if quantize.takes_samples:
+        raise UsageError(
+            f"the direct backend has no {quantize.value} from random ranges",
+            hint="Give samples to 'layoutopt optimize': --calibration.",
+        )
     forget_peak_memory()
     stages = _Stages(progress or (lambda _stage: None))
     with stages("lowering"):
-        lowered = lower(model)
+        lowered = lower(model, resizable=resizable)
     with stages("rewrites"):
-        simplify(lowered.graph)
+        simplify(lowered.graph, RESIZABLE_RULES if resizable else RULES)
         use_integer_kernels(lowered.graph)
         _WEIGHTS[quantize](lowered.graph)
+    if rewrite is not None:
+        with stages("quantization"):
+            lowered = rewrite(lowered)
     if found := violations(lowered.graph):
         raise UnsupportedOperatorError(
             "LiteRT has no kernels for these operations:\n  " + "\n  ".join(map(str, found)),
@@ -69,6 +85,7 @@ _WEIGHTS: Mapping[Quantize, Callable[[Graph], None]] = {
     Quantize.NONE: lambda _: None,
     Quantize.FLOAT16: halve_weights,
     Quantize.DYNAMIC: quantize_weights,
+    Quantize.WEIGHTS: store_weights_in_bytes,
 }
 
 

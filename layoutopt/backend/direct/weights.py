@@ -17,6 +17,10 @@ _CHANNEL_AXES: Mapping[str, int] = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3, "FULLY
 """Operators with kernels for float operands and int8 weights, and the axis along which each channel has a scale."""
 
 
+_STORED_AXES: Mapping[str, int] = {**_CHANNEL_AXES, "TRANSPOSE_CONV": 0}
+"""Operators with weights, and the axis along which each channel has a scale."""
+
+
 def halve_weights(graph: Graph) -> None:
     """Store float32 constants as FLOAT16, each with a DEQUANTIZE before its readers, which XNNPACK reads through.
 
@@ -56,6 +60,26 @@ def quantize_weights(graph: Graph) -> None:
         operation.operands[1] = _quantized(operation[1].array, axis)
         if "asymmetric_quantize_inputs" in operation.options:
             operation.options["asymmetric_quantize_inputs"] = True
+
+
+def store_weights_in_bytes(graph: Graph) -> None:
+    """Store large weights as INT8 with a scale for each channel, and a DEQUANTIZE before their readers.
+
+    LiteRT makes floats of them once, when the file is loaded, and computes in float32: no range of any activation is
+    needed, and nothing else is rounded.
+    """
+    for each in graph.all_graphs():
+        recorded, made = Graph(), dict[tuple[int, int], Value]()
+        for operation in each.operations:
+            axis = _STORED_AXES.get(operation.code)
+            if axis is not None and _is_large(operation.operand(1)):
+                key = id(operation[1].data), axis
+                if key not in made:
+                    with tfl.recording(recorded), tfl.scope(operation.scope):
+                        made[key] = tfl.dequantize(_quantized(operation[1].array, axis))
+                operation.operands[1] = made[key]
+            recorded.operations.append(operation)
+        each.operations = recorded.operations
 
 
 def _is_large(weights: Value | None) -> bool:

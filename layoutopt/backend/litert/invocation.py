@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from layoutopt.errors import ConversionError, MissingExtraError
+from layoutopt.errors import ConversionError
 
 if TYPE_CHECKING:
     from ai_edge_litert.interpreter import Interpreter
@@ -40,7 +40,6 @@ def run_once(
         The arrays of ``outputs``.
 
     Raises:
-        MissingExtraError: LiteRT is not installed.
         ConversionError: LiteRT cannot run the file.
     """
     with litert(path, verbose=verbose):
@@ -81,16 +80,6 @@ def prepare(
     return interpreter
 
 
-def require_litert() -> None:
-    """Raise MissingExtraError where LiteRT is not installed."""
-    try:
-        import ai_edge_litert.interpreter  # noqa: F401
-    except ImportError:
-        raise MissingExtraError(
-            "Running .tflite files needs ai-edge-litert.", hint="pip install ai-edge-litert"
-        ) from None
-
-
 @contextmanager
 def litert(path: Path, *, verbose: bool) -> Iterator[None]:
     """Turn what LiteRT raises into ours, and keep what it writes to stderr for the message.
@@ -98,7 +87,6 @@ def litert(path: Path, *, verbose: bool) -> Iterator[None]:
     The native library has no switch for its chatter and knows nothing of ``sys.stderr``, so the descriptor itself is
     turned away for as long as the block runs; that of the whole process, so the block should be short.
     """
-    require_litert()
     with tempfile.TemporaryFile() as log:
         try:
             if verbose:

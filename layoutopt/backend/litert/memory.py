@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from layoutopt.backend.litert.inspect import signature_of
-from layoutopt.backend.litert.invocation import require_litert
 from layoutopt.backend.litert.runtime import Setting, Subject, check_threads, load
 from layoutopt.backend.process import Json, forget_peak_memory, peak_memory, run_alone
 
@@ -29,12 +28,10 @@ def memory_of(subject: Subject, *, seed: int = 0, verbose: bool = False) -> int:
         Bytes; 0 where the system does not tell.
 
     Raises:
-        MissingExtraError: LiteRT is not installed.
         UsageError: there are no threads.
         ConversionError: LiteRT cannot run the file.
     """
     check_threads(subject.setting.threads)
-    require_litert()
     setting: dict[str, Json] = {"threads": subject.setting.threads, "xnnpack": subject.setting.xnnpack}
     (found,) = run_alone(__name__, {"path": str(subject.path), "setting": setting, "seed": seed}, verbose=verbose)
     assert isinstance(found, int)
@@ -47,7 +44,6 @@ def main(job: Mapping[str, Any]) -> None:
     Args:
         job: ``path``, ``setting`` and ``seed``.
     """
-    require_litert()
     signature_of(Path(job["path"]))  # so that its reader is loaded too
     forget_peak_memory()
     before = peak_memory()

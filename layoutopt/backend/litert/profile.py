@@ -15,7 +15,6 @@ import numpy as np
 import numpy.typing as npt
 
 from layoutopt.backend.litert.inspect import TfliteOperator, operators_of
-from layoutopt.backend.litert.invocation import require_litert
 from layoutopt.backend.litert.runtime import Setting, Subject, check_threads
 from layoutopt.backend.process import Json, run_alone
 from layoutopt.errors import ConversionError, UsageError
@@ -141,7 +140,6 @@ def profile(
 
     Raises:
         ModelNotFoundError, InvalidModelError: there is no such file, or it is not a .tflite file.
-        MissingExtraError: LiteRT is not installed.
         UsageError: no rounds or no threads.
         ConversionError: LiteRT cannot run the file, or its profiler is not the one that is known here.
     """
@@ -162,7 +160,6 @@ def profile_subject(
     check_threads(setting.threads)
     if rounds < 1:
         raise UsageError("Nothing to profile.", hint="Give at least one round.")
-    require_litert()
     job: dict[str, Json] = {"path": str(subject.path), "threads": setting.threads, "xnnpack": setting.xnnpack}
     taken: list[list[Event]] = []
     for line in run_alone(_CHILD, {**job, "warmup": _WARM_UP, "rounds": rounds, "seed": seed}, verbose=verbose):

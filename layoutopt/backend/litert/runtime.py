@@ -69,7 +69,6 @@ def run(path: Path, inputs: Mapping[str, Array], *, threads: int = 1, verbose: b
 
     Raises:
         ModelNotFoundError, InvalidModelError: there is no such file, or it is not a .tflite file.
-        MissingExtraError: LiteRT is not installed.
         UsageError: an input is missing, unknown, or of another type or shape; or there are no threads.
         ConversionError: LiteRT cannot run the file.
     """
@@ -161,7 +160,6 @@ def measure(
 
     Raises:
         ModelNotFoundError, InvalidModelError: a file is missing, or is not a .tflite file.
-        MissingExtraError: LiteRT is not installed.
         UsageError: no models, no rounds or no threads.
         ConversionError: LiteRT cannot run one of the files.
     """

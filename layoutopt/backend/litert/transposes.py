@@ -66,7 +66,6 @@ def time_transposes(
         progress: called after each round with how many are done and how many there are.
 
     Raises:
-        MissingExtraError: LiteRT is not installed.
         UsageError: there are no rounds or no threads.
         ConversionError: LiteRT cannot run one of them.
     """

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from layoutopt.backend.litert.inspect import signature_of
-from layoutopt.backend.litert.invocation import Array, require_litert
+from layoutopt.backend.litert.invocation import Array
 from layoutopt.backend.litert.runtime import check_inputs, random_inputs
 from layoutopt.backend.process import Json, run_alone
 from layoutopt.memory import give_back
@@ -31,7 +31,6 @@ def run_in_child(path: Path, inputs: Mapping[str, Array] | None = None, *, verbo
     Raises:
         LayoutoptError: as `layoutopt.backend.litert.runtime.run`; ConversionError too if the process dies.
     """
-    require_litert()
     give_back()  # the child needs memory too
     signature = signature_of(path)
     if inputs is None:

@@ -169,7 +169,7 @@ def _shown(data: Json) -> Json:
 
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("layoutopt.report"),
+        loader=jinja2.PackageLoader("layoutopt.report.html"),
         autoescape=True,
         finalize=lambda value: printable(value) if type(value) is str else value,
         undefined=jinja2.StrictUndefined,

@@ -13,10 +13,11 @@ from rich.text import Text
 
 from layoutopt.backend.litert.latency import Speedup, Verdict
 from layoutopt.backend.litert.profile import OperatorTime
-from layoutopt.layout.costs import Curve, Family
+from layoutopt.layout.costs.movement import Curve, Family
 from layoutopt.options import Objective
 from layoutopt.pipeline.manager import PassRecord
 from layoutopt.pipeline.text import PassDescription
+from layoutopt.report.terminal.quantization import of_quantization
 from layoutopt.results.benchmark import BenchmarkReport, BenchmarkRow, Control
 from layoutopt.results.calibrate import CalibrationReport
 from layoutopt.results.count import CountReport
@@ -35,6 +36,8 @@ def of_optimize(report: OptimizeReport, *, verbose: bool) -> Iterator[Renderable
     yield _of_forms(report)
     yield _of_interface(report.inputs, report.outputs)
     yield from _facts(report)
+    if report.quantization is not None:
+        yield from of_quantization(report.quantization, file_size=report.optimized.file_size, verbose=verbose)
 
 
 def of_report(report: ModelReport, page: Path, commands: Sequence[str]) -> Iterator[RenderableType]:
@@ -185,9 +188,14 @@ def proof(layout: LayoutProof) -> str:
     cost, bound = amount(layout.cost, layout.unit), amount(layout.lower_bound, layout.unit)
     less = "moves fewer" if layout.unit == Objective.BYTES.unit else "takes less"
     spent = "moved" if layout.unit == Objective.BYTES.unit else "to move data"
+    said = f"Layout: {cost} {spent} per inference"
+    if layout.inside:
+        said += f" ({amount(layout.inside, layout.unit)} of it inside operators)"
+    if layout.unpriced:
+        said += f", and {layout.unpriced} TRANSPOSE of a size that is known at run time only"
     if layout.proved_optimal:
-        return f"Layout: {cost} {spent} per inference, proved: no choice of layouts {less} (lower bound {bound})"
-    return f"Layout: {cost} {spent} per inference, not proved the least: the lower bound is {bound}"
+        return f"{said}, proved: no choice of layouts {less} (lower bound {bound})"
+    return f"{said}, not proved the least: the lower bound is {bound}"
 
 
 def size(count: int) -> str:

@@ -10,9 +10,9 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from layoutopt.layout.explain import Copy, Explanation, Inside, Kept, PartProof, Side
-from layoutopt.layout.gains import MissingRule
-from layoutopt.layout.problem import Solver
+from layoutopt.layout.explain.explanation import Copy, Explanation, Inside, Kept, PartProof, Side
+from layoutopt.layout.explain.missing_rules import MissingRule
+from layoutopt.layout.solver.problem import Solver
 from layoutopt.report.terminal.tables import amount, proof, size
 from layoutopt.results.explain import ExplainReport
 

@@ -7,36 +7,48 @@ from functools import partial
 
 from layoutopt.tfl import build as tfl
 from layoutopt.tfl.graph import Graph
-from layoutopt.tfl.rewrites.activation import fuse_activation
-from layoutopt.tfl.rewrites.arithmetic import multiply_by_reciprocal, use_rsqrt, use_squared_difference
+from layoutopt.tfl.rewrites.activation import (
+    activate_before_moving,
+    drop_repeated_activation,
+    fuse_activation,
+    use_relu,
+)
+from layoutopt.tfl.rewrites.arithmetic import drop_neutral, multiply_by_reciprocal, use_rsqrt, use_squared_difference
 from layoutopt.tfl.rewrites.bias import fuse_bias
 from layoutopt.tfl.rewrites.casts import narrow_index, skip_wide_type
 from layoutopt.tfl.rewrites.common_subexpressions import eliminate_common_subexpressions
 from layoutopt.tfl.rewrites.dead_code import eliminate_dead_code
 from layoutopt.tfl.rewrites.engine import Rule, apply_rules, run_to_the_end
-from layoutopt.tfl.rewrites.padding import fuse_padding
+from layoutopt.tfl.rewrites.padding import fuse_padding, fuse_unstrided_padding
 from layoutopt.tfl.rewrites.products import read_transposed, use_fully_connected
 from layoutopt.tfl.rewrites.reshapes import (
+    broadcast_by_itself,
     broadcast_by_rank,
     drop_reduced_axes,
     flatten_in_product,
+    merge_around_function,
     merge_reshapes,
     merge_transposes,
     reshape_before_product,
 )
 from layoutopt.tfl.rewrites.scale import fuse_scale
 
-__all__ = ["RULES", "simplify"]
+__all__ = ["RESIZABLE_RULES", "RULES", "simplify"]
 
 RULES = (
     merge_reshapes,
+    merge_around_function,
     merge_transposes,
     drop_reduced_axes,
     reshape_before_product,
     flatten_in_product,
     broadcast_by_rank,
+    broadcast_by_itself,
+    drop_neutral,
     use_fully_connected,
     read_transposed,
+    use_relu,
+    drop_repeated_activation,
     use_rsqrt,
     use_squared_difference,
     multiply_by_reciprocal,
@@ -46,8 +58,12 @@ RULES = (
     fuse_scale,
     fuse_bias,
     fuse_activation,
+    activate_before_moving,
 )
 """All rules, in the order in which they are tried on an operation."""
+
+RESIZABLE_RULES = tuple(fuse_unstrided_padding if each is fuse_padding else each for each in RULES)
+"""The same for a graph that takes images of any size: none of these depends on the size that it has now."""
 
 
 def simplify(graph: Graph, rules: Sequence[Rule] = RULES) -> None:

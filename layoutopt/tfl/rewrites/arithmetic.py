@@ -17,6 +17,25 @@ def is_scalar(value: Value, number: float) -> bool:
     )
 
 
+_NEUTRAL = {"ADD": 0, "SUB": 0, "MUL": 1, "DIV": 1}
+"""The number that changes nothing: on either side of ADD and MUL, on the right one of the others."""
+
+
+@rule(*_NEUTRAL)
+def drop_neutral(operation: Operation, uses: Uses) -> Value | None:
+    """``x + 0``, ``x - 0``, ``x * 1`` and ``x / 1`` are ``x``, where its shape is that of the result."""
+    for at in (0, 1) if operation.code in ("ADD", "MUL") else (1,):
+        x, constant = operation[1 - at], operation[at].data
+        if constant is None or x.producer is None or not x.is_static or x.shape != operation.result.shape:
+            continue
+        if operation.options["fused_activation_function"] != "NONE" or x.quantization != operation.result.quantization:
+            continue
+        if None in uses.readers(operation.result) or not (constant == _NEUTRAL[operation.code]).all():
+            continue
+        return x
+    return None
+
+
 @rule("DIV")
 def use_rsqrt(operation: Operation, uses: Uses) -> Value | None:
     """``1 / sqrt(x)`` is RSQRT, and ``y / sqrt(x)`` a product with it, where y has more elements."""

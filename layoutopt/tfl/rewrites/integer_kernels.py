@@ -13,7 +13,10 @@ from layoutopt.tfl.graph import Operation, Quantization, Value
 from layoutopt.tfl.rewrites.grids import ON_GRID, Floats, Steps, offset_grid, row_grid, steps_of, whole_rows
 
 _BIAS_ERROR = 0.02
-"""How far, in steps of the result, a sum may be off for a bias and small weights that are rounded to integers."""
+"""How far, in steps of the result, a sum may be off for a bias that is rounded to an integer."""
+_COARSE_ERROR = 0.25
+"""How far, in steps of the result, the worst sum may be off for weights on a coarser grid than their own; one on real
+values is off by a hundredth of that."""
 _MAX_SUM = 2**31
 """Sums are of INT32."""
 _LEAST_RATIO = 2.0**-24
@@ -123,7 +126,7 @@ def _weighted(x: int, weights: int, bias: int, axis: int) -> Kernel:
         addend = np.zeros(len(rows)) if given is None else _constant(given)
         if addend is None or addend.size != len(rows):
             return False
-        found = _whole_weights(rows, addend.reshape(-1).astype(np.float64), _steps(source).scale, _steps(result).scale)
+        found = _whole_weights(rows, addend.reshape(-1).astype(np.float64), _steps(source), _steps(result))
         if found is None:
             return False
         whole, scales = found
@@ -141,8 +144,41 @@ def _weighted(x: int, weights: int, bias: int, axis: int) -> Kernel:
     return lower
 
 
-def _whole_weights(rows: Array, addend: Floats, source: float, result: float) -> tuple[Array, Floats] | None:
+def _whole_weights(rows: Array, addend: Floats, source: Steps, result: Steps) -> tuple[Array, Floats] | None:
     """Return integers and a scale for each channel; None where sums would overflow, or lose more than they may.
+
+    Args:
+        rows: the weights of each channel.
+        addend: the bias.
+        source: of the operand.
+        result: of the result.
+    """
+    scales = row_grid(rows, otherwise=result.scale / source.scale / 256)
+    if scales is None:
+        return None
+    whole = whole_rows(rows, scales)
+    extents = np.abs(whole).sum(1, dtype=np.int64) * 255 + np.abs(np.rint(addend / (source.scale * scales)))
+    least, smallest = _least_scales(addend, source.scale, result.scale), result.scale * _LEAST_RATIO
+    coarse = np.flatnonzero(((extents >= _MAX_SUM) | (source.scale * scales < smallest)) & (least > scales))
+    scales[coarse] = least[coarse]
+    whole[coarse] = whole_rows(rows[coarse], scales[coarse])
+    extents[coarse] = 0
+    off = np.abs(addend - np.rint(addend / (source.scale * scales)) * (source.scale * scales))
+    lost = _lost(rows[coarse].astype(np.float64), whole[coarse] * scales[coarse, None], addend[coarse], source, result)
+    fits = (extents < _MAX_SUM).all() and (off <= _BIAS_ERROR * result.scale).all()
+    return (whole, scales) if fits and (lost <= _COARSE_ERROR * result.scale).all() else None
+
+
+def _lost(rows: Floats, rounded: Floats, addend: Floats, source: Steps, result: Steps) -> Floats:
+    """Return how far the worst sum of each channel is off; 0 where any sum is beyond the range of the result."""
+    lost: Floats = np.abs(rows - rounded).sum(1) * 255 * source.scale
+    reach = np.abs(rows).sum(1) * 255 * source.scale + lost
+    low, high = (-128 - result.zero) * result.scale, (127 - result.zero) * result.scale
+    return np.where((addend + reach < low) | (addend - reach > high), 0.0, lost)
+
+
+def channel_scales(rows: Array, addend: Floats, source: float, result: float) -> Floats:
+    """Return a scale for the weights of each channel, to be rounded to whole multiples from -127 to 127 of it.
 
     Args:
         rows: the weights of each channel.
@@ -150,28 +186,24 @@ def _whole_weights(rows: Array, addend: Floats, source: float, result: float) ->
         source: scale of the operand.
         result: scale of the result.
     """
-    scales = row_grid(rows, otherwise=result / source / 256)
-    if scales is None:
-        return None
-    whole, most_lost = whole_rows(rows, scales), _BIAS_ERROR * result
-    extents = np.abs(whole).sum(1, dtype=np.int64) * 255 + np.abs(np.rint(addend / (source * scales)))
-    # A channel that training has left without use has tiny weights, and a bias that is no multiple of their sums.
-    coarse = np.maximum(np.abs(addend) / (source * _MAX_SUM / 2), result * _LEAST_RATIO / source)
-    small = np.flatnonzero(((extents >= _MAX_SUM) | (source * scales < result * _LEAST_RATIO)) & (coarse > scales))
-    few, steps = rows[small].astype(np.float64), coarse[small, None]
-    lost = np.abs(few - np.rint(few / steps) * steps).sum(1) * 255 * source
-    fits = small[lost <= most_lost]
-    whole[fits], scales[fits], extents[fits] = whole_rows(rows[fits], coarse[fits]), coarse[fits], 0
-    off = np.abs(addend - np.rint(addend / (source * scales)) * (source * scales))
-    off[fits] += lost[lost <= most_lost]
-    return (whole, scales) if (extents < _MAX_SUM).all() and (off <= most_lost).all() else None
+    largest = np.abs(rows).max(1, initial=0.0).astype(np.float64) / 127
+    found = np.maximum(largest, _least_scales(addend, source, result))
+    return np.where(found > 0, found, result / source / 256)
+
+
+def _least_scales(addend: Floats, source: float, result: float) -> Floats:
+    """Return the least scale of each channel's weights that leaves its bias, and what kernels scale sums by, in range.
+
+    A channel that training has left without use has tiny weights, and a bias that is no multiple of their sums.
+    """
+    return np.maximum(np.abs(addend) / (source * _MAX_SUM / 2), result * _LEAST_RATIO / source)
 
 
 # --- arithmetic ------------------------------------------------------------------------------------------------------
 
 
 def _arithmetic(between: Between, operation: Operation) -> bool:
-    """Record ADD, SUB or MUL, of which one operand may be constant."""
+    """Record ADD, SUB, MUL or PRELU, of which one operand may be constant."""
     result, sources = between.target(operation), between.sources(operation)
     if result is None or all(source is None for source in sources):
         return False
@@ -255,6 +287,15 @@ def _filling(between: Between, operation: Operation) -> bool:
     return True
 
 
+def _of_one_grid(between: Between, operation: Operation) -> bool:
+    """Record what compares or stacks operands of the same steps: exact, as `_movement`."""
+    found = [source for source in between.sources(operation) if source is not None]
+    if len(found) < len(operation.operands) or len({_steps(source) for source in found}) > 1:
+        return False
+    between.emit_before_dequantize(operation, dict(enumerate(found)), _steps(found[0]))
+    return True
+
+
 def _concatenation(between: Between, operation: Operation) -> bool:
     """Record CONCATENATION in the steps of all operands, or else of the result, to which each is rounded once."""
     found = [source for source in between.sources(operation) if source is not None]
@@ -275,30 +316,50 @@ def _concatenation(between: Between, operation: Operation) -> bool:
     return True
 
 
-KERNELS: Mapping[str, Kernel] = {
-    **dict.fromkeys(("ADD", "MUL", "SUB"), _arithmetic),
-    **dict.fromkeys(("AVERAGE_POOL_2D", "RESIZE_BILINEAR"), _same_steps),
-    **dict.fromkeys(
-        ("ELU", "GELU", "HARD_SWISH", "LEAKY_RELU", "MEAN", "RELU", "RELU6", "RELU_N1_TO_1"), _function()
-    ),
+WEIGHTED: Mapping[str, tuple[int, int, int, int]] = {
+    "CONV_2D": (0, 1, 2, 0),
+    "DEPTHWISE_CONV_2D": (0, 1, 2, 3),
+    "FULLY_CONNECTED": (0, 1, 2, 0),
+    "TRANSPOSE_CONV": (2, 1, 3, 0),
+}
+"""Operators with weights: positions of what these are multiplied with, of the weights and of the bias; their axis."""
+
+MOVEMENTS: Mapping[str, int] = {
     **dict.fromkeys(
         (
-            "DEPTH_TO_SPACE", "EXPAND_DIMS", "GATHER", "MAX_POOL_2D", "MIRROR_PAD", "PAD", "REDUCE_MAX", "REDUCE_MIN",
-            "RESHAPE", "RESIZE_NEAREST_NEIGHBOR", "SLICE", "SPACE_TO_DEPTH", "SPLIT_V", "SQUEEZE", "STRIDED_SLICE",
-            "TRANSPOSE", "UNPACK",
+            "BROADCAST_TO", "DEPTH_TO_SPACE", "EXPAND_DIMS", "GATHER", "GATHER_ND", "MAX_POOL_2D", "MIRROR_PAD", "PAD",
+            "REDUCE_MAX", "REDUCE_MIN", "RESHAPE", "RESIZE_NEAREST_NEIGHBOR", "REVERSE_V2", "SLICE", "SPACE_TO_DEPTH",
+            "SPLIT_V", "SQUEEZE", "STRIDED_SLICE", "TILE", "TRANSPOSE", "UNPACK",
         ),
-        _movement(),
+        0,
     ),
+    "SPLIT": 1,
+}  # fmt: skip
+"""Operators that pick from the operand at this position."""
+
+FIXED_RESULTS: Mapping[str, Steps] = {
+    **dict.fromkeys(("LOGISTIC", "SOFTMAX"), Steps(1 / 256, -128)),
+    "TANH": Steps(1 / 128, 0),
+}
+"""Operators whose kernels give but one scale and zero point."""
+
+ARITHMETIC = ("ADD", "MUL", "PRELU", "SUB")
+"""Operators of two operands of any scales, of which one may be constant."""
+ONE_GRID = ("MAXIMUM", "MINIMUM", "PACK")
+"""Operators whose operands have one scale and zero point, which is that of the result."""
+
+KERNELS: Mapping[str, Kernel] = {
+    **dict.fromkeys(ARITHMETIC, _arithmetic),
+    **dict.fromkeys(ONE_GRID, _of_one_grid),
+    **dict.fromkeys(("AVERAGE_POOL_2D", "RESIZE_BILINEAR"), _same_steps),
+    **dict.fromkeys(
+        ("ELU", "GELU", "HARD_SWISH", "LEAKY_RELU", "MEAN", "RELU", "RELU6", "RELU_N1_TO_1", "SUM"), _function()
+    ),
+    **{code: _movement(data) for code, data in MOVEMENTS.items()},
+    **{code: _weighted(*places) for code, places in WEIGHTED.items()},
+    **{code: _function(steps) for code, steps in FIXED_RESULTS.items()},
     "BATCH_MATMUL": _product,
     "CONCATENATION": _concatenation,
-    "CONV_2D": _weighted(0, 1, 2, 0),
-    "DEPTHWISE_CONV_2D": _weighted(0, 1, 2, 3),
-    "FULLY_CONNECTED": _weighted(0, 1, 2, 0),
-    "LOGISTIC": _function(Steps(1 / 256, -128)),
     "PADV2": _filling,
-    "SOFTMAX": _function(Steps(1 / 256, -128)),
-    "SPLIT": _movement(1),
-    "TANH": _function(Steps(1 / 128, 0)),
-    "TRANSPOSE_CONV": _weighted(2, 1, 3, 0),
-}  # fmt: skip
+}
 """By operator."""

@@ -8,6 +8,8 @@ step. What has no such kernel, or would lose more, stays as it is.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from layoutopt.tfl.dtypes import DType
 from layoutopt.tfl.graph import Graph, Operation, Value
 from layoutopt.tfl.rewrites.dead_code import eliminate_dead_code
@@ -16,16 +18,20 @@ from layoutopt.tfl.rewrites.integer_interface import give_integers, take_integer
 from layoutopt.tfl.rewrites.integer_kernels import KERNELS, Between
 
 
-def use_integer_kernels(graph: Graph) -> None:
+def use_integer_kernels(graph: Graph, *, floats: Collection[Operation] = ()) -> None:
     """Let operators between DEQUANTIZE and QUANTIZE take INT8, in this graph and in the bodies within it.
 
     Activations should be fused before: an operator whose result an activation reads is not followed by QUANTIZE.
+
+    Args:
+        graph: to be rewritten.
+        floats: operations that stay as they are.
     """
     take_integers(graph)
     for each in graph.all_graphs():
         if any(operation.code in ("QUANTIZE", "DEQUANTIZE") for operation in each.operations):
             eliminate_dead_code(each)
-            _Rewriter(each).run()
+            _Rewriter(each, floats).run()
     give_integers(graph)
     eliminate_dead_code(graph)
 
@@ -33,8 +39,8 @@ def use_integer_kernels(graph: Graph) -> None:
 class _Rewriter:
     """Walks a graph once, in its order."""
 
-    def __init__(self, graph: Graph) -> None:
-        self._graph = graph
+    def __init__(self, graph: Graph, floats: Collection[Operation]) -> None:
+        self._graph, self._floats = graph, floats
         self._same: dict[Value, Value] = {}
         """Integers that others take the place of."""
         self._between = Between(graph.readers())
@@ -66,7 +72,7 @@ class _Rewriter:
             between.operations.append(operation)
         elif code == "QUANTIZE" and operation[0].dtype is DType.FLOAT32 and _is_grid(operation.result):
             self._quantize(operation)
-        elif code not in KERNELS or not KERNELS[code](between, operation):
+        elif operation in self._floats or code not in KERNELS or not KERNELS[code](between, operation):
             between.operations.append(operation)
 
     def _quantize(self, operation: Operation) -> None:

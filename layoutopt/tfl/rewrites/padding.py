@@ -27,6 +27,13 @@ def fuse_padding(operation: Operation, uses: Uses) -> Value | None:
     return record_again(operation, source, *operation.operands[1:], padding="SAME")
 
 
+@rule("CONV_2D", "DEPTHWISE_CONV_2D", "MAX_POOL_2D")
+def fuse_unstrided_padding(operation: Operation, uses: Uses) -> Value | None:
+    """As `fuse_padding`, where SAME adds as much at any size of the input: without strides."""
+    unstrided = operation.options["stride_h"] == operation.options["stride_w"] == 1
+    return fuse_padding.rewrite(operation, uses) if unstrided else None
+
+
 def _is_least(value: Value) -> bool:
     return value.data is not None and float(value.data.item()) <= value.dtype.min
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from layoutopt.tfl import build as tfl
 from layoutopt.tfl.graph import Operation, Shape, Value
 from layoutopt.tfl.limits import takes_rank
@@ -19,6 +21,21 @@ def merge_reshapes(operation: Operation, _: Uses) -> Value | None:
     if source is None or source.code not in _VIEWS or not operation.result.is_static or not source[0].is_static:
         return None
     return tfl.reshape(source[0], operation.result.sizes)
+
+
+_FUNCTIONS = ("ELU", "GELU", "HARD_SWISH", "LOGISTIC", "RELU", "RELU6", "SQRT", "SQUARE", "TANH")
+
+
+@rule("RESHAPE")
+def merge_around_function(operation: Operation, uses: Uses) -> Value | None:
+    """A RESHAPE, a function of each element, and a RESHAPE: the function comes first, and one RESHAPE is enough."""
+    function = uses.producer(operation[0], *_FUNCTIONS)
+    first = None if function is None else uses.producer(function[0], *_VIEWS)
+    if function is None or first is None or not first[0].is_static or not operation.result.is_static:
+        return None
+    if first[0].quantization is not None or operation.result.quantization is not None:
+        return None
+    return tfl.reshape(record_again(function, first[0]), operation.result.sizes)
 
 
 @rule("RESHAPE")
@@ -55,6 +72,27 @@ def _without_leading_axes(operand: Value | None, operation: Operation, index: in
         return operand
     added = len(outer) - len(inner)
     return source[0] if outer[:added] == (1,) * added and outer[added:] == inner else operand
+
+
+@rule(*_BROADCASTING)
+def broadcast_by_itself(operation: Operation, _: Uses) -> Value | None:
+    """A BROADCAST_TO of an operand to no more than the result: the operator broadcasts by itself."""
+    operands = [_before_broadcast(operand, operation, index) for index, operand in enumerate(operation.operands)]
+    return record_again(operation, *operands) if operands != operation.operands else None
+
+
+def _before_broadcast(operand: Value | None, operation: Operation, index: int) -> Value | None:
+    source = None if operand is None else operand.producer
+    other, result = operation[1 - index], operation.result
+    if source is None or source.code != "BROADCAST_TO" or not (source[0].is_static and other.is_static):
+        return operand
+    if not result.is_static or result.rank > _MAX_BROADCAST_RANK:
+        return operand
+    return source[0] if np.broadcast_shapes(source[0].sizes, other.sizes) == result.sizes else operand
+
+
+_MAX_BROADCAST_RANK = 4
+"""LiteRT's kernels broadcast operands of at most so many axes in all types."""
 
 
 @rule("RESHAPE")

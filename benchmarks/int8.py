@@ -1,0 +1,275 @@
+"""Trained networks in int8, by layoutopt and by others, judged on samples that none of them was calibrated with.
+
+The networks come from the packages that `benchmarks/int8_requirements.txt` names; samples are crops of the pictures
+that scikit-image ships, and lines of text that are drawn. All of it is seeded.
+Figures go to ``benchmarks/results/int8.json``.
+
+::
+
+    pip install --no-deps -r benchmarks/int8_requirements.txt
+    python -m benchmarks.int8 [NETWORK...]
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+import layoutopt
+from benchmarks import int8_networks, records
+from benchmarks.markdown import table
+from layoutopt.backend.conversion import missing_for_onnx_tf
+from layoutopt.backend.litert.inspect import signature_of
+from layoutopt.backend.litert.runtime import measure, run
+from layoutopt.quantization.judging import Part, judge
+from layoutopt.results.optimize import OptimizeReport
+from layoutopt.results.provenance import Provenance
+
+Array = npt.NDArray[np.float32]
+RESULTS = records.committed("int8")
+ROUNDS = 40
+_HELD_OUT = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One network by one quantizer.
+
+    Attributes:
+        network: its name.
+        way: whose quantizer.
+        sqnr: in dB, of the first output, on held-out samples against ONNX Runtime.
+        top1: share of samples with the same largest score; None where the output is no scores.
+        float_ms: latency of the float .tflite, one XNNPACK thread.
+        ms: likewise, of the quantized one, timed in turns with it.
+        floats: operators on floats, conversions apart.
+        size: of the file in bytes.
+        seconds: processor time of the quantizer, conversion included.
+        failure: what went wrong; empty where nothing did.
+    """
+
+    network: str
+    way: str
+    sqnr: float = 0.0
+    top1: float | None = None
+    float_ms: float = 0.0
+    ms: float = 0.0
+    floats: int = 0
+    size: int = 0
+    seconds: float = 0.0
+    failure: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """All rows.
+
+    Attributes:
+        rows: network by network.
+        vnni: whether the processor adds products of bytes in one instruction.
+        measured: where and when.
+    """
+
+    rows: tuple[Row, ...]
+    vnni: bool
+    measured: Provenance
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A network with its samples.
+
+    Attributes:
+        model: the float .onnx.
+        name: of the input.
+        calibration: samples to calibrate with, in the model's own layout.
+        held_out: samples to judge on.
+        scratch: directory.
+    """
+
+    model: Path
+    name: str
+    calibration: Array
+    held_out: Array
+    scratch: Path
+
+
+def main() -> None:
+    """Measure the networks that are named, or all; the others keep their figures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("networks", nargs="*", metavar="NETWORK", help=f"of {', '.join(int8_networks.NETWORKS)}")
+    wanted = parser.parse_args().networks or list(int8_networks.NETWORKS)
+    logging.disable(logging.WARNING)  # the advice of ONNX Runtime's quantizer
+    known = records.load(Figures, RESULTS).rows if RESULTS.exists() else ()
+    rows = [row for row in known if row.network not in wanted]
+    for name in wanted:
+        with tempfile.TemporaryDirectory() as directory:
+            for row in measured(name, Path(directory)):
+                print(row, flush=True)
+                rows.append(row)
+        records.save(Figures(tuple(rows), "vnni" in _processor_flags(), Provenance.here()), RESULTS)
+
+
+def measured(name: str, scratch: Path) -> Iterator[Row]:
+    """Iterate over the rows of one network."""
+    network = int8_networks.NETWORKS[name]
+    samples = network.samples()
+    model, name_of_input = int8_networks.export(network, samples.shape[1:], scratch)
+    every = np.arange(len(samples))
+    held_out = every % _HELD_OUT == _HELD_OUT - 1
+    task = Task(model, name_of_input, samples[~held_out], samples[held_out], scratch)
+    real = layoutopt.optimize(model, tflite=scratch / "float.tflite", baseline=False, backend="direct")
+    expected = _expected(task)
+    for way, quantize in WAYS.items():
+        start = time.process_time()
+        try:
+            report = quantize(task)
+        except Exception as error:  # another's quantizer may fail in any way, which is a result
+            yield Row(name, way, failure=f"{type(error).__name__}: {str(error).splitlines()[0]}"[:200])
+            continue
+        seconds = time.process_time() - start
+        assert real.tflite is not None
+        assert report.tflite is not None
+        (quality,) = judge([Part("", 0)], expected, ([each] for each in _found(task, report)))
+        latencies = measure([real.tflite, report.tflite], rounds=ROUNDS, clock=time.thread_time)
+        yield Row(
+            name,
+            way,
+            quality.sqnr,
+            quality.top1,
+            latencies[0].median_ms,
+            latencies[1].median_ms,
+            int8_networks.count_floats(report.tflite),
+            report.tflite.stat().st_size,
+            seconds,
+        )
+
+
+def _expected(task: Task) -> list[list[npt.NDArray[np.generic]]]:
+    import onnxruntime as ort
+
+    session = ort.InferenceSession(task.model, providers=["CPUExecutionProvider"])
+    return [session.run(None, {task.name: sample[None]})[:1] for sample in task.held_out]
+
+
+def _found(task: Task, report: OptimizeReport) -> Iterator[npt.NDArray[np.generic]]:
+    assert report.tflite is not None
+    (given,) = signature_of(report.tflite).inputs  # which TensorFlow names in its own way
+    for sample in task.held_out:
+        stored = np.ascontiguousarray(_transposed(sample[None], report.inputs[0].feed))
+        found = run(report.tflite, {given.signature_name: stored})
+        yield _transposed(next(iter(found.values())), report.outputs[0].feed)
+
+
+def _transposed(array: npt.NDArray[np.generic], feed: str) -> npt.NDArray[np.generic]:
+    """Return an array in the order of axes that a report tells, as ``x.transpose(0,2,3,1)``."""
+    order = feed.rpartition("transpose(")[2].rstrip(")")
+    return array.transpose([int(axis) for axis in order.split(",")]) if order else array
+
+
+# --- the quantizers --------------------------------------------------------------------------------------------------
+
+
+def _by_layoutopt(task: Task) -> OptimizeReport:
+    return layoutopt.optimize(
+        task.model,
+        tflite=task.scratch / "ours.tflite",
+        baseline=False,
+        quantize="int8",
+        calibration=task.calibration,
+    )
+
+
+def _by_onnxruntime(task: Task) -> OptimizeReport:
+    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    class Samples(CalibrationDataReader):
+        rest = iter(task.calibration)
+
+        def get_next(self) -> dict[str, Array] | None:
+            sample = next(self.rest, None)
+            return None if sample is None else {task.name: sample[None]}
+
+    prepared, quantized = task.scratch / "prepared.onnx", task.scratch / "qdq.onnx"
+    quant_pre_process(task.model, prepared, skip_symbolic_shape=True)
+    quantize_static(
+        *(prepared, quantized, Samples()),
+        quant_format=QuantFormat.QDQ,
+        per_channel=True,
+        activation_type=QuantType.QInt8,
+        weight_type=QuantType.QInt8,
+    )
+    return layoutopt.optimize(quantized, tflite=task.scratch / "qdq.tflite", baseline=False, backend="direct")
+
+
+def _by_tensorflow(task: Task) -> OptimizeReport:
+    folder, tflite = task.scratch / "saved_model", task.scratch / "theirs.tflite"
+    report = layoutopt.optimize(
+        task.model, tflite=tflite, saved_model=folder, baseline=False, backend="onnx-tf", force=True
+    )
+    import tensorflow as tf
+
+    (given,) = report.inputs
+    converter = tf.lite.TFLiteConverter.from_saved_model(str(folder))
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = lambda: (
+        {given.tflite_name: _transposed(sample[None], given.feed)} for sample in task.calibration
+    )
+    tflite.write_bytes(converter.convert())
+    return report
+
+
+WAYS: Mapping[str, Callable[[Task], OptimizeReport]] = {
+    "layoutopt": _by_layoutopt,
+    "ONNX Runtime (QDQ) into layoutopt": _by_onnxruntime,
+    **({} if missing_for_onnx_tf() else {"TFLiteConverter": _by_tensorflow}),
+}
+"""By name; TensorFlow's only where it is installed."""
+
+
+def _processor_flags() -> str:
+    info = Path("/proc/cpuinfo")
+    return info.read_text() if info.exists() else ""
+
+
+# --- the page --------------------------------------------------------------------------------------------------------
+
+
+def regions() -> Mapping[str, str]:
+    """Return what pages show of it."""
+    found = records.load(Figures, RESULTS)
+    names = list(dict.fromkeys(row.network for row in found.rows))
+    ways = list(dict.fromkeys(row.way for row in found.rows))
+    vnni = "with" if found.vnni else "without"
+    return {
+        "int8-table": table(("network, float", *ways), (_cells(name, ways, found.rows) for name in names)),
+        "int8-measured": f"{found.measured.machine}, {vnni} VNNI; {found.measured.date}",
+    }
+
+
+def _cells(name: str, ways: Sequence[str], rows: Sequence[Row]) -> tuple[str, ...]:
+    by_way = {row.way: row for row in rows if row.network == name}
+    title = int8_networks.NETWORKS[name].title
+    real = next(iter(by_way.values())).float_ms
+    return f"{title}, {real:.1f} ms", *(_cell(by_way[way]) if way in by_way else "" for way in ways)
+
+
+def _cell(row: Row) -> str:
+    if row.failure:
+        return "fails"
+    share = "" if row.top1 is None else f", {100 * row.top1:.0f} %"
+    floats = f", {row.floats} float" if row.floats else ""
+    return f"{row.sqnr:.1f} dB{share}, {row.ms:.1f} ms{floats}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,127 @@
+"""The explanation of a plan as data: transposes, their two sides, the proof. How it is found is in ``explainer``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from layoutopt.layout.solver.problem import Solver
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One side of a transpose.
+
+    Attributes:
+        layout: in words.
+        ends: who writes the value, or reads it, in this layout.
+        through: who hands the layout on, from one of these to the one that insists on it, without the latter.
+        insists: the nearest one that cannot have the layout of the other side, or not for nothing; empty where nobody
+            does alone.
+        why: its reason.
+    """
+
+    layout: str
+    ends: tuple[str, ...]
+    through: tuple[str, ...]
+    insists: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """One transpose that is left.
+
+    Attributes:
+        value: whose bytes are rewritten.
+        shape: its shape in the original.
+        dtype: its element type.
+        size: its bytes.
+        cost: of the transpose, in the unit of the objective.
+        part: the number of the part of the graph whose layouts depend on each other, from 1; 0 where nobody around
+            has a choice.
+        written: the side that writes it.
+        read: the side that reads it.
+        operators: the operators without a layout rule that it has to do with.
+    """
+
+    value: str
+    shape: tuple[int, ...]
+    dtype: str
+    size: int
+    cost: int
+    part: int
+    written: Side
+    read: Side
+    operators: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Inside:
+    """Data that an operator moves inside.
+
+    Attributes:
+        operator: who.
+        cost: in the unit of the objective.
+        part: as that of a `Copy`.
+        why: the reason.
+    """
+
+    operator: str
+    cost: int
+    part: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A Transpose of the original that layouts have no say over; the cost has it, and the lower bound does not.
+
+    Attributes:
+        operator: which.
+        size: bytes that it moves.
+        why: the reason.
+    """
+
+    operator: str
+    size: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class PartProof:
+    """The proof for one part of the graph whose layouts depend on each other.
+
+    Attributes:
+        part: its number.
+        solver: who solved it.
+        choices: how many groups of operands and results had a choice.
+        cost: of its layouts.
+        lower_bound: what any layouts cost.
+        proved: whether the two are known to be equal.
+        max_flow: what the maximum flow carries through the values that are copied; None where there is no flow.
+    """
+
+    part: int
+    solver: Solver
+    choices: int
+    cost: int
+    lower_bound: int
+    proved: bool
+    max_flow: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why a plan costs what it costs: ``copies``, ``inside`` and ``kept`` add up to it.
+
+    Attributes:
+        copies: the transposes that are left, the dearest first.
+        inside: the operators that move data inside.
+        kept: the Transposes of the original that stay whatever is chosen.
+        parts: the proof, for each part that costs something.
+    """
+
+    copies: tuple[Copy, ...]
+    inside: tuple[Inside, ...]
+    kept: tuple[Kept, ...]
+    parts: tuple[PartProof, ...]

@@ -1,0 +1,205 @@
+"""From the solver's assignment to a plan: the physical layout at every port. Edits belong to the pass."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from math import prod
+
+import onnx_ir as ir
+
+from layoutopt.ir.perm import Perm
+from layoutopt.ir.values import Shape, bits_of, is_constant, known_shape, static_shape
+from layoutopt.layout.algebra.physical import ModeOrder, PhysicalLayout
+from layoutopt.layout.algebra.transposition import transposition
+from layoutopt.layout.costs.movement import Costs
+from layoutopt.layout.plan.candidates import BOUNDARY, Candidates
+from layoutopt.layout.plan.encoding import EncodedProblem, copy_cost
+from layoutopt.layout.rules.rule import LayoutRule
+from layoutopt.layout.rules.table import VIEWS
+from layoutopt.layout.rules.variants import Variant, blaming
+from layoutopt.layout.rules.views import View
+from layoutopt.layout.solver.problem import Assignment
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the solver chose, in terms of the graph.
+
+    Attributes:
+        rules: the rule of each node that has one.
+        variants: the variant of each node that has a rule, of all its groups together.
+        views: the values that hold the bytes of others.
+        inputs: the physical layout of each graph input that may change its layout.
+        outputs: the physical layout of each graph output that may change its layout, by position.
+        encoded: what the solver was asked.
+        assignment: cost and proof.
+        before: what the graph costs as it is, in the same unit.
+        sensitive: how many nodes become others because the target runs them in channels-last only.
+        inside: what operators move inside.
+        left_out: what the Transposes cost that are no views, so that there was nothing to choose.
+        unpriced: how many Transposes are of values whose size is not known.
+    """
+
+    rules: Mapping[ir.Node, LayoutRule]
+    variants: Mapping[ir.Node, Variant]
+    views: Mapping[ir.Value, View]
+    inputs: Mapping[ir.Value, PhysicalLayout]
+    outputs: Mapping[int, PhysicalLayout]
+    encoded: EncodedProblem
+    assignment: Assignment
+    before: int
+    sensitive: int
+    inside: int
+    left_out: int
+    unpriced: int
+
+    @property
+    def total(self) -> Assignment:
+        """Cost and proof of all that moves, Transposes included that the solver was not asked about."""
+        asked = self.assignment
+        return replace(
+            asked,
+            cost=asked.cost + self.left_out,
+            proved_optimal=asked.proved_optimal and not (self.left_out or self.unpriced),
+            inside=self.inside,
+            unpriced=self.unpriced,
+        )
+
+    def view(self, value: ir.Value) -> View:
+        """Return ``value`` as a view of its root, which it may be itself."""
+        return self.views.get(value) or View(value)
+
+
+def decode(
+    candidates: Candidates, encoded: EncodedProblem, assignment: Assignment, costs: Costs, *, sensitive_only: bool
+) -> Plan:
+    """Return the plan that ``assignment`` stands for, with axes of size 1 where they need the fewest Reshapes.
+
+    Args:
+        candidates: what there was to choose from.
+        encoded: the same as the solver was asked it.
+        assignment: what it chose.
+        costs: of what is moved.
+        sensitive_only: whether Transposes of the model are none of the plan's business.
+
+    Raises:
+        PassFailedError: a rule is wrong; the message names the node.
+    """
+    choices = zip(candidates.groups, assignment.choice, strict=True)
+    chosen = {id(group): group.variants[choice] for group, choice in choices}
+    inputs = {value: chosen[id(group)].layouts[BOUNDARY] for value, group in candidates.inputs.items()}
+    outputs = {position: chosen[id(group)].layouts[BOUNDARY] for position, group in candidates.outputs.items()}
+    stored = dict(inputs)
+    variants: dict[ir.Node, Variant] = {}
+    for node, groups in candidates.of_node.items():
+        variant = _united([chosen[id(group)] for group in groups])
+        with blaming(node):
+            variants[node] = _settled(candidates, node, variant, stored)
+        for port, layout in variants[node].layouts.items():
+            if port.result:
+                sizes = variants[node].sizes(port)
+                stored[port.value(node)] = PhysicalLayout.of(layout.shape, layout.mode_order, sizes) or layout
+    rules, views = candidates.rules, candidates.views
+    sensitive = sum(rule.required_layout is not None for rule in rules.values())
+    viewing = [value.producer() for value in views]
+    sensitive += sum(node is not None and node.op_type not in VIEWS for node in viewing)
+    before = _cost_before(candidates, costs)
+    inside = sum(costs.moved(variant.cost) for variant in variants.values())
+    kept = [] if sensitive_only else _cost_of_others(candidates, costs)
+    left_out, unpriced = sum(cost for cost in kept if cost is not None), kept.count(None)
+    return Plan(
+        *(rules, variants, views, inputs, outputs, encoded, assignment, before, sensitive, inside, left_out, unpriced)
+    )
+
+
+def _cost_of_others(candidates: Candidates, costs: Costs) -> list[int | None]:
+    """Return the cost of each Transpose that is no view; None where the size is not known. Constants cost nothing."""
+    found: list[int | None] = []
+    for node in candidates.graph:
+        source = node.inputs[0] if node.op_type == "Transpose" and node.domain == "" else None
+        if source is None or node.outputs[0] in candidates.views or is_constant(source):
+            continue
+        shape, perm = static_shape(source), VIEWS["Transpose"](node)
+        if shape is None or perm is None:
+            found.append(None)
+            continue
+        copy = transposition(ModeOrder.natural(shape), ModeOrder.of(shape, perm))
+        found.append(0 if copy is None else costs.copy(*copy, bits_of(source)))
+    return found
+
+
+def _united(parts: list[Variant]) -> Variant:
+    """Return the variants of a node's groups as one."""
+    return Variant(
+        {port: layout for part in parts for port, layout in part.layouts.items()},
+        tuple(edit for part in parts for edit in part.edits),
+        sum(part.cost for part in parts),
+    )
+
+
+def _settled(
+    candidates: Candidates, node: ir.Node, variant: Variant, stored: Mapping[ir.Value, PhysicalLayout]
+) -> Variant:
+    """Return that variant with the layouts of ``variant`` that makes Reshapes, which are copies, the smallest.
+
+    Those are of the operands, and of the results where their dimensions are others than their readers would expect.
+    Where it makes no difference, the operands are taken as they are stored: the readers may do so too. Elements
+    count and not bytes, lest a QuantizeLinear or Cast look like a better place for a Reshape that need not be.
+    """
+    rule = candidates.rules[node]
+    if rule.required_layout is not None:
+        return variant
+    sources = {
+        port: source
+        for port in variant.layouts
+        if not (port.result or is_constant(port.value(node)))
+        and (source := _uncopied(candidates, port.value(node), variant.mode_order(port), stored)) is not None
+    }
+
+    def reshaped(each: Variant) -> tuple[int, int]:
+        now = [port for port, source in sources.items() if source.sizes != each.sizes(port)]
+        later = [port for port in each.layouts if port.result and each.sizes(port) != variant.sizes(port)]
+        sizes = [sum(prod(known_shape(port.value(node))) for port in ports) for ports in (now, later)]
+        return sum(sizes), sizes[0]
+
+    best = variant
+    for port, source in sources.items():
+        layout = candidates.physical_layout(port.value(node), source.mode_order, source.sizes)
+        if any(reshaped(best)) and layout is not None and not _is_pooled(source.sizes, layout.shape):
+            others = rule.variants(node, port, layout, candidates.known(node))
+            same = (o for o in others if all(o.mode_order(p) == variant.mode_order(p) for p in variant.layouts))
+            best = min((best, *same), key=reshaped)
+    return best
+
+
+def _uncopied(
+    candidates: Candidates, value: ir.Value, order: ModeOrder, stored: Mapping[ir.Value, PhysicalLayout]
+) -> PhysicalLayout | None:
+    """Return how the root of ``value`` is stored; None where ``value`` has to be copied to have ``layout``."""
+    root = candidates.root(value)
+    source = stored.get(root) or PhysicalLayout.natural(known_shape(root))
+    return source if source.mode_order == candidates.inward(value, order) else None
+
+
+def _is_pooled(sizes: Shape, shape: Shape) -> bool:
+    """Tell whether a tensor of ``shape`` is stored with pooled axes that it lacks: only the pool can drop them."""
+    return sizes.count(1) > shape.count(1) + 1
+
+
+def _cost_before(candidates: Candidates, costs: Costs) -> int:
+    """Return what the graph costs as it is: its Transposes, and what operators move inside."""
+    natural = (rule.natural(node) for node, rule in candidates.rules.items())
+    inside = sum(costs.moved(variant.cost) for variant in natural if variant is not None)
+    copies = (
+        copy_cost(value, ModeOrder.natural(shape), ModeOrder.of(shape, perm), costs)
+        for node in candidates.graph
+        if node.outputs[0] in candidates.views and (perm := _perm(node)) is not None
+        if (value := node.inputs[0]) is not None and (shape := static_shape(value)) is not None
+    )
+    return inside + sum(cost for cost in copies if cost is not None)
+
+
+def _perm(node: ir.Node) -> Perm | None:
+    """Return how ``node`` permutes the axes of its operand, if that is all it does."""
+    return VIEWS[node.op_type](node) if node.op_type in VIEWS else None

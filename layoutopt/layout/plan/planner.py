@@ -1,0 +1,84 @@
+"""The choice of layouts of one graph, from its nodes to a plan. Changes nothing in the graph."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import onnx_ir as ir
+
+from layoutopt.ir.perm import Perm
+from layoutopt.layout.costs.movement import BytesMoved, Costs
+from layoutopt.layout.plan.candidates import Candidates, find_candidates
+from layoutopt.layout.plan.decoding import Plan, decode
+from layoutopt.layout.plan.encoding import encode, natural_boundaries
+from layoutopt.layout.rules.applicability import rule_for
+from layoutopt.layout.rules.rule import LayoutRule
+from layoutopt.layout.rules.variants import blaming
+from layoutopt.layout.rules.views import views_of
+from layoutopt.layout.solver.assign import as_it_was, assign
+from layoutopt.layout.solver.problem import Assignment, InfeasibleError
+
+
+def make_plan(
+    graph: ir.Graph,
+    opset: int,
+    orders: Mapping[str, Sequence[Perm]],
+    *,
+    sensitive_only: bool = False,
+    costs: Costs | None = None,
+    assumed: Mapping[ir.Node, LayoutRule] | None = None,
+    spelled_out: frozenset[ir.Node] = frozenset(),
+) -> Plan:
+    """Choose the layout of the whole graph at once.
+
+    Args:
+        graph: the main graph or a body, with static shapes wherever layouts shall be chosen; what has none, and what
+            comes from around a body, is fixed to the natural layout.
+        opset: version of the default domain.
+        orders: for each graph input and output that may change its layout, by name, the orders of its axes that it may
+            have; the natural one comes first if it is among them.
+        sensitive_only: whether all operators but the layout-sensitive ones are fixed to the natural layout.
+        costs: what it costs to move data; bytes where None.
+        assumed: rules of nodes that have none, to learn what such rules would change.
+        spelled_out: those DepthToSpace and SpaceToDepth to take for the Reshape, Transpose, Reshape that they are.
+
+    Returns:
+        The plan of the least cost.
+
+    Raises:
+        PassFailedError: a node is not what its operator asks for, or its rule is wrong; the message names it.
+    """
+    costs = costs or BytesMoved()
+    rules = _rules(graph, opset, assumed or {})
+    if sensitive_only:
+        rules = {node: rule for node, rule in rules.items() if rule.required_layout is not None}
+    rules = {node: rule for node, rule in rules.items() if node not in spelled_out}
+    fixed: set[ir.Node] = set()
+    while True:
+        candidates = Candidates(graph, rules, {} if sensitive_only else views_of(graph, fixed, spelled_out))
+        try:
+            find_candidates(candidates, orders, closed=not sensitive_only)
+            encoded = encode(candidates, costs)
+            found = as_it_was(encoded.problem, assign(encoded.problem), natural_boundaries(candidates))
+            proved = _as_proved(found, whole=not (candidates.capped or fixed))
+            return decode(candidates, encoded, proved, costs, sensitive_only=sensitive_only)
+        except InfeasibleError as error:
+            dividing = candidates.views_at(error.nets) - fixed
+            if not dividing:
+                raise
+            fixed |= dividing  # with a copy on either side there is a way
+
+
+def _rules(graph: ir.Graph, opset: int, assumed: Mapping[ir.Node, LayoutRule]) -> dict[ir.Node, LayoutRule]:
+    rules = {}
+    for node in graph:
+        with blaming(node):
+            if (rule := assumed.get(node) or rule_for(node, opset)) is not None:
+                rules[node] = rule
+    return rules
+
+
+def _as_proved(assignment: Assignment, *, whole: bool) -> Assignment:
+    """Take the solver's proof back where candidates were left out."""
+    return assignment if whole else replace(assignment, lower_bound=0, proved_optimal=assignment.cost == 0)

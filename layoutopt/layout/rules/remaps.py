@@ -1,0 +1,250 @@
+"""Remaps: what else in a node names an axis, and what it must say instead under a choice of layouts.
+
+A remap returns None where the node cannot say it, so that there is no such variant. What the target moves inside an
+operator is in `internal_costs`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from math import prod
+
+import numpy as np
+import numpy.typing as npt
+import onnx_ir as ir
+
+from layoutopt.ir import dialect
+from layoutopt.ir.attributes import (
+    axis_of,
+    constant_integers,
+    has_operand,
+    integer,
+    integers,
+)
+from layoutopt.ir.perm import identity
+from layoutopt.layout.algebra.physical import ModeOrder, PhysicalLayout
+from layoutopt.layout.rules.variants import Edit, PhysicalLayouts, Port, operand, result
+
+Remap = Callable[[ir.Node, PhysicalLayouts], "Edit | None"]
+"""(node, how its ports are stored) -> what must change."""
+
+
+FIRST = operand(0)
+
+
+# --- remaps ----------------------------------------------------------------------------------------------------------
+
+
+def to_dialect(node: ir.Node, layouts: PhysicalLayouts) -> Edit | None:
+    """The operator of the NHWC dialect that runs the node in channels-last."""
+    del layouts
+    return Edit(operator=dialect.OPERATORS[node.op_type][len(FIRST.shape(node))].name)
+
+
+def axis(default: int | None = None, port: Port = FIRST) -> Remap:
+    """A remap of the attribute ``axis``, which counts the axes of the value at ``port``."""
+
+    def remap(node: ir.Node, layouts: PhysicalLayouts) -> Edit | None:
+        """The attribute ``axis``, which is stored whole."""
+        layout = layouts[port]
+        value = axis_of(node, default, len(layout.shape))
+        position = None if value is None else _whole_position(value, layouts, len(layout.shape))
+        return None if position is None else Edit(attributes={"axis": position})
+
+    return remap
+
+
+def joint(default: int | None = None) -> Remap:
+    """A remap of the attribute ``axis`` of a Concat or a Split, and of the sizes of the pieces where it names them."""
+
+    def remap(node: ir.Node, layouts: PhysicalLayouts) -> Edit | None:
+        """The attribute ``axis``, of which whole outermost pieces are joined or cut."""
+        whole = layouts[FIRST if node.op_type == "Split" else result()]
+        value = axis_of(node, default, len(whole.shape))
+        place = None if value is None else whole.front(value)
+        if place is None or len({(*each.sizes[:place], *each.sizes[place + 1 :]) for each in layouts.values()}) > 1:
+            return None
+        sizes = tuple(each.sizes[place] for port, each in layouts.items() if port.result)
+        named = {"axis": place}
+        if "split" in node.attributes:
+            return Edit(attributes={**named, "split": sizes})
+        cut = node.op_type == "Split" and has_operand(node, 1)
+        return Edit(attributes=named, operands={1: _like(node, 1, sizes)} if cut else {})
+
+    return remap
+
+
+def axis_operand(node: ir.Node, layouts: PhysicalLayouts) -> Edit | None:
+    """The axis that the constant operand 1 names, which is stored whole."""
+    positions = _whole_positions(constant_integers(node, 1), layouts)
+    if positions is None or len(positions) != 1:
+        return None
+    return Edit(operands={1: _like(node, 1, positions).reshape(())})
+
+
+def axes(index: int, default: tuple[int, ...] | None = None) -> Remap:
+    """A remap of the axes: an attribute, which has a ``default``, or in newer opsets the operand at ``index``."""
+
+    def remap(node: ir.Node, layouts: PhysicalLayouts) -> Edit | None:
+        """The axes, which are known offline."""
+        layout = layouts[FIRST]
+        if (named := integers(node, "axes", default)) is not None:
+            moved = _positions(named, layout)
+            return None if moved is None else Edit(attributes={"axes": moved})
+        if not has_operand(node, index):
+            return Edit()
+        moved = _positions(constant_integers(node, index), layout)
+        return None if moved is None else Edit(operands={index: _like(node, index, moved)})
+
+    return remap
+
+
+def innermost_axes(default: int, *, ordered: bool = False) -> Remap:
+    """A remap of the first one of the axes that a node takes for one; ``ordered`` if it matters how these lie."""
+
+    def remap(node: ir.Node, layouts: PhysicalLayouts) -> Edit | None:
+        """The axes from ``axis`` on, which lie innermost."""
+        layout = layouts[FIRST]
+        first = axis_of(node, default, len(layout.shape))
+        if first is None or (place := _innermost(layout, first)) is None:
+            return None
+        if ordered and layout.without(range(first)).mode_order != ModeOrder.natural(layout.shape[first:]):
+            return None
+        affine = {port: layout.sizes[place:] for port in layouts if not port.result and port != FIRST}
+        return Edit(attributes={"axis": place}, sizes=affine)
+
+    return remap
+
+
+def matrices(node: ir.Node, layouts: PhysicalLayouts) -> Edit | None:
+    """The last two axes, which lie innermost and as they are."""
+    del node
+    layout = layouts[FIRST]
+    rank = len(layout.shape)
+    last = PhysicalLayout.natural(layout.shape).dims[-2:]
+    return Edit() if rank >= 2 and layout.dims[-2:] == last else None
+
+
+def sequence_axes(node: ir.Node, layouts: PhysicalLayouts) -> Edit | None:
+    """The axes of batch and time, which lie outermost."""
+    names = {"batch_axis": 1, "time_axis": 0}
+    values = [integer(node, name, default) for name, default in names.items()]
+    positions = _whole_positions([value for value in values if value is not None], layouts)
+    if positions is None or sorted(positions) != [0, 1]:
+        return None
+    return Edit(attributes=dict(zip(names, positions, strict=True)))
+
+
+def centered_axes(node: ir.Node, layouts: PhysicalLayouts) -> Edit | None:
+    """The axes, which are stored whole; all if none are named."""
+    moved = _whole_positions(integers(node, "axes", identity(len(layouts[FIRST].shape))), layouts)
+    return None if moved is None else Edit(attributes={"axes": moved})
+
+
+def quantized_axis(node: ir.Node, layouts: PhysicalLayouts) -> Edit | None:
+    """The axis that has a scale for each element, which is stored whole; no axis if there is one scale for all."""
+    scales = operand(1).shape(node)
+    if len(scales) > 1 or integer(node, "block_size", 0):
+        return None
+    return Edit() if prod(scales) == 1 else axis(1)(node, layouts)
+
+
+def repeats(node: ir.Node, layouts: PhysicalLayouts) -> Edit | None:
+    """How often each stored dimension is repeated."""
+    before, after = layouts[FIRST].sizes, layouts[result()].sizes
+    return Edit(operands={1: _like(node, 1, [new // old for old, new in zip(before, after, strict=True)])})
+
+
+def expanded_shape(node: ir.Node, layouts: PhysicalLayouts) -> Edit | None:
+    """The shape to expand to."""
+    return Edit(operands={1: _like(node, 1, layouts[result()].sizes)})
+
+
+def made_shape(node: ir.Node, layouts: PhysicalLayouts) -> Edit | None:
+    """The shape to fill."""
+    return Edit(operands={0: _like(node, 0, layouts[result()].sizes)})
+
+
+def slices(node: ir.Node, layouts: PhysicalLayouts) -> Edit | None:
+    """The axes, which default to the first ones and are stored whole."""
+    if "starts" in node.attributes:
+        return _older_slice(node, layouts)
+    starts = constant_integers(node, 1)
+    values = constant_integers(node, 3) if has_operand(node, 3) else starts and identity(len(starts))
+    moved = _whole_positions(values, layouts)
+    return None if moved is None else Edit(operands={3: _like(node, 3 if has_operand(node, 3) else 1, moved)})
+
+
+def _older_slice(node: ir.Node, layouts: PhysicalLayouts) -> Edit | None:
+    """A Slice that has attributes, which come in the order of the axes."""
+    starts, ends = integers(node, "starts", ()) or (), integers(node, "ends", ()) or ()
+    moved = _whole_positions(integers(node, "axes", identity(len(starts))), layouts)
+    if moved is None or not len(moved) == len(starts) == len(ends):
+        return None
+    rows = zip(*sorted(zip(moved, starts, ends, strict=True)), strict=True)
+    return Edit(attributes=dict(zip(("axes", "starts", "ends"), rows, strict=True)))
+
+
+def pads(node: ir.Node, layouts: PhysicalLayouts) -> Edit | None:
+    """The pads, begins and ends per axis, or the axes where some are named; each that is padded is stored whole."""
+    layout = layouts[FIRST]
+    if has_operand(node, 3):
+        moved = _whole_positions(constant_integers(node, 3), layouts)
+        return None if moved is None else Edit(operands={3: _like(node, 3, moved)})
+    attribute = integers(node, "pads")
+    values = attribute if attribute is not None else constant_integers(node, 1)
+    rank = len(layout.shape)
+    if values is None or len(values) != 2 * rank:
+        return None
+    padded = [axis for axis in range(rank) if values[axis] or values[rank + axis]]
+    if _whole_positions(padded, layouts) is None:
+        return None
+    moved = tuple(values[start + dim.axis] for start in (0, rank) for dim in layout.dims)
+    return Edit(attributes={"pads": moved}) if attribute is not None else Edit(operands={1: _like(node, 1, moved)})
+
+
+# --- prices ----------------------------------------------------------------------------------------------------------
+
+
+# --- what they share -------------------------------------------------------------------------------------------------
+
+
+def _innermost(layout: PhysicalLayout, first: int) -> int | None:
+    """Where the axes from ``first`` on begin; None where others, of more than one element, lie behind one of them."""
+    inner = [dim.axis >= first for dim in layout.dims if dim.modes]
+    if not any(inner) or inner != sorted(inner):
+        return None
+    return next(place for place, dim in enumerate(layout.dims) if dim.modes and dim.axis >= first)
+
+
+def _positions(values: Sequence[int] | None, layout: PhysicalLayout) -> tuple[int, ...] | None:
+    """All dimensions of the axes ``values``, in the order in which these are named.
+
+    None where there are none, since to name no axis means all of them: axes of size 1 may not be stored at all.
+    """
+    rank = len(layout.shape)
+    if values is None or any(not -rank <= value < rank for value in values):
+        return None
+    found = tuple(position for value in values for position in layout.positions((value % rank,)))
+    return found if found or not values else None
+
+
+def _whole_positions(values: Sequence[int] | None, layouts: PhysicalLayouts) -> tuple[int, ...] | None:
+    """The dimensions of the axes ``values``; None where one does not lie in one piece and in its own order."""
+    rank = len(layouts[FIRST].shape)
+    if values is None or any(not -rank <= value < rank for value in values):
+        return None
+    found = [_whole_position(value % rank, layouts, rank) for value in values]
+    return tuple(position for position in found if position is not None) if None not in found else None
+
+
+def _whole_position(axis: int, layouts: PhysicalLayouts, rank: int) -> int | None:
+    """The dimension that is ``axis`` at every port of ``rank``: where it has size 1 alone, it would seem whole."""
+    found = {layout.position(axis) for layout in layouts.values() if len(layout.shape) == rank}
+    return found.pop() if len(found) == 1 else None
+
+
+def _like(node: ir.Node, index: int, values: Sequence[int]) -> npt.NDArray[np.integer]:
+    """``values`` in the type of the constant at ``index``, where one is asked for the other operands' type."""
+    value = node.inputs[index]
+    return np.array(values, np.int64 if value is None or value.dtype is None else value.dtype.numpy())

@@ -1,0 +1,161 @@
+"""Values that hold the same bytes: a value and what Reshape, Transpose and their like make of it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+import onnx_ir as ir
+
+from layoutopt.ir.perm import Perm, invert
+from layoutopt.ir.values import Shape, known_shape
+from layoutopt.layout.algebra.physical import CACHE, ModeOrder, PhysicalLayout
+from layoutopt.layout.algebra.transposition import transposition
+from layoutopt.layout.rules.applicability import is_view
+from layoutopt.layout.rules.table import VIEWS
+from layoutopt.layout.rules.variants import blaming
+
+MAX_COPY_RANK = 6
+"""TFLite's TRANSPOSE takes tensors of at most this rank."""
+
+Steps = tuple[tuple[Shape, Perm], ...]
+"""The Transposes on the way from the root to a view: the shape before each, and its permutation."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A value as a view of its root.
+
+    Attributes:
+        root: the value whose bytes it holds.
+        steps: how the axes were permuted on the way; reshapes leave no trace in the modes.
+    """
+
+    root: ir.Value
+    steps: Steps = ()
+
+    def inward(self, order: ModeOrder) -> ModeOrder | None:
+        """A layout of the view in the modes of the root; None where a mode straddles two of the permuted axes."""
+        return _inward(self.steps, order) if self.steps else order
+
+    def outward(self, order: ModeOrder) -> ModeOrder | None:
+        """A layout of the root in the modes of the view; None where a mode straddles two of the permuted axes."""
+        return _outward(self.steps, order) if self.steps else order
+
+    def natural(self, shape: Shape) -> ModeOrder | None:
+        """The natural layout of the view, of ``shape``, in the modes of the root; None where these do not divide."""
+        return self.inward(ModeOrder.natural(shape))
+
+
+def views_of(
+    graph: ir.Graph, fixed: Collection[ir.Node], spelled_out: Collection[ir.Node] = ()
+) -> Mapping[ir.Value, View]:
+    """The values of ``graph`` that are views of others.
+
+    A Transpose that no single copy of the root could replace makes none: one of too many axes, or of axes that a
+    Reshape has put together from pieces of others, as (2, 3) Transposed, (2, 3) again, and Transposed.
+
+    Args:
+        graph: in topological order.
+        fixed: nodes to take for operators that move bytes.
+        spelled_out: those DepthToSpace and SpaceToDepth to take for the Reshape, Transpose, Reshape that they are.
+    """
+    views: dict[ir.Value, View] = {}
+    for node in graph:
+        with blaming(node):
+            if node in fixed or not (node in spelled_out or is_view(node)):
+                continue
+        source, value = node.inputs[0], node.outputs[0]
+        assert source is not None
+        parent = views.get(source) or View(source)
+        if node in spelled_out:
+            steps: Steps = (*parent.steps, blocks_moved(node))
+        else:
+            perm = VIEWS[node.op_type](node)
+            steps = (*parent.steps, (known_shape(source), perm)) if perm else parent.steps
+        view = View(parent.root, steps)
+        natural = view.natural(known_shape(value))
+        copy = transposition(ModeOrder.natural(known_shape(parent.root)), natural) if natural is not None else None
+        if copy is not None and len(copy[1]) <= MAX_COPY_RANK:
+            views[value] = view
+    return views
+
+
+def blocks_moved(node: ir.Node) -> tuple[Shape, Perm]:
+    """The shape to which a DepthToSpace or SpaceToDepth reshapes its operand, and how it permutes the axes of that."""
+    source = node.inputs[0]
+    assert source is not None
+    batch, channels, height, width = known_shape(source)
+    block, mode = node.attributes["blocksize"].as_int(), node.attributes.get("mode")
+    if node.op_type == "SpaceToDepth":
+        return (batch, channels, height // block, block, width // block, block), (0, 3, 5, 1, 2, 4)
+    depth = channels // block**2
+    if mode is not None and mode.as_string() == "CRD":
+        return (batch, depth, block, block, height, width), (0, 1, 4, 2, 5, 3)
+    return (batch, block, block, depth, height, width), (0, 3, 4, 1, 5, 2)
+
+
+@dataclass(frozen=True, slots=True)
+class Rearrangement:
+    """A value that holds the elements of another one in a different order.
+
+    Attributes:
+        source: the other one.
+        first: the node of the chain between them that reads it.
+        layout: how the value lies, in the modes of ``source``.
+    """
+
+    source: ir.Value
+    first: ir.Node
+    mode_order: ModeOrder
+
+    def along(self, axis: int) -> tuple[int, ...] | None:
+        """Which index of ``source`` each index along ``axis`` is; None where other axes take part, or none does."""
+        shape = known_shape(self.source)
+        layout = PhysicalLayout.of(shape, self.mode_order)
+        natural = PhysicalLayout.natural(shape)
+        moved = [dim for dim in layout.dims if dim not in natural.dims] if layout is not None else []
+        if layout is None or [dim.axis for dim in moved] != [axis]:
+            return None
+        axes = [dim.axis for dim in layout.dims if dim.modes]
+        return moved[0].indices if axes == sorted(axes) else None
+
+
+def rearrangements(result: ir.Value) -> Iterator[Rearrangement]:
+    """Of which values ``result`` is a rearrangement, nearest first.
+
+    The values in between are read by nobody else, so the whole chain is dead once nobody reads ``result``.
+    """
+    steps: Steps = ()
+    graph, value = None, result
+    while (node := value.producer()) is not None and is_view(node) and graph in (None, node.graph):
+        source = node.inputs[0]
+        assert source is not None
+        if (perm := VIEWS[node.op_type](node)) is not None:
+            steps = ((known_shape(source), perm), *steps)
+        if (order := View(source, steps).natural(known_shape(result))) is not None:
+            yield Rearrangement(source, node, order)
+        if len(source.uses()) > 1 or source.is_graph_output():
+            return
+        graph, value = node.graph, source
+
+
+@lru_cache(maxsize=CACHE)
+def _inward(steps: Steps, order: ModeOrder) -> ModeOrder | None:
+    for shape, perm in reversed(steps):
+        layout = PhysicalLayout.of(tuple(shape[axis] for axis in perm), order)
+        if layout is None:
+            return None
+        order = layout.renamed(perm).mode_order
+    return order
+
+
+@lru_cache(maxsize=CACHE)
+def _outward(steps: Steps, order: ModeOrder) -> ModeOrder | None:
+    for shape, perm in steps:
+        layout = PhysicalLayout.of(shape, order)
+        if layout is None:
+            return None
+        order = layout.renamed(invert(perm)).mode_order
+    return order

@@ -1,0 +1,114 @@
+"""The one way in to the solvers: each component by the fastest exact method that fits it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from layoutopt.layout.solver import elimination, milp, mincut
+from layoutopt.layout.solver.problem import (
+    Assignment,
+    Component,
+    InfeasibleError,
+    Net,
+    Part,
+    Problem,
+    Solver,
+    net_copies,
+)
+
+
+def assign(problem: Problem, *, time_limit: float = milp.TIME_LIMIT) -> Assignment:
+    """Picks one variant per group so that the fewest bytes are copied; of equals, the one with the fewest copies.
+
+    Args:
+        problem: groups and nets.
+        time_limit: seconds for each component that needs the MILP.
+
+    Returns:
+        The assignment with a lower bound that proves it, unless time ran out.
+
+    Raises:
+        InfeasibleError: every assignment needs a forbidden copy.
+    """
+    choice = [0] * len(problem.variants)
+    gap, proved, timed_out = 0, True, False
+    parts = []
+    for component, solver, part in _solutions(problem.components, time_limit):
+        if part is None:
+            raise InfeasibleError(_unmet(problem))
+        gap += part.cost - part.lower_bound
+        proved &= part.proved_optimal
+        timed_out |= part.timed_out
+        parts.append(Part(component, solver, part))
+        for group, variant in zip(component.groups, part.choice, strict=False):
+            choice[group] = variant
+    if (cost := problem.cost(choice)) is None:
+        raise InfeasibleError(_unmet(problem))
+    return Assignment(tuple(choice), cost, cost - gap, proved, timed_out, tuple(parts))
+
+
+def _solutions(
+    components: tuple[Component, ...], time_limit: float
+) -> Iterator[tuple[Component, Solver, Assignment | None]]:
+    """A solution for each component; None where each needs a forbidden copy."""
+    cuts = [component for component in components if mincut.applies(component.problem)]
+    for component, choice in zip(cuts, _cut([cut.problem for cut in cuts]), strict=True):
+        yield component, Solver.CUT, _exact(component.problem, choice)
+    cut = set(map(id, cuts))
+    for component in components:
+        if id(component) not in cut:
+            found = elimination.solve(component.problem)
+            if found is None:
+                yield component, Solver.MILP, milp.solve(component.problem, time_limit=time_limit)
+            else:
+                yield component, Solver.ELIMINATION, _exact(component.problem, found)
+
+
+_FEW = 500
+"""Groups of all cut problems together up to which elimination takes less time than importing the flow does."""
+
+
+def _cut(problems: Sequence[Problem]) -> Sequence[tuple[int, ...]]:
+    """Solve cut problems: by elimination where they are small, which picks the same of equals, else by a flow."""
+    if sum(len(problem.variants) for problem in problems) <= _FEW:
+        found = [elimination.solve(problem) for problem in problems]
+        choices = [choice for choice in found if choice is not None]
+        if len(choices) == len(problems):
+            return choices
+    return mincut.solve(problems)
+
+
+def _exact(problem: Problem, choice: tuple[int, ...]) -> Assignment | None:
+    """``choice`` as its own proof; None where it needs a forbidden copy."""
+    cost = problem.cost(choice)
+    return None if cost is None else Assignment(choice, cost, cost, True)
+
+
+def _unmet(problem: Problem) -> tuple[int, ...]:
+    """The nets with a forbidden copy in an assignment that needs the fewest such."""
+    nets = tuple(Net(w.source, w.readers, w.layouts, 0, prices=dict.fromkeys(w.forbidden, 1)) for w in problem.nets)
+    choice = assign(Problem(tuple((0,) * len(costs) for costs in problem.variants), nets)).choice
+    return tuple(index for index, net in enumerate(problem.nets) if net_copies(net, choice) & net.forbidden)
+
+
+def as_it_was(problem: Problem, assignment: Assignment, natural: Mapping[int, int]) -> Assignment:
+    """Return an assignment of the same cost that leaves inputs and outputs of the graph as they were, if there is one.
+
+    Args:
+        problem: the question.
+        assignment: its solution.
+        natural: of each graph input and output that may change, the group and its natural variant.
+    """
+    changed = any(assignment.choice[group] != variant for group, variant in natural.items())
+    if not changed or any(part.solver is Solver.MILP for part in assignment.parts):
+        return assignment
+    penalty = problem.weights.unit * (1 + assignment.cost // problem.weights.unit)
+    variants = tuple(
+        tuple(cost + penalty * (natural.get(group, index) != index) for index, cost in enumerate(costs))
+        for group, costs in enumerate(problem.variants)
+    )
+    choice = assign(replace(problem, variants=variants)).choice
+    if (problem.cost(choice), problem.copies(choice)) != (assignment.cost, problem.copies(assignment.choice)):
+        return assignment
+    return replace(assignment, choice=choice)

@@ -1,0 +1,274 @@
+"""The layout problem: pick one variant per group so that the fewest bytes are copied.
+
+A *group* is a set of operands and results of one node that take a layout together. A *net* is a value that somebody
+produces and others read. Nothing here knows of ONNX: the solvers and the brute force of the tests share this form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from functools import cached_property
+from math import gcd
+
+from layoutopt.errors import LayoutoptError
+
+
+class InfeasibleError(LayoutoptError):
+    """Every choice of variants needs a copy that is forbidden.
+
+    Args:
+        nets: indices of those whose forbidden copies an assignment with the fewest such needs.
+    """
+
+    def __init__(self, nets: tuple[int, ...]) -> None:
+        super().__init__(
+            f"no layout assignment avoids the forbidden copies of the nets {nets}",
+            hint="Please report the model: natural layouts always are one.",
+        )
+        self.nets = nets
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """One end of a net: which group, and which of the layouts of the net each variant of the group takes there.
+
+    Attributes:
+        group: index of the group.
+        layouts: for each variant of the group, an index into the layouts of the net.
+    """
+
+    group: int
+    layouts: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Net:
+    """A value and its price.
+
+    Attributes:
+        source: the end that writes it.
+        readers: the ends that read it.
+        layouts: how many layouts it can have.
+        cost: what one copy of it costs, in bytes; however many readers share the copy.
+        forbidden: pairs (stored, read) of layouts between which no copy is possible.
+        prices: what the copy (stored, read) costs where that is not ``cost``.
+    """
+
+    source: Pin
+    readers: tuple[Pin, ...]
+    layouts: int
+    cost: int
+    forbidden: frozenset[tuple[int, int]] = frozenset()
+    prices: Mapping[tuple[int, int], int] = field(default_factory=dict)
+
+    @property
+    def ends(self) -> tuple[Pin, ...]:
+        """The source, then the readers."""
+        return (self.source, *self.readers)
+
+    def copy_cost(self, stored: int, read: int) -> int:
+        """What the copy from ``stored`` to ``read`` costs, in bytes."""
+        return self.prices.get((stored, read), self.cost)
+
+    @property
+    def most_copies(self) -> int:
+        """How many copies of it there can be at once."""
+        return min(self.layouts - 1, len(self.readers))
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Groups and nets.
+
+    Attributes:
+        variants: for each group, the cost of each of its variants, in bytes. Variant 0 is the natural one, if any.
+        nets: the values between them.
+    """
+
+    variants: tuple[tuple[int, ...], ...]
+    nets: tuple[Net, ...]
+
+    @cached_property
+    def components(self) -> tuple[Component, ...]:
+        """The parts that have no choice in common, each a problem of its own.
+
+        A group of one variant is a constant and connects nothing; neither it nor a net between such is in any part.
+        """
+        free = [len(costs) > 1 for costs in self.variants]
+        touched = [[end.group for end in net.ends if free[end.group]] for net in self.nets]
+        labels = _labels(len(free), ((groups[0], group) for groups in touched for group in groups[1:]))
+        groups: dict[int, list[int]] = {}
+        position = [0] * len(free)
+        for group, label in enumerate(labels):
+            if free[group]:
+                part = groups.setdefault(label, [])
+                position[group] = len(part)
+                part.append(group)
+        nets: dict[int, list[Net]] = {label: [] for label in groups}
+        for net, among in zip(self.nets, touched, strict=True):
+            if among:
+                nets[labels[among[0]]].append(_moved(net, position, free, len(groups[labels[among[0]]])))
+        return tuple(self._component(groups[label], nets[label]) for label in groups)
+
+    def _component(self, groups: Sequence[int], nets: Sequence[Net]) -> Component:
+        variants = (*(self.variants[group] for group in groups), (0,))
+        return Component(Problem(variants, tuple(nets)), tuple(groups))
+
+    def cost(self, choice: Sequence[int]) -> int | None:
+        """Bytes that the assignment ``choice`` (a variant per group) copies; None where it needs a forbidden copy."""
+        total = sum(costs[variant] for costs, variant in zip(self.variants, choice, strict=True))
+        for net in self.nets:
+            for pair in net_copies(net, choice):
+                if pair in net.forbidden:
+                    return None
+                total += net.copy_cost(*pair)
+        return total
+
+    def copies(self, choice: Sequence[int]) -> int:
+        """How many copies, that is Transposes, the assignment ``choice`` needs."""
+        return sum(len(net_copies(net, choice)) for net in self.nets)
+
+    @cached_property
+    def weights(self) -> Weights:
+        """Bytes first, then the number of copies, as one whole number per choice."""
+        return Weights(gcd(*self._prices()) or 1, 1 + sum(net.most_copies for net in self.nets))
+
+    def _prices(self) -> Iterator[int]:
+        for costs in self.variants:
+            yield from costs
+        for net in self.nets:
+            yield net.cost
+            yield from net.prices.values()
+
+
+def _labels(count: int, pairs: Iterable[tuple[int, int]]) -> list[int]:
+    """Return for each of ``count`` things the first one of its part, where ``pairs`` are connected."""
+    above = list(range(count))
+
+    def first(one: int) -> int:
+        while above[one] != one:
+            above[one] = one = above[above[one]]  # halves the way for the next one
+        return one
+
+    for one, other in pairs:
+        low, high = sorted((first(one), first(other)))
+        above[high] = low
+    return [first(one) for one in range(count)]
+
+
+def _moved(net: Net, position: Sequence[int], free: Sequence[bool], constant: int) -> Net:
+    """``net`` between the groups at their ``position``, or at ``constant`` for all that are not ``free``."""
+
+    def moved(end: Pin) -> Pin:
+        return Pin(position[end.group] if free[end.group] else constant, end.layouts)
+
+    readers = tuple([moved(reader) for reader in net.readers])
+    return Net(moved(net.source), readers, net.layouts, net.cost, net.forbidden, net.prices)
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """A connected part of a problem.
+
+    Attributes:
+        problem: the part; its last group stands for all that have no choice, and costs nothing.
+        groups: for each of its other groups, the index in the whole.
+    """
+
+    problem: Problem
+    groups: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """Weighs bytes and copies so that no number of copies outweighs ``unit`` bytes.
+
+    Attributes:
+        unit: the greatest common divisor of all costs, in bytes.
+        count: what one unit weighs; a copy weighs 1 on top of its bytes.
+    """
+
+    unit: int
+    count: int
+
+    def of_copy(self, cost: int) -> int:
+        """The weight of a copy of ``cost`` bytes."""
+        return self.of_bytes(cost) + 1
+
+    def of_bytes(self, cost: int) -> int:
+        """The weight of ``cost`` bytes that are moved by something else than a copy."""
+        return cost // self.unit * self.count
+
+    def to_bytes(self, weight: int) -> int:
+        """The bytes in a total ``weight``."""
+        return weight // self.count * self.unit
+
+
+def net_copies(net: Net, choice: Sequence[int]) -> set[tuple[int, int]]:
+    """The pairs (stored, read) of layouts that ``net`` must be copied between under ``choice``."""
+    stored = net.source.layouts[choice[net.source.group]]
+    read = {reader.layouts[choice[reader.group]] for reader in net.readers}
+    return {(stored, layout) for layout in read - {stored}}
+
+
+class Solver(Enum):
+    """Who solved a component."""
+
+    CUT = "minimum cut"
+    ELIMINATION = "elimination"
+    MILP = "MILP"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """How one component was solved.
+
+    Attributes:
+        component: which.
+        solver: by whom.
+        assignment: its solution and its proof.
+    """
+
+    component: Component
+    solver: Solver
+    assignment: Assignment
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """A solution and its proof.
+
+    Attributes:
+        choice: a variant per group.
+        cost: bytes that it copies.
+        lower_bound: bytes that any assignment must copy, in bytes; never above ``cost``.
+        proved_optimal: the two are equal, and nothing was left out of the search.
+        timed_out: a solver was stopped before it was done.
+        parts: the components that it was put together from.
+        inside: of ``cost``, what operators move inside, such as a concatenation of short runs.
+        unpriced: transposes of values whose size is known at run time only; they are in no sum.
+    """
+
+    choice: tuple[int, ...]
+    cost: int
+    lower_bound: int
+    proved_optimal: bool
+    timed_out: bool = False
+    parts: tuple[Part, ...] = field(default=(), compare=False, repr=False)
+    inside: int = 0
+    unpriced: int = 0
+
+    @classmethod
+    def together(cls, parts: Sequence[Assignment]) -> Assignment:
+        """The assignments of problems that have nothing in common, as one."""
+        return cls(
+            tuple(variant for part in parts for variant in part.choice),
+            sum(part.cost for part in parts),
+            sum(part.lower_bound for part in parts),
+            all(part.proved_optimal for part in parts),
+            any(part.timed_out for part in parts),
+            inside=sum(part.inside for part in parts),
+            unpriced=sum(part.unpriced for part in parts),
+        )

@@ -1,0 +1,133 @@
+"""From a float graph and a recipe to an int8 graph."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from layoutopt.errors import UnsupportedOperatorError, UsageError
+from layoutopt.options import Int8, QuantizedIo, RangeMethod
+from layoutopt.quantization.copying import copy_graph
+from layoutopt.quantization.interface import integer_interface
+from layoutopt.quantization.operators import is_real
+from layoutopt.quantization.outcome import FloatOperator, OutputQuality
+from layoutopt.quantization.plan import Plan, plan
+from layoutopt.quantization.recipe import Recipe
+from layoutopt.quantization.rewriting import rewrite_on_integers
+from layoutopt.tfl.graph import Graph, Model, Operation
+
+_REFUSED = "no int8 kernel takes its operands or its weights"
+_SENSITIVE = "sensitive: the outputs lose too much by it"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a user asks for.
+
+    Attributes:
+        int8: which operators compute with integers.
+        io: element type of inputs and outputs.
+        ranges: how ranges are chosen.
+        keep_float: codes of operators, or patterns of names of nodes, that stay float.
+        min_sqnr: the least ratio of signal to noise, in dB, that each output shall have, for which sensitive operators
+            stay float; None where all compute with integers that can.
+    """
+
+    int8: Int8 = Int8.FAST
+    io: QuantizedIo = QuantizedIo.FLOAT
+    ranges: RangeMethod = RangeMethod.AUTO
+    keep_float: tuple[str, ...] = ()
+    min_sqnr: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Quantized:
+    """A quantized graph and what is known of it.
+
+    Attributes:
+        model: the graph on integers.
+        recipe: what it was made by.
+        floats: the operators that stayed float.
+        quality: of each output, on held-out samples; empty where there were none.
+        whole: the operations of the float graph that compute with integers.
+        milliseconds: of the fastest inference on a held-out sample; None where there were none.
+        float_milliseconds: likewise, of the float graph.
+    """
+
+    model: Model
+    recipe: Recipe
+    floats: tuple[FloatOperator, ...]
+    quality: tuple[OutputQuality, ...] = ()
+    whole: frozenset[Operation] = frozenset()
+    milliseconds: float | None = None
+    float_milliseconds: float | None = None
+
+
+def build(
+    model: Model, recipe: Recipe, settings: Settings, *, sensitive: Collection[Operation] = frozenset()
+) -> Quantized:
+    """Quantize a float graph by a recipe.
+
+    Args:
+        model: of float operators; it stays as it is.
+        recipe: ranges, and means where biases are corrected.
+        settings: what the user asks for; how ranges are chosen has no say here.
+        sensitive: operations that stay float because the outputs lose too much by them.
+
+    Raises:
+        UnsupportedOperatorError: all operators shall compute with integers, and some cannot.
+        UsageError: no operator is meant by one of ``keep_float``.
+    """
+    floats = {**dict.fromkeys(sensitive, _SENSITIVE), **dict(_kept(model.graph, settings.keep_float))}
+    while True:
+        chosen = plan(model.graph, recipe.ranges, int8=settings.int8, floats=floats)
+        graph, refused = _rewritten(model.graph, chosen, recipe)
+        if not refused:
+            break
+        floats.update(dict.fromkeys(refused, _REFUSED))
+    listed = _listed(model.graph, chosen)
+    if settings.int8 is Int8.FULL and listed:
+        lines = "\n  ".join(f"{each.name}: {each.code}, {each.reason}" for each in listed)
+        raise UnsupportedOperatorError(
+            f"--int8 full: these operators cannot compute with integers:\n  {lines}",
+            hint="Use --int8 fast, or rewrite these nodes in terms of other operators.",
+        )
+    quantized = replace(model, graph=graph)
+    if settings.io is not QuantizedIo.FLOAT:
+        steps = {value: found.steps for value, found in recipe.ranges.items()}
+        outputs = [chosen.steps.get(each) or steps.get(each) for each in model.graph.outputs]
+        integer_interface(graph, settings.io, outputs)
+    return Quantized(quantized, recipe, listed, whole=frozenset(chosen.whole))
+
+
+def _rewritten(graph: Graph, chosen: Plan, recipe: Recipe) -> tuple[Graph, list[Operation]]:
+    """Return the graph on integers, and the operations that the rewrite has left on floats in spite of the plan."""
+    copy, copies = copy_graph(graph)
+    twins = dict(zip(graph.operations, copy.operations, strict=True))
+    ours = Plan({twins[each] for each in chosen.whole}, {copies[v]: s for v, s in chosen.steps.items()}, {})
+    means = None if recipe.means is None else {copies[value]: found for value, found in recipe.means.items()}
+    rewrite_on_integers(copy, ours, means)
+    left = set(copy.operations)
+    return copy, [each for each in graph.operations if twins[each] in left and each in chosen.whole]
+
+
+def _listed(graph: Graph, chosen: Plan) -> tuple[FloatOperator, ...]:
+    return tuple(
+        FloatOperator(each.scope, each.code, chosen.reasons[each])
+        for each in graph.operations
+        if each in chosen.reasons and any(map(is_real, each.results))
+    )
+
+
+def _kept(graph: Graph, patterns: Sequence[str]) -> Iterator[tuple[Operation, str]]:
+    for pattern in patterns:
+        try:
+            expression = re.compile(pattern)
+        except re.error as error:
+            raise UsageError(f"--keep-float {pattern}: not a regular expression ({error})") from None
+        found = [each for each in graph.operations if each.code == pattern.upper() or expression.search(each.scope)]
+        if not found:
+            codes = ", ".join(sorted({each.code for each in graph.operations}))
+            raise UsageError(f"--keep-float {pattern}: no operator is meant", hint=f"The model has {codes}.")
+        yield from ((each, "asked for") for each in found)

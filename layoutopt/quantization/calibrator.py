@@ -1,0 +1,110 @@
+"""Chooses how a graph is quantized: the ranges, corrections and operators that serve held-out samples best."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from layoutopt.backend.direct.writer import write_tflite
+from layoutopt.errors import UsageError
+from layoutopt.options import QuantizedIo, RangeMethod
+from layoutopt.quantization.building import Quantized, Settings, build
+from layoutopt.quantization.judging import judge, mean_sqnr
+from layoutopt.quantization.mixing import mix
+from layoutopt.quantization.observing import Samples, observe
+from layoutopt.quantization.operators import positions
+from layoutopt.quantization.parts import parts_of
+from layoutopt.quantization.ranges import range_of
+from layoutopt.quantization.recipe import Recipe
+from layoutopt.quantization.running import Runner
+from layoutopt.quantization.statistics import Statistics
+from layoutopt.tfl.graph import Model, Operation, Value
+
+
+@dataclass(frozen=True, slots=True)
+class Calibrator:
+    """Chooses how a graph is quantized.
+
+    Attributes:
+        model: of float operators.
+        settings: what the user asks for.
+        calibration: the samples that ranges are taken from.
+        held_out: other samples, by which the choice is made.
+        scratch: directory for .tflite files.
+        say: called with what starts now.
+        verbose: let through what LiteRT writes to stderr.
+    """
+
+    model: Model
+    settings: Settings
+    calibration: Samples
+    held_out: Samples
+    scratch: Path
+    say: Callable[[str], None] = lambda _: None
+    verbose: bool = False
+
+    def run(self) -> Quantized:
+        """Return the best of all ways that the settings allow.
+
+        Raises:
+            UsageError: the model gives NaN or infinity on the samples.
+            UnsupportedOperatorError: as `build`.
+        """
+        graph = self.model.graph
+        self.say("ranges of the float model")
+        statistics = observe(graph, self.calibration, self.scratch, verbose=self.verbose)
+        if wrong := [value for value in statistics if not statistics[value].finite]:
+            where = next((each.scope for each in graph.operations if wrong[0] in each.results), wrong[0].name)
+            raise UsageError(f"--calibration: NaN or infinity in {where}", hint="Look at the samples and their scale.")
+        real = self._runner(self.model, "float")
+        expected = list(real.outputs(self.held_out()))
+        widths = {value: found.high - found.low for value, found in statistics.items() if found.samples}
+        parts = [part for at, name in enumerate(self.model.output_names) for part in parts_of(graph, at, name, widths)]
+
+        def judged(recipe: Recipe, sensitive: Collection[Operation]) -> Quantized:
+            settings = replace(self.settings, io=QuantizedIo.FLOAT)
+            made = build(self.model, recipe, settings, sensitive=sensitive)
+            whole = self._runner(made.model, "int8")
+            quality = judge(parts, expected, whole.outputs(self.held_out()))
+            return replace(made, quality=quality, milliseconds=whole.fastest, float_milliseconds=real.fastest)
+
+        best = self._best_of_recipes(statistics, judged)
+        recipe, sensitive = best.recipe, frozenset[Operation]()
+        if self.settings.min_sqnr is not None:
+            best, sensitive = mix(
+                best, lambda floats: judged(recipe, floats), self.model.graph, self.settings.min_sqnr, self.say
+            )
+        made = build(self.model, recipe, self.settings, sensitive=sensitive)
+        return replace(best, model=made.model)
+
+    def _best_of_recipes(
+        self,
+        statistics: Mapping[Value, Statistics],
+        judged: Callable[[Recipe, Collection[Operation]], Quantized],
+    ) -> Quantized:
+        found = []
+        for recipe in self._recipes(statistics):
+            corrected = "with" if recipe.means is not None else "without"
+            self.say(f"ranges by {recipe.method.value}, {corrected} bias correction")
+            found.append(judged(recipe, ()))
+        return max(found, key=lambda each: mean_sqnr(each.quality))
+
+    def _recipes(self, statistics: Mapping[Value, Statistics]) -> Iterator[Recipe]:
+        weighted = [
+            operation[where.x]
+            for operation in self.model.graph.operations
+            if (where := positions(operation)) is not None
+        ]
+        means = {value: statistics[value].means for value in weighted if value in statistics}
+        wanted = self.settings.ranges
+        for method in [each for each in RangeMethod if each is not RangeMethod.AUTO]:
+            if wanted in (method, RangeMethod.AUTO):
+                ranges = {value: range_of(found, method) for value, found in statistics.items()}
+                yield Recipe(method, ranges, None)
+                yield Recipe(method, ranges, means)
+
+    def _runner(self, model: Model, name: str) -> Runner:
+        path = self.scratch / f"{name}.tflite"
+        write_tflite(model, path)
+        return Runner(path, next(self.held_out()), verbose=self.verbose)

@@ -1,0 +1,166 @@
+"""Chooses which operators stay float for the outputs to be as exact as asked for, at the least cost.
+
+Each group of operators is tried on integers alone. Their noises are taken to add up, and a linear program finds the
+groups to keep float: the cheapest for which the sum is small enough, conversions between both kinds included. Noises do
+not quite add up, so the result is judged on held-out samples, and the bound moved until it fits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+import numpy as np
+import numpy.typing as npt
+
+from layoutopt.quantization.building import Quantized
+from layoutopt.quantization.operators import data_of, positions
+from layoutopt.tfl.graph import Graph, Operation
+
+Floats = npt.NDArray[np.float64]
+Trial = Callable[[Collection[Operation]], Quantized]
+"""Builds and judges the graph with these operations on floats."""
+
+_MAX_GROUPS = 64
+"""How many groups are tried alone; of larger networks groups are larger."""
+_MAX_ROUNDS = 8
+"""How often the bound of the noise is moved."""
+_SECONDS = 10.0
+"""The most time for one linear program; what is found by then will do."""
+_PRODUCT_COST, _ELEMENT_COST, _CONVERSION_COST = 1.0, 10.0, 15.0
+"""What a multiplication saves by being one of integers, an element of other operators, and what converting one costs:
+estimates, not measured, of which only the ratios matter."""
+
+
+def mix(
+    whole: Quantized, trial: Trial, graph: Graph, target: float, say: Callable[[str], None]
+) -> tuple[Quantized, frozenset[Operation]]:
+    """Return the cheapest graph whose outputs all have the ratio of signal to noise that is asked for.
+
+    Args:
+        whole: the graph of as many operators on integers as possible.
+        trial: builds and judges others.
+        graph: of float operators.
+        target: in dB.
+        say: called with what starts now.
+
+    Returns:
+        The graph, and the operations that stay float for it.
+    """
+    if _least(whole) >= target:
+        return whole, frozenset()
+    groups = _groups(graph, whole.whole)
+    every = frozenset(whole.whole)
+    noises = []
+    for at, group in enumerate(groups, start=1):
+        say(f"sensitivities: {at} of {len(groups)}")
+        noises.append(_noise(trial(every - group)))
+    program = _Program(np.array(noises), _costs(groups), _borders(graph, groups))
+    best, floats = trial(every), every
+    low, high = 0.0, 10 ** (-target / 10) * 4
+    bound = high / 4
+    for _ in range(_MAX_ROUNDS):
+        chosen = program.cheapest(bound)
+        kept = frozenset(operation for at in np.flatnonzero(chosen) for operation in groups[at])
+        say(f"{len(kept)} operators on floats")
+        found = trial(kept)
+        if _least(found) >= target:
+            if len(kept) <= len(floats):
+                best, floats = found, kept
+            low = bound
+        else:
+            high = bound
+        bound = (low * high) ** 0.5 if low else high / 4
+    return best, floats
+
+
+def _least(found: Quantized) -> float:
+    return min(output.sqnr for output in found.quality)
+
+
+def _noise(found: Quantized) -> list[float]:
+    """Return the noise of each output, over its signal."""
+    return [float(10 ** (-output.sqnr / 10)) for output in found.quality]
+
+
+def _groups(graph: Graph, whole: Collection[Operation]) -> list[frozenset[Operation]]:
+    """Return the operations on integers in groups: one with weights, and those after it up to the next."""
+    groups: list[list[Operation]] = [[]]
+    seen = False
+    for operation in graph.operations:
+        if operation not in whole:
+            continue
+        weighty = positions(operation) is not None
+        if weighty and seen:
+            groups.append([])
+        seen |= weighty
+        groups[-1].append(operation)
+    size = -(-len(groups) // _MAX_GROUPS)
+    return [frozenset(chain.from_iterable(groups[at : at + size])) for at in range(0, len(groups), size)]
+
+
+def _costs(groups: Sequence[Collection[Operation]]) -> Floats:
+    """Return what each group costs more on floats."""
+    return np.array([sum(map(_saving, group)) for group in groups])
+
+
+def _saving(operation: Operation) -> float:
+    where = positions(operation)
+    elements = sum(result.count for result in operation.results)
+    if where is None:
+        return _ELEMENT_COST * elements
+    weights = operation[where.weights].array
+    return float(_PRODUCT_COST * elements * weights.size / weights.shape[where.axis])
+
+
+def _borders(graph: Graph, groups: Sequence[Collection[Operation]]) -> dict[tuple[int, int], float]:
+    """Return what converting costs between two groups, one of which is on floats."""
+    place = {operation: at for at, group in enumerate(groups) for operation in group}
+    found: dict[tuple[int, int], float] = {}
+    for operation in graph.operations:
+        if operation not in place:
+            continue
+        for at in data_of(operation):
+            before = operation[at].producer
+            if before is not None and before in place and place[before] != place[operation]:
+                key = place[before], place[operation]
+                found[key] = found.get(key, 0.0) + _CONVERSION_COST * operation[at].count
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Program:
+    """The choice as a linear program of integers.
+
+    Attributes:
+        noises: of each group alone on integers (rows), in each output (columns).
+        costs: of each group on floats.
+        borders: between groups of which one is on floats.
+    """
+
+    noises: Floats
+    costs: Floats
+    borders: dict[tuple[int, int], float]
+
+    def cheapest(self, bound: float) -> npt.NDArray[np.bool_]:
+        """Return which groups to keep float so that the noise of the others adds up to ``bound`` at most."""
+        from scipy.optimize import Bounds, LinearConstraint, milp
+
+        count, edges = len(self.costs), list(self.borders)
+        objective = np.concatenate([self.costs, [self.borders[edge] for edge in edges]])
+        limits = [LinearConstraint(np.pad(self.noises.T, ((0, 0), (0, len(edges)))), self.noises.sum(0) - bound)]
+        rows = np.zeros((2 * len(edges), count + len(edges)))
+        for at, (first, second) in enumerate(edges):
+            for row, sign in ((2 * at, 1.0), (2 * at + 1, -1.0)):  # a border costs where its ends differ
+                rows[row, [first, second, count + at]] = sign, -sign, 1.0
+        if edges:
+            limits.append(LinearConstraint(rows, 0))
+        scaled = objective / objective.max()
+        integral = np.concatenate([np.ones(count), np.zeros(len(edges))])
+        found = milp(
+            scaled, constraints=limits, integrality=integral, bounds=Bounds(0, 1), options={"time_limit": 10.0}
+        )
+        if found.x is None:
+            return np.ones(count, bool)
+        return np.asarray(found.x[:count] > 0.5)

@@ -1,0 +1,73 @@
+"""What is told of a quantized model. Plain data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class OutputQuality:
+    """One output of a quantized model beside the float model's.
+
+    Attributes:
+        name: of the output, or of a part of one that joins values of different size.
+        sqnr: ratio of signal to quantization noise, in dB: ``10 log10(sum y**2 / sum (y - q)**2)``.
+        cosine: of the angle between both, over all samples.
+        top1: the share of rows along the last axis whose largest element is the same; None for what are no scores.
+        max_error: the largest absolute difference.
+        largest: the largest absolute value of the float model's.
+    """
+
+    name: str
+    sqnr: float
+    cosine: float
+    top1: float | None
+    max_error: float
+    largest: float
+
+
+@dataclass(frozen=True, slots=True)
+class FloatOperator:
+    """An operator that computes with floats.
+
+    Attributes:
+        name: of the node that it comes from.
+        code: of the operator.
+        reason: why.
+    """
+
+    name: str
+    code: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class QuantizationReport:
+    """How a model was quantized, and what it costs in exactness.
+
+    Attributes:
+        method: by which the ranges were chosen.
+        corrects_biases: whether biases make up for the rounding of weights.
+        samples: how many took part in calibration; 0 where the ranges come from a file.
+        held_out: how many others the outputs were judged on.
+        outputs: each output, or part of one that joins values of different size, beside the float model's.
+        whole: how many operators compute with integers, conversions apart.
+        floats: the operators that compute with floats, and why.
+        float_size: bytes of the float .tflite.
+        float_milliseconds: of the fastest inference of the float .tflite on a held-out sample, on one XNNPACK thread;
+            None where there were none.
+        milliseconds: likewise, of the quantized one.
+        warnings: what speaks against using it as it is; the most serious comes last.
+    """
+
+    method: str
+    corrects_biases: bool
+    samples: int
+    held_out: int
+    outputs: tuple[OutputQuality, ...]
+    whole: int
+    floats: tuple[FloatOperator, ...]
+    float_size: int
+    float_milliseconds: float | None
+    milliseconds: float | None
+    warnings: tuple[str, ...]

@@ -1,0 +1,91 @@
+"""Small float networks of LiteRT's operators, with samples, for the tests of quantization."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from layoutopt.options import Int8, RangeMethod
+from layoutopt.quantization.building import Quantized, Settings
+from layoutopt.quantization.calibrator import Calibrator
+from layoutopt.tfl import build as tfl
+from layoutopt.tfl.dtypes import DType
+from layoutopt.tfl.graph import Graph, Model, Value
+from layoutopt.tfl.rewrites import simplify
+
+Array = npt.NDArray[Any]
+
+
+def weights(seed: int, *shape: int) -> Array:
+    rng = np.random.default_rng(seed)
+    return (rng.standard_normal(shape) / np.prod(shape[1:]) ** 0.5).astype(np.float32)
+
+
+def classifier(x: Value) -> Value:
+    """A stem, a block with depthwise convolution and a shortcut, an average and a product."""
+    a = tfl.relu6(tfl.conv_2d(x, weights(1, 16, 3, 3, 3), weights(2, 16)))
+    b = tfl.relu(tfl.depthwise_conv_2d(a, weights(3, 1, 3, 3, 16) * 5, weights(4, 16), padding="SAME"))
+    c = tfl.conv_2d(b, weights(5, 16, 1, 1, 16), weights(6, 16)) + a
+    return tfl.fully_connected(tfl.mean(c, (1, 2)), weights(7, 10, 16), weights(8, 10))
+
+
+def detector(x: Value) -> Value:
+    """Boxes of hundreds of pixels and scores from 0 to 1, joined in one output."""
+    a = tfl.relu(tfl.conv_2d(x, weights(1, 16, 3, 3, 3), weights(2, 16)))
+    boxes = tfl.conv_2d(a, weights(3, 4, 1, 1, 16)) * 200.0
+    scores = tfl.logistic(tfl.conv_2d(a, weights(4, 6, 1, 1, 16)))
+    return tfl.concatenation([boxes, scores], 3)
+
+
+def swishing(x: Value) -> Value:
+    """Activations that have slow int8 kernels, and a gate between 0 and 1."""
+    a = tfl.hard_swish(tfl.conv_2d(x, weights(1, 16, 3, 3, 3), weights(2, 16)))
+    gate = tfl.minimum(tfl.relu(tfl.conv_2d(a, weights(3, 16, 1, 1, 16)) * 0.2 + 0.5), 1.0)
+    return tfl.conv_2d(a * gate, weights(4, 8, 1, 1, 16), weights(5, 8))
+
+
+def exponential(x: Value) -> Value:
+    """An operator that has no rewriting to integers."""
+    return tfl.exp(tfl.conv_2d(x, weights(1, 4, 3, 3, 3)))
+
+
+Network = Callable[[Value], Value]
+
+
+def model(network: Network, *, size: int = 12) -> Model:
+    graph = Graph([Value(DType.FLOAT32, (1, size, size, 3), name="x")])
+    with tfl.recording(graph), tfl.scope("node"):
+        graph.outputs = [network(graph.inputs[0])]
+    for at, operation in enumerate(graph.operations):
+        operation.scope = f"{operation.code.lower()}_{at}"
+    simplify(graph)
+    return Model(graph, ["x"], ["y"])
+
+
+@dataclass(frozen=True, slots=True)
+class Pictures:
+    """Random smooth pictures: ``count`` from ``first`` on."""
+
+    first: int
+    count: int
+    size: int = 12
+
+    def __call__(self) -> Iterator[list[Array]]:
+        for seed in range(self.first, self.first + self.count):
+            rng = np.random.default_rng(seed)
+            picture = np.cumsum(rng.standard_normal((1, self.size, self.size, 3)), 1) * rng.uniform(0.2, 1)
+            yield [picture.astype(np.float32)]
+
+
+def calibrated(network: Network, scratch: Path, **settings: Any) -> tuple[Model, Quantized]:
+    real = model(network)
+    asked = Settings(**{"ranges": RangeMethod.MINMAX, **settings})
+    return real, Calibrator(real, asked, Pictures(0, 12), Pictures(100, 6), scratch).run()
+
+
+FULL: Mapping[str, Any] = {"int8": Int8.FULL}
