@@ -27,7 +27,7 @@ from layoutopt.options import Io, Objective
 from layoutopt.passes import PropagateLayout, default_pipeline
 from layoutopt.passes.propagate_layout import Scope
 from layoutopt.pipeline.manager import PassManager
-from layoutopt.report.results import Provenance
+from layoutopt.results.provenance import Provenance
 
 RESULTS = records.committed("objectives")
 CHOICES: Mapping[str, PropagateLayout] = {

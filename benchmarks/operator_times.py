@@ -16,9 +16,9 @@ import re
 from pathlib import Path
 from typing import Any
 
-from layoutopt.calibrating import measure_times
 from layoutopt.layout.costs import calibration
 from layoutopt.layout.costs.calibration import FULL, QUICK, Calibration, Machine, built_in
+from layoutopt.workflows.measuring import measure_times
 
 TIMES = Path(calibration.__file__).with_name("times.json")
 

@@ -220,7 +220,9 @@ def test_benchmark_refuses_a_bad_place_before_it_measures(tmp_path: Path) -> Non
 
 def test_calibrate_measures_and_keeps_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LAYOUTOPT_CACHE_DIR", str(tmp_path / "new" / "cache"))
-    monkeypatch.setattr("layoutopt.api.QUICK", Grid((2, 8), (8, 64), (3584, 28672), (4, 16), (4, 16), 2))
+    monkeypatch.setattr(
+        "layoutopt.workflows.calibrate.QUICK", Grid((2, 8), (8, 64), (3584, 28672), (4, 16), (4, 16), 2)
+    )
     result = invoke("calibrate", "--quick", "--json", tmp_path / "r.json")
     assert result.exit_code == 0, result.output
     path = tmp_path / "new" / "cache" / "times-1.json"
@@ -237,7 +239,7 @@ def test_calibrate_measures_and_keeps_it(tmp_path: Path, monkeypatch: pytest.Mon
 def test_calibrate_refuses_a_bad_place_before_it_measures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("LAYOUTOPT_CACHE_DIR", str(tmp_path / "file"))
-    monkeypatch.setattr("layoutopt.api.measure_times", None)
+    monkeypatch.setattr("layoutopt.workflows.calibrate.measure_times", None)
     result = invoke("calibrate")
     assert result.exit_code == errors.OutputError.exit_code
     assert str(tmp_path / "file") in result.stderr
@@ -337,7 +339,7 @@ def test_a_failed_conversion_leaves_no_onnx(model: Path, monkeypatch: pytest.Mon
     def fail(*_: object, **__: object) -> None:
         raise errors.ConversionError("lowering", "no")
 
-    monkeypatch.setattr("layoutopt.forms.convert_directly", fail)
+    monkeypatch.setattr("layoutopt.workflows.conversion.convert_directly", fail)
     result = invoke("optimize", model)
     assert result.exit_code == errors.ConversionError.exit_code
     assert "--no-tflite" in result.stderr
