@@ -24,11 +24,12 @@ from layoutopt.layout.explain.missing_rules import missing_rules
 from layoutopt.layout.solver.problem import Assignment
 from layoutopt.passes import FoldConstants, PropagateLayout
 from layoutopt.pipeline.manager import PassRecord
+from layoutopt.progress import PASSES, SAVINGS
 from layoutopt.report import graphs, results
 from layoutopt.report.annotation import annotate
 from layoutopt.report.comparison import Layer
 from layoutopt.report.knowledge import Knowledge, learn
-from layoutopt.report.model_report import Graph, Layout, ModelReport, Stage
+from layoutopt.report.model_report import PER_OPERATOR, Graph, Layout, ModelReport, Stage
 from layoutopt.report.results import ExplainReport, Form, Kind, OptimizeReport
 
 Say = Callable[[str], None]
@@ -90,7 +91,9 @@ class Observer:
         following = self._pipeline[position] if position < len(self._pipeline) else None
         if isinstance(following, PropagateLayout):
             self._prepared = self._behind[-1]
-            self._explained = explain_model(model, following, model=self._model, say=self._say)
+            self._explained = explain_model(
+                model, following, model=self._model, say=lambda step: self._say(f"{PASSES}: {step}")
+            )
 
     @property
     def explained(self) -> tuple[ExplainReport, Knowledge]:
@@ -117,7 +120,7 @@ class Observer:
         found: list[Counts] = []
         for record, model in list(zip(records, self._behind, strict=True))[fold:]:
             if record.modified or not found:
-                self._say(f"what would be moved behind {record.name}")
+                self._say(f"{SAVINGS}: {record.name}")
                 found.append(count_onnx(sandwich(model.clone())))
             else:
                 found.append(found[-1])
@@ -183,7 +186,7 @@ class Gatherer:
             models: where to write the two, by ``before.onnx`` and ``after.onnx``; empty for nowhere.
         """
         unoptimized = sandwich(FoldConstants()(self.original).model)
-        before = self._of_model(unoptimized, "operator by operator, ONNX only")
+        before = self._of_model(unoptimized, PER_OPERATOR)
         after = self._of_model(optimized, Kind.ONNX.value, planned=True)
         for key, model in (("before.onnx", unoptimized), ("after.onnx", optimized)):
             if target := models.get(key):

@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 
 _Choice = TypeVar("_Choice", bound=Enum)
 
+_SHORTEST = 0.05
+"""Seconds of a stage that has a line of its own where there is no terminal: what takes less would be 0.0 s."""
+
 JsonOption = Annotated[
     str, typer.Option("--json", metavar="FILE|-", help="Write all results as JSON, to a file or to stdout (-).")
 ]
@@ -169,9 +172,11 @@ def _spinner(console: Console) -> Iterator[Callable[[str], None]]:
 
 @contextmanager
 def _lines() -> Iterator[Callable[[str], None]]:
-    stages = Stages(
-        ended=lambda stage, seconds: print(f"{printable(stage)}: {seconds:.1f} s", file=sys.stderr, flush=True)
-    )
+    def ended(stage: str, seconds: float) -> None:
+        if seconds >= _SHORTEST:
+            print(f"{printable(stage)}: {seconds:.1f} s", file=sys.stderr, flush=True)
+
+    stages = Stages(ended=ended)
     try:
         yield stages
     finally:

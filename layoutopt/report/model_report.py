@@ -8,6 +8,9 @@ from enum import Enum
 
 from layoutopt.report.results import ExplainReport, Json, OptimizeReport, to_json
 
+PER_OPERATOR = "operator by operator, ONNX only"
+"""Title of the graph before where there is no .tflite."""
+
 
 class Layout(Enum):
     """How a tensor lies in memory, in terms of the original's axes."""
