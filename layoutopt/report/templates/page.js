@@ -6,6 +6,7 @@
   const MARGIN = 600; // pixels around the window in which operators are drawn already
   const [BOX_WIDTH, BOX_HEIGHT, ROW] = [{{ box|join(", ") }}];
   const GAP = {{ gap }}; // pixels between the columns of a folded graph
+  const MOST_COLUMNS = 60;
   const SCALES = [0.4, 0.55, 0.7, 0.85, 1, 1.25, 1.6, 2, 3];
 
   // --- numbers for people, as the rest of the page has them ---
@@ -101,11 +102,11 @@
     /** Zooms; the point of the window that is given in pixels, or its middle, stays where it is. */
     zoom(scale, x = this.canvas.clientWidth / 2, y = this.canvas.clientHeight / 2) {
       const whole = this.whole();
-      if (whole.columns && scale < FAR) return this.seeAll();
+      if (whole.columns.length && scale < FAR) return this.seeAll();
       const canvas = this.canvas.getBoundingClientRect();
       const at = this.under(x + canvas.left, y + canvas.top);
-      this.fold(0);
-      this.scale = Math.min(3, Math.max(whole.columns ? FAR : whole.scale, scale));
+      this.fold([]);
+      this.scale = Math.min(3, Math.max(whole.columns.length ? FAR : whole.scale, scale));
       this.drawing.setAttribute("width", this.data.width * this.scale);
       this.drawing.setAttribute("height", this.data.height * this.scale);
       this.canvas.scrollTo(at[0] * this.scale - x, at[1] * this.scale - y);
@@ -113,26 +114,39 @@
     }
 
     /**
-     * How all of the graph is seen at once: at which scale, and, where its text could not be read, in how many columns
-     * of how many rows. A graph is much higher than wide: in one column it would be a thread.
+     * How all of the graph is seen at once: at which scale, and, where its text could not be read, in which columns, each
+     * from a left to a right side, of how many rows. A graph is much higher than wide: in one column it would be a thread.
      */
     whole() {
       const [width, height] = [this.canvas.clientWidth - 4, this.canvas.clientHeight - 4];
       const scale = Math.min(1, width / this.data.width, height / this.data.height);
-      if (scale >= FAR) return { scale, columns: 0 };
+      if (scale >= FAR) return { scale, columns: [] };
       const most = Math.round((this.data.height - this.top) / ROW);
-      let best = { scale: 0 };
-      for (let columns = 1; columns <= most; columns += 1) {
-        const rows = Math.ceil(most / columns);
-        const fits = Math.min(1, (width - GAP * (columns - 1)) / (columns * this.data.width), height / (rows * ROW));
+      let best = { scale: 0, columns: [] };
+      for (let number = 1; number <= Math.min(most, MOST_COLUMNS); number += 1) {
+        const rows = Math.ceil(most / number);
+        const columns = this.columns(rows);
+        const all = columns.reduce((sum, [left, right]) => sum + right - left, 0);
+        const fits = Math.min(1, (width - GAP * (columns.length - 1)) / all, height / (rows * ROW));
         if (fits > best.scale) best = { scale: fits, columns, rows };
       }
       return best;
     }
 
+    /** The left and right sides of the columns, of so many rows each. */
+    columns(rows) {
+      const found = [];
+      for (const [x, y] of this.data.places) {
+        const at = Math.floor((y - this.top) / (rows * ROW));
+        const [left, right] = found[at] ?? [Infinity, 0];
+        found[at] = [Math.min(left, x), Math.max(right, x + BOX_WIDTH)];
+      }
+      return found;
+    }
+
     seeAll() {
       const { scale, columns, rows } = this.whole();
-      if (!columns) return this.zoom(scale);
+      if (!columns.length) return this.zoom(scale);
       this.scale = scale;
       this.fold(columns, rows);
       this.show();
@@ -140,22 +154,21 @@
 
     /** Shows the graph in columns, to be read like those of a newspaper; in none, as one drawing. */
     fold(columns, rows) {
-      const { width } = this.data;
-      this.isFolded = columns > 0;
-      this.rows = rows;
+      this.isFolded = columns.length > 0;
+      this.slices = columns.map(([left], at) => [left, this.top + at * rows * ROW]);
       this.canvas.classList.toggle("whole", this.isFolded);
-      const size = `width="${width * this.scale}" height="${rows * ROW * this.scale}"`;
-      const column = (_, at) => `<svg ${size} viewBox="0 ${this.top + at * rows * ROW} ${width} ${rows * ROW}"><use href="#${this.side}-far"/></svg>`;
-      this.folded.innerHTML = Array.from({ length: columns }, column).join("");
+      const height = rows * ROW;
+      const column = ([left, right], at) => `<svg width="${(right - left) * this.scale}" height="${height * this.scale}" viewBox="${left} ${this.slices[at][1]} ${right - left} ${height}"><use href="#${this.side}-far"/></svg>`;
+      this.folded.innerHTML = columns.map(column).join("");
     }
 
     /** The point of the drawing under a point of the screen. */
     under(x, y) {
-      const columns = [...(this.isFolded ? this.folded.children : [this.drawing])];
-      const boxes = columns.map((each) => each.getBoundingClientRect());
+      const shown = this.isFolded ? [...this.folded.children] : [this.drawing];
+      const boxes = shown.map((each) => each.getBoundingClientRect());
       const at = Math.max(0, boxes.findLastIndex((box) => box.left <= x));
-      const above = this.isFolded ? this.top + at * this.rows * ROW : 0;
-      return [(x - boxes[at].left) / this.scale, above + (y - boxes[at].top) / this.scale];
+      const [left, top] = this.isFolded ? this.slices[at] : [0, 0];
+      return [left + (x - boxes[at].left) / this.scale, top + (y - boxes[at].top) / this.scale];
     }
 
     step(direction) {
@@ -415,7 +428,7 @@
   /** All of the graphs, or the text again. */
   function fit() {
     const whole = active.whole();
-    const isNear = !active.isFolded && (whole.columns || active.scale > whole.scale * 1.01);
+    const isNear = !active.isFolded && (whole.columns.length || active.scale > whole.scale * 1.01);
     for (const pane of shown()) {
       if (isNear) pane.seeAll();
       else pane.centre(pane.marked() ?? 0, 1);
