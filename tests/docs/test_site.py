@@ -46,5 +46,23 @@ def test_it_needs_no_network(site: Path) -> None:
         assert not re.search(r"""(?:url\(|@import)\s*["']?(?:https?:)?//""", sheet.read_text()), sheet
 
 
+@pytest.mark.browser
+@pytest.mark.parametrize("width", [400, 800, 1100, 1400, 1920])
+def test_nothing_is_cut_in_any_window(site: Path, width: int) -> None:
+    from tests.report.browser import chromium
+
+    with chromium() as browser:
+        page = browser.new_page(viewport={"width": width, "height": 900})
+        for name in ("api", "cli", "limits", "networks"):
+            page.goto((site / f"{name}.html").as_uri())
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, name
+            contents = page.locator(".toc-tree").bounding_box()
+            if contents is not None and contents["x"] < width:  # in narrow windows a button shows it
+                assert contents["x"] + contents["width"] <= width, name
+                text = page.locator(".content").bounding_box()
+                assert text is not None
+                assert text["x"] + text["width"] <= contents["x"], name
+
+
 def test_search_finds_what_pages_say(site: Path) -> None:
     assert "explain" in (site / "searchindex.js").read_text()

@@ -20,7 +20,7 @@
   const sizes = (shape) => shape.map((each) => (each < 0 ? "any" : each)).join("×") || "scalar";
 
   /** Text, in which `names` stand between backticks. */
-  const prose = (text) => text.split(/`([^`]+)`/).map((part, at) => (at % 2 ? make("code", {}, part) : part));
+  const prose = (text) => text.split(/`([^`]+)`/).map((part, at) => (at % 2 ? make("code", {}, part) : part)).filter((part) => part !== "");
 
   /** An element with properties and children, which may be text. */
   const make = (tag, properties = {}, ...children) => {
@@ -335,7 +335,7 @@
       ["Time", node.microseconds === null ? "" : micros(node.microseconds)],
       ["Order", pane.data.roles[index] === "operator" ? `${index - pane.first + 1} of ${pane.operators}` : ""],
       ...Object.entries(node.attributes ?? {}),
-    ].filter(([, text]) => text.length && text[0] !== "");
+    ].filter(([, text]) => text.length);
     const tensor = (name, neighbours) => {
       const each = tensors[name];
       if (!each) return make("li", {}, name);
