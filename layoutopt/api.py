@@ -32,6 +32,7 @@ from layoutopt.errors import (
     UnsupportedOperatorError,
     UsageError,
 )
+from layoutopt.files import paths_among
 from layoutopt.forms import Artifact, HandOff, make_baseline
 from layoutopt.frontend.demo import mobilenet_v2
 from layoutopt.frontend.inputs import give_inputs
@@ -39,7 +40,7 @@ from layoutopt.ir import io as modelio
 from layoutopt.ir.counts import count_onnx
 from layoutopt.ir.perm import identity, invert, permute
 from layoutopt.ir.precision import least_tolerance
-from layoutopt.ir.protos import files_of
+from layoutopt.ir.protos import files_of, size_of
 from layoutopt.ir.symbols import find_symbols
 from layoutopt.ir.verify import Arrays, Reference, Verification, require_runnable
 from layoutopt.layout.costs.calibration import FULL, QUICK, Calibration, Machine, calibration_path, tabulate
@@ -176,7 +177,8 @@ def optimize(
     if not convert and (tflite or saved_model or benchmark):
         raise UsageError("no .tflite without a conversion", hint="Go without --no-tflite.")
     say = Stages(progress)
-    with writing(*_files(model)) as outputs, ExitStack() as stack:
+    read = paths_among(input, calibration, asked.load_ranges)
+    with writing(*_files(model), *read) as outputs, ExitStack() as stack:
         targets = _Targets.of(output, tflite, saved_model)
         targets.expect(outputs, force=force)
         if asked.save_ranges is not None:
@@ -186,6 +188,7 @@ def optimize(
             saved_model=saved_model is not None,
             allow_flex=allow_flex,
             quantize=quantize,
+            size=size_of(_source(model) or model),
         )
         pipeline = _pipeline(passes, io=io, layouts=layouts, objective=objective, threads=threads, exact=exact)
         after = list(_dumps(dump, pipeline, outputs, force=force))
@@ -498,7 +501,9 @@ def convert(
     path, targets, say = Path(model), _Targets.of(None, tflite, saved_model), Stages(progress)
     backend = choose_if_given(Backend, backend, "backend")
     if handlers is Handlers.LAYOUTOPT:
-        backend = choose_backend(backend, saved_model=saved_model is not None, allow_flex=allow_flex)
+        backend = choose_backend(
+            backend, saved_model=saved_model is not None, allow_flex=allow_flex, size=size_of(path)
+        )
     with writing(*_files(path)) as outputs:
         targets.expect(outputs, force=force)
         if handlers is Handlers.LAYOUTOPT and backend is Backend.DIRECT:

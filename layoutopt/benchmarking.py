@@ -18,6 +18,7 @@ from layoutopt.backend.litert.runtime import Setting, Subject, measure
 from layoutopt.errors import ConversionError, UsageError
 from layoutopt.forms import HandOff, make_baseline, make_optimized
 from layoutopt.ir import io as modelio
+from layoutopt.ir.protos import size_of
 from layoutopt.options import Clock, Io
 from layoutopt.outputs import scratch
 from layoutopt.report.benchmark import BenchmarkReport, BenchmarkRow, Control
@@ -82,7 +83,9 @@ def benchmark(
     with scratch() as folder:
         kinds = _several(quantize)
         paths = [Path(model) for model in models]
-        made_by = choose_backend(backend)
+        made_by = choose_backend(
+            backend, size=max((size_of(path) for path in paths if path.suffix == ".onnx"), default=0)
+        )
         candidates, notes = prepare(paths, shapes or {}, io, kinds, folder, backend=made_by, verbose=verbose, say=say)
         return run(
             candidates,

@@ -33,3 +33,8 @@ def require_file(path: Path) -> None:
             hint="Download it first, or pipe it in: curl ... | layoutopt ... -",
         )
     raise ModelNotFoundError(f"{path}: no such file")
+
+
+def paths_among(*given: object) -> list[Path]:
+    """Return what is a path, or text that stands for one, of what a user may give as such or as data."""
+    return [Path(each) for each in given if isinstance(each, (str, Path))]

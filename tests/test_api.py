@@ -260,6 +260,17 @@ def test_two_outputs_cannot_share_a_path(model: ir.Model, tmp_path: Path) -> Non
         layoutopt.optimize(model, output=tmp_path / "x", tflite=tmp_path / "x")
 
 
+@pytest.mark.parametrize("what", ["input", "calibration"])
+def test_nothing_that_is_read_is_overwritten(model: ir.Model, tmp_path: Path, what: str) -> None:
+    path = tmp_path / "samples.npz"
+    np.savez(path, input=np.zeros((4 if what == "calibration" else 1, 3, 32, 32), np.float32))
+    before = path.read_bytes()
+    more = {"quantize": "int8"} if what == "calibration" else {}
+    with pytest.raises(OutputError, match="is an input"):
+        layoutopt.optimize(model, tflite=path, force=True, **{what: str(path)}, **more)  # type: ignore[arg-type]
+    assert path.read_bytes() == before
+
+
 @pytest.mark.onnx_tf
 def test_the_hand_off_writes_what_was_asked_for(model: ir.Model, tmp_path: Path) -> None:
     onnx, tflite, saved = tmp_path / "out.onnx", tmp_path / "out.tflite", tmp_path / "saved"

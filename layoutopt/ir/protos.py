@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import onnx
+import onnx_ir as ir
 
 from layoutopt.ir.serialization import IN_FILE, outlined
-from layoutopt.ir.weights import LARGE
+from layoutopt.ir.weights import LARGE, weights_of
 from layoutopt.memory import mapped
 
 
@@ -44,6 +45,15 @@ def files_of(path: Path) -> list[Path]:
         if entry.key == "location" and entry.value != IN_FILE
     )
     return [path, *(path.parent / name for name in found)]
+
+
+def size_of(model: Path | onnx.ModelProto | ir.Model) -> int:
+    """Return about how many bytes a model has: those of its files, or of its weights."""
+    if isinstance(model, Path):
+        return sum(path.stat().st_size for path in files_of(model) if path.is_file())
+    if isinstance(model, ir.Model):
+        return sum(tensor.nbytes for tensor in weights_of(model).values())
+    return sum(len(tensor.raw_data) for tensor in all_tensors(model.graph))
 
 
 def all_tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:

@@ -6,11 +6,15 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 import layoutopt
 from tests.docs.pages import DOCS, ROOT
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 pytestmark = pytest.mark.docs
 
@@ -48,20 +52,18 @@ def test_it_needs_no_network(site: Path) -> None:
 
 @pytest.mark.browser
 @pytest.mark.parametrize("width", [400, 800, 1100, 1400, 1920])
-def test_nothing_is_cut_in_any_window(site: Path, width: int) -> None:
-    from tests.report.browser import chromium
-
-    with chromium() as browser:
-        page = browser.new_page(viewport={"width": width, "height": 900})
-        for name in ("api", "cli", "limits", "networks"):
-            page.goto((site / f"{name}.html").as_uri())
-            assert page.evaluate("document.documentElement.scrollWidth") <= width, name
-            contents = page.locator(".toc-tree").bounding_box()
-            if contents is not None and contents["x"] < width:  # in narrow windows a button shows it
-                assert contents["x"] + contents["width"] <= width, name
-                text = page.locator(".content").bounding_box()
-                assert text is not None
-                assert text["x"] + text["width"] <= contents["x"], name
+def test_nothing_is_cut_in_any_window(site: Path, browser: Browser, width: int) -> None:
+    page = browser.new_page(viewport={"width": width, "height": 900})
+    for name in ("api", "cli", "limits", "networks"):
+        page.goto((site / f"{name}.html").as_uri())
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, name
+        contents = page.locator(".toc-tree").bounding_box()
+        if contents is not None and contents["x"] < width:  # in narrow windows a button shows it
+            assert contents["x"] + contents["width"] <= width, name
+            text = page.locator(".content").bounding_box()
+            assert text is not None
+            assert text["x"] + text["width"] <= contents["x"], name
+    page.close()
 
 
 def test_search_finds_what_pages_say(site: Path) -> None:

@@ -10,15 +10,8 @@ from playwright.sync_api import Browser, Page
 
 from layoutopt.report.model_report import ModelReport
 from layoutopt.report.page import render
-from tests.report.browser import chromium
 
 Open = Callable[..., Page]
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture

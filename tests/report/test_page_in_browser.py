@@ -52,7 +52,7 @@ CUT = """() => [...document.querySelectorAll("body *")].filter((each) => {
   const elsewhere = ".canvas, .plot, .hidden, .skip, dialog, .stacked thead";
   if (each instanceof SVGElement || !each.checkVisibility() || each.closest(elsewhere)) return false;
   const { width } = each.getBoundingClientRect();
-  if (each.matches(".stacked") && innerWidth < 740 && width > each.parentElement.clientWidth + 1) return true;
+  if (each.matches(".scroll > table") && innerWidth < 740 && width > each.parentElement.clientWidth + 1) return true;
   const scrolls = each.closest(".scroll");
   if (scrolls && scrolls !== each) return false;
   const style = getComputedStyle(each);
