@@ -188,7 +188,7 @@ def optimize(
             saved_model=saved_model is not None,
             allow_flex=allow_flex,
             quantize=quantize,
-            size=size_of(_source(model) or model),
+            size=size_of(model),
         )
         pipeline = _pipeline(passes, io=io, layouts=layouts, objective=objective, threads=threads, exact=exact)
         after = list(_dumps(dump, pipeline, outputs, force=force))

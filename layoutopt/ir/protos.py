@@ -47,13 +47,13 @@ def files_of(path: Path) -> list[Path]:
     return [path, *(path.parent / name for name in found)]
 
 
-def size_of(model: Path | onnx.ModelProto | ir.Model) -> int:
-    """Return about how many bytes a model has: those of its files, or of its weights."""
-    if isinstance(model, Path):
-        return sum(path.stat().st_size for path in files_of(model) if path.is_file())
+def size_of(model: Path | str | onnx.ModelProto | ir.Model) -> int:
+    """Return about how many bytes a model has: those of its files; in memory, of its weights."""
+    if isinstance(model, (Path, str)):
+        return sum(path.stat().st_size for path in files_of(Path(model)) if path.is_file())
     if isinstance(model, ir.Model):
         return sum(tensor.nbytes for tensor in weights_of(model).values())
-    return sum(len(tensor.raw_data) for tensor in all_tensors(model.graph))
+    return model.ByteSize() if isinstance(model, onnx.ModelProto) else 0
 
 
 def all_tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
