@@ -388,4 +388,4 @@ def test_a_wrong_value_is_told_with_the_choices(wrong: dict[str, Any], hint: str
 def test_the_log_tells_of_each_stage(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level("INFO", logger="layoutopt"):
         layoutopt.explain(mobilenet_v2(resolution=32, width=0.25))
-    assert any(record.getMessage().startswith("fold-constants: ") for record in caplog.records)
+    assert any(record.getMessage().startswith("passes: ") for record in caplog.records)
