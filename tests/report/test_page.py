@@ -9,9 +9,10 @@ from html.parser import HTMLParser
 
 import pytest
 
-from layoutopt.report.model_report import ModelReport
-from layoutopt.report.page import MEANINGS, duration, error, render, shape
-from layoutopt.report.results import Kind, to_json
+from layoutopt.report.html.page import MEANINGS, duration, error, render, shape
+from layoutopt.results.model_report import ModelReport
+from layoutopt.results.optimize import Kind
+from layoutopt.results.result import to_json
 from tests.reports import report
 
 _VOID = {"meta", "input", "br", "link", "img", "hr"}
