@@ -102,7 +102,7 @@ def test_standard_input_is_a_model(model: Path, tmp_path: Path, monkeypatch: pyt
 def test_a_url_is_refused_in_so_many_words(command: str, tmp_path: Path) -> None:
     result = invoke(command, *["https://example.org/model.onnx"] * (1 + (command == "compare")))
     assert result.exit_code == errors.UsageError.exit_code
-    assert "a URL, and layoutopt reads files only" in result.stderr
+    assert "https://example.org/model.onnx: a URL, and layoutopt reads files only" in result.stderr
     assert "Download it first" in result.stderr
 
 
