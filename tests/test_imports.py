@@ -34,7 +34,8 @@ MAY_IMPORT: Mapping[str, set[str]] = {
     "backend": {"ir", "tfl", "lowering"},
     "quantization": {"tfl", "backend"},
     "matching": {"ir", "backend"},
-    "report": {"quantization", "ir", "layout", "passes", "pipeline", "backend", "matching"},
+    "fleet": {"backend"},
+    "report": {"fleet", "quantization", "ir", "layout", "passes", "pipeline", "backend", "matching"},
     "drift": {"ir", "backend", "matching", "report"},
     "forms": {"quantization", "ir", "layout", "passes", "pipeline", "backend", "report"},
     "rewriting": {"ir", "layout", "passes", "pipeline", "backend", "report", "forms"},
@@ -44,7 +45,7 @@ MAY_IMPORT: Mapping[str, set[str]] = {
         *("ir", "layout", "passes", "pipeline", "frontend", "backend", "quantization", "report", "forms", "drift"),
         *("rewriting", "reporting", "benchmarking"),
     },
-    "cli": {"ir", "layout", "passes", "pipeline", "frontend", "backend", "quantization", "report", "api"},
+    "cli": {"ir", "layout", "passes", "pipeline", "frontend", "backend", "quantization", "report", "api", "fleet"},
 }
 """For each part of the package, the parts that it may import at run time, beside those that import nothing."""
 

@@ -16,6 +16,7 @@ _EXIT_CODES = (
     "Exit codes: 0 done, 1 internal error, 2 usage, 3 no such file, 4 not a model, 5 unknown operator or opset, "
     "6 dynamic shape, 7 output not writable, 8 output exists, 9 missing extra, 10 conversion failed, "
     "11 result differs, 12 pass failed, 13 not calibrated, 14 limit of memory or time, 15 native code crashed, "
+    "16 some models failed, 17 worse than before, "
     "129, 130 or 143 ended by SIGHUP, SIGINT (Ctrl-C) or SIGTERM."
 )
 
@@ -57,11 +58,11 @@ def _root(
     del version
 
 
-def main() -> None:
-    """Runs the command line."""
+def main(arguments: list[str] | None = None) -> None:
+    """Runs the command line, with the arguments of this process where none are given."""
     guarded()
     listen()
     try:
-        app()
+        app(arguments)
     except Ended as signal:  # before or after the work, of which nobody need be told
         raise SystemExit(SIGNALS[signal.name]) from None

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Sequence
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -30,6 +30,7 @@ from layoutopt.cli.console import (
     read_model,
     session,
 )
+from layoutopt.cli.fleet import DaskOption, JobsOption, Place, ResultsOption, optimize_several
 from layoutopt.cli.quantization import (
     CalibrationOption,
     ColorOption,
@@ -48,15 +49,17 @@ from layoutopt.cli.quantization import (
     StdOption,
     quantization_options,
 )
-from layoutopt.errors import OutputExistsError, UsageError
+from layoutopt.errors import ModelsFailedError, OutputExistsError, UsageError
 from layoutopt.options import TOLERANCE, Color, Int8, QuantizedIo, RangeMethod, Resize, SampleLayout, Verify
-from layoutopt.outputs import Outputs, apart
+from layoutopt.outputs import Outputs
 
 EXAMPLES = """[bold]Examples[/]
 
 layoutopt optimize model.onnx
 
 layoutopt optimize first.onnx second.onnx --output-dir out
+
+layoutopt optimize models/*.onnx --output-dir out --jobs 4 --results out/results.jsonl
 
 layoutopt optimize model.onnx --no-tflite
 
@@ -81,6 +84,7 @@ layoutopt optimize model.onnx --passes 'fold-constants,propagate-layout{io=keep}
 
 
 def optimize(
+    context: typer.Context,
     models: Annotated[
         list[Path],
         typer.Argument(metavar="MODEL.onnx...", help="The models. They are never changed. - reads standard input."),
@@ -170,6 +174,9 @@ def optimize(
         typer.Option("--dump-after", metavar="PASS|all", help="Write the graph behind this pass. Repeatable."),
     ] = [],  # noqa: B006, typer copies it
     dump_dir: Annotated[Path, typer.Option("--dump-dir", help="Where --dump-after writes.")] = Path("dump"),
+    jobs: JobsOption = None,
+    dask: DaskOption = "",
+    results: ResultsOption = None,
     force: ForceOption = False,
     json: JsonOption = "",
     quiet: QuietOption = False,
@@ -178,11 +185,16 @@ def optimize(
     """Rewrite models to NHWC with the fewest bytes transposed, convert them, and compare with what you have without.
 
     NCHW stores an image plane by plane, as PyTorch does; NHWC pixel by pixel, as TFLite runs it. MODEL.nhwc.onnx and
-    MODEL.tflite are written together, or neither.
+    MODEL.tflite are written together, or neither. Of several models each runs in a process of its own, and one that
+    fails does not keep the others from being done.
     """
+    place = Place(jobs, dask, results)
     with session(json, quiet=quiet, verbose=verbose, force=force, inputs=[*models, input, load_ranges]) as run:
-        if len(models) > 1 and (saved_model or dump_after or save_ranges):
+        several = place.takes(models)
+        if several and (saved_model or dump_after or save_ranges):
             raise UsageError("--saved-model, --save-ranges and --dump-after are for one model")
+        if benchmark and (dask or (jobs or 1) > 1):
+            raise UsageError("--benchmark times one model at a time", hint="Leave out --jobs and --dask.")
         if min_sqnr is not None and quantize is not Quantize.MIXED:
             raise UsageError("--min-sqnr is for --quantize mixed")
         quantization = quantization_options(
@@ -204,25 +216,27 @@ def optimize(
         targets = _targets(models, output, tflite, output_dir, convert=not no_tflite)
         if output_dir is not None:
             run.outputs.make_directory(output_dir, "--output-dir")
-        _refuse_early(run.outputs, [path for pair in targets for path in pair if path is not None], force=force)
-        from layoutopt import api
-        from layoutopt.report import tables
-        from layoutopt.report.results import to_json
+        shapes, layouts = parse_shapes(shape), parse_layouts(layout)
+        refuse = functools.partial(_refuse_early, run.outputs, force=force)
+        if several:
+            all_done = optimize_several(run, context, models, targets, place, refuse)
+        else:
+            refuse([path for path in targets[0] if path is not None])
+            from layoutopt import api
+            from layoutopt.report import tables
+            from layoutopt.report.results import to_json
 
-        reports = []
-        for model, (onnx, lite) in zip(models, targets, strict=True):
-            # Of several models each is a run of its own: what is done stays if a later one fails.
-            with run.progress() as progress, apart() if len(models) > 1 else nullcontext():
+            with run.progress() as progress:
                 report = api.optimize(
-                    read_model(model),
-                    output=onnx,
-                    tflite=lite,
+                    read_model(models[0]),
+                    output=targets[0][0],
+                    tflite=targets[0][1],
                     saved_model=saved_model,
                     io=io,
-                    layouts=parse_layouts(layout),
+                    layouts=layouts,
                     objective=objective,
                     exact=exact,
-                    shapes=parse_shapes(shape),
+                    shapes=shapes,
                     dynamic=[name for text in dynamic for name in text.split(",")],
                     passes=passes,
                     verify=verify,
@@ -243,10 +257,10 @@ def optimize(
                     verbose=verbose,
                     progress=progress,
                 )
-            reports.append(report)
-        run.write_json(to_json(reports if len(reports) > 1 else reports[0]))
-    for report in reports:
-        run.show(*tables.of_optimize(report, verbose=verbose))
+            run.write_json(to_json(report))
+    if several:
+        raise typer.Exit(0 if all_done else ModelsFailedError.exit_code)
+    run.show(*tables.of_optimize(report, verbose=verbose))
 
 
 def _targets(
