@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from layoutopt.cli import benchmark, calibrate, compare, count, demo, explain, optimize, passes, report
+from layoutopt.cli import benchmark, calibrate, compare, count, demo, diff, explain, optimize, passes, report
 from layoutopt.cli.guard import guarded
 from layoutopt.cli.limits import limited
 from layoutopt.cli.signals import Ended, listen
@@ -34,6 +34,7 @@ app.command(epilog=optimize.EXAMPLES)(limited(optimize.optimize))
 app.command(epilog=explain.EXAMPLES)(limited(explain.explain))
 app.command(epilog=report.EXAMPLES)(limited(report.report))
 app.command(epilog=count.EXAMPLES)(limited(count.count))
+app.command(epilog=diff.EXAMPLES)(diff.diff)
 app.command(epilog=compare.EXAMPLES)(limited(compare.compare))
 app.command(epilog=benchmark.EXAMPLES)(limited(benchmark.benchmark))
 app.command(epilog=calibrate.EXAMPLES)(limited(calibrate.calibrate))

@@ -119,6 +119,7 @@ def _row(task: Task, seconds: float, report: Path, code: int, log: str) -> Row:
         return _failed(task, seconds, f"its process {how_ended(code)}", code=128 - code, log=log)
     *_, said = f"\n{log}".rpartition("\nerror: ")
     message, _, hint = said.strip().partition("\n")
+    message = message.removeprefix(f"{task.model}: ")
     return _failed(task, seconds, message or how_ended(code), hint, code=code or LayoutoptError.exit_code, log=log)
 
 
