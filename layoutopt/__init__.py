@@ -9,18 +9,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from layoutopt.api import Dump, benchmark, calibrate, compare, convert, count, explain, optimize
+    from layoutopt.api import Dump, benchmark, calibrate, check, compare, convert, count, explain, optimize
     from layoutopt.backend.conversion import Backend, Conversion, Quantize
     from layoutopt.backend.onnx_tf.convert import Handlers
     from layoutopt.errors import LayoutoptError
     from layoutopt.frontend.pytorch import from_torch
-    from layoutopt.options import Io, Objective, TensorLayout, Verify
+    from layoutopt.options import Io, Objective, Target, TensorLayout, Verify
     from layoutopt.quantization.outcome import QuantizationReport
     from layoutopt.quantization.request import QuantizationOptions
     from layoutopt.report.benchmark import BenchmarkReport
     from layoutopt.report.comparison import ComparisonReport
     from layoutopt.report.model_report import ModelReport
     from layoutopt.report.results import CalibrationReport, CountReport, ExplainReport, OptimizeReport
+    from layoutopt.targets.checker import CheckReport
 
 __version__ = "0.1.0"
 
@@ -28,6 +29,7 @@ _HOME = {
     "Backend": "layoutopt.backend.conversion",
     "BenchmarkReport": "layoutopt.report.benchmark",
     "CalibrationReport": "layoutopt.report.results",
+    "CheckReport": "layoutopt.targets.checker",
     "ComparisonReport": "layoutopt.report.comparison",
     "Conversion": "layoutopt.backend.conversion",
     "CountReport": "layoutopt.report.results",
@@ -42,10 +44,12 @@ _HOME = {
     "QuantizationOptions": "layoutopt.quantization.request",
     "QuantizationReport": "layoutopt.quantization.outcome",
     "Quantize": "layoutopt.backend.conversion",
+    "Target": "layoutopt.options",
     "TensorLayout": "layoutopt.options",
     "Verify": "layoutopt.options",
     "benchmark": "layoutopt.api",
     "calibrate": "layoutopt.api",
+    "check": "layoutopt.api",
     "compare": "layoutopt.api",
     "convert": "layoutopt.api",
     "count": "layoutopt.api",
@@ -58,6 +62,7 @@ __all__ = [
     "Backend",
     "BenchmarkReport",
     "CalibrationReport",
+    "CheckReport",
     "ComparisonReport",
     "Conversion",
     "CountReport",
@@ -72,11 +77,13 @@ __all__ = [
     "QuantizationOptions",
     "QuantizationReport",
     "Quantize",
+    "Target",
     "TensorLayout",
     "Verify",
     "__version__",
     "benchmark",
     "calibrate",
+    "check",
     "compare",
     "convert",
     "count",

@@ -69,6 +69,7 @@ from layoutopt.report.results import (
 )
 from layoutopt.reporting import Gatherer, Observer, explain_model
 from layoutopt.rewriting import Fixed, Resizable, Rewrite
+from layoutopt.targets.checker import check as check
 
 if TYPE_CHECKING:
     import onnx

@@ -18,7 +18,8 @@
     ├── LimitError                14   more memory, or more time in one stage, than allowed
     ├── CrashError                15   native code crashed: ONNX's, onnxsim's, ONNX Runtime's or LiteRT's
     ├── ModelsFailedError         16   some of several models failed; each says why
-    └── RegressionError           17   a comparison of two runs found something worse than is allowed
+    ├── RegressionError           17   a comparison of two runs found something worse than is allowed
+    └── TargetError               18   a target does not take all operators of a model
 
 LimitError and CrashError are raised by the command line alone, which runs in a child process and watches it. A run
 that a signal ends has 128 and the number of the signal: 129 for SIGHUP, 130 for SIGINT, which Ctrl-C sends, and 143
@@ -156,3 +157,9 @@ class RegressionError(LayoutoptError):
     """A comparison of two runs found something that is worse than is allowed."""
 
     exit_code = 17
+
+
+class TargetError(LayoutoptError):
+    """A target does not take all operators of a model."""
+
+    exit_code = 18

@@ -35,7 +35,8 @@ MAY_IMPORT: Mapping[str, set[str]] = {
     "quantization": {"tfl", "backend"},
     "matching": {"ir", "backend"},
     "fleet": {"backend"},
-    "report": {"fleet", "quantization", "ir", "layout", "passes", "pipeline", "backend", "matching"},
+    "targets": {"tfl"},
+    "report": {"fleet", "targets", "quantization", "ir", "layout", "passes", "pipeline", "backend", "matching"},
     "drift": {"ir", "backend", "matching", "report"},
     "forms": {"quantization", "ir", "layout", "passes", "pipeline", "backend", "report"},
     "rewriting": {"ir", "layout", "passes", "pipeline", "backend", "report", "forms"},
@@ -43,9 +44,21 @@ MAY_IMPORT: Mapping[str, set[str]] = {
     "reporting": {"ir", "layout", "passes", "pipeline", "backend", "report", "forms", "drift"},
     "api": {
         *("ir", "layout", "passes", "pipeline", "frontend", "backend", "quantization", "report", "forms", "drift"),
-        *("rewriting", "reporting", "benchmarking"),
+        *("rewriting", "reporting", "benchmarking", "targets"),
     },
-    "cli": {"ir", "layout", "passes", "pipeline", "frontend", "backend", "quantization", "report", "api", "fleet"},
+    "cli": {
+        "ir",
+        "layout",
+        "passes",
+        "pipeline",
+        "frontend",
+        "backend",
+        "quantization",
+        "report",
+        "api",
+        "fleet",
+        "targets",
+    },
 }
 """For each part of the package, the parts that it may import at run time, beside those that import nothing."""
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from layoutopt.cli import benchmark, calibrate, compare, count, demo, diff, explain, optimize, passes, report
+from layoutopt.cli import benchmark, calibrate, check, compare, count, demo, diff, explain, optimize, passes, report
 from layoutopt.cli.guard import guarded
 from layoutopt.cli.limits import limited
 from layoutopt.cli.signals import Ended, listen
@@ -16,7 +16,7 @@ _EXIT_CODES = (
     "Exit codes: 0 done, 1 internal error, 2 usage, 3 no such file, 4 not a model, 5 unknown operator or opset, "
     "6 dynamic shape, 7 output not writable, 8 output exists, 9 missing extra, 10 conversion failed, "
     "11 result differs, 12 pass failed, 13 not calibrated, 14 limit of memory or time, 15 native code crashed, "
-    "16 some models failed, 17 worse than before, "
+    "16 some models failed, 17 worse than before, 18 not for this target, "
     "129, 130 or 143 ended by SIGHUP, SIGINT (Ctrl-C) or SIGTERM."
 )
 
@@ -34,6 +34,7 @@ app.command(epilog=optimize.EXAMPLES)(limited(optimize.optimize))
 app.command(epilog=explain.EXAMPLES)(limited(explain.explain))
 app.command(epilog=report.EXAMPLES)(limited(report.report))
 app.command(epilog=count.EXAMPLES)(limited(count.count))
+app.command(epilog=check.EXAMPLES)(limited(check.check))
 app.command(epilog=diff.EXAMPLES)(diff.diff)
 app.command(epilog=compare.EXAMPLES)(limited(compare.compare))
 app.command(epilog=benchmark.EXAMPLES)(limited(benchmark.benchmark))

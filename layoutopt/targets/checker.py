@@ -1,0 +1,204 @@
+"""Tells which operators of a .tflite a target would not run, why, and into how many parts that cuts it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from layoutopt.errors import InvalidModelError
+from layoutopt.files import require_file
+from layoutopt.options import Target, choose
+from layoutopt.targets.rules import RuleTable, rule_table
+from layoutopt.tfl.graph import Graph, Operation
+from layoutopt.tfl.opset import OPSET, OTHERS
+from layoutopt.tfl.reader import DamagedFileError, read_tflite
+
+_MENDS = {
+    "static": "optimize without --dynamic, and with --shape",
+    "bias": "a bias of zeros",
+    "constant": "weights, axes and sizes that are known when the model is exported",
+    "not_the_batch": "a batch of 1, exported without it where the model allows",
+    "batch_of_one": "a batch of 1",
+    "innermost_axes": "a batch of 1, and RESHAPE to three axes",
+    "max_rank": "RESHAPE to fewer axes before it, and back after it",
+    "activations": "the activation as an operator of its own",
+}
+"""What mends an operation that does not meet a condition, where no table says it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One operator that a target would not run, or may not.
+
+    Attributes:
+        position: in the order in which operators run, from 0; those of bodies of control flow follow.
+        operator: its name in the schema.
+        tensor: name of its first result.
+        reasons: why, each the end of a sentence that the operator begins.
+        mends: what would help.
+        certain: whether the rules say so; otherwise it depends on what is not published.
+    """
+
+    position: int
+    operator: str
+    tensor: str
+    reasons: tuple[str, ...]
+    mends: tuple[str, ...]
+    certain: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class CheckReport:
+    """What a target would run of a .tflite.
+
+    Attributes:
+        file: which.
+        target: which.
+        title: of the target.
+        source: where its rules come from.
+        date: when they were read there, ISO 8601.
+        rest: what becomes of an operator that it does not take.
+        operators: how many the file has.
+        taken: how many of them the target takes.
+        partitions: parts of the main graph that it takes; what lies between runs elsewhere.
+        run: how many operators of the main graph run there without further options.
+        findings: the operators that it does not take, or may not.
+    """
+
+    file: Path
+    target: Target
+    title: str
+    source: str
+    date: str
+    rest: str
+    operators: int
+    taken: int
+    partitions: int
+    run: int
+    findings: tuple[Finding, ...]
+
+    @property
+    def passes(self) -> bool:
+        """Whether the rules let the target run all operators."""
+        return not any(finding.certain for finding in self.findings)
+
+
+def check(file: Path | str, target: Target | str) -> CheckReport:
+    """Tell which operators of a .tflite file a target would not run, why, and what would mend it.
+
+    Args:
+        file: by any converter.
+        target: a `Target`, or its value: gpu, edgetpu, ethos-u, nnapi or micro.
+
+    Raises:
+        UsageError: there is no such target.
+        ModelNotFoundError: there is no such file.
+        InvalidModelError: it is no .tflite file, or a damaged one.
+    """
+    path, chosen = Path(file), choose(Target, target, "target")
+    require_file(path)
+    try:
+        graph = read_tflite(path).graph
+    except (OSError, DamagedFileError) as error:
+        raise InvalidModelError(f"{path}: {error}.") from error
+    return check_graph(graph, chosen, path)
+
+
+def check_graph(graph: Graph, target: Target, file: Path) -> CheckReport:
+    """Hold a graph against the rules of a target.
+
+    Args:
+        graph: the main graph of a file, as `layoutopt.tfl.reader.read_tflite` reads it.
+        target: which.
+        file: that it was read from.
+    """
+    table, every = rule_table(target), list(graph.all_operations())
+    findings = [
+        finding
+        for position, operation in enumerate(every)
+        if (finding := _finding(table, position, operation)) is not None
+    ]
+    refused = {every[finding.position] for finding in findings if finding.certain}
+    parts = [len(part) for part in partitions(graph, refused)]
+    run = parts[:1] if table.first_partition_only else sorted(parts, reverse=True)[: table.max_partitions]
+    return CheckReport(
+        file=file,
+        target=target,
+        title=table.title,
+        source=table.source,
+        date=table.date.isoformat(),
+        rest=table.rest,
+        operators=len(every),
+        taken=len(every) - len(refused),
+        partitions=len(parts),
+        run=sum(run),
+        findings=tuple(findings),
+    )
+
+
+def partitions(graph: Graph, refused: Iterable[Operation]) -> list[list[Operation]]:
+    """Return the parts of a graph that a delegate gets, as LiteRT cuts it: each as large as the order of data allows.
+
+    Parts that are taken and parts that are not take turns; each grows by all operations of its kind whose operands are
+    there, until there are none. This is what `PartitionGraphIntoIndependentNodeSubsets` of LiteRT does.
+
+    Args:
+        graph: to be cut.
+        refused: its operations that are not taken.
+    """
+    left, known, out = list(graph.operations), set(graph.inputs), set(refused)
+    parts: list[list[Operation]] = []
+    while left:
+        kind: bool | None = None
+        part: list[Operation] = []
+        while ready := [
+            each for each in left if kind in (None, each not in out) and all(_is_there(x, known) for x in each.operands)
+        ]:
+            kind = ready[0] not in out if kind is None else kind
+            taken = [each for each in ready if (each not in out) == kind]
+            part += taken
+            known.update(result for each in taken for result in each.results)
+            left = [each for each in left if each not in taken]
+        if not part:  # a damaged file, in which operations wait for each other
+            break
+        if kind:
+            parts.append(part)
+    return parts
+
+
+def _is_there(value: Any, known: set[Any]) -> bool:
+    return value is None or value.is_constant or value in known or value.producer is None
+
+
+def _finding(table: RuleTable, position: int, operation: Operation) -> Finding | None:
+    rule, code = table.rules.get(operation.code), operation.code
+    if rule is None:
+        builtin = code in OPSET or code in OTHERS
+        why = "is not an operator that it has" if builtin else "is a custom operator"
+        mends = [table.missing[code]] if code in table.missing else []
+        return _finding_of(position, operation, [why], mends)
+    unmet = rule.unmet(operation)
+    if unmet:
+        known = {**_MENDS, **table.mends}
+        mends = [known[name] for name in unmet if name in known]
+        own = [rule.mend] if rule.mend and not rule.own.isdisjoint(unmet) else []
+        return _finding_of(position, operation, list(unmet.values()), own or mends)
+    return _finding_of(position, operation, [rule.uncertain], [], certain=False) if rule.uncertain else None
+
+
+def _finding_of(
+    position: int, operation: Operation, reasons: Sequence[str], mends: Sequence[str], *, certain: bool = True
+) -> Finding:
+    tensor = operation.results[0].name if operation.results else ""
+    return Finding(position, operation.code, tensor, tuple(reasons), tuple(dict.fromkeys(mends)), certain)
+
+
+def grouped(findings: Sequence[Finding]) -> Iterator[tuple[Finding, int]]:
+    """Iterate over findings that differ in more than the tensor, each with how often it occurs, the first of each."""
+    counts: dict[tuple[object, ...], list[Finding]] = {}
+    for finding in findings:
+        counts.setdefault((finding.operator, finding.reasons, finding.mends, finding.certain), []).append(finding)
+    for found in counts.values():
+        yield found[0], len(found)
