@@ -12,8 +12,8 @@ from layoutopt.files import require_file
 from layoutopt.options import Target, choose
 from layoutopt.targets.rules import RuleTable, rule_table
 from layoutopt.tfl.graph import Graph, Operation
-from layoutopt.tfl.opset import OPSET, OTHERS
 from layoutopt.tfl.reader import DamagedFileError, read_tflite
+from layoutopt.tfl.schema import OPERATOR_CODES
 
 _MENDS = {
     "static": "optimize without --dynamic, and with --shape",
@@ -175,8 +175,7 @@ def _is_there(value: Any, known: set[Any]) -> bool:
 def _finding(table: RuleTable, position: int, operation: Operation) -> Finding | None:
     rule, code = table.rules.get(operation.code), operation.code
     if rule is None:
-        builtin = code in OPSET or code in OTHERS
-        why = "is not an operator that it has" if builtin else "is a custom operator"
+        why = "is not an operator that it has" if code in OPERATOR_CODES else "is a custom operator"
         mends = [table.missing[code]] if code in table.missing else []
         return _finding_of(position, operation, [why], mends)
     unmet = rule.unmet(operation)
