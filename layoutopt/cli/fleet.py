@@ -115,8 +115,10 @@ def optimize_several(
     with _journal(place.results) as journal:
         tasks = _tasks(context, given, models, targets, place, force=run.force)
         _refuse_shared(tasks)
-        known = {} if journal is None else journal.rows
-        before = {task.key: known[task.key] for task in tasks if task.is_written and _is_done(known, task)}
+        before: dict[str, Row] = {}
+        if journal is not None:
+            before = {task.key: row for task in tasks if (row := journal.done(task)) is not None}
+            journal.forget_others(tasks)
         open_tasks = [task for task in tasks if task.key not in before]
         refuse([Path(path) for task in open_tasks if not _is_ours(task) for path in task.outputs])
         run.show(fleet.heading(), *(fleet.of_row(row, before=True) for row in before.values()))
@@ -211,10 +213,6 @@ def _spelled(value: object) -> str:
     if isinstance(value, Path):
         return str(value.absolute())
     return str(getattr(value, "value", value))
-
-
-def _is_done(known: Mapping[str, Row], task: Task) -> bool:
-    return task.key in known and known[task.key].is_done
 
 
 def _is_ours(task: Task) -> bool:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
 from layoutopt.errors import OutputError, UsageError
 from layoutopt.fleet.row import Row
+from layoutopt.fleet.task import Task
 from layoutopt.outputs import make_directory
 from layoutopt.outputs.places import reason
 
@@ -33,6 +34,7 @@ def read_rows(path: Path) -> list[Row]:
                 f"{path}: line {number} is not a result of 'layoutopt optimize --results' ({error})",
                 hint="Name another file.",
             ) from error
+        rows.pop(row.key, None)  # the last to be done stands last
         rows[row.key] = row
     return list(rows.values())
 
@@ -55,6 +57,17 @@ class Journal:
         """The directory in which processes leave their reports, until a line tells of them."""
         return parts_of(self.path)
 
+    def done(self, task: Task) -> Row | None:
+        """Return the row of a task whose outputs are in their places, and were written by nothing else since."""
+        writers = [row for row in self.rows.values() if not row.outputs.isdisjoint(task.outputs)]
+        return writers[-1] if writers and writers[-1].key == task.key and task.is_written else None
+
+    def forget_others(self, tasks: Sequence[Task]) -> None:
+        """Remove reports that killed runs have left of other tasks, whose outputs these tasks may overwrite."""
+        for path in self.parts.glob("*.json"):
+            if path.stem not in {task.key for task in tasks}:
+                path.unlink(missing_ok=True)
+
     def append(self, row: Row) -> None:
         """Add a row, which is on the disk when this returns.
 
@@ -67,6 +80,7 @@ class Journal:
             os.fsync(self._file.fileno())
         except OSError as error:
             raise OutputError(f"--results {self.path}: cannot be written ({reason(error)})") from error
+        self.rows.pop(row.key, None)
         self.rows[row.key] = row
 
 

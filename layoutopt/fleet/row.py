@@ -40,6 +40,12 @@ class Row:
         """Whether the model was optimized."""
         return self.report is not None
 
+    @property
+    def outputs(self) -> frozenset[str]:
+        """Paths that were written; none where it failed."""
+        report = self.report or {}
+        return frozenset(str(report[name]) for name in ("output", "tflite") if report.get(name))
+
     def to_json(self) -> dict[str, Any]:
         """Return it as plain data, without the log."""
         return {name: value for name, value in dataclasses.asdict(self).items() if name != "log"}

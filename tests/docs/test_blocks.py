@@ -25,9 +25,11 @@ import layoutopt
 from layoutopt.cli import app
 from layoutopt.layout.costs.calibration import Grid
 from tests.docs.pages import PAGES, ROOT, Block, blocks, looks_like
+from tests.docs.test_pages import known_options
 
-LANGUAGES = ("bash", "console", "python", "text", "{toctree}", "{eval-rst}")
-"""All that a fence may say. A `text` shows what something prints; the last two are read by the site generator."""
+LANGUAGES = ("bash", "console", "python", "text", "yaml", "{toctree}", "{eval-rst}")
+"""All that a fence may say. A `text` shows what something prints; the last two are read by the site generator. Of
+`yaml`, which others read, our commands must have the options that it gives them."""
 
 QUOTED = {"adding-an-operator.md": "layoutopt/layout/rules/table.py"}
 """Pages whose Python is part of a file of ours, and is compared with it: it makes no sense by itself."""
@@ -263,6 +265,10 @@ def check(page: Path, reader: Reader) -> None:
             assert looks_like(block.code) == "text", f"{where}: this is {looks_like(block.code)}, not text"
         elif block.language == "python" and page.name in QUOTED:
             assert block.code in (ROOT / QUOTED[page.name]).read_text(), f"{where}: not in {QUOTED[page.name]}"
+        elif block.language == "yaml":
+            for command in re.findall(r"(layoutopt .*)", block.code):
+                unknown = {word for word in shlex.split(command) if word.startswith("--")} - known_options(command)
+                assert not unknown, f"{where}: {unknown}"
         else:
             reader.follow(page, block)
 
@@ -285,6 +291,7 @@ def test_blocks_do_what_the_page_says(page: Path, reader: Reader) -> None:
         ("```bash\npython -m benchmarks.zoo --coffee\n```", "--coffee"),
         ("```\nlayoutopt passes\n```", "no language"),
         ("```text\nlayoutopt passes\n```", "this is bash, not text"),
+        ("```yaml\n- run: layoutopt diff a b --magic\n```", "--magic"),
         ("Indented:\n\n    layoutopt passes --magic\n", "--magic"),
     ],
 )

@@ -106,6 +106,19 @@ def test_what_differs_in_content_or_options_is_done_again(models: list[Path], tm
     assert len(lines(results)) == 4
 
 
+def test_what_another_run_has_overwritten_is_done_again(models: list[Path], tmp_path: Path) -> None:
+    results = tmp_path / "r.jsonl"
+    run = ("--no-tflite", "--force", "--results", results)
+    for options, before in ((), 0), (("--io", "keep"), 0), ((), 0), ((), 1):
+        said = invoke(models[:1], tmp_path, *run, *options).stdout
+        assert ("1 of them before" in said) == bool(before), said
+    parts = tmp_path / "r.jsonl.parts"
+    parts.mkdir()
+    (parts / "0.json").write_text("{}")  # of a run with other options that was killed
+    invoke(models[:1], tmp_path, *run)
+    assert not parts.exists()
+
+
 def test_content_counts_wherever_it_is(tmp_path: Path) -> None:
     (tmp_path / "f").mkdir()
     one, other = tmp_path / "f" / "one", tmp_path / "f" / "two"
