@@ -274,9 +274,23 @@ def large_strides(operation: Operation, wanted: int) -> str | None:
     """Require that strides above a limit go without dilation and padding."""
     stride = max(operation.options.get(f"stride_{axis}", 1) for axis in "hw")
     dilation = max(operation.options.get(f"dilation_{axis}_factor", 1) for axis in "hw")
-    if stride > wanted and (dilation > 1 or operation.options.get("padding") != "VALID"):
+    if stride > wanted and (dilation > 1 or _pads(operation)):
         return f"has a stride of {stride}, more than {wanted}, with padding or dilation"
     return None
+
+
+def _pads(operation: Operation) -> bool:
+    """Say whether a window over pictures reaches over the border."""
+    options, before, after = operation.options, _shape(operation[0]), _shape(operation.results[0])
+    window = {"h": options.get("filter_height"), "w": options.get("filter_width")}
+    if None in window.values():
+        window = dict(zip("hw", _shape(operation[1])[1:3], strict=True))
+    return options.get("padding") != "VALID" and any(
+        (after[at] - 1) * options.get(f"stride_{axis}", 1)
+        + (int(window[axis] or 1) - 1) * options.get(f"dilation_{axis}_factor", 1)
+        >= before[at]
+        for at, axis in ((1, "h"), (2, "w"))
+    )
 
 
 def padded_kernel(operation: Operation, wanted: int) -> str | None:
@@ -333,6 +347,15 @@ def last_axis(operation: Operation, wanted: bool) -> str | None:
         return "works over an axis that is not known"
     is_last = axes == [len(value.shape or ()) - 1]
     return None if is_last == wanted else f"works {'not over' if wanted else 'over'} the last axis"
+
+
+def reduced_depth(operation: Operation, wanted: str) -> str | None:
+    """Require that the last of four axes is reduced only where it, or another but the batch, is 1 long."""
+    axes, value = _axes(operation), _main(operation)
+    shape = () if value is None else _shape(value)
+    if axes and wanted == "flat" and len(shape) == 4 and 3 in axes and 1 not in shape[1:]:
+        return f"reduces the channels of {list(shape)}"
+    return None
 
 
 def reduced_depth_multiple(operation: Operation, wanted: int) -> str | None:
