@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import doctest
 import importlib.util
+import json
 import re
 import runpy
 import shlex
@@ -236,7 +237,8 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     onnx.save(sample("1, 3, 32, 32"), directory / "model.onnx")
     np.savez(directory / "data.npz", input=np.random.default_rng(0).random((1, 3, 32, 32), np.float32))
     Image.new("RGB", (40, 30), "teal").save(directory / "photo.jpg")
-    layoutopt.optimize(directory / "model.onnx", tflite=directory / "model.tflite", baseline=False)
+    report = layoutopt.optimize(directory / "model.onnx", tflite=directory / "model.tflite", baseline=False)
+    (directory / "report.json").write_text(json.dumps(report.to_json()))
     return {".onnx": directory} | {path.suffix: path for path in directory.iterdir() if path.suffix != ".onnx"}
 
 

@@ -182,6 +182,8 @@ CASES: list[tuple[Target, Graph, str]] = [
     (EDGETPU, reduced("MEAN", (1, 4, 4, 6), [1, 2]), ""),
     (EDGETPU, reduced("MEAN", (1, 4, 4, 6), [3]), "not a multiple of 4"),
     (EDGETPU, reduced("SUM", (1, 4), [0]), "over the batch"),
+    (EDGETPU, graph_of("PACK", [q(4), q(4)], [q(4, 2)], axis=1), ""),
+    (EDGETPU, graph_of("PACK", [q(4), q(4)], [q(2, 4)], axis=0), "over the batch"),
     (EDGETPU, graph_of("FULLY_CONNECTED", [q(4, 8), weights(2, 8), bias(2)], [q(4, 2)]), "only the last 1 axes"),
     (EDGETPU, graph_of("CONCATENATION", [q(1, 2), c([[0, 0]], np.int8, GRID)], [q(1, 4)], axis=1), ""),
     (EDGETPU, graph_of("CONCATENATION", [q(1, 2), c([[3, 0]], np.int8, GRID)], [q(1, 4)], axis=1), "all zeros"),
@@ -253,15 +255,15 @@ CASES: list[tuple[Target, Graph, str]] = [
     (NNAPI, graph_of("DIV", [q(1, 8), q(1, 8)], [q(1, 8)]), "takes int8"),
     (NNAPI, graph_of("CONCATENATION", [f(1, 1, 1, 1, 2)] * 2, [f(1, 1, 1, 1, 4)], axis=4), "5 axes"),
     (NNAPI, graph_of("ARG_MAX", [f(1, 8), c(1)], [f(1, dtype=DType.INT64)]), "gives int64"),
-    (NNAPI, graph_of("PACK", [f(4), f(4)], [f(4, 2)], axis=-1), ""),
+    (NNAPI, graph_of("PACK", [f(4), f(4)], [f(2, 4)], axis=0), ""),
+    (NNAPI, graph_of("PACK", [f(4), f(4)], [f(4, 2)], axis=1), "over the last axis"),
+    (NNAPI, graph_of("PACK", [f(4), f(4)], [f(4, 2)], axis=-1), "over the last axis"),
     (NNAPI, graph_of("GELU", [f(4)], [f(4)]), "not an operator that it has"),
     # The list of kernels of TFLite Micro.
     (MICRO, graph_of("HARD_SWISH", [q(1, 8)], [q(1, 8)]), ""),
     (MICRO, graph_of("TOPK_V2", [f(8), c(2)], [f(2), f(2, dtype=INT32)]), "not an operator that it has"),
     (MICRO, graph_of("FlexErf", [f(8)], [f(8)]), "custom operator"),
 ]
-# PACK counts its axis in the result: -1 is behind the last axis of the operands, and so is what NNAPI does not take.
-CASES = [(t, g, "over the last axis" if g.operations[0].code == "PACK" and t is NNAPI else why) for t, g, why in CASES]
 
 
 @pytest.mark.parametrize(

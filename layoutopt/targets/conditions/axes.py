@@ -12,8 +12,7 @@ from layoutopt.tfl.graph import Operation
 
 def _axes(operation: Operation) -> list[int] | None:
     """Return the axes that are reduced, split, packed or searched, from 0; None where they are not known."""
-    value = main_operand(operation)
-    rank = 0 if value is None else len(value.shape or ())
+    rank = _rank(operation)
     given = [*with_role(operation, "axes"), *with_role(operation, "axis")]
     if given:
         if not all(each.is_constant for each in given):
@@ -24,20 +23,26 @@ def _axes(operation: Operation) -> list[int] | None:
     return [axis % rank if rank else axis for axis in found]
 
 
+def _rank(operation: Operation) -> int:
+    """Return how many axes there are to work over; PACK counts those of its result."""
+    value = operation.results[0] if operation.code == "PACK" else main_operand(operation)
+    return 0 if value is None else len(value.shape or ())
+
+
 def not_the_batch(operation: Operation, wanted: bool) -> str | None:
     """Require that the first of several axes is left alone, which is where pictures of a batch lie."""
-    axes, value = _axes(operation), main_operand(operation)
-    if wanted and value is not None and len(value.shape or ()) > 1 and (axes is None or 0 in axes):
+    axes = _axes(operation)
+    if wanted and _rank(operation) > 1 and (axes is None or 0 in axes):
         return "works over the batch"
     return None
 
 
 def last_axis(operation: Operation, wanted: bool) -> str | None:
     """Require that it works over the last axis, or over any but the last."""
-    axes, value = _axes(operation), main_operand(operation)
-    if value is None or axes is None:
+    axes = _axes(operation)
+    if axes is None:
         return "works over an axis that is not known"
-    is_last = axes == [len(value.shape or ()) - 1]
+    is_last = axes == [_rank(operation) - 1]
     return None if is_last == wanted else f"works {'not over' if wanted else 'over'} the last axis"
 
 
