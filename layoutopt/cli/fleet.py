@@ -171,7 +171,7 @@ def _tasks(
         places = [text for option, path in written for text in (option, str(path.absolute()))]
         report = None if place.results is None else str(parts_of(place.results).absolute() / f"{key}.json")
         absolute = tuple(str(Path(path).absolute()) for path in outputs)
-        tasks.append(Task(str(model), absolute, (*places, *options), key, report, force=force))
+        tasks.append(Task(str(model), str(Path.cwd()), absolute, (*places, *options), key, report, force=force))
     return tasks
 
 

@@ -15,8 +15,9 @@ class Task:
     """One model to optimize, in a process of its own.
 
     Attributes:
-        model: path of the model.
-        outputs: paths that are written, the .onnx first.
+        model: path of the model, as it was given.
+        folder: from which ``model`` leads on; the same wherever the task runs.
+        outputs: absolute paths that are written, the .onnx first.
         options: of ``layoutopt optimize``, the same for all models of a run.
         key: says what is done: by the content of all files, the options, the outputs and the version.
         report: where the process writes its report as JSON, together with the outputs; None for a temporary place.
@@ -25,6 +26,7 @@ class Task:
     """
 
     model: str
+    folder: str
     outputs: tuple[str, ...]
     options: tuple[str, ...]
     key: str

@@ -46,7 +46,7 @@ def run_task(task: Task, children: Children | None = None) -> Row:
             # A report without outputs is of a run that was killed as it put them in their places: they are ours.
             force = ("--force",) if task.force or report.exists() else ()
             arguments = ["optimize", task.model, *task.options, *force, "--quiet", "--json", str(report)]
-            code, log = _run(arguments, folder, children or Children())
+            code, log = _run(arguments, Path(task.folder), folder, children or Children())
             return _row(task, time.monotonic() - start, report, code, log)
     except OSError as error:
         return _failed(task, time.monotonic() - start, reason(error), code=OutputError.exit_code)
@@ -60,8 +60,8 @@ class Children:
         self._running: set[subprocess.Popen[bytes]] = set()
         self._ended = False
 
-    def start(self, child_command: list[str], folder: Path, log: int) -> subprocess.Popen[bytes]:
-        """Start a process whose temporary files lie in a folder, unless all are to end."""
+    def start(self, child_command: list[str], start_in: Path, temporary: Path, log: int) -> subprocess.Popen[bytes]:
+        """Start a process in a folder, with its temporary files in another one, unless all are to end."""
         environment = {key: value for key, value in os.environ.items() if key != "FORCE_COLOR"} | {"NO_COLOR": "1"}
         with self._lock:
             if self._ended:
@@ -71,7 +71,8 @@ class Children:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=log,
-                env=environment | {"TMPDIR": str(folder)},
+                cwd=start_in,
+                env=environment | {"TMPDIR": str(temporary)},
                 start_new_session=True,  # Ctrl-C is for the run, which ends its processes itself
             )
             self._running.add(child)
@@ -97,11 +98,11 @@ class Children:
             child.kill()
 
 
-def _run(arguments: list[str], folder: Path, children: Children) -> tuple[int, str]:
+def _run(arguments: list[str], start_in: Path, temporary: Path, children: Children) -> tuple[int, str]:
     """Run the command line and return its exit code and what it wrote to standard error."""
-    path = folder / "log"
+    path = temporary / "log"
     with path.open("wb") as log:
-        child = children.start(command(COMMAND_LINE, arguments), folder, log.fileno())
+        child = children.start(command(COMMAND_LINE, arguments), start_in, temporary, log.fileno())
         try:
             code = child.wait()
         except BaseException:

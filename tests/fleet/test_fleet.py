@@ -156,7 +156,7 @@ def test_another_file_is_not_taken_for_results(content: str, models: list[Path],
 def task_of(model: Path, out: Path, report: Path) -> Task:
     written = (str(out / "x.onnx"), str(out / "x.tflite"))
     options = ("--output", written[0], "--tflite", written[1], *QUICK)
-    return Task(str(model), written, options, "key", str(report))
+    return Task(str(model), str(out), written, options, "key", str(report))
 
 
 def test_what_a_killed_run_has_finished_is_taken(
@@ -308,15 +308,18 @@ def test_a_worker_that_is_killed_loses_nothing(
 ) -> None:
     _, address, pids = cluster
     more = [*models, *(save(tmp_path / "in" / f"{name}.onnx", 8) for name in "def")]
-    results = tmp_path / "r.jsonl"
-    command = [sys.executable, "-m", "layoutopt", *arguments(more, tmp_path, "--dask", address, "--results", results)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+    results, near = tmp_path / "r.jsonl", [Path("in", path.name) for path in more]  # the workers start elsewhere
+    command = [sys.executable, "-m", "layoutopt", *arguments(near, Path(), "--dask", address, "--results", "r.jsonl")]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path.cwd()), *sys.path])}
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path, env=environment
+    ) as run:
         while not (results.exists() and results.stat().st_size) and run.poll() is None:
             time.sleep(0.02)
         os.kill(pids[0], signal.SIGKILL)
         told = run.communicate()
     assert run.returncode == 0, told
-    assert sorted(row["model"] for row in lines(results)) == sorted(map(str, more))
+    assert sorted(row["model"] for row in lines(results)) == sorted(map(str, near))
     apart = tmp_path / "local"
     assert invoke(more, apart).exit_code == 0
     for path in (apart / "out").glob("*.tflite"):
