@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from layoutopt.cli.console import ForceOption, JsonOption, QuietOption, VerboseOption, session
+from layoutopt.cli.arguments import RunArguments
 from layoutopt.errors import TargetError
 from layoutopt.options import Target
 
@@ -29,26 +29,24 @@ def check(
             "Android's. micro: TFLite Micro, whose kernels are all that there is.",
         ),
     ],
+    *,
     strict: Annotated[
         bool, typer.Option("--strict", help="End with exit code 18 where the target does not take an operator.")
     ] = False,
-    force: ForceOption = False,
-    json: JsonOption = "",
-    quiet: QuietOption = False,
-    verbose: VerboseOption = False,
+    session: RunArguments,
 ) -> None:
     """Tell which operators of a .tflite an accelerator would not run, why, and what would mend it.
 
     By rules that its makers have published; nothing is run. A driver or a compiler may still refuse what they allow.
     """
-    with session(json, quiet=quiet, verbose=verbose, force=force, inputs=models) as run:
+    with session.start(models) as run:
         from layoutopt import api
-        from layoutopt.report import targets
-        from layoutopt.report.results import to_json
+        from layoutopt.report.terminal.check import of_check
+        from layoutopt.results.result import to_json
 
         reports = [api.check(model, target) for model in models]
         run.write_json(to_json(reports if len(reports) > 1 else reports[0]))
         for report in reports:
-            run.show(*targets.of_check(report, verbose=verbose))
+            run.show(*of_check(report, verbose=session.verbose))
     if strict and not all(report.passes for report in reports):
         raise typer.Exit(TargetError.exit_code)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from layoutopt.cli.console import ForceOption, JsonOption, QuietOption, VerboseOption, session
+from layoutopt.cli.arguments import SessionArguments
 from layoutopt.errors import RegressionError, UsageError
 
 EXAMPLES = """[bold]Examples[/]
@@ -32,19 +32,17 @@ def diff(
             "share such as 5%. Repeatable. [dim]\\[default: size=1%, error=100%, latency=10%, others 0][/]",
         ),
     ] = [],  # noqa: B006, typer copies it
-    force: ForceOption = False,
-    json: JsonOption = "",
-    quiet: QuietOption = False,
-    verbose: VerboseOption = False,
+    *,
+    session: SessionArguments,
 ) -> None:
     """Compare two runs of 'layoutopt optimize', model by model, and end with exit code 17 where one became worse.
 
     A model that is gone or fails, and did not before, is worse too.
     """
-    with session(json, quiet=quiet, verbose=verbose, force=force, inputs=[before, after]) as run:
+    with session.start([before, after]) as run:
         from layoutopt.fleet.regressions import DEFAULTS, Allowance, compare_runs, read_run
-        from layoutopt.report import fleet
-        from layoutopt.report.results import to_json
+        from layoutopt.report.terminal.fleet import of_changes
+        from layoutopt.results.result import to_json
 
         allowed = {metric: Allowance.of(amount) for metric, amount in DEFAULTS.items()}
         for text in allow:
@@ -59,6 +57,6 @@ def diff(
         changes = compare_runs(read_run(before), read_run(after), allowed)
         worse = any(change.is_regression for change in changes)
         run.write_json(to_json(changes))
-        run.show(*fleet.of_changes(changes, verbose=verbose))
+        run.show(*of_changes(changes, verbose=session.verbose))
     if worse:
         raise typer.Exit(RegressionError.exit_code)

@@ -22,36 +22,6 @@ if TYPE_CHECKING:
 
 _PANEL = "Many models"
 
-JobsOption = Annotated[
-    int | None,
-    typer.Option(
-        "--jobs",
-        min=1,
-        rich_help_panel=_PANEL,
-        help="Optimize so many models at a time, each in a process of its own. They share the memory that "
-        "--memory-limit would allow one. [dim]\\[default: 1][/]",
-    ),
-]
-DaskOption = Annotated[
-    str,
-    typer.Option(
-        "--dask",
-        metavar="ADDRESS",
-        rich_help_panel=_PANEL,
-        help="Optimize on the workers of a Dask cluster, which see the same files: tcp://HOST:8786, for example.",
-    ),
-]
-ResultsOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--results",
-        metavar="FILE.jsonl",
-        rich_help_panel=_PANEL,
-        help="Add a line of JSON for each model as it ends. A run with a file that exists goes on: what it did with "
-        "the same content, options and version is not done again.",
-    ),
-]
-
 _OWN = ("output", "tflite", "output_dir", "jobs", "dask", "results", "json", "force", "quiet", "verbose")
 """Options that are for the run, not for what is done with one model."""
 _LIMITS = ("memory_limit", "time_limit")
@@ -61,21 +31,45 @@ _FILES = ("input", "calibration", "load_ranges")
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where models are optimized.
+class FleetArguments:
+    """Where several models are optimized, and what is kept of it."""
 
-    Attributes:
-        jobs: how many at a time here; None where nothing was said.
-        dask: address of a scheduler; empty for this machine.
-        results: the file of results; None where nobody wants one.
-    """
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            "--jobs",
+            min=1,
+            rich_help_panel=_PANEL,
+            help="Optimize so many models at a time, each in a process of its own. They share the memory that "
+            "--memory-limit would allow one. [dim]\\[default: 1][/]",
+        ),
+    ] = None
+    dask: Annotated[
+        str,
+        typer.Option(
+            "--dask",
+            metavar="ADDRESS",
+            rich_help_panel=_PANEL,
+            help="Optimize on the workers of a Dask cluster, which see the same files: tcp://HOST:8786, for example.",
+        ),
+    ] = ""
+    results: Annotated[
+        Path | None,
+        typer.Option(
+            "--results",
+            metavar="FILE.jsonl",
+            rich_help_panel=_PANEL,
+            help="Add a line of JSON for each model as it ends. A run with a file that exists goes on: what it did "
+            "with the same content, options and version is not done again.",
+        ),
+    ] = None
 
-    jobs: int | None
-    dask: str
-    results: Path | None
+    def takes(self, models: Sequence[Path], *, timed: bool) -> bool:
+        """Return whether this is a run of several models, or asked to be like one.
 
-    def takes(self, models: Sequence[Path]) -> bool:
-        """Whether this is a run of several models, or asked to be like one.
+        Args:
+            models: to optimize.
+            timed: whether their latency is measured.
 
         Raises:
             UsageError: the options do not go together.
@@ -84,6 +78,8 @@ class Place:
             raise UsageError(
                 "--jobs and --dask contradict each other", hint="How many run at a time is said to 'dask worker'."
             )
+        if timed and (self.dask or (self.jobs or 1) > 1):
+            raise UsageError("--benchmark times one model at a time", hint="Leave out --jobs and --dask.")
         several = len(models) > 1 or self.jobs is not None or bool(self.dask) or self.results is not None
         if several and Path("-") in models:
             raise UsageError("standard input is for one model, without --jobs, --dask and --results")
@@ -95,7 +91,7 @@ def optimize_several(
     context: typer.Context,
     models: Sequence[Path],
     targets: Sequence[tuple[Path, Path | None]],
-    place: Place,
+    place: FleetArguments,
     refuse: Callable[[Sequence[Path]], None],
 ) -> bool:
     """Optimize models, each in a process that gets the options of this one, and say whether all could be.
@@ -108,7 +104,7 @@ def optimize_several(
         place: where they run.
         refuse: raises an error where one of the outputs that are still to be written cannot be.
     """
-    from layoutopt.report import fleet
+    from layoutopt.report.terminal import fleet
 
     limit(0, 0)  # those are for each of the processes
     given = _given(context)
@@ -137,7 +133,7 @@ def optimize_several(
     return not failed
 
 
-def _run(tasks: Sequence[Task], place: Place) -> Iterator[Row]:
+def _run(tasks: Sequence[Task], place: FleetArguments) -> Iterator[Row]:
     from layoutopt.fleet.executors import dask_cluster, finished_rows, local_processes
 
     if tasks:
@@ -150,7 +146,7 @@ def _tasks(
     given: Mapping[str, Sequence[str]],
     models: Sequence[Path],
     targets: Sequence[tuple[Path, Path | None]],
-    place: Place,
+    place: FleetArguments,
     *,
     force: bool,
 ) -> list[Task]:

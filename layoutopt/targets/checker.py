@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from layoutopt.errors import InvalidModelError
 from layoutopt.files import require_file
 from layoutopt.options import Target, choose
+from layoutopt.results.check import CheckReport, Finding
 from layoutopt.targets.rules import RuleTable, rule_table
 from layoutopt.tfl.graph import Graph, Operation
 from layoutopt.tfl.reader import DamagedFileError, read_tflite
@@ -28,69 +28,12 @@ _MENDS = {
 """What mends an operation that does not meet a condition, where no table says it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One operator that a target would not run, or may not.
-
-    Attributes:
-        position: in the order in which operators run, from 0; those of bodies of control flow follow.
-        operator: its name in the schema.
-        tensor: name of its first result.
-        reasons: why, each the end of a sentence that the operator begins.
-        mends: what would help.
-        certain: whether the rules say so; otherwise it depends on what is not published.
-    """
-
-    position: int
-    operator: str
-    tensor: str
-    reasons: tuple[str, ...]
-    mends: tuple[str, ...]
-    certain: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class CheckReport:
-    """What a target would run of a .tflite.
-
-    Attributes:
-        file: which.
-        target: which.
-        title: of the target.
-        source: where its rules come from.
-        date: when they were read there, ISO 8601.
-        rest: what becomes of an operator that it does not take.
-        operators: how many the file has.
-        taken: how many of them the target takes.
-        partitions: parts of the main graph that it takes; what lies between runs elsewhere.
-        run: how many operators of the main graph run there without further options.
-        findings: the operators that it does not take, or may not.
-    """
-
-    file: Path
-    target: Target
-    title: str
-    source: str
-    date: str
-    rest: str
-    operators: int
-    taken: int
-    partitions: int
-    run: int
-    findings: tuple[Finding, ...]
-
-    @property
-    def passes(self) -> bool:
-        """Whether the rules let the target run all operators."""
-        return not any(finding.certain for finding in self.findings)
-
-
-def check(file: Path | str, target: Target | str) -> CheckReport:
-    """Tell which operators of a .tflite file a target would not run, why, and what would mend it.
+def check_tflite(file: Path | str, target: Target | str) -> CheckReport:
+    """Hold the main graph of a .tflite file, with the bodies that it runs, against the rules of a target.
 
     Args:
         file: by any converter.
-        target: a `Target`, or its value: gpu, edgetpu, ethos-u, nnapi or micro.
+        target: a `Target`, or its value.
 
     Raises:
         UsageError: there is no such target.
@@ -192,12 +135,3 @@ def _finding_of(
 ) -> Finding:
     tensor = operation.results[0].name if operation.results else ""
     return Finding(position, operation.code, tensor, tuple(reasons), tuple(dict.fromkeys(mends)), certain)
-
-
-def grouped(findings: Sequence[Finding]) -> Iterator[tuple[Finding, int]]:
-    """Iterate over findings that differ in more than the tensor, each with how often it occurs, the first of each."""
-    counts: dict[tuple[object, ...], list[Finding]] = {}
-    for finding in findings:
-        counts.setdefault((finding.operator, finding.reasons, finding.mends, finding.certain), []).append(finding)
-    for found in counts.values():
-        yield found[0], len(found)
