@@ -114,8 +114,9 @@ def optimize_several(
         before: dict[str, Row] = {}
         if journal is not None:
             before = {task.key: row for task in tasks if (row := journal.done(task)) is not None}
-            journal.forget_others(tasks)
         open_tasks = [task for task in tasks if task.key not in before]
+        if journal is not None:
+            journal.forget_others(open_tasks)
         refuse([Path(path) for task in open_tasks if not _is_ours(task) for path in task.outputs])
         run.show(fleet.heading(), *(fleet.of_row(row, before=True) for row in before.values()))
         rows = dict(before)
