@@ -63,7 +63,7 @@ class Journal:
         return writers[-1] if writers and writers[-1].key == task.key and task.is_written else None
 
     def forget_others(self, tasks: Sequence[Task]) -> None:
-        """Remove reports that killed runs have left, but those of these tasks: others are told of, or may be overwritten."""
+        """Remove reports that killed runs have left of other tasks: they are told of, or may be overwritten."""
         for path in self.parts.glob("*.json"):
             if path.stem not in {task.key for task in tasks}:
                 path.unlink(missing_ok=True)
