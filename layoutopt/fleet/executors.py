@@ -80,7 +80,7 @@ def finished_rows(tasks: Sequence[Task], submit: Submit) -> Iterator[Row]:
     """
     futures = {submit(task): task for task in tasks}
     for future in as_completed(futures):
-        task = futures[future]
+        task = futures.pop(future)
         try:
             row = future.result()
         except CancelledError as error:
@@ -91,4 +91,5 @@ def finished_rows(tasks: Sequence[Task], submit: Submit) -> Iterator[Row]:
         except Exception as error:  # of the executor: its workers died of this task, or do not have our code
             told = " ".join(str(error).split()) or type(error).__name__
             row = Row(task.model, task.key, 0.0, None, f"where it runs: {told}", exit_code=CrashError.exit_code)
+        del future  # or Dask would keep the result, and do the task again where the worker that holds it dies
         yield row

@@ -288,13 +288,17 @@ def cluster(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], str, list[i
     """A scheduler and two workers: the process, the address, and the processes that the workers run in."""
     script = tmp_path / "cluster.py"
     script.write_text(_CLUSTER)
-    with subprocess.Popen(
-        [sys.executable, str(script)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
-    ) as process:
+    with (
+        (tmp_path / "cluster.log").open("w") as log,
+        subprocess.Popen(
+            [sys.executable, str(script)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        ) as process,
+    ):
         assert process.stdout is not None
         address, *pids = process.stdout.readline().split()
         yield process, address, [int(pid) for pid in pids]
@@ -314,10 +318,11 @@ def test_a_worker_that_is_killed_loses_nothing(
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path, env=environment
     ) as run:
-        while not (results.exists() and results.stat().st_size) and run.poll() is None:
+        while not (results.exists() and len(lines(results)) > 2) and run.poll() is None:
             time.sleep(0.02)
         os.kill(pids[0], signal.SIGKILL)
         told = run.communicate()
+    assert "already computed" not in (tmp_path / "cluster.log").read_text()  # which would be done twice
     assert run.returncode == 0, told
     assert sorted(row["model"] for row in lines(results)) == sorted(map(str, near))
     apart = tmp_path / "local"
