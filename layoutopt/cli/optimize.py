@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,10 +13,11 @@ import typer
 
 from layoutopt.cli.arguments import LayoutArguments, RunArguments
 from layoutopt.cli.console import BackendOption, SeedOption, ThreadsOption, beside, read_model
+from layoutopt.cli.fleet import FleetArguments, optimize_several
 from layoutopt.cli.quantization import QuantizationArguments
-from layoutopt.errors import OutputExistsError, UsageError
+from layoutopt.errors import ModelsFailedError, OutputExistsError, UsageError
 from layoutopt.options import TOLERANCE, Verify
-from layoutopt.outputs import Outputs, apart
+from layoutopt.outputs import Outputs
 
 if TYPE_CHECKING:
     from layoutopt.workflows.optimize import OptimizeOptions
@@ -27,6 +28,8 @@ EXAMPLES = """[bold]Examples[/]
 layoutopt optimize model.onnx
 
 layoutopt optimize first.onnx second.onnx --output-dir out
+
+layoutopt optimize models/*.onnx --output-dir out --jobs 4 --results out/results.jsonl
 
 layoutopt optimize model.onnx --no-tflite
 
@@ -156,6 +159,7 @@ class PipelineArguments:
 
 
 def optimize(
+    context: typer.Context,
     models: Annotated[
         list[Path],
         typer.Argument(metavar="MODEL.onnx...", help="The models. They are never changed. - reads standard input."),
@@ -177,36 +181,42 @@ def optimize(
     baseline: BaselineArguments,
     quantization: QuantizationArguments,
     conversion: ConversionArguments,
+    fleet: FleetArguments,
     session: RunArguments,
 ) -> None:
     """Rewrite models to NHWC with the fewest bytes transposed, convert them, and compare with what you have without.
 
     NCHW stores an image plane by plane, as PyTorch does; NHWC pixel by pixel, as TFLite runs it. MODEL.nhwc.onnx and
-    MODEL.tflite are written together, or neither.
+    MODEL.tflite are written together, or neither. Of several models each runs in a process of its own, and one that
+    fails does not keep the others from being done.
     """
     with session.start([*models, check.input, quantization.calibration, quantization.load_ranges]) as run:
-        if len(models) > 1 and (targets.saved_model or pipeline.dump_after or quantization.save_ranges):
+        several = fleet.takes(models, timed=baseline.benchmark)
+        if several and (targets.saved_model or pipeline.dump_after or quantization.save_ranges):
             raise UsageError("--saved-model, --save-ranges and --dump-after are for one model")
         places = targets.of(models)
         if targets.output_dir is not None:
             run.outputs.make_directory(targets.output_dir, "--output-dir")
-        _refuse_early(run.outputs, [path for pair in places for path in pair if path is not None], force=session.force)
-        from layoutopt.report.terminal import tables
-        from layoutopt.results.result import to_json
-        from layoutopt.workflows.optimize import optimize_model
-        from layoutopt.workflows.options import RunContext
+        refuse = functools.partial(_refuse_early, run.outputs, force=session.force)
+        asked = (targets, layouts, dynamic, pipeline, check, baseline, quantization, conversion, session)
+        if several:
+            _options(*asked)  # refuses once what is wrong for all
+            all_done = optimize_several(run, context, models, places, fleet, refuse)
+        else:
+            refuse([path for path in places[0] if path is not None])
+            from layoutopt.report.terminal import tables
+            from layoutopt.results.result import to_json
+            from layoutopt.workflows.optimize import optimize_model
+            from layoutopt.workflows.options import RunContext
 
-        options = _options(targets, layouts, dynamic, pipeline, check, baseline, quantization, conversion, session)
-        reports = []
-        for model, (onnx, lite) in zip(models, places, strict=True):
-            # Of several models each is a run of its own: what is done stays if a later one fails.
-            with run.progress() as progress, apart() if len(models) > 1 else nullcontext():
-                context = RunContext.of(progress, verbose=session.verbose)
-                wanted = replace(options, output=onnx, tflite=lite)
-                reports.append(optimize_model(read_model(model), wanted, context).report)
-        run.write_json(to_json(reports if len(reports) > 1 else reports[0]))
-    for report in reports:
-        run.show(*tables.of_optimize(report, verbose=session.verbose))
+            with run.progress() as progress:
+                wanted = replace(_options(*asked), output=places[0][0], tflite=places[0][1])
+                how = RunContext.of(progress, verbose=session.verbose)
+                report = optimize_model(read_model(models[0]), wanted, how).report
+            run.write_json(to_json(report))
+    if several:
+        raise typer.Exit(0 if all_done else ModelsFailedError.exit_code)
+    run.show(*tables.of_optimize(report, verbose=session.verbose))
 
 
 def _options(

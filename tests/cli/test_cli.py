@@ -22,7 +22,19 @@ from layoutopt.layout.costs.calibration import Calibration, Grid, Machine, load_
 from layoutopt.layout.costs.movement import Curve, Family, TimeTable
 from layoutopt.options import Objective
 
-COMMANDS = ("optimize", "explain", "report", "count", "compare", "benchmark", "calibrate", "passes", "demo")
+COMMANDS = (
+    "optimize",
+    "explain",
+    "report",
+    "count",
+    "compare",
+    "benchmark",
+    "calibrate",
+    "passes",
+    "demo",
+    "check",
+    "diff",
+)
 
 
 @pytest.fixture(autouse=True)
@@ -359,7 +371,7 @@ def test_every_error_has_an_exit_code_of_its_own() -> None:
     kinds = [
         value for value in vars(errors).values() if isinstance(value, type) and issubclass(value, errors.LayoutoptError)
     ]
-    assert len({kind.exit_code for kind in kinds}) == len(kinds) == 15
+    assert len({kind.exit_code for kind in kinds}) == len(kinds) == 18
 
 
 @pytest.mark.parametrize("command", COMMANDS)
