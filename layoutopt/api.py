@@ -40,11 +40,21 @@ from layoutopt.ir.counts import count_onnx
 from layoutopt.ir.perm import identity, invert, permute
 from layoutopt.ir.precision import least_tolerance
 from layoutopt.ir.protos import files_of
-from layoutopt.ir.symbols import find_symbols
+from layoutopt.ir.symbols import BATCH, find_symbols
 from layoutopt.ir.verify import Arrays, Reference, Verification, require_runnable
 from layoutopt.layout.costs.calibration import FULL, QUICK, Calibration, Machine, calibration_path, tabulate
 from layoutopt.memory import few_collections
-from layoutopt.options import TOLERANCE, Io, Layouts, Objective, TensorLayout, Verify, choose, choose_if_given
+from layoutopt.options import (
+    FOLD_LIMIT,
+    TOLERANCE,
+    Io,
+    Layouts,
+    Objective,
+    TensorLayout,
+    Verify,
+    choose,
+    choose_if_given,
+)
 from layoutopt.outputs import Outputs, apart, make_directory, scratch, writing
 from layoutopt.passes import PASSES, REWRITES, FoldConstants, PropagateLayout, default_pipeline
 from layoutopt.pipeline.manager import After, PassManager, PassRecord, PipelineResult
@@ -115,6 +125,7 @@ def optimize(
     quantization: QuantizationOptions | None = None,
     allow_flex: bool = False,
     backend: Backend | str | None = None,
+    fold_limit: int | None = None,
     dump: Dump | None = None,
     instruments: Sequence[After] = (),
     convert: bool = True,
@@ -155,6 +166,8 @@ def optimize(
         quantization: how samples are read, and what is made of them.
         allow_flex: let operators into the .tflite that need TensorFlow at run time.
         backend: who makes the .tflite; onnx-tf where its extra is installed, else layoutopt itself, where it is None.
+        fold_limit: bytes up to which what repeats constants (Expand, Tile, ConstantOfShape) becomes a constant itself;
+            ``layoutopt.options.FOLD_LIMIT`` where it is None. TensorFlow's converter folds as it likes.
         dump: where to write the graph behind passes.
         instruments: called behind each pass with its position from 1, its name and the model.
         convert: whether a .tflite is made.
@@ -186,8 +199,11 @@ def optimize(
             saved_model=saved_model is not None,
             allow_flex=allow_flex,
             quantize=quantize,
+            open_sizes=bool(set(dynamic) - {BATCH}),
         )
-        pipeline = _pipeline(passes, io=io, layouts=layouts, objective=objective, threads=threads, exact=exact)
+        pipeline = _pipeline(
+            passes, io=io, layouts=layouts, objective=objective, threads=threads, exact=exact, fold_limit=fold_limit
+        )
         after = list(_dumps(dump, pipeline, outputs, force=force))
 
         def rewrite(
@@ -239,6 +255,7 @@ def optimize(
             with _directory(scratch) as folder:
                 hand_off = HandOff(
                     *(folder, rewriting.reference, tolerance, quantize, allow_flex, verbose, say, backend),
+                    fold_limit=FOLD_LIMIT if fold_limit is None else fold_limit,
                     quantizer=quantizer,
                 )
                 report = _with_tflite(
@@ -324,6 +341,7 @@ def explain(
     exact: bool = False,
     threads: int = 1,
     shapes: Mapping[str, tuple[int, ...]] | None = None,
+    dynamic: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> ExplainReport:
     """Tells why each transpose that `optimize` would leave is left. Writes nothing.
@@ -336,6 +354,8 @@ def explain(
         exact: as of `optimize`.
         threads: of XNNPACK, for ``Objective.TIME``.
         shapes: a static shape for each input that has a symbolic dimension.
+        dynamic: names of dimensions that stay symbolic, as of `optimize`, which chooses the layouts at sizes that the
+            report names.
         progress: called with what starts now.
 
     Returns:
@@ -346,14 +366,37 @@ def explain(
     """
     say = Stages(progress)
     pipeline = _pipeline(None, io=io, layouts=layouts, objective=objective, threads=threads, exact=exact)
+    chosen_at: Mapping[str, int] = {}
+    if dynamic:
+        rewritten = optimize(
+            model,
+            io=io,
+            layouts=layouts,
+            objective=objective,
+            exact=exact,
+            threads=threads,
+            shapes=shapes,
+            dynamic=dynamic,
+            convert=False,
+            progress=say,
+        )
+        chosen_at, pipeline = rewritten.chosen_at, _that_ran(pipeline, rewritten)
+        static = find_symbols(_loaded(model), dynamic, shapes or {}).at(chosen_at)
+    else:
+        say("loading")
+        static = _static(model, shapes or {})
     position, propagate = next((at, each) for at, each in enumerate(pipeline) if isinstance(each, PropagateLayout))
-    say("loading")
-    static = _static(model, shapes or {})
     with _blaming(static):
         prepared = PassManager(pipeline[:position], on_start=say).run(static.clone()).model
         report, _ = explain_model(prepared, propagate, model=_source(model), say=say)
     say.finish()
-    return report
+    return dataclasses.replace(report, chosen_at=chosen_at)
+
+
+def _that_ran(pipeline: Sequence[ir.passes.PassBase], report: OptimizeReport) -> tuple[ir.passes.PassBase, ...]:
+    """Return the passes of which the report has a record: where sizes stay open, some are left out."""
+    names = {record.name for record in report.passes}
+    return tuple(each for each in pipeline if pass_name(each) in names)
 
 
 def report(
@@ -364,6 +407,7 @@ def report(
     objective: Objective | str | None = None,
     exact: bool = False,
     shapes: Mapping[str, tuple[int, ...]] | None = None,
+    dynamic: Sequence[str] = (),
     seed: int = 0,
     tolerance: float = TOLERANCE,
     benchmark: bool = True,
@@ -383,6 +427,8 @@ def report(
         objective: what the choice of layouts makes as small as it can be; ``Objective.BYTES`` where it is None.
         exact: as of `optimize`.
         shapes: a static shape for each input that has a symbolic dimension.
+        dynamic: names of dimensions that stay symbolic, as of `optimize`; graphs, errors and times are those at the
+            default sizes.
         seed: of the random inputs.
         tolerance: largest absolute error over the largest absolute value of an output.
         benchmark: whether both .tflite files and each of their operators are timed.
@@ -405,7 +451,10 @@ def report(
     backend = choose_if_given(Backend, backend, "backend")
     pipeline = _pipeline(None, io=io, layouts=layouts, objective=objective, threads=threads, exact=exact)
     original = _loaded(model)
-    inputs = give_inputs(original, None, shapes=shapes or {}, seed=seed)
+    symbolic = find_symbols(original, dynamic, shapes or {}, seed=seed) if dynamic else None
+    if symbolic is not None:
+        original = symbolic.at(symbolic.defaults)
+    inputs = give_inputs(original, None, shapes={} if dynamic else shapes or {}, seed=seed)
     name = source.name if source else original.graph.name or "model"
 
     def gathered(folder: Path, targets: Mapping[str, Path], *, convert: bool) -> ModelReport:
@@ -419,12 +468,13 @@ def report(
                 objective=objective,
                 exact=exact,
                 shapes=shapes,
+                dynamic=dynamic,
                 seed=seed,
                 tolerance=tolerance,
                 benchmark=benchmark and convert,
                 threads=threads,
                 backend=backend,
-                instruments=(observer,),
+                instruments=() if dynamic else (observer,),
                 convert=convert,
                 scratch=folder,
                 force=True,
@@ -432,6 +482,10 @@ def report(
                 progress=say,
             )
         optimized = dataclasses.replace(optimized, output=None)
+        if symbolic is not None:  # what is chosen at one size holds for all
+            ran = _that_ran(pipeline, optimized)
+            observer = Observer(ran, model=source, say=say)
+            PassManager(ran, on_start=say, after=(observer,)).run(symbolic.at(optimized.chosen_at))
         gatherer = Gatherer(original, inputs, observer, tolerance, threads, benchmark, verbose, say)
         if optimized.optimized.kind is Kind.ONNX:
             return gatherer.of_models(name, optimized, modelio.load(folder / "optimized.onnx"), targets)
@@ -812,6 +866,7 @@ def _pipeline(
     objective: Objective | str | None = None,
     threads: int = 1,
     exact: bool = False,
+    fold_limit: int | None = None,
 ) -> tuple[ir.passes.PassBase, ...]:
     """What ``text`` names, or else the default pipeline with the other options."""
     io, objective = choose_if_given(Io, io, "io"), choose_if_given(Objective, objective, "objective")
@@ -825,6 +880,9 @@ def _pipeline(
             if said:
                 hint = f"Say it in the pipeline: propagate-layout{{{said}}}."
                 raise UsageError(f"--{option} has no say over --passes", hint=hint)
+        if fold_limit is not None:
+            hint = f"Say it in the pipeline: fold-constants{{limit={fold_limit}}}."
+            raise UsageError("--fold-limit has no say over --passes", hint=hint)
         if exact:
             names = ", ".join(map(pass_name, REWRITES))
             raise UsageError("--exact has no say over --passes", hint=f"Leave these out of the pipeline: {names}.")
@@ -835,7 +893,7 @@ def _pipeline(
         threads=threads if objective is Objective.TIME else 1,
         layouts=Layouts.of(wanted),
     )
-    return default_pipeline(chosen, exact=exact)
+    return default_pipeline(chosen, exact=exact, fold_limit=FOLD_LIMIT if fold_limit is None else fold_limit)
 
 
 def _objective(pipeline: Sequence[ir.passes.PassBase]) -> Objective:
@@ -911,6 +969,7 @@ def _onnx_report(
         notes=(*rewriting.notes, *(rewriting.reference.notes if rewriting.reference else ())),
         versions=results.versions(),
         dynamic=rewriting.checks,
+        chosen_at=rewriting.chosen_at,
         multiplications=_multiplications(result.records),
     )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import product
 from typing import TypeVar
 
@@ -54,6 +54,7 @@ class Fixed:
 
     checks: tuple[SizeCheck, ...] = ()
     notes: tuple[str, ...] = ()
+    chosen_at: Sizes = field(default_factory=dict)
 
     def onnx(self) -> tuple[PipelineResult, Verification | None]:
         """What the pipeline makes of the model, and its comparison with the original.
@@ -119,6 +120,7 @@ class Resizable:
     Attributes:
         original: the model at the default sizes.
         reference: its outputs there.
+        chosen_at: the sizes at which layouts were chosen; the default ones until they have been.
 
     Raises:
         DynamicShapeError: the model does not run at the default sizes.
@@ -131,13 +133,13 @@ class Resizable:
         elsewhere = [judge for sizes in symbolic.elsewhere() if (judge := self._judge(sizes)) is not None]
         self._judges = [_Judge(symbolic.defaults, self.reference), *elsewhere]
         self._pairs: dict[str, _Pair] = {}
-        self._rewritten_at: Sizes = symbolic.defaults
+        self.chosen_at: Sizes = symbolic.defaults
         self._found: tuple[Sequence[Verification], Sequence[Verification]] = ((), ())
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What a reader of the report must know."""
-        return (f"The layout is chosen, and its cost counted, at {spell(self._rewritten_at)}.",)
+        return (f"The layout is chosen, and its cost counted, at {spell(self.chosen_at)}.",)
 
     @property
     def checks(self) -> tuple[SizeCheck, ...]:
@@ -162,7 +164,7 @@ class Resizable:
             modelio.check_full(model)
             check = functools.partial(Reference.check, model=model, tolerance=self._tolerance)
             found = [judge.check(check) for judge in self._judges]
-            self._rewritten_at = pair.sizes[0]
+            self.chosen_at = pair.sizes[0]
             return dataclasses.replace(first, model=model), found
 
         result, found = self._first_that_works(attempt)
@@ -226,7 +228,6 @@ class Resizable:
                     return attempt(pair, prefer)
                 except DynamicShapeError as error:
                     failures.append(error)
-        print([f.message for f in not_run + failures])
         raise (failures or not_run)[-1]
 
     def _pair(self, sizes: tuple[Sizes, Sizes], rewrite: Rewrite) -> _Pair:

@@ -50,8 +50,12 @@ def choose_backend(
     saved_model: bool = False,
     allow_flex: bool = False,
     quantize: Quantize = Quantize.NONE,
+    open_sizes: bool = False,
 ) -> Backend:
     """Return the backend to use: the one that is asked for, or onnx-tf's where it is installed, else the direct one.
+
+    Sizes that stay open are for the direct one: TensorFlow's converter merges a PAD into what follows it at some sizes
+    alone, which then is wrong at others.
 
     Raises:
         UsageError: one of them is asked for what only the other can do.
@@ -69,7 +73,7 @@ def choose_backend(
     if backend is Backend.ONNX_TF or wanted:
         require_onnx_tf()
         return Backend.ONNX_TF
-    return backend or (Backend.DIRECT if missing_for_onnx_tf() else Backend.ONNX_TF)
+    return backend or (Backend.DIRECT if open_sizes or missing_for_onnx_tf() else Backend.ONNX_TF)
 
 
 def missing_for_onnx_tf() -> list[str]:

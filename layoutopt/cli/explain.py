@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from layoutopt.cli.console import (
+    DynamicOption,
     ExactOption,
     ForceOption,
     IoOption,
@@ -19,6 +20,7 @@ from layoutopt.cli.console import (
     ThreadsOption,
     VerboseOption,
     parse_layouts,
+    parse_names,
     parse_shapes,
     read_model,
     session,
@@ -42,6 +44,7 @@ def explain(
     exact: ExactOption = False,
     threads: ThreadsOption = 1,
     shape: ShapeOption = [],  # noqa: B006, typer copies it
+    dynamic: DynamicOption = [],  # noqa: B006, typer copies it
     force: ForceOption = False,
     json: JsonOption = "",
     quiet: QuietOption = False,
@@ -61,6 +64,7 @@ def explain(
             exact=exact,
             threads=threads,
             shapes=parse_shapes(shape),
+            dynamic=parse_names(dynamic),
             progress=progress,
         )
         run.write_json(report.to_json())

@@ -43,7 +43,7 @@ def limited(command: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(command)
     def run(*, memory_limit: str | None, time_limit: float | None, **options: Any) -> None:
-        limit(None if memory_limit is None else _bytes(memory_limit), time_limit)
+        limit(None if memory_limit is None else parse_bytes(memory_limit, "--memory-limit"), time_limit)
         command(**options)
 
     added = {"memory_limit": MemoryLimit, "time_limit": TimeLimit}
@@ -61,12 +61,12 @@ def limited(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-def _bytes(text: str) -> int:
+def parse_bytes(text: str, option: str) -> int:
     """Return the number of bytes that ``8GB`` is.
 
     Raises:
         BadParameter: it does not read like that.
     """
     if (found := _SIZE.fullmatch(text.strip())) is None:
-        raise typer.BadParameter(f"{text!r} is no size. Write 8GB or 500MB.", param_hint="--memory-limit")
+        raise typer.BadParameter(f"{text!r} is no size. Write 8GB or 500MB.", param_hint=option)
     return int(float(found[1]) * _UNITS[found[2].lower()])

@@ -13,6 +13,7 @@ import typer
 from layoutopt.backend.conversion import Quantize
 from layoutopt.cli.console import (
     BackendOption,
+    DynamicOption,
     ExactOption,
     ForceOption,
     IoOption,
@@ -26,10 +27,12 @@ from layoutopt.cli.console import (
     VerboseOption,
     beside,
     parse_layouts,
+    parse_names,
     parse_shapes,
     read_model,
     session,
 )
+from layoutopt.cli.limits import parse_bytes
 from layoutopt.cli.quantization import (
     CalibrationOption,
     ColorOption,
@@ -105,15 +108,7 @@ def optimize(
     objective: ObjectiveOption = None,
     exact: ExactOption = False,
     shape: ShapeOption = [],  # noqa: B006, typer copies it
-    dynamic: Annotated[
-        list[str],
-        typer.Option(
-            "--dynamic",
-            metavar="NAME",
-            help="A dimension that stays symbolic, for resize_tensor_input: batch, or a name that the inputs have. "
-            "Repeatable, or joined by commas.",
-        ),
-    ] = [],  # noqa: B006, typer copies it
+    dynamic: DynamicOption = [],  # noqa: B006, typer copies it
     passes: Annotated[
         str | None, typer.Option("--passes", help="The pipeline, as 'layoutopt passes' spells it.")
     ] = None,
@@ -165,6 +160,15 @@ def optimize(
         bool, typer.Option("--allow-flex", help="Let operators into the .tflite that need TensorFlow at run time.")
     ] = False,
     backend: BackendOption = None,
+    fold_limit: Annotated[
+        str | None,
+        typer.Option(
+            "--fold-limit",
+            metavar="SIZE",
+            help="Largest constant that may be made by repeating a smaller one: 64kB, 1GB, 0 for none. What is larger "
+            "is computed as the model runs. [dim]\\[default: 1 MiB][/]",
+        ),
+    ] = None,
     dump_after: Annotated[
         list[str],
         typer.Option("--dump-after", metavar="PASS|all", help="Write the graph behind this pass. Repeatable."),
@@ -223,7 +227,7 @@ def optimize(
                     objective=objective,
                     exact=exact,
                     shapes=parse_shapes(shape),
-                    dynamic=[name for text in dynamic for name in text.split(",")],
+                    dynamic=parse_names(dynamic),
                     passes=passes,
                     verify=verify,
                     input=input,
@@ -237,6 +241,7 @@ def optimize(
                     quantization=quantization,
                     allow_flex=allow_flex,
                     backend=backend,
+                    fold_limit=None if fold_limit is None else parse_bytes(fold_limit, "--fold-limit"),
                     dump=api.Dump(dump_dir, frozenset(dump_after) - {"all"}) if dump_after else None,
                     convert=not no_tflite,
                     force=force,

@@ -9,6 +9,7 @@ import typer
 
 from layoutopt.cli.console import (
     BackendOption,
+    DynamicOption,
     ExactOption,
     ForceOption,
     IoOption,
@@ -22,6 +23,7 @@ from layoutopt.cli.console import (
     VerboseOption,
     beside,
     parse_layouts,
+    parse_names,
     parse_shapes,
     read_model,
     session,
@@ -51,6 +53,7 @@ def report(
     objective: ObjectiveOption = None,
     exact: ExactOption = False,
     shape: ShapeOption = [],  # noqa: B006, typer copies it
+    dynamic: DynamicOption = [],  # noqa: B006, typer copies it
     seed: SeedOption = 0,
     benchmark: Annotated[bool, typer.Option(help="Measure the latency of both .tflite files and of operators.")] = True,
     threads: ThreadsOption = 1,
@@ -89,6 +92,7 @@ def report(
             objective=objective,
             exact=exact,
             shapes=parse_shapes(shape),
+            dynamic=parse_names(dynamic),
             seed=seed,
             benchmark=benchmark,
             threads=threads,

@@ -216,6 +216,7 @@ class OptimizeReport:
         notes: what the user should know.
         versions: of the packages that took part.
         dynamic: the sizes at which the result was checked, where dimensions stay symbolic; the defaults come first.
+        chosen_at: the sizes of those dimensions at which the layouts were chosen, and their cost counted.
         seconds: how long each stage took, in the order in which they began.
         multiplications: before and after; None where no pass ran.
         quantization: what it costs in exactness, by samples; None where there were none.
@@ -237,6 +238,7 @@ class OptimizeReport:
     notes: tuple[str, ...]
     versions: Mapping[str, str]
     dynamic: tuple[SizeCheck, ...] = ()
+    chosen_at: Mapping[str, int] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
     multiplications: Multiplications | None = None
     quantization: QuantizationReport | None = None
@@ -263,6 +265,7 @@ class ExplainReport:
         missing: operators without a layout rule that one might help, the most helpful first.
         anchors: how many operators the target runs in channels-last only.
         versions: of the packages that took part.
+        chosen_at: the sizes of the dimensions that stay symbolic at which this holds.
     """
 
     model: Path | None
@@ -271,6 +274,7 @@ class ExplainReport:
     missing: tuple[MissingRule, ...]
     anchors: int
     versions: Mapping[str, str]
+    chosen_at: Mapping[str, int] = field(default_factory=dict)
 
     def to_json(self) -> Json:
         """As plain lists, dicts, numbers and text."""

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
+from layoutopt.ir.symbols import spell
 from layoutopt.layout.explain.explanation import Copy, Explanation, Inside, Kept, PartProof, Side
 from layoutopt.layout.explain.missing_rules import MissingRule
 from layoutopt.layout.solver.problem import Solver
@@ -33,6 +34,8 @@ def of_explain(report: ExplainReport) -> Iterator[RenderableType]:
     if not report.layout.cost:
         yield Text(_of_nothing(report.anchors))
     yield Text(proof(report.layout))
+    if report.chosen_at:
+        yield Text(f"This holds at {spell(report.chosen_at)}, where the layouts are chosen for all sizes.")
     yield from map(Text, _of_parts(found, unit))
     if report.missing:
         yield _of_missing(report.missing, unit)

@@ -180,7 +180,7 @@ _OPSET: Mapping[str, OpDef] = {
     "NOT_EQUAL": _comparison("NotEqualOptions"),
     "ONE_HOT": OpDef(("indices", "depth", "on", "off"), shapes.one_hot, "OneHotOptions"),
     "PACK": OpDef(("x",), shapes.pack, "PackOptions", work=_MOVES),
-    "PAD": OpDef(("x", "paddings"), shapes.pad, "PadOptions", 5, True, _MOVES, xnnpack_rank=6),
+    "PAD": OpDef(("x", "paddings"), shapes.pad, "PadOptions", 5, True, _MOVES),
     "PADV2": OpDef(("x", "paddings", "value"), shapes.pad, "PadV2Options", 5, True, _MOVES),
     "POW": _arithmetic("PowOptions"),
     "PRELU": OpDef(("x", "slope"), shapes.same, xnnpack=True),
