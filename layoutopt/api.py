@@ -40,6 +40,7 @@ from layoutopt.ir.counts import count_onnx
 from layoutopt.ir.perm import identity, invert, permute
 from layoutopt.ir.precision import least_tolerance
 from layoutopt.ir.protos import files_of
+from layoutopt.ir.stated_shapes import correct_stated_shapes
 from layoutopt.ir.symbols import BATCH, find_symbols
 from layoutopt.ir.verify import Arrays, Reference, Verification, require_runnable
 from layoutopt.layout.costs.calibration import FULL, QUICK, Calibration, Machine, calibration_path, tabulate
@@ -231,12 +232,13 @@ def optimize(
             original, reference = _loaded(model), None
             given = Path(input) if isinstance(input, str) else input
             inputs = give_inputs(original, given, shapes=shapes or {}, seed=seed)
+            corrected = correct_stated_shapes(original)
             if verify is not Verify.NONE:
                 say("ONNX Runtime on the original")
                 with _blaming(original):
                     reference = _reference(original, None if given is None else inputs, shapes or {}, seed)
                 reference.correct_ranks(original)
-            rewriting = Fixed(original, reference, rewrite, tolerance)
+            rewriting = Fixed(original, reference, rewrite, tolerance, notes=corrected)
         quantizer: Quantizer | None = None
         if quantize.takes_samples:
             mixed, taken = quantize is Quantize.MIXED, _inputs(rewriting.original)
@@ -828,6 +830,7 @@ def _static(model: Model, shapes: Mapping[str, tuple[int, ...]]) -> ir.Model:
     """The model with static shapes."""
     loaded = _loaded(model)
     modelio.make_static(loaded, shapes)
+    correct_stated_shapes(loaded)
     return loaded
 
 
