@@ -184,6 +184,7 @@ def optimize(
     NCHW stores an image plane by plane, as PyTorch does; NHWC pixel by pixel, as TFLite runs it. MODEL.nhwc.onnx and
     MODEL.tflite are written together, or neither.
     """
+    largest_folded = None if fold_limit is None else parse_bytes(fold_limit, "--fold-limit")
     with session(json, quiet=quiet, verbose=verbose, force=force, inputs=[*models, input, load_ranges]) as run:
         if len(models) > 1 and (saved_model or dump_after or save_ranges):
             raise UsageError("--saved-model, --save-ranges and --dump-after are for one model")
@@ -241,7 +242,7 @@ def optimize(
                     quantization=quantization,
                     allow_flex=allow_flex,
                     backend=backend,
-                    fold_limit=None if fold_limit is None else parse_bytes(fold_limit, "--fold-limit"),
+                    fold_limit=largest_folded,
                     dump=api.Dump(dump_dir, frozenset(dump_after) - {"all"}) if dump_after else None,
                     convert=not no_tflite,
                     force=force,
