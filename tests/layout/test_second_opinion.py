@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import onnx
 import pytest
 
@@ -38,8 +39,7 @@ def test_what_is_proved_is_the_least_long(seed: int) -> None:
 
 def test_the_search_finds_what_is_there() -> None:
     """A convolution between planes: one copy before it and one after; without the claim of the product."""
-    g = draw(3, 0)
-    g.axes.clear(), g.inputs.clear()
+    g = Drawing(np.random.default_rng(3))
     x = g.add_input(((), (g.mode(2), g.mode(3)), (g.mode(4),), (g.mode(5),)))
     y = convolution(g, x)
     assert y is not None
@@ -52,8 +52,7 @@ def test_the_search_finds_what_is_there() -> None:
 
 
 def test_a_claim_that_is_too_high_is_found_out() -> None:
-    g = draw(3, 0)
-    g.axes.clear(), g.inputs.clear()
+    g = Drawing(np.random.default_rng(3))
     x = g.add_input(((), (g.mode(3),), (g.mode(4),), (g.mode(5),)))
     made = scaled(g, x)
     assert made is not None

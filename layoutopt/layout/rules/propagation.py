@@ -44,7 +44,7 @@ def axis_anywhere_or_last(
     """All ports alike, as they come or with the axis moved to the end, where the target need not move it itself."""
     yield from aligned(node, ports, port, layout, known)
     if (axis := axis_of(node, -1, len(layout.shape))) is not None:
-        yield dict.fromkeys(ports, layout.with_last(axis))
+        yield from aligned(node, ports, port, layout.with_last(axis), known)
 
 
 def beside_scalars(
