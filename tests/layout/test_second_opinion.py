@@ -14,7 +14,7 @@ from tests.layout.second_opinion import Drawing, cheaper, convolution, draw, lea
 def proof(g: Drawing, io: str) -> LayoutProof:
     model = g.model()
     onnx.checker.check_model(model, full_check=True)
-    return layoutopt.explain(model, io=io).layout
+    return layoutopt.explain(model, io=io, objective="bytes").layout
 
 
 def check(seed: int) -> None:
