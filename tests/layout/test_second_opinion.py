@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import onnx
 import pytest
-from layoutopt.report.results import LayoutProof
 
 import layoutopt
+from layoutopt.results.optimize import LayoutProof
 from tests.layout.second_opinion import Drawing, cheaper, convolution, draw, leaky_relu, scaled, transposed
 
 
