@@ -182,7 +182,7 @@ _OPSET: Mapping[str, OpDef] = {
     "NOT_EQUAL": _comparison("NotEqualOptions"),
     "ONE_HOT": OpDef(("indices", "depth", "on", "off"), indexing.one_hot, "OneHotOptions"),
     "PACK": OpDef(("x",), shaping.pack, "PackOptions", work=_MOVES),
-    "PAD": OpDef(("x", "paddings"), shaping.pad, "PadOptions", 5, True, _MOVES),
+    "PAD": OpDef(("x", "paddings"), shaping.pad, "PadOptions", 5, True, _MOVES, xnnpack_rank=6),
     "PADV2": OpDef(("x", "paddings", "value"), shaping.pad, "PadV2Options", 5, True, _MOVES),
     "POW": _arithmetic("PowOptions"),
     "PRELU": OpDef(("x", "slope"), elementwise.same, xnnpack=True),
