@@ -54,6 +54,7 @@ def choose_backend(
     allow_flex: bool = False,
     quantize: Quantize = Quantize.NONE,
     size: int = 0,
+    open_sizes: bool = False,
 ) -> Backend:
     """Return the backend to use: the one that is asked for, or onnx-tf's where it is installed, else the direct one.
 
@@ -63,6 +64,8 @@ def choose_backend(
         allow_flex: whether operators of TensorFlow are.
         quantize: what happens to the weights.
         size: of the model in bytes; above `MAX_BYTES` it is for the direct backend.
+        open_sizes: whether sizes other than the batch stay open. They are for the direct backend: TensorFlow's
+            converter merges a PAD into what follows it at some sizes alone, which then is wrong at others.
 
     Raises:
         UsageError: one of them is asked for what only the other can do.
@@ -85,7 +88,8 @@ def choose_backend(
                 hint="Convert it with --backend direct, which takes any size.",
             )
         return Backend.ONNX_TF
-    return backend or (Backend.DIRECT if missing_for_onnx_tf() or size > MAX_BYTES else Backend.ONNX_TF)
+    direct = open_sizes or size > MAX_BYTES or missing_for_onnx_tf()
+    return backend or (Backend.DIRECT if direct else Backend.ONNX_TF)
 
 
 def missing_for_onnx_tf() -> list[str]:

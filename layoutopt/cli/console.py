@@ -51,6 +51,15 @@ ShapeOption = Annotated[
         "--shape", metavar="NAME=N,C,H,W", help="Static shape of an input that has symbolic dimensions. Repeatable."
     ),
 ]
+DynamicOption = Annotated[
+    list[str],
+    typer.Option(
+        "--dynamic",
+        metavar="NAME",
+        help="A dimension that stays symbolic, for resize_tensor_input: batch, or a name that the inputs have. "
+        "Repeatable, or joined by commas.",
+    ),
+]
 IoOption = Annotated[
     Io | None,
     typer.Option(
@@ -301,6 +310,11 @@ def parse_choices(option: str, texts: list[str], kind: type[_Choice]) -> list[_C
     if unknown:
         raise UsageError(f"{option} {unknown[0]}: there is no such choice", hint=f"Choose of {', '.join(known)}.")
     return [known[word] for word in words]
+
+
+def parse_names(texts: list[str]) -> list[str]:
+    """``batch,height`` as names."""
+    return [name for text in texts for name in text.split(",")]
 
 
 def parse_shapes(texts: list[str]) -> dict[str, tuple[int, ...]]:

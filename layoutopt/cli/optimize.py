@@ -14,6 +14,7 @@ import typer
 from layoutopt.cli.arguments import LayoutArguments, RunArguments
 from layoutopt.cli.console import BackendOption, SeedOption, ThreadsOption, beside, read_model
 from layoutopt.cli.fleet import FleetArguments, optimize_several
+from layoutopt.cli.limits import parse_size
 from layoutopt.cli.quantization import QuantizationArguments
 from layoutopt.errors import ModelsFailedError, OutputExistsError, UsageError
 from layoutopt.options import TOLERANCE, Verify
@@ -145,11 +146,31 @@ class PipelineArguments:
     passes: Annotated[str | None, typer.Option("--passes", help="The pipeline, as 'layoutopt passes' spells it.")] = (
         None
     )
+    fold_limit: Annotated[
+        str | None,
+        typer.Option(
+            "--fold-limit",
+            metavar="SIZE",
+            help="Largest constant that may be made by repeating a smaller one: 64kB, 1GB, 0 for none. What is larger "
+            "is computed as the model runs. [dim]\\[default: 1 MiB][/]",
+        ),
+    ] = None
     dump_after: Annotated[
         list[str],
         typer.Option("--dump-after", metavar="PASS|all", help="Write the graph behind this pass. Repeatable."),
     ] = field(default_factory=list)
     dump_dir: Annotated[Path, typer.Option("--dump-dir", help="Where --dump-after writes.")] = Path("dump")
+
+    def largest_folded(self) -> int | None:
+        """Return the limit of what is folded in bytes; None where nothing is said.
+
+        Raises:
+            UsageError: it does not read like a size.
+        """
+        try:
+            return parse_size(self.fold_limit, "--fold-limit")
+        except typer.BadParameter as error:
+            raise UsageError(f"--fold-limit: {error.message}") from error
 
     def dump(self) -> Dump | None:
         """Return what is to be kept; None for nothing."""
@@ -167,15 +188,6 @@ def optimize(
     *,
     targets: TargetArguments,
     layouts: LayoutArguments,
-    dynamic: Annotated[
-        list[str],
-        typer.Option(
-            "--dynamic",
-            metavar="NAME",
-            help="A dimension that stays symbolic, for resize_tensor_input: batch, or a name that the inputs have. "
-            "Repeatable, or joined by commas.",
-        ),
-    ] = [],  # noqa: B006, typer copies it
     pipeline: PipelineArguments,
     check: VerifyArguments,
     baseline: BaselineArguments,
@@ -198,7 +210,7 @@ def optimize(
         if targets.output_dir is not None:
             run.outputs.make_directory(targets.output_dir, "--output-dir")
         refuse = functools.partial(_refuse_early, run.outputs, force=session.force)
-        asked = (targets, layouts, dynamic, pipeline, check, baseline, quantization, conversion, session)
+        asked = (targets, layouts, pipeline, check, baseline, quantization, conversion, session)
         if several:
             _options(*asked)  # refuses once what is wrong for all
             all_done = optimize_several(run, context, models, places, fleet, refuse)
@@ -222,7 +234,6 @@ def optimize(
 def _options(
     targets: TargetArguments,
     layouts: LayoutArguments,
-    dynamic: Sequence[str],
     pipeline: PipelineArguments,
     check: VerifyArguments,
     baseline: BaselineArguments,
@@ -241,7 +252,7 @@ def _options(
         objective=layouts.objective,
         exact=layouts.exact,
         shapes=layouts.shapes,
-        dynamic=[name for text in dynamic for name in text.split(",")],
+        dynamic=layouts.dimensions,
         passes=pipeline.passes,
         dump=pipeline.dump(),
         verify=check.verify,
@@ -256,6 +267,7 @@ def _options(
         quantization=quantization.options(),
         allow_flex=conversion.allow_flex,
         backend=conversion.backend,
+        fold_limit=pipeline.largest_folded(),
         force=session.force,
     )
 

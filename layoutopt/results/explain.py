@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from layoutopt.layout.explain.explanation import Explanation
@@ -23,6 +23,7 @@ class ExplainReport(Result):
         missing: operators without a layout rule that one might help, the most helpful first.
         anchors: how many operators the target runs in channels-last only.
         versions: of the packages that took part.
+        chosen_at: the sizes of the dimensions that stay symbolic at which this holds.
     """
 
     model: Path | None
@@ -31,3 +32,4 @@ class ExplainReport(Result):
     missing: tuple[MissingRule, ...]
     anchors: int
     versions: Mapping[str, str]
+    chosen_at: Mapping[str, int] = field(default_factory=dict)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import onnx_ir as ir
 
+from layoutopt.ir.symbols import find_symbols
 from layoutopt.layout.explain.explainer import explain as explain_plans
 from layoutopt.layout.explain.missing_rules import missing_rules
 from layoutopt.layout.solver.problem import Assignment
@@ -16,9 +18,10 @@ from layoutopt.pipeline.manager import PassManager
 from layoutopt.results.explain import ExplainReport
 from layoutopt.results.optimize import LayoutProof
 from layoutopt.results.provenance import versions
-from layoutopt.workflows.models import error_context, load_static, source_of
+from layoutopt.workflows.models import error_context, load_model, load_static, source_of
+from layoutopt.workflows.optimize import OptimizeOptions, optimize_model
 from layoutopt.workflows.options import LayoutOptions, RunContext
-from layoutopt.workflows.pipelines import build_pipeline
+from layoutopt.workflows.pipelines import build_pipeline, passes_that_ran
 from layoutopt.workflows.plan_facts import Knowledge, learn
 
 if TYPE_CHECKING:
@@ -36,15 +39,21 @@ def explain_model(model: Model, options: LayoutOptions, context: RunContext) -> 
     Raises:
         LayoutoptError: see `layoutopt.errors`.
     """
-    pipeline = build_pipeline(options)
+    pipeline, chosen_at = build_pipeline(options), {}
+    if options.dynamic:
+        shared = {each.name: getattr(options, each.name) for each in dataclasses.fields(LayoutOptions)}
+        rewritten = optimize_model(model, OptimizeOptions(**shared, convert=False), RunContext.of(context.say)).report
+        chosen_at, pipeline = dict(rewritten.chosen_at), passes_that_ran(pipeline, rewritten.passes)
+        static = find_symbols(load_model(model), options.dynamic, options.shapes or {}).at(chosen_at)
+    else:
+        context.say("loading")
+        static = load_static(model, options.shapes or {})
     position, propagate = next((at, each) for at, each in enumerate(pipeline) if isinstance(each, PropagateLayout))
-    context.say("loading")
-    static = load_static(model, options.shapes or {})
     with error_context(static):
         prepared = PassManager(pipeline[:position], on_start=context.say).run(static.clone()).model
         report, _ = explain_layouts(prepared, propagate, model=source_of(model), say=context.say)
     context.say.finish()
-    return report
+    return dataclasses.replace(report, chosen_at=chosen_at)
 
 
 def explain_layouts(

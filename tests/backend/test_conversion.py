@@ -60,6 +60,14 @@ def test_the_backend_to_use(
     assert choose_backend(asked, saved_model=saved_model, allow_flex=allow_flex) is chosen
 
 
+@pytest.mark.parametrize("asked", [None, DIRECT, ONNX_TF])
+def test_open_sizes_go_the_direct_way_unless_the_other_is_asked_for(
+    asked: Backend | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hide(monkeypatch)
+    assert choose_backend(asked, open_sizes=True) is (asked or DIRECT)
+
+
 @pytest.mark.parametrize(("saved_model", "allow_flex", "option"), [(True, False, "saved-model"), (False, True, "flex")])
 def test_what_only_tensorflow_can_do(
     saved_model: bool, allow_flex: bool, option: str, monkeypatch: pytest.MonkeyPatch

@@ -33,6 +33,9 @@ def of_explain(report: ExplainReport) -> Iterator[RenderableType]:
     if not report.layout.cost:
         yield Text(_of_nothing(report.anchors))
     yield Text(proof(report.layout))
+    if report.chosen_at:
+        sizes = ", ".join(f"{name}={size}" for name, size in report.chosen_at.items())
+        yield Text(f"This holds at {sizes}, where the layouts are chosen for all sizes.")
     yield from map(Text, _of_parts(found, unit))
     if report.missing:
         yield _of_missing(report.missing, unit)
