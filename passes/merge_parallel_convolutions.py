@@ -22,6 +22,7 @@ from layoutopt.layout.analysis.convolutions import (
     pool_of,
 )
 from layoutopt.layout.costs.arithmetic import Work, passing, work_of
+from layoutopt.layout.rules.applicability import is_function_of_elements
 from layoutopt.passes.base import BROADCASTING, NodeRewrite, PricedRewrite
 
 
@@ -312,15 +313,14 @@ class _Siblings:
         edit.remove_dead(concat)
 
 
-_UNARY = frozenset({"Relu", "LeakyRelu", "Clip", "Elu", "HardSigmoid", "HardSwish", "Sigmoid", "Tanh"})
-
-
 def _siblings(graph: ir.Graph, first: ir.Value, second: ir.Value) -> _Siblings | None:
     """Two parts of a Concat that are the same Conv of the same value, but for weights; None where they are not."""
     nodes, activations = [], []
     for value in (first, second):
         node = value.producer()
-        activation = node if node is not None and node.domain == "" and node.op_type in _UNARY else None
+        activation = node if node is not None and is_function_of_elements(node) else None
+        if activation is not None and (activation.inputs[0] is None or activation.inputs[0].dtype != value.dtype):
+            return None
         if activation is not None and (inner := activation.inputs[0]) is not None and has_only_reader(graph, inner):
             node = inner.producer()
         if node is None or node.graph is not graph:
