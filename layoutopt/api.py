@@ -43,6 +43,7 @@ from layoutopt.ir.protos import files_of
 from layoutopt.ir.symbols import find_symbols
 from layoutopt.ir.verify import Arrays, Reference, Verification, require_runnable
 from layoutopt.layout.costs.calibration import FULL, QUICK, Calibration, Machine, calibration_path, tabulate
+from layoutopt.layout.costs.declined import declined_rewrites
 from layoutopt.memory import few_collections
 from layoutopt.options import TOLERANCE, Io, Layouts, Objective, TensorLayout, Verify, choose, choose_if_given
 from layoutopt.outputs import Outputs, apart, make_directory, scratch, writing
@@ -350,8 +351,13 @@ def explain(
     say("loading")
     static = _static(model, shapes or {})
     with _blaming(static):
-        prepared = PassManager(pipeline[:position], on_start=say).run(static.clone()).model
+        with declined_rewrites() as declined:
+            prepared = PassManager(pipeline[:position], on_start=say).run(static.clone()).model
         report, _ = explain_model(prepared, propagate, model=_source(model), say=say)
+    names = {each.__name__: pass_name(each) for each in REWRITES}
+    report = dataclasses.replace(
+        report, declined=tuple(dataclasses.replace(each, rewrite=names[each.rewrite]) for each in declined.values())
+    )
     say.finish()
     return report
 

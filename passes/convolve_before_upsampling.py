@@ -53,7 +53,7 @@ class ConvolveBeforeUpsampling(NodeRewrite, PricedRewrite):
         if len(node.outputs) != 1:
             return False
         found = _convolution(graph, node) if is_operator(node, "Conv") else _elementwise(graph, node)
-        if found is None or not self.is_worth(found.before, found.after):
+        if found is None or not self.is_worth(node, found.before, found.after):
             return False
         write = edit.Writer(graph, found.last, str(found.last.outputs[0].name), _type_of(node))
         result = found.rewrite(write)

@@ -60,7 +60,7 @@ class MergeParallelConvolutions(NodeRewrite, PricedRewrite):
         total = _Sum(graph, shape)
         total.expand(node.outputs[0], np.ones(shape[1]), root=True)
         merged = total.merged()
-        if not merged or not self.is_worth(*total.costs(merged)):
+        if not merged or not self.is_worth(node, *total.costs(merged)):
             return False
         write = edit.Writer(graph, node, str(node.outputs[0].name), node.outputs[0].dtype)
         edit.forward(graph, node.outputs[0], total.write(write, merged))
@@ -81,7 +81,7 @@ class MergeParallelConvolutions(NodeRewrite, PricedRewrite):
             ):
                 continue
             pair = _siblings(graph, first, second)
-            if pair is not None and self.is_worth(pair.before, pair.after):
+            if pair is not None and self.is_worth(node, pair.before, pair.after):
                 pair.join(graph, node)
                 return True
         return False

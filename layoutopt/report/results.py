@@ -18,6 +18,7 @@ from layoutopt.ir.counts import Counts
 from layoutopt.ir.perm import Perm, channels_last, channels_last_unbatched, invert, is_identity
 from layoutopt.ir.verify import Verification
 from layoutopt.layout.costs.calibration import Calibration, processor
+from layoutopt.layout.costs.declined import Declined
 from layoutopt.layout.explain.explanation import Explanation
 from layoutopt.layout.explain.missing_rules import MissingRule
 from layoutopt.layout.solver.problem import Assignment
@@ -263,6 +264,7 @@ class ExplainReport:
         missing: operators without a layout rule that one might help, the most helpful first.
         anchors: how many operators the target runs in channels-last only.
         versions: of the packages that took part.
+        declined: rewrites to fewer multiplications that were possible, and that the cost model says gain nothing.
     """
 
     model: Path | None
@@ -271,6 +273,7 @@ class ExplainReport:
     missing: tuple[MissingRule, ...]
     anchors: int
     versions: Mapping[str, str]
+    declined: tuple[Declined, ...] = ()
 
     def to_json(self) -> Json:
         """As plain lists, dicts, numbers and text."""

@@ -41,9 +41,7 @@ def _graph(
     filters = _RNG.standard_normal((1, *kernel, channels)).astype(np.float32)
     bias = _RNG.standard_normal(channels).astype(np.float32)
     with tfl.recording(graph):
-        y = tfl.depthwise_conv_2d(
-            graph.inputs[0], filters, bias, strides=strides, dilations=dilations, padding=padding
-        )
+        y = tfl.depthwise_conv_2d(graph.inputs[0], filters, bias, strides=strides, dilations=dilations, padding=padding)
         graph.outputs = [tfl.relu(y)]
     simplify(graph)
     return graph

@@ -100,9 +100,7 @@ def _sum(operation: Operation, parts: Sequence[tuple[Value, str, Taps]]) -> Valu
         filters = operation[1].array[:, rows, columns]
         steps = [each.step * dilation for each, dilation in zip(taps, _dilations(operation), strict=True)]
         bias = operation.operand(2) if at == 0 else None
-        made = tfl.depthwise_conv_2d(
-            x, filters, bias, strides=_strides(operation), padding=padding, dilations=steps
-        )
+        made = tfl.depthwise_conv_2d(x, filters, bias, strides=_strides(operation), padding=padding, dilations=steps)
         activation = operation.options["fused_activation_function"] if at == len(parts) - 1 else "NONE"
         total = made if total is None else one("ADD", total, made, fused_activation_function=activation)
     assert total is not None
