@@ -189,17 +189,7 @@ def kept(directory: Path) -> Network:
 def regions() -> Mapping[str, str]:
     """Return what pages show of it."""
     found = records.load(Published, Published.PATH)
-    heads = (
-        "network",
-        "multiplications",
-        "ms",
-        "`--exact`",
-        "onnx2tf",
-        "over `--exact`",
-        "over onnx2tf",
-        "max abs error",
-        "MSE",
-    )
+    heads = ("network", "multiplications", "ms", "`--exact`", "onnx2tf", "gain", "over onnx2tf", "max abs error", "MSE")
     rows = [(name, *_cells(network)) for name, network in found.networks.items()]
     return {
         "published-table": table(heads, rows),

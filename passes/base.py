@@ -84,7 +84,7 @@ class PricedRewrite(Rewrite):
     always: bool = False
 
     def is_worth(self, node: ir.Node, before: Work, after: Work) -> bool:
-        """Return whether to replace ``node``, and others around it, that cost ``before`` by nodes that cost ``after``."""
+        """Return whether to replace ``node`` and others, which cost ``before``, by nodes that cost ``after``."""
         done = self.always or before.exceeds(after)
         note(type(self).__name__, str(node.name or node.outputs[0].name), before, after, done=done)
         return done

@@ -195,7 +195,7 @@ class _Convolution:
         return _Found(activation or self.node, before, after, self._rewrite)
 
     def _no_longer_read(self) -> Work:
-        """The cost of the Concat and the upsampling, if nobody else needs them; of Convs that do, each has its share."""
+        """The cost of the Concat and the upsampling if nobody else needs them; Convs that do share it."""
         source = self.node.inputs[0]
         if source is None or source.is_graph_output():
             return Work()

@@ -26,7 +26,8 @@ def chain(
 ) -> ir.Model:
     size = ",".join("10" for _ in kernels[0])
     text = f"""g (float[2,4,{size}] x) => (y) {{
-        c = Conv <{first}, group = {groups[0]}> (x, w{", b" if bias else ""}) y = Conv <{second}, group = {groups[1]}> (c, v, d)
+        c = Conv <{first}, group = {groups[0]}> (x, w{", b" if bias else ""})
+        y = Conv <{second}, group = {groups[1]}> (c, v, d)
     }}"""
     weights = {"w": normal(8, 4 // groups[0], *kernels[0]), "v": normal(12, 8 // groups[1], *kernels[1])}
     return network(text, **weights, d=normal(12), **({"b": normal(8)} if bias else {}))

@@ -13,7 +13,7 @@ from layoutopt.tfl.recorder import one
 from layoutopt.tfl.rewrites.engine import Uses, apply_rules, rule, run_to_the_end
 
 MAX_TAPS = 25
-"""The most taps that XNNPACK's depthwise kernels have; LiteRT's own, which takes over, does a tenth as much in a time."""
+"""The most taps that XNNPACK's depthwise kernels have; LiteRT's own, which takes over, takes ten times as long."""
 _MIN_PIXELS = 16
 """Of the result: below it, operators cost more than what they compute."""
 
@@ -70,7 +70,7 @@ def split_kernel(operation: Operation, _: Uses) -> Value | None:
 
 
 def _is_slow(operation: Operation) -> bool:
-    """Return whether an operation computes on floats, with more taps than fast kernels have, and one kernel a channel."""
+    """Return whether it computes on floats, with one kernel a channel that has more taps than fast kernels."""
     weights, bias, x = operation[1], operation.operand(2), operation[0]
     if weights.data is None or weights.dtype is not DType.FLOAT32 or (bias is not None and bias.data is None):
         return False
