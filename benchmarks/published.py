@@ -37,7 +37,8 @@ from layoutopt.backend.conversion import Backend
 from layoutopt.ir.io import load
 from layoutopt.ir.verify import Reference
 from layoutopt.outputs import make_directory
-from layoutopt.report.results import Multiplications, Provenance
+from layoutopt.results.optimize import Multiplications
+from layoutopt.results.provenance import Provenance
 
 EXACT, PEER = "layoutopt --exact", "onnx2tf-2"
 _HALF = "resnet50, half masked"

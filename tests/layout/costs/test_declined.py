@@ -8,7 +8,7 @@ from rich.table import Table
 import layoutopt
 from layoutopt.layout.costs.declined import declined_rewrites
 from layoutopt.passes import MergeLinearChains
-from layoutopt.report import trees
+from layoutopt.report.terminal import trees
 from tests.rewrites import network, normal
 
 
