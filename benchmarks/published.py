@@ -34,6 +34,7 @@ from benchmarks.peers.timing import timed
 from benchmarks.zoo.__main__ import exported
 from benchmarks.zoo.catalogue import NETWORKS, Entry
 from layoutopt.backend.conversion import Backend
+from layoutopt.backend.litert.latency import Speedup, Verdict
 from layoutopt.ir.io import load
 from layoutopt.ir.verify import Reference
 from layoutopt.outputs import make_directory
@@ -202,7 +203,7 @@ def _cells(network: Network) -> tuple[str, ...]:
     products, times = network.products, network.times
     ours = network.figures[OURS]
     latencies = {label: f"{latency.median_ms:.2f}" for label, latency in times.latencies.items()}
-    gains = {label: f"{gain.of_medians:.2f}x" for label, gain in times.speedups.items()}
+    gains = {label: _gain(speedup) for label, speedup in times.speedups.items()}
     return (
         f"{products.before / 1e6:.0f} M to {products.after / 1e6:.0f} M",
         *(latencies.get(label, "-") for label in (OURS, EXACT, PEER)),
@@ -210,6 +211,14 @@ def _cells(network: Network) -> tuple[str, ...]:
         f"{ours.max_abs_error:.1e}",
         f"{ours.mse:.1e}",
     )
+
+
+def _gain(speedup: Speedup) -> str:
+    """How many times as fast, bold where it is faster beyond noise, with the verdict where there is no difference."""
+    text = f"{speedup.of_medians:.2f}x"
+    if speedup.verdict is Verdict.FASTER:
+        return f"**{text}**"
+    return text if speedup.verdict is Verdict.SLOWER else f"{text}, {speedup.verdict.value}"
 
 
 if __name__ == "__main__":

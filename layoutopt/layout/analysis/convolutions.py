@@ -206,20 +206,20 @@ def composed(first: Convolution, second: Convolution) -> Convolution:
         for axis in axes
     ]
     spans = [_span(each for row in rows for each in row) for rows in offsets]
-    inner = _in_groups(first.weights, first.groups, groups)
-    outer = _in_groups(second.weights, second.groups, groups)
-    inner = inner.reshape(groups, -1, *inner.shape[1:])
-    outer = outer.reshape(groups, -1, *outer.shape[1:])
-    weights = np.zeros((groups, outer.shape[1], inner.shape[2], *map(len, spans)))
-    for after in np.ndindex(*second.kernel):
-        for before in np.ndindex(*first.kernel):
-            place = [spans[axis].index(offsets[axis][after[axis]][before[axis]]) for axis in axes]
-            weights[(..., *place)] += outer[(..., *after)] @ inner[(..., *before)]
-    sums = outer.reshape(*outer.shape[:3], -1).sum(axis=3)
-    bias = second.bias + (sums @ first.bias.reshape(groups, -1, 1)).reshape(-1)
+    inner = _in_groups(first.weights, first.groups, groups).reshape(groups, first.channels // groups, -1, *first.kernel)
+    outer = _in_groups(second.weights, second.groups, groups).reshape(groups, -1, inner.shape[1], *second.kernel)
+    inner, outer = (each.reshape(*each.shape[:3], -1) for each in (inner, outer))
+    sizes = tuple(map(len, spans))
+    weights = np.zeros((groups, outer.shape[1], inner.shape[2], prod(sizes)))
+    for late, after in enumerate(np.ndindex(*second.kernel)):
+        for early, before in enumerate(np.ndindex(*first.kernel)):
+            place = tuple(spans[axis].index(offsets[axis][after[axis]][before[axis]]) for axis in axes)
+            weights[..., np.ravel_multi_index(place, sizes)] += outer[..., late] @ inner[..., early]
+    bias = second.bias + (outer.sum(axis=3) @ first.bias.reshape(groups, -1, 1)).reshape(-1)
     strides = tuple(one * other for one, other in zip(first.strides, second.strides, strict=True))
     begin, steps = tuple(-span[0] for span in spans), tuple(span.step for span in spans)
-    return Convolution(weights.reshape(-1, *weights.shape[2:]), bias, begin, strides, steps, groups)
+    merged = weights.reshape(second.channels, inner.shape[2], *sizes)
+    return Convolution(merged, bias, begin, strides, steps, groups)
 
 
 def _span(offsets: Iterable[int]) -> range:
