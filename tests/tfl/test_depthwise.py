@@ -110,6 +110,7 @@ def test_a_conversion_splits_float_kernels(quantize: Quantize, tmp_path: Path) -
     proto = onnx.parser.parse_model(text)
     filters = _RNG.standard_normal((16, 1, 7, 7)).astype(np.float32)
     proto.graph.initializer.append(onnx.numpy_helper.from_array(filters, "w"))
-    path = convert_directly(ir.from_proto(proto), tmp_path / "model.tflite", quantize=quantize).tflite
+    path = tmp_path / "model.tflite"
+    convert_directly(ir.from_proto(proto), path, quantize=quantize)
     codes = Counter(operator.name for operator in operators_of(path))
     assert codes["DEPTHWISE_CONV_2D"] == (1 if quantize is Quantize.DYNAMIC else 3)
