@@ -42,7 +42,7 @@ class MergeLinearChains(NodeRewrite, PricedRewrite):
         if node.domain != "" or source is None or not has_only_reader(graph, source):
             return False
         producer = source.producer()
-        if producer is None or producer.graph is not graph or producer.domain != "":
+        if producer is None or producer.graph is not graph or producer.domain != "" or not producer.inputs:
             return False
         if node.op_type == "Conv":
             return self._convolutions(graph, producer, node)
@@ -137,7 +137,9 @@ def _chain(graph: ir.Graph, node: ir.Node) -> _Chain | None:
     """Return the chain that ends with the MatMul ``node``; None where there is none."""
     matrix, source, row = constant_operand(node, 1), node.inputs[0], None
     shape = static_shape(source)
-    if matrix is None or matrix.ndim != 2 or source is None or shape is None or node.outputs[0].dtype not in TYPES:
+    if matrix is None or matrix.ndim != 2 or source is None or node.outputs[0].dtype not in TYPES:
+        return None
+    if shape is None or len(shape) < 2:
         return None
     head, before = source.producer(), work_of(node)
     if head is not None and is_operator(head, "Add"):
