@@ -19,6 +19,7 @@ from layoutopt.passes.fold_batch_norm import FoldBatchNorm as FoldBatchNorm
 from layoutopt.passes.fold_constants import FoldConstants as FoldConstants
 from layoutopt.passes.fuse_depth_to_space import FuseDepthToSpace as FuseDepthToSpace
 from layoutopt.passes.inline_functions import InlineFunctions as InlineFunctions
+from layoutopt.passes.merge_linear_chains import MergeLinearChains as MergeLinearChains
 from layoutopt.passes.merge_parallel_convolutions import MergeParallelConvolutions as MergeParallelConvolutions
 from layoutopt.passes.pool_before_convolution import PoolBeforeConvolution as PoolBeforeConvolution
 from layoutopt.passes.propagate_layout import PropagateLayout as PropagateLayout
@@ -41,6 +42,7 @@ DEFAULT_PIPELINE: tuple[Pass, ...] = (
     ConvolveBeforeUpsampling(),
     FoldAffine(),
     MergeParallelConvolutions(),
+    MergeLinearChains(),
     PoolBeforeConvolution(),
     ComputeWhatIsRead(),
     FuseDepthToSpace(),

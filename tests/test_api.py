@@ -217,13 +217,14 @@ def test_dumps_are_models(model: ir.Model, tmp_path: Path) -> None:
         "12-convolve-before-upsampling.onnx",
         "13-fold-affine.onnx",
         "14-merge-parallel-convolutions.onnx",
-        "15-pool-before-convolution.onnx",
-        "16-compute-what-is-read.onnx",
-        "17-fuse-depth-to-space.onnx",
-        "18-absorb-channel-shuffles.onnx",
-        "19-propagate-layout.onnx",
-        "20-cancel-transposes.onnx",
-        "21-eliminate-dead-code.onnx",
+        "15-merge-linear-chains.onnx",
+        "16-pool-before-convolution.onnx",
+        "17-compute-what-is-read.onnx",
+        "18-fuse-depth-to-space.onnx",
+        "19-absorb-channel-shuffles.onnx",
+        "20-propagate-layout.onnx",
+        "21-cancel-transposes.onnx",
+        "22-eliminate-dead-code.onnx",
     ]
     layoutopt.optimize(model, dump=layoutopt.Dump(tmp_path / "one", frozenset({"propagate-layout"})))
     (dumped,) = (tmp_path / "one").iterdir()

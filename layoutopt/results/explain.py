@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from layoutopt.layout.costs.declined import Declined
 from layoutopt.layout.explain.explanation import Explanation
 from layoutopt.layout.explain.missing_rules import MissingRule
 from layoutopt.results.optimize import LayoutProof
@@ -24,6 +25,7 @@ class ExplainReport(Result):
         anchors: how many operators the target runs in channels-last only.
         versions: of the packages that took part.
         chosen_at: the sizes of the dimensions that stay symbolic at which this holds.
+        declined: rewrites to fewer multiplications that were possible, and that the cost model says gain nothing.
     """
 
     model: Path | None
@@ -33,3 +35,4 @@ class ExplainReport(Result):
     anchors: int
     versions: Mapping[str, str]
     chosen_at: Mapping[str, int] = field(default_factory=dict)
+    declined: tuple[Declined, ...] = ()

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 import onnx_ir as ir
 
 from layoutopt.ir.symbols import find_symbols
+from layoutopt.layout.costs.declined import declined_rewrites
 from layoutopt.layout.explain.explainer import explain as explain_plans
 from layoutopt.layout.explain.missing_rules import missing_rules
 from layoutopt.layout.solver.problem import Assignment
-from layoutopt.passes import PropagateLayout
+from layoutopt.passes import REWRITES, PropagateLayout
 from layoutopt.pipeline.manager import PassManager
+from layoutopt.pipeline.text import pass_name
 from layoutopt.results.explain import ExplainReport
 from layoutopt.results.optimize import LayoutProof
 from layoutopt.results.provenance import versions
@@ -50,10 +52,13 @@ def explain_model(model: Model, options: LayoutOptions, context: RunContext) -> 
         static = load_static(model, options.shapes or {})
     position, propagate = next((at, each) for at, each in enumerate(pipeline) if isinstance(each, PropagateLayout))
     with error_context(static):
-        prepared = PassManager(pipeline[:position], on_start=context.say).run(static.clone()).model
+        with declined_rewrites() as declined:
+            prepared = PassManager(pipeline[:position], on_start=context.say).run(static.clone()).model
         report, _ = explain_layouts(prepared, propagate, model=source_of(model), say=context.say)
     context.say.finish()
-    return dataclasses.replace(report, chosen_at=chosen_at)
+    names = {each.__name__: pass_name(each) for each in REWRITES}
+    named = tuple(dataclasses.replace(each, rewrite=names[each.rewrite]) for each in declined.values())
+    return dataclasses.replace(report, chosen_at=chosen_at, declined=named)
 
 
 def explain_layouts(

@@ -20,6 +20,7 @@ from layoutopt.tfl.graph import Graph, Model
 from layoutopt.tfl.limits import violations
 from layoutopt.tfl.recorder import folding_up_to
 from layoutopt.tfl.rewrites import RESIZABLE_RULES, RULES, simplify
+from layoutopt.tfl.rewrites.depthwise import split_depthwise_kernels
 from layoutopt.tfl.rewrites.integers import use_integer_kernels
 
 Progress = Callable[[str], None]
@@ -70,6 +71,8 @@ def convert_directly(
     with stages("rewrites"), folding_up_to(fold_limit):
         simplify(lowered.graph, RESIZABLE_RULES if resizable else RULES)
         use_integer_kernels(lowered.graph)
+        if rewrite is None and quantize is not Quantize.DYNAMIC:  # integers have large kernels
+            split_depthwise_kernels(lowered.graph, resizable=resizable)
         _WEIGHTS[quantize](lowered.graph)
     if rewrite is not None:
         with stages("quantization"):
