@@ -9,16 +9,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from layoutopt.api import benchmark, calibrate, compare, convert, count, explain, optimize
+    from layoutopt.api import benchmark, calibrate, check, compare, convert, count, explain, optimize
     from layoutopt.backend.conversion import Backend, Conversion, Quantize
     from layoutopt.backend.onnx_tf.convert import Handlers
     from layoutopt.errors import LayoutoptError
     from layoutopt.frontend.pytorch import from_torch
-    from layoutopt.options import Io, Objective, TensorLayout, Verify
+    from layoutopt.options import Io, Objective, Target, TensorLayout, Verify
     from layoutopt.quantization.outcome import QuantizationReport
     from layoutopt.quantization.request import QuantizationOptions
     from layoutopt.results.benchmark import BenchmarkReport
     from layoutopt.results.calibrate import CalibrationReport
+    from layoutopt.results.check import CheckReport
     from layoutopt.results.comparison import ComparisonReport
     from layoutopt.results.count import CountReport
     from layoutopt.results.explain import ExplainReport
@@ -32,6 +33,7 @@ _HOME = {
     "Backend": "layoutopt.backend.conversion",
     "BenchmarkReport": "layoutopt.results.benchmark",
     "CalibrationReport": "layoutopt.results.calibrate",
+    "CheckReport": "layoutopt.results.check",
     "ComparisonReport": "layoutopt.results.comparison",
     "Conversion": "layoutopt.backend.conversion",
     "CountReport": "layoutopt.results.count",
@@ -46,10 +48,12 @@ _HOME = {
     "QuantizationOptions": "layoutopt.quantization.request",
     "QuantizationReport": "layoutopt.quantization.outcome",
     "Quantize": "layoutopt.backend.conversion",
+    "Target": "layoutopt.options",
     "TensorLayout": "layoutopt.options",
     "Verify": "layoutopt.options",
     "benchmark": "layoutopt.api",
     "calibrate": "layoutopt.api",
+    "check": "layoutopt.api",
     "compare": "layoutopt.api",
     "convert": "layoutopt.api",
     "count": "layoutopt.api",
@@ -62,6 +66,7 @@ __all__ = [
     "Backend",
     "BenchmarkReport",
     "CalibrationReport",
+    "CheckReport",
     "ComparisonReport",
     "Conversion",
     "CountReport",
@@ -76,11 +81,13 @@ __all__ = [
     "QuantizationOptions",
     "QuantizationReport",
     "Quantize",
+    "Target",
     "TensorLayout",
     "Verify",
     "__version__",
     "benchmark",
     "calibrate",
+    "check",
     "compare",
     "convert",
     "count",

@@ -12,16 +12,18 @@ from typing import TYPE_CHECKING
 from layoutopt.backend.conversion import Backend, Conversion, Quantize
 from layoutopt.backend.onnx_tf.convert import Handlers
 from layoutopt.ir.verify import Arrays
-from layoutopt.options import TOLERANCE
+from layoutopt.options import TOLERANCE, Target
 from layoutopt.progress import Progress
 from layoutopt.report import notebook
 from layoutopt.results.benchmark import BenchmarkReport
 from layoutopt.results.calibrate import CalibrationReport
+from layoutopt.results.check import CheckReport
 from layoutopt.results.comparison import ComparisonReport
 from layoutopt.results.count import CountReport
 from layoutopt.results.explain import ExplainReport
 from layoutopt.results.model_report import ModelReport
 from layoutopt.results.optimize import OptimizeReport
+from layoutopt.targets.checker import check_tflite
 from layoutopt.workflows.benchmark import BenchmarkOptions, benchmark_models
 from layoutopt.workflows.calibrate import calibrate_machine
 from layoutopt.workflows.compare import compare_models
@@ -162,6 +164,22 @@ def count(file: Model) -> CountReport:
         InvalidModelError: it is neither ONNX nor TFLite.
     """
     return count_model(file)
+
+
+def check(file: Path | str, target: Target | str) -> CheckReport:
+    """Tell which operators of a .tflite file a target would not run, why, and what would mend it.
+
+    Args:
+        file: by any converter.
+        target: a `Target`, or its value: gpu, edgetpu, ethos-u, nnapi or micro.
+
+    Returns:
+        How much the target takes by its published rules, in how many parts, and a finding for each other operator.
+
+    Raises:
+        LayoutoptError: there is no such target or file, or the file is no .tflite or a damaged one.
+    """
+    return check_tflite(file, target)
 
 
 def compare(

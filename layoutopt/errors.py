@@ -16,10 +16,14 @@
     ├── PassFailedError           12   a pass raised or broke its contract
     ├── CalibrationError          13   no times were measured on this machine, or they cannot be read
     ├── LimitError                14   more memory, or more time in one stage, than allowed
-    └── CrashError                15   native code crashed: ONNX's, onnxsim's, ONNX Runtime's or LiteRT's
+    ├── CrashError                15   native code crashed: ONNX's, onnxsim's, ONNX Runtime's or LiteRT's
+    ├── ModelsFailedError         16   some of several models failed; each says why
+    ├── RegressionError           17   a comparison of two runs found something worse than is allowed
+    └── TargetError               18   a target does not take all operators of a model
 
-The last two are raised by the command line alone, which runs in a child process and watches it. A run that a signal
-ends has 128 and the number of the signal: 129 for SIGHUP, 130 for SIGINT, which Ctrl-C sends, and 143 for SIGTERM.
+LimitError and CrashError are raised by the command line alone, which runs in a child process and watches it. A run
+that a signal ends has 128 and the number of the signal: 129 for SIGHUP, 130 for SIGINT, which Ctrl-C sends, and 143
+for SIGTERM.
 """
 
 from __future__ import annotations
@@ -141,3 +145,21 @@ class CrashError(LayoutoptError):
     """Native code crashed, and took the process along that did the work."""
 
     exit_code = 15
+
+
+class ModelsFailedError(LayoutoptError):
+    """Some of several models failed; the others are done."""
+
+    exit_code = 16
+
+
+class RegressionError(LayoutoptError):
+    """A comparison of two runs found something that is worse than is allowed."""
+
+    exit_code = 17
+
+
+class TargetError(LayoutoptError):
+    """A target does not take all operators of a model."""
+
+    exit_code = 18

@@ -34,10 +34,12 @@ MAY_IMPORT: Mapping[str, set[str]] = {
     "backend": {"ir", "tfl", "lowering"},
     "quantization": {"tfl", "backend"},
     "results": {"ir", "layout", "pipeline", "backend", "quantization"},
-    "report": {"layout", "pipeline", "backend", "quantization", "results"},
+    "targets": {"tfl", "results"},
+    "fleet": {"backend"},
+    "report": {"layout", "pipeline", "backend", "quantization", "results", "fleet"},
     "workflows": {"ir", "tfl", "layout", "passes", "pipeline", "frontend", "backend", "quantization", "results"},
-    "api": {"ir", "backend", "results", "report", "workflows"},
-    "cli": {"ir", "pipeline", "backend", "quantization", "results", "report", "workflows", "api"},
+    "api": {"ir", "backend", "results", "report", "workflows", "targets"},
+    "cli": {"ir", "pipeline", "backend", "quantization", "results", "report", "workflows", "api", "fleet"},
 }
 """For each part of the package, the parts that it may import at run time, beside those that import nothing."""
 

@@ -41,6 +41,7 @@ def explain(
             exact=layouts.exact,
             threads=threads,
             shapes=layouts.shapes,
+            dynamic=layouts.dimensions,
             progress=progress,
         )
         run.write_json(report.to_json())

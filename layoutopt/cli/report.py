@@ -66,6 +66,7 @@ def report(
             objective=layouts.objective,
             exact=layouts.exact,
             shapes=layouts.shapes,
+            dynamic=layouts.dimensions,
             seed=seed,
             benchmark=benchmark,
             threads=threads,

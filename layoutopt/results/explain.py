@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from layoutopt.layout.costs.declined import Declined
 from layoutopt.layout.explain.explanation import Explanation
 from layoutopt.layout.explain.missing_rules import MissingRule
 from layoutopt.results.optimize import LayoutProof, ObjectiveChoice
@@ -24,6 +25,8 @@ class ExplainReport(Result):
         anchors: how many operators the target runs in channels-last only.
         versions: of the packages that took part.
         choices: what each objective chooses, and what that costs by both.
+        chosen_at: the sizes of the dimensions that stay symbolic at which this holds.
+        declined: rewrites to fewer multiplications that were possible, and that the cost model says gain nothing.
     """
 
     model: Path | None
@@ -33,3 +36,5 @@ class ExplainReport(Result):
     anchors: int
     versions: Mapping[str, str]
     choices: tuple[ObjectiveChoice, ...]
+    chosen_at: Mapping[str, int] = field(default_factory=dict)
+    declined: tuple[Declined, ...] = ()

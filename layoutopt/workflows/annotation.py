@@ -227,12 +227,12 @@ class _Describer:
             return f"From natural to channels-last, for {who}: each operator is converted by itself."
         if before.layout is Layout.CHANNELS_LAST:
             who = self._producers[before.name].operator if before.name in self._producers else "the input"
-            return f"From channels-last back to natural, behind {who}: each operator is converted by itself."
+            return f"From channels-last back to natural, after {who}: each operator is converted by itself."
         orders = f"From {before.order} to {after.order}: " if before.order and after.order else ""
         return f"{orders}each operator is converted by itself."
 
     def _beyond(self, node: GraphNode) -> Iterator[GraphNode]:
-        """Who reads what a node writes, behind pads."""
+        """Who reads what a node writes, after pads."""
         for reader in (reader for name in node.outputs for reader in self._readers.get(name, ())):
             yield from self._beyond(reader) if reader.operator in PADS else (reader,)
 

@@ -12,6 +12,7 @@ import onnx_ir as ir
 from layoutopt.errors import InvalidModelError, LayoutoptError, PassFailedError, UsageError
 from layoutopt.ir import io as modelio
 from layoutopt.ir.protos import files_of
+from layoutopt.ir.stated_shapes import correct_stated_shapes
 from layoutopt.ir.verify import Arrays, Reference, require_runnable
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ def load_static(model: Model, shapes: Mapping[str, tuple[int, ...]]) -> ir.Model
     """
     loaded = load_model(model)
     modelio.make_static(loaded, shapes)
+    correct_stated_shapes(loaded)
     return loaded
 
 

@@ -14,12 +14,15 @@ import onnx_ir as ir
 from layoutopt.backend.conversion import Backend, Quantize, choose_backend
 from layoutopt.backend.litert.runtime import Setting, measure
 from layoutopt.errors import ConversionError, UnsupportedOperatorError, UsageError
+from layoutopt.files import paths_among
 from layoutopt.frontend.inputs import give_inputs
 from layoutopt.ir import io as modelio
-from layoutopt.ir.symbols import find_symbols
+from layoutopt.ir.protos import size_of
+from layoutopt.ir.stated_shapes import correct_stated_shapes
+from layoutopt.ir.symbols import BATCH, find_symbols
 from layoutopt.ir.verify import Arrays, Reference
 from layoutopt.memory import few_collections
-from layoutopt.options import Verify, choose, choose_if_given
+from layoutopt.options import FOLD_LIMIT, Verify, choose, choose_if_given
 from layoutopt.outputs import Outputs, writing
 from layoutopt.passes import REWRITES
 from layoutopt.pipeline.manager import After, PassManager, PipelineResult
@@ -52,8 +55,6 @@ class OptimizeOptions(ConversionOptions):
         tflite: where to write the .tflite.
         saved_model: directory to write the SavedModel to.
         convert: whether a .tflite is made.
-        dynamic: names of dimensions that stay symbolic, ``batch`` also for axis 0 of all inputs; their sizes in
-            ``shapes`` are those that the .tflite has until it is resized. Such a result is always verified.
         passes: the pipeline as text; the default one where it is None.
         verify: what is compared with the original in ONNX Runtime.
         input: what it is compared on: an .npz file with an array for each input by its name, an image, or the arrays;
@@ -66,6 +67,8 @@ class OptimizeOptions(ConversionOptions):
             its name.
         quantization: how samples are read, and what is made of them.
         allow_flex: let operators into the .tflite that need TensorFlow at run time.
+        fold_limit: bytes up to which what repeats constants (Expand, Tile, ConstantOfShape) becomes a constant itself;
+            `layoutopt.options.FOLD_LIMIT` where it is None. TensorFlow's converter folds as it likes.
         dump: where to write the graph behind passes.
         instruments: called behind each pass with its position from 1, its name and the model.
         scratch: directory for what is made on the way, such as the .tflite of the baseline; a temporary one where it is
@@ -76,7 +79,6 @@ class OptimizeOptions(ConversionOptions):
     tflite: Path | str | None = None
     saved_model: Path | str | None = None
     convert: bool = True
-    dynamic: Sequence[str] = ()
     passes: str | None = None
     verify: Verify | str = Verify.RESULT
     input: Path | str | Arrays | None = None
@@ -86,6 +88,7 @@ class OptimizeOptions(ConversionOptions):
     calibration: Given | str | None = None
     quantization: QuantizationOptions | None = None
     allow_flex: bool = False
+    fold_limit: int | None = None
     dump: Dump | None = None
     instruments: Sequence[After] = ()
     scratch: Path | None = None
@@ -137,7 +140,8 @@ def optimize_model(model: Model, options: OptimizeOptions, context: RunContext) 
     options.check()
     quantize = choose(Quantize, options.quantize, "quantize")
     asked = options.quantization or QuantizationOptions()
-    with writing(*source_files(model)) as outputs, ExitStack() as stack:
+    read = paths_among(options.input, options.calibration, asked.load_ranges)
+    with writing(*source_files(model), *read) as outputs, ExitStack() as stack:
         targets = Targets.of(options.output, options.tflite, options.saved_model)
         targets.expect(outputs, force=options.force)
         if asked.save_ranges is not None:
@@ -147,8 +151,10 @@ def optimize_model(model: Model, options: OptimizeOptions, context: RunContext) 
             saved_model=targets.saved_model is not None,
             allow_flex=options.allow_flex,
             quantize=quantize,
+            size=size_of(model),
+            open_sizes=bool(set(options.dynamic) - {BATCH}),
         )
-        pipeline = build_pipeline(options, options.passes)
+        pipeline = build_pipeline(options, options.passes, fold_limit=options.fold_limit)
         instruments = (*dump_after(options.dump, pipeline, outputs, force=options.force), *options.instruments)
         rewriting = _prepare(model, options, pipeline, instruments, context)
         quantizer = stack.enter_context(
@@ -166,6 +172,7 @@ def optimize_model(model: Model, options: OptimizeOptions, context: RunContext) 
                     quantize=quantize if quantizer is None else Quantize.NONE,
                     allow_flex=options.allow_flex,
                     backend=backend,
+                    fold_limit=FOLD_LIMIT if options.fold_limit is None else options.fold_limit,
                     quantizer=quantizer,
                 )
                 made = _with_conversion(made, rewriting, result, converter, targets, options)
@@ -216,12 +223,13 @@ def _prepare(
     original, reference = load_model(model), None
     given = Path(options.input) if isinstance(options.input, str) else options.input
     inputs = give_inputs(original, given, shapes=shapes, seed=options.seed)
+    corrected = correct_stated_shapes(original)
     if choose(Verify, options.verify, "verify") is not Verify.NONE:
         context.say("ONNX Runtime on the original")
         with error_context(original):
             reference = run_original(original, None if given is None else inputs, shapes, options.seed)
         reference.correct_ranks(original)
-    return StaticModel(original, reference, rewrite, options.tolerance)
+    return StaticModel(original, reference, rewrite, options.tolerance, notes=corrected)
 
 
 def _write_onnx(model: ir.Model, path: Path | None, outputs: Outputs, context: RunContext) -> int:

@@ -6,7 +6,7 @@ enumeration in place of its member; a workflow checks that where it uses it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,6 +70,8 @@ class LayoutOptions:
         exact: leave out of the default pipeline what makes the network cheaper by other sums.
         threads: of XNNPACK, for measurements and for ``Objective.TIME``.
         shapes: a static shape for each input that has a symbolic dimension.
+        dynamic: names of dimensions that stay symbolic, ``batch`` also for axis 0 of all inputs; their sizes in
+            ``shapes`` are those that the .tflite has until it is resized. Such a result is always verified.
         progress: called with what starts now.
     """
 
@@ -79,6 +81,7 @@ class LayoutOptions:
     exact: bool = False
     threads: int = 1
     shapes: Mapping[str, tuple[int, ...]] | None = None
+    dynamic: Sequence[str] = ()
     progress: Progress | None = None
 
 

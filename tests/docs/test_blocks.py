@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import doctest
 import importlib.util
+import json
 import re
 import runpy
 import shlex
@@ -25,9 +26,11 @@ import layoutopt
 from layoutopt.cli import app
 from layoutopt.layout.costs.calibration import Grid
 from tests.docs.pages import PAGES, ROOT, Block, blocks, looks_like
+from tests.docs.test_pages import known_options
 
-LANGUAGES = ("bash", "console", "python", "text", "{toctree}", "{eval-rst}")
-"""All that a fence may say. A `text` shows what something prints; the last two are read by the site generator."""
+LANGUAGES = ("bash", "console", "python", "text", "yaml", "{toctree}", "{eval-rst}")
+"""All that a fence may say. A `text` shows what something prints; the last two are read by the site generator. Of
+`yaml`, which others read, our commands must have the options that it gives them."""
 
 QUOTED = {"adding-an-operator.md": "layoutopt/layout/rules/table.py"}
 """Pages whose Python is part of a file of ours, and is compared with it: it makes no sense by itself."""
@@ -234,7 +237,8 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     onnx.save(sample("1, 3, 32, 32"), directory / "model.onnx")
     np.savez(directory / "data.npz", input=np.random.default_rng(0).random((1, 3, 32, 32), np.float32))
     Image.new("RGB", (40, 30), "teal").save(directory / "photo.jpg")
-    layoutopt.optimize(directory / "model.onnx", tflite=directory / "model.tflite", baseline=False)
+    report = layoutopt.optimize(directory / "model.onnx", tflite=directory / "model.tflite", baseline=False)
+    (directory / "report.json").write_text(json.dumps(report.to_json()))
     return {".onnx": directory} | {path.suffix: path for path in directory.iterdir() if path.suffix != ".onnx"}
 
 
@@ -263,6 +267,10 @@ def check(page: Path, reader: Reader) -> None:
             assert looks_like(block.code) == "text", f"{where}: this is {looks_like(block.code)}, not text"
         elif block.language == "python" and page.name in QUOTED:
             assert block.code in (ROOT / QUOTED[page.name]).read_text(), f"{where}: not in {QUOTED[page.name]}"
+        elif block.language == "yaml":
+            for command in re.findall(r"(layoutopt .*)", block.code):
+                unknown = {word for word in shlex.split(command) if word.startswith("--")} - known_options(command)
+                assert not unknown, f"{where}: {unknown}"
         else:
             reader.follow(page, block)
 
@@ -285,6 +293,7 @@ def test_blocks_do_what_the_page_says(page: Path, reader: Reader) -> None:
         ("```bash\npython -m benchmarks.zoo --coffee\n```", "--coffee"),
         ("```\nlayoutopt passes\n```", "no language"),
         ("```text\nlayoutopt passes\n```", "this is bash, not text"),
+        ("```yaml\n- run: layoutopt diff a b --magic\n```", "--magic"),
         ("Indented:\n\n    layoutopt passes --magic\n", "--magic"),
     ],
 )

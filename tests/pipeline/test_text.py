@@ -86,6 +86,7 @@ def test_names() -> None:
         "convolve-before-upsampling",
         "fold-affine",
         "merge-parallel-convolutions",
+        "merge-linear-chains",
         "pool-before-convolution",
         "compute-what-is-read",
         "fuse-depth-to-space",
