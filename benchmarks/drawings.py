@@ -11,7 +11,7 @@ from benchmarks.svg import Box, Drawing, Kind
 from layoutopt.ir.counts import bytes_transposed
 from layoutopt.ir.dialect import DOMAIN
 from layoutopt.ir.values import size_in_bytes
-from layoutopt.options import Io
+from layoutopt.options import Io, Objective
 from layoutopt.passes import DEFAULT_PIPELINE, FoldConstants, PropagateLayout, default_pipeline
 from layoutopt.pipeline.manager import PassManager
 from layoutopt.pipeline.text import pass_name
@@ -67,7 +67,7 @@ def transposes() -> str:
 def cut() -> str:
     """Where the cheapest border between what has to be NHWC and what has to be NCHW runs."""
     model = _model(HEAD)
-    report = layoutopt.explain(model)
+    report = layoutopt.explain(model, objective=Objective.BYTES)
     assert report.layout.proved_optimal
     drawing = Drawing("A minimum cut between operators that insist on NHWC and outputs that insist on NCHW", WIDTH, 262)
     boxes = {
@@ -169,7 +169,7 @@ def _is_transpose(node: ir.Node) -> bool:
 
 
 def _optimized(model: ir.Model, io: Io) -> ir.Model:
-    return PassManager(default_pipeline(PropagateLayout(io=io))).run(model.clone()).model
+    return PassManager(default_pipeline(PropagateLayout(io=io, objective=Objective.BYTES))).run(model.clone()).model
 
 
 def _model(graph: str) -> ir.Model:

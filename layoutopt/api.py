@@ -44,7 +44,7 @@ notebook.register()
 
 @takes(OptimizeOptions)
 def optimize(model: Model, options: OptimizeOptions) -> OptimizeReport:
-    """Rewrite a model to NHWC with the fewest bytes transposed, convert it, and compare it with the baseline.
+    """Rewrite a model to NHWC with the layouts that take the least time, convert it, and compare it with the baseline.
 
     Args:
         model: an ONNX file, or a model in memory; it is never changed.

@@ -122,7 +122,8 @@ class Objective(enum.Enum):
     BYTES = "bytes"
     """The bytes that are moved in one inference."""
     TIME = "time"
-    """The time that moving them takes, as ``layoutopt calibrate`` measured it on this machine."""
+    """The predicted time of moving them and of the forms of operators, by the table that comes with layoutopt or that
+    ``layoutopt calibrate`` measured on this machine."""
 
     @property
     def unit(self) -> str:

@@ -52,7 +52,7 @@ class LayoutResult(ir.passes.PassResult):
 
 @dataclass(frozen=True)
 class PropagateLayout(Pass, ir.passes.InPlacePass):
-    """Chooses all layouts at once so that the fewest bytes are transposed, and rewrites the graph to them.
+    """Chooses all layouts at once so that moving data takes the least time, and rewrites the graph to them.
 
     So it does with each If, Loop and Scan body, whose inputs, outputs and outer values are natural.
 
@@ -60,13 +60,13 @@ class PropagateLayout(Pass, ir.passes.InPlacePass):
         io: what may happen to the layout of graph inputs and outputs.
         scope: how far a layout may spread.
         objective: what is made as small as it can be.
-        threads: of XNNPACK, when times were measured.
+        threads: of XNNPACK, when times were measured; bytes do not depend on it.
         layouts: of graph inputs and outputs that ``io`` shall have no say over.
     """
 
     io: Io = Io.FREE
     scope: Scope = Scope.GRAPH
-    objective: Objective = Objective.BYTES
+    objective: Objective = Objective.TIME
     threads: int = 1
     layouts: Layouts = NO_LAYOUTS
 
@@ -74,7 +74,7 @@ class PropagateLayout(Pass, ir.passes.InPlacePass):
         """Plans first, edits afterwards: an error while planning leaves the model as it was.
 
         Raises:
-            CalibrationError: times shall be small, and none were measured on this machine.
+            CalibrationError: times shall be small, and the file of this machine's times is broken.
             UsageError: ``layouts`` do not fit the model.
         """
         plans = self.plans(model)
@@ -89,7 +89,7 @@ class PropagateLayout(Pass, ir.passes.InPlacePass):
         """What the pass would do to the graph and to all bodies in it, outer ones first. Changes nothing.
 
         Raises:
-            CalibrationError: times shall be small, and none were measured on this machine.
+            CalibrationError: times shall be small, and the file of this machine's times is broken.
             UsageError: ``layouts`` do not fit the model.
         """
         orders, costs = self.orders(model), load_costs(self.objective, threads=self.threads)
@@ -106,7 +106,7 @@ class PropagateLayout(Pass, ir.passes.InPlacePass):
             assumed: rules of nodes that have none, to learn what such rules would change.
 
         Raises:
-            CalibrationError: times shall be small, and none were measured on this machine.
+            CalibrationError: times shall be small, and the file of this machine's times is broken.
             UsageError: ``layouts`` do not fit the model.
         """
         costs = load_costs(self.objective, threads=self.threads)

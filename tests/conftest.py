@@ -53,6 +53,14 @@ def one_child() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def only_the_times_that_come_with_layoutopt(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No test depends on what `layoutopt calibrate` measured on the machine that runs it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LAYOUTOPT_CACHE_DIR", str(tmp_path_factory.mktemp("times")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """Chromium, which all tests share: Playwright runs once in a process."""

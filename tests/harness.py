@@ -28,7 +28,7 @@ from layoutopt.layout.costs.products import ProductTimes
 from layoutopt.layout.plan.decoding import Plan
 from layoutopt.layout.rules.applicability import rule_for
 from layoutopt.layout.solver.problem import Problem
-from layoutopt.options import Io
+from layoutopt.options import Io, Objective
 from layoutopt.passes.propagate_layout import LayoutResult, PropagateLayout, Scope
 
 GOLDEN = Path(__file__).parent / "passes" / "golden"
@@ -210,12 +210,12 @@ def total_bytes(model: ir.Model) -> int:
 
 
 def check_bytes(model: ir.Model, *, io: Io = Io.FREE) -> None:
-    """The layout pass moves what its solver says, never more than the sandwich, or than a graph without anchors did.
+    """By bytes, the layout pass moves what its solver says, never more than the sandwich, or than a graph without anchors did.
 
     What operators move inside is as the plan says: a Concat of short pieces tells by itself no more what it once was.
     """
     copy = ir.from_proto(ir.to_proto(model))
-    pass_ = PropagateLayout(io=io)
+    pass_ = PropagateLayout(io=io, objective=Objective.BYTES)
     result = pass_(copy)
     assert isinstance(result, LayoutResult)
     assert result.assignment is not None
@@ -228,7 +228,7 @@ def check_bytes(model: ir.Model, *, io: Io = Io.FREE) -> None:
         assert count_onnx(result.model).bytes_moved + inside == moved
     pinned = sum(_pinned_bytes(graph, plan) for graph, plan in plans.items())
     assert moved == sum(plan.assignment.cost for plan in plans.values()) + pinned
-    sandwich = PropagateLayout(io=io, scope=Scope.OPERATOR)(ir.from_proto(ir.to_proto(model)))
+    sandwich = PropagateLayout(io=io, scope=Scope.OPERATOR, objective=Objective.BYTES)(ir.from_proto(ir.to_proto(model)))
     assert moved <= total_bytes(sandwich.model)
     if not any(plan.sensitive for plan in plans.values()):
         assert moved <= total_bytes(model)

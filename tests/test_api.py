@@ -122,7 +122,7 @@ def test_every_ir_version_comes_in_and_goes_out_valid(model: ir.Model, tmp_path:
 
 
 def test_json_holds_what_scripts_need(model: ir.Model) -> None:
-    report = layoutopt.optimize(model, io=Io.KEEP, convert=False)
+    report = layoutopt.optimize(model, io=Io.KEEP, objective="bytes", convert=False)
     data = json.loads(json.dumps(report.to_json(), allow_nan=False))
     assert set(data["inputs"][0]) >= {"name", "shape", "dtype", "layout"}
     assert data["inputs"][0] | {"feed": ""} == data["inputs"][0]

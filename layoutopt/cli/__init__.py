@@ -22,7 +22,7 @@ _EXIT_CODES = (
 
 app = typer.Typer(
     name="layoutopt",
-    help="Whole-graph layout optimization for ONNX: NCHW to NHWC with the fewest bytes transposed, and on to TFLite.",
+    help="Whole-graph layout optimization for ONNX: NCHW to NHWC in the least time, and on to TFLite.",
     epilog=_EXIT_CODES,
     no_args_is_help=True,
     add_completion=True,

@@ -98,8 +98,8 @@ ObjectiveOption = Annotated[
     Objective | None,
     typer.Option(
         "--objective",
-        help="What shall be small: the bytes moved, or the time it takes as 'layoutopt calibrate' measured it. "
-        "[dim]\\[default: bytes][/]",
+        help="What shall be small: the predicted time of moving data and of the forms of operators, or the bytes "
+        "moved. [dim]\\[default: time][/]",
     ),
 ]
 ThreadsOption = Annotated[int, typer.Option("--threads", min=1, help="Threads of XNNPACK.")]

@@ -44,7 +44,7 @@ layoutopt optimize model.onnx --layout image=nhwc --layout mask=nchw
 
 layoutopt optimize model.onnx --input photo.jpg
 
-layoutopt optimize model.onnx --objective time
+layoutopt optimize model.onnx --objective bytes
 
 layoutopt optimize model.onnx --quantize int8 --calibration photos/ --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225
 
@@ -196,7 +196,7 @@ def optimize(
     fleet: FleetArguments,
     session: RunArguments,
 ) -> None:
-    """Rewrite models to NHWC with the fewest bytes transposed, convert them, and compare with what you have without.
+    """Rewrite models to NHWC with the layouts that take the least time, convert them, and compare with what you have without.
 
     NCHW stores an image plane by plane, as PyTorch does; NHWC pixel by pixel, as TFLite runs it. MODEL.nhwc.onnx and
     MODEL.tflite are written together, or neither. Of several models each runs in a process of its own, and one that

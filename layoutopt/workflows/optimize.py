@@ -127,7 +127,7 @@ class Optimized:
 
 @few_collections()
 def optimize_model(model: Model, options: OptimizeOptions, context: RunContext) -> Optimized:
-    """Rewrite a model to NHWC with the fewest bytes transposed, convert it, and compare it with the baseline.
+    """Rewrite a model to NHWC with the layouts that take the least time, convert it, and compare it with the baseline.
 
     Args:
         model: an ONNX file, or a model in memory; it is never changed.

@@ -65,7 +65,7 @@ class LayoutOptions:
     Attributes:
         io: what may happen to the layout of image inputs and outputs; ``Io.FREE`` where nothing is said of it.
         layouts: of inputs and outputs by name that ``io`` shall have no say over.
-        objective: what the choice of layouts makes as small as it can be; ``Objective.BYTES`` where nothing is said of
+        objective: what the choice of layouts makes as small as it can be; ``Objective.TIME`` where nothing is said of
             it.
         exact: leave out of the default pipeline what makes the network cheaper by other sums.
         threads: of XNNPACK, for measurements and for ``Objective.TIME``.

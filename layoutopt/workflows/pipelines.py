@@ -45,8 +45,8 @@ def build_pipeline(options: LayoutOptions, text: str | None = None, *, fold_limi
     if text is None:
         chosen = PropagateLayout(
             io=io or Io.FREE,
-            objective=objective or Objective.BYTES,
-            threads=options.threads if objective is Objective.TIME else 1,
+            objective=objective or PropagateLayout.objective,
+            threads=1 if objective is Objective.BYTES else options.threads,
             layouts=Layouts.of(layouts),
         )
         return default_pipeline(

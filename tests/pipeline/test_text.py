@@ -21,7 +21,7 @@ NHWC = TensorLayout.NHWC
         ("propagate-layout{io=keep}", (PropagateLayout(io=Io.KEEP),)),
         ("propagate-layout{io=keep,scope=operator}", (PropagateLayout(io=Io.KEEP, scope=Scope.OPERATOR),)),
         ("fold-constants{simplify=false},cancel-transposes", (FoldConstants(simplify=False), CancelTransposes())),
-        ("propagate-layout{objective=time,threads=2}", (PropagateLayout(objective=Objective.TIME, threads=2),)),
+        ("propagate-layout{objective=bytes,threads=2}", (PropagateLayout(objective=Objective.BYTES, threads=2),)),
         (
             "propagate-layout{io=keep,layouts=in/x.1:nhwc+a%2Cb%3A0:free}",
             (PropagateLayout(Io.KEEP, layouts=Layouts.of({"in/x.1": NHWC, "a,b:0": TensorLayout.FREE})),),

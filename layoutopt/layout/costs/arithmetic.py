@@ -3,7 +3,7 @@
 A product of matrices takes its multiplications over a rate that depends on its shape: kernels compute tiles of several
 columns, so few columns leave lanes empty, and short sums spend their time on loading and storing. `calibration` has the
 rates. Whatever else an operator does is priced by the bytes that it reads and writes: ``python -m benchmarks.rewrites
---table`` measures the numbers here.
+--table`` measures the numbers here, and `objectives.OPERATOR`.
 """
 
 from __future__ import annotations
@@ -17,13 +17,12 @@ from layoutopt.ir.attributes import integer
 from layoutopt.ir.dialect import DOMAIN, MATMUL_TRANSPOSED, OPERATORS, Transposed, transposed_operand
 from layoutopt.ir.values import Shape, bits_of, static_shape
 from layoutopt.layout.costs.calibration import built_in
+from layoutopt.layout.costs.objectives import OPERATOR
 
 DEPTHWISE = 19.0
 """Multiplications per nanosecond of a convolution that keeps channels apart."""
 BYTES = 34.0
 """Bytes per nanosecond that an operator without products reads and writes."""
-OPERATOR = 420.0
-"""Nanoseconds that each operator takes beside its work."""
 ERROR = 0.15
 """How far the time of a small part of a network is from what this model says: a gain below that is none."""
 

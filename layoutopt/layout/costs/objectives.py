@@ -17,6 +17,12 @@ from layoutopt.layout.costs.products import Product, ProductTimes
 GATHERED = 16
 """Bytes of the pieces in which a TRANSPOSE inside an operator is taken to move its data."""
 
+OPERATOR = 420.0
+"""Nanoseconds that each operator of a network takes beside its work: ``python -m benchmarks.rewrites --table``."""
+
+_INSIDE = 2
+"""TRANSPOSE operators that the conversion of an operator takes where it takes any: there and back."""
+
 _TIE = 10_000
 """Nanoseconds that count as much as one copy does where bytes are equal."""
 
@@ -153,21 +159,29 @@ class LeastTime:
     _known: dict[tuple[Movement, int], float] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def copy(self, shape: tuple[int, ...], perm: Perm, bits: int) -> int:
-        """Return nanoseconds of a TRANSPOSE, its overhead included."""
+        """Return nanoseconds of a TRANSPOSE, with what every operator takes beside its work."""
         size = tensor_bytes(shape, bits)
         if is_identity(perm) or not size:
             return 0
-        return round(self.times.transposes.overhead + self._moving(Movement.of(shape, perm, bits), size))
+        return round(self._overhead + self._moving(Movement.of(shape, perm, bits), size))
 
     def inside(self, forms: Sequence[InnerCost]) -> tuple[int, ...]:
         """Return nanoseconds beyond the fastest form, and of all TRANSPOSE operators inside."""
         gathered = Movement(Family.PIECES, GATHERED)
-        moved = (self._moving(gathered, form.transposed) if form.transposed else 0.0 for form in forms)
+        moved = (
+            _INSIDE * self._overhead + self._moving(gathered, form.transposed) if form.transposed else 0.0
+            for form in forms
+        )
         return tuple(round(sum(each)) for each in zip(moved, _excess(self.times, forms), strict=True))
 
     def ties(self, forms: Sequence[InnerCost]) -> tuple[int, ...]:
         """Return nothing: all that is known is in the cost."""
         return (0,) * len(forms)
+
+    @property
+    def _overhead(self) -> float:
+        """Nanoseconds of one more operator: one that is timed over and over finds all in the nearest caches."""
+        return max(self.times.transposes.overhead, OPERATOR)
 
     def _moving(self, movement: Movement, size: int) -> float:
         """Return what the table says, looked up once: a graph asks for the same copies over and over."""

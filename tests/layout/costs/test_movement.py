@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from layoutopt.ir.perm import Perm, invert, permute
 from layoutopt.layout.costs.calibration import built_in
 from layoutopt.layout.costs.movement import Curve, Family, Movement, TimeTable
-from layoutopt.layout.costs.objectives import NOTHING, Costs, FewestBytes, InnerCost, LeastTime
+from layoutopt.layout.costs.objectives import NOTHING, OPERATOR, Costs, FewestBytes, InnerCost, LeastTime
 from tests.harness import only_transposes
 
 TABLE = TimeTable(
@@ -61,8 +61,13 @@ def test_how_data_move(shape: tuple[int, ...], perm: Perm, bits: int, movement: 
 
 
 def test_measured_points_come_back() -> None:
-    assert TIME.copy((2, 500), (1, 0), 8) == 50 + 1000
-    assert TIME.copy((2, 125), (1, 0), 32) == 50 + 400
+    assert TIME.copy((2, 500), (1, 0), 8) == OPERATOR + 1000
+    assert TIME.copy((2, 125), (1, 0), 32) == OPERATOR + 400
+
+
+def test_an_operator_takes_at_least_what_it_takes_in_a_network() -> None:
+    slow = dataclasses.replace(TABLE, overhead=OPERATOR + 80)
+    assert LeastTime(only_transposes(slow)).copy((2, 500), (1, 0), 8) == OPERATOR + 80 + 1000
 
 
 def test_between_sizes_and_extents_lines_are_straight_in_logarithms() -> None:
@@ -116,8 +121,8 @@ def test_nothing_that_moves_costs_nothing() -> None:
     assert TIME.inside((NOTHING,)) == (0,)
 
 
-def test_moves_inside_operators_are_those_of_short_pieces_without_overhead() -> None:
-    cost = round(TABLE.at(Movement(Family.PIECES, 16), 1000))
+def test_moves_inside_operators_are_those_of_short_pieces_there_and_back() -> None:
+    cost = round(2 * max(TABLE.overhead, OPERATOR) + TABLE.at(Movement(Family.PIECES, 16), 1000))
     assert TIME.inside((InnerCost(transposed=1000), NOTHING)) == (cost, 0)
 
 

@@ -8,10 +8,12 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
-from layoutopt.options import Io
-from layoutopt.passes import DEFAULT_PIPELINE, EliminateDeadCode, ExpandProducts, PropagateLayout
+from layoutopt.options import Io, Objective
+from layoutopt.passes import EliminateDeadCode, ExpandProducts, PropagateLayout, default_pipeline
 from layoutopt.pipeline.manager import PassManager
 from tests.harness import check_equal, check_pass, check_valid, model_of, total_bytes, transposes
+
+FEWEST_BYTES = default_pipeline(PropagateLayout(objective=Objective.BYTES))
 
 
 def floats(name: str, *shape: int) -> str:
@@ -80,7 +82,7 @@ FREE = {
 @pytest.mark.parametrize("name", FREE)
 def test_nothing_is_moved(name: str) -> None:
     model = model_of(f"g {FREE[name]}")
-    result = PassManager(DEFAULT_PIPELINE).run(model_of(f"g {FREE[name]}"))
+    result = PassManager(FEWEST_BYTES).run(model_of(f"g {FREE[name]}"))
     check_valid(ir.to_proto(result.model))
     check_equal(model, result.model)
     assert result.assignment is not None
@@ -107,7 +109,7 @@ ATTENTION = f"""g (float[2,16,48] x) => (float[2,16,48] y)
 
 def test_attention_moves_nothing() -> None:
     """Weights emit heads first, keys are read transposed, and the last product takes its columns before its rows."""
-    result = PassManager(DEFAULT_PIPELINE).run(model_of(ATTENTION, opset=18))
+    result = PassManager(FEWEST_BYTES).run(model_of(ATTENTION, opset=18))
     check_equal(model_of(ATTENTION, opset=18), result.model)
     assert (transposes(result.model), total_bytes(result.model)) == (0, 0)
 
@@ -126,7 +128,7 @@ WINDOWS = f"""g (float[1,8,8,48] x) => (float[1,8,8,48] y)
 
 def test_windows_are_cut_once_and_joined_once() -> None:
     """One copy cuts the windows, one joins heads and windows together."""
-    result = PassManager(DEFAULT_PIPELINE).run(model_of(WINDOWS, opset=18))
+    result = PassManager(FEWEST_BYTES).run(model_of(WINDOWS, opset=18))
     check_equal(model_of(WINDOWS, opset=18), result.model)
     assert (transposes(result.model), total_bytes(result.model)) == (2, 2 * 8 * 8 * 48 * 4)
 
@@ -143,7 +145,7 @@ HEADS = f"""g (float[1,3,8,8] x) => (float[1,60,7] y)
 
 def test_heads_of_a_detector_are_reshaped_before_and_behind() -> None:
     """The anchors are put apart before the copy, which keeps the batch, and every part is flat before it is joined."""
-    result = PassManager(DEFAULT_PIPELINE).run(model_of(HEADS))
+    result = PassManager(FEWEST_BYTES).run(model_of(HEADS))
     check_equal(model_of(HEADS), result.model)
     assert (transposes(result.model), total_bytes(result.model)) == (2, 60 * 7 * 4)
     shapes = [tuple(node.outputs[0].shape or ()) for node in result.model.graph if node.op_type == "Reshape"]
@@ -163,6 +165,6 @@ def test_an_order_that_nobody_absorbs_is_copied(body: str, why: str) -> None:
         <{CONVS}, {SHUFFLE}, {floats("g", 4, 4, 1, 1)}> {{
         l = Conv (x, w, b) s = Conv <group = 4, pads = [1, 1, 1, 1]> (l, e) {SHUFFLED} {body} }}"""
     text = text.replace(SHUFFLE, f"{SHUFFLE}, {floats('e', 8, 2, 3, 3)}")
-    result = PassManager(DEFAULT_PIPELINE).run(model_of(text))
+    result = PassManager(FEWEST_BYTES).run(model_of(text))
     check_equal(model_of(text), result.model)
     assert transposes(result.model) == 1, why

@@ -16,7 +16,7 @@ from layoutopt.layout.costs.objectives import InnerCost
 from layoutopt.layout.rules.applicability import is_view, rule_for
 from layoutopt.layout.rules.table import RULES, VIEWS
 from layoutopt.layout.rules.variants import result as result_port
-from layoutopt.options import Io
+from layoutopt.options import Io, Objective
 from layoutopt.passes import CancelTransposes, EliminateDeadCode, FoldConstants, PropagateLayout
 from layoutopt.pipeline.manager import PassManager, PipelineResult
 from tests.harness import check_equal, check_valid, model_of, total_bytes, transposes
@@ -24,8 +24,9 @@ from tests.layout.rules.rule_cases import CASES, NEAREST, ONE_HOT, Case, floats
 
 
 def run(model: ir.Model, *, io: Io = Io.FREE) -> PipelineResult:
-    """The default pipeline without onnxsim, which would fold some operators away."""
-    passes = (FoldConstants(simplify=False), PropagateLayout(io=io), CancelTransposes(), EliminateDeadCode())
+    """The default pipeline by bytes, and without onnxsim, which would fold some operators away."""
+    propagate = PropagateLayout(io=io, objective=Objective.BYTES)
+    passes = (FoldConstants(simplify=False), propagate, CancelTransposes(), EliminateDeadCode())
     return PassManager(passes).run(model)
 
 
