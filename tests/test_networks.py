@@ -59,8 +59,8 @@ OPERATORS = {
     "shufflenet_v2": {"SPLIT": 3, "SPLIT_V": 13, "CONCATENATION": 16, "DEPTHWISE_CONV_2D": 19},
     "unet_transposed": {"CONCATENATION": 31, "PRELU": 14, "DEPTH_TO_SPACE": 3, "SQUARED_DIFFERENCE": 28},
     "convnext_tiny": {"DEPTHWISE_CONV_2D": 15, "GELU": 5, "FULLY_CONNECTED": 11, "RSQRT": 10},
-    "vit_4": {"BATCH_MATMUL": 20, "SOFTMAX": 4, "GELU": 4, "FULLY_CONNECTED": 13, "RSQRT": 9},
-    "swin_4": {"BATCH_MATMUL": 20, "SOFTMAX": 4, "GELU": 4, "FULLY_CONNECTED": 13, "RSQRT": 10},
+    "vit_4": {"BATCH_MATMUL": 24, "SOFTMAX": 4, "GELU": 4, "FULLY_CONNECTED": 9, "RSQRT": 9},
+    "swin_4": {"BATCH_MATMUL": 8, "SOFTMAX": 4, "GELU": 4, "FULLY_CONNECTED": 25, "RSQRT": 10},
     "yolov8": {"SPLIT": 9, "SPLIT_V": 1, "SOFTMAX": 1, "CONV_2D": 66},
 }
 """Operators of TFLite that must stand for whole patterns, and how often; yolov8 has 64 convolutions, of which those
@@ -186,7 +186,7 @@ def test_the_baseline_is_the_sandwich_where_plain_onnx_tf_fails() -> None:
 @pytest.mark.parametrize("name", OPERATORS)
 def test_whole_patterns_become_single_operators(name: str) -> None:
     form = converted(name).optimized
-    check_tflite(form, name, FREE[name])
+    check_tflite(form, name, FASTEST[name])
     assert {operator: form.histogram.get(operator) for operator in OPERATORS[name]} == OPERATORS[name]
 
 
@@ -196,7 +196,8 @@ def test_whole_patterns_become_single_operators(name: str) -> None:
 @pytest.mark.parametrize("small", [True, False])
 @BACKENDS
 def test_the_matrix_of_further_networks(name: str, exporter: Exporter, small: bool, backend: Backend) -> None:
-    report = layoutopt.optimize(network(name, exporter, small=small), baseline=False, backend=backend)
+    model = network(name, exporter, small=small)
+    report = layoutopt.optimize(model, objective="bytes", baseline=False, backend=backend)
     check_tflite(report.optimized, name, FREE[name])
 
 
