@@ -9,9 +9,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from layoutopt.api import Dump, benchmark, calibrate, compare, convert, count, explain, optimize
+    from layoutopt.api import Dump, benchmark, calibrate, compare, convert, count, explain, optimize, tensors
     from layoutopt.backend.conversion import Backend, Conversion, Quantize
     from layoutopt.backend.onnx_tf.convert import Handlers
+    from layoutopt.boundary import Boundary, Postprocess, Preprocess
     from layoutopt.errors import LayoutoptError
     from layoutopt.frontend.pytorch import from_torch
     from layoutopt.options import Io, Objective, TensorLayout, Verify
@@ -27,6 +28,7 @@ __version__ = "0.1.0"
 _HOME = {
     "Backend": "layoutopt.backend.conversion",
     "BenchmarkReport": "layoutopt.report.benchmark",
+    "Boundary": "layoutopt.boundary",
     "CalibrationReport": "layoutopt.report.results",
     "ComparisonReport": "layoutopt.report.comparison",
     "Conversion": "layoutopt.backend.conversion",
@@ -39,6 +41,8 @@ _HOME = {
     "ModelReport": "layoutopt.report.model_report",
     "Objective": "layoutopt.options",
     "OptimizeReport": "layoutopt.report.results",
+    "Postprocess": "layoutopt.boundary",
+    "Preprocess": "layoutopt.boundary",
     "QuantizationOptions": "layoutopt.quantization.request",
     "QuantizationReport": "layoutopt.quantization.outcome",
     "Quantize": "layoutopt.backend.conversion",
@@ -52,11 +56,13 @@ _HOME = {
     "explain": "layoutopt.api",
     "from_torch": "layoutopt.frontend.pytorch",
     "optimize": "layoutopt.api",
+    "tensors": "layoutopt.api",
 }
 
 __all__ = [
     "Backend",
     "BenchmarkReport",
+    "Boundary",
     "CalibrationReport",
     "ComparisonReport",
     "Conversion",
@@ -69,6 +75,8 @@ __all__ = [
     "ModelReport",
     "Objective",
     "OptimizeReport",
+    "Postprocess",
+    "Preprocess",
     "QuantizationOptions",
     "QuantizationReport",
     "Quantize",
@@ -83,6 +91,7 @@ __all__ = [
     "explain",
     "from_torch",
     "optimize",
+    "tensors",
 ]
 
 

@@ -23,6 +23,9 @@ from layoutopt.backend.onnx_tf.child import kept_alive
 from layoutopt.backend.onnx_tf.convert import Handlers, convert_model
 from layoutopt.benchmarking import Effort, time_together
 from layoutopt.benchmarking import benchmark as benchmark  # a public function of this module like the others
+from layoutopt.boundary import Boundary
+from layoutopt.boundary.listing import TensorRow, list_tensors
+from layoutopt.boundary.loading import load_model, load_within, naming_cuts, preprocessing_left
 from layoutopt.drift import compare_layers
 from layoutopt.errors import (
     ConversionError,
@@ -101,6 +104,7 @@ def optimize(
     objective: Objective | str | None = None,
     shapes: Mapping[str, tuple[int, ...]] | None = None,
     dynamic: Sequence[str] = (),
+    boundary: Boundary | None = None,
     passes: str | None = None,
     exact: bool = False,
     verify: Verify | str = Verify.RESULT,
@@ -138,6 +142,8 @@ def optimize(
         shapes: a static shape for each input that has a symbolic dimension.
         dynamic: names of dimensions that stay symbolic, ``batch`` also for axis 0 of all inputs; their sizes in
             ``shapes`` are those that the .tflite has until it is resized. Such a result is always verified.
+        boundary: which part of the model is taken, and what is put before and after it; all of it as it is where it is
+            None. What is said above of inputs and outputs is then said of that part's.
         passes: the pipeline as text; the default one where it is None.
         exact: leave out of the default pipeline what makes the network cheaper by other sums.
         verify: what is compared with the original in ONNX Runtime.
@@ -205,14 +211,15 @@ def optimize(
                 "--input has one size, and --dynamic is verified at several",
                 hint="Leave out --input: the inputs are random at each size.",
             )
+        loaded, notes = load_within(model, boundary)
         if dynamic:
-            symbolic = find_symbols(_loaded(model), dynamic, shapes or {}, seed=seed)
+            symbolic = find_symbols(loaded, dynamic, shapes or {}, seed=seed)
             say("ONNX Runtime on the original")
             same_at_any_size = [each for each in pipeline if not isinstance(each, REWRITES)]
             rewrites: list[Rewrite] = [rewrite, functools.partial(rewrite, passes=same_at_any_size)]
             rewriting = Resizable(symbolic, rewrites, seed=seed, tolerance=tolerance)
         else:
-            original, reference = _loaded(model), None
+            original, reference = loaded, None
             given = Path(input) if isinstance(input, str) else input
             inputs = give_inputs(original, given, shapes=shapes or {}, seed=seed)
             if verify is not Verify.NONE:
@@ -228,6 +235,7 @@ def optimize(
             quantizer, quantize = stack.enter_context(ready), Quantize.NONE
         with _blaming(rewriting.original):
             result, verification = rewriting.onnx()
+        notes = (*notes, *preprocessing_left(result.model))
         size = 0
         if targets.output is not None:
             say("write .onnx")
@@ -235,8 +243,9 @@ def optimize(
                 modelio.write_model(result.model, staged)
                 size = staged.stat().st_size
         report = _onnx_report(_source(model), targets.output, size, rewriting, pipeline, result, verification)
+        report = dataclasses.replace(report, notes=(*notes, *report.notes))
         if convert:
-            with _directory(scratch) as folder:
+            with _directory(scratch) as folder, naming_cuts(model, boundary):
                 hand_off = HandOff(
                     *(folder, rewriting.reference, tolerance, quantize, allow_flex, verbose, say, backend),
                     quantizer=quantizer,
@@ -324,6 +333,7 @@ def explain(
     exact: bool = False,
     threads: int = 1,
     shapes: Mapping[str, tuple[int, ...]] | None = None,
+    boundary: Boundary | None = None,
     progress: Progress | None = None,
 ) -> ExplainReport:
     """Tells why each transpose that `optimize` would leave is left. Writes nothing.
@@ -336,6 +346,7 @@ def explain(
         exact: as of `optimize`.
         threads: of XNNPACK, for ``Objective.TIME``.
         shapes: a static shape for each input that has a symbolic dimension.
+        boundary: as of `optimize`.
         progress: called with what starts now.
 
     Returns:
@@ -348,7 +359,8 @@ def explain(
     pipeline = _pipeline(None, io=io, layouts=layouts, objective=objective, threads=threads, exact=exact)
     position, propagate = next((at, each) for at, each in enumerate(pipeline) if isinstance(each, PropagateLayout))
     say("loading")
-    static = _static(model, shapes or {})
+    static, _ = load_within(model, boundary)
+    modelio.make_static(static, shapes or {})
     with _blaming(static):
         prepared = PassManager(pipeline[:position], on_start=say).run(static.clone()).model
         report, _ = explain_model(prepared, propagate, model=_source(model), say=say)
@@ -364,6 +376,7 @@ def report(
     objective: Objective | str | None = None,
     exact: bool = False,
     shapes: Mapping[str, tuple[int, ...]] | None = None,
+    boundary: Boundary | None = None,
     seed: int = 0,
     tolerance: float = TOLERANCE,
     benchmark: bool = True,
@@ -383,6 +396,7 @@ def report(
         objective: what the choice of layouts makes as small as it can be; ``Objective.BYTES`` where it is None.
         exact: as of `optimize`.
         shapes: a static shape for each input that has a symbolic dimension.
+        boundary: as of `optimize`.
         seed: of the random inputs.
         tolerance: largest absolute error over the largest absolute value of an output.
         benchmark: whether both .tflite files and each of their operators are timed.
@@ -404,7 +418,7 @@ def report(
     source = _source(model)
     backend = choose_if_given(Backend, backend, "backend")
     pipeline = _pipeline(None, io=io, layouts=layouts, objective=objective, threads=threads, exact=exact)
-    original = _loaded(model)
+    original, _ = load_within(model, boundary)
     inputs = give_inputs(original, None, shapes=shapes or {}, seed=seed)
     name = source.name if source else original.graph.name or "model"
 
@@ -419,6 +433,7 @@ def report(
                 objective=objective,
                 exact=exact,
                 shapes=shapes,
+                boundary=boundary,
                 seed=seed,
                 tolerance=tolerance,
                 benchmark=benchmark and convert,
@@ -540,10 +555,32 @@ def count(file: Model) -> CountReport:
     path = _source(file)
     if path is not None and path.suffix == ".tflite":
         return CountReport(path, count_tflite(path), {})
-    model = _loaded(file)
+    model = load_model(file)
     with _blaming(model):
         counts = count_onnx(FoldConstants(simplify=False)(model.clone()).model)
     return CountReport(path, counts, modelio.recorded_orders(model))
+
+
+def tensors(model: Model, pattern: str = "") -> tuple[TensorRow, ...]:
+    """Lists the tensors of a model, to choose from what `Boundary` cuts at.
+
+    Args:
+        model: an ONNX file, or a model in memory; it is never changed. It may have operators that nobody knows.
+        pattern: what the name of a tensor or its node, or an operator that makes it, has to contain in any case, or,
+            with ``*`` or ``?``, look like.
+
+    Returns:
+        The inputs and what is computed, in the order in which it is.
+
+    Raises:
+        ModelNotFoundError: there is no such file.
+        InvalidModelError: it is not ONNX.
+        UsageError: no tensor matches the pattern.
+    """
+    rows = list_tensors(load_model(model, complete=False), pattern)
+    if not rows:
+        raise UsageError(f"--filter {pattern}: no tensor matches", hint="Leave it out to see all.")
+    return rows
 
 
 def compare(
@@ -580,7 +617,7 @@ def compare(
     say = Stages(progress)
     say("loading")
     _check_seed(seed)
-    original = _loaded(model)
+    original = load_model(model)
     given = Path(input) if isinstance(input, str) else input
     arrays = give_inputs(original, given, shapes=shapes or {}, seed=seed)
     tolerance = max(tolerance, least_tolerance(original))
@@ -770,13 +807,6 @@ def _files(model: Model) -> list[Path]:
     return [] if path is None else files_of(path)
 
 
-def _static(model: Model, shapes: Mapping[str, tuple[int, ...]]) -> ir.Model:
-    """The model with static shapes."""
-    loaded = _loaded(model)
-    modelio.make_static(loaded, shapes)
-    return loaded
-
-
 def _source(model: Model) -> Path | None:
     """The file of a model; None where it is in memory."""
     return Path(model) if isinstance(model, str | Path) else None
@@ -797,11 +827,6 @@ def _reference(model: ir.Model, inputs: Arrays | None, shapes: Mapping[str, tupl
         raise UsageError(
             f"{asked}: {error.message}", hint="Give the inputs sizes that the model can run at."
         ) from error
-
-
-def _loaded(model: Model) -> ir.Model:
-    """The model, checked, to be changed at will."""
-    return modelio.load(Path(model)) if isinstance(model, str | Path) else modelio.of(model)
 
 
 def _pipeline(

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from layoutopt.cli import benchmark, calibrate, compare, count, demo, explain, optimize, passes, report
+from layoutopt.cli import benchmark, calibrate, compare, count, demo, explain, optimize, passes, report, tensors
 from layoutopt.cli.guard import guarded
 from layoutopt.cli.limits import limited
 from layoutopt.cli.signals import Ended, listen
@@ -33,6 +33,7 @@ app.command(epilog=optimize.EXAMPLES)(limited(optimize.optimize))
 app.command(epilog=explain.EXAMPLES)(limited(explain.explain))
 app.command(epilog=report.EXAMPLES)(limited(report.report))
 app.command(epilog=count.EXAMPLES)(limited(count.count))
+app.command(epilog=tensors.EXAMPLES)(limited(tensors.tensors))
 app.command(epilog=compare.EXAMPLES)(limited(compare.compare))
 app.command(epilog=benchmark.EXAMPLES)(limited(benchmark.benchmark))
 app.command(epilog=calibrate.EXAMPLES)(limited(calibrate.calibrate))

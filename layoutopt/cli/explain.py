@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from layoutopt.cli.boundary import InputsOption, OutputsOption, PreprocessOption, parse_boundary
 from layoutopt.cli.console import (
     ExactOption,
     ForceOption,
@@ -42,6 +43,9 @@ def explain(
     exact: ExactOption = False,
     threads: ThreadsOption = 1,
     shape: ShapeOption = [],  # noqa: B006, typer copies it
+    inputs: InputsOption = [],  # noqa: B006, typer copies it
+    outputs: OutputsOption = [],  # noqa: B006, typer copies it
+    preprocess: PreprocessOption = [],  # noqa: B006, typer copies it
     force: ForceOption = False,
     json: JsonOption = "",
     quiet: QuietOption = False,
@@ -54,13 +58,14 @@ def explain(
         from layoutopt.report import trees
 
         report = api.explain(
-            read_model(model),
+            read_model(model, complete=not (inputs or outputs)),
             io=io,
             layouts=parse_layouts(layout),
             objective=objective,
             exact=exact,
             threads=threads,
             shapes=parse_shapes(shape),
+            boundary=parse_boundary(inputs, outputs, preprocess),
             progress=progress,
         )
         run.write_json(report.to_json())

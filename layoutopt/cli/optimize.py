@@ -11,6 +11,13 @@ from typing import Annotated
 import typer
 
 from layoutopt.backend.conversion import Quantize
+from layoutopt.cli.boundary import (
+    InputsOption,
+    OutputsOption,
+    PostprocessOption,
+    PreprocessOption,
+    parse_boundary,
+)
 from layoutopt.cli.console import (
     BackendOption,
     ExactOption,
@@ -66,6 +73,10 @@ layoutopt optimize model.onnx --io keep --shape input=1,3,224,224
 
 layoutopt optimize model.onnx --dynamic batch
 
+layoutopt optimize detector.onnx --outputs boxes,scores
+
+layoutopt optimize model.onnx --preprocess input:mean=0.485,0.456,0.406,std=0.229,0.224,0.225,scale=1/255
+
 layoutopt optimize model.onnx --layout image=nhwc --layout mask=nchw
 
 layoutopt optimize model.onnx --input photo.jpg
@@ -114,6 +125,10 @@ def optimize(
             "Repeatable, or joined by commas.",
         ),
     ] = [],  # noqa: B006, typer copies it
+    inputs: InputsOption = [],  # noqa: B006, typer copies it
+    outputs: OutputsOption = [],  # noqa: B006, typer copies it
+    preprocess: PreprocessOption = [],  # noqa: B006, typer copies it
+    postprocess: PostprocessOption = [],  # noqa: B006, typer copies it
     passes: Annotated[
         str | None, typer.Option("--passes", help="The pipeline, as 'layoutopt passes' spells it.")
     ] = None,
@@ -185,6 +200,7 @@ def optimize(
             raise UsageError("--saved-model, --save-ranges and --dump-after are for one model")
         if min_sqnr is not None and quantize is not Quantize.MIXED:
             raise UsageError("--min-sqnr is for --quantize mixed")
+        boundary = parse_boundary(inputs, outputs, preprocess, postprocess)
         quantization = quantization_options(
             mean=mean,
             std=std,
@@ -214,7 +230,7 @@ def optimize(
             # Of several models each is a run of its own: what is done stays if a later one fails.
             with run.progress() as progress, apart() if len(models) > 1 else nullcontext():
                 report = api.optimize(
-                    read_model(model),
+                    read_model(model, complete=not (inputs or outputs)),
                     output=onnx,
                     tflite=lite,
                     saved_model=saved_model,
@@ -224,6 +240,7 @@ def optimize(
                     exact=exact,
                     shapes=parse_shapes(shape),
                     dynamic=[name for text in dynamic for name in text.split(",")],
+                    boundary=boundary,
                     passes=passes,
                     verify=verify,
                     input=input,

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from layoutopt.cli.boundary import InputsOption, OutputsOption, PreprocessOption, parse_boundary
 from layoutopt.cli.console import (
     BackendOption,
     ExactOption,
@@ -51,6 +52,9 @@ def report(
     objective: ObjectiveOption = None,
     exact: ExactOption = False,
     shape: ShapeOption = [],  # noqa: B006, typer copies it
+    inputs: InputsOption = [],  # noqa: B006, typer copies it
+    outputs: OutputsOption = [],  # noqa: B006, typer copies it
+    preprocess: PreprocessOption = [],  # noqa: B006, typer copies it
     seed: SeedOption = 0,
     benchmark: Annotated[bool, typer.Option(help="Measure the latency of both .tflite files and of operators.")] = True,
     threads: ThreadsOption = 1,
@@ -83,12 +87,13 @@ def report(
             run.outputs.make_directory(model_explorer, "--model-explorer")
             expect_overlays(run.outputs, model_explorer, force=force)
         found = api.report(
-            read_model(model),
+            read_model(model, complete=not (inputs or outputs)),
             io=io,
             layouts=parse_layouts(layout),
             objective=objective,
             exact=exact,
             shapes=parse_shapes(shape),
+            boundary=parse_boundary(inputs, outputs, preprocess),
             seed=seed,
             benchmark=benchmark,
             threads=threads,

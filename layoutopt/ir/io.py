@@ -51,8 +51,12 @@ _ORDER = "layoutopt.order."
 """Key of ``metadata_props`` that tells in which order an input or output stores the axes of the original."""
 
 
-def load(path: Path) -> ir.Model:
+def load(path: Path, *, complete: bool = True) -> ir.Model:
     """Reads and checks an ONNX model.
+
+    Args:
+        path: the file.
+        complete: whether all operators have to be known; where only a part will be taken, `check` that.
 
     Raises:
         UsageError, ModelNotFoundError: it is a URL, or there is no such file.
@@ -64,15 +68,15 @@ def load(path: Path) -> ir.Model:
         content = mapped(path)
     except OSError as error:
         raise InvalidModelError(f"{path}: cannot be read ({error.strerror})") from error
-    return _read(content, str(path), path)
+    return _read(content, str(path), path, complete=complete)
 
 
-def parse(data: bytes, name: str) -> ir.Model:
+def parse(data: bytes, name: str, *, complete: bool = True) -> ir.Model:
     """As ``load``, from memory; ``name`` is what errors call it."""
-    return _read(memoryview(data), name, None)
+    return _read(memoryview(data), name, None, complete=complete)
 
 
-def of(model: ir.Model | onnx.ModelProto) -> ir.Model:
+def of(model: ir.Model | onnx.ModelProto, *, complete: bool = True) -> ir.Model:
     """Return a model that is in memory, checked, as a copy to be changed at will.
 
     Raises:
@@ -81,7 +85,7 @@ def of(model: ir.Model | onnx.ModelProto) -> ir.Model:
     """
     if isinstance(model, onnx.ModelProto):
         try:
-            return parse(model.SerializeToString(), "the model")
+            return parse(model.SerializeToString(), "the model", complete=complete)
         except (EncodeError, ValueError) as error:
             raise InvalidModelError(f"the model: {_first_line(error)}", hint=_TOO_LARGE) from error
     if not isinstance(model, ir.Model):
@@ -89,11 +93,12 @@ def of(model: ir.Model | onnx.ModelProto) -> ir.Model:
             f"a model of type {type(model).__name__}",
             hint="Give the path of an .onnx file, an onnx.ModelProto or an onnx_ir.Model.",
         )
-    check(model, "the model")
+    if complete:
+        check(model, "the model")
     return normalized(model.clone())
 
 
-def _read(content: memoryview, name: str, path: Path | None) -> ir.Model:
+def _read(content: memoryview, name: str, path: Path | None, *, complete: bool) -> ir.Model:
     """Return the model that ``content`` is; its weights stay there, or in the files beside ``path``."""
     try:
         proto = onnx.load_from_string(outlined(content, LARGE))
@@ -114,8 +119,10 @@ def _read(content: memoryview, name: str, path: Path | None) -> ir.Model:
     if 0 < proto.ir_version < _FREE_INITIALIZERS:
         proto.ir_version = _FREE_INITIALIZERS  # initializers that are no inputs are all that could be wrong with it
     proto = raised(proto, OLDEST_OPSET)
-    with _shapes_for_the_checker(proto):
-        check_proto(proto, name)
+    _require_model(proto, name)
+    if complete:
+        with _shapes_for_the_checker(proto):
+            check_proto(proto, name)
     require_sound(proto, name, weights)
     try:
         model = ir.from_proto(proto)
@@ -179,8 +186,7 @@ def check_proto(proto: onnx.ModelProto, name: str) -> None:
         InvalidModelError: not a model, or the checker refuses it.
         UnsupportedOperatorError: an opset or an operator that ONNX does not know.
     """
-    if not proto.ir_version or not proto.graph.output:
-        raise InvalidModelError(f"{name}: not an ONNX model (it has no IR version or no graph output)")
+    _require_model(proto, name)
     _check_operators(proto, name)
     try:
         onnx.checker.check_model(proto)
@@ -188,6 +194,11 @@ def check_proto(proto: onnx.ModelProto, name: str) -> None:
         raise InvalidModelError(f"{name}: not a valid ONNX model: {_first_line(error)}") from error
     except (ValueError, EncodeError) as error:
         raise InvalidModelError(f"{name}: {_first_line(error)}", hint=_TOO_LARGE) from error
+
+
+def _require_model(proto: onnx.ModelProto, name: str) -> None:
+    if not proto.ir_version or not proto.graph.output:
+        raise InvalidModelError(f"{name}: not an ONNX model (it has no IR version or no graph output)")
 
 
 def _check_operators(proto: onnx.ModelProto, name: str) -> None:
@@ -200,15 +211,17 @@ def _check_operators(proto: onnx.ModelProto, name: str) -> None:
     functions = {(function.domain, function.name) for function in proto.functions}
     if strange := next((text for text in all_names(proto.graph) if isinstance(text, bytes)), None):
         raise InvalidModelError(f"{name}: not a valid ONNX model: the name {strange!r} is not UTF-8")
-    unknown = [
-        f"node {node.name or node.output[0]!r}: operator {node.domain or 'ai.onnx'}::{node.op_type}"
+    unknown = {
+        node.name or node.output[0]: f"operator {node.domain or 'ai.onnx'}::{node.op_type}"
         for node in all_nodes(proto.graph)
         if (node.domain, node.op_type) not in functions and not _is_known(node, opset)
-    ]
+    }
     if unknown:
+        listed = "\n  ".join(f"node {node!r}: {operator}" for node, operator in unknown.items())
         raise UnsupportedOperatorError(
-            f"{name}: {len(unknown)} unknown operator(s) at opset {opset}:\n  " + "\n  ".join(unknown),
+            f"{name}: {len(unknown)} unknown operator(s) at opset {opset}:\n  {listed}",
             hint="Replace them, add their definition as a model-local function, or export with a newer opset.",
+            nodes=tuple(unknown),
         )
 
 

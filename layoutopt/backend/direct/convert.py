@@ -74,6 +74,7 @@ def convert_directly(
         raise UnsupportedOperatorError(
             "LiteRT has no kernels for these operations:\n  " + "\n  ".join(map(str, found)),
             hint="Cast the operands of these nodes to another type, or merge axes with a Reshape before them.",
+            nodes=tuple(each.scope for each in found if each.scope),
         )
     with stages("write .tflite"):
         write_tflite(lowered, tflite)

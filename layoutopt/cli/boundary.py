@@ -1,0 +1,110 @@
+"""Options of what stands around a network, shared by the commands that take a model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import typer
+
+from layoutopt.errors import LayoutoptError, UsageError
+
+if TYPE_CHECKING:
+    from layoutopt.boundary import Boundary
+
+_T = TypeVar("_T")
+
+
+def _complete(context: typer.Context, incomplete: str) -> list[str]:
+    """Return the names of tensors of the first model on the command line that a word may become."""
+    given = context.params.get("models") or context.params.get("model")
+    models = given if isinstance(given, list | tuple) else [str(given)]
+    done, comma, begun = incomplete.rpartition(",")
+    try:
+        from layoutopt.boundary.names import tensors_of
+        from layoutopt.ir.io import load
+
+        names = [str(value.name) for value in tensors_of(load(Path(models[0]), complete=False).graph)]
+    except (LayoutoptError, TypeError, IndexError, OSError):
+        return []
+    return [f"{done}{comma}{name}" for name in names if name.startswith(begun)]
+
+
+InputsOption = Annotated[
+    list[str],
+    typer.Option(
+        "--inputs",
+        metavar="NAME,...",
+        autocompletion=_complete,
+        help="Take the part of the model after these tensors, or nodes: they become its inputs. "
+        "'layoutopt tensors' lists all.",
+    ),
+]
+OutputsOption = Annotated[
+    list[str],
+    typer.Option(
+        "--outputs",
+        metavar="NAME,...",
+        autocompletion=_complete,
+        help="Take the part of the model up to these tensors, or nodes: they become its outputs.",
+    ),
+]
+PreprocessOption = Annotated[
+    list[str],
+    typer.Option(
+        "--preprocess",
+        metavar="INPUT:KEY=VALUE,...",
+        help="Let an input take pixels: (pixel * scale - mean) / std becomes part of the network, folded into its "
+        "weights where they can take it. Keys: mean, std, scale, color (rgb, or bgr for a network that takes BGR), "
+        "dtype (uint8 or float32). Repeatable.",
+    ),
+]
+PostprocessOption = Annotated[
+    list[str],
+    typer.Option(
+        "--postprocess",
+        metavar="OUTPUT:OPERATOR",
+        help="Compute an output on: softmax, argmax (both perhaps with ,axis=1), sigmoid, or dequantize. Repeatable.",
+    ),
+]
+
+
+def parse_boundary(
+    inputs: Sequence[str] = (),
+    outputs: Sequence[str] = (),
+    preprocess: Sequence[str] = (),
+    postprocess: Sequence[str] = (),
+) -> Boundary | None:
+    """Return what the options say; None where they say nothing.
+
+    Raises:
+        UsageError: one of them cannot be read.
+    """
+    if not (inputs or outputs or preprocess or postprocess):
+        return None
+    from layoutopt.boundary import Boundary, Postprocess, Preprocess
+
+    return Boundary(
+        _names("--inputs", inputs),
+        _names("--outputs", outputs),
+        _by_name("--preprocess", preprocess, Preprocess.parse),
+        _by_name("--postprocess", postprocess, Postprocess.parse),
+    )
+
+
+def _names(option: str, texts: Sequence[str]) -> tuple[str, ...]:
+    names = tuple(name.strip() for text in texts for name in text.split(","))
+    if not all(names):
+        raise UsageError(f"{option} {','.join(texts)}: a name is empty")
+    return names
+
+
+def _by_name(option: str, texts: Sequence[str], parse: Callable[[str], tuple[str, _T]]) -> dict[str, _T]:
+    found: dict[str, _T] = {}
+    for text in texts:
+        name, each = parse(text)
+        if name in found:
+            raise UsageError(f"{option}: {name!r} is given twice" if name else f"{option}: which of the two?")
+        found[name] = each
+    return found

@@ -1,0 +1,47 @@
+"""``layoutopt tensors``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from layoutopt.cli.console import ForceOption, JsonOption, QuietOption, VerboseOption, read_model, session
+
+EXAMPLES = """[bold]Examples[/]
+
+layoutopt tensors model.onnx
+
+layoutopt tensors model.onnx --filter '*head*'
+
+layoutopt tensors model.onnx --filter NonMaxSuppression --json -
+"""
+
+
+def tensors(
+    model: Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="The model; - reads standard input.")],
+    pattern: Annotated[
+        str,
+        typer.Option(
+            "--filter",
+            metavar="TEXT",
+            help="Only tensors with this in their name, or in that of their node or operator; * and ? stand for "
+            "any letters, and for one.",
+        ),
+    ] = "",
+    force: ForceOption = False,
+    json: JsonOption = "",
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """List the tensors of a model with shapes, types and operators, to choose --inputs and --outputs from."""
+    with session(json, quiet=quiet, verbose=verbose, force=force, inputs=[model]) as run, run.progress() as progress:
+        progress("loading")
+        from layoutopt import api
+        from layoutopt.report.results import to_json
+        from layoutopt.report.tensors import of_tensors
+
+        rows = api.tensors(read_model(model, complete=False), pattern)
+        run.write_json(to_json(rows))
+    run.show(*of_tensors(rows))
