@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from layoutopt.backend.conversion import Backend, Conversion, Quantize
     from layoutopt.backend.onnx_tf.convert import Handlers
     from layoutopt.boundary import Boundary, Postprocess, Preprocess
+    from layoutopt.boundary.description import Description
     from layoutopt.errors import LayoutoptError
     from layoutopt.frontend.pytorch import from_torch
     from layoutopt.options import Io, Objective, TensorLayout, Verify
@@ -33,6 +34,7 @@ _HOME = {
     "ComparisonReport": "layoutopt.report.comparison",
     "Conversion": "layoutopt.backend.conversion",
     "CountReport": "layoutopt.report.results",
+    "Description": "layoutopt.boundary.description",
     "Dump": "layoutopt.api",
     "ExplainReport": "layoutopt.report.results",
     "Handlers": "layoutopt.backend.onnx_tf.convert",
@@ -67,6 +69,7 @@ __all__ = [
     "ComparisonReport",
     "Conversion",
     "CountReport",
+    "Description",
     "Dump",
     "ExplainReport",
     "Handlers",

@@ -24,8 +24,10 @@ from layoutopt.backend.onnx_tf.convert import Handlers, convert_model
 from layoutopt.benchmarking import Effort, time_together
 from layoutopt.benchmarking import benchmark as benchmark  # a public function of this module like the others
 from layoutopt.boundary import Boundary
+from layoutopt.boundary.description import Description, Read
 from layoutopt.boundary.listing import TensorRow, list_tensors
 from layoutopt.boundary.loading import load_model, load_within, naming_cuts, preprocessing_left
+from layoutopt.boundary.writing import boundary_of, describe, told_by
 from layoutopt.drift import compare_layers
 from layoutopt.errors import (
     ConversionError,
@@ -105,6 +107,7 @@ def optimize(
     shapes: Mapping[str, tuple[int, ...]] | None = None,
     dynamic: Sequence[str] = (),
     boundary: Boundary | None = None,
+    description: Description | None = None,
     passes: str | None = None,
     exact: bool = False,
     verify: Verify | str = Verify.RESULT,
@@ -144,6 +147,7 @@ def optimize(
             ``shapes`` are those that the .tflite has until it is resized. Such a result is always verified.
         boundary: which part of the model is taken, and what is put before and after it; all of it as it is where it is
             None. What is said above of inputs and outputs is then said of that part's.
+        description: what the .tflite tells of itself and its labels, for the apps that read it.
         passes: the pipeline as text; the default one where it is None.
         exact: leave out of the default pipeline what makes the network cheaper by other sums.
         verify: what is compared with the original in ONNX Runtime.
@@ -179,7 +183,8 @@ def optimize(
     quantize, verify = choose(Quantize, quantize, "quantize"), choose(Verify, verify, "verify")
     _check_seed(seed)
     asked = _quantization(quantize, calibration, quantization, dynamic, convert=convert)
-    if not convert and (tflite or saved_model or benchmark):
+    described = None if description is None else description.read()
+    if not convert and (tflite or saved_model or benchmark or described):
         raise UsageError("no .tflite without a conversion", hint="Go without --no-tflite.")
     say = Stages(progress)
     with writing(*_files(model)) as outputs, ExitStack() as stack:
@@ -251,7 +256,15 @@ def optimize(
                     quantizer=quantizer,
                 )
                 report = _with_tflite(
-                    report, rewriting, result, hand_off, targets, outputs, baseline=baseline, timed=threads * benchmark
+                    report,
+                    rewriting,
+                    result,
+                    hand_off,
+                    targets,
+                    outputs,
+                    described=described,
+                    baseline=baseline,
+                    timed=threads * benchmark,
                 )
             if quantizer is not None and asked.save_ranges is not None:
                 with outputs.filling(Path(asked.save_ranges)) as staged:
@@ -292,6 +305,7 @@ def _with_tflite(
     targets: _Targets,
     outputs: Outputs,
     *,
+    described: Read | None,
     baseline: bool,
     timed: int,
 ) -> OptimizeReport:
@@ -301,6 +315,7 @@ def _with_tflite(
     except (ConversionError, UnsupportedOperatorError) as error:
         error.hint = f"{error.hint}\n{_GRAPH_ALONE}".strip()
         raise
+    describe(optimized.conversion, optimized.path, result.model, described)
     report = dataclasses.replace(
         report, tflite=targets.tflite, saved_model=targets.saved_model, dynamic=rewriting.checks
     )
@@ -554,7 +569,7 @@ def count(file: Model) -> CountReport:
     """
     path = _source(file)
     if path is not None and path.suffix == ".tflite":
-        return CountReport(path, count_tflite(path), {})
+        return CountReport(path, count_tflite(path), {}, told_by(path))
     model = load_model(file)
     with _blaming(model):
         counts = count_onnx(FoldConstants(simplify=False)(model.clone()).model)
@@ -617,7 +632,9 @@ def compare(
     say = Stages(progress)
     say("loading")
     _check_seed(seed)
-    original = load_model(model)
+    original = load_model(model, complete=False)
+    if recorded_boundary(original) is None:  # else it is the optimized .onnx, which has it
+        original, _ = load_within(original, boundary_of(Path(tflite)))
     given = Path(input) if isinstance(input, str) else input
     arrays = give_inputs(original, given, shapes=shapes or {}, seed=seed)
     tolerance = max(tolerance, least_tolerance(original))

@@ -30,7 +30,7 @@ MAY_IMPORT: Mapping[str, set[str]] = {
     "passes": {"ir", "layout"},
     "pipeline": {"ir", "layout", "passes"},
     "frontend": {"ir"},
-    "boundary": {"ir"},
+    "boundary": {"ir", "tfl", "backend"},
     "lowering": {"ir", "tfl"},
     "backend": {"ir", "tfl", "lowering"},
     "quantization": {"tfl", "backend"},

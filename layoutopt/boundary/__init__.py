@@ -71,6 +71,17 @@ class Boundary:
             model.metadata_props[RECORD] = done.to_json()
         return model, notes
 
+    def told(self) -> list[str]:
+        """Return the options that say the same, in words."""
+        said = [
+            f"--{option} {','.join(names)}"
+            for option, names in (("inputs", self.inputs), ("outputs", self.outputs))
+            if names
+        ]
+        said += [f"--preprocess {name}:{each}" for name, each in self.preprocess.items()]
+        said += [f"--postprocess {name}:{each}" for name, each in self.postprocess.items()]
+        return said
+
     def to_json(self) -> str:
         """Return a text that `from_json` reads."""
         return json.dumps(dataclasses.asdict(self), default=lambda each: each.value)

@@ -57,6 +57,9 @@ class Postprocess:
             raise UsageError(f"--postprocess {text}: cannot be read", hint=_HINT)
         return name, cls(operator, int(axis) if comma else None)
 
+    def __str__(self) -> str:
+        return self.operator.value + (f",axis={self.axis}" if self.axis is not None else "")
+
 
 _FLOATS = (ir.DataType.FLOAT, ir.DataType.FLOAT16)
 

@@ -71,6 +71,10 @@ class Preprocess:
         color = choose(Color, fields.get("color", ["rgb"])[0], "--preprocess: color")
         return name, cls(**numbers, scale=scale, color=color, dtype=fields.get("dtype", ["uint8"])[0])
 
+    def __str__(self) -> str:
+        mean, std = (",".join(f"{number:g}" for number in numbers) for numbers in (self.mean, self.std))
+        return f"mean={mean},std={std},scale={self.scale:g},color={self.color.value},dtype={self.dtype}"
+
     def __post_init__(self) -> None:
         """Refuse what makes no sense for any input."""
         if self.dtype not in _DTYPES:

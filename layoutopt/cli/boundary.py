@@ -12,6 +12,7 @@ from layoutopt.errors import LayoutoptError, UsageError
 
 if TYPE_CHECKING:
     from layoutopt.boundary import Boundary
+    from layoutopt.boundary.description import Description
 
 _T = TypeVar("_T")
 
@@ -68,6 +69,42 @@ PostprocessOption = Annotated[
         help="Compute an output on: softmax, argmax (both perhaps with ,axis=1), sigmoid, or dequantize. Repeatable.",
     ),
 ]
+
+MetadataOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--metadata",
+        metavar="FILE.json",
+        help="What the .tflite tells apps of itself: name, description, version, author, license, inputs, outputs.",
+    ),
+]
+LabelsOption = Annotated[
+    list[str],
+    typer.Option(
+        "--labels",
+        metavar="[OUTPUT=]FILE",
+        help="The names of the classes of an output, one in each line, put into the .tflite. Repeatable.",
+    ),
+]
+
+
+def parse_description(metadata: Path | None, labels: Sequence[str]) -> Description | None:
+    """Return what the options say; None where they say nothing.
+
+    Raises:
+        UsageError: an output gets labels twice.
+    """
+    if metadata is None and not labels:
+        return None
+    from layoutopt.boundary.description import Description
+
+    files: dict[str, Path | str] = {}
+    for text in labels:
+        name, _, file = text.rpartition("=")
+        if name in files:
+            raise UsageError(f"--labels: {name or 'the only output'} is given twice")
+        files[name] = file
+    return Description(metadata, files)
 
 
 def parse_boundary(

@@ -13,10 +13,13 @@ import typer
 from layoutopt.backend.conversion import Quantize
 from layoutopt.cli.boundary import (
     InputsOption,
+    LabelsOption,
+    MetadataOption,
     OutputsOption,
     PostprocessOption,
     PreprocessOption,
     parse_boundary,
+    parse_description,
 )
 from layoutopt.cli.console import (
     BackendOption,
@@ -77,6 +80,8 @@ layoutopt optimize detector.onnx --outputs boxes,scores
 
 layoutopt optimize model.onnx --preprocess input:mean=0.485,0.456,0.406,std=0.229,0.224,0.225,scale=1/255
 
+layoutopt optimize model.onnx --labels classes.txt --metadata model.json
+
 layoutopt optimize model.onnx --layout image=nhwc --layout mask=nchw
 
 layoutopt optimize model.onnx --input photo.jpg
@@ -129,6 +134,8 @@ def optimize(
     outputs: OutputsOption = [],  # noqa: B006, typer copies it
     preprocess: PreprocessOption = [],  # noqa: B006, typer copies it
     postprocess: PostprocessOption = [],  # noqa: B006, typer copies it
+    metadata: MetadataOption = None,
+    labels: LabelsOption = [],  # noqa: B006, typer copies it
     passes: Annotated[
         str | None, typer.Option("--passes", help="The pipeline, as 'layoutopt passes' spells it.")
     ] = None,
@@ -195,12 +202,15 @@ def optimize(
     NCHW stores an image plane by plane, as PyTorch does; NHWC pixel by pixel, as TFLite runs it. MODEL.nhwc.onnx and
     MODEL.tflite are written together, or neither.
     """
-    with session(json, quiet=quiet, verbose=verbose, force=force, inputs=[*models, input, load_ranges]) as run:
+    with session(
+        json, quiet=quiet, verbose=verbose, force=force, inputs=[*models, input, load_ranges, metadata]
+    ) as run:
         if len(models) > 1 and (saved_model or dump_after or save_ranges):
             raise UsageError("--saved-model, --save-ranges and --dump-after are for one model")
         if min_sqnr is not None and quantize is not Quantize.MIXED:
             raise UsageError("--min-sqnr is for --quantize mixed")
         boundary = parse_boundary(inputs, outputs, preprocess, postprocess)
+        description = parse_description(metadata, labels)
         quantization = quantization_options(
             mean=mean,
             std=std,
@@ -241,6 +251,7 @@ def optimize(
                     shapes=parse_shapes(shape),
                     dynamic=[name for text in dynamic for name in text.split(",")],
                     boundary=boundary,
+                    description=description,
                     passes=passes,
                     verify=verify,
                     input=input,

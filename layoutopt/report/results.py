@@ -291,11 +291,13 @@ class CountReport:
         file: which; None for a model in memory.
         counts: what is in it.
         layouts: graph inputs and outputs that are stored in another order than the original's, with that order.
+        metadata: what a .tflite says of itself, in words.
     """
 
     file: Path | None
     counts: Counts
     layouts: Mapping[str, Perm]
+    metadata: tuple[str, ...] = ()
 
     def _repr_html_(self) -> str:
         """Show what the command line prints, in a notebook."""

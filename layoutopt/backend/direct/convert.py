@@ -17,7 +17,7 @@ from layoutopt.errors import ConversionError, LayoutoptError, UnsupportedOperato
 from layoutopt.lowering import lower
 from layoutopt.tfl.graph import Graph, Model
 from layoutopt.tfl.limits import violations
-from layoutopt.tfl.rewrites import RESIZABLE_RULES, RULES, simplify
+from layoutopt.tfl.rewrites import FLOAT_RULES, RESIZABLE_RULES, RULES, simplify
 from layoutopt.tfl.rewrites.integers import use_integer_kernels
 
 Progress = Callable[[str], None]
@@ -64,7 +64,7 @@ def convert_directly(
     with stages("lowering"):
         lowered = lower(model, resizable=resizable)
     with stages("rewrites"):
-        simplify(lowered.graph, RESIZABLE_RULES if resizable else RULES)
+        simplify(lowered.graph, RESIZABLE_RULES if resizable else FLOAT_RULES if rewrite is None else RULES)
         use_integer_kernels(lowered.graph)
         _WEIGHTS[quantize](lowered.graph)
     if rewrite is not None:
