@@ -183,6 +183,8 @@ def optimize(
     quantize, verify = choose(Quantize, quantize, "quantize"), choose(Verify, verify, "verify")
     _check_seed(seed)
     asked = _quantization(quantize, calibration, quantization, dynamic, convert=convert)
+    if boundary is not None and boundary.preprocess:
+        asked = asked.of_pixels()
     described = None if description is None else description.read()
     if not convert and (tflite or saved_model or benchmark or described):
         raise UsageError("no .tflite without a conversion", hint="Go without --no-tflite.")
@@ -632,9 +634,7 @@ def compare(
     say = Stages(progress)
     say("loading")
     _check_seed(seed)
-    original = load_model(model, complete=False)
-    if recorded_boundary(original) is None:  # else it is the optimized .onnx, which has it
-        original, _ = load_within(original, boundary_of(Path(tflite)))
+    original, _ = load_within(model, boundary_of(Path(tflite)))
     given = Path(input) if isinstance(input, str) else input
     arrays = give_inputs(original, given, shapes=shapes or {}, seed=seed)
     tolerance = max(tolerance, least_tolerance(original))

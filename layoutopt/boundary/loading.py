@@ -26,7 +26,8 @@ def load_within(model: Model, boundary: Boundary | None) -> tuple[ir.Model, tupl
 
     Args:
         model: a file, or a model in memory, which stays as it is.
-        boundary: what part of it is wanted, and what stands around it; None for all of it as it is.
+        boundary: what part of it is wanted, and what stands around it; None for all of it as it is. A model that was
+            optimized with the same boundary has it already.
 
     Raises:
         UsageError: the boundary does not fit the model.
@@ -37,7 +38,9 @@ def load_within(model: Model, boundary: Boundary | None) -> tuple[ir.Model, tupl
         boundary = Boundary()
     try:
         loaded = load_model(model, complete=not boundary.cuts)
-        loaded, notes = boundary.apply(loaded)
+        notes: tuple[str, ...] = ()
+        if recorded_boundary(loaded) != boundary:
+            loaded, notes = boundary.apply(loaded)
         if boundary.cuts:
             modelio.check(loaded, "the part that is left")
     except UnsupportedOperatorError as error:

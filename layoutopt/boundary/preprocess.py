@@ -12,7 +12,7 @@ import onnx_ir as ir
 
 from layoutopt.errors import UsageError
 from layoutopt.ir import edit
-from layoutopt.ir.io import recorded_orders
+from layoutopt.ir.io import record_pixels, recorded_orders
 from layoutopt.ir.perm import channels_last
 from layoutopt.options import Color, choose
 
@@ -114,17 +114,17 @@ def prepend(model: ir.Model, name: str, wanted: Preprocess) -> None:
     place = next((node for node in graph if value in node.inputs), None) or graph[0]
     pixels = ir.Value(name=name, type=ir.TensorType(_DTYPES[wanted.dtype]), shape=value.shape)
     value.name = edit.fresh_name(graph, f"{name}_normalized")
-    result, last = pixels, None
+    result = pixels
     for node in _nodes(graph, wanted, value, axis):
         node.replace_input_with(0, result)
         node.name = edit.fresh_name(graph, f"{node.op_type}/{name}")
-        result, last = node.outputs[0], node
+        result = node.outputs[0]
         result.name = edit.fresh_name(graph, f"{name}_{node.op_type}")
         result.type, result.shape = ir.TensorType(value.dtype), value.shape
         graph.insert_before(place, node)
     graph.inputs[list(graph.inputs).index(value)] = pixels
-    assert last is not None
     edit.forward(graph, value, result)
+    record_pixels(model, name)
 
 
 def _nodes(graph: ir.Graph, wanted: Preprocess, value: ir.Value, axis: int | None) -> Iterator[ir.Node]:
@@ -183,7 +183,10 @@ def left_over(model: ir.Model, names: Sequence[str]) -> Iterator[str]:
             readers = [use.node for use in readers[0].outputs[0].uses()]
         by = ", ".join(dict.fromkeys(node.op_type for node in readers)) or "the caller"
         if found:
-            yield f"Preprocessing of {value.name!r}: {', '.join(found)} before {by}, whose weights cannot take it all."
+            yield (
+                f"Preprocessing of {value.name!r}: {', '.join(found)} is left in the .onnx before {by}, whose weights "
+                "cannot take it: a border of zeros lies between, or it is no convolution or product."
+            )
         else:
             yield f"Preprocessing of {value.name!r}: folded into {by}."
 

@@ -98,8 +98,8 @@ def _lines(fields: Fields) -> list[str]:
     ]
     for graph in fields.get("subgraph_metadata", ()):
         for side in ("input", "output"):
-            for tensor in graph.get(f"{side}_tensor_metadata", ()):
-                lines.append(f"{side} {tensor.get('name', '?')}: {_words(tensor) or 'nothing more'}")
+            tensors = graph.get(f"{side}_tensor_metadata", ())
+            lines += [f"{side} {each.get('name', '?')}: {_words(each) or 'nothing more'}" for each in tensors]
     return lines
 
 
@@ -107,9 +107,8 @@ def _words(tensor: Fields) -> str:
     words = [tensor["description"]] if "description" in tensor else []
     if "dimension_names" in tensor:
         words.append(f"[{', '.join(tensor['dimension_names'])}]")
-    for unit in tensor.get("process_units", ()):
-        if "normalization" in unit:
-            words.append(" ".join(f"{key}={_numbers(numbers)}" for key, numbers in unit["normalization"].items()))
+    units = (unit["normalization"] for unit in tensor.get("process_units", ()) if "normalization" in unit)
+    words += [" ".join(f"{key}={_numbers(numbers)}" for key, numbers in unit.items()) for unit in units]
     words += [f"labels in {each.get('name', '?')}" for each in tensor.get("associated_files", ())]
     return ", ".join(words)
 

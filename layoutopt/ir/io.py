@@ -50,6 +50,9 @@ _RUNTIME_DOMAINS = frozenset({"ai.onnx.ml", "com.microsoft"})
 _ORDER = "layoutopt.order."
 """Key of ``metadata_props`` that tells in which order an input or output stores the axes of the original."""
 
+_PIXELS = "layoutopt.pixels."
+"""Key of ``metadata_props`` that tells that an input takes pixels as they are."""
+
 
 def load(path: Path, *, complete: bool = True) -> ir.Model:
     """Reads and checks an ONNX model.
@@ -407,6 +410,16 @@ def recorded_orders(model: ir.Model) -> dict[str, Perm]:
         for key, text in model.metadata_props.items()
         if key.startswith(_ORDER)
     }
+
+
+def record_pixels(model: ir.Model, name: str) -> None:
+    """Write down that an input takes pixels as they are, from 0 to 255, whatever its element type."""
+    model.metadata_props[_PIXELS + name] = "0 to 255"
+
+
+def takes_pixels(model: ir.Model, name: str) -> bool:
+    """Return whether `record_pixels` wrote that down."""
+    return _PIXELS + name in model.metadata_props
 
 
 def _first_line(error: BaseException) -> str:

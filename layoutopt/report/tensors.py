@@ -18,7 +18,7 @@ def of_tensors(rows: Sequence[TensorRow]) -> Iterator[RenderableType]:
     table = Table()
     table.add_column("tensor", overflow="fold")
     for heading in ("shape", "type", "computed by", "read by"):
-        table.add_column(heading, overflow="fold")
+        table.add_column(heading, overflow="fold", no_wrap=heading == "shape")
     for row in rows:
         shape = "?" if row.shape is None else f"[{', '.join(map(str, row.shape))}]"
         by = row.operator and (f"{row.operator}\n[dim]{escape(row.node)}[/]" if row.node else row.operator)

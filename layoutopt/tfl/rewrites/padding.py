@@ -48,8 +48,8 @@ def pad_with_mean(operation: Operation, uses: Uses) -> Value | None:
     """``conv(pad(x + c))`` of a picture is ``conv(pad_c(x)) + conv(c)``, with a border of ``-c`` and one more bias.
 
     A constant for all channels takes PADV2. One for each is more than that operator knows: the picture is written into
-    a frame of constants, which is of use only where it is small. A bias of the border would be a constant of the size of
-    the result, and an operator more.
+    a frame of constants, where that is small. A bias of the border would be a constant of the size of the result, and
+    an operator more.
     """
     padding = uses.producer(operation[0], "PAD")
     shift = None if padding is None else uses.producer(padding[0], "ADD", "SUB")
