@@ -189,7 +189,8 @@ def optimize(
     if not convert and (tflite or saved_model or benchmark or described):
         raise UsageError("no .tflite without a conversion", hint="Go without --no-tflite.")
     say = Stages(progress)
-    with writing(*_files(model)) as outputs, ExitStack() as stack:
+    sources = [] if description is None else description.sources
+    with writing(*_files(model), *sources) as outputs, ExitStack() as stack:
         targets = _Targets.of(output, tflite, saved_model)
         targets.expect(outputs, force=force)
         if asked.save_ranges is not None:

@@ -35,6 +35,12 @@ class Description:
     metadata: Path | str | Mapping[str, Any] | None = None
     labels: Mapping[str, Path | str] = field(default_factory=dict)
 
+    @property
+    def sources(self) -> list[Path]:
+        """The files that it is read from, without those that the JSON file names."""
+        given = [] if self.metadata is None or isinstance(self.metadata, Mapping) else [Path(self.metadata)]
+        return [*given, *map(Path, self.labels.values())]
+
     def read(self) -> Read:
         """Return it read and checked as far as it can be without the model.
 

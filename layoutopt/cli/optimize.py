@@ -202,9 +202,7 @@ def optimize(
     NCHW stores an image plane by plane, as PyTorch does; NHWC pixel by pixel, as TFLite runs it. MODEL.nhwc.onnx and
     MODEL.tflite are written together, or neither.
     """
-    with session(
-        json, quiet=quiet, verbose=verbose, force=force, inputs=[*models, input, load_ranges, metadata]
-    ) as run:
+    with session(json, quiet=quiet, verbose=verbose, force=force, inputs=[*models, input, load_ranges]) as run:
         if len(models) > 1 and (saved_model or dump_after or save_ranges):
             raise UsageError("--saved-model, --save-ranges and --dump-after are for one model")
         if min_sqnr is not None and quantize is not Quantize.MIXED:

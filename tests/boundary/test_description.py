@@ -203,3 +203,13 @@ def test_wrong_files_end_in_one_line(tmp_path: Path) -> None:
         assert result.exit_code == 2, result.output
         assert result.stderr.startswith("error: --")
     assert not list(tmp_path.glob("*.tflite"))
+
+
+def test_no_output_gets_onto_the_labels(tmp_path: Path) -> None:
+    save(classifier(), tmp_path / "a.onnx")
+    path = labels(tmp_path)
+    result = CliRunner().invoke(
+        app, ["optimize", str(tmp_path / "a.onnx"), "--labels", str(path), "--tflite", str(path), "--force"]
+    )
+    assert "is an input" in result.stderr
+    assert path.read_text() == LABELS

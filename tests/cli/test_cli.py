@@ -22,7 +22,7 @@ from layoutopt.layout.costs.calibration import Calibration, Grid, Machine, load_
 from layoutopt.layout.costs.movement import Curve, Family, TimeTable
 from layoutopt.options import Objective
 
-COMMANDS = ("optimize", "explain", "report", "count", "compare", "benchmark", "calibrate", "passes", "demo")
+COMMANDS = ("optimize", "explain", "report", "count", "tensors", "compare", "benchmark", "calibrate", "passes", "demo")
 
 
 @pytest.fixture(autouse=True)

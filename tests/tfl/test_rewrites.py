@@ -310,14 +310,16 @@ CASES = {
         lambda x: (lambda y: [tfl.conv_2d(tfl.pad(y, BORDER), WEIGHTS, strides=(2, 2)), tfl.sin(y)])(x + MEAN),
         "%1 = ADD(%0, [1.,2.,3.]) : float32[1,8,8,3]\n"
         "%2 = PAD(%1, [[0,0],[1,1],[1,1],[0,0]]) : float32[1,10,10,3]\n"
-        "%3 = CONV_2D(%2, <float32[4,3,3,3]>, [0.,0.,0.,0.]){padding=VALID, stride_w=2, stride_h=2} : float32[1,4,4,4]\n"
+        "%3 = CONV_2D(%2, <float32[4,3,3,3]>, [0.,0.,0.,0.]){padding=VALID, stride_w=2, stride_h=2} "
+        ": float32[1,4,4,4]\n"
         "%4 = SIN(%1) : float32[1,8,8,3]",
     ),
     "a frame that would be large": Case(
         lambda x: tfl.conv_2d(tfl.pad(x + MEAN, BORDER), WEIGHTS, strides=(2, 2)),
         "%1 = ADD(%0, [1.,2.,3.]) : float32[1,300,300,3]\n"
         "%2 = PAD(%1, [[0,0],[1,1],[1,1],[0,0]]) : float32[1,302,302,3]\n"
-        "%3 = CONV_2D(%2, <float32[4,3,3,3]>, [0.,0.,0.,0.]){padding=VALID, stride_w=2, stride_h=2} : float32[1,150,150,4]",
+        "%3 = CONV_2D(%2, <float32[4,3,3,3]>, [0.,0.,0.,0.]){padding=VALID, stride_w=2, stride_h=2} "
+        ": float32[1,150,150,4]",
         ((1, 300, 300, 3),),
     ),
 }  # fmt: skip
