@@ -182,13 +182,16 @@ def left_over(model: ir.Model, names: Sequence[str]) -> Iterator[str]:
                 found.append(readers[0].op_type)
             readers = [use.node for use in readers[0].outputs[0].uses()]
         by = ", ".join(dict.fromkeys(node.op_type for node in readers)) or "the caller"
-        if found:
+        told = f"Preprocessing of {value.name!r}: "
+        if not found:
+            yield f"{told}folded into {by}."
+        elif all("Conv" in node.op_type for node in readers):
             yield (
-                f"Preprocessing of {value.name!r}: {', '.join(found)} is left in the .onnx before {by}, whose weights "
-                "cannot take it: a border of zeros lies between, or it is no convolution or product."
+                f"{told}the .onnx keeps {', '.join(found)} before {by}: zeros at the border are not the mean. "
+                "The .tflite pads with the mean where that saves the operator."
             )
         else:
-            yield f"Preprocessing of {value.name!r}: folded into {by}."
+            yield f"{told}{', '.join(found)} stays before {by}, whose weights cannot take it."
 
 
 _AHEAD = frozenset({"Cast", "Transpose", "Gather", "Mul", "Sub", "Add", "Div"})

@@ -146,6 +146,14 @@ def test_sizes_alone_are_no_outputs_of_a_cut() -> None:
     assert suggest_cut(made, ["tail"]) == "--outputs scores"
 
 
+def test_the_shell_completes_names(tmp_path: Path) -> None:
+    save(detector(), tmp_path / "model.onnx")
+    words = f"layoutopt optimize {tmp_path / 'model.onnx'} --outputs stem_out,sc"
+    environment = {"_LAYOUTOPT_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": "4"}
+    completed = CliRunner().invoke(app, [], prog_name="layoutopt", env=environment)
+    assert completed.stdout.split() == ["stem_out,scores"]
+
+
 @pytest.mark.parametrize("make", [classifier, detector])
 def test_tensors_are_listed(make: Callable[[], ir.Model], tmp_path: Path) -> None:
     path = tmp_path / "model.onnx"
