@@ -60,8 +60,9 @@ def metadata_of(path: Path) -> dict[str, bytes]:
 
 
 def files_of(path: Path) -> list[str]:
-    """Return the names of the files at the end of a .tflite."""
-    if not zipfile.is_zipfile(path):
+    """Return the names of the files at the end of a .tflite; none where there is no whole zip."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.namelist()
+    except zipfile.BadZipFile:
         return []
-    with zipfile.ZipFile(path) as archive:
-        return archive.namelist()

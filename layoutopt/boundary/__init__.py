@@ -106,7 +106,7 @@ class Boundary:
                 for name, each in found["postprocess"].items()
             }
             return cls(tuple(found["inputs"]), tuple(found["outputs"]), before, after)
-        except (KeyError, TypeError, AttributeError) as error:
+        except (KeyError, TypeError, AttributeError, UsageError) as error:
             raise ValueError(f"not a record of layoutopt: {error}") from error
 
 

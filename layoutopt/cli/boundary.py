@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
@@ -17,17 +18,18 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 
-def _complete(context: typer.Context, incomplete: str) -> list[str]:
+def _complete(incomplete: str) -> list[str]:
     """Return the names of tensors of the first model on the command line that a word may become."""
-    given = context.params.get("models") or context.params.get("model")
-    models = given if isinstance(given, list | tuple) else [str(given)]
+    # An option that still lacks its value ends the parsing, before arguments: only the shell knows the model.
+    words = (os.environ.get("COMP_WORDS") or os.environ.get("_TYPER_COMPLETE_ARGS") or "").split()
     done, comma, begun = incomplete.rpartition(",")
     try:
         from layoutopt.boundary.names import tensors_of
         from layoutopt.ir.io import load
 
-        names = [str(value.name) for value in tensors_of(load(Path(models[0]), complete=False).graph)]
-    except (LayoutoptError, TypeError, IndexError, OSError):
+        model = next(Path(word) for word in words if word.endswith(".onnx"))
+        names = [str(value.name) for value in tensors_of(load(model, complete=False).graph)]
+    except (LayoutoptError, StopIteration, OSError):
         return []
     return [f"{done}{comma}{name}" for name in names if name.startswith(begun)]
 

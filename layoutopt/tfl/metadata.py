@@ -153,6 +153,8 @@ def _value(table: Any, kind: str, place: int) -> Any:
         return table.GetVectorAsNumpy(number_types.Float32Flags, place).tolist()
     if kind.startswith("["):
         start = table.Vector(place)
+        if start + 4 * table.VectorLen(place) > len(table.Bytes):
+            raise ValueError("a vector ends after the file")
         places = [start + 4 * at for at in range(table.VectorLen(place))]
         if kind == "[text]":
             return [table.String(each).decode() for each in places]

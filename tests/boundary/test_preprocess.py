@@ -190,6 +190,9 @@ def test_the_boundary_is_recorded_and_compare_applies_it(tmp_path: Path) -> None
         (), ("act",), {"image": Preprocess(MEAN, STD, 1 / 255)}, {"act_out": Postprocess(Operator.SIGMOID)}
     )
     assert Boundary.from_json(boundary.to_json()) == boundary
+    for text in ("{", "[]", "{}", boundary.to_json().replace("0.229", "0")):
+        with pytest.raises(ValueError, match="."):
+            Boundary.from_json(text)
     made, onnx = classifier(), tmp_path / "a.onnx"
     optimized(made, tmp_path / "a.tflite", boundary, output=onnx)
     for each in (made, onnx):
