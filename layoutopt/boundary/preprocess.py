@@ -111,7 +111,7 @@ def prepend(model: ir.Model, name: str, wanted: Preprocess) -> None:
         raise UsageError(f"{what}: is of {dtype}", hint="Only inputs of floats can be normalized.")
     axis = _channel_axis(value, is_last=recorded_orders(model).get(name) == channels_last(len(value.shape)))
     _check_channels(what, wanted, value.shape[axis] if axis is not None else None)
-    place = next((node for node in graph if value in node.inputs), None) or graph[0]
+    first = graph[0] if len(graph) else None
     pixels = ir.Value(name=name, type=ir.TensorType(_DTYPES[wanted.dtype]), shape=value.shape)
     value.name = edit.fresh_name(graph, f"{name}_normalized")
     result = pixels
@@ -121,7 +121,10 @@ def prepend(model: ir.Model, name: str, wanted: Preprocess) -> None:
         result = node.outputs[0]
         result.name = edit.fresh_name(graph, f"{name}_{node.op_type}")
         result.type, result.shape = ir.TensorType(value.dtype), value.shape
-        graph.insert_before(place, node)
+        if first is None:
+            graph.append(node)
+        else:
+            graph.insert_before(first, node)
     graph.inputs[list(graph.inputs).index(value)] = pixels
     edit.forward(graph, value, result)
     record_pixels(model, name)

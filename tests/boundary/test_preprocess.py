@@ -80,6 +80,15 @@ def test_what_cannot_be_folded_stays_and_is_told(tmp_path: Path) -> None:
     assert np.allclose(found, np.maximum((pixels / 255 - mean) / std, 0), atol=1e-5)
 
 
+def test_a_network_of_nothing() -> None:
+    x = picture(1, 3, 2, 2)
+    made, _ = Boundary(preprocess={"": Preprocess(scale=0.5)}).apply(model([x], [x], []))
+    pixels = np.arange(12, dtype=np.uint8).reshape(1, 3, 2, 2)
+    assert [value.name for value in made.graph.inputs] == ["image"]
+    (found,) = run(made, {"image": pixels}).values()
+    assert np.array_equal(found, pixels * np.float32(0.5))
+
+
 def test_an_input_of_two_readers(tmp_path: Path) -> None:
     x, weights = picture(), floats("weights", 8, 3, 3, 3)
     conv, total = node("Conv", [x, weights], "conv", pads=[1] * 4), node("ReduceMean", [x], "mean", keepdims=1)
@@ -191,7 +200,7 @@ def test_the_boundary_is_recorded_and_compare_applies_it(tmp_path: Path) -> None
     )
     assert Boundary.from_json(boundary.to_json()) == boundary
     for text in ("{", "[]", "{}", boundary.to_json().replace("0.229", "0")):
-        with pytest.raises(ValueError, match="."):
+        with pytest.raises(ValueError, match=r"."):
             Boundary.from_json(text)
     made, onnx = classifier(), tmp_path / "a.onnx"
     optimized(made, tmp_path / "a.tflite", boundary, output=onnx)
