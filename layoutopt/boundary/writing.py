@@ -11,7 +11,7 @@ from layoutopt.backend.litert.inspect import signature_of
 from layoutopt.backend.metadata import attach, files_of, metadata_of
 from layoutopt.boundary import RECORD, Boundary
 from layoutopt.boundary.description import Read
-from layoutopt.boundary.loading import recorded_boundary
+from layoutopt.boundary.record import recorded_boundary
 from layoutopt.ir.io import recorded_orders
 from layoutopt.ir.perm import channels_last
 from layoutopt.tfl.metadata import NAME, Fields, decoded

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -90,46 +91,71 @@ LabelsOption = Annotated[
 ]
 
 
-def parse_description(metadata: Path | None, labels: Sequence[str]) -> Description | None:
-    """Return what the options say; None where they say nothing.
+@dataclass(frozen=True, slots=True)
+class PartArguments:
+    """Which part of a model is taken, and what its inputs are made of."""
 
-    Raises:
-        UsageError: an output gets labels twice.
-    """
-    if metadata is None and not labels:
-        return None
-    from layoutopt.boundary.description import Description
+    inputs: InputsOption = field(default_factory=list)
+    outputs: OutputsOption = field(default_factory=list)
+    preprocess: PreprocessOption = field(default_factory=list)
 
-    files: dict[str, Path | str] = {}
-    for text in labels:
-        name, _, file = text.rpartition("=")
-        if name in files:
-            raise UsageError(f"--labels: {name or 'the only output'} is given twice")
-        files[name] = file
-    return Description(metadata, files)
+    @property
+    def cuts(self) -> bool:
+        """Whether a part falls away, which may have operators that nobody knows."""
+        return bool(self.inputs or self.outputs)
+
+    def boundary(self) -> Boundary | None:
+        """Return what the options say; None where they say nothing.
+
+        Raises:
+            UsageError: one of them cannot be read.
+        """
+        if not (self.cuts or self.preprocess):
+            return None
+        from layoutopt.boundary import Boundary, Preprocess
+
+        return Boundary(
+            _names("--inputs", self.inputs),
+            _names("--outputs", self.outputs),
+            _by_name("--preprocess", self.preprocess, Preprocess.parse),
+        )
 
 
-def parse_boundary(
-    inputs: Sequence[str] = (),
-    outputs: Sequence[str] = (),
-    preprocess: Sequence[str] = (),
-    postprocess: Sequence[str] = (),
-) -> Boundary | None:
-    """Return what the options say; None where they say nothing.
+@dataclass(frozen=True, slots=True)
+class BoundaryArguments(PartArguments):
+    """As `PartArguments`, what becomes of the outputs, and what the .tflite tells of itself."""
 
-    Raises:
-        UsageError: one of them cannot be read.
-    """
-    if not (inputs or outputs or preprocess or postprocess):
-        return None
-    from layoutopt.boundary import Boundary, Postprocess, Preprocess
+    postprocess: PostprocessOption = field(default_factory=list)
+    metadata: MetadataOption = None
+    labels: LabelsOption = field(default_factory=list)
 
-    return Boundary(
-        _names("--inputs", inputs),
-        _names("--outputs", outputs),
-        _by_name("--preprocess", preprocess, Preprocess.parse),
-        _by_name("--postprocess", postprocess, Postprocess.parse),
-    )
+    def boundary(self) -> Boundary | None:
+        """As `PartArguments.boundary`, with what becomes of the outputs."""
+        part = PartArguments.boundary(self)
+        if not self.postprocess:
+            return part
+        from layoutopt.boundary import Boundary, Postprocess
+
+        after = _by_name("--postprocess", self.postprocess, Postprocess.parse)
+        return replace(part or Boundary(), postprocess=after)
+
+    def description(self) -> Description | None:
+        """Return what the options say of the .tflite; None where they say nothing.
+
+        Raises:
+            UsageError: an output gets labels twice.
+        """
+        if self.metadata is None and not self.labels:
+            return None
+        from layoutopt.boundary.description import Description
+
+        files: dict[str, Path | str] = {}
+        for text in self.labels:
+            name, _, file = text.rpartition("=")
+            if name in files:
+                raise UsageError(f"--labels: {name or 'the only output'} is given twice")
+            files[name] = file
+        return Description(self.metadata, files)
 
 
 def _names(option: str, texts: Sequence[str]) -> tuple[str, ...]:

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from layoutopt.cli.console import ForceOption, JsonOption, QuietOption, VerboseOption, read_model, session
+from layoutopt.cli.arguments import RunArguments
+from layoutopt.cli.console import read_model
 
 EXAMPLES = """[bold]Examples[/]
 
@@ -30,17 +31,15 @@ def tensors(
             "any letters, and for one.",
         ),
     ] = "",
-    force: ForceOption = False,
-    json: JsonOption = "",
-    quiet: QuietOption = False,
-    verbose: VerboseOption = False,
+    *,
+    session: RunArguments,
 ) -> None:
     """List the tensors of a model with shapes, types and operators, to choose --inputs and --outputs from."""
-    with session(json, quiet=quiet, verbose=verbose, force=force, inputs=[model]) as run, run.progress() as progress:
+    with session.start([model]) as run, run.progress() as progress:
         progress("loading")
         from layoutopt import api
-        from layoutopt.report.results import to_json
-        from layoutopt.report.tensors import of_tensors
+        from layoutopt.report.terminal.tensors import of_tensors
+        from layoutopt.results.result import to_json
 
         rows = api.tensors(read_model(model, complete=False), pattern)
         run.write_json(to_json(rows))

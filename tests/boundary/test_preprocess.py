@@ -15,7 +15,7 @@ from layoutopt.errors import UsageError
 from layoutopt.ir.verify import Array, run
 from layoutopt.options import Color
 from layoutopt.quantization.request import QuantizationOptions
-from layoutopt.report.results import OptimizeReport
+from layoutopt.results.optimize import OptimizeReport
 from tests.boundary.networks import FLOAT, classifier, floats, model, node, picture
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
