@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -32,6 +33,14 @@ ModelExplorerOption = Annotated[
 ]
 
 
+@dataclass(frozen=True, slots=True)
+class TimingArguments:
+    """What is timed."""
+
+    benchmark: Annotated[bool, typer.Option(help="Measure the latency of both .tflite files and of operators.")] = True
+    threads: ThreadsOption = 1
+
+
 def report(
     model: Annotated[
         Path, typer.Argument(metavar="MODEL.onnx", help="The model. It is never changed. - reads standard input.")
@@ -43,8 +52,7 @@ def report(
     layouts: LayoutArguments,
     part: PartArguments,
     seed: SeedOption = 0,
-    benchmark: Annotated[bool, typer.Option(help="Measure the latency of both .tflite files and of operators.")] = True,
-    threads: ThreadsOption = 1,
+    timing: TimingArguments,
     model_explorer: ModelExplorerOption = None,
     open_page: Annotated[bool, typer.Option("--open", help="Show the page in the browser.")] = False,
     backend: BackendOption = None,
@@ -72,8 +80,8 @@ def report(
             shapes=layouts.shapes,
             boundary=part.boundary(),
             seed=seed,
-            benchmark=benchmark,
-            threads=threads,
+            benchmark=timing.benchmark,
+            threads=timing.threads,
             backend=backend,
             models=model_explorer,
             force=session.force,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import onnx_ir as ir
 import pytest
 
@@ -22,12 +23,21 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 PIXELS = np.random.default_rng(2).integers(0, 256, (1, 3, 16, 16)).astype(np.uint8)
 
 
-def explicit(original: ir.Model, wanted: Preprocess) -> Array:
+Floats = npt.NDArray[np.float64]
+
+
+def tflite(path: Path, pixels: Array) -> Floats:
+    """What LiteRT makes of pixels."""
+    (found,) = run_tflite(path, {"image": pixels}, verbose=False).values()
+    return found.astype(np.float64)
+
+
+def explicit(original: ir.Model, wanted: Preprocess) -> Floats:
     """What ONNX Runtime makes of the original and of pixels that NumPy has normalized."""
     pixels = PIXELS[:, ::-1] if wanted.color is Color.BGR else PIXELS
     mean, std = (np.reshape(numbers, (1, -1, 1, 1)) for numbers in (wanted.mean, wanted.std))
     (found,) = run(original, {"image": ((pixels * wanted.scale - mean) / std).astype(np.float32)}).values()
-    return found
+    return found.astype(np.float64)
 
 
 def optimized(original: ir.Model, path: Path, boundary: Boundary | None, **options: object) -> OptimizeReport:
@@ -62,7 +72,7 @@ def test_folded(
     without = optimized(classifier(**network), tmp_path / "b.tflite", None)
     assert report.optimized.operators == without.optimized.operators + extra + (dtype == "uint8")
     assert (report.inputs[0].dtype, report.inputs[0].shape) == (dtype, (1, 16, 16, 3))
-    (found,) = run_tflite(path, {"image": PIXELS.transpose(0, 2, 3, 1).astype(dtype)}, verbose=False).values()
+    found = tflite(path, PIXELS.transpose(0, 2, 3, 1).astype(dtype))
     expected = explicit(classifier(**network), wanted).transpose(0, 2, 3, 1)
     assert np.abs(found - expected).max() <= 2e-6 * np.abs(expected).max()
 
@@ -220,7 +230,7 @@ def test_samples_of_int8_are_pixels_too(tmp_path: Path) -> None:
     assert report.quantization is not None
     assert report.inputs[0].dtype == "uint8"
     assert "CAST" not in report.optimized.histogram
-    (found,) = run_tflite(tmp_path / "a.tflite", {"image": PIXELS.transpose(0, 2, 3, 1)}, verbose=False).values()
+    found = tflite(tmp_path / "a.tflite", PIXELS.transpose(0, 2, 3, 1))
     expected = explicit(classifier(), boundary.preprocess[""]).transpose(0, 2, 3, 1)
     assert np.mean((found - expected) ** 2) < 1e-3 * expected.var()
     with pytest.raises(UsageError, match="--mean and --preprocess contradict"):
