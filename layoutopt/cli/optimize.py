@@ -37,11 +37,11 @@ layoutopt optimize model.onnx --io keep --shape input=1,3,224,224
 
 layoutopt optimize model.onnx --dynamic batch
 
-layoutopt optimize detector.onnx --outputs boxes,scores
+layoutopt optimize model.onnx --outputs features
 
 layoutopt optimize model.onnx --preprocess input:mean=0.485,0.456,0.406,std=0.229,0.224,0.225,scale=1/255
 
-layoutopt optimize model.onnx --labels classes.txt --metadata model.json
+layoutopt optimize model.onnx --postprocess output:softmax --labels classes.txt
 
 layoutopt optimize model.onnx --layout image=nhwc --layout mask=nchw
 

@@ -14,9 +14,9 @@ EXAMPLES = """[bold]Examples[/]
 
 layoutopt tensors model.onnx
 
-layoutopt tensors model.onnx --filter '*head*'
+layoutopt tensors model.onnx --filter '*feat*'
 
-layoutopt tensors model.onnx --filter NonMaxSuppression --json -
+layoutopt tensors model.onnx --filter Conv --json -
 """
 
 

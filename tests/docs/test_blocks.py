@@ -233,6 +233,7 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     directory = tmp_path_factory.mktemp("samples")
     onnx.save(sample("1, 3, 32, 32"), directory / "model.onnx")
     np.savez(directory / "data.npz", input=np.random.default_rng(0).random((1, 3, 32, 32), np.float32))
+    (directory / "classes.txt").write_text("cat\ndog\nowl\ncow\n")
     Image.new("RGB", (40, 30), "teal").save(directory / "photo.jpg")
     layoutopt.optimize(directory / "model.onnx", tflite=directory / "model.tflite", baseline=False)
     return {".onnx": directory} | {path.suffix: path for path in directory.iterdir() if path.suffix != ".onnx"}
