@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+import layoutopt.ir  # noqa: F401  # isort: skip  # before onnx_ir, which it imports without SymPy
 import onnx_ir as ir
 
 from layoutopt.boundary import postprocess, preprocess
