@@ -27,13 +27,14 @@ COMMANDS = (
     "explain",
     "report",
     "count",
+    "check",
+    "diff",
+    "tensors",
     "compare",
     "benchmark",
     "calibrate",
     "passes",
     "demo",
-    "check",
-    "diff",
 )
 
 
