@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 from layoutopt.backend.direct.writer import write_tflite
@@ -19,6 +20,7 @@ from layoutopt.quantization.ranges import range_of
 from layoutopt.quantization.recipe import Recipe
 from layoutopt.quantization.running import Runner
 from layoutopt.quantization.statistics import Statistics
+from layoutopt.tfl.dtypes import Array
 from layoutopt.tfl.graph import Model, Operation, Value
 
 Judged = Callable[[Recipe, Collection[Operation]], Quantized]
@@ -33,7 +35,7 @@ class Calibrator:
         model: of float operators.
         settings: what the user asks for.
         calibration: the samples that ranges are taken from.
-        choosing: other samples, by which the choice is made.
+        choosing: other samples, by which the choice is made, together with the first.
         judging: other samples again, by which the result is judged.
         scratch: directory for .tflite files.
         say: called with what starts now.
@@ -64,17 +66,23 @@ class Calibrator:
             raise UsageError(f"--calibration: NaN or infinity in {where}", hint="Look at the samples and their scale.")
         widths = {value: found.high - found.low for value, found in statistics.items() if found.samples}
         parts = [part for at, name in enumerate(self.model.output_names) for part in parts_of(graph, at, name, widths)]
-        judged = self._judged_on(self.choosing, parts)
-        best = self._best_of_recipes(statistics, judged)
-        recipe, sensitive = best.recipe, frozenset[Operation]()
+        recipe = self._best_recipe(statistics, self._judged_on(self._unjudging, parts))
+        sensitive = frozenset[Operation]()
         if self.settings.min_sqnr is not None:
-            best, sensitive = mix(
-                best, lambda floats: judged(recipe, floats), self.model.graph, self.settings.min_sqnr, self.say
-            )
+            judged = self._judged_on(self.choosing, parts)
+            sensitive = mix(lambda floats: judged(recipe, floats), graph, self.settings.min_sqnr, self.say)
         self.say("judging")
         final = self._judged_on(self.judging, parts)(recipe, sensitive)
         made = build(self.model, recipe, self.settings, sensitive=sensitive)
         return replace(final, model=made.model)
+
+    def _unjudging(self) -> Iterator[Sequence[Array]]:
+        """Iterate over all samples that may choose a recipe.
+
+        Few numbers are chosen, and the outputs of classifiers tell recipes apart on but a few of the samples, so those
+        of the calibration help more than they mislead.
+        """
+        return chain(self.calibration(), self.choosing())
 
     def _judged_on(self, samples: Samples, parts: Sequence[Part]) -> Judged:
         """Return what quantizes by a recipe, with operations that stay float, and judges the result on samples."""
@@ -90,17 +98,13 @@ class Calibrator:
 
         return judged
 
-    def _best_of_recipes(
-        self,
-        statistics: Mapping[Value, Statistics],
-        judged: Judged,
-    ) -> Quantized:
+    def _best_recipe(self, statistics: Mapping[Value, Statistics], judged: Judged) -> Recipe:
         found = []
         for recipe in self._recipes(statistics):
             corrected = "with" if recipe.means is not None else "without"
             self.say(f"ranges by {recipe.method.value}, {corrected} bias correction")
             found.append(judged(recipe, ()))
-        return max(found, key=lambda each: mean_sqnr(each.quality))
+        return max(found, key=lambda each: mean_sqnr(each.quality)).recipe
 
     def _recipes(self, statistics: Mapping[Value, Statistics]) -> Iterator[Recipe]:
         weighted = [

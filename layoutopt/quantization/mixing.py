@@ -33,23 +33,18 @@ _SECONDS = 10.0
 """The most time for one linear program; what is found by then will do."""
 
 
-def mix(
-    whole: Quantized, trial: Trial, graph: Graph, target: float, say: Callable[[str], None]
-) -> tuple[Quantized, frozenset[Operation]]:
-    """Return the cheapest graph whose outputs all have the ratio of signal to noise that is asked for.
+def mix(trial: Trial, graph: Graph, target: float, say: Callable[[str], None]) -> frozenset[Operation]:
+    """Return the operations that stay float in the cheapest graph whose outputs are as exact as asked for.
 
     Args:
-        whole: the graph of as many operators on integers as possible.
-        trial: builds and judges others.
+        trial: builds and judges a graph.
         graph: of float operators.
-        target: in dB.
+        target: the least ratio of signal to noise of all outputs, in dB.
         say: called with what starts now.
-
-    Returns:
-        The graph, and the operations that stay float for it.
     """
+    whole = trial(frozenset())
     if _least(whole) >= target:
-        return whole, frozenset()
+        return frozenset()
     groups = _groups(graph, whole.whole)
     every = frozenset(whole.whole)
     noises = []
@@ -57,22 +52,21 @@ def mix(
         say(f"sensitivities: {at} of {len(groups)}")
         noises.append(_noise(trial(every - group)))
     program = _Program(np.array(noises), _costs(groups), _borders(graph, groups))
-    best, floats = trial(every), every
+    floats = every
     low, high = 0.0, 10 ** (-target / 10) * 4
     bound = high / 4
     for _ in range(_MAX_ROUNDS):
         chosen = program.cheapest(bound)
         kept = frozenset(operation for at in np.flatnonzero(chosen) for operation in groups[at])
         say(f"{len(kept)} operators on floats")
-        found = trial(kept)
-        if _least(found) >= target:
+        if _least(trial(kept)) >= target:
             if len(kept) <= len(floats):
-                best, floats = found, kept
+                floats = kept
             low = bound
         else:
             high = bound
         bound = (low * high) ** 0.5 if low else high / 4
-    return best, floats
+    return floats
 
 
 def _least(found: Quantized) -> float:
