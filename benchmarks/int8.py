@@ -130,8 +130,7 @@ def measured(name: str, scratch: Path) -> Iterator[Row]:
     network = int8_networks.NETWORKS[name]
     samples = network.samples()
     model, name_of_input = int8_networks.export(network, samples.shape[1:], scratch)
-    every = np.arange(len(samples))
-    held_out = every % _HELD_OUT == _HELD_OUT - 1
+    held_out = np.random.default_rng(0).permutation(len(samples)) % _HELD_OUT == 0
     task = Task(model, name_of_input, samples[~held_out], samples[held_out], scratch)
     real = layoutopt.optimize(model, tflite=task.real, baseline=False, backend="direct")
     expected = _expected(task)
@@ -196,7 +195,7 @@ def _as_integers(array: npt.NDArray[np.generic], tensor: TfliteTensor) -> npt.ND
     assert tensor.scale is not None
     assert tensor.zero_point is not None
     integers = np.rint(array.astype(np.float64) / tensor.scale) + tensor.zero_point
-    return np.clip(integers, -128, 127).astype(np.int8)
+    return np.asarray(np.clip(integers, -128, 127).astype(np.int8))
 
 
 def _as_reals(array: npt.NDArray[np.generic], tensor: TfliteTensor) -> npt.NDArray[np.generic]:

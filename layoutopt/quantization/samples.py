@@ -25,7 +25,8 @@ _FEW = 16
 _PARTS = 5
 """Of so many samples one chooses, one judges, and the others are calibrated with."""
 _CHOOSING, _JUDGING = 2, 4
-"""Which of them these are."""
+"""Which of them these are, after a shuffle, for samples often repeat in some order."""
+_SEED = 0
 _FAR = 1.5
 """How many times the range of the other samples those that judge may reach without a warning."""
 _PIXELS = 100.0
@@ -52,7 +53,8 @@ class Samples:
 
     def calibration(self) -> Iterator[list[Array]]:
         """Iterate over those that ranges are taken from."""
-        yield from (self._sample(at) for at in range(self.count) if at % _PARTS not in (_CHOOSING, _JUDGING))
+        places = self._places()
+        yield from (self._sample(at) for at in range(self.count) if places[at] not in (_CHOOSING, _JUDGING))
 
     def choosing(self) -> Iterator[list[Array]]:
         """Iterate over those that ranges and operators are chosen by; of very few samples, over all."""
@@ -63,8 +65,11 @@ class Samples:
         yield from self._part(_JUDGING)
 
     def _part(self, place: int) -> Iterator[list[Array]]:
-        few = self.count < _PARTS
-        yield from (self._sample(at) for at in range(self.count) if few or at % _PARTS == place)
+        few, places = self.count < _PARTS, self._places()
+        yield from (self._sample(at) for at in range(self.count) if few or places[at] == place)
+
+    def _places(self) -> list[int]:
+        return [int(place) for place in np.random.default_rng(_SEED).permutation(self.count) % _PARTS]
 
     def _sample(self, at: int) -> list[Array]:
         return [array[at] for array in self.arrays]
