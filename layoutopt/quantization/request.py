@@ -31,7 +31,7 @@ class QuantizationOptions:
         ranges: how the range that the integers of a value cover is taken from samples.
         keep_float: codes of LiteRT's operators, or regular expressions for names, that stay float.
         min_sqnr: for mixed precision, the least ratio of signal to noise of each output, in dB.
-        samples: at most so many take part; a quarter of them is held back to choose and to judge.
+        samples: at most so many take part; a fifth of them is held back to choose by, and another to judge by.
         layout: of samples that are pictures in arrays.
         mean: of images: subtracted from what ``scale`` gives; one number, or one for each channel.
         std: of images: what that is divided by.
