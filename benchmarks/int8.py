@@ -13,11 +13,12 @@ Figures go to ``benchmarks/results/int8.json``.
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import logging
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,7 @@ import layoutopt
 from benchmarks import int8_networks, records
 from benchmarks.markdown import table
 from layoutopt.backend.conversion import missing_for_onnx_tf
-from layoutopt.backend.litert.inspect import signature_of
+from layoutopt.backend.litert.inspect import TfliteTensor, signature_of
 from layoutopt.backend.litert.runtime import measure, run
 from layoutopt.quantization.judging import Part, judge
 from layoutopt.results.optimize import OptimizeReport
@@ -37,6 +38,7 @@ Array = npt.NDArray[np.float32]
 RESULTS = records.committed("int8")
 ROUNDS = 40
 _HELD_OUT = 4
+_SIGNATURE = "serving_default"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,11 @@ class Task:
     held_out: Array
     scratch: Path
 
+    @property
+    def real(self) -> Path:
+        """The float .tflite."""
+        return self.scratch / "float.tflite"
+
 
 def main() -> None:
     """Measure the networks that are named, or all; the others keep their figures."""
@@ -123,10 +130,9 @@ def measured(name: str, scratch: Path) -> Iterator[Row]:
     network = int8_networks.NETWORKS[name]
     samples = network.samples()
     model, name_of_input = int8_networks.export(network, samples.shape[1:], scratch)
-    every = np.arange(len(samples))
-    held_out = every % _HELD_OUT == _HELD_OUT - 1
+    held_out = np.random.default_rng(0).permutation(len(samples)) % _HELD_OUT == 0
     task = Task(model, name_of_input, samples[~held_out], samples[held_out], scratch)
-    real = layoutopt.optimize(model, tflite=scratch / "float.tflite", baseline=False, backend="direct")
+    real = layoutopt.optimize(model, tflite=task.real, baseline=False, backend="direct")
     expected = _expected(task)
     for way, quantize in WAYS.items():
         start = time.process_time()
@@ -138,7 +144,8 @@ def measured(name: str, scratch: Path) -> Iterator[Row]:
         seconds = time.process_time() - start
         assert real.tflite is not None
         assert report.tflite is not None
-        (quality,) = judge([Part("", 0)], expected, ([each] for each in _found(task, report)))
+        qualities = judge(_parts(network, expected), expected, ([each] for each in _found(task, report)))
+        quality = min(qualities, key=lambda each: each.sqnr)
         latencies = measure([real.tflite, report.tflite], rounds=ROUNDS, clock=time.thread_time)
         yield Row(
             name,
@@ -153,6 +160,16 @@ def measured(name: str, scratch: Path) -> Iterator[Row]:
         )
 
 
+def _parts(network: int8_networks.Network, expected: Sequence[Sequence[npt.NDArray[np.generic]]]) -> list[Part]:
+    """Return what is judged apart of the first output."""
+    found = []
+    for part in network.parts:
+        mask = np.zeros(expected[0][0].shape, bool)
+        mask[:, part] = True
+        found.append(Part("", 0, None if mask.all() else mask))
+    return found
+
+
 def _expected(task: Task) -> list[list[npt.NDArray[np.generic]]]:
     import onnxruntime as ort
 
@@ -162,11 +179,32 @@ def _expected(task: Task) -> list[list[npt.NDArray[np.generic]]]:
 
 def _found(task: Task, report: OptimizeReport) -> Iterator[npt.NDArray[np.generic]]:
     assert report.tflite is not None
-    (given,) = signature_of(report.tflite).inputs  # which TensorFlow names in its own way
+    signature = signature_of(report.tflite)
+    (given,) = signature.inputs  # TensorFlow has names and an order of its own
+    result = next(each for each in signature.outputs if each.shape == report.outputs[0].shape)
     for sample in task.held_out:
         stored = np.ascontiguousarray(_transposed(sample[None], report.inputs[0].feed))
-        found = run(report.tflite, {given.signature_name: stored})
-        yield _transposed(next(iter(found.values())), report.outputs[0].feed)
+        found = run(report.tflite, {given.signature_name: _as_integers(stored, given)})
+        yield _transposed(_as_reals(found[result.signature_name], result), report.outputs[0].feed)
+
+
+def _as_integers(array: npt.NDArray[np.generic], tensor: TfliteTensor) -> npt.NDArray[np.generic]:
+    """Return real numbers as the integers that an input takes, where it takes some."""
+    if tensor.dtype != "int8":
+        return array
+    assert tensor.scale is not None
+    assert tensor.zero_point is not None
+    integers = np.rint(array.astype(np.float64) / tensor.scale) + tensor.zero_point
+    return np.asarray(np.clip(integers, -128, 127).astype(np.int8))
+
+
+def _as_reals(array: npt.NDArray[np.generic], tensor: TfliteTensor) -> npt.NDArray[np.generic]:
+    """Return the real numbers that an output stands for."""
+    if array.dtype != np.int8:
+        return array
+    assert tensor.scale is not None
+    assert tensor.zero_point is not None
+    return np.asarray((array.astype(np.float64) - tensor.zero_point) * tensor.scale)
 
 
 def _transposed(array: npt.NDArray[np.generic], feed: str) -> npt.NDArray[np.generic]:
@@ -211,6 +249,23 @@ def _by_onnxruntime(task: Task) -> OptimizeReport:
     return layoutopt.optimize(quantized, tflite=task.scratch / "qdq.tflite", baseline=False, backend="direct")
 
 
+def _by_litert_quantizer(task: Task) -> OptimizeReport:
+    """Quantize layoutopt's float .tflite, for it takes nothing else."""
+    from litert_quantizer import quantizer, recipe
+
+    path = task.scratch / "google.tflite"
+    real = layoutopt.optimize(task.model, tflite=task.real, baseline=False, backend="direct", force=True)
+    (given,) = signature_of(task.real).inputs
+    made = quantizer.Quantizer(str(task.real), recipe.static_wi8_ai8())
+    samples = [
+        {given.signature_name: np.ascontiguousarray(_transposed(sample[None], real.inputs[0].feed))}
+        for sample in task.calibration
+    ]
+    ranges = made.calibrate({_SIGNATURE: samples}, num_threads=1)
+    made.quantize(ranges, serialize_to_path=path)
+    return replace(real, tflite=path)
+
+
 def _by_tensorflow(task: Task) -> OptimizeReport:
     folder, tflite = task.scratch / "saved_model", task.scratch / "theirs.tflite"
     report = layoutopt.optimize(
@@ -231,9 +286,10 @@ def _by_tensorflow(task: Task) -> OptimizeReport:
 WAYS: Mapping[str, Callable[[Task], OptimizeReport]] = {
     "layoutopt": _by_layoutopt,
     "ONNX Runtime (QDQ) into layoutopt": _by_onnxruntime,
+    **({"Google's litert-quantizer": _by_litert_quantizer} if importlib.util.find_spec("litert_quantizer") else {}),
     **({} if missing_for_onnx_tf() else {"TFLiteConverter": _by_tensorflow}),
 }
-"""By name; TensorFlow's only where it is installed."""
+"""By name; those of others only where they are installed."""
 
 
 def _processor_flags() -> str:

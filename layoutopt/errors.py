@@ -72,9 +72,19 @@ class InvalidModelError(LayoutoptError):
 
 
 class UnsupportedOperatorError(LayoutoptError):
-    """The model uses an operator or an opset that neither ONNX nor the hand-off knows."""
+    """The model uses an operator or an opset that neither ONNX nor the hand-off knows.
+
+    Args:
+        message: what happened.
+        hint: what to do next.
+        nodes: names of the nodes to blame, or of their first results, where they are known.
+    """
 
     exit_code = 5
+
+    def __init__(self, message: str, *, hint: str = "", nodes: tuple[str, ...] = ()) -> None:
+        super().__init__(message, hint=hint)
+        self.nodes = nodes
 
 
 class DynamicShapeError(LayoutoptError):

@@ -146,7 +146,7 @@ class RangeMethod(enum.Enum):
     """How the range that the integers of a value cover is taken from samples."""
 
     AUTO = "auto"
-    """Whichever of the others keeps most of the outputs of held-out samples."""
+    """Whichever of the others keeps most of the outputs of samples that it was not calibrated with."""
     MINMAX = "minmax"
     """From the least to the largest number."""
     AVERAGE = "average"

@@ -6,7 +6,20 @@ from typing import Annotated
 
 import typer
 
-from layoutopt.cli import benchmark, calibrate, check, compare, count, demo, diff, explain, optimize, passes, report
+from layoutopt.cli import (
+    benchmark,
+    calibrate,
+    check,
+    compare,
+    count,
+    demo,
+    diff,
+    explain,
+    optimize,
+    passes,
+    report,
+    tensors,
+)
 from layoutopt.cli.arguments import expanded
 from layoutopt.cli.guard import guarded
 from layoutopt.cli.signals import Ended, listen
@@ -22,7 +35,7 @@ _EXIT_CODES = (
 
 app = typer.Typer(
     name="layoutopt",
-    help="Whole-graph layout optimization for ONNX: NCHW to NHWC in the least time, and on to TFLite.",
+    help="Whole-graph layout optimization for ONNX: NCHW to NHWC with the fastest layouts, and on to TFLite.",
     epilog=_EXIT_CODES,
     no_args_is_help=True,
     add_completion=True,
@@ -36,6 +49,7 @@ app.command(epilog=report.EXAMPLES)(expanded(report.report))
 app.command(epilog=count.EXAMPLES)(expanded(count.count))
 app.command(epilog=check.EXAMPLES)(expanded(check.check))
 app.command(epilog=diff.EXAMPLES)(expanded(diff.diff))
+app.command(epilog=tensors.EXAMPLES)(expanded(tensors.tensors))
 app.command(epilog=compare.EXAMPLES)(expanded(compare.compare))
 app.command(epilog=benchmark.EXAMPLES)(expanded(benchmark.benchmark))
 app.command(epilog=calibrate.EXAMPLES)(expanded(calibrate.calibrate))

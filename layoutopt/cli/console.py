@@ -261,8 +261,12 @@ def _files_of(path: Path) -> list[Path]:
     return files_of(path)
 
 
-def read_model(path: Path) -> Path | Model:
+def read_model(path: Path, *, complete: bool = True) -> Path | Model:
     """The model to hand over: the path, or what standard input holds where it is -.
+
+    Args:
+        path: of the model.
+        complete: whether all operators on standard input have to be known.
 
     Raises:
         LayoutoptError: there is no ONNX model on standard input.
@@ -271,7 +275,7 @@ def read_model(path: Path) -> Path | Model:
         return path
     from layoutopt.ir.io import parse
 
-    return parse(sys.stdin.buffer.read(), "standard input")
+    return parse(sys.stdin.buffer.read(), "standard input", complete=complete)
 
 
 def beside(model: Path, suffix: str, directory: Path | None = None) -> Path:

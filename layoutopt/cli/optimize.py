@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from layoutopt.cli.arguments import LayoutArguments, RunArguments
+from layoutopt.cli.boundary import BoundaryArguments
 from layoutopt.cli.console import BackendOption, SeedOption, ThreadsOption, beside, read_model
 from layoutopt.cli.fleet import FleetArguments, optimize_several
 from layoutopt.cli.limits import parse_size
@@ -39,6 +40,12 @@ layoutopt optimize model.onnx -o fast.onnx --tflite fast.tflite --benchmark
 layoutopt optimize model.onnx --io keep --shape input=1,3,224,224
 
 layoutopt optimize model.onnx --dynamic batch
+
+layoutopt optimize model.onnx --outputs features
+
+layoutopt optimize model.onnx --preprocess input:mean=0.485,0.456,0.406,std=0.229,0.224,0.225,scale=1/255
+
+layoutopt optimize model.onnx --postprocess output:softmax --labels classes.txt
 
 layoutopt optimize model.onnx --layout image=nhwc --layout mask=nchw
 
@@ -188,6 +195,7 @@ def optimize(
     *,
     targets: TargetArguments,
     layouts: LayoutArguments,
+    boundary: BoundaryArguments,
     pipeline: PipelineArguments,
     check: VerifyArguments,
     baseline: BaselineArguments,
@@ -196,7 +204,7 @@ def optimize(
     fleet: FleetArguments,
     session: RunArguments,
 ) -> None:
-    """Rewrite models to NHWC with the layouts that take the least time, convert them, and compare with what you have without.
+    """Rewrite models to NHWC with the fastest layouts, convert them, and compare with what you have without.
 
     NCHW stores an image plane by plane, as PyTorch does; NHWC pixel by pixel, as TFLite runs it. MODEL.nhwc.onnx and
     MODEL.tflite are written together, or neither. Of several models each runs in a process of its own, and one that
@@ -210,7 +218,7 @@ def optimize(
         if targets.output_dir is not None:
             run.outputs.make_directory(targets.output_dir, "--output-dir")
         refuse = functools.partial(_refuse_early, run.outputs, force=session.force)
-        asked = (targets, layouts, pipeline, check, baseline, quantization, conversion, session)
+        asked = (targets, layouts, boundary, pipeline, check, baseline, quantization, conversion, session)
         if several:
             _options(*asked)  # refuses once what is wrong for all
             all_done = optimize_several(run, context, models, places, fleet, refuse)
@@ -224,7 +232,7 @@ def optimize(
             with run.progress() as progress:
                 wanted = replace(_options(*asked), output=places[0][0], tflite=places[0][1])
                 how = RunContext.of(progress, verbose=session.verbose)
-                report = optimize_model(read_model(models[0]), wanted, how).report
+                report = optimize_model(read_model(models[0], complete=not boundary.cuts), wanted, how).report
             run.write_json(to_json(report))
     if several:
         raise typer.Exit(0 if all_done else ModelsFailedError.exit_code)
@@ -234,6 +242,7 @@ def optimize(
 def _options(
     targets: TargetArguments,
     layouts: LayoutArguments,
+    boundary: BoundaryArguments,
     pipeline: PipelineArguments,
     check: VerifyArguments,
     baseline: BaselineArguments,
@@ -253,6 +262,8 @@ def _options(
         exact=layouts.exact,
         shapes=layouts.shapes,
         dynamic=layouts.dimensions,
+        boundary=boundary.boundary(),
+        description=boundary.description(),
         passes=pipeline.passes,
         dump=pipeline.dump(),
         verify=check.verify,

@@ -48,7 +48,7 @@ class QuantizationArguments:
             "--calibration-samples",
             min=1,
             rich_help_panel=_PANEL,
-            help="Use so many at most. A quarter is held back to choose and to judge.",
+            help="Use so many at most. A fifth is held back to choose by, another to judge by.",
         ),
     ] = 100
     calibration_layout: Annotated[
@@ -86,9 +86,7 @@ class QuantizationArguments:
     ] = Int8.FAST
     ranges: Annotated[
         RangeMethod,
-        typer.Option(
-            "--ranges", rich_help_panel=_PANEL, help="How ranges are taken; auto tries all on held-out samples."
-        ),
+        typer.Option("--ranges", rich_help_panel=_PANEL, help="How ranges are taken; auto tries all."),
     ] = RangeMethod.AUTO
     min_sqnr: Annotated[
         float | None,

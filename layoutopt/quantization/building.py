@@ -49,9 +49,9 @@ class Quantized:
         model: the graph on integers.
         recipe: what it was made by.
         floats: the operators that stayed float.
-        quality: of each output, on held-out samples; empty where there were none.
+        quality: of each output, on samples that it was not calibrated with; empty where there were none.
         whole: the operations of the float graph that compute with integers.
-        milliseconds: of the fastest inference on a held-out sample; None where there were none.
+        milliseconds: of the fastest inference on one of those; None where there were none.
         float_milliseconds: likewise, of the float graph.
     """
 

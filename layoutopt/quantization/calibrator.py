@@ -1,16 +1,17 @@
-"""Chooses how a graph is quantized: the ranges, corrections and operators that serve held-out samples best."""
+"""Chooses how a graph is quantized: the ranges, corrections and operators that serve other samples best."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 from layoutopt.backend.direct.writer import write_tflite
 from layoutopt.errors import UsageError
 from layoutopt.options import QuantizedIo, RangeMethod
 from layoutopt.quantization.building import Quantized, Settings, build
-from layoutopt.quantization.judging import judge, mean_sqnr
+from layoutopt.quantization.judging import Part, judge, mean_sqnr
 from layoutopt.quantization.mixing import mix
 from layoutopt.quantization.observing import Samples, observe
 from layoutopt.quantization.operators import positions
@@ -19,7 +20,11 @@ from layoutopt.quantization.ranges import range_of
 from layoutopt.quantization.recipe import Recipe
 from layoutopt.quantization.running import Runner
 from layoutopt.quantization.statistics import Statistics
+from layoutopt.tfl.dtypes import Array
 from layoutopt.tfl.graph import Model, Operation, Value
+
+Judged = Callable[[Recipe, Collection[Operation]], Quantized]
+"""Builds and judges the graph by a recipe, with these operations on floats."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +35,8 @@ class Calibrator:
         model: of float operators.
         settings: what the user asks for.
         calibration: the samples that ranges are taken from.
-        held_out: other samples, by which the choice is made.
+        choosing: other samples, by which the choice is made, together with the first.
+        judging: other samples again, by which the result is judged.
         scratch: directory for .tflite files.
         say: called with what starts now.
         verbose: let through what LiteRT writes to stderr.
@@ -39,7 +45,8 @@ class Calibrator:
     model: Model
     settings: Settings
     calibration: Samples
-    held_out: Samples
+    choosing: Samples
+    judging: Samples
     scratch: Path
     say: Callable[[str], None] = lambda _: None
     verbose: bool = False
@@ -57,38 +64,47 @@ class Calibrator:
         if wrong := [value for value in statistics if not statistics[value].finite]:
             where = next((each.scope for each in graph.operations if wrong[0] in each.results), wrong[0].name)
             raise UsageError(f"--calibration: NaN or infinity in {where}", hint="Look at the samples and their scale.")
-        real = self._runner(self.model, "float")
-        expected = list(real.outputs(self.held_out()))
         widths = {value: found.high - found.low for value, found in statistics.items() if found.samples}
         parts = [part for at, name in enumerate(self.model.output_names) for part in parts_of(graph, at, name, widths)]
+        recipe = self._best_recipe(statistics, self._judged_on(self._unjudging, parts))
+        sensitive = frozenset[Operation]()
+        if self.settings.min_sqnr is not None:
+            judged = self._judged_on(self.choosing, parts)
+            sensitive = mix(lambda floats: judged(recipe, floats), graph, self.settings.min_sqnr, self.say)
+        self.say("judging")
+        final = self._judged_on(self.judging, parts)(recipe, sensitive)
+        made = build(self.model, recipe, self.settings, sensitive=sensitive)
+        return replace(final, model=made.model)
+
+    def _unjudging(self) -> Iterator[Sequence[Array]]:
+        """Iterate over all samples that may choose a recipe.
+
+        Few numbers are chosen, and the outputs of classifiers tell recipes apart on but a few of the samples, so those
+        of the calibration help more than they mislead.
+        """
+        return chain(self.calibration(), self.choosing())
+
+    def _judged_on(self, samples: Samples, parts: Sequence[Part]) -> Judged:
+        """Return what quantizes by a recipe, with operations that stay float, and judges the result on samples."""
+        real = self._runner(self.model, "float")
+        expected = list(real.outputs(samples()))
 
         def judged(recipe: Recipe, sensitive: Collection[Operation]) -> Quantized:
             settings = replace(self.settings, io=QuantizedIo.FLOAT)
             made = build(self.model, recipe, settings, sensitive=sensitive)
             whole = self._runner(made.model, "int8")
-            quality = judge(parts, expected, whole.outputs(self.held_out()))
+            quality = judge(parts, expected, whole.outputs(samples()))
             return replace(made, quality=quality, milliseconds=whole.fastest, float_milliseconds=real.fastest)
 
-        best = self._best_of_recipes(statistics, judged)
-        recipe, sensitive = best.recipe, frozenset[Operation]()
-        if self.settings.min_sqnr is not None:
-            best, sensitive = mix(
-                best, lambda floats: judged(recipe, floats), self.model.graph, self.settings.min_sqnr, self.say
-            )
-        made = build(self.model, recipe, self.settings, sensitive=sensitive)
-        return replace(best, model=made.model)
+        return judged
 
-    def _best_of_recipes(
-        self,
-        statistics: Mapping[Value, Statistics],
-        judged: Callable[[Recipe, Collection[Operation]], Quantized],
-    ) -> Quantized:
+    def _best_recipe(self, statistics: Mapping[Value, Statistics], judged: Judged) -> Recipe:
         found = []
         for recipe in self._recipes(statistics):
             corrected = "with" if recipe.means is not None else "without"
             self.say(f"ranges by {recipe.method.value}, {corrected} bias correction")
             found.append(judged(recipe, ()))
-        return max(found, key=lambda each: mean_sqnr(each.quality))
+        return max(found, key=lambda each: mean_sqnr(each.quality)).recipe
 
     def _recipes(self, statistics: Mapping[Value, Statistics]) -> Iterator[Recipe]:
         weighted = [
@@ -107,4 +123,4 @@ class Calibrator:
     def _runner(self, model: Model, name: str) -> Runner:
         path = self.scratch / f"{name}.tflite"
         write_tflite(model, path)
-        return Runner(path, next(self.held_out()), verbose=self.verbose)
+        return Runner(path, next(self.choosing()), verbose=self.verbose)

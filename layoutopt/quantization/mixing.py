@@ -2,7 +2,7 @@
 
 Each group of operators is tried on integers alone. Their noises are taken to add up, and a linear program finds the
 groups to keep float: the cheapest for which the sum is small enough, conversions between both kinds included. Noises do
-not quite add up, so the result is judged on held-out samples, and the bound moved until it fits.
+not quite add up, so the result is judged on other samples, and the bound moved until it fits.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from layoutopt.quantization.building import Quantized
+from layoutopt.quantization.costs import conversion, saving
 from layoutopt.quantization.operators import data_of, positions
 from layoutopt.tfl.graph import Graph, Operation
 
@@ -26,30 +27,24 @@ _MAX_GROUPS = 64
 """How many groups are tried alone; of larger networks groups are larger."""
 _MAX_ROUNDS = 8
 """How often the bound of the noise is moved."""
+_LEAST_COST = 1.0
+"""Of a group on floats, in nanoseconds."""
 _SECONDS = 10.0
 """The most time for one linear program; what is found by then will do."""
-_PRODUCT_COST, _ELEMENT_COST, _CONVERSION_COST = 1.0, 10.0, 15.0
-"""What a multiplication saves by being one of integers, an element of other operators, and what converting one costs:
-estimates, not measured, of which only the ratios matter."""
 
 
-def mix(
-    whole: Quantized, trial: Trial, graph: Graph, target: float, say: Callable[[str], None]
-) -> tuple[Quantized, frozenset[Operation]]:
-    """Return the cheapest graph whose outputs all have the ratio of signal to noise that is asked for.
+def mix(trial: Trial, graph: Graph, target: float, say: Callable[[str], None]) -> frozenset[Operation]:
+    """Return the operations that stay float in the cheapest graph whose outputs are as exact as asked for.
 
     Args:
-        whole: the graph of as many operators on integers as possible.
-        trial: builds and judges others.
+        trial: builds and judges a graph.
         graph: of float operators.
-        target: in dB.
+        target: the least ratio of signal to noise of all outputs, in dB.
         say: called with what starts now.
-
-    Returns:
-        The graph, and the operations that stay float for it.
     """
+    whole = trial(frozenset())
     if _least(whole) >= target:
-        return whole, frozenset()
+        return frozenset()
     groups = _groups(graph, whole.whole)
     every = frozenset(whole.whole)
     noises = []
@@ -57,22 +52,21 @@ def mix(
         say(f"sensitivities: {at} of {len(groups)}")
         noises.append(_noise(trial(every - group)))
     program = _Program(np.array(noises), _costs(groups), _borders(graph, groups))
-    best, floats = trial(every), every
+    floats = every
     low, high = 0.0, 10 ** (-target / 10) * 4
     bound = high / 4
     for _ in range(_MAX_ROUNDS):
         chosen = program.cheapest(bound)
         kept = frozenset(operation for at in np.flatnonzero(chosen) for operation in groups[at])
         say(f"{len(kept)} operators on floats")
-        found = trial(kept)
-        if _least(found) >= target:
+        if _least(trial(kept)) >= target:
             if len(kept) <= len(floats):
-                best, floats = found, kept
+                floats = kept
             low = bound
         else:
             high = bound
         bound = (low * high) ** 0.5 if low else high / 4
-    return best, floats
+    return floats
 
 
 def _least(found: Quantized) -> float:
@@ -101,17 +95,8 @@ def _groups(graph: Graph, whole: Collection[Operation]) -> list[frozenset[Operat
 
 
 def _costs(groups: Sequence[Collection[Operation]]) -> Floats:
-    """Return what each group costs more on floats."""
-    return np.array([sum(map(_saving, group)) for group in groups])
-
-
-def _saving(operation: Operation) -> float:
-    where = positions(operation)
-    elements = sum(result.count for result in operation.results)
-    if where is None:
-        return _ELEMENT_COST * elements
-    weights = operation[where.weights].array
-    return float(_PRODUCT_COST * elements * weights.size / weights.shape[where.axis])
+    """Return what each group costs more on floats, which is never less than nothing: integers are asked for."""
+    return np.array([max(sum(map(saving, group)), _LEAST_COST) for group in groups])
 
 
 def _borders(graph: Graph, groups: Sequence[Collection[Operation]]) -> dict[tuple[int, int], float]:
@@ -125,7 +110,7 @@ def _borders(graph: Graph, groups: Sequence[Collection[Operation]]) -> dict[tupl
             before = operation[at].producer
             if before is not None and before in place and place[before] != place[operation]:
                 key = place[before], place[operation]
-                found[key] = found.get(key, 0.0) + _CONVERSION_COST * operation[at].count
+                found[key] = found.get(key, 0.0) + conversion(operation[at])
     return found
 
 
@@ -156,10 +141,10 @@ class _Program:
                 rows[row, [first, second, count + at]] = sign, -sign, 1.0
         if edges:
             limits.append(LinearConstraint(rows, 0))
-        scaled = objective / objective.max()
+        scaled = objective / np.abs(objective).max()
         integral = np.concatenate([np.ones(count), np.zeros(len(edges))])
         found = milp(
-            scaled, constraints=limits, integrality=integral, bounds=Bounds(0, 1), options={"time_limit": 10.0}
+            scaled, constraints=limits, integrality=integral, bounds=Bounds(0, 1), options={"time_limit": _SECONDS}
         )
         if found.x is None:
             return np.ones(count, bool)

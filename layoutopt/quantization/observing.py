@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from layoutopt.backend.direct.writer import write_tflite
 from layoutopt.quantization.copying import copy_graph
 from layoutopt.quantization.operators import is_real
 from layoutopt.quantization.running import Runner
+from layoutopt.quantization.saturation import reader_limits
 from layoutopt.quantization.statistics import Statistics
 from layoutopt.tfl.dtypes import Array
 from layoutopt.tfl.graph import Graph, Model, Value
@@ -22,6 +25,8 @@ Samples = Callable[[], Iterator[Sequence[Array]]]
 
 def observe(graph: Graph, samples: Samples, scratch: Path, *, verbose: bool = False) -> dict[Value, Statistics]:
     """Return the statistics of the float inputs and of all float results of the main graph.
+
+    What no reader tells apart counts as one number.
 
     Args:
         graph: stays as it is.
@@ -62,8 +67,9 @@ def _observe_part(
     names = [f"input_{at}" for at in range(len(copy.inputs))], [f"value_{at}" for at in range(len(values))]
     write_tflite(Model(copy, *names), path)
     found = {value: Statistics() for value in values}
+    limits = reader_limits(graph)
     runner = Runner(path, next(samples()), verbose=verbose)
     for outputs in runner.outputs(samples()):
         for value, array in zip(values, outputs, strict=True):
-            found[value].add(array)
+            found[value].add(np.clip(array, *limits[value]) if value in limits else array)
     return found

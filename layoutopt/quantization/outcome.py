@@ -49,7 +49,9 @@ class QuantizationReport:
         method: by which the ranges were chosen.
         corrects_biases: whether biases make up for the rounding of weights.
         samples: how many took part in calibration; 0 where the ranges come from a file.
-        held_out: how many others the outputs were judged on.
+        choosing: how many others ranges and operators were chosen by.
+        held_out: how many others the outputs were judged on; they took no part in anything else, but of fewer than 5
+            samples all do all.
         outputs: each output, or part of one that joins values of different size, beside the float model's.
         whole: how many operators compute with integers, conversions apart.
         floats: the operators that compute with floats, and why.
@@ -63,6 +65,7 @@ class QuantizationReport:
     method: str
     corrects_biases: bool
     samples: int
+    choosing: int
     held_out: int
     outputs: tuple[OutputQuality, ...]
     whole: int

@@ -19,6 +19,7 @@ from layoutopt.quantization.operators import (
     positions,
     why_float,
 )
+from layoutopt.quantization.profit import unprofitable
 from layoutopt.quantization.ranges import Range
 from layoutopt.tfl.graph import Graph, Operation, Value
 from layoutopt.tfl.rewrites.grids import Steps
@@ -28,7 +29,7 @@ _MAX_RATIO = 1.5
 """How much wider than another the range of a part of a joined output may be: the other loses what it is wider by."""
 _KEEP_RATIO = 2.0
 """How much narrower than the whole the range of an operand of CONCATENATION may be to have the same steps."""
-
+_UNPROFITABLE = "between floats: converting would cost more than it saves"
 
 _JOINING = SAME_GRID | {"CONCATENATION"}
 
@@ -64,6 +65,7 @@ def plan(graph: Graph, ranges: Mapping[Value, Range], *, int8: Int8, floats: Map
     if int8 is Int8.FAST:
         _keep_slow(graph, reasons)
         _keep_joined_outputs(graph, ranges, readers, reasons)
+        _keep_unprofitable(graph, readers, reasons)
     _Islands(graph, readers, reasons, needs_weights=int8 is Int8.FAST).prune()
     whole = {operation for operation in graph.operations if operation not in reasons}
     return Plan(whole, _Classes(graph, ranges, readers, whole).steps(), reasons)
@@ -73,6 +75,16 @@ def _keep_slow(graph: Graph, reasons: dict[Operation, str]) -> None:
     for operation in graph.operations:
         if operation.code in SLOW:
             reasons.setdefault(operation, SLOW[operation.code])
+
+
+def _keep_unprofitable(
+    graph: Graph, readers: Mapping[Value, Sequence[Operation | None]], reasons: dict[Operation, str]
+) -> None:
+    """Keep on floats what gains nothing, unless that is all: whoever asks for integers has them in a small network."""
+    candidates = [operation for operation in graph.operations if operation not in reasons]
+    floats = unprofitable(graph, readers, candidates)
+    if any(positions(operation) is not None for operation in candidates if operation not in floats):
+        reasons.update(dict.fromkeys(floats, _UNPROFITABLE))
 
 
 def _keep_joined_outputs(
@@ -169,7 +181,7 @@ class _Islands:
         weighty = {classes.find(operation) for operation in whole if positions(operation) is not None}
         for operation in whole:
             if classes.find(operation) not in weighty:
-                self.reasons[operation] = "between floats: converting would cost more than it saves"
+                self.reasons[operation] = _UNPROFITABLE
 
 
 @dataclass(slots=True)

@@ -73,17 +73,19 @@ class Quantizer:
             )
         if isinstance(self.source, Path):
             made = build(model, Recipe.load(model.graph, self.source), self.settings)
-            samples = held_out = 0
+            samples = choosing = held_out = 0
             doubts: Sequence[str] = ("nothing was judged: there were no samples",)
         else:
             made = self._calibrated(model, self.source, orders)
-            samples, held_out = (sum(1 for _ in part()) for part in (self.source.calibration, self.source.held_out))
+            parts = self.source.calibration, self.source.choosing, self.source.judging
+            samples, choosing, held_out = (sum(1 for _ in part()) for part in parts)
             doubts = self.source.warnings
         self.recipe = made.recipe.to_json(model.graph)
         self.report = QuantizationReport(
             made.recipe.method.value,
             made.recipe.means is not None,
             samples,
+            choosing,
             held_out,
             made.quality,
             len(made.whole),
@@ -109,7 +111,8 @@ class Quantizer:
             model,
             self.settings,
             lambda: stored(samples.calibration()),
-            lambda: stored(samples.held_out()),
+            lambda: stored(samples.choosing()),
+            lambda: stored(samples.judging()),
             self.scratch,
             self.say,
             self.verbose,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,7 +31,7 @@ class QuantizationOptions:
         ranges: how the range that the integers of a value cover is taken from samples.
         keep_float: codes of LiteRT's operators, or regular expressions for names, that stay float.
         min_sqnr: for mixed precision, the least ratio of signal to noise of each output, in dB.
-        samples: at most so many take part; a quarter of them is held back to choose and to judge.
+        samples: at most so many take part; a fifth of them is held back to choose by, and another to judge by.
         layout: of samples that are pictures in arrays.
         mean: of images: subtracted from what ``scale`` gives; one number, or one for each channel.
         std: of images: what that is divided by.
@@ -73,6 +74,21 @@ class QuantizationOptions:
             tuple(self.keep_float),
             self.min_sqnr if mixed else None,
         )
+
+    def of_pixels(self) -> QuantizationOptions:
+        """Return the same for a model that takes pixels as they are, and normalizes them itself.
+
+        Raises:
+            UsageError: they say how to normalize images.
+        """
+        default = QuantizationOptions()
+        for option in ("mean", "std", "scale", "color"):
+            if getattr(self, option) != getattr(default, option):
+                raise UsageError(
+                    f"--{option} and --preprocess contradict each other",
+                    hint="Say it in --preprocess alone: the model normalizes the samples, too.",
+                )
+        return dataclasses.replace(self, scale=1.0)
 
     def reading(self) -> Reading:
         """Return what concerns the samples.

@@ -22,10 +22,13 @@ Given: TypeAlias = "Path | Array | Mapping[str, Array] | Iterable[Mapping[str, A
 MAX_SAMPLES = 100
 _FEW = 16
 """Fewer samples than this say little about ranges."""
-_HELD_OUT = 4
-"""One sample of so many takes no part in calibration."""
+_PARTS = 5
+"""Of so many samples one chooses, one judges, and the others are calibrated with."""
+_CHOOSING, _JUDGING = 2, 4
+"""Which of them these are, after a shuffle, for samples often repeat in some order."""
+_SEED = 0
 _FAR = 1.5
-"""How many times the range of the other samples held-out ones may reach without a warning."""
+"""How many times the range of the other samples those that judge may reach without a warning."""
 _PIXELS = 100.0
 """Inputs that reach this, and are whole numbers, look like pixels that nobody has scaled."""
 _NUMPY_ERRORS = (OSError, ValueError, EOFError, zipfile.BadZipFile)
@@ -50,15 +53,23 @@ class Samples:
 
     def calibration(self) -> Iterator[list[Array]]:
         """Iterate over those that ranges are taken from."""
-        yield from (self._sample(at) for at in range(self.count) if not self._is_held_out(at))
+        places = self._places()
+        yield from (self._sample(at) for at in range(self.count) if places[at] not in (_CHOOSING, _JUDGING))
 
-    def held_out(self) -> Iterator[list[Array]]:
-        """Iterate over those that take no part; of very few samples, over all."""
-        few = self.count < _HELD_OUT
-        yield from (self._sample(at) for at in range(self.count) if few or self._is_held_out(at))
+    def choosing(self) -> Iterator[list[Array]]:
+        """Iterate over those that ranges and operators are chosen by; of very few samples, over all."""
+        yield from self._part(_CHOOSING)
 
-    def _is_held_out(self, at: int) -> bool:
-        return at % _HELD_OUT == _HELD_OUT - 1
+    def judging(self) -> Iterator[list[Array]]:
+        """Iterate over those that take no part in anything before; of very few samples, over all."""
+        yield from self._part(_JUDGING)
+
+    def _part(self, place: int) -> Iterator[list[Array]]:
+        few, places = self.count < _PARTS, self._places()
+        yield from (self._sample(at) for at in range(self.count) if few or places[at] == place)
+
+    def _places(self) -> list[int]:
+        return [int(place) for place in np.random.default_rng(_SEED).permutation(self.count) % _PARTS]
 
     def _sample(self, at: int) -> list[Array]:
         return [array[at] for array in self.arrays]
@@ -265,7 +276,7 @@ def _doubts(samples: Samples, inputs: Sequence[Input]) -> Iterator[str]:
         if wanted.dtype.kind != "f":
             continue
         low, high = _extremes(samples.calibration(), at)
-        beyond = max(map(abs, _extremes(samples.held_out(), at)))
+        beyond = max(map(abs, _extremes(samples.judging(), at)))
         if beyond > _FAR * max(-low, high):
             yield f"{wanted.name}: held-out samples reach {beyond:g}, the others {max(-low, high):g}"
         first = samples.arrays[at][0]

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import onnx_ir as ir
 
+from layoutopt.ir.io import make_static
+from layoutopt.ir.stated_shapes import correct_stated_shapes
 from layoutopt.ir.symbols import find_symbols
 from layoutopt.layout.costs.calibration import load_costs
 from layoutopt.layout.costs.declined import declined_rewrites
@@ -24,9 +26,10 @@ from layoutopt.pipeline.text import pass_name
 from layoutopt.results.explain import ExplainReport
 from layoutopt.results.optimize import LayoutProof, ObjectiveChoice
 from layoutopt.results.provenance import versions
-from layoutopt.workflows.models import error_context, load_model, load_static, source_of
+from layoutopt.workflows.models import error_context, source_of
 from layoutopt.workflows.optimize import OptimizeOptions, optimize_model
 from layoutopt.workflows.options import LayoutOptions, RunContext
+from layoutopt.workflows.parts import load_within
 from layoutopt.workflows.pipelines import build_pipeline, passes_that_ran
 from layoutopt.workflows.plan_facts import Knowledge, learn
 
@@ -50,10 +53,13 @@ def explain_model(model: Model, options: LayoutOptions, context: RunContext) -> 
         shared = {each.name: getattr(options, each.name) for each in dataclasses.fields(LayoutOptions)}
         rewritten = optimize_model(model, OptimizeOptions(**shared, convert=False), RunContext.of(context.say)).report
         chosen_at, pipeline = dict(rewritten.chosen_at), passes_that_ran(pipeline, rewritten.passes)
-        static = find_symbols(load_model(model), options.dynamic, options.shapes or {}).at(chosen_at)
+        whole, _ = load_within(model, options.boundary)
+        static = find_symbols(whole, options.dynamic, options.shapes or {}).at(chosen_at)
     else:
         context.say("loading")
-        static = load_static(model, options.shapes or {})
+        static, _ = load_within(model, options.boundary)
+        make_static(static, options.shapes or {})
+        correct_stated_shapes(static)
     position, propagate = next((at, each) for at, each in enumerate(pipeline) if isinstance(each, PropagateLayout))
     with error_context(static):
         with declined_rewrites() as declined:

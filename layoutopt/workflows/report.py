@@ -35,9 +35,10 @@ from layoutopt.workflows import graphs
 from layoutopt.workflows.annotation import annotate
 from layoutopt.workflows.conversion import Artifact, sandwich
 from layoutopt.workflows.layerwise import compare_layers, compare_rewritten
-from layoutopt.workflows.models import load_model, source_files, source_of
+from layoutopt.workflows.models import source_files, source_of
 from layoutopt.workflows.optimize import Optimized, OptimizeOptions, optimize_model
 from layoutopt.workflows.options import ConversionOptions, RunContext, check_seed
+from layoutopt.workflows.parts import load_within
 from layoutopt.workflows.pipelines import build_pipeline, passes_that_ran
 from layoutopt.workflows.recorder import PipelineRecorder
 
@@ -72,7 +73,8 @@ def report_model(model: Model, options: ReportOptions, context: RunContext) -> M
     check_seed(options.seed)
     choose_if_given(Backend, options.backend, "backend")
     pipeline = build_pipeline(options)
-    original, symbolic, shapes = load_model(model), None, options.shapes or {}
+    original, _ = load_within(model, options.boundary)
+    symbolic, shapes = None, options.shapes or {}
     if options.dynamic:
         symbolic, shapes = find_symbols(original, options.dynamic, shapes, seed=options.seed), {}
         original = symbolic.at(symbolic.defaults)

@@ -28,13 +28,14 @@ COMMANDS = (
     "explain",
     "report",
     "count",
+    "check",
+    "diff",
+    "tensors",
     "compare",
     "benchmark",
     "calibrate",
     "passes",
     "demo",
-    "check",
-    "diff",
 )
 
 

@@ -32,6 +32,7 @@ COMMANDS: Mapping[str, tuple[list[str], list[str]]] = {
     "explain": (["model.onnx"], ["--json"]),
     "report": (["model.onnx"], ["-o", "--json", "--model-explorer"]),
     "count": (["model.onnx", "lite.tflite"], ["--json"]),
+    "tensors": (["model.onnx"], ["--json"]),
     "compare": (["model.onnx", "lite.tflite", "--input", "input.npz"], ["--json"]),
     "benchmark": (["lite.tflite", "model.onnx", "--rounds", "1", "--seconds", "0"], ["--json", "--csv"]),
     "calibrate": ([], ["--json"]),

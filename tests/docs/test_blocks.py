@@ -74,7 +74,7 @@ def marked(page: Path) -> ParameterSet:
 
 def sample(shape: str, source: str = "input", result: str = "output") -> onnx.ModelProto:
     """A network of two convolutions whose input is of this shape."""
-    body = f"c = Conv <pads = [1, 1, 1, 1]> ({source}, w) r = Relu (c) {result} = Conv (r, v)"
+    body = f"c = Conv <pads = [1, 1, 1, 1]> ({source}, w) features = Relu (c) {result} = Conv (features, v)"
     graph = f"g (float[{shape}] {source}) => (float[n, 4, h, k] {result}) {{ {body} }}"
     model = onnx.parser.parse_model(f'<ir_version: 8, opset_import: ["": 17]> {graph}')
     rng = np.random.default_rng(0)
@@ -106,7 +106,7 @@ def model_for(name: str, arguments: list[str], directory: Path) -> Path:
     line, path = " ".join(arguments), directory / "model.onnx"
     if "int8" in name:
         return quantized(directory)
-    if "image=" in line:
+    if "image=" in line or "image:" in line:
         onnx.save(sample("1, 3, 32, 32", "image", "mask"), path)
     elif "--shape" in line or "height" in line:
         onnx.save(sample("1, 3, height, width"), path)
@@ -236,6 +236,7 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     directory = tmp_path_factory.mktemp("samples")
     onnx.save(sample("1, 3, 32, 32"), directory / "model.onnx")
     np.savez(directory / "data.npz", input=np.random.default_rng(0).random((1, 3, 32, 32), np.float32))
+    (directory / "classes.txt").write_text("cat\ndog\nowl\ncow\n")
     Image.new("RGB", (40, 30), "teal").save(directory / "photo.jpg")
     report = layoutopt.optimize(directory / "model.onnx", tflite=directory / "model.tflite", baseline=False)
     (directory / "report.json").write_text(json.dumps(report.to_json()))

@@ -49,6 +49,12 @@ def swishing(x: Value) -> Value:
     return tfl.conv_2d(a * gate, weights(4, 8, 1, 1, 16), weights(5, 8))
 
 
+def sinking(x: Value) -> Value:
+    """A layer that reaches far below what HARD_SWISH, which alone reads it, tells apart."""
+    a = tfl.hard_swish(tfl.conv_2d(x, weights(1, 64, 3, 3, 3), np.linspace(-60, 0, 64, dtype=np.float32)))
+    return tfl.conv_2d(tfl.hard_swish(tfl.conv_2d(a, weights(2, 64, 1, 1, 64))), weights(3, 8, 1, 1, 64))
+
+
 def exponential(x: Value) -> Value:
     """An operator that has no rewriting to integers."""
     return tfl.exp(tfl.conv_2d(x, weights(1, 4, 3, 3, 3)))
@@ -82,10 +88,13 @@ class Pictures:
             yield [picture.astype(np.float32)]
 
 
-def calibrated(network: Network, scratch: Path, **settings: Any) -> tuple[Model, Quantized]:
-    real = model(network)
+def calibrated(
+    network: Network, scratch: Path, *, size: int = 12, judging: Pictures | None = None, **settings: Any
+) -> tuple[Model, Quantized]:
+    real = model(network, size=size)
     asked = Settings(**{"ranges": RangeMethod.MINMAX, **settings})
-    return real, Calibrator(real, asked, Pictures(0, 12), Pictures(100, 6), scratch).run()
+    samples = Pictures(0, 12, size), Pictures(100, 6, size), judging or Pictures(200, 6, size)
+    return real, Calibrator(real, asked, *samples, scratch).run()
 
 
 FULL: Mapping[str, Any] = {"int8": Int8.FULL}

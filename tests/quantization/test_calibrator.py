@@ -15,7 +15,7 @@ import pytest
 from layoutopt.backend.direct.writer import write_tflite
 from layoutopt.backend.litert.invocation import prepare
 from layoutopt.errors import UnsupportedOperatorError, UsageError
-from layoutopt.options import QuantizedIo, RangeMethod
+from layoutopt.options import Int8, QuantizedIo, RangeMethod
 from layoutopt.quantization.building import Quantized, Settings, build
 from layoutopt.quantization.calibrator import Calibrator
 from layoutopt.quantization.mixing import _Program
@@ -25,12 +25,14 @@ from layoutopt.tfl.dtypes import DType
 from layoutopt.tfl.graph import Model, Value
 from tests.quantization.networks import (
     FULL,
+    Network,
     Pictures,
     calibrated,
     classifier,
     detector,
     exponential,
     model,
+    sinking,
     swishing,
     weights,
 )
@@ -70,16 +72,22 @@ def test_a_classifier_computes_on_integers_alone(tmp_path: Path) -> None:
     assert made.quality[0].sqnr > 25
     for (sample,) in Pictures(200, 3)():
         expected = outputs(real, tmp_path / "float.tflite", sample)
-        found = outputs(made.model, tmp_path / "int8.tflite", sample)
-        assert sqnr(expected, found) > 20
-        plain = outputs(made.model, tmp_path / "int8.tflite", sample, xnnpack=False)
-        step = made.recipe.ranges[real.graph.outputs[0]].steps.scale
+        assert sqnr(expected, outputs(made.model, tmp_path / "int8.tflite", sample)) > 20
+
+
+@pytest.mark.parametrize("int8", list(Int8))
+@pytest.mark.parametrize("network", [classifier, detector, swishing, sinking])
+def test_xnnpack_and_the_reference_kernels_agree(network: Network, int8: Int8, tmp_path: Path) -> None:
+    real, made = calibrated(network, tmp_path, int8=int8)
+    step = made.recipe.ranges[real.graph.outputs[0]].steps.scale
+    for (sample,) in Pictures(300, 3)():
+        found, plain = (outputs(made.model, tmp_path / "int8.tflite", sample, xnnpack=each) for each in (True, False))
         assert np.abs(found - plain).max() <= 2.001 * step
 
 
 def test_what_is_told_of_the_outputs_is_so(tmp_path: Path) -> None:
     real, made = calibrated(classifier, tmp_path)
-    samples = [sample for (sample,) in Pictures(100, 6)()]
+    samples = [sample for (sample,) in Pictures(200, 6)()]
     expected = np.stack([outputs(real, tmp_path / "float.tflite", each) for each in samples]).astype(np.float64)
     found = np.stack([outputs(made.model, tmp_path / "int8.tflite", each) for each in samples]).astype(np.float64)
     (quality,) = made.quality
@@ -94,9 +102,10 @@ def test_what_is_told_of_the_outputs_is_so(tmp_path: Path) -> None:
 
 def test_the_best_of_all_ways_is_chosen_on_held_out_samples(tmp_path: Path) -> None:
     """No single method is better than the choice, and a correction of biases is kept where it helps only."""
-    _, best = calibrated(classifier, tmp_path, ranges=RangeMethod.AUTO)
+    chosen_by = Pictures(100, 6)
+    _, best = calibrated(classifier, tmp_path, judging=chosen_by, ranges=RangeMethod.AUTO)
     single = {
-        method: calibrated(classifier, tmp_path, ranges=method)[1]
+        method: calibrated(classifier, tmp_path, judging=chosen_by, ranges=method)[1]
         for method in RangeMethod
         if method is not RangeMethod.AUTO
     }
@@ -108,7 +117,7 @@ def test_biases_are_corrected_for_the_rounding_of_weights(tmp_path: Path) -> Non
     """Of few and coarse weights on what has a mean, most of the error is a constant that a bias can hold."""
     real = model(classifier)
     settings = Settings(ranges=RangeMethod.MINMAX)
-    chosen = Calibrator(real, settings, Pictures(0, 12), Pictures(100, 6), tmp_path).run()
+    chosen = Calibrator(real, settings, Pictures(0, 12), Pictures(100, 6), Pictures(200, 6), tmp_path).run()
     assert chosen.recipe.means is not None
     without = build(real, replace(chosen.recipe, means=None), settings)
     samples = [sample for (sample,) in Pictures(100, 6)()]
@@ -210,7 +219,7 @@ def test_recipes_that_do_not_fit_are_refused(tmp_path: Path) -> None:
 def test_nan_on_the_way_is_an_error(tmp_path: Path) -> None:
     real = model(lambda x: exponential(x * 1000.0))
     with pytest.raises(UsageError, match="NaN or infinity in exp"):
-        Calibrator(real, Settings(), Pictures(0, 4), Pictures(100, 2), tmp_path).run()
+        Calibrator(real, Settings(), Pictures(0, 4), Pictures(100, 2), Pictures(200, 2), tmp_path).run()
 
 
 def test_one_seed_gives_one_result(tmp_path: Path) -> None:
@@ -223,13 +232,12 @@ def test_one_seed_gives_one_result(tmp_path: Path) -> None:
 
 def deep(x: Value) -> Value:
     """Layers of which one has values far larger than the others."""
-    a = tfl.relu(tfl.conv_2d(x, weights(1, 16, 3, 3, 3), weights(2, 16)))
-    skewed = weights(3, 16, 1, 1, 16) * np.geomspace(1, 500, 16, dtype=np.float32).reshape(16, 1, 1, 1)
-    b = tfl.relu(tfl.conv_2d(a, skewed))
-    back = weights(4, 16, 1, 1, 16) / np.geomspace(1, 500, 16, dtype=np.float32)
-    c = tfl.relu(tfl.conv_2d(b, back))
+    a = tfl.relu(tfl.conv_2d(x, weights(1, 64, 3, 3, 3), weights(2, 64)))
+    factors = np.geomspace(1, 500, 64, dtype=np.float32)
+    b = tfl.relu(tfl.conv_2d(a, weights(3, 64, 1, 1, 64) * factors.reshape(64, 1, 1, 1)))
+    c = tfl.relu(tfl.conv_2d(b, weights(4, 64, 1, 1, 64) / factors))
     for seed in range(5, 9):
-        c = tfl.relu(tfl.conv_2d(c, weights(seed, 16, 1, 1, 16), weights(seed + 10, 16)))
+        c = tfl.relu(tfl.conv_2d(c, weights(seed, 64, 1, 1, 64), weights(seed + 10, 64)))
     return c
 
 

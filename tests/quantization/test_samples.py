@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -59,11 +60,16 @@ def test_all_kinds_of_arrays_give_the_same(tmp_path: Path) -> None:
         assert found.warnings == []
 
 
-def test_a_quarter_is_held_back(tmp_path: Path) -> None:
+def test_samples_are_calibrated_with_or_choose_or_judge(tmp_path: Path) -> None:
     samples = read(arrays(), tmp_path)
-    seen, other = ([each[0] for each in part] for part in (samples.calibration(), samples.held_out()))
-    assert (len(seen), len(other)) == (15, 5)
-    assert not any((one == two).all() for one in seen for two in other)
+    parts = [[each[0] for each in part()] for part in (samples.calibration, samples.choosing, samples.judging)]
+    assert [len(part) for part in parts] == [12, 4, 4]
+    for one, two in combinations(parts, 2):
+        assert not any((first == second).all() for first in one for second in two)
+    repeated = np.arange(20, dtype=np.float32)[:, None, None, None] % 5 + np.zeros((3, 6, 8), np.float32)
+    assert {float(each[0].flat[0]) for each in read(repeated, tmp_path).calibration()} == {0, 1, 2, 3, 4}
+    few = read(arrays(4), tmp_path)
+    assert [sum(1 for _ in part()) for part in (few.choosing, few.judging)] == [4, 4]
 
 
 def test_samples_are_spread_over_all_that_there_are(tmp_path: Path) -> None:
@@ -132,7 +138,7 @@ def test_warnings(tmp_path: Path) -> None:
     ]
     assert read(np.ones((20, 3, 6, 8), np.float32), tmp_path).warnings == ["all samples are the same"]
     far = arrays()
-    far[3] *= 9
+    far[np.random.default_rng(0).permutation(20) % 5 == 4] *= 9
     assert "held-out samples reach" in read(far, tmp_path).warnings[0]
     pixels = RNG.integers(0, 256, (20, 3, 6, 8)).astype(np.float32)
     assert "does the model want 0 to 1" in read(pixels, tmp_path).warnings[0]

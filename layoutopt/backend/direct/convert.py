@@ -19,7 +19,7 @@ from layoutopt.options import FOLD_LIMIT
 from layoutopt.tfl.graph import Graph, Model
 from layoutopt.tfl.limits import violations
 from layoutopt.tfl.recorder import folding_up_to
-from layoutopt.tfl.rewrites import RESIZABLE_RULES, RULES, simplify
+from layoutopt.tfl.rewrites import FLOAT_RULES, RESIZABLE_RULES, RULES, simplify
 from layoutopt.tfl.rewrites.depthwise import split_depthwise_kernels
 from layoutopt.tfl.rewrites.integers import use_integer_kernels
 
@@ -69,7 +69,7 @@ def convert_directly(
     with stages("lowering"), folding_up_to(fold_limit):
         lowered = lower(model, resizable=resizable)
     with stages("rewrites"), folding_up_to(fold_limit):
-        simplify(lowered.graph, RESIZABLE_RULES if resizable else RULES)
+        simplify(lowered.graph, RESIZABLE_RULES if resizable else FLOAT_RULES if rewrite is None else RULES)
         use_integer_kernels(lowered.graph)
         if rewrite is None and quantize is not Quantize.DYNAMIC:  # integers have large kernels
             split_depthwise_kernels(lowered.graph, resizable=resizable)
@@ -81,6 +81,7 @@ def convert_directly(
         raise UnsupportedOperatorError(
             "LiteRT has no kernels for these operations:\n  " + "\n  ".join(map(str, found)),
             hint="Cast the operands of these nodes to another type, or merge axes with a Reshape before them.",
+            nodes=tuple(each.scope for each in found if each.scope),
         )
     with stages("write .tflite"):
         write_tflite(lowered, tflite)

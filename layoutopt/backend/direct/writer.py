@@ -49,6 +49,13 @@ def write_tflite(
         ValueError: an operation reads what nothing computes.
     """
     tables, arrays = tables_of(model, defaults or {})
+    write_tables(tables, arrays, path, data_behind=data_behind)
+
+
+def write_tables(
+    tables: ModelT, arrays: Sequence[Array | None], path: Path, *, data_behind: bool | None = None
+) -> None:
+    """Write a .tflite file of its tables without buffers, and of what belongs in each buffer; as `write_tflite`."""
     if data_behind is None:
         header = _Header(tables, arrays, behind=False)
         if header.end > _MAX_FLATBUFFER:
