@@ -26,7 +26,7 @@ NAMES = (
     *("resnext50", "vgg11", "shufflenet_v2", "unet_plus_plus", "unet_transposed", "rrdb_nearest", "rrdb_pixel_shuffle"),
     *("convnext_tiny", "vit_4", "vit_12", "swin_4", "swin_t", "yolov8"),
 )
-FREE = {**dict.fromkeys(NAMES, 0), "yolo_head": 3, "vit_4": 4, "vit_12": 12, "swin_4": 8, "swin_t": 22}
+FREE = {**dict.fromkeys(NAMES, 0), "yolo_head": 3, "vit_4": 4, "vit_12": 11, "swin_4": 8, "swin_t": 22}
 """TRANSPOSE with free inputs and outputs: each scale of the head interleaves its anchors, each block of a transformer
 brings its heads together, and one with windows also takes the picture apart."""
 PICTURES = dict.fromkeys(

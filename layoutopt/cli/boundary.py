@@ -139,6 +139,12 @@ class BoundaryArguments(PartArguments):
         after = _by_name("--postprocess", self.postprocess, Postprocess.parse)
         return replace(part or Boundary(), postprocess=after)
 
+    @property
+    def sources(self) -> list[Path]:
+        """The files that the .tflite tells of."""
+        labels = [Path(text.rpartition("=")[2]) for text in self.labels]
+        return labels if self.metadata is None else [self.metadata, *labels]
+
     def description(self) -> Description | None:
         """Return what the options say of the .tflite; None where they say nothing.
 

@@ -29,9 +29,7 @@ EXAMPLES = """[bold]Examples[/]
 
 layoutopt optimize model.onnx
 
-layoutopt optimize first.onnx second.onnx --output-dir out
-
-layoutopt optimize models/*.onnx --output-dir out --jobs 4 --results out/results.jsonl
+layoutopt optimize first.onnx second.onnx --output-dir out --jobs 2 --results out.jsonl
 
 layoutopt optimize model.onnx --no-tflite
 
@@ -210,7 +208,8 @@ def optimize(
     MODEL.tflite are written together, or neither. Of several models each runs in a process of its own, and one that
     fails does not keep the others from being done.
     """
-    with session.start([*models, check.input, quantization.calibration, quantization.load_ranges]) as run:
+    read = [check.input, quantization.calibration, quantization.load_ranges, *boundary.sources, fleet.results]
+    with session.start([*models, *read]) as run:
         several = fleet.takes(models, timed=baseline.benchmark)
         if several and (targets.saved_model or pipeline.dump_after or quantization.save_ranges):
             raise UsageError("--saved-model, --save-ranges and --dump-after are for one model")

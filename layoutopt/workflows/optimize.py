@@ -73,7 +73,7 @@ class OptimizeOptions(ConversionOptions):
         quantization: how samples are read, and what is made of them.
         allow_flex: let operators into the .tflite that need TensorFlow at run time.
         fold_limit: bytes up to which what repeats constants (Expand, Tile, ConstantOfShape) becomes a constant itself;
-            `layoutopt.options.FOLD_LIMIT` where it is None. TensorFlow's converter folds as it likes.
+            1 MiB where it is None. TensorFlow's converter folds as it likes.
         dump: where to write the graph behind passes.
         instruments: called behind each pass with its position from 1, its name and the model.
         scratch: directory for what is made on the way, such as the .tflite of the baseline; a temporary one where it is
