@@ -29,14 +29,7 @@ from tests.docs.pages import PAGES, ROOT, Block, blocks, looks_like
 LANGUAGES = ("bash", "console", "python", "text", "{toctree}", "{eval-rst}")
 """All that a fence may say. A `text` shows what something prints; the last two are read by the site generator."""
 
-QUOTED = {
-    "adding-an-operator.md": ("layoutopt/layout/rules/table.py", "layoutopt/lowering/activations.py"),
-    "0000-life-of-a-model.md": (
-        "layoutopt/layout/rules/table.py",
-        "layoutopt/lowering/conv.py",
-        "layoutopt/ir/dialect.py",
-    ),
-}
+QUOTED = {"adding-an-operator.md": ("layoutopt/layout/rules/table.py", "layoutopt/lowering/activations.py")}
 """Pages whose Python is part of files of ours, and is compared with them: it makes no sense by itself."""
 
 MODULES = ("benchmarks.models",)
