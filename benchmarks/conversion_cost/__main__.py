@@ -25,13 +25,10 @@ def main() -> None:
     """Measure the models that are asked for, and keep the figures of each as soon as it has some."""
     options = _options()
     root = options.models.resolve()
-    onnx2tf = PEER.interpreter(
-        options.peers.resolve() / "venv", {"3.12": options.python312} if options.python312 else {}
-    )
-    if onnx2tf is None:
-        sys.exit("There is no python3.12 on the path. Give one with --python3.12.")
-    runner = Runner(root / f"scratch-{os.getpid()}", onnx2tf, options.timeout)
     ways = [way for way in Way if not options.way or way.value in options.way]
+    runner = Runner(
+        root / f"scratch-{os.getpid()}", _onnx2tf(options) if Way.ONNX2TF in ways else None, options.timeout
+    )
     known = ConversionCost.committed().subjects if ConversionCost.PATH.exists() else {}
     smallest = made(next(iter(SUBJECTS)), root)
     for way in ways:  # compiles what is imported, and fills the caches of the system
@@ -42,6 +39,15 @@ def main() -> None:
         known = {**known, name: Subject(measured.size, measured.nodes, {**before, **measured.runs}, measured.measured)}
         ordered = {name: known[name] for name in SUBJECTS if name in known}
         records.save(ConversionCost(ordered, PEER.versions()), options.output)
+
+
+def _onnx2tf(options: argparse.Namespace) -> Path:
+    """Return the Python of onnx2tf's environment, which is made where there is none."""
+    pythons = {"3.12": options.python312} if options.python312 else {}
+    found = PEER.interpreter(options.peers.resolve() / "venv", pythons)
+    if found is None:
+        sys.exit("There is no python3.12 on the path. Give one with --python3.12.")
+    return found
 
 
 def _options() -> argparse.Namespace:

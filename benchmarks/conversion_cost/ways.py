@@ -40,12 +40,12 @@ class Runner:
 
     Attributes:
         scratch: directory for what is made, which is empty before and behind.
-        onnx2tf: the Python of its environment.
+        onnx2tf: the Python of its environment; None where it is not asked for.
         timeout: seconds for one conversion.
     """
 
     scratch: Path
-    onnx2tf: Path
+    onnx2tf: Path | None
     timeout: float
 
     def run(self, way: Way, model: Path) -> Cost:
@@ -69,6 +69,8 @@ class Runner:
 
     def _by_onnx2tf(self, model: Path) -> Cost:
         """With its default options, on a copy, since it overwrites the file that it is given."""
+        if self.onnx2tf is None:
+            raise Failed("no environment of onnx2tf")
         for path in model.parent.glob(f"{model.name}*"):
             shutil.copyfile(path, self.scratch / path.name)
         # It checks its own guesses on these pictures, and downloads them if they are not where it runs.

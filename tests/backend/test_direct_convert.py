@@ -175,7 +175,7 @@ def test_mobilenet_v2_has_no_transposes(tmp_path: Path) -> None:
 def test_without_layouts_each_convolution_has_its_transposes(tmp_path: Path) -> None:
     model = PassManager((FoldConstants(),)).run(mobilenet_v2(resolution=32, width=0.25)).model
     convert_directly(model, tmp_path / "m.tflite")
-    assert count_tflite(tmp_path / "m.tflite").transposes > 30
+    assert count_tflite(tmp_path / "m.tflite").transposes > 20
     x = np.random.default_rng(1).standard_normal((1, 3, 32, 32)).astype(np.float32)
     expected = evaluate(model, {"input": x})["logits"]
     actual = runtime.run(tmp_path / "m.tflite", {"input": x})["logits"].astype(np.float32)
