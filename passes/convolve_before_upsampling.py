@@ -93,7 +93,7 @@ _FUSED = frozenset({"Relu", "Clip"})
 
 
 def _elementwise(graph: ir.Graph, node: ir.Node) -> _Found | None:
-    """A function of single elements, or a factor or term per channel, behind an upsampling that nobody else reads."""
+    """Return an elementwise function, or a factor or term per channel, that alone reads an upsampling."""
     if node.op_type not in _UNARY | _AFFINE or node.outputs[0].dtype not in TYPES:
         return None
     place = next((at for at, value in enumerate(node.inputs) if upsampling_of(graph, value) is not None), None)
@@ -121,7 +121,7 @@ def _elementwise(graph: ir.Graph, node: ir.Node) -> _Found | None:
 
 
 def _convolution(graph: ir.Graph, node: ir.Node) -> _Found | None:
-    """A Conv behind an upsampling, or behind a Concat with upsampled parts."""
+    """Return a Conv behind an upsampling, or behind a Concat with upsampled parts."""
     parts, joint = _parts(graph, node.inputs[0])
     ups = [upsampling_of(graph, part) for part in parts]
     first = next((up for up in ups if up is not None), None)
@@ -135,7 +135,7 @@ def _convolution(graph: ir.Graph, node: ir.Node) -> _Found | None:
 
 
 def _parts(graph: ir.Graph, value: ir.Value | None) -> tuple[list[ir.Value], ir.Node | None]:
-    """The values whose channels ``value`` consists of, and the Concat that joins them, if there is one."""
+    """Return the values whose channels ``value`` consists of, and the Concat that joins them, if there is one."""
     node = value.producer() if value is not None else None
     if value is None or node is None or node.graph is not graph or node.domain != "" or node.op_type != "Concat":
         return [value] if value is not None else [], None
@@ -171,7 +171,7 @@ class _Convolution:
     pointwise: bool
 
     def found(self) -> _Found:
-        """Both forms with what they cost."""
+        """Return both forms with what they cost."""
         result = known_shape(self.node.outputs[0])
         small, large = self._small(), self._large()
         activation = self._activation()
@@ -213,7 +213,7 @@ class _Convolution:
         return write("Add", result, y, other)
 
     def _activation(self) -> ir.Node | None:
-        """What is computed of each element of the result alone, where it can be computed in front of the upsampling."""
+        """Return the activation after the Conv, if it can be computed before the upsampling."""
         value = self.node.outputs[0]
         reader = only_reader(self.graph, value)
         if reader is None or len(self.alike) < len(self.parts) or not self.up.nearest:
@@ -222,11 +222,11 @@ class _Convolution:
         return reader if is_fused and static_shape(reader.outputs[0]) is not None else None
 
     def _fused(self) -> bool:
-        """Whether the target computes what follows inside the Conv."""
+        """Return whether the target computes what follows inside the Conv."""
         return any(use.node.op_type in _FUSED for use in self.node.outputs[0].uses())
 
     def _weights(self, chosen: Sequence[int]) -> Convolution | None:
-        """The Conv of the ``chosen`` parts alone, without bias; None where there are none."""
+        """Return the Conv of the ``chosen`` parts alone, without bias; None where there are none."""
         ends = np.cumsum([known_shape(part)[1] for part in self.parts])
         pieces = np.split(self.conv.weights, ends[:-1], axis=1)
         if not chosen:
@@ -236,11 +236,11 @@ class _Convolution:
         return Convolution(weights, np.zeros(conv.channels), conv.begin, conv.strides, conv.dilations, 1)
 
     def _large(self) -> Convolution | None:
-        """The Conv of what is not upsampled in this way; None where all is."""
+        """Return the Conv of what is not upsampled in this way; None where all is."""
         return self._weights([at for at in range(len(self.parts)) if at not in self.alike])
 
     def _small(self) -> Convolution:
-        """The Conv of the small picture: all phases, one behind the other, with the bias."""
+        """Return the Conv of the small picture: all phases, one behind the other, with the bias."""
         conv = self._weights(self.alike)
         assert conv is not None
         if self.pointwise:
@@ -262,7 +262,7 @@ class _Convolution:
         return tuple(-(-pad // self.up.factor) for pad in self.conv.begin)
 
     def _windows(self) -> Shape:
-        """Places of the small picture at which the phases are computed."""
+        """Return places of the small picture at which the phases are computed."""
         sizes = known_shape(self.node.outputs[0])[2:]
         return tuple(-(-(size + shift) // self.up.factor) for size, shift in zip(sizes, self._shifts(), strict=True))
 
@@ -270,7 +270,7 @@ class _Convolution:
         return (self.up.small[0], small.channels, *self._windows())
 
     def _crop(self) -> tuple[list[int], list[int]] | None:
-        """Where the results begin and end among what is interleaved, ends counted from behind; None for all of it."""
+        """Return begins and (negative) ends of the results among the interleaved elements; None for all of them."""
         sizes, shifts = known_shape(self.node.outputs[0])[2:], self._shifts()
         whole = [count * self.up.factor for count in self._windows()]
         behind = [all_ - shift - size for all_, shift, size in zip(whole, shifts, sizes, strict=True)]
@@ -296,5 +296,5 @@ class _Convolution:
 
 
 def _joined(write: edit.Writer, values: Sequence[ir.Value], shape: Shape) -> ir.Value:
-    """``values`` as one, of ``shape``, by their channels."""
+    """Return ``values`` as one, of ``shape``, by their channels."""
     return values[0] if len(values) == 1 else write("Concat", shape, *values, attributes={"axis": 1})

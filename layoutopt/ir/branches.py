@@ -53,7 +53,7 @@ _COMPUTED = frozenset(
 
 
 def _known(value: ir.Value, opset: int) -> Array | None:
-    """What ``value`` holds, computed from constants and static shapes; None where that is not known."""
+    """Compute ``value`` from constants and static shapes; None if they do not determine it."""
     if (tensor := constant_of(value)) is not None:
         return tensor.numpy()
     node = value.producer()

@@ -52,7 +52,7 @@ _ORDER = "layoutopt.order."
 
 
 def load(path: Path) -> ir.Model:
-    """Reads and checks an ONNX model.
+    """Read and check an ONNX model.
 
     Raises:
         UsageError, ModelNotFoundError: it is a URL, or there is no such file.
@@ -173,7 +173,7 @@ def check(model: ir.Model, name: str) -> None:
 
 
 def check_proto(proto: onnx.ModelProto, name: str) -> None:
-    """Refuses what is no valid model, and what uses operators that nobody knows.
+    """Refuse what is no valid model, and what uses operators that nobody knows.
 
     Raises:
         InvalidModelError: not a model, or the checker refuses it.
@@ -219,7 +219,7 @@ def _is_known(node: onnx.NodeProto, opset: int) -> bool:
 
 
 def require_static(model: ir.Model) -> None:
-    """Refuses inputs with symbolic dimensions.
+    """Refuse inputs with symbolic dimensions.
 
     Raises:
         DynamicShapeError: names every such input.
@@ -260,13 +260,13 @@ _IMAGE = (1, 3, 224)
 
 
 def make_static(model: ir.Model, shapes: Mapping[str, tuple[int, ...]]) -> None:
-    """Gives inputs static shapes, as `set_shapes`, and refuses what is still symbolic, as `require_static`."""
+    """Give inputs static shapes, as `set_shapes`, and refuse what is still symbolic, as `require_static`."""
     set_shapes(model, shapes)
     require_static(model)
 
 
 def set_shapes(model: ir.Model, shapes: Mapping[str, tuple[int, ...]]) -> None:
-    """Gives inputs static shapes and forgets every shape that was inferred from the symbolic ones.
+    """Give inputs static shapes and forget every shape that was inferred from the symbolic ones.
 
     A size that is stated may be another one, such as the batch that an exporter happened to see; then all shapes are
     inferred anew.
@@ -382,13 +382,13 @@ def _write_apart(proto: onnx.ModelProto, weights: Mapping[str, ir.TensorProtocol
 
 
 def record_orders(model: ir.Model, orders: Mapping[str, Perm]) -> None:
-    """Writes down in which order each of these inputs and outputs stores the axes of the original."""
+    """Write down in which order each of these inputs and outputs stores the axes of the original."""
     for name, order in orders.items():
         model.metadata_props[_ORDER + name] = ",".join(map(str, order))
 
 
 def recorded_orders(model: ir.Model) -> dict[str, Perm]:
-    """What ``record_orders`` wrote down."""
+    """Return the orders that ``record_orders`` has stored in ``model``."""
     return {
         key.removeprefix(_ORDER): tuple(map(int, text.split(",")))
         for key, text in model.metadata_props.items()

@@ -174,7 +174,7 @@ def _row_of(table: int) -> Read:
 
 
 def _target_shape(node: ir.Node) -> Wanted | None:
-    """A shape for all elements: that of the result, else the first sizes of the operand and what is left."""
+    """Return a shape for all elements: that of the result, else the first sizes of the operand and what is left."""
     stated, source, wanted = _sizes(node.outputs[0]), _sizes(node.inputs[0]), _sizes(node.inputs[1])
     if stated:
         return Exactly(stated)
@@ -186,7 +186,7 @@ def _target_shape(node: ir.Node) -> Wanted | None:
 
 
 def _own_shape(node: ir.Node) -> Wanted | None:
-    """The shape of the operand, with as many axes as are asked for."""
+    """Return the shape of the operand, with as many axes as are asked for."""
     sizes = _sizes(node.outputs[0]) or _sizes(node.inputs[0])
     position = 3 if node.op_type == "Resize" else 1
     wanted = _sizes(node.inputs[position])
@@ -237,7 +237,7 @@ def _equal_parts(node: ir.Node) -> Wanted | None:
 
 
 def _steps(node: ir.Node) -> Wanted | None:
-    """Lengths of sequences; the axis of time is the first, unless an attribute tells another."""
+    """Return lengths of sequences; the axis of time is the first, unless an attribute tells another."""
     sizes = _sizes(node.inputs[0])
     if not sizes or len(sizes) < 2:
         return None

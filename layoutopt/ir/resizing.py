@@ -36,7 +36,7 @@ class _Resized:
 
     @property
     def axes(self) -> tuple[int, ...]:
-        """The axes that are resized."""
+        """Return the axes that are resized."""
         scales = self.scales or (1.0,) * len(self.shape)
         return tuple(
             axis for axis, (old, new, scale) in enumerate(zip(self.shape, self.out, scales, strict=True))

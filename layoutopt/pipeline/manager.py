@@ -82,7 +82,7 @@ class PassManager:
         self._after = tuple(after)
 
     def run(self, model: ir.Model) -> PipelineResult:
-        """Runs all passes.
+        """Run all passes.
 
         Args:
             model: is changed by passes that work in place; hand over a clone to keep it.
@@ -125,7 +125,7 @@ def _record(
 
 
 def _checked(position: int, pass_: ir.passes.PassBase, model: ir.Model) -> ir.passes.PassResult:
-    """Runs one pass and compares the interface before and after."""
+    """Run one pass and compare the interface before and after."""
     before = _interface(model)
     try:
         result = pass_(model)
@@ -145,7 +145,7 @@ _HINT = "Please report the model; a pipeline without that pass may do (--passes)
 
 
 def _interface(model: ir.Model) -> tuple[tuple[str | None, str, int | None], ...]:
-    """Name, type and rank of every input and output, in order; the rank of tensors, not of elements of sequences."""
+    """Return name, type and rank of every input and output, in order; sequences have no rank."""
     return tuple(
         (
             value.name,

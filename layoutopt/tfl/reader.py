@@ -156,7 +156,7 @@ class _Reader:
         )
 
     def _graph(self, index: int, around: tuple[int, ...]) -> Graph:
-        """A graph of the file, that of an operator in the graphs ``around``."""
+        """Return a graph of the file, that of an operator in the graphs ``around``."""
         if index in around or not 0 <= index < self._file.SubgraphsLength():
             raise ValueError(f"graph {index} runs itself or is not there")
         table = self._file.Subgraphs(index)

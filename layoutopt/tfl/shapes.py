@@ -56,7 +56,7 @@ def _common(sizes: Sequence[Size], shapes: Sequence[Shape]) -> Size:
 
 
 def _vector_length(value: Value) -> Size:
-    """Sizes that a vector of so many elements tells."""
+    """Return sizes that a vector of so many elements tells."""
     return None if value.shape is None else value.shape[0] if value.shape else 1
 
 
@@ -68,13 +68,13 @@ def _unknown(rank: Size) -> Shape | None:
 
 
 def same(operands: Operands, _: Options) -> Results:
-    """The first operand's type and shape."""
+    """Return the first operand's type and shape."""
     x = _operand(operands, 0)
     return [(x.dtype, x.shape)]
 
 
 def elementwise(operands: Operands, _: Options) -> Results:
-    """All operands broadcast; they are of one type."""
+    """Return the shape to which all operands broadcast, and their one type."""
     given = [operand for operand in operands if operand is not None]
     _require_one_type(given)
     return [(given[0].dtype, broadcast(*(operand.shape for operand in given)))]
@@ -92,14 +92,14 @@ def comparison(operands: Operands, options: Options) -> Results:
 
 
 def select(operands: Operands, _: Options) -> Results:
-    """A condition and two values of one type, which broadcast."""
+    """Return a condition and two values of one type, which broadcast."""
     condition, one, other = (_operand(operands, i) for i in range(3))
     _require_one_type([one, other])
     return [(one.dtype, broadcast(condition.shape, one.shape, other.shape))]
 
 
 def cast(operands: Operands, options: Options) -> Results:
-    """The type that the options say."""
+    """Return the type that the options say."""
     return [(DType(options["out_data_type"]), _operand(operands, 0).shape)]
 
 
@@ -107,7 +107,7 @@ def cast(operands: Operands, options: Options) -> Results:
 
 
 def reshape(operands: Operands, _: Options) -> Results:
-    """The shape that operand 1 tells; a size of -1 follows from the rest."""
+    """Return the shape that operand 1 tells; a size of -1 follows from the rest."""
     x, target = _operand(operands, 0), _operand(operands, 1)
     sizes = integers(target)
     if sizes is None:
@@ -132,7 +132,7 @@ def squeeze(operands: Operands, options: Options) -> Results:
 
 
 def expand_dims(operands: Operands, _: Options) -> Results:
-    """One more axis of size 1."""
+    """Return one more axis of size 1."""
     x, axes = _operand(operands, 0), integers(operands[1])
     if x.shape is None or axes is None:
         return [(x.dtype, None)]
@@ -141,7 +141,7 @@ def expand_dims(operands: Operands, _: Options) -> Results:
 
 
 def transpose(operands: Operands, _: Options) -> Results:
-    """The sizes in the order of operand 1."""
+    """Return the sizes in the order of operand 1."""
     x, perm = _operand(operands, 0), integers(operands[1])
     if x.shape is None:
         return [(x.dtype, None)]
@@ -149,7 +149,7 @@ def transpose(operands: Operands, _: Options) -> Results:
 
 
 def concatenation(operands: Operands, options: Options) -> Results:
-    """The sizes along one axis added up."""
+    """Return the sizes along one axis added up."""
     values = [_operand(operands, i) for i in range(len(operands))]
     _require_one_type(values)
     if any(value.shape is None for value in values):
@@ -163,7 +163,7 @@ def concatenation(operands: Operands, options: Options) -> Results:
 
 
 def pack(operands: Operands, options: Options) -> Results:
-    """One more axis."""
+    """Return one more axis."""
     values = [_operand(operands, i) for i in range(len(operands))]
     _require_one_type(values)
     if any(value.shape is None for value in values):
@@ -175,7 +175,7 @@ def pack(operands: Operands, options: Options) -> Results:
 
 
 def unpack(operands: Operands, options: Options) -> Results:
-    """One result for each index of an axis, without that axis."""
+    """Return one result for each index of an axis, without that axis."""
     x = _operand(operands, 0)
     axis = options["axis"] % x.rank
     return [(x.dtype, tuple(s for i, s in enumerate(x.shape or ()) if i != axis))] * options["num"]
@@ -192,7 +192,7 @@ def split(operands: Operands, options: Options) -> Results:
 
 
 def split_v(operands: Operands, options: Options) -> Results:
-    """Parts of the sizes in operand 1 along the axis that operand 2 tells."""
+    """Return parts of the sizes in operand 1 along the axis that operand 2 tells."""
     x, sizes, axes = _operand(operands, 0), integers(operands[1]), integers(operands[2])
     if axes is None or x.shape is None:
         return [(x.dtype, None if x.shape is None else _unknown(x.rank))] * options["num_splits"]
@@ -207,7 +207,7 @@ def _without_rest(sizes: Sequence[int], total: Size) -> list[Size]:
 
 
 def slice_(operands: Operands, _: Options) -> Results:
-    """The sizes of operand 2; -1 reaches to the end."""
+    """Return the sizes of operand 2; -1 reaches to the end."""
     x, begins, sizes = _operand(operands, 0), integers(operands[1]), integers(operands[2])
     if x.shape is None or sizes is None:
         return [(x.dtype, None if x.shape is None else _unknown(x.rank))]
@@ -219,7 +219,7 @@ def slice_(operands: Operands, _: Options) -> Results:
 
 
 def strided_slice(operands: Operands, options: Options) -> Results:
-    """What Python's slices would leave; axes of the shrink mask go."""
+    """Return the shape that Python's slices would leave, without the axes of the shrink mask."""
     x = _operand(operands, 0)
     begins, ends, strides = (integers(operands[i]) for i in (1, 2, 3))
     if x.shape is None:
@@ -239,7 +239,7 @@ def strided_slice(operands: Operands, options: Options) -> Results:
 
 
 def pad(operands: Operands, _: Options) -> Results:
-    """Sizes with what operand 1 adds before and after."""
+    """Return sizes with what operand 1 adds before and after."""
     x, amounts = _operand(operands, 0), integers(operands[1])
     if x.shape is None:
         return [(x.dtype, None)]
@@ -250,7 +250,7 @@ def pad(operands: Operands, _: Options) -> Results:
 
 
 def tile(operands: Operands, _: Options) -> Results:
-    """Sizes times what operand 1 says."""
+    """Return sizes times what operand 1 says."""
     x, counts = _operand(operands, 0), integers(operands[1])
     if x.shape is None:
         return [(x.dtype, None)]
@@ -260,14 +260,14 @@ def tile(operands: Operands, _: Options) -> Results:
 
 
 def broadcast_to(operands: Operands, _: Options) -> Results:
-    """The shape that operand 1 tells."""
+    """Return the shape that operand 1 tells."""
     x, target = _operand(operands, 0), _operand(operands, 1)
     sizes = integers(target)
     return [(x.dtype, _unknown(_vector_length(target)) if sizes is None else tuple(sizes))]
 
 
 def fill(operands: Operands, _: Options) -> Results:
-    """The shape that operand 0 tells."""
+    """Return the shape that operand 0 tells."""
     target, value = _operand(operands, 0), _operand(operands, 1)
     sizes = integers(target)
     return [(value.dtype, _unknown(_vector_length(target)) if sizes is None else tuple(sizes))]
@@ -280,7 +280,7 @@ def shape(operands: Operands, options: Options) -> Results:
 
 
 def range_(operands: Operands, _: Options) -> Results:
-    """A vector of unknown length."""
+    """Return a vector of unknown length."""
     return [(_operand(operands, 0).dtype, (None,))]
 
 
@@ -288,7 +288,7 @@ def range_(operands: Operands, _: Options) -> Results:
 
 
 def gather(operands: Operands, options: Options) -> Results:
-    """The indices' axes in place of one axis."""
+    """Return the indices' axes in place of one axis."""
     x, index = _operand(operands, 0), _operand(operands, 1)
     if x.shape is None or index.shape is None:
         return [(x.dtype, None)]
@@ -297,7 +297,7 @@ def gather(operands: Operands, options: Options) -> Results:
 
 
 def gather_nd(operands: Operands, _: Options) -> Results:
-    """The last axis of the indices tells places."""
+    """Return the last axis of the indices tells places."""
     x, index = _operand(operands, 0), _operand(operands, 1)
     if x.shape is None or index.shape is None or index.shape[-1] is None:
         return [(x.dtype, None)]
@@ -305,7 +305,7 @@ def gather_nd(operands: Operands, _: Options) -> Results:
 
 
 def scatter_nd(operands: Operands, _: Options) -> Results:
-    """The shape that operand 2 tells."""
+    """Return the shape that operand 2 tells."""
     updates, target = _operand(operands, 1), _operand(operands, 2)
     sizes = integers(target)
     return [(updates.dtype, _unknown(_vector_length(target)) if sizes is None else tuple(sizes))]
@@ -320,7 +320,7 @@ def segments(operands: Operands, _: Options) -> Results:
 
 
 def one_hot(operands: Operands, options: Options) -> Results:
-    """One more axis, as long as operand 1 says."""
+    """Return one more axis, as long as operand 1 says."""
     index, depth, on = _operand(operands, 0), integers(operands[1]), _operand(operands, 2)
     if index.shape is None:
         return [(on.dtype, None)]
@@ -329,26 +329,26 @@ def one_hot(operands: Operands, options: Options) -> Results:
 
 
 def where(operands: Operands, _: Options) -> Results:
-    """A row of coordinates for each element that holds."""
+    """Return a row of coordinates for each element that holds."""
     x = _operand(operands, 0)
     return [(DType.INT64, (None, None if x.shape is None else x.rank))]
 
 
 def unique(operands: Operands, options: Options) -> Results:
-    """Values of unknown number, and the place of each element among them."""
+    """Return values of unknown number, and the place of each element among them."""
     x = _operand(operands, 0)
     return [(x.dtype, (None,)), (DType(options["idx_out_type"]), x.shape)]
 
 
 def top_k(operands: Operands, _: Options) -> Results:
-    """The last axis as long as operand 1 says."""
+    """Return the last axis as long as operand 1 says."""
     x, count = _operand(operands, 0), integers(operands[1])
     found = None if x.shape is None else (*x.shape[:-1], None if count is None else count[0])
     return [(x.dtype, found), (DType.INT32, found)]
 
 
 def non_max_suppression(operands: Operands, _: Options) -> Results:
-    """Indices of the selected boxes, and how many they are."""
+    """Return indices of the selected boxes, and how many they are."""
     count = integers(operands[2])
     return [(DType.INT32, (None if count is None else count[0],)), (DType.INT32, ())]
 
@@ -377,7 +377,7 @@ def arg_extreme(operands: Operands, options: Options) -> Results:
 
 
 def batch_matmul(operands: Operands, options: Options) -> Results:
-    """Rows of the first, columns of the second; other axes broadcast."""
+    """Return rows of the first, columns of the second; other axes broadcast."""
     a, b = _operand(operands, 0), _operand(operands, 1)
     _require_one_type([a, b])
     if a.shape is None or b.shape is None:
@@ -396,7 +396,7 @@ def _require_equal(one: Size, other: Size, a: Value, b: Value) -> None:
 
 
 def fully_connected(operands: Operands, options: Options) -> Results:
-    """The last axis of the operand becomes as long as the weights (out, in) have rows."""
+    """Return the operand's shape with the last axis as long as the weights (out, in) have rows."""
     x, weights = _operand(operands, 0), _operand(operands, 1)
     if x.shape is None or weights.shape is None:
         return [(x.dtype, None)]
@@ -448,7 +448,7 @@ def _known(value: Value) -> Shape:
 
 
 def pool_2d(operands: Operands, options: Options) -> Results:
-    """The window's size is in the options."""
+    """Return the shape after a window whose size is in the options."""
     x = _operand(operands, 0)
     batch, *sizes, channels = _known(x)
     kernel = (options["filter_height"], options["filter_width"])
@@ -467,28 +467,28 @@ def conv_3d(operands: Operands, options: Options) -> Results:
 
 
 def transpose_conv(operands: Operands, _: Options) -> Results:
-    """The shape that operand 0 tells."""
+    """Return the shape that operand 0 tells."""
     target, x = _operand(operands, 0), _operand(operands, 2)
     sizes = integers(target)
     return [(x.dtype, (None,) * x.rank if sizes is None else tuple(sizes))]
 
 
 def resize(operands: Operands, _: Options) -> Results:
-    """Height and width as operand 1 says."""
+    """Return height and width as operand 1 says."""
     x, sizes = _operand(operands, 0), integers(operands[1])
     batch, *plane, channels = _known(x)
     return [(x.dtype, (batch, *([None] * len(plane) if sizes is None else sizes), channels))]
 
 
 def depth_to_space(operands: Operands, options: Options) -> Results:
-    """Blocks of channels become blocks of a picture."""
+    """Return blocks of channels become blocks of a picture."""
     x, block = _operand(operands, 0), options["block_size"]
     batch, height, width, channels = _known(x)
     return [(x.dtype, (batch, _times(height, block), _times(width, block), _over(channels, block * block)))]
 
 
 def space_to_depth(operands: Operands, options: Options) -> Results:
-    """Blocks of a picture become blocks of channels."""
+    """Return blocks of a picture become blocks of channels."""
     x, block = _operand(operands, 0), options["block_size"]
     batch, height, width, channels = _known(x)
     return [(x.dtype, (batch, _over(height, block), _over(width, block), _times(channels, block * block)))]

@@ -33,7 +33,7 @@ def convert_model(
     verbose: bool = False,
     progress: Callable[[str], None] | None = None,
 ) -> Conversion:
-    """Converts an ONNX file with static shapes; existing targets are replaced, and only once the new ones are whole.
+    """Convert an ONNX file with static shapes; existing targets are replaced, and only once the new ones are whole.
 
     Args:
         model: the ONNX file. It may use the dialect ``layoutopt.nhwc``.

@@ -39,7 +39,7 @@ def _is_least(value: Value) -> bool:
 
 
 def _is_same(sizes: Sequence[int], amounts: Array, operation: Operation) -> bool:
-    """Whether SAME adds these amounts before and after height and width."""
+    """Return whether SAME adds these amounts before and after height and width."""
     options = operation.options
     if operation.code == "MAX_POOL_2D":
         kernel: Sequence[int] = (options["filter_height"], options["filter_width"])

@@ -109,7 +109,7 @@ def reshape_before_product(operation: Operation, uses: Uses) -> Value | None:
 
 
 def _keeps_channels(operation: Operation) -> bool:
-    """Whether it is a RESHAPE after which the last axis is as before."""
+    """Return whether it is a RESHAPE after which the last axis is as before."""
     if operation.code != "RESHAPE" or not operation.result.is_static or not operation[0].is_static:
         return False
     return operation.result.sizes[-1:] == operation[0].sizes[-1:]
