@@ -18,7 +18,7 @@ from layoutopt.passes.base import Rewrite
 
 @dataclass(frozen=True)
 class AbsorbChannelShuffles(Rewrite):
-    """Absorbs channel shuffles into the constant weights of the convolutions behind them.
+    """Absorbs channel shuffles into the constant weights of the convolutions after them.
 
     The values that Concat, Split, Slice, Gather and Reshape-Transpose-Reshape route to a convolution are read where
     they come from, in contiguous runs of channels. Done only where a shuffle or a Gather dies of it.

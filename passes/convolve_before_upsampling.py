@@ -1,4 +1,4 @@
-"""Convolves the small picture in front of an upsampling in place of the large one behind it."""
+"""Convolves the small picture before an upsampling instead of the large one after it."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ Rewrite = Callable[[edit.Writer], ir.Value]
 
 @dataclass(frozen=True)
 class ConvolveBeforeUpsampling(NodeRewrite, PricedRewrite):
-    """Computes a Conv behind nearest upsampling by a whole factor on the small picture, where that is cheaper.
+    """Computes a Conv after nearest upsampling by a whole factor on the small picture, where that is cheaper.
 
     *Phases.* With nearest upsampling by s, pixel q of the large picture is pixel q // s of the small one, so the result
     at r is the sum over d of w[d] x[(r + d - p) // s], where p is the padding in front. Let t be -p mod s, and r + t be
     s m + f. As p + t is a multiple of s, the index is m - (p + t) / s + (f + d) // s, a tap of m that depends on f and
     d alone: for each of the s phases f, the rows of the kernel that fall on one tap add up. There are (s + k - 2) // s
     + 1 taps, two for s = 2 and k = 3: 4/9 of the multiplications over two axes. One Conv computes all phases as
-    channels, DepthToSpace interleaves them, a Slice drops the first t results and what is behind the last. An index
+    channels, DepthToSpace interleaves them, a Slice drops the first t results and what is after the last. An index
     outside of the large picture is one outside of the small one, and zero is read there in both, so that any padding
     and any bias will do; but no stride, dilation or group.
 
@@ -89,7 +89,7 @@ def _type_of(node: ir.Node) -> ir.DataType:
 _UNARY = frozenset({"Relu", "LeakyRelu", "Clip", "Elu", "HardSigmoid", "HardSwish", "Sigmoid", "Tanh", "Softplus"})
 _AFFINE = frozenset({"Mul", "Div", "Add", "Sub"})
 _FUSED = frozenset({"Relu", "Clip"})
-"""What the target computes inside the convolution in front of it."""
+"""What the target computes inside the convolution before it."""
 
 
 def _elementwise(graph: ir.Graph, node: ir.Node) -> _Found | None:
@@ -121,7 +121,7 @@ def _elementwise(graph: ir.Graph, node: ir.Node) -> _Found | None:
 
 
 def _convolution(graph: ir.Graph, node: ir.Node) -> _Found | None:
-    """Return a Conv behind an upsampling, or behind a Concat with upsampled parts."""
+    """Return a Conv after an upsampling, or after a Concat with upsampled parts."""
     parts, joint = _parts(graph, node.inputs[0])
     ups = [upsampling_of(graph, part) for part in parts]
     first = next((up for up in ups if up is not None), None)
@@ -240,7 +240,7 @@ class _Convolution:
         return self._weights([at for at in range(len(self.parts)) if at not in self.alike])
 
     def _small(self) -> Convolution:
-        """Return the Conv of the small picture: all phases, one behind the other, with the bias."""
+        """Return the Conv of the small picture: all phases, one after the other, with the bias."""
         conv = self._weights(self.alike)
         assert conv is not None
         if self.pointwise:

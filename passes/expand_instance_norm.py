@@ -23,7 +23,7 @@ class ExpandInstanceNorm(Rewrite):
 
     The moments of a group follow from those of its channels, so the only large operands are read in their own shape.
     PyTorch's exporters write a group normalization as an InstanceNormalization between two Reshapes, and a scale and a
-    shift per channel behind: those become part of it.
+    shift per channel after it: those become part of it.
     """
 
     def rewrite(self, model: ir.Model) -> bool:

@@ -1,4 +1,4 @@
-"""Works constant factors and terms into the weights of the products before or behind them."""
+"""Works constant factors and terms into the weights of the products before or after them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class FoldAffine(NodeRewrite):
     through whatever only moves elements: Reshape and its kin, Transpose, Split, Slice and Gather. So the factor of an
     attention ends up in the weights of the queries alone. A factor goes through an addition and, if it is positive,
     through a Relu as well. What is added to the values of an attention goes on to what reads them, and what is added to
-    all keys changes nothing. The scale and shift of a LayerNormalization fold downwards likewise. A factor behind a
+    all keys changes nothing. The scale and shift of a LayerNormalization fold downwards likewise. A factor after a
     product of two computed values stays: it may belong to an activation that the target has whole.
     """
 
@@ -201,7 +201,7 @@ def _above(graph: ir.Graph, value: ir.Value, affine: _Affine) -> list[Edit] | No
 
 
 def _lets_through(node: ir.Node, affine: _Affine) -> bool:
-    """Return whether a factor before ``node`` does what it does behind."""
+    """Return whether a factor before ``node`` does what it does after."""
     return node.op_type in ("Relu", "LeakyRelu") and affine.factor is not None and bool((affine.factor > 0).all())
 
 

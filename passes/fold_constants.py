@@ -173,7 +173,7 @@ def _through_onnxsim(proto: ModelProto, limit: int) -> ModelProto:
         InvalidModelError: it refuses the model.
     """
     simplify, bare, failures = _onnxsim().simplify, _without_defaults(proto), []
-    # It puts some branches that it inlines behind the nodes that read them, and then refuses its own work.
+    # It puts some branches that it inlines after the nodes that read them, and then refuses its own work.
     for skipped in (_SKIPPED, (*_SKIPPED, "eliminate_if_with_const_cond")):
         try:
             simplified: ModelProto = simplify(

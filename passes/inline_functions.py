@@ -63,7 +63,7 @@ def _call(model: ir.Model, node: ir.Node, function: ir.Function) -> None:
         if attribute.name not in node.attributes:
             node.attributes.add(attribute)
     node.resize_outputs(len(function.outputs))
-    for value in node.outputs:  # inlining wants a value for every result, read or not
+    for value in node.outputs:  # inlining needs a value for every result, read or not
         value.name = value.name or edit.fresh_name(model.graph, function.name)
     function.opset_imports[""] = opset
     model.functions[function.identifier()] = function

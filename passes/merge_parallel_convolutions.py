@@ -34,10 +34,10 @@ class MergeParallelConvolutions(NodeRewrite, PricedRewrite):
     of any of them, and the sum of what falls on one tap. Offsets beyond the border read zero in all of them. A value
     itself is a kernel of one pixel with a weight of 1, kept apart by channels; so is an AveragePool whose windows all
     count their whole size, a kernel of equal weights. A factor per channel scales the weights of a branch, a term per
-    channel behind it adds to the bias, which is no matter of the border. Groups of channels that all branches have
+    channel after it adds to the bias, which is no matter of the border. Groups of channels that all branches have
     stay: their number is the greatest common divisor, and the weights of finer groups lie along a diagonal of blocks.
 
-    *Concat.* Convs that differ in nothing but weights are one Conv, whose channels are theirs, one behind the other.
+    *Concat.* Convs that differ in nothing but weights are one Conv, whose channels are theirs, one after the other.
 
     What is between the branches and the sum must have no other reader.
     """
@@ -298,7 +298,7 @@ class _Siblings:
         return self.conv.work(source, self.shape)
 
     def join(self, graph: ir.Graph, concat: ir.Node) -> None:
-        """Let ``concat`` read one Conv in place of two."""
+        """Let ``concat`` read one Conv instead of two."""
         dtype, source = self.parts[0].dtype, self.nodes[0].inputs[0]
         assert dtype is not None
         assert source is not None

@@ -1,4 +1,4 @@
-"""Averages over pixels or rows in front of a product of channels in place of behind it."""
+"""Averages over pixels or rows before a product of channels instead of after it."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from layoutopt.passes.base import BROADCASTING, NodeRewrite, PricedRewrite
 
 @dataclass(frozen=True)
 class PoolBeforeConvolution(NodeRewrite, PricedRewrite):
-    """Computes an AveragePool, GlobalAveragePool or ReduceMean behind a Conv of one pixel in front of it.
+    """Computes an AveragePool, GlobalAveragePool or ReduceMean after a Conv of one pixel before it.
 
     The Conv, y[r] = W x[r] + b, works on channels, the pool, z[q] = sum_r a[q, r] y[r], on pixels, and both are linear:
     z[q] = W (sum_r a[q, r] x[r]) + b sum_r a[q, r]. So they commute as they are without a bias, whatever the padding is
     counted as. With one, the weights a of each window must sum to 1: they do where padding is not counted, or where
     there is none. Groups stay; strides of the Conv and kernels of more than one pixel do not commute. A ReduceMean over
-    rows behind a MatMul with a constant matrix, and a constant row added to that, is the same.
+    rows after a MatMul with a constant matrix, and a constant row added to that, is the same.
 
     What is between the two must have no other reader.
     """
@@ -83,7 +83,7 @@ class _Swap:
 
 
 def _behind_convolution(node: ir.Node, source: ir.Value) -> _Swap | None:
-    """Return a pool of pixels behind a Conv of one pixel."""
+    """Return a pool of pixels after a Conv of one pixel."""
     producer, shape = source.producer(), static_shape(source)
     conv = convolution_of(producer) if producer is not None and producer.graph is node.graph else None
     if producer is None or shape is None or conv is None or prod(conv.kernel) != 1:
@@ -119,7 +119,7 @@ def _is_mean(node: ir.Node) -> bool:
 
 
 def _behind_product(graph: ir.Graph, node: ir.Node, source: ir.Value) -> _Swap | None:
-    """Return a ReduceMean of rows behind a MatMul with a constant matrix, to which a constant row may be added."""
+    """Return a ReduceMean of rows after a MatMul with a constant matrix, to which a constant row may be added."""
     shape, row = static_shape(source), None
     producer = source.producer()
     if node.op_type != "ReduceMean" or shape is None or producer is None or producer.domain != "":

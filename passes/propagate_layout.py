@@ -36,7 +36,7 @@ class Scope(Enum):
     GRAPH = "graph"
     """Through the whole graph: the optimum."""
     OPERATOR = "operator"
-    """Not beyond the operator that needs it: the sandwich, to compare with."""
+    """Not beyond the operator that needs it: the per-operator layout, to compare with."""
 
 
 @dataclass
@@ -61,7 +61,7 @@ class PropagateLayout(Pass, ir.passes.InPlacePass):
         scope: how far a layout may spread.
         objective: what is made as small as it can be.
         threads: of XNNPACK, when times were measured.
-        layouts: of graph inputs and outputs that ``io`` shall have no say over.
+        layouts: of graph inputs and outputs that ``io`` does not decide.
     """
 
     io: Io = Io.FREE

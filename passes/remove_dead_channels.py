@@ -30,7 +30,7 @@ class RemoveDeadChannels(Rewrite):
     to the products around are removed together, or not at all, so both branches of a residual addition agree. Elements
     are taken for finite: 0 times infinity would not be 0.
 
-    A product with fewer channels is never dearer, so nothing is weighed. Nothing is done unless the weights of some
+    A product with fewer channels is never costlier, so nothing is weighed. Nothing is done unless the weights of some
     product have a row or a column of zeros; a value keeps one channel.
     """
 

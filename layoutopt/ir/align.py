@@ -47,7 +47,7 @@ class Alignment:
         perm: of the axes of the expected array; of the actual one where ``backwards``.
         backwards: whether the actual array is permuted, since no permutation of the expected one will do.
         gap: sampled difference of the two, from 0 (equal) to 1 (nothing in common).
-        shuffle: of the slices along one axis of the expected array behind ``perm``; None for none.
+        shuffle: of the slices along one axis of the expected array after ``perm``; None for none.
     """
 
     perm: Perm

@@ -99,7 +99,7 @@ _NAMES = "layoutopt.names"
 
 
 def _names_in(graph: ir.Graph) -> dict[str | None, int]:
-    """Return every name in ``graph`` and its bodies, collected once, with the first number to try behind it."""
+    """Return every name in ``graph`` and its bodies, collected once, with the first number to try after it."""
     taken: dict[str | None, int] | None = graph.meta.get(_NAMES)
     if taken is None:
         taken = graph.meta[_NAMES] = dict.fromkeys(_names(graph), 1)
@@ -117,12 +117,12 @@ def _names(graph: ir.Graph) -> Iterator[str | None]:
 def transpose(
     graph: ir.Graph, source: ir.Value, perm: Perm, shape: Sequence[int | ir.SymbolicDim], name: str
 ) -> ir.Value:
-    """Insert a Transpose right behind ``source``; ``shape`` is that of its result."""
+    """Insert a Transpose right after ``source``; ``shape`` is that of its result."""
     return insert_behind(graph, source, ir.node("Transpose", [source], {"perm": perm}), shape, name)
 
 
 def reshape(graph: ir.Graph, source: ir.Value, shape: Sequence[int], name: str) -> ir.Value:
-    """Insert a Reshape to the static ``shape`` right behind ``source``."""
+    """Insert a Reshape to the static ``shape`` right after ``source``."""
     target = add_constant(graph, f"{name}_shape", np.array(shape, np.int64))
     return insert_behind(graph, source, ir.node("Reshape", [source, target]), shape, name)
 
@@ -130,7 +130,7 @@ def reshape(graph: ir.Graph, source: ir.Value, shape: Sequence[int], name: str) 
 def insert_behind(
     graph: ir.Graph, source: ir.Value, node: ir.Node, shape: Sequence[int | ir.SymbolicDim], name: str
 ) -> ir.Value:
-    """Put ``node`` of one result right behind the producer of ``source``, or first where nothing produces it."""
+    """Put ``node`` of one result right after the producer of ``source``, or first where nothing produces it."""
     result = node.outputs[0]
     result.name = fresh_name(graph, name)
     node.name = fresh_name(graph, f"{node.op_type}/{name}")
@@ -152,7 +152,7 @@ class Writer:
     Attributes:
         graph: of ``place``.
         place: the node that comes after all that is written.
-        name: what the results are called, with the operators behind.
+        name: what the results are called, with the names of the operators appended.
         dtype: the element type of the results.
     """
 

@@ -128,7 +128,7 @@ def _read(content: memoryview, name: str, path: Path | None) -> ir.Model:
 
 @contextlib.contextmanager
 def _shapes_for_the_checker(proto: onnx.ModelProto) -> Iterator[None]:
-    """Let inputs and outputs have shapes while the checker, which insists on them, looks at the model."""
+    """Let inputs and outputs have shapes while the checker, which needs them, looks at the model."""
     bare = [
         value.type.tensor_type
         for value in (*proto.graph.input, *proto.graph.output)
@@ -269,7 +269,7 @@ def set_shapes(model: ir.Model, shapes: Mapping[str, tuple[int, ...]]) -> None:
     """Give inputs static shapes and forget every shape that was inferred from the symbolic ones.
 
     A size that is stated may be another one, such as the batch that an exporter happened to see; then all shapes are
-    inferred anew.
+    inferred again.
 
     Raises:
         UsageError: there is no such input, or the shape contradicts the one it has.
@@ -331,7 +331,7 @@ def require_consistent(model: ir.Model) -> None:
 def save(model: ir.Model, path: Path) -> None:
     """Write ``model``: beside the target first, then into its place.
 
-    The weights of a model over 2 GiB go to a file beside it, of the same name with ``.data`` behind.
+    The weights of a model over 2 GiB go to a file next to it, of the same name with ``.data`` appended.
 
     Raises:
         OutputError: the place cannot be written to, or the model is over 2 GiB even without its weights.
@@ -360,7 +360,7 @@ def write_model(model: ir.Model, path: Path) -> None:
 
 
 DATA = ".data"
-"""What the file of the weights has behind the name of the model's."""
+"""What the file of the weights has after the name of the model's."""
 
 _HEAD = 64
 """Bytes that stand before a weight at most, apart from its name and shape."""

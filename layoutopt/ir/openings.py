@@ -157,7 +157,7 @@ def _open(graph: ir.Graph, value: ir.Value, name: str, values: Mapping[str, Arra
 
 
 def write_range(write: edit.Writer, opening: Opening, count: ir.Value, shape: ir.Shape) -> ir.Value:
-    """Return the numbers that a Range gave, ``count`` (one element) of them, computed anew; all are of ``shape``."""
+    """Return the numbers that a Range gave, ``count`` (one element) of them, computed again; all are of ``shape``."""
     assert opening.steps is not None
     start, step = opening.steps
     integer = edit.Writer(write.graph, write.place, write.name, ir.DataType.INT64)

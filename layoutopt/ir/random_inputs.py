@@ -66,7 +66,7 @@ def _inputs(model: ir.Model) -> list[ir.Value]:
 
 
 def plain_integers(inputs: Mapping[str, Array], number: int) -> dict[str, Array]:
-    """Return the inputs with one number in place of all integers: what to try where the drawn ones do not fit."""
+    """Return the inputs with one number instead of all integers: what to try where the drawn ones do not fit."""
     return {name: np.full_like(array, number) if array.dtype.kind in "iu" else array for name, array in inputs.items()}
 
 

@@ -17,7 +17,7 @@ from layoutopt.ir.verify import Arrays, Reference, drift_of, random_inputs, run
 from layoutopt.options import TOLERANCE
 
 BATCH = "batch"
-"""Names axis 0 of all inputs where no dimension bears this name."""
+"""Names axis 0 of all inputs where no dimension has this name."""
 
 _OF_IMAGES = {"height": 2, "width": 3}
 """Names for the axes of images (N, C, H, W) whose model has none."""

@@ -69,7 +69,7 @@ def trace(model: ir.Model, inputs: Arrays) -> tuple[OnnxValue, ...]:
 def recompute(model: ir.Model, inputs: Arrays, given: Arrays) -> dict[str, npt.NDArray[np.generic]]:
     """Run ``model`` once with ``given`` values put in the place of its own wherever they are read.
 
-    So each result tells what the model makes of the given values nearest in front of it, whatever went wrong before.
+    So each result tells what the model makes of the given values nearest before it, whatever went wrong before.
 
     Args:
         model: of static shapes; it is not changed.

@@ -119,7 +119,7 @@ def _element_index(index: Value, x: Value, axis: int) -> Value:
             along = [-1 if i == k else 1 for k in range(x.rank)]
             offsets.append(tfl.reshape(tfl.range_(0, size_of(index, i)) * stride, along))
         stride = stride * size_of(x, i)
-    # Small constants, one for the axes on each side, in place of one as large as the index.
+    # Small constants, one for the axes on each side, instead of one as large as the index.
     after, before = offsets[: x.rank - 1 - axis], offsets[x.rank - 1 - axis :]
     for each in (before, after):
         if each:

@@ -43,7 +43,7 @@ _INSTEAD: Mapping[str, str] = {
     "ImageDecoder": "decode the image outside and give the model its pixels",
     "MaxRoiPool": 'use a RoiAlign with mode = "max"',
 }
-"""The nearest way out for operators that have no lowering."""
+"""The nearest thing to do for operators that have no lowering."""
 
 _TENSORS_ONLY = "A .tflite takes and gives tensors: make the elements inputs and outputs of their own."
 

@@ -40,7 +40,7 @@ def _is_beyond(operation: Operation, *values: Value | None) -> bool:
 
 @rule("PAD", "PADV2")
 def _pad(operation: Operation, uses: Uses) -> Value | None:
-    """Return a padded axis and those behind that are not are one; a few padded axes at once."""
+    """Merge each padded axis with the following axes that are not; a few padded axes at once."""
     del uses
     x, amounts = operation[0], operation[1]
     if not amounts.is_constant or not _is_beyond(operation, x):
@@ -97,7 +97,7 @@ def _reduction(operation: Operation, uses: Uses) -> Value | None:
 
 
 def _around(sizes: Sequence[int], run: Sequence[int]) -> tuple[int, int]:
-    """Return the elements of a run of axes, with what lies between them, and of all axes behind."""
+    """Return the elements of a run of axes, with what lies between them, and of all axes after it."""
     return prod(sizes[run[0] : run[-1] + 1]), prod(sizes[run[-1] + 1 :])
 
 

@@ -18,7 +18,7 @@ Step: TypeAlias = "Callable[[Value, State], State]"
 """From a step's input, as much of the gates as does not depend on the state, and the state before to that after."""
 Activation: TypeAlias = "Callable[[Value], Value]"
 
-_MAX_UNROLLED = 8  # steps that are written out; XNNPACK packs the weights anew for each
+_MAX_UNROLLED = 8  # steps that are written out; XNNPACK packs the weights again for each
 _STEPS_PER_ROUND = 4  # of a WHILE, which copies all that it reads in every round
 
 

@@ -35,12 +35,12 @@ def reshape(node: Node) -> Value:
 
 
 def _copied_sizes(x: Value, target: Sequence[int]) -> list[Size]:
-    """Return the target shape with sizes of ``x`` in place of 0; None where such a size comes at run time."""
+    """Return the target shape with sizes of ``x`` instead of 0; None where such a size comes at run time."""
     return [size if size else (None if x.shape is None else x.shape[i]) for i, size in enumerate(target)]
 
 
 def _run_time_shape(node: Node) -> Value:
-    """Return operand 1, with sizes of ``x`` in place of 0."""
+    """Return operand 1, with sizes of ``x`` instead of 0."""
     wanted = tfl.int32(node[1])
     if node.integer("allowzero", 0) or not wanted.is_static or node.x.shape is None:
         return wanted
@@ -140,7 +140,7 @@ def split(node: Node) -> list[Value]:
 def split_into(x: Value, sizes: Sequence[int], axis: int) -> list[Value]:
     """Split a value into parts of these sizes by SPLIT where they are equal, else by SPLIT_V.
 
-    Where that is of more axes than kernels take, all before the axis are one, and all behind.
+    Where that is of more axes than kernels take, all axes before that one are merged, and all after it.
     """
     if x.is_static and x.rank > limit("SPLIT", x):
         flat = tfl.reshape(x, (prod(x.sizes[:axis]), x.sizes[axis], prod(x.sizes[axis + 1 :])))

@@ -1,7 +1,7 @@
-"""Element types: what LiteRT's kernels behind each ONNX operator take, and how any other type gets through them.
+"""Element types: what LiteRT's kernels after each ONNX operator take, and how any other type gets through them.
 
 LiteRT has each kernel for a few types, ONNX allows nearly all. What a kernel does not take is handed to it as another
-type, and its results are converted back, by the cheapest way that leaves the result as ONNX wants it:
+type, and its results are converted back, by the cheapest way that leaves the result as ONNX needs it:
 
 - Where only bits move (`DTypeSemantics.BITS`), as any type of the same size.
 - Where integers count modulo 2**n (`DTypeSemantics.MODULAR`), as the other integer of the same size.
@@ -44,7 +44,7 @@ class DTypeSemantics(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class KernelTypes:
-    """The element types that the kernels behind an operator take.
+    """The element types that the kernels after an operator take.
 
     Attributes:
         types: the element types that its kernels take.

@@ -60,7 +60,7 @@ class Outputs:
             option: that named it, for errors.
             force: whether it may overwrite what is there.
             folder: whether it is a directory, which may only take the place of a SavedModel or of an empty one.
-            companion: what the name of a second file has behind that of the first, should there be one.
+            companion: what the name of a second file has after that of the first, should there be one.
 
         Raises:
             OutputError: the place cannot be written to, another run is writing it, or it is that of an input or of

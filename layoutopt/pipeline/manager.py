@@ -20,7 +20,7 @@ Start = Callable[[str], None]
 """Called with the name of a pass as it starts."""
 
 After = Callable[[int, str, ir.Model], None]
-"""Called behind each pass with its position from 1, its name and the model: verification and dumps hang here."""
+"""Called after each pass with its position from 1, its name and the model: verification and dumps hang here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +32,11 @@ class PassRecord:
         seconds: wall time.
         modified: what the pass says of itself.
         nodes_before: operators in the graph and its bodies.
-        nodes_after: the same, behind the pass.
+        nodes_after: the same, after the pass.
         transposes_before: Transposes in the graph and its bodies.
-        transposes_after: the same, behind the pass.
+        transposes_after: the same, after the pass.
         multiplications_before: of convolutions and products of matrices whose shapes are known.
-        multiplications_after: the same, behind the pass.
+        multiplications_after: the same, after the pass.
     """
 
     name: str
@@ -55,7 +55,7 @@ class PipelineResult:
     """A model, and how it came to be.
 
     Attributes:
-        model: behind the last pass.
+        model: after the last pass.
         records: one per pass, in order.
         assignment: cost and proof of the last layout propagation; None where there was none.
     """
@@ -71,7 +71,7 @@ class PassManager:
     Args:
         passes: the pipeline.
         on_start: called as each pass starts.
-        after: called behind each pass, in order.
+        after: called after each pass, in order.
     """
 
     def __init__(

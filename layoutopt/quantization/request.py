@@ -38,7 +38,7 @@ class QuantizationOptions:
         color: of images: the order of the channels.
         resize: of images: how they get the size of the input.
         save_ranges: where to write the ranges, as JSON, so that a build needs no samples.
-        load_ranges: a file of such ranges, in place of samples.
+        load_ranges: a file of such ranges, instead of samples.
     """
 
     int8: Int8 | str = Int8.FAST

@@ -79,7 +79,7 @@ def buffer_of(file: tables.Model, index: int) -> Array:
     """Return the bytes of a buffer.
 
     Raises:
-        ValueError: they end behind the end of the file.
+        ValueError: they end after the end of the file.
     """
     buffer = file.Buffers(index)
     if buffer.Offset() <= 1:  # 0 and 1 say that the data are in the flatbuffer

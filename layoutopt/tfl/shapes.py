@@ -288,7 +288,7 @@ def range_(operands: Operands, _: Options) -> Results:
 
 
 def gather(operands: Operands, options: Options) -> Results:
-    """Return the indices' axes in place of one axis."""
+    """Return the indices' axes instead of one axis."""
     x, index = _operand(operands, 0), _operand(operands, 1)
     if x.shape is None or index.shape is None:
         return [(x.dtype, None)]

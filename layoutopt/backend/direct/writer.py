@@ -1,4 +1,4 @@
-"""Writes a graph to a .tflite: a small header first, and the weights streamed behind it.
+"""Writes a graph to a .tflite: a small header first, and the weights streamed after it.
 
 The header is a flatbuffer whose tables of buffers point forward to where their elements will be, which is patched in
 once the header's length is known. To any reader that is a plain flatbuffer. Flatbuffers end at 2 GB; above that,
@@ -88,7 +88,7 @@ class _Slot:
 
 
 class _Header:
-    """The flatbuffer in front of the elements, and where those go.
+    """The flatbuffer before the elements, and where those go.
 
     Attributes:
         end: length of the file.
@@ -100,7 +100,7 @@ class _Header:
         builder = flatbuffers.Builder(1 << 16)
         builder.Finish(tables.Pack(builder), IDENTIFIER)
         self._bytes = bytearray(builder.Output())
-        self._length = 0 if behind else struct.calcsize("<I")  # of the count in front of a vector's elements
+        self._length = 0 if behind else struct.calcsize("<I")  # of the count before a vector's elements
         self._data: list[tuple[int, int, Array]] = []
         self.end = len(self._bytes)
         for slot, array in zip(slots, arrays, strict=True):

@@ -44,7 +44,7 @@ class TfliteArray:
     """One tensor of a graph.
 
     Attributes:
-        name: unique in the graph; where several tensors share one, the index is behind it.
+        name: unique in the graph; where several tensors share one, the index is after it.
         shape: sizes, -1 for dynamic ones.
         dtype: name of the element type as numpy has it.
         size: bytes; dynamic sizes count as what they are until the tensor is resized.

@@ -148,7 +148,7 @@ def measure(
         models: the files to compare, with XNNPACK, or each with a setting of its own.
         threads: of XNNPACK, for files without a setting.
         rounds: samples per model.
-        more: asked behind these, and again every 10 rounds, whether to go on; None stops.
+        more: asked after these, and again every 10 rounds, whether to go on; None stops.
         warmup: inferences of each model before the first sample.
         seed: of the inputs; models with equal input shapes get equal inputs.
         clock: in seconds; ``time.thread_time`` leaves out what other processes took, and is for one thread only.

@@ -30,7 +30,7 @@ class Child:
     """One child process; it does jobs one after the other until it is closed or dies.
 
     Args:
-        verbose: let TensorFlow's chatter through to standard error.
+        verbose: let TensorFlow's messages through to standard error.
     """
 
     def __init__(self, *, verbose: bool) -> None:

@@ -42,7 +42,7 @@ def convert_model(
         handlers: who translates the operators.
         quantize: what happens to the weights.
         allow_flex: let operators into the .tflite that need TensorFlow at run time.
-        verbose: let TensorFlow's chatter through to standard error.
+        verbose: let TensorFlow's messages through to standard error.
         progress: called with a short name as each stage starts.
 
     Returns:

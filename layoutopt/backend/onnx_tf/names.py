@@ -31,7 +31,7 @@ def scope_of(name: str) -> str:
 
 
 def rename(graph: onnx.GraphProto, table: Mapping[str, str]) -> None:
-    """Rename values in place, in subgraphs too; a value that bears one of the new names by chance makes way."""
+    """Rename values in place, in subgraphs too; a value that has one of the new names by chance makes way."""
     used = {name for node in graph.node for name in (*node.input, *node.output)}
     full = {**{new: f"{new}__other" for new in table.values() if new in used and new not in table}, **table}
     _rename(graph, full)
