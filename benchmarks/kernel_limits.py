@@ -128,7 +128,7 @@ def shape_of(question: Question, *, first: bool) -> tuple[int, ...]:
 
 
 def grid_of(question: Question, result: bool) -> Quantization | None:
-    """Scale and zero point of the operands, or of the result, which some kernels insist on."""
+    """Scale and zero point of the operands, or of the result, which some kernels need."""
     if not question.quantized:
         return None
     bits = question.dtype.bits

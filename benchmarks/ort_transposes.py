@@ -5,10 +5,10 @@
     python -m benchmarks.ort_transposes [--random N] [MODEL.onnx ...]
 
 Both sides start from the same graph and keep its inputs and outputs. Ours is the plan of that graph. ONNX Runtime gets
-the sandwich: every anchor between two Transposes. It would inline the functions of the dialect and cancel their
-Transposes against those around them, so an anchor is an Einsum here that gives a tensor of the right shape from a
-channels-last one: ONNX Runtime moves no Transpose through it, as ours moves none through an anchor. Ours is held to
-the same game: a Concat or Split of short pieces is free, as ONNX Runtime has it. A Softmax along any axis but the last
+the per-operator layout: every layout-sensitive operator between two Transposes. It would inline the functions of the
+dialect and cancel their Transposes against those around them, so such an operator is an Einsum here that gives a tensor
+of the right shape from a channels-last one: ONNX Runtime moves no Transpose through it, as ours moves none through the
+operator. Ours plays by the same rules: a Concat or Split of short pieces is free, as ONNX Runtime has it. A Softmax along any axis but the last
 counts for both. What has nothing to do with layouts is switched off: merging of nodes that compute the same.
 """
 
@@ -45,7 +45,7 @@ class Rivals:
     Attributes:
         sandwich: by the graph that both start from.
         ours: by our plan.
-        theirs: by what ONNX Runtime makes of the sandwich.
+        theirs: by what ONNX Runtime makes of the per-operator layout.
     """
 
     sandwich: int

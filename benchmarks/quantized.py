@@ -203,7 +203,7 @@ def regions() -> Mapping[str, str]:
     names = (f"{count} {name}" if count > 1 else name for name, count in found.whole.histogram.items())
     return {
         "quantized-judged": table(
-            ("the `.tflite` beside ONNX Runtime", "equal", "most steps off"),
+            ("the `.tflite` against ONNX Runtime", "equal", "most steps off"),
             ((name, _share(each.equal), str(each.steps)) for name, each in found.judged.items()),
         ),
         "quantized-forms": table(
@@ -215,8 +215,8 @@ def regions() -> Mapping[str, str]:
                 ("one XNNPACK thread", *latency),
             ),
         ),
-        "quantized-baseline": f"{_plain(found.lacking)} Per-operator transposes make "
-        f"{found.left_in.operators} operators of it, {found.left_in.transposes} of them TRANSPOSE.",
+        "quantized-baseline": f"{_plain(found.lacking)} The per-operator layout "
+        f"has {found.left_in.operators} operators, {found.left_in.transposes} of them TRANSPOSE.",
         "quantized-measured": f"{found.measured.machine}, {vnni} VNNI; {found.measured.date}",
     }
 

@@ -24,7 +24,7 @@ Open = Callable[..., Page]
 def browser() -> Iterator[Browser]:
     path = os.environ.get(CHROMIUM) or shutil.which("chromium")
     if not path:
-        pytest.skip(f"there is no Chromium: `apt-get install chromium`, or name one in {CHROMIUM}")
+        pytest.skip(f"there is no Chromium: run `make chromium`, or name one in {CHROMIUM}")
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
         yield chromium
