@@ -4,12 +4,13 @@
 
     python -m benchmarks.ort_transposes [--random N] [MODEL.onnx ...]
 
-Both sides start from the same graph and keep its inputs and outputs. Ours is the plan of that graph. ONNX Runtime gets
-the per-operator layout: every layout-sensitive operator between two Transposes. It would inline the functions of the
-dialect and cancel their Transposes against those around them, so such an operator is an Einsum here that gives a tensor
-of the right shape from a channels-last one: ONNX Runtime moves no Transpose through it, as ours moves none through the
-operator. Ours plays by the same rules: a Concat or Split of short pieces is free, as ONNX Runtime has it. A Softmax along any axis but the last
-counts for both. What has nothing to do with layouts is switched off: merging of nodes that compute the same.
+Both sides start from the same graph and keep its inputs and outputs. Ours is the plan of that graph. ONNX Runtime
+gets the per-operator layout: every layout-sensitive operator between two Transposes. It would inline the functions of
+the dialect and cancel their Transposes against those around them, so such an operator is an Einsum here that gives a
+tensor of the right shape from a channels-last one: ONNX Runtime moves no Transpose through it, as ours moves none
+through the operator. Ours plays by the same rules: a Concat or Split of short pieces is free, as ONNX Runtime has it.
+A Softmax along any axis but the last counts for both. What has nothing to do with layouts is switched off: merging of
+nodes that compute the same.
 """
 
 from __future__ import annotations

@@ -209,7 +209,7 @@ def spell_place(place: tuple[str, int]) -> str:
 
 
 def _require_independent(symbolic: SymbolicModel, seed: int) -> None:
-    """Insists that samples of a batch do not meet, where the model was written for one batch size.
+    """Raise unless the samples of a batch are independent, where the model was written for one batch size.
 
     A model that was exported for a batch of 1 may run with a batch of 2 and mix the two, which ONNX Runtime cannot
     know: it is asked for both samples by themselves, and in one batch.

@@ -135,7 +135,7 @@ class Reference:
                 value.shape = ir.Shape(shape)
 
     def require(self, verification: Verification, what: str) -> None:
-        """Insists that every output is within the tolerance.
+        """Raise unless every output is within the tolerance.
 
         Args:
             verification: the comparison with these outputs.

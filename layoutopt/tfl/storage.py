@@ -70,7 +70,7 @@ def _read_strings(raw: Array) -> Array:
     count = int(raw[:width].view(np.int32)[0])
     places = raw[width : width * (count + 2)].view(np.int32).tolist()
     if len(places) != count + 1 or places[-1] > len(raw):
-        raise ValueError("a string ends behind the end of its buffer")
+        raise ValueError("a string ends after the end of its buffer")
     found = np.empty(count, object)
     found[:] = [raw[start:end].tobytes() for start, end in pairwise(places)]
     return found

@@ -1,4 +1,4 @@
-"""The child process of the hand-off: reads jobs, reports events, writes the files it was asked for.
+"""The child process that runs TensorFlow: reads jobs, reports events, writes the files it was asked for.
 
 Started by `layoutopt.backend.onnx_tf.child`. The original standard output carries the events; file descriptor 1 is
 turned to standard error before TensorFlow loads, so whatever it prints cannot get in between.

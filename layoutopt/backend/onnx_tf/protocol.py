@@ -1,4 +1,4 @@
-"""What the parent process and the hand-off's child say to each other. No TensorFlow here: both sides import it.
+"""What the parent process and the child that runs TensorFlow exchange. No TensorFlow here: both sides import it.
 
 The parent writes one `Job` per line to the child's standard input; the child answers with `Event`s, one per line,
 of which the last is a failure or an outcome.
