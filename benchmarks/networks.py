@@ -271,6 +271,6 @@ def _note(rows: Mapping[str, Row]) -> str:
     return (
         "Before → after: plain onnx-tf 1.10 after onnxsim, with the default TFLite converter (for "
         f"{', '.join(failed)}, which it cannot convert, the per-operator layout) → layoutopt. Both files of a network "
-        f"run in turns; medians of LiteRT with XNNPACK on {' and '.join(sorted(machines))}. Errors against ONNX Runtime are those "
-        "of float32 rounding. The transposes that remain are proved to be the minimum."
+        f"run in turns; medians of LiteRT with XNNPACK on {' and '.join(sorted(machines))}. Errors against ONNX Runtime "
+        "are those of float32 rounding. The transposes that remain are proved to be the minimum."
     )
