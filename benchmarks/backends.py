@@ -25,13 +25,15 @@ from benchmarks.networks_table import exported, optimized
 from layoutopt.backend.conversion import Backend, Quantize
 from layoutopt.backend.litert.latency import Speedup, Verdict
 from layoutopt.backend.litert.runtime import Setting
-from layoutopt.benchmarking import Effort, time_together
-from layoutopt.forms import HandOff
 from layoutopt.ir.verify import Reference
 from layoutopt.options import TOLERANCE, Io
 from layoutopt.outputs import make_directory
-from layoutopt.report.results import Form, Kind, Provenance
-from layoutopt.report.tables import size
+from layoutopt.report.terminal.tables import size
+from layoutopt.results.optimize import Form, Kind
+from layoutopt.results.provenance import Provenance
+from layoutopt.workflows.benchmark import Effort, time_together
+from layoutopt.workflows.conversion import Converter
+from layoutopt.workflows.options import RunContext
 
 _SECONDS = 6.0
 """For one pair of models, at most."""
@@ -106,9 +108,9 @@ def compared(name: str, directory: Path, *, small: bool = False, seconds: float 
     forms: dict[str, Form] = {}
     paths: list[Path] = []
     for backend in (Backend.ONNX_TF, Backend.DIRECT):
-        say = partial(_say, name, backend)
+        context = RunContext.of(partial(_say, name, backend))
         scratch = directory / backend.value
-        made = HandOff(scratch, reference, TOLERANCE, Quantize.NONE, False, False, say, backend).run(
+        made = Converter(scratch, context, reference, TOLERANCE, Quantize.NONE, False, backend).run(
             Kind.LAYOUTOPT, graph.clone()
         )
         assert made.verification is not None

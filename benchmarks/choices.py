@@ -27,7 +27,7 @@ from benchmarks.markdown import table
 from layoutopt.backend.litert.runtime import measure
 from layoutopt.passes import DEFAULT_PIPELINE
 from layoutopt.pipeline.text import format_pipeline, pass_name
-from layoutopt.report.results import Provenance
+from layoutopt.results.provenance import Provenance
 
 ROUNDS = 25
 RESULTS = records.committed("choices")

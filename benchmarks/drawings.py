@@ -8,7 +8,6 @@ import onnx_ir as ir
 
 import layoutopt
 from benchmarks.svg import Box, Drawing, Kind
-from layoutopt.forms import sandwich
 from layoutopt.ir.counts import bytes_transposed
 from layoutopt.ir.dialect import DOMAIN
 from layoutopt.ir.values import size_in_bytes
@@ -16,7 +15,8 @@ from layoutopt.options import Io
 from layoutopt.passes import DEFAULT_PIPELINE, FoldConstants, PropagateLayout, default_pipeline
 from layoutopt.pipeline.manager import PassManager
 from layoutopt.pipeline.text import pass_name
-from layoutopt.report.tables import size
+from layoutopt.report.terminal.tables import size
+from layoutopt.workflows.conversion import sandwich
 
 CHAIN = """
     g (float[1, 3, 224, 224] image) => (float[1, 32, 56, 56] result) <float[32, 3, 3, 3] w, float[32, 1, 3, 3] v> {

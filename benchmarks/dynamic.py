@@ -21,7 +21,7 @@ from benchmarks import records
 from benchmarks.markdown import table
 from layoutopt.backend.litert.inspect import count_tflite
 from layoutopt.backend.litert.runtime import measure
-from layoutopt.report.results import Provenance
+from layoutopt.results.provenance import Provenance
 
 BATCH, ROUNDS = 4, 25
 RESULTS = records.committed("dynamic")

@@ -25,7 +25,6 @@ from benchmarks import (
     backends,
     choices,
     cli_reference,
-    conformance,
     drawings,
     dynamic,
     examples,
@@ -37,6 +36,7 @@ from benchmarks import (
     rewrites,
     transpose_times,
 )
+from benchmarks.conformance import page as conformance
 from benchmarks.conversion_cost import page as conversion_cost
 from benchmarks.conversion_cost.figures import ConversionCost
 from benchmarks.peers import page as peers

@@ -30,7 +30,8 @@ from layoutopt.backend.conversion import missing_for_onnx_tf
 from layoutopt.backend.litert.inspect import signature_of
 from layoutopt.backend.litert.runtime import measure, run
 from layoutopt.quantization.judging import Part, judge
-from layoutopt.report.results import OptimizeReport, Provenance
+from layoutopt.results.optimize import OptimizeReport
+from layoutopt.results.provenance import Provenance
 
 Array = npt.NDArray[np.float32]
 RESULTS = records.committed("int8")

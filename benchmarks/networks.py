@@ -11,8 +11,9 @@ from benchmarks import records
 from benchmarks.markdown import table
 from layoutopt.backend.litert.inspect import operators_of
 from layoutopt.ir.counts import OTHER_MOVEMENT, PADS, RESHAPES, TRANSPOSES
-from layoutopt.report.results import Form, Kind, Provenance
-from layoutopt.report.tables import size
+from layoutopt.report.terminal.tables import size
+from layoutopt.results.optimize import Form, Kind
+from layoutopt.results.provenance import Provenance
 
 OPSET = 17
 

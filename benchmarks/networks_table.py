@@ -29,7 +29,6 @@ from benchmarks.networks import OPSET, Copies, Networks, Row, stripes
 from layoutopt.backend.conversion import Backend, Quantize
 from layoutopt.backend.litert.runtime import measure
 from layoutopt.errors import ConversionError, UnsupportedOperatorError
-from layoutopt.forms import HandOff, sandwich
 from layoutopt.ir.counts import count_onnx
 from layoutopt.ir.io import load, save
 from layoutopt.ir.verify import Reference
@@ -37,7 +36,10 @@ from layoutopt.options import TOLERANCE, Io
 from layoutopt.outputs import make_directory
 from layoutopt.passes import FoldConstants, PropagateLayout, default_pipeline
 from layoutopt.pipeline.manager import PassManager, PipelineResult
-from layoutopt.report.results import Form, Kind, Provenance
+from layoutopt.results.optimize import Form, Kind
+from layoutopt.results.provenance import Provenance
+from layoutopt.workflows.conversion import Converter, path_in, sandwich
+from layoutopt.workflows.options import RunContext
 
 ROUNDS = 20
 
@@ -124,15 +126,14 @@ def converted(name: str, directory: Path, *, small: bool = False) -> Row:
     original = exported(name, directory, small=small)
     graphs, kept = Graphs.of(original), Kept.load(directory)
     if kept.converted != (digest := graphs.digest()):
-        hand_off = HandOff(
-            directory, Reference(original), TOLERANCE, Quantize.NONE, False, False, partial(_say, name), Backend.ONNX_TF
-        )
-        kept = replace(kept, converted=digest, forms=tuple(_forms(graphs, hand_off)))
+        context = RunContext.of(partial(_say, name))
+        converter = Converter(directory, context, Reference(original), TOLERANCE, Quantize.NONE, False, Backend.ONNX_TF)
+        kept = replace(kept, converted=digest, forms=tuple(_forms(graphs, converter)))
         kept.save(directory)
     assignment = graphs.chosen.assignment
     return Row(
         kept.forms,
-        {form.kind.value: stripes(HandOff.path(directory, form.kind)) for form in kept.forms},
+        {form.kind.value: stripes(path_in(directory, form.kind)) for form in kept.forms},
         left_in=_copies(graphs.left_in),
         chosen=_copies(graphs.chosen.model),
         kept=_copies(graphs.kept.model),
@@ -147,7 +148,7 @@ def timed(name: str, directory: Path, row: Row) -> Row:
     By the clock of the thread, since that of the wall tells as much of the other processes as of the models.
     """
     _say(name, "benchmark")
-    paths = [HandOff.path(directory, form.kind) for form in row.forms]
+    paths = [path_in(directory, form.kind) for form in row.forms]
     latencies = measure(paths, rounds=ROUNDS, clock=time.thread_time)
     forms = tuple(form.timed(latency) for form, latency in zip(row.forms, latencies, strict=True))
     return replace(row, forms=forms, measured=Provenance.here())
@@ -167,12 +168,12 @@ def exported(name: str, directory: Path, *, small: bool) -> ir.Model:
     return load(path)
 
 
-def _forms(graphs: Graphs, hand_off: HandOff) -> Iterator[Form]:
+def _forms(graphs: Graphs, converter: Converter) -> Iterator[Form]:
     """Each way's .tflite: that of plain onnx-tf only where it can convert the network."""
     with contextlib.suppress(ConversionError, UnsupportedOperatorError):
-        yield hand_off.run(Kind.PLAIN, graphs.folded).form
-    yield hand_off.run(Kind.SANDWICH, graphs.left_in).form
-    yield hand_off.run(Kind.LAYOUTOPT, graphs.chosen.model).form
+        yield converter.run(Kind.PLAIN, graphs.folded).form
+    yield converter.run(Kind.SANDWICH, graphs.left_in).form
+    yield converter.run(Kind.LAYOUTOPT, graphs.chosen.model).form
 
 
 def optimized(original: ir.Model, io: Io) -> PipelineResult:

@@ -28,11 +28,13 @@ from layoutopt.backend.conversion import Backend, Quantize
 from layoutopt.backend.litert.runtime import measure
 from layoutopt.backend.litert.runtime import run as run_tflite
 from layoutopt.errors import ConversionError
-from layoutopt.forms import HandOff, sandwich
 from layoutopt.ir.io import load, save
 from layoutopt.options import TOLERANCE
 from layoutopt.passes import ExpandQuantizedOperators, FoldConstants
-from layoutopt.report.results import Form, Kind, OptimizeReport, Provenance
+from layoutopt.results.optimize import Form, Kind, OptimizeReport
+from layoutopt.results.provenance import Provenance
+from layoutopt.workflows.conversion import Converter, sandwich
+from layoutopt.workflows.options import RunContext
 
 NETWORK, INPUTS, ROUNDS = "mobilenet_v2", 5, 25
 RESULTS = records.committed("quantized")
@@ -102,17 +104,16 @@ def measured(scratch: Path) -> Quantized:
     latencies = measure(paths, rounds=ROUNDS, clock=time.thread_time)
     real, whole = (form.timed(latency) for form, latency in zip(forms, latencies, strict=True))
     model = load(scratch / "int8.onnx")
-    hand_off = HandOff(
-        scratch, None, TOLERANCE, Quantize.NONE, False, False, partial(print, flush=True), Backend.ONNX_TF
-    )
+    context = RunContext.of(partial(print, flush=True))
+    converter = Converter(scratch, context, None, TOLERANCE, Quantize.NONE, False, Backend.ONNX_TF)
     folded = FoldConstants()(ExpandQuantizedOperators()(model.clone()).model).model
     return Quantized(
         dict(_judged(scratch / "int8.onnx", reports[1], pictures[3:])),
         "vnni" in _processor_flags(),
         real,
         whole,
-        hand_off.run(Kind.SANDWICH, sandwich(folded.clone())).form,
-        _lacking(hand_off, folded),
+        converter.run(Kind.SANDWICH, sandwich(folded.clone())).form,
+        _lacking(converter, folded),
         Provenance.here(),
     )
 
@@ -141,9 +142,9 @@ def _optimized(path: Path) -> OptimizeReport:
     return layoutopt.optimize(path, tflite=path.with_suffix(".tflite"), baseline=False, progress=print)
 
 
-def _lacking(hand_off: HandOff, folded: ir.Model) -> tuple[str, ...]:
+def _lacking(converter: Converter, folded: ir.Model) -> tuple[str, ...]:
     try:
-        hand_off.run(Kind.PLAIN, folded)
+        converter.run(Kind.PLAIN, folded)
     except ConversionError as error:
         return tuple(sorted(set(re.findall(r"'(\S+)' op is neither a custom op nor a flex op", error.message))))
     return ()

@@ -12,7 +12,7 @@ from types import UnionType
 from typing import Any, TypeVar
 
 from layoutopt.outputs import replacing
-from layoutopt.report.results import to_json
+from layoutopt.results.result import to_json
 
 RESULTS = Path(__file__).parent / "results"
 

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, sync_playwright
 
-from layoutopt.report.page import render
+from layoutopt.report.html.page import render
 from tests.report.browser import FLAGS
 from tests.reports import report
 

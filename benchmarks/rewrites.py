@@ -33,7 +33,7 @@ from layoutopt.backend.litert.runtime import measure
 from layoutopt.layout.costs.arithmetic import COLUMNS, DEPTHS, Work, multiplications, work_of
 from layoutopt.passes import DEFAULT_PIPELINE, REWRITES
 from layoutopt.pipeline.manager import PassManager
-from layoutopt.report.results import Provenance
+from layoutopt.results.provenance import Provenance
 
 RESULTS = records.committed("rewrites")
 PLAIN = tuple(each for each in DEFAULT_PIPELINE if not isinstance(each, REWRITES))

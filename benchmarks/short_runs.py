@@ -22,7 +22,7 @@ import numpy as np
 from benchmarks import records
 from benchmarks.functions import tflite
 from layoutopt.layout.rules.internal_costs import SHORTEST_RUN
-from layoutopt.report.results import Provenance
+from layoutopt.results.provenance import Provenance
 
 RUNS = (1, 2, 4, 8, 16, 32, 64)
 RESULTS = records.committed("short_runs")

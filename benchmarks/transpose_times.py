@@ -27,7 +27,7 @@ from layoutopt.backend.litert.transposes import Transpose, time_transposes
 from layoutopt.layout.costs.calibration import load_costs
 from layoutopt.layout.costs.movement import Costs
 from layoutopt.options import Objective
-from layoutopt.report.results import Provenance
+from layoutopt.results.provenance import Provenance
 
 KNOWN = (
     ("NCHW to NHWC, 80 channels of 56x56", Transpose((80, 3136), (1, 0), 32)),

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from layoutopt.api import Dump, benchmark, calibrate, compare, convert, count, explain, optimize
+    from layoutopt.api import benchmark, calibrate, compare, convert, count, explain, optimize
     from layoutopt.backend.conversion import Backend, Conversion, Quantize
     from layoutopt.backend.onnx_tf.convert import Handlers
     from layoutopt.errors import LayoutoptError
@@ -17,28 +17,32 @@ if TYPE_CHECKING:
     from layoutopt.options import Io, Objective, TensorLayout, Verify
     from layoutopt.quantization.outcome import QuantizationReport
     from layoutopt.quantization.request import QuantizationOptions
-    from layoutopt.report.benchmark import BenchmarkReport
-    from layoutopt.report.comparison import ComparisonReport
-    from layoutopt.report.model_report import ModelReport
-    from layoutopt.report.results import CalibrationReport, CountReport, ExplainReport, OptimizeReport
+    from layoutopt.results.benchmark import BenchmarkReport
+    from layoutopt.results.calibrate import CalibrationReport
+    from layoutopt.results.comparison import ComparisonReport
+    from layoutopt.results.count import CountReport
+    from layoutopt.results.explain import ExplainReport
+    from layoutopt.results.model_report import ModelReport
+    from layoutopt.results.optimize import OptimizeReport
+    from layoutopt.workflows.pipelines import Dump
 
 __version__ = "0.1.0"
 
 _HOME = {
     "Backend": "layoutopt.backend.conversion",
-    "BenchmarkReport": "layoutopt.report.benchmark",
-    "CalibrationReport": "layoutopt.report.results",
-    "ComparisonReport": "layoutopt.report.comparison",
+    "BenchmarkReport": "layoutopt.results.benchmark",
+    "CalibrationReport": "layoutopt.results.calibrate",
+    "ComparisonReport": "layoutopt.results.comparison",
     "Conversion": "layoutopt.backend.conversion",
-    "CountReport": "layoutopt.report.results",
-    "Dump": "layoutopt.api",
-    "ExplainReport": "layoutopt.report.results",
+    "CountReport": "layoutopt.results.count",
+    "Dump": "layoutopt.workflows.pipelines",
+    "ExplainReport": "layoutopt.results.explain",
     "Handlers": "layoutopt.backend.onnx_tf.convert",
     "Io": "layoutopt.options",
     "LayoutoptError": "layoutopt.errors",
-    "ModelReport": "layoutopt.report.model_report",
+    "ModelReport": "layoutopt.results.model_report",
     "Objective": "layoutopt.options",
-    "OptimizeReport": "layoutopt.report.results",
+    "OptimizeReport": "layoutopt.results.optimize",
     "QuantizationOptions": "layoutopt.quantization.request",
     "QuantizationReport": "layoutopt.quantization.outcome",
     "Quantize": "layoutopt.backend.conversion",

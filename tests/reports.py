@@ -11,8 +11,9 @@ from layoutopt.layout.explain.explanation import Copy, Explanation, Inside, Kept
 from layoutopt.layout.explain.missing_rules import MissingRule
 from layoutopt.layout.solver.problem import Solver
 from layoutopt.pipeline.manager import PassRecord
-from layoutopt.report.model_report import Graph, GraphNode, GraphTensor, Layout, ModelReport, Stage
-from layoutopt.report.results import ExplainReport, Form, Kind, LayoutName, LayoutProof, OptimizeReport, TensorInfo
+from layoutopt.results.explain import ExplainReport
+from layoutopt.results.model_report import Graph, GraphNode, GraphTensor, Layout, ModelReport, Stage
+from layoutopt.results.optimize import Form, Kind, LayoutName, LayoutProof, OptimizeReport, TensorInfo
 
 VERSIONS = {"python": "3.11.9", "layoutopt": "0.1.0", "onnx": "1.23.2", "ai-edge-litert": "2.3.0"}
 _NCHW, _NHWC = (1, 32, 56, 48), (1, 56, 48, 32)

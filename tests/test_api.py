@@ -20,7 +20,6 @@ from layoutopt.backend.conversion import Backend
 from layoutopt.backend.litert.latency import Latency, Verdict
 from layoutopt.backend.litert.runtime import Setting
 from layoutopt.backend.onnx_tf.convert import convert_model
-from layoutopt.benchmarking import Group
 from layoutopt.errors import (
     ConversionError,
     DynamicShapeError,
@@ -30,13 +29,14 @@ from layoutopt.errors import (
     UsageError,
     VerificationError,
 )
-from layoutopt.forms import run_natural
 from layoutopt.frontend.demo import mobilenet_v2
 from layoutopt.ir.io import save
 from layoutopt.options import Io, Verify
 from layoutopt.passes import EliminateDeadCode, FoldConstants
-from layoutopt.report import tables
-from layoutopt.report.results import Kind, LayoutName, Multiplications
+from layoutopt.report.terminal import tables
+from layoutopt.results.optimize import Kind, LayoutName, Multiplications
+from layoutopt.workflows.benchmark import Group
+from layoutopt.workflows.conversion import run_natural
 from tests.rewrites import network, normal
 
 
@@ -286,7 +286,7 @@ def test_a_wrong_tflite_is_an_error_and_not_written(
     def wrong(*args: object, **keywords: object) -> dict[str, np.ndarray]:
         return {name: array + 1 for name, array in honest(*args, **keywords).items()}  # type: ignore[arg-type]
 
-    monkeypatch.setattr("layoutopt.forms.run_natural", wrong)
+    monkeypatch.setattr("layoutopt.workflows.conversion.run_natural", wrong)
     with pytest.raises(VerificationError, match=r"the \.tflite differs from the original at output 'logits'"):
         layoutopt.optimize(model, tflite=tmp_path / "out.tflite", baseline=False)
     assert list(tmp_path.iterdir()) == []
@@ -303,7 +303,7 @@ def test_two_forms_of_an_onnx_file_are_timed_against_each_other(
         return [Group.of(settings[0], [Latency(tuple(row)) for row in times], seed=0)]
 
     save(model, tmp_path / "model.onnx")
-    monkeypatch.setattr("layoutopt.api.time_together", alike)
+    monkeypatch.setattr("layoutopt.workflows.optimize.time_together", alike)
     report = layoutopt.benchmark([tmp_path / "model.onnx"], rounds=3, seconds=0, warmup=1)
     optimized = layoutopt.optimize(model, benchmark=True)
     assert optimized.speedup is not None
@@ -326,7 +326,7 @@ def test_a_failing_baseline_is_a_note(model: ir.Model, monkeypatch: pytest.Monke
             raise ConversionError("onnx-tf", "no")
         return honest(*args, **keywords)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("layoutopt.forms.convert_model", fail_in_plain)
+    monkeypatch.setattr("layoutopt.workflows.conversion.convert_model", fail_in_plain)
     report = layoutopt.optimize(model)
     assert report.baseline is None
     assert "no baseline: onnx-tf: no" in report.notes

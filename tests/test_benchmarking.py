@@ -13,18 +13,19 @@ import pytest
 from rich.console import Console
 
 import layoutopt
-from layoutopt import benchmarking
 from layoutopt.backend.litert.latency import Latency, Noise, Verdict
 from layoutopt.backend.litert.profile import OperatorTime
 from layoutopt.backend.litert.runtime import Setting, Subject
 from layoutopt.backend.litert.transposes import Transpose, write_transpose
-from layoutopt.benchmarking import Candidate, Effort, run, time_together
 from layoutopt.errors import ConversionError, UsageError
 from layoutopt.frontend.demo import mobilenet_v2
 from layoutopt.ir.io import save
 from layoutopt.options import Clock
-from layoutopt.report import tables
-from layoutopt.report.benchmark import BenchmarkReport
+from layoutopt.report.terminal import tables
+from layoutopt.results.benchmark import BenchmarkReport
+from layoutopt.workflows import benchmark as benchmarking
+from layoutopt.workflows.benchmark import Candidate, Effort, run, time_together
+from layoutopt.workflows.options import RunContext
 
 NOBODY = Path("nobody.tflite")
 SLOW, FAST = Path("slow.tflite"), Path("fast.tflite")
@@ -139,7 +140,7 @@ def report(monkeypatch: pytest.MonkeyPatch, directory: Path, spread: float) -> B
         operators=True,
         memory=True,
         notes=["a note"],
-        say=lambda _stage: None,
+        context=RunContext.of(None),
     )
 
 

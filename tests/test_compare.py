@@ -22,7 +22,7 @@ from layoutopt.backend.litert.transposes import Transpose, write_transpose
 from layoutopt.cli import app
 from layoutopt.frontend.demo import mobilenet_v2
 from layoutopt.ir.io import load, save
-from layoutopt.matching import MatchedBy
+from layoutopt.results.comparison import MatchedBy
 from layoutopt.tfl.schema import schema
 
 Array = npt.NDArray[np.float32]

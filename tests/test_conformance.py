@@ -5,7 +5,11 @@ from __future__ import annotations
 import pytest
 
 from benchmarks import records
-from benchmarks.conformance import RESULTS, Conformance, Route, Status, Verdict, cases, judge, page
+from benchmarks.conformance.cases import cases
+from benchmarks.conformance.figures import RESULTS, Conformance
+from benchmarks.conformance.judge import judge
+from benchmarks.conformance.page import page
+from benchmarks.conformance.verdicts import Route, Status, Verdict
 
 ALWAYS = (
     "test_affine_grid_3d",

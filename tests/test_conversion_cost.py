@@ -19,7 +19,7 @@ from benchmarks.conversion_cost.subjects import SUBJECTS, products
 from benchmarks.conversion_cost.ways import Runner, Way
 from layoutopt.ir.io import check_full, save
 from layoutopt.ir.verify import random_inputs, run
-from layoutopt.report.results import Provenance
+from layoutopt.results.provenance import Provenance
 
 MEGABYTE = 10**6
 

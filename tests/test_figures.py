@@ -13,7 +13,8 @@ from benchmarks import figures, records
 from benchmarks.figures import filled
 from benchmarks.networks import Networks, Row
 from benchmarks.picture import SHOWN, draw
-from layoutopt.report.results import Form, Kind, Provenance
+from layoutopt.results.optimize import Form, Kind
+from layoutopt.results.provenance import Provenance
 
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -15,7 +15,7 @@ import layoutopt
 from layoutopt.backend.conversion import Backend
 from layoutopt.ir.verify import Reference
 from layoutopt.options import Exporter, Io
-from layoutopt.report.results import Form, Kind, OptimizeReport
+from layoutopt.results.optimize import Form, Kind, OptimizeReport
 
 pytestmark = pytest.mark.torch
 

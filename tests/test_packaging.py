@@ -52,7 +52,9 @@ def test_the_wheel_holds_every_module(built: Path) -> None:
     names = wheel_names(built)
     expected = {str(path.relative_to(ROOT)) for path in (ROOT / "layoutopt").rglob("*.py")}
     expected |= {f"layoutopt/passes/{name}" for name in PASSES} | {"layoutopt/py.typed"}
-    expected |= {str(path.relative_to(ROOT)) for path in (ROOT / "layoutopt" / "report" / "templates").iterdir()}
+    expected |= {
+        str(path.relative_to(ROOT)) for path in (ROOT / "layoutopt" / "report" / "html" / "templates").iterdir()
+    }
     assert len(PASSES) > 5
     assert expected <= names
 

@@ -32,7 +32,7 @@ from benchmarks.zoo.rows import Memory
 from layoutopt.backend.litert.latency import Latency, Verdict
 from layoutopt.backend.litert.transposes import Transpose, write_transpose
 from layoutopt.ir.verify import Reference
-from layoutopt.report.results import Provenance
+from layoutopt.results.provenance import Provenance
 from tests.harness import model_of
 
 PEER = PEERS["litert-torch"]

@@ -17,9 +17,7 @@ from typer.testing import CliRunner, Result
 from layoutopt.api import optimize, report
 from layoutopt.backend.litert.inspect import count_tflite
 from layoutopt.cli import app
-from layoutopt.drift import compare_layers, compare_rewritten
 from layoutopt.errors import ConversionError, OutputError, OutputExistsError, UsageError
-from layoutopt.forms import HandOff, sandwich
 from layoutopt.frontend.demo import mobilenet_v2
 from layoutopt.ir.counts import count_onnx
 from layoutopt.ir.io import load, save
@@ -28,12 +26,14 @@ from layoutopt.layout.explain.explanation import Copy, Side
 from layoutopt.options import Io
 from layoutopt.outputs import writing
 from layoutopt.passes import FoldConstants
-from layoutopt.report import graphs
-from layoutopt.report.annotation import annotate
-from layoutopt.report.knowledge import Knowledge
 from layoutopt.report.model_explorer import expect_overlays, overlays_of, write_overlays
-from layoutopt.report.model_report import Graph, GraphNode, GraphTensor, Layout, ModelReport
-from layoutopt.report.results import Kind
+from layoutopt.results.model_report import Graph, GraphNode, GraphTensor, Layout, ModelReport
+from layoutopt.results.optimize import Kind
+from layoutopt.workflows import graphs
+from layoutopt.workflows.annotation import annotate
+from layoutopt.workflows.conversion import path_in, sandwich
+from layoutopt.workflows.layerwise import compare_layers, compare_rewritten
+from layoutopt.workflows.plan_facts import Knowledge
 from tests.test_compare import damage
 
 HEAD = """<ir_version: 8, opset_import: ["" : 13]>
@@ -72,7 +72,7 @@ def refuse(*_: object, **__: object) -> None:
 @pytest.fixture
 def unconvertible(monkeypatch: pytest.MonkeyPatch) -> None:
     """No model can be converted, so that reports are of ONNX graphs."""
-    monkeypatch.setattr("layoutopt.forms.convert_directly", refuse)
+    monkeypatch.setattr("layoutopt.workflows.conversion.convert_directly", refuse)
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +91,7 @@ def unconverted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ModelRe
     """The report on a MobileNetV2 that cannot be converted and whose interface stays, and where its models are."""
     models = tmp_path_factory.mktemp("onnx")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("layoutopt.forms.convert_directly", refuse)
+        patch.setattr("layoutopt.workflows.conversion.convert_directly", refuse)
         save(mobilenet_v2(resolution=32, width=0.25), models / "original.onnx")
         return models, report(models / "original.onnx", io=Io.KEEP, models=models)
 
@@ -223,7 +223,7 @@ def test_what_cannot_be_had_is_a_note(tmp_path: Path, monkeypatch: pytest.Monkey
     def fail(*args: object, **keywords: object) -> None:
         raise UsageError("no comparison today")
 
-    monkeypatch.setattr("layoutopt.reporting.compare_rewritten", fail)
+    monkeypatch.setattr("layoutopt.workflows.report.compare_rewritten", fail)
     found = report(head(tmp_path / "head.onnx"))
     assert sum("no layouts and errors: no comparison today" in note for note in found.notes) == 2
     assert len(transposes(found.after)) == 1
@@ -406,7 +406,7 @@ def test_json_and_notes(converted: ModelReport) -> None:
 def test_a_hand_off_leaves_its_files_where_it_is_told_to(directory: Path, converted: ModelReport) -> None:
     del converted
     assert {path.name for path in directory.iterdir()} >= {"before.tflite", "after.tflite"}
-    assert HandOff.path(directory, Kind.PLAIN) == directory / "plain.tflite"
+    assert path_in(directory, Kind.PLAIN) == directory / "plain.tflite"
 
 
 # --- Model Explorer --------------------------------------------------------------------------------------------------

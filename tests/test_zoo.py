@@ -19,7 +19,7 @@ from benchmarks.zoo.rows import Memory, Row, Tensor, Zoo, difference, in_one_lin
 from layoutopt.backend.conversion import Backend
 from layoutopt.errors import ConversionError, UnsupportedOperatorError
 from layoutopt.ir.verify import OutputDrift
-from layoutopt.report.results import Provenance
+from layoutopt.results.provenance import Provenance
 
 SMALL = OutputDrift("small", max_abs_error=1e-6, mse=1e-14, variance=1e-6, relative_error=1e-5)
 LARGE = OutputDrift("large", max_abs_error=1e-3, mse=1e-10, variance=1e4, relative_error=1e-7)

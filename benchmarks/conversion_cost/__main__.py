@@ -16,7 +16,7 @@ from benchmarks.conversion_cost.ways import PEER, Runner, Way
 from benchmarks.zoo.processes import ROOT
 from layoutopt.ir.io import load
 from layoutopt.outputs import make_directory
-from layoutopt.report.results import Provenance
+from layoutopt.results.provenance import Provenance
 
 _MESSAGE = 200  # characters
 

@@ -11,7 +11,7 @@ from typing import ClassVar
 from benchmarks import records
 from benchmarks.conversion_cost.processes import Cost
 from benchmarks.conversion_cost.ways import Way
-from layoutopt.report.results import Provenance
+from layoutopt.results.provenance import Provenance
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from benchmarks.conversion_cost.figures import ConversionCost, Runs, Subject
 from benchmarks.conversion_cost.reasons import REASONS
 from benchmarks.conversion_cost.ways import Way
 from benchmarks.markdown import table
-from layoutopt.report.tables import size
+from layoutopt.report.terminal.tables import size
 
 _INTRODUCTION = """\
 # What a conversion costs

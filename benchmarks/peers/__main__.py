@@ -13,7 +13,7 @@ from benchmarks.peers.catalogue import PEERS, Peer
 from benchmarks.peers.conversion import convert_all
 from benchmarks.peers.figures import Summary, networks
 from benchmarks.peers.timing import time_all
-from layoutopt.report.results import Provenance
+from layoutopt.results.provenance import Provenance
 
 
 def main() -> None:

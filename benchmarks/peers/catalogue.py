@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.zoo.environment import interpreter
-from layoutopt.report.results import versions
+from layoutopt.results.provenance import versions
 
 _REQUIREMENTS = Path(__file__).with_name("requirements")
 _PIN = re.compile(r"^([\w.-]+)==(\S+)", re.MULTILINE)

@@ -12,7 +12,7 @@ from typing import ClassVar
 from benchmarks import records
 from benchmarks.peers.catalogue import OURS, PEERS
 from layoutopt.backend.litert.latency import Latency, Noise, Speedup, Verdict
-from layoutopt.report.results import Provenance
+from layoutopt.results.provenance import Provenance
 
 FIGURES, TFLITE, TIMES = "figures.json", "model.tflite", "latencies.json"
 

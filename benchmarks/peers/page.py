@@ -11,7 +11,7 @@ from benchmarks.peers.figures import Network, Outcome, Summary
 from benchmarks.peers.reasons import REASONS
 from layoutopt.backend.litert.latency import Speedup, Verdict
 from layoutopt.options import TOLERANCE
-from layoutopt.report.tables import size
+from layoutopt.report.terminal.tables import size
 
 _INTRODUCTION = f"""\
 # Other converters

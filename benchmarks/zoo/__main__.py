@@ -18,7 +18,7 @@ from benchmarks.zoo.processes import run
 from benchmarks.zoo.rows import Row, Zoo
 from layoutopt.backend.conversion import Backend
 from layoutopt.outputs import make_directory
-from layoutopt.report.results import Provenance
+from layoutopt.results.provenance import Provenance
 
 _MODEL = "model.onnx"
 _TIMEOUT = 600.0  # seconds, of an export and of a conversion

@@ -10,7 +10,7 @@ from benchmarks.zoo.reasons import REASONS
 from benchmarks.zoo.rows import Row, Zoo, normalized, worst
 from layoutopt.backend.conversion import Backend
 from layoutopt.ir.verify import OutputDrift
-from layoutopt.report.tables import size
+from layoutopt.report.terminal.tables import size
 
 MARKS = {
     "unetplusplus_resnet34": -12,

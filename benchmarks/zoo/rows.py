@@ -12,7 +12,8 @@ from benchmarks import records
 from layoutopt.backend.conversion import Backend
 from layoutopt.errors import LayoutoptError
 from layoutopt.ir.verify import OutputDrift
-from layoutopt.report.results import LayoutName, Provenance, TensorInfo
+from layoutopt.results.optimize import LayoutName, TensorInfo
+from layoutopt.results.provenance import Provenance
 
 _FIGURES = "figures.json"
 

@@ -20,7 +20,8 @@ from layoutopt.errors import LayoutoptError, VerificationError
 from layoutopt.ir.io import load, set_shapes
 from layoutopt.ir.verify import OutputDrift, Reference, drift_of
 from layoutopt.options import TOLERANCE
-from layoutopt.report.results import OptimizeReport, Provenance
+from layoutopt.results.optimize import OptimizeReport
+from layoutopt.results.provenance import Provenance
 
 
 class Clock:

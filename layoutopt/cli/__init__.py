@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from layoutopt.cli import benchmark, calibrate, compare, count, demo, explain, optimize, passes, report
+from layoutopt.cli.arguments import expanded
 from layoutopt.cli.guard import guarded
-from layoutopt.cli.limits import limited
 from layoutopt.cli.signals import Ended, listen
 from layoutopt.errors import SIGNALS
 
@@ -29,15 +29,15 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command(epilog=optimize.EXAMPLES)(limited(optimize.optimize))
-app.command(epilog=explain.EXAMPLES)(limited(explain.explain))
-app.command(epilog=report.EXAMPLES)(limited(report.report))
-app.command(epilog=count.EXAMPLES)(limited(count.count))
-app.command(epilog=compare.EXAMPLES)(limited(compare.compare))
-app.command(epilog=benchmark.EXAMPLES)(limited(benchmark.benchmark))
-app.command(epilog=calibrate.EXAMPLES)(limited(calibrate.calibrate))
-app.command(epilog=passes.EXAMPLES)(passes.passes)
-app.command(epilog=demo.EXAMPLES)(limited(demo.demo))
+app.command(epilog=optimize.EXAMPLES)(expanded(optimize.optimize))
+app.command(epilog=explain.EXAMPLES)(expanded(explain.explain))
+app.command(epilog=report.EXAMPLES)(expanded(report.report))
+app.command(epilog=count.EXAMPLES)(expanded(count.count))
+app.command(epilog=compare.EXAMPLES)(expanded(compare.compare))
+app.command(epilog=benchmark.EXAMPLES)(expanded(benchmark.benchmark))
+app.command(epilog=calibrate.EXAMPLES)(expanded(calibrate.calibrate))
+app.command(epilog=passes.EXAMPLES)(expanded(passes.passes))
+app.command(epilog=demo.EXAMPLES)(expanded(demo.demo))
 
 
 def _version(wanted: bool) -> None:

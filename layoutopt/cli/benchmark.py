@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 from typing import Annotated
@@ -9,19 +10,8 @@ from typing import Annotated
 import typer
 
 from layoutopt.backend.conversion import Quantize
-from layoutopt.cli.console import (
-    BackendOption,
-    ForceOption,
-    JsonOption,
-    QuietOption,
-    SeedOption,
-    ShapeOption,
-    VerboseOption,
-    parse_choices,
-    parse_numbers,
-    parse_shapes,
-    session,
-)
+from layoutopt.cli.arguments import RunArguments
+from layoutopt.cli.console import BackendOption, SeedOption, ShapeOption, parse_choices, parse_numbers, parse_shapes
 from layoutopt.options import Clock, Io
 
 EXAMPLES = """[bold]Examples[/]
@@ -48,22 +38,12 @@ class Xnnpack(Enum):
 _KERNELS = {Xnnpack.ON: (True,), Xnnpack.OFF: (False,), Xnnpack.BOTH: (True, False)}
 
 
-def benchmark(
-    models: Annotated[
-        list[Path],
-        typer.Argument(
-            metavar="MODEL...", help=".tflite files; an .onnx stands for its baseline and its optimized form."
-        ),
-    ],
-    io: Annotated[Io, typer.Option("--io", help="Layout of image inputs and outputs of .onnx models.")] = Io.FREE,
-    shape: ShapeOption = [],  # noqa: B006, typer copies it
-    threads: Annotated[
-        list[str],
-        typer.Option("--threads", metavar="N", help="Threads of LiteRT. Repeatable, or joined by commas."),
-    ] = ["1"],  # noqa: B006, typer copies it
-    xnnpack: Annotated[
-        Xnnpack, typer.Option("--xnnpack", help="Whether XNNPACK runs what it can, or LiteRT's own kernels all.")
-    ] = Xnnpack.ON,
+@dataclass(frozen=True, slots=True)
+class OnnxArguments:
+    """How .onnx models are made into .tflite files."""
+
+    io: Annotated[Io, typer.Option("--io", help="Layout of image inputs and outputs of .onnx models.")] = Io.FREE
+    shape: ShapeOption = field(default_factory=list)
     quantize: Annotated[
         list[str],
         typer.Option(
@@ -71,15 +51,35 @@ def benchmark(
             metavar="|".join(each.value for each in Quantize),
             help="Weights of .onnx models. Repeatable, or joined by commas.",
         ),
-    ] = [Quantize.NONE.value],  # noqa: B006, typer copies it
-    rounds: Annotated[int, typer.Option("--rounds", min=1, help="Samples per model, at least.")] = 60,
+    ] = field(default_factory=lambda: [Quantize.NONE.value])
+    backend: BackendOption = None
+
+
+@dataclass(frozen=True, slots=True)
+class SettingArguments:
+    """How LiteRT runs each model."""
+
+    threads: Annotated[
+        list[str],
+        typer.Option("--threads", metavar="N", help="Threads of LiteRT. Repeatable, or joined by commas."),
+    ] = field(default_factory=lambda: ["1"])
+    xnnpack: Annotated[
+        Xnnpack, typer.Option("--xnnpack", help="Whether XNNPACK runs what it can, or LiteRT's own kernels all.")
+    ] = Xnnpack.ON
+
+
+@dataclass(frozen=True, slots=True)
+class EffortArguments:
+    """How carefully models are timed."""
+
+    rounds: Annotated[int, typer.Option("--rounds", min=1, help="Samples per model, at least.")] = 60
     seconds: Annotated[
         float,
         typer.Option(
             "--seconds", min=0.0, help="How long it may take, where it goes on until the intervals are narrow."
         ),
-    ] = 30.0,
-    warmup: Annotated[int, typer.Option("--warmup", min=0, help="Inferences before the first sample.")] = 5,
+    ] = 30.0
+    warmup: Annotated[int, typer.Option("--warmup", min=0, help="Inferences before the first sample.")] = 5
     clock: Annotated[
         Clock | None,
         typer.Option(
@@ -87,41 +87,50 @@ def benchmark(
             help="cpu: what the thread gets of the processor, so that other processes count less. wall: what passes. "
             "[dim]\\[default: cpu for one thread][/]",
         ),
-    ] = None,
+    ] = None
+    seed: SeedOption = 0
+
+
+def benchmark(
+    models: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="MODEL...", help=".tflite files; an .onnx stands for its baseline and its optimized form."
+        ),
+    ],
+    *,
+    onnx: OnnxArguments,
+    settings: SettingArguments,
+    effort: EffortArguments,
     profile: Annotated[bool, typer.Option("--profile", help="Where the time goes, operator by operator.")] = False,
     memory: Annotated[bool, typer.Option("--memory", help="How much memory each model needs.")] = False,
-    backend: BackendOption = None,
-    seed: SeedOption = 0,
     csv: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Write the table as CSV.")] = None,
-    force: ForceOption = False,
-    json: JsonOption = "",
-    quiet: QuietOption = False,
-    verbose: VerboseOption = False,
+    session: RunArguments,
 ) -> None:
     """Measure TFLite latency: all models in turns on LiteRT, and which differences are more than noise."""
-    with session(json, quiet=quiet, verbose=verbose, force=force, inputs=models) as run, run.progress() as progress:
+    with session.start(models) as run, run.progress() as progress:
         progress("loading")
         if csv is not None:
-            run.outputs.expect(csv, "--csv", force=force)
+            run.outputs.expect(csv, "--csv", force=session.force)
         from layoutopt import api
-        from layoutopt.report import tables
+        from layoutopt.report.terminal import tables
 
         report = api.benchmark(
             models,
-            shapes=parse_shapes(shape),
-            io=io,
-            threads=parse_numbers("--threads", threads),
-            xnnpack=_KERNELS[xnnpack],
-            quantize=parse_choices("--quantize", quantize, Quantize),
-            rounds=rounds,
-            seconds=seconds,
-            warmup=warmup,
-            clock=clock,
+            shapes=parse_shapes(onnx.shape),
+            io=onnx.io,
+            threads=parse_numbers("--threads", settings.threads),
+            xnnpack=_KERNELS[settings.xnnpack],
+            quantize=parse_choices("--quantize", onnx.quantize, Quantize),
+            rounds=effort.rounds,
+            seconds=effort.seconds,
+            warmup=effort.warmup,
+            clock=effort.clock,
             profile=profile,
             memory=memory,
-            backend=backend,
-            seed=seed,
-            verbose=verbose,
+            backend=onnx.backend,
+            seed=effort.seed,
+            verbose=session.verbose,
             progress=progress,
         )
         run.write_json(report.to_json())

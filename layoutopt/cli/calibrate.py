@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from layoutopt.cli.console import ForceOption, JsonOption, QuietOption, ThreadsOption, VerboseOption, session
+from layoutopt.cli.arguments import RunArguments
+from layoutopt.cli.console import ThreadsOption
 
 EXAMPLES = """[bold]Examples[/]
 
@@ -17,19 +18,17 @@ layoutopt calibrate --quick --threads 2
 
 
 def calibrate(
+    *,
     quick: Annotated[bool, typer.Option("--quick", help="A coarse table in a few seconds.")] = False,
     threads: ThreadsOption = 1,
-    force: ForceOption = False,
-    json: JsonOption = "",
-    quiet: QuietOption = False,
-    verbose: VerboseOption = False,
+    session: RunArguments,
 ) -> None:
     """Measure what a TRANSPOSE costs on this machine, and keep it for layouts that are chosen by time."""
-    with session(json, quiet=quiet, verbose=verbose, force=force) as run, run.progress() as progress:
+    with session.start() as run, run.progress() as progress:
         progress("loading")
         from layoutopt import api
-        from layoutopt.report import tables
+        from layoutopt.report.terminal import tables
 
-        report = api.calibrate(threads=threads, quick=quick, verbose=verbose, progress=progress)
+        report = api.calibrate(threads=threads, quick=quick, verbose=session.verbose, progress=progress)
         run.write_json(report.to_json())
     run.show(*tables.of_calibration(report))

@@ -7,17 +7,8 @@ from typing import Annotated
 
 import typer
 
-from layoutopt.cli.console import (
-    ForceOption,
-    JsonOption,
-    QuietOption,
-    SeedOption,
-    ShapeOption,
-    VerboseOption,
-    parse_shapes,
-    read_model,
-    session,
-)
+from layoutopt.cli.arguments import RunArguments
+from layoutopt.cli.console import SeedOption, ShapeOption, parse_shapes, read_model
 from layoutopt.options import TOLERANCE
 
 EXAMPLES = """[bold]Examples[/]
@@ -35,6 +26,7 @@ def compare(
         Path, typer.Argument(metavar="MODEL.onnx", help="The original, or an optimized .onnx; - reads standard input.")
     ],
     tflite: Annotated[Path, typer.Argument(metavar="MODEL.tflite", help="What any converter made of it.")],
+    *,
     input: Annotated[  # noqa: A002, the name of the option
         Path | None,
         typer.Option(
@@ -49,17 +41,14 @@ def compare(
     ] = TOLERANCE,
     top: Annotated[int, typer.Option("--top", min=0, help="How many of the layers that add the most to show.")] = 5,
     every: Annotated[bool, typer.Option("--all", help="Show every layer that is matched.")] = False,
-    force: ForceOption = False,
-    json: JsonOption = "",
-    quiet: QuietOption = False,
-    verbose: VerboseOption = False,
+    session: RunArguments,
 ) -> None:
     """Run an .onnx and a .tflite on the same inputs, match their tensors, and show where the error enters."""
-    with session(json, quiet=quiet, verbose=verbose, force=force, inputs=(model, tflite, input)) as run:
+    with session.start((model, tflite, input)) as run:
         with run.progress() as progress:
             progress("loading")
             from layoutopt import api
-            from layoutopt.report import layers
+            from layoutopt.report.terminal import layers
 
             report = api.compare(
                 read_model(model),
@@ -68,7 +57,7 @@ def compare(
                 shapes=parse_shapes(shape),
                 seed=seed,
                 tolerance=tolerance,
-                verbose=verbose,
+                verbose=session.verbose,
                 progress=progress,
             )
             run.write_json(report.to_json())

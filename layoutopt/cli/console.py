@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from onnx_ir import Model
     from rich.console import Console, RenderableType
 
-    from layoutopt.report.results import Json
+    from layoutopt.results.result import Json
 
 _Choice = TypeVar("_Choice", bound=Enum)
 

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from layoutopt.cli.console import ForceOption, JsonOption, QuietOption, VerboseOption, read_model, session
+from layoutopt.cli.arguments import RunArguments
+from layoutopt.cli.console import read_model
 
 EXAMPLES = """[bold]Examples[/]
 
@@ -22,17 +23,14 @@ def count(
         list[Path],
         typer.Argument(metavar="FILE...", help=".onnx or .tflite files; - reads an .onnx from standard input."),
     ],
-    force: ForceOption = False,
-    json: JsonOption = "",
-    quiet: QuietOption = False,
-    verbose: VerboseOption = False,
+    session: RunArguments,
 ) -> None:
     """Count operators, TRANSPOSE, other data movement, and the bytes that transposes move per inference."""
-    with session(json, quiet=quiet, verbose=verbose, force=force, inputs=files) as run, run.progress() as progress:
+    with session.start(files) as run, run.progress() as progress:
         progress("counting")
         from layoutopt import api
-        from layoutopt.report import tables
-        from layoutopt.report.results import to_json
+        from layoutopt.report.terminal import tables
+        from layoutopt.results.result import to_json
 
         reports = [api.count(read_model(file)) for file in files]
         run.write_json(to_json(reports))

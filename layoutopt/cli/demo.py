@@ -7,15 +7,8 @@ from typing import Annotated
 
 import typer
 
-from layoutopt.cli.console import (
-    BackendOption,
-    ForceOption,
-    JsonOption,
-    QuietOption,
-    ThreadsOption,
-    VerboseOption,
-    session,
-)
+from layoutopt.cli.arguments import RunArguments
+from layoutopt.cli.console import BackendOption, ThreadsOption
 from layoutopt.options import Io
 
 EXAMPLES = """[bold]Examples[/]
@@ -27,6 +20,7 @@ layoutopt demo --directory out --resolution 96 --width 0.5 --force
 
 
 def demo(
+    *,
     directory: Annotated[Path, typer.Option("--directory", "-d", help="Where the models go.")] = Path("layoutopt-demo"),
     resolution: Annotated[int, typer.Option("--resolution", min=32, help="Height and width of the input.")] = 224,
     width: Annotated[float, typer.Option("--width", min=0.1, help="Multiplier of the channels.")] = 1.0,
@@ -34,28 +28,18 @@ def demo(
     benchmark: Annotated[bool, typer.Option(help="Measure the latency too.")] = True,
     threads: ThreadsOption = 1,
     backend: BackendOption = None,
-    force: ForceOption = False,
-    json: JsonOption = "",
-    quiet: QuietOption = False,
-    verbose: VerboseOption = False,
+    session: RunArguments,
 ) -> None:
     """Do the main job on a MobileNetV2 with random weights that layoutopt builds by itself: no PyTorch, no download."""
-    with session(json, quiet=quiet, verbose=verbose, force=force) as run, run.progress() as progress:
+    with session.start() as run, run.progress() as progress:
         progress("building MobileNetV2")
-        from layoutopt import api
-        from layoutopt.report import tables
+        from layoutopt.report.terminal import tables
+        from layoutopt.workflows.demo import run_demo
+        from layoutopt.workflows.optimize import OptimizeOptions
+        from layoutopt.workflows.options import RunContext
 
-        report = api.demo(
-            directory,
-            resolution=resolution,
-            width=width,
-            io=io,
-            benchmark=benchmark,
-            threads=threads,
-            backend=backend,
-            force=force,
-            verbose=verbose,
-            progress=progress,
-        )
+        options = OptimizeOptions(io=io, benchmark=benchmark, threads=threads, backend=backend, force=session.force)
+        context = RunContext.of(progress, verbose=session.verbose)
+        report = run_demo(directory, options, context, resolution=resolution, width=width)
         run.write_json(report.to_json())
-    run.show(*tables.of_optimize(report, verbose=verbose))
+    run.show(*tables.of_optimize(report, verbose=session.verbose))

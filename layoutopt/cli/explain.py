@@ -7,22 +7,8 @@ from typing import Annotated
 
 import typer
 
-from layoutopt.cli.console import (
-    ExactOption,
-    ForceOption,
-    IoOption,
-    JsonOption,
-    LayoutOption,
-    ObjectiveOption,
-    QuietOption,
-    ShapeOption,
-    ThreadsOption,
-    VerboseOption,
-    parse_layouts,
-    parse_shapes,
-    read_model,
-    session,
-)
+from layoutopt.cli.arguments import LayoutArguments, RunArguments
+from layoutopt.cli.console import ThreadsOption, read_model
 
 EXAMPLES = """[bold]Examples[/]
 
@@ -36,31 +22,25 @@ def explain(
     model: Annotated[
         Path, typer.Argument(metavar="MODEL.onnx", help="The model, as optimize takes it; - reads standard input.")
     ],
-    io: IoOption = None,
-    layout: LayoutOption = [],  # noqa: B006, typer copies it
-    objective: ObjectiveOption = None,
-    exact: ExactOption = False,
+    *,
+    layouts: LayoutArguments,
     threads: ThreadsOption = 1,
-    shape: ShapeOption = [],  # noqa: B006, typer copies it
-    force: ForceOption = False,
-    json: JsonOption = "",
-    quiet: QuietOption = False,
-    verbose: VerboseOption = False,
+    session: RunArguments,
 ) -> None:
     """Tell why each transpose that is left is left: who insists on it, the proof, and what more rules would buy."""
-    with session(json, quiet=quiet, verbose=verbose, force=force, inputs=[model]) as run, run.progress() as progress:
+    with session.start([model]) as run, run.progress() as progress:
         progress("loading")
         from layoutopt import api
-        from layoutopt.report import trees
+        from layoutopt.report.terminal import trees
 
         report = api.explain(
             read_model(model),
-            io=io,
-            layouts=parse_layouts(layout),
-            objective=objective,
-            exact=exact,
+            io=layouts.io,
+            layouts=layouts.by_name,
+            objective=layouts.objective,
+            exact=layouts.exact,
             threads=threads,
-            shapes=parse_shapes(shape),
+            shapes=layouts.shapes,
             progress=progress,
         )
         run.write_json(report.to_json())

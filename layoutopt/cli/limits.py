@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
 import re
-from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from layoutopt.cli.guard import DEFAULT_SECONDS, limit
+from layoutopt.cli.guard import DEFAULT_SECONDS
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)b?", re.IGNORECASE)
 
-MemoryLimit = Annotated[
+MemoryLimitOption = Annotated[
     str | None,
     typer.Option(
         "--memory-limit",
@@ -25,7 +22,7 @@ MemoryLimit = Annotated[
         "[dim]\\[default: nine tenths of what is free][/]",
     ),
 ]
-TimeLimit = Annotated[
+TimeLimitOption = Annotated[
     float | None,
     typer.Option(
         "--time-limit",
@@ -38,35 +35,14 @@ TimeLimit = Annotated[
 ]
 
 
-def limited(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options ``--memory-limit`` and ``--time-limit``."""
-
-    @functools.wraps(command)
-    def run(*, memory_limit: str | None, time_limit: float | None, **options: Any) -> None:
-        limit(None if memory_limit is None else _bytes(memory_limit), time_limit)
-        command(**options)
-
-    added = {"memory_limit": MemoryLimit, "time_limit": TimeLimit}
-    signature = inspect.signature(command, eval_str=True)
-    run.__signature__ = signature.replace(  # type: ignore[attr-defined]  # what typer reads
-        parameters=[
-            *signature.parameters.values(),
-            *(
-                inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
-                for name, annotation in added.items()
-            ),
-        ]
-    )
-    run.__annotations__ = {**inspect.get_annotations(command, eval_str=True), **added}
-    return run
-
-
-def _bytes(text: str) -> int:
-    """Return the number of bytes that ``8GB`` is.
+def parse_memory(text: str | None) -> int | None:
+    """Return the number of bytes that ``8GB`` is; None where nothing is said.
 
     Raises:
         BadParameter: it does not read like that.
     """
+    if text is None:
+        return None
     if (found := _SIZE.fullmatch(text.strip())) is None:
         raise typer.BadParameter(f"{text!r} is no size. Write 8GB or 500MB.", param_hint="--memory-limit")
     return int(float(found[1]) * _UNITS[found[2].lower()])

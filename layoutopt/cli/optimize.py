@@ -5,52 +5,22 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from layoutopt.backend.conversion import Quantize
-from layoutopt.cli.console import (
-    BackendOption,
-    ExactOption,
-    ForceOption,
-    IoOption,
-    JsonOption,
-    LayoutOption,
-    ObjectiveOption,
-    QuietOption,
-    SeedOption,
-    ShapeOption,
-    ThreadsOption,
-    VerboseOption,
-    beside,
-    parse_layouts,
-    parse_shapes,
-    read_model,
-    session,
-)
-from layoutopt.cli.quantization import (
-    CalibrationOption,
-    ColorOption,
-    Int8Option,
-    KeepFloatOption,
-    LoadRangesOption,
-    MeanOption,
-    MinSqnrOption,
-    QuantizedIoOption,
-    RangesOption,
-    ResizeOption,
-    SampleLayoutOption,
-    SamplesOption,
-    SaveRangesOption,
-    ScaleOption,
-    StdOption,
-    quantization_options,
-)
+from layoutopt.cli.arguments import LayoutArguments, RunArguments
+from layoutopt.cli.console import BackendOption, SeedOption, ThreadsOption, beside, read_model
+from layoutopt.cli.quantization import QuantizationArguments
 from layoutopt.errors import OutputExistsError, UsageError
-from layoutopt.options import TOLERANCE, Color, Int8, QuantizedIo, RangeMethod, Resize, SampleLayout, Verify
+from layoutopt.options import TOLERANCE, Verify
 from layoutopt.outputs import Outputs, apart
+
+if TYPE_CHECKING:
+    from layoutopt.workflows.optimize import OptimizeOptions
+    from layoutopt.workflows.pipelines import Dump
 
 EXAMPLES = """[bold]Examples[/]
 
@@ -80,31 +50,119 @@ layoutopt optimize model.onnx --passes 'fold-constants,propagate-layout{io=keep}
 """
 
 
+@dataclass(frozen=True, slots=True)
+class TargetArguments:
+    """Where results go."""
+
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The optimized .onnx. Default: MODEL.nhwc.onnx beside MODEL.")
+    ] = None
+    tflite: Annotated[
+        Path | None,
+        typer.Option("--tflite", help="The .tflite. Default: MODEL.tflite beside MODEL, or beside the file of -o."),
+    ] = None
+    output_dir: Annotated[
+        Path | None,
+        typer.Option("--output-dir", help="Where what has no place of its own goes, in place of beside MODEL."),
+    ] = None
+    no_tflite: Annotated[bool, typer.Option("--no-tflite", help="The optimized .onnx alone: nothing is converted.")] = (
+        False
+    )
+    saved_model: Annotated[Path | None, typer.Option("--saved-model", help="Write a SavedModel here.")] = None
+
+    def of(self, models: Sequence[Path]) -> list[tuple[Path, Path | None]]:
+        """Return where the .onnx and the .tflite of each model go.
+
+        Raises:
+            UsageError: several models would share one place, or a .tflite has a place and is not to be made.
+        """
+        for option, path in (("--output", self.output), ("--tflite", self.tflite)):
+            if path is not None and len(models) > 1:
+                raise UsageError(f"{option} {path}: is one file for {len(models)} models", hint="Use --output-dir.")
+        if self.tflite is not None and self.no_tflite:
+            raise UsageError("--tflite and --no-tflite contradict each other")
+        found = []
+        for model in models:
+            onnx = self.output or beside(model, ".nhwc.onnx", self.output_dir)
+            lite = beside(model, ".tflite", self.output_dir)
+            if self.output is not None and self.output_dir is None:
+                stem = self.output.name.removesuffix(".onnx").removesuffix(".nhwc")
+                lite = self.output.with_name(f"{stem}.tflite")
+            found.append((onnx, None if self.no_tflite else (self.tflite or lite)))
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyArguments:
+    """What is compared with the original, and on what."""
+
+    verify: Annotated[Verify, typer.Option("--verify", help="What ONNX Runtime compares with the original.")] = (
+        Verify.RESULT
+    )
+    input: Annotated[
+        Path | None,
+        typer.Option(
+            "--input",
+            help="What it is verified on: an .npz with an array for each input by its name, or an image. "
+            "Default: random numbers.",
+        ),
+    ] = None
+    tolerance: Annotated[
+        float, typer.Option("--tolerance", min=0.0, help="Largest error over the largest value of an output.")
+    ] = TOLERANCE
+    seed: SeedOption = 0
+
+
+@dataclass(frozen=True, slots=True)
+class BaselineArguments:
+    """What the result is compared with, and whether both are timed."""
+
+    baseline: Annotated[
+        bool,
+        typer.Option(help="Build what you would have without layoutopt, to compare with."),
+    ] = True
+    benchmark: Annotated[bool, typer.Option("--benchmark", help="Measure the latency of both .tflite files.")] = False
+    threads: ThreadsOption = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ConversionArguments:
+    """How the .tflite is made."""
+
+    allow_flex: Annotated[
+        bool, typer.Option("--allow-flex", help="Let operators into the .tflite that need TensorFlow at run time.")
+    ] = False
+    backend: BackendOption = None
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineArguments:
+    """Which passes run, and what is kept of the way from pass to pass."""
+
+    passes: Annotated[str | None, typer.Option("--passes", help="The pipeline, as 'layoutopt passes' spells it.")] = (
+        None
+    )
+    dump_after: Annotated[
+        list[str],
+        typer.Option("--dump-after", metavar="PASS|all", help="Write the graph behind this pass. Repeatable."),
+    ] = field(default_factory=list)
+    dump_dir: Annotated[Path, typer.Option("--dump-dir", help="Where --dump-after writes.")] = Path("dump")
+
+    def dump(self) -> Dump | None:
+        """Return what is to be kept; None for nothing."""
+        from layoutopt.workflows.pipelines import Dump
+
+        return Dump(self.dump_dir, frozenset(self.dump_after) - {"all"}) if self.dump_after else None
+
+
 def optimize(
     models: Annotated[
         list[Path],
         typer.Argument(metavar="MODEL.onnx...", help="The models. They are never changed. - reads standard input."),
     ],
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="The optimized .onnx. Default: MODEL.nhwc.onnx beside MODEL.")
-    ] = None,
-    tflite: Annotated[
-        Path | None,
-        typer.Option("--tflite", help="The .tflite. Default: MODEL.tflite beside MODEL, or beside the file of -o."),
-    ] = None,
-    output_dir: Annotated[
-        Path | None,
-        typer.Option("--output-dir", help="Where what has no place of its own goes, in place of beside MODEL."),
-    ] = None,
-    no_tflite: Annotated[
-        bool, typer.Option("--no-tflite", help="The optimized .onnx alone: nothing is converted.")
-    ] = False,
-    saved_model: Annotated[Path | None, typer.Option("--saved-model", help="Write a SavedModel here.")] = None,
-    io: IoOption = None,
-    layout: LayoutOption = [],  # noqa: B006, typer copies it
-    objective: ObjectiveOption = None,
-    exact: ExactOption = False,
-    shape: ShapeOption = [],  # noqa: B006, typer copies it
+    *,
+    targets: TargetArguments,
+    layouts: LayoutArguments,
     dynamic: Annotated[
         list[str],
         typer.Option(
@@ -114,162 +172,82 @@ def optimize(
             "Repeatable, or joined by commas.",
         ),
     ] = [],  # noqa: B006, typer copies it
-    passes: Annotated[
-        str | None, typer.Option("--passes", help="The pipeline, as 'layoutopt passes' spells it.")
-    ] = None,
-    verify: Annotated[
-        Verify, typer.Option("--verify", help="What ONNX Runtime compares with the original.")
-    ] = Verify.RESULT,
-    input: Annotated[  # noqa: A002, the name of the option
-        Path | None,
-        typer.Option(
-            "--input",
-            help="What it is verified on: an .npz with an array for each input by its name, or an image. "
-            "Default: random numbers.",
-        ),
-    ] = None,
-    tolerance: Annotated[
-        float, typer.Option("--tolerance", min=0.0, help="Largest error over the largest value of an output.")
-    ] = TOLERANCE,
-    seed: SeedOption = 0,
-    baseline: Annotated[
-        bool, typer.Option(help="Build what you would have without layoutopt, to compare with.")
-    ] = True,
-    benchmark: Annotated[bool, typer.Option("--benchmark", help="Measure the latency of both .tflite files.")] = False,
-    threads: ThreadsOption = 1,
-    quantize: Annotated[
-        Quantize,
-        typer.Option(
-            "--quantize",
-            help="int8: weights and activations, by --calibration. mixed: likewise, but as exact as --min-sqnr. "
-            "weights: int8 in the file, float arithmetic. dynamic: int8 weights, as tf.lite.Optimize.DEFAULT makes "
-            "them. float16: half the size.",
-        ),
-    ] = Quantize.NONE,
-    calibration: CalibrationOption = None,
-    calibration_samples: SamplesOption = 100,
-    calibration_layout: SampleLayoutOption = SampleLayout.MODEL,
-    mean: MeanOption = "0",
-    std: StdOption = "1",
-    scale: ScaleOption = "",
-    color: ColorOption = Color.RGB,
-    resize: ResizeOption = Resize.STRETCH,
-    quantized_io: QuantizedIoOption = QuantizedIo.FLOAT,
-    int8: Int8Option = Int8.FAST,
-    ranges: RangesOption = RangeMethod.AUTO,
-    min_sqnr: MinSqnrOption = None,
-    keep_float: KeepFloatOption = [],  # noqa: B006, typer copies it
-    save_ranges: SaveRangesOption = None,
-    load_ranges: LoadRangesOption = None,
-    allow_flex: Annotated[
-        bool, typer.Option("--allow-flex", help="Let operators into the .tflite that need TensorFlow at run time.")
-    ] = False,
-    backend: BackendOption = None,
-    dump_after: Annotated[
-        list[str],
-        typer.Option("--dump-after", metavar="PASS|all", help="Write the graph behind this pass. Repeatable."),
-    ] = [],  # noqa: B006, typer copies it
-    dump_dir: Annotated[Path, typer.Option("--dump-dir", help="Where --dump-after writes.")] = Path("dump"),
-    force: ForceOption = False,
-    json: JsonOption = "",
-    quiet: QuietOption = False,
-    verbose: VerboseOption = False,
+    pipeline: PipelineArguments,
+    check: VerifyArguments,
+    baseline: BaselineArguments,
+    quantization: QuantizationArguments,
+    conversion: ConversionArguments,
+    session: RunArguments,
 ) -> None:
     """Rewrite models to NHWC with the fewest bytes transposed, convert them, and compare with what you have without.
 
     NCHW stores an image plane by plane, as PyTorch does; NHWC pixel by pixel, as TFLite runs it. MODEL.nhwc.onnx and
     MODEL.tflite are written together, or neither.
     """
-    with session(json, quiet=quiet, verbose=verbose, force=force, inputs=[*models, input, load_ranges]) as run:
-        if len(models) > 1 and (saved_model or dump_after or save_ranges):
+    with session.start([*models, check.input, quantization.load_ranges]) as run:
+        if len(models) > 1 and (targets.saved_model or pipeline.dump_after or quantization.save_ranges):
             raise UsageError("--saved-model, --save-ranges and --dump-after are for one model")
-        if min_sqnr is not None and quantize is not Quantize.MIXED:
-            raise UsageError("--min-sqnr is for --quantize mixed")
-        quantization = quantization_options(
-            mean=mean,
-            std=std,
-            scale=scale,
-            min_sqnr=min_sqnr,
-            samples=calibration_samples,
-            layout=calibration_layout,
-            color=color,
-            resize=resize,
-            io=quantized_io,
-            int8=int8,
-            ranges=ranges,
-            keep_float=tuple(keep_float),
-            save_ranges=save_ranges,
-            load_ranges=load_ranges,
-        )
-        targets = _targets(models, output, tflite, output_dir, convert=not no_tflite)
-        if output_dir is not None:
-            run.outputs.make_directory(output_dir, "--output-dir")
-        _refuse_early(run.outputs, [path for pair in targets for path in pair if path is not None], force=force)
-        from layoutopt import api
-        from layoutopt.report import tables
-        from layoutopt.report.results import to_json
+        places = targets.of(models)
+        if targets.output_dir is not None:
+            run.outputs.make_directory(targets.output_dir, "--output-dir")
+        _refuse_early(run.outputs, [path for pair in places for path in pair if path is not None], force=session.force)
+        from layoutopt.report.terminal import tables
+        from layoutopt.results.result import to_json
+        from layoutopt.workflows.optimize import optimize_model
+        from layoutopt.workflows.options import RunContext
 
+        options = _options(targets, layouts, dynamic, pipeline, check, baseline, quantization, conversion, session)
         reports = []
-        for model, (onnx, lite) in zip(models, targets, strict=True):
+        for model, (onnx, lite) in zip(models, places, strict=True):
             # Of several models each is a run of its own: what is done stays if a later one fails.
             with run.progress() as progress, apart() if len(models) > 1 else nullcontext():
-                report = api.optimize(
-                    read_model(model),
-                    output=onnx,
-                    tflite=lite,
-                    saved_model=saved_model,
-                    io=io,
-                    layouts=parse_layouts(layout),
-                    objective=objective,
-                    exact=exact,
-                    shapes=parse_shapes(shape),
-                    dynamic=[name for text in dynamic for name in text.split(",")],
-                    passes=passes,
-                    verify=verify,
-                    input=input,
-                    tolerance=tolerance,
-                    seed=seed,
-                    baseline=baseline,
-                    benchmark=benchmark,
-                    threads=threads,
-                    quantize=quantize,
-                    calibration=calibration,
-                    quantization=quantization,
-                    allow_flex=allow_flex,
-                    backend=backend,
-                    dump=api.Dump(dump_dir, frozenset(dump_after) - {"all"}) if dump_after else None,
-                    convert=not no_tflite,
-                    force=force,
-                    verbose=verbose,
-                    progress=progress,
-                )
-            reports.append(report)
+                context = RunContext.of(progress, verbose=session.verbose)
+                wanted = replace(options, output=onnx, tflite=lite)
+                reports.append(optimize_model(read_model(model), wanted, context).report)
         run.write_json(to_json(reports if len(reports) > 1 else reports[0]))
     for report in reports:
-        run.show(*tables.of_optimize(report, verbose=verbose))
+        run.show(*tables.of_optimize(report, verbose=session.verbose))
 
 
-def _targets(
-    models: Sequence[Path], output: Path | None, tflite: Path | None, directory: Path | None, *, convert: bool
-) -> list[tuple[Path, Path | None]]:
-    """Where the .onnx and the .tflite of each model go.
+def _options(
+    targets: TargetArguments,
+    layouts: LayoutArguments,
+    dynamic: Sequence[str],
+    pipeline: PipelineArguments,
+    check: VerifyArguments,
+    baseline: BaselineArguments,
+    quantization: QuantizationArguments,
+    conversion: ConversionArguments,
+    session: RunArguments,
+) -> OptimizeOptions:
+    """Return what is asked for of every model."""
+    from layoutopt.workflows.optimize import OptimizeOptions
 
-    Raises:
-        UsageError: several models would share one place, or a .tflite has a place and is not to be made.
-    """
-    for option, path in (("--output", output), ("--tflite", tflite)):
-        if path is not None and len(models) > 1:
-            raise UsageError(f"{option} {path}: is one file for {len(models)} models", hint="Use --output-dir.")
-    if tflite is not None and not convert:
-        raise UsageError("--tflite and --no-tflite contradict each other")
-    found = []
-    for model in models:
-        onnx = output or beside(model, ".nhwc.onnx", directory)
-        lite = beside(model, ".tflite", directory)
-        if output is not None and directory is None:
-            lite = output.with_name(f"{output.name.removesuffix('.onnx').removesuffix('.nhwc')}.tflite")
-        found.append((onnx, (tflite or lite) if convert else None))
-    return found
+    return OptimizeOptions(
+        saved_model=targets.saved_model,
+        convert=not targets.no_tflite,
+        io=layouts.io,
+        layouts=layouts.by_name,
+        objective=layouts.objective,
+        exact=layouts.exact,
+        shapes=layouts.shapes,
+        dynamic=[name for text in dynamic for name in text.split(",")],
+        passes=pipeline.passes,
+        dump=pipeline.dump(),
+        verify=check.verify,
+        input=check.input,
+        tolerance=check.tolerance,
+        seed=check.seed,
+        baseline=baseline.baseline,
+        benchmark=baseline.benchmark,
+        threads=baseline.threads,
+        quantize=quantization.quantize,
+        calibration=quantization.calibration,
+        quantization=quantization.options(),
+        allow_flex=conversion.allow_flex,
+        backend=conversion.backend,
+        force=session.force,
+    )
 
 
 def _refuse_early(outputs: Outputs, paths: Sequence[Path], *, force: bool) -> None:

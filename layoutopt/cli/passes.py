@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from layoutopt.cli.console import ForceOption, JsonOption, QuietOption, VerboseOption, session
+from layoutopt.cli.arguments import SessionArguments
 
 EXAMPLES = """[bold]Examples[/]
 
@@ -12,14 +12,12 @@ layoutopt optimize model.onnx --passes 'fold-constants,propagate-layout{io=keep}
 """
 
 
-def passes(
-    force: ForceOption = False, json: JsonOption = "", quiet: QuietOption = False, verbose: VerboseOption = False
-) -> None:
+def passes(session: SessionArguments) -> None:
     """List the passes of the default pipeline in order, then the others, with the options of each."""
-    with session(json, quiet=quiet, verbose=verbose, force=force) as run:
+    with session.start() as run:
         from layoutopt.pipeline.text import describe_passes
-        from layoutopt.report import tables
-        from layoutopt.report.results import to_json
+        from layoutopt.report.terminal import tables
+        from layoutopt.results.result import to_json
 
         descriptions = describe_passes()
         run.write_json(to_json(descriptions))

@@ -7,25 +7,8 @@ from typing import Annotated
 
 import typer
 
-from layoutopt.cli.console import (
-    BackendOption,
-    ExactOption,
-    ForceOption,
-    IoOption,
-    JsonOption,
-    LayoutOption,
-    ObjectiveOption,
-    QuietOption,
-    SeedOption,
-    ShapeOption,
-    ThreadsOption,
-    VerboseOption,
-    beside,
-    parse_layouts,
-    parse_shapes,
-    read_model,
-    session,
-)
+from layoutopt.cli.arguments import LayoutArguments, RunArguments
+from layoutopt.cli.console import BackendOption, SeedOption, ThreadsOption, beside, read_model
 
 EXAMPLES = """[bold]Examples[/]
 
@@ -43,14 +26,11 @@ def report(
     model: Annotated[
         Path, typer.Argument(metavar="MODEL.onnx", help="The model. It is never changed. - reads standard input.")
     ],
+    *,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="The page. Default: MODEL.report.html beside the model.")
     ] = None,
-    io: IoOption = None,
-    layout: LayoutOption = [],  # noqa: B006, typer copies it
-    objective: ObjectiveOption = None,
-    exact: ExactOption = False,
-    shape: ShapeOption = [],  # noqa: B006, typer copies it
+    layouts: LayoutArguments,
     seed: SeedOption = 0,
     benchmark: Annotated[bool, typer.Option(help="Measure the latency of both .tflite files and of operators.")] = True,
     threads: ThreadsOption = 1,
@@ -64,38 +44,35 @@ def report(
     ] = None,
     open_page: Annotated[bool, typer.Option("--open", help="Show the page in the browser.")] = False,
     backend: BackendOption = None,
-    force: ForceOption = False,
-    json: JsonOption = "",
-    quiet: QuietOption = False,
-    verbose: VerboseOption = False,
+    session: RunArguments,
 ) -> None:
     """Write one page on a model: both graphs with their layouts, what moves and why, errors, times, and the proof."""
-    with session(json, quiet=quiet, verbose=verbose, force=force, inputs=[model]) as run, run.progress() as progress:
+    with session.start([model]) as run, run.progress() as progress:
         progress("loading")
         from layoutopt import api
-        from layoutopt.report import tables
+        from layoutopt.report.html.page import render
         from layoutopt.report.model_explorer import expect_overlays, write_overlays
-        from layoutopt.report.page import render
+        from layoutopt.report.terminal import tables
 
         page = output or beside(model, ".report.html")
-        run.outputs.expect(page, "-o" if output else "", force=force)
+        run.outputs.expect(page, "-o" if output else "", force=session.force)
         if model_explorer is not None:
             run.outputs.make_directory(model_explorer, "--model-explorer")
-            expect_overlays(run.outputs, model_explorer, force=force)
+            expect_overlays(run.outputs, model_explorer, force=session.force)
         found = api.report(
             read_model(model),
-            io=io,
-            layouts=parse_layouts(layout),
-            objective=objective,
-            exact=exact,
-            shapes=parse_shapes(shape),
+            io=layouts.io,
+            layouts=layouts.by_name,
+            objective=layouts.objective,
+            exact=layouts.exact,
+            shapes=layouts.shapes,
             seed=seed,
             benchmark=benchmark,
             threads=threads,
             backend=backend,
             models=model_explorer,
-            force=force,
-            verbose=verbose,
+            force=session.force,
+            verbose=session.verbose,
             progress=progress,
         )
         progress("page")

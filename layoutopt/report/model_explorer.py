@@ -14,8 +14,9 @@ from math import isfinite
 from pathlib import Path
 
 from layoutopt.outputs import Outputs
-from layoutopt.report.model_report import Graph, GraphNode, Layout, ModelReport
-from layoutopt.report.results import Json, Kind
+from layoutopt.results.model_report import Graph, GraphNode, Layout, ModelReport
+from layoutopt.results.optimize import Kind
+from layoutopt.results.result import Json
 
 _COLOURS: Mapping[Layout, str] = {
     Layout.NATURAL: "#f2a65a",

@@ -1,8 +1,8 @@
 """THE TABLE: what is known of each builtin operator of LiteRT.
 
 Reading, counting, profiling, merging, quantizing and writing draw from it. An operator is one entry here, a rule for
-its results in `shapes`, where it can be computed on constants an entry in `folding`, where it has more than one version
-an entry in `versions`, and where LiteRT's kernels were asked what types they take an entry in `kernels`.
+its results in `inference`, where it can be computed on constants an entry in `folding`, where it has more than one
+version an entry in `versions`, and where LiteRT's kernels were asked what types they take an entry in `kernels`.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from layoutopt.tfl import shapes
 from layoutopt.tfl.dtypes import DType
+from layoutopt.tfl.inference import elementwise, indexing, products, shaping, windows
 from layoutopt.tfl.kernels import KERNELS
 from layoutopt.tfl.shapes import Rule
 
@@ -63,13 +63,14 @@ class OpDef:
 
     @property
     def main(self) -> int:
-        """Return the position of the first operand that holds data; others are shapes, axes and the like."""
+        """Return position of the first operand that it computes with or moves; others tell shapes, axes and the
+        like."""
         return next((at for at, role in enumerate(self.operands) if role in _DATA), 0)
 
     @property
     def broadcasts(self) -> bool:
         """Return whether the shape of its result is that which its operands broadcast to."""
-        return self.rule in (shapes.elementwise, shapes.comparison, shapes.select)
+        return self.rule in (elementwise.elementwise, elementwise.comparison, elementwise.select)
 
     def role(self, index: int) -> str:
         """Return the role of an operand."""
@@ -83,75 +84,77 @@ _X, _AB = ("x",), ("a", "b")
 
 
 def _unary(options: str = "", *, xnnpack: bool = False) -> OpDef:
-    return OpDef(_X, shapes.same, options, xnnpack=xnnpack)
+    return OpDef(_X, elementwise.same, options, xnnpack=xnnpack)
 
 
 def _arithmetic(options: str, *, xnnpack: bool = False, activation: bool = False) -> OpDef:
-    return OpDef(_AB, shapes.elementwise, options, xnnpack=xnnpack, activation=activation)
+    return OpDef(_AB, elementwise.elementwise, options, xnnpack=xnnpack, activation=activation)
 
 
 def _comparison(options: str) -> OpDef:
-    return OpDef(_AB, shapes.comparison, options)
+    return OpDef(_AB, elementwise.comparison, options)
 
 
 def _reducer(*, xnnpack: bool = False) -> OpDef:
     rank = 6 if xnnpack else None
-    return OpDef(("x", "axes"), shapes.reduction, "ReducerOptions", xnnpack=xnnpack, xnnpack_rank=rank)
+    return OpDef(("x", "axes"), products.reduction, "ReducerOptions", xnnpack=xnnpack, xnnpack_rank=rank)
 
 
 def _segment(name: str) -> OpDef:
-    return OpDef(("x", "segments", "count"), shapes.segments, f"UnsortedSegment{name}Options")
+    return OpDef(("x", "segments", "count"), indexing.segments, f"UnsortedSegment{name}Options")
 
 
 _OPSET: Mapping[str, OpDef] = {
     "ABS": _unary("AbsOptions", xnnpack=True),
     "ADD": _arithmetic("AddOptions", xnnpack=True, activation=True),
-    "ARG_MAX": OpDef(("x", "axis"), shapes.arg_extreme, "ArgMaxOptions"),
-    "ARG_MIN": OpDef(("x", "axis"), shapes.arg_extreme, "ArgMinOptions"),
+    "ARG_MAX": OpDef(("x", "axis"), products.arg_extreme, "ArgMaxOptions"),
+    "ARG_MIN": OpDef(("x", "axis"), products.arg_extreme, "ArgMinOptions"),
     "ATAN2": _arithmetic("ATan2Options"),
-    "AVERAGE_POOL_2D": OpDef(_X, shapes.pool_2d, "Pool2DOptions", 4, True, activation=True),
-    "BATCH_MATMUL": OpDef(_AB, shapes.batch_matmul, "BatchMatMulOptions", 5, True, xnnpack_rank=6),
+    "AVERAGE_POOL_2D": OpDef(_X, windows.pool_2d, "Pool2DOptions", 4, True, activation=True),
+    "BATCH_MATMUL": OpDef(_AB, products.batch_matmul, "BatchMatMulOptions", 5, True, xnnpack_rank=6),
     "BITCAST": OpDef(_X, None, "BitcastOptions", work=_VIEWS),
     "BITWISE_XOR": _arithmetic("BitwiseXorOptions"),
-    "BROADCAST_TO": OpDef(("x", "shape"), shapes.broadcast_to, "BroadcastToOptions", work=_MOVES),
-    "CAST": OpDef(_X, shapes.cast, "CastOptions"),
+    "BROADCAST_TO": OpDef(("x", "shape"), shaping.broadcast_to, "BroadcastToOptions", work=_MOVES),
+    "CAST": OpDef(_X, elementwise.cast, "CastOptions"),
     "CEIL": _unary(xnnpack=True),
     "CONCATENATION": OpDef(
-        ("x",), shapes.concatenation, "ConcatenationOptions", xnnpack=True, work=_MOVES, xnnpack_rank=6
+        ("x",), shaping.concatenation, "ConcatenationOptions", xnnpack=True, work=_MOVES, xnnpack_rank=6
     ),
-    "CONV_2D": OpDef(("x", "weights", "bias"), shapes.conv_2d, "Conv2DOptions", 4, True, activation=True, bias=2),
-    "CONV_3D": OpDef(("x", "weights", "bias"), shapes.conv_3d, "Conv3DOptions", 5, activation=True, bias=2),
+    "CONV_2D": OpDef(("x", "weights", "bias"), windows.conv_2d, "Conv2DOptions", 4, True, activation=True, bias=2),
+    "CONV_3D": OpDef(("x", "weights", "bias"), windows.conv_3d, "Conv3DOptions", 5, activation=True, bias=2),
     "CONV_3D_TRANSPOSE": OpDef(
-        ("output shape", "weights", "x", "bias"), shapes.transpose_conv, "Conv3DOptions", 5, activation=True, bias=3
+        ("output shape", "weights", "x", "bias"), windows.transpose_conv, "Conv3DOptions", 5, activation=True, bias=3
     ),
     "COS": _unary("CosOptions", xnnpack=True),
-    "CUMSUM": OpDef(("x", "axis"), shapes.same, "CumsumOptions"),
+    "CUMSUM": OpDef(("x", "axis"), elementwise.same, "CumsumOptions"),
     "DEPTHWISE_CONV_2D": OpDef(
-        ("x", "weights", "bias"), shapes.depthwise_conv_2d, "DepthwiseConv2DOptions", 4, True, activation=True, bias=2
+        ("x", "weights", "bias"), windows.depthwise_conv_2d, "DepthwiseConv2DOptions", 4, True, activation=True, bias=2
     ),
-    "DEPTH_TO_SPACE": OpDef(_X, shapes.depth_to_space, "DepthToSpaceOptions", 4, True, _MOVES),
+    "DEPTH_TO_SPACE": OpDef(_X, windows.depth_to_space, "DepthToSpaceOptions", 4, True, _MOVES),
     "DEQUANTIZE": OpDef(_X, None, "DequantizeOptions", xnnpack=True),
     "DIV": _arithmetic("DivOptions", xnnpack=True, activation=True),
-    "DYNAMIC_UPDATE_SLICE": OpDef(("x", "update", "starts"), shapes.same, "DynamicUpdateSliceOptions", work=_MOVES),
+    "DYNAMIC_UPDATE_SLICE": OpDef(
+        ("x", "update", "starts"), elementwise.same, "DynamicUpdateSliceOptions", work=_MOVES
+    ),
     "ELU": _unary(xnnpack=True),
     "EQUAL": _comparison("EqualOptions"),
     "EXP": _unary("ExpOptions", xnnpack=True),
-    "EXPAND_DIMS": OpDef(("x", "axis"), shapes.expand_dims, "ExpandDimsOptions", xnnpack=True, work=_VIEWS),
-    "FILL": OpDef(("shape", "value"), shapes.fill, "FillOptions", work=_MOVES),
+    "EXPAND_DIMS": OpDef(("x", "axis"), shaping.expand_dims, "ExpandDimsOptions", xnnpack=True, work=_VIEWS),
+    "FILL": OpDef(("shape", "value"), shaping.fill, "FillOptions", work=_MOVES),
     "FLOOR": _unary(xnnpack=True),
     "FLOOR_DIV": _arithmetic("FloorDivOptions"),
     "FLOOR_MOD": _arithmetic("FloorModOptions"),
     "FULLY_CONNECTED": OpDef(
         ("x", "weights", "bias"),
-        shapes.fully_connected,
+        products.fully_connected,
         "FullyConnectedOptions",
         xnnpack=True,
         activation=True,
         bias=2,
         xnnpack_rank=6,
     ),
-    "GATHER": OpDef(("x", "indices"), shapes.gather, "GatherOptions", work=_MOVES),
-    "GATHER_ND": OpDef(("x", "indices"), shapes.gather_nd, "GatherNdOptions", work=_MOVES),
+    "GATHER": OpDef(("x", "indices"), indexing.gather, "GatherOptions", work=_MOVES),
+    "GATHER_ND": OpDef(("x", "indices"), indexing.gather_nd, "GatherNdOptions", work=_MOVES),
     "GELU": _unary("GeluOptions", xnnpack=True),
     "GREATER": _comparison("GreaterOptions"),
     "GREATER_EQUAL": _comparison("GreaterEqualOptions"),
@@ -160,7 +163,7 @@ _OPSET: Mapping[str, OpDef] = {
     "LEAKY_RELU": _unary("LeakyReluOptions", xnnpack=True),
     "LESS": _comparison("LessOptions"),
     "LESS_EQUAL": _comparison("LessEqualOptions"),
-    "LOCAL_RESPONSE_NORMALIZATION": OpDef(_X, shapes.same, "LocalResponseNormalizationOptions", 4),
+    "LOCAL_RESPONSE_NORMALIZATION": OpDef(_X, elementwise.same, "LocalResponseNormalizationOptions", 4),
     "LOG": _unary(xnnpack=True),
     "LOGICAL_AND": _arithmetic("LogicalAndOptions"),
     "LOGICAL_NOT": _unary("LogicalNotOptions"),
@@ -168,24 +171,24 @@ _OPSET: Mapping[str, OpDef] = {
     "LOGISTIC": _unary(xnnpack=True),
     "LOG_SOFTMAX": _unary("LogSoftmaxOptions"),
     "MAXIMUM": _arithmetic("MaximumMinimumOptions", xnnpack=True),
-    "MAX_POOL_2D": OpDef(_X, shapes.pool_2d, "Pool2DOptions", 4, True, activation=True),
+    "MAX_POOL_2D": OpDef(_X, windows.pool_2d, "Pool2DOptions", 4, True, activation=True),
     "MEAN": _reducer(xnnpack=True),
     "MINIMUM": _arithmetic("MaximumMinimumOptions", xnnpack=True),
-    "MIRROR_PAD": OpDef(("x", "paddings"), shapes.pad, "MirrorPadOptions", work=_MOVES),
+    "MIRROR_PAD": OpDef(("x", "paddings"), shaping.pad, "MirrorPadOptions", work=_MOVES),
     "MUL": _arithmetic("MulOptions", xnnpack=True, activation=True),
     "NEG": _unary("NegOptions", xnnpack=True),
     "NON_MAX_SUPPRESSION_V4": OpDef(
-        ("boxes", "scores", "count", "overlap", "score"), shapes.non_max_suppression, "NonMaxSuppressionV4Options"
+        ("boxes", "scores", "count", "overlap", "score"), indexing.non_max_suppression, "NonMaxSuppressionV4Options"
     ),
     "NOT_EQUAL": _comparison("NotEqualOptions"),
-    "ONE_HOT": OpDef(("indices", "depth", "on", "off"), shapes.one_hot, "OneHotOptions"),
-    "PACK": OpDef(("x",), shapes.pack, "PackOptions", work=_MOVES),
-    "PAD": OpDef(("x", "paddings"), shapes.pad, "PadOptions", 5, True, _MOVES, xnnpack_rank=6),
-    "PADV2": OpDef(("x", "paddings", "value"), shapes.pad, "PadV2Options", 5, True, _MOVES),
+    "ONE_HOT": OpDef(("indices", "depth", "on", "off"), indexing.one_hot, "OneHotOptions"),
+    "PACK": OpDef(("x",), shaping.pack, "PackOptions", work=_MOVES),
+    "PAD": OpDef(("x", "paddings"), shaping.pad, "PadOptions", 5, True, _MOVES, xnnpack_rank=6),
+    "PADV2": OpDef(("x", "paddings", "value"), shaping.pad, "PadV2Options", 5, True, _MOVES),
     "POW": _arithmetic("PowOptions"),
-    "PRELU": OpDef(("x", "slope"), shapes.same, xnnpack=True),
+    "PRELU": OpDef(("x", "slope"), elementwise.same, xnnpack=True),
     "QUANTIZE": OpDef(_X, None, "QuantizeOptions", xnnpack=True),
-    "RANGE": OpDef(("start", "limit", "step"), shapes.range_, "RangeOptions"),
+    "RANGE": OpDef(("start", "limit", "step"), shaping.range_, "RangeOptions"),
     "REDUCE_ALL": _reducer(),
     "REDUCE_ANY": _reducer(),
     "REDUCE_MAX": _reducer(xnnpack=True),
@@ -194,53 +197,53 @@ _OPSET: Mapping[str, OpDef] = {
     "RELU": _unary(xnnpack=True),
     "RELU6": _unary(xnnpack=True),
     "RELU_N1_TO_1": _unary(xnnpack=True),
-    "RESHAPE": OpDef(("x", "shape"), shapes.reshape, "ReshapeOptions", xnnpack=True, work=_VIEWS),
-    "RESIZE_BILINEAR": OpDef(("x", "size"), shapes.resize, "ResizeBilinearOptions", 4, True),
-    "RESIZE_NEAREST_NEIGHBOR": OpDef(("x", "size"), shapes.resize, "ResizeNearestNeighborOptions", 4, work=_MOVES),
-    "REVERSE_SEQUENCE": OpDef(("x", "lengths"), shapes.same, "ReverseSequenceOptions", work=_MOVES),
-    "REVERSE_V2": OpDef(("x", "axes"), shapes.same, "ReverseV2Options", work=_MOVES),
+    "RESHAPE": OpDef(("x", "shape"), shaping.reshape, "ReshapeOptions", xnnpack=True, work=_VIEWS),
+    "RESIZE_BILINEAR": OpDef(("x", "size"), windows.resize, "ResizeBilinearOptions", 4, True),
+    "RESIZE_NEAREST_NEIGHBOR": OpDef(("x", "size"), windows.resize, "ResizeNearestNeighborOptions", 4, work=_MOVES),
+    "REVERSE_SEQUENCE": OpDef(("x", "lengths"), elementwise.same, "ReverseSequenceOptions", work=_MOVES),
+    "REVERSE_V2": OpDef(("x", "axes"), elementwise.same, "ReverseV2Options", work=_MOVES),
     "RIGHT_SHIFT": _arithmetic("RightShiftOptions"),
     "ROUND": _unary(xnnpack=True),
     "RSQRT": _unary(xnnpack=True),
-    "SCATTER_ND": OpDef(("indices", "updates", "shape"), shapes.scatter_nd, "ScatterNdOptions"),
-    "SELECT_V2": OpDef(("condition", "a", "b"), shapes.select, "SelectV2Options"),
-    "SHAPE": OpDef(_X, shapes.shape, "ShapeOptions"),
+    "SCATTER_ND": OpDef(("indices", "updates", "shape"), indexing.scatter_nd, "ScatterNdOptions"),
+    "SELECT_V2": OpDef(("condition", "a", "b"), elementwise.select, "SelectV2Options"),
+    "SHAPE": OpDef(_X, shaping.shape, "ShapeOptions"),
     "SIGN": _unary("SignOptions", xnnpack=True),
     "SIN": _unary(xnnpack=True),
-    "SLICE": OpDef(("x", "begin", "size"), shapes.slice_, "SliceOptions", xnnpack=True, work=_MOVES),
+    "SLICE": OpDef(("x", "begin", "size"), shaping.slice_, "SliceOptions", xnnpack=True, work=_MOVES),
     "SOFTMAX": _unary("SoftmaxOptions", xnnpack=True),
-    "SPACE_TO_DEPTH": OpDef(_X, shapes.space_to_depth, "SpaceToDepthOptions", 4, True, _MOVES),
-    "SPLIT": OpDef(("axis", "x"), shapes.split, "SplitOptions", xnnpack=True, work=_MOVES, xnnpack_rank=6),
-    "SPLIT_V": OpDef(("x", "sizes", "axis"), shapes.split_v, "SplitVOptions", work=_MOVES),
+    "SPACE_TO_DEPTH": OpDef(_X, windows.space_to_depth, "SpaceToDepthOptions", 4, True, _MOVES),
+    "SPLIT": OpDef(("axis", "x"), shaping.split, "SplitOptions", xnnpack=True, work=_MOVES, xnnpack_rank=6),
+    "SPLIT_V": OpDef(("x", "sizes", "axis"), shaping.split_v, "SplitVOptions", work=_MOVES),
     "SQRT": _unary(xnnpack=True),
     "SQUARE": _unary("SquareOptions", xnnpack=True),
     "SQUARED_DIFFERENCE": _arithmetic("SquaredDifferenceOptions", xnnpack=True),
-    "SQUEEZE": OpDef(_X, shapes.squeeze, "SqueezeOptions", work=_VIEWS),
+    "SQUEEZE": OpDef(_X, shaping.squeeze, "SqueezeOptions", work=_VIEWS),
     "STRIDED_SLICE": OpDef(
-        ("x", "begin", "end", "strides"), shapes.strided_slice, "StridedSliceOptions", xnnpack=True, work=_MOVES
+        ("x", "begin", "end", "strides"), shaping.strided_slice, "StridedSliceOptions", xnnpack=True, work=_MOVES
     ),
     "SUB": _arithmetic("SubOptions", xnnpack=True, activation=True),
     "SUM": _reducer(xnnpack=True),
     "TANH": _unary(xnnpack=True),
-    "TILE": OpDef(("x", "multiples"), shapes.tile, "TileOptions", work=_MOVES),
-    "TOPK_V2": OpDef(("x", "count"), shapes.top_k, "TopKV2Options"),
-    "TRANSPOSE": OpDef(("x", "perm"), shapes.transpose, "TransposeOptions", xnnpack=True, work=_MOVES),
+    "TILE": OpDef(("x", "multiples"), shaping.tile, "TileOptions", work=_MOVES),
+    "TOPK_V2": OpDef(("x", "count"), indexing.top_k, "TopKV2Options"),
+    "TRANSPOSE": OpDef(("x", "perm"), shaping.transpose, "TransposeOptions", xnnpack=True, work=_MOVES),
     "TRANSPOSE_CONV": OpDef(
         ("output shape", "weights", "x", "bias"),
-        shapes.transpose_conv,
+        windows.transpose_conv,
         "TransposeConvOptions",
         4,
         True,
         activation=True,
         bias=3,
     ),
-    "UNIQUE": OpDef(_X, shapes.unique, "UniqueOptions"),
-    "UNPACK": OpDef(_X, shapes.unpack, "UnpackOptions", work=_MOVES),
+    "UNIQUE": OpDef(_X, indexing.unique, "UniqueOptions"),
+    "UNPACK": OpDef(_X, shaping.unpack, "UnpackOptions", work=_MOVES),
     "UNSORTED_SEGMENT_MAX": _segment("Max"),
     "UNSORTED_SEGMENT_MIN": _segment("Min"),
     "UNSORTED_SEGMENT_PROD": _segment("Prod"),
     "UNSORTED_SEGMENT_SUM": _segment("Sum"),
-    "WHERE": OpDef(_X, shapes.where, "WhereOptions"),
+    "WHERE": OpDef(_X, indexing.where, "WhereOptions"),
     "WHILE": OpDef(("x",), None, "WhileOptions", bodies=("cond_subgraph_index", "body_subgraph_index")),
 }
 

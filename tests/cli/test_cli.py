@@ -219,7 +219,7 @@ def test_benchmark_refuses_a_bad_place_before_it_measures(tmp_path: Path) -> Non
 
 def test_calibrate_measures_and_keeps_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LAYOUTOPT_CACHE_DIR", str(tmp_path / "new" / "cache"))
-    monkeypatch.setattr("layoutopt.api.QUICK", Grid((2, 8), (8, 64), (3584, 28672), 2))
+    monkeypatch.setattr("layoutopt.workflows.calibrate.QUICK", Grid((2, 8), (8, 64), (3584, 28672), 2))
     result = invoke("calibrate", "--quick", "--json", tmp_path / "r.json")
     assert result.exit_code == 0, result.output
     path = tmp_path / "new" / "cache" / "transposes-1.json"
@@ -236,7 +236,7 @@ def test_calibrate_measures_and_keeps_it(tmp_path: Path, monkeypatch: pytest.Mon
 def test_calibrate_refuses_a_bad_place_before_it_measures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("LAYOUTOPT_CACHE_DIR", str(tmp_path / "file"))
-    monkeypatch.setattr("layoutopt.api.time_transposes", None)
+    monkeypatch.setattr("layoutopt.workflows.calibrate.time_transposes", None)
     result = invoke("calibrate")
     assert result.exit_code == errors.OutputError.exit_code
     assert str(tmp_path / "file") in result.stderr
@@ -336,7 +336,7 @@ def test_a_failed_conversion_leaves_no_onnx(model: Path, monkeypatch: pytest.Mon
     def fail(*_: object, **__: object) -> None:
         raise errors.ConversionError("lowering", "no")
 
-    monkeypatch.setattr("layoutopt.forms.convert_directly", fail)
+    monkeypatch.setattr("layoutopt.workflows.conversion.convert_directly", fail)
     result = invoke("optimize", model)
     assert result.exit_code == errors.ConversionError.exit_code
     assert "--no-tflite" in result.stderr

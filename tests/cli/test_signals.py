@@ -22,13 +22,13 @@ _SLOW = """
 import signal, sys, time
 signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it is ignored, and so it should stay
 from layoutopt import cli
-import layoutopt.forms
+import layoutopt.workflows.conversion
 
 def convert(*_, **__):
     print("here", file=sys.stderr, flush=True)
     PATCH
 
-layoutopt.forms.convert_directly = convert
+layoutopt.workflows.conversion.convert_directly = convert
 sys.argv = ["layoutopt", *sys.argv[1:]]
 cli.main()
 """

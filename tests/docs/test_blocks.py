@@ -243,8 +243,8 @@ def coarse_times(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Transposes have been timed, on a coarse grid, as are those that a page times; the user's table is left alone."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LAYOUTOPT_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
-        patch.setattr("layoutopt.api.QUICK", GRID)
-        patch.setattr("layoutopt.api.FULL", GRID)
+        patch.setattr("layoutopt.workflows.calibrate.QUICK", GRID)
+        patch.setattr("layoutopt.workflows.calibrate.FULL", GRID)
         layoutopt.calibrate()
         yield
 

@@ -22,12 +22,12 @@ from layoutopt.backend.direct.convert import convert_directly
 from layoutopt.backend.litert.inspect import count_tflite
 from layoutopt.backend.onnx_tf.convert import convert_model
 from layoutopt.errors import UnsupportedOperatorError
-from layoutopt.forms import run_natural
 from layoutopt.frontend.demo import mobilenet_v2
 from layoutopt.ir import io as modelio
 from layoutopt.ir.verify import Arrays, random_inputs, run
 from layoutopt.passes import DEFAULT_PIPELINE, FoldBatchNorm, FoldConstants
 from layoutopt.pipeline.manager import PassManager
+from layoutopt.workflows.conversion import run_natural
 from tests.lowering.quantized import (
     IMAGE,
     KERNELS,

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import onnxruntime
 import pytest
 
-from benchmarks.conformance import Case, cases, with_shapes
+from benchmarks.conformance.cases import Case, cases, with_shapes
 from layoutopt.backend.direct.convert import convert_directly
 from layoutopt.backend.litert.runtime import run
 from layoutopt.errors import ConversionError

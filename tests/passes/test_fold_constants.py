@@ -11,7 +11,7 @@ import onnx
 import onnx_ir as ir
 import pytest
 
-from benchmarks.conformance import cases
+from benchmarks.conformance.cases import cases
 from layoutopt.backend.direct.convert import convert_directly
 from layoutopt.backend.litert.runtime import run as litert_run
 from layoutopt.errors import InvalidModelError

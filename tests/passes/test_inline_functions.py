@@ -11,7 +11,7 @@ import onnx.reference
 import onnx_ir as ir
 import pytest
 
-from benchmarks.conformance import cases
+from benchmarks.conformance.cases import cases
 from layoutopt.ir import dialect
 from layoutopt.ir.verify import run
 from layoutopt.passes import InlineFunctions, PropagateLayout

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from layoutopt.report.model_report import ModelReport
-from layoutopt.report.page import render
+from layoutopt.report.html.page import render
+from layoutopt.results.model_report import ModelReport
 from tests.report.browser import FLAGS
 
 CHROMIUM = "LAYOUTOPT_CHROMIUM"

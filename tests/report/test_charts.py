@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from layoutopt.report.charts import DRIFT, bytes_along, errors_along, linear, ribbon
-from layoutopt.report.model_report import Graph, Layout
+from layoutopt.report.html.charts import DRIFT, bytes_along, errors_along, linear, ribbon
+from layoutopt.results.model_report import Graph, Layout
 from tests.reports import network
 
 WRAPPED = network("wrapped", 20, wrapped=True)

@@ -8,8 +8,8 @@ from dataclasses import replace
 import networkx as nx
 import pytest
 
-from layoutopt.report.drawing import BOX_HEIGHT, BOX_WIDTH, Drawing, Role, draw
-from layoutopt.report.model_report import Graph, GraphNode, GraphTensor, Layout
+from layoutopt.report.html.drawing import BOX_HEIGHT, BOX_WIDTH, Drawing, Role, draw
+from layoutopt.results.model_report import Graph, GraphNode, GraphTensor, Layout
 from tests.reports import network
 
 

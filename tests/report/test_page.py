@@ -9,9 +9,9 @@ from html.parser import HTMLParser
 
 import pytest
 
-from layoutopt.report.model_report import ModelReport
-from layoutopt.report.page import duration, error, render, shape
-from layoutopt.report.results import to_json
+from layoutopt.report.html.page import duration, error, render, shape
+from layoutopt.results.model_report import ModelReport
+from layoutopt.results.result import to_json
 from tests.reports import report
 
 _VOID = {"meta", "input", "br", "link", "img", "hr"}

@@ -10,8 +10,8 @@ from functools import cache
 import pytest
 from playwright.sync_api import Page, expect
 
-from layoutopt.report.drawing import draw
-from layoutopt.report.model_report import ModelReport
+from layoutopt.report.html.drawing import draw
+from layoutopt.results.model_report import ModelReport
 from tests.report.conftest import Open
 from tests.reports import report
 

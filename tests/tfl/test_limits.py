@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from benchmarks import records
-from benchmarks.kernel_limits import MAKE, MAX_RANK, RESULTS, KernelLimits, Limits, Question, ask, of_types
+from benchmarks.kernel_limits import MAX_RANK, RESULTS, KernelLimits, Limits, ask, of_types
+from benchmarks.kernel_models import MAKE, Question
 from layoutopt.tfl import build as tfl
 from layoutopt.tfl.dtypes import Array, DType
 from layoutopt.tfl.graph import Graph, Quantization, Value

@@ -49,7 +49,7 @@ def convert_model(
         The paths, the names of inputs and outputs in the .tflite, and what it cost.
 
     Raises:
-        UsageError: neither ``tflite`` nor ``saved_model`` is given.
+        UsageError: neither ``tflite`` nor ``saved_model`` is given, or TensorFlow has no such quantization.
         MissingExtraError: TensorFlow or onnx-tf is not installed.
         ModelNotFoundError: there is no ``model``.
         OutputError: a target's directory does not exist or cannot be written to.
@@ -59,10 +59,7 @@ def convert_model(
     """
     if tflite is None and saved_model is None:
         raise errors.UsageError("nothing to convert to: give a path for the .tflite or for the SavedModel")
-    if quantize in (Quantize.MIXED, Quantize.WEIGHTS):
-        raise errors.UsageError(
-            f"TensorFlow's converter has no --quantize {quantize.value}", hint="Use --backend direct for it."
-        )
+    _require_known(quantize)
     require_onnx_tf()
     if not model.is_file():
         raise errors.ModelNotFoundError(f"{model}: no such file")
@@ -84,3 +81,11 @@ def convert_model(
     return Conversion(
         tflite, saved_model, outcome.input_names, outcome.output_names, outcome.seconds, outcome.peak_memory
     )
+
+
+def _require_known(quantize: Quantize) -> None:
+    """Refuse what TensorFlow's converter cannot do to weights and activations."""
+    if quantize in (Quantize.MIXED, Quantize.WEIGHTS):
+        raise errors.UsageError(
+            f"TensorFlow's converter has no --quantize {quantize.value}", hint="Use --backend direct for it."
+        )

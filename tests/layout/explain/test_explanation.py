@@ -24,7 +24,7 @@ from layoutopt.layout.solver.problem import Solver
 from layoutopt.options import Io, Objective, TensorLayout
 from layoutopt.passes import PropagateLayout, default_pipeline
 from layoutopt.pipeline.manager import PassManager
-from layoutopt.report.results import ExplainReport
+from layoutopt.results.explain import ExplainReport
 from tests.graphs import AFTER, CONV, GRAPHS, W44, Text, W, X
 from tests.networks import random_models
 

@@ -1,0 +1,345 @@
+"""The report of a model as one page of HTML that needs nothing else."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import jinja2
+
+from layoutopt.backend.litert.latency import CONFIDENCE
+from layoutopt.report.html.charts import DRIFT, Ribbon, bytes_along, errors_along, ribbon
+from layoutopt.report.html.drawing import BOX_HEIGHT, BOX_WIDTH, Box, Drawing, Role, draw
+from layoutopt.report.terminal.tables import amount, proof, size
+from layoutopt.results.model_report import Graph, GraphNode, GraphTensor, Layout, ModelReport, Stage
+from layoutopt.results.optimize import Form, OptimizeReport
+from layoutopt.results.result import Json, to_json
+from layoutopt.text import printable
+
+_MOST_ROWS = 15
+_MOST_LETTERS = 28
+_TEXT_WIDTH = BOX_WIDTH - 36 - 8
+_MOST_FIGURES = 24
+
+LETTERS = {Layout.NATURAL: "N", Layout.CHANNELS_LAST: "L", Layout.OTHER: "O", Layout.UNKNOWN: "?"}
+"""Layouts are told by more than their colours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """A graph and all that is drawn of it.
+
+    Attributes:
+        key: ``before`` or ``after``.
+        graph: which.
+        drawing: of the graph.
+        ribbon: of the graph.
+        transposes: numbers of the boxes that are transposes, in the order of execution.
+    """
+
+    key: str
+    graph: Graph
+    drawing: Drawing
+    ribbon: Ribbon
+    transposes: tuple[int, ...]
+
+    @classmethod
+    def of(cls, key: str, graph: Graph) -> Side:
+        """Draws a graph."""
+        drawing = draw(graph)
+        transposes = tuple(box.index for box in drawing.boxes if box.node.is_transpose)
+        return cls(key, graph, drawing, ribbon(graph), transposes)
+
+    @property
+    def operators(self) -> tuple[Box, ...]:
+        """The boxes of the operators, in the order of execution."""
+        return tuple(box for box in self.drawing.boxes if box.role is Role.OPERATOR)
+
+    def dearest(self) -> list[Box]:
+        """The transposes that move the most bytes."""
+        found = [box for box in self.operators if box.node.is_transpose]
+        return sorted(found, key=lambda box: -box.node.bytes_moved)[:_MOST_ROWS]
+
+    def slowest(self) -> list[Box]:
+        """The operators that take the longest, where times were measured."""
+        found = [box for box in self.operators if box.node.microseconds is not None]
+        return sorted(found, key=lambda box: -(box.node.microseconds or 0))[:_MOST_ROWS]
+
+    def worst(self) -> list[tuple[Box, GraphTensor]]:
+        """The tensors whose operators add the most error by themselves."""
+        written = [(box, self.graph.tensors[name]) for box in self.operators for name in box.node.outputs]
+        found = [pair for pair in written if pair[1].own_error is not None]
+        return sorted(found, key=lambda pair: -(pair[1].own_error or 0))[:_MOST_ROWS]
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """One figure of the headline.
+
+    Attributes:
+        name: what it is.
+        before: what it was; empty where that is not known.
+        after: what it is.
+        remark: what it means.
+    """
+
+    name: str
+    before: str
+    after: str
+    remark: str
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A pass in the waterfall.
+
+    Attributes:
+        stage: the model behind it.
+        nodes: by how many operators it changed the model.
+        transposes: by how many transposes.
+        rest: percent of the largest figure that were there before and behind it.
+        change: percent of the largest figure by which it changed the bytes moved.
+        grew: whether it made them more.
+    """
+
+    stage: Stage
+    nodes: int
+    transposes: int
+    rest: float
+    change: float
+    grew: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TimeOf:
+    """The time of all operators of one type.
+
+    Attributes:
+        operator: the type.
+        before: microseconds in the graph before; None where there is none of it.
+        after: likewise.
+        count_before: how many there are.
+        count_after: likewise.
+        percent_before: of the longest of all.
+        percent_after: likewise.
+    """
+
+    operator: str
+    before: float | None
+    after: float | None
+    count_before: int
+    count_after: int
+    percent_before: float
+    percent_after: float
+
+
+def render(report: ModelReport) -> str:
+    """The page: HTML with its style, its script and its data in it; nothing is loaded from anywhere."""
+    sides = [Side.of(key, graph) for key, graph in (("before", report.before), ("after", report.after)) if graph]
+    return (
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            report=report,
+            sides=sides,
+            layouts=list(Layout),
+            letters=LETTERS,
+            tiles=list(_tiles(report)),
+            moved=bytes_along([(side.key, side.graph) for side in sides]),
+            steps=list(_steps(report.stages)),
+            times=_times(report),
+            errors=errors_along(report.after),
+            drift=DRIFT,
+            box=(BOX_WIDTH, BOX_HEIGHT),
+            data={side.key: _shown(_data(side)) for side in sides},
+        )
+    )
+
+
+def _shown(data: Json) -> Json:
+    """Data with escapes for all text that would not show as itself."""
+    if isinstance(data, dict):
+        return {printable(key): _shown(value) for key, value in data.items()}
+    if isinstance(data, list):
+        return [_shown(value) for value in data]
+    return printable(data) if isinstance(data, str) else data
+
+
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("layoutopt.report.html"),
+        autoescape=True,
+        finalize=lambda value: printable(value) if type(value) is str else value,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "size": size,
+        "shape": shape,
+        "duration": duration,
+        "error": error,
+        "short": lambda text: text if len(text) <= _MOST_LETTERS else f"{text[: _MOST_LETTERS - 1]}…",
+        "signed": lambda number: f"{number:+,}".replace("-", "−") if number else "0",
+    }
+    environment.globals |= {"amount": amount, "proof": proof, "second_line": _second_line, "text_width": _TEXT_WIDTH}
+    environment.tests["wider_than"] = _is_long
+    return environment
+
+
+def _is_long(text: str, letter: float) -> bool:
+    """Whether text may be too wide for a box, of small letters of so many pixels and others that are wider."""
+    return letter * sum(1 if each.islower() else 1.15 for each in text) > _TEXT_WIDTH
+
+
+def shape(sizes: Sequence[int]) -> str:
+    """A shape for people."""
+    return "×".join("any" if each < 0 else str(each) for each in sizes) or "scalar"
+
+
+def duration(microseconds: float | None) -> str:
+    """A time for people, in three digits."""
+    if microseconds is None:
+        return "–"
+    number, unit = (microseconds / 1000, "ms") if microseconds >= 1000 else (microseconds, "µs")
+    decimals = max(0, 2 - math.floor(math.log10(number))) if number >= 0.01 else 2
+    return f"{number:,.{decimals}f} {unit}"
+
+
+def error(number: float | None) -> str:
+    """An error for people."""
+    return "–" if number is None else "0" if number == 0 else f"{number:.1e}"
+
+
+def _data(side: Side) -> Json:
+    """What the script of the page knows of a graph: its nodes in the order of the boxes, its tensors, and places."""
+    boxes = side.drawing.boxes
+    nodes = [to_json(box.node) for box in boxes]
+    return {
+        "title": side.graph.title,
+        "nodes": nodes,
+        "roles": [box.role.value for box in boxes],
+        "places": [[box.x, box.y] for box in boxes],
+        "tensors": to_json(side.graph.tensors),
+        "transposes": list(side.transposes),
+        "width": side.drawing.width,
+        "height": side.drawing.height,
+    }
+
+
+def _second_line(side: Side, box: Box) -> str:
+    """What a box says below the name of its operator: of transposes the bytes, and from where to where."""
+    if box.role is not Role.OPERATOR:
+        return box.node.name
+    if not box.node.is_transpose:
+        return shape(box.shape)
+    moved = size(box.node.bytes_moved) if box.node.bytes_moved else "moves nothing"
+    orders = [_order(side.graph, names) for names in (box.node.inputs, box.node.outputs)]
+    way = "→".join(orders) if all(orders) else ""
+    return f"{moved} {way}" if len(moved) + len(way) < _MOST_FIGURES else moved
+
+
+def _order(graph: Graph, names: Sequence[str]) -> str:
+    tensor = next((graph.tensors[name] for name in names if name in graph.tensors), None)
+    if tensor is None:
+        return ""
+    return tensor.layout.value if tensor.layout is Layout.NATURAL else tensor.order
+
+
+# --- headline ---
+
+
+def _tiles(report: ModelReport) -> Iterable[Tile]:
+    before, after = report.optimize.baseline, report.optimize.optimized
+    yield Tile("Transposes", f"{before.transposes:,}" if before else "", f"{after.transposes:,}", _left(before, after))
+    moved = size(before.bytes_moved) if before else ""
+    yield Tile("Bytes moved by them", moved, size(after.bytes_moved), "in one inference")
+    fewer = f"{before.operators - after.operators:,} fewer" if before and before.operators > after.operators else ""
+    yield Tile("Operators", f"{before.operators:,}" if before else "", f"{after.operators:,}", fewer)
+    if after.latency_ms is not None:
+        latency = "" if before is None or before.latency_ms is None else f"{before.latency_ms:.3g}"
+        yield Tile("Latency, median", latency, f"{after.latency_ms:.3g} ms", _speedup(report.optimize))
+    if after.max_abs_error is not None:
+        yield from _error_tile(report, before, after)
+
+
+def _error_tile(report: ModelReport, before: Form | None, after: Form) -> Iterable[Tile]:
+    """The error relative to the size of the outputs where it is known: a large output may be off by much."""
+    absolute, mse = f"largest difference {error(after.max_abs_error)}", f"MSE {error(after.mse)}"
+    relative = _error_of_outputs(report.after)
+    if relative is None:
+        was = "" if before is None else error(before.max_abs_error)
+        yield Tile("Max abs error", was, error(after.max_abs_error), mse)
+        return
+    was = "" if report.before is None else error(_error_of_outputs(report.before))
+    yield Tile("Relative error", was, error(relative), f"{absolute}, {mse}, against ONNX Runtime")
+
+
+def _error_of_outputs(graph: Graph) -> float | None:
+    found = [graph.tensors[name].relative_error for name in graph.outputs if name in graph.tensors]
+    return max((each for each in found if each is not None), default=None)
+
+
+def _left(before: Form | None, after: Form) -> str:
+    if not after.transposes:
+        return "none is left"
+    return "" if before is None or not before.transposes else f"{after.transposes / before.transposes:.0%} are left"
+
+
+def _speedup(report: OptimizeReport) -> str:
+    if report.speedup is None:
+        return ""
+    found = report.speedup
+    interval = f"{CONFIDENCE:.0%} interval {found.low:.2f} to {found.high:.2f}"
+    return f"{found.median_of_rounds:.2f}× as fast, {interval}: {found.verdict.value}"
+
+
+# --- passes ---
+
+
+def _steps(stages: Sequence[Stage]) -> Iterable[Step]:
+    most = max((stage.bytes_moved for stage in stages), default=0) or 1
+    for last, stage in zip((None, *stages), stages, strict=False):
+        was = stage if last is None else last
+        low, high = sorted((was.bytes_moved, stage.bytes_moved))
+        yield Step(
+            stage,
+            stage.nodes - was.nodes,
+            stage.transposes - was.transposes,
+            100 * low / most,
+            100 * (high - low) / most,
+            stage.bytes_moved > was.bytes_moved,
+        )
+
+
+# --- times ---
+
+
+def _times(report: ModelReport) -> list[TimeOf]:
+    """A row per type of operator, the longest first; none where no time was measured."""
+    before, after = _by_type(report.before.nodes if report.before else ()), _by_type(report.after.nodes)
+    longest = max([sum(times) for times in (*before.values(), *after.values())], default=0) or 1
+    rows = [_time_of(name, before.get(name, []), after.get(name, []), longest) for name in {**before, **after}]
+    return sorted(rows, key=lambda row: -max(row.before or 0, row.after or 0))
+
+
+def _time_of(name: str, before: Sequence[float], after: Sequence[float], longest: float) -> TimeOf:
+    return TimeOf(
+        name,
+        sum(before) if before else None,
+        sum(after) if after else None,
+        len(before),
+        len(after),
+        100 * sum(before) / longest,
+        100 * sum(after) / longest,
+    )
+
+
+def _by_type(nodes: Iterable[GraphNode]) -> dict[str, list[float]]:
+    found: dict[str, list[float]] = defaultdict(list)
+    for node in nodes:
+        if node.microseconds is not None:
+            found[node.operator].append(node.microseconds)
+    return found

@@ -1,0 +1,129 @@
+"""Explanations for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from rich.console import RenderableType
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+from rich.tree import Tree
+
+from layoutopt.layout.explain.explanation import Copy, Explanation, Inside, Kept, PartProof, Side
+from layoutopt.layout.explain.missing_rules import MissingRule
+from layoutopt.layout.solver.problem import Solver
+from layoutopt.report.terminal.tables import amount, proof, size
+from layoutopt.results.explain import ExplainReport
+
+_MOST_ENDS = 3
+_MOST_STEPS = 4
+_MOST_CUT = 8
+
+
+def of_explain(report: ExplainReport) -> Iterator[RenderableType]:
+    """A tree per transpose, the proof, and what is missing."""
+    found, unit = report.explanation, report.layout.unit
+    for number, copy in enumerate(found.copies, start=1):
+        yield _of_copy(number, copy, unit)
+    if found.inside:
+        yield _of_inside(found.inside, unit)
+    if found.kept:
+        yield _of_kept(found.kept)
+    if not report.layout.cost:
+        yield Text(_of_nothing(report.anchors))
+    yield Text(proof(report.layout))
+    yield from map(Text, _of_parts(found, unit))
+    if report.missing:
+        yield _of_missing(report.missing, unit)
+
+
+def _of_copy(number: int, copy: Copy, unit: str) -> Tree:
+    cost = size(copy.size) if unit == "bytes" else f"{size(copy.size)}, {amount(copy.cost, unit)}"
+    shape = "x".join(map(str, copy.shape))
+    tree = Tree(
+        Text.assemble(
+            (f"{number}. ", "dim"),
+            (copy.value, "bold"),
+            f" {shape} {copy.dtype}, {cost}: ",
+            (f"{copy.written.layout} -> {copy.read.layout}", "bold"),
+        )
+    )
+    for role, side in (("written", copy.written), ("read", copy.read)):
+        branch = tree.add(Text(f"{role} as {side.layout} by {_some(side.ends, _MOST_ENDS)}"))
+        branch.add(_of_side(side))
+    return tree
+
+
+def _of_side(side: Side) -> Text:
+    """The way to the one that insists, and why it does."""
+    if not side.insists:
+        return Text(side.why)
+    way = "" if not side.through else f"through {_abridged(side.through)} to "
+    return Text.assemble(way, (side.insists, "bold"), f": {side.why}")
+
+
+def _some(names: Sequence[str], most: int) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def _abridged(names: Sequence[str]) -> str:
+    """A way, without its middle where it is long."""
+    if len(names) > _MOST_STEPS:
+        names = (*names[: _MOST_STEPS // 2], f"{len(names) - _MOST_STEPS} more", *names[-_MOST_STEPS // 2 :])
+    return ", ".join(names)
+
+
+def _of_inside(inside: Sequence[Inside], unit: str) -> Tree:
+    tree = Tree("Moved inside operators")
+    for each in inside:
+        tree.add(Text(f"{each.operator}: {amount(each.cost, unit)}, {each.why}"))
+    return tree
+
+
+def _of_kept(kept: Sequence[Kept]) -> Tree:
+    tree = Tree("Transposes that stay whatever is chosen; they are no part of the cost")
+    for each in kept:
+        tree.add(Text(f"{each.operator}: {size(each.size)}, {each.why}"))
+    return tree
+
+
+def _of_nothing(anchors: int) -> str:
+    if not anchors:
+        return "No transpose is needed: there is no operator that TFLite runs channels-last only."
+    return f"No transpose is needed: all agree with the {anchors} operator(s) that TFLite runs channels-last only."
+
+
+def _of_parts(found: Explanation, unit: str) -> Iterator[str]:
+    """The proof, part by part, behind what nobody has a choice about."""
+    moves = [(each.part, each.value, each.cost) for each in found.copies]
+    moves += [(each.part, f"inside {each.operator}", each.cost) for each in found.inside]
+    if fixed := [move for move in moves if not move[0]]:
+        cost = amount(sum(cost for _, _, cost in fixed), unit)
+        yield f"  no choice: {_some([name for _, name, _ in fixed], _MOST_CUT)}, {cost} under any layouts"
+    for part in found.parts:
+        yield _of_part(part, [name for number, name, _ in moves if number == part.part], unit)
+
+
+def _of_part(part: PartProof, where: Sequence[str], unit: str) -> str:
+    """The proof of one part: the cut and the flow that saturates it, or what the solver says."""
+    what = f"  part {part.part}, {part.choices} choices, {part.solver.value}: "
+    cost, cut = amount(part.cost, unit), _some(where, _MOST_CUT)
+    if part.solver is Solver.CUT and part.max_flow is not None:
+        return f"{what}a flow of {amount(part.max_flow, unit)} saturates the cut through {cut}, which costs {cost}"
+    bound = "proved" if part.proved else "not proved"
+    return f"{what}{cost}, lower bound {amount(part.lower_bound, unit)}, {bound}: {cut}"
+
+
+def _of_missing(missing: Sequence[MissingRule], unit: str) -> Table:
+    table = Table(title="What a layout rule would buy at most", title_justify="left")
+    table.add_column("operator")
+    for heading in ("count", "transposes\nbeside", "gain\nat most"):
+        table.add_column(heading, justify="right")
+    table.add_column("why it has none")
+    for each in missing:
+        table.add_row(
+            escape(each.operator), str(each.count), size(each.beside), amount(each.gain, unit), escape(each.why)
+        )
+    return table

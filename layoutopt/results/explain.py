@@ -1,0 +1,33 @@
+"""Why the transposes that `layoutopt.optimize` leaves are left."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from layoutopt.layout.explain.explanation import Explanation
+from layoutopt.layout.explain.missing_rules import MissingRule
+from layoutopt.results.optimize import LayoutProof
+from layoutopt.results.result import Result
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainReport(Result):
+    """Why the transposes that are left are left.
+
+    Attributes:
+        model: the input file; None for a model in memory.
+        layout: cost and proof.
+        explanation: the transposes, who insists on them, and the proof part by part.
+        missing: operators without a layout rule that one might help, the most helpful first.
+        anchors: how many operators the target runs in channels-last only.
+        versions: of the packages that took part.
+    """
+
+    model: Path | None
+    layout: LayoutProof
+    explanation: Explanation
+    missing: tuple[MissingRule, ...]
+    anchors: int
+    versions: Mapping[str, str]

@@ -1,0 +1,331 @@
+"""Times models against each other, with a control, for as long as it takes to tell a difference from noise."""
+
+from __future__ import annotations
+
+import datetime
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeVar
+
+from layoutopt.backend.conversion import Backend, Quantize, choose_backend
+from layoutopt.backend.litert.inspect import count_tflite
+from layoutopt.backend.litert.latency import Latency, Noise, Speedup
+from layoutopt.backend.litert.memory import memory_of
+from layoutopt.backend.litert.profile import profile_subject
+from layoutopt.backend.litert.runtime import Setting, Subject, measure
+from layoutopt.errors import ConversionError, UsageError
+from layoutopt.ir import io as modelio
+from layoutopt.options import Clock, Io
+from layoutopt.progress import Progress
+from layoutopt.results.benchmark import BenchmarkReport, BenchmarkRow, Control
+from layoutopt.results.provenance import Provenance
+from layoutopt.workflows.conversion import Converter, make_baseline, make_optimized
+from layoutopt.workflows.options import RunContext
+
+NARROW = 1.03
+"""Upper over lower end of an interval from which on more rounds would tell nothing new."""
+
+
+_Choice = TypeVar("_Choice", int, bool, Quantize)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BenchmarkOptions:
+    """What `layoutopt.benchmark` is asked for.
+
+    Attributes:
+        shapes: a static shape for each input of an .onnx file that has a symbolic dimension.
+        io: what may happen to the layout of image inputs and outputs of .onnx files.
+        threads: that LiteRT may use; of several, one after the other.
+        xnnpack: whether XNNPACK runs what it can; or both.
+        quantize: what the TFLite converter does to the weights of .onnx files; of several, each.
+        rounds: samples per model, at least.
+        seconds: how long the run may take, where it goes on until all intervals are narrow; 0 for ``rounds`` alone.
+        warmup: inferences of each model before the first sample.
+        clock: what is counted; None for that of the thread where there is one, and of the wall where there are more.
+        profile: whether each operator is timed too.
+        memory: whether it is measured how much memory each model needs.
+        backend: who makes the .tflite files of .onnx files; as of `optimize`.
+        seed: of the random inputs.
+        verbose: let TensorFlow's and LiteRT's chatter through.
+        progress: called with what starts now.
+    """
+
+    shapes: Mapping[str, tuple[int, ...]] | None = None
+    io: Io = Io.FREE
+    threads: int | Sequence[int] = 1
+    xnnpack: bool | Sequence[bool] = True
+    quantize: Quantize | Sequence[Quantize] = Quantize.NONE
+    rounds: int = 60
+    seconds: float = 30.0
+    warmup: int = 5
+    clock: Clock | None = None
+    profile: bool = False
+    memory: bool = False
+    backend: Backend | None = None
+    seed: int = 0
+    verbose: bool = False
+    progress: Progress | None = None
+
+    @property
+    def settings(self) -> list[Setting]:
+        """How LiteRT runs each model."""
+        return [Setting(each, kernels) for kernels in _several(self.xnnpack) for each in _several(self.threads)]
+
+    @property
+    def effort(self) -> Effort:
+        """How carefully models are timed."""
+        return Effort(self.rounds, self.seconds, self.warmup, self.seed, self.clock)
+
+
+def benchmark_models(models: Sequence[Path | str], options: BenchmarkOptions, context: RunContext) -> BenchmarkReport:
+    """Time models against each other in one interleaved run on LiteRT, with the first of them twice as a control.
+
+    Args:
+        models: .tflite files as they are; an .onnx file stands for two, its baseline and its optimized form.
+        options: what is asked for.
+        context: of the run.
+
+    Raises:
+        LayoutoptError: see `layoutopt.errors`.
+    """
+    options.effort.clock_for(options.settings)  # before any work is done
+    with context.directory() as folder:
+        candidates, notes = prepare([Path(model) for model in models], options, context, folder)
+        return run(
+            candidates,
+            options.settings,
+            effort=options.effort,
+            operators=options.profile,
+            memory=options.memory,
+            notes=notes,
+            context=context,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One model to time: a .tflite file and what it is called."""
+
+    name: str
+    path: Path
+
+
+def prepare(
+    models: Sequence[Path], options: BenchmarkOptions, context: RunContext, folder: Path
+) -> tuple[list[Candidate], list[str]]:
+    """Make .tflite files of models.
+
+    Args:
+        models: .tflite files, which stay as they are; an .onnx file gives its baseline and its optimized form.
+        options: what is asked for.
+        context: of the run.
+        folder: directory for what is made.
+
+    Returns:
+        The files, and what the user should know of them.
+
+    Raises:
+        LayoutoptError: a model cannot be read or converted.
+    """
+    backend = choose_backend(options.backend)
+    candidates, notes = [], []
+    for index, path in enumerate(models):
+        if path.suffix == ".tflite":
+            candidates.append(Candidate(str(path), path))
+            continue
+        original = modelio.load(path)
+        modelio.make_static(original, options.shapes or {})
+        for kind in _several(options.quantize):
+            converter = Converter(folder / f"{index}-{kind.value}", context, None, 0.0, kind, False, backend)
+            weights = "" if kind is Quantize.NONE else f", {kind.value}"
+            for artifact in (make_baseline(original, converter), make_optimized(original, options.io, converter)):
+                candidates.append(Candidate(f"{path} ({artifact.form.kind.value}{weights})", artifact.path))
+                notes += [f"{path}: {artifact.form.error}"] if artifact.form.error else []
+    return candidates, list(dict.fromkeys(notes))
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How carefully models are timed.
+
+    Attributes:
+        rounds: samples of each model, at least.
+        seconds: how long the run may take, where it goes on until all intervals are narrow; 0 for ``rounds`` alone.
+        warmup: inferences of each model before the first sample.
+        seed: of the random inputs and of the resamples.
+        clock: what is counted; None for that of the thread where there is one, and of the wall where there are more.
+    """
+
+    rounds: int = 60
+    seconds: float = 30.0
+    warmup: int = 5
+    seed: int = 0
+    clock: Clock | None = None
+
+    def clock_for(self, settings: Sequence[Setting]) -> Clock:
+        """The clock for such settings.
+
+        Raises:
+            UsageError: the clock of the thread is wanted, and there are several.
+        """
+        alone = all(setting.threads == 1 for setting in settings)
+        if self.clock is Clock.CPU and not alone:
+            raise UsageError("--clock cpu counts one thread only.", hint="Say --clock wall, or --threads 1.")
+        return self.clock or (Clock.CPU if alone else Clock.WALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """All models under one setting, each compared with the first.
+
+    Attributes:
+        setting: which.
+        noise: what two copies of the first seemed to differ in.
+        latencies: of each model.
+        speedups: of each over the first.
+    """
+
+    setting: Setting
+    noise: Noise
+    latencies: tuple[Latency, ...]
+    speedups: tuple[Speedup, ...]
+
+    @classmethod
+    def of(cls, setting: Setting, latencies: Sequence[Latency], *, seed: int) -> Group:
+        """From the latencies of the models, and behind them that of the second copy of the first."""
+        *models, copy = latencies
+        noise = Noise.between(models[0], copy, seed=seed)
+        speedups = tuple(latency.speedup_over(models[0], noise, seed=seed) for latency in models)
+        return cls(setting, noise, tuple(models), speedups)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether more rounds would tell nothing new."""
+        return max(self.noise.width, *(speedup.width for speedup in self.speedups)) <= NARROW
+
+
+def time_together(
+    paths: Sequence[Path],
+    settings: Sequence[Setting],
+    *,
+    effort: Effort,
+    verbose: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Group]:
+    """Times .tflite files under all settings in one interleaved run; the first of each setting twice, as a control.
+
+    Args:
+        paths: the files; the others are compared with the first.
+        settings: how LiteRT runs them.
+        effort: how carefully.
+        verbose: let LiteRT's chatter through.
+        progress: called after each round with how many are done and how many there are at least.
+
+    Raises:
+        LayoutoptError: as `measure`.
+    """
+    if not paths or not settings:
+        raise UsageError("Nothing to measure.", hint="Give at least one model and one setting.")
+    size = len(paths) + 1
+
+    def group(latencies: Sequence[Latency]) -> list[Group]:
+        return [
+            Group.of(setting, latencies[at * size : (at + 1) * size], seed=effort.seed)
+            for at, setting in enumerate(settings)
+        ]
+
+    started = time.monotonic()
+    latencies = measure(
+        [Subject(path, setting) for setting in settings for path in (*paths, paths[0])],
+        rounds=effort.rounds,
+        more=lambda taken: (
+            time.monotonic() - started < effort.seconds and not all(each.is_settled for each in group(taken))
+        ),
+        warmup=effort.warmup,
+        seed=effort.seed,
+        clock=time.thread_time if effort.clock_for(settings) is Clock.CPU else time.perf_counter,
+        verbose=verbose,
+        progress=progress,
+    )
+    return group(latencies)
+
+
+def run(
+    candidates: Sequence[Candidate],
+    settings: Sequence[Setting],
+    *,
+    effort: Effort,
+    operators: bool = False,
+    memory: bool = False,
+    notes: Sequence[str] = (),
+    context: RunContext,
+) -> BenchmarkReport:
+    """Times .tflite files against each other, and measures what else is asked for.
+
+    Args:
+        candidates: the files; the others are compared with the first.
+        settings: how LiteRT runs them.
+        effort: how carefully they are timed.
+        operators: whether each operator is timed too.
+        memory: whether it is measured what each needs.
+        notes: what the user should know.
+        context: of the run.
+
+    Raises:
+        LayoutoptError: as `measure`, `profile` and `memory_of`.
+    """
+    groups = time_together(
+        [candidate.path for candidate in candidates],
+        settings,
+        effort=effort,
+        verbose=context.verbose,
+        progress=lambda done, total: context.say(f"round {done} of {total}"),
+    )
+    rows, said = [], list(notes)
+    for group in groups:
+        said += _warnings(candidates[0], group)
+        for candidate, latency, speedup in zip(candidates, group.latencies, group.speedups, strict=True):
+            counts, size = count_tflite(candidate.path), candidate.path.stat().st_size
+            row = BenchmarkRow(candidate.name, group.setting, latency, speedup, counts, size)
+            subject = Subject(candidate.path, group.setting)
+            if memory:
+                context.say(f"{candidate.name}: memory")
+                row = replace(row, memory=memory_of(subject, seed=effort.seed, verbose=context.verbose) or None)
+            if operators:
+                context.say(f"{candidate.name}: operators")
+                try:
+                    row = replace(row, operators=profile_subject(subject, seed=effort.seed, verbose=context.verbose))
+                except ConversionError as error:  # what was timed until here is worth keeping
+                    said.append(f"{candidate.name} ({group.setting}) has no profile: {error.message}")
+            rows.append(row)
+    here = Provenance.here()
+    return BenchmarkReport(
+        rows=tuple(rows),
+        controls=tuple(Control(group.setting, group.noise) for group in groups),
+        clock=effort.clock_for(settings),
+        rounds=len(rows[0].latency.samples),
+        machine=here.machine,
+        date=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        notes=tuple(said),
+        versions=here.versions,
+    )
+
+
+def _several(choice: _Choice | Sequence[_Choice]) -> Sequence[_Choice]:
+    """One choice as a list of one; several without repetitions."""
+    return list(dict.fromkeys(choice)) if isinstance(choice, Sequence) else [choice]
+
+
+def _warnings(first: Candidate, group: Group) -> list[str]:
+    """What keeps the figures of a setting from being trusted."""
+    if group.noise.is_quiet and all(speedup.is_sharp for speedup in group.speedups):
+        return []
+    widest = max(group.noise.width, *(speedup.width for speedup in group.speedups)) - 1
+    return [
+        f"The machine is too noisy ({group.setting}): two copies of {first.name} seem to differ by up to "
+        f"{group.noise.floor:.1%}, and intervals are up to {widest:.1%} wide: the ratios may be off by as much. "
+        "Stop what else runs, or let it go on for longer: --seconds."
+    ]

@@ -1,0 +1,244 @@
+"""The forms of a model as .tflite: optimized, baseline, sandwich; each converted, counted and compared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import onnx_ir as ir
+
+from layoutopt.backend.conversion import Backend, Conversion, Quantize
+from layoutopt.backend.direct.convert import convert_directly
+from layoutopt.backend.litert.inspect import count_tflite
+from layoutopt.backend.litert.trial import run_in_child
+from layoutopt.backend.onnx_tf.convert import Handlers, convert_model
+from layoutopt.errors import ConversionError, UnsupportedOperatorError
+from layoutopt.ir import io as modelio
+from layoutopt.ir.perm import Perm
+from layoutopt.ir.verify import QUANTIZED_TOLERANCE, Arrays, Reference, Verification, to_natural, to_stored
+from layoutopt.options import Io
+from layoutopt.passes import (
+    EliminateDeadCode,
+    ExpandQuantizedOperators,
+    FoldConstants,
+    PropagateLayout,
+    default_pipeline,
+)
+from layoutopt.passes.propagate_layout import Scope
+from layoutopt.pipeline.manager import PassManager
+from layoutopt.quantization.quantizer import Quantizer
+from layoutopt.results.optimize import Form, Kind
+from layoutopt.workflows.options import RunContext
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """One form of a model as a .tflite.
+
+    Attributes:
+        form: what was counted.
+        path: the .tflite, in the scratch directory.
+        conversion: names, times, and the SavedModel if there is one.
+        verification: its comparison with the original; None where there is nothing to compare with.
+    """
+
+    form: Form
+    path: Path
+    conversion: Conversion
+    verification: Verification | None
+
+
+def path_in(folder: Path, kind: Kind) -> Path:
+    """Return where a `Converter` puts the .tflite of that kind."""
+    return (folder / kind.name.lower()).with_suffix(".tflite")
+
+
+@dataclass(frozen=True, slots=True)
+class Converter:
+    """Converts models one after the other under the same settings.
+
+    Attributes:
+        folder: directory for all that is made; made where it is not there.
+        context: tells the caller what starts.
+        reference: the original to compare with; None compares nothing.
+        tolerance: largest absolute error over the largest absolute value of an output.
+        quantize: what the TFLite converter does to the weights.
+        allow_flex: let operators into the .tflite that need TensorFlow at run time.
+        backend: makes all but the plain baseline.
+        resizable: whether what is made is one of two that become one for images of any size.
+        quantizer: of the optimized form, by samples or ranges; None for none.
+    """
+
+    folder: Path
+    context: RunContext
+    reference: Reference | None
+    tolerance: float
+    quantize: Quantize
+    allow_flex: bool
+    backend: Backend
+    resizable: bool = False
+    quantizer: Quantizer | None = None
+
+    @property
+    def exact(self) -> bool:
+        """Whether the weights stay as they are, so that the results must agree with the original's."""
+        return self.quantize is Quantize.NONE
+
+    def path(self, kind: Kind) -> Path:
+        """Return where the .tflite of that kind is."""
+        return path_in(self.folder, kind)
+
+    def run(self, kind: Kind, model: ir.Model, *, saved_model: bool = False, error: str = "") -> Artifact:
+        """Converts ``model``, counts the result, and runs it on the inputs of the reference.
+
+        Args:
+            kind: what ``model`` is, and thereby whose handlers translate it.
+            model: of static shapes.
+            saved_model: whether a SavedModel is written too.
+            error: why a better kind could not be had.
+
+        Raises:
+            LayoutoptError: as `convert_model`.
+        """
+        conversion = self.convert(kind, model, saved_model=saved_model)
+        tflite = self.path(kind)
+        self.context.say(f"{kind.value}: LiteRT")
+        # What is quantized by samples is judged on samples, not on random numbers.
+        reference = None if self._quantizes(kind) else self.reference
+        if reference is None:
+            run_in_child(tflite, verbose=self.context.verbose)  # what LiteRT cannot run is never handed out
+        verification = self.compare(tflite, model, conversion, reference) if reference else None
+        return self.artifact(kind, tflite, conversion, verification, error=error)
+
+    def convert(self, kind: Kind, model: ir.Model, *, saved_model: bool = False) -> Conversion:
+        """Convert ``model`` and look at nothing of the result.
+
+        Args:
+            kind: what ``model`` is, and thereby whose handlers translate it.
+            model: of static shapes.
+            saved_model: whether a SavedModel is written too.
+
+        Raises:
+            LayoutoptError: as `convert_model`.
+        """
+        self.folder.mkdir(exist_ok=True)
+        tflite = self.path(kind)
+        if kind is not Kind.PLAIN and self.backend is Backend.DIRECT:
+            return self._directly(kind, model, tflite)
+        return self._through_onnx_tf(kind, model, tflite, saved_model=saved_model)
+
+    def _directly(self, kind: Kind, model: ir.Model, tflite: Path) -> Conversion:
+        quantizer = self.quantizer
+        orders = modelio.recorded_orders(model)
+        return convert_directly(
+            model,
+            tflite,
+            quantize=self.quantize,
+            resizable=self.resizable,
+            rewrite=(lambda graph: quantizer.quantize(graph, orders))
+            if quantizer is not None and self._quantizes(kind)
+            else None,
+            progress=lambda stage: self.context.say(f"{kind.value}: {stage}"),
+        )
+
+    def _quantizes(self, kind: Kind) -> bool:
+        return self.quantizer is not None and kind is Kind.LAYOUTOPT
+
+    def _through_onnx_tf(self, kind: Kind, model: ir.Model, tflite: Path, *, saved_model: bool) -> Conversion:
+        onnx, stem = tflite.with_suffix(".onnx"), tflite.with_suffix("")
+        modelio.save(model, onnx)
+        return convert_model(
+            onnx,
+            tflite=tflite,
+            saved_model=stem if saved_model else None,
+            handlers=Handlers.PLAIN if kind is Kind.PLAIN else Handlers.LAYOUTOPT,
+            quantize=self.quantize,
+            allow_flex=self.allow_flex,
+            verbose=self.context.verbose,
+            progress=lambda stage: self.context.say(f"{kind.value}: {stage}"),
+        )
+
+    @staticmethod
+    def artifact(
+        kind: Kind, tflite: Path, conversion: Conversion, verification: Verification | None, *, error: str = ""
+    ) -> Artifact:
+        """A .tflite that is there, with its counts."""
+        size = tflite.stat().st_size
+        form = Form.of(kind, count_tflite(tflite), file_size=size, verification=verification, error=error)
+        return Artifact(form, tflite, conversion, verification)
+
+    def compare(self, tflite: Path, model: ir.Model, conversion: Conversion, reference: Reference) -> Verification:
+        """Runs a .tflite, made from ``model``, on the inputs of ``reference``."""
+        orders = reference.relative_orders(modelio.recorded_orders(model))
+        found = run_natural(tflite, conversion, reference.inputs, orders, verbose=self.context.verbose)
+        coarse = reference.is_quantized  # kernels on integers round in another way
+        return reference.compare(found, tolerance=max(self.tolerance, QUANTIZED_TOLERANCE if coarse else 0.0))
+
+
+class Runner(Protocol):
+    """Runs a .tflite file once; `run_in_child` and `layoutopt.backend.litert.runtime.run` are two."""
+
+    def __call__(self, path: Path, inputs: Arrays, /, *, verbose: bool) -> Arrays:
+        """Return an array for each output, by its name in the signature."""
+
+
+def run_natural(
+    tflite: Path,
+    conversion: Conversion,
+    inputs: Arrays,
+    orders: Mapping[str, Perm],
+    *,
+    runner: Runner = run_in_child,
+    verbose: bool = False,
+) -> Arrays:
+    """Runs a .tflite on inputs as the original takes them.
+
+    Args:
+        tflite: the file.
+        conversion: what made it.
+        inputs: an array for each input of the original, by its name there; the .tflite may lack some of them.
+        orders: in which order each input and output of the .tflite stores the axes of the original.
+        runner: runs the file on inputs by their names in the signature.
+        verbose: let through what LiteRT writes to stderr.
+
+    Returns:
+        An array for each output, by its name in the original and with the axes in the original's order.
+    """
+    names = conversion.input_names
+    stored = {names[name]: array for name, array in to_stored(inputs, orders).items() if name in names}
+    outputs = runner(tflite, stored, verbose=verbose)
+    return to_natural({name: outputs[theirs] for name, theirs in conversion.output_names.items()}, orders)
+
+
+def make_baseline(original: ir.Model, converter: Converter) -> Artifact:
+    """Plain onnx-tf, or the sandwich where that fails; the sandwich through the direct backend.
+
+    Raises:
+        LayoutoptError: neither can be had.
+    """
+    folded = FoldConstants()(original).model
+    if converter.backend is Backend.DIRECT:  # before and after go the same way
+        return converter.run(Kind.SANDWICH, sandwich(folded))
+    try:
+        return converter.run(Kind.PLAIN, folded)
+    except (ConversionError, UnsupportedOperatorError) as error:
+        reason = f"plain onnx-tf cannot convert the model: {error.message.splitlines()[0]}"
+    return converter.run(Kind.SANDWICH, sandwich(folded), error=reason)
+
+
+def make_optimized(original: ir.Model, io: Io, converter: Converter) -> Artifact:
+    """What the default pipeline makes of a model.
+
+    Raises:
+        LayoutoptError: it cannot be had.
+    """
+    passes = PassManager(default_pipeline(PropagateLayout(io=io)), on_start=converter.context.say)
+    return converter.run(Kind.LAYOUTOPT, passes.run(original.clone()).model)
+
+
+def sandwich(folded: ir.Model) -> ir.Model:
+    """A model, free of constant subgraphs, with every layout-bound operator between transposes of its own."""
+    passes = (ExpandQuantizedOperators(), PropagateLayout(io=Io.KEEP, scope=Scope.OPERATOR), EliminateDeadCode())
+    return PassManager(passes).run(folded).model

@@ -1,0 +1,218 @@
+"""A model with dimensions that stay symbolic on its way to an optimized .onnx and .tflite that can be resized.
+
+It is rewritten and converted at two sizes, merged, and judged at others.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import TypeVar
+
+from layoutopt.backend.conversion import Conversion
+from layoutopt.backend.litert.dynamic import merge as merge_tflite
+from layoutopt.backend.onnx_tf.child import kept_alive
+from layoutopt.errors import ConversionError, DynamicShapeError, UsageError, VerificationError
+from layoutopt.formula import Opening, Prefer
+from layoutopt.ir import io as modelio
+from layoutopt.ir.merge import merge as merge_onnx
+from layoutopt.ir.openings import openings
+from layoutopt.ir.padding import spell_out_padding
+from layoutopt.ir.symbols import KEEP_FEWER, Sizes, SymbolicModel, spell
+from layoutopt.ir.verify import Reference, Verification, to_stored
+from layoutopt.pipeline.manager import PipelineResult
+from layoutopt.results.optimize import Kind, SizeCheck
+from layoutopt.workflows.conversion import Artifact, Converter
+from layoutopt.workflows.static import Rewrite
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """The model rewritten at two sizes."""
+
+    sizes: tuple[Sizes, Sizes]
+    results: tuple[PipelineResult, PipelineResult]
+    openings: Mapping[str, Opening]
+
+
+@dataclass(frozen=True, slots=True)
+class _Judge:
+    """The original at some sizes."""
+
+    sizes: Sizes
+    reference: Reference
+
+    def check(self, check: Callable[[Reference], Verification]) -> Verification:
+        """What ``check`` finds.
+
+        Raises:
+            DynamicShapeError: where it finds a difference, or the result cannot run.
+        """
+        try:
+            return check(self.reference)
+        except (ConversionError, VerificationError) as error:
+            raise DynamicShapeError(
+                f"the dimension cannot stay symbolic: at {spell(self.sizes)}, {error.message}", hint=KEEP_FEWER
+            ) from error
+
+
+class DynamicModel:
+    """A model with dimensions that stay symbolic.
+
+    Args:
+        symbolic: the model.
+        rewrites: run the pipeline; the first one, and others for where what it does depends on the size.
+        seed: of the random inputs.
+        tolerance: largest absolute error over the largest absolute value of an output.
+
+    Attributes:
+        original: the model at the default sizes.
+        reference: its outputs there.
+
+    Raises:
+        DynamicShapeError: the model does not run at the default sizes.
+    """
+
+    def __init__(self, symbolic: SymbolicModel, rewrites: Sequence[Rewrite], *, seed: int, tolerance: float) -> None:
+        self._symbolic, self._rewrites, self._seed, self._tolerance = symbolic, rewrites, seed, tolerance
+        self.reference = symbolic.reference(symbolic.defaults, seed)
+        self.original = symbolic.at(symbolic.defaults)
+        elsewhere = [judge for sizes in symbolic.elsewhere() if (judge := self._judge(sizes)) is not None]
+        self._judges = [_Judge(symbolic.defaults, self.reference), *elsewhere]
+        self._pairs: dict[str, _Pair] = {}
+        self._rewritten_at: Sizes = symbolic.defaults
+        self._found: tuple[Sequence[Verification], Sequence[Verification]] = ((), ())
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of the report must know."""
+        return (f"The layout is chosen, and its cost counted, at {spell(self._rewritten_at)}.",)
+
+    @property
+    def checks(self) -> tuple[SizeCheck, ...]:
+        """What was found at the default sizes, and at others at which the original runs."""
+        onnx, tflite = self._found
+        return tuple(
+            SizeCheck(judge.sizes, onnx[at].relative_error, tflite[at].relative_error if tflite else None)
+            for at, judge in enumerate(self._judges)
+        )
+
+    def onnx(self) -> tuple[PipelineResult, Verification]:
+        """What the pipeline makes of the model, and its comparison with the original at the default sizes.
+
+        Raises:
+            DynamicShapeError: the model does not allow it.
+            LayoutoptError: whatever a pass raises on purpose.
+        """
+
+        def attempt(pair: _Pair, prefer: Prefer) -> tuple[PipelineResult, list[Verification]]:
+            first, second = pair.results
+            model = merge_onnx(first.model, second.model, pair.sizes, prefer, pair.openings)
+            modelio.check_full(model)
+            check = functools.partial(Reference.check, model=model, tolerance=self._tolerance)
+            found = [judge.check(check) for judge in self._judges]
+            self._rewritten_at = pair.sizes[0]
+            return dataclasses.replace(first, model=model), found
+
+        result, found = self._first_that_works(attempt)
+        self._found = found, ()
+        return result, found[0]
+
+    def tflite(self, result: PipelineResult, converter: Converter, *, saved_model: bool) -> Artifact:
+        """The .tflite that can be resized.
+
+        Raises:
+            DynamicShapeError: the model does not allow it.
+            UsageError: a SavedModel is asked for, too.
+            LayoutoptError: as `Converter.run`.
+        """
+        if saved_model:
+            raise UsageError("a SavedModel is of static shapes", hint="Go without --saved-model, or without --dynamic.")
+        target = converter.path(Kind.LAYOUTOPT)
+        orders = modelio.recorded_orders(result.model)
+        stored = to_stored(self.reference.inputs, self.reference.relative_orders(orders))
+        static: dict[int, tuple[Conversion, Conversion]] = {}
+
+        def attempt(pair: _Pair, prefer: Prefer) -> tuple[Artifact, list[Verification]]:
+            if modelio.recorded_orders(pair.results[0].model) != orders:
+                at = ", and at ".join(map(spell, pair.sizes))
+                raise DynamicShapeError(f"other layouts are chosen for inputs or outputs at {at}", hint=KEEP_FEWER)
+            if id(pair) not in static:
+                static[id(pair)] = self._convert(pair, converter)
+            first, second = static[id(pair)]
+            assert first.tflite is not None
+            assert second.tflite is not None
+            names = first.input_names
+            defaults = {names[name]: array.shape for name, array in stored.items() if name in names}
+            opened = {names[name]: opening for name, opening in pair.openings.items() if name in names}
+            merge_tflite(first.tflite, second.tflite, target, defaults, prefer, opened)
+
+            def check(reference: Reference) -> Verification:
+                verification = converter.compare(target, pair.results[0].model, first, reference)
+                if converter.exact:
+                    reference.require(verification, "the .tflite")
+                return verification
+
+            found = [judge.check(check) for judge in self._judges]
+            return converter.artifact(Kind.LAYOUTOPT, target, first, found[0]), found
+
+        made, found = self._first_that_works(attempt)
+        self._found = self._found[0], found
+        return made
+
+    def _first_that_works(self, attempt: Callable[[_Pair, Prefer], Result]) -> Result:
+        """What ``attempt`` makes at the first sizes where it does; the first failure where it never does."""
+        not_run: list[DynamicShapeError] = []
+        failures: list[DynamicShapeError] = []
+        for sizes, rewrite in product(self._symbolic.instances(), self._rewrites):
+            try:
+                pair = self._pair(sizes, rewrite)
+            except DynamicShapeError as error:
+                not_run.append(error)
+                continue
+            for prefer in Prefer:
+                try:
+                    return attempt(pair, prefer)
+                except DynamicShapeError as error:
+                    failures.append(error)
+        raise (failures or not_run)[-1]
+
+    def _pair(self, sizes: tuple[Sizes, Sizes], rewrite: Rewrite) -> _Pair:
+        key = f"{' '.join(map(spell, sizes))} {self._rewrites.index(rewrite)}"
+        if key not in self._pairs:
+            references = [self._symbolic.reference(each, self._seed) for each in sizes]
+            models = [self._symbolic.at(each) for each in sizes]
+            opened = openings(models, self._seed)
+            first, second = (
+                rewrite(model, None if opened else reference)  # whose inputs are others
+                for model, reference in zip(models, references, strict=True)
+            )
+            self._pairs[key] = _Pair(sizes, (first, second), opened)
+        return self._pairs[key]
+
+    def _judge(self, sizes: Sizes) -> _Judge | None:
+        try:
+            return _Judge(sizes, self._symbolic.reference(sizes, self._seed))
+        except DynamicShapeError:
+            return None
+
+    def _convert(self, pair: _Pair, converter: Converter) -> tuple[Conversion, Conversion]:
+        """The .tflite at either size; neither is run, for only what they are merged to counts."""
+        models = [result.model.clone() for result in pair.results]
+        resizable = not all(symbol.is_batch for symbol in self._symbolic.symbols)
+        if resizable:
+            for model in models:
+                spell_out_padding(model)
+        with kept_alive():
+            first, second = (
+                dataclasses.replace(converter, folder=converter.folder / name, resizable=resizable).convert(
+                    Kind.LAYOUTOPT, model
+                )
+                for name, model in zip(("first", "second"), models, strict=True)
+            )
+        return first, second

@@ -1,0 +1,314 @@
+"""Rewrite a model, convert it, build the baseline, and compare all of them with the original."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import onnx_ir as ir
+
+from layoutopt.backend.conversion import Backend, Quantize, choose_backend
+from layoutopt.backend.litert.runtime import Setting, measure
+from layoutopt.errors import ConversionError, UnsupportedOperatorError, UsageError
+from layoutopt.frontend.inputs import give_inputs
+from layoutopt.ir import io as modelio
+from layoutopt.ir.symbols import find_symbols
+from layoutopt.ir.verify import Arrays, Reference
+from layoutopt.memory import few_collections
+from layoutopt.options import Verify, choose, choose_if_given
+from layoutopt.outputs import Outputs, writing
+from layoutopt.passes import REWRITES
+from layoutopt.pipeline.manager import After, PassManager, PipelineResult
+from layoutopt.quantization.request import QuantizationOptions
+from layoutopt.quantization.samples import Given
+from layoutopt.results.optimize import OptimizeReport
+from layoutopt.workflows.benchmark import Effort, time_together
+from layoutopt.workflows.conversion import Artifact, Converter, make_baseline
+from layoutopt.workflows.dynamic import DynamicModel
+from layoutopt.workflows.models import error_context, load_model, run_original, source_files, source_of
+from layoutopt.workflows.options import ConversionOptions, RunContext, check_seed
+from layoutopt.workflows.pipelines import Dump, Pipeline, build_pipeline, check_after, dump_after
+from layoutopt.workflows.quantize import check_quantization, prepared_quantizer, write_ranges
+from layoutopt.workflows.static import Rewrite, StaticModel
+from layoutopt.workflows.summary import summarize_onnx, with_tflite
+from layoutopt.workflows.targets import Targets
+
+if TYPE_CHECKING:
+    from layoutopt.workflows.models import Model
+
+_GRAPH_ALONE = "The optimized .onnx can be had without a .tflite: --no-tflite."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OptimizeOptions(ConversionOptions):
+    """What `layoutopt.optimize` is asked for.
+
+    Attributes:
+        output: where to write the optimized .onnx.
+        tflite: where to write the .tflite.
+        saved_model: directory to write the SavedModel to.
+        convert: whether a .tflite is made.
+        dynamic: names of dimensions that stay symbolic, ``batch`` also for axis 0 of all inputs; their sizes in
+            ``shapes`` are those that the .tflite has until it is resized. Such a result is always verified.
+        passes: the pipeline as text; the default one where it is None.
+        verify: what is compared with the original in ONNX Runtime.
+        input: what it is compared on: an .npz file with an array for each input by its name, an image, or the arrays;
+            random numbers where it is None.
+        baseline: whether the baseline is built too.
+        benchmark: whether both .tflite files are timed.
+        quantize: what happens to weights and activations.
+        calibration: samples for ``Quantize.INT8`` and ``Quantize.MIXED``, as the original takes them: a folder of
+            images, a .npy or .npz file, arrays with an axis of samples, or an iterable of an array for each input by
+            its name.
+        quantization: how samples are read, and what is made of them.
+        allow_flex: let operators into the .tflite that need TensorFlow at run time.
+        dump: where to write the graph behind passes.
+        instruments: called behind each pass with its position from 1, its name and the model.
+        scratch: directory for what is made on the way, such as the .tflite of the baseline; a temporary one where it is
+            None.
+    """
+
+    output: Path | str | None = None
+    tflite: Path | str | None = None
+    saved_model: Path | str | None = None
+    convert: bool = True
+    dynamic: Sequence[str] = ()
+    passes: str | None = None
+    verify: Verify | str = Verify.RESULT
+    input: Path | str | Arrays | None = None
+    baseline: bool = True
+    benchmark: bool = False
+    quantize: Quantize | str = Quantize.NONE
+    calibration: Given | str | None = None
+    quantization: QuantizationOptions | None = None
+    allow_flex: bool = False
+    dump: Dump | None = None
+    instruments: Sequence[After] = ()
+    scratch: Path | None = None
+
+    def check(self) -> None:
+        """Refuse what is wrong by itself, before any work is done.
+
+        Raises:
+            UsageError: a choice that does not exist, or two that contradict each other.
+        """
+        choose(Verify, self.verify, "verify")
+        quantize = choose(Quantize, self.quantize, "quantize")
+        check_seed(self.seed)
+        check_quantization(quantize, self.calibration, self.quantization, self.dynamic, convert=self.convert)
+        if not self.convert and (self.tflite or self.saved_model or self.benchmark):
+            raise UsageError("no .tflite without a conversion", hint="Go without --no-tflite.")
+
+
+@dataclass(frozen=True, slots=True)
+class Optimized:
+    """What `optimize_model` made.
+
+    Attributes:
+        report: all that was done, counted and measured.
+        model: the optimized ONNX model.
+        tflite: of the optimized model; None where none was made. Its file is in the scratch directory of the context,
+            while that is there and nothing else was to become of it.
+        baseline: as ``tflite``, of what one would have without layoutopt.
+    """
+
+    report: OptimizeReport
+    model: ir.Model
+    tflite: Artifact | None = None
+    baseline: Artifact | None = None
+
+
+@few_collections()
+def optimize_model(model: Model, options: OptimizeOptions, context: RunContext) -> Optimized:
+    """Rewrite a model to NHWC with the fewest bytes transposed, convert it, and compare it with the baseline.
+
+    Args:
+        model: an ONNX file, or a model in memory; it is never changed.
+        options: what is asked for.
+        context: of the run.
+
+    Raises:
+        LayoutoptError: see `layoutopt.errors`.
+    """
+    options.check()
+    quantize = choose(Quantize, options.quantize, "quantize")
+    asked = options.quantization or QuantizationOptions()
+    with writing(*source_files(model)) as outputs, ExitStack() as stack:
+        targets = Targets.of(options.output, options.tflite, options.saved_model)
+        targets.expect(outputs, force=options.force)
+        if asked.save_ranges is not None:
+            outputs.expect(Path(asked.save_ranges), "--save-ranges", force=options.force)
+        backend = choose_backend(
+            choose_if_given(Backend, options.backend, "backend"),
+            saved_model=targets.saved_model is not None,
+            allow_flex=options.allow_flex,
+            quantize=quantize,
+        )
+        pipeline = build_pipeline(options, options.passes)
+        instruments = (*dump_after(options.dump, pipeline, outputs, force=options.force), *options.instruments)
+        rewriting = _prepare(model, options, pipeline, instruments, context)
+        quantizer = stack.enter_context(
+            prepared_quantizer(rewriting.original, quantize, options.calibration, asked, context)
+        )
+        with error_context(rewriting.original):
+            result, verification = rewriting.onnx()
+        size = _write_onnx(result.model, targets.output, outputs, context)
+        report = summarize_onnx(rewriting, pipeline, result, verification, file_size=size)
+        made = Optimized(dataclasses.replace(report, model=source_of(model), output=targets.output), result.model)
+        if options.convert:
+            with context.directory() as folder:
+                converter = Converter(
+                    *(folder, context, rewriting.reference, options.tolerance),
+                    quantize=quantize if quantizer is None else Quantize.NONE,
+                    allow_flex=options.allow_flex,
+                    backend=backend,
+                    quantizer=quantizer,
+                )
+                made = _with_conversion(made, rewriting, result, converter, targets, options)
+                _take(made, targets, outputs, context)
+            write_ranges(quantizer, asked.save_ranges, outputs)
+        else:
+            made = _with_notes(made, "Counts are of the ONNX graph.")
+        context.say.finish()
+    return dataclasses.replace(made, report=dataclasses.replace(made.report, seconds=context.say.seconds))
+
+
+# --- the .onnx -------------------------------------------------------------------------------------------------------
+
+
+def _rewriter(
+    pipeline: Pipeline, options: OptimizeOptions, instruments: Sequence[After], context: RunContext
+) -> Rewrite:
+    """Return what runs the pipeline, with a check against the reference after each pass if that is asked for."""
+    each = choose(Verify, options.verify, "verify") is Verify.EACH
+
+    def rewrite(static: ir.Model, reference: Reference | None) -> PipelineResult:
+        checks = check_after(reference if each else None, options.tolerance)
+        result = PassManager(pipeline, on_start=context.say, after=(*checks, *instruments)).run(static)
+        context.say("verification")
+        return result
+
+    return rewrite
+
+
+def _prepare(
+    model: Model, options: OptimizeOptions, pipeline: Pipeline, instruments: Sequence[After], context: RunContext
+) -> StaticModel | DynamicModel:
+    """Return the model, loaded, of the shapes that are asked for, and run for reference."""
+    context.say("loading")
+    rewrite = _rewriter(pipeline, options, instruments, context)
+    shapes: Mapping[str, tuple[int, ...]] = options.shapes or {}
+    if options.dynamic and options.input is not None:
+        raise UsageError(
+            "--input has one size, and --dynamic is verified at several",
+            hint="Leave out --input: the inputs are random at each size.",
+        )
+    if options.dynamic:
+        symbolic = find_symbols(load_model(model), options.dynamic, shapes, seed=options.seed)
+        context.say("ONNX Runtime on the original")
+        same_at_any_size = tuple(each for each in pipeline if not isinstance(each, REWRITES))
+        rewrites = [rewrite, _rewriter(same_at_any_size, options, instruments, context)]
+        return DynamicModel(symbolic, rewrites, seed=options.seed, tolerance=options.tolerance)
+    original, reference = load_model(model), None
+    given = Path(options.input) if isinstance(options.input, str) else options.input
+    inputs = give_inputs(original, given, shapes=shapes, seed=options.seed)
+    if choose(Verify, options.verify, "verify") is not Verify.NONE:
+        context.say("ONNX Runtime on the original")
+        with error_context(original):
+            reference = run_original(original, None if given is None else inputs, shapes, options.seed)
+        reference.correct_ranks(original)
+    return StaticModel(original, reference, rewrite, options.tolerance)
+
+
+def _write_onnx(model: ir.Model, path: Path | None, outputs: Outputs, context: RunContext) -> int:
+    """Write the optimized model, if it has a place, and return its size in bytes."""
+    if path is None:
+        return 0
+    context.say("write .onnx")
+    with outputs.filling(path) as staged:
+        modelio.write_model(model, staged)
+        return staged.stat().st_size
+
+
+# --- the .tflite -----------------------------------------------------------------------------------------------------
+
+
+def _with_conversion(
+    made: Optimized,
+    rewriting: StaticModel | DynamicModel,
+    result: PipelineResult,
+    converter: Converter,
+    targets: Targets,
+    options: OptimizeOptions,
+) -> Optimized:
+    """Return what was made with its .tflite and the baseline, and the times of both where they are asked for."""
+    try:
+        artifact = rewriting.tflite(result, converter, saved_model=targets.saved_model is not None)
+    except (ConversionError, UnsupportedOperatorError) as error:
+        error.hint = f"{error.hint}\n{_GRAPH_ALONE}".strip()
+        raise
+    report = dataclasses.replace(
+        made.report, tflite=targets.tflite, saved_model=targets.saved_model, dynamic=rewriting.checks
+    )
+    made = dataclasses.replace(made, report=with_tflite(report, artifact, converter.quantizer), tflite=artifact)
+    if options.baseline:
+        made = _with_baseline(made, rewriting.original, converter)
+    comparable = made.baseline is not None or not options.baseline
+    return _timed(made, options.threads, converter.context) if options.benchmark and comparable else made
+
+
+def _with_baseline(made: Optimized, original: ir.Model, converter: Converter) -> Optimized:
+    """Return what was made with the baseline; with a note where that cannot be had or is wrong."""
+    try:
+        baseline = make_baseline(original, converter)
+    except (ConversionError, UnsupportedOperatorError) as error:
+        return _with_notes(made, f"no baseline: {error.message.splitlines()[0]}")
+    if converter.exact and baseline.verification is not None and not baseline.verification.passed:
+        made = _with_notes(made, "The baseline does not compute what the original does.")
+    report = dataclasses.replace(made.report, baseline=baseline.form)
+    return dataclasses.replace(made, report=report, baseline=baseline)
+
+
+def _timed(made: Optimized, threads: int, context: RunContext) -> Optimized:
+    """Return what was made with the latency of the .tflite, beside that of the baseline if there is one."""
+    report, tflite, baseline = made.report, made.tflite, made.baseline
+    assert tflite is not None
+    context.say("benchmark")
+    if baseline is None:
+        (latency,) = measure([tflite.path], threads=threads, verbose=context.verbose)
+        return dataclasses.replace(made, report=dataclasses.replace(report, optimized=report.optimized.timed(latency)))
+    (group,) = time_together(
+        [baseline.path, tflite.path],
+        [Setting(threads)],
+        effort=Effort(seconds=10.0),
+        verbose=context.verbose,
+        progress=lambda done, total: context.say(f"benchmark: round {done} of {total}"),
+    )
+    report = dataclasses.replace(
+        report,
+        baseline=baseline.form.timed(group.latencies[0]),
+        optimized=report.optimized.timed(group.latencies[1]),
+        speedup=group.speedups[1],
+    )
+    return dataclasses.replace(made, report=report)
+
+
+def _take(made: Optimized, targets: Targets, outputs: Outputs, context: RunContext) -> None:
+    """Move the .tflite and the SavedModel to where they are wanted."""
+    assert made.tflite is not None
+    context.say("write .tflite")
+    for path, target in (
+        (made.tflite.path, targets.tflite),
+        (made.tflite.conversion.saved_model, targets.saved_model),
+    ):
+        if path is not None and target is not None:
+            outputs.take(path, target)
+
+
+def _with_notes(made: Optimized, *notes: str) -> Optimized:
+    report = dataclasses.replace(made.report, notes=(*made.report.notes, *notes))
+    return dataclasses.replace(made, report=report)

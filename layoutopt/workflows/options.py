@@ -1,0 +1,111 @@
+"""Options that several workflows have in common, and what a run tells its caller.
+
+An option of one workflow alone is declared with that workflow. Fields take what users give, such as the value of an
+enumeration in place of its member; a workflow checks that where it uses it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from layoutopt.backend.conversion import Backend
+from layoutopt.errors import UsageError
+from layoutopt.options import TOLERANCE, Io, Objective, TensorLayout
+from layoutopt.outputs import make_directory, scratch
+from layoutopt.progress import Progress, Stages
+
+
+@dataclass(frozen=True, slots=True)
+class RunContext:
+    """What a run tells its caller, and where it works.
+
+    Attributes:
+        say: called with what starts now.
+        verbose: whether TensorFlow's and LiteRT's own messages are let through.
+        scratch: directory for what is made on the way, which stays; None for a temporary one.
+    """
+
+    say: Stages
+    verbose: bool = False
+    scratch: Path | None = None
+
+    @classmethod
+    def of(cls, progress: Progress | None, *, verbose: bool = False, scratch: Path | None = None) -> RunContext:
+        """Return the context of a run that starts now.
+
+        Args:
+            progress: called with what starts now; None for nobody.
+            verbose: as the attribute.
+            scratch: as the attribute.
+        """
+        return cls(Stages(progress), verbose, scratch)
+
+    @contextmanager
+    def directory(self) -> Iterator[Path]:
+        """Give the directory for what is made on the way.
+
+        Raises:
+            OutputError: it cannot be made.
+        """
+        if self.scratch is not None:
+            make_directory(self.scratch)
+            yield self.scratch
+            return
+        with scratch() as made:
+            yield made
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayoutOptions:
+    """How layouts are chosen.
+
+    Attributes:
+        io: what may happen to the layout of image inputs and outputs; ``Io.FREE`` where nothing is said of it.
+        layouts: of inputs and outputs by name that ``io`` shall have no say over.
+        objective: what the choice of layouts makes as small as it can be; ``Objective.BYTES`` where nothing is said of
+            it.
+        exact: leave out of the default pipeline what makes the network cheaper by other sums.
+        threads: of XNNPACK, for measurements and for ``Objective.TIME``.
+        shapes: a static shape for each input that has a symbolic dimension.
+        progress: called with what starts now.
+    """
+
+    io: Io | str | None = None
+    layouts: Mapping[str, TensorLayout | str] | None = None
+    objective: Objective | str | None = None
+    exact: bool = False
+    threads: int = 1
+    shapes: Mapping[str, tuple[int, ...]] | None = None
+    progress: Progress | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConversionOptions(LayoutOptions):
+    """How a model is converted and compared with the original.
+
+    Attributes:
+        backend: who makes the .tflite; onnx-tf where its extra is installed, else layoutopt itself, where it is None.
+        seed: of the random inputs.
+        tolerance: largest absolute error over the largest absolute value of an output.
+        force: overwrite outputs that exist.
+        verbose: let TensorFlow's and LiteRT's chatter through.
+    """
+
+    backend: Backend | str | None = None
+    seed: int = 0
+    tolerance: float = TOLERANCE
+    force: bool = False
+    verbose: bool = False
+
+
+def check_seed(seed: int) -> None:
+    """Refuse a seed that numpy does not take.
+
+    Raises:
+        UsageError: it is negative.
+    """
+    if seed < 0:
+        raise UsageError(f"--seed {seed}: must not be negative")

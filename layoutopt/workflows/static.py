@@ -1,0 +1,58 @@
+"""A model of static shapes on its way to an optimized .onnx and .tflite, each compared with the original."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import onnx_ir as ir
+
+from layoutopt.ir import io as modelio
+from layoutopt.ir.verify import Reference, Verification
+from layoutopt.pipeline.manager import PipelineResult
+from layoutopt.results.optimize import Kind, SizeCheck
+from layoutopt.workflows.conversion import Artifact, Converter
+
+Rewrite = Callable[[ir.Model, Reference | None], PipelineResult]
+"""Runs the pipeline on a model of static shapes, which it may change."""
+
+
+@dataclass(slots=True)
+class StaticModel:
+    """A model of static shapes.
+
+    Attributes:
+        original: the model.
+        reference: its outputs; None where nothing shall be compared with it.
+        rewrite: runs the pipeline.
+        tolerance: largest absolute error over the largest absolute value of an output.
+    """
+
+    original: ir.Model
+    reference: Reference | None
+    rewrite: Rewrite
+    tolerance: float
+
+    checks: tuple[SizeCheck, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def onnx(self) -> tuple[PipelineResult, Verification | None]:
+        """What the pipeline makes of the model, and its comparison with the original.
+
+        Raises:
+            LayoutoptError: whatever a pass raises on purpose; VerificationError if the result is wrong.
+        """
+        result = self.rewrite(self.original.clone(), self.reference)
+        modelio.check_full(result.model)
+        return result, self.reference.check(result.model, tolerance=self.tolerance) if self.reference else None
+
+    def tflite(self, result: PipelineResult, converter: Converter, *, saved_model: bool) -> Artifact:
+        """The .tflite of what `onnx` gave.
+
+        Raises:
+            LayoutoptError: as `Converter.run`; VerificationError if the .tflite is wrong.
+        """
+        made = converter.run(Kind.LAYOUTOPT, result.model, saved_model=saved_model)
+        if self.reference and made.verification and converter.exact:
+            self.reference.require(made.verification, "the .tflite")
+        return made
