@@ -16,7 +16,7 @@ from layoutopt.passes import DEFAULT_PIPELINE, FoldConstants, PropagateLayout, d
 from layoutopt.pipeline.manager import PassManager
 from layoutopt.pipeline.text import pass_name
 from layoutopt.report.terminal.tables import size
-from layoutopt.workflows.conversion import sandwich
+from layoutopt.workflows.conversion import per_operator
 
 CHAIN = """
     g (float[1, 3, 224, 224] image) => (float[1, 32, 56, 56] result) <float[32, 3, 3, 3] w, float[32, 1, 3, 3] v> {
@@ -48,7 +48,7 @@ def transposes() -> str:
     """One network in three forms: every operator by itself, whole with its interface kept, whole and free."""
     folded = FoldConstants()(_model(CHAIN)).model
     forms = {
-        "One operator at a time: per-operator layout": sandwich(folded),
+        "One operator at a time: per-operator layout": per_operator(folded),
         "The whole graph, inputs and outputs kept: --io keep": _optimized(folded, Io.KEEP),
         "The whole graph: --io free": _optimized(folded, Io.FREE),
     }

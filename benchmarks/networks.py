@@ -110,7 +110,7 @@ def stripes(tflite: Path) -> str:
 
 # --- the page --------------------------------------------------------------------------------------------------------
 
-_KINDS = (Kind.PLAIN, Kind.SANDWICH, Kind.LAYOUTOPT)
+_KINDS = (Kind.PLAIN, Kind.PER_OPERATOR, Kind.LAYOUTOPT)
 _LAYOUTS = ("network", "per-operator", "chosen", "proved", "inputs and outputs kept")
 _OPERATORS = ("network", "plain onnx-tf", "per-operator", "layoutopt", "GATHER", "PAD", "all operators")
 _SPEED = (
@@ -178,7 +178,7 @@ def _layouts(name: str, row: Row) -> tuple[str, ...]:
 
 
 def _operators(name: str, row: Row) -> tuple[str, ...]:
-    plain, left_in = row.form(Kind.PLAIN), row.form(Kind.SANDWICH)
+    plain, left_in = row.form(Kind.PLAIN), row.form(Kind.PER_OPERATOR)
     return (
         name,
         *(str(form.transposes) if form else "-" for form in (plain, left_in)),
@@ -272,6 +272,6 @@ def _note(rows: Mapping[str, Row]) -> str:
     return (
         "Before → after: plain onnx-tf 1.10 after onnxsim, with the default TFLite converter (for "
         f"{', '.join(failed)}, which it cannot convert, the per-operator layout) → layoutopt. Both files of a network "
-        f"run in turns; medians of LiteRT with XNNPACK on {' and '.join(sorted(machines))}. Errors against ONNX Runtime "
-        "are those of float32 rounding. The transposes that remain are proved to be the minimum."
+        f"run in turns; medians of LiteRT with XNNPACK on {' and '.join(sorted(machines))}. Errors are those "
+        "of float32 rounding. The transposes that remain are proved to be the minimum."
     )

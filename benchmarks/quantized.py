@@ -33,7 +33,7 @@ from layoutopt.options import TOLERANCE
 from layoutopt.passes import ExpandQuantizedOperators, FoldConstants
 from layoutopt.results.optimize import Form, Kind, OptimizeReport
 from layoutopt.results.provenance import Provenance
-from layoutopt.workflows.conversion import Converter, sandwich
+from layoutopt.workflows.conversion import Converter, per_operator
 from layoutopt.workflows.options import RunContext
 
 NETWORK, INPUTS, ROUNDS = "mobilenet_v2", 5, 25
@@ -112,7 +112,7 @@ def measured(scratch: Path) -> Quantized:
         "vnni" in _processor_flags(),
         real,
         whole,
-        converter.run(Kind.SANDWICH, sandwich(folded.clone())).form,
+        converter.run(Kind.PER_OPERATOR, per_operator(folded.clone())).form,
         _lacking(converter, folded),
         Provenance.here(),
     )

@@ -46,7 +46,7 @@ class TensorLayout(enum.Enum):
 
     @property
     def meaning(self) -> TensorLayout:
-        """Which of the first three it is."""
+        """Return which of the first three it is."""
         match self:
             case TensorLayout.NCW | TensorLayout.NCHW | TensorLayout.NCDHW:
                 return TensorLayout.NATURAL
@@ -57,7 +57,7 @@ class TensorLayout(enum.Enum):
 
     @property
     def rank(self) -> int | None:
-        """The rank that it says; None for any."""
+        """Return the rank that it says; None for any."""
         return None if self.meaning is self else len(self.value)
 
 
@@ -76,17 +76,17 @@ class Layouts:
     text: str = ""
 
     def __post_init__(self) -> None:
-        """Reads the text once, so that a wrong one is found where it was written."""
+        """Read the text once, so that a wrong one is found where it was written."""
         _ = self.named
 
     @classmethod
     def of(cls, layouts: Mapping[str, TensorLayout]) -> Layouts:
-        """The text of ``layouts`` by name."""
+        """Return the text of ``layouts`` by name."""
         return cls("+".join(f"{quote(name, safe='/')}:{layout.value}" for name, layout in layouts.items()))
 
     @property
     def named(self) -> dict[str, TensorLayout]:
-        """The layouts by name."""
+        """Return the layouts by name."""
         found = {}
         for item in filter(None, self.text.split("+")):
             name, _, layout = item.partition(":")
@@ -111,7 +111,7 @@ class Objective(enum.Enum):
 
     @property
     def unit(self) -> str:
-        """What costs are counted in."""
+        """Return the unit of costs."""
         return "bytes" if self is Objective.BYTES else "ns"
 
 

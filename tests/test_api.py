@@ -84,7 +84,7 @@ def test_without_tensorflow_the_tflite_is_written_too(model: ir.Model, tmp_path:
     counts = layoutopt.count(tflite).counts
     assert (counts.operators, counts.transposes) == (report.optimized.operators, 0)
     assert report.baseline is not None
-    assert report.baseline.kind is Kind.SANDWICH
+    assert report.baseline.kind is Kind.PER_OPERATOR
     assert report.baseline.transposes > 20
     assert report.speedup is not None
     with pytest.raises(OutputExistsError, match="--force"):
@@ -312,7 +312,7 @@ def test_two_forms_of_an_onnx_file_are_timed_against_each_other(
     console.print(*tables.of_optimize(optimized, verbose=False))
     assert "1.01x within noise" in console.file.getvalue()  # type: ignore[attr-defined]
     before, after = report.rows
-    assert before.name.endswith("(sandwich)")
+    assert before.name.endswith("(per-operator layout)")
     assert after.name.endswith("(layoutopt)")
     assert before.counts.transposes > after.counts.transposes == 0
 

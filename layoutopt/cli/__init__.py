@@ -58,7 +58,7 @@ def _root(
 
 
 def main() -> None:
-    """Runs the command line."""
+    """Run the command line."""
     guarded()
     listen()
     try:

@@ -64,7 +64,7 @@ class SettingArguments:
         typer.Option("--threads", metavar="N", help="Threads of LiteRT. Repeatable, or joined by commas."),
     ] = field(default_factory=lambda: ["1"])
     xnnpack: Annotated[
-        Xnnpack, typer.Option("--xnnpack", help="Whether XNNPACK runs what it can, or LiteRT's own kernels all.")
+        Xnnpack, typer.Option("--xnnpack", help="Run with XNNPACK, or with LiteRT's own kernels only.")
     ] = Xnnpack.ON
 
 
@@ -75,16 +75,14 @@ class EffortArguments:
     rounds: Annotated[int, typer.Option("--rounds", min=1, help="Samples per model, at least.")] = 60
     seconds: Annotated[
         float,
-        typer.Option(
-            "--seconds", min=0.0, help="How long it may take, where it goes on until the intervals are narrow."
-        ),
+        typer.Option("--seconds", min=0.0, help="How long to go on at most while the intervals are still wide."),
     ] = 30.0
     warmup: Annotated[int, typer.Option("--warmup", min=0, help="Inferences before the first sample.")] = 5
     clock: Annotated[
         Clock | None,
         typer.Option(
             "--clock",
-            help="cpu: what the thread gets of the processor, so that other processes count less. wall: what passes. "
+            help="cpu: processor time of the thread, which other processes disturb less. wall: elapsed time. "
             "[dim]\\[default: cpu for one thread][/]",
         ),
     ] = None
@@ -95,7 +93,7 @@ def benchmark(
     models: Annotated[
         list[Path],
         typer.Argument(
-            metavar="MODEL...", help=".tflite files; an .onnx stands for its baseline and its optimized form."
+            metavar="MODEL...", help=".tflite files; an .onnx stands for its baseline and the optimized model."
         ),
     ],
     *,

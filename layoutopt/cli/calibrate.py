@@ -23,7 +23,7 @@ def calibrate(
     threads: ThreadsOption = 1,
     session: RunArguments,
 ) -> None:
-    """Measure what a TRANSPOSE costs on this machine, and keep it for layouts that are chosen by time."""
+    """Measure what a TRANSPOSE costs on this machine, and keep the table for --objective time."""
     with session.start() as run, run.progress() as progress:
         progress("loading")
         from layoutopt import api

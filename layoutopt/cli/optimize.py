@@ -55,19 +55,17 @@ class TargetArguments:
     """Where results go."""
 
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="The optimized .onnx. Default: MODEL.nhwc.onnx beside MODEL.")
+        Path | None, typer.Option("--output", "-o", help="The optimized .onnx. Default: MODEL.nhwc.onnx next to MODEL.")
     ] = None
     tflite: Annotated[
         Path | None,
-        typer.Option("--tflite", help="The .tflite. Default: MODEL.tflite beside MODEL, or beside the file of -o."),
+        typer.Option("--tflite", help="The .tflite. Default: MODEL.tflite next to MODEL, or next to the file of -o."),
     ] = None
     output_dir: Annotated[
         Path | None,
-        typer.Option("--output-dir", help="Where what has no place of its own goes, in place of beside MODEL."),
+        typer.Option("--output-dir", help="Directory for outputs without a path of their own. Default: that of MODEL."),
     ] = None
-    no_tflite: Annotated[bool, typer.Option("--no-tflite", help="The optimized .onnx alone: nothing is converted.")] = (
-        False
-    )
+    no_tflite: Annotated[bool, typer.Option("--no-tflite", help="Write the optimized .onnx only, no .tflite.")] = False
     saved_model: Annotated[Path | None, typer.Option("--saved-model", help="Write a SavedModel here.")] = None
 
     def of(self, models: Sequence[Path]) -> list[tuple[Path, Path | None]]:
@@ -96,19 +94,24 @@ class TargetArguments:
 class VerifyArguments:
     """What is compared with the original, and on what."""
 
-    verify: Annotated[Verify, typer.Option("--verify", help="What ONNX Runtime compares with the original.")] = (
-        Verify.RESULT
-    )
+    verify: Annotated[
+        Verify,
+        typer.Option(
+            "--verify",
+            help="What to compare with the original in ONNX Runtime: the result, or the model after each pass.",
+        ),
+    ] = Verify.RESULT
     input: Annotated[
         Path | None,
         typer.Option(
             "--input",
-            help="What it is verified on: an .npz with an array for each input by its name, or an image. "
+            help="Inputs for the verification: an .npz with an array for each input by its name, or an image. "
             "Default: random numbers.",
         ),
     ] = None
     tolerance: Annotated[
-        float, typer.Option("--tolerance", min=0.0, help="Largest error over the largest value of an output.")
+        float,
+        typer.Option("--tolerance", min=0.0, help="Largest allowed error, divided by the largest value of the output."),
     ] = TOLERANCE
     seed: SeedOption = 0
 
@@ -119,7 +122,7 @@ class BaselineArguments:
 
     baseline: Annotated[
         bool,
-        typer.Option(help="Build what you would have without layoutopt, to compare with."),
+        typer.Option(help="Also build the baseline: what you would have without layoutopt."),
     ] = True
     benchmark: Annotated[bool, typer.Option("--benchmark", help="Measure the latency of both .tflite files.")] = False
     threads: ThreadsOption = 1
@@ -130,7 +133,7 @@ class ConversionArguments:
     """How the .tflite is made."""
 
     allow_flex: Annotated[
-        bool, typer.Option("--allow-flex", help="Let operators into the .tflite that need TensorFlow at run time.")
+        bool, typer.Option("--allow-flex", help="Allow operators in the .tflite that need TensorFlow at run time.")
     ] = False
     backend: BackendOption = None
 
@@ -139,12 +142,12 @@ class ConversionArguments:
 class PipelineArguments:
     """Which passes run, and what is kept of the way from pass to pass."""
 
-    passes: Annotated[str | None, typer.Option("--passes", help="The pipeline, as 'layoutopt passes' spells it.")] = (
-        None
-    )
+    passes: Annotated[
+        str | None, typer.Option("--passes", help="The pipeline, in the form that 'layoutopt passes' prints.")
+    ] = None
     dump_after: Annotated[
         list[str],
-        typer.Option("--dump-after", metavar="PASS|all", help="Write the graph behind this pass. Repeatable."),
+        typer.Option("--dump-after", metavar="PASS|all", help="Write the graph after this pass. Repeatable."),
     ] = field(default_factory=list)
     dump_dir: Annotated[Path, typer.Option("--dump-dir", help="Where --dump-after writes.")] = Path("dump")
 
@@ -169,7 +172,7 @@ def optimize(
             "--dynamic",
             metavar="NAME",
             help="A dimension that stays symbolic, for resize_tensor_input: batch, or a name that the inputs have. "
-            "Repeatable, or joined by commas.",
+            "Repeatable, or separated by commas.",
         ),
     ] = [],  # noqa: B006, typer copies it
     pipeline: PipelineArguments,
@@ -179,10 +182,10 @@ def optimize(
     conversion: ConversionArguments,
     session: RunArguments,
 ) -> None:
-    """Rewrite models to NHWC with the fewest bytes transposed, convert them, and compare with what you have without.
+    """Rewrite models to NHWC with the fewest bytes transposed, convert them, and compare them with the baseline.
 
-    NCHW stores an image plane by plane, as PyTorch does; NHWC pixel by pixel, as TFLite runs it. MODEL.nhwc.onnx and
-    MODEL.tflite are written together, or neither.
+    NCHW stores an image channel by channel, as PyTorch does; NHWC pixel by pixel, as TensorFlow Lite needs it. Either
+    both MODEL.nhwc.onnx and MODEL.tflite are written, or neither.
     """
     with session.start([*models, check.input, quantization.load_ranges]) as run:
         if len(models) > 1 and (targets.saved_model or pipeline.dump_after or quantization.save_ranges):
@@ -254,7 +257,7 @@ def _refuse_early(outputs: Outputs, paths: Sequence[Path], *, force: bool) -> No
     """Refuse what is known to be wrong with the places of the outputs of all models, before anything heavy is loaded.
 
     Raises:
-        OutputExistsError: names all that exist, and the way out, in one line.
+        OutputExistsError: names all that exist, and the option that overwrites them, in one line.
         OutputError: one of them cannot be written.
     """
     try:

@@ -27,9 +27,9 @@ class QuantizationArguments:
         Quantize,
         typer.Option(
             "--quantize",
-            help="int8: weights and activations, by --calibration. mixed: likewise, but as exact as --min-sqnr. "
-            "weights: int8 in the file, float arithmetic. dynamic: int8 weights, as tf.lite.Optimize.DEFAULT makes "
-            "them. float16: half the size.",
+            help="int8: weights and activations, with --calibration. mixed: the same, with as many float layers as "
+            "--min-sqnr needs. weights: int8 in the file, float arithmetic. dynamic: int8 weights, as by "
+            "tf.lite.Optimize.DEFAULT. float16: weights of half the size.",
         ),
     ] = Quantize.NONE
     calibration: Annotated[
@@ -95,7 +95,7 @@ class QuantizationArguments:
         typer.Option(
             "--min-sqnr",
             rich_help_panel=_PANEL,
-            help="For --quantize mixed: the ratio of signal to noise that each output shall have, in dB. "
+            help="For --quantize mixed: the signal-to-noise ratio that each output must have, in dB. "
             "[dim]\\[default: 20][/]",
         ),
     ] = None

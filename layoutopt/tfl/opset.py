@@ -63,8 +63,7 @@ class OpDef:
 
     @property
     def main(self) -> int:
-        """Return position of the first operand that it computes with or moves; others tell shapes, axes and the
-        like."""
+        """Return the position of the first operand that holds data; others are shapes, axes and the like."""
         return next((at for at, role in enumerate(self.operands) if role in _DATA), 0)
 
     @property

@@ -66,8 +66,8 @@ class OptimizeOptions(ConversionOptions):
             its name.
         quantization: how samples are read, and what is made of them.
         allow_flex: let operators into the .tflite that need TensorFlow at run time.
-        dump: where to write the graph behind passes.
-        instruments: called behind each pass with its position from 1, its name and the model.
+        dump: where to write the graph after passes.
+        instruments: called after each pass with its position from 1, its name and the model.
         scratch: directory for what is made on the way, such as the .tflite of the baseline; a temporary one where it is
             None.
     """

@@ -23,7 +23,7 @@ Pipeline = tuple[ir.passes.PassBase, ...]
 
 @dataclass(frozen=True, slots=True)
 class Dump:
-    """Where to write the graph behind passes.
+    """Where to write the graph after passes.
 
     Attributes:
         directory: for files called ``07-propagate-layout.onnx``.
@@ -106,6 +106,6 @@ def check_after(reference: Reference | None, tolerance: float) -> Iterator[After
     if reference is not None:
 
         def check(position: int, name: str, model: ir.Model) -> None:
-            reference.check(model, tolerance=tolerance, what=f"the model behind pass {position} ({name})")
+            reference.check(model, tolerance=tolerance, what=f"the model after pass {position} ({name})")
 
         yield check

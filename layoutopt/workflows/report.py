@@ -31,7 +31,7 @@ from layoutopt.results.model_report import Graph, Layout, ModelReport
 from layoutopt.results.optimize import Kind, OptimizeReport
 from layoutopt.workflows import graphs
 from layoutopt.workflows.annotation import annotate
-from layoutopt.workflows.conversion import Artifact, sandwich
+from layoutopt.workflows.conversion import Artifact, per_operator
 from layoutopt.workflows.layerwise import compare_layers, compare_rewritten
 from layoutopt.workflows.models import load_model, source_files, source_of
 from layoutopt.workflows.optimize import Optimized, OptimizeOptions, optimize_model
@@ -171,7 +171,7 @@ class ReportBuilder:
 
     def _of_models(self, optimized: Optimized, models: Mapping[str, Path]) -> tuple[Graph, Graph]:
         """Return the graphs of the ONNX models, which are written to where they are wanted."""
-        unoptimized = sandwich(FoldConstants()(self.original).model)
+        unoptimized = per_operator(FoldConstants()(self.original).model)
         before = self._of_model(unoptimized, "operator by operator, ONNX only")
         after = self._of_model(optimized.model, Kind.ONNX.value, planned=True)
         for key, model in (("before.onnx", unoptimized), ("after.onnx", optimized.model)):
@@ -231,7 +231,7 @@ class ReportBuilder:
         planned: bool,
         microseconds: Mapping[str, float] | None = None,
     ) -> Graph:
-        """The graph with what ``compare`` finds in it of the original, and of what passes have made of that."""
+        """Return the graph with what ``compare`` finds in it of the original, and of what passes have made of that."""
         _, knowledge = self.recorder.explained
         layers: Mapping[str, Layer] = {}
         with self._noted(f"{graph.title}: no layouts and errors"):

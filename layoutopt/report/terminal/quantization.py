@@ -17,7 +17,7 @@ _LISTED = 6
 
 
 def of_quantization(report: QuantizationReport, *, file_size: int, verbose: bool) -> Iterator[RenderableType]:
-    """Each output beside the float model's, what stayed float and why, and the warnings, the most serious last.
+    """Yield each output beside the float model's, what stayed float and why, and the warnings, the most serious last.
 
     Args:
         report: what became of the model.
