@@ -49,7 +49,7 @@ class OnnxArguments:
         typer.Option(
             "--quantize",
             metavar="|".join(each.value for each in Quantize),
-            help="Weights of .onnx models. Repeatable, or joined by commas.",
+            help="Types of weights, for .onnx models. Repeatable, or separated by commas.",
         ),
     ] = field(default_factory=lambda: [Quantize.NONE.value])
     backend: BackendOption = None
@@ -61,7 +61,7 @@ class SettingArguments:
 
     threads: Annotated[
         list[str],
-        typer.Option("--threads", metavar="N", help="Threads of LiteRT. Repeatable, or joined by commas."),
+        typer.Option("--threads", metavar="N", help="Threads of LiteRT. Repeatable, or separated by commas."),
     ] = field(default_factory=lambda: ["1"])
     xnnpack: Annotated[
         Xnnpack, typer.Option("--xnnpack", help="Run with XNNPACK, or with LiteRT's own kernels only.")
@@ -72,7 +72,7 @@ class SettingArguments:
 class EffortArguments:
     """How carefully models are timed."""
 
-    rounds: Annotated[int, typer.Option("--rounds", min=1, help="Samples per model, at least.")] = 60
+    rounds: Annotated[int, typer.Option("--rounds", min=1, help="Minimum number of samples per model.")] = 60
     seconds: Annotated[
         float,
         typer.Option("--seconds", min=0.0, help="How long to go on at most while the intervals are still wide."),
@@ -100,8 +100,8 @@ def benchmark(
     onnx: OnnxArguments,
     settings: SettingArguments,
     effort: EffortArguments,
-    profile: Annotated[bool, typer.Option("--profile", help="Where the time goes, operator by operator.")] = False,
-    memory: Annotated[bool, typer.Option("--memory", help="How much memory each model needs.")] = False,
+    profile: Annotated[bool, typer.Option("--profile", help="Show the time by type of operator.")] = False,
+    memory: Annotated[bool, typer.Option("--memory", help="Show how much memory each model needs.")] = False,
     csv: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Write the table as CSV.")] = None,
     session: RunArguments,
 ) -> None:

@@ -19,7 +19,7 @@ layoutopt calibrate --quick --threads 2
 
 def calibrate(
     *,
-    quick: Annotated[bool, typer.Option("--quick", help="A coarse table in a few seconds.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Measure a coarse table, in a few seconds.")] = False,
     threads: ThreadsOption = 1,
     session: RunArguments,
 ) -> None:

@@ -48,12 +48,14 @@ class QuantizationArguments:
             "--calibration-samples",
             min=1,
             rich_help_panel=_PANEL,
-            help="Use so many at most. A quarter is held back to choose and to judge.",
+            help="Number of samples to use at most. A quarter is held out, to choose methods and to judge the result.",
         ),
     ] = 100
     calibration_layout: Annotated[
         SampleLayout,
-        typer.Option("--calibration-layout", rich_help_panel=_PANEL, help="Of pictures in arrays: MODEL's, or nhwc."),
+        typer.Option(
+            "--calibration-layout", rich_help_panel=_PANEL, help="Layout of images in arrays: that of MODEL, or nhwc."
+        ),
     ] = SampleLayout.MODEL
     mean: Annotated[
         str,
@@ -70,7 +72,7 @@ class QuantizationArguments:
         Color, typer.Option("--color", rich_help_panel=_PANEL, help="The order of the channels of images.")
     ] = Color.RGB
     resize: Annotated[
-        Resize, typer.Option("--resize", rich_help_panel=_PANEL, help="How images get the size of the input.")
+        Resize, typer.Option("--resize", rich_help_panel=_PANEL, help="How to resize images to the size of the input.")
     ] = Resize.STRETCH
     quantized_io: Annotated[
         QuantizedIo, typer.Option("--quantized-io", rich_help_panel=_PANEL, help="Type of inputs and outputs.")
@@ -80,14 +82,16 @@ class QuantizationArguments:
         typer.Option(
             "--int8",
             rich_help_panel=_PANEL,
-            help="fast: operators stay float that are slower on integers, or would spoil an output. full: none does, "
-            "or it is an error, for accelerators and microcontrollers.",
+            help="fast: operators stay float if they are slower on integers or would spoil an output. full: none may "
+            "stay float, for accelerators and microcontrollers.",
         ),
     ] = Int8.FAST
     ranges: Annotated[
         RangeMethod,
         typer.Option(
-            "--ranges", rich_help_panel=_PANEL, help="How ranges are taken; auto tries all on held-out samples."
+            "--ranges",
+            rich_help_panel=_PANEL,
+            help="How to compute ranges; auto tries all methods on held-out samples.",
         ),
     ] = RangeMethod.AUTO
     min_sqnr: Annotated[
@@ -112,11 +116,12 @@ class QuantizationArguments:
     save_ranges: Annotated[
         Path | None,
         typer.Option(
-            "--save-ranges", rich_help_panel=_PANEL, help="Write the ranges here, for builds without samples."
+            "--save-ranges", rich_help_panel=_PANEL, help="Write the ranges to this file, for runs without samples."
         ),
     ] = None
     load_ranges: Annotated[
-        Path | None, typer.Option("--load-ranges", rich_help_panel=_PANEL, help="Ranges of --save-ranges, not samples.")
+        Path | None,
+        typer.Option("--load-ranges", rich_help_panel=_PANEL, help="Read ranges from this file instead of samples."),
     ] = None
 
     def options(self) -> QuantizationOptions:

@@ -45,7 +45,7 @@ def _latency(report: QuantizationReport) -> str:
 
 def _of_outputs(report: QuantizationReport) -> Table:
     table = Table(
-        title=f"Beside float, on {report.held_out} samples held back from calibration ({report.samples} were used)",
+        title=f"Against float, on {report.held_out} held-out samples ({report.samples} calibrated)",
         title_justify="left",
     )
     for heading in ("output", "SQNR", "cosine", "same top-1", "max abs error", "largest value"):
