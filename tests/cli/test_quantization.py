@@ -54,7 +54,7 @@ def test_int8_by_samples(model: Path, samples: Path) -> None:
     """The file holds integers, computes nearly what ONNX Runtime does, and its error is what the table says."""
     result = optimize(model, "--quantize", "int8", "--calibration", samples, "--json", model.with_suffix(".json"))
     tflite = made(result, model)
-    assert "Beside float, on 6 samples held back from calibration (18 were used)" in result.stdout
+    assert "Against float, on 6 held-out samples (18 others for calibration)" in result.stdout
     told = json.loads(model.with_suffix(".json").read_text())["quantization"]
     held_out = np.load(samples)["input"][3::4]
     original = layoutopt_model(model)

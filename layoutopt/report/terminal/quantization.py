@@ -40,12 +40,12 @@ def of_quantization(report: QuantizationReport, *, file_size: int, verbose: bool
 def _latency(report: QuantizationReport) -> str:
     if report.milliseconds is None or report.float_milliseconds is None:
         return ""
-    return f", {report.milliseconds:.2f} in place of {report.float_milliseconds:.2f} ms on one thread"
+    return f", {report.milliseconds:.2f} instead of {report.float_milliseconds:.2f} ms on one thread"
 
 
 def _of_outputs(report: QuantizationReport) -> Table:
     table = Table(
-        title=f"Against float, on {report.held_out} held-out samples ({report.samples} calibrated)",
+        title=f"Against float, on {report.held_out} held-out samples ({report.samples} others for calibration)",
         title_justify="left",
     )
     for heading in ("output", "SQNR", "cosine", "same top-1", "max abs error", "largest value"):
