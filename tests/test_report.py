@@ -179,8 +179,8 @@ def test_each_transpose_that_is_left_has_its_reason(tmp_path: Path) -> None:
     assert left.rule == ""
     assert left.bytes_moved == 4 * 14 * 8 * 10 == found.explain.layout.cost
     rules = {node.name: node.rule for node in found.after.nodes}
-    assert rules["stem"].startswith("anchor: TFLite runs Conv channels-last only")
-    assert rules["squash"].startswith("agnostic: ")
+    assert rules["stem"].startswith("layout-sensitive: TFLite runs Conv channels-last only")
+    assert rules["squash"].startswith("layout-agnostic: ")
     assert found.before is not None
     assert all(node.reason for node in found.before.nodes if node.is_transpose)
 
@@ -200,7 +200,7 @@ def test_a_missing_rule_is_named(tmp_path: Path) -> None:
     found = report(tmp_path / "m.onnx")
     (odd,) = [node for node in found.after.nodes if node.operator == "ScatterND"]
     why = "an index names places on several axes in their natural order"
-    assert odd.rule == f"no rule, so it stays natural: {why}"
+    assert odd.rule == f"layout-fixed: {why}"
     left = [node for node in found.after.nodes if node.is_transpose]
     assert len(left) == 2
     assert all(f"ScatterND odd, {why}" in node.reason for node in left)

@@ -115,7 +115,7 @@ class Graph:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """The model after one pass, as an operator-by-operator conversion would take it.
+    """The model after one pass, as a conversion in per-operator layout would take it.
 
     Attributes:
         name: of the pass; ``original`` for what came in.

@@ -92,13 +92,14 @@ def _names_of(node: ir.Node) -> Collection[str]:
 def _rule(node: ir.Node, plan: Plan, opset: int) -> str:
     """Return the rule of a node, in the words of the table."""
     if (rule := plan.rules.get(node)) is not None:
-        kind = "agnostic" if rule.required_layout is None else f"anchor: TFLite runs {node.op_type} channels-last only"
-        return f"{kind}. {rule.words}" if rule.required_layout else f"{kind}: {rule.words}"
+        if rule.required_layout is None:
+            return f"layout-agnostic: {rule.words}"
+        return f"layout-sensitive: TFLite runs {node.op_type} channels-last only. {rule.words}"
     if node.outputs[0] in plan.views:
         return "view: moves no bytes, it only gives them other axes"
     if node.domain == "" and node.op_type in VIEWS:
-        return f"no rule: this {node.op_type} is no mere view, so it stays natural"
-    return f"no rule, so it stays natural: {objection(node, opset)}"
+        return f"layout-fixed: this {node.op_type} is more than a view"
+    return f"layout-fixed: {objection(node, opset)}"
 
 
 def _reason(node: ir.Node, choices: int, moving: Inside | Kept | None) -> str:

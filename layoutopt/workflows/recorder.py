@@ -60,7 +60,7 @@ class PipelineRecorder:
     def stages(self, records: Sequence[PassRecord]) -> Iterator[Stage]:
         """Yield the original, then the model after each pass.
 
-        An operator-by-operator conversion folds constants first, so what it would move before that pass is what
+        A conversion in per-operator layout folds constants first, so what it would move before that pass is what
         it would move after it.
 
         Args:

@@ -172,7 +172,7 @@ class ReportBuilder:
     def _of_models(self, optimized: Optimized, models: Mapping[str, Path]) -> tuple[Graph, Graph]:
         """Return the graphs of the ONNX models, which are written to where they are wanted."""
         unoptimized = per_operator(FoldConstants()(self.original).model)
-        before = self._of_model(unoptimized, "operator by operator, ONNX only")
+        before = self._of_model(unoptimized, "per-operator layout, ONNX only")
         after = self._of_model(optimized.model, Kind.ONNX.value, planned=True)
         for key, model in (("before.onnx", unoptimized), ("after.onnx", optimized.model)):
             if target := models.get(key):

@@ -91,8 +91,8 @@ def _of_kept(kept: Sequence[Kept]) -> Tree:
 
 def _of_nothing(anchors: int) -> str:
     if not anchors:
-        return "No transpose is needed: there is no operator that TFLite runs channels-last only."
-    return f"No transpose is needed: all agree with the {anchors} operator(s) that TFLite runs channels-last only."
+        return "No transpose is needed: no operator is layout-sensitive."
+    return f"No transpose is needed: everything runs in the layout of the {anchors} layout-sensitive operator(s)."
 
 
 def _of_parts(found: Explanation, unit: str) -> Iterator[str]:

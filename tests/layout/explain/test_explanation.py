@@ -207,4 +207,4 @@ def test_the_command_proves_by_the_cut(tmp_path: Path) -> None:
     )
     assert "through Mul Mul_6 to output y: its layout is kept" in result.stdout
     free = CliRunner().invoke(app, ["explain", str(path)])
-    assert "No transpose is needed: all agree with the 3 operator(s)" in free.stdout
+    assert "No transpose is needed: everything runs in the layout of the 3 layout-sensitive operator(s)" in free.stdout
