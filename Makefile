@@ -96,7 +96,7 @@ $(VENV)/.docs: pyproject.toml constraints.txt
 
 $(VENV)/.test: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(PIP_INSTALL) -e '.[images,onnx-tf,torch,docs,test]'
+	$(PIP_INSTALL) -e '.[dask,images,onnx-tf,torch,docs,test]'
 	touch $@ $(VENV)/.core $(VENV)/.docs
 
 clean:  ## remove the environments and what was built

@@ -32,6 +32,7 @@ from benchmarks import (
     networks,
     operator_coverage,
     picture,
+    published,
     quantized,
     rewrites,
     transpose_times,
@@ -62,7 +63,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
 REGIONS: tuple[Callable[[], Mapping[str, str]], ...] = (
     *(networks.regions, picture.regions, conformance.regions, transpose_times.regions),
     *(quantized.regions, dynamic.regions, choices.regions, examples.regions, rewrites.regions),
-    *(conversion_cost.regions, int8.regions),
+    *(conversion_cost.regions, int8.regions, published.regions),
 )
 """What is put into other files, by the name of the region."""
 

@@ -9,16 +9,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from layoutopt.api import benchmark, calibrate, compare, convert, count, explain, optimize
+    from layoutopt.api import benchmark, calibrate, check, compare, convert, count, explain, optimize, tensors
     from layoutopt.backend.conversion import Backend, Conversion, Quantize
     from layoutopt.backend.onnx_tf.convert import Handlers
+    from layoutopt.boundary import Boundary, Postprocess, Preprocess
+    from layoutopt.boundary.description import Description
     from layoutopt.errors import LayoutoptError
     from layoutopt.frontend.pytorch import from_torch
-    from layoutopt.options import Io, Objective, TensorLayout, Verify
+    from layoutopt.options import Io, Objective, Target, TensorLayout, Verify
     from layoutopt.quantization.outcome import QuantizationReport
     from layoutopt.quantization.request import QuantizationOptions
     from layoutopt.results.benchmark import BenchmarkReport
     from layoutopt.results.calibrate import CalibrationReport
+    from layoutopt.results.check import CheckReport
     from layoutopt.results.comparison import ComparisonReport
     from layoutopt.results.count import CountReport
     from layoutopt.results.explain import ExplainReport
@@ -31,10 +34,13 @@ __version__ = "0.1.0"
 _HOME = {
     "Backend": "layoutopt.backend.conversion",
     "BenchmarkReport": "layoutopt.results.benchmark",
+    "Boundary": "layoutopt.boundary",
     "CalibrationReport": "layoutopt.results.calibrate",
+    "CheckReport": "layoutopt.results.check",
     "ComparisonReport": "layoutopt.results.comparison",
     "Conversion": "layoutopt.backend.conversion",
     "CountReport": "layoutopt.results.count",
+    "Description": "layoutopt.boundary.description",
     "Dump": "layoutopt.workflows.pipelines",
     "ExplainReport": "layoutopt.results.explain",
     "Handlers": "layoutopt.backend.onnx_tf.convert",
@@ -43,28 +49,36 @@ _HOME = {
     "ModelReport": "layoutopt.results.model_report",
     "Objective": "layoutopt.options",
     "OptimizeReport": "layoutopt.results.optimize",
+    "Postprocess": "layoutopt.boundary",
+    "Preprocess": "layoutopt.boundary",
     "QuantizationOptions": "layoutopt.quantization.request",
     "QuantizationReport": "layoutopt.quantization.outcome",
     "Quantize": "layoutopt.backend.conversion",
+    "Target": "layoutopt.options",
     "TensorLayout": "layoutopt.options",
     "Verify": "layoutopt.options",
     "benchmark": "layoutopt.api",
     "calibrate": "layoutopt.api",
+    "check": "layoutopt.api",
     "compare": "layoutopt.api",
     "convert": "layoutopt.api",
     "count": "layoutopt.api",
     "explain": "layoutopt.api",
     "from_torch": "layoutopt.frontend.pytorch",
     "optimize": "layoutopt.api",
+    "tensors": "layoutopt.api",
 }
 
 __all__ = [
     "Backend",
     "BenchmarkReport",
+    "Boundary",
     "CalibrationReport",
+    "CheckReport",
     "ComparisonReport",
     "Conversion",
     "CountReport",
+    "Description",
     "Dump",
     "ExplainReport",
     "Handlers",
@@ -73,20 +87,25 @@ __all__ = [
     "ModelReport",
     "Objective",
     "OptimizeReport",
+    "Postprocess",
+    "Preprocess",
     "QuantizationOptions",
     "QuantizationReport",
     "Quantize",
+    "Target",
     "TensorLayout",
     "Verify",
     "__version__",
     "benchmark",
     "calibrate",
+    "check",
     "compare",
     "convert",
     "count",
     "explain",
     "from_torch",
     "optimize",
+    "tensors",
 ]
 
 

@@ -11,17 +11,20 @@ from typing import TYPE_CHECKING
 
 from layoutopt.backend.conversion import Backend, Conversion, Quantize
 from layoutopt.backend.onnx_tf.convert import Handlers
+from layoutopt.boundary.listing import TensorRow
 from layoutopt.ir.verify import Arrays
-from layoutopt.options import TOLERANCE
+from layoutopt.options import TOLERANCE, Target
 from layoutopt.progress import Progress
 from layoutopt.report import notebook
 from layoutopt.results.benchmark import BenchmarkReport
 from layoutopt.results.calibrate import CalibrationReport
+from layoutopt.results.check import CheckReport
 from layoutopt.results.comparison import ComparisonReport
 from layoutopt.results.count import CountReport
 from layoutopt.results.explain import ExplainReport
 from layoutopt.results.model_report import ModelReport
 from layoutopt.results.optimize import OptimizeReport
+from layoutopt.targets.checker import check_tflite
 from layoutopt.workflows.benchmark import BenchmarkOptions, benchmark_models
 from layoutopt.workflows.calibrate import calibrate_machine
 from layoutopt.workflows.compare import compare_models
@@ -29,6 +32,7 @@ from layoutopt.workflows.convert import convert_file
 from layoutopt.workflows.count import count_model
 from layoutopt.workflows.explain import explain_model
 from layoutopt.workflows.keywords import takes
+from layoutopt.workflows.listing import list_model
 from layoutopt.workflows.optimize import OptimizeOptions, optimize_model
 from layoutopt.workflows.options import LayoutOptions, RunContext
 from layoutopt.workflows.report import ReportOptions, report_model
@@ -162,6 +166,41 @@ def count(file: Model) -> CountReport:
         InvalidModelError: it is neither ONNX nor TFLite.
     """
     return count_model(file)
+
+
+def check(file: Path | str, target: Target | str) -> CheckReport:
+    """Return which operators of a .tflite file a target would not run, why, and what would fix it.
+
+    Args:
+        file: by any converter.
+        target: a `Target`, or its value: gpu, edgetpu, ethos-u, nnapi or micro.
+
+    Returns:
+        How much the target takes by its published rules, in how many parts, and a finding for each other operator.
+
+    Raises:
+        LayoutoptError: there is no such target or file, or the file is no .tflite or a damaged one.
+    """
+    return check_tflite(file, target)
+
+
+def tensors(model: Model, pattern: str = "") -> tuple[TensorRow, ...]:
+    """Return the tensors of a model, at which a `Boundary` can cut it.
+
+    Args:
+        model: an ONNX file, or a model in memory; it is never changed. It may have operators that nobody knows.
+        pattern: what the name of a tensor or its node, or an operator that makes it, has to contain in any case, or,
+            with ``*`` or ``?``, look like.
+
+    Returns:
+        The inputs and what is computed, in the order in which it is.
+
+    Raises:
+        ModelNotFoundError: there is no such file.
+        InvalidModelError: it is not ONNX.
+        UsageError: no tensor matches the pattern.
+    """
+    return list_model(model, pattern)
 
 
 def compare(

@@ -16,10 +16,14 @@
     ├── PassFailedError           12   a pass raised or broke its contract
     ├── CalibrationError          13   no times were measured on this machine, or they cannot be read
     ├── LimitError                14   more memory, or more time in one stage, than allowed
-    └── CrashError                15   native code crashed: ONNX's, onnxsim's, ONNX Runtime's or LiteRT's
+    ├── CrashError                15   native code crashed: ONNX's, onnxsim's, ONNX Runtime's or LiteRT's
+    ├── ModelsFailedError         16   some of several models failed; each says why
+    ├── RegressionError           17   a comparison of two runs found something worse than is allowed
+    └── TargetError               18   a target does not take all operators of a model
 
-The last two are raised by the command line alone, which runs in a child process and watches it. A run that a signal
-ends has 128 and the number of the signal: 129 for SIGHUP, 130 for SIGINT, which Ctrl-C sends, and 143 for SIGTERM.
+LimitError and CrashError are raised by the command line alone, which runs in a child process and watches it. A run
+that a signal ends has 128 and the number of the signal: 129 for SIGHUP, 130 for SIGINT, which Ctrl-C sends, and 143
+for SIGTERM.
 """
 
 from __future__ import annotations
@@ -68,9 +72,19 @@ class InvalidModelError(LayoutoptError):
 
 
 class UnsupportedOperatorError(LayoutoptError):
-    """The model uses an operator or an opset that neither ONNX nor layoutopt knows."""
+    """The model uses an operator or an opset that neither ONNX nor layoutopt knows.
+
+    Args:
+        message: what happened.
+        hint: what to do next.
+        nodes: names of the nodes that cause it, or of their first results, where they are known.
+    """
 
     exit_code = 5
+
+    def __init__(self, message: str, *, hint: str = "", nodes: tuple[str, ...] = ()) -> None:
+        super().__init__(message, hint=hint)
+        self.nodes = nodes
 
 
 class DynamicShapeError(LayoutoptError):
@@ -141,3 +155,21 @@ class CrashError(LayoutoptError):
     """Native code crashed, and took the process along that did the work."""
 
     exit_code = 15
+
+
+class ModelsFailedError(LayoutoptError):
+    """Some of several models failed; the others were optimized."""
+
+    exit_code = 16
+
+
+class RegressionError(LayoutoptError):
+    """A comparison of two runs found something worse than allowed."""
+
+    exit_code = 17
+
+
+class TargetError(LayoutoptError):
+    """A target does not run all operators of a model."""
+
+    exit_code = 18

@@ -29,7 +29,12 @@ def require_file(path: Path) -> None:
         raise ModelNotFoundError(f"{path}: no such file ({error})") from error
     if _URL.match(str(path)):
         raise UsageError(
-            f"{path}: a URL, and layoutopt reads files only",
+            f"{str(path).replace(':/', '://', 1)}: a URL, and layoutopt reads files only",
             hint="Download it first, or pipe it in: curl ... | layoutopt ... -",
         )
     raise ModelNotFoundError(f"{path}: no such file")
+
+
+def paths_among(*given: object) -> list[Path]:
+    """Return the paths among arguments that may be paths or data."""
+    return [Path(each) for each in given if isinstance(each, (str, Path))]

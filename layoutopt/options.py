@@ -28,6 +28,21 @@ class Io(enum.Enum):
     """All stay as they are."""
 
 
+class Target(enum.Enum):
+    """What a .tflite is to run on; the value names its file of rules."""
+
+    GPU = "gpu"
+    """LiteRT's delegate for GPUs."""
+    EDGETPU = "edgetpu"
+    """Coral's Edge TPU."""
+    ETHOS_U = "ethos-u"
+    """Arm's Ethos-U55 and U65."""
+    NNAPI = "nnapi"
+    """Android's Neural Networks API."""
+    MICRO = "micro"
+    """TFLite Micro."""
+
+
 class TensorLayout(enum.Enum):
     """The layout that one graph input or output shall have. The spelled-out ones also say its rank."""
 
@@ -219,7 +234,7 @@ def choose(kind: type[_Choice], given: _Choice | str, what: str) -> _Choice:
     known = {each.value: each for each in kind}
     if isinstance(given, str) and given.lower() in known:
         return known[given.lower()]
-    raise UsageError(f"{what}={given!r}: there is no such choice", hint=f"Choose of {', '.join(known)}.")
+    raise UsageError(f"{what}={given!r}: there is no such choice", hint=f"Choose from {', '.join(known)}.")
 
 
 def choose_if_given(kind: type[_Choice], given: _Choice | str | None, what: str) -> _Choice | None:

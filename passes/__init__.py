@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from layoutopt.options import FOLD_LIMIT
 from layoutopt.passes.absorb_channel_shuffles import AbsorbChannelShuffles as AbsorbChannelShuffles
 from layoutopt.passes.arrange_resizes import ArrangeResizes as ArrangeResizes
 from layoutopt.passes.base import Pass as Pass
@@ -18,6 +19,7 @@ from layoutopt.passes.fold_batch_norm import FoldBatchNorm as FoldBatchNorm
 from layoutopt.passes.fold_constants import FoldConstants as FoldConstants
 from layoutopt.passes.fuse_depth_to_space import FuseDepthToSpace as FuseDepthToSpace
 from layoutopt.passes.inline_functions import InlineFunctions as InlineFunctions
+from layoutopt.passes.merge_linear_chains import MergeLinearChains as MergeLinearChains
 from layoutopt.passes.merge_parallel_convolutions import MergeParallelConvolutions as MergeParallelConvolutions
 from layoutopt.passes.pool_before_convolution import PoolBeforeConvolution as PoolBeforeConvolution
 from layoutopt.passes.propagate_layout import PropagateLayout as PropagateLayout
@@ -40,6 +42,7 @@ DEFAULT_PIPELINE: tuple[Pass, ...] = (
     ConvolveBeforeUpsampling(),
     FoldAffine(),
     MergeParallelConvolutions(),
+    MergeLinearChains(),
     PoolBeforeConvolution(),
     ComputeWhatIsRead(),
     FuseDepthToSpace(),
@@ -57,12 +60,15 @@ REWRITES: tuple[type[Pass], ...] = tuple(each for each in PASSES if each.reorder
 """The passes that make a network cheaper by computing the same in another way; sums then run in another order."""
 
 
-def default_pipeline(propagate: PropagateLayout, *, exact: bool = False) -> tuple[Pass, ...]:
+def default_pipeline(
+    propagate: PropagateLayout, *, exact: bool = False, fold_limit: int = FOLD_LIMIT
+) -> tuple[Pass, ...]:
     """Return the default pipeline with ``propagate`` as its choice of layouts.
 
     Args:
         propagate: how layouts are chosen.
         exact: whether to leave out the passes that let sums run in another order.
+        fold_limit: bytes beyond which nothing that repeats constants is folded.
     """
-    passes = [each for each in DEFAULT_PIPELINE if not (exact and each.reorders_sums)]
-    return tuple(propagate if isinstance(each, PropagateLayout) else each for each in passes)
+    chosen = {PropagateLayout: propagate, FoldConstants: FoldConstants(limit=fold_limit)}
+    return tuple(chosen.get(type(each), each) for each in DEFAULT_PIPELINE if not (exact and each.reorders_sums))

@@ -39,7 +39,7 @@ class ComputeWhatIsRead(PricedRewrite):
         modified = False
         for graph in edit.graphs_of(model):
             for cone in _cones(graph):
-                if cone.nodes and self.is_worth(*cone.costs()):
+                if cone.nodes and self.is_worth(cone.ends[0], *cone.costs()):
                     cone.write(graph)
                     modified = True
         return modified

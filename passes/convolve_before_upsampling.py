@@ -10,11 +10,12 @@ import numpy as np
 import onnx_ir as ir
 
 from layoutopt.ir import edit
-from layoutopt.ir.attributes import constant_operand, integer
+from layoutopt.ir.attributes import constant_operand, integer, is_operator
 from layoutopt.ir.values import Shape, has_only_reader, known_shape, only_reader, static_shape
 from layoutopt.layout.analysis.convolutions import TYPES, Convolution, convolution_of, per_channel
 from layoutopt.layout.analysis.upsampling import Upsampling, same_upsampling, upsampling_of, with_channels
 from layoutopt.layout.costs.arithmetic import Work, passing, work_of
+from layoutopt.layout.rules.applicability import is_function_of_elements
 from layoutopt.passes.base import NodeRewrite, PricedRewrite
 
 _TO_THE_END = 2**63 - 1
@@ -49,10 +50,10 @@ class ConvolveBeforeUpsampling(NodeRewrite, PricedRewrite):
 
     def rewrite_node(self, graph: ir.Graph, node: ir.Node) -> bool:
         """Compute ``node`` before an upsampling, where that can be done and is cheaper."""
-        if node.domain != "" or len(node.outputs) != 1:
+        if len(node.outputs) != 1:
             return False
-        found = _convolution(graph, node) if node.op_type == "Conv" else _elementwise(graph, node)
-        if found is None or not self.is_worth(found.before, found.after):
+        found = _convolution(graph, node) if is_operator(node, "Conv") else _elementwise(graph, node)
+        if found is None or not self.is_worth(node, found.before, found.after):
             return False
         write = edit.Writer(graph, found.last, str(found.last.outputs[0].name), _type_of(node))
         result = found.rewrite(write)
@@ -86,7 +87,6 @@ def _type_of(node: ir.Node) -> ir.DataType:
 
 # --- single elements ---------------------------------------------------------------------------------------------
 
-_UNARY = frozenset({"Relu", "LeakyRelu", "Clip", "Elu", "HardSigmoid", "HardSwish", "Sigmoid", "Tanh", "Softplus"})
 _AFFINE = frozenset({"Mul", "Div", "Add", "Sub"})
 _FUSED = frozenset({"Relu", "Clip"})
 """What the target computes inside the convolution before it."""
@@ -94,14 +94,17 @@ _FUSED = frozenset({"Relu", "Clip"})
 
 def _elementwise(graph: ir.Graph, node: ir.Node) -> _Found | None:
     """Return an elementwise function, or a factor or term per channel, that alone reads an upsampling."""
-    if node.op_type not in _UNARY | _AFFINE or node.outputs[0].dtype not in TYPES:
+    is_affine = is_operator(node, *_AFFINE)
+    if not (is_affine or is_function_of_elements(node)) or node.outputs[0].dtype not in TYPES:
         return None
     place = next((at for at, value in enumerate(node.inputs) if upsampling_of(graph, value) is not None), None)
     value = node.inputs[place] if place is not None else None
     if value is None or not has_only_reader(graph, value):
         return None
     up = upsampling_of(graph, value)
-    if up is None or static_shape(node.outputs[0]) != up.large or not (up.nearest or node.op_type in _AFFINE):
+    if up is None or static_shape(node.outputs[0]) != up.large or not (up.nearest or is_affine):
+        return None
+    if value.dtype != node.outputs[0].dtype:
         return None
     rest = [other for other in node.inputs if other is not value and other is not None]
     arrays = [constant_operand(node, at) for at, other in enumerate(node.inputs) if other in rest]
@@ -175,12 +178,7 @@ class _Convolution:
         result = known_shape(self.node.outputs[0])
         small, large = self._small(), self._large()
         activation = self._activation()
-        before, after = work_of(self.node), Work()
-        if (source := self.node.inputs[0]) is not None and has_only_reader(self.graph, source):
-            before = before + (work_of(self.joint) if self.joint is not None else Work())
-            for at in self.alike:
-                if has_only_reader(self.graph, self.parts[at]):
-                    before += self.up.work(known_shape(self.parts[at])[1])
+        before, after = work_of(self.node) + self._no_longer_read(), Work()
         if self.pointwise:
             after += small.work(self._small_shape(), with_channels(self.up.small, small.channels))
             after += self.up.work(small.channels)
@@ -195,6 +193,28 @@ class _Convolution:
         after += passing(self._large_shape(), self._large_shape()) if rest > 1 else Work()
         after += passing(self._small_shape(), self._small_shape()) if len(self.alike) > 1 else Work()
         return _Found(activation or self.node, before, after, self._rewrite)
+
+    def _no_longer_read(self) -> Work:
+        """Return the cost of the Concat and the upsampling, divided by the number of Convs that read them."""
+        source = self.node.inputs[0]
+        if source is None or source.is_graph_output():
+            return Work()
+        readers = [use.node for use in source.uses()]
+        if not all(self._may_be_rewritten(reader) for reader in readers):
+            return Work()
+        work = work_of(self.joint) if self.joint is not None else Work()
+        for at in self.alike:
+            part = self.parts[at]
+            if part is source or has_only_reader(self.graph, part):
+                work += self.up.work(known_shape(part)[1])
+        return work.shared_by(len(readers))
+
+    def _may_be_rewritten(self, reader: ir.Node) -> bool:
+        """Return whether another reader of the same value is a Conv of the same kind."""
+        if reader is self.node:
+            return True
+        conv = convolution_of(reader) if reader.graph is self.graph else None
+        return conv is not None and conv.is_dense and conv.kernel == self.conv.kernel
 
     def _rewrite(self, write: edit.Writer) -> ir.Value:
         result, small, large = known_shape(self.node.outputs[0]), self._small(), self._large()

@@ -22,6 +22,7 @@ from layoutopt.layout.analysis.convolutions import (
     pool_of,
 )
 from layoutopt.layout.costs.arithmetic import Work, passing, work_of
+from layoutopt.layout.rules.applicability import is_function_of_elements
 from layoutopt.passes.base import BROADCASTING, NodeRewrite, PricedRewrite
 
 
@@ -59,7 +60,7 @@ class MergeParallelConvolutions(NodeRewrite, PricedRewrite):
         total = _Sum(graph, shape)
         total.expand(node.outputs[0], np.ones(shape[1]), root=True)
         merged = total.merged()
-        if not merged or not self.is_worth(*total.costs(merged)):
+        if not merged or not self.is_worth(node, *total.costs(merged)):
             return False
         write = edit.Writer(graph, node, str(node.outputs[0].name), node.outputs[0].dtype)
         edit.forward(graph, node.outputs[0], total.write(write, merged))
@@ -80,7 +81,7 @@ class MergeParallelConvolutions(NodeRewrite, PricedRewrite):
             ):
                 continue
             pair = _siblings(graph, first, second)
-            if pair is not None and self.is_worth(pair.before, pair.after):
+            if pair is not None and self.is_worth(node, pair.before, pair.after):
                 pair.join(graph, node)
                 return True
         return False
@@ -312,15 +313,14 @@ class _Siblings:
         edit.remove_dead(concat)
 
 
-_UNARY = frozenset({"Relu", "LeakyRelu", "Clip", "Elu", "HardSigmoid", "HardSwish", "Sigmoid", "Tanh"})
-
-
 def _siblings(graph: ir.Graph, first: ir.Value, second: ir.Value) -> _Siblings | None:
     """Return two inputs of a Concat that are the same Conv of one value except for weights; None otherwise."""
     nodes, activations = [], []
     for value in (first, second):
         node = value.producer()
-        activation = node if node is not None and node.domain == "" and node.op_type in _UNARY else None
+        activation = node if node is not None and is_function_of_elements(node) else None
+        if activation is not None and (activation.inputs[0] is None or activation.inputs[0].dtype != value.dtype):
+            return None
         if activation is not None and (inner := activation.inputs[0]) is not None and has_only_reader(graph, inner):
             node = inner.producer()
         if node is None or node.graph is not graph:

@@ -38,7 +38,7 @@ class PoolBeforeConvolution(NodeRewrite, PricedRewrite):
         if len(node.outputs) != 1 or source is None or result is None or not has_only_reader(graph, source):
             return False
         swap = _behind_convolution(node, source) or _behind_product(graph, node, source)
-        if swap is None or not self.is_worth(swap.before, swap.after):
+        if swap is None or not self.is_worth(node, swap.before, swap.after):
             return False
         write = edit.Writer(graph, node, str(node.outputs[0].name), node.outputs[0].dtype)
         edit.forward(graph, node.outputs[0], swap.write(write, node))

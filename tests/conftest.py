@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from layoutopt.backend import conversion
 from layoutopt.backend.onnx_tf.child import kept_alive
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 pytest.register_assert_rewrite("tests.handoff", "tests.harness")
 
@@ -47,3 +51,12 @@ def one_child() -> Iterator[None]:
     """All conversions through TensorFlow share a process, which starts with the first: it takes seconds to import."""
     with kept_alive():
         yield
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Chromium, which all tests share: Playwright runs once in a process."""
+    from tests.report.browser import chromium
+
+    with chromium() as started:
+        yield started

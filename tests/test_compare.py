@@ -278,6 +278,7 @@ def test_files_that_do_not_fit_are_told(tmp_path: Path) -> None:
 def test_an_image_needs_pillow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "PIL", None)
     model, converted = transposing_files(tmp_path)
+    layoutopt.convert(model, tflite=converted)
     with pytest.raises(errors.MissingExtraError, match="Pillow"):
         layoutopt.compare(model, converted, input=tmp_path / "photo.png")
 

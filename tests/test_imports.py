@@ -33,11 +33,18 @@ MAY_IMPORT: Mapping[str, set[str]] = {
     "lowering": {"ir", "tfl"},
     "backend": {"ir", "tfl", "lowering"},
     "quantization": {"tfl", "backend"},
+    "boundary": {"ir", "tfl", "backend"},
     "results": {"ir", "layout", "pipeline", "backend", "quantization"},
-    "report": {"layout", "pipeline", "backend", "quantization", "results"},
-    "workflows": {"ir", "layout", "passes", "pipeline", "frontend", "backend", "quantization", "results"},
-    "api": {"ir", "backend", "results", "report", "workflows"},
-    "cli": {"ir", "pipeline", "backend", "quantization", "results", "report", "workflows", "api"},
+    "targets": {"tfl", "results"},
+    "fleet": {"backend"},
+    "report": {"boundary", "layout", "pipeline", "backend", "quantization", "results", "fleet"},
+    "workflows": {
+        *("ir", "layout", "passes", "pipeline", "frontend", "backend", "quantization", "boundary", "results")
+    },
+    "api": {"boundary", "ir", "backend", "results", "report", "workflows", "targets"},
+    "cli": {
+        *("boundary", "ir", "pipeline", "backend", "quantization", "results", "report", "workflows", "api", "fleet")
+    },
 }
 """For each part of the package, the parts that it may import at run time, beside those that import nothing."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -10,6 +11,9 @@ import zipfile
 from pathlib import Path
 
 import pytest
+
+from layoutopt.frontend.demo import mobilenet_v2
+from layoutopt.ir.io import save
 
 ROOT = Path(__file__).parent.parent
 PASSES = {path.name for path in (ROOT / "passes").glob("*.py")}
@@ -73,10 +77,34 @@ def test_the_sdist_builds_the_same(built: Path) -> None:
     assert {"layoutopt/py.typed", "layoutopt/__init__.py", "pyproject.toml"} <= names
 
 
-def test_the_installed_wheel_imports(built: Path, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def installed(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What pip makes of the wheel: a directory to be on the path."""
     (wheel,) = built.glob("*.whl")
+    target = tmp_path_factory.mktemp("installed")
     with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(tmp_path)
+        archive.extractall(target)
+    return target
+
+
+def test_one_command_without_options_writes_both_files(installed: Path, tmp_path: Path) -> None:
+    model = tmp_path / "demo.onnx"
+    save(mobilenet_v2(resolution=32, width=0.25), model)
+    done = subprocess.run(
+        [sys.executable, "-m", "layoutopt", "optimize", "demo.onnx"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(installed), "PATH": os.environ["PATH"], "HOME": str(tmp_path)},
+    )
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in tmp_path.glob("demo.*")) == ["demo.nhwc.onnx", "demo.onnx", "demo.tflite"]
+    assert "demo.nhwc.onnx" in done.stdout
+    assert "demo.tflite" in done.stdout
+
+
+def test_the_installed_wheel_imports(installed: Path, tmp_path: Path) -> None:
     code = (
         "import sys, layoutopt.passes; from layoutopt.pipeline.text import describe_passes; "
         "print(layoutopt.passes.__file__, len(describe_passes()), 'passes' in sys.modules)"
@@ -87,8 +115,8 @@ def test_the_installed_wheel_imports(built: Path, tmp_path: Path) -> None:
         text=True,
         check=True,
         cwd=tmp_path,
-        env={"PYTHONPATH": str(tmp_path)},
+        env={"PYTHONPATH": str(installed)},
     )
     file, count, leaked = done.stdout.split()
-    assert Path(file) == tmp_path / "layoutopt" / "passes" / "__init__.py"
+    assert Path(file) == installed / "layoutopt" / "passes" / "__init__.py"
     assert (int(count), leaked) == (len(PASSES - PARTS), "False")

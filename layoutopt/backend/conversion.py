@@ -11,6 +11,9 @@ from pathlib import Path
 
 from layoutopt import errors
 
+MAX_BYTES = 2**31
+"""Of a model by TensorFlow: it hands its graphs over as one message of protobuf."""
+
 
 class Backend(enum.Enum):
     """Who makes the .tflite."""
@@ -50,8 +53,19 @@ def choose_backend(
     saved_model: bool = False,
     allow_flex: bool = False,
     quantize: Quantize = Quantize.NONE,
+    size: int = 0,
+    open_sizes: bool = False,
 ) -> Backend:
     """Return the backend to use: the one that is asked for, or onnx-tf's where it is installed, else the direct one.
+
+    Args:
+        backend: that is asked for.
+        saved_model: whether a SavedModel is.
+        allow_flex: whether operators of TensorFlow are.
+        quantize: what happens to the weights.
+        size: of the model in bytes; above `MAX_BYTES` it is for the direct backend.
+        open_sizes: whether sizes other than the batch stay open. They are for the direct backend: TensorFlow's
+            converter merges a PAD into what follows it at some sizes alone, which then is wrong at others.
 
     Raises:
         UsageError: one of them is asked for what only the other can do.
@@ -68,8 +82,14 @@ def choose_backend(
         raise errors.UsageError(f"{wanted} needs TensorFlow.", hint="Use --backend onnx-tf for it.")
     if backend is Backend.ONNX_TF or wanted:
         require_onnx_tf()
+        if size > MAX_BYTES:
+            raise errors.UsageError(
+                f"the model has {size / 1e9:.1f} GB, and TensorFlow takes models up to {MAX_BYTES / 1e9:.1f} GB",
+                hint="Convert it with --backend direct, which takes any size.",
+            )
         return Backend.ONNX_TF
-    return backend or (Backend.DIRECT if missing_for_onnx_tf() else Backend.ONNX_TF)
+    direct = open_sizes or size > MAX_BYTES or missing_for_onnx_tf()
+    return backend or (Backend.DIRECT if direct else Backend.ONNX_TF)
 
 
 def missing_for_onnx_tf() -> list[str]:

@@ -12,7 +12,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ TAIL = 2000
 """Characters of what a child said that go into an error message."""
 
 
-def command(module: str, *arguments: Mapping[str, Json]) -> list[str]:
+def command(module: str, *arguments: Mapping[str, Json] | Sequence[Json]) -> list[str]:
     """Return the command that runs ``main`` of a module in a new interpreter, whose exit code is its result.
 
     It has the import path of this one, so that it finds the same packages wherever it is started.

@@ -6,7 +6,20 @@ from typing import Annotated
 
 import typer
 
-from layoutopt.cli import benchmark, calibrate, compare, count, demo, explain, optimize, passes, report
+from layoutopt.cli import (
+    benchmark,
+    calibrate,
+    check,
+    compare,
+    count,
+    demo,
+    diff,
+    explain,
+    optimize,
+    passes,
+    report,
+    tensors,
+)
 from layoutopt.cli.arguments import expanded
 from layoutopt.cli.guard import guarded
 from layoutopt.cli.signals import Ended, listen
@@ -16,6 +29,7 @@ _EXIT_CODES = (
     "Exit codes: 0 done, 1 internal error, 2 usage, 3 no such file, 4 not a model, 5 unknown operator or opset, "
     "6 dynamic shape, 7 output not writable, 8 output exists, 9 missing extra, 10 conversion failed, "
     "11 result differs, 12 pass failed, 13 not calibrated, 14 limit of memory or time, 15 native code crashed, "
+    "16 some models failed, 17 worse than before, 18 not for this target, "
     "129, 130 or 143 ended by SIGHUP, SIGINT (Ctrl-C) or SIGTERM."
 )
 
@@ -33,6 +47,9 @@ app.command(epilog=optimize.EXAMPLES)(expanded(optimize.optimize))
 app.command(epilog=explain.EXAMPLES)(expanded(explain.explain))
 app.command(epilog=report.EXAMPLES)(expanded(report.report))
 app.command(epilog=count.EXAMPLES)(expanded(count.count))
+app.command(epilog=check.EXAMPLES)(expanded(check.check))
+app.command(epilog=diff.EXAMPLES)(expanded(diff.diff))
+app.command(epilog=tensors.EXAMPLES)(expanded(tensors.tensors))
 app.command(epilog=compare.EXAMPLES)(expanded(compare.compare))
 app.command(epilog=benchmark.EXAMPLES)(expanded(benchmark.benchmark))
 app.command(epilog=calibrate.EXAMPLES)(expanded(calibrate.calibrate))
@@ -57,11 +74,11 @@ def _root(
     del version
 
 
-def main() -> None:
-    """Run the command line."""
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line, with the arguments of this process if none are given."""
     guarded()
     listen()
     try:
-        app()
+        app(arguments)
     except Ended as signal:  # before or after the work, of which nobody need be told
         raise SystemExit(SIGNALS[signal.name]) from None

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from layoutopt.cli.console import (
+    DynamicOption,
     ExactOption,
     ForceOption,
     IoOption,
@@ -23,11 +24,12 @@ from layoutopt.cli.console import (
     ShapeOption,
     VerboseOption,
     parse_layouts,
+    parse_names,
     parse_shapes,
     session,
 )
 from layoutopt.cli.guard import limit
-from layoutopt.cli.limits import MemoryLimitOption, TimeLimitOption, parse_memory
+from layoutopt.cli.limits import MemoryLimitOption, TimeLimitOption, parse_size
 from layoutopt.options import TensorLayout
 
 
@@ -58,7 +60,7 @@ class RunArguments(SessionArguments):
         Raises:
             BadParameter: the limit of memory cannot be read.
         """
-        limit(parse_memory(self.memory_limit), self.time_limit)
+        limit(parse_size(self.memory_limit, "--memory-limit"), self.time_limit)
         return SessionArguments.start(self, inputs)
 
 
@@ -71,6 +73,7 @@ class LayoutArguments:
     objective: ObjectiveOption = None
     exact: ExactOption = False
     shape: ShapeOption = field(default_factory=list)
+    dynamic: DynamicOption = field(default_factory=list)
 
     @property
     def by_name(self) -> dict[str, TensorLayout]:
@@ -80,6 +83,11 @@ class LayoutArguments:
             UsageError: an option cannot be read.
         """
         return parse_layouts(self.layout)
+
+    @property
+    def dimensions(self) -> list[str]:
+        """Return the names of the dimensions that stay symbolic."""
+        return parse_names(self.dynamic)
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:

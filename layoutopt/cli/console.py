@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 
 _Choice = TypeVar("_Choice", bound=Enum)
 
+_SHORTEST = 0.05
+"""Seconds of a stage that has a line of its own where there is no terminal: what takes less would be 0.0 s."""
+
 JsonOption = Annotated[
     str, typer.Option("--json", metavar="FILE|-", help="Write all results as JSON, to a file or to stdout (-).")
 ]
@@ -46,6 +49,15 @@ ShapeOption = Annotated[
     list[str],
     typer.Option(
         "--shape", metavar="NAME=N,C,H,W", help="Static shape of an input that has symbolic dimensions. Repeatable."
+    ),
+]
+DynamicOption = Annotated[
+    list[str],
+    typer.Option(
+        "--dynamic",
+        metavar="NAME",
+        help="A dimension that stays symbolic, for resize_tensor_input: batch, or a name that the inputs have. "
+        "Repeatable, or joined by commas.",
     ),
 ]
 IoOption = Annotated[
@@ -169,9 +181,11 @@ def _spinner(console: Console) -> Iterator[Callable[[str], None]]:
 
 @contextmanager
 def _lines() -> Iterator[Callable[[str], None]]:
-    stages = Stages(
-        ended=lambda stage, seconds: print(f"{printable(stage)}: {seconds:.1f} s", file=sys.stderr, flush=True)
-    )
+    def ended(stage: str, seconds: float) -> None:
+        if seconds >= _SHORTEST:
+            print(f"{printable(stage)}: {seconds:.1f} s", file=sys.stderr, flush=True)
+
+    stages = Stages(ended=ended)
     try:
         yield stages
     finally:
@@ -247,8 +261,12 @@ def _files_of(path: Path) -> list[Path]:
     return files_of(path)
 
 
-def read_model(path: Path) -> Path | Model:
+def read_model(path: Path, *, complete: bool = True) -> Path | Model:
     """Return the model to hand over: the path, or what standard input holds where it is -.
+
+    Args:
+        path: of the model.
+        complete: whether all operators on standard input have to be known.
 
     Raises:
         LayoutoptError: there is no ONNX model on standard input.
@@ -257,7 +275,7 @@ def read_model(path: Path) -> Path | Model:
         return path
     from layoutopt.ir.io import parse
 
-    return parse(sys.stdin.buffer.read(), "standard input")
+    return parse(sys.stdin.buffer.read(), "standard input", complete=complete)
 
 
 def beside(model: Path, suffix: str, directory: Path | None = None) -> Path:
@@ -294,8 +312,13 @@ def parse_choices(option: str, texts: list[str], kind: type[_Choice]) -> list[_C
     known = {each.value: each for each in kind}
     unknown = [word for word in words if word not in known]
     if unknown:
-        raise UsageError(f"{option} {unknown[0]}: there is no such choice", hint=f"Choose of {', '.join(known)}.")
+        raise UsageError(f"{option} {unknown[0]}: there is no such choice", hint=f"Choose from {', '.join(known)}.")
     return [known[word] for word in words]
+
+
+def parse_names(texts: list[str]) -> list[str]:
+    """Return the names in texts such as ``batch,height``."""
+    return [name for text in texts for name in text.split(",")]
 
 
 def parse_shapes(texts: list[str]) -> dict[str, tuple[int, ...]]:

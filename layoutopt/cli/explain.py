@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from layoutopt.cli.arguments import LayoutArguments, RunArguments
+from layoutopt.cli.boundary import PartArguments
 from layoutopt.cli.console import ThreadsOption, read_model
 
 EXAMPLES = """[bold]Examples[/]
@@ -24,6 +25,7 @@ def explain(
     ],
     *,
     layouts: LayoutArguments,
+    part: PartArguments,
     threads: ThreadsOption = 1,
     session: RunArguments,
 ) -> None:
@@ -34,13 +36,15 @@ def explain(
         from layoutopt.report.terminal import trees
 
         report = api.explain(
-            read_model(model),
+            read_model(model, complete=not part.cuts),
             io=layouts.io,
             layouts=layouts.by_name,
             objective=layouts.objective,
             exact=layouts.exact,
             threads=threads,
             shapes=layouts.shapes,
+            dynamic=layouts.dimensions,
+            boundary=part.boundary(),
             progress=progress,
         )
         run.write_json(report.to_json())

@@ -35,7 +35,7 @@ TimeLimitOption = Annotated[
 ]
 
 
-def parse_memory(text: str | None) -> int | None:
+def parse_size(text: str | None, option: str) -> int | None:
     """Return the number of bytes that ``8GB`` is; None where nothing is said.
 
     Raises:
@@ -44,5 +44,5 @@ def parse_memory(text: str | None) -> int | None:
     if text is None:
         return None
     if (found := _SIZE.fullmatch(text.strip())) is None:
-        raise typer.BadParameter(f"{text!r} is no size. Write 8GB or 500MB.", param_hint="--memory-limit")
+        raise typer.BadParameter(f"{text!r} is no size. Write 8GB or 500MB.", param_hint=option)
     return int(float(found[1]) * _UNITS[found[2].lower()])

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,11 +12,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from layoutopt.cli.arguments import LayoutArguments, RunArguments
+from layoutopt.cli.boundary import BoundaryArguments
 from layoutopt.cli.console import BackendOption, SeedOption, ThreadsOption, beside, read_model
+from layoutopt.cli.fleet import FleetArguments, optimize_several
+from layoutopt.cli.limits import parse_size
 from layoutopt.cli.quantization import QuantizationArguments
-from layoutopt.errors import OutputExistsError, UsageError
+from layoutopt.errors import ModelsFailedError, OutputExistsError, UsageError
 from layoutopt.options import TOLERANCE, Verify
-from layoutopt.outputs import Outputs, apart
+from layoutopt.outputs import Outputs
 
 if TYPE_CHECKING:
     from layoutopt.workflows.optimize import OptimizeOptions
@@ -28,6 +31,8 @@ layoutopt optimize model.onnx
 
 layoutopt optimize first.onnx second.onnx --output-dir out
 
+layoutopt optimize models/*.onnx --output-dir out --jobs 4 --results out/results.jsonl
+
 layoutopt optimize model.onnx --no-tflite
 
 layoutopt optimize model.onnx -o fast.onnx --tflite fast.tflite --benchmark
@@ -35,6 +40,12 @@ layoutopt optimize model.onnx -o fast.onnx --tflite fast.tflite --benchmark
 layoutopt optimize model.onnx --io keep --shape input=1,3,224,224
 
 layoutopt optimize model.onnx --dynamic batch
+
+layoutopt optimize model.onnx --outputs features
+
+layoutopt optimize model.onnx --preprocess input:mean=0.485,0.456,0.406,std=0.229,0.224,0.225,scale=1/255
+
+layoutopt optimize model.onnx --postprocess output:softmax --labels classes.txt
 
 layoutopt optimize model.onnx --layout image=nhwc --layout mask=nchw
 
@@ -145,11 +156,31 @@ class PipelineArguments:
     passes: Annotated[
         str | None, typer.Option("--passes", help="The pipeline, in the form that 'layoutopt passes' prints.")
     ] = None
+    fold_limit: Annotated[
+        str | None,
+        typer.Option(
+            "--fold-limit",
+            metavar="SIZE",
+            help="Largest constant that may be made by repeating a smaller one: 64kB, 1GB, 0 for none. Larger ones are "
+            "computed when the model runs. [dim]\\[default: 1 MiB][/]",
+        ),
+    ] = None
     dump_after: Annotated[
         list[str],
         typer.Option("--dump-after", metavar="PASS|all", help="Write the graph after this pass. Repeatable."),
     ] = field(default_factory=list)
     dump_dir: Annotated[Path, typer.Option("--dump-dir", help="Where --dump-after writes.")] = Path("dump")
+
+    def largest_folded(self) -> int | None:
+        """Return the limit of folded constants in bytes; None without the option.
+
+        Raises:
+            UsageError: it does not read like a size.
+        """
+        try:
+            return parse_size(self.fold_limit, "--fold-limit")
+        except typer.BadParameter as error:
+            raise UsageError(f"--fold-limit: {error.message}") from error
 
     def dump(self) -> Dump | None:
         """Return what is to be kept; None for nothing."""
@@ -159,6 +190,7 @@ class PipelineArguments:
 
 
 def optimize(
+    context: typer.Context,
     models: Annotated[
         list[Path],
         typer.Argument(metavar="MODEL.onnx...", help="The models. They are never changed. - reads standard input."),
@@ -166,56 +198,54 @@ def optimize(
     *,
     targets: TargetArguments,
     layouts: LayoutArguments,
-    dynamic: Annotated[
-        list[str],
-        typer.Option(
-            "--dynamic",
-            metavar="NAME",
-            help="A dimension that stays symbolic, for resize_tensor_input: batch, or a name that the inputs have. "
-            "Repeatable, or separated by commas.",
-        ),
-    ] = [],  # noqa: B006, typer copies it
+    boundary: BoundaryArguments,
     pipeline: PipelineArguments,
     check: VerifyArguments,
     baseline: BaselineArguments,
     quantization: QuantizationArguments,
     conversion: ConversionArguments,
+    fleet: FleetArguments,
     session: RunArguments,
 ) -> None:
     """Rewrite models to NHWC with the fewest bytes transposed, convert them, and compare them with the baseline.
 
     NCHW stores an image channel by channel, as PyTorch does; NHWC pixel by pixel, as TensorFlow Lite needs it. Either
-    both MODEL.nhwc.onnx and MODEL.tflite are written, or neither.
+    both MODEL.nhwc.onnx and MODEL.tflite are written, or neither. Each of several models is optimized in a process of
+    its own, and one that fails does not stop the others.
     """
-    with session.start([*models, check.input, quantization.load_ranges]) as run:
-        if len(models) > 1 and (targets.saved_model or pipeline.dump_after or quantization.save_ranges):
+    with session.start([*models, check.input, quantization.calibration, quantization.load_ranges]) as run:
+        several = fleet.takes(models, timed=baseline.benchmark)
+        if several and (targets.saved_model or pipeline.dump_after or quantization.save_ranges):
             raise UsageError("--saved-model, --save-ranges and --dump-after are for one model")
         places = targets.of(models)
         if targets.output_dir is not None:
             run.outputs.make_directory(targets.output_dir, "--output-dir")
-        _refuse_early(run.outputs, [path for pair in places for path in pair if path is not None], force=session.force)
-        from layoutopt.report.terminal import tables
-        from layoutopt.results.result import to_json
-        from layoutopt.workflows.optimize import optimize_model
-        from layoutopt.workflows.options import RunContext
+        refuse = functools.partial(_refuse_early, run.outputs, force=session.force)
+        asked = (targets, layouts, boundary, pipeline, check, baseline, quantization, conversion, session)
+        if several:
+            _options(*asked)  # refuses once what is wrong for all
+            all_done = optimize_several(run, context, models, places, fleet, refuse)
+        else:
+            refuse([path for path in places[0] if path is not None])
+            from layoutopt.report.terminal import tables
+            from layoutopt.results.result import to_json
+            from layoutopt.workflows.optimize import optimize_model
+            from layoutopt.workflows.options import RunContext
 
-        options = _options(targets, layouts, dynamic, pipeline, check, baseline, quantization, conversion, session)
-        reports = []
-        for model, (onnx, lite) in zip(models, places, strict=True):
-            # Of several models each is a run of its own: what is done stays if a later one fails.
-            with run.progress() as progress, apart() if len(models) > 1 else nullcontext():
-                context = RunContext.of(progress, verbose=session.verbose)
-                wanted = replace(options, output=onnx, tflite=lite)
-                reports.append(optimize_model(read_model(model), wanted, context).report)
-        run.write_json(to_json(reports if len(reports) > 1 else reports[0]))
-    for report in reports:
-        run.show(*tables.of_optimize(report, verbose=session.verbose))
+            with run.progress() as progress:
+                wanted = replace(_options(*asked), output=places[0][0], tflite=places[0][1])
+                how = RunContext.of(progress, verbose=session.verbose)
+                report = optimize_model(read_model(models[0], complete=not boundary.cuts), wanted, how).report
+            run.write_json(to_json(report))
+    if several:
+        raise typer.Exit(0 if all_done else ModelsFailedError.exit_code)
+    run.show(*tables.of_optimize(report, verbose=session.verbose))
 
 
 def _options(
     targets: TargetArguments,
     layouts: LayoutArguments,
-    dynamic: Sequence[str],
+    boundary: BoundaryArguments,
     pipeline: PipelineArguments,
     check: VerifyArguments,
     baseline: BaselineArguments,
@@ -234,7 +264,9 @@ def _options(
         objective=layouts.objective,
         exact=layouts.exact,
         shapes=layouts.shapes,
-        dynamic=[name for text in dynamic for name in text.split(",")],
+        dynamic=layouts.dimensions,
+        boundary=boundary.boundary(),
+        description=boundary.description(),
         passes=pipeline.passes,
         dump=pipeline.dump(),
         verify=check.verify,
@@ -249,6 +281,7 @@ def _options(
         quantization=quantization.options(),
         allow_flex=conversion.allow_flex,
         backend=conversion.backend,
+        fold_limit=pipeline.largest_folded(),
         force=session.force,
     )
 

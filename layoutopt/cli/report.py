@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from layoutopt.cli.arguments import LayoutArguments, RunArguments
+from layoutopt.cli.boundary import PartArguments
 from layoutopt.cli.console import BackendOption, SeedOption, ThreadsOption, beside, read_model
 
 EXAMPLES = """[bold]Examples[/]
@@ -21,6 +23,23 @@ layoutopt report model.onnx --shape input=1,3,224,224 --no-benchmark
 layoutopt report model.onnx --model-explorer overlays
 """
 
+ModelExplorerOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--model-explorer",
+        metavar="DIRECTORY",
+        help="Also write both models to this directory, with overlays for Google's Model Explorer.",
+    ),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class TimingArguments:
+    """What is timed."""
+
+    benchmark: Annotated[bool, typer.Option(help="Measure the latency of both .tflite files and of operators.")] = True
+    threads: ThreadsOption = 1
+
 
 def report(
     model: Annotated[
@@ -31,17 +50,10 @@ def report(
         Path | None, typer.Option("--output", "-o", help="The page. Default: MODEL.report.html next to MODEL.")
     ] = None,
     layouts: LayoutArguments,
+    part: PartArguments,
     seed: SeedOption = 0,
-    benchmark: Annotated[bool, typer.Option(help="Measure the latency of both .tflite files and of operators.")] = True,
-    threads: ThreadsOption = 1,
-    model_explorer: Annotated[
-        Path | None,
-        typer.Option(
-            "--model-explorer",
-            metavar="DIRECTORY",
-            help="Also write both models to this directory, with overlays for Google's Model Explorer.",
-        ),
-    ] = None,
+    timing: TimingArguments,
+    model_explorer: ModelExplorerOption = None,
     open_page: Annotated[bool, typer.Option("--open", help="Show the page in the browser.")] = False,
     backend: BackendOption = None,
     session: RunArguments,
@@ -60,15 +72,17 @@ def report(
             run.outputs.make_directory(model_explorer, "--model-explorer")
             expect_overlays(run.outputs, model_explorer, force=session.force)
         found = api.report(
-            read_model(model),
+            read_model(model, complete=not part.cuts),
             io=layouts.io,
             layouts=layouts.by_name,
             objective=layouts.objective,
             exact=layouts.exact,
             shapes=layouts.shapes,
+            dynamic=layouts.dimensions,
+            boundary=part.boundary(),
             seed=seed,
-            benchmark=benchmark,
-            threads=threads,
+            benchmark=timing.benchmark,
+            threads=timing.threads,
             backend=backend,
             models=model_explorer,
             force=session.force,

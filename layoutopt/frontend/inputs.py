@@ -12,7 +12,7 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from layoutopt.errors import MissingExtraError, UsageError
-from layoutopt.ir.io import make_static, recorded_orders
+from layoutopt.ir.io import make_static, recorded_orders, takes_pixels
 from layoutopt.ir.perm import channels_last
 from layoutopt.ir.verify import Array, Arrays, random_inputs
 
@@ -84,7 +84,7 @@ def _fitted_one(what: str, array: Array, value: ir.Value) -> Array:
 
 
 def read_image(path: Path, model: ir.Model) -> Arrays:
-    """Return an image, resized to the model's one input: numbers from 0 to 1, or from 0 to 255 where it takes integers.
+    """Return an image, resized to the one input: from 0 to 1, or from 0 to 255 where that takes integers or pixels.
 
     Args:
         path: of any format that Pillow reads.
@@ -112,7 +112,8 @@ def read_image(path: Path, model: ir.Model) -> Arrays:
         raise UsageError(f"--input {path}: not an image that Pillow reads ({error})") from None
     assert value.dtype is not None
     dtype = value.dtype.numpy()
-    whole = pixels if np.issubdtype(dtype, np.integer) else np.divide(pixels, 255)
+    as_they_are = np.issubdtype(dtype, np.integer) or takes_pixels(model, str(value.name))
+    whole = pixels if as_they_are else np.divide(pixels, 255)
     stored = whole if last else whole.transpose(2, 0, 1)
     return {str(value.name): np.repeat(stored[np.newaxis], batch, axis=0).astype(dtype)}
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import onnx
@@ -18,41 +17,45 @@ from layoutopt.errors import (
     InvalidModelError,
     OutputError,
     PassFailedError,
-    UnsupportedOperatorError,
     UsageError,
 )
 from layoutopt.files import require_file
 from layoutopt.ir.batch_first import put_time_first
+from layoutopt.ir.checking import (
+    OLDEST_OPSET,
+    TOO_LARGE,
+    check_proto,
+    first_line,
+    require_model,
+    shapes_for_the_checker,
+)
 from layoutopt.ir.old_opsets import raised
 from layoutopt.ir.perm import Perm
-from layoutopt.ir.protos import all_names, all_nodes
 from layoutopt.ir.serialization import outlined, refer, write, write_content
 from layoutopt.ir.soundness import require_sound
 from layoutopt.ir.weights import LARGE, DataFiles, Skeleton, outline, weights_of
 from layoutopt.memory import mapped
 from layoutopt.outputs import replacing
 
-NEWEST_OPSET = onnx.defs.onnx_opset_version()
-OLDEST_OPSET = 7
 _FREE_INITIALIZERS = 4
 """The IR version since which an initializer need not be an input."""
 
 MAX_BYTES = 2**31 - 1
 """Protobuf's limit for one message."""
 
-_TOO_LARGE = "The weights of the main graph may be of any size; all else has to fit in 2 GiB."
-
-_DEFAULT_DOMAIN = frozenset({"", "ai.onnx"})
-
-_RUNTIME_DOMAINS = frozenset({"ai.onnx.ml", "com.microsoft"})
-"""Domains whose operators ONNX Runtime brings with it."""
-
 _ORDER = "layoutopt.order."
 """Key of ``metadata_props`` that tells in which order an input or output stores the axes of the original."""
 
+_PIXELS = "layoutopt.pixels."
+"""Key of ``metadata_props`` that tells that an input takes pixels as they are."""
 
-def load(path: Path) -> ir.Model:
+
+def load(path: Path, *, complete: bool = True) -> ir.Model:
     """Read and check an ONNX model.
+
+    Args:
+        path: the file.
+        complete: whether all operators have to be known; where only a part will be taken, `check` that.
 
     Raises:
         UsageError, ModelNotFoundError: it is a URL, or there is no such file.
@@ -64,15 +67,15 @@ def load(path: Path) -> ir.Model:
         content = mapped(path)
     except OSError as error:
         raise InvalidModelError(f"{path}: cannot be read ({error.strerror})") from error
-    return _read(content, str(path), path)
+    return _read(content, str(path), path, complete=complete)
 
 
-def parse(data: bytes, name: str) -> ir.Model:
+def parse(data: bytes, name: str, *, complete: bool = True) -> ir.Model:
     """As ``load``, from memory; ``name`` is what errors call it."""
-    return _read(memoryview(data), name, None)
+    return _read(memoryview(data), name, None, complete=complete)
 
 
-def of(model: ir.Model | onnx.ModelProto) -> ir.Model:
+def of(model: ir.Model | onnx.ModelProto, *, complete: bool = True) -> ir.Model:
     """Return a model that is in memory, checked, as a copy to be changed at will.
 
     Raises:
@@ -81,19 +84,20 @@ def of(model: ir.Model | onnx.ModelProto) -> ir.Model:
     """
     if isinstance(model, onnx.ModelProto):
         try:
-            return parse(model.SerializeToString(), "the model")
+            return parse(model.SerializeToString(), "the model", complete=complete)
         except (EncodeError, ValueError) as error:
-            raise InvalidModelError(f"the model: {_first_line(error)}", hint=_TOO_LARGE) from error
+            raise InvalidModelError(f"the model: {first_line(error)}", hint=TOO_LARGE) from error
     if not isinstance(model, ir.Model):
         raise UsageError(
             f"a model of type {type(model).__name__}",
             hint="Give the path of an .onnx file, an onnx.ModelProto or an onnx_ir.Model.",
         )
-    check(model, "the model")
+    if complete:
+        check(model, "the model")
     return normalized(model.clone())
 
 
-def _read(content: memoryview, name: str, path: Path | None) -> ir.Model:
+def _read(content: memoryview, name: str, path: Path | None, *, complete: bool) -> ir.Model:
     """Return the model that ``content`` is; its weights stay there, or in the files beside ``path``."""
     try:
         proto = onnx.load_from_string(outlined(content, LARGE))
@@ -110,37 +114,22 @@ def _read(content: memoryview, name: str, path: Path | None) -> ir.Model:
         try:
             onnx.load_external_data_for_model(proto, str(path.parent))  # of attributes and bodies
         except (OSError, ValueError, onnx.checker.ValidationError) as error:
-            raise InvalidModelError(f"{path}: cannot be read ({_first_line(error)})") from error
+            raise InvalidModelError(f"{path}: cannot be read ({first_line(error)})") from error
     if 0 < proto.ir_version < _FREE_INITIALIZERS:
         proto.ir_version = _FREE_INITIALIZERS  # initializers that are no inputs are all that could be wrong with it
     proto = raised(proto, OLDEST_OPSET)
-    with _shapes_for_the_checker(proto):
-        check_proto(proto, name)
+    require_model(proto, name)
+    if complete:
+        with shapes_for_the_checker(proto):
+            check_proto(proto, name)
     require_sound(proto, name, weights)
     try:
         model = ir.from_proto(proto)
     except Exception as error:  # of its own kinds, the first cause of which tells what is wrong
         while error.__cause__ is not None or error.__context__ is not None:
             error = error.__cause__ or error.__context__  # type: ignore[assignment]
-        raise InvalidModelError(f"{name}: not a valid ONNX model: {_first_line(error)}") from error
+        raise InvalidModelError(f"{name}: not a valid ONNX model: {first_line(error)}") from error
     return normalized(skeleton.restore(model))
-
-
-@contextlib.contextmanager
-def _shapes_for_the_checker(proto: onnx.ModelProto) -> Iterator[None]:
-    """Let inputs and outputs have shapes while the checker, which needs them, looks at the model."""
-    bare = [
-        value.type.tensor_type
-        for value in (*proto.graph.input, *proto.graph.output)
-        if value.type.HasField("tensor_type") and not value.type.tensor_type.HasField("shape")
-    ]
-    for each in bare:
-        each.shape.SetInParent()
-    try:
-        yield
-    finally:
-        for each in bare:
-            each.ClearField("shape")
 
 
 def normalized(model: ir.Model) -> ir.Model:
@@ -170,52 +159,6 @@ def check(model: ir.Model, name: str) -> None:
     skeleton = Skeleton.of(model)
     check_proto(skeleton.proto, name)
     require_sound(skeleton.proto, name, skeleton.weights)
-
-
-def check_proto(proto: onnx.ModelProto, name: str) -> None:
-    """Refuse what is no valid model, and what uses operators that nobody knows.
-
-    Raises:
-        InvalidModelError: not a model, or the checker refuses it.
-        UnsupportedOperatorError: an opset or an operator that ONNX does not know.
-    """
-    if not proto.ir_version or not proto.graph.output:
-        raise InvalidModelError(f"{name}: not an ONNX model (it has no IR version or no graph output)")
-    _check_operators(proto, name)
-    try:
-        onnx.checker.check_model(proto)
-    except onnx.checker.ValidationError as error:
-        raise InvalidModelError(f"{name}: not a valid ONNX model: {_first_line(error)}") from error
-    except (ValueError, EncodeError) as error:
-        raise InvalidModelError(f"{name}: {_first_line(error)}", hint=_TOO_LARGE) from error
-
-
-def _check_operators(proto: onnx.ModelProto, name: str) -> None:
-    opset = max((entry.version for entry in proto.opset_import if entry.domain in _DEFAULT_DOMAIN), default=0)
-    if not OLDEST_OPSET <= opset <= NEWEST_OPSET:
-        raise UnsupportedOperatorError(
-            f"{name}: opset {opset}; known are {OLDEST_OPSET} to {NEWEST_OPSET}",
-            hint=f"Export the model with an opset from {OLDEST_OPSET} to {NEWEST_OPSET}, 17 for example.",
-        )
-    functions = {(function.domain, function.name) for function in proto.functions}
-    if strange := next((text for text in all_names(proto.graph) if isinstance(text, bytes)), None):
-        raise InvalidModelError(f"{name}: not a valid ONNX model: the name {strange!r} is not UTF-8")
-    unknown = [
-        f"node {node.name or node.output[0]!r}: operator {node.domain or 'ai.onnx'}::{node.op_type}"
-        for node in all_nodes(proto.graph)
-        if (node.domain, node.op_type) not in functions and not _is_known(node, opset)
-    ]
-    if unknown:
-        raise UnsupportedOperatorError(
-            f"{name}: {len(unknown)} unknown operator(s) at opset {opset}:\n  " + "\n  ".join(unknown),
-            hint="Replace them, add their definition as a model-local function, or export with a newer opset.",
-        )
-
-
-def _is_known(node: onnx.NodeProto, opset: int) -> bool:
-    if node.domain in _DEFAULT_DOMAIN:
-        return bool(onnx.defs.has(node.op_type, max_inclusive_version=opset))
-    return node.domain in _RUNTIME_DOMAINS
 
 
 def require_static(model: ir.Model) -> None:
@@ -306,12 +249,10 @@ def check_full(model: ir.Model) -> None:
     try:
         onnx.checker.check_model(Skeleton.of(model).proto, full_check=True)
     except (ValueError, EncodeError) as error:
-        raise PassFailedError(
-            f"the optimized model cannot be checked: {_first_line(error)}", hint=_TOO_LARGE
-        ) from error
+        raise PassFailedError(f"the optimized model cannot be checked: {first_line(error)}", hint=TOO_LARGE) from error
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise PassFailedError(
-            f"the optimized model is not valid: {_first_line(error)}",
+            f"the optimized model is not valid: {first_line(error)}",
             hint="Find the pass to blame with --verify each, and please report it.",
         ) from error
 
@@ -325,7 +266,7 @@ def require_consistent(model: ir.Model) -> None:
     try:
         check_full(model)
     except PassFailedError as error:
-        raise InvalidModelError(f"the model contradicts itself: {_first_line(error.__cause__ or error)}") from error
+        raise InvalidModelError(f"the model contradicts itself: {first_line(error.__cause__ or error)}") from error
 
 
 def save(model: ir.Model, path: Path) -> None:
@@ -396,5 +337,11 @@ def recorded_orders(model: ir.Model) -> dict[str, Perm]:
     }
 
 
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+def record_pixels(model: ir.Model, name: str) -> None:
+    """Record that an input takes pixels as they are, from 0 to 255, whatever its element type."""
+    model.metadata_props[_PIXELS + name] = "0 to 255"
+
+
+def takes_pixels(model: ir.Model, name: str) -> bool:
+    """Return whether `record_pixels` has recorded this input."""
+    return _PIXELS + name in model.metadata_props

@@ -104,19 +104,24 @@ def _wanted(value: ir.Value) -> Wanted:
         return Range(max(each.low for each in ranges), min(each.high for each in ranges))
     if value.dtype in _BYTES:
         return _BYTES[value.dtype]
-    return _COIN if "mask" in str(value.name).lower() or _is_condition(value) else _SMALL
+    return _COIN if _is_condition(value) else _SMALL
 
 
 _COIN, _SMALL, _POSITIVE = Range(0, 2), Range(0, 10), Range(1, 10)
 _BYTES = {ir.DataType.UINT8: Range(0, 256), ir.DataType.INT8: Range(-128, 128)}
 
 
-def _is_condition(value: ir.Value) -> bool:
-    """Return whether it is only asked whether an element is 0."""
+def _is_condition(value: ir.Value, seen: frozenset[ir.Value] = frozenset()) -> bool:
+    """Return whether a value, or one with the same elements, is only compared or cast to bool."""
     readers = list(value.consumers())
     return bool(readers) and all(
         user.op_type in ("Equal", "Greater", "Less")
         or (user.op_type == "Cast" and user.outputs[0].dtype is ir.DataType.BOOL)
+        or (
+            user.op_type in _HANDED_ON
+            and user.outputs[0] not in seen
+            and _is_condition(user.outputs[0], seen | {user.outputs[0]})
+        )
         for user in readers
     )
 
@@ -135,7 +140,7 @@ def _asked(value: ir.Value, seen: frozenset[ir.Value] = frozenset()) -> Iterator
                 yield wanted
         elif node.op_type in _HANDED_ON and (index == 0 or node.op_type == "Concat"):
             result = node.outputs[0]
-            if result not in seen and result.dtype is not None and result.dtype.is_integer():
+            if result not in seen:
                 yield from _asked(result, seen | {result})
 
 
@@ -197,6 +202,31 @@ def _own_shape(node: ir.Node) -> Wanted | None:
 
 def _made_shape(node: ir.Node) -> Wanted | None:
     return Exactly(stated) if (stated := _sizes(node.outputs[0])) else Range(1, 5)
+
+
+def _complement(node: ir.Node) -> Wanted | None:
+    """Return the range of a mask, 0 and 1, for what is subtracted from 1."""
+    return _COIN if _is_everywhere(node.inputs[0], 1) else None
+
+
+def _penalty(node: ir.Node) -> Wanted | None:
+    """Return the range of a mask from which 1 is subtracted and which a large factor turns into a penalty."""
+    products = [user for user in node.outputs[0].consumers() if user.op_type == "Mul"]
+    factors = [value for user in products for value in user.inputs if value is not node.outputs[0]]
+    return _COIN if _is_everywhere(node.inputs[1], 1) and any(_is_large(value) for value in factors) else None
+
+
+def _is_everywhere(value: ir.Value | None, number: float) -> bool:
+    tensor = None if value is None else ir.convenience.get_const_tensor(value)
+    return tensor is not None and bool((tensor.numpy() == number).all())
+
+
+_MIN_PENALTY = 1e3
+
+
+def _is_large(value: ir.Value | None) -> bool:
+    tensor = None if value is None else ir.convenience.get_const_tensor(value)
+    return tensor is not None and tensor.size == 1 and abs(float(tensor.numpy().item())) >= _MIN_PENALTY
 
 
 def _number(*numbers: int) -> Read:
@@ -289,6 +319,8 @@ _READERS: Mapping[tuple[str, int], Read] = {
     ("Range", 2): _number(1),
     ("Div", 1): lambda _: _POSITIVE,
     ("Mod", 1): lambda _: _POSITIVE,
+    ("Sub", 0): _penalty,
+    ("Sub", 1): _complement,
     ("LSTM", 4): _steps,
     ("GRU", 4): _steps,
     ("RNN", 4): _steps,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from layoutopt.lowering.node import Node, constant, dtype_of, lowers, scalar
-from layoutopt.options import FOLD_LIMIT
 from layoutopt.tfl import build as tfl
 from layoutopt.tfl.dtypes import DType
 from layoutopt.tfl.graph import Size, Value
@@ -38,8 +37,7 @@ def constant_of_shape(node: Node) -> Value:
     assert isinstance(value, np.ndarray)
     shape = node.optional_ints(0) if node.known(0) else node.result_shape()
     if shape is not None:
-        whole = np.broadcast_to(value.reshape(()), tuple(shape))
-        return Value.constant(whole) if whole.nbytes <= FOLD_LIMIT else tfl.fill(tuple(shape), value.reshape(()))
+        return tfl.fill(tuple(shape), value.reshape(()))
     return tfl.fill(tfl.int32(node[0]), value.reshape(()))
 
 

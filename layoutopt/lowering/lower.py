@@ -99,10 +99,12 @@ def _arrange(model: ir.Model) -> None:
 
 def _refuse_unknown(model: ir.Model, is_foreign: IsForeign) -> None:
     """Refuse nodes that have no lowering, and values that no .tflite can hold, all at once."""
-    if lost := [_describe(node, model) for node in model.graph.all_nodes() if _is_lost(node, is_foreign)]:
+    if lost := [node for node in model.graph.all_nodes() if _is_lost(node, is_foreign)]:
+        described = "\n  ".join(_describe(node, model) for node in lost)
         raise UnsupportedOperatorError(
-            "no lowering for " + ("this node:\n  " if len(lost) == 1 else "these nodes:\n  ") + "\n  ".join(lost),
+            f"no lowering for {'this node' if len(lost) == 1 else 'these nodes'}:\n  {described}",
             hint="Rewrite them in terms of other operators, or add a lowering to layoutopt/lowering.",
+            nodes=tuple(map(name_of, lost)),
         )
     if foreign := list(foreign_values(model.graph)):
         raise UnsupportedOperatorError(
@@ -157,6 +159,7 @@ def _together(refused: Sequence[UnsupportedOperatorError]) -> UnsupportedOperato
     return UnsupportedOperatorError(
         f"{len(refused)} nodes cannot be translated:\n  " + "\n  ".join(error.message for error in refused),
         hint="\n".join(hints),
+        nodes=tuple(node for error in refused for node in error.nodes),
     )
 
 
@@ -188,6 +191,7 @@ class _Lowerer:
             try:
                 results = self._node(node, values)
             except UnsupportedOperatorError as error:
+                error.nodes = (name_of(node),)
                 self.refused.append(error)
                 if (stand_ins := _stand_ins(node)) is None:
                     return

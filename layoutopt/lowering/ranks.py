@@ -40,12 +40,16 @@ def _is_beyond(operation: Operation, *values: Value | None) -> bool:
 
 @rule("PAD", "PADV2")
 def _pad(operation: Operation, uses: Uses) -> Value | None:
-    """Merge each padded axis with the following axes that are not; a few padded axes at once."""
+    """Merge each padded axis with the following axes that are not; a few padded axes at once.
+
+    XNNPACK takes one axis more than LiteRT's own kernel, but TensorFlow's converter does not.
+    """
     del uses
-    x, amounts = operation[0], operation[1]
-    if not amounts.is_constant or not _is_beyond(operation, x):
+    x, amounts, largest = operation[0], operation[1], definition(operation.code).max_rank
+    assert largest is not None
+    if not amounts.is_constant or not x.is_static or x.quantization is not None or x.rank <= largest:
         return None
-    most = limit(operation.code, x) - 1
+    most = largest - 1
     paddings = amounts.array.reshape(-1, 2)
     padded = [axis for axis in range(x.rank) if paddings[axis].any()]
     y = x

@@ -9,9 +9,10 @@ import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 
 from layoutopt.errors import OutputError
@@ -41,8 +42,14 @@ class Outputs:
     _made: list[Path] = field(default_factory=list)
 
     def protect(self, *inputs: Path) -> None:
-        """Declare files that the run reads, which no output may be."""
+        """Declare files and directories that the run reads: no output may replace one, or a file in one.
+
+        Raises:
+            OutputError: an output that is expected already would.
+        """
         self._inputs += inputs
+        for target in self._targets:
+            _refuse_inputs(target, inputs)
 
     def expect(
         self,
@@ -166,13 +173,8 @@ class Outputs:
         """Refuse what can be known to be wrong without writing."""
         if not target.path.parent.is_dir():
             raise OutputError(f"{target.label}: there is no directory {target.path.parent}", hint="Make it first.")
+        _refuse_inputs(target, self._inputs)
         for path in target.paths:
-            for source in self._inputs:
-                if same(path, source) or (target.folder and within(source, path)):
-                    raise OutputError(
-                        f"{target.label}: {called(path, target)} an input, which is never overwritten",
-                        hint="Choose another output path.",
-                    )
             for other in self._targets:
                 if any(
                     same(path, place)
@@ -187,6 +189,27 @@ class Outputs:
             check_place(path, target)
 
 
+def _refuse_inputs(target: Target, inputs: Iterable[Path]) -> None:
+    """Refuse an output that would replace an input, or a file in a directory that is one.
+
+    Raises:
+        OutputError: it would.
+    """
+    for path, source in product(target.paths, inputs):
+        if same(path, source) or _is_file_in(path, source) or (target.folder and within(source, path)):
+            raise OutputError(
+                f"{target.label}: {called(path, target)} an input, which is never overwritten",
+                hint="Choose another output path.",
+            )
+
+
+def _is_file_in(path: Path, directory: Path) -> bool:
+    """Return whether a path is that of a file in a directory, also through links of both kinds."""
+    if not (os.path.lexists(path) and directory.is_dir()):
+        return False
+    return within(path, directory) or any(same(path, each) for each in directory.iterdir())
+
+
 # --- runs ----------------------------------------------------------------------------------------------------------
 
 _current: ContextVar[Outputs | None] = ContextVar("outputs", default=None)
@@ -197,7 +220,7 @@ def writing(*inputs: Path) -> Iterator[Outputs]:
     """Publish what the block writes at its end, and nothing on an error; in a block within another, at the end of that.
 
     Args:
-        inputs: files that no output may be.
+        inputs: files and directories that no output may take the place of.
     """
     if (outer := _current.get()) is not None:
         outer.protect(*inputs)

@@ -15,9 +15,10 @@ from layoutopt.layout.solver.problem import Assignment
 from layoutopt.memory import few_collections
 from layoutopt.passes.propagate_layout import LayoutResult
 from layoutopt.pipeline.text import pass_name
+from layoutopt.progress import PASSES
 
 Start = Callable[[str], None]
-"""Called with the name of a pass as it starts."""
+"""Called as a pass starts, with its name as a step of the stage of all passes."""
 
 After = Callable[[int, str, ir.Model], None]
 """Called after each pass with its position from 1, its name and the model: verification and dumps hang here."""
@@ -101,7 +102,7 @@ class PassManager:
         for position, pass_ in enumerate(self._passes, start=1):
             name = pass_name(pass_)
             if self._on_start:
-                self._on_start(name)
+                self._on_start(f"{PASSES}: {name}")
             start = time.perf_counter()
             result = _checked(position, pass_, model)
             seconds = time.perf_counter() - start

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -73,6 +74,21 @@ class QuantizationOptions:
             tuple(self.keep_float),
             self.min_sqnr if mixed else None,
         )
+
+    def of_pixels(self) -> QuantizationOptions:
+        """Return the same request for a model that normalizes pixels itself.
+
+        Raises:
+            UsageError: they say how to normalize images.
+        """
+        default = QuantizationOptions()
+        for option in ("mean", "std", "scale", "color"):
+            if getattr(self, option) != getattr(default, option):
+                raise UsageError(
+                    f"--{option} and --preprocess contradict each other",
+                    hint="Use --preprocess alone: the model then normalizes the samples too.",
+                )
+        return dataclasses.replace(self, scale=1.0)
 
     def reading(self) -> Reading:
         """Return what concerns the samples.

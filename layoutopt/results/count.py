@@ -19,8 +19,10 @@ class CountReport(Result):
         file: which; None for a model in memory.
         counts: what is in it.
         layouts: graph inputs and outputs that are stored in another order than the original's, with that order.
+        metadata: what a .tflite says of itself, in words.
     """
 
     file: Path | None
     counts: Counts
     layouts: Mapping[str, Perm]
+    metadata: tuple[str, ...] = ()

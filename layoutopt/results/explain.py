@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from layoutopt.layout.costs.declined import Declined
 from layoutopt.layout.explain.explanation import Explanation
 from layoutopt.layout.explain.missing_rules import MissingRule
 from layoutopt.results.optimize import LayoutProof
@@ -23,6 +24,8 @@ class ExplainReport(Result):
         missing: operators without a layout rule that one might help, the most helpful first.
         anchors: how many operators the target runs in channels-last only.
         versions: of the packages that took part.
+        chosen_at: the sizes of the dimensions that stay symbolic at which this holds.
+        declined: rewrites to fewer multiplications that were possible, and that the cost model says gain nothing.
     """
 
     model: Path | None
@@ -31,3 +34,5 @@ class ExplainReport(Result):
     missing: tuple[MissingRule, ...]
     anchors: int
     versions: Mapping[str, str]
+    chosen_at: Mapping[str, int] = field(default_factory=dict)
+    declined: tuple[Declined, ...] = ()

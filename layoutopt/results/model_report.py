@@ -10,6 +10,9 @@ from layoutopt.results.explain import ExplainReport
 from layoutopt.results.optimize import OptimizeReport
 from layoutopt.results.result import Result
 
+PER_OPERATOR = "per-operator layout, ONNX only"
+"""Title of the graph before where there is no .tflite."""
+
 
 class Layout(Enum):
     """How a tensor lies in memory, in terms of the original's axes."""

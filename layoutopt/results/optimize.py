@@ -202,6 +202,7 @@ class OptimizeReport(Result):
         notes: what the user should know.
         versions: of the packages that took part.
         dynamic: the sizes at which the result was checked, where dimensions stay symbolic; the defaults come first.
+        chosen_at: the sizes of those dimensions at which the layouts were chosen, and their cost counted.
         seconds: how long each stage took, in the order in which they began.
         multiplications: before and after; None where no pass ran.
         quantization: what it costs in exactness, by samples; None where there were none.
@@ -223,6 +224,7 @@ class OptimizeReport(Result):
     notes: tuple[str, ...]
     versions: Mapping[str, str]
     dynamic: tuple[SizeCheck, ...] = ()
+    chosen_at: Mapping[str, int] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
     multiplications: Multiplications | None = None
     quantization: QuantizationReport | None = None

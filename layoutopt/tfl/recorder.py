@@ -37,6 +37,17 @@ class _Recorder:
 
 
 _recorder: ContextVar[_Recorder] = ContextVar("_recorder")
+_fold_limit: ContextVar[int] = ContextVar("_fold_limit", default=FOLD_LIMIT)
+
+
+@contextmanager
+def folding_up_to(size: int) -> Iterator[None]:
+    """Fold recorded operations that repeat constants, within this context, up to ``size`` bytes."""
+    token = _fold_limit.set(size)
+    try:
+        yield
+    finally:
+        _fold_limit.reset(token)
 
 
 @contextmanager
@@ -110,7 +121,7 @@ def _grows(code: str, operands: Sequence[Value | None], results: Results) -> boo
     if code not in _REPEATING or shape is None or None in shape:
         return False
     size = Value(dtype, shape).size_in_bytes
-    return size > FOLD_LIMIT and size > sum(operand.size_in_bytes for operand in operands if operand is not None)
+    return size > _fold_limit.get() and size > sum(operand.size_in_bytes for operand in operands if operand is not None)
 
 
 def one(code: str, *operands: Value | None, results: Results | None = None, **options: Any) -> Value:

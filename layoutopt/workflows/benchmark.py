@@ -17,6 +17,7 @@ from layoutopt.backend.litert.profile import profile_subject
 from layoutopt.backend.litert.runtime import Setting, Subject, measure
 from layoutopt.errors import ConversionError, UsageError
 from layoutopt.ir import io as modelio
+from layoutopt.ir.protos import size_of
 from layoutopt.options import Clock, Io
 from layoutopt.progress import Progress
 from layoutopt.results.benchmark import BenchmarkReport, BenchmarkRow, Control
@@ -130,7 +131,8 @@ def prepare(
     Raises:
         LayoutoptError: a model cannot be read or converted.
     """
-    backend = choose_backend(options.backend)
+    size = max((size_of(path) for path in models if path.suffix == ".onnx"), default=0)
+    backend = choose_backend(options.backend, size=size)
     candidates, notes = [], []
     for index, path in enumerate(models):
         if path.suffix == ".tflite":

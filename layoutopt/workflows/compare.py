@@ -6,14 +6,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from layoutopt.boundary.writing import boundary_of
 from layoutopt.frontend.inputs import give_inputs
 from layoutopt.ir.precision import least_tolerance
 from layoutopt.ir.verify import Arrays
 from layoutopt.results.comparison import ComparisonReport
 from layoutopt.results.provenance import versions
 from layoutopt.workflows.layerwise import compare_layers
-from layoutopt.workflows.models import load_model, source_of
+from layoutopt.workflows.models import source_of
 from layoutopt.workflows.options import RunContext, check_seed
+from layoutopt.workflows.parts import load_within
 
 if TYPE_CHECKING:
     from layoutopt.workflows.models import Model
@@ -47,7 +49,7 @@ def compare_models(
     given = Path(given) if isinstance(given, str) else given
     context.say("loading")
     check_seed(seed)
-    original = load_model(model)
+    original, _ = load_within(model, boundary_of(tflite))
     arrays = give_inputs(original, given, shapes=shapes, seed=seed)
     tolerance = max(tolerance, least_tolerance(original))
     found = compare_layers(original, arrays, tflite, tolerance=tolerance, verbose=context.verbose, say=context.say)

@@ -18,7 +18,7 @@ from layoutopt.errors import ConversionError, UnsupportedOperatorError
 from layoutopt.ir import io as modelio
 from layoutopt.ir.perm import Perm
 from layoutopt.ir.verify import QUANTIZED_TOLERANCE, Arrays, Reference, Verification, to_natural, to_stored
-from layoutopt.options import Io
+from layoutopt.options import FOLD_LIMIT, Io
 from layoutopt.passes import (
     EliminateDeadCode,
     ExpandQuantizedOperators,
@@ -68,6 +68,7 @@ class Converter:
         allow_flex: let operators into the .tflite that need TensorFlow at run time.
         backend: makes all but the plain baseline.
         resizable: whether what is made is one of two that become one for images of any size.
+        fold_limit: bytes up to which the direct backend stores what repeats constants.
         quantizer: of the optimized form, by samples or ranges; None for none.
     """
 
@@ -79,6 +80,7 @@ class Converter:
     allow_flex: bool
     backend: Backend
     resizable: bool = False
+    fold_limit: int = FOLD_LIMIT
     quantizer: Quantizer | None = None
 
     @property
@@ -137,6 +139,7 @@ class Converter:
             tflite,
             quantize=self.quantize,
             resizable=self.resizable,
+            fold_limit=self.fold_limit,
             rewrite=(lambda graph: quantizer.quantize(graph, orders))
             if quantizer is not None and self._quantizes(kind)
             else None,

@@ -11,6 +11,7 @@ from layoutopt.backend.litert.trial import run_in_child
 from layoutopt.backend.onnx_tf.convert import Handlers, convert_model
 from layoutopt.errors import UsageError
 from layoutopt.ir import io as modelio
+from layoutopt.ir.protos import size_of
 from layoutopt.options import choose, choose_if_given
 from layoutopt.outputs import Outputs, writing
 from layoutopt.workflows.models import source_files
@@ -48,7 +49,9 @@ def convert_file(
     refuse_random_ranges(quantize)
     backend = choose_if_given(Backend, backend, "backend")
     if handlers is Handlers.LAYOUTOPT:
-        backend = choose_backend(backend, saved_model=targets.saved_model is not None, allow_flex=allow_flex)
+        backend = choose_backend(
+            backend, saved_model=targets.saved_model is not None, allow_flex=allow_flex, size=size_of(path)
+        )
     with writing(*source_files(path)) as outputs:
         targets.expect(outputs, force=force)
         if handlers is Handlers.LAYOUTOPT and backend is Backend.DIRECT:

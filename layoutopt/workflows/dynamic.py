@@ -73,6 +73,7 @@ class DynamicModel:
     Attributes:
         original: the model at the default sizes.
         reference: its outputs there.
+        chosen_at: the sizes at which layouts were chosen; the default ones until they have been.
 
     Raises:
         DynamicShapeError: the model does not run at the default sizes.
@@ -85,13 +86,13 @@ class DynamicModel:
         elsewhere = [judge for sizes in symbolic.elsewhere() if (judge := self._judge(sizes)) is not None]
         self._judges = [_Judge(symbolic.defaults, self.reference), *elsewhere]
         self._pairs: dict[str, _Pair] = {}
-        self._rewritten_at: Sizes = symbolic.defaults
+        self.chosen_at: Sizes = symbolic.defaults
         self._found: tuple[Sequence[Verification], Sequence[Verification]] = ((), ())
 
     @property
     def notes(self) -> tuple[str, ...]:
         """Return notes for the reader of the report."""
-        return (f"The layout is chosen, and its cost counted, at {spell(self._rewritten_at)}.",)
+        return (f"The layout is chosen, and its cost counted, at {spell(self.chosen_at)}.",)
 
     @property
     def checks(self) -> tuple[SizeCheck, ...]:
@@ -116,7 +117,7 @@ class DynamicModel:
             modelio.check_full(model)
             check = functools.partial(Reference.check, model=model, tolerance=self._tolerance)
             found = [judge.check(check) for judge in self._judges]
-            self._rewritten_at = pair.sizes[0]
+            self.chosen_at = pair.sizes[0]
             return dataclasses.replace(first, model=model), found
 
         result, found = self._first_that_works(attempt)

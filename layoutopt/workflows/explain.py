@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import onnx_ir as ir
 
+from layoutopt.ir.io import make_static
+from layoutopt.ir.stated_shapes import correct_stated_shapes
+from layoutopt.ir.symbols import find_symbols
+from layoutopt.layout.costs.declined import declined_rewrites
 from layoutopt.layout.explain.explainer import explain as explain_plans
 from layoutopt.layout.explain.missing_rules import missing_rules
 from layoutopt.layout.solver.problem import Assignment
-from layoutopt.passes import PropagateLayout
+from layoutopt.passes import REWRITES, PropagateLayout
 from layoutopt.pipeline.manager import PassManager
+from layoutopt.pipeline.text import pass_name
 from layoutopt.results.explain import ExplainReport
 from layoutopt.results.optimize import LayoutProof
 from layoutopt.results.provenance import versions
-from layoutopt.workflows.models import error_context, load_static, source_of
+from layoutopt.workflows.models import error_context, source_of
+from layoutopt.workflows.optimize import OptimizeOptions, optimize_model
 from layoutopt.workflows.options import LayoutOptions, RunContext
-from layoutopt.workflows.pipelines import build_pipeline
+from layoutopt.workflows.parts import load_within
+from layoutopt.workflows.pipelines import build_pipeline, passes_that_ran
 from layoutopt.workflows.plan_facts import Knowledge, learn
 
 if TYPE_CHECKING:
@@ -36,15 +44,27 @@ def explain_model(model: Model, options: LayoutOptions, context: RunContext) -> 
     Raises:
         LayoutoptError: see `layoutopt.errors`.
     """
-    pipeline = build_pipeline(options)
+    pipeline, chosen_at = build_pipeline(options), {}
+    if options.dynamic:
+        shared = {each.name: getattr(options, each.name) for each in dataclasses.fields(LayoutOptions)}
+        rewritten = optimize_model(model, OptimizeOptions(**shared, convert=False), RunContext.of(context.say)).report
+        chosen_at, pipeline = dict(rewritten.chosen_at), passes_that_ran(pipeline, rewritten.passes)
+        whole, _ = load_within(model, options.boundary)
+        static = find_symbols(whole, options.dynamic, options.shapes or {}).at(chosen_at)
+    else:
+        context.say("loading")
+        static, _ = load_within(model, options.boundary)
+        make_static(static, options.shapes or {})
+        correct_stated_shapes(static)
     position, propagate = next((at, each) for at, each in enumerate(pipeline) if isinstance(each, PropagateLayout))
-    context.say("loading")
-    static = load_static(model, options.shapes or {})
     with error_context(static):
-        prepared = PassManager(pipeline[:position], on_start=context.say).run(static.clone()).model
+        with declined_rewrites() as declined:
+            prepared = PassManager(pipeline[:position], on_start=context.say).run(static.clone()).model
         report, _ = explain_layouts(prepared, propagate, model=source_of(model), say=context.say)
     context.say.finish()
-    return report
+    names = {each.__name__: pass_name(each) for each in REWRITES}
+    named = tuple(dataclasses.replace(each, rewrite=names[each.rewrite]) for each in declined.values())
+    return dataclasses.replace(report, chosen_at=chosen_at, declined=named)
 
 
 def explain_layouts(

@@ -31,25 +31,20 @@ def source_files(model: Model) -> list[Path]:
     return [] if path is None else files_of(path)
 
 
-def load_model(model: Model) -> ir.Model:
+def load_model(model: Model, *, complete: bool = True) -> ir.Model:
     """Return the model, checked, to be changed at will.
+
+    Args:
+        model: an ONNX file, or a model in memory; it is never changed.
+        complete: whether all operators have to be known, as they have not where a part is taken.
 
     Raises:
         ModelNotFoundError: there is no such file.
         InvalidModelError: it is no ONNX model.
     """
-    return modelio.load(Path(model)) if isinstance(model, str | Path) else modelio.of(model)
-
-
-def load_static(model: Model, shapes: Mapping[str, tuple[int, ...]]) -> ir.Model:
-    """Return the model, checked, with static shapes.
-
-    Raises:
-        LayoutoptError: as `load_model`; UsageError: a shape is missing or does not fit.
-    """
-    loaded = load_model(model)
-    modelio.make_static(loaded, shapes)
-    return loaded
+    if isinstance(model, str | Path):
+        return modelio.load(Path(model), complete=complete)
+    return modelio.of(model, complete=complete)
 
 
 def run_original(model: ir.Model, inputs: Arrays | None, shapes: Mapping[str, tuple[int, ...]], seed: int) -> Reference:

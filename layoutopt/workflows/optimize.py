@@ -13,13 +13,19 @@ import onnx_ir as ir
 
 from layoutopt.backend.conversion import Backend, Quantize, choose_backend
 from layoutopt.backend.litert.runtime import Setting, measure
+from layoutopt.boundary.description import Description, Read
+from layoutopt.boundary.record import preprocessing_left
+from layoutopt.boundary.writing import describe
 from layoutopt.errors import ConversionError, UnsupportedOperatorError, UsageError
+from layoutopt.files import paths_among
 from layoutopt.frontend.inputs import give_inputs
 from layoutopt.ir import io as modelio
-from layoutopt.ir.symbols import find_symbols
+from layoutopt.ir.protos import size_of
+from layoutopt.ir.stated_shapes import correct_stated_shapes
+from layoutopt.ir.symbols import BATCH, find_symbols
 from layoutopt.ir.verify import Arrays, Reference
 from layoutopt.memory import few_collections
-from layoutopt.options import Verify, choose, choose_if_given
+from layoutopt.options import FOLD_LIMIT, Verify, choose, choose_if_given
 from layoutopt.outputs import Outputs, writing
 from layoutopt.passes import REWRITES
 from layoutopt.pipeline.manager import After, PassManager, PipelineResult
@@ -29,8 +35,9 @@ from layoutopt.results.optimize import OptimizeReport
 from layoutopt.workflows.benchmark import Effort, time_together
 from layoutopt.workflows.conversion import Artifact, Converter, make_baseline
 from layoutopt.workflows.dynamic import DynamicModel
-from layoutopt.workflows.models import error_context, load_model, run_original, source_files, source_of
+from layoutopt.workflows.models import error_context, run_original, source_files, source_of
 from layoutopt.workflows.options import ConversionOptions, RunContext, check_seed
+from layoutopt.workflows.parts import load_within, naming_cuts
 from layoutopt.workflows.pipelines import Dump, Pipeline, build_pipeline, check_after, dump_after
 from layoutopt.workflows.quantize import check_quantization, prepared_quantizer, write_ranges
 from layoutopt.workflows.static import Rewrite, StaticModel
@@ -52,8 +59,7 @@ class OptimizeOptions(ConversionOptions):
         tflite: where to write the .tflite.
         saved_model: directory to write the SavedModel to.
         convert: whether a .tflite is made.
-        dynamic: names of dimensions that stay symbolic, ``batch`` also for axis 0 of all inputs; their sizes in
-            ``shapes`` are those that the .tflite has until it is resized. Such a result is always verified.
+        description: what the .tflite tells of itself and its labels, for the apps that read it.
         passes: the pipeline as text; the default one where it is None.
         verify: what is compared with the original in ONNX Runtime.
         input: what it is compared on: an .npz file with an array for each input by its name, an image, or the arrays;
@@ -66,6 +72,8 @@ class OptimizeOptions(ConversionOptions):
             its name.
         quantization: how samples are read, and what is made of them.
         allow_flex: let operators into the .tflite that need TensorFlow at run time.
+        fold_limit: bytes up to which what repeats constants (Expand, Tile, ConstantOfShape) becomes a constant itself;
+            `layoutopt.options.FOLD_LIMIT` where it is None. TensorFlow's converter folds as it likes.
         dump: where to write the graph after passes.
         instruments: called after each pass with its position from 1, its name and the model.
         scratch: directory for what is made on the way, such as the .tflite of the baseline; a temporary one where it is
@@ -76,7 +84,7 @@ class OptimizeOptions(ConversionOptions):
     tflite: Path | str | None = None
     saved_model: Path | str | None = None
     convert: bool = True
-    dynamic: Sequence[str] = ()
+    description: Description | None = None
     passes: str | None = None
     verify: Verify | str = Verify.RESULT
     input: Path | str | Arrays | None = None
@@ -86,6 +94,7 @@ class OptimizeOptions(ConversionOptions):
     calibration: Given | str | None = None
     quantization: QuantizationOptions | None = None
     allow_flex: bool = False
+    fold_limit: int | None = None
     dump: Dump | None = None
     instruments: Sequence[After] = ()
     scratch: Path | None = None
@@ -100,7 +109,7 @@ class OptimizeOptions(ConversionOptions):
         quantize = choose(Quantize, self.quantize, "quantize")
         check_seed(self.seed)
         check_quantization(quantize, self.calibration, self.quantization, self.dynamic, convert=self.convert)
-        if not self.convert and (self.tflite or self.saved_model or self.benchmark):
+        if not self.convert and (self.tflite or self.saved_model or self.benchmark or self.description):
             raise UsageError("no .tflite without a conversion", hint="Go without --no-tflite.")
 
 
@@ -137,7 +146,12 @@ def optimize_model(model: Model, options: OptimizeOptions, context: RunContext) 
     options.check()
     quantize = choose(Quantize, options.quantize, "quantize")
     asked = options.quantization or QuantizationOptions()
-    with writing(*source_files(model)) as outputs, ExitStack() as stack:
+    if options.boundary is not None and options.boundary.preprocess:
+        asked = asked.of_pixels()
+    described = None if options.description is None else options.description.read()
+    read = paths_among(options.input, options.calibration, asked.load_ranges)
+    sources = [] if options.description is None else options.description.sources
+    with writing(*source_files(model), *read, *sources) as outputs, ExitStack() as stack:
         targets = Targets.of(options.output, options.tflite, options.saved_model)
         targets.expect(outputs, force=options.force)
         if asked.save_ranges is not None:
@@ -147,10 +161,12 @@ def optimize_model(model: Model, options: OptimizeOptions, context: RunContext) 
             saved_model=targets.saved_model is not None,
             allow_flex=options.allow_flex,
             quantize=quantize,
+            size=size_of(model),
+            open_sizes=bool(set(options.dynamic) - {BATCH}),
         )
-        pipeline = build_pipeline(options, options.passes)
+        pipeline = build_pipeline(options, options.passes, fold_limit=options.fold_limit)
         instruments = (*dump_after(options.dump, pipeline, outputs, force=options.force), *options.instruments)
-        rewriting = _prepare(model, options, pipeline, instruments, context)
+        rewriting, notes = _prepare(model, options, pipeline, instruments, context)
         quantizer = stack.enter_context(
             prepared_quantizer(rewriting.original, quantize, options.calibration, asked, context)
         )
@@ -158,17 +174,20 @@ def optimize_model(model: Model, options: OptimizeOptions, context: RunContext) 
             result, verification = rewriting.onnx()
         size = _write_onnx(result.model, targets.output, outputs, context)
         report = summarize_onnx(rewriting, pipeline, result, verification, file_size=size)
-        made = Optimized(dataclasses.replace(report, model=source_of(model), output=targets.output), result.model)
+        notes = (*notes, *preprocessing_left(result.model), *report.notes)
+        report = dataclasses.replace(report, model=source_of(model), output=targets.output, notes=notes)
+        made = Optimized(report, result.model)
         if options.convert:
-            with context.directory() as folder:
+            with context.directory() as folder, naming_cuts(model, options.boundary):
                 converter = Converter(
                     *(folder, context, rewriting.reference, options.tolerance),
                     quantize=quantize if quantizer is None else Quantize.NONE,
                     allow_flex=options.allow_flex,
                     backend=backend,
+                    fold_limit=FOLD_LIMIT if options.fold_limit is None else options.fold_limit,
                     quantizer=quantizer,
                 )
-                made = _with_conversion(made, rewriting, result, converter, targets, options)
+                made = _with_conversion(made, rewriting, result, converter, targets, options, described)
                 _take(made, targets, outputs, context)
             write_ranges(quantizer, asked.save_ranges, outputs)
         else:
@@ -197,8 +216,8 @@ def _rewriter(
 
 def _prepare(
     model: Model, options: OptimizeOptions, pipeline: Pipeline, instruments: Sequence[After], context: RunContext
-) -> StaticModel | DynamicModel:
-    """Return the model, loaded, of the shapes that are asked for, and run for reference."""
+) -> tuple[StaticModel | DynamicModel, tuple[str, ...]]:
+    """Load the model with the requested shapes and run it for reference; also return notes on its boundary."""
     context.say("loading")
     rewrite = _rewriter(pipeline, options, instruments, context)
     shapes: Mapping[str, tuple[int, ...]] = options.shapes or {}
@@ -207,21 +226,23 @@ def _prepare(
             "--input has one size, and --dynamic is verified at several",
             hint="Leave out --input: the inputs are random at each size.",
         )
+    original, notes = load_within(model, options.boundary)
     if options.dynamic:
-        symbolic = find_symbols(load_model(model), options.dynamic, shapes, seed=options.seed)
+        symbolic = find_symbols(original, options.dynamic, shapes, seed=options.seed)
         context.say("ONNX Runtime on the original")
         same_at_any_size = tuple(each for each in pipeline if not isinstance(each, REWRITES))
         rewrites = [rewrite, _rewriter(same_at_any_size, options, instruments, context)]
-        return DynamicModel(symbolic, rewrites, seed=options.seed, tolerance=options.tolerance)
-    original, reference = load_model(model), None
+        return DynamicModel(symbolic, rewrites, seed=options.seed, tolerance=options.tolerance), notes
+    reference = None
     given = Path(options.input) if isinstance(options.input, str) else options.input
     inputs = give_inputs(original, given, shapes=shapes, seed=options.seed)
+    corrected = correct_stated_shapes(original)
     if choose(Verify, options.verify, "verify") is not Verify.NONE:
         context.say("ONNX Runtime on the original")
         with error_context(original):
             reference = run_original(original, None if given is None else inputs, shapes, options.seed)
         reference.correct_ranks(original)
-    return StaticModel(original, reference, rewrite, options.tolerance)
+    return StaticModel(original, reference, rewrite, options.tolerance, notes=corrected), notes
 
 
 def _write_onnx(model: ir.Model, path: Path | None, outputs: Outputs, context: RunContext) -> int:
@@ -244,6 +265,7 @@ def _with_conversion(
     converter: Converter,
     targets: Targets,
     options: OptimizeOptions,
+    described: Read | None,
 ) -> Optimized:
     """Return what was made with its .tflite and the baseline, and the times of both where they are asked for."""
     try:
@@ -251,6 +273,7 @@ def _with_conversion(
     except (ConversionError, UnsupportedOperatorError) as error:
         error.hint = f"{error.hint}\n{_GRAPH_ALONE}".strip()
         raise
+    describe(artifact.conversion, artifact.path, result.model, described)
     report = dataclasses.replace(
         made.report, tflite=targets.tflite, saved_model=targets.saved_model, dynamic=rewriting.checks
     )

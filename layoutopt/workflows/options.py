@@ -6,12 +6,13 @@ enumeration instead of its member; a workflow checks that where it uses it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from layoutopt.backend.conversion import Backend
+from layoutopt.boundary import Boundary
 from layoutopt.errors import UsageError
 from layoutopt.options import TOLERANCE, Io, Objective, TensorLayout
 from layoutopt.outputs import make_directory, scratch
@@ -70,6 +71,10 @@ class LayoutOptions:
         exact: leave out of the default pipeline what makes the network cheaper by other sums.
         threads: of XNNPACK, for measurements and for ``Objective.TIME``.
         shapes: a static shape for each input that has a symbolic dimension.
+        dynamic: names of dimensions that stay symbolic, ``batch`` also for axis 0 of all inputs; their sizes in
+            ``shapes`` are those that the .tflite has until it is resized. Such a result is always verified.
+        boundary: which part of the model is taken, and what is put before and after it; all of it as it is where it is
+            None. What is said of inputs and outputs is then said of that part's.
         progress: called with what starts now.
     """
 
@@ -79,6 +84,8 @@ class LayoutOptions:
     exact: bool = False
     threads: int = 1
     shapes: Mapping[str, tuple[int, ...]] | None = None
+    dynamic: Sequence[str] = ()
+    boundary: Boundary | None = None
     progress: Progress | None = None
 
 

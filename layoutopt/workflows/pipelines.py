@@ -11,10 +11,10 @@ import onnx_ir as ir
 from layoutopt.errors import UsageError
 from layoutopt.ir import io as modelio
 from layoutopt.ir.verify import Reference
-from layoutopt.options import Io, Layouts, Objective, TensorLayout, choose, choose_if_given
+from layoutopt.options import FOLD_LIMIT, Io, Layouts, Objective, TensorLayout, choose, choose_if_given
 from layoutopt.outputs import Outputs
 from layoutopt.passes import PASSES, REWRITES, PropagateLayout, default_pipeline
-from layoutopt.pipeline.manager import After
+from layoutopt.pipeline.manager import After, PassRecord
 from layoutopt.pipeline.text import parse_pipeline, pass_name
 from layoutopt.workflows.options import LayoutOptions
 
@@ -34,7 +34,7 @@ class Dump:
     passes: frozenset[str] = frozenset()
 
 
-def build_pipeline(options: LayoutOptions, text: str | None = None) -> Pipeline:
+def build_pipeline(options: LayoutOptions, text: str | None = None, *, fold_limit: int | None = None) -> Pipeline:
     """Return the passes that ``text`` names, or else the default pipeline with the options.
 
     Raises:
@@ -49,7 +49,9 @@ def build_pipeline(options: LayoutOptions, text: str | None = None) -> Pipeline:
             threads=options.threads if objective is Objective.TIME else 1,
             layouts=Layouts.of(layouts),
         )
-        return default_pipeline(chosen, exact=options.exact)
+        return default_pipeline(
+            chosen, exact=options.exact, fold_limit=FOLD_LIMIT if fold_limit is None else fold_limit
+        )
     for option, said in (
         ("io", f"io={io.value}" if io else ""),
         ("layout", f"layouts={Layouts.of(layouts)}" if layouts else ""),
@@ -58,10 +60,19 @@ def build_pipeline(options: LayoutOptions, text: str | None = None) -> Pipeline:
         if said:
             hint = f"Say it in the pipeline: propagate-layout{{{said}}}."
             raise UsageError(f"--{option} has no say over --passes", hint=hint)
+    if fold_limit is not None:
+        hint = f"Say it in the pipeline: fold-constants{{limit={fold_limit}}}."
+        raise UsageError("--fold-limit has no say over --passes", hint=hint)
     if options.exact:
         names = ", ".join(map(pass_name, REWRITES))
         raise UsageError("--exact has no say over --passes", hint=f"Leave these out of the pipeline: {names}.")
     return parse_pipeline(text)
+
+
+def passes_that_ran(pipeline: Pipeline, records: Sequence[PassRecord]) -> Pipeline:
+    """Return the passes that were recorded; with symbolic sizes, some are left out."""
+    names = {record.name for record in records}
+    return tuple(each for each in pipeline if pass_name(each) in names)
 
 
 def objective_of(pipeline: Sequence[ir.passes.PassBase]) -> Objective:

@@ -10,6 +10,7 @@ import onnx_ir as ir
 from layoutopt.ir.counts import Counts, count_onnx
 from layoutopt.passes import FoldConstants, PropagateLayout
 from layoutopt.pipeline.manager import PassRecord
+from layoutopt.progress import PASSES, SAVINGS
 from layoutopt.results.explain import ExplainReport
 from layoutopt.results.model_report import Stage
 from layoutopt.workflows.conversion import per_operator
@@ -43,7 +44,9 @@ class PipelineRecorder:
         following = self._pipeline[position] if position < len(self._pipeline) else None
         if isinstance(following, PropagateLayout):
             self._prepared = self._after[-1]
-            self._explained = explain_layouts(model, following, model=self._model, say=self._say)
+            self._explained = explain_layouts(
+                model, following, model=self._model, say=lambda step: self._say(f"{PASSES}: {step}")
+            )
 
     @property
     def explained(self) -> tuple[ExplainReport, Knowledge]:
@@ -70,7 +73,7 @@ class PipelineRecorder:
         found: list[Counts] = []
         for record, model in list(zip(records, self._after, strict=True))[fold:]:
             if record.modified or not found:
-                self._say(f"what would be moved after {record.name}")
+                self._say(f"{SAVINGS}: {record.name}")
                 found.append(count_onnx(per_operator(model.clone())))
             else:
                 found.append(found[-1])

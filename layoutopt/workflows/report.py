@@ -21,22 +21,25 @@ from layoutopt.errors import ConversionError, LayoutoptError, UnsupportedOperato
 from layoutopt.frontend.inputs import give_inputs
 from layoutopt.ir import io as modelio
 from layoutopt.ir.counts import count_onnx
+from layoutopt.ir.symbols import find_symbols
 from layoutopt.ir.verify import Arrays
 from layoutopt.options import choose_if_given
 from layoutopt.outputs import Outputs, apart, writing
 from layoutopt.passes import FoldConstants
+from layoutopt.pipeline.manager import After, PassManager
 from layoutopt.results import provenance
 from layoutopt.results.comparison import Layer
-from layoutopt.results.model_report import Graph, Layout, ModelReport
+from layoutopt.results.model_report import PER_OPERATOR, Graph, Layout, ModelReport
 from layoutopt.results.optimize import Kind, OptimizeReport
 from layoutopt.workflows import graphs
 from layoutopt.workflows.annotation import annotate
 from layoutopt.workflows.conversion import Artifact, per_operator
 from layoutopt.workflows.layerwise import compare_layers, compare_rewritten
-from layoutopt.workflows.models import load_model, source_files, source_of
+from layoutopt.workflows.models import source_files, source_of
 from layoutopt.workflows.optimize import Optimized, OptimizeOptions, optimize_model
 from layoutopt.workflows.options import ConversionOptions, RunContext, check_seed
-from layoutopt.workflows.pipelines import build_pipeline
+from layoutopt.workflows.parts import load_within
+from layoutopt.workflows.pipelines import build_pipeline, passes_that_ran
 from layoutopt.workflows.recorder import PipelineRecorder
 
 if TYPE_CHECKING:
@@ -70,12 +73,22 @@ def report_model(model: Model, options: ReportOptions, context: RunContext) -> M
     check_seed(options.seed)
     choose_if_given(Backend, options.backend, "backend")
     pipeline = build_pipeline(options)
-    original = load_model(model)
-    inputs = give_inputs(original, None, shapes=options.shapes or {}, seed=options.seed)
+    original, _ = load_within(model, options.boundary)
+    symbolic, shapes = None, options.shapes or {}
+    if options.dynamic:
+        symbolic, shapes = find_symbols(original, options.dynamic, shapes, seed=options.seed), {}
+        original = symbolic.at(symbolic.defaults)
+    inputs = give_inputs(original, None, shapes=shapes, seed=options.seed)
 
     def report_in(folder: Path, targets: Mapping[str, Path], *, convert: bool) -> ModelReport:
         recorder = PipelineRecorder(pipeline, model=source_of(model), say=context.say)
-        optimized = _optimize_in(folder, model, options, context, recorder, convert=convert)
+        instruments = (recorder,) if symbolic is None else ()
+        optimized = _optimize_in(folder, model, options, context, instruments, convert=convert)
+        if symbolic is not None:  # what is chosen at one size holds for all
+            ran = passes_that_ran(pipeline, optimized.report.passes)
+            recorder = PipelineRecorder(ran, model=source_of(model), say=context.say)
+            chosen_at = symbolic.at(optimized.report.chosen_at)
+            PassManager(ran, on_start=context.say, after=(recorder,)).run(chosen_at)
         builder = ReportBuilder(original, inputs, recorder, options, context)
         name = source.name if (source := source_of(model)) else original.graph.name or "model"
         return builder.build(name, optimized, targets)
@@ -96,7 +109,7 @@ def _optimize_in(
     model: Model,
     options: ReportOptions,
     context: RunContext,
-    recorder: PipelineRecorder,
+    instruments: Sequence[After],
     *,
     convert: bool,
 ) -> Optimized:
@@ -107,7 +120,7 @@ def _optimize_in(
         output=folder / "optimized.onnx",  # for its size
         benchmark=options.benchmark and convert,
         convert=convert,
-        instruments=(recorder,),
+        instruments=instruments,
     )
     with apart():
         inner = RunContext.of(context.say, verbose=context.verbose, scratch=folder)
@@ -172,7 +185,7 @@ class ReportBuilder:
     def _of_models(self, optimized: Optimized, models: Mapping[str, Path]) -> tuple[Graph, Graph]:
         """Return the graphs of the ONNX models, which are written to where they are wanted."""
         unoptimized = per_operator(FoldConstants()(self.original).model)
-        before = self._of_model(unoptimized, "per-operator layout, ONNX only")
+        before = self._of_model(unoptimized, PER_OPERATOR)
         after = self._of_model(optimized.model, Kind.ONNX.value, planned=True)
         for key, model in (("before.onnx", unoptimized), ("after.onnx", optimized.model)):
             if target := models.get(key):

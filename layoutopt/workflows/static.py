@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import onnx_ir as ir
 
 from layoutopt.ir import io as modelio
+from layoutopt.ir.symbols import Sizes
 from layoutopt.ir.verify import Reference, Verification
 from layoutopt.pipeline.manager import PipelineResult
 from layoutopt.results.optimize import Kind, SizeCheck
@@ -35,6 +36,7 @@ class StaticModel:
 
     checks: tuple[SizeCheck, ...] = ()
     notes: tuple[str, ...] = ()
+    chosen_at: Sizes = field(default_factory=dict)
 
     def onnx(self) -> tuple[PipelineResult, Verification | None]:
         """Run the pipeline, and compare its result with the original.

@@ -68,6 +68,7 @@ def summarize_onnx(
         notes=(*rewriting.notes, *(rewriting.reference.notes if rewriting.reference else ())),
         versions=versions(),
         dynamic=rewriting.checks,
+        chosen_at=rewriting.chosen_at,
         multiplications=_multiplications(result.records),
     )
 

@@ -25,6 +25,15 @@ def hide(monkeypatch: pytest.MonkeyPatch, *packages: str) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name in packages else object())
 
 
+def test_what_tensorflow_cannot_take_is_converted_directly(monkeypatch: pytest.MonkeyPatch) -> None:
+    hide(monkeypatch)
+    assert choose_backend(None, size=2**31) is ONNX_TF
+    assert choose_backend(None, size=2**31 + 1) is DIRECT
+    for backend, saved_model in ((ONNX_TF, False), (None, True)):
+        with pytest.raises(UsageError, match=r"has 2\.2 GB, and TensorFlow takes models up to 2\.1 GB"):
+            choose_backend(backend, saved_model=saved_model, size=2_200_000_000)
+
+
 @pytest.mark.parametrize(
     ("asked", "saved_model", "allow_flex", "without", "chosen"),
     [
@@ -49,6 +58,14 @@ def test_the_backend_to_use(
 ) -> None:
     hide(monkeypatch, *without)
     assert choose_backend(asked, saved_model=saved_model, allow_flex=allow_flex) is chosen
+
+
+@pytest.mark.parametrize("asked", [None, DIRECT, ONNX_TF])
+def test_open_sizes_go_the_direct_way_unless_the_other_is_asked_for(
+    asked: Backend | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hide(monkeypatch)
+    assert choose_backend(asked, open_sizes=True) is (asked or DIRECT)
 
 
 @pytest.mark.parametrize(("saved_model", "allow_flex", "option"), [(True, False, "saved-model"), (False, True, "flex")])

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import inspect
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import product
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import onnx
 import onnx.external_data_helper
 import onnx_ir as ir
 import pytest
+from typer.models import OptionInfo
 from typer.testing import CliRunner, Result
 
 from layoutopt import errors
@@ -22,9 +25,14 @@ from tests.harness import model_of
 
 COMMANDS: Mapping[str, tuple[list[str], list[str]]] = {
     "optimize": (["model.onnx"], ["-o", "--tflite", "--saved-model", "--json", "--output-dir", "--dump-dir"]),
+    "optimize --quantize int8": (
+        ["model.onnx", "--calibration", "samples.npz", "--load-ranges", "ranges.json", "--input", "input.npz"],
+        ["-o", "--tflite", "--save-ranges", "--json"],
+    ),
     "explain": (["model.onnx"], ["--json"]),
     "report": (["model.onnx"], ["-o", "--json", "--model-explorer"]),
     "count": (["model.onnx", "lite.tflite"], ["--json"]),
+    "tensors": (["model.onnx"], ["--json"]),
     "compare": (["model.onnx", "lite.tflite", "--input", "input.npz"], ["--json"]),
     "benchmark": (["lite.tflite", "model.onnx", "--rounds", "1", "--seconds", "0"], ["--json", "--csv"]),
     "calibrate": ([], ["--json"]),
@@ -32,6 +40,9 @@ COMMANDS: Mapping[str, tuple[list[str], list[str]]] = {
     "demo": ([], ["--json", "-d"]),
 }
 """The arguments of each command, and its options that name what is written."""
+
+READ = {"--input", "--calibration", "--load-ranges"}
+"""The options that name what is read."""
 
 FOLDERS = {"--output-dir", "--dump-dir", "--model-explorer", "-d", "--saved-model"}
 
@@ -61,6 +72,8 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     onnx.save(proto, directory / "model.onnx")
     assert (directory / "weights.bin").stat().st_size
     np.savez(directory / "input.npz", x=np.zeros((1, 3, 8, 8), np.float32))
+    np.savez(directory / "samples.npz", x=np.ones((4, 3, 8, 8), np.float32))
+    (directory / "ranges.json").write_text("{}")
     (directory / "other.txt").write_text("precious")
     return directory
 
@@ -71,6 +84,27 @@ def contents() -> dict[str, bytes]:
 
 def invoke(*arguments: str) -> Result:
     return CliRunner().invoke(app, [*arguments])
+
+
+def options_with_paths(callback: Callable[..., object]) -> Iterator[set[str]]:
+    """The names of each option of a command that is a path, and of --json."""
+    for parameter in inspect.signature(callback, eval_str=True).parameters.values():
+        kind, *more = get_args(parameter.annotation)
+        for option in more:
+            if isinstance(option, OptionInfo) and (Path in (kind, *get_args(kind)) or parameter.name == "json"):
+                yield {each for each in (option.default, *(option.param_decls or ())) if isinstance(each, str)}
+
+
+def test_every_option_that_names_an_output_is_tried() -> None:
+    seen = set()
+    for command in app.registered_commands:
+        assert command.callback is not None
+        name = command.callback.__name__
+        tried = {option for key, (_, options) in COMMANDS.items() if key.split()[0] == name for option in options}
+        for names in options_with_paths(command.callback):
+            assert names & (tried | READ), f"{name} {names}"
+            seen |= names
+    assert {each for _, options in COMMANDS.values() for each in options} | READ <= seen
 
 
 def aimed() -> Iterator[tuple[str, str, str, bool]]:
@@ -87,7 +121,7 @@ def aimed() -> Iterator[tuple[str, str, str, bool]]:
 def test_no_output_gets_onto_a_file_that_is_there(command: str, option: str, name: str, force: bool) -> None:
     before = contents()
     more = ["--dump-after", "all"] if option == "--dump-dir" else []
-    result = invoke(command, *COMMANDS[command][0], option, name, *more, *["--force"] * force)
+    result = invoke(*command.split(), *COMMANDS[command][0], option, name, *more, *["--force"] * force)
     assert result.exit_code in (errors.OutputError.exit_code, errors.OutputExistsError.exit_code), result.output
     assert name in result.stderr
     assert contents() == before
@@ -108,6 +142,21 @@ def test_no_spelling_and_no_link_helps(command: str, option: str, spelling: str,
     assert contents() == before
 
 
+@pytest.mark.parametrize("option", ["-o", "--tflite", "--json", "--save-ranges"])
+@pytest.mark.parametrize("name", ["samples/0.png", "link.png"])
+def test_no_sample_in_a_folder_is_overwritten(option: str, name: str) -> None:
+    Path("samples").mkdir()
+    for number in range(2):
+        Path("samples", f"{number}.png").write_bytes(b"precious")
+    Path("link.png").hardlink_to("samples/0.png")
+    before = contents()
+    arguments = ("optimize", "model.onnx", "--quantize", "int8", "--calibration", "samples", option, name, "--force")
+    result = invoke(*arguments)
+    assert result.exit_code == errors.OutputError.exit_code, result.output
+    assert "is an input" in result.stderr
+    assert contents() == before
+
+
 PAIRS = [
     (command, one, other)
     for command, (_, options) in COMMANDS.items()
@@ -119,7 +168,7 @@ PAIRS = [
 @pytest.mark.parametrize(("command", "one", "other"), PAIRS)
 def test_no_two_outputs_share_a_place(command: str, one: str, other: str) -> None:
     before = contents()
-    result = invoke(command, *COMMANDS[command][0], one, "new", other, "./new", "--force")
+    result = invoke(*command.split(), *COMMANDS[command][0], one, "new", other, "./new", "--force")
     assert result.exit_code == errors.OutputError.exit_code, result.output
     assert "is another output too" in result.stderr
     assert contents() == before

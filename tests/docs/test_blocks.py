@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import doctest
 import importlib.util
+import json
 import re
 import runpy
 import shlex
@@ -25,9 +26,11 @@ import layoutopt
 from layoutopt.cli import app
 from layoutopt.layout.costs.calibration import Grid
 from tests.docs.pages import PAGES, ROOT, Block, blocks, looks_like
+from tests.docs.test_pages import known_options
 
-LANGUAGES = ("bash", "console", "python", "text", "{toctree}", "{eval-rst}")
-"""All that a fence may say. A `text` shows what something prints; the last two are read by the site generator."""
+LANGUAGES = ("bash", "console", "python", "text", "yaml", "{toctree}", "{eval-rst}")
+"""All that a fence may say. A `text` shows what something prints; the last two are read by the site generator. Of
+`yaml`, which others read, our commands must have the options that it gives them."""
 
 QUOTED = {"adding-an-operator.md": ("layoutopt/layout/rules/table.py", "layoutopt/lowering/activations.py")}
 """Pages whose Python is part of files of ours, and is compared with them: it makes no sense by itself."""
@@ -71,7 +74,7 @@ def marked(page: Path) -> ParameterSet:
 
 def sample(shape: str, source: str = "input", result: str = "output") -> onnx.ModelProto:
     """A network of two convolutions whose input is of this shape."""
-    body = f"c = Conv <pads = [1, 1, 1, 1]> ({source}, w) r = Relu (c) {result} = Conv (r, v)"
+    body = f"c = Conv <pads = [1, 1, 1, 1]> ({source}, w) features = Relu (c) {result} = Conv (features, v)"
     graph = f"g (float[{shape}] {source}) => (float[n, 4, h, k] {result}) {{ {body} }}"
     model = onnx.parser.parse_model(f'<ir_version: 8, opset_import: ["": 17]> {graph}')
     rng = np.random.default_rng(0)
@@ -103,7 +106,7 @@ def model_for(name: str, arguments: list[str], directory: Path) -> Path:
     line, path = " ".join(arguments), directory / "model.onnx"
     if "int8" in name:
         return quantized(directory)
-    if "image=" in line:
+    if "image=" in line or "image:" in line:
         onnx.save(sample("1, 3, 32, 32", "image", "mask"), path)
     elif "--shape" in line or "height" in line:
         onnx.save(sample("1, 3, height, width"), path)
@@ -233,8 +236,10 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     directory = tmp_path_factory.mktemp("samples")
     onnx.save(sample("1, 3, 32, 32"), directory / "model.onnx")
     np.savez(directory / "data.npz", input=np.random.default_rng(0).random((1, 3, 32, 32), np.float32))
+    (directory / "classes.txt").write_text("cat\ndog\nowl\ncow\n")
     Image.new("RGB", (40, 30), "teal").save(directory / "photo.jpg")
-    layoutopt.optimize(directory / "model.onnx", tflite=directory / "model.tflite", baseline=False)
+    report = layoutopt.optimize(directory / "model.onnx", tflite=directory / "model.tflite", baseline=False)
+    (directory / "report.json").write_text(json.dumps(report.to_json()))
     return {".onnx": directory} | {path.suffix: path for path in directory.iterdir() if path.suffix != ".onnx"}
 
 
@@ -264,6 +269,10 @@ def check(page: Path, reader: Reader) -> None:
         elif block.language == "python" and page.name in QUOTED:
             files = QUOTED[page.name]
             assert any(block.code in (ROOT / name).read_text() for name in files), f"{where}: in none of {files}"
+        elif block.language == "yaml":
+            for command in re.findall(r"(layoutopt .*)", block.code):
+                unknown = {word for word in shlex.split(command) if word.startswith("--")} - known_options(command)
+                assert not unknown, f"{where}: {unknown}"
         else:
             reader.follow(page, block)
 
@@ -286,6 +295,7 @@ def test_blocks_do_what_the_page_says(page: Path, reader: Reader) -> None:
         ("```bash\npython -m benchmarks.zoo --coffee\n```", "--coffee"),
         ("```\nlayoutopt passes\n```", "no language"),
         ("```text\nlayoutopt passes\n```", "this is bash, not text"),
+        ("```yaml\n- run: layoutopt diff a b --magic\n```", "--magic"),
         ("Indented:\n\n    layoutopt passes --magic\n", "--magic"),
     ],
 )

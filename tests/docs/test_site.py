@@ -6,11 +6,15 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 import layoutopt
 from tests.docs.pages import DOCS, ROOT
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 pytestmark = pytest.mark.docs
 
@@ -44,6 +48,24 @@ def test_it_needs_no_network(site: Path) -> None:
         assert not loads.search(page.read_text()), page
     for sheet in site.rglob("*.css"):
         assert not re.search(r"""(?:url\(|@import)\s*["']?(?:https?:)?//""", sheet.read_text()), sheet
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("width", [400, 800, 1100, 1400, 1920])
+def test_nothing_is_cut_in_any_window(site: Path, browser: Browser, width: int) -> None:
+    page = browser.new_page(viewport={"width": width, "height": 900})
+    for name in ("api", "cli", "limits", "networks"):
+        page.goto((site / f"{name}.html").as_uri())
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, name
+        text = page.locator(".content").bounding_box()
+        assert text is not None
+        for each in page.locator(".toc-tree").all():
+            contents = each.bounding_box()
+            assert contents is not None
+            if contents["x"] < width:  # in narrower windows a button shows it
+                assert contents["x"] + contents["width"] <= width, name
+                assert text["x"] + text["width"] <= contents["x"], name
+    page.close()
 
 
 def test_search_finds_what_pages_say(site: Path) -> None:

@@ -21,7 +21,7 @@ from layoutopt.errors import (
     UnsupportedOperatorError,
     UsageError,
 )
-from layoutopt.ir import io, weights
+from layoutopt.ir import checking, io, weights
 from layoutopt.ir.verify import run
 from layoutopt.outputs import places
 
@@ -119,7 +119,7 @@ def test_an_unknown_operator_is_named_with_its_node(tmp_path: Path) -> None:
 
 def test_an_operator_newer_than_the_opset() -> None:
     with pytest.raises(UnsupportedOperatorError, match=r"ai[.]onnx::Gelu"):
-        io.check_proto(proto_of(GRAPH.replace("Relu", "Gelu")), "model")
+        checking.check_proto(proto_of(GRAPH.replace("Relu", "Gelu")), "model")
 
 
 def test_an_unknown_operator_in_a_body() -> None:
@@ -130,13 +130,13 @@ def test_an_unknown_operator_in_a_body() -> None:
         >
     }"""
     with pytest.raises(UnsupportedOperatorError, match=r"'inner': operator ai[.]onnx::Rectify"):
-        io.check_proto(proto_of(graph), "model")
+        checking.check_proto(proto_of(graph), "model")
 
 
 def test_an_unknown_domain_is_named() -> None:
     proto = proto_of(GRAPH.replace("Relu", "my.domain.Relu"), imports='"" : 17, "my.domain" : 1')
     with pytest.raises(UnsupportedOperatorError, match=r"'second': operator my[.]domain::Relu"):
-        io.check_proto(proto, "model")
+        checking.check_proto(proto, "model")
 
 
 def test_a_function_of_the_model_is_known() -> None:
@@ -145,26 +145,26 @@ def test_a_function_of_the_model_is_known() -> None:
         + GRAPH.replace("Relu", "my.domain.Relu")
         + '\n<domain: "my.domain", opset_import: ["" : 17]> Relu (a) => (b) { b = Relu (a) }'
     )
-    io.check_proto(proto, "model")
+    checking.check_proto(proto, "model")
 
 
-@pytest.mark.parametrize("opset", [6, io.NEWEST_OPSET + 1, 99])
+@pytest.mark.parametrize("opset", [6, checking.NEWEST_OPSET + 1, 99])
 def test_an_unknown_opset(opset: int) -> None:
     with pytest.raises(UnsupportedOperatorError, match=f"opset {opset}; known are 7 to"):
-        io.check_proto(proto_of(imports=f'"" : {opset}'), "model")
+        checking.check_proto(proto_of(imports=f'"" : {opset}'), "model")
 
 
 def test_an_older_opset_becomes_the_oldest_known() -> None:
     """Of the sum, the converter makes one that broadcasts by itself."""
     text = "g (float[2,3] x, float[3] y) => (float[2,3] z) { z = Add <broadcast = 1> (x, y) }"
     model = io.parse(proto_of(text, imports='"" : 6').SerializeToString(), "model")
-    assert model.opset_imports[""] == io.OLDEST_OPSET
+    assert model.opset_imports[""] == checking.OLDEST_OPSET
     assert not model.graph[0].attributes
 
 
-@pytest.mark.parametrize("opset", [io.OLDEST_OPSET, 17, io.NEWEST_OPSET])
+@pytest.mark.parametrize("opset", [checking.OLDEST_OPSET, 17, checking.NEWEST_OPSET])
 def test_a_known_opset(opset: int) -> None:
-    io.check_proto(proto_of(imports=f'"" : {opset}'), "model")
+    checking.check_proto(proto_of(imports=f'"" : {opset}'), "model")
 
 
 # --- shapes ----------------------------------------------------------------------------------------------------------

@@ -27,7 +27,25 @@ READERS = {
     "pixels": ("uint8[40,40] x) => (float[40,40] y) { y = Cast <to = 1> (x) }", 0, 256),
     "numbers": ("int64[400] x) => (int64[400] y) { y = Add (x, x) }", 0, 10),
     "divisors": ("int64[400] x) => (int64[400] y) <int64 k = {100}> { y = Div (k, x) }", 1, 10),
-    "a mask": ("int64[400] attention_mask) => (float[400] y) { y = Cast <to = 1> (attention_mask) }", 0, 2),
+    "a mask whose complement is a penalty": (
+        "int64[4,100] m) => (float[4,1,1,100] y) <float one = {1}, float far = {-10000}, int64[2] a = {1, 2}> "
+        "{ u = Unsqueeze (m, a) c = Cast <to = 1> (u) d = Sub (one, c) y = Mul (d, far) }",
+        0,
+        2,
+    ),
+    "a mask of which 1 is taken": (
+        "int64[400] m) => (float[400] y) <float one = {1}, float far = {1e9}> "
+        "{ c = Cast <to = 1> (m) d = Sub (c, one) y = Mul (d, far) }",
+        0,
+        2,
+    ),
+    "numbers of which 1 is taken": ("int64[400] mask) => (int64[400] y) <int64 k = {1}> { y = Sub (mask, k) }", 0, 10),
+    "truth in another shape": (
+        "int64[4,100] m) => (bool[4,1,100] y) <int64[1] a = {1}, int64 none = {0}> "
+        "{ u = Unsqueeze (m, a) e = Equal (u, none) y = Not (e) }",
+        0,
+        2,
+    ),
     "truth": ("int64[400] x) => (bool[400] y) { y = Cast <to = 9> (x) }", 0, 2),
     "lengths": (
         "int64[40] x, float[6,40,2] v) => (float[6,40,2] y) "

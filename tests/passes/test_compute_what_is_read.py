@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from layoutopt.layout.analysis.demanded_slices import _NEEDED
 from layoutopt.layout.costs.arithmetic import multiplications
-from layoutopt.passes import ComputeWhatIsRead
+from layoutopt.passes import ComputeWhatIsRead, RecognizeActivations
 from tests.rewrites import check_rewrite, check_untouched, network, normal, operators
 
 ALWAYS = ComputeWhatIsRead(always=True)
@@ -110,6 +110,13 @@ def test_any_part(case: str, axis: int, data: st.DataObject) -> None:
 def test_what_is_left(body: str, expected: list[str]) -> None:
     used = {name: array for name, array in WEIGHTS.items() if any(f" {name}{end}" in body for end in (")", ","))}
     assert operators(check_rewrite(ALWAYS, network(f"g (float[4,5,6] x) => (y) {{ {body} }}", **used))) == expected
+
+
+def test_an_activation_of_the_dialect_takes_the_part() -> None:
+    text = "g (float[4,5,6] x) => (y) { s = Softplus (x) h = Tanh (s) t = Mul (x, h) y = Slice (t, one, two, one) }"
+    model = RecognizeActivations()(network(text, one=[1], two=[3])).model
+    assert operators(model) == ["Mish", "Slice"]
+    assert operators(check_rewrite(ALWAYS, model)) == ["Slice", "Mish"]
 
 
 def test_fewer_channels_of_a_depthwise_convolution_are_priced() -> None:

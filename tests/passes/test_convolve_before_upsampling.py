@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from layoutopt.layout.costs.arithmetic import multiplications
-from layoutopt.passes import ConvolveBeforeUpsampling
+from layoutopt.passes import ConvolveBeforeUpsampling, RecognizeActivations
 from tests.rewrites import check_rewrite, check_untouched, network, normal, operators
 
 ALWAYS = ConvolveBeforeUpsampling(always=True)
@@ -178,3 +178,27 @@ def test_it_is_done_where_it_is_cheaper(before: int, behind: int, changes: bool)
     }}"""
     model = network(text, scales=[1.0, 1.0, 2.0, 2.0], w=normal(behind, before, 3, 3))
     assert ConvolveBeforeUpsampling()(model).modified == changes
+
+
+def _two_readers(second: str) -> ir.Model:
+    """Two Convs of one pixel, as necks of detectors have them, or one and something else, of one Concat."""
+    text = f"""g (float[1,64,20,20] x, float[1,64,40,40] z) => (y, v) {{
+        u = Resize <{NEAREST}> (x, , scales) j = Concat <axis = 1> (u, z) y = Conv (j, w) v = {second}
+    }}"""
+    return network(text, scales=np.array([1.0, 1.0, 2.0, 2.0]), w=normal(32, 128, 1, 1), k=normal(32, 128, 1, 1))
+
+
+def test_convs_share_what_all_of_them_read() -> None:
+    result = check_rewrite(ConvolveBeforeUpsampling(), _two_readers("Conv (j, k)"))
+    assert "Concat" not in operators(result)
+    assert operators(result).count("Resize") == 2
+    check_untouched(ConvolveBeforeUpsampling(), _two_readers("Relu (j)"))
+
+
+def test_an_activation_of_the_dialect_is_computed_before_the_upsampling() -> None:
+    text = f"g (float[1,4,8,8] x) => (y) {{ u = Resize <{NEAREST}> (x, , scales) {MISH} }}"
+    model = RecognizeActivations()(network(text, scales=np.array([1.0, 1.0, 2.0, 2.0]))).model
+    assert operators(check_rewrite(ALWAYS, model)) == ["Mish", "Resize"]
+
+
+MISH = "s = Softplus (u) t = Tanh (s) y = Mul (u, t)"

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import onnx
 import onnx_ir as ir
+import onnxruntime as ort
 import pytest
 
+import layoutopt
+from layoutopt.ir.io import save
 from layoutopt.ir.verify import Reference
 from layoutopt.passes import ExpandQuantizedOperators
+from tests.graphs import numbers
 from tests.handoff import Array, floats
+from tests.harness import model_of
 
 RNG = np.random.default_rng(5)
 
@@ -60,3 +67,36 @@ def test_becomes_float_operators(name: str) -> None:
     assert result.modified
     assert not {node.domain for node in result.model.graph} - {""}
     assert reference.check(result.model).relative_error < 0.05
+
+
+NETWORK = (
+    f"g (float[1,3,8,8] x) => (float[1,5] y) <{numbers('k', 6, 3, 3, 3)}, {numbers('b', 6)}, {numbers('m', 6, 5)}, "
+    "int64[2] rows = {1, 6}> "
+    "{ c = Conv <pads = [1, 1, 1, 1]> (x, k, b) r = Relu (c) p = GlobalAveragePool (r) f = Reshape (p, rows) "
+    "y = MatMul (f, m) }"
+)
+
+
+@pytest.mark.parametrize("per_channel", [False, True])
+@pytest.mark.parametrize("kind", ["QInt8", "QUInt8"])
+def test_what_quantize_dynamic_writes_of_convolutions_and_products(
+    kind: str, per_channel: bool, tmp_path: Path
+) -> None:
+    """With integer operators as it writes them, and fused as ONNX Runtime runs them."""
+    quantization = pytest.importorskip("onnxruntime.quantization")
+    plain, quantized, fused = (tmp_path / f"{name}.onnx" for name in ("plain", "quantized", "fused"))
+    save(model_of(NETWORK, opset=17), plain)
+    weights = quantization.QuantType[kind]
+    quantization.quantize_dynamic(plain, quantized, weight_type=weights, per_channel=per_channel)
+    options = ort.SessionOptions()
+    options.optimized_model_filepath, options.log_severity_level = str(fused), 4
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+    ort.InferenceSession(quantized, options)
+    kinds = [{node.op_type for node in onnx.load(path).graph.node} for path in (quantized, fused)]
+    assert {"ConvInteger", "MatMulInteger"} <= kinds[0]
+    assert "DynamicQuantizeMatMul" in kinds[1]
+    for path, largest in ((quantized, 1e-5), (fused, 0.05)):
+        report = layoutopt.optimize(path, tflite=tmp_path / "out.tflite", backend="direct", baseline=False, force=True)
+        assert report.verification is not None
+        assert report.verification.relative_error < largest
+        assert report.optimized.transposes == 0

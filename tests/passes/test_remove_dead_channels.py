@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from layoutopt.layout.costs.arithmetic import multiplications
-from layoutopt.passes import RemoveDeadChannels
+from layoutopt.passes import RecognizeActivations, RemoveDeadChannels
 from tests.rewrites import check_rewrite, check_untouched, network, normal, operators
 
 PASS = RemoveDeadChannels()
@@ -189,3 +189,13 @@ def test_a_network_without_zeros_is_not_touched() -> None:
     model = network(text, first=normal(6, 3, 1, 1), last=normal(4, 6, 1, 1))
     check_untouched(PASS, model)
     assert operators(model) == ["Conv", "Conv"]
+
+
+def test_an_activation_of_the_dialect_keeps_channels_apart() -> None:
+    text = """g (float[2,3,6,5] x) => (y) {
+        a = Conv (x, first) s = Softplus (a) h = Tanh (s) t = Mul (a, h) y = Conv (t, last)
+    }"""
+    model = network(text, first=masked(normal(6, 3, 1, 1), [0, 2]), last=normal(4, 6, 1, 1))
+    model = RecognizeActivations()(model).model
+    assert operators(model) == ["Conv", "Mish", "Conv"]
+    assert multiplications(check_rewrite(PASS, model)) == 2 * 30 * (3 * 4 + 4 * 4)

@@ -57,8 +57,12 @@ def test_records() -> None:
     started: list[str] = []
     manager = PassManager((CancelTransposes(), EliminateDeadCode(), EliminateDeadCode()), on_start=started.append)
     result = manager.run(model_of(TEXT))
-    assert started == [record.name for record in result.records]
-    assert started == ["cancel-transposes", "eliminate-dead-code", "eliminate-dead-code"]
+    assert started == [f"passes: {record.name}" for record in result.records]
+    assert [record.name for record in result.records] == [
+        "cancel-transposes",
+        "eliminate-dead-code",
+        "eliminate-dead-code",
+    ]
     assert [record.modified for record in result.records] == [True, True, False]
     assert [(record.nodes_before, record.nodes_after) for record in result.records] == [(4, 2), (2, 1), (1, 1)]
     assert [(record.transposes_before, record.transposes_after) for record in result.records] == [

@@ -87,6 +87,7 @@ def test_names_that_users_have_written_stay() -> None:
         "convolve-before-upsampling",
         "fold-affine",
         "merge-parallel-convolutions",
+        "merge-linear-chains",
         "pool-before-convolution",
         "compute-what-is-read",
         "fuse-depth-to-space",

@@ -1,34 +1,17 @@
-"""A browser for the tests of the page: Debian's Chromium, or what LAYOUTOPT_CHROMIUM names."""
+"""Pages of reports in a browser."""
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from layoutopt.report.html.page import render
 from layoutopt.results.model_report import ModelReport
-from tests.report.browser import FLAGS
-
-CHROMIUM = "LAYOUTOPT_CHROMIUM"
-"""Names the browser. Where it is set, as `make test` does, the tests are not skipped for the lack of one."""
 
 Open = Callable[..., Page]
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    path = os.environ.get(CHROMIUM) or shutil.which("chromium")
-    if not path:
-        pytest.skip(f"there is no Chromium: run `make chromium`, or name one in {CHROMIUM}")
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture

@@ -9,8 +9,9 @@ from html.parser import HTMLParser
 
 import pytest
 
-from layoutopt.report.html.page import duration, error, render, shape
+from layoutopt.report.html.page import MEANINGS, duration, error, render, shape
 from layoutopt.results.model_report import ModelReport
+from layoutopt.results.optimize import Kind
 from layoutopt.results.result import to_json
 from tests.reports import report
 
@@ -97,6 +98,30 @@ def test_it_says_what_the_report_says(everything: ModelReport, page: str) -> Non
     assert "a flow of 688.13 kB saturates the cut" in text
     assert "/head/value.1" in text
     assert "NonMaxSuppression" in text
+
+
+def test_how_to_feed_it_comes_before_the_graph(everything: ModelReport, page: str) -> None:
+    text = read(page).text
+    (image,) = everything.optimize.inputs
+    assert text.index(image.feed) < text.index("The graph")
+    assert "1×32×56×48" in text
+    same = replace(everything.optimize, inputs=(replace(image, feed=""),))
+    assert "takes and gives all tensors as the original does" in read(render(replace(everything, optimize=same))).text
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_the_names_of_graphs_are_explained_in_place(everything: ModelReport, kind: Kind) -> None:
+    assert everything.before is not None
+    before = replace(everything.before, title=kind.value)
+    assert f"Before {kind.value} : {MEANINGS[kind.value]}" in read(render(replace(everything, before=before))).text
+
+
+def test_before_is_the_file_before_and_nothing_else(everything: ModelReport) -> None:
+    assert everything.optimize.baseline is not None
+    baseline = replace(everything.optimize.baseline, transposes=36)
+    text = read(render(replace(everything, optimize=replace(everything.optimize, baseline=baseline)))).text
+    start = everything.stages[0].transposes
+    assert f"begins with {start} transposes; the file before, which a converter has already simplified, has 36." in text
 
 
 def test_its_data_are_those_of_the_report(everything: ModelReport, page: str) -> None:

@@ -10,7 +10,7 @@ from functools import cache
 import pytest
 from playwright.sync_api import Page, expect
 
-from layoutopt.report.html.drawing import draw
+from layoutopt.report.html.drawing import BOX_HEIGHT, BOX_WIDTH, ROW, draw
 from layoutopt.results.model_report import ModelReport
 from tests.report.conftest import Open
 from tests.reports import report
@@ -45,6 +45,20 @@ TEXTS = """() => {
   }
   return found;
 }"""
+
+
+# What is cut: wider than the window, and not in a box of its own that scrolls; or in one that hides it.
+CUT = """() => [...document.querySelectorAll("body *")].filter((each) => {
+  const elsewhere = ".canvas, .plot, .hidden, .skip, dialog, .stacked thead";
+  if (each instanceof SVGElement || !each.checkVisibility() || each.closest(elsewhere)) return false;
+  const { width } = each.getBoundingClientRect();
+  if (each.matches(".scroll > table") && innerWidth < 740 && width > each.parentElement.clientWidth + 1) return true;
+  const scrolls = each.closest(".scroll");
+  if (scrolls && scrolls !== each) return false;
+  const style = getComputedStyle(each);
+  const hides = style.overflowX === "hidden" && each.scrollWidth > each.clientWidth + 1;
+  return hides || each.getBoundingClientRect().right > innerWidth + 1;
+}).map((each) => `${each.tagName}.${each.className}`)"""
 
 
 @cache
@@ -197,7 +211,7 @@ def test_the_keyboard_is_enough(page: Page) -> None:
     assert chosen(page) != "before-1"
     page.keyboard.press("a")
     expect(page.locator('[data-side="after"] .canvas')).to_be_focused()
-    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Home")
     assert chosen(page) == "after-0"
     page.keyboard.press("?")
     expect(page.locator("#help")).to_be_visible()
@@ -213,12 +227,55 @@ def test_zoom_fits_and_comes_back(page: Page) -> None:
     expect(page.locator("#zoom")).to_have_text("125%")
     assert drawing.bounding_box()["height"] == pytest.approx(1.25 * full["height"], rel=0.01)  # type: ignore[index]
     page.keyboard.press("f")
-    canvas = page.locator('[data-side="before"] .canvas').bounding_box()
-    assert drawing.bounding_box()["height"] <= canvas["height"]  # type: ignore[index]
     assert not page.locator(".node").count(), "from afar, there is no text to lay out"
-    box = drawing.bounding_box()
-    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)  # type: ignore[index]
-    assert chosen(page) is not None
+    page.keyboard.press("f")
+    expect(page.locator("#zoom")).to_have_text("100%")
+    expect(page.locator(".node").first).to_be_visible()
+    for _ in range(8):
+        page.keyboard.press("-")
+    expect(page.locator(".canvas.whole")).to_have_count(2)
+    page.keyboard.press("+")
+    expect(page.locator("#zoom")).to_have_text("40%")
+
+
+@pytest.mark.parametrize("width", [400, 1440])
+def test_all_of_a_long_graph_fills_the_window(show: Open, width: int) -> None:
+    long = report(400)
+    page = show(long, width=width)
+    page.locator("#fit").click()
+    assert long.before is not None
+    drawn = draw(long.before)
+    canvas = page.locator('[data-side="before"] .canvas').bounding_box()
+    columns = [each.bounding_box() for each in page.locator('[data-side="before"] .folded svg').all()]
+    assert canvas is not None
+    assert len(columns) > 2
+    for box in columns:
+        assert box is not None
+        assert box["height"] > 0.7 * canvas["height"] or box["width"] * len(columns) > 0.5 * canvas["width"]
+        assert canvas["x"] <= box["x"] <= box["x"] + box["width"] <= canvas["x"] + canvas["width"]
+        assert canvas["y"] <= box["y"] <= box["y"] + box["height"] <= canvas["y"] + canvas["height"]
+    widest = max(box["width"] for box in columns if box)
+    assert widest > 2 * drawn.width * canvas["height"] / drawn.height, "in one column it would be a thread"
+
+
+@pytest.mark.parametrize("number", [0, 100, 250, -1])
+def test_a_click_on_a_folded_graph_finds_what_is_there(show: Open, number: int) -> None:
+    long = report(400)
+    page = show(long)
+    page.locator("#fit").click()
+    page.locator(".panes").scroll_into_view_if_needed()
+    drawn = draw(long.after)
+    wanted, top = drawn.boxes[number], min(box.y for box in drawn.boxes) - (ROW - BOX_HEIGHT) / 2
+    columns = page.locator('[data-side="after"] .folded svg')
+    height = float(str(columns.first.get_attribute("viewBox")).split()[3])
+    column, above = divmod(wanted.y + BOX_HEIGHT / 2 - top, height)
+    left = min(box.x for box in drawn.boxes if (box.y - top) // height == column)
+    there = columns.nth(int(column)).bounding_box()
+    assert there is not None
+    scale = there["height"] / height
+    page.mouse.click(there["x"] + (wanted.x + BOX_WIDTH / 2 - left) * scale, there["y"] + above * scale)
+    assert chosen(page) == f"after-{wanted.index}"
+    expect(page.locator(".canvas.whole")).to_have_count(0)
     expect(page.locator("#zoom")).to_have_text("100%")
 
 
@@ -282,6 +339,45 @@ def test_one_graph_can_have_all_the_room(page: Page) -> None:
     assert str(chosen(page)).startswith("before-")
 
 
+def test_the_other_graph_has_the_matching_operator_chosen(page: Page) -> None:
+    before, after = some().before, some().after
+    assert before is not None
+    number = [at for at, node in enumerate(before.nodes) if node.operator == "CONV_2D"][-1]
+    name = before.nodes[number].name
+    assert sum(node.name == name for node in before.nodes) > 1, "its transposes bear its name, and are not it"
+    twin = next(at for at, node in enumerate(after.nodes) if node.name == name)
+    views = {key: page.locator(f'[data-view="{key}"].view') for key in ("both", "before", "after")}
+    page.locator("#search").fill(name)
+    page.keyboard.press("Enter")
+    page.keyboard.press("Enter")
+    views["before"].click()
+    first = chosen(page)  # one of the transposes
+    views["after"].click()
+    assert chosen(page) == box_of("after", twin)
+    expect(page.locator("#details")).to_contain_text(name)
+    views["before"].click()
+    assert chosen(page) == first, "back where one has come from"
+    views["after"].click()
+    views["both"].click()
+    assert chosen(page) == box_of("after", twin)
+    expect(page.locator(".node.counterpart").first).to_be_in_viewport()
+    page.keyboard.press("b")
+    assert chosen(page) == first
+
+
+def test_names_in_reasons_are_code(show: Open) -> None:
+    after = some().after
+    told = "`fold-constants` makes an initializer of `x<y` & more"
+    nodes = tuple(replace(node, reason=told, rule=told) for node in after.nodes)
+    page = show(replace(some(), after=replace(after, nodes=nodes)))
+    expect(page.locator("#bytes td code").first).to_have_text("fold-constants")
+    page.keyboard.press("a")
+    page.keyboard.press("Home")
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#details dd code")).to_have_text(["fold-constants", "x<y"] * 2)
+    assert "`" not in page.locator("main").inner_text()
+
+
 def test_a_link_opens_at_an_operator(page: Page) -> None:
     page.keyboard.press("n")
     page.keyboard.press("n")
@@ -335,6 +431,7 @@ def test_it_prints(show: Open) -> None:
 def test_small_windows_break_nothing(show: Open, width: int) -> None:
     page = show(some(), width=width)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.evaluate(CUT) == []
     page.keyboard.press("n")
     assert chosen(page) is not None
     expect(page.locator("#details")).to_contain_text("TRANSPOSE")

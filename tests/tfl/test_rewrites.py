@@ -14,7 +14,7 @@ from layoutopt.backend.litert.runtime import run
 from layoutopt.tfl import build as tfl
 from layoutopt.tfl.dtypes import Array, DType
 from layoutopt.tfl.graph import Graph, Model, Value
-from layoutopt.tfl.rewrites import RULES, simplify
+from layoutopt.tfl.rewrites import FLOAT_RULES, simplify
 from layoutopt.tfl.text import format_graph
 
 _RNG = np.random.default_rng(5)
@@ -30,6 +30,7 @@ BIAS = floats(20)
 ASCENDING, PAIRS = np.array([1, 2, 3, 4], np.float32), np.array([1, 1, 2, 2], np.float32)
 DEPTHWISE = floats(1, 3, 3, 3)
 PICTURE = (1, 8, 8, 3)
+BORDER, MEAN = [[0, 0], [1, 1], [1, 1], [0, 0]], np.array([1, 2, 3], np.float32)
 
 
 @dataclass(frozen=True)
@@ -295,13 +296,39 @@ CASES = {
         "%1 = GREATER(%0, 0.) : bool[1,8,8,3]\n"
         "%2 = CAST(%1){in_data_type=BOOL} : float32[1,8,8,3]",
     ),
+    "one mean in the border": Case(
+        lambda x: tfl.conv_2d(tfl.pad(x - np.float32(2), BORDER), np.ones((1, 3, 3, 3), np.float32), strides=(2, 2)),
+        "%1 = PADV2(%0, [[0,0],[1,1],[1,1],[0,0]], 2.) : float32[1,10,10,3]\n"
+        "%2 = CONV_2D(%1, <float32[1,3,3,3]>, [-54.]){padding=VALID, stride_w=2, stride_h=2} : float32[1,4,4,1]",
+    ),
+    "a mean of each channel in the border": Case(
+        lambda x: tfl.conv_2d(tfl.pad(x + MEAN, BORDER), np.ones((1, 3, 3, 3), np.float32), strides=(2, 2)),
+        "%1 = DYNAMIC_UPDATE_SLICE(<float32[1,10,10,3]>, %0, [0,1,1,0]) : float32[1,10,10,3]\n"
+        "%2 = CONV_2D(%1, <float32[1,3,3,3]>, [54.]){padding=VALID, stride_w=2, stride_h=2} : float32[1,4,4,1]",
+    ),
+    "a mean that somebody else reads": Case(
+        lambda x: (lambda y: [tfl.conv_2d(tfl.pad(y, BORDER), WEIGHTS, strides=(2, 2)), tfl.sin(y)])(x + MEAN),
+        "%1 = ADD(%0, [1.,2.,3.]) : float32[1,8,8,3]\n"
+        "%2 = PAD(%1, [[0,0],[1,1],[1,1],[0,0]]) : float32[1,10,10,3]\n"
+        "%3 = CONV_2D(%2, <float32[4,3,3,3]>, [0.,0.,0.,0.]){padding=VALID, stride_w=2, stride_h=2} "
+        ": float32[1,4,4,4]\n"
+        "%4 = SIN(%1) : float32[1,8,8,3]",
+    ),
+    "a frame that would be large": Case(
+        lambda x: tfl.conv_2d(tfl.pad(x + MEAN, BORDER), WEIGHTS, strides=(2, 2)),
+        "%1 = ADD(%0, [1.,2.,3.]) : float32[1,300,300,3]\n"
+        "%2 = PAD(%1, [[0,0],[1,1],[1,1],[0,0]]) : float32[1,302,302,3]\n"
+        "%3 = CONV_2D(%2, <float32[4,3,3,3]>, [0.,0.,0.,0.]){padding=VALID, stride_w=2, stride_h=2} "
+        ": float32[1,150,150,4]",
+        ((1, 300, 300, 3),),
+    ),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_a_rewrite_leaves_this(name: str) -> None:
     graph = CASES[name].graph()
-    simplify(graph)
+    simplify(graph, FLOAT_RULES)
     lines = [line.strip() for line in format_graph(graph).splitlines()[1:-1]]
     assert lines == CASES[name].after.splitlines()
 
@@ -313,7 +340,7 @@ def test_a_rewrite_computes_the_same(name: str, tmp_path: Path) -> None:
     for rewritten in (False, True):
         graph = CASES[name].graph()
         if rewritten:
-            simplify(graph)
+            simplify(graph, FLOAT_RULES)
         names = [f"y{i}" for i in range(len(graph.outputs))]
         write_tflite(Model(graph, list(inputs), names), tmp_path / "model.tflite")
         found.append(run(tmp_path / "model.tflite", inputs))
@@ -336,10 +363,10 @@ def test_bodies_are_rewritten_too() -> None:
 def test_every_rule_is_a_case() -> None:
     done = set()
     for case in CASES.values():
-        for each in RULES:
+        for each in FLOAT_RULES:
             graph = case.graph()
             before = format_graph(graph)
             simplify(graph, rules=(each,))
             if format_graph(graph) != before:
                 done.add(each)
-    assert done == set(RULES)
+    assert done == set(FLOAT_RULES)

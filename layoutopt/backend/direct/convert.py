@@ -15,9 +15,12 @@ from layoutopt.backend.direct.writer import write_tflite
 from layoutopt.backend.process import forget_peak_memory, peak_memory
 from layoutopt.errors import ConversionError, LayoutoptError, UnsupportedOperatorError, UsageError
 from layoutopt.lowering import lower
+from layoutopt.options import FOLD_LIMIT
 from layoutopt.tfl.graph import Graph, Model
 from layoutopt.tfl.limits import violations
-from layoutopt.tfl.rewrites import RESIZABLE_RULES, RULES, simplify
+from layoutopt.tfl.recorder import folding_up_to
+from layoutopt.tfl.rewrites import FLOAT_RULES, RESIZABLE_RULES, RULES, simplify
+from layoutopt.tfl.rewrites.depthwise import split_depthwise_kernels
 from layoutopt.tfl.rewrites.integers import use_integer_kernels
 
 Progress = Callable[[str], None]
@@ -31,6 +34,7 @@ def convert_directly(
     *,
     quantize: Quantize = Quantize.NONE,
     resizable: bool = False,
+    fold_limit: int = FOLD_LIMIT,
     rewrite: Rewrite | None = None,
     progress: Progress | None = None,
 ) -> Conversion:
@@ -41,6 +45,7 @@ def convert_directly(
         tflite: where to write the .tflite; a file that is there is overwritten.
         quantize: what happens to the weights.
         resizable: whether the result is to be right at other sizes of images, too, once it is merged with its like.
+        fold_limit: bytes up to which what repeats constants is stored as a constant itself.
         rewrite: makes another graph of the one that would be written, such as a quantized one.
         progress: called with a short name as each stage starts.
 
@@ -61,11 +66,13 @@ def convert_directly(
         )
     forget_peak_memory()
     stages = _Stages(progress or (lambda _stage: None))
-    with stages("lowering"):
+    with stages("lowering"), folding_up_to(fold_limit):
         lowered = lower(model, resizable=resizable)
-    with stages("rewrites"):
-        simplify(lowered.graph, RESIZABLE_RULES if resizable else RULES)
+    with stages("rewrites"), folding_up_to(fold_limit):
+        simplify(lowered.graph, RESIZABLE_RULES if resizable else FLOAT_RULES if rewrite is None else RULES)
         use_integer_kernels(lowered.graph)
+        if rewrite is None and quantize is not Quantize.DYNAMIC:  # integers have large kernels
+            split_depthwise_kernels(lowered.graph, resizable=resizable)
         _WEIGHTS[quantize](lowered.graph)
     if rewrite is not None:
         with stages("quantization"):
@@ -74,6 +81,7 @@ def convert_directly(
         raise UnsupportedOperatorError(
             "LiteRT has no kernels for these operations:\n  " + "\n  ".join(map(str, found)),
             hint="Cast the operands of these nodes to another type, or merge axes with a Reshape before them.",
+            nodes=tuple(each.scope for each in found if each.scope),
         )
     with stages("write .tflite"):
         write_tflite(lowered, tflite)

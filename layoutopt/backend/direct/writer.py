@@ -49,6 +49,11 @@ def write_tflite(
         ValueError: an operation reads what nothing computes.
     """
     tables, arrays = tables_of(model, defaults or {})
+    write_tables(tables, arrays, path, data_after=data_after)
+
+
+def write_tables(tables: ModelT, arrays: Sequence[Array | None], path: Path, *, data_after: bool | None = None) -> None:
+    """Write a .tflite file from its tables without buffers and the content of each buffer, as `write_tflite` does."""
     if data_after is None:
         header = _Header(tables, arrays, external=False)
         if header.end > _MAX_FLATBUFFER:

@@ -128,6 +128,12 @@ class PhysicalLayout:
                 return cls.ordered(shape, usual)
         return cls(shape, (*ones, *dims))
 
+    def with_last(self, axis: int) -> PhysicalLayout:
+        """Return this layout with all of a logical axis innermost, its modes in the order in which they are."""
+        own = [mode for dim in self.dims if dim.axis == axis for mode in dim.modes]
+        others = tuple(dim for dim in self.dims if dim.axis != axis)
+        return PhysicalLayout(self.shape, (*others, Dim(axis, merge_modes(own))))
+
     @property
     def sizes(self) -> Shape:
         """The stored shape."""
@@ -149,10 +155,12 @@ class PhysicalLayout:
         order = tuple(dim.axis for dim in self.dims)
         return order if self == PhysicalLayout.ordered(self.shape, order) and len(order) == len(self.shape) else None
 
-    def position(self, axis: int) -> int | None:
-        """Which dimension is ``axis``, whole and in its own order; None where there is none."""
+    def position(self, axis: int, *, ordered: bool = True) -> int | None:
+        """Return the dimension that is all of ``axis``, in its own order if ``ordered``; None where there is none."""
         found = self.positions((axis,))
-        return found[0] if len(found) == 1 and self.dims[found[0]] == Dim.whole(axis, self.shape[axis]) else None
+        if len(found) != 1 or (ordered and self.dims[found[0]] != Dim.whole(axis, self.shape[axis])):
+            return None
+        return found[0]
 
     def front(self, axis: int) -> int | None:
         """The dimension in which the outermost mode of ``axis`` lies outermost; None where there is none."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import gcd, prod
 
@@ -182,11 +182,7 @@ def added(convs: Sequence[Convolution]) -> Convolution:
     Its kernel has a tap wherever one of them has one; of what is between these, as little as one dilation allows.
     """
     groups, first = gcd(*(conv.groups for conv in convs)), convs[0]
-    spans = []
-    for axis in range(len(first.kernel)):
-        taken = sorted({offset for conv in convs for offset in conv.offsets(axis)})
-        step = gcd(*(offset - taken[0] for offset in taken)) or 1
-        spans.append(range(taken[0], taken[-1] + 1, step))
+    spans = [_span(offset for conv in convs for offset in conv.offsets(axis)) for axis in range(len(first.kernel))]
     width = first.weights.shape[1] * first.groups // groups
     weights = np.zeros((first.channels, width, *map(len, spans)))
     for conv in convs:
@@ -196,6 +192,41 @@ def added(convs: Sequence[Convolution]) -> Convolution:
     bias = np.sum([conv.bias for conv in convs], axis=0)
     begin, steps = tuple(-span[0] for span in spans), tuple(span.step for span in spans)
     return Convolution(weights, bias, begin, first.strides, steps, groups)
+
+
+def composed(first: Convolution, second: Convolution) -> Convolution:
+    """Return one Conv for ``second`` of the result of ``first``, of which ``second`` must read no padding but zeros.
+
+    Pixel r of the result reads pixels s2 r + o2 of the value between, and those s1 (s2 r + o2) + o1 of the operand,
+    with strides s and offsets o of the taps: strides multiply, and each pair of taps falls on one offset s1 o2 + o1.
+    """
+    groups, axes = gcd(first.groups, second.groups), range(len(first.kernel))
+    offsets = [
+        [[first.strides[axis] * after + before for before in first.offsets(axis)] for after in second.offsets(axis)]
+        for axis in axes
+    ]
+    spans = [_span(each for row in rows for each in row) for rows in offsets]
+    inner = _in_groups(first.weights, first.groups, groups).reshape(groups, first.channels // groups, -1, *first.kernel)
+    outer = _in_groups(second.weights, second.groups, groups).reshape(groups, -1, inner.shape[1], *second.kernel)
+    inner, outer = (each.reshape(*each.shape[:3], -1) for each in (inner, outer))
+    sizes = tuple(map(len, spans))
+    weights = np.zeros((groups, outer.shape[1], inner.shape[2], prod(sizes)))
+    for late, after in enumerate(np.ndindex(*second.kernel)):
+        for early, before in enumerate(np.ndindex(*first.kernel)):
+            place = tuple(spans[axis].index(offsets[axis][after[axis]][before[axis]]) for axis in axes)
+            weights[..., np.ravel_multi_index(place, sizes)] += outer[..., late] @ inner[..., early]
+    bias = second.bias + (outer.sum(axis=3) @ first.bias.reshape(groups, -1, 1)).reshape(-1)
+    strides = tuple(one * other for one, other in zip(first.strides, second.strides, strict=True))
+    begin, steps = tuple(-span[0] for span in spans), tuple(span.step for span in spans)
+    merged = weights.reshape(second.channels, inner.shape[2], *sizes)
+    return Convolution(merged, bias, begin, strides, steps, groups)
+
+
+def _span(offsets: Iterable[int]) -> range:
+    """Return the evenly spaced offsets, as few as there can be, among which all these are."""
+    taken = sorted({*offsets})
+    step = gcd(*(offset - taken[0] for offset in taken)) or 1
+    return range(taken[0], taken[-1] + 1, step)
 
 
 def _in_groups(weights: Wide, groups: int, fewer: int) -> Wide:

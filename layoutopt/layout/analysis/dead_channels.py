@@ -12,6 +12,7 @@ import onnx_ir as ir
 from layoutopt.ir.attributes import constant_operand, has_operand, integer, integers, reduced_axes
 from layoutopt.ir.values import Wide, constant_of, static_shape
 from layoutopt.layout.analysis.convolutions import TYPES, per_channel
+from layoutopt.layout.rules.applicability import is_function_of_elements
 
 Array = npt.NDArray[np.generic]
 Flags = npt.NDArray[np.bool_]
@@ -162,7 +163,8 @@ class Channels:
     def _tied(self, node: ir.Node, values: Sequence[ir.Value]) -> bool:
         """Takes ``node`` into account; whether channels can be removed around it."""
         result = node.outputs[0]
-        if node.domain != "" or len(node.outputs) != 1 or result.dtype not in TYPES or not self._ids(result):
+        known_operator = node.domain == "" or is_function_of_elements(node)
+        if not known_operator or len(node.outputs) != 1 or result.dtype not in TYPES or not self._ids(result):
             return False
         if not values or any(not self._ids(value) for value in values):
             return False
@@ -276,7 +278,7 @@ def _resize(node: ir.Node, operands: Sequence[Wide]) -> Wide | None:
 
 
 _KNOWN: Mapping[str, Known] = {
-    **dict.fromkeys(("Abs", "Elu", "Gelu", "HardSwish", "LeakyRelu", "Mish", "Tanh"), _of_elements(_zero)),
+    **dict.fromkeys(("Abs", "Elu", "Gelu", "GeluTanh", "HardSwish", "LeakyRelu", "Mish", "Tanh"), _of_elements(_zero)),
     **dict.fromkeys(("Identity", "Neg", "Softsign"), _of_elements(_zero)),
     **dict.fromkeys(_FUNCTIONS, _arithmetic),
     **dict.fromkeys(("AveragePool", "MaxPool", "GlobalAveragePool", "GlobalMaxPool"), _pool),

@@ -10,6 +10,7 @@ import onnx_ir as ir
 from layoutopt.ir.attributes import integer, integers, reduced_axes, transpose_perm
 from layoutopt.ir.values import known_shape, static_shape
 from layoutopt.layout.analysis.index_maps import AxisSubset, axis_subset
+from layoutopt.layout.rules.applicability import is_function_of_elements
 from layoutopt.layout.rules.propagation import reduction
 from layoutopt.layout.rules.table import RULES
 
@@ -41,11 +42,12 @@ def needed(node: ir.Node, part: AxisSubset) -> Parts | None:
     Where it needs less, the same operator computes the part of the parts: `reduced_attributes` tells what changes.
     """
     shapes = [static_shape(value) for value in node.inputs if value is not None]
-    if node.domain != "" or node.op_type not in _NEEDED or static_shape(node.outputs[0]) is None or None in shapes:
+    rule = _NEEDED.get(node.op_type) if node.domain == "" else _first if is_function_of_elements(node) else None
+    if rule is None or static_shape(node.outputs[0]) is None or None in shapes:
         return None
     if any(value.uses() or value.is_graph_output() for value in node.outputs[1:]):
         return None
-    return _NEEDED[node.op_type](node, part)
+    return rule(node, part)
 
 
 def reduced_attributes(node: ir.Node, part: AxisSubset) -> Mapping[str, int]:

@@ -55,6 +55,10 @@ class Work:
     def __add__(self, other: Work) -> Work:
         return Work(self.products + other.products, self.nanoseconds + other.nanoseconds)
 
+    def shared_by(self, count: int) -> Work:
+        """Return the share of one of ``count`` readers in what all of them need."""
+        return Work(self.products // count, self.nanoseconds / count)
+
     def exceeds(self, other: Work) -> bool:
         """Whether ``other`` is quicker, by more than the model's error."""
         return self.nanoseconds > other.nanoseconds * (1 + ERROR)

@@ -23,6 +23,12 @@ def entry_for(node: ir.Node) -> LayoutRule | None:
     return RULES.get(node.op_type) if node.domain == "" else None
 
 
+def is_function_of_elements(node: ir.Node) -> bool:
+    """Return whether each element of the one result is a function of that in its place in the first operand alone."""
+    entry = entry_for(node)
+    return entry is not None and entry.is_elementwise and entry.operands == 1 and len(node.outputs) == 1
+
+
 def rule_for(node: ir.Node, opset: int) -> LayoutRule | None:
     """The rule that describes ``node`` in a model of ``opset``; None where it is layout-fixed."""
     if objection(node, opset):

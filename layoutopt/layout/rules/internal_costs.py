@@ -25,7 +25,7 @@ def last_axis_only(node: ir.Node, layouts: PhysicalLayouts) -> int | None:
     """The last stored dimension is free; to any other axis the target moves the data there and back."""
     layout = layouts[result()]
     value = axis_of(node, -1, len(layout.shape))
-    if value is None or (position := layout.position(value)) is None:
+    if value is None or (position := layout.position(value, ordered=False)) is None:
         return None
     moves = layout.shape[value] != 1 and any(size != 1 for size in layout.sizes[position + 1 :])
     return sum(size_in_bytes(port.value(node)) for port in layouts) if moves else 0

@@ -38,6 +38,15 @@ def aligned(
             yield fitted
 
 
+def axis_anywhere_or_last(
+    node: ir.Node, ports: Sequence[Port], port: Port, layout: PhysicalLayout, known: Known
+) -> Iterator[PhysicalLayouts]:
+    """All ports alike, as they come or with the axis moved to the end, where the target need not move it itself."""
+    yield from aligned(node, ports, port, layout, known)
+    if (axis := axis_of(node, -1, len(layout.shape))) is not None:
+        yield from aligned(node, ports, port, layout.with_last(axis), known)
+
+
 def beside_scalars(
     node: ir.Node, ports: Sequence[Port], port: Port, layout: PhysicalLayout, known: Known
 ) -> Iterator[PhysicalLayouts]:

@@ -41,14 +41,14 @@ def to_dialect(node: ir.Node, layouts: PhysicalLayouts) -> Edit | None:
     return Edit(operator=dialect.OPERATORS[node.op_type][len(FIRST.shape(node))].name)
 
 
-def axis(default: int | None = None, port: Port = FIRST) -> Remap:
-    """A remap of the attribute ``axis``, which counts the axes of the value at ``port``."""
+def axis(default: int | None = None, port: Port = FIRST, *, ordered: bool = True) -> Remap:
+    """A remap of the attribute ``axis`` of the value at ``port``; ``ordered`` if it matters how the axis lies."""
 
     def remap(node: ir.Node, layouts: PhysicalLayouts) -> Edit | None:
         """The attribute ``axis``, which is stored whole."""
         layout = layouts[port]
         value = axis_of(node, default, len(layout.shape))
-        position = None if value is None else _whole_position(value, layouts, len(layout.shape))
+        position = None if value is None else _whole_position(value, layouts, len(layout.shape), ordered=ordered)
         return None if position is None else Edit(attributes={"axis": position})
 
     return remap
@@ -238,9 +238,9 @@ def _whole_positions(values: Sequence[int] | None, layouts: PhysicalLayouts) -> 
     return tuple(position for position in found if position is not None) if None not in found else None
 
 
-def _whole_position(axis: int, layouts: PhysicalLayouts, rank: int) -> int | None:
+def _whole_position(axis: int, layouts: PhysicalLayouts, rank: int, *, ordered: bool = True) -> int | None:
     """The dimension that is ``axis`` at every port of ``rank``: where it has size 1 alone, it would seem whole."""
-    found = {layout.position(axis) for layout in layouts.values() if len(layout.shape) == rank}
+    found = {layout.position(axis, ordered=ordered) for layout in layouts.values() if len(layout.shape) == rank}
     return found.pop() if len(found) == 1 else None
 
 

@@ -18,11 +18,13 @@ from layoutopt.layout.rules.rule import LayoutRule
 from layoutopt.layout.rules.variants import result
 
 _ELEMENTWISE = LayoutRule(operands=None, since=7)
-_ALONG_AXIS = LayoutRule(remaps=(remaps.axis(-1),))
-_LAST_AXIS = replace(_ALONG_AXIS, internal_cost=last_axis_only)
+_ALONG_AXIS = LayoutRule(remaps=(remaps.axis(-1, ordered=False),))
+_LAST_AXIS = LayoutRule(
+    remaps=(remaps.axis(-1),), propagate=propagation.axis_anywhere_or_last, internal_cost=last_axis_only
+)
 _FLATTENED = LayoutRule(remaps=(remaps.innermost_axes(1),))
-_SOFTMAX = replace(_LAST_AXIS, since=13, before=_FLATTENED)
-_HARDMAX = replace(_SOFTMAX, before=LayoutRule(remaps=(remaps.innermost_axes(1, ordered=True),)))
+_SOFTMAX = replace(_LAST_AXIS, remaps=_ALONG_AXIS.remaps, since=13, before=_FLATTENED)
+_HARDMAX = replace(_LAST_AXIS, since=13, before=LayoutRule(remaps=(remaps.innermost_axes(1, ordered=True),)))
 _ACCUMULATION = LayoutRule(remaps=(remaps.axis_operand,))
 _BY_ELEMENT = LayoutRule(operands=3, remaps=(remaps.axis(0),))
 _NORMALIZATION = LayoutRule(

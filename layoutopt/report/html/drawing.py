@@ -12,11 +12,12 @@ from layoutopt.results.model_report import Graph, GraphNode, GraphTensor, Layout
 
 BOX_WIDTH = 190
 BOX_HEIGHT = 42
+ROW = BOX_HEIGHT + 30
+"""From one row of boxes to the next."""
 
 _COLUMN = BOX_WIDTH + 26
-_ROW = BOX_HEIGHT + 30
 _MARGIN = 28
-_BAND = 12 * _ROW
+_BAND = 12 * ROW
 """What a page draws at once while one scrolls: a graph of thousands of operators is too much to lay out whole."""
 
 
@@ -149,7 +150,7 @@ def _links(nodes: Sequence[GraphNode]) -> dict[tuple[int, int], str]:
 
 def _centre(place: Place) -> tuple[int, int]:
     column, row = place
-    return _MARGIN + BOX_WIDTH // 2 + round(column * _COLUMN), _MARGIN + BOX_HEIGHT // 2 + row * _ROW
+    return _MARGIN + BOX_WIDTH // 2 + round(column * _COLUMN), _MARGIN + BOX_HEIGHT // 2 + row * ROW
 
 
 def _path(points: Sequence[tuple[int, int]]) -> str:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import jinja2
+from markupsafe import Markup
 
 from layoutopt.backend.litert.latency import CONFIDENCE
 from layoutopt.report.html.charts import DRIFT, Ribbon, bytes_along, errors_along, ribbon
-from layoutopt.report.html.drawing import BOX_HEIGHT, BOX_WIDTH, Box, Drawing, Role, draw
+from layoutopt.report.html.drawing import BOX_HEIGHT, BOX_WIDTH, ROW, Box, Drawing, Role, draw
 from layoutopt.report.terminal.tables import amount, proof, size
-from layoutopt.results.model_report import Graph, GraphNode, GraphTensor, Layout, ModelReport, Stage
-from layoutopt.results.optimize import Form, OptimizeReport
+from layoutopt.results.model_report import PER_OPERATOR, Graph, GraphNode, GraphTensor, Layout, ModelReport, Stage
+from layoutopt.results.optimize import Form, Kind, OptimizeReport
 from layoutopt.results.result import Json, to_json
 from layoutopt.text import printable
 
@@ -22,6 +24,21 @@ _MOST_ROWS = 15
 _MOST_LETTERS = 28
 _TEXT_WIDTH = BOX_WIDTH - 36 - 8
 _MOST_FIGURES = 24
+_GAP = 10
+"""Pixels between the columns of a graph that is seen whole."""
+
+_PER_OPERATOR = (
+    "your model with transposes around every layout-sensitive operator, as in the file of a converter that looks at "
+    "one operator at a time"
+)
+MEANINGS = {
+    Kind.PLAIN.value: "your model through onnxsim, onnx-tf and TensorFlow's converter, each as it is",
+    Kind.PER_OPERATOR.value: _PER_OPERATOR,
+    PER_OPERATOR: f"{_PER_OPERATOR}; ONNX, since there is no .tflite",
+    Kind.LAYOUTOPT.value: "your model with layouts chosen for the whole graph at once",
+    Kind.ONNX.value: "your model with layouts chosen for the whole graph at once; ONNX, since there is no .tflite",
+}
+"""What the titles of graphs mean."""
 
 LETTERS = {Layout.NATURAL: "N", Layout.CHANNELS_LAST: "L", Layout.OTHER: "O", Layout.UNKNOWN: "?"}
 """Layouts are told by more than their colours."""
@@ -53,11 +70,16 @@ class Side:
         return cls(key, graph, drawing, ribbon(graph), transposes)
 
     @property
+    def meaning(self) -> str:
+        """Return what the title of the graph means; empty if that is not known."""
+        return MEANINGS.get(self.graph.title, "")
+
+    @property
     def operators(self) -> tuple[Box, ...]:
         """Return the boxes of the operators, in the order of execution."""
         return tuple(box for box in self.drawing.boxes if box.role is Role.OPERATOR)
 
-    def dearest(self) -> list[Box]:
+    def largest(self) -> list[Box]:
         """Return the transposes that move the most bytes."""
         found = [box for box in self.operators if box.node.is_transpose]
         return sorted(found, key=lambda box: -box.node.bytes_moved)[:_MOST_ROWS]
@@ -152,7 +174,8 @@ def render(report: ModelReport) -> str:
             times=_times(report),
             errors=errors_along(report.after),
             drift=DRIFT,
-            box=(BOX_WIDTH, BOX_HEIGHT),
+            box=(BOX_WIDTH, BOX_HEIGHT, ROW),
+            gap=_GAP,
             data={side.key: _shown(_data(side)) for side in sides},
         )
     )
@@ -177,6 +200,7 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {
+        "prose": prose,
         "size": size,
         "shape": shape,
         "duration": duration,
@@ -192,6 +216,12 @@ def _environment() -> jinja2.Environment:
 def _is_long(text: str, letter: float) -> bool:
     """Return whether text may be too wide for a box, of small letters of so many pixels and others that are wider."""
     return letter * sum(1 if each.islower() else 1.15 for each in text) > _TEXT_WIDTH
+
+
+def prose(text: str) -> Markup:
+    """Return text as HTML, in which `names` between backticks are code."""
+    parts = re.split(r"`([^`]+)`", printable(text))
+    return Markup("").join(Markup("<code>{}</code>").format(part) if at % 2 else part for at, part in enumerate(parts))
 
 
 def shape(sizes: Sequence[int]) -> str:

@@ -68,6 +68,8 @@ def of_counts(reports: Sequence[CountReport]) -> Iterator[RenderableType]:
     for report in reports:
         for name, order in report.layouts.items():
             yield Text(f"{_file(report)}: {name} stores the original's axes in the order {order}")
+        for line in report.metadata:
+            yield Text(f"{_file(report)}: {line}")
 
 
 def _file(report: CountReport) -> str:

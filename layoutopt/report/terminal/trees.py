@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
+from layoutopt.layout.costs.declined import Declined
 from layoutopt.layout.explain.explanation import Copy, Explanation, Inside, Kept, PartProof, Side
 from layoutopt.layout.explain.missing_rules import MissingRule
 from layoutopt.layout.solver.problem import Solver
@@ -33,9 +34,14 @@ def of_explain(report: ExplainReport) -> Iterator[RenderableType]:
     if not report.layout.cost:
         yield Text(_of_nothing(report.anchors))
     yield Text(proof(report.layout))
+    if report.chosen_at:
+        sizes = ", ".join(f"{name}={size}" for name, size in report.chosen_at.items())
+        yield Text(f"This holds at {sizes}, where the layouts are chosen for all sizes.")
     yield from map(Text, _of_parts(found, unit))
     if report.missing:
         yield _of_missing(report.missing, unit)
+    if report.declined:
+        yield _of_declined(report.declined)
 
 
 def _of_copy(number: int, copy: Copy, unit: str) -> Tree:
@@ -126,4 +132,18 @@ def _of_missing(missing: Sequence[MissingRule], unit: str) -> Table:
         table.add_row(
             escape(each.operator), str(each.count), size(each.beside), amount(each.gain, unit), escape(each.why)
         )
+    return table
+
+
+def _of_declined(declined: Sequence[Declined]) -> Table:
+    table = Table(title="Rewrites to fewer multiplications that were possible and not done", title_justify="left")
+    for heading in ("pass", "operator"):
+        table.add_column(heading)
+    for heading in ("multiplications", "ms by the\ncost model"):
+        table.add_column(heading, justify="right")
+    table.add_column("why not")
+    for each in declined:
+        products = f"{each.products_before / 1e6:.1f} M -> {each.products_after / 1e6:.1f} M"
+        cost = f"{each.nanoseconds_before / 1e6:.3f} -> {each.nanoseconds_after / 1e6:.3f}"
+        table.add_row(each.rewrite, escape(each.node), products, cost, each.why)
     return table

@@ -19,7 +19,7 @@ from layoutopt.tfl.rewrites.casts import narrow_index, skip_wide_type
 from layoutopt.tfl.rewrites.common_subexpressions import eliminate_common_subexpressions
 from layoutopt.tfl.rewrites.dead_code import eliminate_dead_code
 from layoutopt.tfl.rewrites.engine import Rule, apply_rules, run_to_the_end
-from layoutopt.tfl.rewrites.padding import fuse_padding, fuse_unstrided_padding
+from layoutopt.tfl.rewrites.padding import fuse_padding, fuse_unstrided_padding, pad_with_mean
 from layoutopt.tfl.rewrites.products import read_transposed, use_fully_connected
 from layoutopt.tfl.rewrites.reshapes import (
     broadcast_by_itself,
@@ -33,7 +33,7 @@ from layoutopt.tfl.rewrites.reshapes import (
 )
 from layoutopt.tfl.rewrites.scale import fuse_scale
 
-__all__ = ["RESIZABLE_RULES", "RULES", "simplify"]
+__all__ = ["FLOAT_RULES", "RESIZABLE_RULES", "RULES", "simplify"]
 
 RULES = (
     merge_reshapes,
@@ -64,6 +64,9 @@ RULES = (
 
 RESIZABLE_RULES = tuple(fuse_unstrided_padding if each is fuse_padding else each for each in RULES)
 """The same for a graph that takes images of any size: none of these depends on the size that it has now."""
+
+FLOAT_RULES = (*RULES, pad_with_mean)
+"""The same for a graph that stays one of floats: the others are right before a quantization, too."""
 
 
 def simplify(graph: Graph, rules: Sequence[Rule] = RULES) -> None:

@@ -24,7 +24,10 @@ def fuse_bias(operation: Operation, uses: Uses) -> Value | None:
         bias = channels_of(addend, source.result)
         if bias is None or operation.result.shape != source.result.shape:
             continue
-        return _with_bias(source, operation, -bias if operation.code == "SUB" else bias)
+        activation = operation.options["fused_activation_function"]
+        return add_bias(
+            source, -bias if operation.code == "SUB" else bias, source[0], fused_activation_function=activation
+        )
     return None
 
 
@@ -40,12 +43,19 @@ def channels_of(addend: Value, result: Value) -> Array | None:
     return np.broadcast_to(addend.data.reshape(-1), (channels,))
 
 
-def _with_bias(source: Operation, operation: Operation, bias: Array) -> Value | None:
-    place = definition(source.code).bias
+def add_bias(operation: Operation, bias: Array, x: Value, **options: object) -> Value | None:
+    """Record the operation with another input ``x`` and ``more`` added to its bias; None if the bias is computed.
+
+    Args:
+        operation: a convolution or a product.
+        bias: to add, a number for each channel.
+        x: in place of its first operand.
+        options: those that differ.
+    """
+    place = definition(operation.code).bias
     assert place is not None
-    old = source.operand(place)
+    old = operation.operand(place)
     if old is not None and old.data is None:
         return None
-    operands = [*source.operands[:place], Value.constant(bias if old is None or old.data is None else old.data + bias)]
-    activation = operation.options["fused_activation_function"]
-    return record_again(source, *operands, fused_activation_function=activation)
+    added = Value.constant(bias if old is None or old.data is None else old.data + bias)
+    return record_again(operation, x, *operation.operands[1:place], added, **options)

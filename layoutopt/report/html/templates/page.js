@@ -2,10 +2,12 @@
 (() => {
   const byId = (id) => document.getElementById(id);
   const DATA = JSON.parse(byId("data").textContent);
-  const FAR = 0.3; // below this scale, text cannot be read: boxes become one shape per layout
+  const FAR = 0.3; // below this scale, text cannot be read: all of the graph is shown, a shape per layout
   const MARGIN = 600; // pixels around the window in which operators are drawn already
-  const [BOX_WIDTH, BOX_HEIGHT] = [{{ box[0] }}, {{ box[1] }}];
-  const SCALES = [0.05, 0.4, 0.55, 0.7, 0.85, 1, 1.25, 1.6, 2, 3];
+  const [BOX_WIDTH, BOX_HEIGHT, ROW] = [{{ box|join(", ") }}];
+  const GAP = {{ gap }}; // pixels between the columns of a folded graph
+  const MOST_COLUMNS = 60;
+  const SCALES = [0.4, 0.55, 0.7, 0.85, 1, 1.25, 1.6, 2, 3];
 
   // --- numbers for people, as the rest of the page has them ---
 
@@ -16,6 +18,9 @@
   const micros = (time) => (time >= 1000 ? `${(time / 1000).toPrecision(3)} ms` : `${time.toPrecision(3)} µs`);
   const error = (number) => (number === 0 ? "0" : number.toExponential(1));
   const sizes = (shape) => shape.map((each) => (each < 0 ? "any" : each)).join("×") || "scalar";
+
+  /** Text, in which `names` stand between backticks. */
+  const prose = (text) => text.split(/`([^`]+)`/).map((part, at) => (at % 2 ? make("code", {}, part) : part)).filter((part) => part !== "");
 
   /** An element with properties and children, which may be text. */
   const make = (tag, properties = {}, ...children) => {
@@ -43,6 +48,9 @@
       }));
       this.marks = { chosen: [], counterpart: [], hit: [] };
       this.scale = 1;
+      this.folded = element.querySelector(".folded");
+      this.isFolded = false;
+      this.top = Math.min(...this.data.places.map(([, y]) => y)) - (ROW - BOX_HEIGHT) / 2;
       this.writers = new Map();
       this.readers = new Map();
       this.data.nodes.forEach((node, index) => {
@@ -52,7 +60,7 @@
       this.first = this.data.roles.indexOf("operator");
       this.operators = this.data.roles.filter((role) => role === "operator").length;
       this.canvas.addEventListener("scroll", () => this.show(), { passive: true });
-      new ResizeObserver(() => this.show()).observe(this.canvas);
+      new ResizeObserver(() => (this.isFolded && this.isShown() ? this.seeAll() : this.show())).observe(this.canvas);
     }
 
     isShown() {
@@ -62,11 +70,9 @@
     /** Draws the slices that can be seen, and only those. */
     show() {
       const { scrollTop, clientHeight } = this.canvas;
-      const distant = this.scale < FAR;
       const [top, bottom] = [(scrollTop - MARGIN) / this.scale, (scrollTop + clientHeight + MARGIN) / this.scale];
-      this.drawing.classList.toggle("distant", distant);
       for (const band of this.bands) {
-        const seen = !distant && band.bottom > top && band.top < bottom;
+        const seen = !this.isFolded && band.bottom > top && band.top < bottom;
         if (seen && !band.element) {
           this.drawing.insertAdjacentHTML("beforeend", band.markup);
           band.element = this.drawing.lastElementChild;
@@ -76,8 +82,8 @@
           band.element = null;
         }
       }
-      this.window.setAttribute("y", scrollTop / this.scale);
-      this.window.setAttribute("height", Math.min(this.data.height, clientHeight / this.scale));
+      this.window.setAttribute("y", this.isFolded ? 0 : scrollTop / this.scale);
+      this.window.setAttribute("height", this.isFolded ? this.data.height : Math.min(this.data.height, clientHeight / this.scale));
     }
 
     /** Gives what is drawn the classes of its marks. */
@@ -95,30 +101,90 @@
 
     /** Zooms; the point of the window that is given in pixels, or its middle, stays where it is. */
     zoom(scale, x = this.canvas.clientWidth / 2, y = this.canvas.clientHeight / 2) {
-      const box = this.drawing.getBoundingClientRect();
+      const whole = this.whole();
+      if (whole.columns.length && scale < FAR) return this.seeAll();
       const canvas = this.canvas.getBoundingClientRect();
-      const at = [(x + canvas.left - box.left) / this.scale, (y + canvas.top - box.top) / this.scale];
-      this.scale = Math.min(3, Math.max(this.whole(), scale));
+      const at = this.under(x + canvas.left, y + canvas.top);
+      this.fold([]);
+      this.scale = Math.min(3, Math.max(whole.columns.length ? FAR : whole.scale, scale));
       this.drawing.setAttribute("width", this.data.width * this.scale);
       this.drawing.setAttribute("height", this.data.height * this.scale);
       this.canvas.scrollTo(at[0] * this.scale - x, at[1] * this.scale - y);
       this.show();
     }
 
-    /** The scale at which all of the graph can be seen. */
+    /**
+     * How all of the graph is seen at once: at which scale, and, where its text could not be read, in which columns, each
+     * from a left to a right side, of how many rows. A graph is much higher than wide: in one column it would be a thread.
+     */
     whole() {
-      const { clientWidth, clientHeight } = this.canvas;
-      return Math.min(1, (clientWidth - 4) / this.data.width, (clientHeight - 4) / this.data.height);
+      const [width, height] = [this.canvas.clientWidth - 4, this.canvas.clientHeight - 4];
+      const scale = Math.min(1, width / this.data.width, height / this.data.height);
+      if (scale >= FAR) return { scale, columns: [] };
+      const most = Math.round((this.data.height - this.top) / ROW);
+      let best = { scale: 0, columns: [] };
+      for (let number = 1; number <= Math.min(most, MOST_COLUMNS); number += 1) {
+        const rows = Math.ceil(most / number);
+        const columns = this.columns(rows);
+        const all = columns.reduce((sum, [left, right]) => sum + right - left, 0);
+        const fits = Math.min(1, (width - GAP * (columns.length - 1)) / all, height / (rows * ROW));
+        if (fits > best.scale) best = { scale: fits, columns, rows };
+      }
+      return best;
+    }
+
+    /** The left and right sides of the columns, of so many rows each. */
+    columns(rows) {
+      const found = [];
+      for (const [x, y] of this.data.places) {
+        const at = Math.floor((y - this.top) / (rows * ROW));
+        const [left, right] = found[at] ?? [Infinity, 0];
+        found[at] = [Math.min(left, x), Math.max(right, x + BOX_WIDTH)];
+      }
+      return found;
+    }
+
+    seeAll() {
+      const { scale, columns, rows } = this.whole();
+      if (!columns.length) return this.zoom(scale);
+      this.scale = scale;
+      this.fold(columns, rows);
+      this.show();
+    }
+
+    /** Shows the graph in columns, to be read like those of a newspaper; in none, as one drawing. */
+    fold(columns, rows) {
+      this.isFolded = columns.length > 0;
+      this.slices = columns.map(([left], at) => [left, this.top + at * rows * ROW]);
+      this.canvas.classList.toggle("whole", this.isFolded);
+      const height = rows * ROW;
+      const column = ([left, right], at) => `<svg width="${(right - left) * this.scale}" height="${height * this.scale}" viewBox="${left} ${this.slices[at][1]} ${right - left} ${height}"><use href="#${this.side}-far"/></svg>`;
+      this.folded.innerHTML = columns.map(column).join("");
+    }
+
+    /** The point of the drawing under a point of the screen. */
+    under(x, y) {
+      const shown = this.isFolded ? [...this.folded.children] : [this.drawing];
+      const boxes = shown.map((each) => each.getBoundingClientRect());
+      const at = Math.max(0, boxes.findLastIndex((box) => box.left <= x));
+      const [left, top] = this.isFolded ? this.slices[at] : [0, 0];
+      return [left + (x - boxes[at].left) / this.scale, top + (y - boxes[at].top) / this.scale];
     }
 
     step(direction) {
       const next = direction > 0 ? SCALES.find((each) => each > this.scale * 1.01) : SCALES.findLast((each) => each < this.scale * 0.99);
-      this.zoom(next ?? (direction > 0 ? 3 : this.whole()));
+      if (this.isFolded) return direction > 0 && this.centre(this.marked() ?? 0, SCALES[0]);
+      return next ? this.zoom(next) : direction > 0 ? this.zoom(3) : this.seeAll();
+    }
+
+    /** The box that is chosen, or stands for the one that is. */
+    marked() {
+      return this.marks.chosen[0] ?? this.marks.counterpart[0];
     }
 
     /** Moves a box to the middle, at a scale at which its text can be read. */
-    centre(index, scale = this.scale < FAR ? 1 : this.scale) {
-      if (scale !== this.scale) this.zoom(scale);
+    centre(index, scale = this.isFolded ? 1 : this.scale) {
+      if (this.isFolded || scale !== this.scale) this.zoom(scale);
       const [x, y] = this.data.places[index];
       const { clientWidth, clientHeight } = this.canvas;
       this.canvas.scrollTo(
@@ -166,6 +232,7 @@
   const details = byId("details");
   let active = [...panes.values()][0];
   let chosen = null; // [pane, index]
+  let pair = {}; // by side: two boxes that stand for each other, the one chosen coming from the other
 
   const other = (pane) => [...panes.values()].find((each) => each !== pane);
 
@@ -179,12 +246,32 @@
   function view(which) {
     frame.dataset.view = which;
     for (const button of document.querySelectorAll(".view")) button.setAttribute("aria-pressed", button.dataset.view === which);
-    if (panes.has(which)) activate(panes.get(which));
-    if (chosen) panes.forEach((pane) => pane.isShown() && pane === chosen[0] && pane.centre(chosen[1]));
+    if (panes.has(which)) follow(panes.get(which));
+    else if (chosen) follow(chosen[0]);
+  }
+
+  /** Goes to a graph, and there to what stands for the chosen box; back again, to the box where one has come from. */
+  function follow(pane) {
+    activate(pane);
+    if (!chosen) return;
+    const [from, index] = chosen;
+    const known = pair;
+    const match = from === pane ? index : known[from.side] === index ? known[pane.side] : pane.counterparts(from, index)[0];
+    if (match === undefined) {
+      const place = nearby(from, index, pane);
+      if (place !== undefined) pane.centre(place);
+    } else if (from === pane) {
+      choose(pane, match);
+      pair = known;
+    } else {
+      choose(pane, match);
+      pair = { [from.side]: index, [pane.side]: match };
+    }
   }
 
   function choose(pane, index) {
     chosen = [pane, index];
+    pair = {};
     activate(pane);
     pane.centre(index);
     pane.canvas.setAttribute("aria-activedescendant", `${pane.side}-${index}`);
@@ -242,13 +329,13 @@
     const button = (where, at) => make("button", { type: "button", className: "pick", onclick: () => go(where, at) },
       make("b", {}, where.data.nodes[at].operator), " ", make("span", {}, where.data.nodes[at].name));
     const facts = [
-      ["Layout rule", node.rule],
-      ["Reason", node.reason],
+      ["Layout rule", prose(node.rule)],
+      ["Reason", prose(node.reason)],
       ["Bytes moved", node.is_transpose ? bytes(node.bytes_moved) : ""],
       ["Time", node.microseconds === null ? "" : micros(node.microseconds)],
       ["Order", pane.data.roles[index] === "operator" ? `${index - pane.first + 1} of ${pane.operators}` : ""],
       ...Object.entries(node.attributes ?? {}),
-    ].filter(([, text]) => text);
+    ].filter(([, text]) => text.length);
     const tensor = (name, neighbours) => {
       const each = tensors[name];
       if (!each) return make("li", {}, name);
@@ -317,7 +404,7 @@
 
   function enter(pane) {
     if (!pane) return;
-    activate(pane);
+    follow(pane);
     pane.canvas.focus();
   }
 
@@ -340,11 +427,11 @@
 
   /** All of the graphs, or the text again. */
   function fit() {
-    const isNear = active.scale > active.whole() * 1.01;
+    const whole = active.whole();
+    const isNear = !active.isFolded && (whole.columns.length || active.scale > whole.scale * 1.01);
     for (const pane of shown()) {
-      const at = pane.marks.chosen[0] ?? pane.marks.counterpart[0] ?? 0;
-      if (isNear) pane.zoom(pane.whole());
-      else pane.centre(at, 1);
+      if (isNear) pane.seeAll();
+      else pane.centre(pane.marked() ?? 0, 1);
     }
     tell();
   }
@@ -419,10 +506,6 @@
 
   for (const pane of panes.values()) {
     let drag = null;
-    const drawn = (event) => {
-      const box = pane.drawing.getBoundingClientRect();
-      return [(event.clientX - box.left) / pane.scale, (event.clientY - box.top) / pane.scale];
-    };
     pane.canvas.addEventListener("focus", () => activate(pane));
     pane.canvas.addEventListener("pointerdown", (event) => {
       if (event.pointerType === "mouse" && event.button === 0) {
@@ -441,11 +524,11 @@
       if (drag?.moved) return;
       const node = event.target.closest(".node");
       if (node) choose(pane, Number(node.dataset.index));
-      else if (pane.scale < FAR) choose(pane, pane.nearest(...drawn(event)));
+      else if (pane.isFolded) choose(pane, pane.nearest(...pane.under(event.clientX, event.clientY)));
     });
     window.addEventListener("pointerup", () => {
       pane.canvas.classList.remove("dragging");
-      setTimeout(() => (drag = null)); // behind the click that ends a drag
+      setTimeout(() => (drag = null)); // after the click that ends a drag
     });
     pane.canvas.addEventListener("wheel", (event) => {
       if (!event.ctrlKey && !event.metaKey) return;

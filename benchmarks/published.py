@@ -1,0 +1,225 @@
+"""What rewrites to fewer multiplications gain on published networks, beside onnx2tf.
+
+::
+
+    python -m benchmarks.published [--zoo build/zoo] [--peers build/peers] [--results build/published] [NAME...]
+    python -m benchmarks.published --time-only
+
+Each network of the packages of ``benchmarks.zoo`` is converted three times: by layoutopt's direct backend, by the same
+without the rewrites, and by onnx2tf. All are compared with ONNX Runtime and timed in one interleaved run. What was
+converted before stays as it is; the figures of all of them go to ``benchmarks/results/published.json``. Timing wants a
+quiet machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import onnx
+from onnx import numpy_helper
+
+import layoutopt
+from benchmarks import records
+from benchmarks.markdown import table
+from benchmarks.peers.catalogue import OURS, PEERS
+from benchmarks.peers.conversion import converted
+from benchmarks.peers.figures import FIGURES, TFLITE, TIMES, Figures, Outcome, Times
+from benchmarks.peers.judge import judged
+from benchmarks.peers.timing import timed
+from benchmarks.zoo.__main__ import exported
+from benchmarks.zoo.catalogue import NETWORKS, Entry
+from layoutopt.backend.conversion import Backend
+from layoutopt.backend.litert.latency import Speedup, Verdict
+from layoutopt.ir.io import load
+from layoutopt.ir.verify import Reference
+from layoutopt.outputs import make_directory
+from layoutopt.results.optimize import Multiplications
+from layoutopt.results.provenance import Provenance
+
+EXACT, PEER = "layoutopt --exact", "onnx2tf-2"
+_HALF = "resnet50, half masked"
+CASES: Mapping[str, str] = {
+    **{name: name for name in ("repvgg_a0", "mobileone_s1", "fastvit_t8")},
+    **{name: name for name in ("unet_resnet34", "unetplusplus_resnet34", "bsrgan")},
+    **{name: name for name in ("densenet121", "vit_b_16", "deit_tiny_patch16_224")},
+    **{name: name for name in ("yolov5n", "yolov8n", "fpn_resnet34")},
+    _HALF: "resnet50",
+}
+"""The networks, each with its name in ``benchmarks.zoo``."""
+
+_MODEL, _PRODUCTS = "model.onnx", "products.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """One network.
+
+    Attributes:
+        products: multiplications before and after.
+        figures: what became of it, by converter.
+        times: of all that is right, in one run.
+    """
+
+    products: Multiplications
+    figures: Mapping[str, Figures]
+    times: Times
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """All that was measured.
+
+    Attributes:
+        measured: where and when.
+        networks: by name.
+    """
+
+    PATH: ClassVar[Path] = records.committed("published")
+
+    measured: Provenance
+    networks: Mapping[str, Network]
+
+
+def main() -> None:
+    """Converts and times what was not yet, and keeps the figures of all that ever was."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", choices=[*CASES, []], metavar="NAME", help=", ".join(CASES))
+    parser.add_argument(
+        "--zoo", type=Path, default=Path("build/zoo"), help="where models and environment of the zoo are"
+    )
+    parser.add_argument("--peers", type=Path, default=Path("build/peers"), help="where onnx2tf's environment is")
+    parser.add_argument("--results", type=Path, default=Path("build/published"), help="where models stay")
+    stages = parser.add_mutually_exclusive_group()
+    stages.add_argument("--convert-only", action="store_true")
+    stages.add_argument("--time-only", action="store_true", help="time all that was converted again")
+    options = parser.parse_args()
+    results = options.results.resolve()
+    for name in options.names or CASES:
+        if not options.time_only:
+            export(name, options.zoo.resolve(), results)
+            convert(name, options.peers.resolve(), results)
+        if not options.convert_only and (options.time_only or not (results / name / TIMES).exists()):
+            times = timed(right(results / name))
+            records.save(times, results / name / TIMES)
+            print(f"{name}: {_cells(kept(results / name))}", flush=True)
+    networks = {name: kept(results / name) for name in CASES if (results / name / TIMES).exists()}
+    records.save(Published(Provenance.here(), networks), Published.PATH)
+
+
+def export(name: str, zoo: Path, results: Path) -> None:
+    """Export a network where that was not done."""
+    path = results / name / _MODEL
+    if path.exists():
+        return
+    network = NETWORKS[CASES[name]]
+    source = Entry(network, network.exports[0]).directory(zoo) / _MODEL
+    if error := exported(Entry(network, network.exports[0]), source, zoo):
+        raise RuntimeError(f"{name} cannot be exported: {error}")
+    make_directory(path.parent)
+    model = onnx.load(source)
+    if name == _HALF:
+        mask_half(model)
+    onnx.save(model, path)
+
+
+def mask_half(model: onnx.ModelProto) -> None:
+    """Set half of the channels of each Conv to zero, those with the least norm, as structured pruning leaves them.
+
+    Convs of as many channels whose results are added up lose the same ones, those of the first of them.
+    """
+    arrays = {tensor.name: tensor for tensor in model.graph.initializer}
+    added = {name for node in model.graph.node if node.op_type == "Add" for name in node.input}
+    shared: dict[int, np.typing.NDArray[np.int64]] = {}
+    for node in model.graph.node:
+        if node.op_type != "Conv":
+            continue
+        weights = numpy_helper.to_array(arrays[node.input[1]])
+        channels = len(weights)
+        norms = np.linalg.norm(weights.reshape(channels, -1), axis=1)
+        masked = np.argsort(norms)[: channels // 2]
+        if node.output[0] in added:
+            masked = shared.setdefault(channels, masked)
+        for each in node.input[1:]:
+            array = numpy_helper.to_array(arrays[each]).copy()
+            array[masked] = 0
+            arrays[each].CopyFrom(numpy_helper.from_array(array, each))
+
+
+def convert(name: str, peers: Path, results: Path) -> None:
+    """Convert a network in each of the three ways, where that was not done, and compare with the original."""
+    directory = results / name
+    for label, exact in ((OURS, False), (EXACT, True)):
+        if (directory / label / FIGURES).exists():
+            continue
+        make_directory(directory / label)
+        tflite = directory / label / TFLITE
+        report = layoutopt.optimize(
+            directory / _MODEL, tflite=tflite, backend=Backend.DIRECT, exact=exact, baseline=False, force=True
+        )
+        records.save(judged(Reference(load(directory / _MODEL)), tflite), directory / label / FIGURES)
+        if not exact:
+            records.save(report.multiplications, directory / _PRODUCTS)
+        (directory / TIMES).unlink(missing_ok=True)
+        print(f"{name}, {label}: converted", flush=True)
+    python = PEERS[PEER].interpreter(peers / "venv", {})
+    if python is not None and not (directory / PEER / FIGURES).exists():
+        records.save(converted(PEERS[PEER], python, name, results), directory / PEER / FIGURES)
+        print(f"{name}, {PEER}: converted", flush=True)
+
+
+def right(directory: Path) -> Mapping[str, Path]:
+    """Return the .tflite files of a network that compute what the original does, by converter."""
+    labels = [label for label in (OURS, EXACT, PEER) if (directory / label / FIGURES).exists()]
+    figures = {label: records.load(Figures, directory / label / FIGURES) for label in labels}
+    return {label: directory / label / TFLITE for label, each in figures.items() if each.outcome is Outcome.RIGHT}
+
+
+def kept(directory: Path) -> Network:
+    """Return all that is known of a network."""
+    labels = [label for label in (OURS, EXACT, PEER) if (directory / label / FIGURES).exists()]
+    figures = {label: records.load(Figures, directory / label / FIGURES) for label in labels}
+    return Network(
+        records.load(Multiplications, directory / _PRODUCTS), figures, records.load(Times, directory / TIMES)
+    )
+
+
+def regions() -> Mapping[str, str]:
+    """Return what pages show of it."""
+    found = records.load(Published, Published.PATH)
+    heads = ("network", "multiplications", "ms", "`--exact`", "onnx2tf", "gain", "over onnx2tf", "max abs error", "MSE")
+    rows = [(name, *_cells(network)) for name, network in found.networks.items()]
+    return {
+        "published-table": table(heads, rows),
+        "published-measured": f"{found.measured.machine}, {found.measured.date}",
+    }
+
+
+def _cells(network: Network) -> tuple[str, ...]:
+    products, times = network.products, network.times
+    ours = network.figures[OURS]
+    latencies = {label: f"{latency.median_ms:.2f}" for label, latency in times.latencies.items()}
+    gains = {label: _gain(speedup) for label, speedup in times.speedups.items()}
+    return (
+        f"{products.before / 1e6:.0f} M to {products.after / 1e6:.0f} M",
+        *(latencies.get(label, "-") for label in (OURS, EXACT, PEER)),
+        *(gains.get(label, "-") for label in (EXACT, PEER)),
+        f"{ours.max_abs_error:.1e}",
+        f"{ours.mse:.1e}",
+    )
+
+
+def _gain(speedup: Speedup) -> str:
+    """How many times as fast, bold where it is faster beyond noise, with the verdict where there is no difference."""
+    text = f"{speedup.of_medians:.2f}x"
+    if speedup.verdict is Verdict.FASTER:
+        return f"**{text}**"
+    return text if speedup.verdict is Verdict.SLOWER else f"{text}, {speedup.verdict.value}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,68 @@
+"""A task: one model to optimize, with a key by which two runs recognize equal work."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from layoutopt import __version__
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One model to optimize, in a process of its own.
+
+    Attributes:
+        model: path of the model, as it was given.
+        folder: from which ``model`` leads on; the same wherever the task runs.
+        outputs: absolute paths that are written, the .onnx first.
+        options: of ``layoutopt optimize``, the same for all models of a run.
+        key: says what is done: by the content of all files, the options, the outputs and the version.
+        report: where the process writes its report as JSON, together with the outputs; None for a temporary place.
+        version: of layoutopt.
+        force: whether outputs that exist are overwritten.
+    """
+
+    model: str
+    folder: str
+    outputs: tuple[str, ...]
+    options: tuple[str, ...]
+    key: str
+    report: str | None
+    version: str = __version__
+    force: bool = False
+
+    @property
+    def is_written(self) -> bool:
+        """Return whether all outputs exist."""
+        return all(Path(path).exists() for path in self.outputs)
+
+
+def task_key(content: str, outputs: Sequence[str], options: Sequence[str]) -> str:
+    """Return the key of a task: equal for equal work, whatever the folders and times of the files.
+
+    Args:
+        content: what `digest` says of the model and of all files that the options name.
+        outputs: the paths of the outputs.
+        options: of the command line.
+    """
+    return hashlib.sha256(repr((content, tuple(outputs), tuple(options), __version__)).encode()).hexdigest()
+
+
+def digest(paths: Iterable[Path]) -> str:
+    """Return a digest of the content of files, and of those in folders with their names, in hexadecimal.
+
+    Raises:
+        OSError: a file cannot be read.
+    """
+    found = hashlib.sha256()
+    for path in paths:
+        inside = sorted(each for each in path.rglob("*") if each.is_file()) if path.is_dir() else [path]
+        for each in inside:
+            with each.open("rb") as file:
+                content = hashlib.file_digest(file, "sha256").hexdigest()
+            name = "" if each is path else str(each.relative_to(path))
+            found.update(f"{name}\0{content}\0".encode())
+    return found.hexdigest()

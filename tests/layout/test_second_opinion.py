@@ -1,0 +1,60 @@
+"""An independent search never finds layouts that copy less than what is called proved."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import pytest
+
+import layoutopt
+from layoutopt.results.optimize import LayoutProof
+from tests.layout.second_opinion import Drawing, cheaper, convolution, draw, leaky_relu, scaled, transposed
+
+
+def proof(g: Drawing, io: str) -> LayoutProof:
+    model = g.model()
+    onnx.checker.check_model(model, full_check=True)
+    return layoutopt.explain(model, io=io, objective="bytes").layout
+
+
+def check(seed: int) -> None:
+    g = draw(seed)
+    for io in ("keep", "free"):
+        claim = proof(g, io)
+        if claim.proved_optimal and claim.cost:
+            found = cheaper(g, claim.cost, free=io == "free")
+            assert found is None, f"seed {seed}, io {io}: {claim.cost} B are called proved, and {found} B are enough"
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_what_is_proved_is_the_least(seed: int) -> None:
+    check(seed)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(20, 420))
+def test_what_is_proved_is_the_least_long(seed: int) -> None:
+    check(seed)
+
+
+def test_the_search_finds_what_is_there() -> None:
+    """A convolution between planes: one copy before it and one after; without the claim of the product."""
+    g = Drawing(np.random.default_rng(3))
+    x = g.add_input(((), (g.mode(2), g.mode(3)), (g.mode(4),), (g.mode(5),)))
+    y = convolution(g, x)
+    assert y is not None
+    leaky_relu(g, y)
+    before, after = g.arrays[x].nbytes, g.arrays[y].nbytes
+    assert cheaper(g, before + after + 1, free=False) == before + after
+    assert cheaper(g, before + after, free=False) is None
+    assert cheaper(g, before, free=True) == 0
+    assert proof(g, "keep").cost <= before + after
+
+
+def test_a_claim_that_is_too_high_is_found_out() -> None:
+    g = Drawing(np.random.default_rng(3))
+    x = g.add_input(((), (g.mode(3),), (g.mode(4),), (g.mode(5),)))
+    made = scaled(g, x)
+    assert made is not None
+    assert transposed(g, made) is not None
+    assert cheaper(g, 10**9, free=False) is not None
