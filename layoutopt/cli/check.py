@@ -15,7 +15,7 @@ EXAMPLES = """[bold]Examples[/]
 
 layoutopt check model.tflite --target gpu
 
-layoutopt check model.tflite --target edgetpu --strict --json -
+layoutopt check model.tflite --target edgetpu --json -
 """
 
 

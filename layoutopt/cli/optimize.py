@@ -31,7 +31,7 @@ layoutopt optimize model.onnx
 
 layoutopt optimize first.onnx second.onnx --output-dir out
 
-layoutopt optimize models/*.onnx --output-dir out --jobs 4 --results out/results.jsonl
+layoutopt optimize a.onnx b.onnx c.onnx --output-dir out --jobs 2 --results results.jsonl
 
 layoutopt optimize model.onnx --no-tflite
 
@@ -63,7 +63,7 @@ layoutopt optimize model.onnx --passes 'fold-constants,propagate-layout{io=keep}
 
 @dataclass(frozen=True, slots=True)
 class TargetArguments:
-    """Where results go."""
+    """Where results go, and how the .tflite is made."""
 
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="The optimized .onnx. Default: MODEL.nhwc.onnx next to MODEL.")
@@ -78,6 +78,10 @@ class TargetArguments:
     ] = None
     no_tflite: Annotated[bool, typer.Option("--no-tflite", help="Write the optimized .onnx only, no .tflite.")] = False
     saved_model: Annotated[Path | None, typer.Option("--saved-model", help="Write a SavedModel here.")] = None
+    allow_flex: Annotated[
+        bool, typer.Option("--allow-flex", help="Allow operators in the .tflite that need TensorFlow at run time.")
+    ] = False
+    backend: BackendOption = None
 
     def of(self, models: Sequence[Path]) -> list[tuple[Path, Path | None]]:
         """Return where the .onnx and the .tflite of each model go.
@@ -103,7 +107,7 @@ class TargetArguments:
 
 @dataclass(frozen=True, slots=True)
 class VerifyArguments:
-    """What is compared with the original, and on what."""
+    """How the result is compared with the original and the baseline, and whether it is timed."""
 
     verify: Annotated[
         Verify,
@@ -125,28 +129,12 @@ class VerifyArguments:
         typer.Option("--tolerance", min=0.0, help="Largest allowed error, divided by the largest value of the output."),
     ] = TOLERANCE
     seed: SeedOption = 0
-
-
-@dataclass(frozen=True, slots=True)
-class BaselineArguments:
-    """What the result is compared with, and whether both are timed."""
-
     baseline: Annotated[
         bool,
         typer.Option(help="Also build the baseline: what you would have without layoutopt."),
     ] = True
     benchmark: Annotated[bool, typer.Option("--benchmark", help="Measure the latency of both .tflite files.")] = False
     threads: ThreadsOption = 1
-
-
-@dataclass(frozen=True, slots=True)
-class ConversionArguments:
-    """How the .tflite is made."""
-
-    allow_flex: Annotated[
-        bool, typer.Option("--allow-flex", help="Allow operators in the .tflite that need TensorFlow at run time.")
-    ] = False
-    backend: BackendOption = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,9 +189,7 @@ def optimize(
     boundary: BoundaryArguments,
     pipeline: PipelineArguments,
     check: VerifyArguments,
-    baseline: BaselineArguments,
     quantization: QuantizationArguments,
-    conversion: ConversionArguments,
     fleet: FleetArguments,
     session: RunArguments,
 ) -> None:
@@ -214,14 +200,14 @@ def optimize(
     its own, and one that fails does not stop the others.
     """
     with session.start([*models, check.input, quantization.calibration, quantization.load_ranges]) as run:
-        several = fleet.takes(models, timed=baseline.benchmark)
+        several = fleet.takes(models, timed=check.benchmark)
         if several and (targets.saved_model or pipeline.dump_after or quantization.save_ranges):
             raise UsageError("--saved-model, --save-ranges and --dump-after are for one model")
         places = targets.of(models)
         if targets.output_dir is not None:
             run.outputs.make_directory(targets.output_dir, "--output-dir")
         refuse = functools.partial(_refuse_early, run.outputs, force=session.force)
-        asked = (targets, layouts, boundary, pipeline, check, baseline, quantization, conversion, session)
+        asked = (targets, layouts, boundary, pipeline, check, quantization, session)
         if several:
             _options(*asked)  # refuses once what is wrong for all
             all_done = optimize_several(run, context, models, places, fleet, refuse)
@@ -248,9 +234,7 @@ def _options(
     boundary: BoundaryArguments,
     pipeline: PipelineArguments,
     check: VerifyArguments,
-    baseline: BaselineArguments,
     quantization: QuantizationArguments,
-    conversion: ConversionArguments,
     session: RunArguments,
 ) -> OptimizeOptions:
     """Return what is asked for of every model."""
@@ -273,14 +257,14 @@ def _options(
         input=check.input,
         tolerance=check.tolerance,
         seed=check.seed,
-        baseline=baseline.baseline,
-        benchmark=baseline.benchmark,
-        threads=baseline.threads,
+        baseline=check.baseline,
+        benchmark=check.benchmark,
+        threads=check.threads,
         quantize=quantization.quantize,
         calibration=quantization.calibration,
         quantization=quantization.options(),
-        allow_flex=conversion.allow_flex,
-        backend=conversion.backend,
+        allow_flex=targets.allow_flex,
+        backend=targets.backend,
         fold_limit=pipeline.largest_folded(),
         force=session.force,
     )
