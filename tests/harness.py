@@ -207,7 +207,7 @@ def total_bytes(model: ir.Model) -> int:
 
 
 def check_bytes(model: ir.Model, *, io: Io = Io.FREE) -> None:
-    """The layout pass moves what its solver says, never more than the sandwich, or than a graph without anchors did.
+    """The layout pass moves what its solver says, never more than per-operator layout or a graph without anchors did.
 
     What operators move inside is as the plan says: a Concat of short pieces tells by itself no more what it once was.
     """
@@ -225,8 +225,8 @@ def check_bytes(model: ir.Model, *, io: Io = Io.FREE) -> None:
         assert count_onnx(result.model).bytes_moved + inside == moved
     pinned = sum(_pinned_bytes(graph, plan) for graph, plan in plans.items())
     assert moved == sum(plan.assignment.cost for plan in plans.values()) + pinned
-    sandwich = PropagateLayout(io=io, scope=Scope.OPERATOR)(ir.from_proto(ir.to_proto(model)))
-    assert moved <= total_bytes(sandwich.model)
+    per_operator = PropagateLayout(io=io, scope=Scope.OPERATOR)(ir.from_proto(ir.to_proto(model)))
+    assert moved <= total_bytes(per_operator.model)
     if not any(plan.sensitive for plan in plans.values()):
         assert moved <= total_bytes(model)
 

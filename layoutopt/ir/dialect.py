@@ -42,7 +42,7 @@ class DialectOperator:
 
     @property
     def name(self) -> str:
-        """Its name in the domain ``layoutopt.nhwc``."""
+        """Return its name in the domain ``layoutopt.nhwc``."""
         return f"{self.onnx}{self.rank - 2}D"
 
 
@@ -73,7 +73,7 @@ MATMUL_TRANSPOSED: Mapping[int, str] = {rank: f"MatMulTransposed{rank}D" for ran
 
 
 def function_for(operator: DialectOperator, opset: int) -> ir.Function:
-    """The definition of one operator of the dialect.
+    """Return the definition of one operator of the dialect.
 
     Args:
         operator: which.
@@ -100,7 +100,7 @@ def function_for(operator: DialectOperator, opset: int) -> ir.Function:
 
 
 def matmul_transposed(rank: int, opset: int) -> ir.Function:
-    """The definition of ``MatMulTransposed`` for two operands of ``rank``."""
+    """Return the definition of ``MatMulTransposed`` for two operands of ``rank``."""
     a, b = ir.val("a"), ir.val("b")
     swapped = ir.node("Transpose", [b], {"perm": (*range(rank - 2), rank - 1, rank - 2)})
     product = ir.node("MatMul", [a, swapped.outputs[0]])
@@ -166,7 +166,7 @@ def activation_function(name: str, opset: int) -> ir.Function:
 
 
 def define(model: ir.Model) -> None:
-    """Adds the definitions of the dialect operators that ``model`` uses, also in bodies, and does not define yet."""
+    """Add the definitions of the dialect operators that ``model`` uses, also in bodies, and does not define yet."""
     opset = model.opset_imports[""]
     for node in model.graph.all_nodes():
         if node.domain == DOMAIN and node.op_identifier() not in model.functions:

@@ -1,4 +1,4 @@
-"""Measure what a TRANSPOSE costs on this machine, and keep it for layouts that are chosen by time."""
+"""Measure what a TRANSPOSE costs on this machine, and keep the table for --objective time."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ def time_transposes(
 
 
 def write_transpose(transpose: Transpose, path: Path, *, copies: int = 1) -> None:
-    """Writes a .tflite that does ``transpose`` and nothing else.
+    """Write a .tflite that does ``transpose`` and nothing else.
 
     Args:
         transpose: of the input ``x``.
