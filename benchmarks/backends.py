@@ -148,15 +148,16 @@ _TITLES = ("network", "operators", "TRANSPOSE", "partitions", "max abs error", "
 _TIMED = ("latency", "speedup")
 _PAGE = """# Both backends
 
-Made by `python -m benchmarks.backends` and `python -m benchmarks.figures`. Each of the networks of
-[all networks](networks.md) is optimized once; then `--backend direct` and `--backend onnx-tf` each make a `.tflite` of
-the same graph. The first number of a pair is of the direct backend. Both are judged by ONNX Runtime on the original.
+Both backends make the same operators with the same errors. They differ in [what a conversion costs](conversion-cost.md)
+and in what else they can do: SavedModels and Flex operators need onnx-tf, models over 2 GiB the direct backend. Each of
+the benchmark networks is optimized once; then `--backend direct` and `--backend onnx-tf` each make a `.tflite` of the
+same graph. The first number of a pair is that of the direct backend. Errors are against ONNX Runtime on the original.
 
 {table}
 
 Operators differ in {differing} of {count} networks. {latency}
 {reasons}
-{measured}.
+Measured by `python -m benchmarks.backends`: {measured}.
 """
 
 

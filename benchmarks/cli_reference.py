@@ -14,14 +14,13 @@ from layoutopt.cli import app
 
 HEAD = """# Command line
 
-Made from the code by `python -m benchmarks.figures`: change the help texts in `layoutopt/cli` instead.
-`layoutopt COMMAND --help` says the same.
+All commands and options, as `layoutopt COMMAND --help` shows them. [The glossary](glossary.md) explains the words.
 
 """
 CODES = """## Exit codes
 
-Each class of error is one way out. An error is one line on stderr that names the node, the operator or the option, and
-one that says what to do next. In Python the classes are in `layoutopt.errors`.
+Each class of error has an exit code. An error is one line on stderr that names the node, the operator or the option,
+and one that says what to do. In Python the classes are in `layoutopt.errors`.
 
 | code | error | what it means |
 |---|---|---|

@@ -16,7 +16,7 @@ from layoutopt.passes import DEFAULT_PIPELINE, FoldConstants, PropagateLayout, d
 from layoutopt.pipeline.manager import PassManager
 from layoutopt.pipeline.text import pass_name
 from layoutopt.report.terminal.tables import size
-from layoutopt.workflows.conversion import sandwich
+from layoutopt.workflows.conversion import per_operator
 
 CHAIN = """
     g (float[1, 3, 224, 224] image) => (float[1, 32, 56, 56] result) <float[32, 3, 3, 3] w, float[32, 1, 3, 3] v> {
@@ -48,12 +48,12 @@ def transposes() -> str:
     """One network in three forms: every operator by itself, whole with its interface kept, whole and free."""
     folded = FoldConstants()(_model(CHAIN)).model
     forms = {
-        "One operator at a time": sandwich(folded),
+        "One operator at a time: per-operator layout": per_operator(folded),
         "The whole graph, inputs and outputs kept: --io keep": _optimized(folded, Io.KEEP),
         "The whole graph: --io free": _optimized(folded, Io.FREE),
     }
     counts = [str(sum(map(_is_transpose, model.graph))) for model in forms.values()]
-    title = f"A network of {len(folded.graph)} operators in three forms, with {', '.join(counts)} transposes"
+    title = f"A network of {len(folded.graph)} operators converted in three ways, with {', '.join(counts)} transposes"
     drawing = Drawing(title, WIDTH, 20 + 104 * len(forms))
     for row, (words, model) in enumerate(forms.items()):
         y = 34 + 104 * row
@@ -69,7 +69,7 @@ def cut() -> str:
     model = _model(HEAD)
     report = layoutopt.explain(model, objective=Objective.BYTES)
     assert report.layout.proved_optimal
-    drawing = Drawing("A minimum cut between operators that insist on NHWC and outputs that insist on NCHW", WIDTH, 262)
+    drawing = Drawing("A minimum cut between operators that need NHWC and outputs that need NCHW", WIDTH, 262)
     boxes = {
         "a": drawing.box(24, 112, "Conv", Kind.ANCHOR),
         "b": drawing.box(196, 112, "Sigmoid", Kind.OPERATOR),
@@ -133,7 +133,7 @@ def pipeline() -> str:
 
 
 def _chain(drawing: Drawing, nodes: list[ir.Node], y: float) -> None:
-    """Operators one behind the other, with the bytes that each moves."""
+    """Operators one after the other, with the bytes that each moves."""
     last: Box | None = None
     for node in nodes:
         kind = Kind.TRANSPOSE if _is_transpose(node) else Kind.ANCHOR if node.domain == DOMAIN else Kind.OPERATOR

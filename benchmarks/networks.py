@@ -110,11 +110,11 @@ def stripes(tflite: Path) -> str:
 
 # --- the page --------------------------------------------------------------------------------------------------------
 
-_KINDS = (Kind.PLAIN, Kind.SANDWICH, Kind.LAYOUTOPT)
-_LAYOUTS = ("network", "left in", "chosen", "proved", "inputs and outputs kept")
-_OPERATORS = ("network", "plain onnx-tf", "left in", "layoutopt", "GATHER", "PAD", "all operators")
+_KINDS = (Kind.PLAIN, Kind.PER_OPERATOR, Kind.LAYOUTOPT)
+_LAYOUTS = ("network", "per-operator", "chosen", "proved", "inputs and outputs kept")
+_OPERATORS = ("network", "plain onnx-tf", "per-operator", "layoutopt", "GATHER", "PAD", "all operators")
 _SPEED = (
-    *("network", "plain onnx-tf", "left in", "layoutopt", "over plain onnx-tf", "over left in"),
+    *("network", "plain onnx-tf", "per-operator", "layoutopt", "over plain onnx-tf", "over per-operator"),
     *("MSE", "max abs error"),
 )
 
@@ -122,28 +122,28 @@ _SPEED = (
 _INTRODUCTION = """\
 # All networks
 
-The networks of `benchmarks/models` at full size, with random weights. Made by `make benchmark`.
+The benchmark networks at full size, with random weights, converted in three ways: by plain onnx-tf, in
+[per-operator layout](glossary.md#models-and-files), and with the layouts that layoutopt chooses.
 
 ## The layouts
 
-Bytes that the Transposes of the ONNX graph write, and how many these are. *Left in* has transposes of its own around
-every layout-bound operator, *chosen* has the layouts that layoutopt chooses. *Proved*: no other layouts cost less. The
-last column is for those who keep the NCHW interface.
+Bytes that the Transposes of the ONNX graph write, and their number. *Proved* means that no other choice of layouts
+costs less. The last column has inputs and outputs kept in NCHW (`--io keep`).
 """
 _ON_OPERATORS = """
 ## The operators
 
-TRANSPOSE in the .tflite: of plain onnx-tf 1.10 where it can convert the network, of our handlers on *left in* (the
-TFLite converter folds some), and of layoutopt. Then come plain onnx-tf, or else *left in*, → layoutopt. What other
-converters leave in the same networks is told by [the page of peers](peers.md).
+The number of TRANSPOSE operators in each .tflite; plain onnx-tf 1.10 cannot convert every network, and the TFLite
+converter folds some transposes of the per-operator layout. The other columns show plain onnx-tf, or else the
+per-operator layout, → layoutopt. [Other converters](peers.md) has the same for other converters.
 """
 _ON_SPEED = """
 ## Speed and error
 
-Medians on one XNNPACK thread of LiteRT, by the clock of the thread, which stands still while other processes run; the
-forms of a network run in turns. The same handlers convert *left in* and layoutopt, so that *over left in* is what the
-layouts alone bring; in brackets, the ratio of the minima. Errors are those of layoutopt's .tflite against ONNX Runtime
-on the original; outputs have about unit variance, those of the two detectors are pixels.
+Medians on one thread of LiteRT with XNNPACK, in processor time; the files of a network run in turns. The same code
+converts the per-operator layout and ours, so *over per-operator* is the gain from the layouts alone; in brackets, the
+ratio of the minima. Errors are those of layoutopt's .tflite against ONNX Runtime on the original; outputs have about
+unit variance, those of the two detectors are pixels.
 """
 
 
@@ -160,7 +160,7 @@ def _page(rows: Mapping[str, Row]) -> Iterator[str]:
     yield _ON_SPEED
     yield table(_SPEED, (_speed(name, row) for name, row in rows.items()))
     yield ""
-    yield f"Exported by PyTorch's legacy exporter, opset {OPSET}."
+    yield f"Exported by PyTorch's legacy exporter, opset {OPSET}. Measured by `make benchmark`."
     for measured in dict.fromkeys(str(row.measured) for row in rows.values()):
         names = [name for name, row in rows.items() if str(row.measured) == measured]
         yield ""
@@ -178,7 +178,7 @@ def _layouts(name: str, row: Row) -> tuple[str, ...]:
 
 
 def _operators(name: str, row: Row) -> tuple[str, ...]:
-    plain, left_in = row.form(Kind.PLAIN), row.form(Kind.SANDWICH)
+    plain, left_in = row.form(Kind.PLAIN), row.form(Kind.PER_OPERATOR)
     return (
         name,
         *(str(form.transposes) if form else "-" for form in (plain, left_in)),
@@ -270,8 +270,8 @@ def _note(rows: Mapping[str, Row]) -> str:
     failed = [title for title, row in rows.items() if row.form(Kind.PLAIN) is None]
     machines = {row.measured.machine for row in rows.values()}
     return (
-        f"Plain onnx-tf 1.10 behind onnxsim and with the default TFLite converter (for {', '.join(failed)}, which it "
-        "cannot convert, our handlers without the layout passes) → layoutopt. The forms of a network run in turns; "
-        f"medians of LiteRT with XNNPACK on {' and '.join(sorted(machines))}. The error against ONNX Runtime is that "
-        "of float32. What is left is proved to be the minimum."
+        "Before → after: plain onnx-tf 1.10 after onnxsim, with the default TFLite converter (for "
+        f"{', '.join(failed)}, which it cannot convert, the per-operator layout) → layoutopt. Both files of a network "
+        f"run in turns; medians of LiteRT with XNNPACK on {' and '.join(sorted(machines))}. Errors are those "
+        "of float32 rounding. The transposes that remain are proved to be the minimum."
     )

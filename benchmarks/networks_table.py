@@ -1,6 +1,6 @@
 """What the networks become with the layouts chosen, beside plain onnx-tf and the transposes left in.
 
-Each network is exported and converted three ways; models stay in a directory, and are made anew only where what they
+Each network is exported and converted three ways; models stay in a directory, and are made again only where what they
 are made from has changed. Then the models of each network are timed against each other, and what was measured of all
 networks goes to ``benchmarks/results/networks.json``, from which `benchmarks.figures` makes the page and the README.
 
@@ -38,7 +38,7 @@ from layoutopt.passes import FoldConstants, PropagateLayout, default_pipeline
 from layoutopt.pipeline.manager import PassManager, PipelineResult
 from layoutopt.results.optimize import Form, Kind
 from layoutopt.results.provenance import Provenance
-from layoutopt.workflows.conversion import Converter, path_in, sandwich
+from layoutopt.workflows.conversion import Converter, path_in, per_operator
 from layoutopt.workflows.options import RunContext
 
 ROUNDS = 20
@@ -93,7 +93,7 @@ class Graphs:
     def of(cls, original: ir.Model) -> Graphs:
         """All that is made of an exported network before it is handed over."""
         folded = FoldConstants()(original.clone()).model
-        return cls(folded, sandwich(folded.clone()), optimized(original, Io.FREE), optimized(original, Io.KEEP))
+        return cls(folded, per_operator(folded.clone()), optimized(original, Io.FREE), optimized(original, Io.KEEP))
 
     def digest(self) -> str:
         """Of what the conversions depend on."""
@@ -172,7 +172,7 @@ def _forms(graphs: Graphs, converter: Converter) -> Iterator[Form]:
     """Each way's .tflite: that of plain onnx-tf only where it can convert the network."""
     with contextlib.suppress(ConversionError, UnsupportedOperatorError):
         yield converter.run(Kind.PLAIN, graphs.folded).form
-    yield converter.run(Kind.SANDWICH, graphs.left_in).form
+    yield converter.run(Kind.PER_OPERATOR, graphs.left_in).form
     yield converter.run(Kind.LAYOUTOPT, graphs.chosen.model).form
 
 

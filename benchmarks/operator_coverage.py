@@ -19,19 +19,22 @@ OLDEST = 7
 
 HEAD = """# Operators
 
-Made by `python -m benchmarks.figures`: change the tables in `layoutopt/layout/rules/table.py`
-instead. It lists all operators of the default ONNX domain, opset {oldest} to {newest}.
+How each operator of the default ONNX domain, opset {oldest} to {newest}, takes part in the choice of layouts:
 
-- **layout-agnostic** ({agnostic}): runs in any layout that meets the conditions of the last column.
-- **layout-sensitive** ({sensitive}): TFLite runs it in channels-last alone.
+- **layout-agnostic** ({agnostic}): runs in any layout that meets the conditions in the last column.
+- **layout-sensitive** ({sensitive}): TensorFlow Lite has it in NHWC only.
 - **view** ({view}): moves no bytes; it gives the same bytes other axes.
-- **prepared** ({prepared}): a pass before the choice of layouts replaces it. What is left over is layout-fixed.
-- **layout-fixed** ({fixed}): runs in the natural layout. Whatever must be transposed for it is transposed, and counted.
+- **prepared** ({prepared}): a pass before the choice of layouts replaces it. Where it cannot, it is layout-fixed.
+- **layout-fixed** ({fixed}): runs in logical order only. Where its neighbours have another layout, a transpose is
+  needed and counted.
 
-*Whole* is an axis whose elements lie in their own order, in one dimension of the stored tensor. What a rule does not
-say an axis must be, it may be: at any place, cut into pieces, the pieces in any order. Shapes must be static. Joining
-and cutting have a cost where the pieces that lie side by side are short: {pieces}
+An axis is *whole* if its elements are in their own order, in one dimension of the stored tensor. An axis for which
+there is no condition may be anywhere, split into parts, with the parts in any order. Shapes must be static. Joining
+and splitting have a cost where the pieces that are next to each other are short: {pieces}
 (`python -m benchmarks.operator_times`).
+
+[Adding an operator](adding-an-operator.md) shows how to change this table, which is generated from
+`layoutopt/layout/rules/table.py`. [The glossary](glossary.md) explains the words.
 
 | operator | opsets | kind | conditions, or the reason |
 |---|---|---|---|

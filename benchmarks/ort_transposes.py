@@ -4,12 +4,13 @@
 
     python -m benchmarks.ort_transposes [--random N] [MODEL.onnx ...]
 
-Both sides start from the same graph and keep its inputs and outputs. Ours is the plan of that graph. ONNX Runtime gets
-the sandwich: every anchor between two Transposes. It would inline the functions of the dialect and cancel their
-Transposes against those around them, so an anchor is an Einsum here that gives a tensor of the right shape from a
-channels-last one: ONNX Runtime moves no Transpose through it, as ours moves none through an anchor. Ours is held to
-the same game: a Concat or Split of short pieces is free, as ONNX Runtime has it. A Softmax along any axis but the last
-counts for both. What has nothing to do with layouts is switched off: merging of nodes that compute the same.
+Both sides start from the same graph and keep its inputs and outputs. Ours is the plan of that graph. ONNX Runtime
+gets the per-operator layout: every layout-sensitive operator between two Transposes. It would inline the functions of
+the dialect and cancel their Transposes against those around them, so such an operator is an Einsum here that gives a
+tensor of the right shape from a channels-last one: ONNX Runtime moves no Transpose through it, as ours moves none
+through the operator. Ours plays by the same rules: a Concat or Split of short pieces is free, as ONNX Runtime has it.
+A Softmax along any axis but the last counts for both. What has nothing to do with layouts is switched off: merging of
+nodes that compute the same.
 """
 
 from __future__ import annotations
@@ -41,12 +42,12 @@ class Rivals:
     """Bytes moved in one inference.
 
     Attributes:
-        sandwich: by the graph that both start from.
+        per_operator: by the graph that both start from.
         ours: by our plan.
-        theirs: by what ONNX Runtime makes of the sandwich.
+        theirs: by what ONNX Runtime makes of the per-operator layout.
     """
 
-    sandwich: int
+    per_operator: int
     ours: int
     theirs: int
 
@@ -55,10 +56,10 @@ def compare(model: ir.Model) -> Rivals:
     """What both make of ``model``, whose shapes are known offline; it is left as it is."""
     folded = FoldConstants(simplify=False)(model).model
     ours = PropagateLayout(io=Io.KEEP, objective=Objective.BYTES)(folded.clone()).model
-    sandwich = PropagateLayout(io=Io.KEEP, scope=Scope.OPERATOR)(folded.clone()).model
-    _hide_anchors(sandwich)
-    theirs = _optimized_by_ort(sandwich)
-    return Rivals(*map(_moved, (sandwich, ours, theirs)))
+    per_operator = PropagateLayout(io=Io.KEEP, scope=Scope.OPERATOR)(folded.clone()).model
+    _hide_anchors(per_operator)
+    theirs = _optimized_by_ort(per_operator)
+    return Rivals(*map(_moved, (per_operator, ours, theirs)))
 
 
 def _hide_anchors(model: ir.Model) -> None:
@@ -131,19 +132,19 @@ def main() -> None:
     parser.add_argument("models", nargs="*", type=Path, help="ONNX files")
     parser.add_argument("--random", type=int, default=0, help="how many random graphs")
     options = parser.parse_args()
-    print("| graph | sandwich | ours | ONNX Runtime | excess |\n|---|---|---|---|---|")
+    print("| graph | per-operator | ours | ONNX Runtime | excess |\n|---|---|---|---|---|")
     for path in options.models:
         print(_row(path.stem, compare(FoldConstants()(ir.load(path)).model)), flush=True)
     if options.random:
         found = list(random_rivals(options.random))
-        total = Rivals(*(sum(getattr(each, name) for each in found) for name in ("sandwich", "ours", "theirs")))
+        total = Rivals(*(sum(getattr(each, name) for each in found) for name in ("per_operator", "ours", "theirs")))
         beaten = sum(each.ours < each.theirs for each in found)
         print(_row(f"{len(found)} random graphs ({beaten} with an excess)", total))
 
 
 def _row(name: str, rivals: Rivals) -> str:
     excess = f"{rivals.theirs / rivals.ours - 1:+.0%}" if rivals.ours else "none" if not rivals.theirs else "all of it"
-    return f"| {name} | {rivals.sandwich:,} | {rivals.ours:,} | {rivals.theirs:,} | {excess} |"
+    return f"| {name} | {rivals.per_operator:,} | {rivals.ours:,} | {rivals.theirs:,} | {excess} |"
 
 
 if __name__ == "__main__":

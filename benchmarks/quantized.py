@@ -33,7 +33,7 @@ from layoutopt.options import TOLERANCE
 from layoutopt.passes import ExpandQuantizedOperators, FoldConstants
 from layoutopt.results.optimize import Form, Kind, OptimizeReport
 from layoutopt.results.provenance import Provenance
-from layoutopt.workflows.conversion import Converter, sandwich
+from layoutopt.workflows.conversion import Converter, per_operator
 from layoutopt.workflows.options import RunContext
 
 NETWORK, INPUTS, ROUNDS = "mobilenet_v2", 5, 25
@@ -112,7 +112,7 @@ def measured(scratch: Path) -> Quantized:
         "vnni" in _processor_flags(),
         real,
         whole,
-        converter.run(Kind.SANDWICH, sandwich(folded.clone())).form,
+        converter.run(Kind.PER_OPERATOR, per_operator(folded.clone())).form,
         _lacking(converter, folded),
         Provenance.here(),
     )
@@ -204,7 +204,7 @@ def regions() -> Mapping[str, str]:
     names = (f"{count} {name}" if count > 1 else name for name, count in found.whole.histogram.items())
     return {
         "quantized-judged": table(
-            ("the `.tflite` beside ONNX Runtime", "equal", "most steps off"),
+            ("the `.tflite` against ONNX Runtime", "equal", "most steps off"),
             ((name, _share(each.equal), str(each.steps)) for name, each in found.judged.items()),
         ),
         "quantized-forms": table(
@@ -216,8 +216,8 @@ def regions() -> Mapping[str, str]:
                 ("one XNNPACK thread", *latency),
             ),
         ),
-        "quantized-baseline": f"{_plain(found.lacking)} Per-operator transposes make "
-        f"{found.left_in.operators} operators of it, {found.left_in.transposes} of them TRANSPOSE.",
+        "quantized-baseline": f"{_plain(found.lacking)} The per-operator layout "
+        f"has {found.left_in.operators} operators, {found.left_in.transposes} of them TRANSPOSE.",
         "quantized-measured": f"{found.measured.machine}, {vnni} VNNI; {found.measured.date}",
     }
 

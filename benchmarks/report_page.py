@@ -53,7 +53,7 @@ def main() -> None:
 
 
 def seconds_to_open(browser: Browser, file: Path) -> tuple[float, float]:
-    """From the start of the navigation to the first frame behind the end of the page's script.
+    """From the start of the navigation to the first frame after the end of the page's script.
 
     Returns:
         That time, and for how long the page's thread had a processor, which other processes have less to do with.

@@ -77,7 +77,7 @@ CASES: Mapping[str, tuple[str, Mapping[str, tuple[int, ...]]]] = {
         }""",
         {"w1": (96, 96, 3, 3), "w2": (96, 96, 1, 1), "m": (96, 1, 1), "w3": (96, 96, 3, 3), "w4": (96, 96, 1, 1)},
     ),
-    "pool behind Conv 1x1": (
+    "pool after Conv 1x1": (
         """g (float[1,256,56,56] x) => (y) {
             a = Relu (x) b = Conv (a, w1) c = AveragePool <kernel_shape = [2,2], strides = [2,2]> (b)
             d = Conv <pads = [1,1,1,1]> (c, w2) y = Relu (d)

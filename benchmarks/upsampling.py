@@ -54,7 +54,7 @@ KERNELS = (
     Kernel(3, 1),
 )
 PICTURES = ((16, 512, 256), (32, 256, 128), (64, 64, 32), (128, 32, 16), (256, 16, 16), (32, 32, 3))
-"""Height and width, channels before and behind."""
+"""Height and width, channels before and after."""
 
 
 def main() -> None:

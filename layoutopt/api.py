@@ -56,7 +56,7 @@ def optimize(model: Model, options: OptimizeOptions) -> OptimizeReport:
         All that was done, counted and measured. Without a .tflite, the counts are those of the ONNX graph.
 
     Raises:
-        LayoutoptError: see `layoutopt.errors`; each class is one way out.
+        LayoutoptError: see `layoutopt.errors`.
     """
     context = RunContext.of(options.progress, verbose=options.verbose, scratch=options.scratch)
     return optimize_model(model, options, context).report
@@ -71,10 +71,10 @@ def explain(model: Model, options: LayoutOptions) -> ExplainReport:
         options: the fields of `LayoutOptions`, as keywords.
 
     Returns:
-        Each transpose with the operators that insist on it, the proof, and what further layout rules would buy.
+        Each transpose with the operators that need it, the proof, and what further layout rules could save.
 
     Raises:
-        LayoutoptError: see `layoutopt.errors`; each class is one way out.
+        LayoutoptError: see `layoutopt.errors`.
     """
     return explain_model(model, options, RunContext.of(options.progress))
 
@@ -137,7 +137,7 @@ def convert(
         quantize: what the TFLite converter does to the weights.
         allow_flex: let operators into the .tflite that need TensorFlow at run time.
         force: overwrite outputs that exist.
-        verbose: let TensorFlow's chatter through.
+        verbose: let TensorFlow's messages through.
         progress: called with what starts now.
 
     Returns:
@@ -169,7 +169,7 @@ def count(file: Model) -> CountReport:
 
 
 def check(file: Path | str, target: Target | str) -> CheckReport:
-    """Tell which operators of a .tflite file a target would not run, why, and what would mend it.
+    """Return which operators of a .tflite file a target would not run, why, and what would fix it.
 
     Args:
         file: by any converter.
@@ -185,7 +185,7 @@ def check(file: Path | str, target: Target | str) -> CheckReport:
 
 
 def tensors(model: Model, pattern: str = "") -> tuple[TensorRow, ...]:
-    """List the tensors of a model, to choose from where `Boundary` cuts it.
+    """Return the tensors of a model, at which a `Boundary` can cut it.
 
     Args:
         model: an ONNX file, or a model in memory; it is never changed. It may have operators that nobody knows.
@@ -224,7 +224,7 @@ def compare(
         shapes: a static shape for each input that has a symbolic dimension, where the arrays do not tell.
         seed: of the random inputs.
         tolerance: largest absolute error over the largest absolute value of a tensor.
-        verbose: let LiteRT's chatter through.
+        verbose: let LiteRT's messages through.
         progress: called with what starts now.
 
     Returns:
@@ -241,12 +241,12 @@ def compare(
 def calibrate(
     *, threads: int = 1, quick: bool = False, verbose: bool = False, progress: Progress | None = None
 ) -> CalibrationReport:
-    """Measure what a TRANSPOSE costs on this machine, and keep it for layouts that are chosen by time.
+    """Measure what transposes and matrix products cost on this machine, and keep the table for --objective time.
 
     Args:
         threads: of XNNPACK; each number of threads has times of its own.
         quick: whether a coarse table in a few seconds will do.
-        verbose: let LiteRT's chatter through.
+        verbose: let LiteRT's messages through.
         progress: called with what starts now.
 
     Returns:

@@ -1,4 +1,4 @@
-"""What can go wrong, one class per way out, each with an exit code of its own.
+"""What can go wrong: a class for each kind of failure, with an exit code of its own.
 
 ::
 
@@ -11,7 +11,7 @@
     ├── OutputError                7   the output cannot be written
     │   └── OutputExistsError      8   the output is there already and --force is not
     ├── MissingExtraError          9   a package of an optional extra is not installed
-    ├── ConversionError           10   a stage of the hand-off failed or died
+    ├── ConversionError           10   a stage of the conversion failed or died
     ├── VerificationError         11   the result does not compute what the original does
     ├── PassFailedError           12   a pass raised or broke its contract
     ├── CalibrationError          13   no times were measured on this machine, or they cannot be read
@@ -72,12 +72,12 @@ class InvalidModelError(LayoutoptError):
 
 
 class UnsupportedOperatorError(LayoutoptError):
-    """The model uses an operator or an opset that neither ONNX nor the hand-off knows.
+    """The model uses an operator or an opset that neither ONNX nor layoutopt knows.
 
     Args:
         message: what happened.
         hint: what to do next.
-        nodes: names of the nodes to blame, or of their first results, where they are known.
+        nodes: names of the nodes that cause it, or of their first results, where they are known.
     """
 
     exit_code = 5
@@ -112,7 +112,7 @@ class MissingExtraError(LayoutoptError):
 
 
 class ConversionError(LayoutoptError):
-    """A stage of the hand-off failed, or its process died.
+    """A stage of the conversion failed, or its process died.
 
     Args:
         stage: what was running, for example ``onnx-tf`` or ``TFLite converter``.
@@ -158,18 +158,18 @@ class CrashError(LayoutoptError):
 
 
 class ModelsFailedError(LayoutoptError):
-    """Some of several models failed; the others are done."""
+    """Some of several models failed; the others were optimized."""
 
     exit_code = 16
 
 
 class RegressionError(LayoutoptError):
-    """A comparison of two runs found something that is worse than is allowed."""
+    """A comparison of two runs found something worse than allowed."""
 
     exit_code = 17
 
 
 class TargetError(LayoutoptError):
-    """A target does not take all operators of a model."""
+    """A target does not run all operators of a model."""
 
     exit_code = 18

@@ -36,5 +36,5 @@ def require_file(path: Path) -> None:
 
 
 def paths_among(*given: object) -> list[Path]:
-    """Return what is a path, or text that stands for one, of what a user may give as such or as data."""
+    """Return the paths among arguments that may be paths or data."""
     return [Path(each) for each in given if isinstance(each, (str, Path))]

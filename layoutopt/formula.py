@@ -111,7 +111,7 @@ class Opening:
 def express(
     first: Sequence[int], second: Sequence[int], sources: Sequence[Source[Tensor]], prefer: Prefer
 ) -> Formula[Tensor] | None:
-    """A formula that gives ``first`` in the first instance and ``second`` in the second; None where there is none."""
+    """Return a formula that gives ``first`` in the first instance and ``second`` in the second, or None."""
     terms = [_entry(one, other, sources, prefer) for one, other in zip(first, second, strict=True)]
     found = [term for term in terms if term is not None]
     return _formula(found) if len(found) == len(terms) else None
@@ -134,7 +134,7 @@ def reshape_target(
 
 
 def once(first: Array, second: Array) -> Array | None:
-    """What both arrays repeat along the axes on which their sizes differ, of size 1 there; None if they do not."""
+    """Return what both arrays repeat along the axes on which their sizes differ, of size 1 there; else None."""
     if first.ndim != second.ndim or first.dtype != second.dtype:
         return None
     differs = [one != other for one, other in zip(first.shape, second.shape, strict=True)]
@@ -177,7 +177,7 @@ def _fractions(first: int, second: int, source: Source[Tensor], axes: tuple[int,
 
 
 def _cost(terms: Sequence[_Term[Tensor] | int], prefer: Prefer) -> list[tuple[int, ...]]:
-    """The dearest term counts first."""
+    """Compare formulas by their costliest term first."""
     return sorted((term.cost(prefer) for term in terms if isinstance(term, _Term)), reverse=True)
 
 

@@ -61,7 +61,7 @@ class TensorLayout(enum.Enum):
 
     @property
     def meaning(self) -> TensorLayout:
-        """Which of the first three it is."""
+        """Return which of the first three it is."""
         match self:
             case TensorLayout.NCW | TensorLayout.NCHW | TensorLayout.NCDHW:
                 return TensorLayout.NATURAL
@@ -72,7 +72,7 @@ class TensorLayout(enum.Enum):
 
     @property
     def rank(self) -> int | None:
-        """The rank that it says; None for any."""
+        """Return the rank that it says; None for any."""
         return None if self.meaning is self else len(self.value)
 
 
@@ -91,17 +91,17 @@ class Layouts:
     text: str = ""
 
     def __post_init__(self) -> None:
-        """Reads the text once, so that a wrong one is found where it was written."""
+        """Read the text once, so that a wrong one is found where it was written."""
         _ = self.named
 
     @classmethod
     def of(cls, layouts: Mapping[str, TensorLayout]) -> Layouts:
-        """The text of ``layouts`` by name."""
+        """Return the text of ``layouts`` by name."""
         return cls("+".join(f"{quote(name, safe='/')}:{layout.value}" for name, layout in layouts.items()))
 
     @property
     def named(self) -> dict[str, TensorLayout]:
-        """The layouts by name."""
+        """Return the layouts by name."""
         found = {}
         for item in filter(None, self.text.split("+")):
             name, _, layout = item.partition(":")
@@ -127,7 +127,7 @@ class Objective(enum.Enum):
 
     @property
     def unit(self) -> str:
-        """What costs are counted in."""
+        """Return the unit of costs."""
         return "bytes" if self is Objective.BYTES else "ns"
 
 
@@ -235,7 +235,7 @@ def choose(kind: type[_Choice], given: _Choice | str, what: str) -> _Choice:
     known = {each.value: each for each in kind}
     if isinstance(given, str) and given.lower() in known:
         return known[given.lower()]
-    raise UsageError(f"{what}={given!r}: there is no such choice", hint=f"Choose of {', '.join(known)}.")
+    raise UsageError(f"{what}={given!r}: there is no such choice", hint=f"Choose from {', '.join(known)}.")
 
 
 def choose_if_given(kind: type[_Choice], given: _Choice | str | None, what: str) -> _Choice | None:

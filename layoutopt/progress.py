@@ -33,7 +33,7 @@ class Stages:
         self.seconds: dict[str, float] = {}
 
     def __call__(self, text: str) -> None:
-        """Take note of what starts now, or of the next round or step of what runs."""
+        """Record the stage that starts now, or the next round or step of the current one."""
         stage = stage_of(text) or self._stage
         if stage != self._stage:
             self.finish()
@@ -54,6 +54,6 @@ class Stages:
 
 
 def stage_of(text: str) -> str:
-    """Return what runs, without which round or which step of it."""
+    """Return the name of the stage, without the number of its round or the name of its step."""
     stage, _, _ = text.partition(": ")
     return stage if stage in _OF_STEPS else _ROUND.sub("", text)

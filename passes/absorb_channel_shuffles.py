@@ -18,7 +18,7 @@ from layoutopt.passes.base import Rewrite
 
 @dataclass(frozen=True)
 class AbsorbChannelShuffles(Rewrite):
-    """Absorbs channel shuffles into the constant weights of the convolutions behind them.
+    """Absorbs channel shuffles into the constant weights of the convolutions after them.
 
     The values that Concat, Split, Slice, Gather and Reshape-Transpose-Reshape route to a convolution are read where
     they come from, in contiguous runs of channels. Done only where a shuffle or a Gather dies of it.
@@ -44,7 +44,7 @@ class _Rewriter:
         self._permuted: dict[tuple[ir.Value, int, tuple[int, ...]], ir.Value] = {}
 
     def run(self) -> None:
-        """Splits the sources, once each, and rewires the readers in the order of the graph."""
+        """Split the sources, once each, and rewire the readers in the order of the graph."""
         borders: dict[ir.Value, set[int]] = defaultdict(set)
         for source, start, stop in (run for gathered in self._plan for run in gathered.runs if not _is_whole(run)):
             borders[source] |= {0, start, stop, channels_of(source) or stop}
@@ -80,7 +80,7 @@ class _Rewriter:
             reader.node.replace_input_with(operand, self._permute(constant, axis, gathered.order))
 
     def _join(self, gathered: Gathered) -> ir.Value:
-        """The runs as one value, made before the first node that reads them so."""
+        """Return the runs as one value, made before the first node that reads them so."""
         if (found := self._joined.get(gathered.runs)) is not None:
             return found
         pieces = [piece for run in gathered.runs for piece in self._pieces(run)]
@@ -103,7 +103,7 @@ class _Rewriter:
         return [part for each, part in self._parts[run.source] if run.start <= each.start and each.stop <= run.stop]
 
     def _permute(self, constant: ir.Value, axis: int, order: tuple[int, ...]) -> ir.Value:
-        """``constant`` with its ``axis`` in ``order``; what readers share, they share still."""
+        """Return ``constant`` with its ``axis`` in ``order``; what readers share, they share still."""
         tensor = constant_of(constant)
         assert tensor is not None
         if list(order) == sorted(order):

@@ -32,7 +32,7 @@ class CancelTransposes(Rewrite):
 
 
 def _walk(graph: ir.Graph) -> bool:
-    """Cleans up every Transpose and Reshape once; False where there was nothing to do."""
+    """Clean up every Transpose and Reshape once; False where there was nothing to do."""
     modified = False
     seen: dict[tuple[object, ...], ir.Value] = {}
     for node in list(graph):
@@ -42,7 +42,7 @@ def _walk(graph: ir.Graph) -> bool:
 
 
 def _clean(graph: ir.Graph, node: ir.Node, seen: dict[tuple[object, ...], ir.Value]) -> bool:
-    """Replaces ``node`` by something simpler; False where there is nothing simpler."""
+    """Replace ``node`` by something simpler; False where there is nothing simpler."""
     result = node.outputs[0]
     if not result.uses() and not result.is_graph_output():
         edit.remove_dead(node)
@@ -58,7 +58,7 @@ def _clean(graph: ir.Graph, node: ir.Node, seen: dict[tuple[object, ...], ir.Val
 
 
 def _first_alike(graph: ir.Graph, node: ir.Node, seen: dict[tuple[object, ...], ir.Value]) -> ir.Value:
-    """The result of the first node that is still there and computes what ``node`` does, or its own."""
+    """Return the result of the first node that is still there and computes what ``node`` does, or its own."""
     key = _key(node)
     found = seen.get(key)
     if found is None or (producer := found.producer()) is None or producer.graph is not graph:
@@ -67,7 +67,7 @@ def _first_alike(graph: ir.Graph, node: ir.Node, seen: dict[tuple[object, ...], 
 
 
 def _key(node: ir.Node) -> tuple[object, ...]:
-    """What two nodes must share to compute the same."""
+    """Return a key that is equal for nodes that compute the same."""
     if node.op_type == "Transpose":
         return ("Transpose", node.inputs[0], transpose_perm(node))
     return ("Reshape", node.inputs[0], static_shape(node.outputs[0]) or node.inputs[1])
@@ -100,7 +100,7 @@ def _simplify_transpose(graph: ir.Graph, node: ir.Node) -> ir.Value | None:
 
 
 def _stays(value: ir.Value, node: ir.Node) -> bool:
-    """Whether ``value`` is needed without ``node``."""
+    """Return whether ``value`` is needed without ``node``."""
     return value.is_graph_output() or any(use.node is not node for use in value.uses())
 
 

@@ -69,7 +69,7 @@ class _Cone:
         return before, after
 
     def _begins(self) -> list[tuple[int, ...]]:
-        """The shapes of the parts that are taken of what is computed as a whole."""
+        """Return the shapes of the parts that are taken of what is computed as a whole."""
         parts = {(value, part): None for value, part in self._operands() if value is not None}
         return [
             part.of(known_shape(value))
@@ -81,7 +81,7 @@ class _Cone:
         return [(node.inputs[at], part) for (node, at), part in self.asked.items() if node in self.nodes]
 
     def _reduced(self, node: ir.Node, part: AxisSubset) -> ir.Node:
-        """What ``node`` becomes, with values that have nothing but shapes."""
+        """Return ``node`` reduced to the part that is read, with values that have nothing but shapes."""
         operands = [_stand_in(value, self.asked.get((node, at))) for at, value in enumerate(node.inputs)]
         changed = {name: ir.AttrInt64(name, number) for name, number in reduced_attributes(node, part).items()}
         attributes = {**node.attributes, **changed}.values()
@@ -90,7 +90,7 @@ class _Cone:
         return made
 
     def write(self, graph: ir.Graph) -> None:
-        """Lets the parts be computed, and the ends be what was computed."""
+        """Let the parts be computed, and the ends be what was computed."""
         made: dict[ir.Value, ir.Value] = {}
         taken: dict[tuple[ir.Value, AxisSubset], ir.Value] = {}
 
@@ -128,7 +128,7 @@ def _cost(node: ir.Node) -> Work:
 
 
 def _stand_in(value: ir.Value | None, part: AxisSubset | None) -> ir.Value | None:
-    """A value with the shape that ``part`` of ``value`` has, and the same type."""
+    """Return a value with the shape that ``part`` of ``value`` has, and the same type."""
     if value is None:
         return None
     shape = static_shape(value) or ()
@@ -136,7 +136,7 @@ def _stand_in(value: ir.Value | None, part: AxisSubset | None) -> ir.Value | Non
 
 
 def _taken(write: edit.Writer, value: ir.Value, part: AxisSubset) -> ir.Value:
-    """``part`` of ``value``: offline where that is constant."""
+    """Return ``part`` of ``value``: offline where that is constant."""
     shape = part.of(known_shape(value))
     tensor = constant_of(value)
     if tensor is not None:
@@ -152,7 +152,7 @@ def _taken(write: edit.Writer, value: ir.Value, part: AxisSubset) -> ir.Value:
 
 
 def _cones(graph: ir.Graph) -> Sequence[_Cone]:
-    """The parts of ``graph`` that compute more than is read, those that depend on each other together."""
+    """Return the parts of ``graph`` that compute more than is read, those that depend on each other together."""
     whole = _Cone()
     groups: dict[ir.Node, ir.Node] = {}
     for node in reversed(graph):
@@ -171,7 +171,7 @@ def _cones(graph: ir.Graph) -> Sequence[_Cone]:
 
 
 def _visit(node: ir.Node, whole: _Cone, groups: dict[ir.Node, ir.Node]) -> None:
-    """Finds out what ``node`` needs to compute, given all its readers."""
+    """Find out what ``node`` needs to compute, given all its readers."""
     part = _read(node, whole.asked)
     parts = needed(node, part) if part is not None else None
     if part is not None and parts is not None and any(parts):
@@ -186,7 +186,7 @@ def _visit(node: ir.Node, whole: _Cone, groups: dict[ir.Node, ir.Node]) -> None:
 
 
 def _read(node: ir.Node, asked: Mapping[tuple[ir.Node, int], AxisSubset]) -> AxisSubset | None:
-    """The part that all readers of the result of ``node`` take; None where one of them takes all, or another one."""
+    """Return the part that all readers of the result of ``node`` take; None if they differ or one takes all."""
     result = node.outputs[0]
     if result.is_graph_output() or not result.uses():
         return None

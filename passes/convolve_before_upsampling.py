@@ -1,4 +1,4 @@
-"""Convolves the small picture in front of an upsampling in place of the large one behind it."""
+"""Convolves the small picture before an upsampling instead of the large one after it."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ Rewrite = Callable[[edit.Writer], ir.Value]
 
 @dataclass(frozen=True)
 class ConvolveBeforeUpsampling(NodeRewrite, PricedRewrite):
-    """Computes a Conv behind nearest upsampling by a whole factor on the small picture, where that is cheaper.
+    """Computes a Conv after nearest upsampling by a whole factor on the small picture, where that is cheaper.
 
     *Phases.* With nearest upsampling by s, pixel q of the large picture is pixel q // s of the small one, so the result
     at r is the sum over d of w[d] x[(r + d - p) // s], where p is the padding in front. Let t be -p mod s, and r + t be
     s m + f. As p + t is a multiple of s, the index is m - (p + t) / s + (f + d) // s, a tap of m that depends on f and
     d alone: for each of the s phases f, the rows of the kernel that fall on one tap add up. There are (s + k - 2) // s
     + 1 taps, two for s = 2 and k = 3: 4/9 of the multiplications over two axes. One Conv computes all phases as
-    channels, DepthToSpace interleaves them, a Slice drops the first t results and what is behind the last. An index
+    channels, DepthToSpace interleaves them, a Slice drops the first t results and what is after the last. An index
     outside of the large picture is one outside of the small one, and zero is read there in both, so that any padding
     and any bias will do; but no stride, dilation or group.
 
@@ -89,11 +89,11 @@ def _type_of(node: ir.Node) -> ir.DataType:
 
 _AFFINE = frozenset({"Mul", "Div", "Add", "Sub"})
 _FUSED = frozenset({"Relu", "Clip"})
-"""What the target computes inside the convolution in front of it."""
+"""What the target computes inside the convolution before it."""
 
 
 def _elementwise(graph: ir.Graph, node: ir.Node) -> _Found | None:
-    """A function of single elements, or a factor or term per channel, behind an upsampling that nobody else reads."""
+    """Return an elementwise function, or a factor or term per channel, that alone reads an upsampling."""
     is_affine = is_operator(node, *_AFFINE)
     if not (is_affine or is_function_of_elements(node)) or node.outputs[0].dtype not in TYPES:
         return None
@@ -124,7 +124,7 @@ def _elementwise(graph: ir.Graph, node: ir.Node) -> _Found | None:
 
 
 def _convolution(graph: ir.Graph, node: ir.Node) -> _Found | None:
-    """A Conv behind an upsampling, or behind a Concat with upsampled parts."""
+    """Return a Conv after an upsampling, or after a Concat with upsampled parts."""
     parts, joint = _parts(graph, node.inputs[0])
     ups = [upsampling_of(graph, part) for part in parts]
     first = next((up for up in ups if up is not None), None)
@@ -138,7 +138,7 @@ def _convolution(graph: ir.Graph, node: ir.Node) -> _Found | None:
 
 
 def _parts(graph: ir.Graph, value: ir.Value | None) -> tuple[list[ir.Value], ir.Node | None]:
-    """The values whose channels ``value`` consists of, and the Concat that joins them, if there is one."""
+    """Return the values whose channels ``value`` consists of, and the Concat that joins them, if there is one."""
     node = value.producer() if value is not None else None
     if value is None or node is None or node.graph is not graph or node.domain != "" or node.op_type != "Concat":
         return [value] if value is not None else [], None
@@ -174,7 +174,7 @@ class _Convolution:
     pointwise: bool
 
     def found(self) -> _Found:
-        """Both forms with what they cost."""
+        """Return both forms with what they cost."""
         result = known_shape(self.node.outputs[0])
         small, large = self._small(), self._large()
         activation = self._activation()
@@ -195,7 +195,7 @@ class _Convolution:
         return _Found(activation or self.node, before, after, self._rewrite)
 
     def _no_longer_read(self) -> Work:
-        """The cost of the Concat and the upsampling if nobody else needs them; Convs that do share it."""
+        """Return the cost of the Concat and the upsampling, divided by the number of Convs that read them."""
         source = self.node.inputs[0]
         if source is None or source.is_graph_output():
             return Work()
@@ -210,7 +210,7 @@ class _Convolution:
         return work.shared_by(len(readers))
 
     def _may_be_rewritten(self, reader: ir.Node) -> bool:
-        """Whether another reader of the same value is a Conv of the same kind."""
+        """Return whether another reader of the same value is a Conv of the same kind."""
         if reader is self.node:
             return True
         conv = convolution_of(reader) if reader.graph is self.graph else None
@@ -233,7 +233,7 @@ class _Convolution:
         return write("Add", result, y, other)
 
     def _activation(self) -> ir.Node | None:
-        """What is computed of each element of the result alone, where it can be computed in front of the upsampling."""
+        """Return the activation after the Conv, if it can be computed before the upsampling."""
         value = self.node.outputs[0]
         reader = only_reader(self.graph, value)
         if reader is None or len(self.alike) < len(self.parts) or not self.up.nearest:
@@ -242,11 +242,11 @@ class _Convolution:
         return reader if is_fused and static_shape(reader.outputs[0]) is not None else None
 
     def _fused(self) -> bool:
-        """Whether the target computes what follows inside the Conv."""
+        """Return whether the target computes what follows inside the Conv."""
         return any(use.node.op_type in _FUSED for use in self.node.outputs[0].uses())
 
     def _weights(self, chosen: Sequence[int]) -> Convolution | None:
-        """The Conv of the ``chosen`` parts alone, without bias; None where there are none."""
+        """Return the Conv of the ``chosen`` parts alone, without bias; None where there are none."""
         ends = np.cumsum([known_shape(part)[1] for part in self.parts])
         pieces = np.split(self.conv.weights, ends[:-1], axis=1)
         if not chosen:
@@ -256,11 +256,11 @@ class _Convolution:
         return Convolution(weights, np.zeros(conv.channels), conv.begin, conv.strides, conv.dilations, 1)
 
     def _large(self) -> Convolution | None:
-        """The Conv of what is not upsampled in this way; None where all is."""
+        """Return the Conv of what is not upsampled in this way; None where all is."""
         return self._weights([at for at in range(len(self.parts)) if at not in self.alike])
 
     def _small(self) -> Convolution:
-        """The Conv of the small picture: all phases, one behind the other, with the bias."""
+        """Return the Conv of the small picture: all phases, one after the other, with the bias."""
         conv = self._weights(self.alike)
         assert conv is not None
         if self.pointwise:
@@ -282,7 +282,7 @@ class _Convolution:
         return tuple(-(-pad // self.up.factor) for pad in self.conv.begin)
 
     def _windows(self) -> Shape:
-        """Places of the small picture at which the phases are computed."""
+        """Return places of the small picture at which the phases are computed."""
         sizes = known_shape(self.node.outputs[0])[2:]
         return tuple(-(-(size + shift) // self.up.factor) for size, shift in zip(sizes, self._shifts(), strict=True))
 
@@ -290,7 +290,7 @@ class _Convolution:
         return (self.up.small[0], small.channels, *self._windows())
 
     def _crop(self) -> tuple[list[int], list[int]] | None:
-        """Where the results begin and end among what is interleaved, ends counted from behind; None for all of it."""
+        """Return begins and (negative) ends of the results among the interleaved elements; None for all of them."""
         sizes, shifts = known_shape(self.node.outputs[0])[2:], self._shifts()
         whole = [count * self.up.factor for count in self._windows()]
         behind = [all_ - shift - size for all_, shift, size in zip(whole, shifts, sizes, strict=True)]
@@ -316,5 +316,5 @@ class _Convolution:
 
 
 def _joined(write: edit.Writer, values: Sequence[ir.Value], shape: Shape) -> ir.Value:
-    """``values`` as one, of ``shape``, by their channels."""
+    """Return ``values`` as one, of ``shape``, by their channels."""
     return values[0] if len(values) == 1 else write("Concat", shape, *values, attributes={"axis": 1})

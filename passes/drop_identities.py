@@ -1,4 +1,4 @@
-"""Drops operators that give their operand back, so that none of them insists on a layout."""
+"""Drops operators that give their operand back, so that none of them needs a layout."""
 
 from __future__ import annotations
 

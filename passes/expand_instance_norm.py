@@ -23,7 +23,7 @@ class ExpandInstanceNorm(Rewrite):
 
     The moments of a group follow from those of its channels, so the only large operands are read in their own shape.
     PyTorch's exporters write a group normalization as an InstanceNormalization between two Reshapes, and a scale and a
-    shift per channel behind: those become part of it.
+    shift per channel after it: those become part of it.
     """
 
     def rewrite(self, model: ir.Model) -> bool:
@@ -67,7 +67,7 @@ class _Normalization:
 
 
 def _normalization(graph: ir.Graph, node: ir.Node, opset: int) -> _Normalization | None:
-    """What ``node`` computes with the nodes around it; None where it is no normalization, or not of known operands."""
+    """Return the normalization that ``node`` and its neighbours compute; None if there is none that is known."""
     if node.op_type not in _SINCE or opset < _SINCE[node.op_type]:
         return None
     source, result = node.inputs[0], node.outputs[0]
@@ -88,7 +88,7 @@ def _normalization(graph: ir.Graph, node: ir.Node, opset: int) -> _Normalization
 
 
 def _around_reshapes(graph: ir.Graph, source: ir.Value, result: ir.Value) -> tuple[ir.Value, ir.Value] | None:
-    """Operand and result before and after the Reshapes that make groups of channels; None where there are none."""
+    """Return operand and result outside the Reshapes that make groups of channels; None without any."""
     before, after = source.producer(), only_reader(graph, result)
     if before is None or after is None or not is_operator(before, "Reshape") or not is_operator(after, "Reshape"):
         return None
@@ -101,7 +101,7 @@ def _around_reshapes(graph: ir.Graph, source: ir.Value, result: ir.Value) -> tup
 
 
 def _with_affine(graph: ir.Graph, norm: _Normalization) -> _Normalization:
-    """``norm`` with the constant scale or shift per channel that follows, and those that follow that."""
+    """Return ``norm`` with the constant scale or shift per channel that follows, and those that follow that."""
     reader = only_reader(graph, norm.result)
     if reader is None or not is_operator(reader, "Mul", "Add"):
         return norm
@@ -155,13 +155,13 @@ class _Writer(edit.Writer):
     opset: int
 
     def mean(self, x: ir.Value, axes: Sequence[int], shape: Shape) -> ir.Value:
-        """The mean over ``axes``, which stay."""
+        """Return the mean over ``axes``, which stay."""
         if self.opset < _AXES_ARE_OPERANDS:
             return self("ReduceMean", shape, x, attributes={"axes": tuple(axes)})
         return self("ReduceMean", shape, x, self.constant(np.array(axes, np.int64)))
 
     def cast(self, x: ir.Value, dtype: ir.DataType) -> ir.Value:
-        """``x`` in another element type; itself where it has that."""
+        """Return ``x`` in another element type; itself where it has that."""
         if x.dtype is dtype:
             return x
         result = self("Cast", known_shape(x), x, attributes={"to": int(dtype)})
@@ -169,5 +169,5 @@ class _Writer(edit.Writer):
         return result
 
     def power(self, x: ir.Value, exponent: float) -> ir.Value:
-        """``x`` to the power of ``exponent``."""
+        """Return ``x`` to the power of ``exponent``."""
         return self("Pow", known_shape(x), x, self.constant(np.float32(exponent)))

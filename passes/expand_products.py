@@ -35,7 +35,7 @@ class ExpandProducts(NodeRewrite):
 
 
 def _expanded(graph: ir.Graph, node: ir.Node) -> ir.Value | None:
-    """The result of ``node`` by other nodes; None where it is none of the two, or its shapes are not known."""
+    """Return the result of ``node`` by other nodes; None where it is none of the two, or its shapes are not known."""
     if node.op_type not in ("Gemm", "Einsum"):
         return None
     operands = [value for value in node.inputs if value is not None]
@@ -61,7 +61,7 @@ def _gemm(write: edit.Writer, node: ir.Node, operands: Sequence[ir.Value]) -> ir
 
 
 def _transposed(write: edit.Writer, matrix: ir.Value, *, flipped: int) -> ir.Value:
-    """``matrix``, or its transpose: offline where it is constant."""
+    """Return ``matrix``, or its transpose: offline where it is constant."""
     if not flipped:
         return matrix
     tensor = constant_of(matrix)
@@ -71,7 +71,7 @@ def _transposed(write: edit.Writer, matrix: ir.Value, *, flipped: int) -> ir.Val
 
 
 def _scaled(write: edit.Writer, value: ir.Value, factor: float) -> ir.Value:
-    """``value`` times ``factor``: offline where it is constant."""
+    """Return ``value`` times ``factor``: offline where it is constant."""
     if factor == 1:
         return value
     tensor, dtype = constant_of(value), write.dtype.numpy()
@@ -81,7 +81,7 @@ def _scaled(write: edit.Writer, value: ir.Value, factor: float) -> ir.Value:
 
 
 def _einsum(write: edit.Writer, node: ir.Node, operands: Sequence[ir.Value]) -> ir.Value | None:
-    """Batch, rows and sum of the left operand times batch, sum and columns of the right one."""
+    """Return batch, rows and sum of the left operand times batch, sum and columns of the right one."""
     terms, _, result = node.attributes["equation"].as_string().replace(" ", "").partition("->")
     labels = terms.split(",")
     if len(labels) != 2 or not result or not all(term.isalpha() and len(set(term)) == len(term) for term in labels):
@@ -139,5 +139,5 @@ def _stays_in_place(left: str, right: str, result: str, rows: Sequence[str], col
 
 
 def _named(term: str, value: ir.Value) -> zip[tuple[str, int]]:
-    """The size of each label of ``term``."""
+    """Return the size of each label of ``term``."""
     return zip(term, known_shape(value), strict=True)

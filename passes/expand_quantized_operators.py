@@ -79,7 +79,7 @@ class _Scale:
 
     @property
     def is_one(self) -> bool:
-        """Whether there is one for all numbers."""
+        """Return whether there is one for all numbers."""
         return self.scale.shape is not None and self.scale.shape.numpy() in ((), (1,))
 
 
@@ -88,7 +88,7 @@ class _Writer(Inserter):
     """Insert nodes that also turn numbers into what they stand for, and back."""
 
     def dequantized(self, value: ir.Value, by: _Scale, axis: int = 1) -> ir.Value:
-        """What ``value`` stands for: done now for constants."""
+        """Return the real numbers that ``value`` stands for; constants are computed now."""
         constants = [constant_array(each) for each in (value, by.scale, by.zero)]
         numbers, scale, zero = constants
         if numbers is not None and scale is not None and (by.zero is None or zero is not None):
@@ -97,14 +97,14 @@ class _Writer(Inserter):
         return self("DequantizeLinear", value, self.single(by.scale), by.zero, attributes=attributes)
 
     def quantized(self, value: ir.Value, by: _Scale, dtype: ir.DataType) -> ir.Value:
-        """``value`` in whole numbers."""
+        """Return ``value`` in whole numbers."""
         zero = by.zero if by.zero is not None else self.constant(np.array(0, dtype.numpy()))
         result = self("QuantizeLinear", value, self.single(by.scale), zero)
         result.dtype = dtype
         return result
 
     def single(self, value: ir.Value) -> ir.Value:
-        """``value`` as float32, in which TFLite computes."""
+        """Return ``value`` as float32, in which TFLite computes."""
         if value.dtype == ir.DataType.FLOAT:
             return value
         array = constant_array(value)
@@ -114,7 +114,7 @@ class _Writer(Inserter):
 
 
 def _real(numbers: Array, scale: Array, zero: Array | None, axis: int) -> Array:
-    """``(numbers - zero) * scale`` in float32, as DequantizeLinear computes it."""
+    """Return ``(numbers - zero) * scale`` in float32, as DequantizeLinear computes it."""
     shape = [-1 if index == axis else 1 for index in range(numbers.ndim)] if scale.size > 1 else []
     whole = numbers.astype(np.int64)
     if zero is not None:
@@ -124,7 +124,7 @@ def _real(numbers: Array, scale: Array, zero: Array | None, axis: int) -> Array:
 
 
 def _scales(write: _Writer, *starts: int) -> list[_Scale] | None:
-    """The scales and zero points that begin at these operands; None where one cannot be that of a DequantizeLinear."""
+    """Return the scales and zero points from these operands; None if DequantizeLinear could not take one."""
     found, operands = [], write.node.inputs
     for start in starts:
         scale = operands[start]
@@ -142,7 +142,7 @@ def _scales(write: _Writer, *starts: int) -> list[_Scale] | None:
 
 
 def _dequantize_linear(write: _Writer, node: ir.Node) -> Results:
-    """A constant as the floats that it stands for."""
+    """Return a constant as the floats that it stands for."""
     scales = _scales(write, 1)
     numbers = constant_array(node.inputs[0])
     if scales is None or numbers is None or node.attributes.get_int("block_size", 0) != 0:
@@ -172,7 +172,7 @@ def _conv(write: _Writer, node: ir.Node) -> Results:
 
 
 def _bias(write: _Writer, bias: ir.Value, of_x: _Scale, of_weights: _Scale) -> ir.Value:
-    """A bias counts in steps of both scales multiplied."""
+    """Return a bias, whose scale is the product of both scales."""
     one, other = constant_array(of_x.scale), constant_array(of_weights.scale)
     if one is not None and other is not None:
         product = write.constant((one.reshape(()).astype(np.float32) * other.astype(np.float32)).astype(np.float32))
@@ -237,7 +237,7 @@ def _unary(operator: str, *attributes: str) -> Expansion:
 
 
 def _softmax(write: _Writer, node: ir.Node) -> Results:
-    """Up to opset 12 a Softmax was over all axes from one on."""
+    """Write the Softmax of an opset up to 12, which is over all axes from one on."""
     if node.attributes.get_int("opset", _SOFTMAX) < _SOFTMAX:
         return None
     return _unary("Softmax", "axis")(write, node)
@@ -255,7 +255,7 @@ def _concat(write: _Writer, node: ir.Node) -> Results:
 
 
 def _type(node: ir.Node) -> ir.DataType:
-    """The type of a quantized result: that of the first operand where ONNX Runtime's own operators tell none."""
+    """Return the type of a quantized result: that of the first operand where ONNX Runtime's own operators tell none."""
     first = node.inputs[2] if node.op_type == "QLinearConcat" else node.inputs[0]
     dtype = node.outputs[0].dtype or (first.dtype if first is not None else None)
     return dtype or ir.DataType.UINT8
@@ -300,7 +300,7 @@ _PIECE = 16
 
 
 def _pieces(whole: Array, operator: str) -> list[Array]:
-    """``whole`` in one piece or two, of which no sum of products with a byte is inexact; none where that is too few."""
+    """Return ``whole`` in one part or two whose sums of products with a byte are exact; none if two are too few."""
     high = np.round(whole / _PIECE)  # type: ignore[operator]
     for pieces in ([whole], [high, whole - high * _PIECE]):  # type: ignore[operator]
         if all(_largest_sum(piece, operator) * 255 < _EXACT for piece in pieces):
@@ -309,13 +309,13 @@ def _pieces(whole: Array, operator: str) -> list[Array]:
 
 
 def _largest_sum(weights: Array, operator: str) -> float:
-    """The largest sum of absolute weights that goes into one result."""
+    """Return the largest sum of absolute weights that goes into one result."""
     axes: int | tuple[int, ...] = tuple(range(1, weights.ndim)) if operator == "Conv" else max(weights.ndim - 2, 0)
     return float(np.abs(weights.astype(np.float64)).sum(axes).max(initial=0.0))
 
 
 def _whole(numbers: Array, zero: Array | None, operator: str) -> Array:
-    """Constant weights less their zero points."""
+    """Return constant weights less their zero points."""
     whole = numbers.astype(np.int64)
     if zero is None:
         return whole
@@ -324,7 +324,7 @@ def _whole(numbers: Array, zero: Array | None, operator: str) -> Array:
 
 
 def _terms(weights: ir.Value, operator: str) -> int | None:
-    """How many products a result sums up."""
+    """Return the number of products that a result sums up."""
     shape = static_shape(weights)
     if shape is None:
         return None
@@ -332,7 +332,7 @@ def _terms(weights: ir.Value, operator: str) -> int | None:
 
 
 def _centred(write: _Writer, value: ir.Value, zero: ir.Value | None, operator: str, side: int) -> ir.Value:
-    """``value`` less its zero point, as floats."""
+    """Return ``value`` less its zero point, as floats."""
     real = _cast(write, value, ir.DataType.FLOAT)
     if zero is None:
         return real
@@ -356,7 +356,7 @@ def _cast(write: _Writer, value: ir.Value, dtype: ir.DataType) -> ir.Value:
 
 
 def _moved(write: _Writer, node: ir.Node) -> Results:
-    """An operator on quantized values that picks from them, as one on the floats that they stand for."""
+    """Return an operator on quantized values that picks from them, as one on the floats that they stand for."""
     values = _picked_from(node)
     scales = [_quantized_by(value) for value in values]
     by = scales[0]
@@ -377,7 +377,7 @@ def _resized(write: _Writer, node: ir.Node) -> Results:
 
 
 def _padded(write: _Writer, node: ir.Node) -> Results:
-    """What a Pad fills in counts in steps too, unless it repeats what is there."""
+    """Write a Pad as QDQ; the padding value is quantized too, unless the Pad repeats elements."""
     if node.attributes.get_string("mode", "constant") != "constant":
         return _moved(write, node)
     source, filling = node.inputs[0], node.inputs[2] if len(node.inputs) > 2 else None
@@ -389,13 +389,13 @@ def _padded(write: _Writer, node: ir.Node) -> Results:
 
 
 def _picked_from(node: ir.Node) -> list[ir.Value]:
-    """The operands that hold quantized values."""
+    """Return the operands that hold quantized values."""
     count = len(node.inputs) if node.op_type == "Concat" else 1
     return [value for value in node.inputs[:count] if value is not None]
 
 
 def _quantized_by(value: ir.Value) -> _Scale | None:
-    """The one scale of the QuantizeLinear that makes ``value``, or what it is a view of."""
+    """Return the one scale of the QuantizeLinear that makes ``value``, or what it is a view of."""
     node = value.producer()
     while node is not None and is_view(node) and node.inputs[0] is not None:
         node = node.inputs[0].producer()

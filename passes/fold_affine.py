@@ -1,4 +1,4 @@
-"""Works constant factors and terms into the weights of the products before or behind them."""
+"""Works constant factors and terms into the weights of the products before or after them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class FoldAffine(NodeRewrite):
     through whatever only moves elements: Reshape and its kin, Transpose, Split, Slice and Gather. So the factor of an
     attention ends up in the weights of the queries alone. A factor goes through an addition and, if it is positive,
     through a Relu as well. What is added to the values of an attention goes on to what reads them, and what is added to
-    all keys changes nothing. The scale and shift of a LayerNormalization fold downwards likewise. A factor behind a
+    all keys changes nothing. The scale and shift of a LayerNormalization fold downwards likewise. A factor after a
     product of two computed values stays: it may belong to an activation that the target has whole.
     """
 
@@ -50,7 +50,7 @@ class _Affine:
 
 
 def _fold(graph: ir.Graph, node: ir.Node) -> bool:
-    """Folds what ``node`` does with a constant; whether anything could take it."""
+    """Fold what ``node`` does with a constant; whether anything could take it."""
     if node.domain != "" or len(node.outputs) != 1:
         return False
     if node.op_type in ("LayerNormalization", "RMSNormalization"):
@@ -71,7 +71,7 @@ def _fold(graph: ir.Graph, node: ir.Node) -> bool:
 
 
 def _affine(node: ir.Node) -> _Affine | None:
-    """What ``node`` does to its one computed operand, of the shape of the result; None where it is something else."""
+    """Return the affine function of one computed operand that ``node`` is; None if it is something else."""
     if node.op_type not in ("Mul", "Div", "Add", "Sub") or node.outputs[0].dtype not in _ROUNDINGS:
         return None
     left, right = node.inputs
@@ -94,7 +94,7 @@ def _affine(node: ir.Node) -> _Affine | None:
 
 
 def _compact(array: Wide) -> Wide:
-    """``array`` with size 1 along each axis along which all is the same."""
+    """Return ``array`` with size 1 along each axis along which all is the same."""
     for axis in range(array.ndim):
         first = array.take([0], axis)
         if array.shape[axis] > 1 and (array == first).all():
@@ -103,13 +103,13 @@ def _compact(array: Wide) -> Wide:
 
 
 def _along(array: Wide, rank: int, axis: int, size: int) -> Wide | None:
-    """The ``size`` numbers of a compact ``array`` that differ along one axis at most; None where others do."""
+    """Return the ``size`` numbers of a compact ``array`` that differ along one axis at most; None where others do."""
     wide = array.reshape((1,) * (rank - array.ndim) + array.shape)
     return np.broadcast_to(wide.reshape(-1), (size,)) if wide.size == wide.shape[axis] else None
 
 
 def _may_be_activation(affine: _Affine) -> bool:
-    """Whether the operand is a product of two computed values of its shape, as ``x * gate(x)``."""
+    """Return whether the operand is a product of two computed values of its shape, as ``x * gate(x)``."""
     producer = affine.x.producer()
     if affine.factor is None or producer is None or producer.op_type != "Mul":
         return False
@@ -122,14 +122,14 @@ def _may_be_activation(affine: _Affine) -> bool:
 
 
 def _conv_constants(node: ir.Node) -> tuple[Wide, Wide | None] | None:
-    """Weights and bias, if there is one, of a convolution; None where one of them is computed."""
+    """Return weights and bias, if there is one, of a convolution; None where one of them is computed."""
     weights, given = wide_constant(node.inputs[1]), node.inputs[2] if len(node.inputs) > 2 else None
     bias = wide_constant(given)
     return None if weights is None or (bias is None and given is not None) else (weights, bias)
 
 
 def _replacing(graph: ir.Graph, node: ir.Node, index: int, array: Wide) -> list[Edit] | None:
-    """Lets operand ``index`` of ``node`` be ``array``; None where the node's element type does not hold that."""
+    """Let operand ``index`` of ``node`` be ``array``; None where the node's element type does not hold that."""
     if (narrow := _narrow(node, array)) is None:
         return None
     given = node.inputs[index] if index < len(node.inputs) else None
@@ -153,7 +153,7 @@ _PLAIN = 2.0**-100, 2.0**100
 
 
 def _narrow(node: ir.Node, array: Wide) -> npt.NDArray[np.generic] | None:
-    """``array`` in the element type of ``node``; None where that overflows, or counts it as almost nothing."""
+    """Return ``array`` in the element type of ``node``; None where that overflows, or counts it as almost nothing."""
     dtype = node.outputs[0].dtype
     if dtype not in _ROUNDINGS:
         return None
@@ -169,7 +169,7 @@ def _narrow(node: ir.Node, array: Wide) -> npt.NDArray[np.generic] | None:
 
 
 def _joined(*parts: list[Edit] | None) -> list[Edit] | None:
-    """All edits of the parts; None where a part is impossible."""
+    """Return all edits of the parts; None where a part is impossible."""
     if any(part is None for part in parts):
         return None
     return [each for part in parts if part is not None for each in part]
@@ -179,7 +179,7 @@ def _joined(*parts: list[Edit] | None) -> list[Edit] | None:
 
 
 def _above(graph: ir.Graph, value: ir.Value, affine: _Affine) -> list[Edit] | None:
-    """What lets ``value`` be computed times the factor, or plus the term; None where its producers cannot do that."""
+    """Return edits that compute ``value`` with the factor or the term; None if its producers do not allow it."""
     node, shape = value.producer(), static_shape(value)
     if node is None or node.graph is not graph or node.domain != "" or shape is None or not node.inputs:
         return None
@@ -201,7 +201,7 @@ def _above(graph: ir.Graph, value: ir.Value, affine: _Affine) -> list[Edit] | No
 
 
 def _lets_through(node: ir.Node, affine: _Affine) -> bool:
-    """Whether a factor before ``node`` does what it does behind."""
+    """Return whether a factor before ``node`` does what it does after."""
     return node.op_type in ("Relu", "LeakyRelu") and affine.factor is not None and bool((affine.factor > 0).all())
 
 
@@ -285,7 +285,7 @@ def _same(one: Indices, other: Indices) -> bool:
 
 
 def _spread(x: ir.Value, affine: _Affine, array: Wide) -> _Affine:
-    """What ``affine`` is for ``x``, another view."""
+    """Return ``affine`` for another view, ``x``."""
     return _Affine(x, factor=array) if affine.factor is not None else _Affine(x, term=array)
 
 
@@ -293,7 +293,7 @@ def _spread(x: ir.Value, affine: _Affine, array: Wide) -> _Affine:
 
 
 def _below(graph: ir.Graph, value: ir.Value, affine: _Affine) -> list[Edit] | None:
-    """What lets all readers of ``value`` do without the factor or term in it; None where one of them cannot."""
+    """Return edits by which all readers of ``value`` take over its factor or term; None if one of them cannot."""
     if value.is_graph_output() or not value.uses():
         return None
     edits: list[Edit] | None = []
@@ -330,7 +330,7 @@ def _reader_below(graph: ir.Graph, node: ir.Node, index: int, affine: _Affine) -
 
 
 def _attention_below(graph: ir.Graph, node: ir.Node, affine: _Affine) -> list[Edit] | None:
-    """A term of values comes out of ``softmax @ values`` as it went in; one of keys shifts whole rows of scores."""
+    """Move a term past ``softmax @ values``, which leaves it as it is; one of the keys shifts whole rows of scores."""
     (left, right), result = node.inputs, node.outputs[0]
     if affine.term is None or left is None or right is None or static_shape(left) is None:
         return None
@@ -344,7 +344,7 @@ def _attention_below(graph: ir.Graph, node: ir.Node, affine: _Affine) -> list[Ed
 
 
 def _is_softmax(node: ir.Node | None) -> bool:
-    """Whether the results of ``node`` sum up to 1 along their last axis."""
+    """Return whether the results of ``node`` sum up to 1 along their last axis."""
     if node is None or node.op_type != "Softmax" or node.domain != "":
         return False
     rank = len(static_shape(node.outputs[0]) or ())
@@ -352,7 +352,7 @@ def _is_softmax(node: ir.Node | None) -> bool:
 
 
 def _shift_is_lost(graph: ir.Graph, value: ir.Value) -> bool:
-    """Whether nothing is made of ``value`` but a Softmax, perhaps of a multiple of it, or of a sum."""
+    """Return whether nothing is made of ``value`` but a Softmax, perhaps of a multiple of it, or of a sum."""
     reader = next(use.node for use in value.uses()) if has_only_reader(graph, value) else None
     if reader is None or _is_softmax(reader):
         return reader is not None
@@ -363,7 +363,7 @@ def _shift_is_lost(graph: ir.Graph, value: ir.Value) -> bool:
 
 
 def _affine_below(graph: ir.Graph, node: ir.Node, inner: _Affine, affine: _Affine) -> list[Edit] | None:
-    """A factor goes through an addition: ``x * factor + term`` is ``(x + term / factor) * factor``."""
+    """Move a factor through an addition: ``x * factor + term`` is ``(x + term / factor) * factor``."""
     if inner.term is None or affine.factor is None:
         return None
     constant = 0 if wide_constant(node.inputs[0]) is not None else 1
@@ -388,7 +388,7 @@ def _matmul_below(graph: ir.Graph, node: ir.Node, affine: _Affine) -> list[Edit]
 
 
 def _adding(graph: ir.Graph, node: ir.Node, shape: Shape, term: Wide) -> list[Edit] | None:
-    """Adds ``term`` to the one result of ``node``: the next fold works it into the addition that follows, if any."""
+    """Add ``term`` to the one result of ``node``: the next fold works it into the addition that follows, if any."""
     if (narrow := _narrow(node, term)) is None:
         return None
     if not narrow.any():
@@ -408,7 +408,7 @@ def _adding(graph: ir.Graph, node: ir.Node, shape: Shape, term: Wide) -> list[Ed
 
 
 def _conv_below(graph: ir.Graph, node: ir.Node, affine: _Affine) -> list[Edit] | None:
-    """A term goes no way through a border of zeros."""
+    """Return None: a term cannot move through a border of zeros."""
     constants, shape = _conv_constants(node), static_shape(affine.x)
     if constants is None or shape is None:
         return None
@@ -429,13 +429,13 @@ def _conv_below(graph: ir.Graph, node: ir.Node, affine: _Affine) -> list[Edit] |
 
 
 def _pads(node: ir.Node) -> bool:
-    """Whether ``node`` may read beyond the border."""
+    """Return whether ``node`` may read beyond the border."""
     auto = node.attributes.get_string("auto_pad", "NOTSET")
     return auto.startswith("SAME") or (auto == "NOTSET" and any(node.attributes.get_ints("pads", ())))
 
 
 def _fold_scale(graph: ir.Graph, node: ir.Node) -> bool:
-    """Folds the shift, then the scale of a normalization downwards; whether one of them could be."""
+    """Fold the shift, then the scale of a normalization downwards; whether one of them could be."""
     result, (x, scale, *shift) = node.outputs[0], node.inputs
     shape = static_shape(result)
     if x is None or shape is None or result.dtype not in _ROUNDINGS:

@@ -41,7 +41,7 @@ class _Affine(NamedTuple):
 
 
 def _affine(node: ir.Node) -> _Affine | None:
-    """What the node computes per channel; None where it trains or its statistics are not constant."""
+    """Return the affine function of each channel; None if the node trains or its statistics are not constant."""
     training = node.attributes.get("training_mode")
     if (training is not None and training.as_int()) or any(output.uses() for output in node.outputs[1:]):
         return None

@@ -43,7 +43,7 @@ class FoldConstants(Pass, ir.passes.FunctionalPass):
     limit: int = FOLD_LIMIT
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
-        """Folds a copy of ``model``.
+        """Fold a copy of ``model``.
 
         Raises:
             InvalidModelError: onnxsim refuses the model.
@@ -79,7 +79,7 @@ def _is_known(node: ir.Node) -> bool:
 
 
 def _spell_out_pads(graph: ir.Graph) -> None:
-    """Lets each Pad with constant axes name all axes: ONNX Runtime takes that for granted as it moves a Transpose."""
+    """Let each Pad with constant axes name all axes: ONNX Runtime takes that for granted as it moves a Transpose."""
     for node in graph:
         if node.domain == "" and node.op_type == "Pad" and (pads := _all_pads(node)) is not None:
             node.replace_input_with(1, edit.add_constant(graph, f"{node.outputs[0].name}_pads", pads))
@@ -87,7 +87,7 @@ def _spell_out_pads(graph: ir.Graph) -> None:
 
 
 def _all_pads(node: ir.Node) -> npt.NDArray[np.int64] | None:
-    """The begins and ends of all axes; None where they are there already, or not known offline."""
+    """Return the begins and ends of all axes; None where they are there already, or not known offline."""
     source = node.inputs[0]
     if len(node.inputs) < 4 or node.inputs[3] is None or source is None or source.shape is None:
         return None
@@ -173,7 +173,7 @@ def _through_onnxsim(proto: ModelProto, limit: int) -> ModelProto:
         InvalidModelError: it refuses the model.
     """
     simplify, bare, failures = _onnxsim().simplify, _without_defaults(proto), []
-    # It puts some branches that it inlines behind the nodes that read them, and then refuses its own work.
+    # It puts some branches that it inlines after the nodes that read them, and then refuses its own work.
     for skipped in (_SKIPPED, (*_SKIPPED, "eliminate_if_with_const_cond")):
         try:
             simplified: ModelProto = simplify(
@@ -209,7 +209,7 @@ def _hidden(package: str) -> Iterator[None]:
 
 
 def _without_defaults(proto: ModelProto) -> ModelProto:
-    """``proto`` whose inputs are no initializers as well: onnxsim would take those for constants."""
+    """Return ``proto`` whose inputs are no initializers as well: onnxsim would take those for constants."""
     inputs = {value.name for value in proto.graph.input}
     kept = [tensor for tensor in proto.graph.initializer if tensor.name not in inputs]
     if len(kept) == len(proto.graph.initializer):
@@ -222,7 +222,7 @@ def _without_defaults(proto: ModelProto) -> ModelProto:
 
 
 def _restore_inputs(graph: ir.Graph, original: ir.Graph) -> None:
-    """Gives inputs the shapes that they had: onnxsim may infer less of them than the model states."""
+    """Give inputs the shapes that they had: onnxsim may infer less of them than the model states."""
     stated = {value.name: value.shape for value in original.inputs}
     for value in graph.inputs:
         if value.name in stated and value.shape != stated[value.name]:
@@ -230,7 +230,7 @@ def _restore_inputs(graph: ir.Graph, original: ir.Graph) -> None:
 
 
 def _restore_default(graph: ir.Graph, value: ir.Value) -> None:
-    """Gives the input that ``value`` is the default that it has."""
+    """Give the input that ``value`` is the default that it has."""
     for each in graph.inputs:
         if each.name == value.name and not each.is_initializer():
             each.const_value = value.const_value
@@ -238,7 +238,7 @@ def _restore_default(graph: ir.Graph, value: ir.Value) -> None:
 
 
 def _same_computation(one: Skeleton, other: Skeleton) -> bool:
-    """Whether two models differ in nothing but inferred shapes, metadata and the order of initializers."""
+    """Return whether two models differ in nothing but inferred shapes, metadata and the order of initializers."""
     return (
         all(list(first) == list(second) for first, second in zip(_sequences(one), _sequences(other), strict=True))
         and _initializers(one) == _initializers(other)

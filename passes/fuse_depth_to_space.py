@@ -64,7 +64,7 @@ def _match(node: ir.Node, opset: int) -> _Match | None:
 def _operators(
     source: tuple[int, ...], result: tuple[int, ...], opset: int
 ) -> Iterator[tuple[str, dict[str, int | str], ModeOrder]]:
-    """The operators that make ``result`` of ``source``, by their shapes, and the order in which each stores it."""
+    """Yield the operators that could make ``result`` of ``source``, by their shapes, and the order of each."""
     batch, channels, height, width = source
     block = max(result[2] // height, height // result[2])
     squared = block**2

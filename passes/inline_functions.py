@@ -44,7 +44,7 @@ class InlineFunctions(Rewrite):
 
 
 def _calls_of_operators(model: ir.Model) -> list[tuple[ir.Node, ir.Function]]:
-    """The nodes that ONNX has a body for, with it."""
+    """Return the nodes that ONNX has a body for, with it."""
     opset = model.opset_imports.get("", 0)
     nodes = [
         node for graph in edit.graphs_of(model) for node in graph if node.domain == "" and node.op_type in EXPANDED
@@ -57,13 +57,13 @@ def _calls_of_operators(model: ir.Model) -> list[tuple[ir.Node, ir.Function]]:
 
 
 def _call(model: ir.Model, node: ir.Node, function: ir.Function) -> None:
-    """Makes ``node`` a call of ``function``, which has the body of its operator."""
+    """Make ``node`` a call of ``function``, which has the body of its operator."""
     opset = model.opset_imports[""]
     for attribute in defaults_of(node.op_type, opset):
         if attribute.name not in node.attributes:
             node.attributes.add(attribute)
     node.resize_outputs(len(function.outputs))
-    for value in node.outputs:  # inlining wants a value for every result, read or not
+    for value in node.outputs:  # inlining needs a value for every result, read or not
         value.name = value.name or edit.fresh_name(model.graph, function.name)
     function.opset_imports[""] = opset
     model.functions[function.identifier()] = function

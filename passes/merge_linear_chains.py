@@ -37,7 +37,7 @@ class MergeLinearChains(NodeRewrite, PricedRewrite):
     backwards = True
 
     def rewrite_node(self, graph: ir.Graph, node: ir.Node) -> bool:
-        """Merge ``node`` with what it reads, where that can be done and is cheaper."""
+        """Merge ``node`` with the operator that it reads, if that is possible and cheaper."""
         source = node.inputs[0] if node.inputs else None
         if node.domain != "" or source is None or not has_only_reader(graph, source):
             return False
@@ -109,7 +109,7 @@ class _Chain:
 
     @property
     def after(self) -> Work:
-        """What one product costs, or one table, and the row that is added."""
+        """Return the cost of one product, or of one table, and of the bias."""
         shape = self.shape
         row = Work() if self.row is None else passing(shape, shape)
         if self.head.op_type == "Gather":
@@ -118,11 +118,11 @@ class _Chain:
 
     @property
     def shape(self) -> Shape:
-        """Of the result."""
+        """Return the shape of the result."""
         return known_shape(self.node.outputs[0])
 
     def write(self, write: edit.Writer) -> ir.Value:
-        """Return the result, as new nodes compute it."""
+        """Return the result, computed by new nodes."""
         dtype = write.dtype.numpy()
         merged = write.constant((self.table @ self.matrix).astype(dtype))
         x, other = self.head.inputs[:2]
@@ -170,7 +170,7 @@ _SOFTMAX = frozenset({"Softmax", "LogSoftmax"})
 
 
 def _without_order(graph: ir.Graph, function: ir.Node, node: ir.Node) -> bool:
-    """Let an operator that asks for an order read what an increasing ``function`` is of; whether that was done."""
+    """Let an operator that only compares read the input of an increasing ``function``; return whether that was done."""
     x, shape = function.inputs[0], static_shape(function.outputs[0])
     if node.op_type not in _EXTREMES or x is None or shape is None or x.dtype not in TYPES:
         return False

@@ -35,10 +35,10 @@ class MergeParallelConvolutions(NodeRewrite, PricedRewrite):
     of any of them, and the sum of what falls on one tap. Offsets beyond the border read zero in all of them. A value
     itself is a kernel of one pixel with a weight of 1, kept apart by channels; so is an AveragePool whose windows all
     count their whole size, a kernel of equal weights. A factor per channel scales the weights of a branch, a term per
-    channel behind it adds to the bias, which is no matter of the border. Groups of channels that all branches have
+    channel after it adds to the bias, which is no matter of the border. Groups of channels that all branches have
     stay: their number is the greatest common divisor, and the weights of finer groups lie along a diagonal of blocks.
 
-    *Concat.* Convs that differ in nothing but weights are one Conv, whose channels are theirs, one behind the other.
+    *Concat.* Convs that differ in nothing but weights are one Conv, whose channels are theirs, one after the other.
 
     What is between the branches and the sum must have no other reader.
     """
@@ -68,7 +68,7 @@ class MergeParallelConvolutions(NodeRewrite, PricedRewrite):
         return True
 
     def _joined(self, graph: ir.Graph, node: ir.Node) -> bool:
-        """Makes one Conv of neighbouring parts of a Concat of channels."""
+        """Make one Conv of neighbouring parts of a Concat of channels."""
         shape = static_shape(node.outputs[0])
         if shape is None or len(shape) < 3 or (integer(node, "axis", 0) or 0) % len(shape) != 1:
             return False
@@ -132,7 +132,7 @@ class _Sum:
     before: Work = field(default_factory=Work)
 
     def expand(self, value: ir.Value, factor: Wide, *, root: bool = False) -> None:
-        """Adds ``value`` times ``factor``: what it is made of, where nobody else reads it."""
+        """Add ``value`` times ``factor``: what it is made of, where nobody else reads it."""
         node = value.producer()
         inside = root or has_only_reader(self.graph, value)
         if node is None or node.graph is not self.graph or node.domain != "" or not inside:
@@ -157,7 +157,7 @@ class _Sum:
         self._add(value, factor)
 
     def _affine(self, operator: str, at: int, x: ir.Value, number: Wide, factor: Wide) -> bool:
-        """Expands a factor or a term per channel."""
+        """Expand a factor or a term per channel."""
         if operator == "Mul":
             self.expand(x, factor * number)
         elif operator == "Div" and at == 0 and number.all():
@@ -182,7 +182,7 @@ class _Sum:
         self.terms.append(_Term(value, factor, value, itself(self.shape), is_product=False))
 
     def merged(self) -> _Merged:
-        """The Convs that two or more terms can be, one of which is a Conv already."""
+        """Return the Convs that two or more terms can be, one of which is a Conv already."""
         found: _Merged = []
         for source in dict.fromkeys(term.source for term in self.terms):
             terms = [term for term in self.terms if term.source is source]
@@ -221,7 +221,7 @@ class _Sum:
         return known_shape(source)
 
     def write(self, write: edit.Writer, merged: _Merged) -> ir.Value:
-        """The nodes that the sum is computed by from now on."""
+        """Return the nodes that the sum is computed by from now on."""
         total: ir.Value | None = None
         for conv, terms in merged:
             source = terms[0].source
@@ -242,12 +242,12 @@ _AFFINE = frozenset({"Mul", "Div", "Add", "Sub"})
 
 
 def _is_unit(factor: Wide) -> bool:
-    """Whether it is 1 for each channel, or -1 for each."""
+    """Return whether it is 1 for each channel, or -1 for each."""
     return bool((factor == factor[0]).all()) and abs(factor[0]) == 1
 
 
 def _sum(terms: Sequence[_Term]) -> Convolution:
-    """One Conv for all ``terms``, which read the same with the same strides."""
+    """Return one Conv for all ``terms``, which read the same with the same strides."""
     return added([term.conv.scaled(term.factor) for term in terms if term.conv is not None])
 
 
@@ -272,7 +272,7 @@ class _Siblings:
 
     @property
     def conv(self) -> Convolution:
-        """Both in one."""
+        """Return both in one."""
         first, second = self.convs
         weights, bias = np.concatenate([first.weights, second.weights]), np.concatenate([first.bias, second.bias])
         return dataclasses.replace(first, weights=weights, bias=bias)
@@ -285,7 +285,7 @@ class _Siblings:
 
     @property
     def before(self) -> Work:
-        """The cost of two Convs, and of joining their results."""
+        """Return the cost of two Convs, and of joining their results."""
         source = static_shape(self.nodes[0].inputs[0])
         assert source is not None
         each = (conv.work(source, known_shape(part)) for conv, part in zip(self.convs, self.parts, strict=True))
@@ -293,13 +293,13 @@ class _Siblings:
 
     @property
     def after(self) -> Work:
-        """The cost of one Conv; its result still is joined to others."""
+        """Return the cost of one Conv; its result still is joined to others."""
         source = static_shape(self.nodes[0].inputs[0])
         assert source is not None
         return self.conv.work(source, self.shape)
 
     def join(self, graph: ir.Graph, concat: ir.Node) -> None:
-        """Lets ``concat`` read one Conv in place of two."""
+        """Let ``concat`` read one Conv instead of two."""
         dtype, source = self.parts[0].dtype, self.nodes[0].inputs[0]
         assert dtype is not None
         assert source is not None
@@ -314,7 +314,7 @@ class _Siblings:
 
 
 def _siblings(graph: ir.Graph, first: ir.Value, second: ir.Value) -> _Siblings | None:
-    """Two parts of a Concat that are the same Conv of the same value, but for weights; None where they are not."""
+    """Return two inputs of a Concat that are the same Conv of one value except for weights; None otherwise."""
     nodes, activations = [], []
     for value in (first, second):
         node = value.producer()
@@ -339,7 +339,7 @@ def _siblings(graph: ir.Graph, first: ir.Value, second: ir.Value) -> _Siblings |
 
 
 def _same_activation(nodes: Sequence[ir.Node | None]) -> bool:
-    """Whether both are nothing, or compute the same."""
+    """Return whether both are nothing, or compute the same."""
     first, second = nodes
     if first is None or second is None:
         return first is second

@@ -1,4 +1,4 @@
-"""Averages over pixels or rows in front of a product of channels in place of behind it."""
+"""Averages over pixels or rows before a product of channels instead of after it."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from layoutopt.passes.base import BROADCASTING, NodeRewrite, PricedRewrite
 
 @dataclass(frozen=True)
 class PoolBeforeConvolution(NodeRewrite, PricedRewrite):
-    """Computes an AveragePool, GlobalAveragePool or ReduceMean behind a Conv of one pixel in front of it.
+    """Computes an AveragePool, GlobalAveragePool or ReduceMean after a Conv of one pixel before it.
 
     The Conv, y[r] = W x[r] + b, works on channels, the pool, z[q] = sum_r a[q, r] y[r], on pixels, and both are linear:
     z[q] = W (sum_r a[q, r] x[r]) + b sum_r a[q, r]. So they commute as they are without a bias, whatever the padding is
     counted as. With one, the weights a of each window must sum to 1: they do where padding is not counted, or where
     there is none. Groups stay; strides of the Conv and kernels of more than one pixel do not commute. A ReduceMean over
-    rows behind a MatMul with a constant matrix, and a constant row added to that, is the same.
+    rows after a MatMul with a constant matrix, and a constant row added to that, is the same.
 
     What is between the two must have no other reader.
     """
@@ -70,7 +70,7 @@ class _Swap:
     after: Work
 
     def write(self, write: edit.Writer, pool: ir.Node) -> ir.Value:
-        """The nodes that compute the result of ``pool`` from now on."""
+        """Return the nodes that compute the result of ``pool`` from now on."""
         kept = {"keepdims": 1} if pool.op_type == "ReduceMean" else None
         x = write.again(pool, self.pooled, self.x, *pool.inputs[1:], attributes=kept)
         if isinstance(self.product, Convolution):
@@ -83,7 +83,7 @@ class _Swap:
 
 
 def _behind_convolution(node: ir.Node, source: ir.Value) -> _Swap | None:
-    """A pool of pixels behind a Conv of one pixel."""
+    """Return a pool of pixels after a Conv of one pixel."""
     producer, shape = source.producer(), static_shape(source)
     conv = convolution_of(producer) if producer is not None and producer.graph is node.graph else None
     if producer is None or shape is None or conv is None or prod(conv.kernel) != 1:
@@ -103,7 +103,7 @@ def _behind_convolution(node: ir.Node, source: ir.Value) -> _Swap | None:
 
 
 def _averaged(node: ir.Node, shape: Shape) -> Shape | None:
-    """The shape of the result of the pool ``node`` of ``shape``, were no axis dropped; None where that is not known."""
+    """Return the shape after the pool ``node`` of ``shape`` if no axis were dropped; None if it is unknown."""
     if node.op_type != "ReduceMean":
         return static_shape(node.outputs[0])
     axes = reduced_axes(node)
@@ -111,7 +111,7 @@ def _averaged(node: ir.Node, shape: Shape) -> Shape | None:
 
 
 def _is_mean(node: ir.Node) -> bool:
-    """Whether the weights of each window sum to 1."""
+    """Return whether the weights of each window sum to 1."""
     if node.op_type != "AveragePool" or not integer(node, "count_include_pad", 0):
         return True
     windows, source = pool_of(node), static_shape(node.inputs[0])
@@ -119,7 +119,7 @@ def _is_mean(node: ir.Node) -> bool:
 
 
 def _behind_product(graph: ir.Graph, node: ir.Node, source: ir.Value) -> _Swap | None:
-    """A ReduceMean of rows behind a MatMul with a constant matrix, to which a constant row may be added."""
+    """Return a ReduceMean of rows after a MatMul with a constant matrix, to which a constant row may be added."""
     shape, row = static_shape(source), None
     producer = source.producer()
     if node.op_type != "ReduceMean" or shape is None or producer is None or producer.domain != "":

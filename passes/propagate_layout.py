@@ -36,7 +36,7 @@ class Scope(Enum):
     GRAPH = "graph"
     """Through the whole graph: the optimum."""
     OPERATOR = "operator"
-    """Not beyond the operator that needs it: the sandwich, to compare with."""
+    """Not beyond the operator that needs it: the per-operator layout, to compare with."""
 
 
 @dataclass
@@ -61,7 +61,7 @@ class PropagateLayout(Pass, ir.passes.InPlacePass):
         scope: how far a layout may spread.
         objective: what is made as small as it can be.
         threads: of XNNPACK, when times were measured; bytes do not depend on it.
-        layouts: of graph inputs and outputs that ``io`` shall have no say over.
+        layouts: of graph inputs and outputs that ``io`` does not decide.
     """
 
     io: Io = Io.FREE
@@ -71,7 +71,7 @@ class PropagateLayout(Pass, ir.passes.InPlacePass):
     layouts: Layouts = NO_LAYOUTS
 
     def call(self, model: ir.Model) -> LayoutResult:
-        """Plans first, edits afterwards: an error while planning leaves the model as it was.
+        """Plan first, edits afterwards: an error while planning leaves the model as it was.
 
         Raises:
             CalibrationError: times shall be small, and the file of this machine's times is broken.
@@ -86,7 +86,7 @@ class PropagateLayout(Pass, ir.passes.InPlacePass):
         return LayoutResult(model, bool(changed), assignment)
 
     def plans(self, model: ir.Model) -> Mapping[ir.Graph, Plan]:
-        """What the pass would do to the graph and to all bodies in it, outer ones first. Changes nothing.
+        """Plan the layouts of the graph and of all bodies in it, outer ones first, without any change.
 
         Raises:
             CalibrationError: times shall be small, and the file of this machine's times is broken.
@@ -99,7 +99,7 @@ class PropagateLayout(Pass, ir.passes.InPlacePass):
         }
 
     def plan(self, model: ir.Model, *, assumed: Mapping[ir.Node, LayoutRule] | None = None) -> Plan:
-        """What the pass would do to the main graph.
+        """Plan the layouts of the main graph, without any change.
 
         Args:
             model: is not changed.
@@ -146,7 +146,7 @@ _BLOCKS = ("DepthToSpace", "SpaceToDepth")
 
 
 def _improves(plan: Plan) -> bool:
-    """Whether the graph is not what ``plan`` makes of it already."""
+    """Return whether the graph is not what ``plan`` makes of it already."""
     return plan.sensitive > 0 or plan.assignment.cost < plan.before
 
 
@@ -173,7 +173,7 @@ class _Rewriter:
         self._taken: dict[tuple[ir.Value, Take], ir.Value] = {}
 
     def run(self) -> None:
-        """Rewrites the graph in topological order."""
+        """Rewrite the graph in topological order."""
         views = [node for value in self._plan.views if (node := value.producer()) is not None]
         orders: dict[str, Perm] = {}
         for value, layout in self._plan.inputs.items():
@@ -193,7 +193,7 @@ class _Rewriter:
         dialect.define(self._model)
 
     def _outputs(self, orders: dict[str, Perm]) -> dict[int, ir.Value]:
-        """What the graph outputs become, by position; notes their ``orders``."""
+        """Return the new graph outputs by position, and record their ``orders``."""
         results = {}
         for value, position in {value: position for position, value in enumerate(self._graph.outputs)}.items():
             layout = self._plan.outputs.get(position)
@@ -243,13 +243,13 @@ class _Rewriter:
                 node.replace_input_with(index, inputs[source])
 
     def _read_natural(self, value: ir.Value) -> ir.Value:
-        """``value`` as ONNX says."""
+        """Return ``value`` as ONNX says."""
         shape = static_shape(value)
         known = value in self._plan.views or value in self._stored
         return self._read(value, PhysicalLayout.natural(shape)) if known and shape is not None else value
 
     def _read(self, value: ir.Value, layout: PhysicalLayout, sizes: Shape | None = None) -> ir.Value:
-        """``value`` as ``layout`` and ``sizes`` say: as it is, reshaped, or copied, once for all such readers."""
+        """Return ``value`` in ``layout`` and ``sizes``: itself, a view, or the copy that all such readers share."""
         sizes = layout.sizes if sizes is None else sizes
         if is_constant(value):
             return self._constant(value, layout.mode_order, sizes)
@@ -282,7 +282,7 @@ class _Rewriter:
         return self._reshaped[key]
 
     def _constant(self, value: ir.Value, order: ModeOrder, sizes: Shape) -> ir.Value:
-        """A constant is relabelled offline."""
+        """Return a constant in another layout, rearranged now."""
         tensor = constant_of(value)
         assert tensor is not None
         shape = tuple(tensor.shape.numpy())
@@ -298,7 +298,7 @@ class _Rewriter:
         return self._constants[key]
 
     def _take(self, value: ir.Value, take: Take) -> ir.Value:
-        """A constant with the elements along one axis reordered offline."""
+        """Return a constant with the elements along one axis reordered offline."""
         key = (value, take)
         if key not in self._taken:
             tensor = constant_of(value)

@@ -30,7 +30,7 @@ class RemoveDeadChannels(Rewrite):
     to the products around are removed together, or not at all, so both branches of a residual addition agree. Elements
     are taken for finite: 0 times infinity would not be 0.
 
-    A product with fewer channels is never dearer, so nothing is weighed. Nothing is done unless the weights of some
+    A product with fewer channels is never costlier, so nothing is weighed. Nothing is done unless the weights of some
     product have a row or a column of zeros; a value keeps one channel.
     """
 
@@ -46,7 +46,7 @@ class RemoveDeadChannels(Rewrite):
 
 
 def _remove(graph: ir.Graph) -> bool:
-    """Removes dead channels; whether there were any that can go."""
+    """Remove dead channels; whether there were any that can go."""
     channels = Channels(graph)
     kept = channels.kept()
     nodes = [node for node in graph if any(value in kept for value in (*node.inputs, *node.outputs))]
@@ -61,7 +61,7 @@ def _remove(graph: ir.Graph) -> bool:
 
 
 def _shrink_product(graph: ir.Graph, product: Product, channels: Channels, kept: Kept) -> None:
-    """Takes rows and columns out of the weights, and what the columns add out of the bias."""
+    """Take rows and columns out of the weights, and what the columns add out of the bias."""
     node, source, result = product.node, product.node.inputs[0], product.node.outputs[0]
     tensor = constant_of(node.inputs[1]) if node.inputs[1] is not None else None
     assert source is not None
@@ -83,7 +83,7 @@ def _shrink_product(graph: ir.Graph, product: Product, channels: Channels, kept:
 
 
 def _shrink(graph: ir.Graph, node: ir.Node, kept: Kept) -> None:
-    """Takes channels out of the constants of a node that keeps channels apart."""
+    """Take channels out of the constants of a node that keeps channels apart."""
     result = node.outputs[0]
     left = kept.get(result)
     if left is None or node.op_type == "Concat":

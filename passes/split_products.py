@@ -19,7 +19,7 @@ from layoutopt.passes.base import NodeRewrite
 
 @dataclass(frozen=True)
 class SplitProducts(NodeRewrite):
-    """Splits each MatMul with a constant matrix whose columns go different ways, with the bias behind it.
+    """Splits each MatMul with a constant matrix whose columns go different ways, with the bias after it.
 
     Such is the one product that makes queries, keys and values: apart, their weights can each absorb a layout and a
     factor, and the target neither cuts nor copies.
@@ -83,7 +83,7 @@ def _product(graph: ir.Graph, node: ir.Node) -> _Product | None:
 
 
 def _split(graph: ir.Graph, product: _Product) -> bool:
-    """Splits ``product`` where that is possible; whether it was."""
+    """Split ``product`` where that is possible; whether it was."""
     shape = static_shape(product.result)
     assert shape is not None
     found = [_part(value, indices, shape) for value, indices in _parts(graph, product.result, None)]
@@ -103,7 +103,7 @@ def _split(graph: ir.Graph, product: _Product) -> bool:
 
 
 def _parts(graph: ir.Graph, value: ir.Value, indices: Indices | None) -> Iterator[tuple[ir.Value, Indices | None]]:
-    """What is made of ``value`` by views, and then by a Split, Slices or Gathers: nothing else reads it.
+    """Yield the parts of ``value``, each with its indices, if only views and a Split, Slices or Gathers read it.
 
     A part that is no part of ``value`` comes without indices.
     """
@@ -127,7 +127,7 @@ def _parts(graph: ir.Graph, value: ir.Value, indices: Indices | None) -> Iterato
 
 
 def _part(value: ir.Value, indices: Indices | None, shape: Shape) -> _Part | None:
-    """The part that takes ``indices`` of a product of ``shape``; None where it is not all rows of some columns."""
+    """Return the part of a product of ``shape`` at ``indices``; None unless it is all rows of some columns."""
     if indices is None:
         return None
     of_row, in_row = np.divmod(indices, shape[-1])

@@ -210,7 +210,7 @@ def total_bytes(model: ir.Model) -> int:
 
 
 def check_bytes(model: ir.Model, *, io: Io = Io.FREE) -> None:
-    """By bytes, the pass moves what its solver says, never more than the sandwich, or than a graph without anchors did.
+    """By bytes, the pass moves what its solver says, and never more than per-operator layout or a graph without anchors.
 
     What operators move inside is as the plan says: a Concat of short pieces tells by itself no more what it once was.
     """
@@ -228,8 +228,8 @@ def check_bytes(model: ir.Model, *, io: Io = Io.FREE) -> None:
         assert count_onnx(result.model).bytes_moved + inside == moved
     pinned = sum(_pinned_bytes(graph, plan) for graph, plan in plans.items())
     assert moved == sum(plan.assignment.cost for plan in plans.values()) + pinned
-    sandwich = PropagateLayout(io, Scope.OPERATOR, Objective.BYTES)(ir.from_proto(ir.to_proto(model)))
-    assert moved <= total_bytes(sandwich.model)
+    per_operator = PropagateLayout(io, Scope.OPERATOR, Objective.BYTES)(ir.from_proto(ir.to_proto(model)))
+    assert moved <= total_bytes(per_operator.model)
     if not any(plan.sensitive for plan in plans.values()):
         assert moved <= total_bytes(model)
 

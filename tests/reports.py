@@ -58,7 +58,7 @@ class _Writer:
             (output,),
             weights,
             {"padding": "SAME", "stride": "1 x 1"} if weights else {},
-            rule="anchor: channels-last only" if weights else "any layout",
+            rule="layout-sensitive: channels-last only" if weights else "any layout",
             reason="TFLite runs it channels-last only" if weights else "as its operand has it",
             microseconds=self.chance.lognormvariate(4 if weights else 2, 0.7),
         )

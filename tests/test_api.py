@@ -84,7 +84,7 @@ def test_without_tensorflow_the_tflite_is_written_too(model: ir.Model, tmp_path:
     counts = layoutopt.count(tflite).counts
     assert (counts.operators, counts.transposes) == (report.optimized.operators, 0)
     assert report.baseline is not None
-    assert report.baseline.kind is Kind.SANDWICH
+    assert report.baseline.kind is Kind.PER_OPERATOR
     assert report.baseline.transposes > 20
     assert report.speedup is not None
     with pytest.raises(OutputExistsError, match="--force"):
@@ -324,7 +324,7 @@ def test_two_forms_of_an_onnx_file_are_timed_against_each_other(
     console.print(*tables.of_optimize(optimized, verbose=False))
     assert "1.01x within noise" in console.file.getvalue()  # type: ignore[attr-defined]
     before, after = report.rows
-    assert before.name.endswith("(sandwich)")
+    assert before.name.endswith("(per-operator layout)")
     assert after.name.endswith("(layoutopt)")
     assert before.counts.transposes > after.counts.transposes == 0
 
@@ -370,7 +370,7 @@ def test_plain_values_are_taken(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("wrong", "hint"),
     [
-        ({"io": "banana"}, "Choose of free, keep."),
+        ({"io": "banana"}, "Choose from free, keep."),
         ({"quantize": "int3"}, "none, dynamic, weights, float16, int8, mixed"),
         ({"verify": None}, "none, result, each"),
         ({"layouts": {"input": "sideways"}}, "natural, channels-last, free"),

@@ -205,7 +205,7 @@ def test_the_command_tells_and_fails(mobilenet: tuple[Path, Path], tmp_path: Pat
     bad = damage(converted, tmp_path / "bad.tflite", 3, 1, 1.1)
     told = invoke(model, bad, "--json", tmp_path / "r.json", "--top", "1")
     assert told.exit_code == errors.VerificationError.exit_code
-    assert "The error enters behind" in told.stdout
+    assert "The error enters after" in told.stdout
     assert "It enters at node" in told.stderr
     data = json.loads((tmp_path / "r.json").read_text())
     assert data["passed"] is False

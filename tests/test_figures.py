@@ -97,7 +97,7 @@ def test_a_network_is_converted_again_only_if_what_it_is_made_from_has_changed(
     again = networks_table.converted("vgg11", tmp_path, small=True)
     assert again == first
     assert capsys.readouterr().out == "vgg11: layouts\n"
-    assert [form.kind for form in first.forms] == [Kind.PLAIN, Kind.SANDWICH, Kind.LAYOUTOPT]
+    assert [form.kind for form in first.forms] == [Kind.PLAIN, Kind.PER_OPERATOR, Kind.LAYOUTOPT]
     assert {kind: len(stripes) for kind, stripes in first.stripes.items()} == {
         form.kind.value: form.operators for form in first.forms
     }

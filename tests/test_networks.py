@@ -172,11 +172,11 @@ def test_the_baseline_is_plain_onnx_tf_where_that_works() -> None:
 
 
 @pytest.mark.onnx_tf
-def test_the_baseline_is_the_sandwich_where_plain_onnx_tf_fails() -> None:
+def test_the_baseline_is_the_per_operator_layout_where_plain_onnx_tf_fails() -> None:
     report = layoutopt.optimize(network("yolo_head"))
     check_tflite(report.optimized, "yolo_head", FREE["yolo_head"])
     assert report.baseline is not None
-    assert report.baseline.kind is Kind.SANDWICH
+    assert report.baseline.kind is Kind.PER_OPERATOR
     assert "plain onnx-tf cannot convert the model" in report.baseline.error
     assert report.baseline.transposes > report.optimized.transposes
     assert report.baseline.mse is not None

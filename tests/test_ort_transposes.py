@@ -32,4 +32,4 @@ def test_the_rival_plays() -> None:
     text = f"g ({X}) => ({AFTER} y) <{W}, {W44}> {{ {CONV} r = Relu (t) y = Conv (r, w44) }}"
     rivals = compare(model_of(text))
     ends, between = (3 + 4) * 4 * 6 * 4, 2 * 4 * 4 * 6 * 4
-    assert rivals == Rivals(sandwich=ends + between, ours=ends, theirs=ends)
+    assert rivals == Rivals(per_operator=ends + between, ours=ends, theirs=ends)

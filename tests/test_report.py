@@ -31,7 +31,7 @@ from layoutopt.results.model_report import Graph, GraphNode, GraphTensor, Layout
 from layoutopt.results.optimize import Kind
 from layoutopt.workflows import graphs
 from layoutopt.workflows.annotation import annotate
-from layoutopt.workflows.conversion import path_in, sandwich
+from layoutopt.workflows.conversion import path_in, per_operator
 from layoutopt.workflows.layerwise import compare_layers, compare_rewritten
 from layoutopt.workflows.plan_facts import Knowledge
 from tests.test_compare import damage
@@ -179,8 +179,8 @@ def test_each_transpose_that_is_left_has_its_reason(tmp_path: Path) -> None:
     assert left.rule == ""
     assert left.bytes_moved == 4 * 14 * 8 * 10 == found.explain.layout.cost
     rules = {node.name: node.rule for node in found.after.nodes}
-    assert rules["stem"].startswith("anchor: TFLite runs Conv channels-last only")
-    assert rules["squash"].startswith("agnostic: ")
+    assert rules["stem"].startswith("layout-sensitive: TFLite runs Conv channels-last only")
+    assert rules["squash"].startswith("layout-agnostic: ")
     assert found.before is not None
     assert all(node.reason for node in found.before.nodes if node.is_transpose)
 
@@ -200,7 +200,7 @@ def test_a_missing_rule_is_named(tmp_path: Path) -> None:
     found = report(tmp_path / "m.onnx")
     (odd,) = [node for node in found.after.nodes if node.operator == "ScatterND"]
     why = "an index names places on several axes in their natural order"
-    assert odd.rule == f"no rule, so it stays natural: {why}"
+    assert odd.rule == f"layout-fixed: {why}"
     left = [node for node in found.after.nodes if node.is_transpose]
     assert len(left) == 2
     assert all(f"ScatterND odd, {why}" in node.reason for node in left)
@@ -209,7 +209,7 @@ def test_a_missing_rule_is_named(tmp_path: Path) -> None:
 def test_a_rewritten_model_is_compared_value_by_value() -> None:
     model = FoldConstants()(mobilenet_v2(resolution=32, width=0.25)).model
     inputs = random_inputs(model, 3)
-    wrapped = sandwich(model.clone())
+    wrapped = per_operator(model.clone())
     layers = {layer.tensor: layer for layer in compare_rewritten(model, inputs, wrapped)}
     for node in wrapped.graph:
         if node.op_type == "Transpose":
@@ -400,7 +400,7 @@ def test_json_and_notes(converted: ModelReport) -> None:
     assert converted.notes == ()
     assert converted.name == "head.onnx"
     assert converted.before is not None
-    assert converted.before.title == Kind.SANDWICH.value
+    assert converted.before.title == Kind.PER_OPERATOR.value
 
 
 def test_a_hand_off_leaves_its_files_where_it_is_told_to(directory: Path, converted: ModelReport) -> None:

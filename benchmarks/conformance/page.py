@@ -11,17 +11,16 @@ from benchmarks.markdown import table
 
 _PAGE = """# Conformance
 
-Made by `python -m benchmarks.conformance` and `python -m benchmarks.figures`. ONNX's own backend node tests,
-{tests} of them in onnx {onnx}, each through the whole path: optimized, converted, and run in LiteRT on
-the inputs of the test, whose outputs, tolerances and element types are ONNX's (but 2**-22 of the largest element is
-always allowed). *direct* is layoutopt's own way to the .tflite, *onnx-tf* the one through TensorFlow {tensorflow}.
-Plain onnx-tf {onnx_tf} gets each test folded by onnxsim, and once more as it is where that fails; without TensorFlow
-operators in the .tflite.
+ONNX comes with tests of each of its operators, {tests} in onnx {onnx}. Each one goes through the whole path: it is
+optimized, converted, and run in LiteRT on the inputs of the test. Expected outputs, tolerances and element types are
+those of ONNX (an error of 2**-22 of the largest element is always allowed). *direct* is layoutopt's own backend,
+*onnx-tf* the one through TensorFlow {tensorflow}. Plain onnx-tf {onnx_tf} gets each test simplified by onnxsim, and as
+it is if that fails. No TensorFlow operators are allowed in the .tflite.
 
 {totals}
 
 - *passed*: values, shapes and element types are as expected.
-- *unsupported*: an error that names the node and says why.
+- *unsupported*: an error that names the node and the reason.
 - *failed*: any other error.
 - *wrong*: other values than expected, without an error.
 
@@ -29,7 +28,8 @@ Tests that plain onnx-tf passes and layoutopt does not: {lost}.
 
 ## By operator
 
-Tests of an operator's own function body (`_expanded`) count for that operator. Columns without a route are of *direct*.
+Tests of the function body of an operator (`_expanded`) count for that operator. Columns without a backend are for
+*direct*.
 
 {operators}
 
@@ -37,7 +37,7 @@ Tests of an operator's own function body (`_expanded`) count for that operator. 
 
 {reasons}
 
-{measured}.
+Measured by `python -m benchmarks.conformance`: {measured}.
 """
 _OPERATORS = (
     *("operator", "tests", *(status.value for status in Status)),
@@ -61,7 +61,7 @@ def page(figures: Conformance) -> str:
         lost=", ".join(f"`{name}`" for name in figures.lost) or "none",
         operators=table(_OPERATORS, (_row(name, operator) for name, operator in figures.operators.items())),
         reasons=table(
-            ("operator", "route", "why", "tests"),
+            ("operator", "backend", "why", "tests"),
             (
                 (
                     *(each.operator, each.route, each.reason.replace("|", "\\|")),
@@ -92,6 +92,6 @@ def regions() -> Mapping[str, str]:
     wrong = sum(figures.totals(route).get(Status.WRONG.value, 0) for route in (Route.DIRECT, Route.ONNX_TF))
     return {
         "conformance-summary": f"{ours[Status.PASSED.value]} of ONNX's {figures.tests} backend node tests pass through "
-        f"the whole path and {f'{wrong} come' if wrong else 'none comes'} out wrong, where plain onnx-tf passes "
+        f"the whole path and {f'{wrong} give' if wrong else 'none gives'} a wrong result; plain onnx-tf passes "
         f"{plain[Status.PASSED.value]}"
     }

@@ -15,13 +15,13 @@ from layoutopt.report.terminal.tables import size
 _INTRODUCTION = """\
 # What a conversion costs
 
-From an .onnx to a .tflite in fresh processes: `layoutopt optimize --no-baseline` by either backend, which runs the
-original, the optimized .onnx and the .tflite to compare them, and `onnx2tf` with its default options, which verifies
-nothing and writes a float16 file too. Networks are those of `benchmarks/models` at full size, and larger ones; all have
-random weights. Made by `python -m benchmarks.conversion_cost`.
+The time and the memory from an .onnx to a .tflite, in a new process: for `layoutopt optimize --no-baseline` with both
+backends, which includes running the original, the optimized .onnx and the .tflite to compare them, and for `onnx2tf`
+with its default options, which verifies nothing and also writes a float16 file. The networks are the benchmark networks
+at full size, and larger ones, with random weights.
 
-All ways of a model run in turns. *Processor* is the median of the seconds that all processes of a conversion computed,
-in brackets the least; *memory* the median of the largest size of all of them together at one moment.
+The converters of a model run in turns. *Processor* is the median of the processor seconds of all processes of a
+conversion, with the minimum in brackets. *Memory* is the median of the peak of all of them together.
 """
 _COLUMNS = {Way.DIRECT: "direct", Way.ONNX_TF: "onnx-tf", Way.ONNX2TF: "onnx2tf"}
 _TITLES = ("model", "size", "nodes")
@@ -46,7 +46,7 @@ def page(figures: ConversionCost) -> Iterator[str]:
     yield from _more(subjects)
     yield from _failures(subjects)
     versions = ", ".join(f"{name} {version}" for name, version in figures.versions.items())
-    yield f"onnx2tf runs in an environment of its own ({versions})."
+    yield f"Measured by `python -m benchmarks.conversion_cost`; onnx2tf runs in an environment of its own ({versions})."
     for measured in dict.fromkeys(str(each.measured) for each in subjects.values()):
         names = [name for name, each in subjects.items() if str(each.measured) == measured]
         yield ""
@@ -70,7 +70,7 @@ def _more(subjects: Mapping[str, Subject]) -> Iterator[str]:
     """Yield where the direct backend takes more than onnx2tf, and why."""
     found = {name: each.more for name, each in subjects.items() if each.more}
     if found:
-        yield "More than onnx2tf takes the direct backend here, with its verification:\n"
+        yield "The direct backend, with its verification, takes more than onnx2tf here:\n"
         for name, more in found.items():
             yield f"- **{name}**: {' and '.join(more)}. {REASONS.get(name, 'The cause is not known.')}"
         yield ""

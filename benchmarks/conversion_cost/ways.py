@@ -39,7 +39,7 @@ class Runner:
     """Converts models.
 
     Attributes:
-        scratch: directory for what is made, which is empty before and behind.
+        scratch: directory for what is made, which is empty before and after.
         onnx2tf: the Python of its environment; None where it is not asked for.
         timeout: seconds for one conversion.
     """

@@ -29,8 +29,8 @@ def convert(name: str, path: Path, *, small: bool) -> None:
         small: the small variant.
 
     Raises:
-        KeyError: the Keras network wants weights that the PyTorch one does not have.
-        ValueError: it wants them in another shape, or does not want them all.
+        KeyError: the Keras network needs weights that the PyTorch one does not have.
+        ValueError: it needs them in another shape, or does not want them all.
     """
     model = _keras_model(name, small=small)
     with contextlib.redirect_stdout(io.StringIO()):  # Keras prints every variable that it saved

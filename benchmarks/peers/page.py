@@ -14,41 +14,41 @@ from layoutopt.options import TOLERANCE
 from layoutopt.report.terminal.tables import size
 
 _INTRODUCTION = f"""\
-# Beside other converters
+# Other converters
 
-The networks of `benchmarks/models` at full size with the same random weights, converted by layoutopt and by others,
-each in an environment of its own, with channels-last inputs and outputs asked for and default options else. Made by
-`make peers`, which goes on where it ended; the figures are in `benchmarks/results/peers.json`.
+The benchmark networks at full size with the same random weights, converted by layoutopt and by other converters, each
+in an environment of its own. All were asked for NHWC inputs and outputs, with default options otherwise.
 
-Every result runs once beside ONNX Runtime on the original ONNX file. One that is off by more than {TOLERANCE:g} of the
-largest output is *wrong* and not timed; neither is one that needs TensorFlow at run time, or does not run at all.
-*{FLOOR}* is the network written by hand in Keras: no converter had a layout to choose there.
+Every result is compared with ONNX Runtime on the original ONNX file. A result that differs by more than {TOLERANCE:g}
+of the largest output is *wrong* and not timed; neither is one that needs TensorFlow at run time or does not run.
+*{FLOOR}* is the same network written by hand in Keras, where no layouts had to be chosen.
 
-## Latency beside ours
+## Latency
 
-Latency over that of layoutopt's result: above 1, ours is faster. On one XNNPACK thread of LiteRT by the clock of the
-thread, all models of a network in turns, loaded anew several times: where a model comes to lie in memory makes some per
-cent. Each load counts by its fastest sample; the ratio is the median of those within each load, in brackets its 95 %
-interval. **Bold** is a difference beyond noise, *italic* too noisy to tell, the rest are ties, as
-[`layoutopt benchmark`](benchmark.md#what-is-called-a-difference) says it, with ours loaded once more beside itself as
-the control. The means are geometric, over the n networks that the converter gets right.
+The latency of each result divided by that of layoutopt's: above 1, ours is faster. All models of a network run in
+turns on one thread of LiteRT with XNNPACK, in processor time. They are loaded again several times, since their place in
+memory makes a few percent. Each load counts with its fastest sample; the ratio is the median over the loads, and its
+95 % interval is in brackets. **Bold** is a difference beyond noise, *italic* too noisy to tell, and the rest are ties,
+as [`layoutopt benchmark`](benchmark.md#what-is-called-a-difference) defines them, with a second copy of ours as the
+control. Means are geometric, over the n networks that the converter gets right.
 """
 _ON_FASTER = """
-## Where another is faster than ours
+## Where another converter is faster
 """
 _ON_NETWORKS = """
 ## Network by network
 
 Bytes are those that the TRANSPOSEs write in one inference. Errors are against ONNX Runtime on the original: the largest
-difference, that over the largest output, and the mean squared one. CPU seconds and memory are those of the conversion,
-with all processes that take part; ours has its verification in them, others verify nothing or less.
+difference, the same divided by the largest output, and the mean of the squares. CPU seconds and memory are those of the
+conversion with all its processes; ours includes verification, others verify nothing or less.
 """
 _ON_CONVERTERS = """
 ## The converters
 """
 _ON_TINYNN = """
-TinyNN is not among them: it is installed from its repository, not from the package index, where another project has its
-name.
+TinyNN is missing because it can only be installed from its repository; another project has its name on PyPI.
+
+Measured by `make peers`.
 """
 
 

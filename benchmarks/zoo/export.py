@@ -54,7 +54,7 @@ def main() -> None:
 
 
 def write_exact(module: torch.nn.Module, model: ir.Model, path: Path) -> None:
-    """Saves the outputs in float64, by name; nothing where the network insists on float32 somewhere."""
+    """Saves the outputs in float64, by name; nothing where the network needs float32 somewhere."""
     (array,) = random_inputs(model, _SEED).values()
     try:
         with torch.no_grad():

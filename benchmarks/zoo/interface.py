@@ -24,7 +24,7 @@ def infer(tflite: Path, row: Row, arrays: Arrays) -> dict[str, Array]:
 
 
 def stored(tensors: Iterable[Tensor], arrays: Arrays) -> dict[str, Array]:
-    """The original's inputs, named and laid out as the .tflite wants them."""
+    """The original's inputs, named and laid out as the .tflite needs them."""
     named = ((tensor, arrays[tensor.name]) for tensor in tensors)
     return {
         tensor.tflite_name: array.transpose(channels_last(array.ndim)) if tensor.channels_last else array

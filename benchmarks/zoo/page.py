@@ -26,44 +26,44 @@ MARKS = {
 _INTRODUCTION = """\
 # The zoo
 
-Published networks, taken all the way by `python -m benchmarks.zoo` (`make zoo`): built by the package that has them or
-found in one, exported, optimized by `layoutopt.optimize`, converted by each backend, and run on LiteRT beside ONNX
-Runtime on the original. No operator of TensorFlow is allowed. The first number of a pair is of the direct backend, the
-second of onnx-tf; where both would be the same, there is one.
+Published networks from Python packages, exported to ONNX, optimized by `layoutopt.optimize`, converted by each backend
+without TensorFlow operators, and compared in LiteRT with ONNX Runtime on the original. The first number of a pair is
+that of the direct backend, the second that of onnx-tf; a single number is for both. Measured by `make zoo`.
 """
 _ON_EARLIER = """
-Networks marked with \u2020 were not run with this version: their figures are those of an earlier one, which had only
-the way through onnx-tf, rounded as they were shown then.
+Networks marked with \u2020 were not run with this version: their figures are those of an earlier one, which could
+convert through onnx-tf only.
 """
 _ON_ARTICLE = """
 ## The article's set
 
-The networks whose errors the article on PyTorch to TFLite tells, with its mark. It does not tell how large its outputs
-were, and the MSE goes with their square: *MSE / variance* has that of the output taken out. The next two columns have
-the same figure against the network in float64, of ONNX Runtime on the original and of the .tflite: what float32 costs
-by itself. *Initial* has the weights that the packages start from, the others keep activations at unit variance.
+The networks of an article on converting PyTorch to TFLite, with the MSE that it gives. The article does not say how
+large its outputs were, and the MSE depends on their square: *MSE / variance* does not. The next two columns have
+the same figure against the network in float64, for ONNX Runtime on the original and for the .tflite, which is the error
+of float32 itself. *Initial* means the weights that a package initializes; other weights keep activations at unit
+variance.
 """
 _ON_NETWORKS = """
 ## All networks
 
-Weights are random where the package does not ship trained ones, and such that activations keep unit variance; inputs
+Weights are random where the package has no trained ones, and scaled to keep activations at unit variance; inputs
 are standard normal. Errors are those of the .tflite against ONNX Runtime on the original, at the output with the
-largest *MSE / variance*. Seconds are those of `layoutopt.optimize` with all that it verifies; memory is the largest
-that all processes held together. *Initial* weights are those that the package starts from.
+largest *MSE / variance*. Seconds are those of `layoutopt.optimize` including verification; memory is the peak of all
+processes together. *Initial* weights are those that the package initializes.
 """
 _ON_DIFFERENCES = """
 ## Where the backends differ
 
-Operators that only one of the two files has, with + those of the direct backend's:
+Operators that only one of the two files has; + marks those of the direct backend:
 """
 _ON_UNSTEADY = """
-These networks move by more than a quarter of the tolerance when their inputs are off by one rounding in float32, and
-are judged by four times that:
+The outputs of these networks change by more than a quarter of the tolerance when their inputs change by one rounding
+in float32; their tolerance is four times that change:
 """
 _ON_TRAINED = """
 ## Trained networks
 
-PP-OCR reads a page of six lines, one upside down, with one of its networks as a .tflite in the place of ONNX Runtime:
+PP-OCR reads a page of six lines, one upside down, with one of its networks run as a .tflite instead of in ONNX Runtime:
 """
 _ON_FAILURES = """
 ## What was not converted
@@ -71,8 +71,8 @@ _ON_FAILURES = """
 _ON_STAGES = """
 ## Where time and memory go
 
-The networks with the most weights that were run with this version. Memory is the largest resident size: of the process
-that optimizes, of the largest process that it started, and of all of them together at one moment.
+The networks with the most weights that were run with this version. Memory is the peak resident size: of the process
+that optimizes, of the largest process that it started, and of all of them together.
 """
 
 Rows = Sequence[tuple[Entry, Mapping[str, Row]]]

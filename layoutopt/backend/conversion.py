@@ -43,7 +43,7 @@ class Quantize(enum.Enum):
 
     @property
     def takes_samples(self) -> bool:
-        """Whether ranges of activations are needed."""
+        """Return whether ranges of activations are needed."""
         return self in (Quantize.INT8, Quantize.MIXED)
 
 

@@ -1,4 +1,4 @@
-"""What a .tflite says of itself beside the network: entries of metadata, and files at its end."""
+"""Reads and writes the metadata entries of a .tflite, and the files at its end."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _DATE = (1980, 1, 1, 0, 0, 0)
 
 
 def attach(source: Path, target: Path, entries: Mapping[str, bytes], files: Mapping[str, bytes]) -> None:
-    """Write a .tflite with metadata and files.
+    """Write a .tflite with metadata entries and files.
 
     Files go to its end as an uncompressed zip, which Android's tooling and Python's ``zipfile`` read and the
     interpreter does not see.
@@ -48,7 +48,7 @@ def attach(source: Path, target: Path, entries: Mapping[str, bytes], files: Mapp
 
 
 def metadata_of(path: Path) -> dict[str, bytes]:
-    """Return the entries of metadata of a .tflite, content by name.
+    """Return the metadata entries of a .tflite, content by name.
 
     Raises:
         ModelNotFoundError: no such file.
@@ -60,7 +60,7 @@ def metadata_of(path: Path) -> dict[str, bytes]:
 
 
 def files_of(path: Path) -> list[str]:
-    """Return the names of the files at the end of a .tflite; none where there is no whole zip."""
+    """Return the names of the files at the end of a .tflite; none if there is no complete zip."""
     try:
         with zipfile.ZipFile(path) as archive:
             return archive.namelist()

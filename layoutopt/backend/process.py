@@ -31,7 +31,7 @@ TAIL = 2000
 
 
 def command(module: str, *arguments: Mapping[str, Json] | Sequence[Json]) -> list[str]:
-    """What calls ``main`` of a module in a fresh interpreter, which ends with this one; its result is the exit code.
+    """Return the command that runs ``main`` of a module in a new interpreter, whose exit code is its result.
 
     It has the import path of this one, so that it finds the same packages wherever it is started.
     """
@@ -61,7 +61,7 @@ def work(module: str, *arguments: Any) -> Any:
 
 
 def run_alone(module: str, job: Mapping[str, Json], *, verbose: bool) -> Iterator[Json]:
-    """Calls ``main(job)`` of a module in a fresh interpreter.
+    """Call ``main(job)`` of a module in a fresh interpreter.
 
     Args:
         module: its full name.
@@ -101,7 +101,7 @@ def run_alone(module: str, job: Mapping[str, Json], *, verbose: bool) -> Iterato
 
 
 def _error(kind: str, message: str, hint: str) -> errors.LayoutoptError:
-    """The child's error as the exception that it was there."""
+    """Return the child's error as the exception that it was there."""
     found: type[errors.LayoutoptError] = getattr(errors, kind)
     if found is errors.ConversionError:
         return errors.ConversionError(*message.split(": ", 1), hint=hint)
@@ -135,13 +135,13 @@ def _watch(parent: int) -> None:
 
 
 def forget_peak_memory() -> None:
-    """Lets the next `peak_memory` tell of what comes from here on, where the system can."""
+    """Let the next `peak_memory` tell of what comes from here on, where the system can."""
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
 
 
 def peak_memory() -> int:
-    """Largest resident size of this process in bytes; 0 where the system does not tell."""
+    """Return largest resident size of this process in bytes; 0 where the system does not tell."""
     status = Path("/proc/self/status")
     if status.exists():
         # Not getrusage: on Linux its maximum starts with that of the process that forked this one.
@@ -156,7 +156,7 @@ def peak_memory() -> int:
 
 
 def how_ended(code: int) -> str:
-    """What an exit code says, as the end of a sentence: ``died of SIGKILL``."""
+    """Return the meaning of an exit code as the end of a sentence: ``died of SIGKILL``."""
     if code >= 0:
         return f"ended with exit code {code}"
     known = {int(each): each.name for each in signal.Signals}

@@ -1,4 +1,4 @@
-"""What stands around a network: which part of a model is taken, and what its inputs and outputs are made of."""
+"""The boundary of a network: the part of a model to take, and preprocessing and postprocessing around it."""
 
 from __future__ import annotations
 
@@ -45,11 +45,11 @@ class Boundary:
 
     @property
     def cuts(self) -> bool:
-        """Whether a part of the model falls away."""
+        """Return whether a part of the model is removed."""
         return bool(self.inputs or self.outputs)
 
     def apply(self, model: ir.Model) -> tuple[ir.Model, tuple[str, ...]]:
-        """Return the model that a caller wants, and what a user should know.
+        """Return the model with this boundary applied, and notes for the user.
 
         Args:
             model: may be changed.
@@ -73,7 +73,7 @@ class Boundary:
         return model, notes
 
     def told(self) -> list[str]:
-        """Return the options that say the same, in words."""
+        """Return the command-line options that mean the same."""
         said = [
             f"--{option} {','.join(names)}"
             for option, names in (("inputs", self.inputs), ("outputs", self.outputs))
@@ -84,12 +84,12 @@ class Boundary:
         return said
 
     def to_json(self) -> str:
-        """Return a text that `from_json` reads."""
+        """Return this boundary as JSON, which `from_json` reads."""
         return json.dumps(dataclasses.asdict(self), default=lambda each: each.value)
 
     @classmethod
     def from_json(cls, text: str) -> Boundary:
-        """Return what `to_json` gave.
+        """Return the boundary that `to_json` has written.
 
         Raises:
             ValueError: it is something else.
@@ -112,7 +112,7 @@ class Boundary:
 
 
 def _resolved(option: str, wanted: Mapping[str, _T], names: Sequence[str]) -> dict[str, _T]:
-    """Return what is wanted by existing names."""
+    """Return a mapping whose keys are names of the model, checked."""
     found: dict[str, _T] = {}
     for name, each in wanted.items():
         actual = names[0] if not name and len(names) == 1 else name

@@ -1,4 +1,4 @@
-"""Takes the part of a model between some tensors and others."""
+"""Extracts the part of a model between given tensors."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MAX_LISTED = 8
 
 
 def cut(model: ir.Model, inputs: Sequence[str], outputs: Sequence[str]) -> tuple[ir.Model, tuple[str, ...]]:
-    """Return the part of a model that computes ``outputs`` from ``inputs``, and what falls away, in words.
+    """Return the part of a model that computes ``outputs`` from ``inputs``, and notes on what was removed.
 
     Args:
         model: may be changed.
@@ -33,7 +33,7 @@ def cut(model: ir.Model, inputs: Sequence[str], outputs: Sequence[str]) -> tuple
     given = find_tensors(graph, inputs, "--inputs") if inputs else list(graph.inputs)
     for value in targets if outputs else ():
         if value.is_graph_input() or value in given:
-            raise UsageError(f"--outputs: {value.name!r} is an input: there is nothing between")
+            raise UsageError(f"--outputs: {value.name!r} is an input: there is nothing between them")
     nodes, roots = part_between(given, targets)
     if inputs:
         _require_bounded(given, roots, targets)
@@ -53,7 +53,7 @@ def cut(model: ir.Model, inputs: Sequence[str], outputs: Sequence[str]) -> tuple
 
 
 def reads(node: ir.Node) -> Iterator[ir.Value]:
-    """Iterate over the values that ``node`` reads, those included that its bodies take from around it."""
+    """Iterate over the values that ``node`` reads, including those that its bodies read from the outer graph."""
     yield from (value for value in node.inputs if value is not None)
     for attribute in node.attributes.values():
         bodies: Sequence[ir.Graph] = ()
@@ -69,7 +69,7 @@ def reads(node: ir.Node) -> Iterator[ir.Value]:
 def part_between(
     inputs: Collection[ir.Value], outputs: Collection[ir.Value]
 ) -> tuple[set[ir.Node], dict[ir.Value, None]]:
-    """Return the nodes that compute ``outputs``, as far as ``inputs``, and the inputs that they, or nobody, give."""
+    """Return the nodes that compute ``outputs`` from ``inputs``, and the values that they need and do not compute."""
     stop, nodes, roots = set(inputs), set[ir.Node](), dict[ir.Value, None]()
     waiting = list(outputs)
     while waiting:
@@ -83,7 +83,7 @@ def part_between(
 
 
 def _require_bounded(given: Sequence[ir.Value], roots: Collection[ir.Value], targets: Sequence[ir.Value]) -> None:
-    """Refuse inputs that are not all that is needed, or more."""
+    """Refuse inputs if others are needed too, or if some are not needed."""
     asked = ",".join(str(value.name) for value in given)
     if missing := [str(value.name) for value in roots if value not in given]:
         raise UsageError(
@@ -110,14 +110,14 @@ def _require_types(inputs: Sequence[ir.Value]) -> None:
 def _told(
     graph: ir.Graph, nodes: Collection[ir.Node], given: Sequence[ir.Value], targets: Sequence[ir.Value]
 ) -> Iterator[str]:
-    """Iterate over what falls away, in words."""
+    """Iterate over notes on what was removed."""
     gone = Counter(node.op_type for node in graph if node not in nodes and node.op_type != "Constant")
     if gone:
         kinds = [f"{count} {operator}" if count > 1 else operator for operator, count in gone.most_common()]
-        yield f"Cut away: {gone.total()} of {len(graph)} operators: {_listed(kinds)}."
+        yield f"Removed: {gone.total()} of {len(graph)} operators: {_listed(kinds)}."
     for what, before, after in (("inputs", graph.inputs, given), ("outputs", graph.outputs, targets)):
         if lost := [str(value.name) for value in before if value not in after]:
-            yield f"Cut away: {what} {_listed(lost)}."
+            yield f"Removed: {what} {_listed(lost)}."
 
 
 def _listed(texts: Sequence[str]) -> str:

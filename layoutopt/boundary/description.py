@@ -1,4 +1,4 @@
-"""What a user says of a model, checked, and made the metadata that apps read."""
+"""Checks the description that a user gives of a model, and turns it into the metadata that apps read."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ class Description:
 
     @property
     def sources(self) -> list[Path]:
-        """The files that it is read from, without those that the JSON file names."""
+        """Return the files that it is read from, without those that the JSON file names."""
         given = [] if self.metadata is None or isinstance(self.metadata, Mapping) else [Path(self.metadata)]
         return [*given, *map(Path, self.labels.values())]
 
     def read(self) -> Read:
-        """Return it read and checked as far as it can be without the model.
+        """Read the files and return their content, checked as far as that is possible without the model.
 
         Raises:
             UsageError: a file cannot be read, or it says something that has no meaning.
@@ -83,7 +83,7 @@ class Read:
         last: Mapping[str, bool] | None = None,
         properties: Mapping[str, str] | None = None,
     ) -> tuple[bytes, dict[str, bytes]]:
-        """Return the metadata of a .tflite, and the files that go to its end.
+        """Return the metadata of a .tflite, and the files to append to it.
 
         Args:
             inputs: of the .tflite.
@@ -202,7 +202,7 @@ def _labels(path: Path) -> list[str]:
 
 
 def _check(fields: Mapping[str, Any]) -> None:
-    """Refuse what has no meaning, by name."""
+    """Refuse unknown keys and wrong types, with a message that names them."""
     known = {*_TEXTS, "inputs", "outputs", "files"}
     if unknown := [name for name in fields if name not in known]:
         raise UsageError(f"--metadata: there is no {unknown[0]!r}", hint=f"There are {', '.join(sorted(known))}.")
@@ -224,7 +224,7 @@ def _check_tensor(what: str, said: Mapping[str, Any], allowed: set[str]) -> None
         if key not in allowed:
             raise UsageError(f"{what}: there is no {key!r}", hint=f"There are {', '.join(sorted(allowed))}.")
         if key == "color" and value not in tflite.COLOR_SPACES:
-            raise UsageError(f"{what}: color {value!r}", hint=f"Choose of {', '.join(tflite.COLOR_SPACES)}.")
+            raise UsageError(f"{what}: color {value!r}", hint=f"Choose from {', '.join(tflite.COLOR_SPACES)}.")
         numbers = isinstance(value, list) and all(isinstance(each, int | float) for each in value) and value
         if key in ("mean", "std", "min", "max") and not numbers:
             raise UsageError(f"{what}: {key} is no list of numbers")

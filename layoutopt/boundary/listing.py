@@ -1,4 +1,4 @@
-"""Lists the tensors of a model, to choose from where it is to be cut."""
+"""Lists the tensors of a model, at which it can be cut."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class TensorRow:
 
 
 def list_tensors(model: ir.Model, pattern: str = "") -> tuple[TensorRow, ...]:
-    """Return the inputs of a model and what its nodes compute, in the order in which they run.
+    """Return the inputs of a model and the results of its nodes, in the order of execution.
 
     Args:
         model: gets the shapes that can be inferred.

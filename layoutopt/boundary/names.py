@@ -1,4 +1,4 @@
-"""Finds tensors of a model by the names that a user gives: of tensors, or of the nodes that make them."""
+"""Finds tensors of a model by the names that a user gives: of tensors, or of the nodes that compute them."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _MAX_GUESSES = 3
 
 
 def tensors_of(graph: ir.Graph) -> list[ir.Value]:
-    """Return the inputs of ``graph`` and what its nodes compute, in order; no constants, nothing of bodies."""
+    """Return the inputs of ``graph`` and the results of its nodes, in order, without constants and without bodies."""
     computed = [value for node in graph for value in node.outputs]
     return [value for value in (*graph.inputs, *computed) if value.name and not is_constant(value)]
 
 
 def find_tensors(graph: ir.Graph, names: Sequence[str], option: str) -> list[ir.Value]:
-    """Return the tensors with these names; the name of a node stands for all that it computes and somebody reads.
+    """Return the tensors with these names; the name of a node stands for all its results that are used.
 
     Args:
         graph: the main graph of a model.
@@ -76,7 +76,7 @@ def _hint(name: str, known: Iterable[str]) -> str:
 
 
 def closest(name: str, known: Iterable[str]) -> list[str]:
-    """Return up to three of the ``known`` names that are most like ``name``, the best first."""
+    """Return up to three of the ``known`` names that are most similar to ``name``, the best first."""
     candidates = {each.lower(): each for each in known}
     found = difflib.get_close_matches(name.lower(), candidates, n=_MAX_GUESSES)
     found += [each for each in candidates if name.lower() in each and each not in found]

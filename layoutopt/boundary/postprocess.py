@@ -12,28 +12,28 @@ from layoutopt.errors import UsageError
 from layoutopt.ir import edit
 from layoutopt.options import choose
 
-_HINT = "Write --postprocess OUTPUT:softmax, or argmax, sigmoid, dequantize; of what axis: OUTPUT:softmax,axis=1."
+_HINT = "Write --postprocess OUTPUT:softmax, or argmax, sigmoid, dequantize; to choose the axis: OUTPUT:softmax,axis=1."
 
 
 class Operator(enum.Enum):
-    """What is computed of an output."""
+    """An operator that can be appended to an output."""
 
     SOFTMAX = "softmax"
     ARGMAX = "argmax"
     """The index of the largest number, as int64."""
     SIGMOID = "sigmoid"
     DEQUANTIZE = "dequantize"
-    """The floats that a quantized output stands for."""
+    """The floats that a quantized output represents."""
 
     @property
     def has_axis(self) -> bool:
-        """Whether it goes over the classes."""
+        """Return whether it works along the axis of the classes."""
         return self in (Operator.SOFTMAX, Operator.ARGMAX)
 
 
 @dataclass(frozen=True, slots=True)
 class Postprocess:
-    """What becomes of an output.
+    """The postprocessing of an output.
 
     Attributes:
         operator: what is computed.
@@ -45,7 +45,7 @@ class Postprocess:
 
     @classmethod
     def parse(cls, text: str) -> tuple[str, Postprocess]:
-        """Return the name of an output, empty for the only one, and what becomes of it.
+        """Return the name of an output, empty for the only one, and its postprocessing.
 
         Raises:
             UsageError: the text does not read like ``OUTPUT:softmax,axis=1``.
@@ -65,7 +65,7 @@ _FLOATS = (ir.DataType.FLOAT, ir.DataType.FLOAT16)
 
 
 def append(model: ir.Model, name: str, wanted: Postprocess) -> None:
-    """Compute an output of ``model`` on, in place; the new output has the name of the old one.
+    """Append an operator to an output of ``model``, in place; the new output has the name of the old one.
 
     Raises:
         UsageError: the output is of another type or rank.
@@ -107,7 +107,7 @@ def _axis(what: str, asked: int | None, rank: int | None) -> int:
     if asked is None and rank in (1, 3):
         if rank == 1:
             return 0
-        raise UsageError(f"{what}: of three axes any may be that of the classes", hint=f"Say which: {what},axis=1.")
+        raise UsageError(f"{what}: any of three axes may be that of the classes", hint=f"Choose one: {what},axis=1.")
     axis = 1 if asked is None else asked
     if not -rank <= axis < rank:
         raise UsageError(f"{what},axis={axis}: the output has {rank} axes")
@@ -115,15 +115,15 @@ def _axis(what: str, asked: int | None, rank: int | None) -> int:
 
 
 def _dequantizing(what: str, value: ir.Value) -> ir.Node:
-    """Return a node that undoes the quantization of a value by what has quantized it."""
+    """Return a node that dequantizes a value with the scale and zero point that it was quantized with."""
     producer = value.producer()
     while producer is not None and producer.op_type in ("Reshape", "Transpose", "Flatten", "Squeeze", "Unsqueeze"):
         source = producer.inputs[0]
         producer = None if source is None else source.producer()
     if producer is None or producer.op_type not in _SCALES:
         raise UsageError(
-            f"{what}: nothing says what its numbers stand for",
-            hint="Only what comes out of QuantizeLinear, QLinearConv or QLinearMatMul can be dequantized.",
+            f"{what}: the scale of its numbers is not known",
+            hint="Only the results of QuantizeLinear, QLinearConv and QLinearMatMul can be dequantized.",
         )
     first = _SCALES[producer.op_type]
     return ir.node("DequantizeLinear", [value, *producer.inputs[first : first + 2]])

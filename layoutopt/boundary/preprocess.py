@@ -19,12 +19,12 @@ from layoutopt.options import Color, choose
 _HINT = "Write --preprocess INPUT:mean=0.485,0.456,0.406,std=0.229,0.224,0.225,scale=1/255,color=rgb,dtype=uint8."
 _DTYPES = {"uint8": ir.DataType.UINT8, "float32": ir.DataType.FLOAT}
 _PICTURES = (1, 3, 4)
-"""How many channels pictures have."""
+"""How many channels images have."""
 
 
 @dataclass(frozen=True, slots=True)
 class Preprocess:
-    """What becomes of the pixels of an input before the network: ``(pixel * scale - mean) / std``.
+    """The preprocessing of the pixels of an input: ``(pixel * scale - mean) / std``.
 
     Attributes:
         mean: one number, or one for each channel, in the order in which the network takes them.
@@ -42,7 +42,7 @@ class Preprocess:
 
     @classmethod
     def parse(cls, text: str) -> tuple[str, Preprocess]:
-        """Return the name of an input, empty for the only one, and what becomes of its pixels.
+        """Return the name of an input, empty for the only one, and its preprocessing.
 
         Args:
             text: ``INPUT:mean=M,M,M,std=S,S,S,scale=1/255,color=bgr,dtype=uint8``, as far as it differs from nothing.
@@ -65,7 +65,7 @@ class Preprocess:
             raise UsageError(f"--preprocess {text}: cannot be read", hint=_HINT)
         for key in ("scale", "color", "dtype"):
             if len(fields.get(key, ())) > 1:
-                raise UsageError(f"--preprocess {text}: {key} is one value", hint=_HINT)
+                raise UsageError(f"--preprocess {text}: {key} takes one value", hint=_HINT)
         numbers = {key: tuple(_number(word, text) for word in fields[key]) for key in ("mean", "std") if key in fields}
         scale = _number(fields["scale"][0], text) if "scale" in fields else 1.0
         color = choose(Color, fields.get("color", ["rgb"])[0], "--preprocess: color")
@@ -76,9 +76,9 @@ class Preprocess:
         return f"mean={mean},std={std},scale={self.scale:g},color={self.color.value},dtype={self.dtype}"
 
     def __post_init__(self) -> None:
-        """Refuse what makes no sense for any input."""
+        """Refuse values that are wrong for any input."""
         if self.dtype not in _DTYPES:
-            raise UsageError(f"--preprocess: dtype={self.dtype}", hint=f"Choose of {', '.join(_DTYPES)}.")
+            raise UsageError(f"--preprocess: dtype={self.dtype}", hint=f"Choose from {', '.join(_DTYPES)}.")
         if not all(map(isfinite, (*self.mean, *self.std, self.scale))):
             raise UsageError("--preprocess: mean, std and scale must be finite")
         if 0 in self.std or self.scale == 0:
@@ -89,7 +89,7 @@ def _number(word: str, text: str) -> float:
     try:
         return float(Fraction(word)) if "/" in word else float(word)
     except (ValueError, ZeroDivisionError):
-        raise UsageError(f"--preprocess {text}: {word!r} is no number", hint=_HINT) from None
+        raise UsageError(f"--preprocess {text}: {word!r} is not a number", hint=_HINT) from None
 
 
 def prepend(model: ir.Model, name: str, wanted: Preprocess) -> None:
@@ -131,7 +131,7 @@ def prepend(model: ir.Model, name: str, wanted: Preprocess) -> None:
 
 
 def _nodes(graph: ir.Graph, wanted: Preprocess, value: ir.Value, axis: int | None) -> Iterator[ir.Node]:
-    """Iterate over the operators of the explicit form, each of which is to read the one before."""
+    """Iterate over the operators of the preprocessing, each of which reads the one before it."""
     assert value.dtype is not None
     assert value.shape is not None
     yield ir.node("Cast", [value], {"to": value.dtype.value})
@@ -153,7 +153,7 @@ def _nodes(graph: ir.Graph, wanted: Preprocess, value: ir.Value, axis: int | Non
 
 
 def _channel_axis(value: ir.Value, *, is_last: bool) -> int | None:
-    """Return the axis of the channels; None where there cannot be any."""
+    """Return the axis of the channels; None if there is none."""
     shape = value.shape
     if shape is None or len(shape) < 2:
         return None
@@ -175,7 +175,7 @@ def _check_channels(what: str, wanted: Preprocess, channels: object) -> None:
 
 
 def left_over(model: ir.Model, names: Sequence[str]) -> Iterator[str]:
-    """Iterate over what is left of preprocessing as operators of its own, in words, one line for each input."""
+    """Iterate over notes on the operators that are left of the preprocessing, one for each input."""
     for value in model.graph.inputs:
         if value.name not in names:
             continue

@@ -1,4 +1,4 @@
-"""What an optimized model tells of its boundary."""
+"""Reads the boundary that is recorded in an optimized model."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from layoutopt.boundary.preprocess import left_over
 
 
 def recorded_boundary(model: ir.Model) -> Boundary | None:
-    """Return the boundary that a model was given; None where it was given none, or tells so in an unknown way."""
+    """Return the boundary that is recorded in a model; None if there is none, or in an unknown format."""
     text = model.metadata_props.get(RECORD)
     try:
         return Boundary.from_json(text) if text else None
@@ -18,6 +18,6 @@ def recorded_boundary(model: ir.Model) -> Boundary | None:
 
 
 def preprocessing_left(model: ir.Model) -> tuple[str, ...]:
-    """Return what an optimized model has left of the preprocessing that it was given, in words."""
+    """Return notes on the operators that an optimized model has left of its preprocessing."""
     boundary = recorded_boundary(model)
     return () if boundary is None else tuple(left_over(model, list(boundary.preprocess)))

@@ -12,7 +12,7 @@ from layoutopt.ir.values import constant_of, is_constant
 
 
 def suggest_cut(model: ir.Model, failing: Collection[str]) -> str:
-    """Return the options that cut away nodes which cannot be converted; empty where no part remains.
+    """Return the options that cut off the nodes that cannot be converted; empty if no part remains.
 
     Either what leads up to them is kept or what comes after, whichever has more weights.
 
@@ -37,7 +37,7 @@ def suggest_cut(model: ir.Model, failing: Collection[str]) -> str:
 
 
 def _is_named(node: ir.Node, names: Collection[str]) -> bool:
-    """Whether one of the names is that of ``node``, or of a node in one of its bodies."""
+    """Return whether one of the names is that of ``node``, or of a node in one of its bodies."""
     bodies = [attribute.as_graph() for attribute in node.attributes.values() if attribute.type == _GRAPH]
     own = (node.name, node.outputs[0].name if node.outputs else None)
     return any(name in names for name in own if name) or any(_is_named(each, names) for body in bodies for each in body)
@@ -67,7 +67,7 @@ def _before(nodes: Iterable[ir.Node]) -> set[ir.Node]:
 
 
 def _ends(graph: ir.Graph, part: Collection[ir.Node]) -> list[ir.Value]:
-    """Return what a part of the graph gives to the rest and to the caller, without what it knows of shapes alone."""
+    """Return the values of a part of the graph that the rest or the caller reads, unless only their shapes are read."""
     carried = set(graph.inputs)
     for node in graph:
         if node.op_type not in ("Shape", "Size") and any(value in carried for value in reads(node)):
@@ -82,7 +82,7 @@ def _is_start(value: ir.Value, part: Collection[ir.Node]) -> bool:
 
 
 def _weights(nodes: Iterable[ir.Node]) -> int:
-    """Return how many elements the constants have that these nodes read."""
+    """Return the number of elements of the constants that these nodes read."""
     constants = {value: constant_of(value) for node in nodes for value in reads(node)}
     return sum(tensor.size for tensor in constants.values() if tensor is not None)
 

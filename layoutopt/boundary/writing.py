@@ -1,4 +1,4 @@
-"""Tells in a .tflite what stands around its network, and reads that back."""
+"""Records the boundary of a network in its .tflite, and reads it back."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _OURS = "layoutopt."
 
 
 def describe(conversion: Conversion, path: Path, model: ir.Model, read: Read | None) -> None:
-    """Put into a .tflite what was done at the boundary of its network, and what a user says of it.
+    """Write the boundary of a network, and what a user says of it, into its .tflite.
 
     Args:
         conversion: that has made it.
-        path: of the .tflite, which is written anew where there is something to tell.
+        path: of the .tflite, which is written again if there is something to record.
         model: that it was made from.
         read: what the user says; None for nothing.
 
@@ -58,7 +58,7 @@ def describe(conversion: Conversion, path: Path, model: ir.Model, read: Read | N
 
 
 def boundary_of(path: Path) -> Boundary | None:
-    """Return the boundary that a .tflite tells of; None where it tells of none, or in an unknown way.
+    """Return the boundary that is recorded in a .tflite; None if there is none, or in an unknown format.
 
     Raises:
         ModelNotFoundError: no such file.
@@ -72,7 +72,7 @@ def boundary_of(path: Path) -> Boundary | None:
 
 
 def told_by(path: Path) -> tuple[str, ...]:
-    """Return what a .tflite says of itself, a line for each thing, where it says anything.
+    """Return the metadata of a .tflite as text, a line for each item; none if it has no metadata.
 
     Raises:
         ModelNotFoundError: no such file.
@@ -92,7 +92,7 @@ def told_by(path: Path) -> tuple[str, ...]:
 
 
 def _lines(fields: Fields) -> list[str]:
-    """Return metadata in words, without what stands for nothing."""
+    """Return the metadata of a tensor as text, without empty fields."""
     lines = [
         f"{key}: {fields[key]}" for key in ("name", "description", "version", "author", "license") if key in fields
     ]

@@ -75,7 +75,7 @@ def _root(
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Runs the command line, with the arguments of this process where none are given."""
+    """Run the command line, with the arguments of this process if none are given."""
     guarded()
     listen()
     try:

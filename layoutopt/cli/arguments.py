@@ -77,7 +77,7 @@ class LayoutArguments:
 
     @property
     def by_name(self) -> dict[str, TensorLayout]:
-        """The layouts of inputs and outputs by name.
+        """Return the layouts of inputs and outputs by name.
 
         Raises:
             UsageError: an option cannot be read.
@@ -86,12 +86,12 @@ class LayoutArguments:
 
     @property
     def dimensions(self) -> list[str]:
-        """The names of the dimensions that stay symbolic."""
+        """Return the names of the dimensions that stay symbolic."""
         return parse_names(self.dynamic)
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """The shapes of inputs by name.
+        """Return the shapes of inputs by name.
 
         Raises:
             UsageError: an option cannot be read.
@@ -100,7 +100,7 @@ class LayoutArguments:
 
 
 def expanded(command: Callable[..., None]) -> Callable[..., None]:
-    """Return the command with the options themselves as parameters in place of the groups, as typer reads it."""
+    """Return the command with the options themselves as parameters instead of the groups, as typer reads it."""
     kinds = get_type_hints(command, include_extras=True)
     groups: dict[str, Any] = {name: kind for name, kind in kinds.items() if dataclasses.is_dataclass(kind)}
     parameters: list[inspect.Parameter] = []

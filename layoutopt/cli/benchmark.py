@@ -49,7 +49,7 @@ class OnnxArguments:
         typer.Option(
             "--quantize",
             metavar="|".join(each.value for each in Quantize),
-            help="Weights of .onnx models. Repeatable, or joined by commas.",
+            help="Types of weights, for .onnx models. Repeatable, or separated by commas.",
         ),
     ] = field(default_factory=lambda: [Quantize.NONE.value])
     backend: BackendOption = None
@@ -61,10 +61,10 @@ class SettingArguments:
 
     threads: Annotated[
         list[str],
-        typer.Option("--threads", metavar="N", help="Threads of LiteRT. Repeatable, or joined by commas."),
+        typer.Option("--threads", metavar="N", help="Threads of LiteRT. Repeatable, or separated by commas."),
     ] = field(default_factory=lambda: ["1"])
     xnnpack: Annotated[
-        Xnnpack, typer.Option("--xnnpack", help="Whether XNNPACK runs what it can, or LiteRT's own kernels all.")
+        Xnnpack, typer.Option("--xnnpack", help="Run with XNNPACK, or with LiteRT's own kernels only.")
     ] = Xnnpack.ON
 
 
@@ -72,19 +72,17 @@ class SettingArguments:
 class EffortArguments:
     """How carefully models are timed."""
 
-    rounds: Annotated[int, typer.Option("--rounds", min=1, help="Samples per model, at least.")] = 60
+    rounds: Annotated[int, typer.Option("--rounds", min=1, help="Minimum number of samples per model.")] = 60
     seconds: Annotated[
         float,
-        typer.Option(
-            "--seconds", min=0.0, help="How long it may take, where it goes on until the intervals are narrow."
-        ),
+        typer.Option("--seconds", min=0.0, help="How long to go on at most while the intervals are still wide."),
     ] = 30.0
     warmup: Annotated[int, typer.Option("--warmup", min=0, help="Inferences before the first sample.")] = 5
     clock: Annotated[
         Clock | None,
         typer.Option(
             "--clock",
-            help="cpu: what the thread gets of the processor, so that other processes count less. wall: what passes. "
+            help="cpu: processor time of the thread, which other processes disturb less. wall: elapsed time. "
             "[dim]\\[default: cpu for one thread][/]",
         ),
     ] = None
@@ -95,15 +93,15 @@ def benchmark(
     models: Annotated[
         list[Path],
         typer.Argument(
-            metavar="MODEL...", help=".tflite files; an .onnx stands for its baseline and its optimized form."
+            metavar="MODEL...", help=".tflite files; an .onnx stands for its baseline and the optimized model."
         ),
     ],
     *,
     onnx: OnnxArguments,
     settings: SettingArguments,
     effort: EffortArguments,
-    profile: Annotated[bool, typer.Option("--profile", help="Where the time goes, operator by operator.")] = False,
-    memory: Annotated[bool, typer.Option("--memory", help="How much memory each model needs.")] = False,
+    profile: Annotated[bool, typer.Option("--profile", help="Show the time by type of operator.")] = False,
+    memory: Annotated[bool, typer.Option("--memory", help="Show how much memory each model needs.")] = False,
     csv: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Write the table as CSV.")] = None,
     session: RunArguments,
 ) -> None:

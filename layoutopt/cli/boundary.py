@@ -1,4 +1,4 @@
-"""Options of what stands around a network, shared by the commands that take a model."""
+"""Options for the boundary of a network, shared by the commands that take a model."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _T = TypeVar("_T")
 
 
 def _complete(incomplete: str) -> list[str]:
-    """Return the names of tensors of the first model on the command line that a word may become."""
+    """Return the names of tensors of the first model on the command line that complete a word."""
     # An option that still lacks its value ends the parsing, before arguments: only the shell knows the model.
     words = (os.environ.get("COMP_WORDS") or os.environ.get("_TYPER_COMPLETE_ARGS") or "").split()
     done, comma, begun = incomplete.rpartition(",")
@@ -41,8 +41,8 @@ InputsOption = Annotated[
         "--inputs",
         metavar="NAME,...",
         autocompletion=_complete,
-        help="Take the part of the model after these tensors, or nodes: they become its inputs. "
-        "'layoutopt tensors' lists all.",
+        help="Take only the part of the model after these tensors or nodes, which become its inputs. "
+        "'layoutopt tensors' lists them.",
     ),
 ]
 OutputsOption = Annotated[
@@ -51,7 +51,7 @@ OutputsOption = Annotated[
         "--outputs",
         metavar="NAME,...",
         autocompletion=_complete,
-        help="Take the part of the model up to these tensors, or nodes: they become its outputs.",
+        help="Take only the part of the model up to these tensors or nodes, which become its outputs.",
     ),
 ]
 PreprocessOption = Annotated[
@@ -60,7 +60,7 @@ PreprocessOption = Annotated[
         "--preprocess",
         metavar="INPUT:KEY=VALUE,...",
         help="Let an input take pixels: (pixel * scale - mean) / std becomes part of the network, folded into its "
-        "weights where they can take it. Keys: mean, std, scale, color (rgb, or bgr for a network that takes BGR), "
+        "weights where possible. Keys: mean, std, scale, color (rgb, or bgr for a network that takes BGR), "
         "dtype (uint8 or float32). Repeatable.",
     ),
 ]
@@ -69,7 +69,8 @@ PostprocessOption = Annotated[
     typer.Option(
         "--postprocess",
         metavar="OUTPUT:OPERATOR",
-        help="Compute an output on: softmax, argmax (both perhaps with ,axis=1), sigmoid, or dequantize. Repeatable.",
+        help="Append an operator to an output: softmax or argmax, each also with ,axis=1, sigmoid, or dequantize. "
+        "Repeatable.",
     ),
 ]
 
@@ -78,7 +79,7 @@ MetadataOption = Annotated[
     typer.Option(
         "--metadata",
         metavar="FILE.json",
-        help="What the .tflite tells apps of itself: name, description, version, author, license, inputs, outputs.",
+        help="Metadata of the .tflite for apps: name, description, version, author, license, inputs, outputs.",
     ),
 ]
 LabelsOption = Annotated[
@@ -86,14 +87,14 @@ LabelsOption = Annotated[
     typer.Option(
         "--labels",
         metavar="[OUTPUT=]FILE",
-        help="The names of the classes of an output, one in each line, put into the .tflite. Repeatable.",
+        help="Names of the classes of an output, one per line, to store in the .tflite. Repeatable.",
     ),
 ]
 
 
 @dataclass(frozen=True, slots=True)
 class PartArguments:
-    """Which part of a model is taken, and what its inputs are made of."""
+    """The part of a model to take, and the preprocessing of its inputs."""
 
     inputs: InputsOption = field(default_factory=list)
     outputs: OutputsOption = field(default_factory=list)
@@ -101,11 +102,11 @@ class PartArguments:
 
     @property
     def cuts(self) -> bool:
-        """Whether a part falls away, which may have operators that nobody knows."""
+        """Return whether a part is removed, which may then have unknown operators."""
         return bool(self.inputs or self.outputs)
 
     def boundary(self) -> Boundary | None:
-        """Return what the options say; None where they say nothing.
+        """Return the boundary that the options describe; None without options.
 
         Raises:
             UsageError: one of them cannot be read.
@@ -123,14 +124,14 @@ class PartArguments:
 
 @dataclass(frozen=True, slots=True)
 class BoundaryArguments(PartArguments):
-    """As `PartArguments`, what becomes of the outputs, and what the .tflite tells of itself."""
+    """As `PartArguments`, with the postprocessing of the outputs and the metadata of the .tflite."""
 
     postprocess: PostprocessOption = field(default_factory=list)
     metadata: MetadataOption = None
     labels: LabelsOption = field(default_factory=list)
 
     def boundary(self) -> Boundary | None:
-        """As `PartArguments.boundary`, with what becomes of the outputs."""
+        """Return the same as `PartArguments.boundary`, with the postprocessing of the outputs."""
         part = PartArguments.boundary(self)
         if not self.postprocess:
             return part
@@ -139,8 +140,14 @@ class BoundaryArguments(PartArguments):
         after = _by_name("--postprocess", self.postprocess, Postprocess.parse)
         return replace(part or Boundary(), postprocess=after)
 
+    @property
+    def sources(self) -> list[Path]:
+        """The files that the .tflite tells of."""
+        labels = [Path(text.rpartition("=")[2]) for text in self.labels]
+        return labels if self.metadata is None else [self.metadata, *labels]
+
     def description(self) -> Description | None:
-        """Return what the options say of the .tflite; None where they say nothing.
+        """Return the description of the .tflite; None without options.
 
         Raises:
             UsageError: an output gets labels twice.
@@ -170,6 +177,6 @@ def _by_name(option: str, texts: Sequence[str], parse: Callable[[str], tuple[str
     for text in texts:
         name, each = parse(text)
         if name in found:
-            raise UsageError(f"{option}: {name!r} is given twice" if name else f"{option}: which of the two?")
+            raise UsageError(f"{option}: {name!r} is given twice" if name else f"{option}: for which of them?")
         found[name] = each
     return found

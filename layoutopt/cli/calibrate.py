@@ -19,11 +19,11 @@ layoutopt calibrate --quick --threads 2
 
 def calibrate(
     *,
-    quick: Annotated[bool, typer.Option("--quick", help="A coarse table in a few seconds.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Measure a coarse table, in a few seconds.")] = False,
     threads: ThreadsOption = 1,
     session: RunArguments,
 ) -> None:
-    """Measure what a TRANSPOSE costs on this machine, and keep it for layouts that are chosen by time."""
+    """Measure what transposes and matrix products cost on this machine, and keep the table for --objective time."""
     with session.start() as run, run.progress() as progress:
         progress("loading")
         from layoutopt import api

@@ -15,7 +15,7 @@ EXAMPLES = """[bold]Examples[/]
 
 layoutopt check model.tflite --target gpu
 
-layoutopt check model.tflite --target edgetpu --strict --json -
+layoutopt check model.tflite --target edgetpu --json -
 """
 
 
@@ -26,16 +26,16 @@ def check(
         typer.Option(
             "--target",
             help="gpu: LiteRT's GPU delegate. edgetpu: Coral's Edge TPU. ethos-u: Arm's Ethos-U55 and U65. nnapi: "
-            "Android's. micro: TFLite Micro, whose kernels are all that there is.",
+            "Android's. micro: TFLite Micro, which runs only what it has kernels for.",
         ),
     ],
     *,
     strict: Annotated[
-        bool, typer.Option("--strict", help="End with exit code 18 where the target does not take an operator.")
+        bool, typer.Option("--strict", help="Exit with code 18 if the target does not run an operator.")
     ] = False,
     session: RunArguments,
 ) -> None:
-    """Tell which operators of a .tflite an accelerator would not run, why, and what would mend it.
+    """Show which operators of a .tflite an accelerator would not run, why, and what would fix it.
 
     By rules that its makers have published; nothing is run. A driver or a compiler may still refuse what they allow.
     """

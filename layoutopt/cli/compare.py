@@ -25,7 +25,7 @@ def compare(
     model: Annotated[
         Path, typer.Argument(metavar="MODEL.onnx", help="The original, or an optimized .onnx; - reads standard input.")
     ],
-    tflite: Annotated[Path, typer.Argument(metavar="MODEL.tflite", help="What any converter made of it.")],
+    tflite: Annotated[Path, typer.Argument(metavar="MODEL.tflite", help="A .tflite from any converter.")],
     *,
     input: Annotated[  # noqa: A002, the name of the option
         Path | None,
@@ -37,10 +37,13 @@ def compare(
     shape: ShapeOption = [],  # noqa: B006, typer copies it
     seed: SeedOption = 0,
     tolerance: Annotated[
-        float, typer.Option("--tolerance", min=0.0, help="Largest error over the largest value of a tensor.")
+        float,
+        typer.Option("--tolerance", min=0.0, help="Largest allowed error, divided by the largest value of the tensor."),
     ] = TOLERANCE,
-    top: Annotated[int, typer.Option("--top", min=0, help="How many of the layers that add the most to show.")] = 5,
-    every: Annotated[bool, typer.Option("--all", help="Show every layer that is matched.")] = False,
+    top: Annotated[
+        int, typer.Option("--top", min=0, help="Number of layers to show, those with the largest own errors.")
+    ] = 5,
+    every: Annotated[bool, typer.Option("--all", help="Show every matched layer.")] = False,
     session: RunArguments,
 ) -> None:
     """Run an .onnx and a .tflite on the same inputs, match their tensors, and show where the error enters."""

@@ -43,7 +43,7 @@ JsonOption = Annotated[
 ]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No table, no progress: errors only.")]
 VerboseOption = Annotated[
-    bool, typer.Option("--verbose", "-v", help="Passes, operators, TensorFlow's chatter, and tracebacks.")
+    bool, typer.Option("--verbose", "-v", help="Show passes, operators, messages of TensorFlow, and tracebacks.")
 ]
 ShapeOption = Annotated[
     list[str],
@@ -64,17 +64,17 @@ IoOption = Annotated[
     Io | None,
     typer.Option(
         "--io",
-        help="free: image inputs and outputs become channels-last (NHWC: the channels of a pixel lie side by side) "
-        "where that is cheapest, and the table says how to feed them. keep: all stay as the model has them, which "
-        "from PyTorch is NCHW: one plane per channel. [dim]\\[default: free][/]",
+        help="free: image inputs and outputs become NHWC (all channels of a pixel side by side) where that costs "
+        "least, and the table shows how to feed them. keep: all stay as the model has them, which from PyTorch is "
+        "NCHW (one channel after the other). [dim]\\[default: free][/]",
     ),
 ]
 ExactOption = Annotated[
     bool,
     typer.Option(
         "--exact",
-        help="Leave out of the default pipeline what makes the network cheaper by sums in another order, as "
-        "'layoutopt passes' tells.",
+        help="Leave out the passes that save multiplications by computing sums in another order; 'layoutopt passes' "
+        "marks them.",
     ),
 ]
 LayoutOption = Annotated[
@@ -82,8 +82,8 @@ LayoutOption = Annotated[
     typer.Option(
         "--layout",
         metavar="NAME=LAYOUT",
-        help="Layout of one input or output, whatever --io says: natural or nchw (as the model has it), "
-        "channels-last or nhwc (batch, height, width, channels), free (whichever is cheaper). Repeatable.",
+        help="Layout of one input or output, instead of --io: nchw or natural (as the model has it), "
+        "nhwc or channels-last (batch, height, width, channels), free (whichever costs less). Repeatable.",
     ),
 ]
 BackendOption = Annotated[
@@ -98,8 +98,8 @@ ObjectiveOption = Annotated[
     Objective | None,
     typer.Option(
         "--objective",
-        help="What shall be small: the predicted time of moving data and of the forms of operators, or the bytes "
-        "moved. [dim]\\[default: time][/]",
+        help="What to minimize: the predicted time of transposes and of the forms of operators that follow from the "
+        "layouts, or the bytes that transposes move. [dim]\\[default: time][/]",
     ),
 ]
 ThreadsOption = Annotated[int, typer.Option("--threads", min=1, help="Threads of XNNPACK.")]
@@ -126,7 +126,7 @@ class Session:
     force: bool
 
     def show(self, *renderables: RenderableType) -> None:
-        """Prints to stdout, unless that is for JSON or nobody wants to see it."""
+        """Print to stdout, unless that is for JSON or the run is quiet."""
         if self.quiet or self.json == "-":
             return
         from rich.text import Text
@@ -139,7 +139,7 @@ class Session:
                 console.print(Printable(renderable), soft_wrap=isinstance(renderable, Text))
 
     def write_json(self, value: Json) -> None:
-        """Writes the results where ``--json`` wants them.
+        """Write the results to where ``--json`` says.
 
         Raises:
             OutputError: they cannot be written.
@@ -255,14 +255,14 @@ def _printing() -> Iterator[None]:
 
 
 def _files_of(path: Path) -> list[Path]:
-    """The files that a model consists of."""
+    """Return the files that a model consists of."""
     from layoutopt.ir.protos import files_of
 
     return files_of(path)
 
 
 def read_model(path: Path, *, complete: bool = True) -> Path | Model:
-    """The model to hand over: the path, or what standard input holds where it is -.
+    """Return the model to hand over: the path, or what standard input holds where it is -.
 
     Args:
         path: of the model.
@@ -279,7 +279,7 @@ def read_model(path: Path, *, complete: bool = True) -> Path | Model:
 
 
 def beside(model: Path, suffix: str, directory: Path | None = None) -> Path:
-    """Where a result goes by default: beside the model, or in ``directory``, with another suffix.
+    """Return the default path of a result: next to the model, or in ``directory``, with another suffix.
 
     Raises:
         LayoutoptError: the path names no file.
@@ -291,7 +291,7 @@ def beside(model: Path, suffix: str, directory: Path | None = None) -> Path:
 
 
 def parse_numbers(option: str, texts: list[str]) -> list[int]:
-    """``1,2,4`` as numbers.
+    """Return ``1,2,4`` as numbers.
 
     Raises:
         UsageError: it does not read like that, or one of them is below 1.
@@ -303,7 +303,7 @@ def parse_numbers(option: str, texts: list[str]) -> list[int]:
 
 
 def parse_choices(option: str, texts: list[str], kind: type[_Choice]) -> list[_Choice]:
-    """``none,dynamic`` as members of an enumeration.
+    """Return ``none,dynamic`` as members of an enumeration.
 
     Raises:
         UsageError: one of them is none.
@@ -312,17 +312,17 @@ def parse_choices(option: str, texts: list[str], kind: type[_Choice]) -> list[_C
     known = {each.value: each for each in kind}
     unknown = [word for word in words if word not in known]
     if unknown:
-        raise UsageError(f"{option} {unknown[0]}: there is no such choice", hint=f"Choose of {', '.join(known)}.")
+        raise UsageError(f"{option} {unknown[0]}: there is no such choice", hint=f"Choose from {', '.join(known)}.")
     return [known[word] for word in words]
 
 
 def parse_names(texts: list[str]) -> list[str]:
-    """``batch,height`` as names."""
+    """Return the names in texts such as ``batch,height``."""
     return [name for text in texts for name in text.split(",")]
 
 
 def parse_shapes(texts: list[str]) -> dict[str, tuple[int, ...]]:
-    """``name=1,3,224,224`` as a name and a shape.
+    """Return ``name=1,3,224,224`` as a name and a shape.
 
     Raises:
         UsageError: it does not read like that.
@@ -340,7 +340,7 @@ def parse_shapes(texts: list[str]) -> dict[str, tuple[int, ...]]:
 
 
 def parse_layouts(texts: list[str]) -> dict[str, TensorLayout]:
-    """``name=nhwc`` as a name and a layout.
+    """Return ``name=nhwc`` as a name and a layout.
 
     Raises:
         UsageError: it does not read like that.

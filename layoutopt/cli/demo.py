@@ -21,11 +21,13 @@ layoutopt demo --directory out --resolution 96 --width 0.5 --force
 
 def demo(
     *,
-    directory: Annotated[Path, typer.Option("--directory", "-d", help="Where the models go.")] = Path("layoutopt-demo"),
+    directory: Annotated[Path, typer.Option("--directory", "-d", help="Directory for the models.")] = Path(
+        "layoutopt-demo"
+    ),
     resolution: Annotated[int, typer.Option("--resolution", min=32, help="Height and width of the input.")] = 224,
-    width: Annotated[float, typer.Option("--width", min=0.1, help="Multiplier of the channels.")] = 1.0,
+    width: Annotated[float, typer.Option("--width", min=0.1, help="Multiplier for the number of channels.")] = 1.0,
     io: Annotated[Io, typer.Option("--io", help="Layout of the image input.")] = Io.FREE,
-    benchmark: Annotated[bool, typer.Option(help="Measure the latency too.")] = True,
+    benchmark: Annotated[bool, typer.Option(help="Also measure the latency.")] = True,
     threads: ThreadsOption = 1,
     backend: BackendOption = None,
     session: RunArguments,

@@ -20,22 +20,22 @@ layoutopt diff before.json after.json --allow latency=5% --allow operators=2
 
 def diff(
     before: Annotated[
-        Path, typer.Argument(metavar="BEFORE", help="Results of 'layoutopt optimize', of --results or --json.")
+        Path, typer.Argument(metavar="BEFORE", help="Results of 'layoutopt optimize' from --results or --json.")
     ],
-    after: Annotated[Path, typer.Argument(metavar="AFTER", help="The same of the run to judge.")],
+    after: Annotated[Path, typer.Argument(metavar="AFTER", help="The same from the run to compare with it.")],
     allow: Annotated[
         list[str],
         typer.Option(
             "--allow",
             metavar="METRIC=AMOUNT",
             help="How much larger operators, transposes, bytes, size, error or latency may become: a number, or a "
-            "share such as 5%. Repeatable. [dim]\\[default: size=1%, error=100%, latency=10%, others 0][/]",
+            "percentage such as 5%. Repeatable. [dim]\\[default: size=1%, error=100%, latency=10%, others 0][/]",
         ),
     ] = [],  # noqa: B006, typer copies it
     *,
     session: SessionArguments,
 ) -> None:
-    """Compare two runs of 'layoutopt optimize', model by model, and end with exit code 17 where one became worse.
+    """Compare two runs of 'layoutopt optimize', model by model, and exit with code 17 if one became worse.
 
     A model that is gone or fails, and did not before, is worse too.
     """

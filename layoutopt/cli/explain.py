@@ -29,7 +29,7 @@ def explain(
     threads: ThreadsOption = 1,
     session: RunArguments,
 ) -> None:
-    """Tell why each transpose that is left is left: who insists on it, the proof, and what more rules would buy."""
+    """Show why each remaining transpose is needed, the proof, and what more layout rules could save."""
     with session.start([model]) as run, run.progress() as progress:
         progress("loading")
         from layoutopt import api

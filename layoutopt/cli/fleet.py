@@ -1,4 +1,4 @@
-"""Several models in one call of ``layoutopt optimize``: where they run, what is told of each, and how a run goes on."""
+"""Several models in one call of ``layoutopt optimize``: where they run, what is reported, and how a run continues."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
 _PANEL = "Many models"
 
 _OWN = ("output", "tflite", "output_dir", "jobs", "dask", "results", "json", "force", "quiet", "verbose")
-"""Options that are for the run, not for what is done with one model."""
+"""Options of the run as a whole, not of one model."""
 _LIMITS = ("memory_limit", "time_limit")
-"""Options that do not change what is made of a model."""
+"""Options that do not change the result of a model."""
 _FILES = ("input", "calibration", "load_ranges")
-"""Options that name what is read; its content counts, not its name."""
+"""Options that name files to read; their content counts, not their names."""
 
 
 @dataclass(frozen=True, slots=True)
 class FleetArguments:
-    """Where several models are optimized, and what is kept of it."""
+    """Where several models are optimized, and where their results are kept."""
 
     jobs: Annotated[
         int | None,
@@ -40,8 +40,8 @@ class FleetArguments:
             "--jobs",
             min=1,
             rich_help_panel=_PANEL,
-            help="Optimize so many models at a time, each in a process of its own. They share the memory that "
-            "--memory-limit would allow one. [dim]\\[default: 1][/]",
+            help="Number of models to optimize at a time, each in a process of its own. By default they share "
+            "the memory that one model could use. [dim]\\[default: 1][/]",
         ),
     ] = None
     dask: Annotated[
@@ -59,13 +59,13 @@ class FleetArguments:
             "--results",
             metavar="FILE.jsonl",
             rich_help_panel=_PANEL,
-            help="Add a line of JSON for each model as it ends. A run with a file that exists goes on: what it did "
-            "with the same content, options and version is not done again.",
+            help="Append a line of JSON for each model as it ends. If the file exists, the run continues: models that "
+            "were done with the same content, options and version are not done again.",
         ),
     ] = None
 
     def takes(self, models: Sequence[Path], *, timed: bool) -> bool:
-        """Return whether this is a run of several models, or asked to be like one.
+        """Return whether to run as for several models, also if there is only one.
 
         Args:
             models: to optimize.
@@ -76,7 +76,7 @@ class FleetArguments:
         """
         if self.dask and self.jobs is not None:
             raise UsageError(
-                "--jobs and --dask contradict each other", hint="How many run at a time is said to 'dask worker'."
+                "--jobs and --dask contradict each other", hint="Set how many run at a time with 'dask worker'."
             )
         if timed and (self.dask or (self.jobs or 1) > 1):
             raise UsageError("--benchmark times one model at a time", hint="Leave out --jobs and --dask.")
@@ -94,7 +94,7 @@ def optimize_several(
     place: FleetArguments,
     refuse: Callable[[Sequence[Path]], None],
 ) -> bool:
-    """Optimize models, each in a process that gets the options of this one, and say whether all could be.
+    """Optimize models, each in a process that gets the options of this one, and return whether all succeeded.
 
     Args:
         run: shows a row as each ends, and writes all reports in the end.
@@ -173,7 +173,7 @@ def _tasks(
 
 
 def _refuse_shared(tasks: Sequence[Task]) -> None:
-    """Refuse two models that would go to one place, also where one of them is done.
+    """Refuse two models with the same output, also if one of them is already done.
 
     Raises:
         OutputError: names the place.
@@ -183,14 +183,14 @@ def _refuse_shared(tasks: Sequence[Task]) -> None:
         for path in task.outputs:
             if path in found:
                 raise OutputError(
-                    f"{path}: is another output too, of {found[path]} as well as of {task.model}",
-                    hint="Rename one of them, or give them folders of their own.",
+                    f"{path}: this output of {task.model} is another output too, of {found[path]}",
+                    hint="Rename one of the models, or write to different paths.",
                 )
             found[path] = task.model
 
 
 def _given(context: typer.Context) -> dict[str, list[str]]:
-    """Return the options that are not left at their defaults, spelled for another command line, by their names."""
+    """Return the options that differ from their defaults, as arguments of another command line, by name."""
     found: dict[str, list[str]] = {}
     for option in context.command.params:
         name = str(option.name)
@@ -213,7 +213,7 @@ def _spelled(value: object) -> str:
 
 
 def _is_ours(task: Task) -> bool:
-    """Whether a run that was killed has written the outputs of a task, or a part of them."""
+    """Return whether a run that was killed has written the outputs of a task, or a part of them."""
     return task.report is not None and Path(task.report).exists()
 
 
@@ -227,7 +227,7 @@ def _journal(path: Path | None) -> Iterator[Journal | None]:
 
 @contextmanager
 def _told(rows: Mapping[str, Row], tasks: Sequence[Task]) -> Iterator[None]:
-    """Say of a run that a signal ends how far it has come."""
+    """Print how many models were done when a signal ends the run."""
     try:
         yield
     except (KeyboardInterrupt, Ended) as error:

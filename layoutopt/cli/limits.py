@@ -18,7 +18,7 @@ MemoryLimitOption = Annotated[
         "--memory-limit",
         metavar="SIZE",
         envvar="LAYOUTOPT_MEMORY_LIMIT",
-        help="Stop when more memory than this is taken, 8GB for example; 0 for any. On Linux. "
+        help="Stop if more memory than this is needed, such as 8GB; 0 for no limit. On Linux. "
         "[dim]\\[default: nine tenths of what is free][/]",
     ),
 ]
@@ -29,7 +29,7 @@ TimeLimitOption = Annotated[
         metavar="SECONDS",
         min=0.0,
         envvar="LAYOUTOPT_TIME_LIMIT",
-        help="Stop when one stage takes longer than this; 0 for any. Not on Windows. "
+        help="Stop if one stage takes longer than this; 0 for no limit. Not on Windows. "
         f"[dim]\\[default: {DEFAULT_SECONDS:g}][/]",
     ),
 ]

@@ -31,7 +31,7 @@ layoutopt optimize model.onnx
 
 layoutopt optimize first.onnx second.onnx --output-dir out
 
-layoutopt optimize models/*.onnx --output-dir out --jobs 4 --results out/results.jsonl
+layoutopt optimize a.onnx b.onnx c.onnx --output-dir out --jobs 2 --results results.jsonl
 
 layoutopt optimize model.onnx --no-tflite
 
@@ -63,23 +63,25 @@ layoutopt optimize model.onnx --passes 'fold-constants,propagate-layout{io=keep}
 
 @dataclass(frozen=True, slots=True)
 class TargetArguments:
-    """Where results go."""
+    """Where results go, and how the .tflite is made."""
 
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="The optimized .onnx. Default: MODEL.nhwc.onnx beside MODEL.")
+        Path | None, typer.Option("--output", "-o", help="The optimized .onnx. Default: MODEL.nhwc.onnx next to MODEL.")
     ] = None
     tflite: Annotated[
         Path | None,
-        typer.Option("--tflite", help="The .tflite. Default: MODEL.tflite beside MODEL, or beside the file of -o."),
+        typer.Option("--tflite", help="The .tflite. Default: MODEL.tflite next to MODEL, or next to the file of -o."),
     ] = None
     output_dir: Annotated[
         Path | None,
-        typer.Option("--output-dir", help="Where what has no place of its own goes, in place of beside MODEL."),
+        typer.Option("--output-dir", help="Directory for outputs without a path of their own. Default: that of MODEL."),
     ] = None
-    no_tflite: Annotated[bool, typer.Option("--no-tflite", help="The optimized .onnx alone: nothing is converted.")] = (
-        False
-    )
+    no_tflite: Annotated[bool, typer.Option("--no-tflite", help="Write the optimized .onnx only, no .tflite.")] = False
     saved_model: Annotated[Path | None, typer.Option("--saved-model", help="Write a SavedModel here.")] = None
+    allow_flex: Annotated[
+        bool, typer.Option("--allow-flex", help="Allow operators in the .tflite that need TensorFlow at run time.")
+    ] = False
+    backend: BackendOption = None
 
     def of(self, models: Sequence[Path]) -> list[tuple[Path, Path | None]]:
         """Return where the .onnx and the .tflite of each model go.
@@ -105,71 +107,60 @@ class TargetArguments:
 
 @dataclass(frozen=True, slots=True)
 class VerifyArguments:
-    """What is compared with the original, and on what."""
+    """How the result is compared with the original and the baseline, and whether it is timed."""
 
-    verify: Annotated[Verify, typer.Option("--verify", help="What ONNX Runtime compares with the original.")] = (
-        Verify.RESULT
-    )
+    verify: Annotated[
+        Verify,
+        typer.Option(
+            "--verify",
+            help="What to compare with the original in ONNX Runtime: the result, or the model after each pass.",
+        ),
+    ] = Verify.RESULT
     input: Annotated[
         Path | None,
         typer.Option(
             "--input",
-            help="What it is verified on: an .npz with an array for each input by its name, or an image. "
+            help="Inputs for the verification: an .npz with an array for each input by its name, or an image. "
             "Default: random numbers.",
         ),
     ] = None
     tolerance: Annotated[
-        float, typer.Option("--tolerance", min=0.0, help="Largest error over the largest value of an output.")
+        float,
+        typer.Option("--tolerance", min=0.0, help="Largest allowed error, divided by the largest value of the output."),
     ] = TOLERANCE
     seed: SeedOption = 0
-
-
-@dataclass(frozen=True, slots=True)
-class BaselineArguments:
-    """What the result is compared with, and whether both are timed."""
-
     baseline: Annotated[
         bool,
-        typer.Option(help="Build what you would have without layoutopt, to compare with."),
+        typer.Option(help="Also build the baseline: what you would have without layoutopt."),
     ] = True
     benchmark: Annotated[bool, typer.Option("--benchmark", help="Measure the latency of both .tflite files.")] = False
     threads: ThreadsOption = 1
 
 
 @dataclass(frozen=True, slots=True)
-class ConversionArguments:
-    """How the .tflite is made."""
-
-    allow_flex: Annotated[
-        bool, typer.Option("--allow-flex", help="Let operators into the .tflite that need TensorFlow at run time.")
-    ] = False
-    backend: BackendOption = None
-
-
-@dataclass(frozen=True, slots=True)
 class PipelineArguments:
     """Which passes run, and what is kept of the way from pass to pass."""
 
-    passes: Annotated[str | None, typer.Option("--passes", help="The pipeline, as 'layoutopt passes' spells it.")] = (
-        None
-    )
+    passes: Annotated[
+        str | None, typer.Option("--passes", help="The pipeline, in the form that 'layoutopt passes' prints.")
+    ] = None
     fold_limit: Annotated[
         str | None,
         typer.Option(
             "--fold-limit",
             metavar="SIZE",
-            help="Largest constant that may be made by repeating a smaller one: 64kB, 1GB, 0 for none. What is larger "
-            "is computed as the model runs. [dim]\\[default: 1 MiB][/]",
+            help="Largest constant that may be made by repeating a smaller one: 64kB, 1GB, 0 for none. Larger ones are "
+            "computed when the model runs. [dim]\\[default: 1 MiB][/]",
         ),
     ] = None
     dump_after: Annotated[
         list[str],
-        typer.Option("--dump-after", metavar="PASS|all", help="Write the graph behind this pass. Repeatable."),
+        typer.Option("--dump-after", metavar="PASS|all", help="Write the graph after this pass. Repeatable."),
     ] = field(default_factory=list)
     dump_dir: Annotated[Path, typer.Option("--dump-dir", help="Where --dump-after writes.")] = Path("dump")
 
     def largest_folded(self) -> int | None:
-        """Return the limit of what is folded in bytes; None where nothing is said.
+        """Return the limit of folded constants in bytes; None without the option.
 
         Raises:
             UsageError: it does not read like a size.
@@ -198,27 +189,26 @@ def optimize(
     boundary: BoundaryArguments,
     pipeline: PipelineArguments,
     check: VerifyArguments,
-    baseline: BaselineArguments,
     quantization: QuantizationArguments,
-    conversion: ConversionArguments,
     fleet: FleetArguments,
     session: RunArguments,
 ) -> None:
-    """Rewrite models to NHWC with the fastest layouts, convert them, and compare with what you have without.
+    """Rewrite models to NHWC with the fastest layouts, convert them, and compare them with the baseline.
 
-    NCHW stores an image plane by plane, as PyTorch does; NHWC pixel by pixel, as TFLite runs it. MODEL.nhwc.onnx and
-    MODEL.tflite are written together, or neither. Of several models each runs in a process of its own, and one that
-    fails does not keep the others from being done.
+    NCHW stores an image channel by channel, as PyTorch does; NHWC pixel by pixel, as TensorFlow Lite needs it. Either
+    both MODEL.nhwc.onnx and MODEL.tflite are written, or neither. Each of several models is optimized in a process of
+    its own, and one that fails does not stop the others.
     """
-    with session.start([*models, check.input, quantization.calibration, quantization.load_ranges]) as run:
-        several = fleet.takes(models, timed=baseline.benchmark)
+    read = [check.input, quantization.calibration, quantization.load_ranges, *boundary.sources, fleet.results]
+    with session.start([*models, *read]) as run:
+        several = fleet.takes(models, timed=check.benchmark)
         if several and (targets.saved_model or pipeline.dump_after or quantization.save_ranges):
             raise UsageError("--saved-model, --save-ranges and --dump-after are for one model")
         places = targets.of(models)
         if targets.output_dir is not None:
             run.outputs.make_directory(targets.output_dir, "--output-dir")
         refuse = functools.partial(_refuse_early, run.outputs, force=session.force)
-        asked = (targets, layouts, boundary, pipeline, check, baseline, quantization, conversion, session)
+        asked = (targets, layouts, boundary, pipeline, check, quantization, session)
         if several:
             _options(*asked)  # refuses once what is wrong for all
             all_done = optimize_several(run, context, models, places, fleet, refuse)
@@ -245,9 +235,7 @@ def _options(
     boundary: BoundaryArguments,
     pipeline: PipelineArguments,
     check: VerifyArguments,
-    baseline: BaselineArguments,
     quantization: QuantizationArguments,
-    conversion: ConversionArguments,
     session: RunArguments,
 ) -> OptimizeOptions:
     """Return what is asked for of every model."""
@@ -270,14 +258,14 @@ def _options(
         input=check.input,
         tolerance=check.tolerance,
         seed=check.seed,
-        baseline=baseline.baseline,
-        benchmark=baseline.benchmark,
-        threads=baseline.threads,
+        baseline=check.baseline,
+        benchmark=check.benchmark,
+        threads=check.threads,
         quantize=quantization.quantize,
         calibration=quantization.calibration,
         quantization=quantization.options(),
-        allow_flex=conversion.allow_flex,
-        backend=conversion.backend,
+        allow_flex=targets.allow_flex,
+        backend=targets.backend,
         fold_limit=pipeline.largest_folded(),
         force=session.force,
     )
@@ -287,7 +275,7 @@ def _refuse_early(outputs: Outputs, paths: Sequence[Path], *, force: bool) -> No
     """Refuse what is known to be wrong with the places of the outputs of all models, before anything heavy is loaded.
 
     Raises:
-        OutputExistsError: names all that exist, and the way out, in one line.
+        OutputExistsError: names all that exist, and the option that overwrites them, in one line.
         OutputError: one of them cannot be written.
     """
     try:

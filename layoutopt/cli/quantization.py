@@ -27,9 +27,9 @@ class QuantizationArguments:
         Quantize,
         typer.Option(
             "--quantize",
-            help="int8: weights and activations, by --calibration. mixed: likewise, but as exact as --min-sqnr. "
-            "weights: int8 in the file, float arithmetic. dynamic: int8 weights, as tf.lite.Optimize.DEFAULT makes "
-            "them. float16: half the size.",
+            help="int8: weights and activations, with --calibration. mixed: the same, with as many float layers as "
+            "--min-sqnr needs. weights: int8 in the file, float arithmetic. dynamic: int8 weights, as by "
+            "tf.lite.Optimize.DEFAULT. float16: weights of half the size.",
         ),
     ] = Quantize.NONE
     calibration: Annotated[
@@ -48,12 +48,14 @@ class QuantizationArguments:
             "--calibration-samples",
             min=1,
             rich_help_panel=_PANEL,
-            help="Use so many at most. A fifth is held back to choose by, another to judge by.",
+            help="Number of samples to use at most. A fifth is held out to choose by, another to judge the result.",
         ),
     ] = 100
     calibration_layout: Annotated[
         SampleLayout,
-        typer.Option("--calibration-layout", rich_help_panel=_PANEL, help="Of pictures in arrays: MODEL's, or nhwc."),
+        typer.Option(
+            "--calibration-layout", rich_help_panel=_PANEL, help="Layout of images in arrays: that of MODEL, or nhwc."
+        ),
     ] = SampleLayout.MODEL
     mean: Annotated[
         str,
@@ -70,7 +72,7 @@ class QuantizationArguments:
         Color, typer.Option("--color", rich_help_panel=_PANEL, help="The order of the channels of images.")
     ] = Color.RGB
     resize: Annotated[
-        Resize, typer.Option("--resize", rich_help_panel=_PANEL, help="How images get the size of the input.")
+        Resize, typer.Option("--resize", rich_help_panel=_PANEL, help="How to resize images to the size of the input.")
     ] = Resize.STRETCH
     quantized_io: Annotated[
         QuantizedIo, typer.Option("--quantized-io", rich_help_panel=_PANEL, help="Type of inputs and outputs.")
@@ -80,20 +82,20 @@ class QuantizationArguments:
         typer.Option(
             "--int8",
             rich_help_panel=_PANEL,
-            help="fast: operators stay float that are slower on integers, or would spoil an output. full: none does, "
-            "or it is an error, for accelerators and microcontrollers.",
+            help="fast: operators stay float if they are slower on integers or would spoil an output. full: none may "
+            "stay float, for accelerators and microcontrollers.",
         ),
     ] = Int8.FAST
     ranges: Annotated[
         RangeMethod,
-        typer.Option("--ranges", rich_help_panel=_PANEL, help="How ranges are taken; auto tries all."),
+        typer.Option("--ranges", rich_help_panel=_PANEL, help="How to compute ranges; auto tries all methods."),
     ] = RangeMethod.AUTO
     min_sqnr: Annotated[
         float | None,
         typer.Option(
             "--min-sqnr",
             rich_help_panel=_PANEL,
-            help="For --quantize mixed: the ratio of signal to noise that each output shall have, in dB. "
+            help="For --quantize mixed: the signal-to-noise ratio that each output must have, in dB. "
             "[dim]\\[default: 20][/]",
         ),
     ] = None
@@ -110,11 +112,12 @@ class QuantizationArguments:
     save_ranges: Annotated[
         Path | None,
         typer.Option(
-            "--save-ranges", rich_help_panel=_PANEL, help="Write the ranges here, for builds without samples."
+            "--save-ranges", rich_help_panel=_PANEL, help="Write the ranges to this file, for runs without samples."
         ),
     ] = None
     load_ranges: Annotated[
-        Path | None, typer.Option("--load-ranges", rich_help_panel=_PANEL, help="Ranges of --save-ranges, not samples.")
+        Path | None,
+        typer.Option("--load-ranges", rich_help_panel=_PANEL, help="Read ranges from this file instead of samples."),
     ] = None
 
     def options(self) -> QuantizationOptions:

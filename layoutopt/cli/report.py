@@ -28,7 +28,7 @@ ModelExplorerOption = Annotated[
     typer.Option(
         "--model-explorer",
         metavar="DIRECTORY",
-        help="Write both models here, and overlays for them that Google's Model Explorer shows.",
+        help="Also write both models to this directory, with overlays for Google's Model Explorer.",
     ),
 ]
 
@@ -47,7 +47,7 @@ def report(
     ],
     *,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="The page. Default: MODEL.report.html beside the model.")
+        Path | None, typer.Option("--output", "-o", help="The page. Default: MODEL.report.html next to MODEL.")
     ] = None,
     layouts: LayoutArguments,
     part: PartArguments,

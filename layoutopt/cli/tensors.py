@@ -27,8 +27,8 @@ def tensors(
         typer.Option(
             "--filter",
             metavar="TEXT",
-            help="Only tensors with this in their name, or in that of their node or operator; * and ? stand for "
-            "any letters, and for one.",
+            help="Show only tensors with this text in the name of the tensor, its node or its operator; * stands for "
+            "any characters, ? for one.",
         ),
     ] = "",
     *,

@@ -25,7 +25,7 @@ _TIMEOUT = 10
 
 @contextlib.contextmanager
 def local_processes(jobs: int) -> Iterator[Submit]:
-    """Give what runs tasks on this machine, so many at a time. If the block fails, their processes are ended."""
+    """Yield a function that runs tasks on this machine, ``jobs`` at a time; their processes end if the block fails."""
     children = Children()
     with ThreadPoolExecutor(jobs) as pool:
         try:
@@ -38,7 +38,9 @@ def local_processes(jobs: int) -> Iterator[Submit]:
 
 @contextlib.contextmanager
 def dask_cluster(address: str) -> Iterator[Submit]:
-    """Give what runs tasks on the workers of a Dask cluster, which see the same files. If the block fails, none starts.
+    """Yield a function that runs tasks on the workers of a Dask cluster, which see the same files.
+
+    If the block fails, no more tasks are started.
 
     Args:
         address: of the scheduler, for example ``tcp://10.0.0.1:8786``.
@@ -73,7 +75,7 @@ def _executor(client: Client) -> Iterator[Submit]:
 
 
 def finished_rows(tasks: Sequence[Task], submit: Submit) -> Iterator[Row]:
-    """Run all tasks, and give what became of each as it ends.
+    """Run all tasks, and yield the row of each as it ends.
 
     Raises:
         LayoutoptError: nobody will run them any more.
@@ -85,11 +87,11 @@ def finished_rows(tasks: Sequence[Task], submit: Submit) -> Iterator[Row]:
             row = future.result()
         except CancelledError as error:
             raise LayoutoptError(
-                "the Dask scheduler has gone, or has cancelled what it was to do",
+                "the Dask scheduler has stopped, or has cancelled the tasks",
                 hint="Run the same command again with --results: what is done is not done again.",
             ) from error
         except Exception as error:  # of the executor: its workers died of this task, or do not have our code
             told = " ".join(str(error).split()) or type(error).__name__
-            row = Row(task.model, task.key, 0.0, None, f"where it runs: {told}", exit_code=CrashError.exit_code)
+            row = Row(task.model, task.key, 0.0, None, f"on the worker: {told}", exit_code=CrashError.exit_code)
         del future  # or Dask would keep the result, and do the task again where the worker that holds it dies
         yield row

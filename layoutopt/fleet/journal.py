@@ -1,4 +1,4 @@
-"""The file of results: a line of JSON for each model as it is done, which a run that goes on reads first."""
+"""The file of results: a line of JSON for each model as it is done, which a run that continues reads first."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from layoutopt.outputs.places import reason
 
 
 def read_rows(path: Path) -> list[Row]:
-    """Return the rows of a file of results, the last one of each task. A last line without its end does not count.
+    """Return the rows of a file of results, the last one of each task; an incomplete last line is ignored.
 
     Raises:
         UsageError: it is not such a file.
@@ -54,22 +54,22 @@ class Journal:
 
     @property
     def parts(self) -> Path:
-        """The directory in which processes leave their reports, until a line tells of them."""
+        """Return the directory in which processes leave their reports until they are in the file of results."""
         return parts_of(self.path)
 
     def done(self, task: Task) -> Row | None:
-        """Return the row of a task whose outputs are in their places, and were written by nothing else since."""
+        """Return the row of a task whose outputs exist and have not been written by anything else since."""
         writers = [row for row in self.rows.values() if not row.outputs.isdisjoint(task.outputs)]
         return writers[-1] if writers and writers[-1].key == task.key and task.is_written else None
 
     def forget_others(self, tasks: Sequence[Task]) -> None:
-        """Remove reports that killed runs have left of other tasks: they are told of, or may be overwritten."""
+        """Remove reports of other tasks that killed runs have left."""
         for path in self.parts.glob("*.json"):
             if path.stem not in {task.key for task in tasks}:
                 path.unlink(missing_ok=True)
 
     def append(self, row: Row) -> None:
-        """Add a row, which is on the disk when this returns.
+        """Append a row, which is on the disk when this returns.
 
         Raises:
             OutputError: it cannot be written.
@@ -85,13 +85,13 @@ class Journal:
 
 
 def parts_of(path: Path) -> Path:
-    """Return the directory that goes with a file of results."""
+    """Return the directory of reports next to a file of results."""
     return path.with_name(f"{path.name}.parts")
 
 
 @contextlib.contextmanager
 def opened_journal(path: Path) -> Iterator[Journal]:
-    """Give the file of results, which is made if it is not there, and is this run's alone.
+    """Yield the file of results, created if necessary and locked for this run.
 
     Raises:
         UsageError: it holds something else.
@@ -113,7 +113,7 @@ def opened_journal(path: Path) -> Iterator[Journal]:
 
 
 def _lock(file: IO[bytes], path: Path) -> None:
-    """Keep other runs from the file as long as it is open.
+    """Lock the file for this run as long as it is open.
 
     Raises:
         OutputError: another run has it.

@@ -70,7 +70,7 @@ class Allowance:
 
     @classmethod
     def of(cls, text: str) -> Allowance:
-        """Return what ``5%`` or ``12`` allows.
+        """Return the allowance that ``5%`` or ``12`` stands for.
 
         Raises:
             ValueError: it is no number, or below 0.
@@ -81,7 +81,7 @@ class Allowance:
         return cls(relative=number / 100) if text.endswith("%") else cls(absolute=number)
 
     def permits(self, before: float, after: float) -> bool:
-        """Whether ``after`` is no regression."""
+        """Return whether ``after`` is within the allowance of ``before``."""
         return after <= before + max(self.absolute, self.relative * before)
 
 
@@ -107,12 +107,12 @@ class Change:
 
     @property
     def is_regression(self) -> bool:
-        """Whether somebody should look at it."""
+        """Return whether the model became worse."""
         return self.verdict in (Verdict.WORSE, Verdict.GONE, Verdict.FAILS)
 
 
 def compare_runs(before: Sequence[Row], after: Sequence[Row], allowed: Mapping[str, Allowance]) -> list[Change]:
-    """Return all numbers that both runs have, and the models that only one of them has or could do.
+    """Return the changes of all numbers that both runs have, and the models that succeed in only one of them.
 
     Models are matched by path, or where no path is in both runs, by the names of the files; one model on each side is
     taken for the same.
@@ -153,7 +153,7 @@ def read_run(path: Path) -> list[Row]:
 
 
 def _row(data: Any) -> Row:
-    """Return a report, or a row, as a row."""
+    """Return a row from the JSON of a row or of a report."""
     if isinstance(data, dict) and isinstance(data.get("optimized"), dict):
         return Row(str(data.get("model") or "standard input"), "", 0.0, data)
     return Row.of(data)

@@ -1,4 +1,4 @@
-"""What became of one model: a row of the table, and a line of the file of results."""
+"""The result of one model: a row of the table, and a line of the file of results."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Report: TypeAlias = "dict[str, Any]"
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What became of one model.
+    """The result of one model.
 
     Attributes:
         model: path of the model.
@@ -37,26 +37,26 @@ class Row:
 
     @property
     def is_done(self) -> bool:
-        """Whether the model was optimized."""
+        """Return whether the model was optimized."""
         return self.report is not None
 
     @property
     def outputs(self) -> frozenset[str]:
-        """Paths that were written; none where it failed."""
+        """Return the paths that were written; none if it failed."""
         report = self.report or {}
         return frozenset(str(report[name]) for name in ("output", "tflite") if report.get(name))
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as plain data, without the log."""
+        """Return the row as plain data, without the log."""
         return {name: value for name, value in dataclasses.asdict(self).items() if name != "log"}
 
     def to_line(self) -> str:
-        """Return it as one line of JSON, with its end."""
+        """Return the row as one line of JSON, with the line break."""
         return json.dumps(self.to_json(), allow_nan=False) + "\n"
 
     @classmethod
     def of(cls, data: object) -> Row:
-        """Return the row that `to_json` has made ``data`` of.
+        """Return the row that `to_json` turned into ``data``.
 
         Raises:
             ValueError: it is none.

@@ -1,4 +1,4 @@
-"""What is to be done for one model, and how two runs know that it is the same."""
+"""A task: one model to optimize, with a key by which two runs recognize equal work."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ class Task:
 
     @property
     def is_written(self) -> bool:
-        """Whether all outputs are in their places."""
+        """Return whether all outputs exist."""
         return all(Path(path).exists() for path in self.outputs)
 
 
 def task_key(content: str, outputs: Sequence[str], options: Sequence[str]) -> str:
-    """Return the key of a task: equal for equal work, whatever the times of files and their folders say.
+    """Return the key of a task: equal for equal work, whatever the folders and times of the files.
 
     Args:
         content: what `digest` says of the model and of all files that the options name.

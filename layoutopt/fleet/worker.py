@@ -1,4 +1,4 @@
-"""Does one task in a process of its own: the command line with one model, watched by its guard as always."""
+"""Runs one task in a process of its own: the command line with one model, with its usual guard."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _PATIENCE = 0.8
 
 
 def run_task(task: Task, children: Children | None = None) -> Row:
-    """Optimize one model in a child process and tell what became of it; this never raises an error of the model.
+    """Optimize one model in a child process and return its row; errors of the model are in the row, not raised.
 
     What an earlier process has finished and nobody has heard of is taken as it is.
 
@@ -37,7 +37,7 @@ def run_task(task: Task, children: Children | None = None) -> Row:
     """
     start = time.monotonic()
     if task.version != __version__:
-        return _failed(task, 0.0, f"layoutopt {__version__} where it runs, {task.version} where it was asked for")
+        return _failed(task, 0.0, f"the worker has layoutopt {__version__}, the caller {task.version}")
     try:
         with scratch() as folder:
             report = Path(task.report) if task.report is not None else folder / "report.json"
@@ -61,7 +61,7 @@ class Children:
         self._ended = False
 
     def start(self, child_command: list[str], start_in: Path, temporary: Path, log: int) -> subprocess.Popen[bytes]:
-        """Start a process in a folder, with its temporary files in another one, unless all are to end."""
+        """Start a process in a folder, with a folder for its temporary files, unless all are to end."""
         environment = {key: value for key, value in os.environ.items() if key != "FORCE_COLOR"} | {"NO_COLOR": "1"}
         with self._lock:
             if self._ended:
@@ -79,12 +79,12 @@ class Children:
         return child
 
     def forget(self, child: subprocess.Popen[bytes]) -> None:
-        """Take note that a process has ended."""
+        """Remove a process that has ended."""
         with self._lock:
             self._running.discard(child)
 
     def end(self) -> None:
-        """Let all processes clean up and end, or kill them, and start no other."""
+        """End all processes, killing those that do not clean up in time, and start no other."""
         with self._lock:
             self._ended = True
             running = list(self._running)
@@ -131,7 +131,7 @@ def _failed(
 
 
 def _report(path: Path) -> Report | None:
-    """Return the report in a file; None where it is not there, or not whole."""
+    """Return the report in a file; None if it is missing or incomplete."""
     try:
         found: Report = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -85,7 +85,7 @@ def mobilenet_v2(*, resolution: int = 224, width: float = 1.0, seed: int = 0) ->
 
 
 def _rounded(channels: float) -> int:
-    """``channels`` rounded to a multiple of 8, at least 8, and never down by more than 10 %."""
+    """Return ``channels`` rounded to a multiple of 8, at least 8, and never down by more than 10 %."""
     nearest = max(8, int(channels + 4) // 8 * 8)
     return nearest if nearest >= 0.9 * channels else nearest + 8
 
@@ -100,7 +100,7 @@ class _Signal:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """The static shape, ``(N, C, H, W)`` or ``(N, C)``."""
+        """Return the static shape, ``(N, C, H, W)`` or ``(N, C)``."""
         assert self.value.shape is not None
         return self.value.shape.numpy()
 
@@ -140,7 +140,7 @@ class _Builder:
     def convolution(
         self, x: _Signal, name: str, channels: int, *, kernel: int = 1, stride: int = 1, depthwise: bool = False
     ) -> _Signal:
-        """A Conv without bias, padded so that stride 1 keeps the size."""
+        """Return a Conv without bias, padded so that stride 1 keeps the size."""
         _, inputs, height, width = x.shape
         taken = 1 if depthwise else inputs
         fan_in = taken * kernel * kernel
@@ -215,7 +215,7 @@ class _Builder:
         shape: Sequence[int],
         attributes: Mapping[str, float | int | Sequence[int] | ir.TensorProtocol] | None = None,
     ) -> ir.Value:
-        """Appends one node and returns its float32 result of ``shape``."""
+        """Append one node and return its float32 result of ``shape``."""
         result = ir.val(f"{name}_output_0", ir.DataType.FLOAT, shape)
         self.nodes.append(ir.node(operator, operands, attributes, outputs=[result], name=name))
         return result
@@ -230,7 +230,7 @@ class _Builder:
 def _clipped_normal(
     mean: npt.NDArray[np.float64], variance: npt.NDArray[np.float64], upper: float
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Mean and variance of ``min(max(x, 0), upper)`` for normal ``x``, by quadrature."""
+    """Return mean and variance of ``min(max(x, 0), upper)`` for normal ``x``, by quadrature."""
     nodes = np.linspace(-6.0, 6.0, 601)
     density = np.exp(-(nodes**2) / 2)
     density /= density.sum()

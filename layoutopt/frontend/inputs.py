@@ -25,7 +25,7 @@ _GREY, _RGB = 1, 3
 def give_inputs(
     model: ir.Model, given: Path | Arrays | None, *, shapes: Mapping[str, tuple[int, ...]], seed: int
 ) -> Arrays:
-    """An array for each input of a model, which gets static shapes by it, in place.
+    """Return an array for each input of a model, which gets static shapes by it, in place.
 
     Args:
         model: may have symbolic dimensions.
@@ -60,7 +60,7 @@ def _read_npz(path: Path) -> Arrays:
 
 
 def _fitted(what: str, arrays: Arrays, model: ir.Model) -> Arrays:
-    """The arrays in the types and the order of the inputs, if they are of their kinds and shapes."""
+    """Return the arrays in the types and the order of the inputs, if they are of their kinds and shapes."""
     inputs = {str(value.name): value for value in model.graph.inputs if not value.is_initializer()}
     if set(arrays) != set(inputs):
         raise UsageError(f"{what}: holds {sorted(arrays)}", hint=f"The inputs of the model are {sorted(inputs)}.")
@@ -84,7 +84,7 @@ def _fitted_one(what: str, array: Array, value: ir.Value) -> Array:
 
 
 def read_image(path: Path, model: ir.Model) -> Arrays:
-    """An image, resized to the model's one input: numbers from 0 to 1, or pixels, from 0 to 255, where it takes those.
+    """Return an image, resized to the one input: from 0 to 1, or from 0 to 255 where that takes integers or pixels.
 
     Args:
         path: of any format that Pillow reads.
@@ -119,13 +119,13 @@ def read_image(path: Path, model: ir.Model) -> Arrays:
 
 
 def _pixels(image: Image, height: int, width: int, channels: int) -> npt.NDArray[np.uint8]:
-    """An array of H x W x C, from 0 to 255."""
+    """Return an array of H x W x C, from 0 to 255."""
     converted = image.convert("L" if channels == _GREY else "RGB").resize((width, height))
     return np.asarray(converted).reshape(height, width, channels)
 
 
 def _image_input(path: Path, model: ir.Model) -> tuple[ir.Value, tuple[int, ...], bool]:
-    """The one input, its shape, and whether its channels are last."""
+    """Return the one input, its shape, and whether its channels are last."""
     inputs = [value for value in model.graph.inputs if not value.is_initializer()]
     shape = tuple(inputs[0].shape.numpy()) if len(inputs) == 1 and inputs[0].shape is not None else ()
     if len(shape) == 4:

@@ -28,7 +28,7 @@ def from_torch(
     input_names: Sequence[str] | None = None,
     output_names: Sequence[str] | None = None,
 ) -> ir.Model:
-    """Exports a module in evaluation mode, and gives it back in the mode that it was in.
+    """Export a module in evaluation mode, and put it back into the mode that it was in.
 
     Args:
         module: the network.

@@ -47,7 +47,7 @@ class Alignment:
         perm: of the axes of the expected array; of the actual one where ``backwards``.
         backwards: whether the actual array is permuted, since no permutation of the expected one will do.
         gap: sampled difference of the two, from 0 (equal) to 1 (nothing in common).
-        shuffle: of the slices along one axis of the expected array behind ``perm``; None for none.
+        shuffle: of the slices along one axis of the expected array after ``perm``; None for none.
     """
 
     perm: Perm
@@ -56,7 +56,7 @@ class Alignment:
     shuffle: Shuffle | None = None
 
     def apply(self, expected: Array, actual: Array) -> tuple[Array, Array]:
-        """Both arrays in one shape, with their elements at the same places."""
+        """Return both arrays in one shape, with their elements at the same places."""
         if self.backwards:
             return expected, actual.transpose(self.perm).reshape(expected.shape)
         expected = expected.transpose(self.perm)
@@ -65,7 +65,7 @@ class Alignment:
         return expected.reshape(actual.shape), actual
 
     def restore(self, actual: Array, shape: tuple[int, ...]) -> Array:
-        """The actual array as the expected one, of ``shape``, lies."""
+        """Return the actual array as the expected one, of ``shape``, lies."""
         if self.backwards:
             return actual.transpose(self.perm).reshape(shape)
         permuted = actual.reshape(permute(shape, self.perm))
@@ -74,7 +74,7 @@ class Alignment:
         return permuted.transpose(invert(self.perm))
 
     def words(self, expected: tuple[int, ...], actual: tuple[int, ...]) -> str:
-        """How ``actual`` lies in terms of ``expected``, both shapes: ``as is``, ``NHWC``, ``axes 1 0, reshaped``."""
+        """Return the layout of ``actual`` in terms of ``expected``: ``as is``, ``NHWC``, ``axes 1 0, reshaped``."""
         said = join_axis_names(permute(axis_names(len(self.perm)), self.perm))
         parts = [] if is_identity(self.perm) else [f"from {said}" if self.backwards else said]
         source, target = (actual, expected) if self.backwards else (expected, actual)
@@ -84,7 +84,7 @@ class Alignment:
 
 
 def align(expected: Array, actual: Array, *, usual: Perm | None = None) -> Alignment:
-    """The permutation of axes of two arrays of equal size that leaves the smallest gap.
+    """Return the permutation of axes of two arrays of equal size that leaves the smallest gap.
 
     It is looked for at a sample of the elements. Of equally good ones the first of these is taken: one that needs no
     reshape, none at all, channels-last.
@@ -136,7 +136,7 @@ def align_shuffled(expected: Array, actual: Array, *, fewest: int = 1) -> Alignm
 
 
 def gap_of(expected: Array, actual: Array) -> float:
-    """How different two arrays of equal shape are, from 0 (equal) to 1 (nothing in common).
+    """Return the difference of two arrays of equal shape, from 0 (equal) to 1 (nothing in common).
 
     The sum of the differences over the sum of what both differ from their common level: a wrong border counts for what
     it is of the whole. Where one is finite and the other is not counts as 1.
@@ -151,7 +151,7 @@ def gap_of(expected: Array, actual: Array) -> float:
 
 
 def least_gaps(expected: npt.NDArray[np.float64], actual: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """What no permutation can get the gap of two arrays below whose elements are all sampled.
+    """Return a lower bound for the gap of two fully sampled arrays under any permutation.
 
     Among all orders of the elements of both, the sum of the differences is smallest where both are sorted.
 
@@ -167,14 +167,14 @@ def least_gaps(expected: npt.NDArray[np.float64], actual: npt.NDArray[np.float64
 
 
 def sorted_elements(array: Array) -> npt.NDArray[np.float64] | None:
-    """The elements for `least_gaps`; None where there are too many for all to be sampled, or some are not finite."""
+    """Return the elements for `least_gaps`; None if there are too many to sample all, or some are not finite."""
     if not 0 < array.size <= _SAMPLES or not np.isfinite(array).all():
         return None
     return np.sort(array.astype(np.float64), axis=None)
 
 
 def fingerprint(array: Array) -> npt.NDArray[np.float64]:
-    """Numbers that no permutation of the elements changes: mean, root of the mean square, minimum, maximum."""
+    """Return numbers that no permutation of the elements changes: mean, root of the mean square, minimum, maximum."""
     finite = array[np.isfinite(array)] if array.dtype.kind == "f" else array
     if not finite.size:
         return np.zeros(4)
@@ -183,7 +183,7 @@ def fingerprint(array: Array) -> npt.NDArray[np.float64]:
 
 
 def _best(source: Array, wanted: Array, shape: tuple[int, ...]) -> tuple[float, Perm]:
-    """The gap and the permutation of ``source`` that is most like an array of which ``wanted`` are the samples."""
+    """Return the permutation of ``source`` that is nearest to the array sampled in ``wanted``, after its gap."""
     if not source.ndim:
         return 0.0, ()
     perms = _perms(source.shape, shape)
@@ -220,7 +220,7 @@ def _ratios(differences: npt.NDArray[np.float64], spread: npt.NDArray[np.float64
 
 @lru_cache(maxsize=256)
 def _sampled(shape: tuple[int, ...], target: tuple[int, ...]) -> npt.NDArray[np.int64]:
-    """Where in a flat array of ``shape`` the samples of each of its permutations are, one permutation per row."""
+    """Return indices of the samples of each permutation of an array of ``shape``, one permutation per row."""
     places, rows = _places(math.prod(shape)), []
     for perm in _perms(shape, target):
         permuted = np.unravel_index(places, permute(shape, perm))
@@ -230,7 +230,7 @@ def _sampled(shape: tuple[int, ...], target: tuple[int, ...]) -> npt.NDArray[np.
 
 @lru_cache(maxsize=1024)
 def _perms(shape: tuple[int, ...], target: tuple[int, ...]) -> tuple[Perm, ...]:
-    """The permutations that differ in more than where axes of size 1 go, those that give ``target`` first."""
+    """Return the permutations that differ in more than where axes of size 1 go, those that give ``target`` first."""
     rank = len(shape)
     moving = sum(size != 1 for size in shape)
     every = itertools.permutations(range(rank)) if moving <= _MAX_AXES and rank <= _MAX_AXES else [identity(rank)]
@@ -246,14 +246,14 @@ def _perms(shape: tuple[int, ...], target: tuple[int, ...]) -> tuple[Perm, ...]:
 
 @lru_cache(maxsize=1024)
 def _places(size: int) -> npt.NDArray[np.int64]:
-    """Where to look: everywhere in a small array."""
+    """Return the indices to sample: all of a small array."""
     if size <= _SAMPLES:
         return np.arange(size)
     return np.sort(np.random.default_rng(size).choice(size, _SAMPLES, replace=False))
 
 
 def _assign(expected: Array, actual: Array, axis: int) -> tuple[float, Perm]:
-    """The order of slices of ``expected`` along ``axis`` that is most like ``actual``, and the gap that it leaves."""
+    """Return the order of slices of ``expected`` along ``axis`` that is nearest to ``actual``, and its gap."""
     from scipy.optimize import linear_sum_assignment
     from scipy.spatial.distance import cdist
 

@@ -41,7 +41,7 @@ def _put_time_first(graph: ir.Graph, node: ir.Node) -> None:
 
 
 def _transposed(graph: ir.Graph, node: ir.Node, value: ir.Value, perm: tuple[int, ...]) -> ir.Value:
-    """``value`` with its axes permuted, by a Transpose before ``node``."""
+    """Return ``value`` with its axes permuted, by a Transpose before ``node``."""
     transpose = ir.node("Transpose", [value], {"perm": perm}, name=edit.fresh_name(graph, f"Transpose/{value.name}"))
     result = transpose.outputs[0]
     result.name, result.type = edit.fresh_name(graph, f"{value.name}_transposed"), value.type

@@ -15,7 +15,7 @@ Array = npt.NDArray[np.generic]
 
 
 def take_known_branches(model: ir.Model) -> bool:
-    """Put in place of each If of a known condition the branch that it runs, in place; whether there was one."""
+    """Replace each If of a known condition by the branch that it runs, in place, and return whether there was one."""
     opset, modified = model.opset_imports.get("", 0), False
     for graph in edit.graphs_of(model):
         for node in list(graph):
@@ -53,7 +53,7 @@ _COMPUTED = frozenset(
 
 
 def _known(value: ir.Value, opset: int) -> Array | None:
-    """What ``value`` holds, computed from constants and static shapes; None where that is not known."""
+    """Compute ``value`` from constants and static shapes; None if they do not determine it."""
     if (tensor := constant_of(value)) is not None:
         return tensor.numpy()
     node = value.producer()

@@ -1,4 +1,4 @@
-"""What ONNX's checker says of a model, and what it does not: operators that nobody knows."""
+"""Checks models with ONNX's checker, and their operators, which it does not check."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _RUNTIME_DOMAINS = frozenset({"ai.onnx.ml", "com.microsoft"})
 
 
 def check_proto(proto: onnx.ModelProto, name: str) -> None:
-    """Refuses what is no valid model, and what uses operators that nobody knows.
+    """Refuse what is no valid model, and what uses operators that nobody knows.
 
     Raises:
         InvalidModelError: not a model, or the checker refuses it.
@@ -40,7 +40,7 @@ def check_proto(proto: onnx.ModelProto, name: str) -> None:
 
 
 def require_model(proto: onnx.ModelProto, name: str) -> None:
-    """Refuse what protobuf reads and is no model.
+    """Refuse what protobuf can read but is not a model.
 
     Raises:
         InvalidModelError: it is none.
@@ -81,7 +81,7 @@ def _is_known(node: onnx.NodeProto, opset: int) -> bool:
 
 @contextlib.contextmanager
 def shapes_for_the_checker(proto: onnx.ModelProto) -> Iterator[None]:
-    """Let inputs and outputs have shapes while the checker, which insists on them, looks at the model."""
+    """Let inputs and outputs have shapes while the checker, which needs them, looks at the model."""
     bare = [
         value.type.tensor_type
         for value in (*proto.graph.input, *proto.graph.output)
@@ -97,5 +97,5 @@ def shapes_for_the_checker(proto: onnx.ModelProto) -> Iterator[None]:
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of what an error says, or its name."""
+    """Return the first line of the message of an error, or its name."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]

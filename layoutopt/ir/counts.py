@@ -92,7 +92,7 @@ class Counts:
 
 
 def tally(names: Iterable[str], *, bytes_moved: int) -> Counts:
-    """The counts of a model that has one operator for each of ``names``.
+    """Return the counts of a model that has one operator for each of ``names``.
 
     Args:
         names: operators as ONNX or TFLite call them, repeated as often as they occur.
@@ -127,12 +127,12 @@ def count_onnx(model: ir.Model) -> Counts:
 
 
 def operator_name(node: ir.Node) -> str:
-    """The operator of ``node``, qualified by its domain outside the standard one."""
+    """Return the operator of ``node``, qualified by its domain outside the standard one."""
     return node.op_type if node.domain in _STANDARD_DOMAINS else f"{node.domain}::{node.op_type}"
 
 
 def moves_data(shape: Sequence[int | None], perm: Perm) -> bool:
-    """Whether a transpose changes the order of elements in memory, and not only where axes of size 1 stand.
+    """Return whether a transpose changes the order of elements in memory, and not only where axes of size 1 stand.
 
     Args:
         shape: of the result; None stands for a size that is not known and may differ from 1.
@@ -143,7 +143,7 @@ def moves_data(shape: Sequence[int | None], perm: Perm) -> bool:
 
 
 def transposed_bytes(shape: Sequence[int | None], perm: Perm, *, bits: int) -> int:
-    """Bytes that a transpose writes: 0 where it moves nothing, else the size of its result.
+    """Return the bytes that a transpose writes: 0 where it moves nothing, else the size of its result.
 
     Args:
         shape: of the result; None stands for a size that is not known and counts as 1.
@@ -156,7 +156,7 @@ def transposed_bytes(shape: Sequence[int | None], perm: Perm, *, bits: int) -> i
 
 
 def bytes_transposed(node: ir.Node) -> int:
-    """Bytes that ``node`` writes, if it is a Transpose of which enough is known; else 0."""
+    """Return the bytes that ``node`` writes, if it is a Transpose of which enough is known; else 0."""
     if operator_name(node) != "Transpose" or (source := node.inputs[0]) is None:
         return 0
     result = node.outputs[0]
@@ -173,5 +173,5 @@ def bytes_transposed(node: ir.Node) -> int:
 
 
 def _sizes(shape: ir.Shape | None) -> tuple[int | None, ...] | None:
-    """The dimensions, None for symbolic ones; None for an unknown rank."""
+    """Return the dimensions, None for symbolic ones; None for an unknown rank."""
     return None if shape is None else tuple(size if isinstance(size, int) else None for size in shape)

@@ -44,7 +44,7 @@ class DialectOperator:
 
     @property
     def name(self) -> str:
-        """Its name in the domain ``layoutopt.nhwc``."""
+        """Return its name in the domain ``layoutopt.nhwc``."""
         return f"{self.onnx}{self.rank - 2}D"
 
 
@@ -92,7 +92,7 @@ def transposed_operand(operator: str) -> Transposed | None:
 
 
 def function_for(operator: DialectOperator, opset: int) -> ir.Function:
-    """The definition of one operator of the dialect.
+    """Return the definition of one operator of the dialect.
 
     Args:
         operator: which.
@@ -186,7 +186,7 @@ def activation_function(name: str, opset: int) -> ir.Function:
 
 
 def define(model: ir.Model) -> None:
-    """Adds the definitions of the dialect operators that ``model`` uses, also in bodies, and does not define yet."""
+    """Add the definitions of the dialect operators that ``model`` uses, also in bodies, and does not define yet."""
     opset = model.opset_imports[""]
     for node in model.graph.all_nodes():
         if node.domain == DOMAIN and node.op_identifier() not in model.functions:

@@ -66,7 +66,7 @@ def _weights(numbers: ir.Value | None, scale: ir.Value | None, zero: ir.Value | 
 
 
 def _beside(numbers: npt.NDArray[np.float32], rank: int) -> npt.NDArray[np.float32]:
-    """Numbers of directions (and columns) as they broadcast with (directions, rows, columns), or of columns alone."""
+    """Return a (directions, columns) array, or columns alone, broadcast to (directions, rows, columns)."""
     if numbers.size == 1:
         return numbers.reshape(())
     if rank == 3:

@@ -14,7 +14,7 @@ from layoutopt.ir.values import Shape, known_shape, static_shape
 
 
 def graphs_of(model: ir.Model) -> Iterator[ir.Graph]:
-    """The main graph and all bodies inside it, which share one set of names; not the functions."""
+    """Yield the main graph and all bodies inside it, which share one set of names; not the functions."""
     taken = _names_in(model.graph)
     yield model.graph
     for body in model.graph.subgraphs():
@@ -23,7 +23,7 @@ def graphs_of(model: ir.Model) -> Iterator[ir.Graph]:
 
 
 def forget_tensor_types_of_sequences(model: ir.Model) -> None:
-    """Undoes what onnx_ir's shape inference does to a sequence or optional of no stated type: it makes it a tensor."""
+    """Undo what onnx_ir's shape inference does to a sequence or optional of no stated type: it makes it a tensor."""
     for graph in reversed(list(graphs_of(model))):  # bodies before the nodes that have them
         for node in graph:
             for value in _sequences_from(node):
@@ -33,7 +33,7 @@ def forget_tensor_types_of_sequences(model: ir.Model) -> None:
 
 
 def _sequences_from(node: ir.Node) -> list[ir.Value]:
-    """The results of ``node`` that are sequences or optionals."""
+    """Return the results of ``node`` that are sequences or optionals."""
     if node.op_type in _MAKE_SEQUENCES:
         return list(node.outputs)
     if node.op_type == "Identity":
@@ -72,12 +72,12 @@ def _is_sequence(value: ir.Value | None) -> bool:
 
 
 def add_constant(graph: ir.Graph, name: str, array: npt.NDArray[np.generic]) -> ir.Value:
-    """A new initializer with a name like ``name``."""
+    """Return a new initializer with a name like ``name``."""
     return add_tensor(graph, name, ir.tensor(array))
 
 
 def add_tensor(graph: ir.Graph, name: str, tensor: ir.TensorProtocol) -> ir.Value:
-    """A new initializer that is ``tensor``, which gets a name like ``name``."""
+    """Return a new initializer that is ``tensor``, which gets a name like ``name``."""
     tensor.name = fresh_name(graph, name)
     value = ir.val(tensor.name, const_value=tensor)
     graph.register_initializer(value)
@@ -85,7 +85,7 @@ def add_tensor(graph: ir.Graph, name: str, tensor: ir.TensorProtocol) -> ir.Valu
 
 
 def fresh_name(graph: ir.Graph, name: str) -> str:
-    """``name``, or ``name`` with a number behind it, such that no value or node in or around ``graph`` bears it."""
+    """Return ``name``, with a number appended if a value or node in or around ``graph`` has that name."""
     taken = _names_in(graph)
     candidate, number = name, taken.get(name, 1)
     while candidate in taken:
@@ -99,7 +99,7 @@ _NAMES = "layoutopt.names"
 
 
 def _names_in(graph: ir.Graph) -> dict[str | None, int]:
-    """Every name in ``graph`` and its bodies, collected once, with the first number to try behind it."""
+    """Return every name in ``graph`` and its bodies, collected once, with the first number to try after it."""
     taken: dict[str | None, int] | None = graph.meta.get(_NAMES)
     if taken is None:
         taken = graph.meta[_NAMES] = dict.fromkeys(_names(graph), 1)
@@ -117,12 +117,12 @@ def _names(graph: ir.Graph) -> Iterator[str | None]:
 def transpose(
     graph: ir.Graph, source: ir.Value, perm: Perm, shape: Sequence[int | ir.SymbolicDim], name: str
 ) -> ir.Value:
-    """Inserts a Transpose right behind ``source``; ``shape`` is that of its result."""
+    """Insert a Transpose right after ``source``; ``shape`` is that of its result."""
     return insert_behind(graph, source, ir.node("Transpose", [source], {"perm": perm}), shape, name)
 
 
 def reshape(graph: ir.Graph, source: ir.Value, shape: Sequence[int], name: str) -> ir.Value:
-    """Inserts a Reshape to the static ``shape`` right behind ``source``."""
+    """Insert a Reshape to the static ``shape`` right after ``source``."""
     target = add_constant(graph, f"{name}_shape", np.array(shape, np.int64))
     return insert_behind(graph, source, ir.node("Reshape", [source, target]), shape, name)
 
@@ -130,7 +130,7 @@ def reshape(graph: ir.Graph, source: ir.Value, shape: Sequence[int], name: str) 
 def insert_behind(
     graph: ir.Graph, source: ir.Value, node: ir.Node, shape: Sequence[int | ir.SymbolicDim], name: str
 ) -> ir.Value:
-    """Puts ``node`` of one result right behind the producer of ``source``, or first where nothing produces it."""
+    """Put ``node`` of one result right after the producer of ``source``, or first where nothing produces it."""
     result = node.outputs[0]
     result.name = fresh_name(graph, name)
     node.name = fresh_name(graph, f"{node.op_type}/{name}")
@@ -152,7 +152,7 @@ class Writer:
     Attributes:
         graph: of ``place``.
         place: the node that comes after all that is written.
-        name: what the results are called, with the operators behind.
+        name: what the results are called, with the names of the operators appended.
         dtype: the element type of the results.
     """
 
@@ -168,13 +168,13 @@ class Writer:
         *operands: ir.Value,
         attributes: Mapping[str, int | Sequence[int]] | None = None,
     ) -> ir.Value:
-        """The result, of ``shape``, of a new node."""
+        """Return the result, of ``shape``, of a new node."""
         return self._insert(ir.node(operator, operands, attributes), shape)
 
     def again(
         self, node: ir.Node, shape: Shape, *operands: ir.Value | None, attributes: Mapping[str, int] | None = None
     ) -> ir.Value:
-        """The result, of ``shape``, of a new node that does with other ``operands`` what ``node`` does.
+        """Return the result, of ``shape``, of a new node that does with other ``operands`` what ``node`` does.
 
         Where ``attributes`` are given, they take the place of its own.
         """
@@ -191,26 +191,26 @@ class Writer:
         return result
 
     def constant(self, array: npt.ArrayLike) -> ir.Value:
-        """A new initializer."""
+        """Return a new initializer."""
         return add_constant(self.graph, f"{self.name}_constant", np.asarray(array))
 
     def tensor(self, tensor: ir.TensorProtocol) -> ir.Value:
-        """A new initializer that is ``tensor``."""
+        """Return a new initializer that is ``tensor``."""
         return add_tensor(self.graph, f"{self.name}_constant", tensor)
 
     def reshaped(self, x: ir.Value, shape: Shape) -> ir.Value:
-        """``x`` with the dimensions ``shape``."""
+        """Return ``x`` with the dimensions ``shape``."""
         return x if static_shape(x) == shape else self("Reshape", shape, x, self.constant(np.array(shape, np.int64)))
 
     def transposed(self, x: ir.Value, perm: Perm) -> ir.Value:
-        """``x``, of static shape, with its axes permuted."""
+        """Return ``x``, of static shape, with its axes permuted."""
         if is_identity(perm):
             return x
         return self("Transpose", permute(known_shape(x), perm), x, attributes={"perm": perm})
 
 
 def rewrite_all(model: ir.Model, rewrite: Callable[[ir.Graph, ir.Node], bool], *, backwards: bool = False) -> bool:
-    """Calls ``rewrite`` on every node of every graph, again and again until it finds nothing; whether it ever did.
+    """Call ``rewrite`` on every node of every graph, again and again until it finds nothing; whether it ever did.
 
     Args:
         model: is changed in place.
@@ -229,7 +229,7 @@ def rewrite_all(model: ir.Model, rewrite: Callable[[ir.Graph, ir.Node], bool], *
 
 
 def replace_output(graph: ir.Graph, position: int, value: ir.Value) -> None:
-    """Makes ``value`` the graph output at ``position`` under its name, and wherever else that one is an output."""
+    """Make ``value`` the graph output at ``position`` under its name, and wherever else that one is an output."""
     old = graph.outputs[position]
     if value is old:
         return
@@ -247,14 +247,14 @@ def replace_output(graph: ir.Graph, position: int, value: ir.Value) -> None:
 
 
 def forward(graph: ir.Graph, value: ir.Value, replacement: ir.Value) -> None:
-    """Lets everybody who reads ``value`` read ``replacement``; graph outputs keep their names."""
+    """Let everybody who reads ``value`` read ``replacement``; graph outputs keep their names."""
     if value.is_graph_output():
         replace_output(graph, list(graph.outputs).index(value), replacement)
     value.replace_all_uses_with(replacement)
 
 
 def remove_dead(node: ir.Node) -> None:
-    """Removes ``node`` if nobody reads its results, then what only it has read."""
+    """Remove ``node`` if nobody reads its results, then what only it has read."""
     waiting = [node]
     while waiting:
         last = waiting.pop()

@@ -129,7 +129,7 @@ def _alone(model: ir.Model, node: ir.Node) -> tuple[ir.Model, dict[str, npt.NDAr
 
 
 def _replace(graph: ir.Graph, node: ir.Node, tensors: Sequence[ir.TensorProtocol]) -> None:
-    """Put initializers of the same names in place of the results of ``node``."""
+    """Replace the results of ``node`` by initializers of the same names."""
     named = [value for value in node.outputs if value.name]
     made = [ir.val(value.name, const_value=tensor) for value, tensor in zip(named, tensors, strict=True)]
     for value, constant in zip(named, made, strict=True):

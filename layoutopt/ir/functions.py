@@ -9,7 +9,7 @@ import onnx_ir as ir
 
 
 def body_of(node: ir.Node, opset: int) -> ir.Function | None:
-    """The function that ``node``, of the default domain, is by ONNX's own definition.
+    """Return the function that ``node``, of the default domain, is by ONNX's own definition.
 
     Args:
         node: with operands of known element types; how the body looks may depend on them.
@@ -35,7 +35,7 @@ def body_of(node: ir.Node, opset: int) -> ir.Function | None:
 
 
 def _whole(function: onnx.FunctionProto) -> onnx.FunctionProto:
-    """``function`` with something for the results that it leaves out, since the node has no use for them."""
+    """Return ``function`` with something for the results that it leaves out, since the node has no use for them."""
     made = {*function.input, *(name for node in function.node for name in node.output)}
     function.node.extend(
         onnx.helper.make_node("Identity", [function.input[0]], [name]) for name in function.output if name not in made
@@ -48,7 +48,7 @@ def _type(value: ir.Value) -> bytes:
 
 
 def defaults_of(operator: str, opset: int) -> list[ir.Attr]:
-    """The attributes of an operator of the default domain that have a value even where a node names none."""
+    """Return the attributes of an operator of the default domain that have a value even where a node names none."""
     schema = onnx.defs.get_schema(operator, opset)
     named = [attribute.default_value for attribute in schema.attributes.values()]
     return [ir.serde.deserialize_attribute(value) for value in named if value.name]

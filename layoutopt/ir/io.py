@@ -51,7 +51,7 @@ _PIXELS = "layoutopt.pixels."
 
 
 def load(path: Path, *, complete: bool = True) -> ir.Model:
-    """Reads and checks an ONNX model.
+    """Read and check an ONNX model.
 
     Args:
         path: the file.
@@ -162,7 +162,7 @@ def check(model: ir.Model, name: str) -> None:
 
 
 def require_static(model: ir.Model) -> None:
-    """Refuses inputs with symbolic dimensions.
+    """Refuse inputs with symbolic dimensions.
 
     Raises:
         DynamicShapeError: names every such input.
@@ -203,16 +203,16 @@ _IMAGE = (1, 3, 224)
 
 
 def make_static(model: ir.Model, shapes: Mapping[str, tuple[int, ...]]) -> None:
-    """Gives inputs static shapes, as `set_shapes`, and refuses what is still symbolic, as `require_static`."""
+    """Give inputs static shapes, as `set_shapes`, and refuse what is still symbolic, as `require_static`."""
     set_shapes(model, shapes)
     require_static(model)
 
 
 def set_shapes(model: ir.Model, shapes: Mapping[str, tuple[int, ...]]) -> None:
-    """Gives inputs static shapes and forgets every shape that was inferred from the symbolic ones.
+    """Give inputs static shapes and forget every shape that was inferred from the symbolic ones.
 
     A size that is stated may be another one, such as the batch that an exporter happened to see; then all shapes are
-    inferred anew.
+    inferred again.
 
     Raises:
         UsageError: there is no such input, or the shape contradicts the one it has.
@@ -272,7 +272,7 @@ def require_consistent(model: ir.Model) -> None:
 def save(model: ir.Model, path: Path) -> None:
     """Write ``model``: beside the target first, then into its place.
 
-    The weights of a model over 2 GiB go to a file beside it, of the same name with ``.data`` behind.
+    The weights of a model over 2 GiB go to a file next to it, of the same name with ``.data`` appended.
 
     Raises:
         OutputError: the place cannot be written to, or the model is over 2 GiB even without its weights.
@@ -301,7 +301,7 @@ def write_model(model: ir.Model, path: Path) -> None:
 
 
 DATA = ".data"
-"""What the file of the weights has behind the name of the model's."""
+"""What the file of the weights has after the name of the model's."""
 
 _HEAD = 64
 """Bytes that stand before a weight at most, apart from its name and shape."""
@@ -323,13 +323,13 @@ def _write_apart(proto: onnx.ModelProto, weights: Mapping[str, ir.TensorProtocol
 
 
 def record_orders(model: ir.Model, orders: Mapping[str, Perm]) -> None:
-    """Writes down in which order each of these inputs and outputs stores the axes of the original."""
+    """Write down in which order each of these inputs and outputs stores the axes of the original."""
     for name, order in orders.items():
         model.metadata_props[_ORDER + name] = ",".join(map(str, order))
 
 
 def recorded_orders(model: ir.Model) -> dict[str, Perm]:
-    """What ``record_orders`` wrote down."""
+    """Return the orders that ``record_orders`` has stored in ``model``."""
     return {
         key.removeprefix(_ORDER): tuple(map(int, text.split(",")))
         for key, text in model.metadata_props.items()
@@ -338,10 +338,10 @@ def recorded_orders(model: ir.Model) -> dict[str, Perm]:
 
 
 def record_pixels(model: ir.Model, name: str) -> None:
-    """Write down that an input takes pixels as they are, from 0 to 255, whatever its element type."""
+    """Record that an input takes pixels as they are, from 0 to 255, whatever its element type."""
     model.metadata_props[_PIXELS + name] = "0 to 255"
 
 
 def takes_pixels(model: ir.Model, name: str) -> bool:
-    """Return whether `record_pixels` wrote that down."""
+    """Return whether `record_pixels` has recorded this input."""
     return _PIXELS + name in model.metadata_props

@@ -30,7 +30,7 @@ def merge(
     prefer: Prefer,
     openings: Mapping[str, Opening] | None = None,
 ) -> ir.Model:
-    """A copy of ``first`` that computes what either does, and whatever lies between and beyond.
+    """Return a copy of ``first`` that computes what either does, and whatever lies between and beyond.
 
     Args:
         first: of static shapes, as the pipeline left it.
@@ -121,7 +121,7 @@ class _Merger:
             node.replace_input_with(at, self._put_back(node, value))
 
     def _put_back(self, node: ir.Node, value: ir.Value) -> ir.Value:
-        """What an input stands for, computed before ``node``, which is the first to read it."""
+        """Compute the value that an input stands for before ``node``, which is the first to read it."""
         if value not in self.put_back:
             opening, name = self.opened[value], str(value.name)
             assert value.dtype is not None
@@ -132,7 +132,7 @@ class _Merger:
         return self.put_back[value]
 
     def _computed(self, write: edit.Writer, value: ir.Value) -> ir.Value:
-        """Numbers that count up to a size, or are repeated."""
+        """Return numbers that count up to a size, or are repeated."""
         assert value.shape is not None
         shape, twin = value.shape.numpy(), self._twin_shape(value)
         formula = express(shape, twin, list(self._sources(write.place)), self.prefer)
@@ -158,7 +158,7 @@ class _Merger:
             )
 
     def _constant(self, node: ir.Node, at: int, first: Array, second: Array) -> None:
-        """Makes a constant operand that depends on the size independent of it."""
+        """Make a constant operand that depends on the size independent of it."""
         if first.shape == second.shape and np.array_equal(first, second, equal_nan=first.dtype.kind == "f"):
             return
         if first.dtype == np.int64 and first.ndim == 1 and first.shape == second.shape:
@@ -182,7 +182,7 @@ class _Merger:
         return self._write(node, formula) if formula is not None else None
 
     def _open_ends(self, node: ir.Node, first: list[int], second: list[int]) -> tuple[list[int], list[int]] | None:
-        """The ends of a Slice, with those that are the end of the axis in both instances beyond any size."""
+        """Return the ends of a Slice, with those that are the end of the axis in both instances beyond any size."""
         source = node.inputs[0]
         axes = constant_of(node.inputs[3]) if len(node.inputs) > 3 and node.inputs[3] is not None else None
         if source not in self.pairs or source.shape is None:
@@ -199,7 +199,7 @@ class _Merger:
         return ends[0], ends[1]
 
     def _repeated(self, node: ir.Node, at: int, first: Array, second: Array) -> ir.Value | None:
-        """A constant that the fold blew up along a symbolic axis: once, and repeated at run time where need be."""
+        """Return a constant that folding repeated along a symbolic axis: one copy, repeated at run time if needed."""
         if (single := once(first, second)) is None:
             return None
         dtype = ir.DataType.from_numpy(single.dtype)
@@ -215,7 +215,7 @@ class _Merger:
         return whole
 
     def _others_span(self, node: ir.Node, at: int, shape: Shape) -> bool:
-        """Whether the other operands have all sizes of ``shape``, so that a single element is broadcast."""
+        """Return whether the other operands have all sizes of ``shape``, so that a single element is broadcast."""
         others = [value for index, value in enumerate(node.inputs) if index != at and value is not None]
         shapes = [value.shape.numpy() for value in others if value in self.pairs and value.shape is not None]
         return any(len(each) >= len(shape) and each[len(each) - len(shape) :] == shape for each in shapes)
@@ -235,7 +235,7 @@ class _Merger:
         return shape.numpy()
 
     def _write(self, node: ir.Node, formula: Formula[ir.Value]) -> ir.Value:
-        """The vector that ``formula`` describes, computed before ``node``."""
+        """Return the vector that ``formula`` describes, computed before ``node``."""
         write = edit.Writer(self.graph, node, f"{node.outputs[0].name}_sizes", ir.DataType.INT64)
         if not formula.tensors:
             return write.constant(np.array(formula.factors, np.int64))
@@ -258,7 +258,7 @@ class _Merger:
 def _symbolic(
     shape: ir.Shape | None, other: ir.Shape | None, symbols: Mapping[tuple[int, int], str]
 ) -> ir.Shape | None:
-    """What the two shapes have in common; the sizes in which they differ become symbolic, named where known."""
+    """Return the common shape of two; the sizes in which they differ become symbolic, with a name where it is known."""
     if shape is None or other is None or len(shape) != len(other):
         return None
     return ir.Shape(
@@ -270,7 +270,7 @@ def _symbolic(
 
 
 def _bodies(node: ir.Node) -> list[ir.Graph]:
-    """The graphs that an operator of control flow runs, in the order of their attributes' names."""
+    """Return the graphs that an operator of control flow runs, in the order of their attributes' names."""
     attributes = (node.attributes[name] for name in sorted(node.attributes))
     return [each.as_graph() for each in attributes if each.type == ir.AttributeType.GRAPH]
 

@@ -23,7 +23,7 @@ def raised(proto: onnx.ModelProto, oldest: int) -> onnx.ModelProto:
 def _with_aligned_operands(proto: onnx.ModelProto) -> onnx.ModelProto:
     """Return ``proto`` without the attribute ``axis`` of arithmetic before opset 7, which the converter gets wrong.
 
-    The second operand gets the axes of size 1 behind that broadcasting as it is today wants.
+    The second operand gets the trailing axes of size 1 that today's broadcasting needs.
     """
     model = onnx.shape_inference.infer_shapes(proto)
     graph = model.graph

@@ -41,7 +41,7 @@ class _Place:
 
     @property
     def stands_for(self) -> ir.Value:
-        """The value that becomes an input: the table of a Slice, the result of the others."""
+        """Return the value that becomes an input: the table of a Slice, the result of the others."""
         value = self.node.inputs[0] if self.node.op_type == "Slice" else self.node.outputs[0]
         assert value is not None
         return value
@@ -75,7 +75,7 @@ def openings(models: Sequence[ir.Model], seed: int) -> dict[str, Opening]:
 
 
 def _places(graph: ir.Graph) -> Iterator[_Place]:
-    """The nodes of a graph that a size may reach, all of whose other operands are constants."""
+    """Yield the nodes of a graph that a size may reach, all of whose other operands are constants."""
     fixed = _derived(graph)
     sized = _derived(graph, "Shape", "Size")
     for node in graph:
@@ -105,7 +105,7 @@ _PASSING = frozenset({"Add", "Cast", "Div", "Expand", "Mul", "Reshape", "Squeeze
 
 
 def _derived(graph: ir.Graph, *roots: str) -> set[ir.Value | None]:
-    """The values that are computed from constants alone, and from the results of these operators."""
+    """Return the values that are computed from constants alone, and from the results of these operators."""
     fixed: set[ir.Value | None] = {value for value in graph.initializers.values() if not value.is_graph_input()}
     fixed.add(None)
     for node in graph:
@@ -116,7 +116,7 @@ def _derived(graph: ir.Graph, *roots: str) -> set[ir.Value | None]:
 
 
 def _values(model: ir.Model, places: Sequence[_Place], seed: int) -> Mapping[str, Array]:
-    """What the operands of the nodes are, and what is to be an input, at the sizes of ``model``."""
+    """Compute the operands of the nodes, and the values that become inputs, at the sizes of ``model``."""
     asked = {
         str(value.name)
         for place in places
@@ -135,7 +135,7 @@ def _values(model: ir.Model, places: Sequence[_Place], seed: int) -> Mapping[str
 
 
 def _opening(place: _Place, values: Mapping[str, Array]) -> Opening | None:
-    """What is to be put back."""
+    """Return the nodes to put back after folding; None if there are none."""
     operands = [values[str(value.name)] for value in place.node.inputs if value is not None]
     if place.node.op_type == "Slice":
         return Opening(table=operands[0])
@@ -157,7 +157,7 @@ def _open(graph: ir.Graph, value: ir.Value, name: str, values: Mapping[str, Arra
 
 
 def write_range(write: edit.Writer, opening: Opening, count: ir.Value, shape: ir.Shape) -> ir.Value:
-    """Return the numbers that a Range gave, ``count`` (one element) of them, computed anew; all are of ``shape``."""
+    """Return the numbers that a Range gave, ``count`` (one element) of them, computed again; all are of ``shape``."""
     assert opening.steps is not None
     start, step = opening.steps
     integer = edit.Writer(write.graph, write.place, write.name, ir.DataType.INT64)

@@ -10,27 +10,27 @@ T = TypeVar("T")
 
 
 def identity(rank: int) -> Perm:
-    """The permutation that moves nothing."""
+    """Return the permutation that moves nothing."""
     return tuple(range(rank))
 
 
 def is_identity(perm: Perm) -> bool:
-    """Whether ``perm`` moves nothing."""
+    """Return whether ``perm`` moves nothing."""
     return perm == identity(len(perm))
 
 
 def compose(first: Perm, second: Perm) -> Perm:
-    """The one permutation that does ``first``, then ``second``."""
+    """Return the one permutation that does ``first``, then ``second``."""
     return tuple(first[axis] for axis in second)
 
 
 def invert(perm: Perm) -> Perm:
-    """The permutation that undoes ``perm``."""
+    """Return the permutation that undoes ``perm``."""
     return tuple(sorted(range(len(perm)), key=perm.__getitem__))
 
 
 def permute(items: Sequence[T], perm: Perm) -> tuple[T, ...]:
-    """``items`` in the order that a Transpose by ``perm`` leaves the axes."""
+    """Return ``items`` in the order that a Transpose by ``perm`` leaves the axes."""
     return tuple(items[axis] for axis in perm)
 
 
@@ -45,7 +45,7 @@ def channels_last_unbatched(rank: int) -> Perm:
 
 
 def lift(perm: Perm, rank: int) -> Perm:
-    """``perm`` of a tensor that leading axes of size 1 raise to ``rank``."""
+    """Return ``perm`` of a tensor that leading axes of size 1 raise to ``rank``."""
     extra = rank - len(perm)
     return (*range(extra), *(axis + extra for axis in perm))
 

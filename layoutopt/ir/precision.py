@@ -12,7 +12,7 @@ SMALLEST_SCALE = 1e-3
 """Outputs smaller than this are judged as if they were of this size."""
 
 SMALLEST_SHARE = 1e-2
-"""The same of outputs behind an operator whose results lie between bounds.
+"""The same of outputs after an operator whose results lie between bounds.
 
 ONNX Runtime computes a Sigmoid as 0.5 plus a quotient, so that even a vanishing result is off by 1e-7, and what is
 computed from several such results by more.

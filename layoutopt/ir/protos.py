@@ -48,7 +48,7 @@ def files_of(path: Path) -> list[Path]:
 
 
 def size_of(model: Path | str | onnx.ModelProto | ir.Model) -> int:
-    """Return about how many bytes a model has: those of its files; in memory, of its weights."""
+    """Return about how many bytes a model has: of its files, or of its weights if it is in memory."""
     if isinstance(model, (Path, str)):
         return sum(path.stat().st_size for path in files_of(Path(model)) if path.is_file())
     if isinstance(model, ir.Model):

@@ -66,7 +66,7 @@ def _inputs(model: ir.Model) -> list[ir.Value]:
 
 
 def plain_integers(inputs: Mapping[str, Array], number: int) -> dict[str, Array]:
-    """Return the inputs with one number in place of all integers: what to try where the drawn ones do not fit."""
+    """Return the inputs with one number instead of all integers: what to try where the drawn ones do not fit."""
     return {name: np.full_like(array, number) if array.dtype.kind in "iu" else array for name, array in inputs.items()}
 
 
@@ -112,7 +112,7 @@ _BYTES = {ir.DataType.UINT8: Range(0, 256), ir.DataType.INT8: Range(-128, 128)}
 
 
 def _is_condition(value: ir.Value, seen: frozenset[ir.Value] = frozenset()) -> bool:
-    """Return whether it is only asked whether an element is 0, of it or of what has its elements."""
+    """Return whether a value, or one with the same elements, is only compared or cast to bool."""
     readers = list(value.consumers())
     return bool(readers) and all(
         user.op_type in ("Equal", "Greater", "Less")
@@ -179,7 +179,7 @@ def _row_of(table: int) -> Read:
 
 
 def _target_shape(node: ir.Node) -> Wanted | None:
-    """A shape for all elements: that of the result, else the first sizes of the operand and what is left."""
+    """Return a shape for all elements: that of the result, else the first sizes of the operand and what is left."""
     stated, source, wanted = _sizes(node.outputs[0]), _sizes(node.inputs[0]), _sizes(node.inputs[1])
     if stated:
         return Exactly(stated)
@@ -191,7 +191,7 @@ def _target_shape(node: ir.Node) -> Wanted | None:
 
 
 def _own_shape(node: ir.Node) -> Wanted | None:
-    """The shape of the operand, with as many axes as are asked for."""
+    """Return the shape of the operand, with as many axes as are asked for."""
     sizes = _sizes(node.outputs[0]) or _sizes(node.inputs[0])
     position = 3 if node.op_type == "Resize" else 1
     wanted = _sizes(node.inputs[position])
@@ -205,12 +205,12 @@ def _made_shape(node: ir.Node) -> Wanted | None:
 
 
 def _complement(node: ir.Node) -> Wanted | None:
-    """What is taken from 1 is a mask: of 0 and 1."""
+    """Return the range of a mask, 0 and 1, for what is subtracted from 1."""
     return _COIN if _is_everywhere(node.inputs[0], 1) else None
 
 
 def _penalty(node: ir.Node) -> Wanted | None:
-    """A mask of which 1 is taken, and which a large number makes a penalty of."""
+    """Return the range of a mask from which 1 is subtracted and which a large factor turns into a penalty."""
     products = [user for user in node.outputs[0].consumers() if user.op_type == "Mul"]
     factors = [value for user in products for value in user.inputs if value is not node.outputs[0]]
     return _COIN if _is_everywhere(node.inputs[1], 1) and any(_is_large(value) for value in factors) else None
@@ -267,7 +267,7 @@ def _equal_parts(node: ir.Node) -> Wanted | None:
 
 
 def _steps(node: ir.Node) -> Wanted | None:
-    """Lengths of sequences; the axis of time is the first, unless an attribute tells another."""
+    """Return lengths of sequences; the axis of time is the first, unless an attribute tells another."""
     sizes = _sizes(node.inputs[0])
     if not sizes or len(sizes) < 2:
         return None

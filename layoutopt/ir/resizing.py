@@ -36,7 +36,7 @@ class _Resized:
 
     @property
     def axes(self) -> tuple[int, ...]:
-        """The axes that are resized."""
+        """Return the axes that are resized."""
         scales = self.scales or (1.0,) * len(self.shape)
         return tuple(
             axis for axis, (old, new, scale) in enumerate(zip(self.shape, self.out, scales, strict=True))
@@ -116,7 +116,7 @@ def _runs(axes: tuple[int, ...]) -> list[tuple[int, int]]:
 def _resize_run(
     write: edit.Writer, node: ir.Node, found: _Resized, x: ir.Value, shape: tuple[int, ...], run: tuple[int, int]
 ) -> ir.Value:
-    """Resize some neighbouring axes: those behind are the channels, or where there are none, those before."""
+    """Resize neighbouring axes; those after them, or without any those before them, are the channels."""
     first, last = run
     before, spatial, behind = shape[:first], shape[first:last], shape[last:]
     new = found.out[first:last]

@@ -11,12 +11,12 @@ import onnx_ir as ir
 
 
 def newest_opset() -> int:
-    """The newest opset of the default domain that is known here."""
+    """Return the newest opset of the default domain that is known here."""
     return onnx.defs.onnx_opset_version()
 
 
 def opsets_of() -> Mapping[str, int]:
-    """Every operator of the default domain that was not withdrawn, with the opset that brought it."""
+    """Return every operator of the default domain that was not withdrawn, with the opset that brought it."""
     first: dict[str, int] = {}
     for schema in onnx.defs.get_all_schemas_with_history():
         if schema.domain == "":
@@ -26,14 +26,14 @@ def opsets_of() -> Mapping[str, int]:
 
 
 def is_well_typed(node: ir.Node, opset: int) -> bool:
-    """Whether ONNX knows all attributes of ``node``, of the default domain, with just these types."""
+    """Return whether ONNX knows all attributes of ``node``, of the default domain, with just these types."""
     kinds = attribute_types(node.op_type, opset)
     return all(kinds.get(attribute.name) == attribute.type for attribute in node.attributes.values())
 
 
 @lru_cache(maxsize=1024)
 def attribute_types(operator: str, opset: int) -> Mapping[str, ir.AttributeType]:
-    """The attributes of an operator of the default domain; none where ``opset`` has no such operator."""
+    """Return the attributes of an operator of the default domain; none where ``opset`` has no such operator."""
     try:
         schema = onnx.defs.get_schema(operator, opset)
     except onnx.defs.SchemaError:
@@ -45,7 +45,7 @@ def attribute_types(operator: str, opset: int) -> Mapping[str, ir.AttributeType]
 
 @lru_cache(maxsize=1024)
 def operand_names(operator: str, opset: int) -> tuple[str, ...]:
-    """What an operator of the default domain calls its operands; the last may stand for any number of them."""
+    """Return the names of the operands of an operator of the default domain; the last may be variadic."""
     try:
         return tuple(each.name for each in onnx.defs.get_schema(operator, opset).inputs)
     except onnx.defs.SchemaError:

@@ -23,7 +23,7 @@ _LONGEST_VARINT = 10
 
 
 def outlined(data: memoryview, smallest: int) -> bytes:
-    """Return the serialized model ``data`` with references in place of the initializers' content.
+    """Return the serialized model ``data`` with references instead of the initializers' content.
 
     Args:
         data: a serialized ModelProto.

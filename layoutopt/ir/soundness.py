@@ -75,7 +75,7 @@ def _wrong_attributes(nodes: list[onnx.NodeProto]) -> Iterator[str]:
 
 
 def _too_many_calls(proto: onnx.ModelProto) -> Iterator[str]:
-    """Complain of functions whose bodies, put in place of each call, are too many nodes."""
+    """Complain of functions whose bodies, substituted for each call, are too many nodes."""
     bodies = {(each.domain, each.name): [*all_nodes(each)] for each in proto.functions}
     sizes: dict[tuple[str, str], int] = {}
 

@@ -1,4 +1,4 @@
-"""Shapes that a model states of what it computes, corrected where they contradict what its operators say."""
+"""Corrects the shapes that a model states where they contradict its operators."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _MAX_TOLD = 3
 
 
 def correct_stated_shapes(model: ir.Model) -> tuple[str, ...]:
-    """Give computed values the shapes that follow from the inputs where the model states others.
+    """Replace stated shapes of computed values by those that follow from the inputs, where they differ.
 
     Some exporters write a batch or a size that they happened to see. ONNX Runtime does not look at it, but whoever
     reads shapes would be wrong.
@@ -41,13 +41,13 @@ def correct_stated_shapes(model: ir.Model) -> tuple[str, ...]:
 
 
 def _computed(model: ir.Model) -> Iterator[ir.Value]:
-    """Iterate over the results of all nodes, in bodies too, in an order that a clone has as well."""
+    """Iterate over the results of all nodes, also in bodies, in an order that is the same for a clone."""
     for node in model.graph.all_nodes():
         yield from node.outputs
 
 
 def _contradict(stated: ir.Shape | None, inferred: ir.Shape | None) -> bool:
-    """Return whether two shapes cannot be of one value."""
+    """Return whether two shapes contradict each other."""
     if stated is None or inferred is None:
         return False
     if len(stated) != len(inferred):

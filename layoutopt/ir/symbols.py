@@ -17,7 +17,7 @@ from layoutopt.ir.verify import Arrays, Reference, drift_of, random_inputs, run
 from layoutopt.options import TOLERANCE
 
 BATCH = "batch"
-"""Names axis 0 of all inputs where no dimension bears this name."""
+"""Names axis 0 of all inputs where no dimension has this name."""
 
 _OF_IMAGES = {"height": 2, "width": 3}
 """Names for the axes of images (N, C, H, W) whose model has none."""
@@ -80,7 +80,7 @@ class Symbol:
 
     @property
     def is_batch(self) -> bool:
-        """Whether it is axis 0 wherever it occurs."""
+        """Return whether it is axis 0 wherever it occurs."""
         return all(axis == 0 for _, axis in self.places)
 
 
@@ -98,11 +98,11 @@ class SymbolicModel:
 
     @property
     def defaults(self) -> Sizes:
-        """The size of each symbol until somebody says another."""
+        """Return the size of each symbol until somebody says another."""
         return {symbol.name: symbol.default for symbol in self.symbols}
 
     def at(self, sizes: Sizes) -> ir.Model:
-        """A copy of these sizes, at which the model must be able to run."""
+        """Return a copy of these sizes, at which the model must be able to run."""
         model = self._resized(sizes)
         ShapeInferencePass(data_prop=True)(model)
         return model
@@ -113,7 +113,7 @@ class SymbolicModel:
         return model
 
     def reference(self, sizes: Sizes, seed: int) -> Reference:
-        """The model at these sizes with random inputs and its outputs.
+        """Return the model at these sizes with random inputs and its outputs.
 
         Raises:
             DynamicShapeError: it cannot run at these sizes.
@@ -126,7 +126,7 @@ class SymbolicModel:
             ) from error
 
     def run(self, sizes: Sizes, inputs: Arrays) -> Arrays:
-        """The outputs of the model at these sizes.
+        """Return the outputs of the model at these sizes.
 
         Raises:
             DynamicShapeError: it cannot run at these sizes.
@@ -137,7 +137,7 @@ class SymbolicModel:
             raise DynamicShapeError(f"the model does not run at {spell(sizes)}: {error}", hint=_EXPORT) from error
 
     def instances(self) -> Iterator[tuple[Sizes, Sizes]]:
-        """Pairs of sizes to rewrite the model at, those that tell most first.
+        """Yield pairs of sizes to rewrite the model at, those that tell most first.
 
         No size is 1, which operators take for something special. The differences are no multiples of each other, so
         that a number that follows one dimension does not look as if it followed another one. The first pair is one
@@ -158,7 +158,7 @@ class SymbolicModel:
                 yield pair[0], pair[1]
 
     def elsewhere(self) -> Iterator[Sizes]:
-        """Sizes that are in no pair, to judge the result at; the model need not run at all of them."""
+        """Yield sizes that are in no pair, to judge the result at; the model need not run at all of them."""
         others = [symbol for symbol in self.symbols if not symbol.is_batch]
         batch = {symbol.name: 5 for symbol in self.symbols}
         odd = {symbol.name: symbol.default + 7 * rank for rank, symbol in enumerate(others, start=1)}
@@ -199,17 +199,17 @@ def find_symbols(
 
 
 def spell(sizes: Sizes) -> str:
-    """``batch=5, height=71``."""
+    """Return ``batch=5, height=71``."""
     return ", ".join(f"{name}={size}" for name, size in sizes.items())
 
 
 def spell_place(place: tuple[str, int]) -> str:
-    """``input:2``, which names an axis that has no name."""
+    """Return ``input:2``, which names an axis that has no name."""
     return f"{place[0]}:{place[1]}"
 
 
 def _require_independent(symbolic: SymbolicModel, seed: int) -> None:
-    """Insists that samples of a batch do not meet, where the model was written for one batch size.
+    """Raise unless the samples of a batch are independent, where the model was written for one batch size.
 
     A model that was exported for a batch of 1 may run with a batch of 2 and mix the two, which ONNX Runtime cannot
     know: it is asked for both samples by themselves, and in one batch.
@@ -267,7 +267,7 @@ def _symbol(name: str, inputs: Mapping[str, ir.Value], shapes: Mapping[str, tupl
 
 
 def _resize(model: ir.Model, sizes: Mapping[tuple[str, int], int]) -> None:
-    """Gives axes of inputs a size, and forgets all shapes that followed from another one."""
+    """Give axes of inputs a size, and forget all shapes that followed from another one."""
     for value in model.graph.inputs:
         if value.shape is not None and not value.is_initializer():
             value.shape = ir.Shape([sizes.get((str(value.name), axis), dim) for axis, dim in enumerate(value.shape)])

@@ -40,7 +40,7 @@ class OnnxValue:
 
 
 def trace(model: ir.Model, inputs: Arrays) -> tuple[OnnxValue, ...]:
-    """Runs ``model`` once, unoptimized, with every value as an output.
+    """Run ``model`` once, unoptimized, with every value as an output.
 
     Values that do not depend on the inputs are left out, and so are sequences, and what bodies of If, Loop and Scan
     compute.
@@ -67,9 +67,9 @@ def trace(model: ir.Model, inputs: Arrays) -> tuple[OnnxValue, ...]:
 
 
 def recompute(model: ir.Model, inputs: Arrays, given: Arrays) -> dict[str, npt.NDArray[np.generic]]:
-    """Runs ``model`` once with ``given`` values put in the place of its own wherever they are read.
+    """Run ``model`` once with ``given`` values put in the place of its own wherever they are read.
 
-    So each result tells what the model makes of the given values nearest in front of it, whatever went wrong before.
+    So each result tells what the model makes of the given values nearest before it, whatever went wrong before.
 
     Args:
         model: of static shapes; it is not changed.
@@ -109,7 +109,7 @@ def _run(model: ir.Model, feed: Arrays) -> dict[str, npt.NDArray[np.generic]]:
 
 
 def _varying(graph: ir.Graph, fed: Sequence[ir.Value]) -> list[ir.Value]:
-    """The values that depend on ``fed``, in the order of the graph."""
+    """Return the values that depend on ``fed``, in the order of the graph."""
     known, made = set(fed), []
     for node in graph:
         if known.isdisjoint(_operands(node)):
@@ -121,7 +121,7 @@ def _varying(graph: ir.Graph, fed: Sequence[ir.Value]) -> list[ir.Value]:
 
 
 def _operands(node: ir.Node) -> list[ir.Value]:
-    """What a node reads, in its bodies too."""
+    """Return all values that a node reads, including those read in its bodies."""
     inner = [
         value
         for attribute in node.attributes.values()

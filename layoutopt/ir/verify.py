@@ -80,22 +80,22 @@ class Verification:
 
     @property
     def passed(self) -> bool:
-        """Whether every output is within the tolerance."""
+        """Return whether every output is within the tolerance."""
         return all(output.relative_error <= self.tolerance for output in self.outputs)
 
     @property
     def relative_error(self) -> float:
-        """The largest over all outputs."""
+        """Return the largest over all outputs."""
         return max((output.relative_error for output in self.outputs), default=0.0)
 
     @property
     def max_abs_error(self) -> float:
-        """The largest over all outputs."""
+        """Return the largest over all outputs."""
         return max((output.max_abs_error for output in self.outputs), default=0.0)
 
     @property
     def mse(self) -> float:
-        """The largest over all outputs."""
+        """Return the largest over all outputs."""
         return max((output.mse for output in self.outputs), default=0.0)
 
 
@@ -128,14 +128,14 @@ class Reference:
         self.notes = (*not_finite_weights(model), *not_finite_outputs(self.outputs))
 
     def correct_ranks(self, model: ir.Model) -> None:
-        """Gives the outputs of ``model``, the original, the ranks that they have: some exporters tell others."""
+        """Give the outputs of ``model``, the original, the ranks that they have: some exporters tell others."""
         for value in model.graph.outputs:
             shape = self.outputs[str(value.name)].shape
             if value.shape is not None and len(value.shape) != len(shape):
                 value.shape = ir.Shape(shape)
 
     def require(self, verification: Verification, what: str) -> None:
-        """Insists that every output is within the tolerance.
+        """Raise unless every output is within the tolerance.
 
         Args:
             verification: the comparison with these outputs.
@@ -166,12 +166,12 @@ class Reference:
         )
 
     def unsteadiness(self) -> float:
-        """How far the outputs move, relative to their largest element, when floats come in off by one rounding."""
+        """Return the relative change of the outputs if float inputs change by one rounding."""
         off = {name: _off_by_one_rounding(array) for name, array in self.inputs.items()}
         return self.compare(run(self._model, off)).relative_error
 
     def compare(self, outputs: Arrays, *, tolerance: float = TOLERANCE) -> Verification:
-        """Compares ``outputs``, in the layouts of the original, with the reference.
+        """Compare ``outputs``, in the layouts of the original, with the reference.
 
         What is computed in halves tells less, so that ``tolerance`` is never below what their rounding takes.
         """
@@ -183,7 +183,7 @@ class Reference:
     def check(
         self, model: ir.Model, *, tolerance: float = TOLERANCE, what: str = "the optimized model"
     ) -> Verification:
-        """Runs ``model`` on the same inputs.
+        """Run ``model`` on the same inputs.
 
         Raises:
             VerificationError: it cannot run, or an output is off by more than ``tolerance``.
@@ -200,12 +200,12 @@ class Reference:
         return verification
 
     def relative_orders(self, orders: Mapping[str, Perm]) -> dict[str, Perm]:
-        """``orders`` of a result, less those that the original had already."""
+        """Return ``orders`` of a result, less those that the original had already."""
         return {name: order for name, order in orders.items() if self.orders.get(name) != order}
 
 
 def _first_that_runs(model: ir.Model, seed: int) -> tuple[Arrays, Arrays]:
-    """Random inputs and the outputs for them; where the drawn integers do not fit, ones or zeros may."""
+    """Return random inputs and the outputs for them; where the drawn integers do not fit, ones or zeros may."""
     drawn = random_inputs(model, seed)
     if not any(array.dtype.kind in "iu" for array in drawn.values()):
         return drawn, _ran(model, drawn)
@@ -218,7 +218,7 @@ def _first_that_runs(model: ir.Model, seed: int) -> tuple[Arrays, Arrays]:
 
 
 def _ran(model: ir.Model, inputs: Arrays) -> Arrays:
-    """The outputs.
+    """Return the outputs.
 
     Raises:
         InvalidModelError: ONNX Runtime cannot run the model.
@@ -275,7 +275,7 @@ _SATURATING = frozenset({"ConvInteger", "MatMulInteger", "QGemm", "QLinearConv",
 
 
 def run(model: ir.Model, inputs: Arrays, *, optimize: bool = True) -> dict[str, npt.NDArray[np.generic]]:
-    """Runs ``model`` in ONNX Runtime, without the fusions that reorder sums.
+    """Run ``model`` in ONNX Runtime, without the fusions that reorder sums.
 
     A quantized model is computed as it says: QuantizeLinear and DequantizeLinear one by one, and the sums of quantized
     operators without the saturation to 16 bits that ONNX Runtime allows itself on processors without VNNI.
@@ -340,7 +340,7 @@ _FED = frozenset({ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.DOUBLE})
 
 
 def to_stored(arrays: Arrays, orders: Mapping[str, Perm]) -> dict[str, npt.NDArray[np.generic]]:
-    """Arrays in the original's layout as a model with these stored orders takes them."""
+    """Return arrays in the original's layout as a model with these stored orders takes them."""
     return {
         name: np.ascontiguousarray(array.transpose(orders[name])) if name in orders else array
         for name, array in arrays.items()
@@ -348,7 +348,7 @@ def to_stored(arrays: Arrays, orders: Mapping[str, Perm]) -> dict[str, npt.NDArr
 
 
 def to_natural(arrays: Arrays, orders: Mapping[str, Perm]) -> dict[str, npt.NDArray[np.generic]]:
-    """Arrays from a model with these stored orders in the original's layout."""
+    """Return arrays from a model with these stored orders in the original's layout."""
     return {name: array.transpose(invert(orders[name])) if name in orders else array for name, array in arrays.items()}
 
 
@@ -359,7 +359,7 @@ def drift_of(
     *,
     smallest: float = SMALLEST_SCALE,
 ) -> OutputDrift:
-    """How far ``actual`` is from ``expected``; infinitely far where the shapes differ.
+    """Return the difference of ``actual`` from ``expected``; it is infinite if the shapes differ.
 
     Args:
         name: of the output.

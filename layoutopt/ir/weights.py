@@ -86,7 +86,7 @@ class Skeleton:
 
 
 def _keep(entries: RepeatedCompositeFieldContainer[Any], weights: Mapping[str, ir.TensorProtocol]) -> None:
-    """Drop the entries that bear the name of a weight."""
+    """Drop the entries that have the name of a weight."""
     kept = [entry for entry in entries if entry.name not in weights]
     if len(kept) < len(entries):
         del entries[:]
@@ -110,7 +110,7 @@ def outline(model: ir.Model, weights: Mapping[str, ir.TensorProtocol]) -> onnx.M
 
 @contextlib.contextmanager
 def _set_aside(graph: ir.Graph, weights: Mapping[str, ir.TensorProtocol]) -> Iterator[None]:
-    """Put references in place of the weights for a while: they are serialized as they are."""
+    """Replace the weights by references for a while, which are serialized as they are."""
     try:
         for name, weight in weights.items():
             graph.initializers[name].const_value = ir.ExternalTensor(

@@ -63,7 +63,7 @@ def leaky_relu(node: Node) -> Value:
 
 @lowers("PRelu")
 def prelu(node: Node) -> Value:
-    """Lower PRelu to PRELU, which wants one axis less for the slope than for the operand."""
+    """Lower PRelu to PRELU, which needs one axis less for the slope than for the operand."""
     x, slope = node.x, node[1]
     if not slope.is_constant or not x.dtype.is_floating or not 2 <= x.rank <= _MAX_PRELU_RANK:
         return _rectified(x) + slope * tfl.minimum(x, 0)

@@ -48,7 +48,7 @@ def _different_branches(node: Node) -> Exception:
 
 
 def _flattened(operands: Sequence[Operand]) -> list[Value]:
-    """The tensors among some operands and in sequences among them."""
+    """Return the tensors among some operands and in sequences among them."""
     found: list[Value] = []
     for operand in operands:
         found += _flattened(operand) if isinstance(operand, TensorSequence) else [operand]
@@ -121,7 +121,7 @@ def _scan(node: Node) -> list[Value]:
 
 
 def _batched_scan(node: Node) -> list[Value]:
-    """The Scan of opset 8, which has a batch in front of all operands and results: one of opset 9 for each element."""
+    """Return the results of a Scan of opset 8, whose operands have a batch axis: one Scan for each element."""
     if node.optional(0) is not None:
         raise node.unsupported("sequences of different lengths in one Scan: export it at opset 9 or newer")
     operands, attributes = node.given, {**node.attributes, "scan_input_directions": node.ints("directions")}
@@ -175,7 +175,7 @@ class Rounds:
 
 
 def _written_out(round_: Round, trips: int, carried: Sequence[Operand]) -> Rounds | None:
-    """All rounds, or None where a round decides at run time whether there is another."""
+    """Return all rounds, or None where a round decides at run time whether there is another."""
     rounds = Rounds(list(carried), [])
     for i in range(trips):
         going, *after = round_(constant(i, DType.INT64), rounds.carried)
@@ -203,7 +203,7 @@ def _stack(node: Node, parts: Sequence[Value]) -> Value:
 
 
 def _nothing(node: Node, value: ir.Value) -> Value:
-    """What a loop without rounds yields."""
+    """Return the result of a loop that runs no iteration."""
     if value.shape is None or value.dtype is None or not all(isinstance(size, int) for size in value.shape):
         raise node.unsupported(f"it has no rounds, and the shape of {value.name} in its body is not given")
     return tfl.full((0, *value.shape.numpy()), 0, dtype_of(value.dtype))
@@ -213,7 +213,7 @@ def _nothing(node: Node, value: ir.Value) -> Value:
 
 
 def _while(node: Node, round_: Round, limit: Value | None, going: Value, start: Sequence[Value]) -> list[Value]:
-    """A WHILE; what the rounds yield is written to values that are as long as the loop can become, or grow."""
+    """Return a WHILE; what the rounds yield is written to values that are as long as the loop can become, or grow."""
     steady = _steady(node, round_, start)
     trips = int(limit.array.reshape(())) if limit is not None and limit.is_constant else None
     last_round = None if limit is None else _narrowed(scalar(limit))
@@ -246,12 +246,12 @@ def _while(node: Node, round_: Round, limit: Value | None, going: Value, start: 
 
 
 def _narrowed(limit: Value) -> Value:
-    """A number of rounds in INT32; a larger one, by which exporters say that there is none, as its largest."""
+    """Return a number of rounds in INT32; a larger one, by which exporters say that there is none, as its largest."""
     return tfl.int32(tfl.minimum(limit, _INT32_MAX) if limit.dtype is DType.INT64 else limit)
 
 
 def _write(value: Value, part: Value, start: Value) -> Value:
-    """``value`` with ``part`` from element ``start`` of the first axis on."""
+    """Return ``value`` with ``part`` from element ``start`` of the first axis on."""
     return tfl.dynamic_update_slice(value, part, tfl.pack([start, *[0] * (value.rank - 1)]))
 
 
@@ -271,7 +271,7 @@ class _Steady:
 
 
 def _steady(node: Node, round_: Round, start: Sequence[Value]) -> _Steady:
-    """What holds in all rounds: found by rounds that are recorded and thrown away."""
+    """Find what is the same in all iterations, by recording iterations that are thrown away."""
     shapes = [value.shape for value in start]
     for _ in range(_MAX_TRIALS):
         going, *after = _trial(round_, [(value.dtype, shape) for value, shape in zip(start, shapes, strict=True)])
@@ -288,7 +288,7 @@ def _steady(node: Node, round_: Round, start: Sequence[Value]) -> _Steady:
 
 
 def _trial(round_: Round, kinds: Sequence[tuple[DType, Shape | None]]) -> list[Value]:
-    """What a round gives of carried values of these types and shapes."""
+    """Return the results of an iteration on carried values of these types and shapes."""
     with tfl.recording(Graph()):
         carried = [Value(dtype, shape) for dtype, shape in kinds]
         return _flattened(round_(Value(DType.INT64, ()), carried))

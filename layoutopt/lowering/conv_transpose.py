@@ -39,12 +39,12 @@ class Spread:
 
     @property
     def full(self) -> int:
-        """The size of the output before anything is cut off, at least what the kept part reaches to."""
+        """Return the size of the output before anything is cut off, at least what the kept part reaches to."""
         return max((self.size - 1) * self.stride + self.kernel, self.begin + self.out)
 
     @property
     def is_same(self) -> bool:
-        """Whether the padding SAME cuts off the same."""
+        """Return whether the padding SAME cuts off the same."""
         total = max((self.size - 1) * self.stride + self.kernel - self.out, 0)
         return self.size == -(-self.out // self.stride) and self.begin == total // 2
 
@@ -58,7 +58,7 @@ class Spread:
 
     @property
     def low(self) -> Axis:
-        """The window that gives the outputs of all phases at once, as channels."""
+        """Return the window that gives the outputs of all phases at once, as channels."""
         offsets = [0, *(offset for offset, _ in self.taps)]
         first, last = min(offsets), max(offsets)
         return Axis(self.size, last - first + 1, 1, 1, -first, last, -(-self.out // self.stride))

@@ -116,7 +116,7 @@ class _Roles:
 
     @property
     def batches(self) -> list[str]:
-        """The axes for batches, as many as BATCH_MATMUL takes besides those of its matrices."""
+        """Return the axes for batches, as many as BATCH_MATMUL takes besides those of its matrices."""
         return [*self.batch] if len(self.batch) <= _MAX_BATCH_AXES else [self.batch]
 
 

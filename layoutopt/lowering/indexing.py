@@ -39,7 +39,7 @@ def gather_nd(node: Node) -> Value:
 
 
 def _depth(index: Value) -> int:
-    """How many coordinates an index has."""
+    """Return the number of coordinates of an index."""
     if index.shape is None or (depth := index.shape[-1]) is None:
         raise UnknownShapeError
     return depth
@@ -90,7 +90,7 @@ def tensor_scatter(node: Node) -> Value:
 
 
 def _from_front(index: Value, sizes: Value | Array | int) -> Value:
-    """Indices counted from the front, in INT32: LiteRT's kernels count none from the end."""
+    """Return indices counted from the front, in INT32: LiteRT's kernels count none from the end."""
     index = tfl.int32(index)
     return tfl.select_v2(index < 0, index + sizes, index)
 
@@ -109,7 +109,7 @@ def _strides(sizes: Sequence[int]) -> Array:
 
 
 def _element_index(index: Value, x: Value, axis: int) -> Value:
-    """The position in the flattened ``x`` of each element that ``index`` names along ``axis``, in INT32."""
+    """Return the position in the flattened ``x`` of each element that ``index`` names along ``axis``, in INT32."""
     places, stride = _from_front(index, size_of(x, axis)), constant(np.int32(1))
     offsets: list[Value] = []
     for i in reversed(range(x.rank)):
@@ -119,7 +119,7 @@ def _element_index(index: Value, x: Value, axis: int) -> Value:
             along = [-1 if i == k else 1 for k in range(x.rank)]
             offsets.append(tfl.reshape(tfl.range_(0, size_of(index, i)) * stride, along))
         stride = stride * size_of(x, i)
-    # Small constants, one for the axes on each side, in place of one as large as the index.
+    # Small constants, one for the axes on each side, instead of one as large as the index.
     after, before = offsets[: x.rank - 1 - axis], offsets[x.rank - 1 - axis :]
     for each in (before, after):
         if each:
@@ -131,7 +131,7 @@ def _element_index(index: Value, x: Value, axis: int) -> Value:
 
 
 def _written(node: Node, rows: Value, updates: Value, width: int) -> Value:
-    """The first operand, as rows of ``width``, with updates written to or joined with ``rows`` (n,)."""
+    """Return the first operand, as rows of ``width``, with updates written to or joined with ``rows`` (n,)."""
     if rows.shape == (0,) or width == 0:
         return node.x
     data, updates = tfl.reshape(node.x, (-1, width)), tfl.reshape(updates, (-1, width))
@@ -140,7 +140,7 @@ def _written(node: Node, rows: Value, updates: Value, width: int) -> Value:
 
 
 def _joined(node: Node, data: Value, rows: Value, updates: Value) -> Value:
-    """A matrix with updates (n, width) written to or joined with ``rows`` (n,)."""
+    """Return a matrix with updates (n, width) written to or joined with ``rows`` (n,)."""
     reduction, count = node.text("reduction", "none"), size_of(data, 0)
     if reduction == "none":
         return overwrite_rows(data, rows, updates)
@@ -176,7 +176,7 @@ def _last_writer(rows: Value, count: Value) -> Value:
 
 
 def _as_box(index: Array) -> list[slice] | None:
-    """The slices whose elements these indices (n, depth) are, in order; None where there are none."""
+    """Return the slices whose elements these indices (n, depth) are, in order; None where there are none."""
     if not index.size:
         return None
     low, high = index.min(0), index.max(0) + 1

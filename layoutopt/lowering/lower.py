@@ -43,7 +43,7 @@ _INSTEAD: Mapping[str, str] = {
     "ImageDecoder": "decode the image outside and give the model its pixels",
     "MaxRoiPool": 'use a RoiAlign with mode = "max"',
 }
-"""The nearest way out for operators that have no lowering."""
+"""The nearest thing to do for operators that have no lowering."""
 
 _TENSORS_ONLY = "A .tflite takes and gives tensors: make the elements inputs and outputs of their own."
 
@@ -131,7 +131,7 @@ def name_of(node: ir.Node) -> str:
 
 
 def _input(value: ir.Value) -> Value:
-    """An input of the graph.
+    """Return an input of the graph.
 
     Raises:
         UnsupportedOperatorError: it is no tensor.
@@ -152,7 +152,7 @@ def _tensor(operand: Operand, what: str) -> Value:
 
 
 def _together(refused: Sequence[UnsupportedOperatorError]) -> UnsupportedOperatorError:
-    """One error for all nodes that cannot be lowered."""
+    """Return one error for all nodes that cannot be lowered."""
     if len(refused) == 1:
         return refused[0]
     hints = dict.fromkeys(error.hint for error in refused if error.hint)
@@ -216,7 +216,7 @@ class _Lowerer:
                 values[value] = self.constants[value]
 
     def _node(self, node: ir.Node, values: Mapping[ir.Value, Operand]) -> Sequence[Operand]:
-        """The results of one node; of constants, constants."""
+        """Return the results of one node; of constants, constants."""
         if node.op_type != "Constant":
             return self._computed(node, values)
         (result,) = node.outputs
@@ -267,7 +267,7 @@ class _Lowerer:
 
 
 def _lowered(lowering: Lowering, seen: Node, node: ir.Node) -> list[Operand]:
-    """What the lowering of a node gives; constants are computed exactly, in any type."""
+    """Return the results of the lowering of a node; constants are computed exactly, in any type."""
     given = [operand for operand in seen.operands if operand is not None]
     hands_on = _hands_on(node, given)
     if not hands_on and given and all(isinstance(each, Value) and each.is_constant for each in given):
@@ -286,14 +286,14 @@ def _listed(results: object) -> list[Operand]:
 
 
 def _hands_on(node: ir.Node, operands: Sequence[Operand]) -> bool:
-    """Whether a node only hands on values, of any type: to a body, or in and out of a sequence or an optional."""
+    """Return whether a node only passes values on, to a body or into and out of a sequence or an optional."""
     has_graph = any(attribute.type == ir.AttributeType.GRAPH for attribute in node.attributes.values())
     makes_sequence = node.op_type in ("Optional", "SequenceConstruct", "SplitToSequence")
     return has_graph or makes_sequence or any(isinstance(operand, TensorSequence) for operand in operands)
 
 
 def _stated_shape(value: ir.Value) -> tuple[int, ...] | None:
-    """The shape that the model states for a value, if it does in full."""
+    """Return the shape that the model states for a value, if it does in full."""
     if value.shape is None or not all(isinstance(size, int) for size in value.shape):
         return None
     return value.shape.numpy()
@@ -315,7 +315,7 @@ def _state(result: Operand, value: ir.Value) -> None:
 
 
 def _stand_ins(node: ir.Node) -> Sequence[Operand] | None:
-    """Values of the types and shapes that the model states for the results of a node; None where it states none."""
+    """Return values of the types and shapes that the model gives for the results of a node; None if it gives none."""
     shapes = [_stated_shape(value) for value in node.outputs]
     if any(shape is None for shape in shapes):
         return None
@@ -324,7 +324,7 @@ def _stand_ins(node: ir.Node) -> Sequence[Operand] | None:
 
 
 def _foreign(node: ir.Node, operands: Sequence[Operand | None]) -> list[Operand]:
-    """An operation that stands for the node as it is."""
+    """Return an operation that stands for the node as it is."""
     results: Results = [
         (DType.FLOAT32 if value.dtype is None else dtype_of(value.dtype), _stated_shape(value))
         for value in node.outputs

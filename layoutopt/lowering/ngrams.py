@@ -31,14 +31,14 @@ def tf_idf_vectorizer(node: Node) -> Value:
 
 
 def _pools(node: Node) -> list[Array]:
-    """The n-grams of each length in the order of the pool: (number, length)."""
+    """Return the n-grams of each length in the order of the pool: (number, length)."""
     numbers = np.array(node.ints("pool_int64s"), node.x.dtype.numpy)
     edges = [*(node.ints("ngram_counts") or []), len(numbers)]
     return [numbers[start:end].reshape(-1, n) for n, (start, end) in enumerate(pairwise(edges), 1)]
 
 
 def _counts(node: Node, rows: Value, ngrams: Array) -> Value:
-    """How often each n-gram (number, length) is in each row, with as many left out between its elements as allowed."""
+    """Count each n-gram (number, length) in each row, with as many elements skipped between its own as allowed."""
     number, length = ngrams.shape
     batch, size = rows.sizes
     is_asked = node.integer("min_gram_length", 1) <= length <= node.integer("max_gram_length", 1)
@@ -50,7 +50,7 @@ def _counts(node: Node, rows: Value, ngrams: Array) -> Value:
 
 
 def _count(rows: Value, ngrams: Array, step: int, windows: int) -> Value:
-    """How often each n-gram is in each row, its elements ``step`` places apart."""
+    """Count each n-gram in each row, with its elements ``step`` places apart."""
     equal = [
         tfl.equal(rows[:, k * step : k * step + windows, None], ngrams[:, k]) for k in range(ngrams.shape[1])
     ]  # (batch, windows, number) each

@@ -82,12 +82,12 @@ class Node:
 
     @property
     def x(self) -> Value:
-        """The first operand."""
+        """Return the first operand."""
         return self[0]
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """The static shape of the first operand.
+        """Return the static shape of the first operand.
 
         Raises:
             UnknownShapeError: it depends on values at run time.
@@ -96,7 +96,7 @@ class Node:
 
     @property
     def given(self) -> list[Value]:
-        """The operands that are there."""
+        """Return the operands that are there."""
         return [self[index] for index, operand in enumerate(self.operands) if operand is not None]
 
     def __getitem__(self, index: int) -> Value:

@@ -49,7 +49,7 @@ def _pads(node: Node) -> Amounts:
 
 
 def _pad_value(node: Node) -> Value:
-    """A scalar of the operand's type."""
+    """Return a scalar of the operand's type."""
     if node.opset < 11:
         return constant(node.number("value", 0.0), node.x.dtype)
     value = node.optional(2)
@@ -80,7 +80,7 @@ def _reversed(x: Value, axis: int) -> Value:
 
 
 def _run_time_pad(node: Node) -> Value:
-    """A slice for what is negative and PADV2; other modes take elements by their indices."""
+    """Return a slice for what is negative and PADV2; other modes take elements by their indices."""
     x, rank = node.x, node.x.rank
     low, high = _run_time_amounts(node)
     sizes = tfl.shape_of(x)
@@ -101,7 +101,7 @@ def _is_known(amounts: Value, *, at_least: int) -> bool:
 
 
 def _run_time_amounts(node: Node) -> tuple[Value, Value]:
-    """What is added before and after each axis, as vectors of INT32."""
+    """Return the amounts of padding before and after each axis, as vectors of INT32."""
     rank = node.x.rank
     if node.opset < 11 or all(node.known(i) for i in (1, 3) if node.optional(i) is not None):
         low, high = np.array(_pads(node), np.int32).reshape(rank, 2).T
@@ -113,7 +113,7 @@ def _run_time_amounts(node: Node) -> tuple[Value, Value]:
 
 
 def _source_index(places: Value, size: Value, mode: str) -> Value:
-    """The index of the element that stands at places that may lie outside of 0 to ``size`` - 1."""
+    """Return the index of the element that stands at places that may lie outside of 0 to ``size`` - 1."""
     if mode == "edge":
         return tfl.minimum(tfl.maximum(places, 0), size - 1)
     if mode == "wrap":

@@ -35,7 +35,7 @@ class Axis:
 
     @property
     def extent(self) -> int:
-        """The number of elements from the first to the last of one window."""
+        """Return the number of elements from the first to the last of one window."""
         return (self.kernel - 1) * self.dilation + 1
 
     @property
@@ -45,25 +45,25 @@ class Axis:
 
     @property
     def is_valid(self) -> bool:
-        """Whether the padding VALID does the same, at this input size; SAME does at any where the model names it."""
+        """Return whether VALID pads the same at this input size; where the model says SAME, SAME is used."""
         return not self.by_name and self.begin == 0 and self.needed <= 0
 
     @property
     def is_same(self) -> bool:
-        """Whether the padding SAME does the same for this input size."""
+        """Return whether the padding SAME does the same for this input size."""
         total = max((self.out - 1) * self.stride + self.extent - self.size, 0)
         return self.out == -(-self.size // self.stride) and self.begin == total // 2
 
     @property
     def counts(self) -> list[int]:
-        """The number of elements of each window that lie on the input."""
+        """Return the number of elements of each window that lie on the input."""
         starts = [i * self.stride - self.begin for i in range(self.out)]
         taps = [k * self.dilation for k in range(self.kernel)]
         return [sum(0 <= start + tap < self.size for tap in taps) for start in starts]
 
     @property
     def padded_counts(self) -> list[int]:
-        """The number of elements of each window that lie on the input or on the padding that the model asks for."""
+        """Return the number of elements of each window that lie on the input or on the model's padding."""
         starts = [i * self.stride for i in range(self.out)]
         taps = [k * self.dilation for k in range(self.kernel)]
         return [sum(start + tap < self.begin + self.size + self.end for tap in taps) for start in starts]

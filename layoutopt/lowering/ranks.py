@@ -40,9 +40,9 @@ def _is_beyond(operation: Operation, *values: Value | None) -> bool:
 
 @rule("PAD", "PADV2")
 def _pad(operation: Operation, uses: Uses) -> Value | None:
-    """A padded axis and those behind that are not are one; a few padded axes at once.
+    """Merge each padded axis with the following axes that are not; a few padded axes at once.
 
-    XNNPACK takes an axis more than LiteRT's own kernel, but TensorFlow's converter does not.
+    XNNPACK takes one axis more than LiteRT's own kernel, but TensorFlow's converter does not.
     """
     del uses
     x, amounts, largest = operation[0], operation[1], definition(operation.code).max_rank
@@ -71,7 +71,7 @@ def _padded(operation: Operation, x: Value, axes: Sequence[int], paddings: Array
 
 @rule("MEAN", "SUM", "REDUCE_MAX", "REDUCE_MIN", "REDUCE_PROD", "REDUCE_ANY", "REDUCE_ALL")
 def _reduction(operation: Operation, uses: Uses) -> Value | None:
-    """Neighbouring axes that are reduced are one, as those that stay; where that is too many, the last first."""
+    """Return neighbouring axes that are reduced are one, as those that stay; where that is too many, the last first."""
     del uses
     x = operation[0]
     if not operation[1].is_constant or not _is_beyond(operation, x):
@@ -101,13 +101,13 @@ def _reduction(operation: Operation, uses: Uses) -> Value | None:
 
 
 def _around(sizes: Sequence[int], run: Sequence[int]) -> tuple[int, int]:
-    """Return the elements of a run of axes, with what lies between them, and of all axes behind."""
+    """Return the elements of a run of axes, with what lies between them, and of all axes after it."""
     return prod(sizes[run[0] : run[-1] + 1]), prod(sizes[run[-1] + 1 :])
 
 
 @rule("CONCATENATION")
 def _concatenation(operation: Operation, uses: Uses) -> Value | None:
-    """All axes from the one that is joined along are one."""
+    """Return all axes from the one that is joined along are one."""
     del uses
     parts = [operation[index] for index in range(len(operation.operands))]
     if not _is_beyond(operation, *parts):
@@ -123,7 +123,7 @@ _MOST_BESIDE_OTHERS = 6
 
 @rule("SOFTMAX", "LOG_SOFTMAX")
 def _along_last_axis(operation: Operation, uses: Uses) -> Value | None:
-    """All axes but the last are one."""
+    """Return the rows: all axes but the last as one."""
     del uses
     x = operation[0]
     wide = x.is_static and x.quantization is None and x.rank > _MOST_BESIDE_OTHERS
@@ -134,7 +134,7 @@ def _along_last_axis(operation: Operation, uses: Uses) -> Value | None:
 
 @rule("FULLY_CONNECTED")
 def _fully_connected(operation: Operation, uses: Uses) -> Value | None:
-    """All rows are along one axis."""
+    """Return the value with all its rows along one axis."""
     del uses
     x = operation[0]
     if not _is_beyond(operation, x) or not operation.result.is_static:

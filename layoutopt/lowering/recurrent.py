@@ -18,7 +18,7 @@ Step: TypeAlias = "Callable[[Value, State], State]"
 """From a step's input, as much of the gates as does not depend on the state, and the state before to that after."""
 Activation: TypeAlias = "Callable[[Value], Value]"
 
-_MAX_UNROLLED = 8  # steps that are written out; XNNPACK packs the weights anew for each
+_MAX_UNROLLED = 8  # steps that are written out; XNNPACK packs the weights again for each
 _STEPS_PER_ROUND = 4  # of a WHILE, which copies all that it reads in every round
 
 
@@ -66,7 +66,7 @@ class Direction:
 
     @property
     def recurrent_weights(self) -> Value:
-        """Those by which the state is multiplied, (gates, hidden)."""
+        """Return those by which the state is multiplied, (gates, hidden)."""
         return self.node[2][self.number]
 
     def clipped(self, gate: Value) -> Value:
@@ -88,7 +88,7 @@ def _clip(x: Value, low: float, high: float) -> Value:
 def _recurrent(
     node: Node, defaults: Sequence[str], states: int, make: Callable[[Direction], tuple[Value, Step]]
 ) -> list[Value]:
-    """All directions, stacked as ONNX has them: every step's hidden state, and the last states."""
+    """Return all directions, stacked as ONNX has them: every step's hidden state, and the last states."""
     batch_first = node.integer("layout", 0) == 1
     x = tfl.transpose(node.x, (1, 0, 2)) if batch_first else node.x
     steps, batch, features = x.sizes
@@ -113,7 +113,7 @@ def _recurrent(
 
 
 def _lengths(node: Node, steps: int) -> Value | None:
-    """How long each sequence of the batch is; None where all are whole."""
+    """Return the length of each sequence of the batch; None if all have the full length."""
     lengths = node.optional(4)
     if lengths is None or (lengths.is_constant and (lengths.array == steps).all()):
         return None
@@ -121,12 +121,12 @@ def _lengths(node: Node, steps: int) -> Value | None:
 
 
 def _reversed(x: Value, lengths: Value | None) -> Value:
-    """Each sequence backwards."""
+    """Return each sequence backwards."""
     return tfl.reverse(x, [0]) if lengths is None else tfl.reverse_sequence(x, lengths, 0, 1)
 
 
 def _start(direction: Direction, states: int, batch: int, batch_first: bool) -> State:
-    """The states before the first step."""
+    """Return the states before the first step."""
     found = []
     for index in (5, 6)[:states]:
         given = direction.node.optional(index)
@@ -138,7 +138,7 @@ def _start(direction: Direction, states: int, batch: int, batch_first: bool) -> 
 
 
 def _run(gates: Value, state: State, step: Step, lengths: Value | None, steps_per_round: int) -> tuple[Value, State]:
-    """All steps.
+    """Return all steps.
 
     Args:
         gates: the input of each step, (steps, batch, gates).
@@ -173,7 +173,7 @@ def _run(gates: Value, state: State, step: Step, lengths: Value | None, steps_pe
 
 
 def _several(gates: Value, state: State, step: Step, lengths: Value | None, first: Value) -> tuple[Value, State]:
-    """A few steps, written out; ``first`` is the number of the first of them."""
+    """Return a few steps, written out; ``first`` is the number of the first of them."""
     outputs = []
     for number, gate in enumerate(tfl.unpack(gates)):
         after = step(gate, state)
@@ -281,7 +281,7 @@ _ACTIVATIONS: Mapping[str, Callable[..., Value]] = {
 
 
 def _activations(node: Node, defaults: Sequence[str], direction: int) -> list[Activation]:
-    """Those of one direction; alphas and betas go in order to the activations that take them."""
+    """Return those of one direction; alphas and betas go in order to the activations that take them."""
     named = node.attributes.get("activations")
     assert named is None or isinstance(named, list)
     names = {name.lower(): name for name in _ACTIVATIONS}

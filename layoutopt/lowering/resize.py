@@ -35,12 +35,12 @@ class Taps:
 
     @property
     def out(self) -> int:
-        """The size of the output."""
+        """Return the size of the output."""
         return int(self.indices.shape[1])
 
     @property
     def matrix(self) -> Floats:
-        """The same as a dense matrix (out, size)."""
+        """Return the same as a dense matrix (out, size)."""
         dense = np.zeros((self.out, self.size))
         for index, weight in zip(self.indices, self.weights, strict=True):
             np.add.at(dense, (np.arange(self.out), index), weight)

@@ -135,7 +135,7 @@ def blended(rows: Value, first: Value, sizes: Sequence[int], taps: Sequence[Sequ
         parts: rows per place.
 
     Returns:
-        The points with an axis of channels behind.
+        The points with an axis of channels at the end.
     """
     return reduce(tfl.add, weighted(rows, first, sizes, taps, parts))
 

@@ -35,12 +35,12 @@ def reshape(node: Node) -> Value:
 
 
 def _copied_sizes(x: Value, target: Sequence[int]) -> list[Size]:
-    """The target shape with sizes of ``x`` in place of 0; None where such a size comes at run time."""
+    """Return the target shape with sizes of ``x`` instead of 0; None where such a size comes at run time."""
     return [size if size else (None if x.shape is None else x.shape[i]) for i, size in enumerate(target)]
 
 
 def _run_time_shape(node: Node) -> Value:
-    """Operand 1, with sizes of ``x`` in place of 0."""
+    """Return operand 1, with sizes of ``x`` instead of 0."""
     wanted = tfl.int32(node[1])
     if node.integer("allowzero", 0) or not wanted.is_static or node.x.shape is None:
         return wanted
@@ -96,14 +96,14 @@ def unsqueeze(node: Node) -> Value:
 
 
 def _operand_axes(node: Node) -> list[int] | None:
-    """The axes of a Squeeze or Unsqueeze; None where they come at run time."""
+    """Return the axes of a Squeeze or Unsqueeze; None where they come at run time."""
     if node.opset < 13:
         return node.ints("axes") or []
     return (node.optional_ints(1) or []) if node.optional(1) is None or node.known(1) else None
 
 
 def _as_stated(node: Node) -> Value:
-    """A RESHAPE to what the model says that comes out."""
+    """Return a RESHAPE to what the model says that comes out."""
     shape = node.result_shape()
     if shape is None:
         raise node.unsupported("its axes come at run time; make them a constant, or state the shape of the result")
@@ -140,7 +140,7 @@ def split(node: Node) -> list[Value]:
 def split_into(x: Value, sizes: Sequence[int], axis: int) -> list[Value]:
     """Split a value into parts of these sizes by SPLIT where they are equal, else by SPLIT_V.
 
-    Where that is of more axes than kernels take, all before the axis are one, and all behind.
+    Where that is of more axes than kernels take, all axes before that one are merged, and all after it.
     """
     if x.is_static and x.rank > limit("SPLIT", x):
         flat = tfl.reshape(x, (prod(x.sizes[:axis]), x.sizes[axis], prod(x.sizes[axis + 1 :])))
@@ -152,7 +152,7 @@ def split_into(x: Value, sizes: Sequence[int], axis: int) -> list[Value]:
 
 
 def _split_sizes(node: Node, axis: int) -> Sequence[int] | None:
-    """The size of each part; None where they come at run time."""
+    """Return the size of each part; None where they come at run time."""
     if node.opset >= 13 and node.optional(1) is not None and not node.known(1):
         shapes = [node.result_shape(i) for i in range(node.results)]
         return None if None in shapes else [shape[axis] for shape in shapes if shape is not None]
@@ -176,7 +176,7 @@ def expand(node: Node) -> Value:
 
 
 def _broadcast_shape(x: Value, target: Value) -> Value:
-    """The sizes that ``x`` and a value of the shape ``target`` broadcast to."""
+    """Return the sizes that ``x`` and a value of the shape ``target`` broadcast to."""
     rank = max(x.rank, target.sizes[0])
     ours, theirs = (
         tfl.concatenation([np.ones(rank - len_, np.int32), sizes], 0)

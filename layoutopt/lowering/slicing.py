@@ -61,7 +61,7 @@ def _run_time_slice(node: Node) -> Value:
 
 
 def _narrowed(bounds: Value) -> Value:
-    """Bounds in INT32; those beyond it, which mean the end, at its limits."""
+    """Return bounds in INT32; those beyond it, which mean the end, at its limits."""
     if bounds.dtype is DType.INT64:
         bounds = tfl.minimum(tfl.maximum(bounds, -_INT32.max), _INT32.max)
     return tfl.int32(bounds)
@@ -106,7 +106,7 @@ def gather(node: Node) -> Value:
 
 
 def _as_slice(index: Array) -> slice | None:
-    """The slice that takes the same elements in the same order; None where there is none."""
+    """Return the slice that takes the same elements in the same order; None where there is none."""
     if not index.size:
         return None
     step = int(index[1] - index[0]) if index.size > 1 else 1

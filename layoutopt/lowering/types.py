@@ -1,7 +1,7 @@
-"""Element types: what LiteRT's kernels behind each ONNX operator take, and how any other type gets through them.
+"""Element types: what LiteRT's kernels after each ONNX operator take, and how any other type gets through them.
 
 LiteRT has each kernel for a few types, ONNX allows nearly all. What a kernel does not take is handed to it as another
-type, and its results are converted back, by the cheapest way that leaves the result as ONNX wants it:
+type, and its results are converted back, by the cheapest way that leaves the result as ONNX needs it:
 
 - Where only bits move (`DTypeSemantics.BITS`), as any type of the same size.
 - Where integers count modulo 2**n (`DTypeSemantics.MODULAR`), as the other integer of the same size.
@@ -44,7 +44,7 @@ class DTypeSemantics(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class KernelTypes:
-    """The element types that the kernels behind an operator take.
+    """The element types that the kernels after an operator take.
 
     Attributes:
         types: the element types that its kernels take.
@@ -63,7 +63,7 @@ _TYPES: Mapping[str, DType] = {
 
 
 def takes(types: str, semantics: DTypeSemantics = DTypeSemantics.VALUE) -> KernelTypes:
-    """The types by their short names, separated by spaces."""
+    """Return the types by their short names, separated by spaces."""
     return KernelTypes(frozenset(_TYPES[name] for name in types.split()), semantics)
 
 
@@ -153,7 +153,7 @@ class _Formal:
 
     @property
     def data(self) -> Sequence[str]:
-        """The variables of what is computed with, not of indices, axes and counts."""
+        """Return the variables of what is computed with, not of indices, axes and counts."""
         handed_on = [name for name in self.operands if name in self.results]
         return handed_on or list(self.operands)[:1]
 
@@ -207,7 +207,7 @@ _narrow_casts: WeakKeyDictionary[Value, Value] = WeakKeyDictionary()
 
 
 def _conversion_of(node: Node, members: Sequence[int], kernels: KernelTypes) -> DTypeConversion | None:
-    """The way for the operands ``members`` of one type; None where the kernels take it."""
+    """Return the way for the operands ``members`` of one type; None where the kernels take it."""
     source = node[members[0]].dtype
     if source in _TO_FLOAT32 and DType.FLOAT32 in kernels.types:
         computed = [node[index] for index in members if not node[index].is_constant]

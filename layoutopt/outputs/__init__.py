@@ -42,7 +42,7 @@ class Outputs:
     _made: list[Path] = field(default_factory=list)
 
     def protect(self, *inputs: Path) -> None:
-        """Declare files and directories that the run reads: no output may take the place of one, or of a file in one.
+        """Declare files and directories that the run reads: no output may replace one, or a file in one.
 
         Raises:
             OutputError: an output that is expected already would.
@@ -67,7 +67,7 @@ class Outputs:
             option: that named it, for errors.
             force: whether it may overwrite what is there.
             folder: whether it is a directory, which may only take the place of a SavedModel or of an empty one.
-            companion: what the name of a second file has behind that of the first, should there be one.
+            companion: what the name of a second file has after that of the first, should there be one.
 
         Raises:
             OutputError: the place cannot be written to, another run is writing it, or it is that of an input or of
@@ -190,7 +190,7 @@ class Outputs:
 
 
 def _refuse_inputs(target: Target, inputs: Iterable[Path]) -> None:
-    """Refuse an output that would take the place of an input, or of a file in a directory that is one.
+    """Refuse an output that would replace an input, or a file in a directory that is one.
 
     Raises:
         OutputError: it would.
@@ -204,7 +204,7 @@ def _refuse_inputs(target: Target, inputs: Iterable[Path]) -> None:
 
 
 def _is_file_in(path: Path, directory: Path) -> bool:
-    """Say whether a path is that of a file in a directory, through links of both kinds."""
+    """Return whether a path is that of a file in a directory, also through links of both kinds."""
     if not (os.path.lexists(path) and directory.is_dir()):
         return False
     return within(path, directory) or any(same(path, each) for each in directory.iterdir())

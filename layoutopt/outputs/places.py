@@ -82,13 +82,13 @@ class Target:
 
     @property
     def staged(self) -> Path:
-        """Where it is to be written."""
+        """Return the path to write the file to before it is put in its place."""
         assert self.home is not None, "not reserved"
         return self.home / self.path.name
 
     @property
     def paths(self) -> list[Path]:
-        """The places of all of its files."""
+        """Return the places of all of its files."""
         return [self.path.with_name(name) for name in self.names]
 
 

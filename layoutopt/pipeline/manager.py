@@ -21,7 +21,7 @@ Start = Callable[[str], None]
 """Called as a pass starts, with its name as a step of the stage of all passes."""
 
 After = Callable[[int, str, ir.Model], None]
-"""Called behind each pass with its position from 1, its name and the model: verification and dumps hang here."""
+"""Called after each pass with its position from 1, its name and the model: verification and dumps hang here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +33,11 @@ class PassRecord:
         seconds: wall time.
         modified: what the pass says of itself.
         nodes_before: operators in the graph and its bodies.
-        nodes_after: the same, behind the pass.
+        nodes_after: the same, after the pass.
         transposes_before: Transposes in the graph and its bodies.
-        transposes_after: the same, behind the pass.
+        transposes_after: the same, after the pass.
         multiplications_before: of convolutions and products of matrices whose shapes are known.
-        multiplications_after: the same, behind the pass.
+        multiplications_after: the same, after the pass.
     """
 
     name: str
@@ -56,7 +56,7 @@ class PipelineResult:
     """A model, and how it came to be.
 
     Attributes:
-        model: behind the last pass.
+        model: after the last pass.
         records: one per pass, in order.
         assignment: cost and proof of the last layout propagation; None where there was none.
     """
@@ -72,7 +72,7 @@ class PassManager:
     Args:
         passes: the pipeline.
         on_start: called as each pass starts.
-        after: called behind each pass, in order.
+        after: called after each pass, in order.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class PassManager:
         self._after = tuple(after)
 
     def run(self, model: ir.Model) -> PipelineResult:
-        """Runs all passes.
+        """Run all passes.
 
         Args:
             model: is changed by passes that work in place; hand over a clone to keep it.
@@ -126,7 +126,7 @@ def _record(
 
 
 def _checked(position: int, pass_: ir.passes.PassBase, model: ir.Model) -> ir.passes.PassResult:
-    """Runs one pass and compares the interface before and after."""
+    """Run one pass and compare the interface before and after."""
     before = _interface(model)
     try:
         result = pass_(model)
@@ -146,7 +146,7 @@ _HINT = "Please report the model; a pipeline without that pass may do (--passes)
 
 
 def _interface(model: ir.Model) -> tuple[tuple[str | None, str, int | None], ...]:
-    """Name, type and rank of every input and output, in order; the rank of tensors, not of elements of sequences."""
+    """Return name, type and rank of every input and output, in order; sequences have no rank."""
     return tuple(
         (
             value.name,

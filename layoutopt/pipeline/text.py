@@ -53,13 +53,13 @@ class PassDescription:
 
 
 def pass_name(pass_: ir.passes.PassBase | type[ir.passes.PassBase]) -> str:
-    """``FoldConstants`` is ``fold-constants``."""
+    """Return the name of a pass in a pipeline text: ``fold-constants`` for ``FoldConstants``."""
     name = pass_.__name__ if isinstance(pass_, type) else type(pass_).__name__
     return re.sub(r"(?<!^)(?=[A-Z])", "-", name).lower()
 
 
 def parse_pipeline(text: str) -> tuple[ir.passes.PassBase, ...]:
-    """The passes that ``text`` names, in order.
+    """Return the passes that ``text`` names, in order.
 
     Raises:
         UsageError: names the part that is wrong and what is possible there.
@@ -82,12 +82,12 @@ def parse_pipeline(text: str) -> tuple[ir.passes.PassBase, ...]:
 
 
 def format_pipeline(passes: Sequence[ir.passes.PassBase]) -> str:
-    """The text that ``parse_pipeline`` reads as ``passes``; options at their defaults are left out."""
+    """Return the text that ``parse_pipeline`` reads as ``passes``; options at their defaults are left out."""
     return ",".join(_format(each) for each in passes)
 
 
 def describe_passes() -> tuple[PassDescription, ...]:
-    """Every pass: those of the default pipeline first, in its order."""
+    """Return every pass: those of the default pipeline first, in its order."""
     defaults = {type(each): _format(each) for each in DEFAULT_PIPELINE}
     order = (*defaults, *(each for each in PASSES if each not in defaults))
     return tuple(

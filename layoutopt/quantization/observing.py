@@ -20,7 +20,7 @@ _MAX_BYTES = 1 << 28
 """How much of what a graph computes is kept at once; of larger graphs the values are observed part by part."""
 
 Samples = Callable[[], Iterator[Sequence[Array]]]
-"""Iterates over samples anew each time: an array for each input of the graph."""
+"""Iterates over samples again each time: an array for each input of the graph."""
 
 
 def observe(graph: Graph, samples: Samples, scratch: Path, *, verbose: bool = False) -> dict[Value, Statistics]:

@@ -1,4 +1,4 @@
-"""How each operator of LiteRT is quantized: what it wants of the scales of its operands and of its results."""
+"""How each operator of LiteRT is quantized: what it needs of the scales of its operands and of its results."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Which operators compute with integers, and the scale and zero point of each value that is one of theirs.
 
-Values that one kernel wants on one grid, such as the operand and the result of a pool, form a class and have one range.
+Values that one kernel needs on one grid, such as the operand and the result of a pool, form a class and have one range.
 """
 
 from __future__ import annotations

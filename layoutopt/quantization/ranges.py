@@ -34,12 +34,12 @@ class Range:
 
     @property
     def width(self) -> float:
-        """The distance of its ends."""
+        """Return the distance of its ends."""
         return self.high - self.low
 
     @property
     def steps(self) -> Steps:
-        """The scale and the zero point of INT8 for it; 0 is one of the steps."""
+        """Return the scale and the zero point of INT8 for it; 0 is one of the steps."""
         scale = float(np.float32(self.width / 255))
         return Steps(scale, int(np.clip(round(-128 - self.low / scale), -128, 127)))
 

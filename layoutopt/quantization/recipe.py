@@ -60,7 +60,7 @@ class Recipe:
         if missing := sorted(set(content["ranges"]) ^ set(values)):
             raise UsageError(
                 f"{option}: of another model or version of layoutopt ({missing[0]!r} is in one of them only)",
-                hint="Calibrate anew: --calibration.",
+                hint="Calibrate again: --calibration.",
             )
         try:
             ranges = {values[name]: Range.around(*map(float, found)) for name, found in content["ranges"].items()}

@@ -39,7 +39,7 @@ class QuantizationOptions:
         color: of images: the order of the channels.
         resize: of images: how they get the size of the input.
         save_ranges: where to write the ranges, as JSON, so that a build needs no samples.
-        load_ranges: a file of such ranges, in place of samples.
+        load_ranges: a file of such ranges, instead of samples.
     """
 
     int8: Int8 | str = Int8.FAST
@@ -76,7 +76,7 @@ class QuantizationOptions:
         )
 
     def of_pixels(self) -> QuantizationOptions:
-        """Return the same for a model that takes pixels as they are, and normalizes them itself.
+        """Return the same request for a model that normalizes pixels itself.
 
         Raises:
             UsageError: they say how to normalize images.
@@ -86,7 +86,7 @@ class QuantizationOptions:
             if getattr(self, option) != getattr(default, option):
                 raise UsageError(
                     f"--{option} and --preprocess contradict each other",
-                    hint="Say it in --preprocess alone: the model normalizes the samples, too.",
+                    hint="Use --preprocess alone: the model then normalizes the samples too.",
                 )
         return dataclasses.replace(self, scale=1.0)
 

@@ -48,7 +48,7 @@ class Samples:
 
     @property
     def count(self) -> int:
-        """How many there are."""
+        """Return the number of samples."""
         return len(self.arrays[0])
 
     def calibration(self) -> Iterator[list[Array]]:

@@ -62,13 +62,13 @@ class Statistics:
 
     @property
     def means(self) -> Floats:
-        """The mean of each channel."""
+        """Return the mean of each channel."""
         assert self.sums is not None, "there was no sample"
         return np.asarray(self.sums / self.samples, np.float64)
 
     @property
     def centers(self) -> Floats:
-        """The middle of each bin of the histogram."""
+        """Return the middle of each bin of the histogram."""
         return np.asarray((np.arange(_BINS) + 0.5) * (2 * self.limit / _BINS) - self.limit, np.float64)
 
     def _count(self, array: Array, largest: float) -> None:

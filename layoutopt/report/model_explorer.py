@@ -76,7 +76,7 @@ def expect_overlays(outputs: Outputs, directory: Path, *, force: bool) -> None:
 
 
 def write_overlays(report: ModelReport, directory: Path, outputs: Outputs) -> tuple[str, ...]:
-    """Writes the overlays of both graphs, ``before.layout.json`` and the like, to where the models are.
+    """Write the overlays of both graphs, ``before.layout.json`` and the like, to where the models are.
 
     Args:
         report: the report.
@@ -105,7 +105,7 @@ def write_overlays(report: ModelReport, directory: Path, outputs: Outputs) -> tu
 
 
 def overlays_of(graph: Graph) -> Mapping[str, Json]:
-    """The node data of a graph by overlay; of what was not measured there is none."""
+    """Return the node data of a graph by overlay; of what was not measured there is none."""
     found: dict[str, Json] = {"layout": {graph.key: _layouts(graph)}}
     for overlay in _OVERLAYS:
         values = {node.id: value for node in graph.nodes if (value := overlay.value(graph, node)) is not None}
@@ -117,7 +117,7 @@ def overlays_of(graph: Graph) -> Mapping[str, Json]:
 
 
 def _layouts(graph: Graph) -> Json:
-    """The layout of the first result of each node, in words and in colour."""
+    """Return the layout of the first result of each node, in words and in colour."""
     results: dict[str, Json] = {}
     for node in graph.nodes:
         if node.outputs:

@@ -106,7 +106,7 @@ class BenchmarkReport(Result):
         return to_json({**rest, "rows": [row.to_json() for row in self.rows], "controls": controls})
 
     def to_csv(self) -> str:
-        """One line per row, with a heading; what was not measured is left empty."""
+        """Return one line per row, with a heading; what was not measured is left empty."""
         floors = {each.setting: each.noise.floor for each in self.controls}
         lines = [self._line(row, floors[row.setting]) for row in self.rows]
         text = io.StringIO()

@@ -62,5 +62,5 @@ class CheckReport(Result):
 
     @property
     def passes(self) -> bool:
-        """Whether the rules let the target run all operators."""
+        """Return whether the target runs all operators, by its rules."""
         return not any(finding.certain for finding in self.findings)

@@ -22,7 +22,7 @@ class MatchedBy(enum.Enum):
     CONTENT = "content"
     """They hold the same, under a permutation of the axes or of the slices along one."""
     NAME = "name"
-    """The tensor bears the name of the node."""
+    """The tensor has the name of the node."""
     LIKENESS = "likeness"
     """Nothing else that depends on the same inputs is nearly as alike."""
 
@@ -72,7 +72,7 @@ class Layer:
 
     @property
     def growth(self) -> float:
-        """How many times the error that it inherited."""
+        """Return how many times as large as the error of its inputs it is."""
         if self.inherited:
             return self.relative_error / self.inherited
         return math.inf if self.relative_error else 1.0
@@ -116,7 +116,7 @@ class OutputErrors:
 
     @property
     def relative_error(self) -> float:
-        """The larger of the two."""
+        """Return the larger of the two."""
         return max(self.builtin.relative_error, self.xnnpack.relative_error)
 
 
@@ -148,21 +148,21 @@ class ComparisonReport(Result):
 
     @property
     def passed(self) -> bool:
-        """Whether every output is within the tolerance, with XNNPACK and without."""
+        """Return whether every output is within the tolerance, with XNNPACK and without."""
         return all(output.relative_error <= self.tolerance for output in self.outputs)
 
     @property
     def largest(self) -> Layer:
-        """The layer with the largest relative error."""
+        """Return the layer with the largest relative error."""
         return max(self.layers, key=lambda layer: layer.relative_error)
 
     def adding_most(self, count: int) -> tuple[Layer, ...]:
-        """The layers with the largest errors of their own, the worst first."""
+        """Return the layers with the largest errors of their own, the worst first."""
         adding = sorted((layer for layer in self.layers if layer.own_error), key=lambda layer: -layer.own_error)
         return tuple(adding[:count])
 
     def require(self) -> None:
-        """Insists that the outputs agree.
+        """Raise unless the outputs agree.
 
         Raises:
             VerificationError: names the output that is off the most, and where the error enters.

@@ -20,7 +20,7 @@ class ExplainReport(Result):
     Attributes:
         model: the input file; None for a model in memory.
         layout: cost and proof.
-        explanation: the transposes, who insists on them, and the proof part by part.
+        explanation: the transposes, who needs them, and the proof part by part.
         missing: operators without a layout rule that one might help, the most helpful first.
         anchors: how many operators the target runs in channels-last only.
         versions: of the packages that took part.

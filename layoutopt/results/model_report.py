@@ -10,7 +10,7 @@ from layoutopt.results.explain import ExplainReport
 from layoutopt.results.optimize import OptimizeReport
 from layoutopt.results.result import Result
 
-PER_OPERATOR = "operator by operator, ONNX only"
+PER_OPERATOR = "per-operator layout, ONNX only"
 """Title of the graph before where there is no .tflite."""
 
 
@@ -37,7 +37,7 @@ class GraphTensor:
         dtype: numpy's name of the element type.
         size: bytes.
         layout: how it lies in memory, in terms of its value; where the original has none, in terms of a value of the
-            model in front of the choice of layouts, or as its neighbours leave it.
+            model before the choice of layouts, or as its neighbours leave it.
         order: the same in words, as `layoutopt.explain` has it; empty where it is not known.
         value: the value of the original that it holds; empty where that is not known.
         relative_error: largest absolute difference from that value over its largest absolute value; None where it was
@@ -57,7 +57,7 @@ class GraphTensor:
 
     @property
     def has_order(self) -> bool:
-        """Whether there are two axes, or more, that could stand in another order."""
+        """Return whether there are two axes, or more, that could stand in another order."""
         return sum(size != 1 for size in self.shape) > 1
 
 
@@ -118,7 +118,7 @@ class Graph:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """The model behind one pass, as an operator-by-operator conversion would take it.
+    """The model after one pass, as a conversion in per-operator layout would take it.
 
     Attributes:
         name: of the pass; ``original`` for what came in.

@@ -57,12 +57,12 @@ class Kind(Enum):
 
     PLAIN = "plain onnx-tf"
     """The baseline: onnxsim, onnx-tf as it is, the default TFLite converter."""
-    SANDWICH = "sandwich"
-    """The baseline where plain onnx-tf fails: our handlers, every anchor between two Transposes."""
+    PER_OPERATOR = "per-operator layout"
+    """The baseline otherwise: our lowerings, every layout-sensitive operator between two Transposes."""
     LAYOUTOPT = "layoutopt"
-    """Optimized and handed over in NHWC."""
+    """Optimized, and converted in NHWC."""
     ONNX = "layoutopt, ONNX only"
-    """Optimized; not handed over, so the counts are those of the ONNX graph."""
+    """Optimized, not converted, so the counts are those of the ONNX graph."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,7 @@ class Form:
     def of(
         cls, kind: Kind, counts: Counts, *, file_size: int, verification: Verification | None, error: str = ""
     ) -> Form:
-        """A form from its counts and its comparison with the original."""
+        """Return a form from its counts and its comparison with the original."""
         return cls(
             kind,
             **{field.name: getattr(counts, field.name) for field in dataclasses.fields(counts)},
@@ -116,7 +116,7 @@ class Form:
         )
 
     def timed(self, latency: Latency) -> Form:
-        """The same with its latency."""
+        """Return the same with its latency."""
         return dataclasses.replace(self, latency_ms=latency.median_ms, latency_min_ms=latency.minimum_ms)
 
 
@@ -142,7 +142,7 @@ class LayoutProof:
 
     @classmethod
     def of(cls, assignment: Assignment, objective: Objective) -> LayoutProof:
-        """What the solver found, and in which unit."""
+        """Return the result of the solver, with the unit of its costs."""
         return cls(
             assignment.cost,
             assignment.lower_bound,
@@ -248,7 +248,7 @@ class OptimizeReport(Result):
 
 
 def layout_name(order: Perm) -> LayoutName:
-    """What an order of axes is called."""
+    """Return the name of an order of axes."""
     last = order in (channels_last(len(order)), channels_last_unbatched(len(order)))
     return LayoutName.CHANNELS_LAST if last and not is_identity(order) else LayoutName.NATURAL
 

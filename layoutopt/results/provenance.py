@@ -18,7 +18,7 @@ _DISTRIBUTIONS = (
 
 
 def versions() -> dict[str, str]:
-    """The versions of all packages that may take part and are installed, and of Python."""
+    """Return the versions of all packages that may take part and are installed, and of Python."""
     found = {"python": platform.python_version()}
     for name in _DISTRIBUTIONS:
         try:
@@ -53,7 +53,7 @@ class Provenance:
 
     @property
     def machine(self) -> str:
-        """The machine in words."""
+        """Return the machine in words."""
         return f"{self.processor}, {self.cores} cores, {self.system}"
 
     def __str__(self) -> str:

@@ -1,1 +1,1 @@
-"""What accelerators take of a .tflite, by tables of rules in TOML, each with its source."""
+"""Which operators of a .tflite accelerators run, by tables of rules in TOML, each with its source."""

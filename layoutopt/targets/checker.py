@@ -1,4 +1,4 @@
-"""Tells which operators of a .tflite a target would not run, why, and into how many parts that cuts it."""
+"""Finds the operators of a .tflite that a target would not run, and the parts into which they cut it."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _MENDS = {
     "max_rank": "RESHAPE to fewer axes before it, and back after it",
     "activations": "the activation as an operator of its own",
 }
-"""What mends an operation that does not meet a condition, where no table says it."""
+"""How to fix an operation that does not meet a condition, unless the rules of the target say it."""
 
 
 def check_tflite(file: Path | str, target: Target | str) -> CheckReport:
-    """Hold the main graph of a .tflite file, with the bodies that it runs, against the rules of a target.
+    """Check the main graph of a .tflite file, with its bodies, against the rules of a target.
 
     Args:
         file: by any converter.
@@ -50,7 +50,7 @@ def check_tflite(file: Path | str, target: Target | str) -> CheckReport:
 
 
 def check_graph(graph: Graph, target: Target, file: Path) -> CheckReport:
-    """Hold a graph against the rules of a target.
+    """Check a graph against the rules of a target.
 
     Args:
         graph: the main graph of a file, as `layoutopt.tfl.reader.read_tflite` reads it.
@@ -82,7 +82,7 @@ def check_graph(graph: Graph, target: Target, file: Path) -> CheckReport:
 
 
 def partitions(graph: Graph, refused: Iterable[Operation]) -> list[list[Operation]]:
-    """Return the parts of a graph that a delegate gets, as LiteRT cuts it: each as large as the order of data allows.
+    """Return the parts of a graph that a delegate gets from LiteRT, each as large as the dependences allow.
 
     Parts that are taken and parts that are not take turns; each grows by all operations of its kind whose operands are
     there, until there are none. This is what `PartitionGraphIntoIndependentNodeSubsets` of LiteRT does.

@@ -22,7 +22,7 @@ class Rule:
     Attributes:
         conditions: what is wanted, by the names of `layoutopt.targets.conditions.CONDITIONS`; types come first.
         own: those that are asked of these operators, and not of all alike.
-        mend: what would mend an operation that does not meet its own conditions; empty where the condition says it.
+        mend: how to fix an operation that does not meet its own conditions; empty where the condition says it.
         uncertain: why an operation that meets them may not run there all the same; empty where it does.
     """
 
@@ -32,7 +32,7 @@ class Rule:
     uncertain: str = ""
 
     def unmet(self, operation: Operation) -> dict[str, str]:
-        """Return why an operation does not meet conditions, by their names: of wrong types no others are told."""
+        """Return why an operation does not meet conditions, by name; for wrong types, nothing else."""
         found: dict[str, str] = {}
         for name, wanted in self.conditions.items():
             if (reason := CONDITIONS[name](operation, wanted)) is not None:
@@ -56,7 +56,7 @@ class RuleTable:
         date: of the day on which they were read there.
         rest: what becomes of an operator that it does not take.
         rules: by operator.
-        mends: what would mend an operation that does not meet a condition, by its name.
+        mends: how to fix an operation that does not meet a condition, by its name.
         missing: what would do the same, for some of the operators that it does not have.
         max_partitions: how many parts of a graph run there at most unless an option says otherwise; None for all.
         first_partition_only: whether only the first part that it takes runs there.
@@ -75,7 +75,7 @@ class RuleTable:
 
 @cache
 def rule_table(target: Target) -> RuleTable:
-    """Return what a target takes.
+    """Return the rules of a target.
 
     Raises:
         ValueError: its file states a condition that there is not, or an operator twice.

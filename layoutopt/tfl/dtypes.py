@@ -52,7 +52,7 @@ class DType(enum.Enum):
 
     @property
     def numpy(self) -> np.dtype[Any]:
-        """The NumPy type of the elements.
+        """Return the NumPy type of the elements.
 
         Raises:
             TypeError: NumPy has none: strings and handles.
@@ -63,7 +63,7 @@ class DType(enum.Enum):
 
     @property
     def bits(self) -> int:
-        """Size of one element in a file; 0 for strings and handles."""
+        """Return size of one element in a file; 0 for strings and handles."""
         if self is DType.BOOL:
             return 8
         digits = self.value.removesuffix("_E4M3FN").removesuffix("_E5M2").lstrip("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
@@ -71,32 +71,32 @@ class DType(enum.Enum):
 
     @property
     def size(self) -> int:
-        """Bytes of one element in memory."""
+        """Return bytes of one element in memory."""
         return self.numpy.itemsize
 
     @property
     def is_floating(self) -> bool:
-        """Whether the elements are real numbers."""
+        """Return whether the elements are real numbers."""
         return self in _FLOATING
 
     @property
     def is_integer(self) -> bool:
-        """Whether the elements are whole numbers; False for BOOL."""
+        """Return whether the elements are whole numbers; False for BOOL."""
         return self in _SIGNED or self in _UNSIGNED
 
     @property
     def is_unsigned(self) -> bool:
-        """Whether the elements are whole numbers without a sign."""
+        """Return whether the elements are whole numbers without a sign."""
         return self in _UNSIGNED
 
     @property
     def min(self) -> float:
-        """The least finite element."""
+        """Return the least finite element."""
         return _limits(self)[0]
 
     @property
     def max(self) -> float:
-        """The largest finite element."""
+        """Return the largest finite element."""
         return _limits(self)[1]
 
     def __str__(self) -> str:

@@ -56,7 +56,7 @@ def _comparison(function: Callable[[Array, Array], Any]) -> Fold:
 
 
 def _divide(a: Array, b: Array) -> Array:
-    """Integers are divided towards zero."""
+    """Divide; integers are rounded towards zero."""
     if a.dtype.kind not in "iu":
         return np.asarray(a / b)
     if not b.all():

@@ -66,23 +66,23 @@ class Value:
 
     @property
     def is_constant(self) -> bool:
-        """Whether the elements are known now."""
+        """Return whether the elements are known now."""
         return self.data is not None
 
     @property
     def array(self) -> Array:
-        """The elements of a constant."""
+        """Return the elements of a constant."""
         assert self.data is not None, "only a constant has elements"
         return self.data
 
     @property
     def is_static(self) -> bool:
-        """Whether the shape is known in full."""
+        """Return whether the shape is known in full."""
         return self.shape is not None and None not in self.shape
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """The static shape.
+        """Return the static shape.
 
         Raises:
             UnknownShapeError: it depends on values at run time.
@@ -93,7 +93,7 @@ class Value:
 
     @property
     def rank(self) -> int:
-        """The number of axes.
+        """Return the number of axes.
 
         Raises:
             UnknownShapeError: it depends on values at run time.
@@ -104,12 +104,12 @@ class Value:
 
     @property
     def count(self) -> int:
-        """The number of elements, of a static shape."""
+        """Return the number of elements, of a static shape."""
         return prod(self.sizes)
 
     @property
     def size_in_bytes(self) -> int:
-        """Bytes of the elements in a file; sizes known at run time only count as 1."""
+        """Return bytes of the elements in a file; sizes known at run time only count as 1."""
         return -(-prod(1 if size is None else size for size in self.shape or ()) * self.dtype.bits // 8)
 
     def __add__(self, other: Any) -> Value:
@@ -189,7 +189,7 @@ class Operation:
 
     @property
     def result(self) -> Value:
-        """The only result."""
+        """Return the only result."""
         (result,) = self.results
         return result
 

@@ -60,11 +60,11 @@ def _names(types: frozenset[DType]) -> list[str]:
 
 
 def most_axes(value: Value, facts: OpDef) -> int | None:
-    """The most axes that LiteRT takes as it runs by default, with XNNPACK, which takes float32."""
+    """Return the most axes that LiteRT takes as it runs by default, with XNNPACK, which takes float32."""
     return facts.xnnpack_rank if value.dtype is DType.FLOAT32 and facts.xnnpack_rank is not None else facts.max_rank
 
 
 def _rank(operation: Operation, facts: OpDef) -> int:
-    """The most axes of an operand that is computed or moved."""
+    """Return the most axes of an operand that is computed or moved."""
     values = operation.operands if facts.main == 0 else [operation.operand(facts.main)]
     return max(len(value.shape) if value is not None and value.shape is not None else 0 for value in values)

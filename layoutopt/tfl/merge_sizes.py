@@ -112,7 +112,7 @@ class _Merger:
             value.shape = common_shape(value.shape, twin.shape)
 
     def _operation_pairs(self, operations: Sequence[Operation]) -> Iterator[tuple[Operation, Operation]]:
-        """The operations of both graphs, of which all but operands and shapes must be equal."""
+        """Yield the operations of both graphs, of which all but operands and shapes must be equal."""
         twins = self._twin.operations
         if len(operations) != len(twins):
             where = f"a body of {self._within}" if self._within else "the graph"
@@ -159,7 +159,7 @@ class _Merger:
             operation.options["new_shape"] = replacement.data
 
     def _restored(self, operation: Operation, value: Value) -> Value:
-        """What an input stands for, computed before ``operation``, which is the first to read it."""
+        """Compute the value that an input stands for before ``operation``, which is the first to read it."""
         if value not in self._put_back:
             opening = self._opened[value]
             if opening.table is not None:
@@ -169,7 +169,7 @@ class _Merger:
         return self._put_back[value]
 
     def _recomputed(self, operation: Operation, value: Value, opening: Opening) -> Value:
-        """Numbers that count up to a size, or are repeated."""
+        """Return numbers that count up to a size, or are repeated."""
         shape, twin = self._shapes[value]
         formula = express(shape, twin, list(self._sources(operation)), self._prefer)
         if formula is None:
@@ -191,7 +191,7 @@ class _Merger:
         return result + start if start != 0 else result
 
     def _numbers(self, operation: Operation, at: int, first: Array, second: Array) -> Value | None:
-        """Sizes, places and the like as an operand that is right at any size."""
+        """Return sizes, places and the like as an operand that is right at any size."""
         one, two = first.reshape(-1).tolist(), second.reshape(-1).tolist()
         sources = list(self._sources(operation))
         match operation.code, at:
@@ -234,7 +234,7 @@ class _Merger:
                 two[axis] = one[axis]
 
     def _repetition(self, operation: Operation, at: int, value: Value, other: Value) -> Value | None:
-        """A constant that repeats elements along a symbolic axis: once, and repeated at run time where need be."""
+        """Return a constant that repeats elements along a symbolic axis: one copy, repeated at run time if needed."""
         if (single := once(value.array, other.array)) is None:
             return None
         element = Value(value.dtype, single.shape, single, quantization=value.quantization)
@@ -255,7 +255,7 @@ class _Merger:
     # --- formulas --------------------------------------------------------------------------------------------------
 
     def _compute(self, formula: Formula[Value], shape: Sizes) -> Value:
-        """The numbers that a formula describes, in this shape; equal ones are computed once."""
+        """Return the numbers that a formula describes, in this shape; equal ones are computed once."""
         if (formula, shape) not in self._known:
             self._known[formula, shape] = self._computed(formula, shape)
         return self._known[formula, shape]
@@ -280,7 +280,7 @@ class _Merger:
 
 
 def _equal(one: Array, other: Array) -> bool:
-    """Whether two constants have the same bits."""
+    """Return whether two constants have the same bits."""
     if one.shape != other.shape or one.dtype != other.dtype:
         return False
     if one.dtype.hasobject:
@@ -290,7 +290,7 @@ def _equal(one: Array, other: Array) -> bool:
 
 
 def _equal_options(one: Operation, other: Operation) -> bool:
-    """Whether two operations do the same; the target of a RESHAPE stands in its operand, too."""
+    """Return whether two operations do the same; the target of a RESHAPE stands in its operand, too."""
     skipped = {"new_shape"} if len(one.operands) > 1 else set()
     names = (one.options.keys() | other.options.keys()) - skipped
     return all(np.array_equal(_option(one.options, name), _option(other.options, name)) for name in names)
@@ -302,5 +302,5 @@ def _option(options: Mapping[str, Any], name: str) -> Any:
 
 
 def _called(operation: Operation) -> str:
-    """The operator and the ONNX node that it comes from."""
+    """Return the operator and the ONNX node that it comes from."""
     return f"{operation.code} {operation.scope!r}"

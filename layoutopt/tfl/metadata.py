@@ -85,7 +85,7 @@ def decoded(data: bytes) -> Fields:
 
 
 def _pack(builder: Any, table: str, fields: Fields) -> int:
-    """Write a table after all that it points to, and return its offset."""
+    """Write a table after everything that it refers to, and return its offset."""
     schema = _SCHEMA[table]
     offsets = {name: _offset(builder, schema[name][1], value) for name, value in fields.items()}
     builder.StartObject(1 + max((slot + (":" in kind) for slot, kind in schema.values()), default=-1))
@@ -103,7 +103,7 @@ def _pack(builder: Any, table: str, fields: Fields) -> int:
 
 
 def _offset(builder: Any, kind: str, value: Any) -> int:
-    """Write a value and return its offset; of a number, which stands in its table, the number."""
+    """Write a value and return its offset; for a number, which is stored in its table, the number itself."""
     found: int
     if kind == "byte":
         return int(value)

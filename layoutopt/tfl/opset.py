@@ -63,12 +63,12 @@ class OpDef:
 
     @property
     def main(self) -> int:
-        """Position of the first operand that it computes with or moves; others tell shapes, axes and the like."""
+        """Return the position of the first operand that holds data; others are shapes, axes and the like."""
         return next((at for at, role in enumerate(self.operands) if role in _DATA), 0)
 
     @property
     def broadcasts(self) -> bool:
-        """Whether the shape of its result is that which its operands broadcast to."""
+        """Return whether the shape of its result is that which its operands broadcast to."""
         return self.rule in (elementwise.elementwise, elementwise.comparison, elementwise.select)
 
     def role(self, index: int) -> str:

@@ -79,7 +79,7 @@ def buffer_of(file: tables.Model, index: int) -> Array:
     """Return the bytes of a buffer.
 
     Raises:
-        ValueError: they end behind the end of the file.
+        ValueError: they end after the end of the file.
     """
     buffer = file.Buffers(index)
     if buffer.Offset() <= 1:  # 0 and 1 say that the data are in the flatbuffer
@@ -156,7 +156,7 @@ class _Reader:
         )
 
     def _graph(self, index: int, around: tuple[int, ...]) -> Graph:
-        """A graph of the file, that of an operator in the graphs ``around``."""
+        """Return a graph of the file, that of an operator in the graphs ``around``."""
         if index in around or not 0 <= index < self._file.SubgraphsLength():
             raise ValueError(f"graph {index} runs itself or is not there")
         table = self._file.Subgraphs(index)

@@ -42,7 +42,7 @@ _fold_limit: ContextVar[int] = ContextVar("_fold_limit", default=FOLD_LIMIT)
 
 @contextmanager
 def folding_up_to(size: int) -> Iterator[None]:
-    """Let what is recorded within, and repeats constants, be a constant itself up to ``size`` bytes."""
+    """Fold recorded operations that repeat constants, within this context, up to ``size`` bytes."""
     token = _fold_limit.set(size)
     try:
         yield

@@ -57,7 +57,7 @@ def _common(sizes: Sequence[Size], shapes: Sequence[Shape]) -> Size:
 
 
 def vector_length(value: Value) -> Size:
-    """Sizes that a vector of so many elements tells."""
+    """Return sizes that a vector of so many elements tells."""
     return None if value.shape is None else value.shape[0] if value.shape else 1
 
 

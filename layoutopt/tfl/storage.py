@@ -23,7 +23,7 @@ def stored(value: Value) -> Array:
 
 
 def _packed(array: Array, bits: int) -> Array:
-    """Elements of less than a byte, the first of each byte in its lowest bits."""
+    """Return elements of less than a byte, the first of each byte in its lowest bits."""
     flat = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
     per_byte = 8 // bits
     parts = np.pad(flat, (0, -len(flat) % per_byte)).reshape(-1, per_byte) & np.uint8((1 << bits) - 1)
@@ -32,7 +32,7 @@ def _packed(array: Array, bits: int) -> Array:
 
 
 def _written_strings(array: Array) -> Array:
-    """How many there are, where each begins and the last one ends, and the strings themselves."""
+    """Return strings as bytes: their number, where each begins and the last one ends, and their text."""
     strings = array.reshape(-1).tolist()
     first = np.dtype(np.int32).itemsize * (len(strings) + 2)
     places = np.cumsum([first, *map(len, strings)])
@@ -70,7 +70,7 @@ def _read_strings(raw: Array) -> Array:
     count = int(raw[:width].view(np.int32)[0])
     places = raw[width : width * (count + 2)].view(np.int32).tolist()
     if len(places) != count + 1 or places[-1] > len(raw):
-        raise ValueError("a string ends behind the end of its buffer")
+        raise ValueError("a string ends after the end of its buffer")
     found = np.empty(count, object)
     found[:] = [raw[start:end].tobytes() for start, end in pairwise(places)]
     return found
@@ -103,7 +103,7 @@ def densified(raw: Array, dtype: DType, shape: Sequence[int], sparsity: Any) -> 
 
 
 def _places(sparsity: Any) -> tuple[list[Array], int]:
-    """Where each stored element is along each level, and how many there are."""
+    """Return the position of each stored element along each level, and the number of elements."""
     places: list[Array] = []
     count = 1
     for level in sparsity.dimMetadata:

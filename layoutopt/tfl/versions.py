@@ -30,32 +30,32 @@ def _dtype(value: Value | None) -> DType | None:
 
 
 def _takes(*dtypes: DType, at: int = 0) -> Condition:
-    """Whether an operand is of one of the types."""
+    """Return the condition that an operand is of one of the types."""
     return lambda operation: _dtype(operation.operand(at)) in dtypes
 
 
 def _gives(*dtypes: DType) -> Condition:
-    """Whether the first result is of one of the types."""
+    """Return the condition that the first result is of one of the types."""
     return lambda operation: operation.results[0].dtype in dtypes
 
 
 def _converts(*dtypes: DType) -> Condition:
-    """Whether the first operand or the first result is of one of the types."""
+    """Return the condition that the first operand or the first result is of one of the types."""
     return _any(_takes(*dtypes), _gives(*dtypes))
 
 
 def _weighs(x: DType, weights: DType) -> Condition:
-    """Whether operand 0 and the result are of the first type, and operand 1 is of the second."""
+    """Return the condition that operand 0 and the result are of the first type, and operand 1 is of the second."""
     return _all(_takes(x), _takes(weights, at=1), _gives(x))
 
 
 def _says(option: str, *values: object) -> Condition:
-    """Whether an option is one of the values, or unless some are given, anything but false and 0."""
+    """Return the condition that an option is one of the values, or unless some are given, anything but false and 0."""
     return lambda operation: operation.options[option] in values if values else bool(operation.options[option])
 
 
 def _is_set(option: str, default: str) -> Condition:
-    """Whether an option is another member of its enumeration than the default."""
+    """Return the condition that an option is another member of its enumeration than the default."""
     return lambda operation: operation.options[option] != default
 
 
@@ -64,7 +64,7 @@ def _rank(value: Value | None) -> int:
 
 
 def _rank_above(limit: int) -> Condition:
-    """Whether the first operand has more axes."""
+    """Return the condition that the first operand has more axes."""
     return lambda operation: _rank(operation.operand(0)) > limit
 
 
@@ -85,7 +85,7 @@ def _always(_: Operation) -> bool:
 
 
 def _broadcasts_above(limit: int) -> Condition:
-    """Whether two operands of different shapes have more axes."""
+    """Return the condition that two operands of different shapes have more axes."""
 
     def holds(operation: Operation) -> bool:
         a, b = operation[0], operation[1]
@@ -95,12 +95,12 @@ def _broadcasts_above(limit: int) -> Condition:
 
 
 def _is_quantized(operation: Operation) -> bool:
-    """Whether operand 0 stands for real numbers."""
+    """Return whether operand 0 stands for real numbers."""
     return operation[0].quantization is not None
 
 
 def _has_scale_per_channel(axis: int) -> Condition:
-    """Whether the weights, operand 1, have as many scales as indices along an axis."""
+    """Return the condition that the weights, operand 1, have as many scales as indices along an axis."""
 
     def holds(operation: Operation) -> bool:
         weights = operation[1]
@@ -118,7 +118,7 @@ def _has_several_scales(value: Value) -> bool:
 
 
 def _is_grouped(operation: Operation) -> bool:
-    """Whether filters see some of the channels only."""
+    """Return whether filters see some of the channels only."""
     x, filters = operation[0], operation[1]
     return bool(x.shape and filters.shape) and x.shape[3] != filters.shape[3]  # type: ignore[index]
 
@@ -128,7 +128,7 @@ def _is_dilated(operation: Operation) -> bool:
 
 
 def _scales_up(operation: Operation) -> bool:
-    """Whether one step of both operands is a step of the result or more."""
+    """Return whether one step of both operands is a step of the result or more."""
     tensors = (operation[0], operation[1], operation.results[0])
     if any(tensor.quantization is None or not tensor.quantization.scales for tensor in tensors):
         return False

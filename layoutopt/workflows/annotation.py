@@ -40,14 +40,14 @@ def annotate(
     prepared: Mapping[str, Layer] | None = None,
     microseconds: Mapping[str, float] | None = None,
 ) -> Graph:
-    """The graph with all that is known of it.
+    """Return the graph with all that is known of it.
 
     Args:
         graph: as it was read.
         layers: what its tensors hold of the original, by name; those that could be told.
-        knowledge: of the original in front of the choice of layouts.
+        knowledge: of the original before the choice of layouts.
         planned: whether the graph came of that choice; if not, its transposes have reasons of their own.
-        prepared: as ``layers``, in terms of the model in front of that choice, for tensors that hold nothing of the
+        prepared: as ``layers``, in terms of the model before that choice, for tensors that hold nothing of the
             original's.
         microseconds: of each node by id; None where they were not measured.
     """
@@ -80,12 +80,12 @@ def _with_layer(tensor: GraphTensor, layer: Layer | None) -> GraphTensor:
 
 
 def _without_value(tensor: GraphTensor) -> GraphTensor:
-    """What is known of a tensor of which there is nothing in the original."""
+    """Return what is known of a tensor that has no counterpart in the original."""
     return replace(tensor, value="", relative_error=None, own_error=None)
 
 
 def _layout(layer: Layer) -> Layout:
-    """How a tensor lies in terms of its value.
+    """Return the layout of a tensor in terms of its value.
 
     Axes of size 1 may stand anywhere. Where that leaves both natural and channels-last open, the shape tells.
     """
@@ -110,14 +110,14 @@ def _layout(layer: Layer) -> Layout:
 
 
 def _derive(graph: Graph, tensors: dict[str, GraphTensor]) -> None:
-    """Gives tensors that hold none of the original's values the layout that their neighbours leave them."""
+    """Give tensors that hold none of the original's values the layout that their neighbours leave them."""
     there_and_back = (*graph.nodes, *graph.nodes[::-1])
     while sum(_derive_at(node, tensors) for node in there_and_back):
         pass
 
 
 def _derive_at(node: GraphNode, tensors: dict[str, GraphTensor]) -> bool:
-    """Whether anything is learnt at one node."""
+    """Return whether anything is learnt at one node."""
     learnt = False
     for ends, others in ((node.inputs, node.outputs), (node.outputs, node.inputs)):
         for name in others:
@@ -133,7 +133,7 @@ def _derive_at(node: GraphNode, tensors: dict[str, GraphTensor]) -> bool:
 
 
 def _handed_on(node: GraphNode, tensor: GraphTensor, *, forth: bool) -> Layout:
-    """The layout on the other side of a node, given one of its tensors."""
+    """Return the layout on the other side of a node, given one of its tensors."""
     if node.operator in _KEEPING and tensor.layout is not Layout.OTHER:
         return tensor.layout
     if not node.is_transpose:
@@ -179,7 +179,7 @@ class _Describer:
         return replace(node, name=name, rule=fact.rule, reason=fact.reason if self._planned else "")
 
     def _fact(self, node: GraphNode, made: Layer | None) -> Fact:
-        """What is known of the node of the model that ``node`` computes; nothing of those that only move its result."""
+        """Return the facts about the ONNX node that ``node`` computes; none for nodes that only move its result."""
         read = (self._layers[name].value for name in node.inputs if name in self._layers)
         if made is not None and made.value in read:
             return _UNKNOWN
@@ -189,13 +189,13 @@ class _Describer:
         return next((fact for name in told if (fact := self._knowledge.facts.get(name)) is not None), _UNKNOWN)
 
     def _is_last_of_its_name(self, node: GraphNode) -> bool:
-        """Whether nobody who reads its results is named after the same node."""
+        """Return whether nobody who reads its results is named after the same node."""
         scope = self._named_after(node.name)
         following = (reader for name in node.outputs for reader in self._readers.get(name, ()))
         return all(self._named_after(reader.name) != scope for reader in following)
 
     def _named_after(self, name: str) -> str:
-        """The node that a tensor of a .tflite is named after; the name itself where there is none."""
+        """Return the node that a tensor of a .tflite is named after; the name itself where there is none."""
         for part in name.split(";"):
             steps = part.strip("/").split("/")
             for count in range(len(steps), 0, -1):
@@ -204,7 +204,7 @@ class _Describer:
         return name
 
     def _copy(self, node: GraphNode) -> Copy | None:
-        """The copy of the plan that a transpose is: told by its name, or else by the value that it moves."""
+        """Return the copy of the plan that a transpose is: told by its name, or else by the value that it moves."""
         copies = self._knowledge.copies
         values = [value for value in copies if _is_named_after(node.name, value)]
         moved = (self._layers[name].value for name in (*node.inputs, *node.outputs) if name in self._layers)
@@ -216,7 +216,7 @@ class _Describer:
         return max(copies[values[0]], key=lambda copy: (copy.read.layout == order, copy.size == written.size))
 
     def _why_moved(self, node: GraphNode, made: Layer | None) -> str:
-        """Why there is a transpose that no choice of layouts has left."""
+        """Return the reason for a transpose that is not from the choice of layouts."""
         if made is not None and made.onnx_operator in TRANSPOSES:
             return f"A Transpose of the original: {made.node}."
         if self._planned:
@@ -227,18 +227,18 @@ class _Describer:
             return f"From natural to channels-last, for {who}: each operator is converted by itself."
         if before.layout is Layout.CHANNELS_LAST:
             who = self._producers[before.name].operator if before.name in self._producers else "the input"
-            return f"From channels-last back to natural, after {who}: each operator is converted by itself."
+            return f"From NHWC back to NCHW, after {who}: each operator is converted by itself."
         orders = f"From {before.order} to {after.order}: " if before.order and after.order else ""
         return f"{orders}each operator is converted by itself."
 
     def _beyond(self, node: GraphNode) -> Iterator[GraphNode]:
-        """Who reads what a node writes, after pads."""
+        """Yield the readers of the results of a node, past any pads."""
         for reader in (reader for name in node.outputs for reader in self._readers.get(name, ())):
             yield from self._beyond(reader) if reader.operator in PADS else (reader,)
 
 
 def _is_named_after(name: str, value: str) -> bool:
-    """Whether the name of a node, or of a tensor in a .tflite, is that of a copy of ``value``."""
+    """Return whether the name of a node, or of a tensor in a .tflite, is that of a copy of ``value``."""
     copy = re.compile(rf"{re.escape(scope_of(f'Transpose/{value}'))}_(nhwc|natural)(_\d+)?(/|$)")
     return any(copy.match(scope_of(part)) for part in name.split(";"))
 

@@ -50,7 +50,7 @@ class BenchmarkOptions:
         memory: whether it is measured how much memory each model needs.
         backend: who makes the .tflite files of .onnx files; as of `optimize`.
         seed: of the random inputs.
-        verbose: let TensorFlow's and LiteRT's chatter through.
+        verbose: let TensorFlow's and LiteRT's messages through.
         progress: called with what starts now.
     """
 
@@ -72,12 +72,12 @@ class BenchmarkOptions:
 
     @property
     def settings(self) -> list[Setting]:
-        """How LiteRT runs each model."""
+        """Return the settings in which LiteRT runs each model."""
         return [Setting(each, kernels) for kernels in _several(self.xnnpack) for each in _several(self.threads)]
 
     @property
     def effort(self) -> Effort:
-        """How carefully models are timed."""
+        """Return how carefully models are timed."""
         return Effort(self.rounds, self.seconds, self.warmup, self.seed, self.clock)
 
 
@@ -168,7 +168,7 @@ class Effort:
     clock: Clock | None = None
 
     def clock_for(self, settings: Sequence[Setting]) -> Clock:
-        """The clock for such settings.
+        """Return the clock for such settings.
 
         Raises:
             UsageError: the clock of the thread is wanted, and there are several.
@@ -197,7 +197,7 @@ class Group:
 
     @classmethod
     def of(cls, setting: Setting, latencies: Sequence[Latency], *, seed: int) -> Group:
-        """From the latencies of the models, and behind them that of the second copy of the first."""
+        """Return the group of the latencies of the models, which end in that of the second copy of the first."""
         *models, copy = latencies
         noise = Noise.between(models[0], copy, seed=seed)
         speedups = tuple(latency.speedup_over(models[0], noise, seed=seed) for latency in models)
@@ -205,7 +205,7 @@ class Group:
 
     @property
     def is_settled(self) -> bool:
-        """Whether more rounds would tell nothing new."""
+        """Return whether more rounds would tell nothing new."""
         return max(self.noise.width, *(speedup.width for speedup in self.speedups)) <= NARROW
 
 
@@ -223,7 +223,7 @@ def time_together(
         paths: the files; the others are compared with the first.
         settings: how LiteRT runs them.
         effort: how carefully.
-        verbose: let LiteRT's chatter through.
+        verbose: let LiteRT's messages through.
         progress: called after each round with how many are done and how many there are at least.
 
     Raises:
@@ -317,12 +317,12 @@ def run(
 
 
 def _several(choice: _Choice | Sequence[_Choice]) -> Sequence[_Choice]:
-    """One choice as a list of one; several without repetitions."""
+    """Return one choice as a list of one; several without repetitions."""
     return list(dict.fromkeys(choice)) if isinstance(choice, Sequence) else [choice]
 
 
 def _warnings(first: Candidate, group: Group) -> list[str]:
-    """What keeps the figures of a setting from being trusted."""
+    """Return the reasons not to trust the figures of a setting."""
     if group.noise.is_quiet and all(speedup.is_sharp for speedup in group.speedups):
         return []
     widest = max(group.noise.width, *(speedup.width for speedup in group.speedups)) - 1

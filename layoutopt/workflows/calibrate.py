@@ -1,4 +1,4 @@
-"""Measure what transposes and matrix products take on this machine, for layouts that are chosen by time."""
+"""Measure what transposes and matrix products cost on this machine, and keep the table for --objective time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from layoutopt.workflows.options import RunContext
 
 
 def calibrate_machine(context: RunContext, *, threads: int, quick: bool) -> CalibrationReport:
-    """Measure what transposes and matrix products take on this machine, and keep it.
+    """Measure what transposes and matrix products cost on this machine, and keep the table.
 
     Args:
         context: of the run.

@@ -1,4 +1,4 @@
-"""The forms of a model as .tflite: optimized, baseline, sandwich; each converted, counted and compared."""
+"""The files that a model becomes: optimized, plain onnx-tf, per-operator layout; each converted and compared."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class Converter:
 
     @property
     def exact(self) -> bool:
-        """Whether the weights stay as they are, so that the results must agree with the original's."""
+        """Return whether the weights stay as they are, so that the results must agree with the original's."""
         return self.quantize is Quantize.NONE
 
     def path(self, kind: Kind) -> Path:
@@ -93,7 +93,7 @@ class Converter:
         return path_in(self.folder, kind)
 
     def run(self, kind: Kind, model: ir.Model, *, saved_model: bool = False, error: str = "") -> Artifact:
-        """Converts ``model``, counts the result, and runs it on the inputs of the reference.
+        """Convert ``model``, count the result, and run it on the inputs of the reference.
 
         Args:
             kind: what ``model`` is, and thereby whose handlers translate it.
@@ -167,13 +167,13 @@ class Converter:
     def artifact(
         kind: Kind, tflite: Path, conversion: Conversion, verification: Verification | None, *, error: str = ""
     ) -> Artifact:
-        """A .tflite that is there, with its counts."""
+        """Return a .tflite that is there, with its counts."""
         size = tflite.stat().st_size
         form = Form.of(kind, count_tflite(tflite), file_size=size, verification=verification, error=error)
         return Artifact(form, tflite, conversion, verification)
 
     def compare(self, tflite: Path, model: ir.Model, conversion: Conversion, reference: Reference) -> Verification:
-        """Runs a .tflite, made from ``model``, on the inputs of ``reference``."""
+        """Run a .tflite, made from ``model``, on the inputs of ``reference``."""
         orders = reference.relative_orders(modelio.recorded_orders(model))
         found = run_natural(tflite, conversion, reference.inputs, orders, verbose=self.context.verbose)
         coarse = reference.is_quantized  # kernels on integers round in another way
@@ -196,7 +196,7 @@ def run_natural(
     runner: Runner = run_in_child,
     verbose: bool = False,
 ) -> Arrays:
-    """Runs a .tflite on inputs as the original takes them.
+    """Run a .tflite on inputs as the original takes them.
 
     Args:
         tflite: the file.
@@ -216,23 +216,23 @@ def run_natural(
 
 
 def make_baseline(original: ir.Model, converter: Converter) -> Artifact:
-    """Plain onnx-tf, or the sandwich where that fails; the sandwich through the direct backend.
+    """Return plain onnx-tf's result, or the per-operator layout if that fails or the backend is direct.
 
     Raises:
         LayoutoptError: neither can be had.
     """
     folded = FoldConstants()(original).model
     if converter.backend is Backend.DIRECT:  # before and after go the same way
-        return converter.run(Kind.SANDWICH, sandwich(folded))
+        return converter.run(Kind.PER_OPERATOR, per_operator(folded))
     try:
         return converter.run(Kind.PLAIN, folded)
     except (ConversionError, UnsupportedOperatorError) as error:
         reason = f"plain onnx-tf cannot convert the model: {error.message.splitlines()[0]}"
-    return converter.run(Kind.SANDWICH, sandwich(folded), error=reason)
+    return converter.run(Kind.PER_OPERATOR, per_operator(folded), error=reason)
 
 
 def make_optimized(original: ir.Model, io: Io, converter: Converter) -> Artifact:
-    """What the default pipeline makes of a model.
+    """Optimize a model with the default pipeline, and convert it.
 
     Raises:
         LayoutoptError: it cannot be had.
@@ -241,7 +241,7 @@ def make_optimized(original: ir.Model, io: Io, converter: Converter) -> Artifact
     return converter.run(Kind.LAYOUTOPT, passes.run(original.clone()).model)
 
 
-def sandwich(folded: ir.Model) -> ir.Model:
-    """A model, free of constant subgraphs, with every layout-bound operator between transposes of its own."""
+def per_operator(folded: ir.Model) -> ir.Model:
+    """Return a model without constant subgraphs in per-operator layout, each operator between its own transposes."""
     passes = (ExpandQuantizedOperators(), PropagateLayout(io=Io.KEEP, scope=Scope.OPERATOR), EliminateDeadCode())
     return PassManager(passes).run(folded).model

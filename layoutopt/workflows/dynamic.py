@@ -48,7 +48,7 @@ class _Judge:
     reference: Reference
 
     def check(self, check: Callable[[Reference], Verification]) -> Verification:
-        """What ``check`` finds.
+        """Return the result of ``check`` on the artifact.
 
         Raises:
             DynamicShapeError: where it finds a difference, or the result cannot run.
@@ -91,12 +91,12 @@ class DynamicModel:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a reader of the report must know."""
+        """Return notes for the reader of the report."""
         return (f"The layout is chosen, and its cost counted, at {spell(self.chosen_at)}.",)
 
     @property
     def checks(self) -> tuple[SizeCheck, ...]:
-        """What was found at the default sizes, and at others at which the original runs."""
+        """Return the errors at the default sizes, and at others at which the original runs."""
         onnx, tflite = self._found
         return tuple(
             SizeCheck(judge.sizes, onnx[at].relative_error, tflite[at].relative_error if tflite else None)
@@ -104,7 +104,7 @@ class DynamicModel:
         )
 
     def onnx(self) -> tuple[PipelineResult, Verification]:
-        """What the pipeline makes of the model, and its comparison with the original at the default sizes.
+        """Run the pipeline, and compare its result with the original at the default sizes.
 
         Raises:
             DynamicShapeError: the model does not allow it.
@@ -125,7 +125,7 @@ class DynamicModel:
         return result, found[0]
 
     def tflite(self, result: PipelineResult, converter: Converter, *, saved_model: bool) -> Artifact:
-        """The .tflite that can be resized.
+        """Return the .tflite that can be resized.
 
         Raises:
             DynamicShapeError: the model does not allow it.
@@ -167,7 +167,7 @@ class DynamicModel:
         return made
 
     def _first_that_works(self, attempt: Callable[[_Pair, Prefer], Result]) -> Result:
-        """What ``attempt`` makes at the first sizes where it does; the first failure where it never does."""
+        """Return the result of ``attempt`` at the first sizes where it succeeds, or raise its first failure."""
         not_run: list[DynamicShapeError] = []
         failures: list[DynamicShapeError] = []
         for sizes, rewrite in product(self._symbolic.instances(), self._rewrites):
@@ -203,7 +203,7 @@ class DynamicModel:
             return None
 
     def _convert(self, pair: _Pair, converter: Converter) -> tuple[Conversion, Conversion]:
-        """The .tflite at either size; neither is run, for only what they are merged to counts."""
+        """Return the .tflite at either size; neither is run, for only what they are merged to counts."""
         models = [result.model.clone() for result in pair.results]
         resizable = not all(symbol.is_batch for symbol in self._symbolic.symbols)
         if resizable:

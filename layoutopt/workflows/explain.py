@@ -77,7 +77,7 @@ def explain_layouts(
     """Tell why each transpose that ``propagate`` would leave is left, and what it knows of each node.
 
     Args:
-        prepared: behind the passes in front of ``propagate``; it is not changed.
+        prepared: after the passes before ``propagate``; it is not changed.
         propagate: chooses the layouts.
         model: the file that it came from.
         say: called with what starts now.
@@ -86,7 +86,7 @@ def explain_layouts(
     say("layouts")
     plans = propagate.plans(prepared)
     plan, explanation = plans[graph], explain_plans(opset, plans)
-    say("what more layout rules would buy")
+    say("what more layout rules could save")
     missing = missing_rules(
         graph, opset, plan, explanation.copies, lambda assumed: propagate.plan(prepared, assumed=assumed)
     )

@@ -18,7 +18,7 @@ from layoutopt.results.model_report import Graph, GraphNode, GraphTensor, Layout
 
 
 def of_tflite(path: Path, title: str) -> tuple[Graph, Mapping[int, str]]:
-    """The main graph of a .tflite file, and the names of its tensors by index. The id of a node is its position.
+    """Return the main graph of a .tflite file, and the names of its tensors by index. The id of a node is its position.
 
     Raises:
         ModelNotFoundError: no such file.
@@ -38,7 +38,7 @@ def of_tflite(path: Path, title: str) -> tuple[Graph, Mapping[int, str]]:
 
 
 def of_onnx(model: ir.Model, title: str) -> Graph:
-    """The main graph of a model. The id of a node is its name; with its position, where it has none of its own."""
+    """Return the main graph of a model. The id of a node is its name, with its position if that is not unique."""
     graph, opset = model.graph, model.opset_imports.get("", 0)
     ids = _ids(graph)
     nodes = [node for node in graph if operator_name(node) != "Constant"]
@@ -80,7 +80,7 @@ def _of_array(tensor: TfliteArray) -> GraphTensor:
 
 
 def _ids(graph: ir.Graph) -> Mapping[ir.Node, str]:
-    """A unique name for each node."""
+    """Return a unique name for each node."""
     names = Counter(node.name for node in graph)
     return {
         node: f"<node_{at}>" if not node.name else node.name if names[node.name] == 1 else f"{node.name}_{at}"
@@ -112,7 +112,7 @@ def _of_value(value: ir.Value) -> GraphTensor:
 
 
 def _constants(node: ir.Node, opset: int) -> Iterator[str]:
-    """The constant operands in words."""
+    """Yield the constant operands in words."""
     forms = [form for forms in dialect.OPERATORS.values() for form in forms.values()]
     dialects = {form.name: form.inputs for form in forms}
     names = dialects.get(node.op_type, ()) if node.domain else operand_names(node.op_type, opset)

@@ -104,7 +104,7 @@ def _unknown(function: str, name: str, keywords: Sequence[str]) -> str:
 
 
 def _documented(text: str, options: Callable[..., object]) -> str:
-    """Return the docstring ``text`` with what the options' docstrings say of each field in place of ``options``."""
+    """Return the docstring ``text`` with what the options' docstrings say of each field instead of ``options``."""
     assert isinstance(options, type)
     told: dict[str, list[str]] = {}
     for each in options.__mro__:

@@ -54,14 +54,14 @@ def compare_layers(
     verbose: bool,
     say: Callable[[str], None],
 ) -> Findings:
-    """Runs both on the same inputs, and finds and compares the values that both compute.
+    """Run both on the same inputs, and find and compare the values that both compute.
 
     Args:
         model: of static shapes.
         inputs: an array for each of its inputs.
         tflite: the file.
         tolerance: the bound on relative errors.
-        verbose: let LiteRT's chatter through.
+        verbose: let LiteRT's messages through.
         say: called with what starts now.
 
     Raises:
@@ -101,7 +101,7 @@ def compare_layers(
 
 
 def compare_rewritten(model: ir.Model, inputs: Arrays, rewritten: ir.Model) -> tuple[Layer, ...]:
-    """As `compare_layers`, with the model behind passes in ONNX Runtime in place of a .tflite.
+    """Compare like `compare_layers`, with the model after passes in ONNX Runtime instead of a .tflite.
 
     Args:
         model: of static shapes.
@@ -127,7 +127,7 @@ def compare_rewritten(model: ir.Model, inputs: Arrays, rewritten: ir.Model) -> t
 
 
 def _as_tensors(model: ir.Model, values: Sequence[OnnxValue]) -> Iterator[TfliteValue]:
-    """The values of a model as what they would be in a .tflite: tensors that are named after nodes."""
+    """Yield the values of a model as what they would be in a .tflite: tensors that are named after nodes."""
     positions = {value.name: position for position, value in enumerate(values)}
     producers = {value.name: node for node in model.graph for value in node.outputs}
     for position, each in enumerate(values):
@@ -141,7 +141,7 @@ def _as_tensors(model: ir.Model, values: Sequence[OnnxValue]) -> Iterator[Tflite
 
 
 def _pair_inputs(names: Sequence[str], tensors: Sequence[TfliteTensor], tflite: Path) -> dict[str, TfliteTensor]:
-    """The tensor that takes each input: by name, else by position. The .tflite may have dropped inputs."""
+    """Return the tensor that takes each input: by name, else by position. The .tflite may have dropped inputs."""
     theirs = {tensor.signature_name: tensor for tensor in tensors}
     for spelled in (names, identifiers(names)):
         if set(theirs) <= set(spelled):
@@ -157,7 +157,7 @@ def _pair_inputs(names: Sequence[str], tensors: Sequence[TfliteTensor], tflite: 
 def _run_best(
     tflite: Path, arrays: Arrays, fed: Mapping[str, TfliteTensor], expected: Arrays, *, verbose: bool
 ) -> tuple[Arrays, Arrays]:
-    """What to feed, and the outputs with XNNPACK. Where the sizes allow two layouts, the outputs tell which it is."""
+    """Return the inputs to feed and the outputs with XNNPACK; if two layouts fit, the outputs decide."""
     choices = [[(name, order) for order in _orders(name, arrays[name], fed[name], tflite)] for name in fed]
     runs = []
     for chosen in itertools.product(*choices):
@@ -172,7 +172,7 @@ def _run_best(
 
 
 def _orders(name: str, array: Array, tensor: TfliteTensor, tflite: Path) -> list[Perm]:
-    """The orders of axes in which the tensor may take the input: as it is, channels last, or natural again."""
+    """Return the orders of axes in which the tensor may take the input: as it is, channels last, or natural again."""
     last = channels_last(array.ndim)
     found: dict[tuple[int, ...], Perm] = {}
     unbatched = channels_last_unbatched(array.ndim)
@@ -192,7 +192,7 @@ def _orders(name: str, array: Array, tensor: TfliteTensor, tflite: Path) -> list
 
 
 def _stored(array: Array, tensor: TfliteTensor) -> Array:
-    """The array in the type of the tensor, quantized if that is."""
+    """Return the array in the type of the tensor, quantized if that is."""
     dtype = np.dtype(tensor.dtype)
     if tensor.scale and np.issubdtype(dtype, np.integer) and np.issubdtype(array.dtype, np.floating):
         limits = np.iinfo(dtype)
@@ -203,7 +203,7 @@ def _stored(array: Array, tensor: TfliteTensor) -> Array:
 
 
 def _dequantized(tflite: Path, outputs: Arrays) -> dict[str, Array]:
-    """The real numbers that the outputs stand for."""
+    """Return the real numbers that the outputs stand for."""
     tensors = {tensor.signature_name: tensor for tensor in signature_of(tflite).outputs}
     return {
         name: (array.astype(np.float32) - tensors[name].zero_point) * np.float32(tensors[name].scale)
@@ -214,7 +214,7 @@ def _dequantized(tflite: Path, outputs: Arrays) -> dict[str, Array]:
 
 
 def _pair_outputs(expected: Arrays, actual: Arrays, tflite: Path) -> dict[str, str]:
-    """The output of the .tflite for each of the ONNX model's: by name, else so that the contents agree best."""
+    """Return the output of the .tflite for each of the ONNX model's: by name, else so that the contents agree best."""
     names = list(expected)
     for spelled in (names, identifiers(names)):
         if set(spelled) <= set(actual):
@@ -256,10 +256,10 @@ def _match(
     tensors: Sequence[TfliteValue],
     interface: Mapping[int, int],
 ) -> tuple[dict[int, Match], list[Array]]:
-    """The matches, and what ONNX Runtime makes of the .tflite's own tensors for each value.
+    """Return the matches, and what ONNX Runtime makes of the .tflite's own tensors for each value.
 
-    Behind an error nothing holds what it should. What ONNX Runtime makes of the tensor that is wrong is what those
-    behind it hold, so matches by name alone are looked at again with that in mind, until they stay.
+    After an error nothing holds what it should. What ONNX Runtime makes of the tensor that is wrong is what those
+    after it hold, so matches by name alone are looked at again with that in mind, until they stay.
     """
     pairs = Pairs(values, tensors)
     found = match(pairs, interface)
@@ -276,7 +276,7 @@ def _match(
 
 
 def _places(found: Mapping[int, Match]) -> dict[int, tuple[int, Perm, Shuffle | None]]:
-    """Which value each tensor is, and how it lies in it."""
+    """Return for each tensor its value and its layout in terms of that."""
     return {at: (each.value, each.alignment.perm, each.alignment.shuffle) for at, each in found.items()}
 
 
@@ -334,7 +334,7 @@ def _layers(
 
 
 def _entry(layers: Sequence[Layer], tensors: Sequence[TfliteValue], tolerance: float) -> Entry | None:
-    """The first layer beyond the tolerance, with what lies between it and those in front of it."""
+    """Return the first layer beyond the tolerance, with what lies between it and those before it."""
     first = next((layer for layer in layers if layer.relative_error > tolerance), None)
     if first is None:
         return None

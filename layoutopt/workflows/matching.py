@@ -33,11 +33,11 @@ _SAME = EQUAL / 100  # no gap that is smaller tells one from another
 _AS_GOOD = 4.0  # a gap no larger than this times the smallest is as good
 _CLOSE = _AS_GOOD * EQUAL  # what has a larger gap does not hold the same
 _FAR_BETTER = 0.5
-_REPAIRED = 0.1  # what is left of a difference behind an operator that shows that there was none
+_REPAIRED = 0.1  # what is left of a difference after an operator that shows that there was none
 _TELLING = 8  # elements in a slice, for it to be told from others where none are equal
 _MOST_CANDIDATES = 32
 _TWINS = 0.01  # the largest distance of the fingerprints of two tensors that hold the same
-_PREFIX = "onnx_tf_prefix_"  # what plain onnx-tf puts in front of a node's name
+_PREFIX = "onnx_tf_prefix_"  # what plain onnx-tf puts before a node's name
 
 
 SURE = (MatchedBy.INTERFACE, MatchedBy.CONTENT)
@@ -87,7 +87,7 @@ class Pairs:
         """Forgets what was found out about values that hold something else now.
 
         Args:
-            local: what each value holds if computed from what is known of the tensors. A tensor behind an error holds
+            local: what each value holds if computed from what is known of the tensors. A tensor after an error holds
                 the same as this.
         """
         for value, (old, new) in enumerate(zip(self.local, local, strict=True)):
@@ -100,14 +100,14 @@ class Pairs:
             self._shuffled[value].clear()
 
     def align(self, value: int, position: int, *, usual: Perm | None = None) -> Alignment:
-        """How a value lies in a tensor."""
+        """Return how a value is stored in a tensor."""
         known = self._aligned[value]
         if (position, usual) not in known:
             known[position, usual] = align(self.local[value], self.tensors[position].array, usual=usual)
         return known[position, usual]
 
     def align_shuffled(self, value: int, position: int, *, fewest: int = 1) -> Alignment | None:
-        """How a value lies in a tensor whose slices along one axis are in another order."""
+        """Return how a value is stored in a tensor whose slices along one axis are in another order."""
         known = self._shuffled[value]
         if (position, fewest) not in known:
             known[position, fewest] = align_shuffled(self.local[value], self.tensors[position].array, fewest=fewest)
@@ -141,7 +141,7 @@ class Pairs:
 
 
 def match(pairs: Pairs, interface: Mapping[int, int]) -> dict[int, Match]:
-    """Finds the value that each tensor should hold.
+    """Find the value that each tensor should hold.
 
     What holds the same is the same; where several values do, a node of the tensor's name is preferred, then what
     depends on the values that the tensor's sources are. What holds the same as none is a value by its name, if it is
@@ -192,14 +192,14 @@ class _Search:
                 self.readers[source].append(position)
 
     def _scopes(self, name: str) -> Iterator[str]:
-        """The nodes after which a tensor is named: of those fused into one operator, the last comes first."""
+        """Yield the nodes after which a tensor is named: of those fused into one operator, the last comes first."""
         for part in name.split(";"):
             steps = part.removeprefix(_PREFIX).strip("/").split("/")
             prefixes = ("/".join(steps[:count]) for count in range(len(steps), 0, -1))
             yield from itertools.islice((scope for scope in prefixes if scope in self.by_scope), 1)
 
     def add(self, position: int, known: int | None) -> None:
-        """Matches the next tensor, with ``known`` if it is an input or output."""
+        """Match the next tensor, with ``known`` if it is an input or output."""
         needed = 0
         for source in self.tensors[position].sources:
             needed |= self.needed[source]
@@ -240,7 +240,7 @@ class _Search:
         return self._by_likeness(position, fitting)
 
     def _named(self, position: int) -> Iterator[int]:
-        """The results of the node that the tensor is named after, and of those fused with it, if of its size."""
+        """Yield the results of the node that the tensor is named after, and of those fused with it, if of its size."""
         kind = _kind(self.tensors[position].array)
         for result in self.by_scope.get(self.scopes[position], ()):
             value: int | None = result
@@ -251,24 +251,24 @@ class _Search:
                     break
 
     def _is_result(self, position: int) -> bool:
-        """Whether it is the last of the tensors that are named after its node."""
+        """Return whether it is the last of the tensors that are named after its node."""
         return all(self.scopes[reader] != self.scopes[position] for reader in self.readers[position])
 
     def _near(self, position: int) -> dict[int, float]:
-        """The values of the same size and kind with the distance of their fingerprints, the nearest first."""
+        """Return the values of the same size and kind with the distance of their fingerprints, the nearest first."""
         candidates = self.by_size.get(_kind(self.tensors[position].array), [])
         distances = self.pairs.distances(candidates, position)
         order = np.argsort(distances, kind="stable")[:_MOST_CANDIDATES]
         return {candidates[each]: float(distances[each]) for each in order}
 
     def _twins(self, position: int, near: Mapping[int, float]) -> list[int]:
-        """Those that may hold the same."""
+        """Return those that may hold the same."""
         alike = [value for value, distance in near.items() if distance <= _TWINS]
         least = self.pairs.least_gaps(alike, position)
         return [value for value in alike if least[value] <= _CLOSE]
 
     def _shuffled(self, position: int, twins: Sequence[int]) -> Match | None:
-        """The value that holds the same with the slices along one axis in another order."""
+        """Return the value that holds the same with the slices along one axis in another order."""
         for value in twins:
             alignment = self.pairs.align_shuffled(value, position)
             if alignment is not None and alignment.gap <= EQUAL:
@@ -285,7 +285,7 @@ class _Search:
         return self._with(position, value, MatchedBy.NAME, shuffled if by_shuffle else aligned[value])
 
     def _usual(self, value: int) -> Perm | None:
-        """The permutation that most tensors have that hold the same as a value of this rank."""
+        """Return the permutation that most tensors have that hold the same as a value of this rank."""
         rank = self.pairs.local[value].ndim
         return max((perm for perm in self.usual if len(perm) == rank), key=self.usual.__getitem__, default=None)
 
@@ -305,11 +305,11 @@ class _Search:
         return self._with(position, best[0], MatchedBy.LIKENESS, aligned[best[0]])
 
     def _fits(self, value: int, needed: int) -> bool:
-        """Whether a value depends on all that it must."""
+        """Return whether a value depends on all that it must."""
         return self.values[value].ancestors & needed == needed
 
     def without_detours(self) -> dict[int, Match]:
-        """The matches without those whose difference is gone where the tensor is read."""
+        """Return the matches without those whose difference is gone where the tensor is read."""
         kept: dict[int, Match] = {}
         behind: dict[int, float] = {}  # the largest error among the nearest matches that read a tensor
         for position in reversed(range(len(self.tensors))):
@@ -326,5 +326,5 @@ class _Search:
 
 
 def _kind(array: Array) -> tuple[int, bool]:
-    """What two tensors must share: the number of elements, and whether they are truth values."""
+    """Return what two tensors must share: the number of elements, and whether they are booleans."""
     return array.size, array.dtype == np.bool_

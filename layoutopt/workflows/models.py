@@ -67,7 +67,7 @@ def run_original(model: ir.Model, inputs: Arrays | None, shapes: Mapping[str, tu
 
 @contextmanager
 def error_context(original: ir.Model) -> Iterator[None]:
-    """Where our own code fails, ask ONNX and ONNX Runtime whether the model is to blame.
+    """Ask ONNX and ONNX Runtime whether the model is to blame if our own code fails.
 
     Raises:
         InvalidModelError: it is.

@@ -73,9 +73,9 @@ class OptimizeOptions(ConversionOptions):
         quantization: how samples are read, and what is made of them.
         allow_flex: let operators into the .tflite that need TensorFlow at run time.
         fold_limit: bytes up to which what repeats constants (Expand, Tile, ConstantOfShape) becomes a constant itself;
-            `layoutopt.options.FOLD_LIMIT` where it is None. TensorFlow's converter folds as it likes.
-        dump: where to write the graph behind passes.
-        instruments: called behind each pass with its position from 1, its name and the model.
+            1 MiB where it is None. TensorFlow's converter folds as it likes.
+        dump: where to write the graph after passes.
+        instruments: called after each pass with its position from 1, its name and the model.
         scratch: directory for what is made on the way, such as the .tflite of the baseline; a temporary one where it is
             None.
     """
@@ -156,14 +156,7 @@ def optimize_model(model: Model, options: OptimizeOptions, context: RunContext) 
         targets.expect(outputs, force=options.force)
         if asked.save_ranges is not None:
             outputs.expect(Path(asked.save_ranges), "--save-ranges", force=options.force)
-        backend = choose_backend(
-            choose_if_given(Backend, options.backend, "backend"),
-            saved_model=targets.saved_model is not None,
-            allow_flex=options.allow_flex,
-            quantize=quantize,
-            size=size_of(model),
-            open_sizes=bool(set(options.dynamic) - {BATCH}),
-        )
+        backend = _backend(model, options, targets, quantize)
         pipeline = build_pipeline(options, options.passes, fold_limit=options.fold_limit)
         instruments = (*dump_after(options.dump, pipeline, outputs, force=options.force), *options.instruments)
         rewriting, notes = _prepare(model, options, pipeline, instruments, context)
@@ -196,6 +189,18 @@ def optimize_model(model: Model, options: OptimizeOptions, context: RunContext) 
     return dataclasses.replace(made, report=dataclasses.replace(made.report, seconds=context.say.seconds))
 
 
+def _backend(model: Model, options: OptimizeOptions, targets: Targets, quantize: Quantize) -> Backend:
+    """Return the backend that is asked for, or the default one for this model and these outputs."""
+    return choose_backend(
+        choose_if_given(Backend, options.backend, "backend"),
+        saved_model=targets.saved_model is not None,
+        allow_flex=options.allow_flex,
+        quantize=quantize,
+        size=size_of(model),
+        open_sizes=bool(set(options.dynamic) - {BATCH}),
+    )
+
+
 # --- the .onnx -------------------------------------------------------------------------------------------------------
 
 
@@ -217,7 +222,7 @@ def _rewriter(
 def _prepare(
     model: Model, options: OptimizeOptions, pipeline: Pipeline, instruments: Sequence[After], context: RunContext
 ) -> tuple[StaticModel | DynamicModel, tuple[str, ...]]:
-    """Return the model, loaded, of the shapes that are asked for, and run for reference; and notes on its boundary."""
+    """Load the model with the requested shapes and run it for reference; also return notes on its boundary."""
     context.say("loading")
     rewrite = _rewriter(pipeline, options, instruments, context)
     shapes: Mapping[str, tuple[int, ...]] = options.shapes or {}

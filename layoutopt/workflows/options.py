@@ -1,7 +1,7 @@
 """Options that several workflows have in common, and what a run tells its caller.
 
 An option of one workflow alone is declared with that workflow. Fields take what users give, such as the value of an
-enumeration in place of its member; a workflow checks that where it uses it.
+enumeration instead of its member; a workflow checks that where it uses it.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class LayoutOptions:
 
     Attributes:
         io: what may happen to the layout of image inputs and outputs; ``Io.FREE`` where nothing is said of it.
-        layouts: of inputs and outputs by name that ``io`` shall have no say over.
+        layouts: of inputs and outputs by name that ``io`` does not decide.
         objective: what the choice of layouts makes as small as it can be; ``Objective.TIME`` where nothing is said of
             it.
         exact: leave out of the default pipeline what makes the network cheaper by other sums.
@@ -98,7 +98,7 @@ class ConversionOptions(LayoutOptions):
         seed: of the random inputs.
         tolerance: largest absolute error over the largest absolute value of an output.
         force: overwrite outputs that exist.
-        verbose: let TensorFlow's and LiteRT's chatter through.
+        verbose: let TensorFlow's and LiteRT's messages through.
     """
 
     backend: Backend | str | None = None

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def load_within(model: Model, boundary: Boundary | None) -> tuple[ir.Model, tuple[str, ...]]:
-    """Return a model to be changed at will, and what a user should know of its boundary.
+    """Return a model that may be changed, and notes on its boundary.
 
     Args:
         model: a file, or a model in memory, which stays as it is.
@@ -50,7 +50,7 @@ def load_within(model: Model, boundary: Boundary | None) -> tuple[ir.Model, tupl
 
 @contextmanager
 def naming_cuts(model: Model, boundary: Boundary | None) -> Iterator[None]:
-    """Let an error that some operators cannot be converted name the cut that does without them."""
+    """Add to errors on operators that cannot be converted a hint with the cut that leaves them out."""
     try:
         yield
     except UnsupportedOperatorError as error:
@@ -60,7 +60,7 @@ def naming_cuts(model: Model, boundary: Boundary | None) -> Iterator[None]:
 
 
 def name_cut(error: UnsupportedOperatorError, model: ir.Model, boundary: Boundary) -> None:
-    """Add to the hint of ``error`` the options that take the part of ``model`` without the nodes to blame."""
+    """Add to the hint of ``error`` the options that take the part of ``model`` without the nodes that cause it."""
     wanted = Boundary(boundary.inputs, boundary.outputs)
     try:
         part, _ = wanted.apply(model)
@@ -74,4 +74,4 @@ def name_cut(error: UnsupportedOperatorError, model: ir.Model, boundary: Boundar
         for option, names in (("--inputs", boundary.inputs), ("--outputs", boundary.outputs))
         if names and not options.startswith(option)
     ]
-    error.hint = f"{error.hint}\nThe part without them can be had: {' '.join([*kept, options])}".strip()
+    error.hint = f"{error.hint}\nTo take the part without them: {' '.join([*kept, options])}".strip()

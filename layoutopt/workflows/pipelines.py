@@ -23,7 +23,7 @@ Pipeline = tuple[ir.passes.PassBase, ...]
 
 @dataclass(frozen=True, slots=True)
 class Dump:
-    """Where to write the graph behind passes.
+    """Where to write the graph after passes.
 
     Attributes:
         directory: for files called ``07-propagate-layout.onnx``.
@@ -70,7 +70,7 @@ def build_pipeline(options: LayoutOptions, text: str | None = None, *, fold_limi
 
 
 def passes_that_ran(pipeline: Pipeline, records: Sequence[PassRecord]) -> Pipeline:
-    """Return the passes of which there is a record: where sizes stay open, some are left out."""
+    """Return the passes that were recorded; with symbolic sizes, some are left out."""
     names = {record.name for record in records}
     return tuple(each for each in pipeline if pass_name(each) in names)
 
@@ -117,6 +117,6 @@ def check_after(reference: Reference | None, tolerance: float) -> Iterator[After
     if reference is not None:
 
         def check(position: int, name: str, model: ir.Model) -> None:
-            reference.check(model, tolerance=tolerance, what=f"the model behind pass {position} ({name})")
+            reference.check(model, tolerance=tolerance, what=f"the model after pass {position} ({name})")
 
         yield check

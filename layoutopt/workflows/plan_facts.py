@@ -32,7 +32,7 @@ class Fact:
 
 @dataclass(frozen=True, slots=True)
 class Knowledge:
-    """What is known of the nodes of a model in front of the choice of layouts.
+    """What is known of the nodes of a model before the choice of layouts.
 
     Attributes:
         facts: of a node, by its name and by the names of its results.
@@ -46,7 +46,7 @@ class Knowledge:
 
 
 def learn(opset: int, plans: Mapping[ir.Graph, Plan], explanation: Explanation) -> Knowledge:
-    """What plans, and what explains them, tell.
+    """Return the facts that plans and their explanation give.
 
     Args:
         opset: version of the default domain.
@@ -69,7 +69,7 @@ def learn(opset: int, plans: Mapping[ir.Graph, Plan], explanation: Explanation) 
 
 
 def why_copied(copy: Copy) -> str:
-    """Why a transpose is left."""
+    """Return the reason for a remaining transpose."""
     sides = (("Written", copy.written), ("Read", copy.read))
     return " ".join(f"{role} as {side.layout} by {_some(side.ends)}: {_who_insists(side)}." for role, side in sides)
 
@@ -90,19 +90,20 @@ def _names_of(node: ir.Node) -> Collection[str]:
 
 
 def _rule(node: ir.Node, plan: Plan, opset: int) -> str:
-    """The rule of a node, in the words of the table."""
+    """Return the rule of a node, in the words of the table."""
     if (rule := plan.rules.get(node)) is not None:
-        kind = "agnostic" if rule.required_layout is None else f"anchor: TFLite runs {node.op_type} channels-last only"
-        return f"{kind}. {rule.words}" if rule.required_layout else f"{kind}: {rule.words}"
+        if rule.required_layout is None:
+            return f"layout-agnostic: {rule.words}"
+        return f"layout-sensitive: TFLite runs {node.op_type} channels-last only. {rule.words}"
     if node.outputs[0] in plan.views:
         return "view: moves no bytes, it only gives them other axes"
     if node.domain == "" and node.op_type in VIEWS:
-        return f"no rule: this {node.op_type} is no mere view, so it stays natural"
-    return f"no rule, so it stays natural: {objection(node, opset)}"
+        return f"layout-fixed: this {node.op_type} is more than a view"
+    return f"layout-fixed: {objection(node, opset)}"
 
 
 def _reason(node: ir.Node, choices: int, moving: Inside | Kept | None) -> str:
-    """Why a node has its layout."""
+    """Return the reason for the layout of a node."""
     match moving:
         case Inside():
             return f"Moves its data inside: {moving.why}. In every other layout the whole graph costs as much or more."

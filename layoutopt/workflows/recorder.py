@@ -13,7 +13,7 @@ from layoutopt.pipeline.manager import PassRecord
 from layoutopt.progress import PASSES, SAVINGS
 from layoutopt.results.explain import ExplainReport
 from layoutopt.results.model_report import Stage
-from layoutopt.workflows.conversion import sandwich
+from layoutopt.workflows.conversion import per_operator
 from layoutopt.workflows.explain import explain_layouts
 from layoutopt.workflows.plan_facts import Knowledge
 
@@ -38,7 +38,7 @@ class PipelineRecorder:
         self._prepared: ir.Model | None = None
 
     def __call__(self, position: int, name: str, model: ir.Model) -> None:
-        """Keeps the model behind a pass; in front of the choice of layouts, asks for its reasons."""
+        """Keep the model after a pass; just before the choice of layouts, also explain that choice."""
         del name
         self._after.append(model.clone())
         following = self._pipeline[position] if position < len(self._pipeline) else None
@@ -50,21 +50,21 @@ class PipelineRecorder:
 
     @property
     def explained(self) -> tuple[ExplainReport, Knowledge]:
-        """What was found in front of the choice of layouts."""
+        """Return the explanation of the choice of layouts, and the facts about each node."""
         assert self._explained is not None, "no pass has chosen layouts"
         return self._explained
 
     @property
     def prepared(self) -> ir.Model:
-        """The model in front of the choice of layouts."""
+        """Return the model before the choice of layouts."""
         assert self._prepared is not None, "no pass has chosen layouts"
         return self._prepared
 
     def stages(self, records: Sequence[PassRecord]) -> Iterator[Stage]:
-        """The original, then the model behind each pass.
+        """Yield the original, then the model after each pass.
 
-        An operator-by-operator conversion folds constants first, so what it would move in front of that pass is what
-        it would move behind it.
+        A conversion in per-operator layout folds constants first, so what it would move before that pass is what
+        it would move after it.
 
         Args:
             records: of the passes.
@@ -74,7 +74,7 @@ class PipelineRecorder:
         for record, model in list(zip(records, self._after, strict=True))[fold:]:
             if record.modified or not found:
                 self._say(f"{SAVINGS}: {record.name}")
-                found.append(count_onnx(sandwich(model.clone())))
+                found.append(count_onnx(per_operator(model.clone())))
             else:
                 found.append(found[-1])
         first, *others = *[found[0]] * (fold + 1), *found

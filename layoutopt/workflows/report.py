@@ -33,7 +33,7 @@ from layoutopt.results.model_report import PER_OPERATOR, Graph, Layout, ModelRep
 from layoutopt.results.optimize import Kind, OptimizeReport
 from layoutopt.workflows import graphs
 from layoutopt.workflows.annotation import annotate
-from layoutopt.workflows.conversion import Artifact, sandwich
+from layoutopt.workflows.conversion import Artifact, per_operator
 from layoutopt.workflows.layerwise import compare_layers, compare_rewritten
 from layoutopt.workflows.models import source_files, source_of
 from layoutopt.workflows.optimize import Optimized, OptimizeOptions, optimize_model
@@ -184,7 +184,7 @@ class ReportBuilder:
 
     def _of_models(self, optimized: Optimized, models: Mapping[str, Path]) -> tuple[Graph, Graph]:
         """Return the graphs of the ONNX models, which are written to where they are wanted."""
-        unoptimized = sandwich(FoldConstants()(self.original).model)
+        unoptimized = per_operator(FoldConstants()(self.original).model)
         before = self._of_model(unoptimized, PER_OPERATOR)
         after = self._of_model(optimized.model, Kind.ONNX.value, planned=True)
         for key, model in (("before.onnx", unoptimized), ("after.onnx", optimized.model)):
@@ -244,7 +244,7 @@ class ReportBuilder:
         planned: bool,
         microseconds: Mapping[str, float] | None = None,
     ) -> Graph:
-        """The graph with what ``compare`` finds in it of the original, and of what passes have made of that."""
+        """Return the graph with what ``compare`` finds in it of the original, and of what passes have made of that."""
         _, knowledge = self.recorder.explained
         layers: Mapping[str, Layer] = {}
         with self._noted(f"{graph.title}: no layouts and errors"):

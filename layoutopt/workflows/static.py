@@ -39,7 +39,7 @@ class StaticModel:
     chosen_at: Sizes = field(default_factory=dict)
 
     def onnx(self) -> tuple[PipelineResult, Verification | None]:
-        """What the pipeline makes of the model, and its comparison with the original.
+        """Run the pipeline, and compare its result with the original.
 
         Raises:
             LayoutoptError: whatever a pass raises on purpose; VerificationError if the result is wrong.
@@ -49,7 +49,7 @@ class StaticModel:
         return result, self.reference.check(result.model, tolerance=self.tolerance) if self.reference else None
 
     def tflite(self, result: PipelineResult, converter: Converter, *, saved_model: bool) -> Artifact:
-        """The .tflite of what `onnx` gave.
+        """Return the .tflite of what `onnx` gave.
 
         Raises:
             LayoutoptError: as `Converter.run`; VerificationError if the .tflite is wrong.

@@ -74,7 +74,7 @@ def summarize_onnx(
 
 
 def with_tflite(report: OptimizeReport, optimized: Artifact, quantizer: Quantizer | None) -> OptimizeReport:
-    """Return the report with the counts of the .tflite in place of the ONNX graph's, and the names of its tensors.
+    """Return the report with the counts of the .tflite instead of the ONNX graph's, and the names of its tensors.
 
     Args:
         report: of the ONNX graph.

@@ -56,7 +56,7 @@ def test_weights_that_are_views(tmp_path: Path, behind: bool | None) -> None:
     ]
     model = recorded(lambda x: [x + weight for weight in weights], floats())
     path = tmp_path / "model.tflite"
-    write_tflite(model, path, data_behind=behind)
+    write_tflite(model, path, data_after=behind)
     got = run(path, in0=np.array(1, np.float32))
     for at, weight in enumerate(weights):
         np.testing.assert_array_equal(got[f"out{at}"], weight + 1)
@@ -75,15 +75,15 @@ def test_data_are_aligned_and_in_the_flatbuffer(tmp_path: Path) -> None:
         assert (data.ctypes.data - np.frombuffer(content, np.uint8).ctypes.data) % 16 == 0
 
 
-def test_data_behind_go_by_offset_and_size(tmp_path: Path) -> None:
+def test_data_after_go_by_offset_and_size(tmp_path: Path) -> None:
     path = tmp_path / "model.tflite"
-    write_tflite(recorded(lambda x: [x + np.ones(3, np.float32)], floats(1)), path, data_behind=True)
+    write_tflite(recorded(lambda x: [x + np.ones(3, np.float32)], floats(1)), path, data_after=True)
     buffer = schema.Model.GetRootAs(content := path.read_bytes()).Buffers(1)
     assert (buffer.DataLength(), buffer.Size(), buffer.Offset() % 16) == (0, 12, 0)
     assert content[buffer.Offset() :] == np.ones(3, np.float32).tobytes()
 
 
-def test_a_file_beyond_two_gigabytes_has_its_data_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_beyond_two_gigabytes_has_its_data_after(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("layoutopt.backend.direct.writer._MAX_FLATBUFFER", 4000)
     model = recorded(lambda x: [x + np.ones(2000, np.float32)], floats(1))
     path = tmp_path / "model.tflite"

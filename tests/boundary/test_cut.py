@@ -32,11 +32,11 @@ def test_both_parts_compute_together_what_the_whole_does() -> None:
     (whole,) = run(classifier(), {"image": X}).values()
     first, told = cut(classifier(), [], ["act"])
     assert names(first.graph.outputs) == ["act_out"]
-    assert told == ("Cut away: 1 of 3 operators: Conv.", "Cut away: outputs scores.")
+    assert told == ("Removed: 1 of 3 operators: Conv.", "Removed: outputs scores.")
     (middle,) = run(first, {"image": X}).values()
     second, told = cut(classifier(), ["act_out"], [])
     assert names(second.graph.inputs) == ["act_out"]
-    assert told[-1] == "Cut away: inputs image."
+    assert told[-1] == "Removed: inputs image."
     assert np.array_equal(run(second, {"act_out": middle})["scores"], whole)
     assert set(second.graph.initializers) == {"head_weights"}
 
@@ -106,7 +106,7 @@ def test_an_unknown_tail_is_named_with_the_cut_that_works(tmp_path: Path) -> Non
     assert options == "--outputs scores"
     done = CliRunner().invoke(app, ["optimize", str(path), *options.split(), "--backend", "direct", "--no-baseline"])
     assert done.exit_code == 0, done.output
-    assert "Cut away: 1 of 4 operators: Suppress." in done.stdout
+    assert "Removed: 1 of 4 operators: Suppress." in done.stdout
 
 
 def test_a_tail_without_a_lowering_is_named_likewise() -> None:
@@ -120,7 +120,7 @@ def test_a_tail_without_a_lowering_is_named_likewise() -> None:
     with pytest.raises(UnsupportedOperatorError, match="MaxRoiPool") as error:
         layoutopt.optimize(made, backend="direct", baseline=False)
     assert error.value.nodes == ("tail",)
-    assert error.value.hint.endswith("The part without them can be had: --outputs scores")
+    assert error.value.hint.endswith("To take the part without them: --outputs scores")
     boundary = Boundary(outputs=["scores"])
     assert layoutopt.optimize(made, backend="direct", baseline=False, boundary=boundary).optimized.operators == 3
 

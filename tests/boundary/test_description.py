@@ -134,7 +134,7 @@ def test_data_beside_the_flatbuffer_stay_whole(tmp_path: Path) -> None:
     numbers = np.arange(4, dtype=np.float32)
     with tfl.recording(graph):
         graph.outputs = [graph.inputs[0] + numbers]
-    write_tflite(Model(graph, ["x"], ["y"]), tmp_path / "a.tflite", data_behind=True)
+    write_tflite(Model(graph, ["x"], ["y"]), tmp_path / "a.tflite", data_after=True)
     attach(tmp_path / "a.tflite", tmp_path / "b.tflite", {"mine": b"1"}, {"a.txt": b"text"})
     found = run_tflite(tmp_path / "b.tflite", {"x": np.zeros((1, 4), np.float32)}, verbose=False)["y"]
     assert np.array_equal(found[0], numbers)

@@ -117,12 +117,12 @@ def test_an_input_of_two_readers(tmp_path: Path) -> None:
         ("image:mean=1,2", "mean has 2 numbers, and the input 3 channels"),
         ("image:std=1,2,3,4", "std has 4 numbers"),
         ("image:std=0", "must not be 0"),
-        ("image:mean=a", "'a' is no number"),
-        ("image:scale=1/0", "'1/0' is no number"),
+        ("image:mean=a", "'a' is not a number"),
+        ("image:scale=1/0", "'1/0' is not a number"),
         ("image:mean=1,mean=2", "mean is given twice"),
         ("image:sharpen=1", "cannot be read"),
         ("image", "cannot be read"),
-        ("image:scale=1,2", "scale is one value"),
+        ("image:scale=1,2", "scale takes one value"),
         ("image:dtype=int4", "dtype=int4"),
         ("image:color=cmyk", "there is no such choice"),
         ("imge:mean=1", "--preprocess imge: there is no such tensor"),
@@ -185,7 +185,7 @@ def test_a_quantized_output_is_dequantized() -> None:
     given, _ = Boundary(postprocess={"": Postprocess(Operator.DEQUANTIZE)}).apply(made)
     found = run(given, {"image": PIXELS.astype(np.float32)})["integers"]
     assert np.allclose(found, (integers - 3) * 0.05)
-    with pytest.raises(UsageError, match="nothing says what its numbers stand for"):
+    with pytest.raises(UsageError, match="the scale of its numbers is not known"):
         Boundary(postprocess={"": Postprocess(Operator.DEQUANTIZE)}).apply(classifier())
 
 

@@ -24,7 +24,15 @@ from layoutopt.ir.io import save
 from tests.harness import model_of
 
 COMMANDS: Mapping[str, tuple[list[str], list[str]]] = {
-    "optimize": (["model.onnx"], ["-o", "--tflite", "--saved-model", "--json", "--output-dir", "--dump-dir"]),
+    "optimize": (
+        ["model.onnx"],
+        ["-o", "--tflite", "--saved-model", "--json", "--output-dir", "--dump-dir"],
+    ),
+    "optimize --no-baseline": (
+        ["model.onnx", "--metadata", "metadata.json", "--labels", "labels.txt"],
+        ["-o", "--tflite", "--json"],
+    ),
+    "optimize --jobs 1": (["model.onnx", "--results", "results.jsonl"], ["-o", "--tflite", "--json"]),
     "optimize --quantize int8": (
         ["model.onnx", "--calibration", "samples.npz", "--load-ranges", "ranges.json", "--input", "input.npz"],
         ["-o", "--tflite", "--save-ranges", "--json"],
@@ -32,6 +40,8 @@ COMMANDS: Mapping[str, tuple[list[str], list[str]]] = {
     "explain": (["model.onnx"], ["--json"]),
     "report": (["model.onnx"], ["-o", "--json", "--model-explorer"]),
     "count": (["model.onnx", "lite.tflite"], ["--json"]),
+    "check": (["lite.tflite", "--target", "gpu"], ["--json"]),
+    "diff": (["before.json", "after.json"], ["--json"]),
     "tensors": (["model.onnx"], ["--json"]),
     "compare": (["model.onnx", "lite.tflite", "--input", "input.npz"], ["--json"]),
     "benchmark": (["lite.tflite", "model.onnx", "--rounds", "1", "--seconds", "0"], ["--json", "--csv"]),
@@ -41,8 +51,8 @@ COMMANDS: Mapping[str, tuple[list[str], list[str]]] = {
 }
 """The arguments of each command, and its options that name what is written."""
 
-READ = {"--input", "--calibration", "--load-ranges"}
-"""The options that name what is read."""
+READ = {"--input", "--calibration", "--load-ranges", "--metadata", "--results"}
+"""The options that name what is read, or added to."""
 
 FOLDERS = {"--output-dir", "--dump-dir", "--model-explorer", "-d", "--saved-model"}
 
@@ -73,7 +83,10 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert (directory / "weights.bin").stat().st_size
     np.savez(directory / "input.npz", x=np.zeros((1, 3, 8, 8), np.float32))
     np.savez(directory / "samples.npz", x=np.ones((4, 3, 8, 8), np.float32))
-    (directory / "ranges.json").write_text("{}")
+    for name in ("ranges.json", "metadata.json", "before.json", "after.json"):
+        (directory / name).write_text("{}")
+    (directory / "labels.txt").write_text("a\nb\nc\nd\n")
+    (directory / "results.jsonl").write_text("")
     (directory / "other.txt").write_text("precious")
     return directory
 
@@ -89,7 +102,7 @@ def invoke(*arguments: str) -> Result:
 def options_with_paths(callback: Callable[..., object]) -> Iterator[set[str]]:
     """The names of each option of a command that is a path, and of --json."""
     for parameter in inspect.signature(callback, eval_str=True).parameters.values():
-        kind, *more = get_args(parameter.annotation)
+        kind, *more = get_args(parameter.annotation) or (parameter.annotation,)
         for option in more:
             if isinstance(option, OptionInfo) and (Path in (kind, *get_args(kind)) or parameter.name == "json"):
                 yield {each for each in (option.default, *(option.param_decls or ())) if isinstance(each, str)}

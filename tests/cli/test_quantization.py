@@ -55,7 +55,7 @@ def test_int8_by_samples(model: Path, samples: Path) -> None:
     """The file holds integers, computes nearly what ONNX Runtime does, and its error is what the table says."""
     result = optimize(model, "--quantize", "int8", "--calibration", samples, "--json", model.with_suffix(".json"))
     tflite = made(result, model)
-    assert "Beside float, on 4 samples that took no part" in result.stdout
+    assert "Against float, on 4 held-out samples (" in result.stdout
     told = json.loads(model.with_suffix(".json").read_text())["quantization"]
     given = np.load(samples)["input"]
     held_out = given[np.random.default_rng(0).permutation(len(given)) % 5 == 4]

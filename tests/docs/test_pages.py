@@ -71,5 +71,5 @@ def test_unknown_options_are_found(code: str) -> None:
 
 
 def test_anchors_are_those_of_headings() -> None:
-    assert "what-a-layout-rule-would-buy" in anchors(DOCS / "explain.md")
+    assert "what-a-layout-rule-could-save" in anchors(DOCS / "explain.md")
     assert "layoutopt-optimize" in anchors(DOCS / "cli.md")

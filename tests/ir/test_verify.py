@@ -182,8 +182,8 @@ def test_an_output_of_another_rank_than_the_model_says() -> None:
 
 def test_a_result_that_does_not_run() -> None:
     reference = Reference(model_of("g (float[2,3] x) => (float[2,3] y) { y = Relu (x) }"))
-    with pytest.raises(VerificationError, match="behind pass 2 does not run"):
-        reference.check(broken(), what="the model behind pass 2")
+    with pytest.raises(VerificationError, match="after pass 2 does not run"):
+        reference.check(broken(), what="the model after pass 2")
     with pytest.raises(RuntimeError):
         run(broken(), reference.inputs)
 

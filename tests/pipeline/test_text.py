@@ -70,8 +70,9 @@ def test_what_is_wrong_is_said(text: str, message: str, hint: str) -> None:
     assert hint in error.value.hint
 
 
-def test_names() -> None:
-    assert [pass_name(each) for each in PASSES] == [
+def test_names_that_users_have_written_stay() -> None:
+    """A new pass need not be here."""
+    assert {pass_name(each) for each in PASSES} >= {
         "inline-functions",
         "fold-constants",
         "drop-identities",
@@ -94,7 +95,7 @@ def test_names() -> None:
         "propagate-layout",
         "cancel-transposes",
         "eliminate-dead-code",
-    ]
+    }
     assert pass_name(PropagateLayout(io=Io.KEEP)) == "propagate-layout"
 
 

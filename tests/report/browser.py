@@ -25,7 +25,7 @@ def chromium() -> Iterator[Browser]:
     """Start the browser; skip the test where there is none."""
     path = os.environ.get(CHROMIUM) or shutil.which("chromium")
     if not path:
-        pytest.skip(f"there is no Chromium: `apt-get install chromium`, or name one in {CHROMIUM}")
+        pytest.skip(f"there is no Chromium: run `make chromium`, or name one in {CHROMIUM}")
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
         yield started

@@ -147,7 +147,7 @@ def model(tmp_path: Path) -> Path:
 def test_the_command_line(model: Path) -> None:
     result = CliRunner().invoke(app, ["check", str(model), "--target", "gpu"])
     assert result.exit_code == 0, result.output
-    assert "It takes 2 of 3 operators, in 2 parts; without further options 1 of them run there." in result.stdout
+    assert "It runs 2 of 3 operators, in 2 parts; by default 1 of them run there." in result.stdout
     assert "EXPAND_DIMS: RESHAPE does the same" in result.stdout
     assert "gpu_compatibility.cc" in result.stdout
     strict = CliRunner().invoke(app, ["check", str(model), "--target", "gpu", "--strict", "--json", "-"])

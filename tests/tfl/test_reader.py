@@ -171,7 +171,7 @@ def test_constants_are_views_on_the_file(tmp_path: Path) -> None:
     with tfl.recording(graph):
         graph.outputs = [tfl.fully_connected(x, np.ones((400, 500), np.float32))]
     for behind in (False, True):
-        write_tflite(Model(graph, ["x"], ["y"]), path := tmp_path / "model.tflite", data_behind=behind)
+        write_tflite(Model(graph, ["x"], ["y"]), path := tmp_path / "model.tflite", data_after=behind)
         content = path.read_bytes()
         for source in (content, memoryview(content), path):
             weights = read_tflite(source).graph.operations[0][1].array

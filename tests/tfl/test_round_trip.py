@@ -159,7 +159,7 @@ def test_what_is_written_runs_and_is_read_again(
 ) -> None:
     folder = tmp_path_factory.mktemp("round-trip")
     path, again = folder / "model.tflite", folder / "again.tflite"
-    write_tflite(model, path, data_behind=behind)
+    write_tflite(model, path, data_after=behind)
     (x,) = model.graph.inputs
     array = np.random.default_rng(0).integers(-3, 4, x.sizes).astype(x.dtype.numpy)
     interpreter = Interpreter(str(path))
@@ -173,5 +173,5 @@ def test_what_is_written_runs_and_is_read_again(
     read = read_tflite(path)
     assert format_graph(read.graph) == format_graph(model.graph)
     assert (read.input_names, read.output_names) == (model.input_names, model.output_names)
-    write_tflite(read, again, data_behind=behind)
+    write_tflite(read, again, data_after=behind)
     assert again.read_bytes() == path.read_bytes()

@@ -96,7 +96,7 @@ class _Buffers:
 
 
 def _identity(array: Array) -> object:
-    """What arrays of the same bytes in a file have in common."""
+    """Return a key that is equal for arrays of the same bytes in a file."""
     if array.dtype.hasobject:  # strings, which are compared by what they point to
         return tuple(array.reshape(-1).tolist())
     if array.nbytes <= _MAX_SHARED_BYTES:
@@ -168,7 +168,7 @@ class _Subgraph:
         self.table.outputs = _int32([self._place(value, "output", "") for value in outputs])
 
     def _outputs(self) -> tuple[list[Value], list[Operation]]:
-        """The outputs, none of them twice, an input or a constant, and the operations that copy those that were."""
+        """Return distinct outputs that are neither inputs nor constants, and the copies of those that were."""
         made = {result for operation in self._graph.operations for result in operation.results}
         if self._is_body:  # IF and WHILE pass inputs of a body through
             made.update(self._graph.inputs)
@@ -210,7 +210,7 @@ class _Subgraph:
         return self._places[value]
 
     def _place(self, value: Value, name: str, role: str) -> int:
-        """The tensor of a value that is read; one of a constant, or without elements, is added when it is first met."""
+        """Return the tensor of a value that is read; that of a constant, or without elements, is added at first use."""
         if value in self._places:
             return self._places[value]
         if value.data is None and 0 not in (value.shape or ()):
@@ -243,7 +243,7 @@ class _Subgraph:
 
 
 def _copy(value: Value) -> list[Operation]:
-    """Operations of which the last one's result is a value of its own with the elements of ``value``."""
+    """Return operations of which the last one's result is a value of its own with the elements of ``value``."""
     made: list[Operation] = []
     if value.is_static:
         target = Value.constant(np.array(value.sizes, np.int32))

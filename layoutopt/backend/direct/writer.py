@@ -1,4 +1,4 @@
-"""Writes a graph to a .tflite: a small header first, and the weights streamed behind it.
+"""Writes a graph to a .tflite: a small header first, and the weights streamed after it.
 
 The header is a flatbuffer whose tables of buffers point forward to where their elements will be, which is patched in
 once the header's length is known. To any reader that is a plain flatbuffer. Flatbuffers end at 2 GB; above that,
@@ -33,7 +33,7 @@ def write_tflite(
     model: Model,
     path: Path,
     *,
-    data_behind: bool | None = None,
+    data_after: bool | None = None,
     defaults: Mapping[Value, Sequence[int]] | None = None,
 ) -> None:
     """Write a .tflite file.
@@ -41,7 +41,7 @@ def write_tflite(
     Args:
         model: to be written; it is not changed.
         path: of the file, which is overwritten.
-        data_behind: whether buffers tell their elements' offset and size in the file instead of being part of the
+        data_after: whether buffers tell their elements' offset and size in the file instead of being part of the
             flatbuffer; None for whether they have to.
         defaults: the shapes that values of unknown sizes have until an input is resized; 1 is the size of others.
 
@@ -49,19 +49,17 @@ def write_tflite(
         ValueError: an operation reads what nothing computes.
     """
     tables, arrays = tables_of(model, defaults or {})
-    write_tables(tables, arrays, path, data_behind=data_behind)
+    write_tables(tables, arrays, path, data_after=data_after)
 
 
-def write_tables(
-    tables: ModelT, arrays: Sequence[Array | None], path: Path, *, data_behind: bool | None = None
-) -> None:
-    """Write a .tflite file of its tables without buffers, and of what belongs in each buffer; as `write_tflite`."""
-    if data_behind is None:
-        header = _Header(tables, arrays, behind=False)
+def write_tables(tables: ModelT, arrays: Sequence[Array | None], path: Path, *, data_after: bool | None = None) -> None:
+    """Write a .tflite file from its tables without buffers and the content of each buffer, as `write_tflite` does."""
+    if data_after is None:
+        header = _Header(tables, arrays, external=False)
         if header.end > _MAX_FLATBUFFER:
-            header = _Header(tables, arrays, behind=True)
+            header = _Header(tables, arrays, external=True)
     else:
-        header = _Header(tables, arrays, behind=data_behind)
+        header = _Header(tables, arrays, external=data_after)
     with path.open("wb") as file:
         header.write(file)
 
@@ -72,17 +70,17 @@ class _Slot:
 
     Attributes:
         size: bytes of the array; 0 for the buffer of all that has no elements.
-        behind: whether it tells the offset in the file.
+        external: whether it gives the offset in the file.
         fields: distances of its fields from the end of the header.
     """
 
     size: int
-    behind: bool
+    external: bool
     fields: list[int] = field(default_factory=list)
 
     def Pack(self, builder: flatbuffers.Builder) -> int:  # noqa: N802  (the generated name)
         builder.StartObject(3)
-        if self.size and self.behind:
+        if self.size and self.external:
             builder.PrependUint64Slot(1, 1, 0)
             self.fields = [builder.Offset()]
             builder.PrependUint64Slot(2, 1, 0)
@@ -95,19 +93,19 @@ class _Slot:
 
 
 class _Header:
-    """The flatbuffer in front of the elements, and where those go.
+    """The flatbuffer before the elements, and where those go.
 
     Attributes:
         end: length of the file.
     """
 
-    def __init__(self, tables: ModelT, arrays: Sequence[Array | None], *, behind: bool) -> None:
-        slots = [_Slot(0 if array is None else array.nbytes, behind) for array in arrays]
+    def __init__(self, tables: ModelT, arrays: Sequence[Array | None], *, external: bool) -> None:
+        slots = [_Slot(0 if array is None else array.nbytes, external) for array in arrays]
         tables.buffers = slots
         builder = flatbuffers.Builder(1 << 16)
         builder.Finish(tables.Pack(builder), IDENTIFIER)
         self._bytes = bytearray(builder.Output())
-        self._length = 0 if behind else struct.calcsize("<I")  # of the count in front of a vector's elements
+        self._length = 0 if external else struct.calcsize("<I")  # of the count before a vector's elements
         self._data: list[tuple[int, int, Array]] = []
         self.end = len(self._bytes)
         for slot, array in zip(slots, arrays, strict=True):
@@ -120,7 +118,7 @@ class _Header:
 
     def _patch(self, slot: _Slot, start: int) -> None:
         places = [len(self._bytes) - distance for distance in slot.fields]
-        if slot.behind:
+        if slot.external:
             struct.pack_into("<Q", self._bytes, places[0], start)
             struct.pack_into("<Q", self._bytes, places[1], slot.size)
         elif (distance := start - self._length - places[0]) <= _MAX_FLATBUFFER:

@@ -62,7 +62,7 @@ def _settle(path: Path, shapes: Mapping[int, Shape]) -> None:
 
 
 def _shapes_at(path: Path, defaults: Mapping[str, Shape]) -> Mapping[int, Shape]:
-    """The shape of each tensor of the main graph at these shapes of the inputs, as LiteRT works it out."""
+    """Return the shape of each tensor of the main graph at these shapes of the inputs, as LiteRT works it out."""
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
     plain = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES  # XNNPACK keeps the shapes of what it takes to itself

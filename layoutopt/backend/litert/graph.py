@@ -44,7 +44,7 @@ class TfliteArray:
     """One tensor of a graph.
 
     Attributes:
-        name: unique in the graph; where several tensors share one, the index is behind it.
+        name: unique in the graph; where several tensors share one, the index is after it.
         shape: sizes, -1 for dynamic ones.
         dtype: name of the element type as numpy has it.
         size: bytes; dynamic sizes count as what they are until the tensor is resized.
@@ -97,7 +97,7 @@ class TfliteGraph:
 
 
 def read_graph(path: Path) -> TfliteGraph:
-    """Reads the main graph of a .tflite file.
+    """Read the main graph of a .tflite file.
 
     Raises:
         ModelNotFoundError: no such file.
@@ -158,7 +158,7 @@ class _Reader:
         return constant_in_words(role, shape_of(tensor), numpy_name(dtype_of(tensor)), self._numbers(index))
 
     def _numbers(self, index: int) -> str:
-        """The integers of a short constant; empty where it holds something else."""
+        """Return the integers of a short constant; empty where it holds something else."""
         tensor = self._graph.Tensors(index)
         dtype, shape = dtype_of(tensor), shape_of(tensor)
         data = buffer_of(self._model, tensor.Buffer())
@@ -168,20 +168,20 @@ class _Reader:
 
 
 def _role(operator: str, at: int) -> str:
-    """What a constant operand is; ``constant`` where it is like the others."""
+    """Return the role of a constant operand; ``constant`` if it has the same role as the others."""
     facts = definition(operator)
     role = facts.role(at)
     return "constant" if role in ("a", "b", "x") else role
 
 
 def constant_in_words(role: str, shape: Sequence[int], dtype: str, numbers: str) -> str:
-    """``axes 2 int32: 1 2``; without ``numbers`` where they are empty."""
+    """Return ``axes 2 int32: 1 2``; without ``numbers`` where they are empty."""
     sizes = "x".join(map(str, shape)) or "scalar"
     return f"{role} {sizes} {dtype}{f': {numbers}' if numbers else ''}"
 
 
 def _options(operator: Operator) -> Iterator[tuple[str, str]]:
-    """The scalar options of an operator by name."""
+    """Yield the scalar options of an operator by name."""
     for name, value in options_of(operator).items():
         if (
             value is not None

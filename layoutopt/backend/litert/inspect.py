@@ -98,7 +98,7 @@ def count_tflite(path: Path) -> Counts:
 
 
 def signature_of(path: Path) -> TfliteSignature:
-    """Reads the inputs and outputs of the main graph of a .tflite file.
+    """Read the inputs and outputs of the main graph of a .tflite file.
 
     Of several signatures it takes ``serving_default``, or else the first; without any, the tensors' own names.
 
@@ -120,7 +120,7 @@ def signature_of(path: Path) -> TfliteSignature:
 
 
 def operators_of(path: Path) -> tuple[TfliteOperator, ...]:
-    """Reads the operators of the main graph of a .tflite file, in the order in which they run.
+    """Read the operators of the main graph of a .tflite file, in the order in which they run.
 
     Raises:
         ModelNotFoundError: no such file.
@@ -160,7 +160,7 @@ def _operators(model: Model) -> Iterator[tuple[SubGraph, Operator]]:
 
 
 def bytes_transposed(model: Model, graph: SubGraph, transpose: Operator) -> int:
-    """Bytes that a TRANSPOSE writes, as far as the file knows its shape."""
+    """Return the bytes that a TRANSPOSE writes, as far as the file knows its shape."""
     result, order = graph.Tensors(transpose.Outputs(0)), graph.Tensors(transpose.Inputs(1))
     # A dynamic axis is moved for all we know, even where its default is 1.
     shape = [
@@ -178,7 +178,7 @@ def bytes_transposed(model: Model, graph: SubGraph, transpose: Operator) -> int:
 
 
 def _entries(read: Callable[[int], TensorMap], count: int, order: Sequence[int]) -> list[tuple[int, str]]:
-    """Tensor and name of each entry of a signature, which has them by name, in the order of the graph instead."""
+    """Return tensor and name of each entry of a signature in the order of the graph, not of the names."""
     entries = [(read(index).TensorIndex(), text_of(read(index).Name())) for index in range(count)]
     return sorted(entries, key=lambda entry: order.index(entry[0]))
 
@@ -200,13 +200,13 @@ def _quantization(tensor: Tensor) -> tuple[float, int]:
 
 
 def shape_of(tensor: Tensor) -> tuple[int, ...]:
-    """Sizes, -1 for dynamic ones."""
+    """Return sizes, -1 for dynamic ones."""
     shape, dynamic = vector(tensor, "Shape"), vector(tensor, "ShapeSignature")
     return tuple(dynamic[: len(shape)] if dynamic else shape)
 
 
 def default_shape_of(tensor: Tensor) -> tuple[int, ...]:
-    """Sizes until somebody resizes the tensor."""
+    """Return sizes until somebody resizes the tensor."""
     return tuple(max(1, size) for size in vector(tensor, "Shape"))
 
 

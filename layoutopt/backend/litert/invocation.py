@@ -84,7 +84,7 @@ def prepare(
 def litert(path: Path, *, verbose: bool) -> Iterator[None]:
     """Turn what LiteRT raises into ours, and keep what it writes to stderr for the message.
 
-    The native library has no switch for its chatter and knows nothing of ``sys.stderr``, so the descriptor itself is
+    The native library has no switch for its messages and knows nothing of ``sys.stderr``, so the descriptor itself is
     turned away for as long as the block runs; that of the whole process, so the block should be short.
     """
     with tempfile.TemporaryFile() as log:

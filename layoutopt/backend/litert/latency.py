@@ -45,21 +45,21 @@ class Latency:
 
     @property
     def median_ms(self) -> float:
-        """The median of the samples."""
+        """Return the median of the samples."""
         return statistics.median(self.samples)
 
     @property
     def minimum_ms(self) -> float:
-        """The fastest sample: the one that other processes disturbed least."""
+        """Return the fastest sample: the one that other processes disturbed least."""
         return min(self.samples)
 
     @property
     def p90_ms(self) -> float:
-        """Nine of ten samples are no slower."""
+        """Return the 90th percentile of the samples."""
         return float(np.quantile(self.samples, 0.9))
 
     def speedup_over(self, other: Latency, noise: Noise | None = None, *, seed: int = 0) -> Speedup:
-        """How many times as fast this model is as ``other``, both from one call of ``measure``.
+        """Return how many times as fast this model is as ``other``, both from one call of ``measure``.
 
         Args:
             other: what it is compared with.
@@ -104,12 +104,12 @@ class Speedup:
 
     @property
     def width(self) -> float:
-        """Upper over lower end of its interval."""
+        """Return upper over lower end of its interval."""
         return _width(self.low, self.high)
 
     @property
     def is_sharp(self) -> bool:
-        """Whether its interval is narrow enough for the ratio to be quoted."""
+        """Return whether its interval is narrow enough for the ratio to be quoted."""
         return self.width <= WIDEST
 
 
@@ -136,23 +136,23 @@ class Noise:
 
     @property
     def width(self) -> float:
-        """Upper over lower end of the interval."""
+        """Return upper over lower end of the interval."""
         return _width(self.low, self.high)
 
     @property
     def floor(self) -> float:
-        """How far from 1 a ratio must be before it is a difference, 0.02 for 2 %."""
+        """Return how far from 1 a ratio must be to count as a difference: 0.02 for 2 %."""
         farthest = max(self.high, 1 / self.low) if self.low > 0 else math.inf
         return max(LEAST_FLOOR, farthest - 1)
 
     @property
     def is_quiet(self) -> bool:
-        """Whether the machine was quiet enough for ratios of a few percent."""
+        """Return whether the machine was quiet enough for ratios of a few percent."""
         return self.width <= WIDEST and self.floor <= WIDEST - 1
 
 
 def interval(ratios: list[float], *, seed: int) -> tuple[float, float]:
-    """The bootstrap interval of the median of ratios, one per round; everything where there is but one.
+    """Return the bootstrap interval of the median of ratios, one per round; everything where there is but one.
 
     Rounds are drawn whole, so that what disturbs all models of a round cancels.
     """

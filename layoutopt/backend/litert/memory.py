@@ -14,7 +14,7 @@ _INFERENCES = 3  # XNNPACK takes some of its memory in the first, the kernels' s
 
 
 def memory_of(subject: Subject, *, seed: int = 0, verbose: bool = False) -> int:
-    """The memory that loading and running a model adds to a process that has imported LiteRT and nothing else.
+    """Return the memory that loading and running a model adds to a process that has imported LiteRT and nothing else.
 
     The largest resident size while it is loaded and run, less that before: weights as the file has them as far as
     they are read, weights as XNNPACK has packed them, tensors, and LiteRT's own.
@@ -39,7 +39,7 @@ def memory_of(subject: Subject, *, seed: int = 0, verbose: bool = False) -> int:
 
 
 def main(job: Mapping[str, Any]) -> None:
-    """Prints the bytes that a model needs.
+    """Print the bytes that a model needs.
 
     Args:
         job: ``path``, ``setting`` and ``seed``.

@@ -94,7 +94,6 @@ def time_operators(
         progress: called after each round with how many are done and how many there are.
 
     Raises:
-        MissingExtraError: LiteRT is not installed.
         UsageError: there are no rounds or no threads.
         ConversionError: LiteRT cannot run one of them.
     """

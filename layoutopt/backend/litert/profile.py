@@ -155,7 +155,7 @@ def profile_subject(
     verbose: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[OperatorTime, ...]:
-    """The same under any setting; arguments and errors as those of `profile`."""
+    """Return the same under any setting; arguments and errors as those of `profile`."""
     operators, setting = operators_of(subject.path), subject.setting
     check_threads(setting.threads)
     if rounds < 1:
@@ -170,7 +170,7 @@ def profile_subject(
 
 
 def typical(rounds: Sequence[Sequence[Event]]) -> list[Event]:
-    """Each event with the median of its times.
+    """Return each event with the median of its times.
 
     Raises:
         ConversionError: the rounds are not of the same operators.
@@ -184,7 +184,7 @@ def typical(rounds: Sequence[Sequence[Event]]) -> list[Event]:
 
 
 def attribute(operators: Sequence[TfliteOperator], events: Sequence[Event]) -> tuple[OperatorTime, ...]:
-    """Says which operator of the file each event belongs to, and adds up their times.
+    """Say which operator of the file each event belongs to, and add up their times.
 
     Raises:
         ConversionError: the events are not those of such a model.
@@ -201,7 +201,7 @@ def attribute(operators: Sequence[TfliteOperator], events: Sequence[Event]) -> t
 
 
 def execution_order(operators: Sequence[TfliteOperator], alone: set[int]) -> list[int]:
-    """The order in which LiteRT runs the operators of a file: those that XNNPACK has taken go together where they can.
+    """Return the order in which LiteRT runs the operators of a file: XNNPACK's together where that is possible.
 
     Args:
         operators: in the order of the file.
@@ -230,7 +230,7 @@ def execution_order(operators: Sequence[TfliteOperator], alone: set[int]) -> lis
 
 
 def lay_beside(costs: _Costs) -> list[int]:
-    """Gives each event an operator, never an earlier one than to the event before, at the least cost.
+    """Give each event an operator, never an earlier one than to the event before, at the least cost.
 
     Args:
         costs: of each event (rows) at each operator (columns), both in the order in which they run.
@@ -273,7 +273,7 @@ def _from_before(best: _Costs) -> tuple[_Costs, npt.NDArray[np.int64]]:
 def _costs(
     operators: Sequence[TfliteOperator], order: Sequence[int], alone: set[int], events: Sequence[Event]
 ) -> _Costs:
-    """What it costs that an event (rows) belongs to an operator (columns, in the order in which they run)."""
+    """Return the cost of matching each event (rows) with each operator (columns, in the order in which they run)."""
     kinds = _numbered([operators[position].name for position in order])
     names = _numbered([event.name for event in events])
     by_name = np.array([[_cost(kind, name) for kind in kinds] for name in names]).reshape(len(names), len(kinds))
@@ -287,7 +287,7 @@ def _costs(
 
 
 def _cost(operator: str, event: str) -> float:
-    """What it costs by their names that one of XNNPACK's operators belongs to one of the file's."""
+    """Return the cost of matching one of XNNPACK's operators with one of the file's, by their names."""
     words = _CALLED.get(operator, (operator.replace("_", " "),))
     if event.lower().startswith(tuple(word.lower() for word in words)):
         return 0.0
@@ -295,5 +295,5 @@ def _cost(operator: str, event: str) -> float:
 
 
 def _numbered(names: Sequence[str]) -> dict[str, int]:
-    """Each name once, with its number."""
+    """Return each name once, with its number."""
     return {name: number for number, name in enumerate(dict.fromkeys(names))}

@@ -29,7 +29,7 @@ _OPERATOR, _INTERNAL = 2, 4 | 8  # kinds of events: an operator of the model, an
 
 
 def main(job: Mapping[str, Any]) -> None:
-    """Profiles a file and prints the events of each inference in its main graph: name, place there or -1, microseconds.
+    """Profile a file and print the events of each inference in its main graph: name, place there or -1, microseconds.
 
     Args:
         job: ``path``, ``threads``, ``xnnpack``, ``warmup`` and ``rounds`` (inferences), ``seed``.
@@ -73,7 +73,7 @@ class _Profiled:
         self._call("RunCompiledModel", self._model, ctypes.c_size_t(0), sizes[0], inputs, sizes[1], outputs)
 
     def events(self) -> list[tuple[str, int, int]]:
-        """What happened in one inference, in order."""
+        """Return the events of one inference, in order."""
         self._call("ResetProfiler", self._profiler)
         self._call("StartProfiler", self._profiler)
         self.run()
@@ -114,7 +114,7 @@ class _Profiled:
         return count.value
 
     def _resize(self, index: int, tensor: TfliteTensor) -> None:
-        """Gives an input of dynamic sizes those that it has in the file."""
+        """Give an input of dynamic sizes those that it has in the file."""
         if -1 in tensor.shape:
             sizes = (ctypes.c_int * len(tensor.default))(*tensor.default)
             place = ctypes.c_size_t(0), ctypes.c_size_t(index)
@@ -128,7 +128,7 @@ class _Profiled:
         return [tuple(layout[1 : 1 + (layout[0] & 0x7F)]) for layout in layouts]
 
     def _buffer(self, side: str, index: int, shape: tuple[int, ...]) -> ctypes.c_void_p:
-        """Memory for one input or output."""
+        """Return memory for one input or output."""
         tensor = self._make(f"GetSignature{side}TensorByIndex", self._signature, ctypes.c_size_t(index))
         kind = (ctypes.c_int32 * _RANKED_TYPE)()
         self._call("GetRankedTensorType", tensor, kind)
@@ -144,7 +144,7 @@ class _Profiled:
         self._call("UnlockTensorBuffer", buffer)
 
     def _make(self, function: str, *arguments: object) -> ctypes.c_void_p:
-        """Calls a function that gives a handle through its last argument."""
+        """Call a function that gives a handle through its last argument."""
         handle = ctypes.c_void_p()
         self._call(function, *arguments, ctypes.byref(handle))
         return handle

@@ -55,7 +55,7 @@ class Subject:
 
 
 def run(path: Path, inputs: Mapping[str, Array], *, threads: int = 1, verbose: bool = False) -> dict[str, Array]:
-    """Runs a .tflite file once.
+    """Run a .tflite file once.
 
     Args:
         path: the file.
@@ -82,7 +82,7 @@ def run(path: Path, inputs: Mapping[str, Array], *, threads: int = 1, verbose: b
 
 
 def run_all(path: Path, inputs: Mapping[str, Array], *, verbose: bool = False) -> dict[int, Array]:
-    """Runs a .tflite file once and keeps all that it computes: one thread, and no XNNPACK, which would hide it.
+    """Run a .tflite file once and keep all that it computes: one thread, and no XNNPACK, which would hide it.
 
     Args:
         path: the file.
@@ -112,7 +112,7 @@ def run_all(path: Path, inputs: Mapping[str, Array], *, verbose: bool = False) -
 
 
 def dequantized(array: Array, details: Mapping[str, Any]) -> Array:
-    """The real numbers that ``array`` stands for, given LiteRT's description of the tensor; others as they are."""
+    """Return the real numbers that ``array`` stands for, by LiteRT's description; itself if it is not quantized."""
     found = details["quantization_parameters"]
     scales = found["scales"]
     if not scales.size or not np.issubdtype(array.dtype, np.integer):
@@ -148,7 +148,7 @@ def measure(
         models: the files to compare, with XNNPACK, or each with a setting of its own.
         threads: of XNNPACK, for files without a setting.
         rounds: samples per model.
-        more: asked behind these, and again every 10 rounds, whether to go on; None stops.
+        more: asked after these, and again every 10 rounds, whether to go on; None stops.
         warmup: inferences of each model before the first sample.
         seed: of the inputs; models with equal input shapes get equal inputs.
         clock: in seconds; ``time.thread_time`` leaves out what other processes took, and is for one thread only.
@@ -186,7 +186,7 @@ def measure(
 
 
 def load(subject: Subject, *, seed: int = 0, verbose: bool = False) -> Callable[[], None]:
-    """Makes a model ready to run on random inputs.
+    """Make a model ready to run on random inputs.
 
     Args:
         subject: the model and its setting.
@@ -209,7 +209,7 @@ def load(subject: Subject, *, seed: int = 0, verbose: bool = False) -> Callable[
 
 
 def _sample(invoke: Callable[[], None], repeats: int, clock: Clock) -> float:
-    """Milliseconds per call, over ``repeats`` calls."""
+    """Return milliseconds per call, over ``repeats`` calls."""
     start = clock()
     for _ in range(repeats):
         invoke()
@@ -217,13 +217,13 @@ def _sample(invoke: Callable[[], None], repeats: int, clock: Clock) -> float:
 
 
 def _warm_up(invoke: Callable[[], None], count: int, clock: Clock) -> int:
-    """Calls at least twice, and returns how many calls make a sample."""
+    """Call at least twice, and return how many calls make a sample."""
     fastest = min(_sample(invoke, 1, clock) for _ in range(max(2, count)))
     return max(1, math.ceil(SAMPLE_SECONDS * 1e3 / fastest))
 
 
 def random_inputs(tensors: Sequence[TfliteTensor], seed: int) -> list[Array]:
-    """Random arrays for inputs: the same for equal shapes and types."""
+    """Return random arrays for inputs: the same for equal shapes and types."""
     rng = np.random.default_rng(seed)
     return [_random(tensor, rng) for tensor in tensors]
 
@@ -259,13 +259,13 @@ def check_inputs(path: Path, tensors: Sequence[TfliteTensor], inputs: Mapping[st
 
 
 def _prepare(subject: Subject, tensors: Sequence[TfliteTensor], arrays: Sequence[Array]) -> Interpreter:
-    """An interpreter with its inputs set."""
+    """Return an interpreter with its inputs set."""
     check_threads(subject.setting.threads)
     inputs = {tensor.index: array for tensor, array in zip(tensors, arrays, strict=True)}
     return prepare(subject.path, inputs, threads=subject.setting.threads, xnnpack=subject.setting.xnnpack)
 
 
 def check_threads(threads: int) -> None:
-    """Raises UsageError where there are none."""
+    """Raise UsageError where there are none."""
     if threads < 1:
         raise UsageError(f"{threads} threads cannot run a model.", hint="Give at least one.")

@@ -34,7 +34,7 @@ class TfliteValue:
 
 
 def trace_tflite(path: Path, inputs: Mapping[str, Array], *, verbose: bool = False) -> tuple[TfliteValue, ...]:
-    """Runs a .tflite file once on LiteRT's own kernels, without XNNPACK.
+    """Run a .tflite file once on LiteRT's own kernels, without XNNPACK.
 
     Args:
         path: the file.

@@ -30,7 +30,7 @@ class Child:
     """One child process; it does jobs one after the other until it is closed or dies.
 
     Args:
-        verbose: let TensorFlow's chatter through to standard error.
+        verbose: let TensorFlow's messages through to standard error.
     """
 
     def __init__(self, *, verbose: bool) -> None:
@@ -54,11 +54,11 @@ class Child:
 
     @property
     def is_spent(self) -> bool:
-        """Whether it has died, or done as many jobs as one child should."""
+        """Return whether it has died, or done as many jobs as one child should."""
         return self._jobs >= _MOST_JOBS or self._process.poll() is not None
 
     def run(self, job: Job, progress: Progress | None) -> Outcome:
-        """Does one job.
+        """Do one job.
 
         Raises:
             LayoutoptError: what the child raised; ConversionError if it died.
@@ -77,7 +77,7 @@ class Child:
         raise _death(self._process.wait(), listener.stage, self._tail())
 
     def _talk(self, job: Job, listener: _Listener) -> None:
-        """Sends the job and hears what the child has to say until it is done, or dead."""
+        """Send the job and read the messages of the child until it is done, or has died."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         with contextlib.suppress(BrokenPipeError):  # it died before it read the job; its exit code tells
@@ -94,7 +94,7 @@ class Child:
         return self._chatter.read()[-TAIL:].strip()
 
     def close(self) -> None:
-        """Lets the child end: there are no more jobs."""
+        """Let the child end: there are no more jobs."""
         with contextlib.suppress(BrokenPipeError), self._process:
             pass
         if self._chatter is not None:
@@ -122,7 +122,7 @@ def kept_alive() -> Iterator[None]:
 
 
 def run_job(job: Job, *, verbose: bool, progress: Progress | None) -> Outcome:
-    """Does one job in a child of its own, or in the one that `kept_alive` keeps.
+    """Do one job in a child of its own, or in the one that `kept_alive` keeps.
 
     Raises:
         LayoutoptError: what the child raised; ConversionError if it died.
@@ -151,7 +151,7 @@ class _Listener:
     outcome: Outcome | None = field(default=None)
 
     def hear(self, line: str) -> bool:
-        """Takes in one event; whether it was the last."""
+        """Take in one event; whether it was the last."""
         event = Event.load(line)
         self.failure, self.outcome = event.failure, event.outcome
         if event.stage is not None:
@@ -162,7 +162,7 @@ class _Listener:
 
 
 def _error(failure: Failure, stage: str) -> errors.LayoutoptError:
-    """The child's error as the exception it was there."""
+    """Return the child's error as the exception it was there."""
     if failure.kind == "ConversionError":
         return errors.ConversionError(stage, failure.message, hint=failure.hint)
     kind: type[errors.LayoutoptError] = getattr(errors, failure.kind)
@@ -170,7 +170,7 @@ def _error(failure: Failure, stage: str) -> errors.LayoutoptError:
 
 
 def _death(code: int, stage: str, said: str) -> errors.ConversionError:
-    """The child ended without a word."""
+    """Return the child ended without a word."""
     how = f"the conversion process {how_ended(code)}"
     hint = "Run again with verbose output to see all that TensorFlow says."
     if code == -signal.SIGKILL:

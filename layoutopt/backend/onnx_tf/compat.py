@@ -26,7 +26,7 @@ _ABSENT = object()
 
 
 def import_onnx_tf() -> ModuleType:
-    """Imports ``onnx_tf.backend`` among the stand-ins.
+    """Import ``onnx_tf.backend`` among the stand-ins.
 
     Raises:
         ImportError: onnx-tf is not installed, or a stand-in no longer suffices.
@@ -67,7 +67,7 @@ def _standing_in(modules: Mapping[str, ModuleType]) -> Iterator[None]:
 
 
 def _mapping() -> ModuleType:
-    """The tables of ``onnx.mapping`` as they last were: types up to bfloat16, which counts as float32."""
+    """Return the tables of ``onnx.mapping`` as they last were: types up to bfloat16, which counts as float32."""
     types = [kind for kind in onnx.helper.get_all_tensor_dtypes() if kind <= onnx.TensorProto.BFLOAT16]
     numpy_types = {kind: onnx.helper.tensor_dtype_to_np_dtype(kind) for kind in types}
     numpy_types[onnx.TensorProto.BFLOAT16] = np.dtype(np.float32)
@@ -85,7 +85,7 @@ def _mapping() -> ModuleType:
 
 
 def _hardmax(logits: tf.Tensor, name: str | None = None) -> tf.Tensor:
-    """One where the last axis has its first largest element, else zero."""
+    """Return one where the last axis has its first largest element, else zero."""
     with tf.name_scope(name or "hardmax"):
         return tf.one_hot(tf.argmax(logits, -1), tf.shape(logits)[-1], dtype=logits.dtype)
 

@@ -33,7 +33,7 @@ def convert_model(
     verbose: bool = False,
     progress: Callable[[str], None] | None = None,
 ) -> Conversion:
-    """Converts an ONNX file with static shapes; existing targets are replaced, and only once the new ones are whole.
+    """Convert an ONNX file with static shapes; existing targets are replaced, and only once the new ones are whole.
 
     Args:
         model: the ONNX file. It may use the dialect ``layoutopt.nhwc``.
@@ -42,7 +42,7 @@ def convert_model(
         handlers: who translates the operators.
         quantize: what happens to the weights.
         allow_flex: let operators into the .tflite that need TensorFlow at run time.
-        verbose: let TensorFlow's chatter through to standard error.
+        verbose: let TensorFlow's messages through to standard error.
         progress: called with a short name as each stage starts.
 
     Returns:

@@ -1,4 +1,4 @@
-"""The child process of the hand-off: reads jobs, reports events, writes the files it was asked for.
+"""The child process that runs TensorFlow: reads jobs, reports events, writes the files it was asked for.
 
 Started by `layoutopt.backend.onnx_tf.child`. The original standard output carries the events; file descriptor 1 is
 turned to standard error before TensorFlow loads, so whatever it prints cannot get in between.
@@ -31,7 +31,7 @@ _SAMPLES = 8  # sets of inputs that ranges of activations are taken from
 
 
 def main() -> int:
-    """Runs the jobs on standard input, one per line, until there are no more."""
+    """Run the jobs on standard input, one per line, until there are no more."""
     events = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     for line in sys.stdin:
@@ -40,7 +40,7 @@ def main() -> int:
 
 
 def _run(job: Job, stages: Stages) -> Event:
-    """Does one job; the event that ends it."""
+    """Do one job; the event that ends it."""
     forget_peak_memory()
     try:
         inputs, outputs = _plain(job, stages) if job.plain else _convert(job, stages)
@@ -87,7 +87,7 @@ def _failure(error: Exception, job: Job) -> Failure:
 
 
 def _without_tracebacks(message: str) -> str:
-    """The converter quotes a Python stack per operator; the lines that say which operator are few."""
+    """Return the converter quotes a Python stack per operator; the lines that say which operator are few."""
     lines = message.splitlines()
     telling = [line for line in lines if "error:" in line or " ops:" in line or line.lstrip().startswith("tf.")]
     return "\n".join(dict.fromkeys(line.split("error: ")[-1] for line in telling)) or message
@@ -157,7 +157,7 @@ def _finish(converter: tf.lite.TFLiteConverter, job: Job, samples: Sequence[obje
 
 
 def _samples(job: Job) -> list[Arrays]:
-    """Random inputs by name, where ranges of activations are wanted; elsewhere they would only take memory."""
+    """Return random inputs by name, where ranges of activations are wanted; elsewhere they would only take memory."""
     if job.quantize != _INTEGERS:
         return []
     from layoutopt.ir.io import load
@@ -171,7 +171,7 @@ def _samples(job: Job) -> list[Arrays]:
 
 
 def _plain(job: Job, stages: Stages) -> tuple[dict[str, str], dict[str, str]]:
-    """What onnx-tf's documentation tells a user to do: prepare, export_graph, TFLiteConverter.from_saved_model."""
+    """Convert as onnx-tf's documentation says: prepare, export_graph, TFLiteConverter.from_saved_model."""
     with stages("import tensorflow"):
         import onnx
         import tensorflow as tf
@@ -196,7 +196,7 @@ def _plain(job: Job, stages: Stages) -> tuple[dict[str, str], dict[str, str]]:
 
 
 def _rename_interface(model: onnx.ModelProto) -> tuple[dict[str, str], dict[str, str]]:
-    """Gives inputs and outputs names that are Python identifiers, in place.
+    """Give inputs and outputs names that are Python identifiers, in place.
 
     onnx-tf looks its inputs up under their ONNX names, yet TensorFlow hands them over under names that it has cleaned:
     a name like ``input.1`` ends in a KeyError. Nothing else is in the way of running onnx-tf on a current TensorFlow.

@@ -90,7 +90,7 @@ def _rounded(x: tf.Tensor, quantization: Quantization, dtype: DType) -> tf.Tenso
 
 
 def _parameters(quantization: Quantization, rank: int) -> tuple[Any, Any]:
-    """Scales and zero points in float32, such that they broadcast."""
+    """Return scales and zero points in float32, such that they broadcast."""
 
     def spread(numbers: Sequence[float]) -> Any:
         array = np.array(numbers, np.float32)

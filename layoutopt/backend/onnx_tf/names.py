@@ -9,7 +9,7 @@ import onnx
 
 
 def identifiers(names: Sequence[str]) -> list[str]:
-    """Names that TensorFlow takes for arguments: one per ONNX name, and none twice but for a name that comes twice."""
+    """Return names that TensorFlow takes for arguments: one per ONNX name, different for different names."""
     chosen: dict[str, str] = {}
     for name in names:
         if name in chosen:
@@ -25,13 +25,13 @@ def identifiers(names: Sequence[str]) -> list[str]:
 
 
 def scope_of(name: str) -> str:
-    """A node's name in TensorFlow's alphabet, so that tensors in the .tflite tell where they come from."""
+    """Return a node's name in TensorFlow's alphabet, so that tensors in the .tflite tell where they come from."""
     scope = re.sub(r"[^A-Za-z0-9_./-]", "_", name).strip("/")
     return scope if scope[:1].isalnum() else f"node{scope}"
 
 
 def rename(graph: onnx.GraphProto, table: Mapping[str, str]) -> None:
-    """Renames values in place, in subgraphs too; a value that bears one of the new names by chance makes way."""
+    """Rename values in place, in subgraphs too; a value that has one of the new names by chance makes way."""
     used = {name for node in graph.node for name in (*node.input, *node.output)}
     full = {**{new: f"{new}__other" for new in table.values() if new in used and new not in table}, **table}
     _rename(graph, full)

@@ -1,4 +1,4 @@
-"""What the parent process and the hand-off's child say to each other. No TensorFlow here: both sides import it.
+"""What the parent process and the child that runs TensorFlow exchange. No TensorFlow here: both sides import it.
 
 The parent writes one `Job` per line to the child's standard input; the child answers with `Event`s, one per line,
 of which the last is a failure or an outcome.
@@ -34,12 +34,12 @@ class Job:
     allow_flex: bool = False
 
     def dump(self) -> str:
-        """The job as JSON."""
+        """Return the job as JSON."""
         return json.dumps(asdict(self))
 
     @staticmethod
     def load(text: str) -> Job:
-        """The job that `dump` wrote."""
+        """Return the job that `dump` wrote."""
         return Job(**json.loads(text))
 
 
@@ -83,12 +83,12 @@ class Event:
     outcome: Outcome | None = field(default=None)
 
     def dump(self) -> str:
-        """The event as one line of JSON."""
+        """Return the event as one line of JSON."""
         return json.dumps(asdict(self))
 
     @staticmethod
     def load(line: str) -> Event:
-        """The event that `dump` wrote."""
+        """Return the event that `dump` wrote."""
         raw = json.loads(line)
         return Event(
             stage=raw["stage"],

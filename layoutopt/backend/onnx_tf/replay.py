@@ -41,7 +41,7 @@ def replay(model: Model, foreign: Foreign | None = None) -> tf.types.experimenta
     ]
 
     def run(*tensors: tf.Tensor) -> list[tf.Tensor]:
-        # An output may be an input, and two may be one: the converter wants a tensor of its own for each.
+        # An output may be an input, and two may be one: the converter needs a tensor of its own for each.
         return [tf.identity(output) for output in _run(graph, tensors, foreign)]
 
     return tf.function(run, autograph=False).get_concrete_function(*specs)

@@ -53,7 +53,7 @@ class Call:
 
 
 def _plain(function: Callable[..., Any]) -> Spelling:
-    """A function of the operands in their order."""
+    """Return a function of the operands in their order."""
     return lambda call: function(*call.operands)
 
 
@@ -65,7 +65,7 @@ def _reduction(function: Callable[..., Any]) -> Spelling:
 
 
 def _with_bias(y: tf.Tensor, bias: Operand | None) -> tf.Tensor:
-    """Zeros are left out: the converter gives every kernel that wants one a bias."""
+    """Return a bias, or None for zeros: the converter gives a bias to every kernel that needs one."""
     if bias is None or (isinstance(bias, np.ndarray) and not bias.any()):
         return y
     return tf.nn.bias_add(y, bias)
@@ -122,7 +122,7 @@ def _conv_3d_transpose(call: Call) -> tf.Tensor:
 
 
 def _volume(call: Call) -> tuple[list[int], list[int]]:
-    """Strides and dilations."""
+    """Return strides and dilations."""
     strides, dilations = ([call(name.format(axis)) for axis in "dhw"] for name in (_STRIDE, _DILATION))
     return [1, *strides, 1], [1, *dilations, 1]
 
@@ -166,7 +166,7 @@ def _relu_n1_to_1(x: Operand) -> tf.Tensor:
 
 
 def _prelu(x: Operand, slope: Any) -> tf.Tensor:
-    """The converter knows a slope by its negative, if that is a constant."""
+    """Return the converter knows a slope by its negative, if that is a constant."""
     if not isinstance(slope, np.ndarray):
         return tf.nn.relu(x) + slope * tf.minimum(x, 0)
     return tf.nn.relu(x) + -slope * tf.nn.relu(tf.negative(x))
@@ -178,7 +178,7 @@ def _softmax(call: Call) -> tf.Tensor:
 
 
 def _divide(a: Any, b: Operand) -> tf.Tensor:
-    """Integers towards zero, as DIV has it."""
+    """Return integers towards zero, as DIV has it."""
     return tf.divide(a, b) if tf.as_dtype(a.dtype).is_floating else tf.raw_ops.Div(x=a, y=b)
 
 

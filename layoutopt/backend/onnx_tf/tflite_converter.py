@@ -10,7 +10,7 @@ import tensorflow as tf
 
 
 def converter_of(function: tf.types.experimental.ConcreteFunction) -> tf.lite.TFLiteConverter:
-    """The converter for a function that reads no variables, which it has no use for from here on.
+    """Return the converter for a function that reads no variables, which it has no use for from here on.
 
     By itself, the converter first makes constants of variables, which takes ten copies of all weights and half the time
     even where there are none; and it keeps the function to the end. With a trackable object, it would write and read a

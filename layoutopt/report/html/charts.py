@@ -83,7 +83,7 @@ class Ribbon:
 
 
 def ribbon(graph: Graph) -> Ribbon:
-    """The layouts of a graph at a glance."""
+    """Return the layouts of a graph at a glance."""
     kinds = [None if node.is_transpose else _layout(graph, node.outputs) for node in graph.nodes]
     return Ribbon(
         len(kinds), tuple((layout, _stripes(kinds, layout, 0.35)) for layout in Layout), _stripes(kinds, None, 0)
@@ -91,7 +91,7 @@ def ribbon(graph: Graph) -> Ribbon:
 
 
 def bytes_along(graphs: Iterable[tuple[str, Graph]]) -> Chart:
-    """Bytes moved so far, over the order of execution.
+    """Return bytes moved so far, over the order of execution.
 
     Args:
         graphs: each with its style.
@@ -108,7 +108,7 @@ def bytes_along(graphs: Iterable[tuple[str, Graph]]) -> Chart:
 
 
 def errors_along(graph: Graph) -> Chart | None:
-    """The error of what each operator writes, over the order of execution; None where nothing was compared."""
+    """Return the error of what each operator writes, over the order of execution; None where nothing was compared."""
     relative = list(_errors(graph, "relative_error"))
     own = list(_errors(graph, "own_error"))
     known = [error for _, error in (*relative, *own) if error > 0]
@@ -160,7 +160,7 @@ def _layout(graph: Graph, names: Sequence[str]) -> Layout:
 
 
 def _errors(graph: Graph, which: str) -> Iterable[tuple[int, float]]:
-    """Numbers of operators, each with the largest error of what it writes."""
+    """Yield numbers of operators, each with the largest error of what it writes."""
     for at, node in enumerate(graph.nodes):
         found = [getattr(graph.tensors[name], which) for name in node.outputs if name in graph.tensors]
         if known := [error for error in found if error is not None]:
@@ -168,14 +168,14 @@ def _errors(graph: Graph, which: str) -> Iterable[tuple[int, float]]:
 
 
 def _numbers(operators: int) -> tuple[Tick, ...]:
-    """Marks along the order of execution."""
+    """Mark along the order of execution."""
     if not operators:
         return ()
     return tuple(Tick(100 * number / operators, f"{number:,}") for number in linear(operators) if number <= operators)
 
 
 def _steps(sums: Sequence[int], operators: int, top: int) -> str:
-    """A line that rises where bytes are moved, at the end of the operator that moves them."""
+    """Return a line that rises where bytes are moved, at the end of the operator that moves them."""
     path, height = ["M0 100"], 0
     for at, total in enumerate(sums, start=1):
         if total != height:
@@ -185,5 +185,5 @@ def _steps(sums: Sequence[int], operators: int, top: int) -> str:
 
 
 def _dots(errors: Iterable[tuple[int, float]], count: int, scale: _Decades) -> str:
-    """Lines of no length, which are drawn as dots whatever the plot is stretched by."""
+    """Return lines of no length, which are drawn as dots whatever the plot is stretched by."""
     return "".join(f"M{100 * (at + 0.5) / count:.3f} {100 - scale.at(error):.3f}h0" for at, error in errors)

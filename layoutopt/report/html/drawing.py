@@ -105,13 +105,13 @@ class Drawing:
     long_edges: tuple[Edge, ...]
 
     def silhouette(self, layout: Layout | None) -> str:
-        """The boxes of a layout as one path, seen from afar; for None, the transposes, of whatever layout."""
+        """Return the boxes of a layout as one path, seen from afar; for None, the transposes, of whatever layout."""
         chosen = (box for box in self.boxes if (None if box.node.is_transpose else box.layout) is layout)
         return "".join(f"M{box.x} {box.y}h{BOX_WIDTH}v{BOX_HEIGHT}h-{BOX_WIDTH}z" for box in chosen)
 
 
 def draw(graph: Graph) -> Drawing:
-    """Draws a graph in layers, the inputs at the top, with few crossings."""
+    """Draw a graph in layers, the inputs at the top, with few crossings."""
     actors = _actors(graph)
     links = _links([node for _, node in actors])
     layering = layered(len(actors), list(links))
@@ -131,14 +131,14 @@ def draw(graph: Graph) -> Drawing:
 
 
 def _actors(graph: Graph) -> list[tuple[Role, GraphNode]]:
-    """All that gets a box: inputs and outputs as operators that only write, or only read, one tensor."""
+    """Return all that gets a box: inputs and outputs as operators that only write, or only read, one tensor."""
     inputs = [(Role.INPUT, GraphNode(f"input {name}", "input", name, (), (name,))) for name in graph.inputs]
     outputs = [(Role.OUTPUT, GraphNode(f"output {name}", "output", name, (name,), ())) for name in graph.outputs]
     return [*inputs, *((Role.OPERATOR, node) for node in graph.nodes), *outputs]
 
 
 def _links(nodes: Sequence[GraphNode]) -> dict[tuple[int, int], str]:
-    """The first tensor that each box hands to each other one."""
+    """Return the first tensor that each box hands to each other one."""
     writers = {name: index for index, node in enumerate(nodes) for name in node.outputs}
     links: dict[tuple[int, int], str] = {}
     for index, node in enumerate(nodes):

@@ -27,7 +27,7 @@ class Layering:
     """Places for boxes, and for the bends of lines that pass rows.
 
     Attributes:
-        places: of boxes, which are numbered from 0, and of bends, numbered behind them: the column, which is as wide as
+        places: of boxes, which are numbered from 0, and of bends, numbered after them: the column, which is as wide as
             a box and may be broken, and the row, from the top.
         ways: for each link, the boxes and bends that it passes.
     """
@@ -37,7 +37,7 @@ class Layering:
 
 
 def layered(count: int, links: Sequence[Link]) -> Layering:
-    """Places ``count`` boxes in rows, so that all links go down and few cross; parts without a link side by side."""
+    """Place ``count`` boxes in rows, so that all links go down and few cross, with unlinked parts side by side."""
     places: dict[int, Place] = {}
     ways: dict[Link, Sequence[int]] = {}
     right, bends = 0.0, count
@@ -53,7 +53,7 @@ def layered(count: int, links: Sequence[Link]) -> Layering:
 
 
 def _parts(count: int, links: Sequence[Link]) -> Iterator[tuple[list[int], list[Link]]]:
-    """The parts that no link joins: their boxes, and their links by the places of the boxes in that list."""
+    """Yield the parts that no link joins: their boxes, and their links by the places of the boxes in that list."""
     ends = np.array(links, dtype=int).reshape(-1, 2)
     linked = csr_array((np.ones(len(ends)), (ends[:, 0], ends[:, 1])), shape=(count, count))
     number, part_of = connected_components(linked, directed=False)
@@ -64,7 +64,7 @@ def _parts(count: int, links: Sequence[Link]) -> Iterator[tuple[list[int], list[
 
 
 def _layered_part(count: int, links: Sequence[Link]) -> Layering:
-    """The same for one part. Bends are numbered from ``count`` without a gap."""
+    """Return the same for one part. Bends are numbered from ``count`` without a gap."""
     if not links:
         return Layering({0: (0.0, 0)}, {})
     # Given more than one part, the layout numbers the bends of one as it does the boxes of another.
@@ -80,7 +80,7 @@ def _layered_part(count: int, links: Sequence[Link]) -> Layering:
 
 
 def _straightened(count: int, places: Mapping[int, Place], pieces: Sequence[Link]) -> dict[int, float]:
-    """Columns that make the lines as straight as the order within the rows allows: a linear program.
+    """Return columns that make the lines as straight as the order within the rows allows: a linear program.
 
     Long lines count most, as in the drawings of Gansner, Koutsofios, North and Vo (1993), then chains of boxes; where a
     line joins a chain, it is the line that bends. The layout's own columns keep the order too, but push whole parts of

@@ -28,12 +28,12 @@ _GAP = 10
 """Pixels between the columns of a graph that is seen whole."""
 
 _PER_OPERATOR = (
-    "your model with a layout per operator. Each operator that TFLite runs channels-last only stands between two "
-    "transposes of its own, as in the file of a converter that looks at one operator at a time"
+    "your model with transposes around every layout-sensitive operator, as in the file of a converter that looks at "
+    "one operator at a time"
 )
 MEANINGS = {
     Kind.PLAIN.value: "your model through onnxsim, onnx-tf and TensorFlow's converter, each as it is",
-    Kind.SANDWICH.value: _PER_OPERATOR,
+    Kind.PER_OPERATOR.value: _PER_OPERATOR,
     PER_OPERATOR: f"{_PER_OPERATOR}; ONNX, since there is no .tflite",
     Kind.LAYOUTOPT.value: "your model with layouts chosen for the whole graph at once",
     Kind.ONNX.value: "your model with layouts chosen for the whole graph at once; ONNX, since there is no .tflite",
@@ -64,33 +64,33 @@ class Side:
 
     @classmethod
     def of(cls, key: str, graph: Graph) -> Side:
-        """Draws a graph."""
+        """Draw a graph."""
         drawing = draw(graph)
         transposes = tuple(box.index for box in drawing.boxes if box.node.is_transpose)
         return cls(key, graph, drawing, ribbon(graph), transposes)
 
     @property
     def meaning(self) -> str:
-        """What the title of the graph means; empty where that is not known."""
+        """Return what the title of the graph means; empty if that is not known."""
         return MEANINGS.get(self.graph.title, "")
 
     @property
     def operators(self) -> tuple[Box, ...]:
-        """The boxes of the operators, in the order of execution."""
+        """Return the boxes of the operators, in the order of execution."""
         return tuple(box for box in self.drawing.boxes if box.role is Role.OPERATOR)
 
     def largest(self) -> list[Box]:
-        """The transposes that move the most bytes."""
+        """Return the transposes that move the most bytes."""
         found = [box for box in self.operators if box.node.is_transpose]
         return sorted(found, key=lambda box: -box.node.bytes_moved)[:_MOST_ROWS]
 
     def slowest(self) -> list[Box]:
-        """The operators that take the longest, where times were measured."""
+        """Return the operators that take the longest, where times were measured."""
         found = [box for box in self.operators if box.node.microseconds is not None]
         return sorted(found, key=lambda box: -(box.node.microseconds or 0))[:_MOST_ROWS]
 
     def worst(self) -> list[tuple[Box, GraphTensor]]:
-        """The tensors whose operators add the most error by themselves."""
+        """Return the tensors whose operators add the most error by themselves."""
         written = [(box, self.graph.tensors[name]) for box in self.operators for name in box.node.outputs]
         found = [pair for pair in written if pair[1].own_error is not None]
         return sorted(found, key=lambda pair: -(pair[1].own_error or 0))[:_MOST_ROWS]
@@ -158,7 +158,7 @@ class TimeOf:
 
 
 def render(report: ModelReport) -> str:
-    """The page: HTML with its style, its script and its data in it; nothing is loaded from anywhere."""
+    """Return the page: HTML with its style, its script and its data in it; nothing is loaded from anywhere."""
     sides = [Side.of(key, graph) for key, graph in (("before", report.before), ("after", report.after)) if graph]
     return (
         _environment()
@@ -214,7 +214,7 @@ def _environment() -> jinja2.Environment:
 
 
 def _is_long(text: str, letter: float) -> bool:
-    """Whether text may be too wide for a box, of small letters of so many pixels and others that are wider."""
+    """Return whether text may be too wide for a box, of small letters of so many pixels and others that are wider."""
     return letter * sum(1 if each.islower() else 1.15 for each in text) > _TEXT_WIDTH
 
 
@@ -225,12 +225,12 @@ def prose(text: str) -> Markup:
 
 
 def shape(sizes: Sequence[int]) -> str:
-    """A shape for people."""
+    """Return a shape for people."""
     return "×".join("any" if each < 0 else str(each) for each in sizes) or "scalar"
 
 
 def duration(microseconds: float | None) -> str:
-    """A time for people, in three digits."""
+    """Return a time for people, in three digits."""
     if microseconds is None:
         return "–"
     number, unit = (microseconds / 1000, "ms") if microseconds >= 1000 else (microseconds, "µs")
@@ -239,12 +239,12 @@ def duration(microseconds: float | None) -> str:
 
 
 def error(number: float | None) -> str:
-    """An error for people."""
+    """Return an error for people."""
     return "–" if number is None else "0" if number == 0 else f"{number:.1e}"
 
 
 def _data(side: Side) -> Json:
-    """What the script of the page knows of a graph: its nodes in the order of the boxes, its tensors, and places."""
+    """Return a graph for the script of the page: nodes in the order of the boxes, tensors, and positions."""
     boxes = side.drawing.boxes
     nodes = [to_json(box.node) for box in boxes]
     return {
@@ -260,7 +260,7 @@ def _data(side: Side) -> Json:
 
 
 def _second_line(side: Side, box: Box) -> str:
-    """What a box says below the name of its operator: of transposes the bytes, and from where to where."""
+    """Return the second line of a box: for a transpose its bytes, and the two layouts."""
     if box.role is not Role.OPERATOR:
         return box.node.name
     if not box.node.is_transpose:
@@ -296,7 +296,7 @@ def _tiles(report: ModelReport) -> Iterable[Tile]:
 
 
 def _error_tile(report: ModelReport, before: Form | None, after: Form) -> Iterable[Tile]:
-    """The error relative to the size of the outputs where it is known: a large output may be off by much."""
+    """Yield the error relative to the size of the outputs where it is known: a large output may be off by much."""
     absolute, mse = f"largest difference {error(after.max_abs_error)}", f"MSE {error(after.mse)}"
     relative = _error_of_outputs(report.after)
     if relative is None:
@@ -348,7 +348,7 @@ def _steps(stages: Sequence[Stage]) -> Iterable[Step]:
 
 
 def _times(report: ModelReport) -> list[TimeOf]:
-    """A row per type of operator, the longest first; none where no time was measured."""
+    """Return a row per type of operator, the longest first; none where no time was measured."""
     before, after = _by_type(report.before.nodes if report.before else ()), _by_type(report.after.nodes)
     longest = max([sum(times) for times in (*before.values(), *after.values())], default=0) or 1
     rows = [_time_of(name, before.get(name, []), after.get(name, []), longest) for name in {**before, **after}]

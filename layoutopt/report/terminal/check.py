@@ -14,18 +14,18 @@ from layoutopt.results.check import CheckReport, Finding
 
 
 def of_check(report: CheckReport, *, verbose: bool) -> Iterator[RenderableType]:
-    """Return what the target takes in a sentence, and a row for each kind of finding, or for each at all."""
+    """Yield a sentence on what the target runs, and a table of findings, alike ones together unless ``verbose``."""
     yield Text(f"{report.file}: {report.title}", style="bold")
     if report.findings:
         yield _table(report, verbose=verbose)
     for mend, operators in _mends(report.findings).items():
         yield Text(f"{', '.join(operators)}: {mend}")
     parts = "part" if report.partitions == 1 else "parts"
-    taken = f"It takes {report.taken:,} of {report.operators:,} operators, in {report.partitions:,} {parts}"
-    runs = "" if report.run == report.taken else f"; without further options {report.run:,} of them run there"
+    taken = f"It runs {report.taken:,} of {report.operators:,} operators, in {report.partitions:,} {parts}"
+    runs = "" if report.run == report.taken else f"; by default {report.run:,} of them run there"
     yield Text(f"{taken}{runs}.", style="green" if report.passes else "yellow")
     if not report.passes:
-        yield Text(f"An operator that it does not take {report.rest}.")
+        yield Text(f"An operator that it does not run {report.rest}.")
     yield Text(f"Rules of {report.date}: {report.source}", style="dim")
 
 
@@ -47,7 +47,7 @@ def _why(finding: Finding) -> str:
 
 
 def _mends(findings: Sequence[Finding]) -> dict[str, list[str]]:
-    """Return what would mend findings, each with the operators that it is for."""
+    """Return how to fix the findings, each fix with the operators that it is for."""
     found: dict[str, dict[str, None]] = {}
     for finding in findings:
         for mend in finding.mends:
@@ -56,7 +56,7 @@ def _mends(findings: Sequence[Finding]) -> dict[str, list[str]]:
 
 
 def _grouped(findings: Sequence[Finding]) -> Iterator[tuple[Finding, int]]:
-    """Iterate over findings that differ in more than the tensor, each with how often it occurs, the first of each."""
+    """Iterate over the first of findings that differ only in the tensor, with their number."""
     counts: dict[tuple[object, ...], list[Finding]] = {}
     for finding in findings:
         counts.setdefault((finding.operator, finding.reasons, finding.mends, finding.certain), []).append(finding)

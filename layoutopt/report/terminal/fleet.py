@@ -1,4 +1,4 @@
-"""Rows for many models, which are printed as they come, and the table of what differs between two runs."""
+"""Rows for many models, printed as they are done, and the table of differences between two runs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def heading() -> Text:
 
 
 def of_row(row: Row, *, before: bool) -> Text:
-    """Return one model as a line; ``before`` says that an earlier run has done it."""
+    """Return one model as a line; ``before`` tells that an earlier run has done it."""
     if row.report is None:
         line = _LAYOUT.format("-", "-", "-", "-", f"{row.seconds:.1f}", f"{row.model}: {row.error}")
         return Text(line, style="red")
@@ -44,7 +44,7 @@ def of_row(row: Row, *, before: bool) -> Text:
 
 
 def summary(done: int, before: int, failed: int) -> Text:
-    """Return how many models came to which end."""
+    """Return how many models are done and how many failed."""
     earlier = f", {before} of them before" if before else ""
     return Text(f"{done} done{earlier}; {failed} failed", style="red" if failed else "green")
 
@@ -55,7 +55,7 @@ def _change(report: dict[str, Any], name: str) -> str:
 
 
 def of_changes(changes: Sequence[Change], *, verbose: bool) -> Iterator[RenderableType]:
-    """Return a row for each number that differs, or for each at all where ``verbose``, and a sentence on all."""
+    """Yield a table of the numbers that differ, or of all if ``verbose``, and a summary."""
     shown = [change for change in changes if verbose or change.verdict is not Verdict.SAME]
     if shown:
         table = Table(box=SIMPLE_HEAD, pad_edge=False)

@@ -15,7 +15,7 @@ _BY = {MatchedBy.NAME: ", by its name", MatchedBy.LIKENESS: ", by likeness"}
 
 
 def of_compare(report: ComparisonReport, *, top: int, every: bool) -> Iterator[RenderableType]:
-    """The layers that matter, or all of them, the outputs, and where the error enters."""
+    """Yield the layers that matter, or all of them, the outputs, and where the error enters."""
     if every:
         yield _of_layers("Every layer that is matched", report.layers, report)
     elif chosen := report.adding_most(top):
@@ -76,12 +76,12 @@ def _of_entry(first: Entry, tolerance: float) -> Iterator[RenderableType]:
     yield Text(f"First beyond the tolerance, {tolerance:g}: {_said(layer)}", style="bold red")
     yield Text(f"  tensor {layer.tensor}")
     if first.behind:
-        yield Text(f"  The error enters behind {', '.join(first.behind)}, in {_listed(first.suspects)}")
-    yield Text(f"  Its own error, computed from what the .tflite has in front of it: {layer.own_error:.2e}")
+        yield Text(f"  The error enters after {', '.join(first.behind)}, in {_listed(first.suspects)}")
+    yield Text(f"  Its own error, computed from the inputs that it has in the .tflite: {layer.own_error:.2e}")
 
 
 def _listed(suspects: Sequence[str]) -> str:
-    """The nearest ones; a tensor's name tells of all that was fused into its operator, of which the first is enough."""
+    """Return the nearest ones; of those fused into one operator, which share a name, only the first."""
     said = [suspect.split(";")[0] for suspect in suspects[-_MOST_SUSPECTS:]]
     more = len(suspects) - len(said)
     return (f"{more} operators, " if more else "") + ", ".join(said)

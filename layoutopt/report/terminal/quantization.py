@@ -17,7 +17,7 @@ _LISTED = 6
 
 
 def of_quantization(report: QuantizationReport, *, file_size: int, verbose: bool) -> Iterator[RenderableType]:
-    """Each output beside the float model's, what stayed float and why, and the warnings, the most serious last.
+    """Yield each output beside the float model's, what stayed float and why, and the warnings, the most serious last.
 
     Args:
         report: what became of the model.
@@ -40,13 +40,13 @@ def of_quantization(report: QuantizationReport, *, file_size: int, verbose: bool
 def _latency(report: QuantizationReport) -> str:
     if report.milliseconds is None or report.float_milliseconds is None:
         return ""
-    return f", {report.milliseconds:.2f} in place of {report.float_milliseconds:.2f} ms on one thread"
+    return f", {report.milliseconds:.2f} instead of {report.float_milliseconds:.2f} ms on one thread"
 
 
 def _of_outputs(report: QuantizationReport) -> Table:
     table = Table(
-        title=f"Beside float, on {report.held_out} samples that took no part in calibration ({report.samples} samples) "
-        f"or choice ({report.choosing})",
+        title=f"Against float, on {report.held_out} held-out samples ({report.samples} others for calibration, "
+        f"{report.choosing} to choose methods)",
         title_justify="left",
     )
     for heading in ("output", "SQNR", "cosine", "same top-1", "max abs error", "largest value"):

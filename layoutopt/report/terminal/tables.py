@@ -41,7 +41,7 @@ def of_optimize(report: OptimizeReport, *, verbose: bool) -> Iterator[Renderable
 
 
 def of_report(report: ModelReport, page: Path, commands: Sequence[str]) -> Iterator[RenderableType]:
-    """The headline, what is missing, and where the page is; ``commands`` show the models elsewhere."""
+    """Yield the headline, what is missing, and where the page is; ``commands`` show the models elsewhere."""
     yield _of_forms(report.optimize)
     yield Text(proof(report.explain.layout))
     for note in report.notes:
@@ -51,7 +51,7 @@ def of_report(report: ModelReport, page: Path, commands: Sequence[str]) -> Itera
 
 
 def of_counts(reports: Sequence[CountReport]) -> Iterator[RenderableType]:
-    """A column per file: the sums, then every operator."""
+    """Yield a column per file: the sums, then every operator."""
     table = _table("", *(_file(report) for report in reports))
     counts = [report.counts for report in reports]
     _row(table, "operators", [f"{each.operators:,}" for each in counts])
@@ -77,7 +77,7 @@ def _file(report: CountReport) -> str:
 
 
 def of_benchmark(report: BenchmarkReport) -> Iterator[RenderableType]:
-    """A table per setting with a row per model, where the time goes, and what to make of it."""
+    """Yield a table per setting with a row per model, where the time goes, and what to make of it."""
     for control in report.controls:
         rows = [row for row in report.rows if row.setting == control.setting]
         yield _of_setting(report, control, rows)
@@ -114,7 +114,7 @@ def _of_setting(report: BenchmarkReport, control: Control, rows: Sequence[Benchm
 
 
 def _compared(speedup: Speedup) -> str:
-    """The ratio, the verdict, and the interval below."""
+    """Return the ratio, the verdict, and the interval below."""
     styles = {Verdict.FASTER: "green", Verdict.SLOWER: "red"}
     style = styles.get(speedup.verdict, "yellow")
     ratio = f"{speedup.median_of_rounds:.2f}x [{style}]{speedup.verdict.value}[/]"
@@ -122,7 +122,7 @@ def _compared(speedup: Speedup) -> str:
 
 
 def _of_operators(rows: Sequence[BenchmarkRow]) -> Table:
-    """Where the time goes: a row per kind of operator, the dearest first."""
+    """Return a table of the time by type of operator, the costliest first."""
     table = _table("operator", *(row.name for row in rows))
     table.title, table.title_justify = "Time by operator: how many, milliseconds, share", "left"
     sums = [_by_kind(row.operators) for row in rows]
@@ -143,7 +143,7 @@ def _of_operators(rows: Sequence[BenchmarkRow]) -> Table:
 
 
 def _by_kind(operators: Sequence[OperatorTime]) -> dict[str, tuple[int, float]]:
-    """How many operators of each kind there are, and their milliseconds together."""
+    """Return the number of operators of each type, and their milliseconds together."""
     found: dict[str, tuple[int, float]] = {}
     for each in operators:
         count, time = found.get(each.operator, (0, 0.0))
@@ -152,7 +152,7 @@ def _by_kind(operators: Sequence[OperatorTime]) -> dict[str, tuple[int, float]]:
 
 
 def of_passes(passes: Sequence[PassDescription]) -> Iterator[RenderableType]:
-    """A row per pass, in the order of the default pipeline."""
+    """Yield a row per pass, in the order of the default pipeline."""
     table = Table(title="Passes, in the order of the default pipeline", title_justify="left", show_lines=True)
     for heading in ("", "pass", "options", "what it does"):
         table.add_column(heading, no_wrap=heading == "pass")
@@ -167,7 +167,7 @@ def of_passes(passes: Sequence[PassDescription]) -> Iterator[RenderableType]:
 
 
 def of_calibration(report: CalibrationReport) -> Iterator[RenderableType]:
-    """A row per movement and a column per size: the time, and the bytes moved in it."""
+    """Yield a row per movement and a column per size: the time, and the bytes moved in it."""
     machine, times = report.calibration.machine, report.calibration.times.transposes
     sizes = sorted({at for curve in times.curves for at in curve.sizes})
     table = Table(title="TRANSPOSE: µs, and GB/s", title_justify="left", box=None, padding=(0, 2, 0, 0))
@@ -209,7 +209,7 @@ def objective_choice(choice: ObjectiveChoice) -> str:
 
 
 def size(count: int) -> str:
-    """Bytes for people, in powers of 1000."""
+    """Return bytes for people, in powers of 1000."""
     number, unit = float(count), "B"
     for larger in ("kB", "MB", "GB"):
         if number < 1000:
@@ -219,7 +219,7 @@ def size(count: int) -> str:
 
 
 def _change(before: str, after: str) -> str:
-    """What there is behind a pass, with what was before where that is something else."""
+    """Return the figure after a pass, with the one before it if it differs."""
     return after if before == after else f"{before}\n-> {after}"
 
 
@@ -229,7 +229,7 @@ def _millions(count: int) -> str:
 
 
 def amount(cost: int, unit: str) -> str:
-    """A cost for people: bytes in powers of 1000, nanoseconds as microseconds."""
+    """Return a cost for people: bytes in powers of 1000, nanoseconds as microseconds."""
     return size(cost) if unit == Objective.BYTES.unit else f"{cost / 1e3:,.1f} µs"
 
 
@@ -248,7 +248,7 @@ def _time_and_rate(nanoseconds: float, bytes_moved: int) -> str:
 
 
 def _of_forms(report: OptimizeReport) -> Table:
-    """The one table that `optimize` ends in."""
+    """Return the one table that `optimize` ends in."""
     forms = [form for form in (report.baseline, report.optimized) if form is not None]
     headings = [f"{'baseline' if form is report.baseline else 'optimized'}\n({form.kind.value})" for form in forms]
     table = _table("", *headings)
@@ -278,7 +278,7 @@ def _latency_rows(table: Table, forms: Sequence[Form], speedup: Speedup | None) 
 
 
 def _of_interface(inputs: Sequence[TensorInfo], outputs: Sequence[TensorInfo]) -> Table:
-    """Each input and output with shape and layout, and how to feed it."""
+    """Return each input and output with shape and layout, and how to feed it."""
     table = Table(show_edge=False, box=None, padding=(0, 2, 0, 0))
     for heading in ("", "name", "shape", "type", "layout", "feed it as, or back to the original"):
         table.add_column(heading, overflow="fold")
@@ -306,7 +306,7 @@ def _facts(report: OptimizeReport) -> Iterator[RenderableType]:
         if path is not None:
             yield Text(f"{what} written to {path}")
     if report.baseline is not None and report.baseline.error:
-        yield Text(f"Baseline is the sandwich: {report.baseline.error}", style="yellow")
+        yield Text(f"The baseline is the per-operator layout: {report.baseline.error}", style="yellow")
     for note in report.notes:
         yield Text(note, style="yellow")
 

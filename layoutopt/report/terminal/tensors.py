@@ -14,7 +14,7 @@ from layoutopt.boundary.listing import TensorRow
 
 
 def of_tensors(rows: Sequence[TensorRow]) -> Iterator[RenderableType]:
-    """A row per tensor, in the order in which they are computed."""
+    """Yield a table of tensors, in the order of execution."""
     table = Table()
     table.add_column("tensor", overflow="fold")
     for heading in ("shape", "type", "computed by", "read by"):
@@ -24,7 +24,7 @@ def of_tensors(rows: Sequence[TensorRow]) -> Iterator[RenderableType]:
         by = row.operator and (f"{row.operator}\n[dim]{escape(row.node)}[/]" if row.node else row.operator)
         table.add_row(escape(row.name), escape(shape), row.dtype or "?", by or "[dim]input[/]", escape(_readers(row)))
     yield table
-    yield Text(f"{len(rows):,} tensors; cut with --inputs NAME,... and --outputs NAME,..., of tensors or of nodes")
+    yield Text(f"{len(rows):,} tensors; take a part with --inputs and --outputs, by names of tensors or nodes")
 
 
 def _readers(row: TensorRow) -> str:

@@ -23,7 +23,7 @@ _MOST_CUT = 8
 
 
 def of_explain(report: ExplainReport) -> Iterator[RenderableType]:
-    """A tree per transpose, the proof, and what is missing."""
+    """Yield a tree per transpose, the proof, and what is missing."""
     found, unit = report.explanation, report.layout.unit
     for number, copy in enumerate(found.copies, start=1):
         yield _of_copy(number, copy, unit)
@@ -63,7 +63,7 @@ def _of_copy(number: int, copy: Copy, unit: str) -> Tree:
 
 
 def _of_side(side: Side) -> Text:
-    """The way to the one that insists, and why it does."""
+    """Return the way to the one that needs a layout, and why it does."""
     if not side.insists:
         return Text(side.why)
     way = "" if not side.through else f"through {_abridged(side.through)} to "
@@ -76,7 +76,7 @@ def _some(names: Sequence[str], most: int) -> str:
 
 
 def _abridged(names: Sequence[str]) -> str:
-    """A way, without its middle where it is long."""
+    """Return a way, without its middle where it is long."""
     if len(names) > _MOST_STEPS:
         names = (*names[: _MOST_STEPS // 2], f"{len(names) - _MOST_STEPS} more", *names[-_MOST_STEPS // 2 :])
     return ", ".join(names)
@@ -98,12 +98,12 @@ def _of_kept(kept: Sequence[Kept]) -> Tree:
 
 def _of_nothing(anchors: int) -> str:
     if not anchors:
-        return "No transpose is needed: there is no operator that TFLite runs channels-last only."
-    return f"No transpose is needed: all agree with the {anchors} operator(s) that TFLite runs channels-last only."
+        return "No transpose is needed: no operator is layout-sensitive."
+    return f"No transpose is needed: everything runs in the layout of the {anchors} layout-sensitive operator(s)."
 
 
 def _of_parts(found: Explanation, unit: str) -> Iterator[str]:
-    """The proof, part by part, behind what nobody has a choice about."""
+    """Yield the proof, part by part, after what nobody has a choice about."""
     moves = [(each.part, each.value, each.cost) for each in found.copies]
     moves += [(each.part, f"inside {each.operator}", each.cost) for each in found.inside]
     if fixed := [move for move in moves if not move[0]]:
@@ -114,7 +114,7 @@ def _of_parts(found: Explanation, unit: str) -> Iterator[str]:
 
 
 def _of_part(part: PartProof, where: Sequence[str], unit: str) -> str:
-    """The proof of one part: the cut and the flow that saturates it, or what the solver says."""
+    """Return the proof of one part: the cut and the flow that saturates it, or what the solver says."""
     what = f"  part {part.part}, {part.choices} choices, {part.solver.value}: "
     cost, cut = amount(part.cost, unit), _some(where, _MOST_CUT)
     if part.solver is Solver.CUT and part.max_flow is not None:
@@ -124,9 +124,9 @@ def _of_part(part: PartProof, where: Sequence[str], unit: str) -> str:
 
 
 def _of_missing(missing: Sequence[MissingRule], unit: str) -> Table:
-    table = Table(title="What a layout rule would buy at most", title_justify="left")
+    table = Table(title="What a layout rule could save at most", title_justify="left")
     table.add_column("operator")
-    for heading in ("count", "transposes\nbeside", "gain\nat most"):
+    for heading in ("count", "transposes\naround it", "saves\nat most"):
         table.add_column(heading, justify="right")
     table.add_column("why it has none")
     for each in missing:

@@ -11,7 +11,7 @@ from layoutopt.tfl.graph import Operation
 
 
 def _axes(operation: Operation) -> list[int] | None:
-    """Return the axes that are reduced, split, packed or searched, from 0; None where they are not known."""
+    """Return the axes that are reduced, split, packed or searched, from 0; None if they are not known."""
     rank = _rank(operation)
     given = [*with_role(operation, "axes"), *with_role(operation, "axis")]
     if given:
@@ -24,13 +24,13 @@ def _axes(operation: Operation) -> list[int] | None:
 
 
 def _rank(operation: Operation) -> int:
-    """Return how many axes there are to work over; PACK counts those of its result."""
+    """Return how many axes the operation can work over; for PACK, those of its result."""
     value = operation.results[0] if operation.code == "PACK" else main_operand(operation)
     return 0 if value is None else len(value.shape or ())
 
 
 def not_the_batch(operation: Operation, wanted: bool) -> str | None:
-    """Require that the first of several axes is left alone, which is where pictures of a batch lie."""
+    """Require that the first of several axes, the batch, is not worked over."""
     axes = _axes(operation)
     if wanted and _rank(operation) > 1 and (axes is None or 0 in axes):
         return "works over the batch"
@@ -38,7 +38,7 @@ def not_the_batch(operation: Operation, wanted: bool) -> str | None:
 
 
 def last_axis(operation: Operation, wanted: bool) -> str | None:
-    """Require that it works over the last axis, or over any but the last."""
+    """Require that the operation works over the last axis, or over any but the last."""
     axes = _axes(operation)
     if axes is None:
         return "works over an axis that is not known"
@@ -47,7 +47,7 @@ def last_axis(operation: Operation, wanted: bool) -> str | None:
 
 
 def reduced_depth(operation: Operation, wanted: str) -> str | None:
-    """Require that the last of four axes is reduced only where it, or another but the batch, is 1 long."""
+    """Require that the last of four axes is reduced only if it, or another one except the batch, has the size 1."""
     axes, value = _axes(operation), main_operand(operation)
     shape = () if value is None else shape_of(value)
     if axes and wanted == "flat" and len(shape) == 4 and 3 in axes and 1 not in shape[1:]:
@@ -56,7 +56,7 @@ def reduced_depth(operation: Operation, wanted: str) -> str | None:
 
 
 def reduced_depth_multiple(operation: Operation, wanted: int) -> str | None:
-    """Require that the last of four axes is such a multiple where it is reduced."""
+    """Require that the last of four axes has such a multiple as its size if it is reduced."""
     axes, value = _axes(operation), main_operand(operation)
     shape = () if value is None else shape_of(value)
     if axes and len(shape) == 4 and 3 in axes and shape[3] % wanted:
@@ -90,7 +90,7 @@ def positive_strides(operation: Operation, wanted: bool) -> str | None:
 
 
 def scale_factors(operation: Operation, wanted: Mapping[str, Sequence[int]]) -> str | None:
-    """Require that pictures grow by one of these factors: ``centers`` with half-pixel centers, ``corners`` without.
+    """Require that images grow by one of these factors: ``centers`` with half-pixel centers, ``corners`` without.
 
     Both axes grow by the same factor, counted in gaps between pixels where corners are aligned. What is 1 x 1, or does
     not grow, passes.

@@ -18,7 +18,7 @@ def run_time_values(operation: Operation) -> list[Value]:
 
 
 def with_role(operation: Operation, role: str) -> Iterator[Value]:
-    """Iterate over the operands with a role, as the table of operators has it."""
+    """Iterate over the operands with a role, according to the table of operators."""
     facts = definition(operation.code)
     for index, operand in enumerate(operation.operands):
         if operand is not None and facts.role(index) == role:
@@ -26,10 +26,10 @@ def with_role(operation: Operation, role: str) -> Iterator[Value]:
 
 
 def main_operand(operation: Operation) -> Value | None:
-    """Return the first operand that is computed with or moved; None where it is left out."""
+    """Return the first operand that is data; None if it is left out."""
     return operation.operand(definition(operation.code).main)
 
 
 def shape_of(value: Value) -> tuple[int, ...]:
-    """Return the shape, with 0 for what is not known."""
+    """Return the shape, with 0 for sizes that are not known."""
     return tuple(size or 0 for size in value.shape or ())

@@ -28,13 +28,13 @@ def not_constant(operation: Operation, wanted: Sequence[str]) -> str | None:
 
 
 def run_time_operands(operation: Operation, wanted: Sequence[int]) -> str | None:
-    """Require such a number of operands that are not constant."""
+    """Require this number of operands that are not constant."""
     count = sum(each is not None and not each.is_constant for each in operation.operands)
     return None if count in wanted else f"has {count} run-time operands, not {' or '.join(map(str, wanted))}"
 
 
 def constant_is_zero_padding(operation: Operation, wanted: bool) -> str | None:
-    """Require that a constant is all zeros, and one of two operands."""
+    """Require that one of two operands is a constant of zeros."""
     constants = [each for each in operation.operands if each is not None and each.is_constant]
     if not wanted or not constants:
         return None
@@ -53,6 +53,6 @@ def bias(operation: Operation, wanted: bool) -> str | None:
 
 
 def max_operands(operation: Operation, wanted: int) -> str | None:
-    """Require so many operands at most."""
+    """Require at most this number of operands."""
     count = len(operation.operands)
     return f"has {count} operands, more than {wanted}" if count > wanted else None

@@ -17,13 +17,13 @@ def static(operation: Operation, wanted: bool) -> str | None:
 
 
 def max_rank(operation: Operation, wanted: int) -> str | None:
-    """Require that run-time values have so many axes at most."""
+    """Require that run-time values have at most this number of axes."""
     rank = max((len(value.shape or ()) for value in run_time_values(operation)), default=0)
     return f"has values of {rank} axes, more than {wanted}" if rank > wanted else None
 
 
 def ranks(operation: Operation, wanted: Sequence[int]) -> str | None:
-    """Require that the operand that is computed with has one of these numbers of axes."""
+    """Require that the data operand has one of these numbers of axes."""
     value = main_operand(operation)
     if value is None or value.shape is None or len(value.shape) in wanted:
         return None
@@ -31,14 +31,14 @@ def ranks(operation: Operation, wanted: Sequence[int]) -> str | None:
 
 
 def result_min_rank(operation: Operation, wanted: int) -> str | None:
-    """Require that results have so many axes at least."""
+    """Require that results have at least this number of axes."""
     if any(value.shape is not None and len(value.shape) < wanted for value in operation.results):
         return f"gives a value of fewer axes than {wanted}"
     return None
 
 
 def innermost_axes(operation: Operation, wanted: int) -> str | None:
-    """Require that only so many axes, the last ones, are longer than 1."""
+    """Require that only this number of axes, the last ones, have a size over 1."""
     for value in run_time_values(operation):
         if prod(shape_of(value)[:-wanted]) != 1:
             return f"has a value of shape {list(shape_of(value))}: only the last {wanted} axes may be longer than 1"
@@ -46,7 +46,7 @@ def innermost_axes(operation: Operation, wanted: int) -> str | None:
 
 
 def batch_of_one(operation: Operation, wanted: bool) -> str | None:
-    """Require that the first of four axes is 1 long."""
+    """Require that the first of four axes has the size 1."""
     value = main_operand(operation)
     if wanted and value is not None and len(shape := shape_of(value)) == 4 and shape[0] != 1:
         return f"has a batch of {shape[0]}"
@@ -54,7 +54,7 @@ def batch_of_one(operation: Operation, wanted: bool) -> str | None:
 
 
 def max_elements(operation: Operation, wanted: int) -> str | None:
-    """Require that the operand has one axis longer than 1 at most, and so many elements at most."""
+    """Require that the operand has at most one axis with a size over 1, and at most this number of elements."""
     value = main_operand(operation)
     shape = () if value is None else shape_of(value)
     if sum(size != 1 for size in shape) > 1:
@@ -63,7 +63,7 @@ def max_elements(operation: Operation, wanted: int) -> str | None:
 
 
 def leading_ones(operation: Operation, wanted: bool) -> str | None:
-    """Require that what is squeezed are the first axes."""
+    """Require that only the first axes are squeezed."""
     value = main_operand(operation)
     if wanted and value is not None and value.is_static and operation.results[0].is_static:
         kept = operation.results[0].sizes

@@ -18,7 +18,7 @@ def types(operation: Operation, wanted: Sequence[str]) -> str | None:
 
 
 def input_types(operation: Operation, wanted: Sequence[str]) -> str | None:
-    """Require that the operand that is computed with has one of these element types."""
+    """Require that the data operand has one of these element types."""
     value = main_operand(operation)
     if value is not None and value.dtype.value not in wanted:
         return f"takes {value.dtype}, not {_named(wanted)}"
@@ -43,7 +43,7 @@ def role_types(operation: Operation, wanted: Mapping[str, Sequence[str]]) -> str
 
 
 def quantized(operation: Operation, wanted: bool) -> str | None:
-    """Require a scale of all integers that stand for real numbers."""
+    """Require that all integers that represent real numbers have a scale."""
     facts = definition(operation.code)
     data = [each for at, each in enumerate(operation.operands) if each is not None and facts.role(at) in DATA_ROLES]
     for value in [*data, *operation.results]:
@@ -53,7 +53,7 @@ def quantized(operation: Operation, wanted: bool) -> str | None:
 
 
 def per_tensor(operation: Operation, wanted: bool) -> str | None:
-    """Require one scale for all of each value."""
+    """Require per-tensor quantization of each value."""
     every = [*(each for each in operation.operands if each is not None), *operation.results]
     if wanted and any(each.quantization is not None and len(each.quantization.scales) > 1 for each in every):
         return "is quantized by channel"

@@ -20,7 +20,7 @@ def options(operation: Operation, wanted: Mapping[str, Sequence[Any]]) -> str | 
 
 
 def max_options(operation: Operation, wanted: Mapping[str, int]) -> str | None:
-    """Require that options are so large at most."""
+    """Require that options have at most these values."""
     for name, limit in wanted.items():
         value = operation.options.get(name)
         if value is not None and value > limit:
@@ -41,7 +41,7 @@ def equal_dilations(operation: Operation, wanted: bool) -> str | None:
 
 
 def large_strides(operation: Operation, wanted: int) -> str | None:
-    """Require that strides above a limit go without dilation and padding."""
+    """Require no dilation and no padding for strides above a limit."""
     stride = max(operation.options.get(f"stride_{axis}", 1) for axis in "hw")
     dilation = max(operation.options.get(f"dilation_{axis}_factor", 1) for axis in "hw")
     if stride > wanted and (dilation > 1 or _pads(operation)):
@@ -50,7 +50,7 @@ def large_strides(operation: Operation, wanted: int) -> str | None:
 
 
 def _pads(operation: Operation) -> bool:
-    """Say whether a window over pictures reaches over the border."""
+    """Return whether a window over images reaches over the border."""
     options, before, after = operation.options, shape_of(operation[0]), shape_of(operation.results[0])
     window = {"h": options.get("filter_height"), "w": options.get("filter_width")}
     if None in window.values():
@@ -64,7 +64,7 @@ def _pads(operation: Operation) -> bool:
 
 
 def padded_kernel(operation: Operation, wanted: int) -> str | None:
-    """Require that windows with padding are so large at most."""
+    """Require that windows with padding have at most this size."""
     size = max(operation.options.get(f"filter_{axis}", 1) for axis in ("height", "width"))
     if operation.options.get("padding") != "VALID" and size > wanted:
         return f"has a window of {size} with padding, more than {wanted}"
@@ -72,7 +72,7 @@ def padded_kernel(operation: Operation, wanted: int) -> str | None:
 
 
 def max_kernel(operation: Operation, wanted: int) -> str | None:
-    """Require windows of so many elements at most."""
+    """Require windows of at most this number of elements."""
     size = prod(operation.options.get(f"filter_{axis}", 1) for axis in ("height", "width"))
     return f"has a window of {size:,} elements, more than {wanted:,}" if size > wanted else None
 

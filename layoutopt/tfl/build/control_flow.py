@@ -92,7 +92,7 @@ def common_shape(one: Shape | None, other: Shape | None) -> Shape | None:
 
 
 def _captured(graphs: Sequence[Graph], own: Sequence[Value]) -> list[Value]:
-    """The values from around some bodies that they read, each once."""
+    """Return the values from around some bodies that they read, each once."""
     found: dict[Value, None] = {}
     for graph in graphs:
         made = {*own, *graph.inputs, *(result for operation in graph.operations for result in operation.results)}

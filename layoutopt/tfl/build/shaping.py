@@ -123,7 +123,7 @@ def sliced(x: Operand, index: Any) -> Value:
 
 
 def _all_axes(index: tuple[Any, ...], rank: int) -> list[Any]:
-    """An index with one entry for each axis, and None for each new one."""
+    """Return an index with one entry for each axis, and None for each new one."""
     named = sum(key is not None and key is not Ellipsis for key in index)
     rest = [slice(None)] * (rank - named)
     if Ellipsis in index:
@@ -133,7 +133,7 @@ def _all_axes(index: tuple[Any, ...], rank: int) -> list[Any]:
 
 
 def _part(x: Value, parts: Sequence[slice]) -> Value:
-    """What slices take of each axis."""
+    """Return what slices take of each axis, as one part of a tensor."""
     assert x.shape is not None
     if all(part == slice(None) for part in parts):
         return x

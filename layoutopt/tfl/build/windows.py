@@ -38,7 +38,7 @@ def conv_2d(
 
 
 def _bias(bias: Operand | None, channels: int, dtype: DType) -> Value:
-    """A bias, or zeros: kernels of convolutions insist on one."""
+    """Return a bias, or zeros: kernels of convolutions need one."""
     return full((channels,), 0, dtype) if bias is None else value_of(bias)
 
 

@@ -7,13 +7,13 @@ from layoutopt.tfl.shapes import Operands, Options, Results, broadcast, operand_
 
 
 def same(operands: Operands, _: Options) -> Results:
-    """The first operand's type and shape."""
+    """Return the first operand's type and shape."""
     x = operand_at(operands, 0)
     return [(x.dtype, x.shape)]
 
 
 def elementwise(operands: Operands, _: Options) -> Results:
-    """All operands broadcast; they are of one type."""
+    """Return all operands broadcast; they are of one type."""
     given = [operand for operand in operands if operand is not None]
     require_one_type(given)
     return [(given[0].dtype, broadcast(*(operand.shape for operand in given)))]
@@ -26,12 +26,12 @@ def comparison(operands: Operands, options: Options) -> Results:
 
 
 def select(operands: Operands, _: Options) -> Results:
-    """A condition and two values of one type, which broadcast."""
+    """Return a condition and two values of one type, which broadcast."""
     condition, one, other = (operand_at(operands, i) for i in range(3))
     require_one_type([one, other])
     return [(one.dtype, broadcast(condition.shape, one.shape, other.shape))]
 
 
 def cast(operands: Operands, options: Options) -> Results:
-    """The type that the options say."""
+    """Return the type that the options say."""
     return [(DType(options["out_data_type"]), operand_at(operands, 0).shape)]

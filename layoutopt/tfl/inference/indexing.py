@@ -7,7 +7,7 @@ from layoutopt.tfl.shapes import Operands, Options, Results, integers, operand_a
 
 
 def gather(operands: Operands, options: Options) -> Results:
-    """The indices' axes in place of one axis."""
+    """Return the indices' axes instead of one axis."""
     x, index = operand_at(operands, 0), operand_at(operands, 1)
     if x.shape is None or index.shape is None:
         return [(x.dtype, None)]
@@ -16,7 +16,7 @@ def gather(operands: Operands, options: Options) -> Results:
 
 
 def gather_nd(operands: Operands, _: Options) -> Results:
-    """The last axis of the indices tells places."""
+    """Return the last axis of the indices tells places."""
     x, index = operand_at(operands, 0), operand_at(operands, 1)
     if x.shape is None or index.shape is None or index.shape[-1] is None:
         return [(x.dtype, None)]
@@ -24,7 +24,7 @@ def gather_nd(operands: Operands, _: Options) -> Results:
 
 
 def scatter_nd(operands: Operands, _: Options) -> Results:
-    """The shape that operand 2 tells."""
+    """Return the shape that operand 2 tells."""
     updates, target = operand_at(operands, 1), operand_at(operands, 2)
     sizes = integers(target)
     return [(updates.dtype, unknown(vector_length(target)) if sizes is None else tuple(sizes))]
@@ -39,7 +39,7 @@ def segments(operands: Operands, _: Options) -> Results:
 
 
 def one_hot(operands: Operands, options: Options) -> Results:
-    """One more axis, as long as operand 1 says."""
+    """Return one more axis, as long as operand 1 says."""
     index, depth, on = operand_at(operands, 0), integers(operands[1]), operand_at(operands, 2)
     if index.shape is None:
         return [(on.dtype, None)]
@@ -48,25 +48,25 @@ def one_hot(operands: Operands, options: Options) -> Results:
 
 
 def where(operands: Operands, _: Options) -> Results:
-    """A row of coordinates for each element that holds."""
+    """Return a row of coordinates for each element that holds."""
     x = operand_at(operands, 0)
     return [(DType.INT64, (None, None if x.shape is None else x.rank))]
 
 
 def unique(operands: Operands, options: Options) -> Results:
-    """Values of unknown number, and the place of each element among them."""
+    """Return values of unknown number, and the place of each element among them."""
     x = operand_at(operands, 0)
     return [(x.dtype, (None,)), (DType(options["idx_out_type"]), x.shape)]
 
 
 def top_k(operands: Operands, _: Options) -> Results:
-    """The last axis as long as operand 1 says."""
+    """Return the last axis as long as operand 1 says."""
     x, count = operand_at(operands, 0), integers(operands[1])
     found = None if x.shape is None else (*x.shape[:-1], None if count is None else count[0])
     return [(x.dtype, found), (DType.INT32, found)]
 
 
 def non_max_suppression(operands: Operands, _: Options) -> Results:
-    """Indices of the selected boxes, and how many they are."""
+    """Return indices of the selected boxes, and how many they are."""
     count = integers(operands[2])
     return [(DType.INT32, (None if count is None else count[0],)), (DType.INT32, ())]

@@ -20,7 +20,7 @@ from layoutopt.tfl.shapes import (
 
 
 def reshape(operands: Operands, _: Options) -> Results:
-    """The shape that operand 1 tells; a size of -1 follows from the rest."""
+    """Return the shape that operand 1 tells; a size of -1 follows from the rest."""
     x, target = operand_at(operands, 0), operand_at(operands, 1)
     sizes = integers(target)
     if sizes is None:
@@ -45,7 +45,7 @@ def squeeze(operands: Operands, options: Options) -> Results:
 
 
 def expand_dims(operands: Operands, _: Options) -> Results:
-    """One more axis of size 1."""
+    """Return one more axis of size 1."""
     x, axes = operand_at(operands, 0), integers(operands[1])
     if x.shape is None or axes is None:
         return [(x.dtype, None)]
@@ -54,7 +54,7 @@ def expand_dims(operands: Operands, _: Options) -> Results:
 
 
 def transpose(operands: Operands, _: Options) -> Results:
-    """The sizes in the order of operand 1."""
+    """Return the sizes in the order of operand 1."""
     x, perm = operand_at(operands, 0), integers(operands[1])
     if x.shape is None:
         return [(x.dtype, None)]
@@ -62,7 +62,7 @@ def transpose(operands: Operands, _: Options) -> Results:
 
 
 def concatenation(operands: Operands, options: Options) -> Results:
-    """The sizes along one axis added up."""
+    """Return the sizes along one axis added up."""
     values = [operand_at(operands, i) for i in range(len(operands))]
     require_one_type(values)
     if any(value.shape is None for value in values):
@@ -76,7 +76,7 @@ def concatenation(operands: Operands, options: Options) -> Results:
 
 
 def pack(operands: Operands, options: Options) -> Results:
-    """One more axis."""
+    """Return one more axis."""
     values = [operand_at(operands, i) for i in range(len(operands))]
     require_one_type(values)
     if any(value.shape is None for value in values):
@@ -88,7 +88,7 @@ def pack(operands: Operands, options: Options) -> Results:
 
 
 def unpack(operands: Operands, options: Options) -> Results:
-    """One result for each index of an axis, without that axis."""
+    """Return one result for each index of an axis, without that axis."""
     x = operand_at(operands, 0)
     axis = options["axis"] % x.rank
     return [(x.dtype, tuple(s for i, s in enumerate(x.shape or ()) if i != axis))] * options["num"]
@@ -105,7 +105,7 @@ def split(operands: Operands, options: Options) -> Results:
 
 
 def split_v(operands: Operands, options: Options) -> Results:
-    """Parts of the sizes in operand 1 along the axis that operand 2 tells."""
+    """Return parts of the sizes in operand 1 along the axis that operand 2 tells."""
     x, sizes, axes = operand_at(operands, 0), integers(operands[1]), integers(operands[2])
     if axes is None or x.shape is None:
         return [(x.dtype, None if x.shape is None else unknown(x.rank))] * options["num_splits"]
@@ -120,7 +120,7 @@ def _without_rest(sizes: Sequence[int], total: Size) -> list[Size]:
 
 
 def slice_(operands: Operands, _: Options) -> Results:
-    """The sizes of operand 2; -1 reaches to the end."""
+    """Return the sizes of operand 2; -1 reaches to the end."""
     x, begins, sizes = operand_at(operands, 0), integers(operands[1]), integers(operands[2])
     if x.shape is None or sizes is None:
         return [(x.dtype, None if x.shape is None else unknown(x.rank))]
@@ -132,7 +132,7 @@ def slice_(operands: Operands, _: Options) -> Results:
 
 
 def strided_slice(operands: Operands, options: Options) -> Results:
-    """What Python's slices would leave; axes of the shrink mask go."""
+    """Return the shape that Python's slices would leave, without the axes of the shrink mask."""
     x = operand_at(operands, 0)
     begins, ends, strides = (integers(operands[i]) for i in (1, 2, 3))
     if x.shape is None:
@@ -152,7 +152,7 @@ def strided_slice(operands: Operands, options: Options) -> Results:
 
 
 def pad(operands: Operands, _: Options) -> Results:
-    """Sizes with what operand 1 adds before and after."""
+    """Return sizes with what operand 1 adds before and after."""
     x, amounts = operand_at(operands, 0), integers(operands[1])
     if x.shape is None:
         return [(x.dtype, None)]
@@ -163,7 +163,7 @@ def pad(operands: Operands, _: Options) -> Results:
 
 
 def tile(operands: Operands, _: Options) -> Results:
-    """Sizes times what operand 1 says."""
+    """Return sizes times what operand 1 says."""
     x, counts = operand_at(operands, 0), integers(operands[1])
     if x.shape is None:
         return [(x.dtype, None)]
@@ -173,14 +173,14 @@ def tile(operands: Operands, _: Options) -> Results:
 
 
 def broadcast_to(operands: Operands, _: Options) -> Results:
-    """The shape that operand 1 tells."""
+    """Return the shape that operand 1 tells."""
     x, target = operand_at(operands, 0), operand_at(operands, 1)
     sizes = integers(target)
     return [(x.dtype, unknown(vector_length(target)) if sizes is None else tuple(sizes))]
 
 
 def fill(operands: Operands, _: Options) -> Results:
-    """The shape that operand 0 tells."""
+    """Return the shape that operand 0 tells."""
     target, value = operand_at(operands, 0), operand_at(operands, 1)
     sizes = integers(target)
     return [(value.dtype, unknown(vector_length(target)) if sizes is None else tuple(sizes))]
@@ -193,5 +193,5 @@ def shape(operands: Operands, options: Options) -> Results:
 
 
 def range_(operands: Operands, _: Options) -> Results:
-    """A vector of unknown length."""
+    """Return a vector of unknown length."""
     return [(operand_at(operands, 0).dtype, (None,))]

@@ -45,7 +45,7 @@ def _known(value: Value) -> Shape:
 
 
 def pool_2d(operands: Operands, options: Options) -> Results:
-    """The window's size is in the options."""
+    """Return the window's size is in the options."""
     x = operand_at(operands, 0)
     batch, *sizes, channels = _known(x)
     kernel = (options["filter_height"], options["filter_width"])
@@ -64,28 +64,28 @@ def conv_3d(operands: Operands, options: Options) -> Results:
 
 
 def transpose_conv(operands: Operands, _: Options) -> Results:
-    """The shape that operand 0 tells."""
+    """Return the shape that operand 0 tells."""
     target, x = operand_at(operands, 0), operand_at(operands, 2)
     sizes = integers(target)
     return [(x.dtype, (None,) * x.rank if sizes is None else tuple(sizes))]
 
 
 def resize(operands: Operands, _: Options) -> Results:
-    """Height and width as operand 1 says."""
+    """Return height and width as operand 1 says."""
     x, sizes = operand_at(operands, 0), integers(operands[1])
     batch, *plane, channels = _known(x)
     return [(x.dtype, (batch, *([None] * len(plane) if sizes is None else sizes), channels))]
 
 
 def depth_to_space(operands: Operands, options: Options) -> Results:
-    """Blocks of channels become blocks of a picture."""
+    """Return blocks of channels become blocks of a picture."""
     x, block = operand_at(operands, 0), options["block_size"]
     batch, height, width, channels = _known(x)
     return [(x.dtype, (batch, _times(height, block), _times(width, block), _over(channels, block * block)))]
 
 
 def space_to_depth(operands: Operands, options: Options) -> Results:
-    """Blocks of a picture become blocks of channels."""
+    """Return blocks of a picture become blocks of channels."""
     x, block = operand_at(operands, 0), options["block_size"]
     batch, height, width, channels = _known(x)
     return [(x.dtype, (batch, _over(height, block), _over(width, block), _times(channels, block * block)))]

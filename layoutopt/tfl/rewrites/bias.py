@@ -44,7 +44,7 @@ def channels_of(addend: Value, result: Value) -> Array | None:
 
 
 def add_bias(operation: Operation, bias: Array, x: Value, **options: object) -> Value | None:
-    """Record an operation of another input ``x`` with more bias; None where its bias is computed.
+    """Record the operation with another input ``x`` and ``more`` added to its bias; None if the bias is computed.
 
     Args:
         operation: a convolution or a product.

@@ -22,7 +22,7 @@ Taps = tuple[range, range]
 
 
 def split_depthwise_kernels(graph: Graph, *, resizable: bool = False) -> None:
-    """Split the depthwise convolutions on floats that have more taps than fast kernels, in a graph and its bodies.
+    """Split the depthwise convolutions on floats with more taps than fast kernels allow, in a graph and its bodies.
 
     Args:
         graph: is changed; nothing else has to be done to its convolutions.
@@ -50,7 +50,7 @@ def split_same_kernel(operation: Operation, _: Uses) -> Value | None:
 
 @rule("DEPTHWISE_CONV_2D")
 def split_kernel(operation: Operation, _: Uses) -> Value | None:
-    """Split any kernel of a picture of known size: each part reads its own window of the padded picture."""
+    """Split a kernel over an image of known size: each part reads its own window of the padded image."""
     x, result = operation[0], operation.result
     if not _is_slow(operation) or not x.is_static or not result.is_static or prod(result.sizes[1:3]) < _MIN_PIXELS:
         return None
@@ -70,7 +70,7 @@ def split_kernel(operation: Operation, _: Uses) -> Value | None:
 
 
 def _is_slow(operation: Operation) -> bool:
-    """Return whether it computes on floats, with one kernel a channel that has more taps than fast kernels."""
+    """Return whether it computes on floats, with one kernel per channel and more taps than fast kernels allow."""
     weights, bias, x = operation[1], operation.operand(2), operation[0]
     if weights.data is None or weights.dtype is not DType.FLOAT32 or (bias is not None and bias.data is None):
         return False
@@ -88,12 +88,12 @@ def _dilations(operation: Operation) -> tuple[int, int]:
 
 
 def _is_central(taps: range, size: int) -> bool:
-    """Return whether SAME pads a part of a kernel of ``size`` as it pads the whole kernel, less what comes before."""
+    """Return whether SAME pads a part of a kernel of ``size`` like the whole kernel, less the taps before the part."""
     return (size - 1) // 2 - taps[0] == (taps[-1] - taps[0]) // 2
 
 
 def _sum(operation: Operation, parts: Sequence[tuple[Value, str, Taps]]) -> Value:
-    """Record the parts of a convolution, each with what it reads, how that is padded and its taps, and their sum."""
+    """Record the parts of a convolution, each with its input, padding and taps, and return their sum."""
     total: Value | None = None
     for at, (x, padding, taps) in enumerate(parts):
         rows, columns = (slice(each.start, each.stop, each.step) for each in taps)
@@ -109,7 +109,7 @@ def _sum(operation: Operation, parts: Sequence[tuple[Value, str, Taps]]) -> Valu
 
 @cache
 def parts_of(rows: range, columns: range) -> tuple[Taps, ...]:
-    """Return as few evenly spaced parts of these taps as can be found, each of ``MAX_TAPS`` at most."""
+    """Divide these taps into as few evenly spaced parts as can be found, each of at most ``MAX_TAPS``."""
     if len(rows) * len(columns) <= MAX_TAPS:
         return ((rows, columns),)
     found = (tuple(part for each in halves for part in parts_of(*each)) for halves in _halves(rows, columns))
@@ -117,7 +117,7 @@ def parts_of(rows: range, columns: range) -> tuple[Taps, ...]:
 
 
 def _halves(rows: range, columns: range) -> Iterator[tuple[Taps, Taps]]:
-    """Iterate over ways to divide taps in two: the inner and the outer ones, and every other one, along either axis."""
+    """Iterate over ways to divide taps in two along either axis: into inner and outer ones, or every other one."""
     for inner, outer in _divided(rows):
         yield (inner, columns), (outer, columns)
     for inner, outer in _divided(columns):

@@ -66,12 +66,12 @@ class Between:
             self.convert("DEQUANTIZE", result, real, operation.scope)
 
     def source(self, operation: Operation, index: int) -> Value | None:
-        """Return the integers behind an operand; None where there are none."""
+        """Return the integers after an operand; None where there are none."""
         operand = operation.operand(index)
         return None if operand is None else self.integers.get(operand)
 
     def sources(self, operation: Operation) -> list[Value | None]:
-        """Return the integers behind all operands."""
+        """Return the integers after all operands."""
         return [self.source(operation, index) for index in range(len(operation.operands))]
 
     def target(self, operation: Operation) -> Value | None:
@@ -80,7 +80,7 @@ class Between:
 
 
 Kernel: TypeAlias = "Callable[[Between, Operation], bool]"
-"""Records an operation on integers in place of one on real numbers; False, and nothing done, where it cannot."""
+"""Records an operation on integers instead of one on real numbers; False, and nothing done, where it cannot."""
 
 
 def _steps(value: Value) -> Steps:

@@ -45,7 +45,7 @@ _PICTURE = 4
 
 @rule("CONV_2D")
 def pad_with_mean(operation: Operation, uses: Uses) -> Value | None:
-    """``conv(pad(x + c))`` of a picture is ``conv(pad_c(x)) + conv(c)``, with a border of ``-c`` and one more bias.
+    """Replace ``conv(pad(x + c))`` of an image by ``conv(pad_c(x)) + conv(c)``: a border of ``-c`` and one more bias.
 
     A constant for all channels takes PADV2. One for each is more than that operator knows: the picture is written into
     a frame of constants, where that is small. A bias of the border would be a constant of the size of the result, and
@@ -88,7 +88,7 @@ def _is_least(value: Value) -> bool:
 
 
 def _is_same(sizes: Sequence[int], amounts: Array, operation: Operation) -> bool:
-    """Whether SAME adds these amounts before and after height and width."""
+    """Return whether SAME adds these amounts before and after height and width."""
     options = operation.options
     if operation.code == "MAX_POOL_2D":
         kernel: Sequence[int] = (options["filter_height"], options["filter_width"])

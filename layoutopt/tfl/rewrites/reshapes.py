@@ -57,7 +57,7 @@ def drop_reduced_axes(operation: Operation, uses: Uses) -> Value | None:
 
 @rule(*_BROADCASTING)
 def broadcast_by_rank(operation: Operation, _: Uses) -> Value | None:
-    """A RESHAPE that only adds axes of size 1 in front of an operand: broadcasting adds them by itself."""
+    """A RESHAPE that only adds axes of size 1 before an operand: broadcasting adds them by itself."""
     operands = [_without_leading_axes(operand, operation, index) for index, operand in enumerate(operation.operands)]
     if all(after is not before for after, before in zip(operands, operation.operands, strict=True)):
         operands[1:] = operation.operands[1:]  # one of them has to have the rank of the result
@@ -111,7 +111,7 @@ def reshape_before_product(operation: Operation, uses: Uses) -> Value | None:
 
 
 def _keeps_channels(operation: Operation) -> bool:
-    """Whether it is a RESHAPE after which the last axis is as before."""
+    """Return whether it is a RESHAPE after which the last axis is as before."""
     if operation.code != "RESHAPE" or not operation.result.is_static or not operation[0].is_static:
         return False
     return operation.result.sizes[-1:] == operation[0].sizes[-1:]
@@ -119,7 +119,7 @@ def _keeps_channels(operation: Operation) -> bool:
 
 @rule("FULLY_CONNECTED")
 def flatten_in_product(operation: Operation, uses: Uses) -> Value | None:
-    """A RESHAPE to rows of the same length in front of FULLY_CONNECTED, which makes them of any shape by itself."""
+    """A RESHAPE to rows of the same length before FULLY_CONNECTED, which makes them of any shape by itself."""
     source, result = operation[0].producer, operation.result
     if source is None or source.code not in _VIEWS or not source[0].is_static or result.rank != 2:
         return None

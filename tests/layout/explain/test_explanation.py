@@ -216,7 +216,7 @@ def test_the_command_prints_trees(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["explain", str(path), "--io", "keep", "--objective", "bytes"])
     assert result.exit_code == 0, result.output
     assert result.stdout.startswith(KEPT)
-    assert "What a layout rule would buy at most" in result.stdout
+    assert "What a layout rule could save at most" in result.stdout
     data = json.loads(CliRunner().invoke(app, ["explain", str(path), "--layout", "x=nchw", "--json", "-"]).stdout)
     assert [each["value"] for each in data["explanation"]["copies"]] == ["t", "x"]
     assert data["missing"][0]["operator"] == "MaxPool"
@@ -232,4 +232,4 @@ def test_the_command_proves_by_the_cut(tmp_path: Path) -> None:
     )
     assert "through Mul Mul_6 to output y: its layout is kept" in result.stdout
     free = CliRunner().invoke(app, ["explain", str(path)])
-    assert "No transpose is needed: all agree with the 3 operator(s)" in free.stdout
+    assert "No transpose is needed: everything runs in the layout of the 3 layout-sensitive operator(s)" in free.stdout
