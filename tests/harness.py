@@ -210,7 +210,7 @@ def total_bytes(model: ir.Model) -> int:
 
 
 def check_bytes(model: ir.Model, *, io: Io = Io.FREE) -> None:
-    """By bytes, the pass moves what its solver says, and never more than per-operator layout or a graph without anchors.
+    """By bytes, the pass moves what its solver says, never more than per-operator layout or a graph without anchors.
 
     What operators move inside is as the plan says: a Concat of short pieces tells by itself no more what it once was.
     """

@@ -16,12 +16,12 @@ class Mode:
 
     @property
     def top(self) -> int:
-        """The stride of the next mode."""
+        """Return the stride of the next mode."""
         return self.stride * self.size
 
 
 def split_modes(modes: Iterable[Mode], borders: Collection[int]) -> list[Mode] | None:
-    """The modes, cut at every border that lies inside one of them; None where one does not divide there."""
+    """Return the modes, cut at every border that lies inside one of them; None where one does not divide there."""
     pieces: list[Mode] = []
     for mode in modes:
         inside = sorted((border for border in borders if mode.stride < border < mode.top), reverse=True)
@@ -33,7 +33,7 @@ def split_modes(modes: Iterable[Mode], borders: Collection[int]) -> list[Mode] |
 
 
 def merge_modes(modes: Iterable[Mode]) -> tuple[Mode, ...]:
-    """The modes, two neighbours that are one mode as one."""
+    """Return the modes, two neighbours that are one mode as one."""
     merged: list[Mode] = []
     for mode in modes:
         if merged and merged[-1].stride == mode.top:

@@ -29,13 +29,13 @@ class ModeOrder:
 
     @classmethod
     def of(cls, shape: Sequence[int], order: Perm) -> ModeOrder:
-        """The layout of a tensor of logical ``shape`` whose axes are stored in ``order``."""
+        """Return the layout of a tensor of logical ``shape`` whose axes are stored in ``order``."""
         strides = _strides(shape)
         return cls(merge_modes(Mode(strides[axis], shape[axis]) for axis in order if shape[axis] != 1))
 
     @classmethod
     def natural(cls, shape: Sequence[int]) -> ModeOrder:
-        """The layout of a tensor that is stored as ONNX says."""
+        """Return the layout of a tensor that is stored as ONNX says."""
         size = prod(shape)
         return cls((Mode(1, size),) if size != 1 else ())
 
@@ -74,7 +74,7 @@ class Dim:
 
     @property
     def indices(self) -> tuple[int, ...]:
-        """The place along the logical axis of each element, in stored order."""
+        """Return the place along the logical axis of each element, in stored order."""
         steps = [np.arange(mode.size) * mode.stride for mode in self.modes]
         grid = np.zeros((), np.int64)
         for step in steps:
@@ -136,22 +136,22 @@ class PhysicalLayout:
 
     @property
     def sizes(self) -> Shape:
-        """The stored shape."""
+        """Return the stored shape."""
         return _sizes(self.dims)
 
     @property
     def mode_order(self) -> ModeOrder:
-        """The order of the bytes alone."""
+        """Return the order of the bytes alone."""
         return _layout(self)
 
     @property
     def is_natural(self) -> bool:
-        """Whether it is just as ONNX says, dimensions and all."""
+        """Return whether it is logical order, with the dimensions of the ONNX value."""
         return self == PhysicalLayout.natural(self.shape)
 
     @property
     def order(self) -> Perm | None:
-        """The order of the axes; None where one does not lie in one piece and in its own order."""
+        """Return the order of the axes; None where one does not lie in one piece and in its own order."""
         order = tuple(dim.axis for dim in self.dims)
         return order if self == PhysicalLayout.ordered(self.shape, order) and len(order) == len(self.shape) else None
 
@@ -163,13 +163,13 @@ class PhysicalLayout:
         return found[0]
 
     def front(self, axis: int) -> int | None:
-        """The dimension in which the outermost mode of ``axis`` lies outermost; None where there is none."""
+        """Return the dimension in which the outermost mode of ``axis`` lies outermost; None where there is none."""
         tops = [dim.modes[0].top if dim.modes else 1 for dim in self.dims]
         found = (i for i, dim in enumerate(self.dims) if dim.axis == axis and tops[i] == self.shape[axis])
         return next(found, None)
 
     def positions(self, axes: Collection[int]) -> tuple[int, ...]:
-        """The dimensions that hold parts of ``axes``."""
+        """Return the dimensions that hold parts of ``axes``."""
         return tuple(index for index, dim in enumerate(self.dims) if dim.axis in axes)
 
     def lifted(self, rank: int) -> PhysicalLayout:
@@ -181,7 +181,7 @@ class PhysicalLayout:
         return PhysicalLayout((1,) * extra + self.shape, (*(Dim(axis, ()) for axis in range(extra)), *moved))
 
     def sized(self, shape: Shape) -> PhysicalLayout | None:
-        """The same order for another ``shape``; None where the outermost mode of an axis cannot have the new size."""
+        """Return the same order for another ``shape``; None if the outermost mode of an axis cannot have that size."""
         if shape == self.shape:
             return self
         dims = []
@@ -205,7 +205,7 @@ class PhysicalLayout:
             yield PhysicalLayout(shape, (*rest[:place], *block, *rest[place:]))
 
     def without(self, axes: Collection[int]) -> PhysicalLayout:
-        """What is left where ``axes`` are dropped."""
+        """Return what is left where ``axes`` are dropped."""
         kept = [axis for axis in range(len(self.shape)) if axis not in axes]
         names = {axis: index for index, axis in enumerate(kept)}
         dims = tuple(replace(dim, axis=names[dim.axis]) for dim in self.dims if dim.axis in names)
@@ -218,7 +218,7 @@ class PhysicalLayout:
 
 
 def _dims(shape: Shape, order: ModeOrder) -> tuple[Dim, ...] | None:
-    """The stored dimensions of more than one element; neighbouring modes of one axis are one dimension."""
+    """Return the stored dimensions of more than one element; neighbouring modes of one axis are one dimension."""
     strides = _strides(shape)
     axes = {strides[axis]: axis for axis, size in enumerate(shape) if size != 1}
     pieces = split_modes(order.modes, axes.keys())

@@ -17,7 +17,7 @@ from layoutopt.layout.algebra.physical import CACHE, ModeOrder
 
 @lru_cache(maxsize=CACHE)
 def transposition(source: ModeOrder, target: ModeOrder) -> tuple[Shape, Perm] | None:
-    """The smallest Transpose that rewrites ``source`` as ``target``, both of the same tensor.
+    """Return the smallest Transpose that rewrites ``source`` as ``target``, both of the same tensor.
 
     Returns:
         The shape that it takes, in which no two axes stay neighbours, and its permutation; None where their modes
@@ -53,12 +53,12 @@ class CopySteps:
 
     @property
     def result(self) -> Shape:
-        """The stored shape that the Transpose gives."""
+        """Return the stored shape that the Transpose gives."""
         return tuple(self.sizes[axis] for axis in self.perm)
 
 
 def copy_steps(source: ModeOrder, sizes: Shape, target: ModeOrder, wanted: Shape, most: int) -> CopySteps:
-    """How to rewrite ``source``, stored as ``sizes``, as ``target``, to be stored as ``wanted``.
+    """Return the steps that rewrite ``source``, stored as ``sizes``, as ``target``, to be stored as ``wanted``.
 
     The Transpose keeps the stored dimensions as they are where it can, so that no Reshape is needed, and is the
     smallest possible where it would have more than ``most`` axes.
@@ -83,12 +83,12 @@ def copy_steps(source: ModeOrder, sizes: Shape, target: ModeOrder, wanted: Shape
 
 
 def _mode_borders(source: ModeOrder, target: ModeOrder) -> set[int]:
-    """The strides at which a mode of either begins or ends."""
+    """Return the strides at which a mode of either begins or ends."""
     return {border for mode in (*source.modes, *target.modes) for border in (mode.stride, mode.top)}
 
 
 def _borders(order: ModeOrder, sizes: Shape) -> set[int]:
-    """The strides at which the stored dimensions ``sizes`` cut the modes of ``layout``."""
+    """Return the strides at which the stored dimensions ``sizes`` cut the modes of ``layout``."""
     ends = set(accumulate(reversed(sizes), mul))
     found, inner = set(), 1
     for mode in reversed(order.modes):

@@ -65,7 +65,7 @@ class Reader:
 
     @property
     def value(self) -> ir.Value:
-        """The operand that it reads now."""
+        """Return the operand that it reads now."""
         value = self.node.inputs[self.operand]
         assert value is not None
         return value
@@ -77,7 +77,7 @@ class Gathered:
 
     Attributes:
         reader: who.
-        runs: what it reads, one behind the other.
+        runs: what it reads, one after the other.
         order: which of the channels that it reads now comes at each place.
     """
 
@@ -87,7 +87,7 @@ class Gathered:
 
     @classmethod
     def of(cls, reader: Reader, channels: Channels) -> Gathered:
-        """The ``channels`` source by source, each in ascending order."""
+        """Return the ``channels`` source by source, each in ascending order."""
         sources = list(dict.fromkeys(channel.value for channel in channels))
         order = sorted(range(len(channels)), key=lambda i: (sources.index(channels[i].value), channels[i].index))
         runs: list[Run] = []
@@ -100,13 +100,13 @@ class Gathered:
 
     @property
     def is_cheap(self) -> bool:
-        """Whether each source gives one run, or long ones only."""
+        """Return whether each source gives one run, or long ones only."""
         sources = Counter(run.source for run in self.runs)
         return all(sources[run.source] == 1 or run.stop - run.start >= MIN_RUN for run in self.runs)
 
 
 def plan_channels(graph: ir.Graph) -> list[Gathered]:
-    """What each reader shall read so that shuffles of channels die, in the order of the graph; empty where none can."""
+    """Return what each reader should read so that no channels are shuffled, in graph order; empty where none can."""
     flow = _Flow.of(graph)
     if not flow.shuffles:
         return []
@@ -115,14 +115,14 @@ def plan_channels(graph: ir.Graph) -> list[Gathered]:
         flow.spread(natural)
         held = flow.hold(natural)
         plan = [Gathered.of(reader, held[reader.value]) for reader in flow.readers if reader.value in held]
-        dear = {each.reader.value for each in plan if not each.is_cheap}
-        if not dear:
+        costly = {each.reader.value for each in plan if not each.is_cheap}
+        if not costly:
             return flow.worthwhile(plan, held)
-        natural |= dear
+        natural |= costly
 
 
 def channels_of(value: ir.Value | None) -> int | None:
-    """How many channels ``value`` has, on axis 1; None where that is unknown."""
+    """Return the number of channels of ``value``, on axis 1; None where it is unknown."""
     if value is None or value.shape is None or len(value.shape) < 2:
         return None
     size = value.shape[1]
@@ -148,7 +148,7 @@ class _Flow:
 
     @classmethod
     def of(cls, graph: ir.Graph) -> _Flow:
-        """Looks at every node."""
+        """Look at every node."""
         flow = cls()
         for node in graph:
             if (route := _route(node)) is not None:
@@ -163,17 +163,17 @@ class _Flow:
         return flow
 
     def is_needed(self, value: ir.Value) -> bool:
-        """Whether somebody reads ``value`` who must have it as it is."""
+        """Return whether ``value`` is an output, or a node outside of routes and readers uses it."""
         return value.is_graph_output() or any((use.node, use.idx) not in self.claimed for use in value.uses())
 
     def spread(self, natural: set[ir.Value]) -> None:
-        """Adds what the nodes read that make the values in ``natural``."""
+        """Add what the nodes read that make the values in ``natural``."""
         for value, origin in reversed(self.origins.items()):
             if value in natural:
                 natural.update(_operands(origin))
 
     def hold(self, natural: Set[ir.Value]) -> dict[ir.Value, Channels]:
-        """Which channels every value that is not in ``natural`` holds once its readers gather them."""
+        """Return the channels that each value not in ``natural`` holds once its readers gather them."""
         held: dict[ir.Value, Channels] = {}
 
         def follow(channels: Channels) -> Channels:
@@ -190,7 +190,7 @@ class _Flow:
         return held
 
     def worthwhile(self, plan: Sequence[Gathered], held: dict[ir.Value, Channels]) -> list[Gathered]:
-        """The part of ``plan`` that lets a shuffle die, with all that shares a value with it."""
+        """Return the part of ``plan`` that lets a shuffle die, with all that shares a value with it."""
         regions = _Regions()
         live = {each.reader.value for each in plan}
         for value in reversed(held):
@@ -212,13 +212,13 @@ class _Regions:
         self._above: dict[ir.Value, ir.Value] = {}
 
     def of(self, value: ir.Value) -> ir.Value:
-        """The value that stands for all in the set of ``value``."""
+        """Return the value that stands for all in the set of ``value``."""
         while value in self._above:
             value = self._above[value]
         return value
 
     def join(self, one: ir.Value, other: ir.Value) -> None:
-        """Makes one set of two."""
+        """Make one set of two."""
         if (first := self.of(one)) is not (second := self.of(other)):
             self._above[first] = second
 
@@ -340,7 +340,7 @@ def _convolution(node: ir.Node) -> Reader | None:
 
 
 def _constant_shape(node: ir.Node, operand: int) -> tuple[int, ...] | None:
-    """The shape of an operand that is known offline; None where it is not."""
+    """Return the shape of an operand that is known offline; None where it is not."""
     value = node.inputs[operand]
     tensor = constant_of(value) if value is not None else None
     return None if tensor is None else tuple(tensor.numpy().shape)

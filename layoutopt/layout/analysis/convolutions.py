@@ -46,24 +46,24 @@ class Convolution:
 
     @property
     def channels(self) -> int:
-        """How many the result has."""
+        """Return the number of channels of the result."""
         return int(self.weights.shape[0])
 
     @property
     def is_dense(self) -> bool:
-        """Whether it reads every pixel at every place, all channels for each one of the result."""
+        """Return whether it reads every pixel at every place, all channels for each one of the result."""
         return self.groups == 1 and {*self.strides, *self.dilations} == {1}
 
     def offsets(self, axis: int) -> list[int]:
-        """Where the taps lie along a spatial axis, from the pixel that a place is multiplied to by the stride."""
+        """Return the offsets of the taps along a spatial axis, from the place in the result times the stride."""
         return [tap * self.dilations[axis] - self.begin[axis] for tap in range(self.kernel[axis])]
 
     def scaled(self, factor: Wide) -> Convolution:
-        """The same times a ``factor`` per channel of the result."""
+        """Return the same times a ``factor`` per channel of the result."""
         return dataclasses.replace(self, weights=scale_outputs(self.weights, factor), bias=self.bias * factor)
 
     def end(self, source: Shape, result: Shape) -> Shape:
-        """The padding behind that its windows read, for the shapes of its operand and its result."""
+        """Return the padding after each spatial axis that its windows read, for the shapes of operand and result."""
         found = []
         for axis, (size, out) in enumerate(zip(source[2:], result[2:], strict=True)):
             last = (out - 1) * self.strides[axis] + (self.kernel[axis] - 1) * self.dilations[axis]
@@ -71,27 +71,27 @@ class Convolution:
         return tuple(found)
 
     def is_padded(self, source: Shape, result: Shape) -> bool:
-        """Whether its windows read padding, for these shapes."""
+        """Return whether its windows read padding, for these shapes."""
         return any((*self.begin, *self.end(source, result)))
 
     def work(self, source: Shape, result: Shape) -> Work:
-        """What it costs for these shapes; padding that TFLite has no name for is an operator of its own."""
+        """Return its cost for these shapes; padding that TFLite has no name for is an operator of its own."""
         pixels = prod(result) // result[1]
         work = product(pixels, prod(self.weights.shape[1:]), self.channels, groups=self.groups)
         return work if self._is_same(source, result) else work + passing(source, source)
 
     def _is_same(self, source: Shape, result: Shape) -> bool:
-        """Whether it has no padding, or what TFLite calls SAME: half of it on either side, the odd one behind."""
+        """Return whether its padding is none, or TFLite's SAME: half of it on either side, the odd one at the end."""
         if not self.is_padded(source, result):
             return True
         end = self.end(source, result)
         sizes = zip(source[2:], result[2:], self.strides, strict=True)
         return all(out == -(-size // stride) for size, out, stride in sizes) and all(
-            front == (front + behind) // 2 for front, behind in zip(self.begin, end, strict=True)
+            front == (front + back) // 2 for front, back in zip(self.begin, end, strict=True)
         )
 
     def write(self, write: edit.Writer, source: ir.Value, shape: Shape) -> ir.Value:
-        """The result, of ``shape``, of this convolution of ``source``."""
+        """Return the result, of ``shape``, of this convolution of ``source``."""
         given = static_shape(source)
         assert given is not None
         dtype = write.dtype.numpy()
@@ -108,7 +108,7 @@ class Convolution:
         return write("Conv", shape, *operands, attributes=attributes)
 
     def is_finite(self, dtype: ir.DataType) -> bool:
-        """Whether ``dtype`` holds all its numbers."""
+        """Return whether ``dtype`` holds all its numbers."""
         limit = np.finfo(dtype.numpy()).max
         return all(bool((np.abs(each) <= limit).all()) for each in (self.weights, self.bias))
 
@@ -137,7 +137,7 @@ def scale_inputs(weights: Wide, factor: Wide, *, groups: int = 1) -> Wide:
 
 
 def convolution_of(node: ir.Node) -> Convolution | None:
-    """What ``node`` computes; None where it is no Conv, where shapes are not static, or where weights are computed."""
+    """Return what ``node`` computes; None if it is no Conv, shapes are not static, or weights are computed."""
     if node.domain != "" or node.op_type != "Conv" or node.outputs[0].dtype not in TYPES:
         return None
     source, result = static_shape(node.inputs[0]), static_shape(node.outputs[0])
@@ -153,13 +153,13 @@ def convolution_of(node: ir.Node) -> Convolution | None:
 
 
 def itself(shape: Shape) -> Convolution:
-    """The Conv that leaves a value of ``shape`` as it is."""
+    """Return the Conv that leaves a value of ``shape`` as it is."""
     ones = (1,) * (len(shape) - 2)
     return Convolution(np.ones((shape[1], 1, *ones)), np.zeros(shape[1]), tuple(0 for _ in ones), ones, ones, shape[1])
 
 
 def pool_of(node: ir.Node) -> Convolution | None:
-    """The Conv that an AveragePool is whose windows all count their whole size."""
+    """Return the Conv that an AveragePool is whose windows all count their whole size."""
     if node.domain != "" or node.op_type != "AveragePool":
         return None
     source, result = static_shape(node.inputs[0]), static_shape(node.outputs[0])
@@ -230,7 +230,7 @@ def _span(offsets: Iterable[int]) -> range:
 
 
 def _in_groups(weights: Wide, groups: int, fewer: int) -> Wide:
-    """The weights of a Conv of ``groups`` as those of one of ``fewer`` groups: zero between what was apart."""
+    """Return the weights of a Conv of ``groups`` as those of one of ``fewer`` groups: zero between what was apart."""
     if groups == fewer:
         return weights
     ratio, (channels, width, *kernel) = groups // fewer, weights.shape
@@ -242,7 +242,7 @@ def _in_groups(weights: Wide, groups: int, fewer: int) -> Wide:
 
 
 def window_begin(node: ir.Node, source: Shape, result: Shape, kernel: Shape, strides: Shape, dilations: Shape) -> Shape:
-    """The padding in front of each spatial axis, also where ``auto_pad`` says it."""
+    """Return the padding before each spatial axis, also where ``auto_pad`` says it."""
     auto = node.attributes.get_string("auto_pad", "NOTSET")
     if auto == "VALID":
         return (0,) * len(kernel)
@@ -256,7 +256,7 @@ def window_begin(node: ir.Node, source: Shape, result: Shape, kernel: Shape, str
 
 
 def per_channel(array: Wide, shape: Shape, axis: int = 1) -> Wide | None:
-    """The numbers of ``array``, broadcast to ``shape``, along ``axis``; None where they differ along another one."""
+    """Return the numbers of ``array``, broadcast to ``shape``, along ``axis``; None if they differ along another."""
     if array.ndim > len(shape):
         return None
     raised = array.reshape((1,) * (len(shape) - array.ndim) + array.shape)

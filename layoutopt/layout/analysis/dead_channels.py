@@ -36,25 +36,25 @@ class Product:
     padded: bool
 
     def ignored(self, known: Wide) -> Flags:
-        """The channels in that it can do without, given what is known of each: a constant, or NaN."""
+        """Return the channels in that it can do without, given what is known of each: a constant, or NaN."""
         found: Flags = (known == 0) | (~np.isnan(known) & (not self.padded)) | ~self.weights.any(axis=(0, 2))
         return found
 
     def contributions(self, known: Wide) -> Wide:
-        """What channels of a known number that is not 0 add to each result: they all do it without a border only."""
+        """Return what channels of a known number other than 0 add to each result; it holds only without padding."""
         there = ~np.isnan(known) & (known != 0)
         sums: Wide = self.weights[:, there].astype(np.float64).sum(axis=2) @ known[there]
         return sums
 
     def known(self, known: Wide) -> Wide:
-        """The constant that each channel out holds, or NaN."""
+        """Return the constant that each channel out holds, or NaN."""
         varies = np.isnan(known) | ((known != 0) & self.padded)
         found: Wide = np.where(self.weights[:, varies].any(axis=(1, 2)), np.nan, self.bias)
         return found if self.padded else found + self.contributions(known)
 
 
 def product_of_channels(node: ir.Node) -> Product | None:
-    """The product that ``node`` is; None where it is another operator, or its weights are computed."""
+    """Return the product that ``node`` is; None where it is another operator, or its weights are computed."""
     if node.domain != "" or node.outputs[0].dtype not in TYPES or node.op_type not in ("Conv", "MatMul"):
         return None
     value = node.inputs[1]
@@ -79,7 +79,7 @@ def _is_padded(node: ir.Node) -> bool:
 
 
 def has_zeros(graph: ir.Graph) -> bool:
-    """Whether the weights of some product have a row or a column of zeros; most are told by a single element."""
+    """Return whether the weights of some product have a row or column of zeros; mostly one element decides."""
     return any(_has_zeros(product.weights) for node in graph if (product := product_of_channels(node)) is not None)
 
 
@@ -109,7 +109,7 @@ class Channels:
     _fixed: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        """Goes through the graph once."""
+        """Go through the graph once."""
         for node in self.graph:
             values = [value for value in node.inputs if value is not None and constant_of(value) is None]
             tied = self._tied(node, values)
@@ -121,7 +121,7 @@ class Channels:
                 self._fix(value)
 
     def kept(self) -> dict[ir.Value, list[int]]:
-        """The channels that are left of each value of which some are not."""
+        """Return the channels that are left of each value of which some are not."""
         while True:
             fixed = {self._root(each) for each in self._fixed}
             kept = {
@@ -134,11 +134,11 @@ class Channels:
             self._fixed.append(self._first[empty])
 
     def _is_read_inside(self, value: ir.Value) -> bool:
-        """Whether a body reads it."""
+        """Return whether a body reads it."""
         return any(use.node.graph is not self.graph for use in value.uses())
 
     def _ids(self, value: ir.Value) -> range:
-        """The numbers of its channels; none where it has no static shape with channels."""
+        """Return the numbers of its channels; none where it has no static shape with channels."""
         shape = static_shape(value)
         if shape is None or len(shape) < 2:
             return range(0)
@@ -161,7 +161,7 @@ class Channels:
         self._fixed.extend(self._ids(value))
 
     def _tied(self, node: ir.Node, values: Sequence[ir.Value]) -> bool:
-        """Takes ``node`` into account; whether channels can be removed around it."""
+        """Take ``node`` into account, and return whether channels can be removed around it."""
         result = node.outputs[0]
         known_operator = node.domain == "" or is_function_of_elements(node)
         if not known_operator or len(node.outputs) != 1 or result.dtype not in TYPES or not self._ids(result):
@@ -255,7 +255,7 @@ def _mean(node: ir.Node, operands: Sequence[Wide]) -> Wide | None:
 
 
 def _view(node: ir.Node, operands: Sequence[Wide]) -> Wide | None:
-    """Axes of size 1 behind the channels come or go."""
+    """Axes of size 1 after the channels come or go."""
     source, result = static_shape(node.inputs[0]) or (), static_shape(node.outputs[0]) or ()
     return operands[0] if source[:2] == result[:2] and {*source[2:], *result[2:]} <= {1} else None
 
@@ -293,7 +293,7 @@ _KNOWN: Mapping[str, Known] = {
 
 
 def constants_per_channel(node: ir.Node, channels: int) -> Iterator[tuple[int, Array, int]]:
-    """The constant operands that have an axis of channels: position, tensor, and that axis."""
+    """Yield the constant operands that have an axis of channels: position, tensor, and that axis."""
     rank = len(static_shape(node.outputs[0]) or ())
     for at, value in enumerate(node.inputs):
         tensor = constant_of(value) if value is not None else None

@@ -19,7 +19,7 @@ Parts = Sequence[AxisSubset | None]
 
 
 def read_result(node: ir.Node) -> ir.Value | None:
-    """The one result that is read; None where there are more, or none."""
+    """Return the one result that is read; None where there are more, or none."""
     read = [value for value in node.outputs if value.uses() or value.is_graph_output()]
     return read[0] if len(read) == 1 else None
 
@@ -37,7 +37,7 @@ def selected(node: ir.Node) -> AxisSubset | None:
 
 
 def needed(node: ir.Node, part: AxisSubset) -> Parts | None:
-    """What ``node`` needs of each operand to compute ``part`` of its result; None where it needs all, or is not known.
+    """Return what ``node`` needs of each operand for ``part`` of its result; None where that is all, or unknown.
 
     Where it needs less, the same operator computes the part of the parts: `reduced_attributes` tells what changes.
     """
@@ -51,7 +51,7 @@ def needed(node: ir.Node, part: AxisSubset) -> Parts | None:
 
 
 def reduced_attributes(node: ir.Node, part: AxisSubset) -> Mapping[str, int]:
-    """The attributes that differ where ``node`` computes ``part`` alone."""
+    """Return the attributes that differ where ``node`` computes ``part`` alone."""
     apart = node.op_type == "Conv" and part.axis == 1 and (integer(node, "group", 1) or 1) > 1
     return {"group": len(part.indices)} if apart else {}
 
@@ -110,7 +110,7 @@ def _transpose(node: ir.Node, part: AxisSubset) -> Parts | None:
 
 
 def _view(node: ir.Node, part: AxisSubset) -> Parts | None:
-    """The axis of the operand that is the axis of the result, with as much in front of it."""
+    """Find the axis of the operand that is the axis of the result, with as many elements before it."""
     source, result = static_shape(node.inputs[0]) or (), known_shape(node.outputs[0])
     found = (
         axis

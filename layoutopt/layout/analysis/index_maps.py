@@ -108,7 +108,7 @@ _SUBSETS: Mapping[str, Callable[[ir.Node, ir.Value, ir.Shape], AxisSubset | None
 
 
 def taken(node: ir.Node, result: ir.Value) -> Indices | None:
-    """Where in its first operand a node that only moves elements takes each element of ``result`` from.
+    """Return the index in its first operand of each element of ``result``, for a node that only moves elements.
 
     Args:
         node: Reshape and its kin, Transpose, Split, Slice or Gather.
@@ -146,7 +146,7 @@ def _slice(node: ir.Node, indices: Indices) -> Indices | None:
 
 
 def _is_known(node: ir.Node) -> bool:
-    """Whether the optional operands of a Slice are constant."""
+    """Return whether the optional operands of a Slice are constant."""
     return all(not has_operand(node, index) or constant_integers(node, index) is not None for index in (3, 4))
 
 

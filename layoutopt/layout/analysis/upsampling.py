@@ -35,11 +35,11 @@ class Upsampling:
     factor: int
 
     def work(self, channels: int) -> Work:
-        """What it costs for so many channels."""
+        """Return its cost for so many channels."""
         return passing(with_channels(self.small, channels), with_channels(self.large, channels))
 
     def write(self, write: edit.Writer, source: ir.Value, channels: int) -> ir.Value:
-        """The same upsampling of another ``source``."""
+        """Return the same upsampling of another ``source``."""
         operands: list[ir.Value | None] = [source, *self.node.inputs[1:]]
         sizes = constant_integers(self.node, 3) if self.node.op_type == "Resize" else None
         if sizes is not None:
@@ -55,7 +55,7 @@ def with_channels(shape: Shape, channels: int) -> Shape:
 
 
 def upsampling_of(graph: ir.Graph, value: ir.Value | None) -> Upsampling | None:
-    """The upsampling that ``value`` is the result of; None where it is something else."""
+    """Return the upsampling that ``value`` is the result of; None where it is something else."""
     node = value.producer() if value is not None else None
     if value is None or node is None or node.graph is not graph or node.domain != "":
         return None
@@ -75,7 +75,7 @@ def upsampling_of(graph: ir.Graph, value: ir.Value | None) -> Upsampling | None:
 
 
 def _factor(node: ir.Node, small: Shape, large: Shape) -> int:
-    """The factor s by which pixel q of the result is pixel q // s along two axes; 0 where that is not so."""
+    """Return the factor s by which pixel q of the result is pixel q // s along two axes; 0 where that is not so."""
     factor = large[2] // small[2]
     if len(small) != 4 or factor < 2 or large[2:] != (small[2] * factor, small[3] * factor):
         return 0
@@ -101,7 +101,7 @@ _COPIES = frozenset(
 
 
 def same_upsampling(one: Upsampling, other: Upsampling) -> bool:
-    """Whether both do the same, with pictures of the same size."""
+    """Return whether both do the same, with images of the same size."""
     if one.node is other.node:
         return True
     attributes = [{name: str(each.value) for name, each in up.node.attributes.items()} for up in (one, other)]

@@ -47,12 +47,12 @@ class Work:
         return Work(self.products // count, self.nanoseconds / count)
 
     def exceeds(self, other: Work) -> bool:
-        """Whether ``other`` is quicker, by more than the model's error."""
+        """Return whether ``other`` is faster, by more than the model's error."""
         return self.nanoseconds > other.nanoseconds * (1 + ERROR)
 
 
 def product(rows: int, depth: int, columns: int, *, groups: int = 1) -> Work:
-    """The work of a product of matrices, or of a convolution.
+    """Return the work of a product of matrices, or of a convolution.
 
     Args:
         rows: of the left matrix; pixels of the result.
@@ -67,17 +67,17 @@ def product(rows: int, depth: int, columns: int, *, groups: int = 1) -> Work:
 
 
 def passing(*shapes: Shape, bits: int = 32) -> Work:
-    """The work of one operator without products that reads and writes tensors of ``shapes``."""
+    """Return the work of one operator without products that reads and writes tensors of ``shapes``."""
     return Work(0, OPERATOR + sum(map(prod, shapes)) * bits / 8 / BYTES)
 
 
 def multiplications(model: ir.Model) -> int:
-    """How many multiplications the convolutions and products of matrices of ``model`` take, bodies counted once."""
+    """Return how many multiplications the convolutions and matrix products of ``model`` do; bodies count once."""
     return sum(work.products for node in model.graph.all_nodes() if (work := products_of(node)) is not None)
 
 
 def products_of(node: ir.Node) -> Work | None:
-    """The work of a convolution or a product of matrices; None for other operators, and where shapes are not known."""
+    """Return the work of a convolution or a product of matrices; None for other operators and unknown shapes."""
     operator = _ONNX.get(node.op_type) if node.domain == DOMAIN else node.op_type if node.domain == "" else None
     if operator not in ("Conv", "ConvTranspose", "Gemm", "MatMul"):
         return None
@@ -101,7 +101,7 @@ def products_of(node: ir.Node) -> Work | None:
 
 
 def work_of(node: ir.Node) -> Work:
-    """The work of any operator: that of its products, or of the bytes that it reads and writes."""
+    """Return the work of any operator: that of its products, or of the bytes that it reads and writes."""
     if (work := products_of(node)) is not None:
         return work
     values = [value for value in (*node.inputs, *node.outputs) if value is not None]

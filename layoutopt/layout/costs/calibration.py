@@ -60,7 +60,7 @@ class Probe:
 
     @property
     def movement(self) -> Movement:
-        """The way in which it moves data."""
+        """Return the way in which it moves data."""
         return Movement.of(self.shape, self.perm, self.bits)
 
     @property
@@ -247,7 +247,7 @@ class Calibration:
     times: OperatorTimes
 
     def save(self) -> Path:
-        """Writes the file that `load` reads, and returns its path.
+        """Write the file that `load` reads, and return its path.
 
         Raises:
             OutputError: it cannot be written.
@@ -329,7 +329,7 @@ def load_costs(objective: Objective, *, threads: int = 1) -> Costs:
 
 
 def calibration_path(threads: int) -> Path:
-    """The file of the times with ``threads``, in ``$LAYOUTOPT_CACHE_DIR`` or the user's directory for layoutopt."""
+    """Return the file of times for ``threads``, in ``$LAYOUTOPT_CACHE_DIR`` or the user's directory for layoutopt."""
     from typer import get_app_dir  # knows the place on every system
 
     directory = os.environ.get("LAYOUTOPT_CACHE_DIR") or get_app_dir("layoutopt", roaming=False)
@@ -337,7 +337,7 @@ def calibration_path(threads: int) -> Path:
 
 
 def processor() -> str:
-    """The model of the processor, as far as the system tells it."""
+    """Return the model of the processor, as far as the system tells it."""
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]

@@ -50,7 +50,7 @@ class Movement:
 
     @classmethod
     def of(cls, shape: Sequence[int], perm: Perm, bits: int) -> Movement:
-        """The way in which a Transpose of ``shape`` by ``perm`` moves data, all as `Costs.copy` takes them."""
+        """Return the way in which a Transpose of ``shape`` by ``perm`` moves data, all as `Costs.copy` takes them."""
         last = len(perm) - 1
         kept, inner = (shape[last], last - 1) if perm[last] == last else (1, last)
         piece = max(1, kept * bits // 8)
@@ -78,7 +78,7 @@ class Curve:
     nanoseconds: tuple[float, ...]
 
     def __post_init__(self) -> None:
-        """Raises ValueError where these are not such times."""
+        """Raise ValueError where these are not such times."""
         if list(self.sizes) != sorted(set(self.sizes)) or len(self.sizes) != len(self.nanoseconds) or not self.sizes:
             raise ValueError(f"{self.family} of {self.extent}: sizes {self.sizes}")
         if not all(0 < number < inf for number in (self.extent, *self.sizes, *self.nanoseconds)):
@@ -108,7 +108,7 @@ class TimeTable:
     typical: float = 1.0
 
     def __post_init__(self) -> None:
-        """Raises ValueError where a time cannot be told for every movement."""
+        """Raise ValueError where a time cannot be told for every movement."""
         if not all(0 <= number < inf for number in (self.overhead, self.typical, *self.blocks.values())):
             raise ValueError("a negative time")
         if not set(Family) == set(self.blocks) == {curve.family for curve in self.curves}:

@@ -89,7 +89,7 @@ class PieceTimes:
     nanoseconds: tuple[float, ...]
 
     def __post_init__(self) -> None:
-        """Raises ValueError where these are not such times."""
+        """Raise ValueError where these are not such times."""
         if not self.sizes or list(self.sizes) != sorted(set(self.sizes)) or len(self.sizes) != len(self.nanoseconds):
             raise ValueError(f"pieces of sizes {self.sizes}")
         if not all(0 <= time < inf for time in self.nanoseconds) or self.sizes[0] < 1:

@@ -37,12 +37,12 @@ class Product:
 
     @property
     def multiplications(self) -> int:
-        """How many multiplications they take together."""
+        """Return how many multiplications they take together."""
         return self.count * self.rows * self.depth * self.columns
 
     @property
     def overheads(self) -> tuple[int, ...]:
-        """By what the times of a start, of reading, of packing and of turning are multiplied."""
+        """Return by what the times of a start, of reading, of packing and of turning are multiplied."""
         rights = self.rights * self.depth * self.columns
         return self.count, rights, 0 if self.constant else rights, self.turned
 
@@ -70,7 +70,7 @@ class ProductTimes:
     turning: float
 
     def __post_init__(self) -> None:
-        """Raises ValueError where these are not such times."""
+        """Raise ValueError where these are not such times."""
         if len(self.rates) != len(self.depths) or any(len(row) != len(self.columns) for row in self.rates):
             raise ValueError(f"rates for {len(self.depths)} depths and {len(self.columns)} columns")
         if not all(0 < rate < inf for row in self.rates for rate in row):

@@ -1,4 +1,4 @@
-"""Ways through a plan: from a transpose along the values that carry a layout, to whoever insists on it."""
+"""Ways through a plan: from a transpose along the values that carry a layout, to the operator that needs it."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Ways:
         self._nets = {end: net for net, ends in enumerate(encoded.ends) for end in ends}
 
     def nearest(self, net: int, carried: int, wanted: int) -> Frontier | None:
-        """The nearest choice that cannot follow to ``wanted``, or not for nothing; None where all can."""
+        """Return the nearest choice that cannot follow to ``wanted``, or not for nothing; None where all can."""
         seen: set[int] = set()
         queue = deque(self._enter(net, carried, frozenset({wanted}), (), seen))
         while queue:
@@ -53,11 +53,11 @@ class Ways:
         return None
 
     def writes(self, choice: int) -> bool:
-        """Whether ``choice`` writes the value at its first port, for others to read."""
+        """Return whether ``choice`` writes the value at its first port, for others to read."""
         return self._encoded.ends[self._nets[choice, 0]][0] == (choice, 0)
 
     def ends(self, net: int, carried: int) -> Iterator[tuple[int, int]]:
-        """The choices and ports that have the layout ``carried`` at ``net``."""
+        """Yield the choices and ports that have the layout ``carried`` at ``net``."""
         ends = self._encoded.problem.nets[net].ends
         for end, (choice, port) in zip(ends, self._encoded.ends[net], strict=True):
             if end.layouts[self._chosen[choice]] == carried:
@@ -81,7 +81,7 @@ class Ways:
             yield from self._enter(net, carried, wanted, (*frontier.path, frontier.choice), seen)
 
     def _layouts(self, choice: int, port: int) -> tuple[int, ...]:
-        """The layout at a port under each variant, as the net there counts them."""
+        """Return the layout at a port under each variant, as the net there counts them."""
         net = self._nets[choice, port]
         at = self._encoded.ends[net].index((choice, port))
         return self._encoded.problem.nets[net].ends[at].layouts

@@ -27,7 +27,7 @@ from layoutopt.layout.solver.problem import net_copies
 
 
 def explain(opset: int, plans: Mapping[ir.Graph, Plan]) -> Explanation:
-    """Explains plans.
+    """Explain plans.
 
     Args:
         opset: version of the default domain.
@@ -112,7 +112,7 @@ class _Explainer:
         return ", ".join(dict.fromkeys((*readers, *([f"output {value.name}"] if self._is_kept(value) else []))))
 
     def _unruled(self, index: int) -> Iterator[ir.Node]:
-        """The operators without a rule that a choice frontiers for."""
+        """Yield the operators without a rule at a choice that stands for a value in logical order."""
         choice = self._encoded.groups[index]
         if choice.node is not None or choice.public:
             return
@@ -124,7 +124,7 @@ class _Explainer:
 
     @cached_property
     def _covered(self) -> Collection[tuple[ir.Node | None, int]]:
-        """The operands that have a layout of their own."""
+        """Return the operands that have a layout of their own."""
         choices = (choice for choice in self._encoded.groups if choice.node is not None)
         ports = {(c.node, port.index) for c in choices for port in c.ports if not port.result}
         return ports | {(value.producer(), 0) for value in self._plan.views}
@@ -133,7 +133,7 @@ class _Explainer:
         return [(use.node, use.idx) for use in value.uses() if (use.node, use.idx) not in self._covered]
 
     def _is_kept(self, value: ir.Value) -> bool:
-        """Whether ``value`` is a graph output whose layout is not to be chosen."""
+        """Return whether ``value`` is a graph output whose layout is not to be chosen."""
         positions = (at for at, output in enumerate(self._graph.outputs) if output is value)
         return any(position not in self._plan.outputs for position in positions)
 
@@ -203,7 +203,7 @@ _INTERNAL_COST_REASONS: Mapping[InternalCost | None, str] = {
     interleaving: "the pieces that it joins or cuts are short",
     product_form: "its product of matrices takes longer in that form",
 }
-"""Why operators move data inside, by the prices of their rules."""
+"""Why operators move data inside, by the internal costs of their rules."""
 
 
 _CHANNELS = "it cannot have its rows or channels in that order"
@@ -237,6 +237,6 @@ def _why_kept(node: ir.Node) -> str:
 
 
 def _is_channels_last(layout: PhysicalLayout) -> bool:
-    """Whether all channels lie innermost, in whatever order they and the rows are."""
+    """Return whether all channels lie innermost, in whatever order they and the rows are."""
     last = layout.dims[-1]
     return last.axis == spatial.CHANNEL and last.size == layout.shape[spatial.CHANNEL]

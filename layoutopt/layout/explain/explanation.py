@@ -14,7 +14,7 @@ class Side:
     Attributes:
         layout: in words.
         ends: who writes the value, or reads it, in this layout.
-        through: who hands the layout on, from one of these to the one that insists on it, without the latter.
+        through: the operators that pass the layout on, from one of these to the one that needs it, without the latter.
         insists: the nearest one that cannot have the layout of the other side, or not for nothing; empty where nobody
             does alone.
         why: its reason.
@@ -29,7 +29,7 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """One transpose that is left.
+    """One transpose that remains.
 
     Attributes:
         value: whose bytes are rewritten.
@@ -74,7 +74,7 @@ class Inside:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A Transpose of the original that layouts have no say over; the cost has it, and the lower bound does not.
+    """A Transpose of the original that layouts do not decide; the cost has it, and the lower bound does not.
 
     Attributes:
         operator: which.
@@ -115,7 +115,7 @@ class Explanation:
     """Why a plan costs what it costs: ``copies``, ``inside`` and ``kept`` add up to it.
 
     Attributes:
-        copies: the transposes that are left, the dearest first.
+        copies: the transposes that remain, the costliest first.
         inside: the operators that move data inside.
         kept: the Transposes of the original that stay whatever is chosen.
         parts: the proof, for each part that costs something.

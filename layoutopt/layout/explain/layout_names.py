@@ -28,7 +28,7 @@ def layout_words(orders: Iterable[ModeOrder], shapes: Iterable[Shape]) -> tuple[
 
 
 def natural_words(rank: int) -> str:
-    """What the natural layout of a tensor of ``rank`` axes is called."""
+    """Return the name of the natural layout of a tensor of ``rank`` axes."""
     return join_axis_names(axis_names(rank))
 
 
@@ -51,5 +51,5 @@ def _of_dim(dim: Dim, name: str, strides: list[int]) -> str:
 
 
 def _strides(layout: PhysicalLayout, axis: int) -> list[int]:
-    """The strides of all modes of ``axis``, wherever they lie, the most significant first."""
+    """Return the strides of all modes of ``axis``, wherever they lie, the most significant first."""
     return sorted((mode.stride for dim in layout.dims if dim.axis == axis for mode in dim.modes), reverse=True)

@@ -1,4 +1,4 @@
-"""What a layout rule would buy for an operator that has none."""
+"""What a layout rule could save for an operator that has none."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ Replan = Callable[[Mapping[ir.Node, LayoutRule]], Plan]
 
 @dataclass(frozen=True, slots=True)
 class MissingRule:
-    """An operator without a layout rule, and what one would buy.
+    """An operator without a layout rule, and what one could save.
 
     Attributes:
         operator: which.
         count: how many there are.
         beside: bytes of the transposes that it has to do with.
         gain: by how much the cost falls if all of them take and give any layout for nothing, in the unit of the
-            objective: no rule can buy more.
+            objective: no rule can save more.
         why: the reason that the first of them has no rule.
     """
 
@@ -48,7 +48,7 @@ class MissingRule:
 def missing_rules(
     graph: ir.Graph, opset: int, plan: Plan, copies: Sequence[Copy], replan: Replan
 ) -> Iterator[MissingRule]:
-    """The operators for which a rule might buy something, the largest gain first.
+    """Return the operators for which a rule could save something, the largest gain first.
 
     Args:
         graph: that ``plan`` was made of.
@@ -70,7 +70,7 @@ def missing_rules(
 
 
 def _could_have_rule(node: ir.Node) -> bool:
-    """Whether ``node`` computes something from values that have a layout."""
+    """Return whether ``node`` computes something from values that have a layout."""
     if node.domain == dialect.DOMAIN or (node.domain == "" and node.op_type in VIEWS):
         return False
     return bool(ANYTHING.groups(node))

@@ -73,7 +73,7 @@ class Plan:
 
     @property
     def transposes(self) -> int:
-        """How many Transposes there are afterwards, those of constants and of unknown size apart."""
+        """Return how many Transposes there are afterwards, without those of constants and of unknown size."""
         known = sum(each is not None for each in self.others)
         return self.encoded.problem.copies(self.assignment.choice) + known
 

@@ -109,7 +109,7 @@ def _net(root: ir.Value, numbers: Mapping[ModeOrder, int], source: Pin, readers:
         if i != j
     }
     forbidden = frozenset(pair for pair, cost in copies.items() if cost is None)
-    prices = {pair: cost for pair, cost in copies.items() if cost is not None}
-    cost = max(prices.values(), default=0)
-    other = {pair: price for pair, price in prices.items() if price != cost}
-    return Net(source, tuple(readers), len(numbers), cost, forbidden, other)
+    possible = {pair: cost for pair, cost in copies.items() if cost is not None}
+    most = max(possible.values(), default=0)
+    other = {pair: cost for pair, cost in possible.items() if cost != most}
+    return Net(source, tuple(readers), len(numbers), most, forbidden, other)

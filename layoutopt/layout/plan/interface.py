@@ -67,7 +67,7 @@ _UNBATCHED_RANKS = range(2, 5)
 
 
 def _orders(layout: TensorLayout, rank: int) -> tuple[Perm, ...]:
-    """The orders that ``layout`` means; none where it means no change."""
+    """Return the orders that ``layout`` means; none where it means no change."""
     natural, last = identity(rank), channels_last(rank)
     return {
         TensorLayout.NATURAL: (),
@@ -77,7 +77,7 @@ def _orders(layout: TensorLayout, rank: int) -> tuple[Perm, ...]:
 
 
 def _check(value: ir.Value, wanted: TensorLayout, *, recorded: bool) -> None:
-    """Refuses a layout that ``value`` cannot have."""
+    """Refuse a layout that ``value`` cannot have."""
     shape, problem = static_shape(value), ""
     if wanted.rank is not None and (shape is None or len(shape) != wanted.rank):
         problem = f"its shape is {value.shape}, of another rank"

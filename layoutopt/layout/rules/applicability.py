@@ -30,7 +30,7 @@ def is_function_of_elements(node: ir.Node) -> bool:
 
 
 def rule_for(node: ir.Node, opset: int) -> LayoutRule | None:
-    """The rule that describes ``node`` in a model of ``opset``; None where it is layout-fixed."""
+    """Return the rule that describes ``node`` in a model of ``opset``; None where it is layout-fixed."""
     if objection(node, opset):
         return None
     return LayoutRule() if node.domain == DOMAIN else RULES[node.op_type].at(opset)
@@ -69,13 +69,13 @@ def _misfit(node: ir.Node, rule: LayoutRule) -> str:
 
 
 def _has_required_layout(node: ir.Node, rule: LayoutRule, port: Port) -> bool:
-    """Whether the target has the operator in the one layout that it insists on."""
+    """Return whether the target has the operator in the one layout that it needs."""
     assert rule.required_layout is not None
     return any(rule.variants(node, port, rule.required_layout(node, port), lambda _: ()))
 
 
 def is_view(node: ir.Node) -> bool:
-    """Whether ``node`` only gives the bytes of its first operand other axes."""
+    """Return whether ``node`` only gives the bytes of its first operand other axes."""
     if node.domain != "" or node.op_type not in VIEWS or not node.inputs or (value := node.inputs[0]) is None:
         return False
     before, after = static_shape(value), static_shape(node.outputs[0])

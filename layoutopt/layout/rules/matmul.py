@@ -112,7 +112,7 @@ class _Product:
         return PhysicalLayout(shape, tuple(Dim(axes[label], modes) for label, modes in dims if label in axes))
 
     def split(self, dims: Block, order: tuple[Role, Role]) -> Blocks | None:
-        """``dims`` as the batch and the two roles behind it; None where these do not come in ``order``."""
+        """Split ``dims`` into the batch and the two roles after it; None where these do not come in ``order``."""
         sequence = (Role.BATCH, *order)
         places = [sequence.index(self.roles[label]) for label, _ in dims]
         if places != sorted(places):
@@ -120,7 +120,7 @@ class _Product:
         return {role: tuple(dim for dim in dims if self.roles[dim[0]] is role) for role in sequence}
 
     def splits(self, port: Port, dims: Block) -> Iterator[Blocks]:
-        """``dims`` at ``port``, in both orders of the two roles behind the batch."""
+        """Split ``dims`` at ``port``, in both orders of the two roles after the batch."""
         found = (self.split(dims, (first, second)) for first, second in permutations(_PLAIN[port]))
         return (blocks for blocks in found if blocks is not None)
 
@@ -298,12 +298,12 @@ def _alternating(factors: _Product, dims: Block) -> list[tuple[Role, Block]]:
 
 
 def _has_vector(node: ir.Node) -> bool:
-    """Whether an operand is a vector, which has neither rows nor columns."""
+    """Return whether an operand is a vector, which has neither rows nor columns."""
     return any(len(each.shape(node)) < 2 for each in (LEFT, RIGHT))
 
 
 def _is_spread(node: ir.Node) -> bool:
-    """Whether the right operand is one constant matrix."""
+    """Return whether the right operand is one constant matrix."""
     value = RIGHT.value(node)
     return is_constant(value) and len(RIGHT.shape(node)) == 2
 
@@ -312,7 +312,7 @@ def _is_spread(node: ir.Node) -> bool:
 
 
 def _seen(factors: _Product, known: Known) -> dict[Port, list[Block]]:
-    """What is known at each port; a constant, of which nothing is, could be natural."""
+    """Return what is known at each port; a constant, of which nothing is known, could be natural."""
     return {
         port: [factors.dims(port, layout) for layout in (PhysicalLayout.natural(shape), *known(port))]
         for port, shape in factors.shapes.items()

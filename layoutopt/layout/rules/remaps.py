@@ -150,7 +150,7 @@ def quantized_axis(node: ir.Node, layouts: PhysicalLayouts) -> Edit | None:
 
 
 def repeats(node: ir.Node, layouts: PhysicalLayouts) -> Edit | None:
-    """How often each stored dimension is repeated."""
+    """The number of times that each stored dimension is repeated."""
     before, after = layouts[FIRST].sizes, layouts[result()].sizes
     return Edit(operands={1: _like(node, 1, [new // old for old, new in zip(before, after, strict=True)])})
 
@@ -203,14 +203,11 @@ def pads(node: ir.Node, layouts: PhysicalLayouts) -> Edit | None:
     return Edit(attributes={"pads": moved}) if attribute is not None else Edit(operands={1: _like(node, 1, moved)})
 
 
-# --- prices ----------------------------------------------------------------------------------------------------------
-
-
 # --- what they share -------------------------------------------------------------------------------------------------
 
 
 def _innermost(layout: PhysicalLayout, first: int) -> int | None:
-    """Where the axes from ``first`` on begin; None where others, of more than one element, lie behind one of them."""
+    """Return where the axes from ``first`` on begin; None where others of more than one element come after one."""
     inner = [dim.axis >= first for dim in layout.dims if dim.modes]
     if not any(inner) or inner != sorted(inner):
         return None

@@ -31,7 +31,7 @@ class LayoutRule:
         propagate: how all ports are stored, given one.
         remaps: edits of whatever else names an axis (attributes, constant operands).
         internal_cost: what the target does inside the operator, by how its operands and results are stored.
-        required_layout: the physical layout at each port that the target insists on, where there is no natural variant.
+        required_layout: the physical layout at each port that the target needs, where there is no natural variant.
         separate: whether each port takes its layout independently of the others.
         since: first opset that the rule describes.
         until: last opset that the rule describes; None means the newest.
@@ -57,7 +57,7 @@ class LayoutRule:
     before: LayoutRule | None = None
 
     def at(self, opset: int) -> LayoutRule | None:
-        """The rule of ``opset``; None where it has none."""
+        """Return the rule of ``opset``; None where it has none."""
         if opset < self.since:
             return self.before.at(opset) if self.before else None
         return self if self.until is None or opset <= self.until else None
@@ -84,22 +84,22 @@ class LayoutRule:
         return self.propagate is spatial.per_channel
 
     def ports(self, node: ir.Node) -> tuple[Port, ...]:
-        """The ports of ``node`` that carry the layout: operands, then results."""
+        """Return the ports of ``node`` that carry the layout: operands, then results."""
         operands = (operand(index) for index, value in enumerate(node.inputs[: self.operands]) if value is not None)
         return (*operands, *(result(index) for index in range(len(node.outputs))))
 
     def groups(self, node: ir.Node) -> Sequence[tuple[Port, ...]]:
-        """The ports that are no constants, those together that take a layout together."""
+        """Return the ports that are no constants, those together that take a layout together."""
         ports = tuple(port for port in self.ports(node) if not is_constant(port.value(node)))
         return [(port,) for port in ports] if self.separate(node) else [ports]
 
     def natural(self, node: ir.Node) -> Variant | None:
-        """The variant in which nothing changes; None for a layout-sensitive operator."""
+        """Return the variant in which nothing changes; None for a layout-sensitive operator."""
         layouts = {port: PhysicalLayout.natural(port.shape(node)) for port in self.ports(node)}
         return None if self.required_layout else Variant(layouts, inner=self._inner(node, layouts))
 
     def variants(self, node: ir.Node, port: Port, layout: PhysicalLayout, known: Known) -> Iterator[Variant]:
-        """The variants of the group at ``port`` that follow from ``layout`` there.
+        """Yield the variants of the group at ``port`` that follow from ``layout`` there.
 
         Args:
             node: the operator.

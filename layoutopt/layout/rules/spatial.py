@@ -55,7 +55,7 @@ def conv(
 
 
 def separate(node: ir.Node) -> bool:
-    """Whether operand and result of a convolution take their channel orders independently."""
+    """Return whether operand and result of a convolution take their channel orders independently."""
     return not is_pointwise(node) and not is_depthwise(node)
 
 
@@ -123,14 +123,14 @@ def depth_first(node: ir.Node, layouts: PhysicalLayouts) -> Edit | None:
 
 
 def natural_depth(node: ir.Node, port: Port) -> PhysicalLayout:
-    """What `depth_to_space` has with the channels of the wide side in their own order."""
+    """Return the layout of `depth_to_space` with the channels of the wide side in their own order."""
     wide = result() if node.op_type == "DepthToSpace" else operand(0)
     (layouts,) = depth_to_space(node, (), wide, natural_channels(node, wide), lambda _: ())
     return layouts[port]
 
 
 def is_pointwise(node: ir.Node) -> bool:
-    """Whether a Conv is 1x1, of stride 1, without padding or groups: a matrix product."""
+    """Return whether a Conv is 1x1, of stride 1, without padding or groups: a matrix product."""
     if node.op_type != "Conv" or integer(node, "group", 1) != 1:
         return False
     strides, pads = node.attributes.get("strides"), node.attributes.get("pads")
@@ -142,12 +142,12 @@ def is_pointwise(node: ir.Node) -> bool:
 
 
 def is_depthwise(node: ir.Node) -> bool:
-    """Whether a convolution works channel by channel."""
+    """Return whether a convolution works channel by channel."""
     return integer(node, "group", 1) == operand(0).shape(node)[CHANNEL] == result().shape(node)[CHANNEL] != 1
 
 
 def absorbs_orders(node: ir.Node) -> bool:
-    """Whether the weights and the bias of a convolution can be reordered offline."""
+    """Return whether the weights and the bias of a convolution can be reordered offline."""
     if node.op_type == "ConvTranspose" and integer(node, "group", 1) != 1:
         return False
     return all(value is None or is_constant(value) for value in node.inputs[1:])
@@ -211,7 +211,7 @@ def _is_whole(channel: Dim, shape: Shape) -> bool:
 
 
 def _keeps_groups(channel: Dim, groups: int) -> bool:
-    """Whether the channels of each group stay together, and the groups in their order."""
+    """Return whether the channels of each group stay together, and the groups in their order."""
     indices, size = channel.indices, channel.size // groups
     return all(index // size == place // size for place, index in enumerate(indices))
 

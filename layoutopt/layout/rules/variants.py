@@ -26,14 +26,14 @@ class Port(NamedTuple):
     index: int  # type: ignore[assignment]  # not the method of a tuple
 
     def value(self, node: ir.Node) -> ir.Value:
-        """The value at this port of ``node``, which must not be an empty optional operand."""
+        """Return the value at this port of ``node``, which must not be an empty optional operand."""
         value = node.outputs[self.index] if self.result else node.inputs[self.index]
         if value is None:
             raise ValueError(f"{self} of node {node.name!r} ({node.op_type}) is empty")
         return value
 
     def shape(self, node: ir.Node) -> Shape:
-        """The static shape of the value here."""
+        """Return the static shape of the value here."""
         return known_shape(self.value(node))
 
 
@@ -101,18 +101,18 @@ class Variant:
     inner: InnerCost = NOTHING
 
     def mode_order(self, port: Port) -> ModeOrder:
-        """The layout at ``port``."""
+        """Return the layout at ``port``."""
         return self.layouts[port].mode_order
 
     def sizes(self, port: Port) -> Shape:
-        """The stored shape at ``port``."""
+        """Return the stored shape at ``port``."""
         asked = (edit.sizes[port] for edit in self.edits if port in edit.sizes)
         return next(asked, self.layouts[port].sizes)
 
 
 @contextmanager
 def blaming(node: ir.Node) -> Iterator[None]:
-    """Lets an error name the ``node`` that it is about."""
+    """Let an error name the ``node`` that it is about."""
     try:
         yield
     except LayoutoptError:

@@ -44,14 +44,14 @@ class View:
         return _outward(self.steps, order) if self.steps else order
 
     def natural(self, shape: Shape) -> ModeOrder | None:
-        """The natural layout of the view, of ``shape``, in the modes of the root; None where these do not divide."""
+        """Return the natural layout of the view, of ``shape``, in the modes of the root; None if they do not divide."""
         return self.inward(ModeOrder.natural(shape))
 
 
 def views_of(
     graph: ir.Graph, fixed: Collection[ir.Node], spelled_out: Collection[ir.Node] = ()
 ) -> Mapping[ir.Value, View]:
-    """The values of ``graph`` that are views of others.
+    """Return the values of ``graph`` that are views of others.
 
     A Transpose that no single copy of the root could replace makes none: one of too many axes, or of axes that a
     Reshape has put together from pieces of others, as (2, 3) Transposed, (2, 3) again, and Transposed.
@@ -83,7 +83,7 @@ def views_of(
 
 
 def blocks_moved(node: ir.Node) -> tuple[Shape, Perm]:
-    """The shape to which a DepthToSpace or SpaceToDepth reshapes its operand, and how it permutes the axes of that."""
+    """Return the shape that a DepthToSpace or SpaceToDepth reshapes its operand to, and the axes' permutation there."""
     source = node.inputs[0]
     assert source is not None
     batch, channels, height, width = known_shape(source)
@@ -111,7 +111,7 @@ class Rearrangement:
     mode_order: ModeOrder
 
     def along(self, axis: int) -> tuple[int, ...] | None:
-        """Which index of ``source`` each index along ``axis`` is; None where other axes take part, or none does."""
+        """Return the index of ``source`` for each index along ``axis``; None if other axes take part, or none does."""
         shape = known_shape(self.source)
         layout = PhysicalLayout.of(shape, self.mode_order)
         natural = PhysicalLayout.natural(shape)

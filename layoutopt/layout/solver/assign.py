@@ -19,7 +19,7 @@ from layoutopt.layout.solver.problem import (
 
 
 def assign(problem: Problem, *, time_limit: float = milp.TIME_LIMIT) -> Assignment:
-    """Picks one variant per group so that the fewest bytes are copied; of equals, the one with the fewest copies.
+    """Pick one variant per group so that the cost is least; of equals, the choice that ties prefer.
 
     Args:
         problem: groups and nets.
@@ -86,8 +86,8 @@ def _exact(problem: Problem, choice: tuple[int, ...]) -> Assignment | None:
 
 
 def _unmet(problem: Problem) -> tuple[int, ...]:
-    """The nets with a forbidden copy in an assignment that needs the fewest such."""
-    nets = tuple(Net(w.source, w.readers, w.layouts, 0, prices=dict.fromkeys(w.forbidden, 1)) for w in problem.nets)
+    """Return the nets with a forbidden copy in an assignment that needs the fewest such."""
+    nets = tuple(Net(w.source, w.readers, w.layouts, 0, copy_costs=dict.fromkeys(w.forbidden, 1)) for w in problem.nets)
     choice = assign(Problem(tuple((0,) * len(costs) for costs in problem.variants), nets)).choice
     return tuple(index for index, net in enumerate(problem.nets) if net_copies(net, choice) & net.forbidden)
 

@@ -34,7 +34,7 @@ Scope = tuple[int, ...]
 
 
 def solve(problem: Problem) -> tuple[int, ...] | None:
-    """The assignment of least weight: bytes first, then copies; of equals, the one with the most variants 0.
+    """Return the assignment of least weight: costs first, then ties; of equals, the one with the most variants 0.
 
     Args:
         problem: each net ends at a group with a choice, as in a component.
@@ -93,7 +93,7 @@ def _scopes(problem: Problem) -> list[Scope] | None:
 
 
 def _tables(problem: Problem, position: dict[int, int]) -> Iterator[tuple[Scope, Table]]:
-    """What each group and each net weighs, as a table over the groups with a choice that it depends on."""
+    """Yield the weights of each group and net, as a table over the groups with a choice that it depends on."""
     natural = len(position) + 1
     for group in position:
         weights = [weight * natural + (variant > 0) for variant, weight in enumerate(problem.variant_weights[group])]
@@ -105,31 +105,31 @@ def _tables(problem: Problem, position: dict[int, int]) -> Iterator[tuple[Scope,
 
 
 def _wire_table(problem: Problem, net: Net, scope: Scope) -> Table:
-    """The weight of the copies of ``net``; infinite where one is forbidden."""
+    """Return the weight of the copies of ``net``; infinite where one is forbidden."""
 
     def layouts(end: Pin) -> npt.NDArray[np.intp]:
         array = np.array(end.layouts)
         return _spread(problem, array, (end.group,), scope) if len(array) > 1 else array
 
     stored, readers = layouts(net.source), [layouts(reader) for reader in net.readers]
-    prices = _prices(problem, net)
+    weights = _copy_weights(problem, net)
     table = np.zeros([len(problem.variants[group]) for group in scope])
     for layout in {layout for reader in net.readers for layout in reader.layouts}:
         read = reduce(np.logical_or, (reader == layout for reader in readers))
-        table += np.where(read, prices[stored, layout], 0.0)
+        table += np.where(read, weights[stored, layout], 0.0)
     return table
 
 
-def _prices(problem: Problem, net: Net) -> Table:
-    """The weight of the copy of ``net`` from each layout to each."""
-    weights = problem.weights
-    prices = np.full((net.layouts, net.layouts), float(weights.of_copy(net.cost)))
-    for pair, price in net.prices.items():
-        prices[pair] = weights.of_copy(price)
+def _copy_weights(problem: Problem, net: Net) -> Table:
+    """Return the weight of the copy of ``net`` from each layout to each."""
+    of_copy = problem.weights.of_copy
+    weights = np.full((net.layouts, net.layouts), float(of_copy(net.cost)))
+    for pair, cost in net.copy_costs.items():
+        weights[pair] = of_copy(cost)
     for pair in net.forbidden:
-        prices[pair] = np.inf
-    np.fill_diagonal(prices, 0.0)
-    return prices
+        weights[pair] = np.inf
+    np.fill_diagonal(weights, 0.0)
+    return weights
 
 
 def _spread(problem: Problem, table: npt.NDArray[T], over: Scope, scope: Scope) -> npt.NDArray[T]:
@@ -141,5 +141,5 @@ def _total_weight(problem: Problem) -> int:
     """At least what any assignment weighs here, with the variants that are not natural."""
     weights = problem.weights
     groups = sum(map(max, problem.variant_weights))
-    nets = sum(net.most_copies * weights.of_copy(max(net.cost, *net.prices.values(), 0)) for net in problem.nets)
+    nets = sum(net.most_copies * weights.of_copy(max(net.cost, *net.copy_costs.values(), 0)) for net in problem.nets)
     return (groups + nets + 1) * (len(problem.variants) + 1)

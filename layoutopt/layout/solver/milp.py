@@ -1,8 +1,8 @@
 """Any number of layouts: an exact solve by mixed-integer linear programming (HiGHS, through scipy).
 
 ``x[g, v]`` says that group ``g`` runs as variant ``v``; ``t[w, l]`` that net ``w`` is copied to layout ``l``. For each
-reader, ``t[w, l] >= x[reader reads l] - x[source stores l]``. Where the price of a copy depends on what is stored,
-there is one ``t`` per rise of the price, and all that is stored where the price is lower takes the place of ``l``.
+reader, ``t[w, l] >= x[reader reads l] - x[source stores l]``. Where the cost of a copy depends on what is stored,
+there is one ``t`` per rise of the cost, and all that is stored where the cost is lower takes the place of ``l``.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ TIME_LIMIT = 60.0
 
 
 def solve(problem: Problem, *, time_limit: float = TIME_LIMIT) -> Assignment | None:
-    """The assignment of least weight: bytes first, then copies.
+    """Return the assignment of least weight: costs first, then ties.
 
     Returns:
         The best assignment that was found in time, or None where every assignment needs a forbidden copy.
@@ -61,7 +61,7 @@ def solve(problem: Problem, *, time_limit: float = TIME_LIMIT) -> Assignment | N
 
 
 def _choice(problem: Problem, program: _Program, values: npt.NDArray[np.float64] | None) -> tuple[int, ...]:
-    """The variants that ``values`` of the columns stand for; variant 0 for all where there are none."""
+    """Return the variants that ``values`` of the columns stand for; variant 0 for all where there are none."""
     if values is None:
         return (0,) * len(problem.variants)
     return tuple(
@@ -120,7 +120,7 @@ def _program(problem: Problem) -> _Program:
 
 
 def _add_wire(program: _Program, net: Net, weights: Weights) -> None:
-    """Copies of one value: a column per layout that somebody may read and rise of its price, a row for each reader."""
+    """Add the copies of one value: a column per layout that may be read and rise of its cost, a row per reader."""
     stored = _columns(program, net.source)
     copies: dict[int, list[tuple[int, set[int]]]] = {}
     for reader in net.readers:
@@ -135,15 +135,15 @@ def _add_wire(program: _Program, net: Net, weights: Weights) -> None:
 
 
 def _rises(net: Net, stored: Iterable[int], layout: int, weights: Weights) -> Iterator[tuple[int, set[int]]]:
-    """By how much the copy to ``layout`` rises in weight, and what is stored where it does not cost as much.
+    """Yield by how much the copy to ``layout`` rises in weight, and what is stored where it costs less.
 
-    Where the price does not depend on what is stored there is one rise, from nothing to the price.
+    Where the cost does not depend on what is stored there is one rise, from nothing to the cost.
     """
-    prices = {other: 0 if other == layout else weights.of_copy(net.copy_cost(other, layout)) for other in stored}
+    weight = {other: 0 if other == layout else weights.of_copy(net.copy_cost(other, layout)) for other in stored}
     known = 0
-    for price in sorted(set(prices.values()) - {0}):
-        yield price - known, {other for other in prices if prices[other] < price}
-        known = price
+    for step in sorted(set(weight.values()) - {0}):
+        yield step - known, {other for other in weight if weight[other] < step}
+        known = step
 
 
 def _add_row(program: _Program, terms: dict[int, float], storing: Iterable[list[int]], reading: list[int]) -> None:
@@ -155,7 +155,7 @@ def _add_row(program: _Program, terms: dict[int, float], storing: Iterable[list[
 
 
 def _columns(program: _Program, end: Pin) -> dict[int, list[int]]:
-    """The columns of the variants that take each layout at one end of a net."""
+    """Return the columns of the variants that take each layout at one end of a net."""
     columns: dict[int, list[int]] = defaultdict(list)
     for variant, layout in enumerate(end.layouts):
         columns[layout].append(program.first[end.group] + variant)

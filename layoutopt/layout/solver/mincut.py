@@ -2,7 +2,7 @@
 
 Variant 0 of every group is on the source's side. A value that is stored as 0 and read as 1, or the other way round, is
 cut once however many read it: a helper node per direction collects the readers. Problems that have nothing to do with
-each other share one network, since a maximum flow has a price of its own.
+each other share one network, since each maximum flow costs time to start.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _LIMIT = 2**30
 
 
 def applies(problem: Problem) -> bool:
-    """Whether ``problem`` is a cut problem: variant 0 on layout 0, variant 1 on layout 1 wherever an end has a choice.
+    """Return whether variant 0 is on layout 0, and variant 1 on layout 1, wherever an end of ``problem`` has a choice.
 
     Also that the weights fit into 32 bits.
     """
@@ -37,13 +37,13 @@ def applies(problem: Problem) -> bool:
 
 def total_weight(problem: Problem) -> int:
     """At least the weight of all that could be cut in ``problem``."""
-    nets = sum(2 * net.cost + sum(net.prices.values()) for net in problem.nets)
+    nets = sum(2 * net.cost + sum(net.copy_costs.values()) for net in problem.nets)
     copies = 2 * problem.copy_tie * len(problem.nets)
     return problem.weights.of_cost(nets) + sum(map(sum, problem.variant_weights)) + copies
 
 
 def solve(problems: Sequence[Problem]) -> list[tuple[int, ...]]:
-    """The assignments of least weight: bytes first, then copies; of equals, the one with the most natural layouts.
+    """Return the assignments of least weight: costs first, then ties; of equals, the one with most natural layouts.
 
     Args:
         problems: each one such that the cut ``applies``.
@@ -63,7 +63,7 @@ def solve(problems: Sequence[Problem]) -> list[tuple[int, ...]]:
 
 
 def max_flow(problem: Problem) -> int:
-    """The bytes that a maximum flow carries, which no assignment comes below.
+    """Return the cost that a maximum flow carries, which no assignment comes below.
 
     Args:
         problem: of a component, to which the cut ``applies``.
@@ -92,14 +92,14 @@ def _batches(problems: Iterable[Problem]) -> Iterator[list[Problem]]:
 
 @dataclass(slots=True)
 class _Network:
-    """Arcs under construction: those with a price, and those that may not be cut."""
+    """Arcs under construction: those with a cost, and those that may not be cut."""
 
     size: int = 2
     soft: list[tuple[int, int, int]] = field(default_factory=list)
     hard: list[tuple[int, int]] = field(default_factory=list)
 
     def add(self, problem: Problem) -> int:
-        """Adds ``problem`` and returns the node of its first group; the others follow."""
+        """Add ``problem`` and return the node of its first group; the others follow."""
         first, weights = self.size, problem.weights
         helper = first + len(problem.variants)
         self.size = helper + 2 * len(problem.nets)
@@ -121,7 +121,7 @@ class _Network:
         return first
 
     def sink_side(self) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-        """Whether each node is on the sink's side of the minimum cut that keeps the most on the source's."""
+        """Return whether each node is on the sink's side of the minimum cut that keeps the most on the source's."""
         from scipy.sparse.csgraph import breadth_first_order
 
         residual = self._residual()
@@ -130,7 +130,7 @@ class _Network:
         return sink_side
 
     def _residual(self) -> csr_array:
-        """What a maximum flow leaves of the capacities."""
+        """Return what a maximum flow leaves of the capacities."""
         from scipy.sparse import csr_array
         from scipy.sparse.csgraph import maximum_flow
 
@@ -140,7 +140,7 @@ class _Network:
         return residual
 
     def capacity(self) -> csr_array:
-        """What each arc can carry."""
+        """Return what each arc can carry."""
         from scipy.sparse import csr_array
 
         tails, heads, weights = np.array(self.soft, dtype=np.int64).reshape(-1, 3).T
@@ -155,5 +155,5 @@ class _Network:
 
 
 def _node(end: Pin, first: int) -> int:
-    """The node of the network that an end stands on: its group's, or a terminal where it has no choice."""
+    """Return the node of the network that an end stands on: its group's, or a terminal where it has no choice."""
     return first + end.group if end.layouts == (0, 1) else (_SOURCE, _SINK)[end.layouts[0]]

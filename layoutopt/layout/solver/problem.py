@@ -1,6 +1,6 @@
-"""The layout problem: pick one variant per group so that the fewest bytes are copied.
+"""The layout problem: pick one variant per group so that variants and copies cost the least.
 
-A *group* is a set of operands and results of one node that take a layout together. A *net* is a value that somebody
+A *group* is a set of operands and results of one node that take a layout together. A *net* is a value that one node
 produces and others read. Nothing here knows of ONNX: the solvers and the brute force of the tests share this form.
 """
 
@@ -45,15 +45,15 @@ class Pin:
 
 @dataclass(frozen=True, slots=True)
 class Net:
-    """A value and its price.
+    """A value and what copies of it cost.
 
     Attributes:
         source: the end that writes it.
         readers: the ends that read it.
         layouts: how many layouts it can have.
-        cost: what one copy of it costs, in bytes; however many readers share the copy.
+        cost: of one copy of it, in the unit of the objective, however many readers share the copy.
         forbidden: pairs (stored, read) of layouts between which no copy is possible.
-        prices: what the copy (stored, read) costs where that is not ``cost``.
+        copy_costs: of the copy (stored, read) where that is not ``cost``.
     """
 
     source: Pin
@@ -61,20 +61,20 @@ class Net:
     layouts: int
     cost: int
     forbidden: frozenset[tuple[int, int]] = frozenset()
-    prices: Mapping[tuple[int, int], int] = field(default_factory=dict)
+    copy_costs: Mapping[tuple[int, int], int] = field(default_factory=dict)
 
     @property
     def ends(self) -> tuple[Pin, ...]:
-        """The source, then the readers."""
+        """Return the source, then the readers."""
         return (self.source, *self.readers)
 
     def copy_cost(self, stored: int, read: int) -> int:
-        """What the copy from ``stored`` to ``read`` costs, in bytes."""
-        return self.prices.get((stored, read), self.cost)
+        """Return the cost of the copy from ``stored`` to ``read``."""
+        return self.copy_costs.get((stored, read), self.cost)
 
     @property
     def most_copies(self) -> int:
-        """How many copies of it there can be at once."""
+        """Return how many copies of it there can be at once."""
         return min(self.layouts - 1, len(self.readers))
 
 
@@ -97,7 +97,7 @@ class Problem:
 
     @cached_property
     def components(self) -> tuple[Component, ...]:
-        """The parts that have no choice in common, each a problem of its own.
+        """Return the parts that have no choice in common, each a problem of its own.
 
         A group of one variant is a constant and connects nothing; neither it nor a net between such is in any part.
         """
@@ -123,7 +123,7 @@ class Problem:
         return Component(Problem(variants, tuple(nets), ties, self.copy_tie), tuple(groups))
 
     def cost(self, choice: Sequence[int]) -> int | None:
-        """Bytes that the assignment ``choice`` (a variant per group) copies; None where it needs a forbidden copy."""
+        """Return the cost of the assignment ``choice`` (a variant per group); None where it needs a forbidden copy."""
         total = sum(costs[variant] for costs, variant in zip(self.variants, choice, strict=True))
         for net in self.nets:
             for pair in net_copies(net, choice):
@@ -133,7 +133,7 @@ class Problem:
         return total
 
     def copies(self, choice: Sequence[int]) -> int:
-        """How many copies, that is Transposes, the assignment ``choice`` needs."""
+        """Return how many copies, that is Transposes, the assignment ``choice`` needs."""
         return sum(len(net_copies(net, choice)) for net in self.nets)
 
     def tie(self, choice: Sequence[int]) -> int:
@@ -145,23 +145,23 @@ class Problem:
     def weights(self) -> Weights:
         """Weigh costs first, then what decides between equals, as one whole number per choice."""
         copies = sum(net.most_copies for net in self.nets)
-        return Weights(gcd(*self._prices()) or 1, 1 + self.copy_tie * copies + sum(map(max, self.ties)), self.copy_tie)
+        return Weights(gcd(*self._costs()) or 1, 1 + self.copy_tie * copies + sum(map(max, self.ties)), self.copy_tie)
 
     @cached_property
     def variant_weights(self) -> tuple[tuple[int, ...], ...]:
-        """The weight of each variant of each group."""
+        """Return the weight of each variant of each group."""
         ties = self.ties or tuple((0,) * len(costs) for costs in self.variants)
         return tuple(
             tuple(self.weights.of_cost(cost) + tie for cost, tie in zip(*pair, strict=True))
             for pair in zip(self.variants, ties, strict=True)
         )
 
-    def _prices(self) -> Iterator[int]:
+    def _costs(self) -> Iterator[int]:
         for costs in self.variants:
             yield from costs
         for net in self.nets:
             yield net.cost
-            yield from net.prices.values()
+            yield from net.copy_costs.values()
 
 
 def _labels(count: int, pairs: Iterable[tuple[int, int]]) -> list[int]:
@@ -186,7 +186,7 @@ def _moved(net: Net, position: Sequence[int], free: Sequence[bool], constant: in
         return Pin(position[end.group] if free[end.group] else constant, end.layouts)
 
     readers = tuple([moved(reader) for reader in net.readers])
-    return Net(moved(net.source), readers, net.layouts, net.cost, net.forbidden, net.prices)
+    return Net(moved(net.source), readers, net.layouts, net.cost, net.forbidden, net.copy_costs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +230,7 @@ class Weights:
 
 
 def net_copies(net: Net, choice: Sequence[int]) -> set[tuple[int, int]]:
-    """The pairs (stored, read) of layouts that ``net`` must be copied between under ``choice``."""
+    """Return the pairs (stored, read) of layouts that ``net`` must be copied between under ``choice``."""
     stored = net.source.layouts[choice[net.source.group]]
     read = {reader.layouts[choice[reader.group]] for reader in net.readers}
     return {(stored, layout) for layout in read - {stored}}
@@ -265,8 +265,8 @@ class Assignment:
 
     Attributes:
         choice: a variant per group.
-        cost: bytes that it copies.
-        lower_bound: bytes that any assignment must copy, in bytes; never above ``cost``.
+        cost: of its variants and copies, in the unit of the objective.
+        lower_bound: what any assignment costs at least; never above ``cost``.
         proved_optimal: the two are equal, and nothing was left out of the search.
         timed_out: a solver was stopped before it was done.
         parts: the components that it was put together from.
@@ -285,7 +285,7 @@ class Assignment:
 
     @classmethod
     def together(cls, parts: Sequence[Assignment]) -> Assignment:
-        """The assignments of problems that have nothing in common, as one."""
+        """Return the assignments of problems that have nothing in common, as one."""
         return cls(
             tuple(variant for part in parts for variant in part.choice),
             sum(part.cost for part in parts),

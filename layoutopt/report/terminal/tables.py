@@ -186,7 +186,7 @@ def of_calibration(report: CalibrationReport) -> Iterator[RenderableType]:
 
 
 def proof(layout: LayoutProof) -> str:
-    """Cost and proof in one sentence."""
+    """Return cost and proof in one sentence."""
     cost, bound = amount(layout.cost, layout.unit), amount(layout.lower_bound, layout.unit)
     less = "moves fewer" if layout.unit == Objective.BYTES.unit else "takes less"
     spent = "moved" if layout.unit == Objective.BYTES.unit else "to move data"
@@ -201,7 +201,7 @@ def proof(layout: LayoutProof) -> str:
 
 
 def objective_choice(choice: ObjectiveChoice) -> str:
-    """What one objective chooses, in one sentence."""
+    """Return what one objective chooses, in one sentence."""
     return (
         f"By {choice.objective.value}: {choice.transposes} TRANSPOSE, {size(choice.bytes_moved)} moved, "
         f"{choice.predicted_ns / 1e3:,.1f} µs predicted"

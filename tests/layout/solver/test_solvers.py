@@ -27,7 +27,7 @@ def brute_force(problem: Problem) -> tuple[int, int, int] | None:
     for net in problem.nets:
         stored, *reads = (np.array(end.layouts)[choices[end.group]] for end in (net.source, *net.readers))
         for layout in range(net.layouts):
-            prices = np.array([net.prices.get((other, layout), net.cost) for other in range(net.layouts)])
+            prices = np.array([net.copy_costs.get((other, layout), net.cost) for other in range(net.layouts)])
             banned = np.array([(other, layout) in net.forbidden for other in range(net.layouts)])
             needed = (stored != layout) & np.any([read == layout for read in reads], axis=0)
             bytes_ = bytes_ + needed * prices[stored]
@@ -148,7 +148,7 @@ def cut_value(problem: Problem) -> int:
             if pair in net.forbidden:
                 network.add_edge(tail, head)
             else:
-                soft(tail, head, net.prices.get(pair, net.cost))
+                soft(tail, head, net.copy_costs.get(pair, net.cost))
         for reader in map(node, net.readers):
             network.add_edge(("to last", index), reader)  # no capacity: infinite
             network.add_edge(reader, ("to natural", index))
@@ -238,9 +238,9 @@ def test_of_equals_the_fewest_copies_win() -> None:
 
 def test_a_copy_costs_what_its_direction_costs() -> None:
     """Natural to last is dear, so the copy moves to where it goes the other way, or is cheap."""
-    up = Net(Pin(0, (0,)), (Pin(1, (0, 1)),), 2, 9, prices={(0, 1): 1})
-    down = Net(Pin(1, (0, 1)), (Pin(2, (1,)),), 2, 1, prices={(0, 1): 9})
-    back = Net(Pin(1, (0, 1)), (Pin(3, (0,)),), 2, 1, prices={(1, 0): 3})
+    up = Net(Pin(0, (0,)), (Pin(1, (0, 1)),), 2, 9, copy_costs={(0, 1): 1})
+    down = Net(Pin(1, (0, 1)), (Pin(2, (1,)),), 2, 1, copy_costs={(0, 1): 9})
+    back = Net(Pin(1, (0, 1)), (Pin(3, (0,)),), 2, 1, copy_costs={(1, 0): 3})
     problem = Problem((PINNED, CHOICE, PINNED, PINNED), (up, down, back))
     assert mincut.solve([problem]) == [(0, 1, 0, 0)]
     assert assign(problem).cost == 4
@@ -315,10 +315,10 @@ def test_two_pins_may_be_at_odds() -> None:
 
 def test_a_price_of_its_own() -> None:
     """The same value is dear to copy from one layout and cheap from another."""
-    priced = Net(Pin(0, (0, 1)), (Pin(1, (2,)),), 3, 10, prices={(0, 2): 40})
+    priced = Net(Pin(0, (0, 1)), (Pin(1, (2,)),), 3, 10, copy_costs={(0, 2): 40})
     found = assign(Problem(((0, 7), PINNED), (priced,)))
     assert (found.choice, found.cost) == ((1, 0), 17)
-    close = Net(Pin(0, (0, 1)), (Pin(1, (2,)),), 3, 10, prices={(0, 2): 19, (1, 2): 11})
+    close = Net(Pin(0, (0, 1)), (Pin(1, (2,)),), 3, 10, copy_costs={(0, 2): 19, (1, 2): 11})
     assert assign(Problem((CHOICE, PINNED), (close,))).cost == 11
 
 
