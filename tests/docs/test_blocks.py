@@ -47,7 +47,7 @@ SMALLER: dict[str, dict[str, list[str]]] = {
 }
 """Options, with their values, that make a command quick; a line that sets one of them is left alone there."""
 
-OUTPUTS = ("-o", "--output", "--tflite", "--saved-model", "--json")
+OUTPUTS = ("-o", "--output", "--tflite", "--saved-model", "--json", "--results")
 GRID = Grid((2, 8), (8, 64), (3584, 28672), (4, 16), (4, 16), 2)
 PRELUDE = "from pathlib import Path"
 WITH_TORCH = """
@@ -240,6 +240,7 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     Image.new("RGB", (40, 30), "teal").save(directory / "photo.jpg")
     report = layoutopt.optimize(directory / "model.onnx", tflite=directory / "model.tflite", baseline=False)
     (directory / "report.json").write_text(json.dumps(report.to_json()))
+    (directory / "reports.jsonl").write_text(json.dumps(report.to_json()))
     return {".onnx": directory} | {path.suffix: path for path in directory.iterdir() if path.suffix != ".onnx"}
 
 
