@@ -238,6 +238,13 @@ CASES = {
         "%2 = MUL(%0, %1) : float32[1,8,8,3]",
         (PICTURE, (3,)),
     ),
+    "reshapes of both operands that broadcasting does": Case(
+        lambda x, y: tfl.mean(tfl.reshape(x, (1, 4, 3)) + tfl.reshape(y, (1, 4, 3)), [1], keep_dims=False),
+        "%2 = RESHAPE(%1, [1,4,3]) : float32[1,4,3]\n"
+        "%3 = ADD(%0, %2) : float32[1,4,3]\n"
+        "%4 = MEAN(%3, [1]) : float32[1,3]",
+        ((4, 3), (4, 3)),
+    ),
     "transposes": Case(
         lambda x: tfl.transpose(tfl.transpose(x, (0, 3, 1, 2)), (0, 3, 1, 2)),
         "%1 = TRANSPOSE(%0, [0,2,3,1]) : float32[1,8,3,8]",

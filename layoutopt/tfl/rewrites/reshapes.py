@@ -59,6 +59,8 @@ def drop_reduced_axes(operation: Operation, uses: Uses) -> Value | None:
 def broadcast_by_rank(operation: Operation, _: Uses) -> Value | None:
     """A RESHAPE that only adds axes of size 1 before an operand: broadcasting adds them by itself."""
     operands = [_without_leading_axes(operand, operation, index) for index, operand in enumerate(operation.operands)]
+    if all(after is not before for after, before in zip(operands, operation.operands, strict=True)):
+        operands[1:] = operation.operands[1:]  # one of them has to have the rank of the result
     return record_again(operation, *operands) if operands != operation.operands else None
 
 
