@@ -244,12 +244,7 @@ def _options(
     return OptimizeOptions(
         saved_model=targets.saved_model,
         convert=not targets.no_tflite,
-        io=layouts.io,
-        layouts=layouts.by_name,
-        objective=layouts.objective,
-        exact=layouts.exact,
-        shapes=layouts.shapes,
-        dynamic=layouts.dimensions,
+        **layouts.options(),
         boundary=boundary.boundary(),
         description=boundary.description(),
         passes=pipeline.passes,
