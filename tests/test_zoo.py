@@ -156,9 +156,12 @@ def test_every_difference_in_the_committed_figures_has_a_reason() -> None:
 
 
 def test_the_page_names_the_networks_that_are_unsteady_by_themselves(entry: Entry) -> None:
-    assert "off by one rounding" not in "\n".join(page(Zoo({entry.key: both(CONVERTED)})))
+    assert "change by one rounding" not in "\n".join(page(Zoo({entry.key: both(CONVERTED)})))
     text = "\n".join(page(Zoo({entry.key: both(replace(CONVERTED, unsteadiness=1.2e-4))})))
-    assert f"off by one rounding in float32, and\nare judged by four times that:\n\n- {entry.key}: by 1.2e-04\n" in text
+    assert (
+        f"change by one rounding\nin float32; their tolerance is four times that change:\n\n- {entry.key}: by 1.2e-04\n"
+        in text
+    )
 
 
 def test_the_tables_are_as_wide_as_their_headings(entry: Entry) -> None:

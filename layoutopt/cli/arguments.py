@@ -30,7 +30,6 @@ from layoutopt.cli.console import (
 )
 from layoutopt.cli.guard import limit
 from layoutopt.cli.limits import MemoryLimitOption, TimeLimitOption, parse_size
-from layoutopt.options import TensorLayout
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,28 +74,20 @@ class LayoutArguments:
     shape: ShapeOption = field(default_factory=list)
     dynamic: DynamicOption = field(default_factory=list)
 
-    @property
-    def by_name(self) -> dict[str, TensorLayout]:
-        """Return the layouts of inputs and outputs by name.
+    def options(self) -> dict[str, Any]:
+        """Return the options as keywords of the API.
 
         Raises:
             UsageError: an option cannot be read.
         """
-        return parse_layouts(self.layout)
-
-    @property
-    def dimensions(self) -> list[str]:
-        """Return the names of the dimensions that stay symbolic."""
-        return parse_names(self.dynamic)
-
-    @property
-    def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Return the shapes of inputs by name.
-
-        Raises:
-            UsageError: an option cannot be read.
-        """
-        return parse_shapes(self.shape)
+        return {
+            "io": self.io,
+            "layouts": parse_layouts(self.layout),
+            "objective": self.objective,
+            "exact": self.exact,
+            "shapes": parse_shapes(self.shape),
+            "dynamic": parse_names(self.dynamic),
+        }
 
 
 def expanded(command: Callable[..., None]) -> Callable[..., None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
@@ -142,9 +142,16 @@ class BoundaryArguments(PartArguments):
 
     @property
     def sources(self) -> list[Path]:
-        """The files that the .tflite tells of."""
-        labels = [Path(text.rpartition("=")[2]) for text in self.labels]
+        """The files that `description` is read from."""
+        labels = [Path(file) for _, file in self._labels]
         return labels if self.metadata is None else [self.metadata, *labels]
+
+    @property
+    def _labels(self) -> Iterator[tuple[str, str]]:
+        """The outputs, empty for the only one, and the files of their labels."""
+        for text in self.labels:
+            name, _, file = text.rpartition("=")
+            yield name, file
 
     def description(self) -> Description | None:
         """Return the description of the .tflite; None without options.
@@ -157,8 +164,7 @@ class BoundaryArguments(PartArguments):
         from layoutopt.boundary.description import Description
 
         files: dict[str, Path | str] = {}
-        for text in self.labels:
-            name, _, file = text.rpartition("=")
+        for name, file in self._labels:
             if name in files:
                 raise UsageError(f"--labels: {name or 'the only output'} is given twice")
             files[name] = file

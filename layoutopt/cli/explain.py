@@ -37,13 +37,8 @@ def explain(
 
         report = api.explain(
             read_model(model, complete=not part.cuts),
-            io=layouts.io,
-            layouts=layouts.by_name,
-            objective=layouts.objective,
-            exact=layouts.exact,
+            **layouts.options(),
             threads=threads,
-            shapes=layouts.shapes,
-            dynamic=layouts.dimensions,
             boundary=part.boundary(),
             progress=progress,
         )

@@ -14,6 +14,7 @@ from layoutopt.cli.console import Session, tell
 from layoutopt.cli.guard import default_memory, limit
 from layoutopt.cli.signals import Ended
 from layoutopt.errors import SIGNALS, OutputError, UsageError
+from layoutopt.outputs.places import reason
 
 if TYPE_CHECKING:
     from layoutopt.fleet.journal import Journal
@@ -26,8 +27,8 @@ _OWN = ("output", "tflite", "output_dir", "jobs", "dask", "results", "json", "fo
 """Options of the run as a whole, not of one model."""
 _LIMITS = ("memory_limit", "time_limit")
 """Options that do not change the result of a model."""
-_FILES = ("input", "calibration", "load_ranges")
-"""Options that name files to read; their content counts, not their names."""
+_FILES = ("input", "calibration", "load_ranges", "metadata")
+"""Options that name files to read, and nothing else; their content counts, not their names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +92,7 @@ def optimize_several(
     context: typer.Context,
     models: Sequence[Path],
     targets: Sequence[tuple[Path, Path | None]],
+    read: Sequence[Path | None],
     place: FleetArguments,
     refuse: Callable[[Sequence[Path]], None],
 ) -> bool:
@@ -101,6 +103,7 @@ def optimize_several(
         context: the options as they were given.
         models: to optimize.
         targets: where the .onnx and the .tflite of each go.
+        read: the files that the options name, whose content is part of what is done; None where one is not given.
         place: where they run.
         refuse: raises an error where one of the outputs that are still to be written cannot be.
     """
@@ -109,7 +112,7 @@ def optimize_several(
     limit(0, 0)  # those are for each of the processes
     given = _given(context)
     with _journal(place.results) as journal:
-        tasks = _tasks(context, given, models, targets, place, force=run.force)
+        tasks = _tasks(given, models, targets, _content(read), place, force=run.force)
         _refuse_shared(tasks)
         before: dict[str, Row] = {}
         if journal is not None:
@@ -143,10 +146,10 @@ def _run(tasks: Sequence[Task], place: FleetArguments) -> Iterator[Row]:
 
 
 def _tasks(
-    context: typer.Context,
     given: Mapping[str, Sequence[str]],
     models: Sequence[Path],
     targets: Sequence[tuple[Path, Path | None]],
+    content: str,
     place: FleetArguments,
     *,
     force: bool,
@@ -155,7 +158,6 @@ def _tasks(
     from layoutopt.fleet.task import Task, digest, task_key
     from layoutopt.ir.protos import files_of
 
-    read = [Path(context.params[name]) for name in _FILES if context.params[name] is not None]
     counted = [text for name, texts in given.items() if name not in (*_LIMITS, *_FILES) for text in texts]
     options = [text for texts in given.values() for text in texts]
     if place.jobs and "memory_limit" not in given:
@@ -163,13 +165,27 @@ def _tasks(
     tasks = []
     for model, (onnx, lite) in zip(models, targets, strict=True):
         outputs = [str(path) for path in (onnx, lite) if path is not None]
-        key = task_key(digest([*files_of(model), *read]), outputs, counted)
+        key = task_key(digest(files_of(model)) + content, outputs, counted)
         written = [("--output", onnx), ("--tflite", lite)] if lite is not None else [("--output", onnx)]
         places = [text for option, path in written for text in (option, str(path.absolute()))]
         report = None if place.results is None else str(parts_of(place.results).absolute() / f"{key}.json")
         absolute = tuple(str(Path(path).absolute()) for path in outputs)
         tasks.append(Task(str(model), str(Path.cwd()), absolute, (*places, *options), key, report, force=force))
     return tasks
+
+
+def _content(read: Sequence[Path | None]) -> str:
+    """Return the digest of the files that options name.
+
+    Raises:
+        UsageError: one of them cannot be read.
+    """
+    from layoutopt.fleet.task import digest
+
+    try:
+        return digest([path for path in read if path is not None])
+    except OSError as error:
+        raise UsageError(f"{error.filename}: cannot be read ({reason(error)})") from error
 
 
 def _refuse_shared(tasks: Sequence[Task]) -> None:

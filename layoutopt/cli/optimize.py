@@ -199,8 +199,8 @@ def optimize(
     both MODEL.nhwc.onnx and MODEL.tflite are written, or neither. Each of several models is optimized in a process of
     its own, and one that fails does not stop the others.
     """
-    read = [check.input, quantization.calibration, quantization.load_ranges, *boundary.sources, fleet.results]
-    with session.start([*models, *read]) as run:
+    read = [check.input, quantization.calibration, quantization.load_ranges, *boundary.sources]
+    with session.start([*models, *read, fleet.results]) as run:
         several = fleet.takes(models, timed=check.benchmark)
         if several and (targets.saved_model or pipeline.dump_after or quantization.save_ranges):
             raise UsageError("--saved-model, --save-ranges and --dump-after are for one model")
@@ -211,7 +211,7 @@ def optimize(
         asked = (targets, layouts, boundary, pipeline, check, quantization, session)
         if several:
             _options(*asked)  # refuses once what is wrong for all
-            all_done = optimize_several(run, context, models, places, fleet, refuse)
+            all_done = optimize_several(run, context, models, places, read, fleet, refuse)
         else:
             refuse([path for path in places[0] if path is not None])
             from layoutopt.report.terminal import tables
@@ -244,12 +244,7 @@ def _options(
     return OptimizeOptions(
         saved_model=targets.saved_model,
         convert=not targets.no_tflite,
-        io=layouts.io,
-        layouts=layouts.by_name,
-        objective=layouts.objective,
-        exact=layouts.exact,
-        shapes=layouts.shapes,
-        dynamic=layouts.dimensions,
+        **layouts.options(),
         boundary=boundary.boundary(),
         description=boundary.description(),
         passes=pipeline.passes,

@@ -73,12 +73,7 @@ def report(
             expect_overlays(run.outputs, model_explorer, force=session.force)
         found = api.report(
             read_model(model, complete=not part.cuts),
-            io=layouts.io,
-            layouts=layouts.by_name,
-            objective=layouts.objective,
-            exact=layouts.exact,
-            shapes=layouts.shapes,
-            dynamic=layouts.dimensions,
+            **layouts.options(),
             boundary=part.boundary(),
             seed=seed,
             benchmark=timing.benchmark,

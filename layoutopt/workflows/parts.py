@@ -34,17 +34,13 @@ def load_within(model: Model, boundary: Boundary | None) -> tuple[ir.Model, tupl
     """
     if boundary is None:
         boundary = Boundary()
-    try:
+    with naming_cuts(model, boundary):
         loaded = load_model(model, complete=not boundary.cuts)
         notes: tuple[str, ...] = ()
         if recorded_boundary(loaded) != boundary:
             loaded, notes = boundary.apply(loaded)
         if boundary.cuts:
             modelio.check(loaded, "the part that is left")
-    except UnsupportedOperatorError as error:
-        if error.nodes:
-            name_cut(error, load_model(model, complete=False), boundary)
-        raise
     return loaded, notes
 
 

@@ -106,6 +106,19 @@ def test_what_differs_in_content_or_options_is_done_again(models: list[Path], tm
     assert len(lines(results)) == 4
 
 
+def test_files_that_options_name_count_by_their_content(models: list[Path], tmp_path: Path) -> None:
+    labels, moved = tmp_path / "labels.txt", tmp_path / "moved.npz"
+    labels.write_text("a\nb\nc\nd\n")
+    run = ("--verify", "none", "--force", "--results", tmp_path / "r.jsonl", "--labels", labels)
+    assert "1 done; 0" in invoke(models[:1], tmp_path, *run).stdout
+    assert "1 of them before" in invoke(models[:1], tmp_path, *run).stdout
+    labels.write_text("a\nb\nc\ne\n")
+    assert "of them before" not in invoke(models[:1], tmp_path, *run).stdout
+    missing = invoke(models[:1], tmp_path, *run, "--input", moved)
+    assert missing.exit_code == errors.UsageError.exit_code
+    assert f"{moved}: cannot be read" in missing.stderr
+
+
 def test_what_another_run_has_overwritten_is_done_again(models: list[Path], tmp_path: Path) -> None:
     results = tmp_path / "r.jsonl"
     run = ("--no-tflite", "--force", "--results", results)
