@@ -10,6 +10,10 @@ CORE_PYTHONS ?= python3.11 python3.12 python3.13
 # A real browser for the tests of the report's page, which are skipped without one; `make chromium` installs it.
 CHROMIUM = $(shell command -v chromium)
 
+# How many processes run the tests. Each may have TensorFlow in a child, which takes 1 GB.
+TEST_JOBS ?= 2
+PARALLEL = -n $(TEST_JOBS) --dist worksteal
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-long test-core docs benchmark measure figures zoo peers lint hooks clean chromium
 
@@ -20,7 +24,7 @@ demo: $(VENV)/.core  ## optimize a network that layoutopt builds by itself
 	$(BIN)/layoutopt demo --force
 
 test: $(VENV)/.test lint  ## lint, types, and the default tests
-	LAYOUTOPT_CHROMIUM=$(CHROMIUM) $(BIN)/python -m pytest -m "not long"
+	LAYOUTOPT_CHROMIUM=$(CHROMIUM) $(BIN)/python -m pytest -m "not long" $(PARALLEL)
 
 test-long: $(VENV)/.test  ## the long tests: more random graphs, all networks in all exports
 	$(BIN)/python -m pytest -m long
