@@ -20,26 +20,50 @@ def slice_(node: Node) -> Value:
 
     Bounds that come at run time take STRIDED_SLICE.
     """
+    if (bounds := _known_bounds(node)) is None:
+        return _run_time_slice(node)
+    reversed_axes, parts = [], {}
+    for axis, bound in bounds.items():
+        length = None if node.x.shape is None else node.x.shape[axis]
+        if length is None:
+            parts[axis] = _open_slice(bound)
+            continue
+        # Python clamps and counts from the end as ONNX does.
+        start, end, step = bound.indices(length)
+        if step < 0:  # XNNPACK slices forwards only
+            reversed_axes.append(axis)
+            start, end, step = length - 1 - start, length - 1 - end, -step
+        parts[axis] = slice(start, max(end, start), step)
+    return take_slices(tfl.reverse(node.x, reversed_axes), parts)
+
+
+def _known_bounds(node: Node) -> dict[int, slice] | None:
+    """Return the slice of each axis that a Slice names; None if they, or how many axes there are, come at run time.
+
+    None too where it goes backwards from an end that comes at run time.
+    """
     if node.opset < 10:
         starts, ends = node.ints("starts") or [], node.ints("ends") or []
         axes, steps = node.ints("axes"), None
-    elif not node.x.is_static or not all(
-        node.known(i) for i in range(1, len(node.operands)) if node.optional(i) is not None
-    ):
-        return _run_time_slice(node)
-    else:
+    elif all(node.known(i) for i in range(1, len(node.operands)) if node.optional(i) is not None):
         starts, ends = node.optional_ints(1) or [], node.optional_ints(2) or []
         axes, steps = node.optional_ints(3), node.optional_ints(4)
-    reversed_axes, parts = [], {}
-    for i, axis in enumerate(axes or range(len(starts))):
-        length, step = node.shape[axis], steps[i] if steps else 1
-        # Python clamps and counts from the end as ONNX does.
-        start, end, step = slice(starts[i], ends[i], step).indices(length)
-        if step < 0:  # XNNPACK slices forwards only
-            reversed_axes.append(axis % node.x.rank)
-            start, end, step = length - 1 - start, length - 1 - end, -step
-        parts[axis % node.x.rank] = slice(start, max(end, start), step)
-    return take_slices(tfl.reverse(node.x, reversed_axes), parts)
+    else:
+        return None
+    if (shape := node.x.shape) is None:
+        return None
+    found = {}
+    for axis, start, end, step in zip(axes or range(len(starts)), starts, ends, steps or [1] * len(starts), strict=True):
+        if shape[axis] is None and step < 0:
+            return None
+        found[axis % len(shape)] = slice(start, end, step)
+    return found
+
+
+def _open_slice(bounds: slice) -> slice:
+    """Return bounds along an axis of unknown size that fit into INT32; an end beyond is the end of the axis."""
+    start, end = max(bounds.start, -_INT32.max), max(bounds.stop, -_INT32.max)
+    return slice(min(start, _INT32.max), end if end < _INT32.max else None, bounds.step)
 
 
 def take_slices(x: Value, parts: Mapping[int, slice]) -> Value:

@@ -14,6 +14,7 @@ import onnx_ir as ir
 from layoutopt.backend.conversion import Backend, Quantize, choose_backend
 from layoutopt.backend.litert.runtime import Setting, measure
 from layoutopt.boundary.description import Description, Read
+from layoutopt.boundary.detections import sized_by_data_note
 from layoutopt.boundary.record import preprocessing_left
 from layoutopt.boundary.writing import describe
 from layoutopt.errors import ConversionError, UnsupportedOperatorError, UsageError
@@ -168,6 +169,7 @@ def optimize_model(model: Model, options: OptimizeOptions, context: RunContext) 
         size = _write_onnx(result.model, targets.output, outputs, context)
         report = summarize_onnx(rewriting, pipeline, result, verification, file_size=size)
         notes = (*notes, *preprocessing_left(result.model), *report.notes)
+        notes = (*notes, *(sized_by_data_note(result.model) if options.convert else ()))
         report = dataclasses.replace(report, model=source_of(model), output=targets.output, notes=notes)
         made = Optimized(report, result.model)
         if options.convert:
