@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import onnx
 
 from tests.handoff import Array, indices, numbers
 
@@ -97,6 +99,19 @@ ULTRALYTICS_CONSTANTS: dict[str, Array] = {
     "target": indices(1, 12, 6),
 }
 
+_NETWORK = """
+    begun = Conv<strides = [4, 4], pads = [1, 1, 1, 1]>(image, stem)
+    features = Relu(begun)
+    heads = Conv(features, head)
+    table = Reshape(heads, two_axes)
+    rows = Transpose(table)
+    starts, sizes, logits = Split<axis = 1>(rows, parts)
+    sides = Exp(sizes)
+    ends = Add(starts, sides)
+    every_box = Concat<axis = 1>(starts, ends)
+    every_score = Sigmoid(logits)
+"""
+
 OVERLAPS = (0.0, 0.25, 1 / 3, 0.5, 0.75, 1.0)
 """Thresholds that boxes on a grid overlap by exactly."""
 
@@ -134,3 +149,23 @@ def limits(rng: Generator, count: int) -> dict[str, npt.NDArray[Any]]:
         "overlap": numbers(overlap),
         "least": numbers(rng.choice([-1.0, 0.0, 0.25, 0.5, 0.95, 2.0])),
     }
+
+
+def network() -> onnx.ModelProto:
+    """Return a detector of 12 objects at most, of three classes: from an image to boxes, scores and labels."""
+    outputs = {"y": "boxes", "z": "scores", "w": "labels"}
+    tail = TORCHVISION.replace("(scores", "(every_score").replace("(boxes", "(every_box")
+    for old, new in outputs.items():
+        tail = re.sub(rf"\b{old} =", f"{new} =", tail)
+    signature = "g (float[1, 3, 32, 32] image) => (float[k, 4] boxes, float[k] scores, int64[k] labels)"
+    model = onnx.parser.parse_model(f'<ir_version: 9, opset_import: ["": 17]> {signature} {{ {_NETWORK} {tail} }}')
+    rng = np.random.default_rng(0)
+    constants = {
+        **TORCHVISION_CONSTANTS,
+        "stem": (rng.standard_normal((8, 3, 3, 3)) / 3).astype(np.float32),
+        "head": rng.standard_normal((7, 8, 1, 1)).astype(np.float32),
+        "two_axes": indices(7, 64),
+        "parts": indices(2, 2, 3),
+    }
+    model.graph.initializer.extend(onnx.numpy_helper.from_array(array, name) for name, array in constants.items())
+    return model

@@ -25,6 +25,7 @@ from typer.testing import CliRunner
 import layoutopt
 from layoutopt.cli import app
 from layoutopt.layout.costs.calibration import Grid
+from tests.detectors import network
 from tests.docs.pages import PAGES, ROOT, Block, blocks, looks_like
 from tests.docs.test_pages import known_options
 
@@ -106,6 +107,9 @@ def model_for(name: str, arguments: list[str], directory: Path) -> Path:
     line, path = " ".join(arguments), directory / "model.onnx"
     if "int8" in name:
         return quantized(directory)
+    if "detector" in name:
+        onnx.save(network(), path)
+        return path
     if "image=" in line or "image:" in line:
         onnx.save(sample("1, 3, 32, 32", "image", "mask"), path)
     elif "--shape" in line or "height" in line:
