@@ -105,6 +105,7 @@ def export(name: str, zoo: Path, results: Path) -> None:
     path = results / name / MODEL
     if path.exists():
         return
+    make_directory(path.parent)
     if name in models.NETWORKS:
         exported(name, results)
         return
@@ -112,7 +113,6 @@ def export(name: str, zoo: Path, results: Path) -> None:
     source = entry.directory(zoo) / MODEL
     if error := exported_of_zoo(entry, source, zoo):
         raise RuntimeError(f"{name} cannot be exported: {error}")
-    make_directory(path.parent)
     shutil.copyfile(source, path)
 
 
