@@ -253,7 +253,7 @@ def _off_by_one_rounding(array: npt.NDArray[np.generic]) -> npt.NDArray[np.gener
 _HINT = "Find the pass to blame with --verify each, and please report the model."
 _RANKING = frozenset({"NonMaxSuppression", "TopK"})
 _RANKED_HINT = (
-    "The model orders rows by scores: rounding exchanges those that are nearly equal, which is usual for random inputs. "
+    "The model orders rows by scores: rounding exchanges those that are nearly equal, and random inputs have many. "
     "Verify on a picture with --input, or take the part before NonMaxSuppression or TopK with --outputs."
 )
 

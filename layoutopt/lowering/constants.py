@@ -80,4 +80,12 @@ def range_(node: Node) -> Value:
         return constant(np.arange(first, last, step, dtype=start.dtype.numpy))
     if (stated := node.result_shape()) is not None:
         return start + delta * np.arange(stated[0]).astype(start.dtype.numpy)
-    return tfl.range_(start, limit, delta)
+    return tfl.range_(start, _from(start, limit, delta), delta)
+
+
+def _from(start: Value, limit: Value, delta: Value) -> Value:
+    """Return ``limit``, or ``start`` if no step leads there: RANGE refuses what is no element in ONNX."""
+    after, before = tfl.maximum(start, limit), tfl.minimum(start, limit)
+    if delta.is_constant:
+        return after if delta.array > 0 else before
+    return tfl.select_v2(delta > 0, after, before)

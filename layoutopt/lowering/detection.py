@@ -56,8 +56,11 @@ def _owners(node: Node) -> tuple[int, int]:
         UnknownShapeError: they come at run time.
         UnsupportedOperatorError: they are too many.
     """
-    assert node[1].shape is not None and node.x.shape is not None
-    classes, batch = node[1].shape[1], node[1].shape[0] if node.x.shape[0] is None else node.x.shape[0]
+    if node.x.shape is None or node[1].shape is None:
+        raise UnknownShapeError
+    batch, classes = node[1].shape[:2]
+    if batch is None:
+        batch = node.x.shape[0]
     if batch is None or classes is None:
         raise UnknownShapeError
     if batch * classes > _MAX_PAIRS:

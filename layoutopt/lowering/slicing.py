@@ -52,12 +52,9 @@ def _known_bounds(node: Node) -> dict[int, slice] | None:
         return None
     if (shape := node.x.shape) is None:
         return None
-    found = {}
-    for axis, start, end, step in zip(axes or range(len(starts)), starts, ends, steps or [1] * len(starts), strict=True):
-        if shape[axis] is None and step < 0:
-            return None
-        found[axis % len(shape)] = slice(start, end, step)
-    return found
+    bounds = map(slice, starts, ends, steps or [1] * len(starts))
+    found = {axis % len(shape): each for axis, each in zip(axes or range(len(starts)), bounds, strict=True)}
+    return None if any(shape[axis] is None and each.step < 0 for axis, each in found.items()) else found
 
 
 def _open_slice(bounds: slice) -> slice:

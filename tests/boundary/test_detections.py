@@ -130,9 +130,7 @@ def test_what_has_no_such_output_is_refused() -> None:
         Boundary(max_detections=ROWS).apply(classifier())
     with pytest.raises(UsageError, match="needs at least one row"):
         Boundary(max_detections=0).apply(detector())
-    ultralytics = Case(
-        detectors.ULTRALYTICS, inputs(0.25), detectors.ULTRALYTICS_CONSTANTS, opset=17, stated=True
-    )
+    ultralytics = Case(detectors.ULTRALYTICS, inputs(0.25), detectors.ULTRALYTICS_CONSTANTS, opset=17, stated=True)
     with pytest.raises(UsageError, match="no output has") as caught:
         Boundary(max_detections=ROWS).apply(detector(ultralytics))
     assert "fixed size without" in caught.value.hint
