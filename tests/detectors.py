@@ -159,6 +159,8 @@ def network() -> onnx.ModelProto:
         tail = re.sub(rf"\b{old} =", f"{new} =", tail)
     signature = "g (float[1, 3, 32, 32] image) => (float[k, 4] boxes, float[k] scores, int64[k] labels)"
     model = onnx.parser.parse_model(f'<ir_version: 9, opset_import: ["": 17]> {signature} {{ {_NETWORK} {tail} }}')
+    for node in model.graph.node:  # as exporters do
+        node.name = f"/{node.output[0]}/{node.op_type}"
     rng = np.random.default_rng(0)
     constants = {
         **TORCHVISION_CONSTANTS,

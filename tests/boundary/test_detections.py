@@ -18,7 +18,7 @@ from layoutopt.boundary import RECORD, Boundary
 from layoutopt.boundary.record import recorded_boundary
 from layoutopt.boundary.writing import boundary_of
 from layoutopt.cli import app
-from layoutopt.errors import UsageError
+from layoutopt.errors import UnsupportedOperatorError, UsageError
 from layoutopt.ir.verify import run
 from tests import detectors
 from tests.boundary.networks import classifier
@@ -170,3 +170,17 @@ def test_the_command_line(tmp_path: Path) -> None:
     counted = CliRunner().invoke(app, ["count", str(model.with_suffix(".tflite"))])
     assert "--max-detections 5" in counted.output
     assert CliRunner().invoke(app, [*told, "--max-detections", "0"]).exit_code == 2
+
+
+def test_int8_names_the_part_before_the_selection(tmp_path: Path) -> None:
+    samples = np.random.default_rng(0).standard_normal((8, 1, 3, 32, 32)).astype(np.float32)
+    with pytest.raises(UnsupportedOperatorError, match="how large the result of /found/NonZero is") as caught:
+        layoutopt.optimize(
+            detectors.network(),
+            tflite=tmp_path / "a.tflite",
+            quantize="int8",
+            calibration={"image": samples},
+            baseline=False,
+            backend="direct",
+        )
+    assert "--outputs every_box," in caught.value.hint
