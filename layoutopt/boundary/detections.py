@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import onnx_ir as ir
@@ -43,10 +43,14 @@ def fix_sizes(model: ir.Model, most: int) -> None:
             f"{what}: no output has a number of rows that depends on the data",
             hint="The outputs are of fixed size without this option.",
         )
-    counts: dict[str, ir.Value] = {}
+    counts: dict[object, ir.Value] = {}
     for position, shape in found.items():
-        axis = _open_axis(what, str(graph.outputs[position].name), shape)
-        counts.setdefault(str(shape[axis]), _fix(graph, position, shape, axis, most))
+        name = str(graph.outputs[position].name)
+        axis = _open_axis(what, name, shape)
+        kept = _fix(graph, position, shape, axis, most)
+        number = getattr(shape[axis], "value", None) or position  # sizes of one name are equal, those without are not
+        if number not in counts:
+            counts[number] = _count(graph, kept, axis, name)
     for value in counts.values():
         if len(counts) == 1:
             value.name = edit.fresh_name(graph, "count")
@@ -115,35 +119,33 @@ _FIXED_BATCH = "Export the model with a fixed size of the batch and of the image
 
 
 def _fix(graph: ir.Graph, position: int, shape: ir.Shape, axis: int, most: int) -> ir.Value:
-    """Give the output at ``position`` ``most`` rows along ``axis``, and return their count."""
+    """Give the output at ``position`` ``most`` rows along ``axis``; return those of them that were there."""
     value = graph.outputs[position]
     name = str(value.name)
     assert value.dtype is not None
     rest = [size for size in shape if isinstance(size, int)]
-    filler = np.zeros((*rest[:axis], most, *rest[axis:]), value.dtype.numpy())
-
-    def constant(array: Sequence[int]) -> ir.Value:
-        return edit.add_constant(graph, f"{name}_bounds", np.array(array, np.int64))
-
-    def made(operator: str, *operands: ir.Value, what: str, **attributes: int) -> ir.Value:
-        return _append(graph, f"{name}_{what}", operator, operands, attributes)
-
-    bounds = constant([0]), constant([most]), constant([axis])
-    kept = made("Slice", value, *bounds, what="kept")
-    sizes = made("Shape", kept, what="sizes")
-    number = made("Gather", sizes, constant([axis]), what="rows", axis=0)
-    count = made("Cast", number, what="count", to=int(ir.DataType.INT32))
-    count.dtype, count.shape = ir.DataType.INT32, ir.Shape([1])
-    filled = made("Concat", kept, edit.add_constant(graph, f"{name}_filler", filler), what="filled", axis=axis)
-    fixed = made("Slice", filled, *bounds, what="fixed")
-    fixed.dtype, fixed.shape = value.dtype, ir.Shape(filler.shape)
+    zeros = np.zeros((*rest[:axis], most, *rest[axis:]), value.dtype.numpy())
+    bounds = [edit.add_constant(graph, f"{name}_bounds", np.array([each], np.int64)) for each in (0, most, axis)]
+    kept = _append(graph, f"{name}_kept", "Slice", [value, *bounds])
+    filler = edit.add_constant(graph, f"{name}_filler", zeros)
+    filled = _append(graph, f"{name}_filled", "Concat", [kept, filler], axis=axis)
+    fixed = _append(graph, f"{name}_fixed", "Slice", [filled, *bounds])
+    fixed.dtype, fixed.shape = value.dtype, ir.Shape(zeros.shape)
     edit.replace_output(graph, position, fixed)
+    return kept
+
+
+def _count(graph: ir.Graph, rows: ir.Value, axis: int, name: str) -> ir.Value:
+    """Return how many ``rows`` there are along ``axis``: (1,), of int32."""
+    sizes = _append(graph, f"{name}_sizes", "Shape", [rows])
+    place = edit.add_constant(graph, f"{name}_axis", np.array([axis], np.int64))
+    number = _append(graph, f"{name}_rows", "Gather", [sizes, place], axis=0)
+    count = _append(graph, f"{name}_count", "Cast", [number], to=int(ir.DataType.INT32))
+    count.dtype, count.shape = ir.DataType.INT32, ir.Shape([1])
     return count
 
 
-def _append(
-    graph: ir.Graph, name: str, operator: str, operands: Sequence[ir.Value], attributes: Mapping[str, int]
-) -> ir.Value:
+def _append(graph: ir.Graph, name: str, operator: str, operands: Sequence[ir.Value], **attributes: int) -> ir.Value:
     """Return the result, called ``name``, of a node that is appended to ``graph``."""
     node = ir.node(operator, operands, attributes)
     node.name = edit.fresh_name(graph, f"{operator}/{name}")

@@ -110,6 +110,18 @@ def test_outputs_of_different_numbers_have_a_count_each() -> None:
     assert np.array_equal(found["above"][: len(wanted[2])], wanted[2][:ROWS])
 
 
+def test_sizes_without_a_name_are_not_taken_for_equal() -> None:
+    unknown = "m = Neg(z) \n p = Neg(above)"
+    made = case(body=f"{detectors.TORCHVISION} {unknown}", outputs=("m", "p"))
+    model = detector(made)
+    for node in model.graph:
+        if node.op_type == "Neg":  # of which inference knows nothing
+            node.domain = "plugins.of.somebody"
+    model.graph.opset_imports["plugins.of.somebody"] = 1
+    model, _ = Boundary(max_detections=ROWS).apply(model)
+    assert [value.name for value in model.graph.outputs] == ["m", "p", "m_count", "p_count"]
+
+
 def test_rows_along_another_axis_and_in_a_body() -> None:
     body = "found = NonZero(scores) \n y = Cast<to = 1>(found)"
     made = case(body=body, outputs=("y",))
