@@ -146,7 +146,7 @@ def limits(rng: Generator, count: int) -> dict[str, npt.NDArray[Any]]:
         overlap = np.clip(np.nextafter(overlap, np.float32(rng.integers(0, 2))), 0, 1)
     return {
         "most": indices(int(rng.choice([0, 1, 3, count, 10 * count]))),
-        "overlap": numbers(overlap),
+        "overlap": numbers(float(overlap)),
         "least": numbers(rng.choice([-1.0, 0.0, 0.25, 0.5, 0.95, 2.0])),
     }
 
