@@ -34,6 +34,10 @@ REASONS: Mapping[str, str] = {
     "mobilevitv2_100-legacy-17": "Nobody else reads the difference, so that it and its square are one operator.",
     "pp_ocr_rec-as-shipped": f"{_SQUARES} {_WITHIN_NOISE}",
     "pp_ocr_v6_rec-as-shipped": _SQUARES,
+    "retinanet_nms-legacy-17": (
+        "Of the boxes, whose number is known at run time only, axes are dropped by SQUEEZE here and by RESHAPE there; "
+        "comparisons and divisions are spelled in another way."
+    ),
     "rtdetr_l-legacy-20": f"A few comparisons, choices and divisions are spelled in another way. {_WITHIN_NOISE}",
     "silero_vad-as-shipped": (
         "The TFLite converter drops a MEAN over an axis of size 1 and a product with zero; here both are computed, of "
