@@ -14,6 +14,7 @@ import onnxruntime as ort
 import pytest
 from typer.testing import CliRunner, Result
 
+from docs.tools.examples import damage
 from layoutopt.api import optimize, report
 from layoutopt.backend.litert.inspect import count_tflite
 from layoutopt.cli import app
@@ -34,7 +35,6 @@ from layoutopt.workflows.annotation import annotate
 from layoutopt.workflows.conversion import path_in, per_operator
 from layoutopt.workflows.layerwise import compare_layers, compare_rewritten
 from layoutopt.workflows.plan_facts import Knowledge
-from tests.test_compare import damage
 
 HEAD = """<ir_version: 8, opset_import: ["" : 13]>
 g (float[1,3,16,20] image) => (float[1,160,7] y) {

@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 OURS = sorted(
     path
-    for part in ("layoutopt", "passes", "benchmarks")
+    for part in ("layoutopt", "passes", "benchmarks", "docs", "examples")
     for path in (ROOT / part).rglob("*.py")
     if not path.is_relative_to(ROOT / "layoutopt" / "passes")  # a link to passes/
 )

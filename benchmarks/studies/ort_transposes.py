@@ -2,7 +2,7 @@
 
 ::
 
-    python -m benchmarks.ort_transposes [--random N] [MODEL.onnx ...]
+    python -m benchmarks.studies.ort_transposes MODEL.onnx...
 
 Both sides start from the same graph and keep its inputs and outputs. Ours is the plan of that graph. ONNX Runtime
 gets the per-operator layout: every layout-sensitive operator between two Transposes. It would inline the functions of
@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -109,37 +108,14 @@ def _moved(model: ir.Model) -> int:
     return count_onnx(model).bytes_moved + sum(variant.inner.transposed for variant in natural if variant is not None)
 
 
-def random_rivals(count: int) -> Iterator[Rivals]:
-    """Of ``count`` random graphs."""
-    from hypothesis import Phase, given, settings
-
-    from tests.networks import random_models
-
-    found: list[Rivals] = []
-
-    @settings(max_examples=count, database=None, deadline=None, derandomize=True, phases=[Phase.generate])
-    @given(random_models(steps=10))
-    def collect(model: ir.Model) -> None:
-        found.append(compare(model))
-
-    collect()
-    yield from found
-
-
 def main() -> None:
     """Prints a table."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.ort_transposes", description=__doc__)
-    parser.add_argument("models", nargs="*", type=Path, help="ONNX files")
-    parser.add_argument("--random", type=int, default=0, help="how many random graphs")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.studies.ort_transposes", description=__doc__)
+    parser.add_argument("models", nargs="+", type=Path, help="ONNX files")
     options = parser.parse_args()
     print("| graph | per-operator | ours | ONNX Runtime | excess |\n|---|---|---|---|---|")
     for path in options.models:
         print(_row(path.stem, compare(FoldConstants()(ir.load(path)).model)), flush=True)
-    if options.random:
-        found = list(random_rivals(options.random))
-        total = Rivals(*(sum(getattr(each, name) for each in found) for name in ("per_operator", "ours", "theirs")))
-        beaten = sum(each.ours < each.theirs for each in found)
-        print(_row(f"{len(found)} random graphs ({beaten} with an excess)", total))
 
 
 def _row(name: str, rivals: Rivals) -> str:

@@ -9,10 +9,11 @@ from xml.etree import ElementTree
 
 import pytest
 
-from benchmarks import figures, records
-from benchmarks.figures import filled
+from benchmarks import records
 from benchmarks.networks import Networks, Row
-from benchmarks.picture import SHOWN, draw
+from docs.tools import generate
+from docs.tools.generate import filled
+from docs.tools.picture import SHOWN, draw
 from layoutopt.results.optimize import Form, Kind
 from layoutopt.results.provenance import Provenance
 
@@ -20,11 +21,11 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 
 def test_nothing_is_stale() -> None:
-    assert [path.name for path, _ in figures.stale()] == [], "run python -m benchmarks.figures"
+    assert [path.name for path, _ in generate.stale()] == [], "run python -m docs.tools.generate"
 
 
 def test_every_region_is_closed_and_markdown_around_it_stays_markdown() -> None:
-    for path in [figures.ROOT / "README.md", *figures.ROOT.glob("docs/**/*.md")]:
+    for path in [generate.ROOT / "README.md", *generate.ROOT.glob("docs/**/*.md")]:
         rest = re.sub(r"^<!-- figures: [\w-]+ -->\n.*?^<!-- end -->$", "", path.read_text(), flags=re.M | re.S)
         rest = re.sub(r"(?<=.)<!-- figures: [\w-]+ -->[^\n]*?<!-- end -->", "", rest)
         assert "<!--" not in rest, path.name
@@ -44,22 +45,22 @@ def test_a_region_that_nobody_makes() -> None:
 def test_a_stale_file_is_told_and_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(figures, "ROOT", tmp_path)
-    monkeypatch.setattr(figures, "PAGES", {"docs/page.md": lambda: "figures\n"})
+    monkeypatch.setattr(generate, "ROOT", tmp_path)
+    monkeypatch.setattr(generate, "PAGES", {"docs/page.md": lambda: "figures\n"})
     readme = tmp_path / "README.md"
     readme.write_text("All <!-- figures: count -->7<!-- end -->.")
-    monkeypatch.setattr(figures, "REGIONS", (lambda: {"count": "8"},))
-    monkeypatch.setattr(sys, "argv", ["figures", "--check"])
-    with pytest.raises(SystemExit, match=r"python -m benchmarks\.figures"):
-        figures.main()
+    monkeypatch.setattr(generate, "REGIONS", (lambda: {"count": "8"},))
+    monkeypatch.setattr(sys, "argv", ["generate", "--check"])
+    with pytest.raises(SystemExit, match=r"python -m docs\.tools\.generate"):
+        generate.main()
     assert capsys.readouterr().out == "README.md: stale\ndocs/page.md: stale\n"
     assert not (tmp_path / "docs").exists()
-    monkeypatch.setattr(sys, "argv", ["figures"])
-    figures.main()
+    monkeypatch.setattr(sys, "argv", ["generate"])
+    generate.main()
     assert readme.read_text() == "All <!-- figures: count -->8<!-- end -->."
     assert (tmp_path / "docs" / "page.md").read_text() == "figures\n"
-    monkeypatch.setattr(sys, "argv", ["figures", "--check"])
-    figures.main()
+    monkeypatch.setattr(sys, "argv", ["generate", "--check"])
+    generate.main()
 
 
 def test_figures_come_back_as_they_were_saved(tmp_path: Path) -> None:

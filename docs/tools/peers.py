@@ -5,10 +5,10 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from benchmarks.markdown import table
 from benchmarks.peers.catalogue import FLOOR, OURS, PEERS
 from benchmarks.peers.figures import Network, Outcome, Summary
-from benchmarks.peers.reasons import REASONS
+from docs.tools.markdown import table
+from docs.tools.reasons.peers import REASONS
 from layoutopt.backend.litert.latency import Speedup, Verdict
 from layoutopt.options import TOLERANCE
 from layoutopt.report.terminal.tables import size

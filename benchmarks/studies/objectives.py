@@ -2,10 +2,11 @@
 
 ::
 
-    python -m benchmarks.objectives [--rounds 40] [--save] MODEL.onnx...
+    python -m benchmarks.studies.objectives [--rounds 40] MODEL.onnx...
 
 Every model is converted three times, by the direct backend, and the three are timed in one interleaved run: one
-thread of XNNPACK, CPU time, the fastest sample. ``--save`` puts them into ``benchmarks/results/objectives.json``.
+thread of XNNPACK, CPU time, the fastest sample. It prints a row of Markdown
+for each.
 """
 
 from __future__ import annotations
@@ -17,8 +18,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import records
-from benchmarks.markdown import table
 from layoutopt.backend.direct.convert import convert_directly
 from layoutopt.backend.litert.inspect import count_tflite
 from layoutopt.backend.litert.runtime import measure
@@ -27,9 +26,7 @@ from layoutopt.options import Io, Objective
 from layoutopt.passes import PropagateLayout, default_pipeline
 from layoutopt.passes.propagate_layout import Scope
 from layoutopt.pipeline.manager import PassManager
-from layoutopt.results.provenance import Provenance
 
-RESULTS = records.committed("objectives")
 CHOICES: Mapping[str, PropagateLayout] = {
     "time": PropagateLayout(Io.KEEP, objective=Objective.TIME),
     "bytes": PropagateLayout(Io.KEEP, objective=Objective.BYTES),
@@ -52,34 +49,22 @@ class Chosen:
     milliseconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class Objectives:
-    """All networks.
-
-    Attributes:
-        networks: by name; for each of `CHOICES`, what came of it.
-        measured: where and when.
-    """
-
-    networks: Mapping[str, Mapping[str, Chosen]]
-    measured: Provenance
-
-
 def main() -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", nargs="+", type=Path, metavar="MODEL")
     parser.add_argument("--rounds", type=int, default=40)
-    parser.add_argument("--save", action="store_true")
     parser.add_argument("--keep", type=Path, help="a directory for the .tflite files")
     options = parser.parse_args()
-    found = {}
+    print(
+        " | ".join(
+            ("network", *(f"{name}: ms, TRANSPOSE, MB" for name in CHOICES), "per operator / time", "bytes / time")
+        )
+    )
     for path in options.models:
         name = path.stem if path.stem not in ("model", "original") else path.parent.name
-        found[name] = compared(path, options.rounds, options.keep and options.keep / name)
-        print(" | ".join(_cells(name, found[name])), flush=True)
-    if options.save:
-        records.save(Objectives(found, Provenance.here()), RESULTS)
+        found = compared(path, options.rounds, options.keep and options.keep / name)
+        print(" | ".join(_cells(name, found)), flush=True)
 
 
 def compared(path: Path, rounds: int, keep: Path | None = None) -> Mapping[str, Chosen]:
@@ -102,16 +87,6 @@ def compared(path: Path, rounds: int, keep: Path | None = None) -> Mapping[str, 
     return {
         name: Chosen(count.transposes, count.bytes_moved, latency.minimum_ms)
         for name, count, latency in zip(CHOICES, counts, latencies, strict=True)
-    }
-
-
-def regions() -> Mapping[str, str]:
-    """Return what pages show of them."""
-    found = records.load(Objectives, RESULTS)
-    heads = ("network", *(f"{name}: ms, TRANSPOSE, MB" for name in CHOICES), "per operator / time", "bytes / time")
-    return {
-        "objectives-table": table(heads, [_cells(*each) for each in found.networks.items()]),
-        "objectives-measured": f"{found.measured.machine}, {found.measured.date}, one thread",
     }
 
 

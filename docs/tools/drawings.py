@@ -7,7 +7,7 @@ import onnx
 import onnx_ir as ir
 
 import layoutopt
-from benchmarks.svg import Box, Drawing, Kind
+from docs.tools.svg import Box, Drawing, Kind
 from layoutopt.ir.counts import bytes_transposed
 from layoutopt.ir.dialect import DOMAIN
 from layoutopt.ir.values import size_in_bytes

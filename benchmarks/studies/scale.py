@@ -2,7 +2,7 @@
 
 ::
 
-    python -m benchmarks.scale [--profile] [NODES ...]
+    python -m benchmarks.studies.scale [--profile] [NODES ...]
 
 Convolutions, activations, additions, concatenations, Transposes and skip connections over tiny tensors and two shared
 weights. Each size runs in a process of its own, so that its peak memory is its own.
@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import cProfile
 import pstats
-import random
 import resource
 import time
 from collections.abc import Callable
@@ -23,11 +22,10 @@ from multiprocessing import get_context
 from typing import TypeVar
 from unittest.mock import patch
 
-import numpy as np
-import onnx_ir as ir
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.models.chain import OPSET, chain
 from layoutopt.layout.plan import planner
 from layoutopt.layout.solver.assign import assign
 from layoutopt.layout.solver.problem import Assignment, Problem
@@ -36,8 +34,6 @@ from layoutopt.pipeline.manager import PassManager
 from layoutopt.pipeline.text import pass_name
 
 SIZES = (1_000, 2_000, 5_000, 10_000, 20_000, 50_000)
-SHAPE = (1, 4, 6, 5)
-OPSET = 17
 
 T = TypeVar("T")
 
@@ -71,7 +67,7 @@ class Measurement:
 
 def main() -> None:
     """Measures every size and prints the table."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.scale", description="How time and memory grow.")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.studies.scale", description="How time and memory grow.")
     parser.add_argument("nodes", nargs="*", type=int, default=SIZES, help=f"sizes (default: {SIZES})")
     parser.add_argument("--profile", action="store_true", help="print where the pipeline's time goes instead")
     options = parser.parse_args()
@@ -140,56 +136,6 @@ def table(measurements: list[Measurement]) -> Table:
         )
         previous = each
     return grid
-
-
-def chain(nodes: int) -> ir.Model:
-    """A chain of blocks of ten nodes, each with a skip connection around it and one from further up."""
-    return _Chain(nodes).model()
-
-
-class _Chain:
-    """A graph under construction; every value but those inside a block has the shape ``SHAPE``."""
-
-    def __init__(self, nodes: int) -> None:
-        self.nodes: list[ir.Node] = []
-        self.weight = _initializer("weight", np.full((4, 4, 1, 1), 0.25, np.float32))
-        self.wide = _initializer("wide", np.full((4, 8, 1, 1), 0.125, np.float32))
-        self.image = ir.val("image", ir.DataType.FLOAT, SHAPE)
-        self.choices = random.Random(0)
-        self.ends = [self.image]
-        while len(self.nodes) < nodes:
-            self.ends.append(self.block(self.ends[-1], self.choices.choice(self.ends[-20:])))
-
-    def block(self, x: ir.Value, skip: ir.Value) -> ir.Value:
-        first, last, natural = (0, 2, 3, 1), (1, 6, 5, 4), (0, 3, 1, 2)
-        y = self.add("Relu", self.add("Conv", x, self.weight))
-        y = self.add("Add", self.add("Conv", y, self.weight), x)
-        y = self.add("Sigmoid", self.add("Transpose", y, shape=last, perm=first), shape=last)
-        y = self.add("Relu", self.add("Transpose", y, perm=natural))
-        return self.add("Conv", self.add("Concat", y, skip, shape=(1, 8, 6, 5), axis=1), self.wide)
-
-    def add(
-        self, op: str, *inputs: ir.Value, shape: tuple[int, ...] = SHAPE, **attributes: int | tuple[int, ...]
-    ) -> ir.Value:
-        name = f"{op}_{len(self.nodes)}"
-        result = ir.val(name, ir.DataType.FLOAT, shape)
-        self.nodes.append(ir.node(op, inputs, attributes, outputs=[result], name=name))
-        return result
-
-    def model(self) -> ir.Model:
-        graph = ir.Graph(
-            [self.image],
-            [self.ends[-1]],
-            nodes=self.nodes,
-            initializers=[self.weight, self.wide],
-            opset_imports={"": OPSET},
-            name="chain",
-        )
-        return ir.Model(graph, ir_version=8)
-
-
-def _initializer(name: str, array: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> ir.Value:
-    return ir.val(name, const_value=ir.tensor(array, name=name))
 
 
 def _timed(work: Callable[[], T]) -> tuple[float, T]:

@@ -1,6 +1,6 @@
 """The page of operators: which take part in the choice of layouts, under what conditions, and why the others do not.
 
-Written by `benchmarks.figures`.
+Written by `docs.tools.generate`.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from benchmarks import operator_times
 from layoutopt.ir.schemas import newest_opset, opsets_of
+from layoutopt.layout.costs.calibration import built_in
 from layoutopt.layout.rules.rule import LayoutRule
 from layoutopt.layout.rules.table import LAYOUT_FIXED, PREPARED, RULES, VIEWS
 
@@ -54,7 +54,7 @@ def page() -> str:
     """The page, as it should be."""
     rows = list(table())
     kinds = Counter(row.kind.removeprefix("layout-") for row in rows)
-    head = HEAD.format(oldest=OLDEST, newest=newest_opset(), pieces=operator_times.pieces_told(), **kinds)
+    head = HEAD.format(oldest=OLDEST, newest=newest_opset(), pieces=_pieces(), **kinds)
     return head + "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
@@ -84,3 +84,10 @@ def _described(name: str, since: int, rule: LayoutRule) -> Row:
     if rule.before is not None:
         text += f" Before opset {rule.since}: {rule.before.words}"
     return Row(name, f"{since}{until}", kind, text)
+
+
+def _pieces() -> str:
+    """Return what short pieces take, in words."""
+    pieces = built_in().times.pieces
+    each = zip(pieces.sizes, pieces.nanoseconds, strict=True)
+    return ", ".join(f"{time:.1f} ns for each of {size} bytes" for size, time in each if time >= 0.05)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from html import escape
 
-from benchmarks.networks import TITLES, Networks, Row, milliseconds
+from benchmarks.networks import Networks, Row
+from docs.tools.networks import TITLES, milliseconds
 
 SHOWN = (
     *("mobilenet_v2", "mobilenet_v3_large", "efficientnet_like", "shufflenet_v2"),

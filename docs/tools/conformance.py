@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from benchmarks import records
 from benchmarks.conformance.figures import RESULTS, Conformance, Operator
 from benchmarks.conformance.verdicts import Route, Status
-from benchmarks.markdown import table
+from docs.tools.markdown import table
 
 _PAGE = """# Conformance
 

@@ -2,7 +2,7 @@
 
 ::
 
-    python -m benchmarks.upsampling [--rounds 20]
+    python -m benchmarks.studies.upsampling [--rounds 20]
 
 Prints one row for each kernel, and one cell for each picture: milliseconds of the two forms, one thread, CPU time, both
 in one interleaved run, and how many times as fast the second one is.

@@ -10,7 +10,7 @@ measured here; ``--check`` writes nothing and fails where a file is not as it sh
 
 ::
 
-    python -m benchmarks.figures [--check]
+    python -m docs.tools.generate [--check]
 """
 
 from __future__ import annotations
@@ -21,36 +21,36 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from benchmarks import (
+from benchmarks.conversion_cost.figures import ConversionCost
+from benchmarks.zoo.rows import Zoo
+from docs.tools import (
     backends,
     choices,
-    cli_reference,
+    cli,
+    conformance,
+    conversion_cost,
     drawings,
     dynamic,
     examples,
     int8,
     networks,
-    operator_coverage,
+    operators,
+    peers,
     picture,
     published,
     quantized,
     rewrites,
     transpose_times,
+    zoo,
 )
-from benchmarks.conformance import page as conformance
-from benchmarks.conversion_cost import page as conversion_cost
-from benchmarks.conversion_cost.figures import ConversionCost
-from benchmarks.peers import page as peers
-from benchmarks.zoo import page as zoo
-from benchmarks.zoo.rows import Zoo
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 PAGES: Mapping[str, Callable[[], str]] = {
     "docs/backends.md": backends.committed_page,
-    "docs/cli.md": cli_reference.page,
+    "docs/cli.md": cli.page,
     "docs/conformance.md": conformance.committed_page,
     "docs/networks.md": networks.page,
-    "docs/operators.md": operator_coverage.page,
+    "docs/operators.md": operators.page,
     "docs/peers.md": peers.committed_page,
     "docs/figures/cut.svg": drawings.cut,
     "docs/figures/networks.svg": picture.draw,
@@ -72,7 +72,7 @@ _REGION = re.compile(r"<!-- figures: (?P<name>[\w-]+) -->(?P<text>.*?)<!-- end -
 
 def main() -> None:
     """Writes what is not as it should be, or tells so."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.figures", description="Figures in README and docs.")
+    parser = argparse.ArgumentParser(prog="python -m docs.tools.generate", description="Figures in README and docs.")
     parser.add_argument("--check", action="store_true", help="write nothing; fail where a file is not as it should be")
     options = parser.parse_args()
     found = dict(stale())
@@ -82,7 +82,7 @@ def main() -> None:
             path.parent.mkdir(exist_ok=True)
             path.write_text(text)
     if found and options.check:
-        sys.exit("Run: python -m benchmarks.figures")
+        sys.exit("Run: python -m docs.tools.generate")
 
 
 def stale() -> Iterator[tuple[Path, str]]:

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TypeAlias
 
 from benchmarks.conversion_cost.figures import ConversionCost, Runs, Subject
-from benchmarks.conversion_cost.reasons import REASONS
 from benchmarks.conversion_cost.ways import Way
-from benchmarks.markdown import table
+from docs.tools.markdown import table
+from docs.tools.reasons.conversion_cost import REASONS
 from layoutopt.report.terminal.tables import size
 
 _INTRODUCTION = """\

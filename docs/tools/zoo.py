@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from benchmarks.markdown import table
 from benchmarks.zoo.catalogue import NETWORKS, OF_THE_ARTICLE, Entry, entries
-from benchmarks.zoo.reasons import REASONS
 from benchmarks.zoo.rows import Row, Zoo, normalized, worst
+from docs.tools.markdown import table
+from docs.tools.reasons.zoo import REASONS
 from layoutopt.backend.conversion import Backend
 from layoutopt.ir.verify import OutputDrift
 from layoutopt.report.terminal.tables import size
