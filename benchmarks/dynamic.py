@@ -1,4 +1,4 @@
-"""What a batch that stays open costs: the same networks with a batch of 4, static and dynamic.
+"""The cost of a batch that stays open: the same networks with a batch of 4, static and dynamic.
 
 Figures go to ``benchmarks/results/dynamic.json``.
 
@@ -62,13 +62,13 @@ class Dynamic:
 
 
 def main() -> None:
-    """Measures."""
+    """Measure all networks and keep the figures."""
     pairs = {title: pair(*which) for title, which in NETWORKS.items()}
     records.save(Dynamic(pairs, Provenance.here()), RESULTS)
 
 
 def pair(name: str, small: bool) -> Pair:
-    """Converts and times one network."""
+    """Convert and time one network."""
     from benchmarks.models import INPUT, export_open
     from benchmarks.models import NETWORKS as BUILT
 

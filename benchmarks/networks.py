@@ -53,17 +53,17 @@ class Row:
     measured: Provenance
 
     def form(self, kind: Kind) -> Form | None:
-        """The form of that kind, if it could be had."""
+        """Return the form of that kind, if it could be had."""
         return next((form for form in self.forms if form.kind is kind), None)
 
     @property
     def before(self) -> Form:
-        """What a user has without layoutopt: plain onnx-tf, or where it fails the transposes left in."""
+        """The form without layoutopt: plain onnx-tf, or where it fails the per-operator layout."""
         return self.forms[0]
 
     @property
     def after(self) -> Form:
-        """What a user has with it."""
+        """The form with layoutopt."""
         return self.forms[-1]
 
     @property
@@ -73,7 +73,7 @@ class Row:
 
 
 def ratio(before: float | None, after: float | None) -> float:
-    """Of two latencies that were measured."""
+    """Return the ratio of two latencies that were measured."""
     assert before is not None
     assert after is not None
     return before / after
@@ -89,7 +89,7 @@ class Networks:
 
     @classmethod
     def committed(cls) -> Networks:
-        """Those that were measured last."""
+        """Return those that were measured last."""
         return records.load(cls, cls.PATH)
 
 
@@ -102,5 +102,5 @@ LETTERS = {
 
 
 def stripes(tflite: Path) -> str:
-    """A letter for each operator of a .tflite, in the order in which they run; a dot for what has none."""
+    """Return a letter for each operator of a .tflite, in the order in which they run; a dot for what has none."""
     return "".join(LETTERS.get(operator.name, ".") for operator in operators_of(tflite))

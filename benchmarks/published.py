@@ -1,4 +1,4 @@
-"""What rewrites to fewer multiplications gain on published networks, beside onnx2tf.
+"""The gain of rewrites to fewer multiplications on published networks, beside onnx2tf.
 
 ::
 
@@ -84,7 +84,7 @@ class Published:
 
 
 def main() -> None:
-    """Converts and times what was not yet, and keeps the figures of all that ever was."""
+    """Convert and time what was not yet, and keep the figures of all that ever was."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", choices=[*CASES, []], metavar="NAME", help=", ".join(CASES))
     parser.add_argument(

@@ -84,13 +84,13 @@ class Quantized:
 
 
 def main() -> None:
-    """Measures."""
+    """Measure the network and keep the figures."""
     with tempfile.TemporaryDirectory() as directory:
         records.save(measured(Path(directory)), RESULTS)
 
 
 def measured(scratch: Path) -> Quantized:
-    """All figures; files go to ``scratch``."""
+    """Return all figures; files go to ``scratch``."""
     from benchmarks.models import NETWORKS, export
 
     save(export(NETWORKS[NETWORK]), scratch / "float.onnx")
@@ -118,7 +118,7 @@ def measured(scratch: Path) -> Quantized:
 
 
 def _quantize(source: Path, target: Path, pictures: Sequence[Array]) -> None:
-    """Per channel, as QuantizeLinear and DequantizeLinear."""
+    """Quantize per channel, as QuantizeLinear and DequantizeLinear."""
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
     class Pictures(CalibrationDataReader):
@@ -178,7 +178,7 @@ def _expected(path: Path, settings: Mapping[str, str], pictures: Sequence[Array]
 
 
 def _scale(model: ir.Model) -> float:
-    """Of the one output."""
+    """Return the scale of the one output."""
     node = model.graph.outputs[0].producer()
     assert node is not None
     assert node.inputs[1] is not None

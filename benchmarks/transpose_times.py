@@ -1,4 +1,4 @@
-"""How far the two costs of a copy, bytes and measured time, are from what transposes take.
+"""The errors of the two costs of a copy, bytes and measured time, against what transposes take.
 
 ::
 
@@ -68,7 +68,7 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Accuracy:
-    """How well a cost tells random transposes of one width of elements.
+    """The accuracy of a cost for random transposes of one width of elements.
 
     Attributes:
         count: how many.
@@ -105,7 +105,7 @@ class TransposeTimes:
 
 
 def main() -> None:
-    """Runs the benchmark."""
+    """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=300, help="random transposes")
     parser.add_argument("--seed", type=int, default=0)
@@ -137,7 +137,7 @@ def _accuracies(drawn: Sequence[Transpose], took: Numbers) -> Iterator[Accuracy]
 
 
 def draw(count: int, rng: random.Random) -> Iterator[Transpose]:
-    """Transposes of 1 kB to 4 MB in the form that costs are asked for: no two axes stay neighbours."""
+    """Yield transposes of 1 kB to 4 MB in the form that costs are asked for: no two axes stay neighbours."""
     while count:
         rank = rng.randint(2, 5)
         shape = tuple(rng.choice(SIZES) for _ in range(rank))
@@ -148,12 +148,12 @@ def draw(count: int, rng: random.Random) -> Iterator[Transpose]:
 
 
 def prices(costs: Costs, transposes: Sequence[Transpose]) -> Numbers:
-    """What ``costs`` says of each."""
+    """Return what ``costs`` says of each."""
     return np.array([costs.copy(each.shape, each.perm, each.bits) for each in transposes], dtype=np.float64)
 
 
 def accuracy(told: Numbers, truth: Numbers) -> tuple[float, float, float]:
-    """The factors between what a cost tells and what it took, median and nine in ten, and how often it misleads.
+    """Return the factors between what a cost tells and what it took, median and nine in ten, and how often it misleads.
 
     Units do not matter: a cost is scaled to be right in the median. It is wrong about a pair if it does not say which
     of the two takes longer; the pairs are those whose times differ by a factor between 1.1 and 10.

@@ -1,4 +1,4 @@
-"""What users call: signatures and documentation; `layoutopt.workflows` does the work.
+"""The functions that users call: signatures and documentation. `layoutopt.workflows` does the work.
 
 The keywords of `optimize`, `report`, `explain` and `benchmark` are the fields of the options that they take here.
 """

@@ -55,7 +55,7 @@ def _expand(graph: ir.Graph, node: ir.Node, opset: int) -> bool:
         return False
     for old, new in zip(node.outputs, results, strict=True):
         new.shape = new.shape or old.shape
-        edit.forward(graph, old, new)
+        edit.replace_uses(graph, old, new)
     edit.remove_dead(node)
     return True
 
@@ -66,7 +66,7 @@ Expansion: TypeAlias = "Callable[[_Writer, ir.Node], Results]"
 
 @dataclass(frozen=True, slots=True)
 class _Scale:
-    """How whole numbers stand for real ones: ``(number - zero) * scale``.
+    """The scale by which whole numbers stand for real ones: ``(number - zero) * scale``.
 
     Attributes:
         scale: one, or one for each index along an axis.
@@ -192,7 +192,7 @@ def _matmul(write: _Writer, node: ir.Node) -> Results:
 
 
 def _gemm(write: _Writer, node: ir.Node) -> Results:
-    """ONNX Runtime's QGemm, whose result is quantized if it names a scale."""
+    """Expand ONNX Runtime's QGemm, whose result is quantized if it names a scale."""
     a, b = node.inputs[0], node.inputs[3]
     c = node.inputs[6] if len(node.inputs) > 6 else None
     is_quantized = len(node.inputs) > 7 and node.inputs[7] is not None
@@ -280,7 +280,7 @@ def _moved(write: _Writer, node: ir.Node) -> Results:
 
 
 def _resized(write: _Writer, node: ir.Node) -> Results:
-    """Only the nearest neighbour is a value that is there already."""
+    """Expand a Resize to the nearest neighbour, which alone is a value that is there already."""
     return _moved(write, node) if node.attributes.get_string("mode", "nearest") == "nearest" else None
 
 

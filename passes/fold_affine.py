@@ -69,7 +69,7 @@ def _fold(graph: ir.Graph, node: ir.Node) -> bool:
         return False
     for each in edits:
         each()
-    edit.forward(graph, result, affine.x)
+    edit.replace_uses(graph, result, affine.x)
     edit.remove_dead(node)
     return True
 
@@ -153,7 +153,7 @@ def _conv_above(graph: ir.Graph, node: ir.Node, rank: int, affine: Affine) -> li
 
 
 def _matmul_above(graph: ir.Graph, node: ir.Node, rank: int, factor: Wide) -> list[Edit] | None:
-    """Into the columns of a constant matrix; of two computed operands one takes a factor that is the same for all."""
+    """Fold into the columns of a constant matrix; of two computed operands one takes a factor that is one number."""
     left, right = node.inputs
     matrix = wide_constant(right)
     if matrix is not None:
@@ -168,7 +168,7 @@ def _matmul_above(graph: ir.Graph, node: ir.Node, rank: int, factor: Wide) -> li
 
 
 def _affine_above(graph: ir.Graph, node: ir.Node, inner: Affine, affine: Affine) -> list[Edit] | None:
-    """Into the constant of an operator of the same kind; a factor goes through an addition."""
+    """Fold into the constant of an operator of the same kind; a factor goes through an addition."""
     constant = 0 if wide_constant(node.inputs[0]) is not None else 1
     sign = -1 if node.op_type == "Sub" else 1
     if inner.term is not None and affine.term is not None:
@@ -188,7 +188,7 @@ def _affine_above(graph: ir.Graph, node: ir.Node, inner: Affine, affine: Affine)
 
 
 def _above_view(graph: ir.Graph, source: ir.Value, own: Indices, affine: Affine) -> list[Edit] | None:
-    """Onto the elements of ``source`` that are taken, where nobody else takes one of those."""
+    """Fold onto the elements of ``source`` that are taken, where nobody else takes one of those."""
     shape = static_shape(source)
     if shape is None or source.is_graph_output():
         return None
@@ -313,7 +313,7 @@ def _adding(graph: ir.Graph, node: ir.Node, shape: Shape, term: Wide) -> list[Ed
         result = node.outputs[0]
         readers = list(result.uses())
         follower = ir.node("Add", [result, edit.add_constant(graph, f"{result.name}_term", narrow)])
-        added = edit.insert_behind(graph, result, follower, shape, f"{result.name}_shifted")
+        added = edit.insert_after(graph, result, follower, shape, f"{result.name}_shifted")
         for use in readers:
             use.node.replace_input_with(use.idx, added)
         if result.is_graph_output():

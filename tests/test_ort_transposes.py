@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 
 from benchmarks.studies.ort_transposes import Rivals, compare
-from tests.graphs.text import AFTER, CONV, W44, W, X
+from tests.graphs import AFTER, CONV, W44, W, X
 from tests.harness import model_of
 from tests.networks import random_models
 

@@ -9,6 +9,6 @@ goes to ``benchmarks/results/conformance.json``, from which `docs.tools.generate
 
     python -m benchmarks.conformance [--verdicts build/conformance] [--again] [--route direct|onnx-tf|plain] [PART ...]
 
-A PART is a part of a test's name; without any, all tests are run. ``--again`` judges tests anew that have a verdict;
+A PART is a part of a test's name; without any, all tests are run. ``--again`` judges tests again that have a verdict;
 ``--route``, which may be repeated, leaves out the other ways to a .tflite.
 """

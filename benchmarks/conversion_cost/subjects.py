@@ -117,7 +117,7 @@ SUBJECTS: Mapping[str, Callable[[], ir.Model]] = {
     "products_2_7_gb": products,
     "chain_10000": lambda: chain(_NODES),
 }
-"""What makes each model, by the name of the model."""
+"""The maker of each model, by the name of the model."""
 
 
 def main() -> None:

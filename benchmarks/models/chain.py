@@ -16,7 +16,7 @@ OPSET = 17
 
 
 def chain(nodes: int) -> ir.Model:
-    """A chain of blocks of ten nodes, each with a skip connection around it and one from further up."""
+    """Return a chain of blocks of ten nodes, each with a skip connection around it and one from further up."""
     return _Chain(nodes).model()
 
 

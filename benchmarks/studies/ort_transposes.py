@@ -1,4 +1,4 @@
-"""How many bytes ONNX Runtime's own transpose optimizer leaves in Transposes, beside the optimum.
+"""The bytes that ONNX Runtime's own transpose optimizer leaves in Transposes, beside the optimum.
 
 ::
 
@@ -52,7 +52,7 @@ class Rivals:
 
 
 def compare(model: ir.Model) -> Rivals:
-    """What both make of ``model``, whose shapes are known offline; it is left as it is."""
+    """Return what both make of ``model``, whose shapes are known offline; it is left as it is."""
     folded = FoldConstants(simplify=False)(model).model
     ours = PropagateLayout(io=Io.KEEP, objective=Objective.BYTES)(folded.clone()).model
     per_operator = PropagateLayout(io=Io.KEEP, scope=Scope.OPERATOR)(folded.clone()).model
@@ -62,7 +62,7 @@ def compare(model: ir.Model) -> Rivals:
 
 
 def _hide_anchors(model: ir.Model) -> None:
-    """Puts an Einsum of the same operand and result shapes in the place of each operator of the dialect."""
+    """Put an Einsum of the same operand and result shapes in the place of each operator of the dialect."""
     for node in list(model.graph.all_nodes()):
         if node.domain != dialect.DOMAIN:
             continue
@@ -102,14 +102,14 @@ def _optimized_by_ort(model: ir.Model) -> ir.Model:
 
 
 def _moved(model: ir.Model) -> int:
-    """Bytes in Transposes, and in operators that the target runs on the last axis alone."""
+    """Return the bytes in Transposes, and in operators that the target runs on the last axis alone."""
     rules = ((node, rule_for(node, model.opset_imports[""])) for node in model.graph.all_nodes())
     natural = (rule.natural(node) for node, rule in rules if rule is not None)
     return count_onnx(model).bytes_moved + sum(variant.inner.transposed for variant in natural if variant is not None)
 
 
 def main() -> None:
-    """Prints a table."""
+    """Print a table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.studies.ort_transposes", description=__doc__)
     parser.add_argument("models", nargs="+", type=Path, help="ONNX files")
     options = parser.parse_args()

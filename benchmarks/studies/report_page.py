@@ -1,4 +1,4 @@
-"""How long pages of `layoutopt report` take to open in a real browser.
+"""The time in which pages of `layoutopt report` open in a real browser.
 
 ::
 
@@ -45,7 +45,7 @@ def main() -> None:
 
 
 def seconds_to_open(browser: Browser, file: Path) -> tuple[float, float]:
-    """From the start of the navigation to the first frame after the end of the page's script.
+    """Measure from the start of the navigation to the first frame after the end of the page's script.
 
     Returns:
         That time, and for how long the page's thread had a processor, which other processes have less to do with.

@@ -1,4 +1,4 @@
-"""How time and memory grow with the graph: planning, the solve alone, and the whole pipeline without constant folding.
+"""The growth of time and memory with the graph: planning, the solve alone, the pipeline without constant folding.
 
 ::
 
@@ -66,7 +66,7 @@ class Measurement:
 
 
 def main() -> None:
-    """Measures every size and prints the table."""
+    """Measure every size and print the table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.studies.scale", description="How time and memory grow.")
     parser.add_argument("nodes", nargs="*", type=int, default=SIZES, help=f"sizes (default: {SIZES})")
     parser.add_argument("--profile", action="store_true", help="print where the pipeline's time goes instead")
@@ -80,7 +80,7 @@ def main() -> None:
 
 
 def measure(nodes: int) -> Measurement:
-    """Plans and runs the pipeline once each on a graph of ``nodes`` nodes."""
+    """Plan and run the pipeline once each on a graph of ``nodes`` nodes."""
     before = _peak()
     model = chain(nodes)
     solves: list[float] = []
@@ -107,7 +107,7 @@ def measure(nodes: int) -> Measurement:
 
 
 def profile(nodes: int) -> None:
-    """Prints the functions of the pipeline that take the most time."""
+    """Print the functions of the pipeline that take the most time."""
     model = chain(nodes)
     with cProfile.Profile() as profiler:
         PassManager(_PIPELINE).run(model)
@@ -118,7 +118,7 @@ _PIPELINE = tuple(each for each in DEFAULT_PIPELINE if not isinstance(each, Fold
 
 
 def table(measurements: list[Measurement]) -> Table:
-    """A row per size; a growth of 1.0 is linear: the pipeline's time per node, relative to the row above."""
+    """Return a row per size; a growth of 1.0 is linear: the pipeline's time per node, relative to the row above."""
     columns = ("nodes", "search", "solve", "layout pass", "other passes", "pipeline", "growth", "memory", "proved")
     grid = Table(title="Seconds by size of the graph", title_justify="left")
     for column in columns:
@@ -145,7 +145,7 @@ def _timed(work: Callable[[], T]) -> tuple[float, T]:
 
 
 def _peak() -> float:
-    """The most memory that this process had so far, in MB."""
+    """Return the most memory that this process had so far, in MB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 

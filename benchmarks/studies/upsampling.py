@@ -1,4 +1,4 @@
-"""What a transposed convolution takes in LiteRT as TRANSPOSE_CONV, and as CONV_2D and DEPTH_TO_SPACE.
+"""The latency of a transposed convolution in LiteRT as TRANSPOSE_CONV, and as CONV_2D and DEPTH_TO_SPACE.
 
 ::
 
@@ -58,7 +58,7 @@ PICTURES = ((16, 512, 256), (32, 256, 128), (64, 64, 32), (128, 32, 16), (256, 1
 
 
 def main() -> None:
-    """Runs the benchmark."""
+    """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=20)
     options = parser.parse_args()
@@ -70,7 +70,7 @@ def main() -> None:
 
 
 def compared(kernel: Kernel, size: int, before: int, after: int, *, rounds: int) -> str:
-    """One cell of the table."""
+    """Measure one cell of the table."""
     from layoutopt.backend.onnx_tf.handlers.conv_transpose import Spread, sub_pixel, transposed
 
     rng = np.random.default_rng(0)
@@ -88,7 +88,7 @@ def compared(kernel: Kernel, size: int, before: int, after: int, *, rounds: int)
 
 
 def _on(form: Callable[..., Any], *operands: object) -> Callable[[Any], Any]:
-    """``form`` of a picture with these other operands; TensorFlow would take those of a `partial` for inputs."""
+    """Return ``form`` of a picture with these other operands; TensorFlow would take those of a `partial` for inputs."""
     return lambda x: form(x, *operands)
 
 

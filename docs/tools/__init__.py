@@ -1,4 +1,4 @@
-"""What makes the pages and drawings of ``docs/`` and the figures of the README; `docs.tools.generate` runs all of it.
+"""The machinery of ``docs/`` and the README: pages, drawings, figures. `docs.tools.generate` runs all of it.
 
 A module for each page or subject. Nothing is measured here: figures come from ``benchmarks/results``.
 """

@@ -49,7 +49,7 @@ def page(figures: Backends) -> str:
 
 
 def _latency(speedups: Sequence[Speedup]) -> str:
-    """What is said of the networks that were timed."""
+    """Return what is said of the networks that were timed."""
     if not speedups:
         return "Latency was not measured in this run."
     slower = sum(each.verdict is Verdict.SLOWER for each in speedups)

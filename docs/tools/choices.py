@@ -1,4 +1,4 @@
-"""What the notes show of the choices of lowerings and passes."""
+"""The measurements that lowerings and passes were chosen by, for the notes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from docs.tools.markdown import table
 
 
 def regions() -> Mapping[str, str]:
-    """What pages show of the choices."""
+    """Return the regions by name."""
     found = records.load(Choices, RESULTS)
     rows = [(choice.what, _ratio(found.forms[choice.what]), choice.so) for choice in CHOICES]
     swin = "q, k and v by a product each and constant factors and terms folded, in Swin with 4 blocks"

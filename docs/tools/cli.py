@@ -33,7 +33,7 @@ SIGNALS = "".join(
 
 
 def page() -> str:
-    """The page, as it should be."""
+    """Return the page, as it should be."""
     rows = [f"| [`{name}`](#layoutopt-{name}) | {_cell(command.help)} |\n" for name, command in commands().items()]
     index = "| command | what it does |\n|---|---|\n" + "".join(rows) + "\n"
     return (
@@ -47,14 +47,14 @@ def page() -> str:
 
 
 def commands() -> dict[str, Any]:
-    """The sub-commands by name, in the order of ``--help``."""
+    """Return the sub-commands by name, in the order of ``--help``."""
     root = typer.main.get_command(app)
     assert isinstance(root, typer.core.TyperGroup)
     return {name: root.commands[name] for name in root.list_commands(typer.Context(root))}
 
 
 def errors_by_code() -> list[type[errors.LayoutoptError]]:
-    """Every class of error in the order of the exit codes."""
+    """Return every class of error in the order of the exit codes."""
     classes = [each for _, each in inspect.getmembers(errors, inspect.isclass)]
     return sorted(
         (each for each in classes if issubclass(each, errors.LayoutoptError)), key=lambda each: each.exit_code
@@ -62,7 +62,7 @@ def errors_by_code() -> list[type[errors.LayoutoptError]]:
 
 
 def _section(command: Any) -> str:
-    """One command: what it does, its options and its examples."""
+    """Return one command: what it does, its options and its examples."""
     context = typer.Context(command, info_name=f"layoutopt {command.name}")
     usage = " ".join([f"layoutopt {command.name}", *command.collect_usage_pieces(context)])
     rows = [f"| `{_cell(names)}` | {_cell(what)} |\n" for names, what in _records(command, context)]
@@ -75,7 +75,7 @@ def _section(command: Any) -> str:
 
 
 def _records(command: Any, context: typer.Context) -> Iterator[tuple[str, str]]:
-    """Names and help of each argument and option."""
+    """Yield names and help of each argument and option."""
     for parameter in command.get_params(context):
         record = parameter.get_help_record(context)
         if record is not None and "--help" not in parameter.opts:

@@ -81,12 +81,12 @@ def _row(name: str, operator: Operator) -> Sequence[str]:
 
 
 def committed_page() -> str:
-    """The page of the committed figures."""
+    """Return the page of the committed figures."""
     return page(records.load(Conformance, RESULTS))
 
 
 def regions() -> Mapping[str, str]:
-    """What other pages say of it."""
+    """Return the regions by name."""
     figures = records.load(Conformance, RESULTS)
     ours, plain = figures.totals(Route.DIRECT), figures.totals(Route.PLAIN)
     wrong = sum(figures.totals(route).get(Status.WRONG.value, 0) for route in (Route.DIRECT, Route.ONNX_TF))

@@ -91,7 +91,7 @@ def _failures(subjects: Mapping[str, Subject]) -> Iterator[str]:
 
 
 def regions() -> Mapping[str, str]:
-    """Return what other pages show of the costs."""
+    """Return the regions by name."""
     if not ConversionCost.PATH.exists():
         return {}
     subjects = ConversionCost.committed().subjects
@@ -105,7 +105,7 @@ def regions() -> Mapping[str, str]:
 
 
 def _ratio(subjects: Mapping[str, Subject]) -> str:
-    """How many times as much the other ways take, over the models that they convert."""
+    """Return how many times as much the other ways take, over the models that they convert."""
     told = []
     for way in (Way.ONNX_TF, Way.ONNX2TF):
         pairs = [

@@ -45,7 +45,7 @@ FILES = 134  # width of a box with the name of a file
 
 
 def transposes() -> str:
-    """One network in three forms: every operator by itself, whole with its interface kept, whole and free."""
+    """Draw one network in three forms: every operator by itself, whole with its interface kept, whole and free."""
     folded = FoldConstants()(_model(CHAIN)).model
     forms = {
         "One operator at a time: per-operator layout": per_operator(folded),
@@ -65,7 +65,7 @@ def transposes() -> str:
 
 
 def cut() -> str:
-    """Where the cheapest border between what has to be NHWC and what has to be NCHW runs."""
+    """Draw where the cheapest border between what has to be NHWC and what has to be NCHW runs."""
     model = _model(HEAD)
     report = layoutopt.explain(model, objective=Objective.BYTES)
     assert report.layout.proved_optimal
@@ -100,7 +100,7 @@ def cut() -> str:
 
 
 def pipeline() -> str:
-    """From a model to a .tflite."""
+    """Draw the way from a model to a .tflite."""
     drawing = Drawing("The way of a model through layoutopt, from .onnx to .tflite", WIDTH, 480)
     left, right, step = 170.0, WIDTH - MARGIN, 48.0
     source = drawing.box(MARGIN, 40, "model.onnx", Kind.FILE, width=FILES)
@@ -133,7 +133,7 @@ def pipeline() -> str:
 
 
 def _chain(drawing: Drawing, nodes: list[ir.Node], y: float) -> None:
-    """Operators one after the other, with the bytes that each moves."""
+    """Draw operators one after the other, with the bytes that each moves."""
     last: Box | None = None
     for node in nodes:
         kind = Kind.TRANSPOSE if _is_transpose(node) else Kind.ANCHOR if node.domain == DOMAIN else Kind.OPERATOR
@@ -146,7 +146,7 @@ def _chain(drawing: Drawing, nodes: list[ir.Node], y: float) -> None:
 
 
 def _edge(drawing: Drawing, start: Box, end: Box, value: ir.Value) -> None:
-    """A value between two operators, with its bytes; the more, the thicker."""
+    """Draw a value between two operators, with its bytes; the more, the thicker."""
     count = size_in_bytes(value)
     drawing.arrow(start.right, end.left, width=1 + count / 60_000)
     x, y = _on(start, end, 0.36)
@@ -155,7 +155,7 @@ def _edge(drawing: Drawing, start: Box, end: Box, value: ir.Value) -> None:
 
 
 def _on(start: Box, end: Box, part: float) -> tuple[float, float]:
-    """A place on the way from one box to another."""
+    """Return a place on the way from one box to another."""
     (x, y), (right, low) = start.right, end.left
     return x + part * (right - x), y + part * (low - y)
 
@@ -173,7 +173,7 @@ def _optimized(model: ir.Model, io: Io) -> ir.Model:
 
 
 def _model(graph: str) -> ir.Model:
-    """A model from the text of its graph; weights that it only declares are ones."""
+    """Return a model from the text of its graph; weights that it only declares are ones."""
     proto = onnx.parser.parse_model(f'<ir_version: 8, opset_import: ["" : 17]> {graph}')
     for weights in proto.graph.value_info:
         array = np.ones([size.dim_value for size in weights.type.tensor_type.shape.dim], np.float32)

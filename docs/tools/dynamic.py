@@ -1,4 +1,4 @@
-"""What pages show of open batches."""
+"""The figures of open batches."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from docs.tools.markdown import table
 
 
 def regions() -> Mapping[str, str]:
-    """What pages show of it."""
+    """Return the regions by name."""
     found = records.load(Dynamic, RESULTS)
     rows = (
         (

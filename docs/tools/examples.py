@@ -1,4 +1,4 @@
-"""What commands print in the examples of the docs, kept in ``examples.json`` beside this module.
+"""The output of commands in the examples of the docs, kept in ``examples.json`` beside this module.
 
 ::
 
@@ -32,20 +32,20 @@ FAULT, FACTOR = "features.6.conv.2/", 1.2
 
 @dataclass(frozen=True, slots=True)
 class Examples:
-    """What is printed, by the name of the command."""
+    """The printed text, by the name of the command."""
 
     printed: Mapping[str, str]
 
 
 def main() -> None:
-    """Runs the examples."""
+    """Run the examples."""
     with tempfile.TemporaryDirectory() as directory, contextlib.chdir(directory):
         printed = {"compare": compared(), "explain": explained()}
     records.save(Examples(printed), PRINTED)
 
 
 def compared() -> str:
-    """A small MobileNetV2 with a fault, in the working directory."""
+    """Compare a small MobileNetV2 with a .tflite that has a fault, in the working directory."""
     model, tflite = Path("model.onnx"), Path("model.tflite")
     save(mobilenet_v2(resolution=64, width=0.25), model)
     layoutopt.optimize(model, tflite=tflite, baseline=False)
@@ -68,7 +68,7 @@ def damage(source: Path, target: Path, operator: int, operand: int, factor: floa
 
 
 def explained() -> str:
-    """The head of a detector, in the working directory."""
+    """Explain the head of a detector, in the working directory."""
     from benchmarks.models import NETWORKS, export
 
     save(export(NETWORKS["yolo_head"]), Path("yolo_head.onnx"))
@@ -81,7 +81,7 @@ def _printed(*command: str) -> str:
 
 
 def regions() -> Mapping[str, str]:
-    """What pages show of them."""
+    """Return the regions by name."""
     found = records.load(Examples, PRINTED)
     return {f"example-{name}": f"```text\n{text}\n```" for name, text in found.printed.items()}
 

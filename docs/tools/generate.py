@@ -65,13 +65,13 @@ REGIONS: tuple[Callable[[], Mapping[str, str]], ...] = (
     *(quantized.regions, dynamic.regions, choices.regions, examples.regions, rewrites.regions),
     *(conversion_cost.regions, int8.regions, published.regions),
 )
-"""What is put into other files, by the name of the region."""
+"""The makers of what is put into other files, by the name of the region."""
 
 _REGION = re.compile(r"<!-- figures: (?P<name>[\w-]+) -->(?P<text>.*?)<!-- end -->", re.DOTALL)
 
 
 def main() -> None:
-    """Writes what is not as it should be, or tells so."""
+    """Write what is not as it should be, or tell so."""
     parser = argparse.ArgumentParser(prog="python -m docs.tools.generate", description="Figures in README and docs.")
     parser.add_argument("--check", action="store_true", help="write nothing; fail where a file is not as it should be")
     options = parser.parse_args()
@@ -86,7 +86,7 @@ def main() -> None:
 
 
 def stale() -> Iterator[tuple[Path, str]]:
-    """The files that are not as they should be, and how they should be."""
+    """Yield the files that are not as they should be, and how they should be."""
     texts = {name: text for regions in REGIONS for name, text in regions().items()}
     for path in sorted([ROOT / "README.md", *ROOT.glob("docs/**/*.md")]):
         old = path.read_text()
@@ -100,7 +100,7 @@ def stale() -> Iterator[tuple[Path, str]]:
 
 
 def filled(text: str, regions: Mapping[str, str]) -> str:
-    """A page with its regions as they should be.
+    """Return a page with its regions as they should be.
 
     Raises:
         KeyError: nobody makes a region that the page has.
@@ -109,7 +109,7 @@ def filled(text: str, regions: Mapping[str, str]) -> str:
 
 
 def _region(found: re.Match[str], text: str) -> str:
-    """A region with other text, on lines of its own if it was so."""
+    """Return a region with other text, on lines of its own if it was so."""
     edge = "\n" if found["text"].startswith("\n") else ""
     return f"<!-- figures: {found['name']} -->{edge}{text}{edge}<!-- end -->"
 

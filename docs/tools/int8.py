@@ -1,4 +1,4 @@
-"""What pages show of trained networks in int8."""
+"""The figures of trained networks in int8."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from docs.tools.markdown import table
 
 
 def regions() -> Mapping[str, str]:
-    """Return what pages show of it."""
+    """Return the regions by name."""
     found = records.load(Figures, RESULTS)
     names = list(dict.fromkeys(row.network for row in found.rows))
     ways = list(dict.fromkeys(row.way for row in found.rows))

@@ -47,7 +47,7 @@ unit variance, those of the two detectors are pixels.
 
 
 def page() -> str:
-    """The page of all networks."""
+    """Return the page of all networks."""
     return "\n".join(_page(Networks.committed().rows)) + "\n"
 
 
@@ -139,7 +139,7 @@ _CLEAR = 1.02
 
 
 def regions() -> Mapping[str, str]:
-    """What pages show of the networks."""
+    """Return the regions by name."""
     rows = Networks.committed().rows
     return {
         "networks-table": table(_SUMMARY, (_summary(title, rows[name]) for name, title in TITLES.items())),
@@ -160,12 +160,12 @@ def _summary(title: str, row: Row) -> tuple[str, ...]:
 
 
 def milliseconds(form: Form, row: Row) -> str:
-    """The latency of one form of ``row`` to three digits, or to as many places as that of the other."""
+    """Return the latency of one form of ``row`` to three digits, or to as many places as that of the other."""
     return f"{form.latency_ms:.{0 if row.after.latency_ms and row.after.latency_ms >= 100 else 1}f}"
 
 
 def _note(rows: Mapping[str, Row]) -> str:
-    """What was compared, and where it was measured."""
+    """Return what was compared, and where it was measured."""
     failed = [title for title, row in rows.items() if row.form(Kind.PLAIN) is None]
     machines = {row.measured.machine for row in rows.values()}
     return (

@@ -51,7 +51,7 @@ class Row(NamedTuple):
 
 
 def page() -> str:
-    """The page, as it should be."""
+    """Return the page, as it should be."""
     rows = list(table())
     kinds = Counter(row.kind.removeprefix("layout-") for row in rows)
     head = HEAD.format(oldest=OLDEST, newest=newest_opset(), pieces=_pieces(), **kinds)
@@ -59,7 +59,7 @@ def page() -> str:
 
 
 def table() -> Iterator[Row]:
-    """Every operator, in alphabetical order."""
+    """Yield every operator, in alphabetical order."""
     first = opsets_of()
     for name in sorted({*first, *RULES, *VIEWS}):
         since = max(OLDEST, first.get(name, OLDEST))

@@ -53,12 +53,12 @@ Measured by `make peers`.
 
 
 def committed_page() -> str:
-    """The page of the committed figures."""
+    """Return the page of the committed figures."""
     return "\n".join(page(Summary.committed())) + "\n"
 
 
 def page(summary: Summary) -> Iterator[str]:
-    """The lines of the page."""
+    """Yield the lines of the page."""
     yield _INTRODUCTION
     names = [name for name in PEERS if any(name in network.figures for network in summary.networks.values())]
     others = [name for name in names if name != OURS]
@@ -119,7 +119,7 @@ def _geometric(speedups: Sequence[Speedup]) -> float:
 
 
 def _best(networks: Mapping[str, Network]) -> Iterator[str]:
-    """How the best of the other converters does on each network, all together."""
+    """Yield how the best of the other converters does on each network, all together."""
     of_converters = [
         [speedup for name, speedup in network.times.speedups.items() if name != FLOOR]
         for network in networks.values()
@@ -172,7 +172,7 @@ def _error(value: float | None) -> str:
 
 
 def _failures(network: Network) -> Iterator[str]:
-    """What the converters said, of those that did not convert the network, or LiteRT of what they made."""
+    """Yield what the converters said, of those that did not convert the network, or LiteRT of what they made."""
     failed = [(name, figures) for name, figures in network.figures.items() if figures.error]
     if failed:
         yield ""

@@ -45,7 +45,7 @@ _STYLE = """
 
 
 def draw() -> str:
-    """The picture as SVG. It brings its own background, so that it can be read on any."""
+    """Return the picture as SVG. It brings its own background, so that it can be read on any."""
     rows = Networks.committed().rows
     height = _TOP + len(SHOWN) * _ROW + 8
     return "\n".join(
@@ -67,12 +67,12 @@ def draw() -> str:
 
 
 def regions() -> Mapping[str, str]:
-    """The picture as a page at the root shows it."""
+    """Return the picture as a page at the root shows it."""
     return {"picture": f'<img src="docs/figures/networks.svg" width="{_WIDTH}" alt="{escape(description())}">'}
 
 
 def description() -> str:
-    """What the picture shows, in words."""
+    """Return what the picture shows, in words."""
     rows = Networks.committed().rows
     shown = (f"{TITLES[name]} {rows[name].before.transposes} to {rows[name].after.transposes}" for name in SHOWN)
     return f"TRANSPOSE operators in the .tflite before and after layoutopt: {', '.join(shown)}."
@@ -108,7 +108,7 @@ def _network(title: str, row: Row, y: int) -> Iterator[str]:
 
 
 def _strip(stripes: str, top: int, step: float) -> Iterator[str]:
-    """The operators of one .tflite, those that only move data last, so that none hides one."""
+    """Yield the operators of one .tflite, those that only move data last, so that none hides one."""
     width = step * (0.85 if step > 3 else 1.0)
     for letter in reversed(_LEGEND):
         places = [index for index, each in enumerate(stripes) if each == letter]

@@ -1,4 +1,4 @@
-"""What pages show of the rewrites to fewer multiplications, on published networks."""
+"""The figures of rewrites to fewer multiplications on published networks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from layoutopt.backend.litert.latency import Speedup, Verdict
 
 
 def regions() -> Mapping[str, str]:
-    """Return what pages show of it."""
+    """Return the regions by name."""
     found = records.load(Published, Published.PATH)
     heads = ("network", "multiplications", "ms", "`--exact`", "onnx2tf", "gain", "over onnx2tf", "max abs error", "MSE")
     rows = [(name, *_cells(network)) for name, network in found.networks.items()]
@@ -37,7 +37,7 @@ def _cells(network: Network) -> tuple[str, ...]:
 
 
 def _gain(speedup: Speedup) -> str:
-    """How many times as fast, bold where it is faster beyond noise, with the verdict where there is no difference."""
+    """Return a speedup, bold where it is beyond noise, with the verdict where there is no difference."""
     text = f"{speedup.of_medians:.2f}x"
     if speedup.verdict is Verdict.FASTER:
         return f"**{text}**"

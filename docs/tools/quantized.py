@@ -1,4 +1,4 @@
-"""What pages show of a network that ONNX Runtime quantized."""
+"""The figures of a network that ONNX Runtime quantized."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from docs.tools.markdown import table
 
 
 def regions() -> Mapping[str, str]:
-    """What pages show of it."""
+    """Return the regions by name."""
     found = records.load(Quantized, RESULTS)
     vnni = "with" if found.vnni else "without"
     size = (f"{form.file_size / 1e6:.1f} MB" for form in (found.real, found.whole))

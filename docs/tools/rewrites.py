@@ -1,4 +1,4 @@
-"""What pages show of the rewrites to fewer multiplications, on small networks."""
+"""The figures of rewrites to fewer multiplications on small networks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from docs.tools.markdown import table
 
 
 def regions() -> Mapping[str, str]:
-    """What pages show of the rewrites."""
+    """Return the regions by name."""
     found = records.load(Rewrites, RESULTS)
     heads = ("network", "multiplications", "ms", "gain", "by the cost model")
     return {

@@ -39,7 +39,7 @@ text { font: 13px system-ui, sans-serif; fill: #1f2328 }
 
 
 class Kind(Enum):
-    """What a box stands for."""
+    """The things that a box stands for."""
 
     OPERATOR = "box"
     ANCHOR = "anchor"
@@ -106,11 +106,11 @@ class Drawing:
 
     @staticmethod
     def width_of(label: str) -> float:
-        """How wide a box with this label is."""
+        """Return how wide a box with this label is."""
         return len(label) * _LETTER + 20
 
     def box(self, x: float, y: float, label: str, kind: Kind, *, width: float = 0) -> Box:
-        """A box with a label, as wide as that needs unless told otherwise."""
+        """Return a box with a label, as wide as that needs unless told otherwise."""
         drawn = Box(x, y, width or self.width_of(label))
         place = {"x": _number(x), "y": _number(y), "width": _number(drawn.width), "height": _number(drawn.height)}
         SubElement(self._root, "rect", {**place, "rx": "5", "class": kind.value})
@@ -118,16 +118,16 @@ class Drawing:
         return drawn
 
     def text(self, x: float, y: float, words: str, *, style: str = "", middle: bool = False) -> None:
-        """A line of text from x on, or around it."""
+        """Add a line of text from x on, or around it."""
         place = {"x": _number(x), "y": _number(y), **({"text-anchor": "middle"} if middle else {})}
         SubElement(self._root, "text", {**place, **({"class": style} if style else {})}).text = words
 
     def arrow(self, start: tuple[float, float], end: tuple[float, float], *, width: float = 1.2) -> None:
-        """A straight arrow."""
+        """Add a straight arrow."""
         self._path((start, end), "line", {"marker-end": "url(#tip)", "stroke-width": _number(width)})
 
     def cut(self, *points: tuple[float, float]) -> None:
-        """A dashed line through points."""
+        """Add a dashed line through points."""
         self._path(points, "cut", {"stroke-width": "2"})
 
     def __str__(self) -> str:

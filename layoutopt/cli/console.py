@@ -1,4 +1,4 @@
-"""What all sub-commands share: options, consoles, progress, JSON, and how an error is told."""
+"""The parts that all sub-commands share: options, consoles, progress, JSON, and the messages of errors."""
 
 from __future__ import annotations
 
@@ -155,7 +155,7 @@ class Session:
 
     @contextmanager
     def progress(self) -> Iterator[Callable[[str], None]]:
-        """The stage that runs, on stderr: a spinner on a terminal, elsewhere a line per stage with its seconds."""
+        """Show the stage that runs on stderr: a spinner on a terminal, elsewhere a line per stage with its seconds."""
         console = _console(stderr=True)
         shown = contextlib.nullcontext() if self.quiet else _spinner(console) if console.is_terminal else _lines()
         with shown as show:
@@ -196,7 +196,7 @@ def _lines() -> Iterator[Callable[[str], None]]:
 def session(
     json: str, *, quiet: bool, verbose: bool, force: bool = False, inputs: Iterable[Path | None] = ()
 ) -> Iterator[Session]:
-    """Runs a sub-command: an error becomes one message on stderr and its exit code; ``verbose`` adds the traceback.
+    """Run a sub-command: an error becomes one message on stderr and its exit code; ``verbose`` adds the traceback.
 
     Args:
         json: where the results go as JSON; empty for nowhere.
@@ -238,7 +238,7 @@ def _telling(verbose: bool) -> Iterator[None]:
 
 @contextmanager
 def _printing() -> Iterator[None]:
-    """Turns what goes wrong with stdout into an error of ours, and keeps Python from trying again at its end.
+    """Turn what goes wrong with stdout into an error of ours, and keep Python from trying again at its end.
 
     Raises:
         OutputError: it cannot be written to.

@@ -33,7 +33,7 @@ _FILES = ("input", "calibration", "load_ranges", "metadata")
 
 @dataclass(frozen=True, slots=True)
 class FleetArguments:
-    """Where several models are optimized, and where their results are kept."""
+    """The options that say where several models are optimized, and where their results are kept."""
 
     jobs: Annotated[
         int | None,

@@ -1,4 +1,4 @@
-"""What is printed to a terminal, without what a model's own text could make of it."""
+"""Text for a terminal, without what a model's own text could make of it."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ _PIECE = 16
 
 
 def integer_product(insert: Inserter, node: ir.Node) -> list[ir.Value] | None:
-    """ConvInteger and MatMulInteger in float32, in two pieces where the sums of one would not be exact."""
+    """Expand ConvInteger or MatMulInteger in float32, in two pieces where the sums of one would not be exact."""
     operator = node.op_type.removesuffix("Integer")
     x, weights = node.inputs[:2]
     if x is None or weights is None:

@@ -85,7 +85,7 @@ def _without_twins(x: Value, indices: str) -> _Term:
 
 @dataclass(frozen=True, slots=True)
 class _Roles:
-    """What each index is to a product of two terms.
+    """The role of each index in a product of two terms.
 
     Attributes:
         batch: both have it, and somebody asks for it.

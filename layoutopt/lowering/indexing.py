@@ -18,7 +18,7 @@ _SEGMENTS: Mapping[str, tuple[Callable[..., Value], Callable[..., Value]]] = {
     "max": (tfl.unsorted_segment_max, tfl.maximum),
     "min": (tfl.unsorted_segment_min, tfl.minimum),
 }
-"""How updates of one element are joined with each other, and with what was there."""
+"""The operators that join updates of one element with each other, and with what was there."""
 _SEGMENT_TYPES = (DType.FLOAT32, DType.INT32)
 _ADDED_TYPES = (*_SEGMENT_TYPES, DType.INT64, DType.INT8, DType.UINT8)
 
@@ -165,7 +165,7 @@ def overwrite_rows(data: Value, rows: Value, updates: Value) -> Value:
 
 
 def _last_writer(rows: Value, count: Value) -> Value:
-    """For each of ``count`` rows, its own number, or ``count`` and that of the last update that is written to it."""
+    """Return each row's own number, or ``count`` and the number of the last update that is written to the row."""
     own, numbers = tfl.range_(0, count), tfl.range_(0, size_of(rows, 0))
     if rows.is_constant and own.is_constant:
         last = own.array.copy()

@@ -1,4 +1,4 @@
-"""What a lowering sees of an ONNX node, and the registry that lowerings enter themselves in."""
+"""An ONNX node as a lowering sees it, and the registry that lowerings enter themselves in."""
 
 from __future__ import annotations
 

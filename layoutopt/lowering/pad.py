@@ -12,7 +12,7 @@ from layoutopt.tfl import build as tfl
 from layoutopt.tfl.graph import Value
 
 Amounts = Sequence[Sequence[int]]
-"""What is added before and after each axis."""
+"""The elements that are added before and after each axis."""
 
 
 @lowers("Pad")

@@ -36,7 +36,7 @@ _ELEMENTWISE: Mapping[str, Callable[[Value], Value]] = {
     "ReduceLogSum": tfl.log,
     "ReduceSumSquare": lambda x: _square(x),
 }
-"""What is left of a reduction over no axis."""
+"""The function that is left of a reduction over no axis."""
 
 
 def _square(x: Value) -> Value:

@@ -82,7 +82,7 @@ def split_to_sequence(node: Node) -> TensorSequence:
 
 
 _UNPACKED = (DType.BOOL, DType.INT8, DType.UINT8, DType.INT16, DType.INT32, DType.FLOAT32)
-"""What UNPACK takes."""
+"""The element types that UNPACK takes."""
 
 
 def _split(node: Node, sizes: Sequence[int], axis: int) -> list[Value]:

@@ -48,7 +48,7 @@ def take_slices(x: Value, parts: Mapping[int, slice]) -> Value:
 
 
 def _run_time_slice(node: Node) -> Value:
-    """STRIDED_SLICE with begins, ends and strides for all axes."""
+    """Record STRIDED_SLICE with begins, ends and strides for all axes."""
     rank, axes = node.x.rank, node.optional(3)
     steps = node.optional(4)
     begins, ends = (_narrowed(node[i]) for i in (1, 2))

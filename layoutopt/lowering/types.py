@@ -30,7 +30,7 @@ from layoutopt.tfl.graph import Value
 
 
 class DTypeSemantics(enum.Enum):
-    """What an operator makes of its elements."""
+    """The kinds of use that an operator makes of its elements."""
 
     VALUE = enum.auto()
     """It computes with them."""
@@ -159,7 +159,7 @@ class _Formal:
 
 
 def _formal_types(node: Node, operator: str, domain: str) -> _Formal:
-    """As ONNX declares them; for operators of others, the first operand's type is that of all that have it."""
+    """Return the types that ONNX declares; for other operators, all of the first operand's type have that type."""
     operands: dict[str, list[int]] = defaultdict(list)
     given = [index for index, operand in enumerate(node.operands) if operand is not None]
     variables = type_variables(operator, node.opset, "" if domain in (DOMAIN, "ai.onnx") else domain)
@@ -186,7 +186,7 @@ _DIALECT: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class DTypeConversion:
-    """How elements get to a type that a kernel takes, and back."""
+    """The way of elements to a type that a kernel takes, and back."""
 
     there: Callable[[Value], Value]
     back: Callable[[Value], Value]
@@ -198,10 +198,10 @@ _WIDER: Mapping[DType, Sequence[DType]] = {
     DType.INT16: _SMALL, DType.UINT16: _SMALL, DType.INT32: (DType.INT64,), DType.UINT32: (DType.INT64,),
     DType.FLOAT16: (DType.FLOAT32,), DType.BFLOAT16: (DType.FLOAT32,), DType.FLOAT64: (DType.FLOAT32,),
 }  # fmt: skip
-"""Where a type may be computed instead. double's float32 is not wider, but all that LiteRT has."""
+"""The types that a type may be computed in instead. double's float32 is not wider, but all that LiteRT has."""
 _TO_FLOAT32 = (DType.FLOAT16, DType.BFLOAT16, DType.FLOAT64)
 _unrounded: WeakKeyDictionary[Value, Value] = WeakKeyDictionary()
-"""What a node that computed in float32 had before its result was cast to the narrow type that ONNX states."""
+"""The results of nodes that computed in float32, before the cast to the narrow type that ONNX states."""
 _narrow_casts: WeakKeyDictionary[Value, Value] = WeakKeyDictionary()
 """The same of results of ONNX's Cast, which another Cast is to see as they are."""
 

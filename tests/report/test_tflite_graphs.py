@@ -20,7 +20,7 @@ from layoutopt.workflows import graphs
 from layoutopt.workflows.annotation import annotate
 from layoutopt.workflows.conversion import path_in
 from layoutopt.workflows.layerwise import compare_layers
-from layoutopt.workflows.plan_facts import Knowledge
+from layoutopt.workflows.plan_facts import PlanFacts
 from tests.report.models import transposes
 
 
@@ -100,7 +100,7 @@ def test_of_several_copies_of_a_value_the_reason_is_that_of_the_layout(read: Lay
         "t": GraphTensor("t", (1, 3, 4, 5), "float32", 240, read, order),
     }
     node = GraphNode("0", "TRANSPOSE", "Transpose/v_natural", ("c",), ("t",), is_transpose=True)
-    knowledge = Knowledge(copies={"v": [copy("WHCN"), copy("NCHW"), copy("NHCW")]})
+    knowledge = PlanFacts(copies={"v": [copy("WHCN"), copy("NCHW"), copy("NHCW")]})
     (found,) = annotate(Graph("", (node,), tensors, ("c",), ("t",)), {}, knowledge, planned=True).nodes
     assert f"reader of {words}" in found.reason
 
@@ -116,7 +116,7 @@ def test_errors_come_to_the_nodes_that_make_them(
         model, random_inputs(model, 0), bad, tolerance=1e-4, verbose=False, say=lambda _stage: None
     )
     graph, names = graphs.of_tflite(bad, "damaged")
-    graph = annotate(graph, {names[each.index]: each for each in findings.layers}, Knowledge(), planned=True)
+    graph = annotate(graph, {names[each.index]: each for each in findings.layers}, PlanFacts(), planned=True)
     own = {node.id: max(graph.tensors[name].own_error or 0 for name in node.outputs) for node in graph.nodes}
     assert max(own, key=own.__getitem__) == str(position)
     assert own[str(position)] > 0.01

@@ -1,1 +1,1 @@
-"""What the figures alone do not explain, written by hand; tests hold it to the figures."""
+"""Explanations that the figures alone do not give, written by hand; tests hold them to the figures."""

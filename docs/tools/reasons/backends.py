@@ -1,4 +1,4 @@
-"""Why the operators of both backends differ, by the network: written by hand, for every difference in the figures."""
+"""Reasons for which the operators of both backends differ, by the network, for every difference in the figures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Why the direct backend takes more than onnx2tf, by model: written by hand, from profiles of both."""
+"""Reasons for which the direct backend takes more than onnx2tf, by model: from profiles of both."""
 
 from __future__ import annotations
 

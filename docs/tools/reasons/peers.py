@@ -1,4 +1,4 @@
-"""Why another converter's result is faster than ours, by network: written by hand, from profiles of both."""
+"""Reasons for which another converter's result is faster than ours, by network: from profiles of both."""
 
 from __future__ import annotations
 

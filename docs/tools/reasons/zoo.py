@@ -1,4 +1,4 @@
-"""Why the operators of both backends differ, by the key of the entry: written by hand, for every difference."""
+"""Reasons for which the operators of both backends differ, by the key of the entry, for every difference."""
 
 from __future__ import annotations
 

@@ -15,9 +15,9 @@ from layoutopt.ir.attributes import integer
 from layoutopt.ir.values import Shape, Wide, is_constant, static_shape, wide_constant
 
 ROUNDINGS = {ir.DataType.FLOAT: 2.0**-20, ir.DataType.FLOAT16: 2.0**-10, ir.DataType.BFLOAT16: 2.0**-7}
-"""What may get lost of the largest of some constants, by the element type that they are rounded to."""
+"""The share of the largest of some constants that may get lost, by the element type that they are rounded to."""
 _PLAIN = 2.0**-100, 2.0**100
-"""Where the largest of some constants lies between these, float32 holds them all and rounds them by 2**-24 at most."""
+"""The bounds of the largest constant between which float32 holds all of them and rounds by 2**-24 at most."""
 
 
 @dataclass(frozen=True, slots=True)
