@@ -23,7 +23,6 @@ import numpy.typing as npt
 import layoutopt
 from benchmarks import records
 from benchmarks.functions import microseconds
-from benchmarks.markdown import table
 from layoutopt.backend.litert.runtime import measure
 from layoutopt.passes import DEFAULT_PIPELINE
 from layoutopt.pipeline.text import format_pipeline, pass_name
@@ -316,26 +315,6 @@ CHOICES = (
         so="no: XNNPACK has no L2_NORMALIZATION",
     ),
 )
-
-
-# --- the notes -------------------------------------------------------------------------------------------------------
-
-
-def regions() -> Mapping[str, str]:
-    """What pages show of the choices."""
-    found = records.load(Choices, RESULTS)
-    rows = [(choice.what, _ratio(found.forms[choice.what]), choice.so) for choice in CHOICES]
-    swin = "q, k and v by a product each and constant factors and terms folded, in Swin with 4 blocks"
-    rows.append((swin, _ratio(found.passes["products"]), "`split-products`, `fold-affine`"))
-    return {
-        "choices-table": table(("what", "ratio", "so"), rows),
-        "choices-shuffles": f"takes {found.passes['shuffles']:.2f} of the time",
-        "choices-measured": f"{found.measured.machine}, {found.measured.date}",
-    }
-
-
-def _ratio(ratio: float) -> str:
-    return f"**{ratio:.2f}**" if ratio < 1 else f"{ratio:.2f}"
 
 
 if __name__ == "__main__":

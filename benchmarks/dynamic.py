@@ -18,7 +18,6 @@ from pathlib import Path
 
 import layoutopt
 from benchmarks import records
-from benchmarks.markdown import table
 from layoutopt.backend.litert.inspect import count_tflite
 from layoutopt.backend.litert.runtime import measure
 from layoutopt.results.provenance import Provenance
@@ -85,24 +84,6 @@ def pair(name: str, small: bool) -> Pair:
         latencies = measure((static, dynamic), rounds=ROUNDS, clock=time.thread_time)
         counts = (count_tflite(path) for path in (static, dynamic))
         return Pair(*(Form(each.operators, took.median_ms) for each, took in zip(counts, latencies, strict=True)))
-
-
-def regions() -> Mapping[str, str]:
-    """What pages show of it."""
-    found = records.load(Dynamic, RESULTS)
-    rows = (
-        (
-            title,
-            f"{each.static.operators} → {each.dynamic.operators}",
-            f"{each.static.milliseconds:.1f} → {each.dynamic.milliseconds:.1f} ms",
-            f"{each.dynamic.milliseconds / each.static.milliseconds:.2f}",
-        )
-        for title, each in found.pairs.items()
-    )
-    return {
-        "dynamic-table": table((f"batch of {BATCH}", "operators", "static → dynamic", "ratio"), rows),
-        "dynamic-measured": f"{found.measured.machine}, {found.measured.date}",
-    }
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 Each network is exported and converted three ways; models stay in a directory, and are made again only where what they
 are made from has changed. Then the models of each network are timed against each other, and what was measured of all
-networks goes to ``benchmarks/results/networks.json``, from which `benchmarks.figures` makes the page and the README.
+networks goes to ``benchmarks/results/networks.json``, from which `docs.tools.generate` makes the page and the README.
 
 ::
 

@@ -23,7 +23,6 @@ import onnx_ir as ir
 
 import layoutopt
 from benchmarks import records
-from benchmarks.markdown import table
 from layoutopt.backend.conversion import Backend, Quantize
 from layoutopt.backend.litert.runtime import measure
 from layoutopt.backend.litert.runtime import run as run_tflite
@@ -190,47 +189,6 @@ def _scale(model: ir.Model) -> float:
 def _processor_flags() -> str:
     info = Path("/proc/cpuinfo")
     return info.read_text() if info.exists() else ""
-
-
-# --- the page --------------------------------------------------------------------------------------------------------
-
-
-def regions() -> Mapping[str, str]:
-    """What pages show of it."""
-    found = records.load(Quantized, RESULTS)
-    vnni = "with" if found.vnni else "without"
-    size = (f"{form.file_size / 1e6:.1f} MB" for form in (found.real, found.whole))
-    latency = (f"{form.latency_ms:.1f} ms" for form in (found.real, found.whole))
-    names = (f"{count} {name}" if count > 1 else name for name, count in found.whole.histogram.items())
-    return {
-        "quantized-judged": table(
-            ("the `.tflite` against ONNX Runtime", "equal", "most steps off"),
-            ((name, _share(each.equal), str(each.steps)) for name, each in found.judged.items()),
-        ),
-        "quantized-forms": table(
-            ("", "float", "quantized"),
-            (
-                ("operators", str(found.real.operators), f"{found.whole.operators}: {', '.join(names)}"),
-                ("TRANSPOSE", str(found.real.transposes), str(found.whole.transposes)),
-                ("size", *size),
-                ("one XNNPACK thread", *latency),
-            ),
-        ),
-        "quantized-baseline": f"{_plain(found.lacking)} The per-operator layout "
-        f"has {found.left_in.operators} operators, {found.left_in.transposes} of them TRANSPOSE.",
-        "quantized-measured": f"{found.measured.machine}, {vnni} VNNI; {found.measured.date}",
-    }
-
-
-def _plain(lacking: Sequence[str]) -> str:
-    if not lacking:
-        return "Plain onnx-tf converts it."
-    return f"Plain onnx-tf cannot convert it: TFLite lacks the {' and '.join(lacking)} that it makes of it."
-
-
-def _share(equal: tuple[float, float]) -> str:
-    least, most = (round(100 * each) for each in equal)
-    return f"{least} %" if least == most else f"{least} to {most} %"
 
 
 if __name__ == "__main__":

@@ -27,7 +27,6 @@ import onnx
 import onnx_ir as ir
 
 from benchmarks import records
-from benchmarks.markdown import table
 from layoutopt.backend.direct.convert import convert_directly
 from layoutopt.backend.litert.runtime import measure
 from layoutopt.layout.costs.arithmetic import Work, multiplications, work_of
@@ -124,7 +123,7 @@ def main() -> None:
     found = {}
     for name in options.names or CASES:
         found[name] = compared(name, options.rounds)
-        print(f"{name}: {', '.join(_cells(found[name]))}", flush=True)
+        print(f"{name}: {found[name]}", flush=True)
     if not options.names:
         records.save(Rewrites(found, Provenance.here()), RESULTS)
 
@@ -164,22 +163,6 @@ def compared(name: str, rounds: int) -> Gain:
     before, after = times(forms, rounds)
     told = [sum(map(work_of, form.graph), Work()).nanoseconds / 1e6 for form in forms]
     return Gain((multiplications(forms[0]), multiplications(forms[1])), (before, after), (told[0], told[1]))
-
-
-def regions() -> Mapping[str, str]:
-    """What pages show of the rewrites."""
-    found = records.load(Rewrites, RESULTS)
-    heads = ("network", "multiplications", "ms", "gain", "by the cost model")
-    return {
-        "rewrites-table": table(heads, [(name, *_cells(gain)) for name, gain in found.gains.items()]),
-        "rewrites-measured": f"{found.measured.machine}, {found.measured.date}",
-    }
-
-
-def _cells(gain: Gain) -> tuple[str, ...]:
-    products = " to ".join(f"{count / 1e6:.1f} M" for count in gain.products)
-    (before, after), (told, told_after) = gain.milliseconds, gain.predicted
-    return products, f"{before:.2f} to {after:.2f}", f"**{before / after:.2f}x**", f"{told / told_after:.2f}x"
 
 
 def model_of(text: str, shapes: Mapping[str, tuple[int, ...]]) -> ir.Model:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks import models, records
-from benchmarks.backends import REASONS, Backends, compared
+from benchmarks.backends import Backends, compared
+from docs.tools.reasons.backends import REASONS
 from layoutopt.backend.conversion import Backend
 from layoutopt.backend.litert.latency import Verdict
 

@@ -8,8 +8,8 @@ from benchmarks import records
 from benchmarks.conformance.cases import cases
 from benchmarks.conformance.figures import RESULTS, Conformance
 from benchmarks.conformance.judge import judge
-from benchmarks.conformance.page import page
 from benchmarks.conformance.verdicts import Route, Status, Verdict
+from docs.tools.conformance import page
 
 ALWAYS = (
     "test_affine_grid_3d",

@@ -12,11 +12,11 @@ import pytest
 from benchmarks import records
 from benchmarks.conversion_cost import __main__ as measuring
 from benchmarks.conversion_cost.figures import ConversionCost, Runs, Subject
-from benchmarks.conversion_cost.page import page
 from benchmarks.conversion_cost.processes import Cost, Failed, watch
-from benchmarks.conversion_cost.reasons import REASONS
 from benchmarks.conversion_cost.subjects import SUBJECTS, products
 from benchmarks.conversion_cost.ways import Runner, Way
+from docs.tools.conversion_cost import page
+from docs.tools.reasons.conversion_cost import REASONS
 from layoutopt.ir.io import check_full, save
 from layoutopt.ir.verify import random_inputs, run
 from layoutopt.results.provenance import Provenance

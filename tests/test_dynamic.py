@@ -19,7 +19,7 @@ from layoutopt.errors import DynamicShapeError, UsageError
 from layoutopt.ir.io import recorded_orders
 from layoutopt.ir.verify import to_natural, to_stored
 from layoutopt.tfl.reader import read_tflite
-from tests.graphs import BATCH_NORM, NORMALIZE, numbers
+from tests.graphs.text import BATCH_NORM, NORMALIZE, numbers
 from tests.harness import model_of
 
 Shape = tuple[int, ...]

@@ -11,7 +11,7 @@ import pytest
 import layoutopt
 from layoutopt.backend.conversion import Backend
 from layoutopt.errors import UsageError
-from tests.graphs import numbers
+from tests.graphs.text import numbers
 from tests.harness import model_of
 from tests.test_dynamic import check
 

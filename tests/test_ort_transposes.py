@@ -6,8 +6,8 @@ import onnx_ir as ir
 import pytest
 from hypothesis import given, settings
 
-from benchmarks.ort_transposes import Rivals, compare
-from tests.graphs import AFTER, CONV, W44, W, X
+from benchmarks.studies.ort_transposes import Rivals, compare
+from tests.graphs.text import AFTER, CONV, W44, W, X
 from tests.harness import model_of
 from tests.networks import random_models
 

@@ -24,11 +24,11 @@ from benchmarks.peers.figures import (
     networks,
 )
 from benchmarks.peers.judge import judged
-from benchmarks.peers.page import page
-from benchmarks.peers.reasons import REASONS
 from benchmarks.peers.timing import models, time_all, timed
 from benchmarks.zoo.processes import ROOT, Finished
 from benchmarks.zoo.rows import Memory
+from docs.tools.peers import page
+from docs.tools.reasons.peers import REASONS
 from layoutopt.backend.litert.latency import Latency, Verdict
 from layoutopt.backend.litert.operator_times import Transpose, write_operator
 from layoutopt.ir.verify import Reference

@@ -12,10 +12,10 @@ import pytest
 from benchmarks import records
 from benchmarks.zoo.__main__ import Task
 from benchmarks.zoo.catalogue import EXPORTS, NETWORKS, Entry, entries
-from benchmarks.zoo.page import page, summary
 from benchmarks.zoo.processes import run
-from benchmarks.zoo.reasons import REASONS
 from benchmarks.zoo.rows import Memory, Row, Tensor, Zoo, difference, in_one_line, worst
+from docs.tools.reasons.zoo import REASONS
+from docs.tools.zoo import page, summary
 from layoutopt.backend.conversion import Backend
 from layoutopt.errors import ConversionError, UnsupportedOperatorError
 from layoutopt.ir.verify import OutputDrift

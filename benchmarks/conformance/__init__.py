@@ -3,7 +3,7 @@
 Each test is a model with inputs and the outputs to expect. It is optimized, converted by the direct backend or through
 onnx-tf, and run in LiteRT; plain onnx-tf gets it folded, as the baseline does, and as it is where that fails. Verdicts
 stay in a directory, so that a run goes on where the last one ended. What is known of the tests that all were judged on
-goes to ``benchmarks/results/conformance.json``, from which `benchmarks.figures` makes the page.
+goes to ``benchmarks/results/conformance.json``, from which `docs.tools.generate` makes the page.
 
 ::
 

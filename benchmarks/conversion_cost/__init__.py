@@ -2,7 +2,7 @@
 
 Each model is converted in fresh processes, the ways to a .tflite in turns, several rounds of them. Models and the
 environment of onnx2tf stay in directories; the figures go to ``benchmarks/results/conversion_cost.json``, from which
-`benchmarks.figures` makes the page.
+`docs.tools.generate` makes the page.
 
 ::
 

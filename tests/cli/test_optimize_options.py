@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 from layoutopt import errors
 from layoutopt.cli import app
 from layoutopt.ir.io import save
-from tests.graphs import numbers
+from tests.graphs.text import numbers
 from tests.harness import model_of
 
 RESHAPED = (

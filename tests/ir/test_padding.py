@@ -8,7 +8,7 @@ import pytest
 from layoutopt.ir.padding import spell_out_padding
 from layoutopt.passes import DEFAULT_PIPELINE
 from layoutopt.pipeline.manager import PassManager
-from tests.graphs import numbers
+from tests.graphs.text import numbers
 from tests.harness import check_equal, model_of
 
 STRIDED = "pads = [1, 0, 2, 1], strides = [2, 3]"

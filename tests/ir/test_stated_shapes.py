@@ -13,7 +13,7 @@ import layoutopt
 from layoutopt.backend.conversion import Backend
 from layoutopt.backend.litert.runtime import run
 from layoutopt.ir.stated_shapes import correct_stated_shapes
-from tests.graphs import numbers
+from tests.graphs.text import numbers
 from tests.harness import model_of
 
 NETWORK = (

@@ -14,7 +14,7 @@ import layoutopt
 from layoutopt.ir.io import save
 from layoutopt.ir.verify import Reference
 from layoutopt.passes import ExpandQuantizedOperators
-from tests.graphs import numbers
+from tests.graphs.text import numbers
 from tests.handoff import Array, floats
 from tests.harness import model_of
 

@@ -7,7 +7,8 @@ import pytest
 
 from layoutopt.passes import DEFAULT_PIPELINE, ExpandInstanceNorm
 from layoutopt.pipeline.manager import PassManager
-from tests.graphs import GRAPHS, GROUP_NORM, GROUPED
+from tests.graphs import GRAPHS
+from tests.graphs.text import GROUP_NORM, GROUPED
 from tests.harness import check_pass, in_type, model_of, transposes
 
 MOMENTS = ["ReduceMean", "Sub", "Pow", "ReduceMean"]

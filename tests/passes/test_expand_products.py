@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from layoutopt.passes import ExpandProducts
-from tests.graphs import numbers
+from tests.graphs.text import numbers
 from tests.harness import check_pass, model_of
 
 MATRICES = f"{numbers('m', 3, 4)}, {numbers('n', 4, 3)}, {numbers('c', 4)}, {numbers('full', 2, 4)}"

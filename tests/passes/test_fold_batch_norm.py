@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from layoutopt.passes import FoldBatchNorm
-from tests.graphs import BATCH_NORM, GRAPHS, W
+from tests.graphs import GRAPHS
+from tests.graphs.text import BATCH_NORM, W
 from tests.harness import check_golden, check_pass, model_of
 
 NORM = "BatchNormalization"

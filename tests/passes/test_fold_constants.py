@@ -17,7 +17,7 @@ from layoutopt.backend.litert.runtime import run as litert_run
 from layoutopt.errors import InvalidModelError
 from layoutopt.passes import FoldConstants
 from layoutopt.pipeline.manager import PassManager
-from tests.graphs import numbers
+from tests.graphs.text import numbers
 from tests.harness import check_golden, check_pass, model_of
 
 

@@ -20,7 +20,8 @@ from layoutopt.options import Io, Layouts, Objective, TensorLayout
 from layoutopt.passes import PropagateLayout
 from layoutopt.passes.propagate_layout import LayoutResult, Scope
 from layoutopt.pipeline.manager import PassManager
-from tests.graphs import GRAPHS, Text, W
+from tests.graphs import GRAPHS
+from tests.graphs.text import Text, W
 from tests.harness import check_golden, check_pass, only_transposes, total_bytes, transposes
 
 

@@ -10,7 +10,7 @@ from layoutopt.ir.dialect import ACTIVATIONS, DOMAIN, activation, define
 from layoutopt.ir.verify import run
 from layoutopt.passes import DEFAULT_PIPELINE, RecognizeActivations
 from layoutopt.pipeline.manager import PassManager
-from tests.graphs import numbers
+from tests.graphs.text import numbers
 from tests.harness import check_pass, in_type, model_of
 
 GELU = "d = Div (t, root) e = Erf (d) s = Add (e, one) m = Mul (t, s) g = Mul (m, half)"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from layoutopt.passes import SplitProducts
-from tests.graphs import numbers
+from tests.graphs.text import numbers
 from tests.harness import check_golden, check_pass, model_of
 
 CONSTANTS = f"""{numbers("m", 4, 12)}, {numbers("c", 12)}, {numbers("rows", 5, 1)}, int64[3] three = {{4, 4, 4}},

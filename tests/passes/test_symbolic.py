@@ -9,7 +9,7 @@ import pytest
 
 from layoutopt.ir.verify import run
 from layoutopt.passes import DEFAULT_PIPELINE, FoldConstants
-from tests.graphs import BATCH_NORM, CONV, NORMALIZE, W44, W, numbers
+from tests.graphs.text import BATCH_NORM, CONV, NORMALIZE, W44, W, numbers
 from tests.harness import check_pass, model_of
 
 HEAD = f"<{W}, {W44}, {numbers('g', 4, 2)}, int64[3] rows = {{0, 4, -1}}, int64[2] parts = {{3, 4}}"

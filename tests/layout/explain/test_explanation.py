@@ -25,7 +25,8 @@ from layoutopt.options import Io, Objective, TensorLayout
 from layoutopt.passes import PropagateLayout, default_pipeline
 from layoutopt.pipeline.manager import PassManager
 from layoutopt.results.explain import ExplainReport
-from tests.graphs import AFTER, CONV, GRAPHS, W44, Text, W, X
+from tests.graphs import GRAPHS
+from tests.graphs.text import AFTER, CONV, W44, Text, W, X
 from tests.harness import only_transposes
 from tests.networks import random_models
 
