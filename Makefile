@@ -80,12 +80,13 @@ peers: $(VENV)/.test  ## convert the benchmark networks with other converters; a
 	$(BIN)/python -m benchmarks.peers $(if $(PYTHON312),--python3.12 $(PYTHON312))
 	$(BIN)/python -m docs.tools.generate
 
-lint: $(VENV)/.test  ## ruff and mypy
+lint: $(VENV)/.lint  ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-hooks: $(VENV)/.test  ## run ruff and mypy before each commit (.pre-commit-config.yaml)
+# They need what lint needs: packages from PyPI, without TensorFlow and PyTorch. pre-commit itself fetches nothing.
+hooks: $(VENV)/.lint  ## run ruff and mypy before each commit (.pre-commit-config.yaml)
 	$(PIP_INSTALL) pre-commit
 	$(BIN)/pre-commit install
 
@@ -99,10 +100,15 @@ $(VENV)/.docs: pyproject.toml constraints.txt
 	$(PIP_INSTALL) -e '.[docs]'
 	touch $@
 
+$(VENV)/.lint: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(PIP_INSTALL) -e '.[test]'
+	touch $@ $(VENV)/.core
+
 $(VENV)/.test: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(PIP_INSTALL) -e '.[dask,images,onnx-tf,torch,docs,test]'
-	touch $@ $(VENV)/.core $(VENV)/.docs
+	touch $@ $(VENV)/.core $(VENV)/.docs $(VENV)/.lint
 
 clean:  ## remove the environments and what was built
 	rm -rf .venv .venv-core-* build dist *.egg-info
