@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import sys
-import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from layoutopt.backend.conversion import Backend
 from layoutopt.cli.guard import note_stage
 from layoutopt.cli.quiet import quiet_libraries
 from layoutopt.cli.signals import Ended
+from layoutopt.cli.terminal import console_on, tell
 from layoutopt.errors import SIGNALS, LayoutoptError, LimitError, OutputError, UsageError
 from layoutopt.files import require_file
 from layoutopt.options import Io, Objective, TensorLayout
@@ -133,7 +133,7 @@ class Session:
 
         from layoutopt.cli.terminal import Printable
 
-        console = _console(stderr=False)
+        console = console_on(stderr=False)
         with _telling(self.verbose), _printing():
             for renderable in renderables:
                 console.print(Printable(renderable), soft_wrap=isinstance(renderable, Text))
@@ -156,7 +156,7 @@ class Session:
     @contextmanager
     def progress(self) -> Iterator[Callable[[str], None]]:
         """Show the stage that runs on stderr: a spinner on a terminal, elsewhere a line per stage with its seconds."""
-        console = _console(stderr=True)
+        console = console_on(stderr=True)
         shown = contextlib.nullcontext() if self.quiet else _spinner(console) if console.is_terminal else _lines()
         with shown as show:
 
@@ -356,20 +356,3 @@ def parse_layouts(texts: list[str]) -> dict[str, TensorLayout]:
             possible = ", ".join(each.value for each in TensorLayout)
             raise UsageError(f"--layout {text}: cannot be read", hint=f"Write --layout NAME=LAYOUT, one of {possible}.")
     return layouts
-
-
-def _console(*, stderr: bool) -> Console:
-    from rich.console import Console
-
-    return Console(stderr=stderr, highlight=False, soft_wrap=False)
-
-
-def tell(message: str, hint: str, *, verbose: bool = False) -> None:
-    """Print an error to stderr, with the traceback where ``verbose`` says so."""
-    if verbose:
-        traceback.print_exc()
-    console = _console(stderr=True)
-    console.print("[bold red]error:[/]", end=" ", soft_wrap=True)
-    console.print(printable(message), markup=False, soft_wrap=True)
-    if hint:
-        console.print(printable(hint), markup=False, style="dim", soft_wrap=True)

@@ -193,7 +193,7 @@ def _crash(run: _Run, code: int) -> LayoutoptError:
 
 def _said(message: str, hint: str, code: int) -> int:
     """Tell what has ended the run as the run itself would have, and return the exit code."""
-    from layoutopt.cli.console import tell
+    from layoutopt.cli.terminal import tell
 
     with contextlib.suppress(OSError, ValueError):
         if sys.stderr.isatty():

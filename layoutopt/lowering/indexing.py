@@ -8,6 +8,7 @@ from math import prod
 
 import numpy as np
 
+from layoutopt.lowering.kernel_types import DTypeSemantics, takes
 from layoutopt.lowering.node import Node, constant, lowers, size_of
 from layoutopt.tfl import build as tfl
 from layoutopt.tfl.dtypes import Array, DType
@@ -23,7 +24,7 @@ _SEGMENT_TYPES = (DType.FLOAT32, DType.INT32)
 _ADDED_TYPES = (*_SEGMENT_TYPES, DType.INT64, DType.INT8, DType.UINT8)
 
 
-@lowers("GatherND")
+@lowers("GatherND", types=takes("b i1 u1 i2 i4 i8 f4", DTypeSemantics.BITS))
 def gather_nd(node: Node) -> Value:
     """Lower GatherND to GATHER_ND; with batches, to GATHER of rows."""
     batch, depth = node.integer("batch_dims", 0), _depth(node[1])
