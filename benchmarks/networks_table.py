@@ -45,7 +45,7 @@ ROUNDS = 20
 
 _PACKAGE = Path(layoutopt.__file__).parent
 _EXPORTS = (Path(models.__file__).parent,)
-_CONVERSIONS = (_PACKAGE / "backend" / "onnx_tf", _PACKAGE / "backend" / "litert" / "flatbuffer.py")
+_CONVERSIONS = (_PACKAGE / "backend" / "onnx_tf", _PACKAGE / "lowering", _PACKAGE / "tfl")
 
 
 @dataclass(frozen=True, slots=True)

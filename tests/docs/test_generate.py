@@ -85,6 +85,12 @@ def test_the_picture_has_a_stripe_for_each_operator() -> None:
     assert marked == sum(form.transposes for row in rows for form in (row.before, row.after))
 
 
+def test_sources_that_conversions_depend_on_exist() -> None:
+    from benchmarks import networks_table
+
+    assert all(path.exists() for path in (*networks_table._EXPORTS, *networks_table._CONVERSIONS))
+
+
 @pytest.mark.long
 @pytest.mark.onnx_tf
 @pytest.mark.torch
