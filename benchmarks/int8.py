@@ -26,6 +26,7 @@ import numpy.typing as npt
 
 import layoutopt
 from benchmarks import int8_networks, records
+from benchmarks.machine import has_vnni
 from layoutopt.backend.conversion import missing_for_onnx_tf
 from layoutopt.backend.litert.inspect import TfliteTensor, signature_of
 from layoutopt.backend.litert.runtime import measure, run
@@ -121,7 +122,7 @@ def main() -> None:
             for row in measured(name, Path(directory)):
                 print(row, flush=True)
                 rows.append(row)
-        records.save(Figures(tuple(rows), "vnni" in _processor_flags(), Provenance.here()), RESULTS)
+        records.save(Figures(tuple(rows), has_vnni(), Provenance.here()), RESULTS)
 
 
 def measured(name: str, scratch: Path) -> Iterator[Row]:
@@ -289,11 +290,6 @@ WAYS: Mapping[str, Callable[[Task], OptimizeReport]] = {
     **({} if missing_for_onnx_tf() else {"TFLiteConverter": _by_tensorflow}),
 }
 """By name; those of others only where they are installed."""
-
-
-def _processor_flags() -> str:
-    info = Path("/proc/cpuinfo")
-    return info.read_text() if info.exists() else ""
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ import onnx_ir as ir
 
 import layoutopt
 from benchmarks import records
+from benchmarks.machine import has_vnni
 from layoutopt.backend.conversion import Backend, Quantize
 from layoutopt.backend.litert.runtime import measure
 from layoutopt.backend.litert.runtime import run as run_tflite
@@ -108,7 +109,7 @@ def measured(scratch: Path) -> Quantized:
     folded = FoldConstants()(ExpandQuantizedOperators()(model.clone()).model).model
     return Quantized(
         dict(_judged(scratch / "int8.onnx", reports[1], pictures[3:])),
-        "vnni" in _processor_flags(),
+        has_vnni(),
         real,
         whole,
         converter.run(Kind.PER_OPERATOR, per_operator(folded.clone())).form,
@@ -184,11 +185,6 @@ def _scale(model: ir.Model) -> float:
     assert node.inputs[1] is not None
     assert node.inputs[1].const_value is not None
     return float(node.inputs[1].const_value.numpy().reshape(()))
-
-
-def _processor_flags() -> str:
-    info = Path("/proc/cpuinfo")
-    return info.read_text() if info.exists() else ""
 
 
 if __name__ == "__main__":
