@@ -41,7 +41,7 @@ MAY_IMPORT: Mapping[str, set[str]] = {
     "workflows": {
         *("ir", "tfl", "layout", "passes", "pipeline", "frontend", "backend", "quantization", "boundary", "results")
     },
-    "api": {"boundary", "ir", "backend", "results", "report", "workflows", "targets"},
+    "api": {"boundary", "backend", "results", "report", "workflows", "targets"},
     "cli": {
         *("boundary", "ir", "pipeline", "backend", "quantization", "results", "report", "workflows", "api", "fleet")
     },
