@@ -205,12 +205,15 @@ def test_an_interrupted_run_leaves_nothing(attach: Attach, models: tuple[Path, P
         "9999",
     ]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as run:
-        deadline = time.monotonic() + 60
-        while not (sdk / "store" / "P7.calls").exists():
-            assert time.monotonic() < deadline
-            assert run.poll() is None
-            time.sleep(0.02)
-        assert left_on(sdk)
-        run.send_signal(signal.SIGINT)
-        assert run.wait(30) == errors.SIGNALS["SIGINT"]
+        try:
+            deadline = time.monotonic() + 60
+            while not (sdk / "store" / "P7.calls").exists():
+                assert time.monotonic() < deadline
+                assert run.poll() is None
+                time.sleep(0.02)
+            assert left_on(sdk)
+            run.send_signal(signal.SIGTERM)  # not SIGINT, which is ignored in the background of a shell
+            assert run.wait(30) == errors.SIGNALS["SIGTERM"]
+        finally:
+            run.kill()
     assert left_on(sdk) == []
