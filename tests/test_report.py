@@ -426,6 +426,7 @@ def check_node_data(data: object, graph: Graph) -> None:
         assert isinstance(result["value"], int | float | str)
         assert "bgColor" not in result or "textColor" in result, "the viewer's own choice cannot be read on all colours"
         assert len(f"{result['value']!r}".replace("-", "")) < 16, "too long for its tables"
+    assert "gradient" in node_data or all("bgColor" in result for result in node_data["results"].values())
     stops = [item["stop"] for item in node_data.get("gradient", [])]
     assert stops == sorted(stops)
     assert not stops or (stops[0], stops[-1]) == (0, 1)

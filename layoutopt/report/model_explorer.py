@@ -29,11 +29,9 @@ _COLOURS: Mapping[Layout, str] = {
     Layout.OTHER: "#cfb0e0",
     Layout.UNKNOWN: "#d9d9d9",
 }
-_FROM_LITTLE_TO_MUCH: Json = [
-    {"stop": 0, "bgColor": "#fde4e1", "textColor": _TEXT},
-    {"stop": 1, "bgColor": "#f0707f", "textColor": _TEXT},
-]
-"""Not from white, which is the colour of operators without a value."""
+_MUCH = "#f0707f"
+_GRADIENT: Json = [{"stop": 0, "bgColor": "#fde4e1"}, {"stop": 1, "bgColor": _MUCH}]
+"""From the least to the greatest value; not from white, which is the colour of operators without a value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,10 +119,16 @@ def overlays_of(graph: Graph) -> Mapping[str, Json]:
     for overlay in _OVERLAYS:
         values = {node.id: value for node in graph.nodes if (value := overlay.value(graph, node)) is not None}
         if values:
-            results: Json = {key: {"value": value} for key, value in values.items()}
-            data: Json = {"name": overlay.name, "results": results, "gradient": _FROM_LITTLE_TO_MUCH}
-            found[overlay.file] = {graph.key: data}
+            found[overlay.file] = {graph.key: {"name": overlay.name, **_shaded(values)}}
     return found
+
+
+def _shaded(values: Mapping[str, float]) -> dict[str, Json]:
+    """Return values by node in colours from little to much; Model Explorer has none where all are equal."""
+    equal = len(set(values.values())) == 1
+    style = {"bgColor": _MUCH, "textColor": _TEXT} if equal else {"textColor": _TEXT}
+    shaded: dict[str, Json] = {"results": {key: {"value": value, **style} for key, value in values.items()}}
+    return shaded if equal else {**shaded, "gradient": _GRADIENT}
 
 
 def _layouts(graph: Graph) -> Json:
