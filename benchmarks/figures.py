@@ -36,6 +36,7 @@ from benchmarks import (
     quantized,
     rewrites,
     transpose_times,
+    vela,
 )
 from benchmarks.conformance import page as conformance
 from benchmarks.conversion_cost import page as conversion_cost
@@ -63,7 +64,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
 REGIONS: tuple[Callable[[], Mapping[str, str]], ...] = (
     *(networks.regions, picture.regions, conformance.regions, transpose_times.regions),
     *(quantized.regions, dynamic.regions, choices.regions, examples.regions, rewrites.regions),
-    *(conversion_cost.regions, int8.regions, published.regions),
+    *(conversion_cost.regions, int8.regions, published.regions, vela.regions),
 )
 """What is put into other files, by the name of the region."""
 
