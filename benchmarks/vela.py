@@ -32,7 +32,6 @@ import onnx
 
 import layoutopt
 from benchmarks import records
-from benchmarks.markdown import table
 from layoutopt.quantization.request import QuantizationOptions
 from layoutopt.results.provenance import Provenance
 
@@ -241,32 +240,6 @@ def _version(command: Path) -> str:
     name = names.get(command.name, command.name)
     code = f"import importlib.metadata as m; print(m.version({name!r}))"
     return _run([command.parent / "python", "-c", code], command.parent).strip()
-
-
-# --- the page --------------------------------------------------------------------------------------------------------
-
-
-def regions() -> Mapping[str, str]:
-    """Return what pages show of it."""
-    found = records.load(Figures, RESULTS)
-    names = list(dict.fromkeys(row.network for row in found.rows))
-    by = {(row.network, row.way): row for row in found.rows}
-    heading = ("network", *(f"{way}: {what}" for way in WAYS for what in ("on the NPU", "million cycles")))
-    rows = ((name.partition("-")[0], *(cell for way in WAYS for cell in _cells(by[name, way]))) for name in names)
-    return {
-        "vela-table": table(heading, rows),
-        "vela-measured": f"Vela {found.vela}, {NPU}; onnx2tf {found.onnx2tf}",
-    }
-
-
-def _cells(row: Row) -> tuple[str, str]:
-    if row.failure:
-        return "fails", ""
-    left = f", without {', '.join(row.left)}" if row.left else ""
-    return (
-        f"{row.npu} of {row.npu + row.cpu}{left}{' (per tensor)' if row.per_tensor else ''}",
-        f"{row.cycles / 1e6:.2f}",
-    )
 
 
 if __name__ == "__main__":

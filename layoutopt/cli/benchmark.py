@@ -28,7 +28,7 @@ layoutopt benchmark before.tflite after.tflite --adb android_aarch64_benchmark_m
 
 
 class Xnnpack(Enum):
-    """Who runs the operators."""
+    """The runners of operators."""
 
     ON = "on"
     """XNNPACK what it can."""
@@ -43,7 +43,7 @@ _KERNELS = {Xnnpack.ON: (True,), Xnnpack.OFF: (False,), Xnnpack.BOTH: (True, Fal
 
 @dataclass(frozen=True, slots=True)
 class OnnxArguments:
-    """How .onnx models are made into .tflite files."""
+    """The options by which .onnx models are made into .tflite files."""
 
     io: Annotated[Io, typer.Option("--io", help="Layout of image inputs and outputs of .onnx models.")] = Io.FREE
     shape: ShapeOption = field(default_factory=list)
@@ -60,7 +60,7 @@ class OnnxArguments:
 
 @dataclass(frozen=True, slots=True)
 class SettingArguments:
-    """How LiteRT runs each model."""
+    """The options by which LiteRT runs each model."""
 
     threads: Annotated[
         list[str],
@@ -73,7 +73,7 @@ class SettingArguments:
 
 @dataclass(frozen=True, slots=True)
 class EffortArguments:
-    """How carefully models are timed."""
+    """The options that say how carefully models are timed."""
 
     rounds: Annotated[
         int | None,
@@ -101,7 +101,7 @@ class EffortArguments:
 
 @dataclass(frozen=True, slots=True)
 class PhoneArguments:
-    """Where models run, if not here."""
+    """A phone on which models run instead of here."""
 
     adb: Annotated[
         Path | None,

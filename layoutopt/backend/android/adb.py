@@ -21,15 +21,15 @@ _HINTS: Mapping[str, str] = {
     "authorizing": "Unlock its screen, allow USB debugging for this computer, and run again.",
     "offline": "Run 'adb reconnect', or unplug it and plug it in again.",
 }
-"""What to do about the states in which `adb devices` shows a phone that takes no commands."""
+"""Remedies for the states in which `adb devices` shows a phone that takes no commands."""
 
 _LOST = re.compile(r"^(?:adb: |error: )+(device .*|no devices.*|closed|protocol fault.*)$", re.MULTILINE)
-"""What adb says when the phone has gone."""
+"""The words of adb when the phone has gone."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a command has said.
+    """The end of a command, and its words.
 
     Attributes:
         code: its exit code; above 128, the number of the signal that ended it and 128.

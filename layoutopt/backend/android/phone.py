@@ -24,7 +24,7 @@ from layoutopt.files import require_file
 from layoutopt.options import Phone
 
 SAMPLE_SECONDS = 0.5
-"""How long `benchmark_model` repeats a model for one sample, at least; starting it takes about as long."""
+"""Time for which `benchmark_model` repeats a model for one sample, at least; starting it takes about as long."""
 
 _PROGRAM = "benchmark_model"
 _MACHINES: Mapping[int, str] = {3: "x86", 40: "armeabi-v7a", 62: "x86_64", 183: "arm64-v8a", 243: "riscv64"}
