@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 from urllib.parse import quote, unquote
 
@@ -114,6 +115,21 @@ class Layouts:
 
 NO_LAYOUTS = Layouts()
 """All is left to `Io`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Phone:
+    """An Android phone, and what times models there.
+
+    Attributes:
+        program: LiteRT's `benchmark_model` for the phone's processor, a file here.
+        serial: the phone's name in ``adb devices``; None for that in ``ANDROID_SERIAL``, else for the only one.
+        gpu: whether LiteRT's GPU delegate runs what it can.
+    """
+
+    program: Path
+    serial: str | None = None
+    gpu: bool = False
 
 
 class Objective(enum.Enum):

@@ -41,6 +41,7 @@ from docs.tools import (
     quantized,
     rewrites,
     transpose_times,
+    vela,
     zoo,
 )
 
@@ -63,7 +64,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
 REGIONS: tuple[Callable[[], Mapping[str, str]], ...] = (
     *(networks.regions, picture.regions, conformance.regions, transpose_times.regions),
     *(quantized.regions, dynamic.regions, choices.regions, examples.regions, rewrites.regions),
-    *(conversion_cost.regions, int8.regions, published.regions),
+    *(conversion_cost.regions, int8.regions, published.regions, vela.regions),
 )
 """The makers of what is put into other files, by the name of the region."""
 

@@ -127,4 +127,4 @@ def test_every_error_has_an_exit_code_of_its_own() -> None:
     kinds = [
         value for value in vars(errors).values() if isinstance(value, type) and issubclass(value, errors.LayoutoptError)
     ]
-    assert len({kind.exit_code for kind in kinds}) == len(kinds) == 18
+    assert len({kind.exit_code for kind in kinds}) == len(kinds) == 19

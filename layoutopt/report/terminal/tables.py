@@ -83,6 +83,7 @@ def of_benchmark(report: BenchmarkReport) -> Iterator[RenderableType]:
         yield _of_setting(report, control, rows)
         if any(row.operators for row in rows):
             yield _of_operators(rows)
+    yield Text(f"Measured on {report.machine}")
     for note in report.notes:
         yield Text(note, style="yellow")
 
