@@ -344,13 +344,45 @@ def product(g: Drawing, x: str) -> str | None:
     return g.add("MatMul", [x, y], [], (*batch, m, n), attempts, candidates)
 
 
+def recurrence(g: Drawing, x: str) -> str | None:
+    """An RNN, a step of which reads and writes a slice of time, first or second; weights follow the features."""
+    axes = g.axes[x]
+    if len(axes) != 3 or not axes[2]:
+        return None
+    steps, batch, _ = sizes(axes)
+    hidden, directions = (g.mode(3),), int(g.rng.integers(1, 3))
+    ways = () if directions == 1 else (g.mode(2),)
+    if len(modes((axes[0], axes[1], ways, hidden))) > MAX_MODES:
+        return None
+    weights = g.rng.uniform(-1, 1, (directions, 3, sizes(axes)[2])).astype(np.float32)
+    state = g.rng.uniform(-1, 1, (directions, 3, 3)).astype(np.float32)
+    attributes = {"hidden_size": 3, "direction": "forward" if directions == 1 else "bidirectional"}
+    node = helper.make_node("RNN", ["x", "w", "r"], ["y"], **attributes)
+
+    def attempts(arrays: Sequence[Array], states: Sequence[State]) -> Iterator[Array]:
+        (a,), (stored_as,) = arrays, states
+        for outer, time_first in (((axes[0], axes[1]), True), ((axes[1], axes[0]), False)):
+            if stored_as[: len(modes(outer))] == modes(outer):
+                rows = a.reshape((steps, batch, -1) if time_first else (batch, steps, -1))
+                given = np.ascontiguousarray(rows if time_first else rows.transpose(1, 0, 2))
+                w = np.ascontiguousarray(weights[:, :, _within(stored_as, axes[2])])
+                made = run_model([node], {"x": given}, "y", w=w, r=state)
+                yield from (made.transpose(*order, 3) for order in permutations(range(3)))
+
+    gives = (axes[0], ways, axes[1], hidden)
+    return g.add("RNN", [x], [weights, state], gives, attempts, **attributes)
+
+
 OPERATORS = (
     leaky_relu, scaled, added, transposed, transposed, reshaped, reshaped, softmax, mean, sliced, convolution,
     convolution, linear, product,
 )  # fmt: skip
 
 
-def draw(seed: int, length: int = 5) -> Drawing:
+RECURRENT = (recurrence, recurrence, leaky_relu, linear, scaled, transposed, transposed, reshaped, reshaped)
+
+
+def draw(seed: int, length: int = 5, operators: Sequence[Callable[[Drawing, str], str | None]] = OPERATORS) -> Drawing:
     """A graph of a few nodes."""
     rng = np.random.default_rng(seed)
     g = Drawing(rng)
@@ -363,7 +395,7 @@ def draw(seed: int, length: int = 5) -> Drawing:
     last = g.add_input(starts[int(rng.integers(len(starts)))]())
     while len(g.steps) < length:
         name = last if rng.random() < 0.8 else str(rng.choice(list(g.axes)))
-        made = OPERATORS[int(rng.integers(len(OPERATORS)))](g, name)
+        made = operators[int(rng.integers(len(operators)))](g, name)
         last = made or last
     return g
 

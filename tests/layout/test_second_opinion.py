@@ -8,7 +8,7 @@ import pytest
 
 import layoutopt
 from layoutopt.results.optimize import LayoutProof
-from tests.layout.second_opinion import Drawing, cheaper, convolution, draw, leaky_relu, scaled, transposed
+from tests.layout.second_opinion import RECURRENT, Drawing, cheaper, convolution, draw, leaky_relu, scaled, transposed
 
 
 def proof(g: Drawing, io: str) -> LayoutProof:
@@ -17,8 +17,7 @@ def proof(g: Drawing, io: str) -> LayoutProof:
     return layoutopt.explain(model, io=io, objective="bytes").layout
 
 
-def check(seed: int) -> None:
-    g = draw(seed)
+def check(seed: int, g: Drawing) -> None:
     for io in ("keep", "free"):
         claim = proof(g, io)
         if claim.proved_optimal and claim.cost:
@@ -28,13 +27,18 @@ def check(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(20))
 def test_what_is_proved_is_the_least(seed: int) -> None:
-    check(seed)
+    check(seed, draw(seed))
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("seed", range(20, 420))
 def test_what_is_proved_is_the_least_long(seed: int) -> None:
-    check(seed)
+    check(seed, draw(seed))
+
+
+@pytest.mark.parametrize("seed", [*range(12), *(pytest.param(seed, marks=pytest.mark.long) for seed in range(12, 200))])
+def test_what_is_proved_of_recurrences_is_the_least(seed: int) -> None:
+    check(seed, draw(seed, operators=RECURRENT))
 
 
 def test_the_search_finds_what_is_there() -> None:

@@ -11,6 +11,7 @@ from layoutopt.tfl.build.control_flow import (
     if_,
     keep_apart,
     while_,
+    while_again,
 )
 from layoutopt.tfl.build.elementwise import (
     abs_,
@@ -268,5 +269,6 @@ __all__ = [
     "values_of",
     "where",
     "while_",
+    "while_again",
     "zeros_like",
 ]
