@@ -34,6 +34,7 @@ from benchmarks import (
     picture,
     published,
     quantized,
+    recurrences,
     rewrites,
     transpose_times,
 )
@@ -63,7 +64,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
 REGIONS: tuple[Callable[[], Mapping[str, str]], ...] = (
     *(networks.regions, picture.regions, conformance.regions, transpose_times.regions),
     *(quantized.regions, dynamic.regions, choices.regions, examples.regions, rewrites.regions),
-    *(conversion_cost.regions, int8.regions, published.regions),
+    *(conversion_cost.regions, int8.regions, published.regions, recurrences.regions),
 )
 """What is put into other files, by the name of the region."""
 

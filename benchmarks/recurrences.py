@@ -242,14 +242,43 @@ def _samples(calls: Sequence[Callable[[], None]]) -> list[list[float]]:
     return samples
 
 
-def regions() -> dict[str, str]:
+_SHOWN = ("written out", "1 of 16", "1 of 64", "2 of 16", "2 of 32", "4 of 32", "4 of 64", "8 of 64", "4 of 300")
+_KERNEL = "UNIDIRECTIONAL_SEQUENCE_LSTM"
+
+
+def regions() -> Mapping[str, str]:
     """Return what the docs show of it."""
     found = records.load(Recurrences, RESULTS)
     header = ("layers", "steps", "hidden", "ONNX Runtime", "LiteRT", "ratio of medians", "of minima", "max abs error")
     return {
         "recurrences-table": table(header, [_cells(row) for row in found.rows]),
-        "recurrences-measured": str(found.measured),
+        "recurrences-measured": f"{found.measured.machine}, {found.measured.date}",
+        "recurrences-forms": _forms_table(found.forms),
+        "recurrences-forms-measured": f"{found.forms_measured.machine}, {found.forms_measured.date}",
     }
+
+
+def _forms_table(forms: Sequence[Forms]) -> str:
+    header = ("layer", "steps", "hidden", *_SHOWN, _KERNEL)
+    return table(header, [_form_cells(each) for each in forms])
+
+
+def _form_cells(forms: Forms) -> tuple[str, ...]:
+    best = min(forms.milliseconds.values())
+    network = forms.network
+    return (
+        network.operator,
+        str(network.steps),
+        str(network.hidden),
+        *(_ratio(forms, name, best) for name in (*_SHOWN, _KERNEL)),
+    )
+
+
+def _ratio(forms: Forms, name: str, best: float) -> str:
+    took = forms.milliseconds.get(name)
+    if took is None:
+        return ""
+    return f"**{took / forms.ort:.2f}**" if took == best else f"{took / forms.ort:.2f}"
 
 
 def _cells(row: Row) -> tuple[str, ...]:

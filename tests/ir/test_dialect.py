@@ -176,8 +176,9 @@ def test_a_recurrent_operator_in_another_order_of_axes(operator: str, opset: int
         given = arrays if not domain else {**arrays, "x": np.ascontiguousarray(arrays["x"].transpose(1, 0, 2))}
         operands = [ir.val(name, ir.DataType.FLOAT, array.shape) for name, array in given.items()]
         results = [ir.val(name, ir.DataType.FLOAT) for name in dialect.RECURRENT[operator]]
-        kept = {"hidden_size": 4, "direction": "bidirectional", **attributes}
-        node = ir.node(operator, operands, kept, outputs=results, domain=domain)
+        node = ir.node(operator, operands, attributes, outputs=results, domain=domain)
+        node.attributes.add(ir.AttrInt64("hidden_size", 4))
+        node.attributes.add(ir.AttrString("direction", "bidirectional"))
         graph = ir.Graph(operands, results, nodes=[node], opset_imports={"": opset}, name="recurrence")
         model = ir.Model(graph, ir_version=8)
         dialect.define(model)

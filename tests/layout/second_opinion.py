@@ -356,7 +356,7 @@ def recurrence(g: Drawing, x: str) -> str | None:
         return None
     weights = g.rng.uniform(-1, 1, (directions, 3, sizes(axes)[2])).astype(np.float32)
     state = g.rng.uniform(-1, 1, (directions, 3, 3)).astype(np.float32)
-    attributes = {"hidden_size": 3, "direction": "forward" if directions == 1 else "bidirectional"}
+    attributes: dict[str, Any] = {"hidden_size": 3, "direction": "forward" if directions == 1 else "bidirectional"}
     node = helper.make_node("RNN", ["x", "w", "r"], ["y"], **attributes)
 
     def attempts(arrays: Sequence[Array], states: Sequence[State]) -> Iterator[Array]:
@@ -379,10 +379,7 @@ OPERATORS = (
 )  # fmt: skip
 
 
-RECURRENT = (recurrence, recurrence, leaky_relu, linear, scaled, transposed, transposed, reshaped, reshaped)
-
-
-def draw(seed: int, length: int = 5, operators: Sequence[Callable[[Drawing, str], str | None]] = OPERATORS) -> Drawing:
+def draw(seed: int, length: int = 5) -> Drawing:
     """A graph of a few nodes."""
     rng = np.random.default_rng(seed)
     g = Drawing(rng)
@@ -395,8 +392,19 @@ def draw(seed: int, length: int = 5, operators: Sequence[Callable[[Drawing, str]
     last = g.add_input(starts[int(rng.integers(len(starts)))]())
     while len(g.steps) < length:
         name = last if rng.random() < 0.8 else str(rng.choice(list(g.axes)))
-        made = operators[int(rng.integers(len(operators)))](g, name)
+        made = OPERATORS[int(rng.integers(len(OPERATORS)))](g, name)
         last = made or last
+    return g
+
+
+def draw_recurrence(seed: int) -> Drawing:
+    """A graph of a recurrence, with a few nodes before and after it."""
+    rng = np.random.default_rng(seed)
+    g = Drawing(rng)
+    around = (leaky_relu, transposed, transposed, transposed, reshaped, scaled)
+    last = g.add_input(((g.mode(2),), (g.mode(3),), (g.mode(4),)))
+    for operator in (*rng.choice(len(around), 2), None, *rng.choice(len(around), 2)):
+        last = (recurrence if operator is None else around[operator])(g, last) or last
     return g
 
 
