@@ -37,7 +37,7 @@ from layoutopt.results.provenance import Provenance
 
 RESULTS = records.committed("recurrences")
 GATES: Mapping[str, int] = {"LSTM": 4, "GRU": 3, "RNN": 1}
-_SECONDS = 0.7
+_SECONDS = 0.4
 """Of samples for each model of a row."""
 
 Array = npt.NDArray[np.float32]

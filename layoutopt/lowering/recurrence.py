@@ -62,10 +62,13 @@ class Schedule:
         """
         if steps <= _MAX_WRITTEN_OUT and (resizable or steps * weights <= _WRITTEN_OUT_BYTES):
             return cls(steps, 0)
-        per_round = 1 if resizable else max(1, min(_PACKED_BYTES // max(1, weights), _MAX_PER_ROUND, steps))
+        if resizable:  # no steps are left over, however many there are
+            return cls(1, steps)
+        most = min(_MAX_PER_ROUND, steps)
+        if not share_bodies:  # the only WHILE copies all steps in every round
+            return cls(most, steps // most * most)
+        per_round = max(1, min(_PACKED_BYTES // max(1, weights), most))
         rounds = steps // per_round
-        if not share_bodies or resizable:
-            return cls(per_round, rounds * per_round)
         # A WHILE of n steps takes a start, and copies n steps n / per_round times: per step, that is least for this n.
         fastest = sqrt(_BYTES_PER_START * per_round / max(1, step))
         loops = ceil(rounds / max(1.0, fastest / per_round))
