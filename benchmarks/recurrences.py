@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import numpy as np
@@ -68,7 +69,7 @@ class Network:
         helper, initializers, nodes, x = onnx.helper, [], [], "x"
         rng, bound = np.random.default_rng(0), self.hidden**-0.5
         rows, ways = GATES[self.operator] * self.hidden, self.directions
-        attributes: dict[str, int | str] = {"hidden_size": self.hidden}
+        attributes: dict[str, Any] = {"hidden_size": self.hidden}
         if ways == 2:
             attributes["direction"] = "bidirectional"
         if self.operator == "GRU":
