@@ -1,4 +1,4 @@
-"""What can go wrong: a class for each kind of failure, with an exit code of its own.
+"""The errors that users see: a class for each kind of failure, with an exit code of its own.
 
 ::
 

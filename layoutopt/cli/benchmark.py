@@ -25,7 +25,7 @@ layoutopt benchmark model.onnx --quantize none,dynamic --profile --memory --csv 
 
 
 class Xnnpack(Enum):
-    """Who runs the operators."""
+    """The runners of operators."""
 
     ON = "on"
     """XNNPACK what it can."""
@@ -40,7 +40,7 @@ _KERNELS = {Xnnpack.ON: (True,), Xnnpack.OFF: (False,), Xnnpack.BOTH: (True, Fal
 
 @dataclass(frozen=True, slots=True)
 class OnnxArguments:
-    """How .onnx models are made into .tflite files."""
+    """The options by which .onnx models are made into .tflite files."""
 
     io: Annotated[Io, typer.Option("--io", help="Layout of image inputs and outputs of .onnx models.")] = Io.FREE
     shape: ShapeOption = field(default_factory=list)
@@ -57,7 +57,7 @@ class OnnxArguments:
 
 @dataclass(frozen=True, slots=True)
 class SettingArguments:
-    """How LiteRT runs each model."""
+    """The options by which LiteRT runs each model."""
 
     threads: Annotated[
         list[str],
@@ -70,7 +70,7 @@ class SettingArguments:
 
 @dataclass(frozen=True, slots=True)
 class EffortArguments:
-    """How carefully models are timed."""
+    """The options that say how carefully models are timed."""
 
     rounds: Annotated[int, typer.Option("--rounds", min=1, help="Minimum number of samples per model.")] = 60
     seconds: Annotated[

@@ -245,4 +245,4 @@ _DEFINITIONS: Mapping[str, Callable[[int], ir.Function]] = {
     **{name: partial(activation_function, name) for name in ACTIVATIONS},
     **{name: partial(recurrent, name) for name in RECURRENT},
 }
-"""What defines each operator of the dialect, given the opset of the model."""
+"""The definition of each operator of the dialect, given the opset of the model."""

@@ -32,7 +32,7 @@ Arrays = Mapping[str, Array]
 
 
 QUANTIZED_TOLERANCE = 0.1
-"""What a quantized model on integers may be off relatively.
+"""The relative error that a quantized model on integers may have.
 
 Each rounding of it agrees to one step, most of them exactly, but what a step more or less leads to grows from layer to
 layer: in ONNX Runtime too, whose own two ways to compute a quantized MobileNetV2 of random weights are 0.2 apart.
@@ -41,7 +41,7 @@ layer: in ONNX Runtime too, whose own two ways to compute a quantized MobileNetV
 
 @dataclass(frozen=True, slots=True)
 class OutputDrift:
-    """How far one output is from the original's.
+    """The error of one output, against the original's.
 
     Attributes:
         name: the output.

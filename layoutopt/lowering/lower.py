@@ -31,7 +31,7 @@ from layoutopt.tfl.recorder import record
 from layoutopt.tfl.shapes import Results
 
 FOREIGN = "ONNX:"
-"""What the codes of operations begin with that stand for an ONNX node as it is; somebody else translates these."""
+"""The prefix of the codes of operations that stand for an ONNX node as it is; somebody else translates these."""
 
 _RANDOM = ("Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike")
 _TEXT = ("RegexFullMatch", "StringConcat", "StringNormalizer", "StringSplit")

@@ -239,7 +239,7 @@ _ALPHA_BETA: Mapping[str, tuple[float, ...]] = {
     "ScaledTanh": (1.0, 1.0),
     "ThresholdedRelu": (1.0,),
 }
-"""What the activations that take alpha, or alpha and beta, take unless the node says otherwise."""
+"""The defaults of the activations that take alpha, or alpha and beta."""
 
 _ACTIVATIONS: Mapping[str, Callable[..., Value]] = {
     "Affine": lambda x, alpha, beta: x * alpha + beta,

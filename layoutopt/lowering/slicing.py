@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from layoutopt.lowering.kernel_types import DTypeSemantics, takes
 from layoutopt.lowering.node import Node, lowers, size_of
 from layoutopt.tfl import build as tfl
 from layoutopt.tfl.dtypes import Array, DType
@@ -14,7 +15,7 @@ from layoutopt.tfl.graph import Value
 _INT32 = np.iinfo(np.int32)
 
 
-@lowers("Slice")
+@lowers("Slice", types=takes("b u1 i2 i4 i8 f4", DTypeSemantics.BITS))
 def slice_(node: Node) -> Value:
     """Lower Slice to SLICE or STRIDED_SLICE, after REVERSE_V2 where a step is negative; to nothing where all is kept.
 
@@ -48,7 +49,7 @@ def take_slices(x: Value, parts: Mapping[int, slice]) -> Value:
 
 
 def _run_time_slice(node: Node) -> Value:
-    """STRIDED_SLICE with begins, ends and strides for all axes."""
+    """Record STRIDED_SLICE with begins, ends and strides for all axes."""
     rank, axes = node.x.rank, node.optional(3)
     steps = node.optional(4)
     begins, ends = (_narrowed(node[i]) for i in (1, 2))
@@ -88,7 +89,7 @@ def per_axis(values: Value, axes: Value | None, rank: int, otherwise: Value | in
     return tfl.select_v2(tfl.sum_(here, 0) > 0, placed, otherwise)
 
 
-@lowers("Gather")
+@lowers("Gather", types=takes("b i1 u1 i2 i4 i8 f4", DTypeSemantics.BITS))
 def gather(node: Node) -> Value:
     """Lower Gather to GATHER, or to a slice where the indices are constants at one distance from each other."""
     axis, index = node.integer("axis", 0) % max(node.x.rank, 1), node[1]

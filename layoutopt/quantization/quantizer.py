@@ -25,7 +25,7 @@ _LOW_AGREEMENT = 0.9
 """The least share of samples whose largest score should stay the largest."""
 
 _SLOWER = 1.05
-"""How many times the latency of float is more than noise."""
+"""The factor of the latency of float beyond which a difference is more than noise."""
 
 Orders = Mapping[str, Sequence[int]]
 """In which order a .tflite stores the axes of each input of the original; those in place may be left out."""
@@ -64,7 +64,7 @@ class Quantizer:
 
         Raises:
             UsageError: it is quantized already, or samples or ranges do not fit it.
-            UnsupportedOperatorError: all operators shall compute with integers, and some cannot.
+            UnsupportedOperatorError: all operators are to compute with integers, and some cannot.
         """
         if any(each.code in ("QUANTIZE", "DEQUANTIZE") for each in model.graph.all_operations()):
             raise UsageError(

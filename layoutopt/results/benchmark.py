@@ -1,4 +1,4 @@
-"""What a benchmark returns: frozen data, ready for JSON and CSV."""
+"""The result of `layoutopt.benchmark`: frozen data, ready for JSON and CSV."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class BenchmarkRow:
     operators: tuple[OperatorTime, ...] = ()
 
     def to_json(self) -> dict[str, Json]:
-        """As plain lists, dicts, numbers and text, with the statistics of the samples."""
+        """Return plain lists, dicts, numbers and text, with the statistics of the samples."""
         return {
             "name": self.name,
             "threads": self.setting.threads,
@@ -96,7 +96,7 @@ class BenchmarkReport(Result):
     versions: Mapping[str, str]
 
     def to_json(self) -> Json:
-        """As plain lists, dicts, numbers and text."""
+        """Return plain lists, dicts, numbers and text."""
         controls = [
             {"threads": each.setting.threads, "xnnpack": each.setting.xnnpack, "low": each.noise.low}
             | {"high": each.noise.high, "floor": each.noise.floor, "quiet": each.noise.is_quiet}

@@ -34,7 +34,7 @@ _Choice = TypeVar("_Choice", int, bool, Quantize)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BenchmarkOptions:
-    """What `layoutopt.benchmark` is asked for.
+    """The options of `layoutopt.benchmark`.
 
     Attributes:
         shapes: a static shape for each input of an .onnx file that has a symbolic dimension.
@@ -151,7 +151,7 @@ def prepare(
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """How carefully models are timed.
+    """The care with which models are timed.
 
     Attributes:
         rounds: samples of each model, at least.
@@ -217,7 +217,7 @@ def time_together(
     verbose: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Group]:
-    """Times .tflite files under all settings in one interleaved run; the first of each setting twice, as a control.
+    """Time .tflite files under all settings in one interleaved run; the first of each setting twice, as a control.
 
     Args:
         paths: the files; the others are compared with the first.
@@ -265,7 +265,7 @@ def run(
     notes: Sequence[str] = (),
     context: RunContext,
 ) -> BenchmarkReport:
-    """Times .tflite files against each other, and measures what else is asked for.
+    """Time .tflite files against each other, and measure what else is asked for.
 
     Args:
         candidates: the files; the others are compared with the first.

@@ -31,7 +31,7 @@ from layoutopt.workflows.optimize import OptimizeOptions, optimize_model
 from layoutopt.workflows.options import LayoutOptions, RunContext
 from layoutopt.workflows.parts import load_within
 from layoutopt.workflows.pipelines import build_pipeline, passes_that_ran
-from layoutopt.workflows.plan_facts import Knowledge, learn
+from layoutopt.workflows.plan_facts import PlanFacts, facts_of
 
 if TYPE_CHECKING:
     from layoutopt.workflows.models import Model
@@ -73,7 +73,7 @@ def explain_model(model: Model, options: LayoutOptions, context: RunContext) -> 
 
 def explain_layouts(
     prepared: ir.Model, propagate: PropagateLayout, *, model: Path | None, say: Callable[[str], None]
-) -> tuple[ExplainReport, Knowledge]:
+) -> tuple[ExplainReport, PlanFacts]:
     """Tell why each transpose that ``propagate`` would leave is left, and what it knows of each node.
 
     Args:
@@ -99,7 +99,7 @@ def explain_layouts(
         versions=versions(),
         choices=tuple(_choices(prepared, propagate, plans)),
     )
-    return report, learn(opset, plans, explanation)
+    return report, facts_of(opset, plans, explanation)
 
 
 def _choices(

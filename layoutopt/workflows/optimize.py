@@ -52,7 +52,7 @@ _GRAPH_ALONE = "The optimized .onnx can be had without a .tflite: --no-tflite."
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OptimizeOptions(ConversionOptions):
-    """What `layoutopt.optimize` is asked for.
+    """The options of `layoutopt.optimize`.
 
     Attributes:
         output: where to write the optimized .onnx.
@@ -115,7 +115,7 @@ class OptimizeOptions(ConversionOptions):
 
 @dataclass(frozen=True, slots=True)
 class Optimized:
-    """What `optimize_model` made.
+    """The outcome of `optimize_model`.
 
     Attributes:
         report: all that was done, counted and measured.

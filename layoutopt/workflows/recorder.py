@@ -1,4 +1,4 @@
-"""What passes make of a model, kept while they run."""
+"""The record of what passes make of a model, kept while they run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from layoutopt.results.explain import ExplainReport
 from layoutopt.results.model_report import Stage
 from layoutopt.workflows.conversion import per_operator
 from layoutopt.workflows.explain import explain_layouts
-from layoutopt.workflows.plan_facts import Knowledge
+from layoutopt.workflows.plan_facts import PlanFacts
 
 
 class PipelineRecorder:
@@ -34,7 +34,7 @@ class PipelineRecorder:
         self._model = model
         self._say = say
         self._after: list[ir.Model] = []
-        self._explained: tuple[ExplainReport, Knowledge] | None = None
+        self._explained: tuple[ExplainReport, PlanFacts] | None = None
         self._prepared: ir.Model | None = None
 
     def __call__(self, position: int, name: str, model: ir.Model) -> None:
@@ -49,7 +49,7 @@ class PipelineRecorder:
             )
 
     @property
-    def explained(self) -> tuple[ExplainReport, Knowledge]:
+    def explained(self) -> tuple[ExplainReport, PlanFacts]:
         """Return the explanation of the choice of layouts, and the facts about each node."""
         assert self._explained is not None, "no pass has chosen layouts"
         return self._explained

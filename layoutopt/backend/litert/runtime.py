@@ -24,14 +24,14 @@ SAMPLE_SECONDS = 0.01
 """A sample lasts at least about this long: a fast model runs several times for one sample."""
 
 MORE_ROUNDS = 10
-"""How many rounds `measure` adds before it asks again whether there are enough."""
+"""Rounds that `measure` adds before it asks again whether there are enough."""
 
 Clock = Callable[[], float]
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """How LiteRT runs a model.
+    """The way in which LiteRT runs a model.
 
     Attributes:
         threads: that it may use.
@@ -48,7 +48,7 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What is timed: a .tflite file under one setting."""
+    """A .tflite file under one setting, to be timed."""
 
     path: Path
     setting: Setting = Setting()
@@ -137,7 +137,7 @@ def measure(
     progress: Callable[[int, int], None] | None = None,
     verbose: bool = False,
 ) -> tuple[Latency, ...]:
-    """Times .tflite files against each other.
+    """Time .tflite files against each other.
 
     All of them are loaded, then every round takes one sample of each: A B C, then B C A, and so on, so that a change of
     clock or of load meets all of them alike. Inputs are random: standard normal for floats, all values for 8-bit

@@ -112,7 +112,7 @@ class PartProof:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Why a plan costs what it costs: ``copies``, ``inside`` and ``kept`` add up to it.
+    """The reasons for the cost of a plan: ``copies``, ``inside`` and ``kept`` add up to it.
 
     Attributes:
         copies: the transposes that remain, the costliest first.

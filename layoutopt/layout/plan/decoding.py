@@ -27,7 +27,7 @@ Copy = tuple[tuple[int, ...], Perm, int]
 
 @dataclass(frozen=True)
 class Plan:
-    """What the solver chose, in terms of the graph.
+    """The choice of the solver, in terms of the graph.
 
     Attributes:
         rules: the rule of each node that has one.
@@ -156,7 +156,7 @@ def _settled(
 
     Those are of the operands, and of the results where their dimensions are others than their readers would expect.
     Where it makes no difference, the operands are taken as they are stored: the readers may do so too. Elements
-    count and not bytes, lest a QuantizeLinear or Cast look like a better place for a Reshape that need not be.
+    count and not bytes, or a QuantizeLinear or Cast would look like a better place for a Reshape that need not be.
     """
     rule = candidates.rules[node]
     if rule.required_layout is not None or rule.separate(node):

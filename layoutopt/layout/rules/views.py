@@ -36,11 +36,11 @@ class View:
     steps: Steps = ()
 
     def inward(self, order: ModeOrder) -> ModeOrder | None:
-        """A layout of the view in the modes of the root; None where a mode straddles two of the permuted axes."""
+        """Return a layout of the view in the root's modes; None where a mode straddles two of the permuted axes."""
         return _inward(self.steps, order) if self.steps else order
 
     def outward(self, order: ModeOrder) -> ModeOrder | None:
-        """A layout of the root in the modes of the view; None where a mode straddles two of the permuted axes."""
+        """Return a layout of the root in the view's modes; None where a mode straddles two of the permuted axes."""
         return _outward(self.steps, order) if self.steps else order
 
     def natural(self, shape: Shape) -> ModeOrder | None:
@@ -123,7 +123,7 @@ class Rearrangement:
 
 
 def rearrangements(result: ir.Value) -> Iterator[Rearrangement]:
-    """Of which values ``result`` is a rearrangement, nearest first.
+    """Yield of which values ``result`` is a rearrangement, nearest first.
 
     The values in between are read by nobody else, so the whole chain is dead once nobody reads ``result``.
     """

@@ -51,7 +51,7 @@ def assign(problem: Problem, *, time_limit: float = milp.TIME_LIMIT) -> Assignme
 def _solutions(
     components: tuple[Component, ...], time_limit: float
 ) -> Iterator[tuple[Component, Solver, Assignment | None]]:
-    """A solution for each component; None where each needs a forbidden copy."""
+    """Return a solution for each component; None where each needs a forbidden copy."""
     cuts = [component for component in components if mincut.applies(component.problem)]
     for component, choice in zip(cuts, _cut([cut.problem for cut in cuts]), strict=True):
         yield component, Solver.CUT, _exact(component.problem, choice)
@@ -80,7 +80,7 @@ def _cut(problems: Sequence[Problem]) -> Sequence[tuple[int, ...]]:
 
 
 def _exact(problem: Problem, choice: tuple[int, ...]) -> Assignment | None:
-    """``choice`` as its own proof; None where it needs a forbidden copy."""
+    """Return ``choice`` as its own proof; None where it needs a forbidden copy."""
     cost = problem.cost(choice)
     return None if cost is None else Assignment(choice, cost, cost, True)
 

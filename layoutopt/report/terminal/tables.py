@@ -28,7 +28,7 @@ _NONE = "[dim]-[/]"
 
 
 def of_optimize(report: OptimizeReport, *, verbose: bool) -> Iterator[RenderableType]:
-    """Baseline beside optimized, the interface, the proof, and where the files are."""
+    """Print the baseline beside the optimized form, the interface, the proof, and where the files are."""
     if verbose:
         yield _of_stages(report.seconds)
         yield _of_passes_run(report.passes)
@@ -224,7 +224,7 @@ def _change(before: str, after: str) -> str:
 
 
 def _millions(count: int) -> str:
-    """Multiplications for people."""
+    """Return multiplications in millions, for people."""
     return f"{count:,}" if count < 1_000_000 else f"{count / 1e6:,.1f} M"
 
 

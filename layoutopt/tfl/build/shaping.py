@@ -150,7 +150,7 @@ def _part(x: Value, parts: Sequence[slice]) -> Value:
 
 
 def _open_part(x: Value, parts: Sequence[slice]) -> Value:
-    """As `_part`, of sizes that are known at run time only."""
+    """Record the same as `_part`, of sizes that are known at run time only."""
     begin_mask = sum(1 << axis for axis, part in enumerate(parts) if part.start is None)
     end_mask = sum(1 << axis for axis, part in enumerate(parts) if part.stop is None)
     begins, ends = (
