@@ -99,7 +99,7 @@ def _recurrent(
 
 @dataclass(frozen=True, slots=True)
 class _Storage:
-    """Where the axes of a node's operands and results are; features come last.
+    """The places of the axes of a node's operands and results; features come last.
 
     Attributes:
         time: axis of the input that is time, 0 or 1; the other one is the batch.
