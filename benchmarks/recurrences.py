@@ -151,7 +151,7 @@ class Forms:
 
 @dataclass(frozen=True, slots=True)
 class Recurrences:
-    """What was measured.
+    """The measured times.
 
     Attributes:
         rows: networks in both runtimes.

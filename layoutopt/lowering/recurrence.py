@@ -21,7 +21,7 @@ from layoutopt.tfl import build as tfl
 from layoutopt.tfl.graph import Value
 
 State: TypeAlias = "tuple[Value, ...]"
-"""What goes from step to step, (batch, hidden) each: the hidden state, and an LSTM's cell."""
+"""The values that go from step to step, (batch, hidden) each: the hidden state, and an LSTM's cell."""
 Step: TypeAlias = "Callable[[Value, State], State]"
 """From a step's input, as much of the gates as does not depend on the state, and the state before to that after."""
 
@@ -39,7 +39,7 @@ _BYTES_PER_START = 5 << 18
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """How the steps of a recurrence are spread over loops.
+    """A distribution of the steps of a recurrence over loops.
 
     Attributes:
         per_round: steps that a round of a WHILE makes.
