@@ -227,6 +227,7 @@ class _Rewriter:
     def _apply(self, node: ir.Node, change: Edit) -> None:
         if change.operator is not None:
             node.domain, node.op_type = dialect.DOMAIN, change.operator
+            self._name_results(node)
         for name, attribute in change.attributes.items():
             node.attributes[name] = _attribute(name, attribute)
         for index, array in change.operands.items():
@@ -241,6 +242,13 @@ class _Rewriter:
             inputs = list(node.inputs)
             for index, source in enumerate(change.inputs):
                 node.replace_input_with(index, inputs[source])
+
+    def _name_results(self, node: ir.Node) -> None:
+        """Give a node the optional results that it leaves out: functions have all of theirs."""
+        if node.op_type in dialect.RECURRENT:
+            node.resize_outputs(len(dialect.RECURRENT[node.op_type]))
+            for value in node.outputs:
+                value.name = value.name or edit.fresh_name(self._graph, f"{node.name}_unread")
 
     def _read_natural(self, value: ir.Value) -> ir.Value:
         """Return ``value`` as ONNX says."""

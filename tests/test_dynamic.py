@@ -168,7 +168,7 @@ SPECIAL: Mapping[str, Special] = {
         "a, h = RNN <hidden_size = 8> (x, w, r) y = Relu (a)",
         ["batch"],
         [(4, 1, 3), (4, 4, 3), (4, 9, 3)],
-        frozenset({"UNPACK"}),
+        frozenset({"SLICE"}),
     ),
     "a loop whose body has the batch": Special(
         "(float[batch,4] x) => (float[m,k] y) <int64 count = {30}, bool yes = {1}, float limit = {9}>",

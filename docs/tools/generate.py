@@ -39,6 +39,7 @@ from docs.tools import (
     picture,
     published,
     quantized,
+    recurrences,
     rewrites,
     transpose_times,
     vela,
@@ -64,7 +65,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
 REGIONS: tuple[Callable[[], Mapping[str, str]], ...] = (
     *(networks.regions, picture.regions, conformance.regions, transpose_times.regions),
     *(quantized.regions, dynamic.regions, choices.regions, examples.regions, rewrites.regions),
-    *(conversion_cost.regions, int8.regions, published.regions, vela.regions),
+    *(conversion_cost.regions, int8.regions, published.regions, recurrences.regions, vela.regions),
 )
 """The makers of what is put into other files, by the name of the region."""
 

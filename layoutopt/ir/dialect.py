@@ -9,6 +9,10 @@ every attribute keep the form that the ONNX operator has.
 ``MatMulTransposed2D`` to ``5D`` are ``a @ b`` for a of shape (..., M, K) and b of shape (..., N, K): a MatMul that
 reads the last two axes of b the other way round, as TFLite's BATCH_MATMUL can. ``MatMulLeftTransposed2D`` to ``5D`` do
 so with a, of shape (..., K, M). Batches broadcast.
+
+``LSTM``, ``GRU`` and ``RNN`` are those of ONNX for inputs and outputs that are stored in another order of their axes:
+axis i of the stored tensor is axis ``input_order[i]`` of ONNX's X, or axis ``output_order[i]`` of its Y. The features
+come last, and the input's other two axes in either order. States keep their form.
 """
 
 from __future__ import annotations
@@ -128,6 +132,42 @@ def matmul_transposed(transposed: Transposed, rank: int, opset: int) -> ir.Funct
     return ir.Function(DOMAIN, MATMUL_TRANSPOSED[transposed, rank], graph=graph, attributes=[])
 
 
+RECURRENT: Mapping[str, tuple[str, ...]] = {
+    "GRU": ("Y", "Y_h"),
+    "LSTM": ("Y", "Y_h", "Y_c"),
+    "RNN": ("Y", "Y_h"),
+}
+"""The recurrent operators, which have the names of ONNX's, and their results."""
+
+_SEQUENCE_ORDER = {"input_order": (0, 1, 2), "output_order": (0, 1, 2, 3)}
+_RECURRENT_INPUTS = ("x", "w", "r", "b", "sequence_lens", "initial_h", "initial_c", "p")
+
+
+def recurrent(name: str, opset: int) -> ir.Function:
+    """Return the definition of a recurrent operator, whose input is of time and batch in either order."""
+    most = onnx.defs.get_schema(name, opset).max_input
+    inputs = [ir.val(each) for each in _RECURRENT_INPUTS[:most]]
+    # Two axes that change places do so again on the way back.
+    natural = ir.Node("", "Transpose", inputs[:1], [_order("input_order")])
+    attributes = {key: kind for key, kind in attribute_types(name, opset).items() if key != "layout"}
+    results = [ir.val(each) for each in RECURRENT[name]]
+    operands = [natural.outputs[0], *inputs[1:]]
+    body = ir.Node(
+        "", name, operands, [ir.RefAttr(key, key, kind) for key, kind in attributes.items()], outputs=results
+    )
+    stored = ir.Node("", "Transpose", results[:1], [_order("output_order")])
+    outputs = [stored.outputs[0], *results[1:]]
+    graph = ir.Graph(inputs, outputs, nodes=[natural, body, stored], opset_imports={"": opset})
+    declared = [ir.Attr(key, kind, None) for key, kind in attributes.items()]
+    declared += [ir.Attr(key, ir.AttributeType.INTS, order) for key, order in _SEQUENCE_ORDER.items()]
+    return ir.Function(DOMAIN, name, graph=graph, attributes=declared)
+
+
+def _order(name: str) -> ir.Attr:
+    """Return the permutation of a Transpose as the attribute ``name`` of the function."""
+    return ir.RefAttr("perm", name, ir.AttributeType.INTS)
+
+
 @dataclass(frozen=True, slots=True)
 class Activation:
     """An activation that ONNX brought with some opset, and spelled out before.
@@ -203,5 +243,6 @@ _DEFINITIONS: Mapping[str, Callable[[int], ir.Function]] = {
     **{each.name: partial(function_for, each) for forms in OPERATORS.values() for each in forms.values()},
     **{name: partial(matmul_transposed, *key) for key, name in MATMUL_TRANSPOSED.items()},
     **{name: partial(activation_function, name) for name in ACTIVATIONS},
+    **{name: partial(recurrent, name) for name in RECURRENT},
 }
 """The definition of each operator of the dialect, given the opset of the model."""

@@ -52,7 +52,13 @@ IsForeign = Callable[[ir.Node], bool]
 """Tells whether somebody else translates a node that has no lowering."""
 
 
-def lower(model: ir.Model, *, is_foreign: IsForeign = lambda _: False, resizable: bool = False) -> Model:
+def lower(
+    model: ir.Model,
+    *,
+    is_foreign: IsForeign = lambda _: False,
+    resizable: bool = False,
+    share_bodies: bool = False,
+) -> Model:
     """Lower a model of static shapes; constants of the result are views of the model's.
 
     Args:
@@ -60,6 +66,8 @@ def lower(model: ir.Model, *, is_foreign: IsForeign = lambda _: False, resizable
         is_foreign: tells of a node without a lowering whether it becomes an operation of the code ``FOREIGN`` plus the
             operator's name, with the node as its option ``node``.
         resizable: whether the operations must be the same at other sizes of the inputs.
+        share_bodies: whether several operations may run the same body, as a .tflite can hold them; TensorFlow would
+            make as many bodies of it.
 
     Returns:
         The graph, with names of inputs and outputs.
@@ -72,7 +80,7 @@ def lower(model: ir.Model, *, is_foreign: IsForeign = lambda _: False, resizable
     model = model.clone()
     recognize(model)
     _arrange(model)
-    lowerer = _Lowerer(model.graph.opset_imports.get("", 1), is_foreign, resizable)
+    lowerer = _Lowerer(model.graph.opset_imports.get("", 1), is_foreign, resizable, share_bodies)
     graph = Graph()
     values: dict[ir.Value, Operand] = {}
     inputs = [value for value in model.graph.inputs if not value.is_initializer()]
@@ -192,6 +200,7 @@ class _Lowerer:
         opset: version of the default domain.
         is_foreign: as of `lower`.
         resizable: as of `lower`.
+        share_bodies: as of `lower`.
         refused: nodes of the main graph that cannot be lowered.
         constants: initializers and results of Constant nodes, which are the same each time that a body is lowered.
     """
@@ -199,6 +208,7 @@ class _Lowerer:
     opset: int
     is_foreign: IsForeign
     resizable: bool = False
+    share_bodies: bool = False
     refused: list[UnsupportedOperatorError] = field(default_factory=list)
     constants: dict[ir.Value, Operand] = field(default_factory=dict)
 
@@ -281,6 +291,7 @@ class _Lowerer:
             tuple(_stated_shape(value) for value in node.outputs),
             partial(self.body, values),
             self.resizable,
+            self.share_bodies,
         )
 
 

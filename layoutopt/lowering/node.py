@@ -84,6 +84,7 @@ class Node:
         declared: the shape of each result as the model states it; None where it does not, or not in full.
         body: lowers a subgraph.
         resizable: whether the operations must be the same at other sizes of the operands.
+        share_bodies: whether several operations may run the same body.
     """
 
     operator: str
@@ -95,6 +96,7 @@ class Node:
     declared: tuple[tuple[int, ...] | None, ...] = ()
     body: Body = field(default=_no_body, repr=False)
     resizable: bool = False
+    share_bodies: bool = False
 
     @property
     def x(self) -> Value:

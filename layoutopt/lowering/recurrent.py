@@ -1,4 +1,4 @@
-"""LSTM, GRU and RNN: one product for the inputs of all steps, then the steps, in a WHILE where there are many."""
+"""LSTM, GRU and RNN: one product for the inputs of all steps, then the steps."""
 
 from __future__ import annotations
 
@@ -8,33 +8,31 @@ from typing import TypeAlias
 
 import numpy as np
 
+from layoutopt.ir.dialect import DOMAIN
 from layoutopt.lowering.node import Node, constant, lowers
+from layoutopt.lowering.recurrence import Recurrence, Schedule, State, Step
 from layoutopt.tfl import build as tfl
 from layoutopt.tfl.graph import Value
 
-State: TypeAlias = "tuple[Value, ...]"
-"""The values that go from step to step, (batch, hidden) each: the hidden state, and an LSTM's cell."""
-Step: TypeAlias = "Callable[[Value, State], State]"
-"""From a step's input, as much of the gates as does not depend on the state, and the state before to that after."""
 Activation: TypeAlias = "Callable[[Value], Value]"
-
-_MAX_UNROLLED = 8  # steps that are written out; XNNPACK packs the weights again for each
-_STEPS_PER_ROUND = 4  # of a WHILE, which copies all that it reads in every round
 
 
 @lowers("LSTM")
+@lowers("LSTM", domain=DOMAIN)
 def lstm(node: Node) -> list[Value]:
     """Lower LSTM, whose gates are in the order input, output, forget, cell."""
     return _recurrent(node, ("Sigmoid", "Tanh", "Tanh"), 2, _lstm_step)
 
 
 @lowers("GRU")
+@lowers("GRU", domain=DOMAIN)
 def gru(node: Node) -> list[Value]:
     """Lower GRU, whose gates are in the order update, reset, hidden."""
     return _recurrent(node, ("Sigmoid", "Tanh"), 1, _gru_step)
 
 
 @lowers("RNN")
+@lowers("RNN", domain=DOMAIN)
 def rnn(node: Node) -> list[Value]:
     """Lower RNN, which has one gate."""
     return _recurrent(node, ("Tanh",), 1, _rnn_step)
@@ -89,27 +87,64 @@ def _recurrent(
     node: Node, defaults: Sequence[str], states: int, make: Callable[[Direction], tuple[Value, Step]]
 ) -> list[Value]:
     """Return all directions, stacked as ONNX has them: every step's hidden state, and the last states."""
-    batch_first = node.integer("layout", 0) == 1
-    x = tfl.transpose(node.x, (1, 0, 2)) if batch_first else node.x
-    steps, batch, features = x.sizes
-    way, hidden = node.text("direction", "forward"), node[2].sizes[2]
-    lengths = _lengths(node, steps)
+    storage = _Storage.of(node)
+    lengths = _lengths(node, node.x.sizes[storage.time])
     found = []
-    for number in range(2 if way == "bidirectional" else 1):
-        direction = Direction(node, number, hidden, _activations(node, defaults, number))
-        bias, step = make(direction)
-        backwards = way == "reverse" or number == 1
-        given = _reversed(x, lengths) if backwards else x
-        weights = node[1][number]
-        gates = tfl.fully_connected(tfl.reshape(given, (steps * batch, features)), weights, bias)
-        start = _start(direction, states, batch, batch_first)
-        gates = tfl.reshape(gates, (steps, batch, weights.sizes[0]))
-        outputs, last = _run(gates, start, step, lengths, 1 if node.resizable else _STEPS_PER_ROUND)
-        found.append((_reversed(outputs, lengths) if backwards else outputs, *last))
-    results = [tfl.pack(part, axis) for part, axis in zip(zip(*found, strict=True), (1, 0, 0), strict=False)]
-    if not batch_first:
-        return results
-    return [tfl.transpose(results[0], (2, 0, 1, 3)), *(tfl.transpose(state, (1, 0, 2)) for state in results[1:])]
+    for number in range(2 if node.text("direction", "forward") == "bidirectional" else 1):
+        direction = Direction(node, number, node[2].sizes[2], _activations(node, defaults, number))
+        found.append(_direction(direction, storage, states, lengths, *make(direction)))
+    outputs, *last = zip(*found, strict=True)
+    return [tfl.pack(outputs, storage.output_directions), *(tfl.pack(part, storage.state_directions) for part in last)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Storage:
+    """The places of the axes of a node's operands and results; features come last.
+
+    Attributes:
+        time: axis of the input that is time, 0 or 1; the other one is the batch.
+        output_time: likewise of the outputs of one direction.
+        output_directions: axis of the outputs at which directions are stacked.
+        state_directions: likewise of the states, 0 or 1.
+    """
+
+    time: int
+    output_time: int
+    output_directions: int
+    state_directions: int
+
+    @classmethod
+    def of(cls, node: Node) -> _Storage:
+        """Return that of a node of ONNX, or of the dialect, which says where axes are."""
+        if node.integer("layout", 0) == 1:
+            return cls(1, 1, 2, 1)
+        time = (node.ints("input_order") or (0, 1, 2)).index(0)
+        steps, directions, batch = map((node.ints("output_order") or (0, 1, 2, 3)).index, range(3))
+        return cls(time, int(steps > batch), directions, 0)
+
+
+def _direction(
+    direction: Direction, storage: _Storage, states: int, lengths: Value | None, bias: Value, step: Step
+) -> State:
+    """Return what one direction gives: every step's hidden state, and the last states."""
+    node = direction.node
+    backwards = node.text("direction", "forward") == "reverse" or direction.number == 1
+    x, weights = node.x, node[1][direction.number]
+    axis, (width, features) = storage.time, weights.sizes
+    given = _reversed(x, lengths, axis) if backwards else x
+    gates = tfl.fully_connected(tfl.reshape(given, (x.sizes[0] * x.sizes[1], features)), weights, bias)
+    gates = tfl.reshape(gates, (*x.sizes[:2], width))
+    start = _start(direction, states, x.sizes[1 - axis], storage.state_directions)
+    schedule = Schedule.of(
+        x.sizes[axis],
+        direction.recurrent_weights.size_in_bytes,
+        x.sizes[1 - axis] * (width + direction.hidden) * 4,
+        share_bodies=node.share_bodies,
+        resizable=node.resizable,
+    )
+    recurrence = Recurrence(gates, axis, storage.output_time, step, lengths)
+    outputs, last = recurrence.run(start, schedule)
+    return _reversed(outputs, lengths, storage.output_time) if backwards else outputs, *last
 
 
 def _lengths(node: Node, steps: int) -> Value | None:
@@ -120,71 +155,21 @@ def _lengths(node: Node, steps: int) -> Value | None:
     return tfl.int32(lengths)
 
 
-def _reversed(x: Value, lengths: Value | None) -> Value:
-    """Return each sequence backwards."""
-    return tfl.reverse(x, [0]) if lengths is None else tfl.reverse_sequence(x, lengths, 0, 1)
+def _reversed(x: Value, lengths: Value | None, axis: int) -> Value:
+    """Return each sequence backwards; ``axis`` is time."""
+    return tfl.reverse(x, [axis]) if lengths is None else tfl.reverse_sequence(x, lengths, axis, 1 - axis)
 
 
-def _start(direction: Direction, states: int, batch: int, batch_first: bool) -> State:
-    """Return the states before the first step."""
+def _start(direction: Direction, states: int, batch: int, axis: int) -> State:
+    """Return the states before the first step; ``axis`` is where those of the directions are stacked."""
     found = []
     for index in (5, 6)[:states]:
         given = direction.node.optional(index)
         if given is None:
             found.append(tfl.full((batch, direction.hidden), 0))
         else:
-            found.append(given[:, direction.number] if batch_first else given[direction.number])
+            found.append(given[:, direction.number] if axis else given[direction.number])
     return tuple(found)
-
-
-def _run(gates: Value, state: State, step: Step, lengths: Value | None, steps_per_round: int) -> tuple[Value, State]:
-    """Return all steps.
-
-    Args:
-        gates: the input of each step, (steps, batch, gates).
-        state: before the first step.
-        step: makes one step.
-        lengths: of the sequences; beyond them the state stays and the output is zero.
-        steps_per_round: of a WHILE; with 1 no steps are left over, however many there are.
-
-    Returns:
-        The hidden state after each step, (steps, batch, hidden), and the last state.
-    """
-    steps, batch, width = gates.sizes
-    rounds = 0 if steps <= _MAX_UNROLLED else steps // steps_per_round
-    done = rounds * steps_per_round
-    parts = []
-    if rounds:
-        whole = tfl.reshape(gates[:done], (rounds, steps_per_round, batch, width))
-
-        def go(i: Value, outputs: Value, *state: Value) -> Sequence[Value]:
-            made, after = _several(tfl.gather(whole, i), state, step, lengths, i * steps_per_round)
-            starts = tfl.pack([i * steps_per_round, *[0] * (outputs.rank - 1)])
-            return [i + 1, tfl.dynamic_update_slice(outputs, made, starts), *after]
-
-        before = [constant(np.int32(0)), tfl.fill((done, *state[0].sizes), 0.0), *state]
-        _, outputs, *last = tfl.while_(lambda i, *_: i < rounds, go, before)
-        parts.append(outputs)
-        state = tuple(last)
-    if done < steps:
-        made, state = _several(gates[done:], state, step, lengths, constant(np.int32(done)))
-        parts.append(made)
-    return tfl.concatenation(parts, 0), state
-
-
-def _several(gates: Value, state: State, step: Step, lengths: Value | None, first: Value) -> tuple[Value, State]:
-    """Return a few steps, written out; ``first`` is the number of the first of them."""
-    outputs = []
-    for number, gate in enumerate(tfl.unpack(gates)):
-        after = step(gate, state)
-        if lengths is None:
-            outputs.append(after[0])
-        else:
-            within = tfl.expand_dims(first + number < lengths, 1)
-            outputs.append(tfl.select_v2(within, after[0], 0.0))
-            after = tuple(tfl.select_v2(within, new, old) for new, old in zip(after, state, strict=True))
-        state = after
-    return tfl.pack(outputs), state
 
 
 # --- one step ------------------------------------------------------------------------------------------------------
@@ -193,7 +178,7 @@ def _several(gates: Value, state: State, step: Step, lengths: Value | None, firs
 def _lstm_step(direction: Direction) -> tuple[Value, Step]:
     bias, state_bias = direction.biases(4)
     weights, peepholes = direction.recurrent_weights, direction.part(7)
-    hidden, clipped = direction.hidden, direction.clipped
+    clipped = direction.clipped
     gate, content, shown = direction.activations
     coupled = direction.node.integer("input_forget", 0) == 1
     to_input, to_output, to_forget = (None,) * 3 if peepholes is None else tfl.split(peepholes, 3, 0)
@@ -203,18 +188,11 @@ def _lstm_step(direction: Direction) -> tuple[Value, Step]:
 
     def step(given: Value, state: State) -> State:
         h, cell = state
-        together = given + tfl.fully_connected(h, weights)
-        if peepholes is None and not coupled:
-            gates, new = tfl.split_v(together, [3 * hidden, hidden], 1)
-            enter, leave, keep = tfl.split(gate(clipped(gates)), 3, 1)
-        else:
-            enter, leave, keep, new = tfl.split(together, 4, 1)
-            enter = gate(clipped(seeing(enter, cell, to_input)))
-            keep = 1 - enter if coupled else gate(clipped(seeing(keep, cell, to_forget)))
+        enter, leave, keep, new = tfl.split(given + tfl.fully_connected(h, weights), 4, 1)
+        enter = gate(clipped(seeing(enter, cell, to_input)))
+        keep = 1 - enter if coupled else gate(clipped(seeing(keep, cell, to_forget)))
         cell = keep * cell + enter * content(clipped(new))
-        if peepholes is not None or coupled:
-            leave = gate(clipped(seeing(leave, cell, to_output)))
-        return leave * shown(cell), cell
+        return gate(clipped(seeing(leave, cell, to_output))) * shown(cell), cell
 
     return bias + state_bias, step
 
@@ -228,15 +206,13 @@ def _gru_step(direction: Direction) -> tuple[Value, Step]:
 
     def step(given: Value, state: State) -> State:
         (h,) = state
-        gates, new = tfl.split_v(given, [2 * hidden, hidden], 1)
+        update, reset, new = tfl.split(given, 3, 1)
         if last:
-            seen, candidate = tfl.split_v(tfl.fully_connected(h, weights, state_bias), [2 * hidden, hidden], 1)
-            update, reset = tfl.split(gate(clipped(gates + seen)), 2, 1)
-            new = new + reset * candidate
+            *seen, candidate = tfl.split(tfl.fully_connected(h, weights, state_bias), 3, 1)
         else:
-            seen = tfl.fully_connected(h, gate_weights)
-            update, reset = tfl.split(gate(clipped(gates + seen)), 2, 1)
-            new = new + tfl.fully_connected(reset * h, new_weights)
+            seen, candidate = tfl.split(tfl.fully_connected(h, gate_weights), 2, 1), None
+        update, reset = (gate(clipped(each + part)) for each, part in zip((update, reset), seen, strict=True))
+        new = new + (tfl.fully_connected(reset * h, new_weights) if candidate is None else reset * candidate)
         new = content(clipped(new))
         return (new + update * (h - new),)
 

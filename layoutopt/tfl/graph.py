@@ -176,7 +176,8 @@ class Operation:
         operands: in the schema's order; None for an optional one that is left out.
         results: what it computes.
         options: the fields of its options by name in snake case; members of enumerations by name.
-        bodies: the graphs that control flow runs: of IF the branches, of WHILE the condition and the body.
+        bodies: the graphs that control flow runs: of IF the branches, of WHILE the condition and the body. Several
+            operations may run the same ones.
         scope: name of the ONNX node that it comes from, by which errors and tensors are named.
     """
 
@@ -231,11 +232,15 @@ class Graph:
         return found
 
     def all_graphs(self) -> Iterator[Graph]:
-        """Iterate over this graph and the bodies within it, at any depth."""
-        yield self
-        for operation in self.operations:
-            for body in operation.bodies:
-                yield from body.all_graphs()
+        """Iterate over this graph and the bodies within it, at any depth; a body that several run comes once."""
+        seen: set[Graph] = set()
+        waiting = [self]
+        while waiting:
+            graph = waiting.pop()
+            if graph not in seen:
+                seen.add(graph)
+                yield graph
+                waiting.extend(body for each in reversed(graph.operations) for body in reversed(each.bodies))
 
     def all_operations(self) -> Iterator[Operation]:
         """Iterate over the operations of this graph and of the bodies within it."""

@@ -138,6 +138,7 @@ class _Reader:
     def __init__(self, file: tables.Model) -> None:
         self._file = file
         self._names = [operator_name(file.OperatorCodes(index)) for index in range(file.OperatorCodesLength())]
+        self._bodies: dict[int, Graph] = {}
         self._tells_ranks = any(
             graph.Tensors(index).HasRank()
             for graph in map(file.Subgraphs, range(file.SubgraphsLength()))
@@ -173,6 +174,12 @@ class _Reader:
                 value.data = np.zeros(value.sizes, value.dtype.numpy)
         return graph
 
+    def _body(self, index: int, around: tuple[int, ...]) -> Graph:
+        """Return a graph of the file as the body of an operator; the same one to all operators that run it."""
+        if index not in self._bodies:
+            self._bodies[index] = self._graph(index, around)
+        return self._bodies[index]
+
     def _value(self, tensor: tables.Tensor) -> Value:
         dtype, shape = dtype_of(tensor), self._shape(tensor)
         value = Value(dtype, shape, name=text_of(tensor.Name()), quantization=_quantization(tensor))
@@ -202,7 +209,7 @@ class _Reader:
         )
         if table.CustomOptionsLength():
             operation.options["custom_options"] = table.CustomOptionsAsNumpy().tobytes()
-        operation.bodies = tuple(self._graph(operation.options[field], around) for field in facts.bodies)
+        operation.bodies = tuple(self._body(operation.options[field], around) for field in facts.bodies)
         for field in facts.bodies:  # which is told by the bodies now
             del operation.options[field]
         for result in operation.results:

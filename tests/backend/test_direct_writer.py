@@ -273,3 +273,24 @@ def test_tensors_have_the_names_of_inputs_and_outputs_whatever_roles_they_play(t
     interpreter = Interpreter(str(tmp_path / "model.tflite"))
     assert [detail["name"] for detail in interpreter.get_input_details()] == ["image"]
     assert [detail["name"] for detail in interpreter.get_output_details()] == ["same", "a", "b"]
+
+
+def test_loops_that_run_the_same_bodies_share_them(tmp_path: Path) -> None:
+    """In the file, and when it is read again."""
+
+    def function(x: Value) -> list[Value]:
+        def step(i: Value, y: Value) -> list[Value]:
+            return [i + 1, y * 2.0]
+
+        first = tfl.while_(lambda i, _: i < 3, step, [Value.constant(np.array(0, np.int32)), x])
+        again = tfl.while_again(first[0], [Value.constant(np.array(1, np.int32)), first[1]])
+        return [again[1]]
+
+    path = tmp_path / "model.tflite"
+    write_tflite(recorded(function, floats(2, 3, 4)), path)
+    np.testing.assert_array_equal(run(path, in0=X)["out0"], X * 32)
+    graph = read_tflite(path).graph
+    loops = [operation for operation in graph.operations if operation.code == "WHILE"]
+    assert len(loops) == 2
+    assert loops[0].bodies[1] is loops[1].bodies[1]
+    assert len(list(graph.all_graphs())) == 3

@@ -164,6 +164,31 @@ def test_the_body_is_the_operator(operator: str, call: Call) -> None:
     np.testing.assert_allclose(natural, expected.astype(np.float64), rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("opset", [7, 14, 22])
+@pytest.mark.parametrize("operator", dialect.RECURRENT)
+def test_a_recurrent_operator_in_another_order_of_axes(operator: str, opset: int) -> None:
+    gates, generator = {"GRU": 3, "LSTM": 4, "RNN": 1}[operator], np.random.default_rng(1)
+    shapes = {"x": (5, 2, 3), "w": (2, gates * 4, 3), "r": (2, gates * 4, 4)}
+    arrays = {name: generator.standard_normal(shape).astype(np.float32) for name, shape in shapes.items()}
+    orders = {"input_order": (1, 0, 2), "output_order": (2, 0, 1, 3)}
+    found = []
+    for domain, attributes in (("", {}), (dialect.DOMAIN, orders)):
+        given = arrays if not domain else {**arrays, "x": np.ascontiguousarray(arrays["x"].transpose(1, 0, 2))}
+        operands = [ir.val(name, ir.DataType.FLOAT, array.shape) for name, array in given.items()]
+        results = [ir.val(name, ir.DataType.FLOAT) for name in dialect.RECURRENT[operator]]
+        node = ir.node(operator, operands, attributes, outputs=results, domain=domain)
+        node.attributes.add(ir.AttrInt64("hidden_size", 4))
+        node.attributes.add(ir.AttrString("direction", "bidirectional"))
+        graph = ir.Graph(operands, results, nodes=[node], opset_imports={"": opset}, name="recurrence")
+        model = ir.Model(graph, ir_version=8)
+        dialect.define(model)
+        found.append(run(model, given))
+    expected, actual = found
+    np.testing.assert_array_equal(actual.pop("Y"), expected.pop("Y").transpose(orders["output_order"]))
+    for name, array in expected.items():
+        np.testing.assert_array_equal(actual[name], array)
+
+
 @pytest.mark.parametrize("position", [0, 2])
 def test_a_wrong_permutation_in_a_body_is_caught(position: int) -> None:
     """Or else ``check_full`` would prove nothing."""

@@ -344,6 +344,35 @@ def product(g: Drawing, x: str) -> str | None:
     return g.add("MatMul", [x, y], [], (*batch, m, n), attempts, candidates)
 
 
+def recurrence(g: Drawing, x: str) -> str | None:
+    """An RNN, a step of which reads and writes a slice of time, first or second; weights follow the features."""
+    axes = g.axes[x]
+    if len(axes) != 3 or not axes[2]:
+        return None
+    steps, batch, _ = sizes(axes)
+    hidden, directions = (g.mode(3),), int(g.rng.integers(1, 3))
+    ways = () if directions == 1 else (g.mode(2),)
+    if len(modes((axes[0], axes[1], ways, hidden))) > MAX_MODES:
+        return None
+    weights = g.rng.uniform(-1, 1, (directions, 3, sizes(axes)[2])).astype(np.float32)
+    state = g.rng.uniform(-1, 1, (directions, 3, 3)).astype(np.float32)
+    attributes: dict[str, Any] = {"hidden_size": 3, "direction": "forward" if directions == 1 else "bidirectional"}
+    node = helper.make_node("RNN", ["x", "w", "r"], ["y"], **attributes)
+
+    def attempts(arrays: Sequence[Array], states: Sequence[State]) -> Iterator[Array]:
+        (a,), (stored_as,) = arrays, states
+        for outer, time_first in (((axes[0], axes[1]), True), ((axes[1], axes[0]), False)):
+            if stored_as[: len(modes(outer))] == modes(outer):
+                rows = a.reshape((steps, batch, -1) if time_first else (batch, steps, -1))
+                given = np.ascontiguousarray(rows if time_first else rows.transpose(1, 0, 2))
+                w = np.ascontiguousarray(weights[:, :, _within(stored_as, axes[2])])
+                made = run_model([node], {"x": given}, "y", w=w, r=state)
+                yield from (made.transpose(*order, 3) for order in permutations(range(3)))
+
+    gives = (axes[0], ways, axes[1], hidden)
+    return g.add("RNN", [x], [weights, state], gives, attempts, **attributes)
+
+
 OPERATORS = (
     leaky_relu, scaled, added, transposed, transposed, reshaped, reshaped, softmax, mean, sliced, convolution,
     convolution, linear, product,
@@ -365,6 +394,17 @@ def draw(seed: int, length: int = 5) -> Drawing:
         name = last if rng.random() < 0.8 else str(rng.choice(list(g.axes)))
         made = OPERATORS[int(rng.integers(len(OPERATORS)))](g, name)
         last = made or last
+    return g
+
+
+def draw_recurrence(seed: int) -> Drawing:
+    """A graph of a recurrence, with a few nodes before and after it."""
+    rng = np.random.default_rng(seed)
+    g = Drawing(rng)
+    around = (leaky_relu, transposed, transposed, transposed, reshaped, scaled)
+    last = g.add_input(((g.mode(2),), (g.mode(3),), (g.mode(4),)))
+    for operator in (*rng.choice(len(around), 2), None, *rng.choice(len(around), 2)):
+        last = (recurrence if operator is None else around[operator])(g, last) or last
     return g
 
 

@@ -8,7 +8,16 @@ import pytest
 
 import layoutopt
 from layoutopt.results.optimize import LayoutProof
-from tests.layout.second_opinion import Drawing, cheaper, convolution, draw, leaky_relu, scaled, transposed
+from tests.layout.second_opinion import (
+    Drawing,
+    cheaper,
+    convolution,
+    draw,
+    draw_recurrence,
+    leaky_relu,
+    scaled,
+    transposed,
+)
 
 
 def proof(g: Drawing, io: str) -> LayoutProof:
@@ -17,9 +26,8 @@ def proof(g: Drawing, io: str) -> LayoutProof:
     return layoutopt.explain(model, io=io, objective="bytes").layout
 
 
-def check(seed: int) -> None:
-    g = draw(seed)
-    for io in ("keep", "free"):
+def check(seed: int, g: Drawing, ios: tuple[str, ...] = ("keep", "free")) -> None:
+    for io in ios:
         claim = proof(g, io)
         if claim.proved_optimal and claim.cost:
             found = cheaper(g, claim.cost, free=io == "free")
@@ -28,13 +36,19 @@ def check(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(20))
 def test_what_is_proved_is_the_least(seed: int) -> None:
-    check(seed)
+    check(seed, draw(seed))
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("seed", range(20, 420))
 def test_what_is_proved_is_the_least_long(seed: int) -> None:
-    check(seed)
+    check(seed, draw(seed))
+
+
+@pytest.mark.parametrize("seed", [*range(12), *(pytest.param(seed, marks=pytest.mark.long) for seed in range(12, 200))])
+def test_what_is_proved_of_recurrences_is_the_least(seed: int) -> None:
+    # An output that may be a picture without its batch has other free layouts than the search knows.
+    check(seed, draw_recurrence(seed), ("keep",))
 
 
 def test_the_search_finds_what_is_there() -> None:

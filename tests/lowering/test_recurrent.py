@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import numpy.typing as npt
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from layoutopt.errors import UnsupportedOperatorError
+from layoutopt.lowering.recurrence import Schedule
 from tests.handoff import Case, HandOff, floats
 
 GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
@@ -20,6 +25,7 @@ def recurrent(
     *,
     steps: int = 5,
     directions: int = 1,
+    dialect: bool = False,
     **more: npt.ArrayLike,
 ) -> Case:
     """A case with all results; operands after ``b`` are constants, given by name."""
@@ -32,8 +38,9 @@ def recurrent(
         **more,
     }
     attributes = f"hidden_size={HIDDEN}" + (f", {attributes}" if attributes else "")
-    body = f"{', '.join(outputs)} = {operator}<{attributes}>({operands})"
-    return Case(body, {"x": floats(steps, BATCH, INPUT)}, constants, outputs=outputs)
+    body = f"{', '.join(outputs)} = {'layoutopt.nhwc.' * dialect}{operator}<{attributes}>({operands})"
+    shape = (BATCH, steps, INPUT) if "input_order" in attributes else (steps, BATCH, INPUT)
+    return Case(body, {"x": floats(*shape)}, constants, outputs=outputs)
 
 
 def state(directions: int = 1) -> npt.NDArray[np.float32]:
@@ -80,6 +87,29 @@ CASES = {
 }
 
 
+ORDERS = {
+    "LSTM, batch before time": recurrent(
+        "LSTM", f"{BOTH}, input_order=[1,0,2], output_order=[2,0,1,3]", steps=21, directions=2, dialect=True
+    ),
+    "GRU, batch before time in the input alone": recurrent(
+        "GRU", "input_order=[1,0,2]", "x, w, r, b, l, h0", steps=19, l=lengths(19, 7), h0=state(), dialect=True
+    ),
+    "RNN, batch before time in the output alone": recurrent(
+        "RNN", f"{BOTH}, output_order=[1,2,0,3]", "x, w, r, b, l", directions=2, l=lengths(5, 2), dialect=True
+    ),
+    "RNN backwards, batch before time": recurrent(
+        "RNN", 'direction="reverse", input_order=[1,0,2], output_order=[2,1,0,3]', steps=30, dialect=True
+    ),
+}
+"""The dialect's: input and output in another order of their axes."""
+
+
+@pytest.mark.parametrize("name", ORDERS)
+def test_any_order_of_axes_needs_no_transpose(name: str, hand_off: HandOff) -> None:
+    operators = hand_off.check(ORDERS[name])
+    assert "TRANSPOSE" not in operators
+
+
 ALIKE = ("GRU both ways", "RNN both ways", "GRU to lengths in a loop", "RNN to lengths in a loop")
 """Cases in which the operators differ as they do in others."""
 
@@ -95,13 +125,53 @@ def test_computes_what_onnx_runtime_does(name: str, hand_off: HandOff) -> None:
 def test_batch_first(operator: str, hand_off: HandOff) -> None:
     case = recurrent(operator, "layout=1")
     case = Case(case.body, {"x": floats(BATCH, 5, INPUT)}, case.constants, outputs=case.outputs, reference=True)
-    hand_off.check(case)
+    operators = hand_off.check(case)
+    assert "TRANSPOSE" not in operators or hand_off.onnx_tf  # TensorFlow's converter may write some of its own
 
 
-def test_many_steps_become_one_loop(hand_off: HandOff) -> None:
-    operators = hand_off.check(recurrent("LSTM", steps=320))
-    assert operators["WHILE"] == 1
-    assert sum(operators.values()) < 100
+def test_loops_share_the_weights(hand_off: HandOff) -> None:
+    """Many steps are several loops of few operators, whose weights are in the file once."""
+    operators = hand_off.check(recurrent("LSTM", steps=321))
+    assert 1 < operators["WHILE"] < 20 or hand_off.onnx_tf
+    assert operators["FULLY_CONNECTED"] < 8
+    assert sum(operators.values()) < 150
+
+
+@pytest.mark.parametrize("steps", [*range(9, 24), 100, 301])
+@pytest.mark.parametrize("per_round", [1, 3, 4])
+@pytest.mark.parametrize("per_loop", [1, 2, 5])
+def test_any_schedule_makes_all_steps(
+    steps: int, per_round: int, per_loop: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many steps are left over, after the rounds of a loop and after the loops."""
+    if per_round * per_loop > steps:
+        pytest.skip("a loop of more steps than there are")
+    monkeypatch.setattr(Schedule, "of", lambda *_, **__: Schedule(per_round, per_round * per_loop))
+    case = recurrent("GRU", BOTH, "x, w, r, b, l", steps=steps, directions=2, l=lengths(steps, 7))
+    HandOff(tmp_path).check(case)
+
+
+@settings(max_examples=300)
+@given(
+    steps=st.integers(1, 2000),
+    hidden=st.integers(1, 2000),
+    gates=st.sampled_from([1, 3, 4]),
+    batch=st.integers(1, 64),
+    share=st.booleans(),
+    resizable=st.booleans(),
+)
+def test_a_schedule_is_made_of_whole_rounds(
+    steps: int, hidden: int, gates: int, batch: int, share: bool, resizable: bool
+) -> None:
+    weights = 4 * gates * hidden**2
+    schedule = Schedule.of(steps, weights, 4 * batch * (gates + 1) * hidden, share_bodies=share, resizable=resizable)
+    if not schedule.per_loop:
+        assert schedule.per_round == steps <= 8
+        return
+    assert 1 <= schedule.per_round <= schedule.per_loop <= steps
+    assert schedule.per_loop % schedule.per_round == 0
+    assert schedule.per_round == 1 or schedule.per_round * weights <= 1 << 19 or not share
+    assert steps - schedule.per_loop < schedule.per_round or (share and not resizable)
 
 
 def test_an_unknown_activation_names_the_node(hand_off: HandOff) -> None:

@@ -67,7 +67,7 @@ def convert_directly(
     forget_peak_memory()
     stages = _Stages(progress or (lambda _stage: None))
     with stages("lowering"), folding_up_to(fold_limit):
-        lowered = lower(model, resizable=resizable)
+        lowered = lower(model, resizable=resizable, share_bodies=not resizable)
     with stages("rewrites"), folding_up_to(fold_limit):
         simplify(lowered.graph, RESIZABLE_RULES if resizable else FLOAT_RULES if rewrite is None else RULES)
         use_integer_kernels(lowered.graph)

@@ -153,6 +153,7 @@ class _Subgraph:
         self._tensors: list[TensorT] = []
         self._places: dict[Value, int] = {}
         self._constants: dict[object, int] = {}
+        self._bodies: dict[Graph, int] = {}
         self._names = _Names()
         self.table = schema.SubGraphT(tensors=self._tensors, name=graph.name)
         tables.subgraphs.append(self.table)
@@ -193,8 +194,7 @@ class _Subgraph:
         written = [self._result(result, name) for result in operation.results]
         options = dict(operation.options)
         for field, body in zip(facts.bodies, operation.bodies, strict=True):
-            options[field] = len(self._tables.subgraphs)
-            _Subgraph(self._tables, self._codes, self._buffers, self._defaults, body)
+            options[field] = self._body(body)
         table = schema.OperatorT(self._codes.index(operation.code), _int32(read), _int32(written))
         if operation.code not in OPERATOR_CODES:
             table.customOptions = np.frombuffer(options.get("custom_options", b""), np.uint8)
@@ -204,6 +204,13 @@ class _Subgraph:
             table.builtinOptions = encode_options(facts.options, options)
             table.builtinOptionsType = getattr(schema.BuiltinOptions, facts.options)
         return table
+
+    def _body(self, graph: Graph) -> int:
+        """Return the number of the graph that a body is in the file; one that several operations run is there once."""
+        if graph not in self._bodies:
+            self._bodies[graph] = len(self._tables.subgraphs)
+            _Subgraph(self._tables, self._codes, self._buffers, self._defaults, graph)
+        return self._bodies[graph]
 
     def _result(self, value: Value, name: str) -> int:
         self._places[value] = self._add(value, self._reserved.get(value) or self._names.unique(value.name or name))

@@ -174,7 +174,7 @@ class _Closure:
             group = Group(ports, tuple(port.value(node) for port in ports), node, rule)
             self._found.of_node[node].append(group)
             self._register(group, [index for index, port in enumerate(ports) if port.result])
-            if (natural := rule.natural(node)) is not None:
+            if (natural := rule.natural(node, ports)) is not None:
                 self._add(group, natural)
             else:
                 self._add_required(group, node, rule)

@@ -159,7 +159,7 @@ def _settled(
     count and not bytes, or a QuantizeLinear or Cast would look like a better place for a Reshape that need not be.
     """
     rule = candidates.rules[node]
-    if rule.required_layout is not None:
+    if rule.required_layout is not None or rule.separate(node):
         return variant
     sources = {
         port: source

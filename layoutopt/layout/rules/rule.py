@@ -86,16 +86,22 @@ class LayoutRule:
     def ports(self, node: ir.Node) -> tuple[Port, ...]:
         """Return the ports of ``node`` that carry the layout: operands, then results."""
         operands = (operand(index) for index, value in enumerate(node.inputs[: self.operands]) if value is not None)
-        return (*operands, *(result(index) for index in range(len(node.outputs))))
+        return (*operands, *(result(index) for index, value in enumerate(node.outputs) if value.name != ""))
 
     def groups(self, node: ir.Node) -> Sequence[tuple[Port, ...]]:
         """Return the ports that are no constants, those together that take a layout together."""
         ports = tuple(port for port in self.ports(node) if not is_constant(port.value(node)))
         return [(port,) for port in ports] if self.separate(node) else [ports]
 
-    def natural(self, node: ir.Node) -> Variant | None:
-        """Return the variant in which nothing changes; None for a layout-sensitive operator."""
-        layouts = {port: PhysicalLayout.natural(port.shape(node)) for port in self.ports(node)}
+    def natural(self, node: ir.Node, group: tuple[Port, ...] = ()) -> Variant | None:
+        """Return the variant in which nothing changes; None for a layout-sensitive operator.
+
+        Args:
+            node: the operator.
+            group: ports that take their layout independently of the others; all ports take one together otherwise.
+        """
+        ports = group if group and self.separate(node) else self.ports(node)
+        layouts = {port: PhysicalLayout.natural(port.shape(node)) for port in ports}
         return None if self.required_layout else Variant(layouts, inner=self._inner(node, layouts))
 
     def variants(self, node: ir.Node, port: Port, layout: PhysicalLayout, known: Known) -> Iterator[Variant]:

@@ -12,7 +12,7 @@ import onnx_ir as ir
 
 from layoutopt.ir.attributes import transpose_perm
 from layoutopt.ir.perm import Perm
-from layoutopt.layout.rules import matmul, propagation, remaps, spatial
+from layoutopt.layout.rules import matmul, propagation, recurrent, remaps, spatial
 from layoutopt.layout.rules.internal_costs import interleaving, last_axis_only
 from layoutopt.layout.rules.rule import LayoutRule
 from layoutopt.layout.rules.variants import result
@@ -29,6 +29,15 @@ _ACCUMULATION = LayoutRule(remaps=(remaps.axis_operand,))
 _BY_ELEMENT = LayoutRule(operands=3, remaps=(remaps.axis(0),))
 _NORMALIZATION = LayoutRule(
     operands=3, propagate=propagation.normalized, remaps=(remaps.innermost_axes(-1),), results=1
+)
+_RECURRENT = LayoutRule(
+    propagate=recurrent.sequences,
+    remaps=(recurrent.sequence_orders,),
+    internal_cost=recurrent.stacking,
+    separate=recurrent.separate,
+    ranks=(3,),
+    shaped=2,
+    since=7,
 )
 _REDUCTION = LayoutRule(propagate=propagation.reduction, remaps=(remaps.axes(1),))
 _ARG_REDUCTION = LayoutRule(propagate=propagation.reduction, remaps=(remaps.axis(0),))
@@ -99,11 +108,13 @@ RULES: Mapping[str, LayoutRule] = {
     "DynamicQuantizeLinear": _SCALARS,
     "Expand": LayoutRule(remaps=(remaps.expanded_shape,), enlarges=True),
     "Gather": LayoutRule(propagate=propagation.gathering, remaps=(remaps.axis(0),), shaped=2),
+    "GRU": _RECURRENT,
     "GatherElements": replace(_BY_ELEMENT, operands=2),
     "GlobalAveragePool": _GLOBAL_POOL,
     "GlobalLpPool": _GLOBAL_POOL,
     "GlobalMaxPool": _GLOBAL_POOL,
     "Hardmax": _HARDMAX,
+    "LSTM": _RECURRENT,
     "LRN": replace(_PER_CHANNEL, propagate=propagation.ordered_channels, ranks=(4,)),
     "LayerNormalization": _NORMALIZATION,
     "LogSoftmax": _SOFTMAX,
@@ -118,6 +129,7 @@ RULES: Mapping[str, LayoutRule] = {
     "Pad": LayoutRule(remaps=(remaps.pads,), since=2),
     "QuantizeLinear": _QUANTIZATION,
     "RMSNormalization": _NORMALIZATION,
+    "RNN": _RECURRENT,
     "Resize": replace(_PER_CHANNEL, since=10),
     "ReverseSequence": LayoutRule(remaps=(remaps.sequence_axes,)),
     "Scatter": replace(_BY_ELEMENT, until=10),
@@ -180,7 +192,6 @@ LAYOUT_FIXED: Mapping[str, str] = {
     **dict.fromkeys(
         ("Compress", "NonMaxSuppression", "NonZero", "Unique"), "how large the result is depends on the data"
     ),
-    **dict.fromkeys(("GRU", "LSTM", "RNN"), "time, batch and features come in a fixed order"),
     **dict.fromkeys(
         ("Attention", "CausalConvWithState", "LinearAttention", "RotaryEmbedding"),
         "batch, heads, time and features come in a fixed order",

@@ -12,6 +12,7 @@ from layoutopt.tfl.build.control_flow import (
     if_,
     keep_apart,
     while_,
+    while_again,
 )
 from layoutopt.tfl.build.elementwise import (
     abs_,
@@ -270,5 +271,6 @@ __all__ = [
     "values_of",
     "where",
     "while_",
+    "while_again",
     "zeros_like",
 ]

@@ -56,6 +56,20 @@ def while_(
     return record("WHILE", *before, *captured, results=results, bodies=bodies)[: len(before)]
 
 
+def while_again(result: Value, start: Sequence[Operand]) -> list[Value]:
+    """Record another WHILE that runs the bodies of one that is there, which a file holds once.
+
+    Args:
+        result: one of those of that WHILE.
+        start: the carried values before the first round, of the same types and shapes.
+    """
+    before = result.producer
+    assert before is not None, "it is a result"
+    operands = [*map(value_of, start), *before.operands[len(start) :]]
+    kinds = [(value.dtype, value.shape) for value in before.results]
+    return record("WHILE", *operands, results=kinds, bodies=before.bodies)[: len(start)]
+
+
 def keep_apart(step: Graph) -> None:
     """Let no carried value of a WHILE take the place of another one as it is.
 

@@ -222,3 +222,29 @@ def quantization(operator: str, source: str) -> tuple[Case, ...]:
         (f"{one} scale = Exp (v) {source} {name} = {operator} <axis = 2> (q, scale){tail}", 13),
     )
     return tuple(Case(form, opset=opset) for form, opset in forms)
+
+
+def numbers(name: str, *shape: int) -> str:
+    """A constant of small numbers."""
+    values = np.random.default_rng(prod(shape)).uniform(-0.5, 0.5, prod(shape))
+    text = ", ".join(f"{value:.4f}" for value in values)
+    return f"{name} = Constant <value = float[{', '.join(map(str, shape))}] {{{text}}}> ()"
+
+
+def recurrent(operator: str, gates: int) -> tuple[Case, ...]:
+    """Columns as steps and rows as batch, both ways and to lengths; rows as steps of channels and columns."""
+    sequences = f"n = Transpose <perm = [3, 2, 0, 1]> (t) {ints('merged', 6, 6, 4)} i = Reshape (n, merged)"
+    back = "u = Transpose <perm = [1, 3, 2, 0]> (q)"
+    one = f"{numbers('k', 1, gates * 4, 4)} {numbers('r', 1, gates * 4, 4)}"
+    two = f"{numbers('k', 2, gates * 2, 4)} {numbers('r', 2, gates * 2, 2)}"
+    wide = f"{numbers('k', 1, gates * 4, 24)} {numbers('r', 1, gates * 4, 4)}"
+    both = f'{operator} <hidden_size = 2, direction = "bidirectional">'
+    stacked = f"p = Transpose <perm = [1, 3, 2, 0]> (q) {ints('whole', 1, 4, 6, 6)} u = Reshape (p, whole)"
+    lengths = ints("l", 6, 1, 2, 6, 3, 4, kind="int32")
+    lines = f"n = Transpose <perm = [2, 0, 1, 3]> (t) {ints('merged', 6, 1, 24)} i = Reshape (n, merged)"
+    return (
+        Case(f"{sequences} {one} q = {operator} <hidden_size = 4> (i, k, r) {back}"),
+        Case(f"{sequences} {two} q = {both} (i, k, r) {stacked}"),
+        Case(f'{sequences} {two} {lengths} q, h = {both} (i, k, r, "", l) {stacked}'),
+        Case(f"{lines} {wide} q = {operator} <hidden_size = 4> (i, k, r) u = Transpose <perm = [1, 3, 0, 2]> (q)"),
+    )

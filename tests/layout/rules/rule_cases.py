@@ -22,6 +22,7 @@ from tests.layout.rules.case_forms import (
     logic,
     normalization,
     quantization,
+    recurrent,
     reduction,
 )
 
@@ -42,6 +43,9 @@ CASES: Mapping[str, tuple[Case, ...]] = {
     **{operator: last_axis(operator) for operator in ("Hardmax", "LogSoftmax", "Softmax")},
     **{operator: global_pool(operator) for operator in ("GlobalAveragePool", "GlobalLpPool", "GlobalMaxPool")},
     **{operator: bitwise(operator) for operator in ("BitwiseAnd", "BitwiseOr", "BitwiseXor")},
+    "GRU": recurrent("GRU", 3),
+    "LSTM": recurrent("LSTM", 4),
+    "RNN": recurrent("RNN", 1),
     "BitShift": bitwise("BitShift", '<direction = "LEFT">'),
     "CumProd": accumulation("CumProd", 26),
     "CumSum": accumulation("CumSum", 14),
