@@ -34,6 +34,7 @@ from docs.tools import (
     examples,
     int8,
     networks,
+    objectives,
     operators,
     peers,
     picture,
@@ -65,7 +66,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
 REGIONS: tuple[Callable[[], Mapping[str, str]], ...] = (
     *(networks.regions, picture.regions, conformance.regions, transpose_times.regions),
     *(quantized.regions, dynamic.regions, choices.regions, examples.regions, rewrites.regions),
-    *(conversion_cost.regions, int8.regions, published.regions, recurrences.regions, vela.regions),
+    *(conversion_cost.regions, int8.regions, published.regions, objectives.regions, recurrences.regions, vela.regions),
 )
 """The makers of what is put into other files, by the name of the region."""
 
