@@ -24,7 +24,6 @@ from layoutopt.layout.plan.interface import interface_orders
 from layoutopt.layout.plan.planner import make_plan
 from layoutopt.layout.rules.rule import LayoutRule
 from layoutopt.layout.rules.variants import Edit, Take, operand, result
-from layoutopt.layout.rules.views import MAX_COPY_RANK
 from layoutopt.layout.solver.problem import Assignment
 from layoutopt.options import NO_LAYOUTS, Io, Layouts, Objective
 from layoutopt.passes.base import Pass
@@ -147,7 +146,7 @@ _BLOCKS = ("DepthToSpace", "SpaceToDepth")
 
 def _improves(plan: Plan) -> bool:
     """Return whether the graph is not what ``plan`` makes of it already."""
-    return plan.sensitive > 0 or plan.assignment.cost < plan.before
+    return plan.sensitive > 0 or plan.oversized or plan.assignment.cost < plan.before
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,9 +178,13 @@ class _Rewriter:
         for value, layout in self._plan.inputs.items():
             self._store(value, layout.mode_order, layout.sizes)
             orders[str(value.name)] = layout.order or ()
+        views += self._plan.links
         replaced = set(views)
-        for node in [node for node in self._graph if node not in replaced]:
-            self._rewrite(node)
+        for node in list(self._graph):
+            if node in self._plan.links:
+                self._link(node)
+            elif node not in replaced:
+                self._rewrite(node)
         results = self._outputs(orders)
         self._read_in_bodies()
         for stored in self._stored.values():
@@ -224,6 +227,13 @@ class _Rewriter:
             if (port := result(index)) in variant.layouts:
                 self._store(value, variant.mode_order(port), variant.sizes(port))
 
+    def _link(self, node: ir.Node) -> None:
+        """Let the result of a view be what it reads, under other axes."""
+        source, variant, port = node.inputs[0], self._plan.variants[node], operand(0)
+        assert source is not None
+        read = self._read(source, variant.layouts[port])
+        self._stored[node.outputs[0]] = _Stored(read, variant.mode_order(result()), variant.layouts[port].sizes)
+
     def _apply(self, node: ir.Node, change: Edit) -> None:
         if change.operator is not None:
             node.domain, node.op_type = dialect.DOMAIN, change.operator
@@ -265,7 +275,10 @@ class _Rewriter:
     def _copy(self, root: ir.Value, stored: _Stored, order: ModeOrder, sizes: Shape) -> _Stored:
         key = (root, order)
         if key not in self._copies:
-            steps = copy_steps(stored.mode_order, stored.sizes, order, sizes, MAX_COPY_RANK)
+            before = self._plan.copies[root][order]
+            if before != stored.mode_order:
+                stored = self._copy(root, stored, before, sizes)
+            steps = copy_steps(stored.mode_order, stored.sizes, order, sizes)
             source = stored.physical
             if steps.sizes != stored.sizes:
                 source = self._reshape(source, steps.sizes)
