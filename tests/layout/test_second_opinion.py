@@ -8,7 +8,8 @@ import pytest
 
 import layoutopt
 from layoutopt.results.optimize import LayoutProof
-from tests.layout.second_opinion import Drawing, cheaper, convolution, draw, leaky_relu, scaled, transposed
+from tests.layout.opinion_operators import convolution, draw, leaky_relu, scaled, transposed
+from tests.layout.second_opinion import Drawing, cheaper
 
 
 def proof(g: Drawing, io: str) -> LayoutProof:
