@@ -127,8 +127,9 @@ The benchmark networks at full size, with random weights, converted in three way
 
 ## The layouts
 
-Bytes that the Transposes of the ONNX graph write, and their number. *Proved* means that no other choice of layouts
-costs less. The last column has inputs and outputs kept in NCHW (`--io keep`).
+Bytes that the Transposes of the ONNX graph write, and their number. Layouts are chosen by
+[predicted time](objective.md), and *proved* means that no other choice takes less of it. The last column has inputs and
+outputs kept in NCHW (`--io keep`).
 """
 _ON_OPERATORS = """
 ## The operators
@@ -273,5 +274,5 @@ def _note(rows: Mapping[str, Row]) -> str:
         "Before → after: plain onnx-tf 1.10 after onnxsim, with the default TFLite converter (for "
         f"{', '.join(failed)}, which it cannot convert, the per-operator layout) → layoutopt. Both files of a network "
         f"run in turns; medians of LiteRT with XNNPACK on {' and '.join(sorted(machines))}. Errors are those "
-        "of float32 rounding. The transposes that remain are proved to be the minimum."
+        "of float32 rounding. No other layouts take less predicted time, which is proved."
     )

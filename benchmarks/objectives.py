@@ -1,131 +1,179 @@
-"""Compares layouts chosen by predicted time with those of the fewest bytes and with layouts per operator.
+"""Compares layouts chosen by predicted time with those of the fewest bytes, layouts per operator, and onnx2tf.
 
 ::
 
-    python -m benchmarks.objectives [--rounds 40] [--save] MODEL.onnx...
+    python -m benchmarks.objectives [--zoo build/zoo] [--peers build/peers] [--results build/objectives] [NAME ...]
+    python -m benchmarks.objectives --time-only
 
-Every model is converted three times, by the direct backend, and the three are timed in one interleaved run: one
-thread of XNNPACK, CPU time, the fastest sample. ``--save`` puts them into ``benchmarks/results/objectives.json``.
+Every network is converted three times by the direct backend, and by onnx2tf where its environment is; all that is
+right is timed in one interleaved run. What was converted before stays as it is; the figures of all of them go to
+``benchmarks/results/objectives.json``. Timing wants a quiet machine.
 """
 
 from __future__ import annotations
 
 import argparse
-import tempfile
-import time
-from collections.abc import Iterator, Mapping, Sequence
+import shutil
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
-from benchmarks import records
+from benchmarks import models, records
 from benchmarks.markdown import table
+from benchmarks.peers.catalogue import OURS, PEERS
+from benchmarks.peers.conversion import MODEL, convert_all, exported
+from benchmarks.peers.figures import FIGURES, TFLITE, TIMES, Figures, Outcome, Times
+from benchmarks.peers.judge import judged
+from benchmarks.peers.timing import timed
+from benchmarks.published import gain
+from benchmarks.zoo.__main__ import exported as exported_of_zoo
+from benchmarks.zoo.catalogue import ATTENTION, NETWORKS, Entry
 from layoutopt.backend.direct.convert import convert_directly
-from layoutopt.backend.litert.inspect import count_tflite
-from layoutopt.backend.litert.runtime import measure
 from layoutopt.ir.io import load
+from layoutopt.ir.verify import Reference
 from layoutopt.options import Io, Objective
+from layoutopt.outputs import make_directory
 from layoutopt.passes import PropagateLayout, default_pipeline
 from layoutopt.passes.propagate_layout import Scope
 from layoutopt.pipeline.manager import PassManager
 from layoutopt.results.provenance import Provenance
 
-RESULTS = records.committed("objectives")
+BYTES, PER_OPERATOR, PEER = "bytes", "per operator", "onnx2tf-2"
 CHOICES: Mapping[str, PropagateLayout] = {
-    "time": PropagateLayout(Io.KEEP, objective=Objective.TIME),
-    "bytes": PropagateLayout(Io.KEEP, objective=Objective.BYTES),
-    "per operator": PropagateLayout(Io.KEEP, scope=Scope.OPERATOR),
+    OURS: PropagateLayout(Io.FREE, objective=Objective.TIME),
+    BYTES: PropagateLayout(Io.FREE, objective=Objective.BYTES),
+    PER_OPERATOR: PropagateLayout(Io.KEEP, scope=Scope.OPERATOR),
 }
+LABELS = (*CHOICES, PEER)
+NAMES = (*models.NETWORKS, "levit_128s", *(network.name for network in ATTENTION))
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
-    """A .tflite whose layouts were chosen in one way.
+class Network:
+    """One network.
 
     Attributes:
-        transposes: how many TRANSPOSE operators it has.
-        transposed: bytes in them.
-        milliseconds: of one inference.
+        figures: what became of it, by the name of the choice or converter.
+        times: of all that is right, in one run.
     """
 
-    transposes: int
-    transposed: int
-    milliseconds: float
+    figures: Mapping[str, Figures]
+    times: Times
 
 
 @dataclass(frozen=True, slots=True)
 class Objectives:
-    """All networks.
+    """All that was measured.
 
     Attributes:
-        networks: by name; for each of `CHOICES`, what came of it.
         measured: where and when.
+        networks: by name.
     """
 
-    networks: Mapping[str, Mapping[str, Chosen]]
+    PATH: ClassVar[Path] = records.committed("objectives")
+
     measured: Provenance
+    networks: Mapping[str, Network]
 
 
 def main() -> None:
-    """Run the benchmark."""
+    """Convert and time what was not yet, and keep the figures of all that ever was."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("models", nargs="+", type=Path, metavar="MODEL")
-    parser.add_argument("--rounds", type=int, default=40)
-    parser.add_argument("--save", action="store_true")
-    parser.add_argument("--keep", type=Path, help="a directory for the .tflite files")
+    parser.add_argument("names", nargs="*", choices=[*NAMES, []], metavar="NAME", help=", ".join(NAMES))
+    parser.add_argument("--zoo", type=Path, default=Path("build/zoo"), help="where the zoo's environment is")
+    parser.add_argument("--peers", type=Path, default=Path("build/peers"), help="where onnx2tf's environment is")
+    parser.add_argument("--results", type=Path, default=Path("build/objectives"), help="where models stay")
+    stages = parser.add_mutually_exclusive_group()
+    stages.add_argument("--convert-only", action="store_true")
+    stages.add_argument("--time-only", action="store_true", help="time all that was converted again")
     options = parser.parse_args()
-    found = {}
-    for path in options.models:
-        name = path.stem if path.stem not in ("model", "original") else path.parent.name
-        found[name] = compared(path, options.rounds, options.keep and options.keep / name)
-        print(" | ".join(_cells(name, found[name])), flush=True)
-    if options.save:
-        records.save(Objectives(found, Provenance.here()), RESULTS)
+    results = options.results.resolve()
+    for name in options.names or NAMES:
+        if not options.time_only:
+            export(name, options.zoo.resolve(), results)
+            convert(name, options.peers.resolve(), results)
+        if not options.convert_only and (options.time_only or not (results / name / TIMES).exists()):
+            records.save(timed(_right(results / name)), results / name / TIMES)
+            print(" | ".join((name, *_cells(_kept(results / name)))), flush=True)
+    networks = {name: _kept(results / name) for name in NAMES if (results / name / TIMES).exists()}
+    records.save(Objectives(networks=networks, measured=Provenance.here()), Objectives.PATH)
 
 
-def compared(path: Path, rounds: int, keep: Path | None = None) -> Mapping[str, Chosen]:
-    """Convert one model in each of `CHOICES`, and time all of them.
+def export(name: str, zoo: Path, results: Path) -> None:
+    """Export a network where that was not done."""
+    path = results / name / MODEL
+    if path.exists():
+        return
+    make_directory(path.parent)
+    if name in models.NETWORKS:
+        exported(name, results)
+        return
+    entry = Entry(NETWORKS[name], NETWORKS[name].exports[0])
+    source = entry.directory(zoo) / MODEL
+    if error := exported_of_zoo(entry, source, zoo):
+        raise RuntimeError(f"{name} cannot be exported: {error}")
+    shutil.copyfile(source, path)
 
-    Args:
-        path: of the .onnx.
-        rounds: samples of each.
-        keep: directory for the .tflite files; None throws them away.
-    """
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = keep or Path(scratch)
-        folder.mkdir(parents=True, exist_ok=True)
-        files = []
-        for name, propagate in CHOICES.items():
-            files.append(folder / f"{name.replace(' ', '_')}.tflite")
-            convert_directly(PassManager(default_pipeline(propagate)).run(load(path)).model, files[-1])
-        latencies = measure(files, rounds=rounds, clock=time.thread_time)
-        counts = [count_tflite(file) for file in files]
-    return {
-        name: Chosen(count.transposes, count.bytes_moved, latency.minimum_ms)
-        for name, count, latency in zip(CHOICES, counts, latencies, strict=True)
-    }
+
+def convert(name: str, peers: Path, results: Path) -> None:
+    """Convert a network in each of `CHOICES` and by onnx2tf, where that was not done, and judge what comes of it."""
+    directory = results / name
+    for label, propagate in CHOICES.items():
+        if (directory / label / FIGURES).exists():
+            continue
+        make_directory(directory / label)
+        model = load(directory / MODEL)
+        convert_directly(PassManager(default_pipeline(propagate)).run(model).model, directory / label / TFLITE)
+        records.save(
+            judged(Reference(load(directory / MODEL)), directory / label / TFLITE), directory / label / FIGURES
+        )
+        (directory / TIMES).unlink(missing_ok=True)
+    if python := PEERS[PEER].interpreter(peers / "venv", {}):
+        convert_all(PEERS[PEER], python, (name,), results, again=False)
+
+
+def _figures(directory: Path) -> Mapping[str, Figures]:
+    paths = {label: directory / label / FIGURES for label in LABELS}
+    return {label: records.load(Figures, path) for label, path in paths.items() if path.exists()}
+
+
+def _right(directory: Path) -> Mapping[str, Path]:
+    """Return the .tflite files of a network that compute what the original does, by choice or converter."""
+    found = _figures(directory).items()
+    return {label: directory / label / TFLITE for label, each in found if each.outcome is Outcome.RIGHT}
+
+
+def _kept(directory: Path) -> Network:
+    return Network(_figures(directory), records.load(Times, directory / TIMES))
 
 
 def regions() -> Mapping[str, str]:
-    """Return what pages show of them."""
-    found = records.load(Objectives, RESULTS)
-    heads = ("network", *(f"{name}: ms, TRANSPOSE, MB" for name in CHOICES), "per operator / time", "bytes / time")
+    """Return what pages show of it."""
+    found = records.load(Objectives, Objectives.PATH)
+    others = LABELS[1:]
+    heads = (
+        "network",
+        *("time: ms, TRANSPOSE, MB", *(f"{label}: ms, TRANSPOSE, MB" for label in others)),
+        *(f"over {label}" for label in others),
+    )
     return {
-        "objectives-table": table(heads, [_cells(*each) for each in found.networks.items()]),
+        "objectives-table": table(heads, [(name, *_cells(each)) for name, each in found.networks.items()]),
         "objectives-measured": f"{found.measured.machine}, {found.measured.date}, one thread",
     }
 
 
-def _cells(name: str, chosen: Mapping[str, Chosen]) -> Sequence[str]:
-    return (name, *map(_cell, chosen.values()), *_ratios(chosen))
+def _cells(network: Network) -> Sequence[str]:
+    forms = (_form(network, label) for label in LABELS)
+    speedups = network.times.speedups
+    return (*forms, *(gain(speedups[label]) if label in speedups else "-" for label in LABELS[1:]))
 
 
-def _cell(chosen: Chosen) -> str:
-    return f"{chosen.milliseconds:.2f}, {chosen.transposes}, {chosen.transposed / 1e6:.2f}"
-
-
-def _ratios(chosen: Mapping[str, Chosen]) -> Iterator[str]:
-    for other in ("per operator", "bytes"):
-        yield f"{chosen[other].milliseconds / chosen['time'].milliseconds:.2f}x"
+def _form(network: Network, label: str) -> str:
+    if label not in network.times.latencies:
+        return "-"
+    figures, latency = network.figures[label], network.times.latencies[label]
+    return f"{latency.median_ms:.2f}, {figures.transposes}, {figures.bytes_moved / 1e6:.2f}"
 
 
 if __name__ == "__main__":

@@ -203,7 +203,7 @@ def _cells(network: Network) -> tuple[str, ...]:
     products, times = network.products, network.times
     ours = network.figures[OURS]
     latencies = {label: f"{latency.median_ms:.2f}" for label, latency in times.latencies.items()}
-    gains = {label: _gain(speedup) for label, speedup in times.speedups.items()}
+    gains = {label: gain(speedup) for label, speedup in times.speedups.items()}
     return (
         f"{products.before / 1e6:.0f} M to {products.after / 1e6:.0f} M",
         *(latencies.get(label, "-") for label in (OURS, EXACT, PEER)),
@@ -213,7 +213,7 @@ def _cells(network: Network) -> tuple[str, ...]:
     )
 
 
-def _gain(speedup: Speedup) -> str:
+def gain(speedup: Speedup) -> str:
     """How many times as fast, bold where it is faster beyond noise, with the verdict where there is no difference."""
     text = f"{speedup.of_medians:.2f}x"
     if speedup.verdict is Verdict.FASTER:

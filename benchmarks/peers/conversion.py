@@ -16,7 +16,7 @@ from benchmarks.zoo.processes import ROOT, run
 from layoutopt.outputs import make_directory
 
 _TIMEOUT = 1800.0  # seconds
-_MODEL = "model.onnx"
+MODEL = "model.onnx"
 _MESSAGE = 300  # characters
 
 
@@ -44,7 +44,7 @@ def converted(peer: Peer, python: Path, name: str, results: Path) -> Figures:
     """Converts a network, and compares the result with the original."""
     directory = results / name / peer.name
     make_directory(directory)
-    model, tflite = _exported(name, results), directory / TFLITE
+    model, tflite = exported(name, results), directory / TFLITE
     tflite.unlink(missing_ok=True)
     program = f"benchmarks.peers.converters.{peer.program}"
     finished = run([python, "-m", program, name, model, tflite], log=directory / "convert.log", timeout=_TIMEOUT)
@@ -63,9 +63,9 @@ def _told(error: str) -> str:
     return error.replace(f"{ROOT}{os.sep}", "")[:_MESSAGE]
 
 
-def _exported(name: str, results: Path) -> Path:
+def exported(name: str, results: Path) -> Path:
     """The ONNX file of a network, exported once."""
-    path = results / name / _MODEL
+    path = results / name / MODEL
     if not path.exists():
         export: list[str | Path] = [sys.executable, "-m", "benchmarks.models", name, "-o", path]
         finished = run(export, log=path.with_name("export.log"), timeout=_TIMEOUT)

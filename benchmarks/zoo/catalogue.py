@@ -223,6 +223,34 @@ CLASSIFIERS = (
     _timm("eva02_tiny_patch14_224"),
 )
 
+ATTENTION = (
+    _timm("tnt_s_legacy_patch16_224"),
+    _timm("crossvit_tiny_240", shape=(1, 3, 240, 240)),
+    _timm("xcit_nano_12_p16_224"),
+    _timm("cait_xxs24_224"),
+    _timm("pit_ti_224"),
+    _timm("twins_svt_small"),
+    _timm("twins_pcpvt_small"),
+    _timm("visformer_tiny"),
+    _timm("convit_tiny"),
+    _timm("gcvit_xxtiny"),
+    _timm("nest_tiny"),
+    _timm("coatnet_nano_rw_224"),
+    _timm("mvitv2_tiny"),
+    _timm("davit_tiny"),
+    _timm("efficientformer_l1"),
+    _timm("efficientformerv2_s0"),
+    _timm("swinv2_cr_tiny_224"),
+    _timm("tiny_vit_5m_224"),
+    _timm("levit_conv_128s"),
+    _timm("coat_lite_tiny"),
+    _timm("repvit_m0_9"),
+    _timm("swiftformer_xs"),
+    _timm("botnet26t_256", shape=(1, 3, 256, 256)),
+    _timm("vit_tiny_patch16_224"),
+)
+"""Attention in many forms: by them the objective of layouts is judged."""
+
 SEGMENTATION = (
     _tv("deeplabv3_mobilenet_v3_large", shape=(1, 3, 256, 256)),
     _tv("deeplabv3_resnet50", shape=(1, 3, 256, 256)),
@@ -286,7 +314,8 @@ TRAINED = (
 )
 
 NETWORKS: Mapping[str, Network] = {
-    network.name: network for network in (*ARTICLE, *TRAINED, *CLASSIFIERS, *SEGMENTATION, *DETECTORS, *INITIAL)
+    network.name: network
+    for network in (*ARTICLE, *TRAINED, *CLASSIFIERS, *ATTENTION, *SEGMENTATION, *DETECTORS, *INITIAL)
 }
 """All networks by name."""
 
