@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 import numpy as np
@@ -92,10 +92,12 @@ class PropagateLayout(Pass, ir.passes.InPlacePass):
             UsageError: ``layouts`` do not fit the model.
         """
         orders, costs = self.orders(model), load_costs(self.objective, threads=self.threads)
-        return {
+        plans = {
             graph: self._plan(model, graph, orders if graph is model.graph else {}, costs)
             for graph in edit.graphs_of(model)
         }
+        crossed = any(map(_holds_tensors, model.graph.subgraphs()))
+        return {graph: replace(plan, crossed=crossed) for graph, plan in plans.items()}
 
     def plan(self, model: ir.Model, *, assumed: Mapping[ir.Node, LayoutRule] | None = None) -> Plan:
         """Plan the layouts of the main graph, without any change.
@@ -139,6 +141,12 @@ class PropagateLayout(Pass, ir.passes.InPlacePass):
             UsageError: ``layouts`` do not fit the model.
         """
         return interface_orders(model, self.io, self.layouts.named)
+
+
+def _holds_tensors(body: ir.Graph) -> bool:
+    """Return whether a body computes with values of more than one axis, so that some may cross its border."""
+    values = (value for node in body for value in (*node.inputs, *node.outputs) if value is not None)
+    return any(value.shape is None or len(value.shape) > 1 for value in values)
 
 
 _BLOCKS = ("DepthToSpace", "SpaceToDepth")

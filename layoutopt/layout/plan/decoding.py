@@ -40,6 +40,7 @@ class Plan:
         sensitive: how many nodes become others because the target runs them in channels-last only.
         inside: what operators move inside.
         unpriced: the Transposes of values whose size is not known.
+        crossed: whether tensors may cross the border of a body somewhere in the model.
     """
 
     rules: Mapping[ir.Node, LayoutRule]
@@ -56,11 +57,18 @@ class Plan:
     sensitive: int
     inside: int
     unpriced: Sequence[ir.Node]
+    crossed: bool = False
 
     @property
     def total(self) -> Assignment:
-        """Cost and proof of all that moves; Transposes of unknown size are told, and let nothing be proved."""
+        """Cost and proof of all that moves.
+
+        Nothing is proved beside Transposes of unknown size, which are told, or next to the border of a body: what
+        crosses it is natural, but a Transpose on either side may undo one on the other.
+        """
         asked = self.assignment
+        if self.crossed and asked.cost:
+            asked = replace(asked, lower_bound=0, proved_optimal=False)
         proved = asked.proved_optimal and not self.unpriced
         return replace(asked, proved_optimal=proved, inside=self.inside, unpriced=len(self.unpriced))
 

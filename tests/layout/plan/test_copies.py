@@ -123,3 +123,17 @@ def test_a_route_takes_transposes_of_few_axes(shape: tuple[int, ...], data: st.D
         assert found is not None
         assert 2 <= len(found[1]) <= 6
         before = after
+
+
+def test_nothing_is_proved_where_a_body_may_undo_a_copy() -> None:
+    """A copy is counted on either side of the border of a body, and cleaning up finds that they cancel."""
+    model = onnx.parser.parse_model("""<ir_version: 8, opset_import: ["": 17]>
+        g (float[1,3,8,8] x, bool k) => (float[1,8,8,4] y)
+        <float[4,3,1,1] w = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}> { c = Conv (x, w) z = If (k) <
+            then_branch = a () => (float[1,8,8,4] p) { p = Transpose <perm = [0, 2, 3, 1]> (c) },
+            else_branch = b () => (float[1,8,8,4] r) { r = Transpose <perm = [0, 2, 3, 1]> (c) }>
+        y = Relu (z) }""")
+    report = layoutopt.optimize(model, backend="direct", baseline=False, objective="bytes")
+    assert report.layout is not None
+    assert report.optimized.bytes_moved < report.layout.cost
+    assert (report.layout.proved_optimal, report.layout.lower_bound) == (False, 0)
