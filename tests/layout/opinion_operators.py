@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import combinations, pairwise, permutations
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from onnx import helper
@@ -171,7 +171,8 @@ def _joined(g: Drawing, x: str, y: str, at: int, new: Mode) -> str:
 
     def candidates() -> Iterator[tuple[State, ...]]:
         for (state,) in g.all_states(x):
-            yield state, tuple(second if mode == first else mode for mode in state if second or mode != first)
+            others = [second if mode == first else mode for mode in state]
+            yield state, tuple(mode for mode in others if mode is not None)
 
     def attempts(arrays: Sequence[Array], states: Sequence[State]) -> Attempted:
         place = states[0].index(first)
@@ -380,7 +381,8 @@ def branched(g: Drawing, x: str) -> str | None:
         bodies.append(body)
     g.bodies += bodies
     g.conditions.append("k")
-    graphs = {f"{name}_branch": each.graph(inputs=False) for name, each in zip(("then", "else"), bodies, strict=True)}
+    then, other = (body.graph(inputs=False) for body in bodies)
+    graphs: dict[str, Any] = {"then_branch": then, "else_branch": other}
     node = helper.make_node("If", ["k"], [f"{g.prefix}t{len(g.arrays)}_0"], **graphs)
     result = g.axes[x]
 

@@ -163,13 +163,13 @@ class Drawing:
         operator: str,
         reads: Sequence[str],
         constants: Sequence[Array],
-        gives: Axes | Sequence[Axes],
+        gives: Axes | list[Axes],
         attempts: Attempts,
         candidates: Callable[[], Iterator[tuple[State, ...]]] | None = None,
         **attributes: Any,
     ) -> str:
         """Append a node, and return its first result; ``gives`` is a list where it has several."""
-        results = [*gives] if isinstance(gives, list) else [gives]
+        results: list[Axes] = gives if isinstance(gives, list) else [gives]
         names = [f"{self.prefix}t{len(self.arrays)}_{index}" for index in range(len(results))]
         node = helper.make_node(operator, [*reads, *map(self.weight, constants)], names, **attributes)
         self.append(node, reads, results, attempts, candidates or (lambda: self.all_states(reads[0])))
