@@ -15,7 +15,7 @@ TEST_JOBS ?= 2
 PARALLEL = -n $(TEST_JOBS) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long test-core docs benchmark measure figures zoo peers lint hooks clean chromium
+.PHONY: help demo test test-long test-core docs benchmark measure generate zoo peers lint hooks clean chromium
 
 help:  ## list these commands
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -46,25 +46,26 @@ docs: $(VENV)/.docs  ## build the site of these pages, into build/site
 # Converts the networks that something has changed for, and times them all: ten minutes if nothing has.
 benchmark: $(VENV)/.test  ## convert the benchmark networks where something has changed, and time all of them
 	$(BIN)/python -m benchmarks.networks_table
-	$(BIN)/python -m benchmarks.figures
+	$(BIN)/python -m docs.tools.generate
 
 # All other figures of the docs that take minutes, not hours: those of single operators and of single networks.
 measure: $(VENV)/.test  ## measure all other figures of the docs that take minutes, not hours
 	$(BIN)/layoutopt calibrate
-	for script in operator_times transpose_times quantized dynamic choices examples rewrites; do \
+	for script in operator_times transpose_times quantized dynamic choices rewrites; do \
 	  $(BIN)/python -m benchmarks.$$script || exit 1; \
 	done
-	$(BIN)/python -m benchmarks.figures
+	$(BIN)/python -m docs.tools.examples
+	$(BIN)/python -m docs.tools.generate
 
 # Puts the results that are committed into README and docs, draws their pictures, and writes the page of the command
 # line; measures nothing.
-figures: $(VENV)/.test  ## write all measured figures, drawings and the command line into README and docs
-	$(BIN)/python -m benchmarks.figures
+generate: $(VENV)/.test  ## write all measured figures, drawings and the command line into README and docs
+	$(BIN)/python -m docs.tools.generate
 
 # Published networks, all the way; makes an environment of some GB for the packages that they come from, under build/zoo.
 zoo: $(VENV)/.test  ## convert published networks; a run that was interrupted continues
 	$(BIN)/python -m benchmarks.zoo
-	$(BIN)/python -m benchmarks.figures
+	$(BIN)/python -m docs.tools.generate
 
 # Debian's, as root or where sudo asks for no password.
 chromium:  ## install Chromium, for the tests of the report's page
@@ -77,14 +78,15 @@ chromium:  ## install Chromium, for the tests of the report's page
 # Python 3.12: make peers PYTHON312=/path/to/python3.12 where it is not on the path.
 peers: $(VENV)/.test  ## convert the benchmark networks with other converters; an interrupted run continues
 	$(BIN)/python -m benchmarks.peers $(if $(PYTHON312),--python3.12 $(PYTHON312))
-	$(BIN)/python -m benchmarks.figures
+	$(BIN)/python -m docs.tools.generate
 
-lint: $(VENV)/.test  ## ruff and mypy
+lint: $(VENV)/.lint  ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-hooks: $(VENV)/.test  ## run ruff and mypy before each commit (.pre-commit-config.yaml)
+# They need what lint needs: packages from PyPI, without TensorFlow and PyTorch. pre-commit itself fetches nothing.
+hooks: $(VENV)/.lint  ## run ruff and mypy before each commit (.pre-commit-config.yaml)
 	$(PIP_INSTALL) pre-commit
 	$(BIN)/pre-commit install
 
@@ -98,10 +100,15 @@ $(VENV)/.docs: pyproject.toml constraints.txt
 	$(PIP_INSTALL) -e '.[docs]'
 	touch $@
 
+$(VENV)/.lint: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(PIP_INSTALL) -e '.[test]'
+	touch $@ $(VENV)/.core
+
 $(VENV)/.test: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(PIP_INSTALL) -e '.[dask,images,onnx-tf,torch,docs,test]'
-	touch $@ $(VENV)/.core $(VENV)/.docs
+	touch $@ $(VENV)/.core $(VENV)/.docs $(VENV)/.lint
 
 clean:  ## remove the environments and what was built
 	rm -rf .venv .venv-core-* build dist *.egg-info

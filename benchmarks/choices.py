@@ -1,4 +1,4 @@
-"""What the choices of the hand-off and of two passes were made by: the same computation in several forms.
+"""The same computation in several forms: measurements that lowerings and two passes were chosen by.
 
 Forms of single operators are written in TensorFlow, each beside the first one of its group; a pass is judged by a whole
 network with and without it. Ratios go to ``benchmarks/results/choices.json``.
@@ -23,7 +23,6 @@ import numpy.typing as npt
 import layoutopt
 from benchmarks import records
 from benchmarks.functions import microseconds
-from benchmarks.markdown import table
 from layoutopt.backend.litert.runtime import measure
 from layoutopt.passes import DEFAULT_PIPELINE
 from layoutopt.pipeline.text import format_pipeline, pass_name
@@ -79,7 +78,7 @@ class Choices:
 
 
 def main() -> None:
-    """Measures every choice, those of one kind in one interleaved run."""
+    """Measure every choice, those of one kind in one interleaved run."""
     found = Choices(dict(_forms()), {name: _passes(*which) for name, which in WITHOUT.items()}, Provenance.here())
     records.save(found, RESULTS)
 
@@ -92,7 +91,7 @@ def _forms() -> Iterator[tuple[str, float]]:
 
 
 def _passes(name: str, without: Sequence[str]) -> float:
-    """The median of the default pipeline over that without some of its passes."""
+    """Return the median of the default pipeline over that without some of its passes."""
     from benchmarks.models import NETWORKS, export
 
     model = export(NETWORKS[name])
@@ -109,7 +108,7 @@ def _passes(name: str, without: Sequence[str]) -> float:
 
 
 def group_norm(x: Tensor) -> Tensor:
-    """Normalizes 8 groups of channels by moments over an axis of groups."""
+    """Normalize 8 groups of channels by moments over an axis of groups."""
     import tensorflow as tf
 
     batch, height, width, channels = x.shape
@@ -121,7 +120,7 @@ def group_norm(x: Tensor) -> Tensor:
 
 
 def group_norm_of_channels(x: Tensor) -> Tensor:
-    """The same from the moments of the channels, which are joined to those of groups when they are few."""
+    """Return the same from the moments of the channels, which are joined to those of groups when they are few."""
     import tensorflow as tf
 
     batch, _, _, channels = x.shape
@@ -135,7 +134,7 @@ def group_norm_of_channels(x: Tensor) -> Tensor:
 
 
 def layer_norm(x: Tensor, *, product: bool) -> Tensor:
-    """Normalizes the last axis, its square a product or SQUARED_DIFFERENCE."""
+    """Normalize the last axis, its square a product or SQUARED_DIFFERENCE."""
     import tensorflow as tf
 
     mean = tf.reduce_mean(x, -1, keepdims=True)
@@ -145,7 +144,7 @@ def layer_norm(x: Tensor, *, product: bool) -> Tensor:
 
 
 def halves(x: Tensor, *, split: bool) -> Tensor:
-    """Both halves of the channels, by one SPLIT or two SLICE."""
+    """Return both halves of the channels, by one SPLIT or two SLICE."""
     import tensorflow as tf
 
     half = x.shape[-1] // 2
@@ -153,7 +152,7 @@ def halves(x: Tensor, *, split: bool) -> Tensor:
 
 
 def mish(x: Tensor) -> Tensor:
-    """By its sigmoid."""
+    """Compute by its sigmoid."""
     import tensorflow as tf
 
     s = tf.sigmoid(x)
@@ -162,63 +161,63 @@ def mish(x: Tensor) -> Tensor:
 
 
 def mish_in_full(x: Tensor) -> Tensor:
-    """By a softplus that is exact on both sides of 0."""
+    """Compute by a softplus that is exact on both sides of 0."""
     import tensorflow as tf
 
     return x * tf.tanh(tf.nn.relu(x) + tf.math.log(tf.exp(-tf.abs(x)) + 1.0))
 
 
 def mish_shorter(x: Tensor) -> Tensor:
-    """By a softplus that is exact where it does not overflow."""
+    """Compute by a softplus that is exact where it does not overflow."""
     import tensorflow as tf
 
     return x * tf.tanh(tf.math.log(tf.exp(x) + 1.0))
 
 
 def celu(x: Tensor) -> Tensor:
-    """By ELU."""
+    """Compute by ELU."""
     import tensorflow as tf
 
     return 0.5 * tf.nn.elu(x * 2.0)
 
 
 def celu_in_full(x: Tensor) -> Tensor:
-    """By what its definition says."""
+    """Compute by what its definition says."""
     import tensorflow as tf
 
     return tf.nn.relu(x) + tf.minimum(0.5 * (tf.exp(x * 2.0) - 1.0), 0.0)
 
 
 def selu(x: Tensor) -> Tensor:
-    """By ELU and LEAKY_RELU."""
+    """Compute by ELU and LEAKY_RELU."""
     import tensorflow as tf
 
     return 1.0507 * tf.nn.leaky_relu(tf.nn.elu(x), 1.67326)
 
 
 def selu_in_full(x: Tensor) -> Tensor:
-    """By what its definition says."""
+    """Compute by what its definition says."""
     import tensorflow as tf
 
     return 1.0507 * (tf.nn.relu(x) + tf.minimum(1.67326 * (tf.exp(x) - 1.0), 0.0))
 
 
 def l2_norm(x: Tensor) -> Tensor:
-    """As the converter recognizes it: L2_NORMALIZATION."""
+    """Compute as the converter recognizes it: L2_NORMALIZATION."""
     import tensorflow as tf
 
     return tf.nn.l2_normalize(x, -1)
 
 
 def l2_norm_in_full(x: Tensor) -> Tensor:
-    """By operators that XNNPACK has; the sum with 0 keeps the converter from recognizing it."""
+    """Compute by operators that XNNPACK has; the sum with 0 keeps the converter from recognizing it."""
     import tensorflow as tf
 
     return x * tf.math.rsqrt(tf.maximum(tf.reduce_sum(x * x, -1, keepdims=True), 1e-10) + 0.0)
 
 
 def _attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """Heads of 16 channels over rows, each of (rows, channels)."""
+    """Return heads of 16 channels over rows, each of (rows, channels)."""
     import tensorflow as tf
 
     q, k, v = (tf.transpose(tf.reshape(each, (each.shape[0], -1, 16)), (1, 0, 2)) for each in (q, k, v))
@@ -227,7 +226,7 @@ def _attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 
 
 def attention_of_products(x: Tensor) -> Tensor:
-    """A product for each of q, k and v."""
+    """Return a product for each of q, k and v."""
     import tensorflow as tf
 
     channels = x.shape[-1]
@@ -236,7 +235,7 @@ def attention_of_products(x: Tensor) -> Tensor:
 
 
 def attention_of_slices(x: Tensor) -> Tensor:
-    """One product, whose parts are STRIDED_SLICE."""
+    """Return one product, whose parts are STRIDED_SLICE."""
     import tensorflow as tf
 
     channels = x.shape[-1]
@@ -245,7 +244,7 @@ def attention_of_slices(x: Tensor) -> Tensor:
 
 
 def attention_of_unpacked(x: Tensor) -> Tensor:
-    """One product, whose parts are an UNPACK."""
+    """Return one product, whose parts are an UNPACK."""
     import tensorflow as tf
 
     channels = x.shape[-1]
@@ -254,7 +253,7 @@ def attention_of_unpacked(x: Tensor) -> Tensor:
 
 
 def attention_of_split(x: Tensor) -> Tensor:
-    """One product, whose parts are a SPLIT."""
+    """Return one product, whose parts are a SPLIT."""
     import tensorflow as tf
 
     return _attention(*tf.split(tf.matmul(x, tf.constant(_weights(x.shape[-1]))), 3, axis=1))
@@ -316,26 +315,6 @@ CHOICES = (
         so="no: XNNPACK has no L2_NORMALIZATION",
     ),
 )
-
-
-# --- the notes -------------------------------------------------------------------------------------------------------
-
-
-def regions() -> Mapping[str, str]:
-    """What pages show of the choices."""
-    found = records.load(Choices, RESULTS)
-    rows = [(choice.what, _ratio(found.forms[choice.what]), choice.so) for choice in CHOICES]
-    swin = "q, k and v by a product each and constant factors and terms folded, in Swin with 4 blocks"
-    rows.append((swin, _ratio(found.passes["products"]), "`split-products`, `fold-affine`"))
-    return {
-        "choices-table": table(("what", "ratio", "so"), rows),
-        "choices-shuffles": f"takes {found.passes['shuffles']:.2f} of the time",
-        "choices-measured": f"{found.measured.machine}, {found.measured.date}",
-    }
-
-
-def _ratio(ratio: float) -> str:
-    return f"**{ratio:.2f}**" if ratio < 1 else f"{ratio:.2f}"
 
 
 if __name__ == "__main__":

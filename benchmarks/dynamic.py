@@ -1,4 +1,4 @@
-"""What a batch that stays open costs: the same networks with a batch of 4, static and dynamic.
+"""The cost of a batch that stays open: the same networks with a batch of 4, static and dynamic.
 
 Figures go to ``benchmarks/results/dynamic.json``.
 
@@ -18,7 +18,6 @@ from pathlib import Path
 
 import layoutopt
 from benchmarks import records
-from benchmarks.markdown import table
 from layoutopt.backend.litert.inspect import count_tflite
 from layoutopt.backend.litert.runtime import measure
 from layoutopt.results.provenance import Provenance
@@ -63,13 +62,13 @@ class Dynamic:
 
 
 def main() -> None:
-    """Measures."""
+    """Measure all networks and keep the figures."""
     pairs = {title: pair(*which) for title, which in NETWORKS.items()}
     records.save(Dynamic(pairs, Provenance.here()), RESULTS)
 
 
 def pair(name: str, small: bool) -> Pair:
-    """Converts and times one network."""
+    """Convert and time one network."""
     from benchmarks.models import INPUT, export_open
     from benchmarks.models import NETWORKS as BUILT
 
@@ -85,24 +84,6 @@ def pair(name: str, small: bool) -> Pair:
         latencies = measure((static, dynamic), rounds=ROUNDS, clock=time.thread_time)
         counts = (count_tflite(path) for path in (static, dynamic))
         return Pair(*(Form(each.operators, took.median_ms) for each, took in zip(counts, latencies, strict=True)))
-
-
-def regions() -> Mapping[str, str]:
-    """What pages show of it."""
-    found = records.load(Dynamic, RESULTS)
-    rows = (
-        (
-            title,
-            f"{each.static.operators} → {each.dynamic.operators}",
-            f"{each.static.milliseconds:.1f} → {each.dynamic.milliseconds:.1f} ms",
-            f"{each.dynamic.milliseconds / each.static.milliseconds:.2f}",
-        )
-        for title, each in found.pairs.items()
-    )
-    return {
-        "dynamic-table": table((f"batch of {BATCH}", "operators", "static → dynamic", "ratio"), rows),
-        "dynamic-measured": f"{found.measured.machine}, {found.measured.date}",
-    }
 
 
 if __name__ == "__main__":

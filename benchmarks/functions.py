@@ -14,7 +14,7 @@ ROUNDS = 40
 
 
 def microseconds(functions: Mapping[str, tuple[Callable[..., Any], Sequence[Sequence[int]]]]) -> Mapping[str, float]:
-    """The fastest time of each in one interleaved run, one XNNPACK thread, by the clock of the thread.
+    """Return the fastest time of each in one interleaved run, one XNNPACK thread, by the clock of the thread.
 
     Args:
         functions: each with the shapes of its float32 operands.
@@ -28,7 +28,7 @@ def microseconds(functions: Mapping[str, tuple[Callable[..., Any], Sequence[Sequ
 
 
 def tflite(function: Callable[..., Any], shapes: Sequence[Sequence[int]]) -> bytes:
-    """A .tflite of ``function``, whose operands are float32 tensors of these shapes."""
+    """Return a .tflite of ``function``, whose operands are float32 tensors of these shapes."""
     import tensorflow as tf
 
     concrete = tf.function(

@@ -26,7 +26,7 @@ import numpy.typing as npt
 
 import layoutopt
 from benchmarks import int8_networks, records
-from benchmarks.markdown import table
+from benchmarks.machine import has_vnni
 from layoutopt.backend.conversion import missing_for_onnx_tf
 from layoutopt.backend.litert.inspect import TfliteTensor, signature_of
 from layoutopt.backend.litert.runtime import measure, run
@@ -122,7 +122,7 @@ def main() -> None:
             for row in measured(name, Path(directory)):
                 print(row, flush=True)
                 rows.append(row)
-        records.save(Figures(tuple(rows), "vnni" in _processor_flags(), Provenance.here()), RESULTS)
+        records.save(Figures(tuple(rows), has_vnni(), Provenance.here()), RESULTS)
 
 
 def measured(name: str, scratch: Path) -> Iterator[Row]:
@@ -290,41 +290,6 @@ WAYS: Mapping[str, Callable[[Task], OptimizeReport]] = {
     **({} if missing_for_onnx_tf() else {"TFLiteConverter": _by_tensorflow}),
 }
 """By name; those of others only where they are installed."""
-
-
-def _processor_flags() -> str:
-    info = Path("/proc/cpuinfo")
-    return info.read_text() if info.exists() else ""
-
-
-# --- the page --------------------------------------------------------------------------------------------------------
-
-
-def regions() -> Mapping[str, str]:
-    """Return what pages show of it."""
-    found = records.load(Figures, RESULTS)
-    names = list(dict.fromkeys(row.network for row in found.rows))
-    ways = list(dict.fromkeys(row.way for row in found.rows))
-    vnni = "with" if found.vnni else "without"
-    return {
-        "int8-table": table(("network, float", *ways), (_cells(name, ways, found.rows) for name in names)),
-        "int8-measured": f"{found.measured.machine}, {vnni} VNNI; {found.measured.date}",
-    }
-
-
-def _cells(name: str, ways: Sequence[str], rows: Sequence[Row]) -> tuple[str, ...]:
-    by_way = {row.way: row for row in rows if row.network == name}
-    title = int8_networks.NETWORKS[name].title
-    real = next(iter(by_way.values())).float_ms
-    return f"{title}, {real:.1f} ms", *(_cell(by_way[way]) if way in by_way else "" for way in ways)
-
-
-def _cell(row: Row) -> str:
-    if row.failure:
-        return "fails"
-    share = "" if row.top1 is None else f", {100 * row.top1:.0f} %"
-    floats = f", {row.floats} float" if row.floats else ""
-    return f"{row.sqnr:.1f} dB{share}, {row.ms:.1f} ms{floats}"
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Which element types, and how many axes, LiteRT's kernels take of each operator.
+"""The element types, and the number of axes, that LiteRT's kernels take of each operator.
 
 ::
 
@@ -39,7 +39,7 @@ MAX_RANK = 8
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What kernels take of one operator.
+    """The limits of the kernels of one operator.
 
     Attributes:
         types: element types of plain numbers, separated by spaces.
@@ -56,7 +56,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """What is known of one operator.
+    """The facts about one operator.
 
     Attributes:
         plain: limits of LiteRT's own kernels.
@@ -69,7 +69,7 @@ class Operator:
 
 @dataclass(frozen=True, slots=True)
 class KernelLimits:
-    """What the script finds.
+    """The findings of the script.
 
     Attributes:
         litert: the version that was asked.
@@ -84,7 +84,7 @@ class KernelLimits:
 
 
 def ask(questions: Iterable[Question]) -> Iterator[bool]:
-    """Whether kernels take what each question asks, as a process says that was started for it."""
+    """Yield whether kernels take what each question asks, as a process says that was started for it."""
     command = [sys.executable, "-m", "benchmarks.kernel_limits", "--answer"]
     with subprocess.Popen(command, stdin=-1, stdout=-1, stderr=subprocess.DEVNULL, text=True, bufsize=1) as child:
         assert child.stdin is not None
@@ -96,7 +96,7 @@ def ask(questions: Iterable[Question]) -> Iterator[bool]:
 
 
 def answer() -> None:
-    """Answers the questions on standard input, each in a fork, which it may kill."""
+    """Answer the questions on standard input, each in a fork, which it may kill."""
     import ai_edge_litert.interpreter  # noqa: F401  (before the fork, so that it is loaded once)
 
     with tempfile.TemporaryDirectory() as folder:
@@ -134,7 +134,7 @@ def _answer(question: Question, path: Path) -> bool:
 
 
 def _agrees(graph: Graph, inputs: Sequence[Array], got: Sequence[Array]) -> bool:
-    """Whether results are what folding makes of the operator, if it does."""
+    """Return whether results are what folding makes of the operator, if it does."""
     if len(graph.operations) > 1:
         return True
     (operation,) = graph.operations
@@ -155,14 +155,14 @@ def _agrees(graph: Graph, inputs: Sequence[Array], got: Sequence[Array]) -> bool
 
 
 def of_types(code: str, rank: int, *, xnnpack: bool) -> list[Question]:
-    """The questions on the element types of an operator."""
+    """Return the questions on the element types of an operator."""
     quantizable = [each for each in TYPES if each.is_integer and each.bits <= 16]
     plain = [Question(code, dtype, rank, xnnpack=xnnpack) for dtype in TYPES if code != "QUANTIZE"]
     return [*plain, *(Question(code, dtype, rank, quantized=True, xnnpack=xnnpack) for dtype in quantizable)]
 
 
 def of_ranks(question: Question) -> list[Question]:
-    """The questions on the largest rank of what is taken at another."""
+    """Return the questions on the largest rank of what is taken at another."""
     same = [replace(question, rank=rank) for rank in range(question.rank + 1, MAX_RANK + 1)]
     first = 1 + (question.code == "BATCH_MATMUL")
     ranks = range(first, MAX_RANK + 1) if question.code in BROADCASTING else ()
@@ -183,7 +183,7 @@ OF_ONE_RANK = {"DEPTH_TO_SPACE", "NON_MAX_SUPPRESSION_V4", "RANGE", "SQUEEZE", "
 
 
 def limits_of(code: str, *, xnnpack: bool) -> Limits:
-    """What kernels take of an operator."""
+    """Return what kernels take of an operator."""
     questions = of_types(code, RANKS.get(code, 2), xnnpack=xnnpack)
     taken = [question for question, found in zip(questions, ask(questions), strict=True) if found]
     types = " ".join(str(question.dtype) for question in taken if not question.quantized)

@@ -18,7 +18,7 @@ from layoutopt.tfl.shapes import ShapeError
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """Whether kernels take an operator.
+    """The question whether kernels take an operator.
 
     Attributes:
         code: of the operator.
@@ -51,14 +51,14 @@ PADDING_3D: Mapping[str, Any] = {"stride_d": 1, **PADDING}
 
 
 def shape_of(question: Question, *, first: bool) -> tuple[int, ...]:
-    """Of the first operand, or of another; in broadcasting, axes of one and of the other alternate."""
+    """Return the shape of the first operand, or of another; in broadcasting, axes of one and of the other alternate."""
     if question.broadcast:
         return tuple(SIZE if axis % 2 == first else 1 for axis in range(question.rank))
     return SHAPES.get(question.code, (SIZE,) * question.rank)
 
 
 def grid_of(question: Question, result: bool) -> Quantization | None:
-    """Scale and zero point of the operands, or of the result, which some kernels insist on."""
+    """Scale and zero point of the operands, or of the result, which some kernels need."""
     if not question.quantized:
         return None
     bits = question.dtype.bits
@@ -74,13 +74,13 @@ FIXED_GRIDS = {"LOGISTIC": 8, "SOFTMAX": 8, "TANH": 7, "LOG_SOFTMAX": 4}
 
 
 def another(question: Question, shape: Sequence[int] | None = None) -> Value:
-    """One more operand like the first, of its own shape if it is given."""
+    """Return one more operand like the first, of its own shape if it is given."""
     found = shape_of(question, first=False) if shape is None else tuple(shape)
     return Value(question.dtype, found, quantization=grid_of(question, result=False))
 
 
 def weights_of(question: Question, shape: Sequence[int], axis: int) -> Value:
-    """Ones of the type that goes with the operand's: int8, a scale for each channel, with int8 and int16."""
+    """Return ones of the type that goes with the operand's: int8, a scale for each channel, with int8 and int16."""
     narrow = question.quantized and question.dtype in (DType.INT8, DType.INT16)
     value = Value.constant(np.ones(shape, np.int8 if narrow else question.dtype.numpy))
     if question.quantized:
@@ -98,12 +98,12 @@ def bias_of(question: Question, count: int) -> Value:
 
 
 def product(shape: Sequence[int], axis: int, **options: Any) -> Make:
-    """An operator of an operand, weights and a bias."""
+    """Return an operator of an operand, weights and a bias."""
     return lambda q, x: one(q.code, x, weights_of(q, shape, axis), bias_of(q, SIZE), **options)
 
 
 def transposed(shape: Sequence[int], axis: int, **options: Any) -> Make:
-    """A transposed convolution, which is told the shape of its result first."""
+    """Return a transposed convolution, which is told the shape of its result first."""
     return lambda q, x: one(q.code, tfl.int32(x.sizes), weights_of(q, shape, axis), x, **options)
 
 
@@ -227,7 +227,7 @@ MAKE: Mapping[str, Make] = {
 
 
 def model_of(question: Question) -> Model | None:
-    """The question as a model; None where it makes no sense."""
+    """Return the question as a model; None where it makes no sense."""
     x = Value(question.dtype, shape_of(question, first=True), quantization=grid_of(question, result=False))
     graph = Graph()
     try:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 from benchmarks import records
-from benchmarks.markdown import table
 from layoutopt.backend.litert.inspect import operators_of
 from layoutopt.ir.counts import OTHER_MOVEMENT, PADS, RESHAPES, TRANSPOSES
-from layoutopt.report.terminal.tables import size
 from layoutopt.results.optimize import Form, Kind
 from layoutopt.results.provenance import Provenance
 
@@ -55,27 +53,27 @@ class Row:
     measured: Provenance
 
     def form(self, kind: Kind) -> Form | None:
-        """The form of that kind, if it could be had."""
+        """Return the form of that kind, if it could be had."""
         return next((form for form in self.forms if form.kind is kind), None)
 
     @property
     def before(self) -> Form:
-        """What a user has without layoutopt: plain onnx-tf, or where it fails the transposes left in."""
+        """The form without layoutopt: plain onnx-tf, or where it fails the per-operator layout."""
         return self.forms[0]
 
     @property
     def after(self) -> Form:
-        """What a user has with it."""
+        """The form with layoutopt."""
         return self.forms[-1]
 
     @property
     def speedup(self) -> float:
         """Of the medians."""
-        return _ratio(self.before.latency_ms, self.after.latency_ms)
+        return ratio(self.before.latency_ms, self.after.latency_ms)
 
 
-def _ratio(before: float | None, after: float | None) -> float:
-    """Of two latencies that were measured."""
+def ratio(before: float | None, after: float | None) -> float:
+    """Return the ratio of two latencies that were measured."""
     assert before is not None
     assert after is not None
     return before / after
@@ -91,7 +89,7 @@ class Networks:
 
     @classmethod
     def committed(cls) -> Networks:
-        """Those that were measured last."""
+        """Return those that were measured last."""
         return records.load(cls, cls.PATH)
 
 
@@ -104,175 +102,5 @@ LETTERS = {
 
 
 def stripes(tflite: Path) -> str:
-    """A letter for each operator of a .tflite, in the order in which they run; a dot for what has none."""
+    """Return a letter for each operator of a .tflite, in the order in which they run; a dot for what has none."""
     return "".join(LETTERS.get(operator.name, ".") for operator in operators_of(tflite))
-
-
-# --- the page --------------------------------------------------------------------------------------------------------
-
-_KINDS = (Kind.PLAIN, Kind.PER_OPERATOR, Kind.LAYOUTOPT)
-_LAYOUTS = ("network", "per-operator", "chosen", "proved", "inputs and outputs kept")
-_OPERATORS = ("network", "plain onnx-tf", "per-operator", "layoutopt", "GATHER", "PAD", "all operators")
-_SPEED = (
-    *("network", "plain onnx-tf", "per-operator", "layoutopt", "over plain onnx-tf", "over per-operator"),
-    *("MSE", "max abs error"),
-)
-
-
-_INTRODUCTION = """\
-# All networks
-
-The benchmark networks at full size, with random weights, converted in three ways: by plain onnx-tf, in
-[per-operator layout](glossary.md#models-and-files), and with the layouts that layoutopt chooses.
-
-## The layouts
-
-Bytes that the Transposes of the ONNX graph write, and their number. Layouts are chosen by
-[predicted time](objective.md), and *proved* means that no other choice takes less of it. The last column has inputs and
-outputs kept in NCHW (`--io keep`).
-"""
-_ON_OPERATORS = """
-## The operators
-
-The number of TRANSPOSE operators in each .tflite; plain onnx-tf 1.10 cannot convert every network, and the TFLite
-converter folds some transposes of the per-operator layout. The other columns show plain onnx-tf, or else the
-per-operator layout, → layoutopt. [Other converters](peers.md) has the same for other converters.
-"""
-_ON_SPEED = """
-## Speed and error
-
-Medians on one thread of LiteRT with XNNPACK, in processor time; the files of a network run in turns. The same code
-converts the per-operator layout and ours, so *over per-operator* is the gain from the layouts alone; in brackets, the
-ratio of the minima. Errors are those of layoutopt's .tflite against ONNX Runtime on the original; outputs have about
-unit variance, those of the two detectors are pixels.
-"""
-
-
-def page() -> str:
-    """The page of all networks."""
-    return "\n".join(_page(Networks.committed().rows)) + "\n"
-
-
-def _page(rows: Mapping[str, Row]) -> Iterator[str]:
-    yield _INTRODUCTION
-    yield table(_LAYOUTS, (_layouts(name, row) for name, row in rows.items()))
-    yield _ON_OPERATORS
-    yield table(_OPERATORS, (_operators(name, row) for name, row in rows.items()))
-    yield _ON_SPEED
-    yield table(_SPEED, (_speed(name, row) for name, row in rows.items()))
-    yield ""
-    yield f"Exported by PyTorch's legacy exporter, opset {OPSET}. Measured by `make benchmark`."
-    for measured in dict.fromkeys(str(row.measured) for row in rows.values()):
-        names = [name for name, row in rows.items() if str(row.measured) == measured]
-        yield ""
-        yield f"{measured}." if len(names) == len(rows) else f"{', '.join(names)}: {measured}."
-
-
-def _layouts(name: str, row: Row) -> tuple[str, ...]:
-    return (
-        name,
-        _moved(row.left_in),
-        f"**{_moved(row.chosen)}**",
-        "yes" if row.proved else "no",
-        _moved(row.kept),
-    )
-
-
-def _operators(name: str, row: Row) -> tuple[str, ...]:
-    plain, left_in = row.form(Kind.PLAIN), row.form(Kind.PER_OPERATOR)
-    return (
-        name,
-        *(str(form.transposes) if form else "-" for form in (plain, left_in)),
-        f"**{row.after.transposes}**",
-        *(f"{was} → {now}" for was, now in zip(_others(row.before), _others(row.after), strict=True)),
-    )
-
-
-def _others(form: Form) -> tuple[int, ...]:
-    return form.histogram.get("GATHER", 0), form.pads, form.operators
-
-
-def _speed(name: str, row: Row) -> tuple[str, ...]:
-    plain, left_in, ours = (row.form(kind) for kind in _KINDS)
-    return (
-        name,
-        *(_latency(form) for form in (plain, left_in, ours)),
-        *(_speedup(form, row.after) for form in (plain, left_in)),
-        f"{row.after.mse:.1e}",
-        f"{row.after.max_abs_error:.1e}",
-    )
-
-
-def _moved(copies: Copies) -> str:
-    return f"{size(copies.size)} / {copies.count}" if copies.count else "0"
-
-
-def _latency(form: Form | None) -> str:
-    return f"{form.latency_ms:.2f} ms" if form else "-"
-
-
-def _speedup(before: Form | None, after: Form) -> str:
-    if before is None:
-        return "-"
-    medians = _ratio(before.latency_ms, after.latency_ms)
-    minima = _ratio(before.latency_min_ms, after.latency_min_ms)
-    return f"**{medians:.2f}x** ({minima:.2f}x)"
-
-
-# --- the README ------------------------------------------------------------------------------------------------------
-
-TITLES = {
-    "mobilenet_v2": "MobileNetV2",
-    "resnet50": "ResNet-50",
-    "mobilenet_v3_large": "MobileNetV3-Large",
-    "efficientnet_like": "EfficientNet-like (SE, SiLU)",
-    "shufflenet_v2": "ShuffleNetV2",
-    "unet_bilinear": "U-Net, bilinear",
-    "unet_plus_plus": "UNet++",
-    "yolo_head": "YOLO-like detector",
-    "yolov8": "YOLOv8-like detector",
-    "swin_t": "Swin-T",
-}
-"""The networks that the README shows, and what it calls them."""
-
-_SUMMARY = ("network", "TRANSPOSE", "operators", "latency, 1 thread", "speedup")
-_CLEAR = 1.02
-"""From here on a speedup is printed bold."""
-
-
-def regions() -> Mapping[str, str]:
-    """What pages show of the networks."""
-    rows = Networks.committed().rows
-    return {
-        "networks-table": table(_SUMMARY, (_summary(title, rows[name]) for name, title in TITLES.items())),
-        "networks-note": _note({title: rows[name] for name, title in TITLES.items()}),
-        "networks-link": f"[all {len(rows)} networks, all figures](docs/networks.md)",
-    }
-
-
-def _summary(title: str, row: Row) -> tuple[str, ...]:
-    before, after = row.before, row.after
-    return (
-        title,
-        f"{before.transposes} → **{after.transposes}**",
-        f"{before.operators} → {after.operators}",
-        f"{milliseconds(before, row)} → {milliseconds(after, row)} ms",
-        f"**{row.speedup:.2f}x**" if row.speedup >= _CLEAR else f"{row.speedup:.2f}x",
-    )
-
-
-def milliseconds(form: Form, row: Row) -> str:
-    """The latency of one form of ``row`` to three digits, or to as many places as that of the other."""
-    return f"{form.latency_ms:.{0 if row.after.latency_ms and row.after.latency_ms >= 100 else 1}f}"
-
-
-def _note(rows: Mapping[str, Row]) -> str:
-    """What was compared, and where it was measured."""
-    failed = [title for title, row in rows.items() if row.form(Kind.PLAIN) is None]
-    machines = {row.measured.machine for row in rows.values()}
-    return (
-        "Before → after: plain onnx-tf 1.10 after onnxsim, with the default TFLite converter (for "
-        f"{', '.join(failed)}, which it cannot convert, the per-operator layout) → layoutopt. Both files of a network "
-        f"run in turns; medians of LiteRT with XNNPACK on {' and '.join(sorted(machines))}. Errors are those "
-        "of float32 rounding. No other layouts take less predicted time, which is proved."
-    )

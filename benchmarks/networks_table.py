@@ -1,8 +1,8 @@
-"""What the networks become with the layouts chosen, beside plain onnx-tf and the transposes left in.
+"""The benchmark networks with the layouts chosen, beside plain onnx-tf and the per-operator layout.
 
 Each network is exported and converted three ways; models stay in a directory, and are made again only where what they
 are made from has changed. Then the models of each network are timed against each other, and what was measured of all
-networks goes to ``benchmarks/results/networks.json``, from which `benchmarks.figures` makes the page and the README.
+networks goes to ``benchmarks/results/networks.json``, from which `docs.tools.generate` makes the page and the README.
 
 ::
 
@@ -45,12 +45,12 @@ ROUNDS = 20
 
 _PACKAGE = Path(layoutopt.__file__).parent
 _EXPORTS = (Path(models.__file__).parent,)
-_CONVERSIONS = (_PACKAGE / "backend" / "onnx_tf", _PACKAGE / "backend" / "litert" / "flatbuffer.py")
+_CONVERSIONS = (_PACKAGE / "backend" / "onnx_tf", _PACKAGE / "lowering", _PACKAGE / "tfl")
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What a directory holds of one network, and what that was made from.
+    """The models of one network in a directory, and what they were made from.
 
     Attributes:
         exported: digest of what the export depends on.
@@ -64,12 +64,12 @@ class Kept:
 
     @classmethod
     def load(cls, directory: Path) -> Kept:
-        """What was saved there; nothing that can be used where nothing was."""
+        """Return what was saved there; nothing that can be used where nothing was."""
         path = directory / "kept.json"
         return records.load(cls, path) if path.exists() else cls("")
 
     def save(self, directory: Path) -> None:
-        """Saves it there."""
+        """Save it there."""
         records.save(self, directory / "kept.json")
 
 
@@ -91,12 +91,12 @@ class Graphs:
 
     @classmethod
     def of(cls, original: ir.Model) -> Graphs:
-        """All that is made of an exported network before it is handed over."""
+        """Return all that is made of an exported network before it is handed over."""
         folded = FoldConstants()(original.clone()).model
         return cls(folded, per_operator(folded.clone()), optimized(original, Io.FREE), optimized(original, Io.KEEP))
 
     def digest(self) -> str:
-        """Of what the conversions depend on."""
+        """Return a digest of what the conversions depend on."""
         found = _digest(_CONVERSIONS, "onnx-tf", "tensorflow", "tensorflow-cpu")
         for model in (self.folded, self.left_in, self.chosen.model):
             found.update(ir.to_proto(model).SerializeToString(deterministic=True))
@@ -104,7 +104,7 @@ class Graphs:
 
 
 def main() -> None:
-    """Converts what has changed, times everything, and keeps the figures."""
+    """Convert what has changed, time everything, and keep the figures."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.networks_table", description="What networks become.")
     parser.add_argument("names", nargs="*", choices=[*models.NETWORKS, []], help="networks (default: all)")
     parser.add_argument("--models", type=Path, default=Path("build/networks"), help="where models stay")
@@ -120,7 +120,7 @@ def main() -> None:
 
 
 def converted(name: str, directory: Path, *, small: bool = False) -> Row:
-    """Exports and converts a network every way, as far as that was not done; the models stay in ``directory``."""
+    """Export and convert a network every way, as far as that was not done; the models stay in ``directory``."""
     make_directory(directory)
     _say(name, "layouts")
     original = exported(name, directory, small=small)
@@ -143,7 +143,7 @@ def converted(name: str, directory: Path, *, small: bool = False) -> Row:
 
 
 def timed(name: str, directory: Path, row: Row) -> Row:
-    """The row with the latencies of the models in ``directory``, one thread each.
+    """Return the row with the latencies of the models in ``directory``, one thread each.
 
     By the clock of the thread, since that of the wall tells as much of the other processes as of the models.
     """
@@ -169,7 +169,7 @@ def exported(name: str, directory: Path, *, small: bool) -> ir.Model:
 
 
 def _forms(graphs: Graphs, converter: Converter) -> Iterator[Form]:
-    """Each way's .tflite: that of plain onnx-tf only where it can convert the network."""
+    """Yield each way's .tflite: that of plain onnx-tf only where it can convert the network."""
     with contextlib.suppress(ConversionError, UnsupportedOperatorError):
         yield converter.run(Kind.PLAIN, graphs.folded).form
     yield converter.run(Kind.PER_OPERATOR, graphs.left_in).form
@@ -187,7 +187,7 @@ def _copies(model: ir.Model) -> Copies:
 
 
 def _digest(sources: tuple[Path, ...], *packages: str) -> hashlib._Hash:
-    """Of the source files at these places and of the versions of packages."""
+    """Return a digest of the source files at these places and of the versions of packages."""
     found = hashlib.sha256()
     for place in sources:
         for path in sorted(place.rglob("*.py")) if place.is_dir() else [place]:

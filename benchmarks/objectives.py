@@ -14,19 +14,17 @@ from __future__ import annotations
 
 import argparse
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 from benchmarks import models, records
-from benchmarks.markdown import table
 from benchmarks.peers.catalogue import OURS, PEERS
 from benchmarks.peers.conversion import MODEL, convert_all, exported
 from benchmarks.peers.figures import FIGURES, TFLITE, TIMES, Figures, Outcome, Times
 from benchmarks.peers.judge import judged
 from benchmarks.peers.timing import timed
-from benchmarks.published import gain
 from benchmarks.zoo.__main__ import exported as exported_of_zoo
 from benchmarks.zoo.catalogue import ATTENTION, NETWORKS, Entry
 from layoutopt.backend.direct.convert import convert_directly
@@ -95,7 +93,7 @@ def main() -> None:
             convert(name, options.peers.resolve(), results)
         if not options.convert_only and (options.time_only or not (results / name / TIMES).exists()):
             records.save(timed(_right(results / name)), results / name / TIMES)
-            print(" | ".join((name, *_cells(_kept(results / name)))), flush=True)
+            _say(name, _kept(results / name).times)
     networks = {name: _kept(results / name) for name in NAMES if (results / name / TIMES).exists()}
     records.save(Objectives(networks=networks, measured=Provenance.here()), Objectives.PATH)
 
@@ -148,32 +146,11 @@ def _kept(directory: Path) -> Network:
     return Network(_figures(directory), records.load(Times, directory / TIMES))
 
 
-def regions() -> Mapping[str, str]:
-    """Return what pages show of it."""
-    found = records.load(Objectives, Objectives.PATH)
-    others = LABELS[1:]
-    heads = (
-        "network",
-        *("time: ms, TRANSPOSE, MB", *(f"{label}: ms, TRANSPOSE, MB" for label in others)),
-        *(f"over {label}" for label in others),
+def _say(name: str, times: Times) -> None:
+    over = (
+        f"{speedup.of_medians:.2f}x over {label}, {speedup.verdict.value}" for label, speedup in times.speedups.items()
     )
-    return {
-        "objectives-table": table(heads, [(name, *_cells(each)) for name, each in found.networks.items()]),
-        "objectives-measured": f"{found.measured.machine}, {found.measured.date}, one thread",
-    }
-
-
-def _cells(network: Network) -> Sequence[str]:
-    forms = (_form(network, label) for label in LABELS)
-    speedups = network.times.speedups
-    return (*forms, *(gain(speedups[label]) if label in speedups else "-" for label in LABELS[1:]))
-
-
-def _form(network: Network, label: str) -> str:
-    if label not in network.times.latencies:
-        return "-"
-    figures, latency = network.figures[label], network.times.latencies[label]
-    return f"{latency.median_ms:.2f}, {figures.transposes}, {figures.bytes_moved / 1e6:.2f}"
+    print(f"{name}: {'; '.join(over)}", flush=True)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from layoutopt.layout.costs import calibration
-from layoutopt.layout.costs.calibration import FULL, QUICK, Calibration, Machine, built_in
+from layoutopt.layout.costs.calibration import FULL, QUICK, Calibration, Machine
 from layoutopt.workflows.measuring import measure_times
 
 TIMES = Path(calibration.__file__).with_name("times.json")
@@ -45,13 +45,6 @@ def _rounded(data: Any) -> Any:
     if isinstance(data, list | tuple):
         return [_rounded(each) for each in data]
     return {key: _rounded(each) for key, each in data.items()} if isinstance(data, dict) else data
-
-
-def pieces_told() -> str:
-    """Return what short pieces take, in words."""
-    pieces = built_in().times.pieces
-    each = zip(pieces.sizes, pieces.nanoseconds, strict=True)
-    return ", ".join(f"{time:.1f} ns for each of {size} bytes" for size, time in each if time >= 0.05)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What rewrites to fewer multiplications gain on published networks, beside onnx2tf.
+"""The gain of rewrites to fewer multiplications on published networks, beside onnx2tf.
 
 ::
 
@@ -25,7 +25,6 @@ from onnx import numpy_helper
 
 import layoutopt
 from benchmarks import records
-from benchmarks.markdown import table
 from benchmarks.peers.catalogue import OURS, PEERS
 from benchmarks.peers.conversion import converted
 from benchmarks.peers.figures import FIGURES, TFLITE, TIMES, Figures, Outcome, Times
@@ -34,7 +33,6 @@ from benchmarks.peers.timing import timed
 from benchmarks.zoo.__main__ import exported
 from benchmarks.zoo.catalogue import NETWORKS, Entry
 from layoutopt.backend.conversion import Backend
-from layoutopt.backend.litert.latency import Speedup, Verdict
 from layoutopt.ir.io import load
 from layoutopt.ir.verify import Reference
 from layoutopt.outputs import make_directory
@@ -86,7 +84,7 @@ class Published:
 
 
 def main() -> None:
-    """Converts and times what was not yet, and keeps the figures of all that ever was."""
+    """Convert and time what was not yet, and keep the figures of all that ever was."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", choices=[*CASES, []], metavar="NAME", help=", ".join(CASES))
     parser.add_argument(
@@ -106,7 +104,7 @@ def main() -> None:
         if not options.convert_only and (options.time_only or not (results / name / TIMES).exists()):
             times = timed(right(results / name))
             records.save(times, results / name / TIMES)
-            print(f"{name}: {_cells(kept(results / name))}", flush=True)
+            print(f"{name}: {times}", flush=True)
     networks = {name: kept(results / name) for name in CASES if (results / name / TIMES).exists()}
     records.save(Published(Provenance.here(), networks), Published.PATH)
 
@@ -186,39 +184,6 @@ def kept(directory: Path) -> Network:
     return Network(
         records.load(Multiplications, directory / _PRODUCTS), figures, records.load(Times, directory / TIMES)
     )
-
-
-def regions() -> Mapping[str, str]:
-    """Return what pages show of it."""
-    found = records.load(Published, Published.PATH)
-    heads = ("network", "multiplications", "ms", "`--exact`", "onnx2tf", "gain", "over onnx2tf", "max abs error", "MSE")
-    rows = [(name, *_cells(network)) for name, network in found.networks.items()]
-    return {
-        "published-table": table(heads, rows),
-        "published-measured": f"{found.measured.machine}, {found.measured.date}",
-    }
-
-
-def _cells(network: Network) -> tuple[str, ...]:
-    products, times = network.products, network.times
-    ours = network.figures[OURS]
-    latencies = {label: f"{latency.median_ms:.2f}" for label, latency in times.latencies.items()}
-    gains = {label: gain(speedup) for label, speedup in times.speedups.items()}
-    return (
-        f"{products.before / 1e6:.0f} M to {products.after / 1e6:.0f} M",
-        *(latencies.get(label, "-") for label in (OURS, EXACT, PEER)),
-        *(gains.get(label, "-") for label in (EXACT, PEER)),
-        f"{ours.max_abs_error:.1e}",
-        f"{ours.mse:.1e}",
-    )
-
-
-def gain(speedup: Speedup) -> str:
-    """How many times as fast, bold where it is faster beyond noise, with the verdict where there is no difference."""
-    text = f"{speedup.of_medians:.2f}x"
-    if speedup.verdict is Verdict.FASTER:
-        return f"**{text}**"
-    return text if speedup.verdict is Verdict.SLOWER else f"{text}, {speedup.verdict.value}"
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ import onnx_ir as ir
 
 import layoutopt
 from benchmarks import records
-from benchmarks.markdown import table
+from benchmarks.machine import has_vnni
 from layoutopt.backend.conversion import Backend, Quantize
 from layoutopt.backend.litert.runtime import measure
 from layoutopt.backend.litert.runtime import run as run_tflite
@@ -85,13 +85,13 @@ class Quantized:
 
 
 def main() -> None:
-    """Measures."""
+    """Measure the network and keep the figures."""
     with tempfile.TemporaryDirectory() as directory:
         records.save(measured(Path(directory)), RESULTS)
 
 
 def measured(scratch: Path) -> Quantized:
-    """All figures; files go to ``scratch``."""
+    """Return all figures; files go to ``scratch``."""
     from benchmarks.models import NETWORKS, export
 
     save(export(NETWORKS[NETWORK]), scratch / "float.onnx")
@@ -109,7 +109,7 @@ def measured(scratch: Path) -> Quantized:
     folded = FoldConstants()(ExpandQuantizedOperators()(model.clone()).model).model
     return Quantized(
         dict(_judged(scratch / "int8.onnx", reports[1], pictures[3:])),
-        "vnni" in _processor_flags(),
+        has_vnni(),
         real,
         whole,
         converter.run(Kind.PER_OPERATOR, per_operator(folded.clone())).form,
@@ -119,7 +119,7 @@ def measured(scratch: Path) -> Quantized:
 
 
 def _quantize(source: Path, target: Path, pictures: Sequence[Array]) -> None:
-    """Per channel, as QuantizeLinear and DequantizeLinear."""
+    """Quantize per channel, as QuantizeLinear and DequantizeLinear."""
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
     class Pictures(CalibrationDataReader):
@@ -179,58 +179,12 @@ def _expected(path: Path, settings: Mapping[str, str], pictures: Sequence[Array]
 
 
 def _scale(model: ir.Model) -> float:
-    """Of the one output."""
+    """Return the scale of the one output."""
     node = model.graph.outputs[0].producer()
     assert node is not None
     assert node.inputs[1] is not None
     assert node.inputs[1].const_value is not None
     return float(node.inputs[1].const_value.numpy().reshape(()))
-
-
-def _processor_flags() -> str:
-    info = Path("/proc/cpuinfo")
-    return info.read_text() if info.exists() else ""
-
-
-# --- the page --------------------------------------------------------------------------------------------------------
-
-
-def regions() -> Mapping[str, str]:
-    """What pages show of it."""
-    found = records.load(Quantized, RESULTS)
-    vnni = "with" if found.vnni else "without"
-    size = (f"{form.file_size / 1e6:.1f} MB" for form in (found.real, found.whole))
-    latency = (f"{form.latency_ms:.1f} ms" for form in (found.real, found.whole))
-    names = (f"{count} {name}" if count > 1 else name for name, count in found.whole.histogram.items())
-    return {
-        "quantized-judged": table(
-            ("the `.tflite` against ONNX Runtime", "equal", "most steps off"),
-            ((name, _share(each.equal), str(each.steps)) for name, each in found.judged.items()),
-        ),
-        "quantized-forms": table(
-            ("", "float", "quantized"),
-            (
-                ("operators", str(found.real.operators), f"{found.whole.operators}: {', '.join(names)}"),
-                ("TRANSPOSE", str(found.real.transposes), str(found.whole.transposes)),
-                ("size", *size),
-                ("one XNNPACK thread", *latency),
-            ),
-        ),
-        "quantized-baseline": f"{_plain(found.lacking)} The per-operator layout "
-        f"has {found.left_in.operators} operators, {found.left_in.transposes} of them TRANSPOSE.",
-        "quantized-measured": f"{found.measured.machine}, {vnni} VNNI; {found.measured.date}",
-    }
-
-
-def _plain(lacking: Sequence[str]) -> str:
-    if not lacking:
-        return "Plain onnx-tf converts it."
-    return f"Plain onnx-tf cannot convert it: TFLite lacks the {' and '.join(lacking)} that it makes of it."
-
-
-def _share(equal: tuple[float, float]) -> str:
-    least, most = (round(100 * each) for each in equal)
-    return f"{least} %" if least == most else f"{least} to {most} %"
 
 
 if __name__ == "__main__":

@@ -20,18 +20,18 @@ T = TypeVar("T")
 
 
 def committed(name: str) -> Path:
-    """Where the committed figures of that name are."""
+    """Return where the committed figures of that name are."""
     return RESULTS / f"{name}.json"
 
 
 def save(figures: object, path: Path) -> None:
-    """Writes frozen data so that `load` can read it."""
+    """Write frozen data so that `load` can read it."""
     with replacing(path) as beside:
         beside.write_text(json.dumps(to_json(figures), indent=1) + "\n")
 
 
 def load(kind: type[T], path: Path) -> T:
-    """Reads what `save` wrote of a ``kind``: a dataclass of dataclasses, enums, tuples, mappings and plain values."""
+    """Read what `save` wrote of a ``kind``: a dataclass of dataclasses, enums, tuples, mappings and plain values."""
     found: T = _typed(kind, json.loads(path.read_text()))
     return found
 

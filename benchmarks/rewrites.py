@@ -1,4 +1,4 @@
-"""What rewrites to fewer multiplications gain in LiteRT, and the rates by which they are chosen.
+"""The gain of rewrites to fewer multiplications in LiteRT, and the rates by which they are chosen.
 
 ::
 
@@ -27,7 +27,6 @@ import onnx
 import onnx_ir as ir
 
 from benchmarks import records
-from benchmarks.markdown import table
 from layoutopt.backend.direct.convert import convert_directly
 from layoutopt.backend.litert.runtime import measure
 from layoutopt.layout.costs.arithmetic import Work, multiplications, work_of
@@ -112,7 +111,7 @@ CASES: Mapping[str, tuple[str, Mapping[str, tuple[int, ...]]]] = {
 
 
 def main() -> None:
-    """Runs the benchmark."""
+    """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(CASES))
     parser.add_argument("--rounds", type=int, default=20)
@@ -124,14 +123,14 @@ def main() -> None:
     found = {}
     for name in options.names or CASES:
         found[name] = compared(name, options.rounds)
-        print(f"{name}: {', '.join(_cells(found[name]))}", flush=True)
+        print(f"{name}: {found[name]}", flush=True)
     if not options.names:
         records.save(Rewrites(found, Provenance.here()), RESULTS)
 
 
 @dataclass(frozen=True, slots=True)
 class Gain:
-    """What the rewrites do to one network.
+    """The gain of the rewrites on one network.
 
     Attributes:
         products: multiplications without and with them.
@@ -158,7 +157,7 @@ class Rewrites:
 
 
 def compared(name: str, rounds: int) -> Gain:
-    """One network without and with the rewrites."""
+    """Measure one network without and with the rewrites."""
     model = model_of(*CASES[name])
     forms = [PassManager(passes).run(model.clone()).model for passes in (PLAIN, DEFAULT_PIPELINE)]
     before, after = times(forms, rounds)
@@ -166,24 +165,8 @@ def compared(name: str, rounds: int) -> Gain:
     return Gain((multiplications(forms[0]), multiplications(forms[1])), (before, after), (told[0], told[1]))
 
 
-def regions() -> Mapping[str, str]:
-    """What pages show of the rewrites."""
-    found = records.load(Rewrites, RESULTS)
-    heads = ("network", "multiplications", "ms", "gain", "by the cost model")
-    return {
-        "rewrites-table": table(heads, [(name, *_cells(gain)) for name, gain in found.gains.items()]),
-        "rewrites-measured": f"{found.measured.machine}, {found.measured.date}",
-    }
-
-
-def _cells(gain: Gain) -> tuple[str, ...]:
-    products = " to ".join(f"{count / 1e6:.1f} M" for count in gain.products)
-    (before, after), (told, told_after) = gain.milliseconds, gain.predicted
-    return products, f"{before:.2f} to {after:.2f}", f"**{before / after:.2f}x**", f"{told / told_after:.2f}x"
-
-
 def model_of(text: str, shapes: Mapping[str, tuple[int, ...]]) -> ir.Model:
-    """The graph ``text`` with random weights of ``shapes``, scales of 2 and the index 0.
+    """Return the graph ``text`` with random weights of ``shapes``, scales of 2 and the index 0.
 
     Of weights called ``half``, every other row is zero.
     """
@@ -208,7 +191,7 @@ def model_of(text: str, shapes: Mapping[str, tuple[int, ...]]) -> ir.Model:
 
 
 def times(models: Sequence[ir.Model], rounds: int) -> list[float]:
-    """Milliseconds of each, the median of one interleaved run."""
+    """Return the milliseconds of each, the median of one interleaved run."""
     with tempfile.TemporaryDirectory() as scratch:
         paths = [Path(scratch) / f"{index}.tflite" for index in range(len(models))]
         for model, path in zip(models, paths, strict=True):
@@ -219,11 +202,11 @@ def times(models: Sequence[ir.Model], rounds: int) -> list[float]:
 # --- rates -------------------------------------------------------------------------------------------------------
 
 _PICTURE = (1, 32, 192, 192)
-"""What is passed through operators without products."""
+"""The shape that is passed through operators without products."""
 
 
 def print_rates(rounds: int) -> None:
-    """Prints the numbers of ``layoutopt.layout.costs.arithmetic``."""
+    """Print the numbers of ``layoutopt.layout.costs.arithmetic``."""
     small = model_of("g (float[1,1,1,1] x) => (y) { y = Relu (x) }", {})
     passing = model_of(f"g (float{list(_PICTURE)} x) => (y) {{ y = Add (x, x) }}", {})
     deep = model_of(

@@ -1,4 +1,4 @@
-"""How far the two costs of a copy, bytes and measured time, are from what transposes take.
+"""The errors of the two costs of a copy, bytes and measured time, against what transposes take.
 
 ::
 
@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 import math
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -22,7 +22,6 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks import records
-from benchmarks.markdown import table
 from layoutopt.backend.litert.operator_times import Transpose, time_operators
 from layoutopt.layout.costs.calibration import load_costs
 from layoutopt.layout.costs.objectives import Costs
@@ -69,7 +68,7 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Accuracy:
-    """How well a cost tells random transposes of one width of elements.
+    """The accuracy of a cost for random transposes of one width of elements.
 
     Attributes:
         count: how many.
@@ -106,7 +105,7 @@ class TransposeTimes:
 
 
 def main() -> None:
-    """Runs the benchmark."""
+    """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=300, help="random transposes")
     parser.add_argument("--seed", type=int, default=0)
@@ -138,7 +137,7 @@ def _accuracies(drawn: Sequence[Transpose], took: Numbers) -> Iterator[Accuracy]
 
 
 def draw(count: int, rng: random.Random) -> Iterator[Transpose]:
-    """Transposes of 1 kB to 4 MB in the form that costs are asked for: no two axes stay neighbours."""
+    """Yield transposes of 1 kB to 4 MB in the form that costs are asked for: no two axes stay neighbours."""
     while count:
         rank = rng.randint(2, 5)
         shape = tuple(rng.choice(SIZES) for _ in range(rank))
@@ -149,12 +148,12 @@ def draw(count: int, rng: random.Random) -> Iterator[Transpose]:
 
 
 def prices(costs: Costs, transposes: Sequence[Transpose]) -> Numbers:
-    """What ``costs`` says of each."""
+    """Return what ``costs`` says of each."""
     return np.array([costs.copy(each.shape, each.perm, each.bits) for each in transposes], dtype=np.float64)
 
 
 def accuracy(told: Numbers, truth: Numbers) -> tuple[float, float, float]:
-    """The factors between what a cost tells and what it took, median and nine in ten, and how often it misleads.
+    """Return the factors between what a cost tells and what it took, median and nine in ten, and how often it misleads.
 
     Units do not matter: a cost is scaled to be right in the median. It is wrong about a pair if it does not say which
     of the two takes longer; the pairs are those whose times differ by a factor between 1.1 and 10.
@@ -166,49 +165,6 @@ def accuracy(told: Numbers, truth: Numbers) -> tuple[float, float, float]:
     misled = (np.log(told[first] / told[second]) * ratio)[close] <= 0
     median, most = np.exp(np.quantile(factors, (0.5, 0.9)))
     return float(median), float(most), float(misled.mean())
-
-
-# --- the page --------------------------------------------------------------------------------------------------------
-
-_KNOWN = ("transpose", "size", "takes", "GB/s", "`time` says")
-_DRAWN = ("random transposes", "cost", "off by, median", "9 in 10 within", "wrong about pairs")
-
-
-def regions() -> Mapping[str, str]:
-    """What pages show of them."""
-    found = records.load(TransposeTimes, RESULTS)
-    times = {
-        width: [each.took for each in found.known if each.name.startswith("int8") == width] for width in (False, True)
-    }
-    fastest = min(times[False])
-    return {
-        "transposes-known": table(_KNOWN, map(_known_cells, found.known)),
-        "transposes-drawn": table(_DRAWN, map(_drawn_cells, found.drawn)),
-        "transposes-span": f"{max(times[False]) / fastest:.0f} times as long as it might in float32, and "
-        f"{max(times[True]) / fastest:.0f} times in int8",
-        "transposes-overhead": f"about {found.overhead:.0f} ns on this machine",
-        "transposes-measured": f"{found.measured.machine}, {found.measured.date}, LiteRT "
-        f"{found.measured.versions['ai-edge-litert']} with XNNPACK, one thread",
-    }
-
-
-def _known_cells(known: Known) -> Sequence[str]:
-    return (
-        known.name,
-        f"{known.size / 1e6:.2f} MB",
-        f"{known.took / 1e3:.0f} µs",
-        f"{known.size / known.took:.1f}",
-        f"{known.told / 1e3:.0f} µs",
-    )
-
-
-def _drawn_cells(drawn: Accuracy) -> Sequence[str]:
-    return (
-        f"{drawn.count} of {drawn.bits} bits",
-        drawn.objective.value,
-        *(f"{factor:.2f}x" for factor in (drawn.median, drawn.most)),
-        f"{drawn.misled:.0%}",
-    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""How Sphinx makes a site of these pages: ``make docs``. It needs no network, neither to be built nor to be read."""
+"""The configuration of Sphinx for ``make docs``. It needs no network, neither to be built nor to be read."""
 
 import layoutopt
 

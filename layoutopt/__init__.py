@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from layoutopt.boundary.description import Description
     from layoutopt.errors import LayoutoptError
     from layoutopt.frontend.pytorch import from_torch
-    from layoutopt.options import Io, Objective, Target, TensorLayout, Verify
+    from layoutopt.options import Io, Objective, Phone, Target, TensorLayout, Verify
     from layoutopt.quantization.outcome import QuantizationReport
     from layoutopt.quantization.request import QuantizationOptions
     from layoutopt.results.benchmark import BenchmarkReport
@@ -49,6 +49,7 @@ _HOME = {
     "ModelReport": "layoutopt.results.model_report",
     "Objective": "layoutopt.options",
     "OptimizeReport": "layoutopt.results.optimize",
+    "Phone": "layoutopt.options",
     "Postprocess": "layoutopt.boundary",
     "Preprocess": "layoutopt.boundary",
     "QuantizationOptions": "layoutopt.quantization.request",
@@ -87,6 +88,7 @@ __all__ = [
     "ModelReport",
     "Objective",
     "OptimizeReport",
+    "Phone",
     "Postprocess",
     "Preprocess",
     "QuantizationOptions",

@@ -1,19 +1,18 @@
-"""What users call: signatures and documentation; `layoutopt.workflows` does the work.
+"""The functions that users call: signatures and documentation. `layoutopt.workflows` does the work.
 
 The keywords of `optimize`, `report`, `explain` and `benchmark` are the fields of the options that they take here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from layoutopt.backend.conversion import Backend, Conversion, Quantize
 from layoutopt.backend.onnx_tf.convert import Handlers
 from layoutopt.boundary.listing import TensorRow
-from layoutopt.ir.verify import Arrays
-from layoutopt.options import TOLERANCE, Target
+from layoutopt.options import Target
 from layoutopt.progress import Progress
 from layoutopt.report import notebook
 from layoutopt.results.benchmark import BenchmarkReport
@@ -26,8 +25,8 @@ from layoutopt.results.model_report import ModelReport
 from layoutopt.results.optimize import OptimizeReport
 from layoutopt.targets.checker import check_tflite
 from layoutopt.workflows.benchmark import BenchmarkOptions, benchmark_models
-from layoutopt.workflows.calibrate import calibrate_machine
-from layoutopt.workflows.compare import compare_models
+from layoutopt.workflows.calibrate import CalibrateOptions, calibrate_machine
+from layoutopt.workflows.compare import CompareOptions, compare_models
 from layoutopt.workflows.convert import convert_file
 from layoutopt.workflows.count import count_model
 from layoutopt.workflows.explain import explain_model
@@ -203,29 +202,14 @@ def tensors(model: Model, pattern: str = "") -> tuple[TensorRow, ...]:
     return list_model(model, pattern)
 
 
-def compare(
-    model: Model,
-    tflite: Path | str,
-    *,
-    input: Path | str | Arrays | None = None,  # noqa: A002, the name of the option
-    shapes: Mapping[str, tuple[int, ...]] | None = None,
-    seed: int = 0,
-    tolerance: float = TOLERANCE,
-    verbose: bool = False,
-    progress: Progress | None = None,
-) -> ComparisonReport:
+@takes(CompareOptions)
+def compare(model: Model, tflite: Path | str, options: CompareOptions) -> ComparisonReport:
     """Run an ONNX model and a .tflite of it on the same inputs, and show where the error enters.
 
     Args:
         model: the original, an optimized .onnx, or a model in memory; it is never changed.
         tflite: of any converter.
-        input: an .npz file with an array for each input of ``model`` by its name, an image, or the arrays; random
-            numbers where it is None.
-        shapes: a static shape for each input that has a symbolic dimension, where the arrays do not tell.
-        seed: of the random inputs.
-        tolerance: largest absolute error over the largest absolute value of a tensor.
-        verbose: let LiteRT's messages through.
-        progress: called with what starts now.
+        options: the fields of `CompareOptions`, as keywords.
 
     Returns:
         Each tensor of the .tflite that could be matched, with its error, and the errors of the outputs.
@@ -234,20 +218,15 @@ def compare(
         LayoutoptError: see `layoutopt.errors`. An error beyond the tolerance is none; `ComparisonReport.require` is for
             that.
     """
-    context = RunContext.of(progress, verbose=verbose)
-    return compare_models(model, Path(tflite), context, input, shapes or {}, seed=seed, tolerance=tolerance)
+    return compare_models(model, Path(tflite), options, RunContext.of(options.progress, verbose=options.verbose))
 
 
-def calibrate(
-    *, threads: int = 1, quick: bool = False, verbose: bool = False, progress: Progress | None = None
-) -> CalibrationReport:
+@takes(CalibrateOptions)
+def calibrate(options: CalibrateOptions) -> CalibrationReport:
     """Measure what transposes and matrix products cost on this machine, and keep the table for --objective time.
 
     Args:
-        threads: of XNNPACK; each number of threads has times of its own.
-        quick: whether a coarse table in a few seconds will do.
-        verbose: let LiteRT's messages through.
-        progress: called with what starts now.
+        options: the fields of `CalibrateOptions`, as keywords.
 
     Returns:
         The times and where they are kept.
@@ -255,4 +234,4 @@ def calibrate(
     Raises:
         OutputError: the times cannot be written.
     """
-    return calibrate_machine(RunContext.of(progress, verbose=verbose), threads=threads, quick=quick)
+    return calibrate_machine(options, RunContext.of(options.progress, verbose=options.verbose))

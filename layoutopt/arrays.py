@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 _BLOCK = 64
-"""How many steps along the axis of the farthest elements are copied at once: their cache lines stay in the cache."""
+"""Steps along the axis of the farthest elements that are copied at once: their cache lines stay in the cache."""
 
 _CHUNK = 1 << 22
 """Bytes of an array whose elements are not in order which are copied at once to be written."""

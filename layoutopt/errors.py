@@ -1,4 +1,4 @@
-"""What can go wrong: a class for each kind of failure, with an exit code of its own.
+"""The errors that users see: a class for each kind of failure, with an exit code of its own.
 
 ::
 
@@ -19,7 +19,8 @@
     ├── CrashError                15   native code crashed: ONNX's, onnxsim's, ONNX Runtime's or LiteRT's
     ├── ModelsFailedError         16   some of several models failed; each says why
     ├── RegressionError           17   a comparison of two runs found something worse than is allowed
-    └── TargetError               18   a target does not take all operators of a model
+    ├── TargetError               18   a target does not take all operators of a model
+    └── DeviceError               19   a phone cannot be reached, or fails to run a model
 
 LimitError and CrashError are raised by the command line alone, which runs in a child process and watches it. A run
 that a signal ends has 128 and the number of the signal: 129 for SIGHUP, 130 for SIGINT, which Ctrl-C sends, and 143
@@ -173,3 +174,9 @@ class TargetError(LayoutoptError):
     """A target does not run all operators of a model."""
 
     exit_code = 18
+
+
+class DeviceError(LayoutoptError):
+    """A phone cannot be reached, or fails to run a model."""
+
+    exit_code = 19

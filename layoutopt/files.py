@@ -1,4 +1,4 @@
-"""What a path to a model may name: a plain file that is there, and nothing that blocks or is elsewhere."""
+"""Checks of the paths to models: each names a plain file that is there, and nothing that blocks or is elsewhere."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ REST = -1
 
 
 class Prefer(enum.Enum):
-    """Which of several dimensions a number is taken from where more than one would do.
+    """The choice of the dimension that a number is taken from where more than one would do.
 
     The two differ for a map that is resized to the size of another one: is it twice as large as it was, or as large as
     the other? Sizes that are multiples of 32 do not tell.
@@ -93,7 +93,7 @@ class Formula(Generic[Tensor]):
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """What an input stands for that must not be folded while a model is rewritten at two sizes.
+    """The stand-in for an input that must not be folded while a model is rewritten at two sizes.
 
     One of these is there.
 
@@ -120,7 +120,7 @@ def express(
 def reshape_target(
     first: Sequence[int], second: Sequence[int], sources: Sequence[Source[Tensor]], prefer: Prefer
 ) -> Formula[Tensor] | None:
-    """As `express`, for the target of a Reshape: one of the entries that differ is what the others leave over."""
+    """Express the target of a Reshape as `express` does: one entry that differs is what the others leave over."""
     terms = [_entry(one, other, sources, prefer) for one, other in zip(first, second, strict=True)]
     if REST in first and all(term is not None for term in terms):  # which one entry alone may be
         return _formula([term for term in terms if term is not None])
@@ -167,7 +167,7 @@ _DIVISORS = (2, 3, 4, 8, 16, 32)
 
 
 def _fractions(first: int, second: int, source: Source[Tensor], axes: tuple[int, ...]) -> Iterator[_Term[Tensor]]:
-    """Fractions of one dimension that give both numbers, rounded down or up."""
+    """Yield fractions of one dimension that give both numbers, rounded down or up."""
     one, other = source.first[axes[0]], source.second[axes[0]]
     for divisor in _DIVISORS:
         factor = round(divisor * (second - first) / (other - one))

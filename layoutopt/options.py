@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 from urllib.parse import quote, unquote
 
@@ -20,7 +21,7 @@ TOLERANCE = 1e-4
 
 
 class Io(enum.Enum):
-    """What may happen to the layout of graph inputs and outputs."""
+    """The freedom that the layouts of graph inputs and outputs have."""
 
     FREE = "free"
     """Those of rank 3 to 5 are natural or channels-last, whichever is cheaper."""
@@ -29,7 +30,7 @@ class Io(enum.Enum):
 
 
 class Target(enum.Enum):
-    """What a .tflite is to run on; the value names its file of rules."""
+    """The accelerators that a .tflite may be meant for; the value names the file of rules."""
 
     GPU = "gpu"
     """LiteRT's delegate for GPUs."""
@@ -44,7 +45,7 @@ class Target(enum.Enum):
 
 
 class TensorLayout(enum.Enum):
-    """The layout that one graph input or output shall have. The spelled-out ones also say its rank."""
+    """The layout that one graph input or output should have. The spelled-out ones also say its rank."""
 
     NATURAL = "natural"
     """As the original has it."""
@@ -78,7 +79,7 @@ class TensorLayout(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Layouts:
-    """The layouts that graph inputs and outputs shall have, as a pipeline text spells them.
+    """The layouts that graph inputs and outputs should have, as a pipeline text spells them.
 
     Attributes:
         text: ``NAME:LAYOUT``, joined by ``+``; letters of a name that mean something in a pipeline are quoted as in a
@@ -116,8 +117,23 @@ NO_LAYOUTS = Layouts()
 """All is left to `Io`."""
 
 
+@dataclass(frozen=True, slots=True)
+class Phone:
+    """An Android phone, and what times models there.
+
+    Attributes:
+        program: LiteRT's `benchmark_model` for the phone's processor, a file here.
+        serial: the phone's name in ``adb devices``; None for that in ``ANDROID_SERIAL``, else for the only one.
+        gpu: whether LiteRT's GPU delegate runs what it can.
+    """
+
+    program: Path
+    serial: str | None = None
+    gpu: bool = False
+
+
 class Objective(enum.Enum):
-    """What the choice of layouts makes as small as it can be."""
+    """The cost that the choice of layouts minimizes."""
 
     BYTES = "bytes"
     """The bytes that are moved in one inference."""
@@ -132,7 +148,7 @@ class Objective(enum.Enum):
 
 
 class Verify(enum.Enum):
-    """What is compared with the original in ONNX Runtime."""
+    """The results that are compared with the original in ONNX Runtime."""
 
     NONE = "none"
     """Nothing."""
@@ -143,7 +159,7 @@ class Verify(enum.Enum):
 
 
 class RangeMethod(enum.Enum):
-    """How the range that the integers of a value cover is taken from samples."""
+    """The ways to take the range that the integers of a value cover from samples."""
 
     AUTO = "auto"
     """Whichever of the others keeps most of the outputs of samples that it was not calibrated with."""
@@ -158,7 +174,7 @@ class RangeMethod(enum.Enum):
 
 
 class Int8(enum.Enum):
-    """Which operators compute with integers."""
+    """The operators that compute with integers."""
 
     FAST = "fast"
     """Those that are faster for it."""
@@ -191,7 +207,7 @@ class Color(enum.Enum):
 
 
 class Resize(enum.Enum):
-    """How a picture gets the size of an input."""
+    """The ways to give a picture the size of an input."""
 
     STRETCH = "stretch"
     """Both sides, each by itself."""
@@ -202,7 +218,7 @@ class Resize(enum.Enum):
 
 
 class Clock(enum.Enum):
-    """What a benchmark counts."""
+    """The time that a benchmark counts."""
 
     WALL = "wall"
     """The time that passes."""
@@ -211,7 +227,7 @@ class Clock(enum.Enum):
 
 
 class Exporter(enum.Enum):
-    """Which of PyTorch's exporters writes the ONNX."""
+    """The exporters of PyTorch."""
 
     LEGACY = "legacy"
     """TorchScript tracing, ``torch.onnx.export(dynamo=False)``."""
@@ -239,5 +255,5 @@ def choose(kind: type[_Choice], given: _Choice | str, what: str) -> _Choice:
 
 
 def choose_if_given(kind: type[_Choice], given: _Choice | str | None, what: str) -> _Choice | None:
-    """As `choose`, of an argument that may be None."""
+    """Choose as `choose` does, for an argument that may be None."""
     return None if given is None else choose(kind, given, what)

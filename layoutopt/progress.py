@@ -1,4 +1,4 @@
-"""The stages of a run: how long each takes, told to whoever asks and to the log."""
+"""The stages of a run: how long each takes, told to those who ask and to the log."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ class AbsorbChannelShuffles(Rewrite):
 
 
 class _Rewriter:
-    """Gives every reader of a plan what it shall read."""
+    """Gives every reader of a plan what it is to read."""
 
     def __init__(self, graph: ir.Graph, opset: int, plan: Sequence[Gathered]) -> None:
         self._graph, self._opset, self._plan = graph, opset, plan
@@ -64,7 +64,7 @@ class _Rewriter:
         else:
             lengths = edit.add_constant(self._graph, f"{source.name}_sizes", sizes)
             node = ir.node("Split", [source, lengths], {"axis": 1}, num_outputs=len(runs))
-        edit.insert_behind(self._graph, source, node, (), f"{source.name}_part")
+        edit.insert_after(self._graph, source, node, (), f"{source.name}_part")
         for part in node.outputs[1:]:
             part.name = edit.fresh_name(self._graph, f"{source.name}_part")
         for run, part in zip(runs, node.outputs, strict=True):

@@ -1,4 +1,4 @@
-"""What a pass is: its contract, and the forms that most passes have. Passes themselves have a file each."""
+"""The contract of a pass, and the forms that most passes have. Passes themselves have a file each."""
 
 from __future__ import annotations
 

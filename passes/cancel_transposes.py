@@ -52,7 +52,7 @@ def _clean(graph: ir.Graph, node: ir.Node, seen: dict[tuple[object, ...], ir.Val
         simpler = _first_alike(graph, node, seen)
         if simpler is result:
             return False
-    edit.forward(graph, result, simpler)
+    edit.replace_uses(graph, result, simpler)
     edit.remove_dead(node)
     return True
 

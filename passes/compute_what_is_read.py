@@ -115,7 +115,7 @@ class _Cone:
             read, source = read_result(end), end.inputs[0]
             assert read is not None
             assert source is not None
-            edit.forward(graph, read, _writer(graph, end, read).reshaped(made[source], known_shape(read)))
+            edit.replace_uses(graph, read, _writer(graph, end, read).reshaped(made[source], known_shape(read)))
             edit.remove_dead(end)
 
 

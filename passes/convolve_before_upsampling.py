@@ -19,7 +19,7 @@ from layoutopt.layout.rules.applicability import is_function_of_elements
 from layoutopt.passes.base import NodeRewrite, PricedRewrite
 
 _TO_THE_END = 2**63 - 1
-"""What ONNX takes for the end of a Slice that has none."""
+"""The end that ONNX gives a Slice that has none."""
 
 Rewrite = Callable[[edit.Writer], ir.Value]
 """Writes the nodes that a result is computed by from now on."""
@@ -57,7 +57,7 @@ class ConvolveBeforeUpsampling(NodeRewrite, PricedRewrite):
             return False
         write = edit.Writer(graph, found.last, str(found.last.outputs[0].name), _type_of(node))
         result = found.rewrite(write)
-        edit.forward(graph, found.last.outputs[0], result)
+        edit.replace_uses(graph, found.last.outputs[0], result)
         edit.remove_dead(found.last)
         return True
 
@@ -89,7 +89,7 @@ def _type_of(node: ir.Node) -> ir.DataType:
 
 _AFFINE = frozenset({"Mul", "Div", "Add", "Sub"})
 _FUSED = frozenset({"Relu", "Clip"})
-"""What the target computes inside the convolution before it."""
+"""The operators that the target computes inside the convolution before it."""
 
 
 def _elementwise(graph: ir.Graph, node: ir.Node) -> _Found | None:

@@ -22,7 +22,7 @@ class DropIdentities(NodeRewrite):
             return False
         source, result = node.inputs[0], node.outputs[0]
         assert source is not None
-        edit.forward(graph, result, source)
+        edit.replace_uses(graph, result, source)
         edit.remove_dead(node)
         return True
 

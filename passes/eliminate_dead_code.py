@@ -27,6 +27,6 @@ class EliminateDeadCode(Rewrite):
 
 
 def _ends(model: ir.Model) -> list[tuple[int, int, tuple[str | None, ...]]]:
-    """Of each node what onnx_ir shortens without a word: optional operands, attributes and results."""
+    """Return of each node what onnx_ir shortens without a word: optional operands, attributes and results."""
     nodes = model.graph.all_nodes()
     return [(len(node.inputs), len(node.attributes), tuple(out.name for out in node.outputs)) for node in nodes]

@@ -144,7 +144,7 @@ def _expand(graph: ir.Graph, norm: _Normalization, opset: int) -> None:
     factor = write("Mul", grouped, inverse, write.constant(scale))
     offset = write("Sub", grouped, write.constant(shift), write("Mul", grouped, mean, factor))
     scaled = write("Mul", shape, x, write.reshaped(factor, ones))
-    edit.forward(graph, norm.result, write.cast(write("Add", shape, scaled, write.reshaped(offset, ones)), dtype))
+    edit.replace_uses(graph, norm.result, write.cast(write("Add", shape, scaled, write.reshaped(offset, ones)), dtype))
     edit.remove_dead(last)
 
 

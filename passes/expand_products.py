@@ -29,7 +29,7 @@ class ExpandProducts(NodeRewrite):
         """Expand ``node`` if it is a product."""
         if node.domain != "" or (result := _expanded(graph, node)) is None:
             return False
-        edit.forward(graph, node.outputs[0], result)
+        edit.replace_uses(graph, node.outputs[0], result)
         edit.remove_dead(node)
         return True
 

@@ -13,7 +13,8 @@ from onnx_ir.passes.common import ShapeInferencePass
 from layoutopt.ir import edit
 from layoutopt.ir.dynamic_quantization import dynamic_lstm, dynamic_matmul, integer_matmul_to_float
 from layoutopt.ir.insertion import Inserter
-from layoutopt.ir.values import Array, constant_array, static_shape
+from layoutopt.ir.integer_products import integer_product
+from layoutopt.ir.values import Array, constant_array
 from layoutopt.layout.rules.applicability import is_view
 from layoutopt.passes.base import Rewrite
 
@@ -22,8 +23,6 @@ _SOFTMAX = 10
 """The first opset of a QLinearSoftmax that is taken for the Softmax of the model's opset."""
 _PER_AXIS = 13
 """The first opset whose QuantizeLinear takes an axis."""
-_EXACT = 2**24
-"""Whole numbers up to this are exact in float32, and so is every sum of which no partial sum is larger."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,7 @@ def _expand(graph: ir.Graph, node: ir.Node, opset: int) -> bool:
         return False
     for old, new in zip(node.outputs, results, strict=True):
         new.shape = new.shape or old.shape
-        edit.forward(graph, old, new)
+        edit.replace_uses(graph, old, new)
     edit.remove_dead(node)
     return True
 
@@ -67,7 +66,7 @@ Expansion: TypeAlias = "Callable[[_Writer, ir.Node], Results]"
 
 @dataclass(frozen=True, slots=True)
 class _Scale:
-    """How whole numbers stand for real ones: ``(number - zero) * scale``.
+    """The scale by which whole numbers stand for real ones: ``(number - zero) * scale``.
 
     Attributes:
         scale: one, or one for each index along an axis.
@@ -193,7 +192,7 @@ def _matmul(write: _Writer, node: ir.Node) -> Results:
 
 
 def _gemm(write: _Writer, node: ir.Node) -> Results:
-    """ONNX Runtime's QGemm, whose result is quantized if it names a scale."""
+    """Expand ONNX Runtime's QGemm, whose result is quantized if it names a scale."""
     a, b = node.inputs[0], node.inputs[3]
     c = node.inputs[6] if len(node.inputs) > 6 else None
     is_quantized = len(node.inputs) > 7 and node.inputs[7] is not None
@@ -261,97 +260,6 @@ def _type(node: ir.Node) -> ir.DataType:
     return dtype or ir.DataType.UINT8
 
 
-# --- whole numbers ---------------------------------------------------------------------------------------------------
-
-
-def _integer(operator: str) -> Expansion:
-    """ConvInteger and MatMulInteger in float32, in two pieces where the sums of one would not be exact."""
-
-    def expand(write: _Writer, node: ir.Node) -> Results:
-        x, weights = node.inputs[:2]
-        if x is None or weights is None:
-            return None
-        zeros = [node.inputs[index] if len(node.inputs) > index else None for index in (2, 3)]
-        numbers, zero = constant_array(weights), constant_array(zeros[1])
-        known = numbers is not None and (zeros[1] is None or zero is not None)
-        whole = _whole(numbers, zero, operator) if known and numbers is not None else None
-        if whole is not None:
-            pieces = _pieces(whole, operator)
-            right = [write.constant(piece) for piece in pieces]
-        elif (terms := _terms(weights, operator)) is not None and terms * 255 * 255 < _EXACT:
-            right = [_centred(write, weights, zeros[1], operator, side=1)]
-        else:
-            return None
-        if not right:
-            return None
-        left = _centred(write, x, zeros[0], operator, side=0)
-        sums = [write(operator, left, piece, attributes=dict(node.attributes)) for piece in right]
-        results = [_cast(write, total, ir.DataType.INT32) for total in sums]
-        if len(results) == 1:
-            return results
-        high = write("Mul", results[0], write.constant(np.array(_PIECE, np.int32)))
-        return [write("Add", high, results[1])]
-
-    return expand
-
-
-_PIECE = 16
-"""Weights that are too large are split into multiples of this and the rest."""
-
-
-def _pieces(whole: Array, operator: str) -> list[Array]:
-    """Return ``whole`` in one part or two whose sums of products with a byte are exact; none if two are too few."""
-    high = np.round(whole / _PIECE)  # type: ignore[operator]
-    for pieces in ([whole], [high, whole - high * _PIECE]):  # type: ignore[operator]
-        if all(_largest_sum(piece, operator) * 255 < _EXACT for piece in pieces):
-            return [piece.astype(np.float32) for piece in pieces]
-    return []
-
-
-def _largest_sum(weights: Array, operator: str) -> float:
-    """Return the largest sum of absolute weights that goes into one result."""
-    axes: int | tuple[int, ...] = tuple(range(1, weights.ndim)) if operator == "Conv" else max(weights.ndim - 2, 0)
-    return float(np.abs(weights.astype(np.float64)).sum(axes).max(initial=0.0))
-
-
-def _whole(numbers: Array, zero: Array | None, operator: str) -> Array:
-    """Return constant weights less their zero points."""
-    whole = numbers.astype(np.int64)
-    if zero is None:
-        return whole
-    shape = (-1, *[1] * (numbers.ndim - 1)) if operator == "Conv" and zero.size > 1 else zero.shape
-    return whole - zero.astype(np.int64).reshape(shape if zero.size > 1 else ())
-
-
-def _terms(weights: ir.Value, operator: str) -> int | None:
-    """Return the number of products that a result sums up."""
-    shape = static_shape(weights)
-    if shape is None:
-        return None
-    return int(np.prod(shape[1:])) if operator == "Conv" else shape[max(len(shape) - 2, 0)]
-
-
-def _centred(write: _Writer, value: ir.Value, zero: ir.Value | None, operator: str, side: int) -> ir.Value:
-    """Return ``value`` less its zero point, as floats."""
-    real = _cast(write, value, ir.DataType.FLOAT)
-    if zero is None:
-        return real
-    offset = _cast(write, zero, ir.DataType.FLOAT)
-    per_channel = zero.shape is not None and len(zero.shape) == 1 and zero.shape[0] != 1
-    if per_channel and (operator == "Conv" or side == 0):
-        rank = len(value.shape or ())
-        # Each filter of a convolution, each row of a left matrix.
-        ends = [-1, *[1] * (rank - 1)] if operator == "Conv" else [-1, 1]
-        offset = write("Reshape", offset, write.constant(np.array(ends, np.int64)))
-    return write("Sub", real, offset)
-
-
-def _cast(write: _Writer, value: ir.Value, dtype: ir.DataType) -> ir.Value:
-    result = write("Cast", value, attributes={"to": ir.AttrInt64("to", dtype)})
-    result.dtype = dtype
-    return result
-
-
 # --- what only moves quantized values ---------------------------------------------------------------------------------
 
 
@@ -372,7 +280,7 @@ def _moved(write: _Writer, node: ir.Node) -> Results:
 
 
 def _resized(write: _Writer, node: ir.Node) -> Results:
-    """Only the nearest neighbour is a value that is there already."""
+    """Expand a Resize to the nearest neighbour, which alone is a value that is there already."""
     return _moved(write, node) if node.attributes.get_string("mode", "nearest") == "nearest" else None
 
 
@@ -409,9 +317,9 @@ def _quantized_by(value: ir.Value) -> _Scale | None:
 
 
 _EXPANSIONS: Mapping[tuple[str, str], Expansion] = {
-    ("", "ConvInteger"): _integer("Conv"),
+    ("", "ConvInteger"): integer_product,
     ("", "DequantizeLinear"): _dequantize_linear,
-    ("", "MatMulInteger"): _integer("MatMul"),
+    ("", "MatMulInteger"): integer_product,
     ("", "QLinearConv"): _conv,
     ("", "QLinearMatMul"): _matmul,
     (CONTRIB, "DynamicQuantizeLSTM"): dynamic_lstm,

@@ -66,9 +66,9 @@ def _fold(graph: ir.Graph, node: ir.Node, affine: _Affine) -> None:
     producer = source.producer()
     if producer is not None and producer.graph is graph and _can_absorb(producer, source):
         _absorb(graph, producer, affine)
-        edit.forward(graph, result, source)
+        edit.replace_uses(graph, result, source)
     else:
-        edit.forward(graph, result, _multiply_add(graph, node, affine))
+        edit.replace_uses(graph, result, _multiply_add(graph, node, affine))
     edit.remove_dead(node)
 
 

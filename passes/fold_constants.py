@@ -135,7 +135,7 @@ def _gather_instead_of_compressing(graph: ir.Graph) -> None:
             sizes = list(source.shape)
             sizes[axis] = kept.size
             gathered.shape = ir.Shape(sizes)
-        edit.forward(graph, result, gathered)
+        edit.replace_uses(graph, result, gathered)
         edit.remove_dead(node)
 
 
@@ -148,7 +148,7 @@ _SKIPPED = (
     # Takes the factor 0.5 out of a GELU, which then is none any more; `FoldAffine` does it later.
     "fuse_preceding_mul_into_conv",
 )
-"""What onnxsim shall not do."""
+"""The steps of onnxsim that are left out."""
 
 
 def _simplified(model: ir.Model, skeleton: Skeleton, limit: int) -> ir.Model:

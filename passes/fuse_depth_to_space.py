@@ -86,6 +86,6 @@ def _replace(graph: ir.Graph, node: ir.Node, match: _Match) -> None:
     result = node.outputs[0]
     assert result.shape is not None
     fused = ir.node(match.operator, [match.source], match.attributes)
-    value = edit.insert_behind(graph, match.source, fused, tuple(result.shape), f"{result.name}_fused")
-    edit.forward(graph, result, value)
+    value = edit.insert_after(graph, match.source, fused, tuple(result.shape), f"{result.name}_fused")
+    edit.replace_uses(graph, result, value)
     edit.remove_dead(node)

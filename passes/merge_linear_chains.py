@@ -68,7 +68,7 @@ class MergeLinearChains(NodeRewrite, PricedRewrite):
         if not merged.is_finite(result.dtype) or not self.is_worth(after, cost, merged.work(source, shape)):
             return False
         write = edit.Writer(graph, after, str(result.name), result.dtype)
-        edit.forward(graph, result, merged.write(write, x, shape))
+        edit.replace_uses(graph, result, merged.write(write, x, shape))
         edit.remove_dead(after)
         return True
 
@@ -79,7 +79,7 @@ class MergeLinearChains(NodeRewrite, PricedRewrite):
         result = node.outputs[0]
         assert result.dtype is not None
         write = edit.Writer(graph, node, str(result.name), result.dtype)
-        edit.forward(graph, result, chain.write(write))
+        edit.replace_uses(graph, result, chain.write(write))
         edit.remove_dead(node)
         return True
 
@@ -187,7 +187,7 @@ def _without_order(graph: ir.Graph, function: ir.Node, node: ir.Node) -> bool:
         assert values is not None
         readers = list(values.uses())
         after = ir.node(function.op_type, [values])
-        result = edit.insert_behind(graph, values, after, known_shape(values), f"{values.name}_{function.op_type}")
+        result = edit.insert_after(graph, values, after, known_shape(values), f"{values.name}_{function.op_type}")
         for use in readers:
             use.node.replace_input_with(use.idx, result)
         if values.is_graph_output():

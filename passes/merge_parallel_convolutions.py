@@ -63,7 +63,7 @@ class MergeParallelConvolutions(NodeRewrite, PricedRewrite):
         if not merged or not self.is_worth(node, *total.costs(merged)):
             return False
         write = edit.Writer(graph, node, str(node.outputs[0].name), node.outputs[0].dtype)
-        edit.forward(graph, node.outputs[0], total.write(write, merged))
+        edit.replace_uses(graph, node.outputs[0], total.write(write, merged))
         edit.remove_dead(node)
         return True
 
@@ -309,7 +309,7 @@ class _Siblings:
             y = write.again(self.activation, self.shape, y, *self.activation.inputs[1:])
         rest = [y if value is self.parts[0] else value for value in concat.inputs if value is not self.parts[1]]
         whole = write.again(concat, known_shape(concat.outputs[0]), *rest) if len(rest) > 1 else y
-        edit.forward(graph, concat.outputs[0], whole)
+        edit.replace_uses(graph, concat.outputs[0], whole)
         edit.remove_dead(concat)
 
 

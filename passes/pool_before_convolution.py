@@ -41,7 +41,7 @@ class PoolBeforeConvolution(NodeRewrite, PricedRewrite):
         if swap is None or not self.is_worth(node, swap.before, swap.after):
             return False
         write = edit.Writer(graph, node, str(node.outputs[0].name), node.outputs[0].dtype)
-        edit.forward(graph, node.outputs[0], swap.write(write, node))
+        edit.replace_uses(graph, node.outputs[0], swap.write(write, node))
         edit.remove_dead(node)
         return True
 

@@ -30,7 +30,7 @@ from layoutopt.passes.base import Pass
 
 
 class Scope(Enum):
-    """How far a layout may spread."""
+    """The parts of a graph over which a layout may spread."""
 
     GRAPH = "graph"
     """Through the whole graph: the optimum."""
@@ -73,7 +73,7 @@ class PropagateLayout(Pass, ir.passes.InPlacePass):
         """Plan first, edits afterwards: an error while planning leaves the model as it was.
 
         Raises:
-            CalibrationError: times shall be small, and the file of this machine's times is broken.
+            CalibrationError: times are to be minimized, and the file of this machine's times is broken.
             UsageError: ``layouts`` do not fit the model.
         """
         plans = self.plans(model)
@@ -88,7 +88,7 @@ class PropagateLayout(Pass, ir.passes.InPlacePass):
         """Plan the layouts of the graph and of all bodies in it, outer ones first, without any change.
 
         Raises:
-            CalibrationError: times shall be small, and the file of this machine's times is broken.
+            CalibrationError: times are to be minimized, and the file of this machine's times is broken.
             UsageError: ``layouts`` do not fit the model.
         """
         orders, costs = self.orders(model), load_costs(self.objective, threads=self.threads)
@@ -107,7 +107,7 @@ class PropagateLayout(Pass, ir.passes.InPlacePass):
             assumed: rules of nodes that have none, to learn what such rules would change.
 
         Raises:
-            CalibrationError: times shall be small, and the file of this machine's times is broken.
+            CalibrationError: times are to be minimized, and the file of this machine's times is broken.
             UsageError: ``layouts`` do not fit the model.
         """
         costs = load_costs(self.objective, threads=self.threads)
@@ -135,7 +135,7 @@ class PropagateLayout(Pass, ir.passes.InPlacePass):
         return best
 
     def orders(self, model: ir.Model) -> dict[str, tuple[Perm, ...]]:
-        """For each graph input and output that may change its layout, the orders of its axes that it may have.
+        """Return for each graph input and output that may change its layout the orders of its axes that it may have.
 
         Raises:
             UsageError: ``layouts`` do not fit the model.
@@ -329,7 +329,7 @@ class _Rewriter:
         return self._taken[key]
 
     def _read_in_bodies(self) -> None:
-        """Bodies see the values around them in the natural layout."""
+        """Let bodies see the values around them in the natural layout."""
         for graph in self._graph.subgraphs():
             for node in graph:
                 for index, value in enumerate(node.inputs):

@@ -94,7 +94,7 @@ def _split(graph: ir.Graph, product: _Product) -> bool:
     if len(np.unique(columns)) < len(columns):
         return False
     for part in parts:
-        edit.forward(graph, part.value, _written(graph, product, part, shape[:-1]))
+        edit.replace_uses(graph, part.value, _written(graph, product, part, shape[:-1]))
     for part in parts:
         producer = part.value.producer()
         assert producer is not None

@@ -16,6 +16,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 import layoutopt
+from docs.tools.examples import damage
 from layoutopt import errors
 from layoutopt.backend.litert.inspect import operators_of
 from layoutopt.backend.litert.operator_times import Transpose, write_operator
@@ -23,7 +24,6 @@ from layoutopt.cli import app
 from layoutopt.frontend.demo import mobilenet_v2
 from layoutopt.ir.io import load, save
 from layoutopt.results.comparison import MatchedBy
-from layoutopt.tfl.schema import schema
 
 Array = npt.NDArray[np.float32]
 
@@ -52,19 +52,6 @@ def plain_model(path: Path) -> Path:
         )
     onnx.save(model, path)
     return path
-
-
-def damage(source: Path, target: Path, operator: int, operand: int, factor: float) -> Path:
-    """Multiplies a constant operand of one operator in the flatbuffer."""
-    data = bytearray(source.read_bytes())
-    model = schema.Model.GetRootAs(data)
-    graph = model.Subgraphs(0)
-    tensor = graph.Tensors(graph.Operators(operator).Inputs(operand))
-    weights = model.Buffers(tensor.Buffer()).DataAsNumpy().view(np.float32)
-    assert weights.size
-    weights *= factor
-    target.write_bytes(data)
-    return target
 
 
 def invoke(*arguments: str | Path) -> Result:

@@ -41,7 +41,7 @@ MAY_IMPORT: Mapping[str, set[str]] = {
     "workflows": {
         *("ir", "tfl", "layout", "passes", "pipeline", "frontend", "backend", "quantization", "boundary", "results")
     },
-    "api": {"boundary", "ir", "backend", "results", "report", "workflows", "targets"},
+    "api": {"boundary", "backend", "results", "report", "workflows", "targets"},
     "cli": {
         *("boundary", "ir", "pipeline", "backend", "quantization", "results", "report", "workflows", "api", "fleet")
     },
@@ -52,6 +52,16 @@ ANYBODY = {"arrays", "errors", "files", "formula", "memory", "options", "outputs
 
 ONNX = {"ir", "backend/onnx_tf"}
 """Who may import onnx: the graph layer, and the backend of onnx-tf, in its child process."""
+
+ROOMS: Mapping[str, set[str]] = {
+    "layoutopt": set(),
+    "benchmarks": {"layoutopt"},
+    "examples": {"layoutopt", "benchmarks"},
+    "docs": {"layoutopt", "benchmarks"},
+    "tests": {"layoutopt", "benchmarks", "docs"},
+}
+"""For each top-level directory of code, those that it may import: what measures knows no page, and nothing but a test
+knows a test."""
 
 HEAVY = ("keras", "numpy", "onnx", "onnx_ir", "onnx_tf", "onnxruntime", "onnxsim", "scipy", "tensorflow", "torch")
 
@@ -142,6 +152,18 @@ def test_the_drawing_is_in_step() -> None:
     ]
     assert not upward
     assert {part for part, line in lines.items() if line == max(lines.values())} == ANYBODY - {"__version__"}
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_no_circle_between_the_package_benchmarks_docs_and_tests(room: str) -> None:
+    order = list(ROOMS)
+    assert all(order.index(other) < order.index(room) for other in ROOMS[room])
+    files = modules() if room == "layoutopt" else sorted((ROOT / room).rglob("*.py"))
+    targets = {(path, each.target) for path in files for each in imports(path)}
+    used = {(path, target.split(".")[0]) for path, target in targets if target.split(".")[0] in ROOMS}
+    wrong = [f"{path.relative_to(ROOT)} imports {other}" for path, other in used if other not in ROOMS[room] | {room}]
+    assert not wrong
+    assert {other for _, other in used} >= ROOMS[room], "no more is allowed than is used"
 
 
 def test_only_the_graph_layer_imports_onnx() -> None:

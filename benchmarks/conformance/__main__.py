@@ -14,13 +14,13 @@ from layoutopt.outputs import make_directory
 
 
 def main() -> None:
-    """Runs the tests that have no verdict yet, and keeps the figures."""
+    """Run the tests that have no verdict yet, and keep the figures."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.conformance", description="ONNX's backend node tests through the whole path."
     )
     parser.add_argument("parts", nargs="*", metavar="PART", help="parts of tests' names (default: all tests)")
     parser.add_argument("--verdicts", type=Path, default=Path("build/conformance"), help="where verdicts stay")
-    parser.add_argument("--again", action="store_true", help="judge tests anew that have a verdict")
+    parser.add_argument("--again", action="store_true", help="judge tests again that have a verdict")
     parser.add_argument(
         "--route",
         action="append",

@@ -35,7 +35,7 @@ class Case:
 
     @staticmethod
     def of(test: TestCase) -> Case:
-        """What ONNX's own runner would make of it."""
+        """Return what ONNX's own runner would make of it."""
         assert test.model is not None
         assert test.data_sets is not None
         graph = test.model.graph
@@ -46,21 +46,21 @@ class Case:
 
 
 def _named(values: Sequence[onnx.ValueInfoProto], arrays: Sequence[Any]) -> Mapping[str, Array]:
-    """By name; tests on types that NumPy lacks have their tensors as in a file."""
+    """Return the tests by name; tests on types that NumPy lacks have their tensors as in a file."""
     unpacked = (onnx.numpy_helper.to_array(array) if isinstance(array, onnx.TensorProto) else array for array in arrays)
     return {value.name: array for value, array in zip(values, unpacked, strict=False)}
 
 
 @functools.cache
 def cases() -> Mapping[str, Case]:
-    """ONNX's node tests by name."""
+    """Return ONNX's node tests by name."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # numpy's about the overflows that some tests are about
         return {test.name: Case.of(test) for test in load_model_tests(kind="node")}
 
 
 def with_shapes(proto: onnx.ModelProto, given: Mapping[str, Array]) -> onnx.ModelProto:
-    """The model with the shapes of these inputs."""
+    """Return the model with the shapes of these inputs."""
     static = onnx.ModelProto()
     static.CopyFrom(proto)
     for value in static.graph.input:

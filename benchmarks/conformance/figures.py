@@ -1,4 +1,4 @@
-"""What is known of the tests that every way was judged on."""
+"""The figures of conformance: counts of the tests that every way was judged on."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Complaint:
 
 @dataclass(frozen=True, slots=True)
 class Conformance:
-    """What is known of the tests.
+    """The figures of all tests.
 
     Attributes:
         operators: by name.
@@ -80,7 +80,7 @@ class Conformance:
 
     @property
     def tests(self) -> int:
-        """How many there are."""
+        """The number of tests."""
         return sum(self.totals(Route.DIRECT).values())
 
 
@@ -91,7 +91,7 @@ def _complaint_key(verdicts: Mapping[str, Verdict], name: str) -> tuple[str, str
 def _grouped(
     names: Iterable[str], key: Callable[[str], tuple[str, ...]]
 ) -> Iterable[tuple[tuple[str, ...], Sequence[str]]]:
-    """Names by what they have in common, in the order of that."""
+    """Return names by what they have in common, in the order of that."""
     found: dict[tuple[str, ...], list[str]] = defaultdict(list)
     for name in names:
         found[key(name)].append(name)
@@ -99,7 +99,7 @@ def _grouped(
 
 
 def operator_of(name: str) -> str:
-    """The operator that a test is about."""
+    """Return the operator that a test is about."""
     found = cases()
     base = name.split("_expanded")[0]
     return str(found[base if base in found else name].model.graph.node[0].op_type)

@@ -33,7 +33,7 @@ Array = npt.NDArray[np.generic]
 
 
 def judge_all(names: Sequence[str], route: Route, results: Path, *, again: bool) -> None:
-    """Judges tests in a process of their own, since LiteRT may take its process with it."""
+    """Judge tests in a process of their own, since LiteRT may take its process with it."""
     verdicts = load(results, route)
     todo = [name for name in names if again or name not in verdicts]
     with contextlib.ExitStack() as stack:
@@ -58,14 +58,14 @@ _kept = contextlib.ExitStack()
 
 
 def _prepare() -> None:
-    """Keeps the child of the hand-off alive as long as this process."""
+    """Keep the child of TensorFlow alive as long as this process."""
     warnings.simplefilter("ignore")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # ONNX Runtime and LiteRT say on stderr what is judged here
     _kept.enter_context(kept_alive())
 
 
 def judge(name: str, route: Route) -> Verdict:
-    """Runs one test by one route."""
+    """Run one test by one route."""
     with tempfile.TemporaryDirectory(prefix="layoutopt-") as scratch:
         found = _verdict(cases()[name], route, Path(scratch), optimized=True)
         if route is not Route.PLAIN or found.status is Status.PASSED:
@@ -93,7 +93,7 @@ def _verdict(case: Case, route: Route, scratch: Path, *, optimized: bool) -> Ver
 def _run(
     proto: onnx.ModelProto, given: Mapping[str, Array], route: Route, tflite: Path, *, optimized: bool
 ) -> Mapping[str, Array]:
-    """The outputs of the .tflite that the model becomes."""
+    """Return the outputs of the .tflite that the model becomes."""
     static = with_shapes(proto, given)
     if route is Route.PLAIN and not optimized:
         onnx.save(static, tflite.with_suffix(".onnx"))
@@ -114,11 +114,11 @@ def _through_onnx_tf(tflite: Path, handlers: Handlers) -> Conversion:
 
 
 _ROUNDING = 2.0**-22
-"""What float32 may lose beside the largest element of an output: tests of DFT expect the noise of their own float32."""
+"""The error that float32 may have beside the largest element of an output: tests of DFT expect their own float32's."""
 
 
 def _complaint(found: Array, wanted: object, rtol: float, atol: float) -> str:
-    """What is wrong with an output; nothing where it is as expected."""
+    """Return what is wrong with an output; nothing where it is as expected."""
     if not isinstance(wanted, (np.ndarray, np.generic)):
         return f"a {type(wanted).__name__} is expected"
     wanted = np.asarray(wanted)

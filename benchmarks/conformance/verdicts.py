@@ -1,4 +1,4 @@
-"""What became of a test by one way to a .tflite, and where that stays."""
+"""The verdict on a test by one way to a .tflite, and where it is kept."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Route(enum.Enum):
 
 
 class Status(enum.Enum):
-    """What became of a test."""
+    """The outcomes of a test."""
 
     PASSED = "passed"
     """The outputs are as expected, in value and type."""
@@ -49,7 +49,7 @@ class Verdict:
 
 
 def load(results: Path, route: Route) -> dict[str, Verdict]:
-    """The verdicts so far."""
+    """Return the verdicts so far."""
     path = _path(results, route)
     if not path.exists():
         return {}

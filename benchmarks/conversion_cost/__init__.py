@@ -1,8 +1,8 @@
-"""What a conversion costs: processor time and memory from an .onnx to a .tflite, beside onnx2tf.
+"""The cost of a conversion: processor time and memory from an .onnx to a .tflite, beside onnx2tf.
 
 Each model is converted in fresh processes, the ways to a .tflite in turns, several rounds of them. Models and the
 environment of onnx2tf stay in directories; the figures go to ``benchmarks/results/conversion_cost.json``, from which
-`benchmarks.figures` makes the page.
+`docs.tools.generate` makes the page.
 
 ::
 

@@ -1,4 +1,4 @@
-"""What was measured, as it is kept."""
+"""The figures of conversions, as they are kept."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Subject:
 
     @property
     def more(self) -> tuple[str, ...]:
-        """What the direct backend takes more of than onnx2tf, where both have a result."""
+        """The resources of which the direct backend takes more than onnx2tf, where both have a result."""
         direct, other = self.of(Way.DIRECT), self.of(Way.ONNX2TF)
         if direct is None or other is None:
             return ()

@@ -18,7 +18,7 @@ _FREE_SHARE = 0.85
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a command took.
+    """The time and memory that a command took.
 
     Attributes:
         processor: seconds that its processes computed, for themselves and in the system.

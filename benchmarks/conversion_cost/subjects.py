@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import onnx_ir as ir
 
-from benchmarks import scale
+from benchmarks.models.chain import chain
 from layoutopt.ir.io import save
 
 OPSET = 17
@@ -115,9 +115,9 @@ SUBJECTS: Mapping[str, Callable[[], ir.Model]] = {
     "vgg16": vgg16,
     "vit_b_16": vit_b_16,
     "products_2_7_gb": products,
-    "chain_10000": lambda: scale.chain(_NODES),
+    "chain_10000": lambda: chain(_NODES),
 }
-"""What makes each model, by the name of the model."""
+"""The maker of each model, by the name of the model."""
 
 
 def main() -> None:

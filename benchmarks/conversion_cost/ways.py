@@ -24,7 +24,7 @@ _SAMPLES = "calibration_image_sample_data_20x128x128x3_float32.npy"
 
 
 class Way(enum.Enum):
-    """Who makes the .tflite."""
+    """The converters to a .tflite."""
 
     DIRECT = "direct"
     """``layoutopt optimize --backend direct``, verified."""
@@ -68,7 +68,7 @@ class Runner:
         return self._watch([*command, *options], ROOT, tflite, {"PYTHONPATH": str(ROOT)})
 
     def _by_onnx2tf(self, model: Path) -> Cost:
-        """With its default options, on a copy, since it overwrites the file that it is given."""
+        """Convert with the default options of onnx2tf, on a copy, since it overwrites the file that it is given."""
         if self.onnx2tf is None:
             raise Failed("no environment of onnx2tf")
         for path in model.parent.glob(f"{model.name}*"):

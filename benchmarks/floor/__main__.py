@@ -12,7 +12,7 @@ from layoutopt.outputs import make_directory
 
 
 def main() -> None:
-    """Parses the command line, converts, and prints counts and errors."""
+    """Parse the command line, convert, and print counts and errors."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from benchmarks.floor import FLOORS
 
@@ -32,7 +32,7 @@ def main() -> None:
 
 
 def _converted(name: str, path: Path, *, small: bool) -> str:
-    """Converts a network; its counts and its error."""
+    """Convert a network, and return its counts and its error."""
     from benchmarks.floor import check, convert
 
     convert(name, path, small=small)

@@ -23,7 +23,7 @@ from layoutopt.frontend.demo import STAGES
 
 
 def mobilenet_v2(scope: Scope, x: Tensor) -> Tensor:
-    """``MobileNetV2``."""
+    """Build ``MobileNetV2``."""
     stages = scope.children()
     x = conv_bn(next(stages), x, stride=2, activation=activations.relu6)
     for expansion, _, blocks, stride in STAGES:
@@ -40,7 +40,7 @@ def mobilenet_v2(scope: Scope, x: Tensor) -> Tensor:
 
 
 def mobilenet_v3_large(scope: Scope, x: Tensor) -> Tensor:
-    """``MobileNetV3Large``."""
+    """Build ``MobileNetV3Large``."""
     excite = partial(squeeze_excite, activation=activations.relu, gate=ops.hard_sigmoid)
     stages, channels = scope.children(), 16
     x = conv_bn(next(stages), x, stride=2, activation=ops.hard_silu)
@@ -60,7 +60,7 @@ def mobilenet_v3_large(scope: Scope, x: Tensor) -> Tensor:
 
 
 def efficientnet(scope: Scope, x: Tensor) -> Tensor:
-    """``EfficientNetLike``."""
+    """Build ``EfficientNetLike``."""
     excite = partial(squeeze_excite, activation=activations.silu, gate=activations.sigmoid)
     stages = scope.children()
     x = conv_bn(next(stages), x, stride=2, activation=activations.silu)
@@ -79,7 +79,7 @@ def efficientnet(scope: Scope, x: Tensor) -> Tensor:
 
 
 def resnet50(scope: Scope, x: Tensor) -> Tensor:
-    """``ResNet50``; with groups if the weights have them."""
+    """Build ``ResNet50``; with groups if the weights have them."""
     stages = scope.children()
     x = max_pool(conv_bn(next(stages), x, stride=2, activation=activations.relu))
     for level, count in enumerate((3, 4, 6, 3)):
@@ -89,7 +89,7 @@ def resnet50(scope: Scope, x: Tensor) -> Tensor:
 
 
 def vgg11(scope: Scope, x: Tensor) -> Tensor:
-    """``VGG11``; its first linear layer reads the pixels in another order."""
+    """Build ``VGG11``; its first linear layer reads the pixels in another order."""
     stages = scope.children()
     for count, _ in VGG11.STAGES:
         for _ in range(count):

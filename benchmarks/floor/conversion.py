@@ -21,7 +21,7 @@ from layoutopt.ir.verify import Reference, Verification, to_natural, to_stored
 
 
 def convert(name: str, path: Path, *, small: bool) -> None:
-    """Writes a network to ``path`` through the default TFLite converter.
+    """Write a network to ``path`` through the default TFLite converter.
 
     Args:
         name: in ``FLOORS``.
@@ -39,7 +39,7 @@ def convert(name: str, path: Path, *, small: bool) -> None:
 
 
 def check(name: str, path: Path, *, small: bool) -> Verification:
-    """Holds the .tflite at ``path`` against ONNX Runtime on the network that PyTorch exports."""
+    """Hold the .tflite at ``path`` against ONNX Runtime on the network that PyTorch exports."""
     reference = Reference(export_module(_module(name, small=small), _variant(name, small=small).shape))
     signature = signature_of(path)
     (taken,), (made,) = signature.inputs, signature.outputs
@@ -60,7 +60,7 @@ def _keras_model(name: str, *, small: bool) -> keras.Model:
 
 @lru_cache(maxsize=1)
 def _module(name: str, *, small: bool) -> nn.Module:
-    """The network in PyTorch, which gives its weights and judges."""
+    """Return the network in PyTorch, which gives its weights and judges."""
     return build(_variant(name, small=small))
 
 

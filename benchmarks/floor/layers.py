@@ -17,7 +17,7 @@ EPSILON = 1e-5
 
 
 def conv(scope: Scope, x: Tensor, *, stride: int = 1, padded: bool = True, order: Array | None = None) -> Tensor:
-    """The convolution of that name.
+    """Return the convolution of that name.
 
     Args:
         scope: has the weights.
@@ -40,38 +40,38 @@ def conv(scope: Scope, x: Tensor, *, stride: int = 1, padded: bool = True, order
 
 
 def conv_bn(scope: Scope, x: Tensor, *, stride: int = 1, activation: Activation = activations.linear) -> Tensor:
-    """A convolution without bias, batch normalization, an activation."""
+    """Return a convolution without bias, batch normalization, an activation."""
     return activation(batch_norm(scope[1], conv(scope[0], x, stride=stride)))
 
 
 def batch_norm(scope: Scope, x: Tensor) -> Tensor:
-    """The batch normalization of that name, with its statistics."""
+    """Return the batch normalization of that name, with its statistics."""
     arrays = scope.take_all("weight", "bias", "running_mean", "running_var")
     return call(layers.BatchNormalization(epsilon=EPSILON, name=scope.name), x, *arrays)
 
 
 def layer_norm(scope: Scope, x: Tensor) -> Tensor:
-    """The normalization of that name, over the channels."""
+    """Return the normalization of that name, over the channels."""
     return call(layers.LayerNormalization(epsilon=EPSILON, name=scope.name), x, *scope.take_all("weight", "bias"))
 
 
 def dense(scope: Scope, x: Tensor) -> Tensor:
-    """The linear layer of that name."""
+    """Return the linear layer of that name."""
     return dense_of(scope.name, x, *scope.take_all("weight", "bias"))
 
 
 def dense_of(name: str, x: Tensor, weight: Array, *bias: Array) -> Tensor:
-    """A linear layer of PyTorch's weights (outputs, inputs)."""
+    """Return a linear layer of PyTorch's weights (outputs, inputs)."""
     return call(layers.Dense(len(weight), use_bias=bool(bias), name=name), x, weight.T, *bias)
 
 
 def classifier(scope: Scope, x: Tensor) -> Tensor:
-    """The mean over all pixels and a linear layer."""
+    """Return the mean over all pixels and a linear layer."""
     return dense(scope, layers.GlobalAveragePooling2D()(x))
 
 
 def squeeze_excite(scope: Scope, x: Tensor, *, activation: Activation, gate: Activation) -> Tensor:
-    """Scales each channel by a gate that a two-layer bottleneck computes from the channels' means."""
+    """Scale each channel by a gate that a two-layer bottleneck computes from the channels' means."""
     gates = scope["gates"]
     y = layers.GlobalAveragePooling2D(keepdims=True)(x)
     return x * gate(conv(gates[3], activation(conv(gates[1], y))))
@@ -86,7 +86,7 @@ def inverted_residual(
     activation: Activation,
     excite: Callable[[Scope, Tensor], Tensor] | None = None,
 ) -> Tensor:
-    """Expand, depthwise, optional squeeze-and-excite, project; a residual where the shapes allow it."""
+    """Expand, convolve depthwise, squeeze and excite if told so, project; add the operand where the shapes allow it."""
     stages, y = scope["branch"].children(), x
     if expand:
         y = conv_bn(next(stages), y, activation=activation)
@@ -98,18 +98,18 @@ def inverted_residual(
 
 
 def max_pool(x: Tensor) -> Tensor:
-    """3x3 with stride 2, of what is never negative: zeros around it are as good as nothing."""
+    """Pool 3x3 with stride 2 what is never negative: zeros around it are as good as nothing."""
     return layers.MaxPooling2D(3, strides=2)(layers.ZeroPadding2D(1)(x))
 
 
 def upsampled(x: Tensor) -> Tensor:
-    """Each pixel four times, by the operator for it: ``UpSampling2D`` would reshape and tile."""
+    """Return each pixel four times, by the operator for it: ``UpSampling2D`` would reshape and tile."""
     _, rows, columns, _ = x.shape
     return layers.Resizing(2 * rows, 2 * columns, interpolation="nearest")(x)
 
 
 def call(layer: keras.Layer, x: Tensor, *arrays: Array) -> Tensor:
-    """What ``layer`` makes of ``x`` with these weights.
+    """Return what ``layer`` makes of ``x`` with these weights.
 
     Raises:
         ValueError: the layer has weights of another number or of other shapes.
@@ -120,5 +120,5 @@ def call(layer: keras.Layer, x: Tensor, *arrays: Array) -> Tensor:
 
 
 def _is_same(size: int, kernel: int, stride: int) -> bool:
-    """Whether Keras pads ``same`` as PyTorch pads by half of the kernel: on both sides alike."""
+    """Return whether Keras pads ``same`` as PyTorch pads by half of the kernel: on both sides alike."""
     return max((-(-size // stride) - 1) * stride + kernel - size, 0) == 2 * (kernel // 2)

@@ -33,7 +33,7 @@ class Floor:
     order: Perm | None = None
 
     def variant(self, *, small: bool) -> Function:
-        """The network in one of the sizes."""
+        """Return the network in one of the sizes."""
         return self.small if small and self.small is not None else self.full
 
 

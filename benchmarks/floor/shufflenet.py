@@ -9,7 +9,7 @@ from benchmarks.floor.weights import Scope
 
 
 def shufflenet_v2(scope: Scope, x: Tensor) -> Tensor:
-    """``ShuffleNetV2``."""
+    """Build ``ShuffleNetV2``."""
     first, *units, last = scope["features"].children()
     x = max_pool(conv_bn(first, x, stride=2, activation=activations.relu))
     for unit in units:
@@ -30,7 +30,7 @@ def _unit(scope: Scope, x: Tensor) -> Tensor:
 
 
 def _shuffle(x: Tensor) -> Tensor:
-    """Interleaves the two halves of the channels."""
+    """Interleave the two halves of the channels."""
     _, rows, columns, channels = x.shape
     halves = layers.Reshape((rows, columns, 2, channels // 2))(x)
     return layers.Reshape((rows, columns, channels))(layers.Permute((1, 2, 4, 3))(halves))

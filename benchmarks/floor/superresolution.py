@@ -18,18 +18,18 @@ _leaky = partial(activations.leaky_relu, negative_slope=0.2)
 
 
 def nearest(scope: Scope, x: Tensor) -> Tensor:
-    """Repeats each pixel, then convolves."""
+    """Repeat each pixel, then convolve."""
     return conv(scope, upsampled(x))
 
 
 def pixel_shuffle(scope: Scope, x: Tensor) -> Tensor:
-    """Convolves to four times the channels, and makes a square of each four: TensorFlow's are not side by side."""
+    """Convolve to four times the channels, and make a square of each four: TensorFlow's are not side by side."""
     order = np.arange(4 * x.shape[-1]).reshape(-1, 4).T.ravel()
     return ops.depth_to_space(conv(scope, x, order=order), 2)
 
 
 def rrdb(scope: Scope, x: Tensor, *, upsampler: Upsampler) -> Tensor:
-    """``RRDBNet``."""
+    """Build ``RRDBNet``."""
     y = x = conv(scope["first"], x)
     *blocks, last = scope["body"].children()
     for block in blocks:

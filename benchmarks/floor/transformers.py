@@ -13,7 +13,7 @@ from benchmarks.floor.weights import Array, Scope
 
 
 def vision_transformer(scope: Scope, x: Tensor, *, heads: int) -> Tensor:
-    """``VisionTransformer``."""
+    """Build ``VisionTransformer``."""
     x = _patches(scope["patches"], x)
     x = layers.Reshape((-1, x.shape[-1]))(x)
     has_token = "token" in scope
@@ -31,7 +31,7 @@ def vision_transformer(scope: Scope, x: Tensor, *, heads: int) -> Tensor:
 def swin_transformer(
     scope: Scope, x: Tensor, *, depths: tuple[int, ...], heads: tuple[int, ...], window: int
 ) -> Tensor:
-    """``SwinTransformer``."""
+    """Build ``SwinTransformer``."""
     patches, norm = scope["patches"].children()
     x = layer_norm(norm, _patches(patches, x))
     parts = scope["stages"].children()
@@ -47,7 +47,7 @@ def swin_transformer(
 
 
 def convnext(scope: Scope, x: Tensor) -> Tensor:
-    """``ConvNeXt``."""
+    """Build ``ConvNeXt``."""
     *stages, norm, head = scope.children()
     for stage in stages:
         if "branch.0.weight" in stage:
@@ -61,12 +61,12 @@ def convnext(scope: Scope, x: Tensor) -> Tensor:
 
 
 def _patches(scope: Scope, x: Tensor) -> Tensor:
-    """A convolution whose stride is the size of its kernel."""
+    """Return a convolution whose stride is the size of its kernel."""
     return conv(scope, x, stride=scope.shape("weight")[-1], padded=False)
 
 
 def _residual(scope: Scope, x: Tensor, layer: Callable[[Scope, Tensor], Tensor]) -> Tensor:
-    """The operand plus what ``layer`` makes of it, normalized."""
+    """Return the operand plus what ``layer`` makes of it, normalized."""
     norm, last = scope["branch"].children()
     return x + layer(last, layer_norm(norm, x))
 
@@ -82,7 +82,7 @@ def _mlp(scope: Scope, x: Tensor) -> Tensor:
 
 
 def _attention(scope: Scope, x: Tensor, *, heads: int, bias: Array | None = None) -> Tensor:
-    """Attention within each set of tokens (B, N, C); ``bias`` is added to the scores."""
+    """Return attention within each set of tokens (B, N, C); ``bias`` is added to the scores."""
     _, count, width = x.shape
     qkv = scope["qkv"]
     parts = zip(*(np.split(array, 3) for array in qkv.take_all("weight", "bias")), strict=True)
@@ -96,7 +96,7 @@ def _attention(scope: Scope, x: Tensor, *, heads: int, bias: Array | None = None
 
 
 def _window_attention(scope: Scope, x: Tensor, *, heads: int, window: int, shift: int) -> Tensor:
-    """Attention within windows of (B, H, W, C), which are shifted against the picture."""
+    """Return attention within windows of (B, H, W, C), which are shifted against the picture."""
     count = window**2
     bias = scope.take("table")[scope.take("index")].reshape(count, count, heads).transpose(2, 0, 1)
     mask = scope.take("mask")
@@ -113,6 +113,6 @@ def _window_attention(scope: Scope, x: Tensor, *, heads: int, window: int, shift
 
 
 def _merged(scope: Scope, x: Tensor) -> Tensor:
-    """The four tokens of each square as one of twice the width."""
+    """Return the four tokens of each square as one of twice the width."""
     corners = [x[:, row::2, column::2] for column in (0, 1) for row in (0, 1)]
     return dense(scope["reduce"], layer_norm(scope["norm"], layers.Concatenate()(corners)))

@@ -10,7 +10,7 @@ from benchmarks.models.unet import GROUPS
 
 
 def unet_bilinear(scope: Scope, x: Tensor) -> Tensor:
-    """``UNetBilinear``."""
+    """Build ``UNetBilinear``."""
     skips: list[Tensor] = []
     for block in scope["down"].children():
         x = _double_conv(block, layers.MaxPooling2D()(x) if skips else x)
@@ -22,7 +22,7 @@ def unet_bilinear(scope: Scope, x: Tensor) -> Tensor:
 
 
 def unet_plus_plus(scope: Scope, x: Tensor) -> Tensor:
-    """``UNetPlusPlus``."""
+    """Build ``UNetPlusPlus``."""
     rows: list[list[Tensor]] = []
     for block in scope["down"].children():
         x = _double_conv(block, layers.MaxPooling2D()(x) if rows else x)
@@ -35,7 +35,7 @@ def unet_plus_plus(scope: Scope, x: Tensor) -> Tensor:
 
 
 def unet_transposed(scope: Scope, x: Tensor) -> Tensor:
-    """``UNetTransposed``."""
+    """Build ``UNetTransposed``."""
     skips: list[Tensor] = []
     for block in scope["down"].children():
         x = _normalized_convs(block, layers.MaxPooling2D()(x) if skips else x)
@@ -68,7 +68,7 @@ def _normalized_convs(scope: Scope, x: Tensor) -> Tensor:
 
 
 def _enlarged(scope: Scope, x: Tensor) -> Tensor:
-    """A transposed 3x3 convolution of stride 2; PyTorch leaves the first row and column out, and Keras the last."""
+    """Convolve transposed, 3x3 with stride 2; PyTorch leaves the first row and column out, and Keras the last."""
     weight, bias = scope.take_all("weight", "bias")
     layer = layers.Conv2DTranspose(len(bias), 3, strides=2, name=scope.name)
     return layers.Cropping2D(((1, 0), (1, 0)))(call(layer, x, weight.transpose(2, 3, 1, 0), bias))

@@ -29,30 +29,30 @@ class Scope:
 
     @classmethod
     def of(cls, module: nn.Module) -> Scope:
-        """All of ``module``, without the counters of batches, which nothing computes with."""
+        """Return all of ``module``, without the counters of batches, which nothing computes with."""
         state = module.state_dict().items()
         return cls({name: tensor.numpy() for name, tensor in state if not name.endswith(".num_batches_tracked")})
 
     def __getitem__(self, child: str | int) -> Scope:
-        """The submodule of that name."""
+        """Return the submodule of that name."""
         return Scope(self.arrays, self._path(str(child)))
 
     def __contains__(self, name: str) -> bool:
-        """Whether the submodule has an array of that name, not taken yet."""
+        """Return whether the submodule has an array of that name, not taken yet."""
         return self._path(name) in self.arrays
 
     def children(self) -> Iterator[Scope]:
-        """Those submodules of a sequence that have arrays, in order."""
+        """Yield those submodules of a sequence that have arrays, in order."""
         prefix = self._path("")
         names = {name.removeprefix(prefix).partition(".")[0] for name in self.arrays if name.startswith(prefix)}
         return iter([self[name] for name in sorted(names, key=int)])
 
     def shape(self, name: str) -> tuple[int, ...]:
-        """That of the array of that name, which is not taken."""
+        """Return that of the array of that name, which is not taken."""
         return self.arrays[self._path(name)].shape
 
     def take(self, name: str) -> Array:
-        """The array of that name, for the only time.
+        """Return the array of that name, for the only time.
 
         Raises:
             KeyError: there is none, or no longer.
@@ -60,11 +60,11 @@ class Scope:
         return self.arrays.pop(self._path(name))
 
     def take_all(self, *names: str) -> list[Array]:
-        """Those of the arrays that are there."""
+        """Return those of the arrays that are there."""
         return [self.take(name) for name in names if name in self]
 
     def require_empty(self) -> None:
-        """Insists that everything was taken.
+        """Require that everything was taken.
 
         Raises:
             ValueError: names the arrays that are left.

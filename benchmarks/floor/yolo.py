@@ -12,7 +12,7 @@ from benchmarks.models.yolo import STRIDES
 
 
 def yolo_head(scope: Scope, x: Tensor) -> Tensor:
-    """``YoloHead``."""
+    """Build ``YoloHead``."""
     p3, p4, p5 = backbone(scope, x, _cross_stage)
     top5 = silu_conv(scope["lateral5"], p5)
     top4 = _cross_stage(scope["merge4"], layers.Concatenate()([upsampled(top5), p4]))
@@ -22,12 +22,12 @@ def yolo_head(scope: Scope, x: Tensor) -> Tensor:
 
 
 def silu_conv(scope: Scope, x: Tensor, *, stride: int = 1) -> Tensor:
-    """A convolution, batch normalization and SiLU."""
+    """Return a convolution, batch normalization and SiLU."""
     return conv_bn(scope, x, stride=stride, activation=activations.silu)
 
 
 def _pyramid_pooling(scope: Scope, x: Tensor) -> Tensor:
-    """``PyramidPooling``."""
+    """Build ``PyramidPooling``."""
     pyramid = [silu_conv(scope["squeeze"], x)]
     for _ in range(3):
         pyramid.append(layers.MaxPooling2D(5, strides=1, padding="same")(pyramid[-1]))
@@ -35,14 +35,14 @@ def _pyramid_pooling(scope: Scope, x: Tensor) -> Tensor:
 
 
 def backbone(scope: Scope, x: Tensor, cross_stage: Callable[[Scope, Tensor], Tensor]) -> tuple[Tensor, ...]:
-    """The features of three sizes, the largest first, of stages with blocks of that kind."""
+    """Return the features of three sizes, the largest first, of stages with blocks of that kind."""
     p3 = _stage(scope["stage3"], _stage(scope["stem"], x, cross_stage), cross_stage)
     p4 = _stage(scope["stage4"], p3, cross_stage)
     return p3, p4, _stage(scope["stage5"], p4, cross_stage)
 
 
 def _stage(scope: Scope, x: Tensor, cross_stage: Callable[[Scope, Tensor], Tensor]) -> Tensor:
-    """Convolutions of stride 2, and what else the stage is made of."""
+    """Return convolutions of stride 2, and what else the stage is made of."""
     for each in scope.children():
         if "0.weight" in each:
             x = silu_conv(each, x, stride=2)
@@ -54,7 +54,7 @@ def _stage(scope: Scope, x: Tensor, cross_stage: Callable[[Scope, Tensor], Tenso
 
 
 def _cross_stage(scope: Scope, x: Tensor) -> Tensor:
-    """``CrossStage``."""
+    """Build ``CrossStage``."""
     first, *blocks = scope["through"].children()
     y = silu_conv(first, x)
     for block in blocks:
@@ -64,7 +64,7 @@ def _cross_stage(scope: Scope, x: Tensor) -> Tensor:
 
 
 def _decoded(scope: Scope, x: Tensor, stride: int) -> Tensor:
-    """The boxes of one scale, those of the first anchor first."""
+    """Return the boxes of one scale, those of the first anchor first."""
     grid, sizes = scope.take("grid"), scope.take("sizes")
     anchors, cells = grid.shape[1], x.shape[1] * x.shape[2]
     x = layers.Reshape((cells, anchors, -1))(conv(scope["head"], x))

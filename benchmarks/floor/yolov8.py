@@ -11,7 +11,7 @@ from benchmarks.models.yolov8 import BINS
 
 
 def yolov8(scope: Scope, x: Tensor) -> Tensor:
-    """``YoloV8``, with the boxes as rows: (1, cells, 4 + classes)."""
+    """Return ``YoloV8``, with the boxes as rows: (1, cells, 4 + classes)."""
     p3, p4, p5 = backbone(scope, x, _cross_stage_fast)
     n4 = _merge(scope["top4"], upsampled(p5), p4)
     n3 = _merge(scope["top3"], upsampled(n4), p3)
@@ -30,7 +30,7 @@ def _merge(scope: Scope, *operands: Tensor) -> Tensor:
 
 
 def _cross_stage_fast(scope: Scope, x: Tensor) -> Tensor:
-    """``CrossStageFast``."""
+    """Build ``CrossStageFast``."""
     parts = ops.split(silu_conv(scope["split"], x), 2, axis=-1)
     for block in scope["blocks"].children():
         residual = "branch.0.0.weight" in block
@@ -41,7 +41,7 @@ def _cross_stage_fast(scope: Scope, x: Tensor) -> Tensor:
 
 
 def _branch(scope: Scope, x: Tensor) -> Tensor:
-    """Two 3x3 convolutions and a linear one; a row per cell."""
+    """Return two 3x3 convolutions and a linear one; a row per cell."""
     for each in scope["stem"].children():
         x = silu_conv(each, x)
     x = conv(scope["head"], x)

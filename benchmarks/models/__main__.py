@@ -13,7 +13,7 @@ from layoutopt.outputs import make_directory
 
 
 def main() -> None:
-    """Parses the command line and exports."""
+    """Parse the command line and export."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.models", description="Export a benchmark network.")
     parser.add_argument("name", nargs="?", choices=sorted(NETWORKS), help="the network")
     parser.add_argument("-o", "--output", type=Path, help="the file to write (default: NAME.onnx)")

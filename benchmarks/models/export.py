@@ -26,7 +26,7 @@ def export(
     small: bool = False,
     seed: int = 0,
 ) -> ir.Model:
-    """Exports ``network``.
+    """Export ``network``.
 
     Args:
         network: what to export, in evaluation mode.
@@ -42,14 +42,14 @@ def export(
 def export_module(
     module: nn.Module, shape: Shape, *, exporter: Exporter = Exporter.LEGACY, opset: int = 17
 ) -> ir.Model:
-    """Exports a module that was built already, whose input is of ``shape``."""
+    """Export a module that was built already, whose input is of ``shape``."""
     return from_torch(
         module, torch.zeros(shape), exporter=exporter, opset=opset, input_names=[INPUT], output_names=[OUTPUT]
     )
 
 
 def export_open(variant: Variant, axes: Mapping[int, str], *, opset: int = 17) -> ir.Model:
-    """Exports ``variant`` by the TorchScript exporter with axes of the input that stay symbolic.
+    """Export ``variant`` by the TorchScript exporter with axes of the input that stay symbolic.
 
     Args:
         variant: what to export, in evaluation mode.

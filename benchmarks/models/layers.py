@@ -12,7 +12,7 @@ Activation = Callable[[], nn.Module]
 
 
 def rounded(channels: float, *, divisor: int = 8) -> int:
-    """``channels`` rounded to a multiple of ``divisor``, and never down by more than 10 %."""
+    """Return ``channels`` rounded to a multiple of ``divisor``, and never down by more than 10 %."""
     nearest = max(divisor, int(channels + divisor / 2) // divisor * divisor)
     return nearest if nearest >= 0.9 * channels else nearest + divisor
 

@@ -160,7 +160,7 @@ NETWORKS: Mapping[str, Network] = {
 
 
 def build(variant: Variant, *, seed: int = 0) -> nn.Module:
-    """``variant`` in evaluation mode with weights from ``seed``.
+    """Return ``variant`` in evaluation mode with weights from ``seed``.
 
     Weights are He-initialised, normalization statistics are those of random batches, and the last layers are scaled so
     that what they compute has a standard deviation of about one on standard-normal input.
@@ -217,7 +217,7 @@ def _restore_momentum(module: nn.Module) -> None:
 
 
 def _scale_heads(module: nn.Module, batch: torch.Tensor) -> None:
-    """Divides each last layer by the standard deviation of what it computes from ``batch``."""
+    """Divide each last layer by the standard deviation of what it computes from ``batch``."""
     for head in _heads(module):
         results: list[torch.Tensor] = []
         handle = head.register_forward_hook(lambda _layer, _operands, result, seen=results: seen.append(result))
@@ -229,6 +229,6 @@ def _scale_heads(module: nn.Module, batch: torch.Tensor) -> None:
 
 
 def _heads(module: nn.Module) -> list[nn.Module]:
-    """The layers after which nothing but decoding follows: those named ``head``, or else the last of a sequence."""
+    """Return the layers after which only decoding follows: those named ``head``, or else the last of a sequence."""
     named = [layer for name, layer in module.named_modules() if name.rpartition(".")[2] == "head"]
     return named or [list(module.children())[-1]]

@@ -9,7 +9,7 @@ from benchmarks.models.layers import ConvBn
 
 
 def channel_shuffle(x: torch.Tensor, groups: int) -> torch.Tensor:
-    """Interleaves the channels of ``groups`` halves, thirds...: view, transpose, view."""
+    """Interleave the channels of ``groups`` halves, thirds...: view, transpose, view."""
     batch, channels, rows, columns = x.shape
     return (
         x.view(batch, groups, channels // groups, rows, columns)

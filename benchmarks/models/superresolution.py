@@ -19,12 +19,12 @@ def _conv(inputs: int, outputs: int) -> nn.Conv2d:
 
 
 def nearest(channels: int) -> nn.Module:
-    """Repeats each pixel, then convolves."""
+    """Repeat each pixel, then convolve."""
     return nn.Sequential(nn.Upsample(scale_factor=2, mode="nearest"), _conv(channels, channels), _leaky())
 
 
 def pixel_shuffle(channels: int) -> nn.Module:
-    """Convolves to four times the channels, and makes a square of each four."""
+    """Convolve to four times the channels, and make a square of each four."""
     return nn.Sequential(_conv(channels, 4 * channels), nn.PixelShuffle(2), _leaky())
 
 

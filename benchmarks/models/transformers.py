@@ -100,14 +100,14 @@ class VisionTransformer(nn.Module):
 
 
 def windows(x: torch.Tensor, size: int) -> torch.Tensor:
-    """(B, H, W, C) as windows of ``size * size`` tokens: (B * windows, tokens, C)."""
+    """Return (B, H, W, C) as windows of ``size * size`` tokens: (B * windows, tokens, C)."""
     batch, rows, columns, width = x.shape
     x = x.view(batch, rows // size, size, columns // size, size, width)
     return x.permute(0, 1, 3, 2, 4, 5).reshape(-1, size * size, width)
 
 
 def joined(x: torch.Tensor, size: int, rows: int, columns: int) -> torch.Tensor:
-    """The inverse of ``windows``."""
+    """Return the inverse of ``windows``."""
     x = x.view(-1, rows // size, columns // size, size, size, x.shape[-1])
     return x.permute(0, 1, 3, 2, 4, 5).reshape(-1, rows, columns, x.shape[-1])
 

@@ -21,7 +21,7 @@ GROUPS = 4
 
 
 def double_conv(inputs: int, outputs: int) -> nn.Sequential:
-    """Two 3x3 convolutions, each with batch normalization and ReLU."""
+    """Return two 3x3 convolutions, each with batch normalization and ReLU."""
     return nn.Sequential(
         ConvBn(inputs, outputs, kernel=3, activation=nn.ReLU), ConvBn(outputs, outputs, kernel=3, activation=nn.ReLU)
     )

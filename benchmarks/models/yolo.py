@@ -19,7 +19,7 @@ ANCHORS = (
 
 
 def _residual(channels: int) -> Residual:
-    """1x1, then 3x3, added to the operand."""
+    """Build a 1x1 and a 3x3 convolution, added to the operand."""
     return Residual(
         ConvBn(channels, channels, activation=nn.SiLU), ConvBn(channels, channels, kernel=3, activation=nn.SiLU)
     )

@@ -10,7 +10,7 @@ from benchmarks.models.layers import ConvBn, Residual
 from benchmarks.models.yolo import STRIDES, PyramidPooling
 
 BINS = 16
-"""How many distances, in cells, the distribution of each side of a box is over."""
+"""The number of distances, in cells, that the distribution of each side of a box is over."""
 
 
 def _conv(inputs: int, outputs: int, *, stride: int = 1) -> ConvBn:

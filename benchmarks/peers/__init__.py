@@ -1,6 +1,6 @@
 """Other converters beside layoutopt: the same networks with the same weights, judged and timed alike.
 
-The figures stay in ``benchmarks/results``; ``python -m benchmarks.figures`` makes the page of them.
+The figures stay in ``benchmarks/results``; ``python -m docs.tools.generate`` makes the page of them.
 
 ::
 

@@ -17,7 +17,7 @@ from layoutopt.results.provenance import Provenance
 
 
 def main() -> None:
-    """Converts and times what was not yet, and keeps the figures of all that ever was."""
+    """Convert and time what was not yet, and keep the figures of all that ever was."""
     options = _options()
     root = options.results.resolve()
     names, results = options.names or list(NETWORKS), root / "results"

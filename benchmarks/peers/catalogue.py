@@ -45,12 +45,12 @@ class Peer:
         return _REQUIREMENTS / self.requirements
 
     def versions(self) -> dict[str, str]:
-        """Of its packages."""
+        """Return the versions of its packages."""
         known = dict(_PIN.findall(self.path.read_text())) if self.requirements else versions()
         return {name: known[name] for name in self.packages if name in known}
 
     def interpreter(self, environments: Path, pythons: Mapping[str, Path]) -> Path | None:
-        """The Python to run it with, in an environment that is made if it is not there yet.
+        """Return the Python to run it with, in an environment that is made if it is not there yet.
 
         Args:
             environments: where the environments are.
@@ -68,7 +68,7 @@ class Peer:
 
 
 def found(version: str) -> Path | None:
-    """The interpreter of that version on the path, if there is one that runs."""
+    """Return the interpreter of that version on the path, if there is one that runs."""
     path = shutil.which(f"python{version}")
     if path is None or subprocess.run([path, "--version"], capture_output=True, check=False).returncode:
         return None

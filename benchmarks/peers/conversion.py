@@ -21,7 +21,7 @@ _MESSAGE = 300  # characters
 
 
 def convert_all(peer: Peer, python: Path, names: Iterable[str], results: Path, *, again: bool) -> None:
-    """Converts what was not converted yet.
+    """Convert what was not converted yet.
 
     Args:
         peer: the converter.
@@ -41,7 +41,7 @@ def convert_all(peer: Peer, python: Path, names: Iterable[str], results: Path, *
 
 
 def converted(peer: Peer, python: Path, name: str, results: Path) -> Figures:
-    """Converts a network, and compares the result with the original."""
+    """Convert a network, and compare the result with the original."""
     directory = results / name / peer.name
     make_directory(directory)
     model, tflite = exported(name, results), directory / TFLITE
@@ -59,12 +59,12 @@ def converted(peer: Peer, python: Path, name: str, results: Path) -> Figures:
 
 
 def _told(error: str) -> str:
-    """The beginning of a message, with files called as they are from the root of the repository."""
+    """Return the beginning of a message, with files called as they are from the root of the repository."""
     return error.replace(f"{ROOT}{os.sep}", "")[:_MESSAGE]
 
 
 def exported(name: str, results: Path) -> Path:
-    """The ONNX file of a network, exported once."""
+    """Return the ONNX file of a network, exported once."""
     path = results / name / MODEL
     if not path.exists():
         export: list[str | Path] = [sys.executable, "-m", "benchmarks.models", name, "-o", path]

@@ -1,4 +1,4 @@
-"""What is known of one network from one converter, as it is kept on disk."""
+"""The figures of one network from one converter, as they are kept on disk."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FIGURES, TFLITE, TIMES = "figures.json", "model.tflite", "latencies.json"
 
 
 class Outcome(enum.Enum):
-    """What became of a conversion."""
+    """The outcomes of a conversion."""
 
     RIGHT = "right"
     """The result computes what ONNX Runtime does on the original."""
@@ -83,7 +83,7 @@ class Times:
 
     @classmethod
     def today(cls, latencies: Mapping[str, Latency], control: Latency) -> Times:
-        """From the samples of all, and of ours once more."""
+        """Return the figures from the samples of all, and of ours once more."""
         ours = latencies[OURS]
         noise = Noise.between(ours, control)
         others = {name: latency for name, latency in latencies.items() if name != OURS}
@@ -128,12 +128,12 @@ class Summary:
 
     @classmethod
     def committed(cls) -> Summary:
-        """What was measured last."""
+        """Return what was measured last."""
         return records.load(cls, cls.PATH)
 
 
 def networks(results: Path, names: Iterable[str]) -> dict[str, Network]:
-    """All that is known of those networks of which something is, in the order of ``names``."""
+    """Return all that is known of those networks of which something is, in the order of ``names``."""
     found = {}
     for name in names:
         files = {peer: results / name / peer / FIGURES for peer in PEERS}

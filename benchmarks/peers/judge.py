@@ -22,7 +22,7 @@ from layoutopt.options import TOLERANCE
 
 
 def judged(reference: Reference, tflite: Path) -> Figures:
-    """Counts a .tflite and compares it with ONNX Runtime on the original.
+    """Count a .tflite and compare it with ONNX Runtime on the original.
 
     Inputs and outputs go by their position, since converters name them as they like; and each may have channels last,
     since that is what was asked for.
@@ -59,7 +59,7 @@ def judged(reference: Reference, tflite: Path) -> Figures:
 
 
 def _drifts(reference: Reference, tflite: Path) -> Iterator[OutputDrift]:
-    """How far each output is from the original's, in the order of axes that fits best.
+    """Yield how far each output is from the original's, in the order of axes that fits best.
 
     Raises:
         LayoutoptError: LiteRT cannot run the file.
@@ -75,7 +75,7 @@ def _drifts(reference: Reference, tflite: Path) -> Iterator[OutputDrift]:
 
 
 def _stored(array: Array, tensor: TfliteTensor) -> Array:
-    """The original's input as the .tflite takes it."""
+    """Return the original's input as the .tflite takes it."""
     if array.shape == tensor.default:
         return array
     last = array.transpose(channels_last(array.ndim))
@@ -85,7 +85,7 @@ def _stored(array: Array, tensor: TfliteTensor) -> Array:
 
 
 def main() -> None:
-    """Writes the figures."""
+    """Write the figures."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.peers.judge")
     parser.add_argument("model", type=Path)
     parser.add_argument("result", type=Path)

@@ -13,7 +13,7 @@ from layoutopt.backend.litert.latency import Latency
 from layoutopt.backend.litert.runtime import measure
 
 LOADS, ROUNDS = 7, 2
-"""How often all models of a network are loaded, and how many samples each load gives of each.
+"""The times that all models of a network are loaded, and the samples that each load gives of each.
 
 Where a model comes to lie in memory makes some per cent of difference, even of a file that is loaded twice. More
 samples of one load do not show that, so a load counts once, by its fastest sample.
@@ -21,7 +21,7 @@ samples of one load do not show that, so a load counts once, by its fastest samp
 
 
 def models(directory: Path) -> dict[str, Path]:
-    """The .tflite files in the directory of a network that are right, by converter, ours first."""
+    """Return the .tflite files in the directory of a network that are right, by converter, ours first."""
     found = {name: directory / name for name in PEERS}
     return {
         name: path / TFLITE
@@ -31,7 +31,7 @@ def models(directory: Path) -> dict[str, Path]:
 
 
 def time_all(names: Iterable[str], results: Path, *, again: bool) -> None:
-    """Times the models of each network whose models changed since they were timed, or of all of them."""
+    """Time the models of each network whose models changed since they were timed, or of all of them."""
     for name in names:
         paths, times = models(results / name), results / name / TIMES
         if OURS not in paths or (times.exists() and not again):
@@ -41,7 +41,7 @@ def time_all(names: Iterable[str], results: Path, *, again: bool) -> None:
 
 
 def timed(paths: Mapping[str, Path], *, loads: int = LOADS, rounds: int = ROUNDS) -> Times:
-    """Times .tflite files of one network, one XNNPACK thread each, interleaved, ours twice.
+    """Time .tflite files of one network, one XNNPACK thread each, interleaved, ours twice.
 
     By the clock of the thread, since that of the wall tells as much of the other processes as of the models.
 

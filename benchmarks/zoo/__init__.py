@@ -7,5 +7,5 @@
 torchvision, timm, segmentation-models-pytorch and ultralytics want a PyTorch of their own, so that they live in an
 environment that the zoo makes for itself from ``requirements.txt``; what they export is converted here. Weights are
 random unless a network ships trained ones. Models and figures stay, so that a run goes on where the last one ended.
-All figures go to ``benchmarks/results/zoo.json``, from which `benchmarks.figures` makes the page.
+All figures go to ``benchmarks/results/zoo.json``, from which `docs.tools.generate` makes the page.
 """

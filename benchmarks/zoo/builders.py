@@ -11,7 +11,7 @@ from benchmarks.zoo.catalogue import Network, Source
 
 
 def build(network: Network) -> nn.Module:
-    """The module in evaluation mode, with its package's initial weights."""
+    """Return the module in evaluation mode, with its package's initial weights."""
     return _BUILDERS[network.source](network).eval()
 
 

@@ -1,4 +1,4 @@
-"""Which networks there are, and how each is exported. Plain data: nothing here imports a heavy package."""
+"""The published networks, and how each is exported. Plain data: nothing here imports a heavy package."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _IMAGE = (1, 3, 224, 224)
 
 
 class Source(enum.Enum):
-    """Where a network comes from."""
+    """The packages that networks come from."""
 
     TORCHVISION = "torchvision"
     TIMM = "timm"
@@ -31,7 +31,7 @@ class Source(enum.Enum):
 
     @property
     def trained(self) -> bool:
-        """Whether it ships .onnx files with trained weights."""
+        """True if it ships .onnx files with trained weights."""
         return self in _TRAINED
 
 
@@ -45,7 +45,7 @@ _TRAINED = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """How a network becomes ONNX.
+    """The way in which a network becomes ONNX.
 
     Attributes:
         exporter: the TorchScript one, or the one built on ``torch.export``; None for a file that a package ships.
@@ -81,7 +81,7 @@ class Network:
         encoder: of a segmentation network.
         everywhere: whether all exports are tried; else one, which depends on nothing but the name.
         shapes: of the inputs of a shipped file, by name.
-        exported: its own export, where the name shall not choose it.
+        exported: its own export, where the name does not choose it.
         initial: whether the package's initial weights stay as they are, as the article has them.
     """
 
@@ -97,7 +97,7 @@ class Network:
 
     @property
     def exports(self) -> tuple[Export, ...]:
-        """How it is exported, its own export first."""
+        """Its exports, its own one first."""
         if self.source.trained:
             return (SHIPPED,)
         own = self.exported or EXPORTS[zlib.crc32(self.name.encode()) % len(EXPORTS)]
@@ -117,7 +117,7 @@ class Entry:
         return f"{self.network.name}-{self.export}".replace(" ", "-")
 
     def directory(self, results: Path) -> Path:
-        """Where its files are."""
+        """Return where its files are."""
         return results / self.key
 
 
@@ -324,7 +324,7 @@ OF_THE_ARTICLE = frozenset(network.name for network in (*ARTICLE, *INITIAL))
 
 
 def entries(names: tuple[str, ...] = (), *, turns: int | None = None) -> Iterator[Entry]:
-    """The rows of the table, each network once before any a second time.
+    """Yield the rows of the table, each network once before any a second time.
 
     Args:
         names: of networks; all of them where there is none.

@@ -17,7 +17,7 @@ def interpreter(
     python: Path = Path(sys.executable),
     options: Sequence[str] = ("--no-deps",),
 ) -> Path:
-    """The Python of the environment in ``directory``, which is made where it is not there or is out of date.
+    """Return the Python of the environment in ``directory``, which is made where it is not there or is out of date.
 
     Args:
         directory: of the environment.
@@ -46,6 +46,6 @@ def interpreter(
 
 
 def shipped(directory: Path, path: str) -> Path:
-    """A file of a package in the environment in ``directory``, by its path among the packages."""
+    """Return a file of a package in the environment in ``directory``, by its path among the packages."""
     interpreter(directory)
     return next(directory.glob(f"lib/python*/site-packages/{path}"))

@@ -27,7 +27,7 @@ _SEED = 0
 
 
 def prepared(network: Network) -> torch.nn.Module:
-    """The module with random weights that keep activations in range, or with its package's initial ones."""
+    """Return the module with random weights that keep activations in range, or with its package's initial ones."""
     torch.manual_seed(_SEED)
     module = build(network)
     if network.initial:
@@ -38,7 +38,7 @@ def prepared(network: Network) -> torch.nn.Module:
 
 
 def main() -> None:
-    """Exports, and prints how many parameters there are."""
+    """Export, and print how many parameters there are."""
     key, path = sys.argv[1], Path(sys.argv[2])
     entry = next(each for each in entries() if each.key == key)
     assert entry.export.exporter is not None
@@ -54,7 +54,7 @@ def main() -> None:
 
 
 def write_exact(module: torch.nn.Module, model: ir.Model, path: Path) -> None:
-    """Saves the outputs in float64, by name; nothing where the network needs float32 somewhere."""
+    """Save the outputs in float64, by name; nothing where the network needs float32 somewhere."""
     (array,) = random_inputs(model, _SEED).values()
     try:
         with torch.no_grad():

@@ -19,12 +19,12 @@ Arrays = Mapping[str, Array]
 
 
 def infer(tflite: Path, row: Row, arrays: Arrays) -> dict[str, Array]:
-    """What a .tflite makes of the original's inputs; both named and laid out as the original has them."""
+    """Return what a .tflite makes of the original's inputs; both named and laid out as the original has them."""
     return natural(row.results, run(tflite, stored(row.operands, arrays)))
 
 
 def stored(tensors: Iterable[Tensor], arrays: Arrays) -> dict[str, Array]:
-    """The original's inputs, named and laid out as the .tflite needs them."""
+    """Return the original's inputs, named and laid out as the .tflite needs them."""
     named = ((tensor, arrays[tensor.name]) for tensor in tensors)
     return {
         tensor.tflite_name: array.transpose(channels_last(array.ndim)) if tensor.channels_last else array
@@ -33,7 +33,7 @@ def stored(tensors: Iterable[Tensor], arrays: Arrays) -> dict[str, Array]:
 
 
 def natural(tensors: Iterable[Tensor], arrays: Arrays) -> dict[str, Array]:
-    """What the .tflite gave, named and laid out as the original has it."""
+    """Return what the .tflite gave, named and laid out as the original has it."""
     named = ((tensor, arrays[tensor.tflite_name]) for tensor in tensors)
     return {
         tensor.name: array.transpose(invert(channels_last(array.ndim))) if tensor.channels_last else array

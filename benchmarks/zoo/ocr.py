@@ -35,7 +35,7 @@ _UPSIDE_DOWN = 3  # the line that the classifier has to turn
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What PP-OCR reads in a picture.
+    """The text that PP-OCR reads in a picture.
 
     Attributes:
         boxes: of the lines, ``(lines, 4, 2)`` in pixels.
@@ -49,7 +49,7 @@ class Reading:
 
 
 def picture() -> npt.NDArray[np.uint8]:
-    """Lines of text on white, one of them upside down, ``(H, W, 3)``."""
+    """Return lines of text on white, one of them upside down, ``(H, W, 3)``."""
     page = Image.new("RGB", (_SIDE, _SIDE), "white")
     font = ImageFont.load_default(48)
     for index, text in enumerate(_LINES):
@@ -60,7 +60,7 @@ def picture() -> npt.NDArray[np.uint8]:
 
 
 def read(engine: RapidOCR, page: npt.NDArray[np.uint8]) -> Reading:
-    """All three networks in turn, each on what the one before found."""
+    """Run all three networks in turn, each on what the one before found."""
     boxes, _ = engine.text_det(page)
     boxes = engine.sorted_boxes(boxes)
     lines = engine.get_crop_img_list(page, boxes)
@@ -89,7 +89,7 @@ def verdicts(results: Path) -> Iterator[tuple[Path, str]]:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where the engine keeps a session.
+    """The place where the engine keeps a session.
 
     Attributes:
         stage: attribute of the engine.
@@ -101,7 +101,7 @@ class Place:
 
     @contextmanager
     def taken(self, engine: RapidOCR, session: Session) -> Iterator[None]:
-        """Puts ``session`` in the place of ONNX Runtime for a while."""
+        """Put ``session`` in the place of ONNX Runtime for a while."""
         stage = getattr(engine, self.stage)
         before = getattr(stage, self.session)
         setattr(stage, self.session, session)
@@ -123,7 +123,7 @@ def _infer(tflite: Path, row: Row, array: Array) -> list[Array]:
 
 
 def compared(expected: Reading, found: Reading) -> str:
-    """In words, whether two readings agree."""
+    """Tell in words whether two readings agree."""
     parts = [
         _part("boxes", len(expected.boxes), np.array_equal(expected.boxes, found.boxes), ()),
         _part("classes", len(expected.turned), *_agreement(expected.turned, found.turned)),
@@ -133,7 +133,7 @@ def compared(expected: Reading, found: Reading) -> str:
 
 
 def _agreement(expected: Scored, found: Scored) -> tuple[bool, tuple[float, ...]]:
-    """Whether the words are the same, and how far the scores are apart."""
+    """Return whether the words are the same, and how far the scores are apart."""
     same = [word for word, _ in expected] == [word for word, _ in found]
     return same, tuple(abs(ours - theirs) for (_, ours), (_, theirs) in zip(found, expected, strict=False))
 
@@ -144,7 +144,7 @@ def _part(what: str, count: int, same: bool, drifts: tuple[float, ...]) -> str:
 
 
 def main() -> None:
-    """Adds the verdicts to the rows."""
+    """Add the verdicts to the rows."""
     results = Path(sys.argv[1])
     for directory, verdict in verdicts(results):
         print(f"{directory.relative_to(results)}: {verdict}")

@@ -34,7 +34,7 @@ class Finished:
 
 
 def run(command: Sequence[str | Path], *, log: Path, timeout: float) -> Finished:
-    """Runs a command from the root of the repository to its end, or for ``timeout`` seconds.
+    """Run a command from the root of the repository to its end, or for ``timeout`` seconds.
 
     Args:
         command: program and arguments.
@@ -58,7 +58,7 @@ def run(command: Sequence[str | Path], *, log: Path, timeout: float) -> Finished
 
 
 def _computed() -> float:
-    """Processor seconds of all processes that were started and have ended."""
+    """Return processor seconds of all processes that were started and have ended."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime
 
@@ -71,7 +71,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def resident(pid: int) -> int:
-    """Resident size of a process in bytes; 0 once it is gone, and where the system does not tell."""
+    """Return resident size of a process in bytes; 0 once it is gone, and where the system does not tell."""
     try:
         status = Path(f"/proc/{pid}/status").read_text()
     except OSError:
@@ -81,7 +81,7 @@ def resident(pid: int) -> int:
 
 
 def descendants(pid: int) -> Iterator[int]:
-    """The processes that a process started, and those that they did."""
+    """Yield the processes that a process started, and those that they did."""
     for path in Path(f"/proc/{pid}/task").glob("*/children"):
         try:
             children = [int(each) for each in path.read_text().split()]

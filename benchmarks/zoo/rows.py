@@ -1,4 +1,4 @@
-"""What is known of one entry, as it is kept on disk."""
+"""The figures of one entry, as they are kept on disk."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Memory:
 
     Attributes:
         parent: of the process that optimizes.
-        child: of the largest process that it started, which is the hand-off with TensorFlow.
+        child: of the largest process that it started, which is that of TensorFlow.
         together: of all of them at one moment.
     """
 
@@ -33,7 +33,7 @@ class Memory:
     together: int = 0
 
     def with_sample(self, parent: int, children: tuple[int, ...]) -> Memory:
-        """The same with the resident sizes of one moment."""
+        """Return the same with the resident sizes of one moment."""
         return Memory(
             max(self.parent, parent), max(self.child, *children, 0), max(self.together, parent + sum(children))
         )
@@ -55,7 +55,7 @@ class Tensor:
 
     @classmethod
     def of(cls, info: TensorInfo) -> Tensor:
-        """From the report of `layoutopt.optimize`."""
+        """Return the row of a report of `layoutopt.optimize`."""
         return cls(info.name, info.tflite_name, info.layout is LayoutName.CHANNELS_LAST)
 
 
@@ -104,16 +104,16 @@ class Row:
 
     @classmethod
     def done(cls, directory: Path) -> bool:
-        """Whether there is a row in ``directory``."""
+        """Return whether there is a row in ``directory``."""
         return (directory / _FIGURES).exists()
 
     @classmethod
     def load(cls, directory: Path) -> Row:
-        """The row that was saved in ``directory``."""
+        """Return the row that was saved in ``directory``."""
         return records.load(cls, directory / _FIGURES)
 
     def save(self, directory: Path) -> None:
-        """Saves the row in ``directory``."""
+        """Save the row in ``directory``."""
         records.save(self, directory / _FIGURES)
 
 
@@ -142,7 +142,7 @@ class Zoo:
 
     @property
     def differences(self) -> dict[str, str]:
-        """What differs between the files of both backends, by the key of the entry, where something does."""
+        """The differences between the files of both backends, by the key of the entry, where there are some."""
         told = {
             key: difference(of[Backend.DIRECT.value], of[Backend.ONNX_TF.value])
             for key, of in self.rows.items()
@@ -157,17 +157,17 @@ class Zoo:
 
 
 def worst(outputs: Sequence[OutputDrift]) -> OutputDrift | None:
-    """The output with the largest error for its variance."""
+    """Return the output with the largest error for its variance."""
     return max(outputs, key=normalized, default=None)
 
 
 def normalized(drift: OutputDrift) -> float:
-    """The mean squared error over the variance of the output; the error itself where the output is constant."""
+    """Return the mean squared error over the variance of the output; the error itself where the output is constant."""
     return drift.mse / drift.variance if drift.variance else drift.mse
 
 
 def in_one_line(error: LayoutoptError) -> str:
-    """Which error it is and its first line, with the nodes that it lists."""
+    """Return which error it is and its first line, with the nodes that it lists."""
     lines = [line.strip() for line in error.message.splitlines()]
     told = "; ".join(lines[1:]) if lines[0].endswith(":") else ""  # a list of nodes
     return f"{type(error).__name__}: {lines[0]} {told}".strip()

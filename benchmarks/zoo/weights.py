@@ -19,7 +19,7 @@ _PRODUCTS = nn.Conv1d | nn.Conv2d | nn.ConvTranspose2d | nn.Linear
 
 
 def randomise(module: nn.Module, pictures: torch.Tensor) -> None:
-    """Gives ``module``, in evaluation mode, weights that keep activations in range.
+    """Give ``module``, in evaluation mode, weights that keep activations in range.
 
     Constant parameters become random, products are scaled such that what they compute has unit variance, and
     BatchNorms get the statistics of ``pictures``.
@@ -49,7 +49,7 @@ def randomise(module: nn.Module, pictures: torch.Tensor) -> None:
 
 
 def _break_symmetry(layer: nn.Module) -> None:
-    """Draws the layer's own parameters that are constant, as normalizations and zeroed branches start out."""
+    """Draw the layer's own parameters that are constant, as normalizations and zeroed branches start out."""
     for parameter in layer.parameters(recurse=False):
         if parameter.numel() < 2 or float(parameter.detach().std()) > 0:
             continue
@@ -65,7 +65,7 @@ def _break_symmetry(layer: nn.Module) -> None:
 
 
 def _ends_of_branches(module: nn.Module) -> Iterator[nn.Module]:
-    """The last BatchNorm of each residual block.
+    """Yield the last BatchNorm of each residual block.
 
     Batch normalization makes rounding errors grow with depth in random networks, in trained ones it does not. Small
     branches keep them from it (Goyal et al., 2017, section 5.1).

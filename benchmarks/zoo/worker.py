@@ -32,7 +32,7 @@ class Clock:
         self._stage, self._since = "load", time.perf_counter()
 
     def start(self, stage: str) -> None:
-        """Ends the stage before and starts ``stage``."""
+        """End the stage before and start ``stage``."""
         now = time.perf_counter()
         self.seconds[self._stage] = self.seconds.get(self._stage, 0.0) + now - self._since
         self._stage, self._since = stage, now
@@ -94,7 +94,7 @@ def _optimized(
 
 
 def drifts(expected: Arrays, found: Arrays) -> tuple[OutputDrift, ...]:
-    """How far each output is from what it should be."""
+    """Return how far each output is from what it should be."""
     return tuple(drift_of(name, array, found[name]) for name, array in expected.items())
 
 
@@ -105,7 +105,7 @@ def _reference(network: Network, path: Path) -> Reference:
 
 
 def _sized(path: Path) -> Row:
-    """A row with no more than the size of what came in."""
+    """Return a row with no more than the size of what came in."""
     model = load(path)
     graphs = (model.graph, *model.graph.subgraphs())
     constants = [value.const_value for graph in graphs for value in graph.initializers.values()]
@@ -124,7 +124,7 @@ def _is_constant(node: ir.Node) -> bool:
 
 
 def main() -> None:
-    """Writes the row into the directory."""
+    """Write the row into the directory."""
     key, backend, path, directory = sys.argv[1], Backend(sys.argv[2]), Path(sys.argv[3]), Path(sys.argv[4])
     entry = next(each for each in entries() if each.key == key)
     measured(entry.network, backend, path, directory).save(directory)

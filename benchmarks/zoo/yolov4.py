@@ -62,7 +62,7 @@ def _leaky(inputs: int, outputs: int, kernel: int = 1, stride: int = 1) -> _Conv
 
 
 def _alternating(inputs: int, channels: int, count: int = 5) -> nn.Sequential:
-    """1x1 convolutions to ``channels`` and 3x3 ones to twice as many, in turns."""
+    """Build 1x1 convolutions to ``channels`` and 3x3 ones to twice as many, in turns."""
     layers: list[nn.Module] = []
     for index in range(count):
         layers.append(_leaky(inputs, channels) if index % 2 == 0 else _leaky(channels, 2 * channels, 3))
@@ -107,7 +107,7 @@ class YoloV4(nn.Module):
         )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Boxes and scores.
+        """Return boxes and scores.
 
         Args:
             x: pictures, ``(N, 3, H, W)`` with H and W multiples of 32.

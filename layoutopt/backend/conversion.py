@@ -1,4 +1,4 @@
-"""What all conversions to a .tflite share: who does them, and their outcome."""
+"""The parts that all conversions to a .tflite share: backends, settings, and the outcome."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MAX_BYTES = 2**31
 
 
 class Backend(enum.Enum):
-    """Who makes the .tflite."""
+    """The converters to a .tflite."""
 
     DIRECT = "direct"
     """layoutopt itself: no TensorFlow, a tenth of the time and of the memory."""
@@ -25,7 +25,7 @@ class Backend(enum.Enum):
 
 
 class Quantize(enum.Enum):
-    """What happens to the weights."""
+    """The kinds of weights and arithmetic in a .tflite."""
 
     NONE = "none"
     """Leave them in float32."""
@@ -114,7 +114,7 @@ def require_onnx_tf() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Conversion:
-    """What `convert_model` made.
+    """The outcome of `convert_model`.
 
     Attributes:
         tflite: the .tflite, or None if none was asked for.

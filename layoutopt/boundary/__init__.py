@@ -11,7 +11,7 @@ from typing import TypeVar
 import layoutopt.ir  # noqa: F401  # isort: skip  # before onnx_ir, which it imports without SymPy
 import onnx_ir as ir
 
-from layoutopt.boundary import postprocess, preprocess
+from layoutopt.boundary import detections, postprocess, preprocess
 from layoutopt.boundary.cut import cut
 from layoutopt.boundary.names import closest
 from layoutopt.boundary.postprocess import Operator, Postprocess
@@ -36,12 +36,15 @@ class Boundary:
         outputs: likewise.
         preprocess: what becomes of pixels, by the name of an input; the empty name means the only one.
         postprocess: what becomes of an output, likewise.
+        max_detections: the rows of outputs that have one for each detection, which then are of fixed size and come with
+            their count; None to leave their number to the data.
     """
 
     inputs: Sequence[str] = ()
     outputs: Sequence[str] = ()
     preprocess: Mapping[str, Preprocess] = field(default_factory=dict)
     postprocess: Mapping[str, Postprocess] = field(default_factory=dict)
+    max_detections: int | None = None
 
     @property
     def cuts(self) -> bool:
@@ -67,8 +70,10 @@ class Boundary:
             preprocess.prepend(model, name, wanted)
         for name, last in after.items():
             postprocess.append(model, name, last)
-        if self.cuts or before or after:
-            done = Boundary(tuple(self.inputs), tuple(self.outputs), before, after)
+        if self.max_detections is not None:
+            detections.fix_sizes(model, self.max_detections)
+        if self.cuts or before or after or self.max_detections is not None:
+            done = Boundary(tuple(self.inputs), tuple(self.outputs), before, after, self.max_detections)
             model.metadata_props[RECORD] = done.to_json()
         return model, notes
 
@@ -81,6 +86,7 @@ class Boundary:
         ]
         said += [f"--preprocess {name}:{each}" for name, each in self.preprocess.items()]
         said += [f"--postprocess {name}:{each}" for name, each in self.postprocess.items()]
+        said += [] if self.max_detections is None else [f"--max-detections {self.max_detections}"]
         return said
 
     def to_json(self) -> str:
@@ -106,7 +112,8 @@ class Boundary:
                 name: Postprocess(Operator(each["operator"]), each["axis"])
                 for name, each in found["postprocess"].items()
             }
-            return cls(tuple(found["inputs"]), tuple(found["outputs"]), before, after)
+            rows = found.get("max_detections")
+            return cls(tuple(found["inputs"]), tuple(found["outputs"]), before, after, rows)
         except (KeyError, TypeError, AttributeError, UsageError) as error:
             raise ValueError(f"not a record of layoutopt: {error}") from error
 

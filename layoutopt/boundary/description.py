@@ -17,12 +17,12 @@ _INPUT = {"name", "description", "color", "mean", "std", "min", "max"}
 _OUTPUT = {"name", "description", "min", "max"}
 _LAYOUTS = {True: ("batch", "height", "width", "channels"), False: ("batch", "channels", "height", "width")}
 _OWN_FILE = "metadata.json"
-"""Where Ultralytics' loaders look: the first file at the end, the exporter's own properties as JSON."""
+"""The name that Ultralytics' loaders look for: the first file at the end, the exporter's own properties as JSON."""
 
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """What a model is, for those who use its .tflite.
+    """A description of a model, for those who use its .tflite.
 
     Attributes:
         metadata: a JSON file, or the same as a dict: name, description, version, author, license, and by name

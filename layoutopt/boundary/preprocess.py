@@ -19,7 +19,7 @@ from layoutopt.options import Color, choose
 _HINT = "Write --preprocess INPUT:mean=0.485,0.456,0.406,std=0.229,0.224,0.225,scale=1/255,color=rgb,dtype=uint8."
 _DTYPES = {"uint8": ir.DataType.UINT8, "float32": ir.DataType.FLOAT}
 _PICTURES = (1, 3, 4)
-"""How many channels images have."""
+"""The numbers of channels that images have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +126,7 @@ def prepend(model: ir.Model, name: str, wanted: Preprocess) -> None:
         else:
             graph.insert_before(first, node)
     graph.inputs[list(graph.inputs).index(value)] = pixels
-    edit.forward(graph, value, result)
+    edit.replace_uses(graph, value, result)
     record_pixels(model, name)
 
 

@@ -34,7 +34,7 @@ from layoutopt.cli.limits import MemoryLimitOption, TimeLimitOption, parse_size
 
 @dataclass(frozen=True, slots=True)
 class SessionArguments:
-    """What every command takes."""
+    """The options of every command."""
 
     force: ForceOption = False
     json: JsonOption = ""
@@ -48,7 +48,7 @@ class SessionArguments:
 
 @dataclass(frozen=True, slots=True)
 class RunArguments(SessionArguments):
-    """What every command takes that reads or runs models, and may therefore need more than there is."""
+    """The options of every command that reads or runs models, and may therefore need more than there is."""
 
     memory_limit: MemoryLimitOption = None
     time_limit: TimeLimitOption = None
@@ -65,7 +65,7 @@ class RunArguments(SessionArguments):
 
 @dataclass(frozen=True, slots=True)
 class LayoutArguments:
-    """What the choice of layouts depends on."""
+    """The options that the choice of layouts depends on."""
 
     io: IoOption = None
     layout: LayoutOption = field(default_factory=list)

@@ -12,7 +12,8 @@ import typer
 from layoutopt.backend.conversion import Quantize
 from layoutopt.cli.arguments import RunArguments
 from layoutopt.cli.console import BackendOption, SeedOption, ShapeOption, parse_choices, parse_numbers, parse_shapes
-from layoutopt.options import Clock, Io
+from layoutopt.errors import UsageError
+from layoutopt.options import Clock, Io, Phone
 
 EXAMPLES = """[bold]Examples[/]
 
@@ -21,11 +22,13 @@ layoutopt benchmark model.onnx
 layoutopt benchmark before.tflite after.tflite --threads 1,2 --xnnpack both
 
 layoutopt benchmark model.onnx --quantize none,dynamic --profile --memory --csv results.csv
+
+layoutopt benchmark before.tflite after.tflite --adb android_aarch64_benchmark_model --threads 1,4
 """
 
 
 class Xnnpack(Enum):
-    """Who runs the operators."""
+    """The runners of operators."""
 
     ON = "on"
     """XNNPACK what it can."""
@@ -40,7 +43,7 @@ _KERNELS = {Xnnpack.ON: (True,), Xnnpack.OFF: (False,), Xnnpack.BOTH: (True, Fal
 
 @dataclass(frozen=True, slots=True)
 class OnnxArguments:
-    """How .onnx models are made into .tflite files."""
+    """The options by which .onnx models are made into .tflite files."""
 
     io: Annotated[Io, typer.Option("--io", help="Layout of image inputs and outputs of .onnx models.")] = Io.FREE
     shape: ShapeOption = field(default_factory=list)
@@ -57,7 +60,7 @@ class OnnxArguments:
 
 @dataclass(frozen=True, slots=True)
 class SettingArguments:
-    """How LiteRT runs each model."""
+    """The options by which LiteRT runs each model."""
 
     threads: Annotated[
         list[str],
@@ -70,9 +73,16 @@ class SettingArguments:
 
 @dataclass(frozen=True, slots=True)
 class EffortArguments:
-    """How carefully models are timed."""
+    """The options that say how carefully models are timed."""
 
-    rounds: Annotated[int, typer.Option("--rounds", min=1, help="Minimum number of samples per model.")] = 60
+    rounds: Annotated[
+        int | None,
+        typer.Option(
+            "--rounds",
+            min=1,
+            help="Minimum number of samples per model. [dim]\\[default: 60, or 10 on a phone][/]",
+        ),
+    ] = None
     seconds: Annotated[
         float,
         typer.Option("--seconds", min=0.0, help="How long to go on at most while the intervals are still wide."),
@@ -89,6 +99,43 @@ class EffortArguments:
     seed: SeedOption = 0
 
 
+@dataclass(frozen=True, slots=True)
+class PhoneArguments:
+    """A phone on which models run instead of here."""
+
+    adb: Annotated[
+        Path | None,
+        typer.Option(
+            "--adb",
+            metavar="PROGRAM",
+            help="Time on the Android phone that adb reaches, with this benchmark_model of LiteRT for its processor. "
+            "It is pushed to the phone with the models, and both are removed after use.",
+        ),
+    ] = None
+    serial: Annotated[
+        str | None,
+        typer.Option(
+            "--serial",
+            metavar="SERIAL",
+            help="Which of several phones, as 'adb devices' lists them. [dim]\\[default: $ANDROID_SERIAL][/]",
+        ),
+    ] = None
+    gpu: Annotated[bool, typer.Option("--gpu", help="Let the phone's GPU run what it can.")] = False
+
+    @property
+    def phone(self) -> Phone | None:
+        """Return the phone.
+
+        Raises:
+            UsageError: it is described and not asked for.
+        """
+        if self.adb is not None:
+            return Phone(self.adb, self.serial, self.gpu)
+        if self.serial is not None or self.gpu:
+            raise UsageError("--serial and --gpu are for phones.", hint="Add --adb PROGRAM.")
+        return None
+
+
 def benchmark(
     models: Annotated[
         list[Path],
@@ -100,13 +147,14 @@ def benchmark(
     onnx: OnnxArguments,
     settings: SettingArguments,
     effort: EffortArguments,
+    phone: PhoneArguments,
     profile: Annotated[bool, typer.Option("--profile", help="Show the time by type of operator.")] = False,
     memory: Annotated[bool, typer.Option("--memory", help="Show how much memory each model needs.")] = False,
     csv: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Write the table as CSV.")] = None,
     session: RunArguments,
 ) -> None:
     """Measure TFLite latency: all models in turns on LiteRT, and which differences are more than noise."""
-    with session.start(models) as run, run.progress() as progress:
+    with session.start([*models, phone.adb]) as run, run.progress() as progress:
         progress("loading")
         if csv is not None:
             run.outputs.expect(csv, "--csv", force=session.force)
@@ -126,6 +174,7 @@ def benchmark(
             clock=effort.clock,
             profile=profile,
             memory=memory,
+            phone=phone.phone,
             backend=onnx.backend,
             seed=effort.seed,
             verbose=session.verbose,

@@ -73,6 +73,16 @@ PostprocessOption = Annotated[
         "Repeatable.",
     ),
 ]
+MaxDetectionsOption = Annotated[
+    int | None,
+    typer.Option(
+        "--max-detections",
+        metavar="N",
+        min=1,
+        help="Give outputs that have a row for each detection N rows, filled with zeros, and append an output with "
+        "their count.",
+    ),
+]
 
 MetadataOption = Annotated[
     Path | None,
@@ -124,21 +134,22 @@ class PartArguments:
 
 @dataclass(frozen=True, slots=True)
 class BoundaryArguments(PartArguments):
-    """As `PartArguments`, with the postprocessing of the outputs and the metadata of the .tflite."""
+    """As `PartArguments`, with what is appended to the outputs, and the metadata of the .tflite."""
 
     postprocess: PostprocessOption = field(default_factory=list)
+    max_detections: MaxDetectionsOption = None
     metadata: MetadataOption = None
     labels: LabelsOption = field(default_factory=list)
 
     def boundary(self) -> Boundary | None:
-        """Return the same as `PartArguments.boundary`, with the postprocessing of the outputs."""
+        """Return the same as `PartArguments.boundary`, with what is appended to the outputs."""
         part = PartArguments.boundary(self)
-        if not self.postprocess:
+        if not self.postprocess and self.max_detections is None:
             return part
         from layoutopt.boundary import Boundary, Postprocess
 
         after = _by_name("--postprocess", self.postprocess, Postprocess.parse)
-        return replace(part or Boundary(), postprocess=after)
+        return replace(part or Boundary(), postprocess=after, max_detections=self.max_detections)
 
     @property
     def sources(self) -> list[Path]:

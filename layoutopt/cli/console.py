@@ -1,4 +1,4 @@
-"""What all sub-commands share: options, consoles, progress, JSON, and how an error is told."""
+"""The parts that all sub-commands share: options, consoles, progress, JSON, and the messages of errors."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import sys
-import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from layoutopt.backend.conversion import Backend
 from layoutopt.cli.guard import note_stage
 from layoutopt.cli.quiet import quiet_libraries
 from layoutopt.cli.signals import Ended
+from layoutopt.cli.terminal import console_on, tell
 from layoutopt.errors import SIGNALS, LayoutoptError, LimitError, OutputError, UsageError
 from layoutopt.files import require_file
 from layoutopt.options import Io, Objective, TensorLayout
@@ -133,7 +133,7 @@ class Session:
 
         from layoutopt.cli.terminal import Printable
 
-        console = _console(stderr=False)
+        console = console_on(stderr=False)
         with _telling(self.verbose), _printing():
             for renderable in renderables:
                 console.print(Printable(renderable), soft_wrap=isinstance(renderable, Text))
@@ -155,8 +155,8 @@ class Session:
 
     @contextmanager
     def progress(self) -> Iterator[Callable[[str], None]]:
-        """The stage that runs, on stderr: a spinner on a terminal, elsewhere a line per stage with its seconds."""
-        console = _console(stderr=True)
+        """Show the stage that runs on stderr: a spinner on a terminal, elsewhere a line per stage with its seconds."""
+        console = console_on(stderr=True)
         shown = contextlib.nullcontext() if self.quiet else _spinner(console) if console.is_terminal else _lines()
         with shown as show:
 
@@ -196,7 +196,7 @@ def _lines() -> Iterator[Callable[[str], None]]:
 def session(
     json: str, *, quiet: bool, verbose: bool, force: bool = False, inputs: Iterable[Path | None] = ()
 ) -> Iterator[Session]:
-    """Runs a sub-command: an error becomes one message on stderr and its exit code; ``verbose`` adds the traceback.
+    """Run a sub-command: an error becomes one message on stderr and its exit code; ``verbose`` adds the traceback.
 
     Args:
         json: where the results go as JSON; empty for nowhere.
@@ -238,7 +238,7 @@ def _telling(verbose: bool) -> Iterator[None]:
 
 @contextmanager
 def _printing() -> Iterator[None]:
-    """Turns what goes wrong with stdout into an error of ours, and keeps Python from trying again at its end.
+    """Turn what goes wrong with stdout into an error of ours, and keep Python from trying again at its end.
 
     Raises:
         OutputError: it cannot be written to.
@@ -356,20 +356,3 @@ def parse_layouts(texts: list[str]) -> dict[str, TensorLayout]:
             possible = ", ".join(each.value for each in TensorLayout)
             raise UsageError(f"--layout {text}: cannot be read", hint=f"Write --layout NAME=LAYOUT, one of {possible}.")
     return layouts
-
-
-def _console(*, stderr: bool) -> Console:
-    from rich.console import Console
-
-    return Console(stderr=stderr, highlight=False, soft_wrap=False)
-
-
-def tell(message: str, hint: str, *, verbose: bool = False) -> None:
-    """Print an error to stderr, with the traceback where ``verbose`` says so."""
-    if verbose:
-        traceback.print_exc()
-    console = _console(stderr=True)
-    console.print("[bold red]error:[/]", end=" ", soft_wrap=True)
-    console.print(printable(message), markup=False, soft_wrap=True)
-    if hint:
-        console.print(printable(hint), markup=False, style="dim", soft_wrap=True)

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from layoutopt.cli.console import Session, tell
+from layoutopt.cli.console import Session
 from layoutopt.cli.guard import default_memory, limit
 from layoutopt.cli.signals import Ended
+from layoutopt.cli.terminal import tell
 from layoutopt.errors import SIGNALS, OutputError, UsageError
 from layoutopt.outputs.places import reason
 
@@ -33,7 +34,7 @@ _FILES = ("input", "calibration", "load_ranges", "metadata")
 
 @dataclass(frozen=True, slots=True)
 class FleetArguments:
-    """Where several models are optimized, and where their results are kept."""
+    """The options that say where several models are optimized, and where their results are kept."""
 
     jobs: Annotated[
         int | None,

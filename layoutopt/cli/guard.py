@@ -32,7 +32,7 @@ _POLL = 0.05
 """Seconds between two looks at the memory of the run."""
 
 DEFAULT_SECONDS = 1800.0
-"""What a stage may take unless an option says otherwise."""
+"""The seconds that a stage may take unless an option says otherwise."""
 
 _SHARE = 0.9
 """Of the memory that is free when a run starts, what it may take unless an option says otherwise."""
@@ -40,7 +40,7 @@ _SHARE = 0.9
 
 @dataclass(slots=True)
 class _Run:
-    """What the guard knows of the process that it watches.
+    """The state of the process that the guard watches.
 
     Attributes:
         pid: its number.
@@ -99,7 +99,7 @@ class _Run:
 
 
 _pipe: int | None = None
-"""Where this process tells its guard what it does; None where it has none."""
+"""The pipe by which this process tells its guard its stages; None where it has none."""
 
 
 def guarded() -> bool:
@@ -193,7 +193,7 @@ def _crash(run: _Run, code: int) -> LayoutoptError:
 
 def _said(message: str, hint: str, code: int) -> int:
     """Tell what has ended the run as the run itself would have, and return the exit code."""
-    from layoutopt.cli.console import tell
+    from layoutopt.cli.terminal import tell
 
     with contextlib.suppress(OSError, ValueError):
         if sys.stderr.isatty():

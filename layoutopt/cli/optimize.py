@@ -63,7 +63,7 @@ layoutopt optimize model.onnx --passes 'fold-constants,propagate-layout{io=keep}
 
 @dataclass(frozen=True, slots=True)
 class TargetArguments:
-    """Where results go, and how the .tflite is made."""
+    """The options that say where results go, and how the .tflite is made."""
 
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="The optimized .onnx. Default: MODEL.nhwc.onnx next to MODEL.")
@@ -107,7 +107,7 @@ class TargetArguments:
 
 @dataclass(frozen=True, slots=True)
 class VerifyArguments:
-    """How the result is compared with the original and the baseline, and whether it is timed."""
+    """The options of the comparison with the original and the baseline, and of timing."""
 
     verify: Annotated[
         Verify,
@@ -139,7 +139,7 @@ class VerifyArguments:
 
 @dataclass(frozen=True, slots=True)
 class PipelineArguments:
-    """Which passes run, and what is kept of the way from pass to pass."""
+    """The options that say which passes run, and what is kept of the way from pass to pass."""
 
     passes: Annotated[
         str | None, typer.Option("--passes", help="The pipeline, in the form that 'layoutopt passes' prints.")

@@ -21,7 +21,7 @@ _PANEL = "Quantization by samples"
 
 @dataclass(frozen=True, slots=True)
 class QuantizationArguments:
-    """What happens to weights and activations, by which samples."""
+    """The options that say what happens to weights and activations, by which samples."""
 
     quantize: Annotated[
         Quantize,

@@ -35,7 +35,7 @@ ModelExplorerOption = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class TimingArguments:
-    """What is timed."""
+    """The options that say what is timed."""
 
     benchmark: Annotated[bool, typer.Option(help="Measure the latency of both .tflite files and of operators.")] = True
     threads: ThreadsOption = 1

@@ -1,4 +1,4 @@
-"""What signals do to a run of the command line: it cleans up and ends."""
+"""The reaction of the command line to signals: it cleans up and ends."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""What is printed to a terminal, without what a model's own text could make of it."""
+"""Output to a terminal: consoles, errors, and text without what a model's own text could make of it."""
 
 from __future__ import annotations
 
+import traceback
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -34,3 +35,21 @@ class Printable:
         from rich.measure import Measurement
 
         return Measurement.get(console, options, self.renderable)
+
+
+def console_on(*, stderr: bool) -> Console:
+    """Return a console for stderr, or for stdout."""
+    from rich.console import Console
+
+    return Console(stderr=stderr, highlight=False, soft_wrap=False)
+
+
+def tell(message: str, hint: str, *, verbose: bool = False) -> None:
+    """Print an error to stderr, with the traceback where ``verbose`` says so."""
+    if verbose:
+        traceback.print_exc()
+    console = console_on(stderr=True)
+    console.print("[bold red]error:[/]", end=" ", soft_wrap=True)
+    console.print(printable(message), markup=False, soft_wrap=True)
+    if hint:
+        console.print(printable(hint), markup=False, style="dim", soft_wrap=True)

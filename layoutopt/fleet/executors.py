@@ -1,4 +1,4 @@
-"""Where tasks run: in processes here, or on the workers of a Dask cluster. Both are executors like Python's."""
+"""Executors of tasks: processes here, or the workers of a Dask cluster, with the interface of Python's executors."""
 
 from __future__ import annotations
 

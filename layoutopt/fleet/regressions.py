@@ -1,4 +1,4 @@
-"""What one run of ``layoutopt optimize`` made worse or better than another."""
+"""The comparison of two runs of ``layoutopt optimize``: models that became worse or better."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ METRICS: Mapping[str, str] = {
     "error": "max_abs_error",
     "latency": "latency_ms",
 }
-"""What is compared, by the names of the command line, and where a report has it."""
+"""The figures that are compared, by the names of the command line, and where a report has them."""
 
 DEFAULTS: Mapping[str, str] = {
     "operators": "0",
@@ -32,14 +32,14 @@ DEFAULTS: Mapping[str, str] = {
     "error": "100%",
     "latency": "10%",
 }
-"""How much larger each may become: sizes and errors differ a little between versions, latencies between runs."""
+"""The allowed growth of each figure: sizes and errors differ a little between versions, latencies between runs."""
 
 _ROUNDING = 1e-6
 """Errors below it are rounding, whatever their ratio is."""
 
 
 class Verdict(enum.Enum):
-    """How a model has changed."""
+    """The ways in which a model may have changed."""
 
     SAME = "same"
     BETTER = "better"
@@ -58,7 +58,7 @@ class Verdict(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """How much larger a number may become.
+    """The growth that a number may have.
 
     Attributes:
         absolute: so much.

@@ -34,7 +34,7 @@ Array = npt.NDArray[np.float32]
 
 
 def mobilenet_v2(*, resolution: int = 224, width: float = 1.0, seed: int = 0) -> ir.Model:
-    """MobileNetV2 in NCHW, node for node as PyTorch's exporter writes it, with random weights.
+    """Build MobileNetV2 in NCHW, node for node as PyTorch's exporter writes it, with random weights.
 
     BatchNormalization stays a node of its own, as in a model exported for fine-tuning. Weights are He-initialised and
     the running statistics are those that standard-normal pictures are expected to cause, so every activation keeps a
@@ -118,7 +118,7 @@ class _Builder:
     initializers: list[ir.Value] = field(default_factory=list)
 
     def inverted_residual(self, x: _Signal, name: str, channels: int, *, expansion: int, stride: int) -> _Signal:
-        """Expand, depthwise, project; added to ``x`` where the shapes allow it."""
+        """Add an expansion, a depthwise convolution and a projection, and ``x`` where the shapes allow it."""
         y, hidden = x, expansion * x.shape[1]
         if expansion > 1:
             y = self.unit(y, f"{name}.conv.0", hidden)
@@ -133,7 +133,7 @@ class _Builder:
     def unit(
         self, x: _Signal, name: str, channels: int, *, kernel: int = 1, stride: int = 1, depthwise: bool = False
     ) -> _Signal:
-        """Convolution, normalization and ReLU6."""
+        """Add a convolution, its normalization and ReLU6."""
         x = self.convolution(x, f"{name}.0", channels, kernel=kernel, stride=stride, depthwise=depthwise)
         return self.relu6(self.normalization(x, f"{name}.1"), f"{name}.2")
 
@@ -166,7 +166,7 @@ class _Builder:
         return _Signal(result, sums @ x.mean, squares @ x.variance)
 
     def normalization(self, x: _Signal, name: str) -> _Signal:
-        """BatchNormalization to a random scale and shift per channel."""
+        """Add a BatchNormalization to a random scale and shift per channel."""
         channels = x.shape[1]
         scale = self.rng.uniform(0.7, 1.3, channels)
         shift = self.rng.normal(0.0, 0.2, channels)
@@ -190,7 +190,7 @@ class _Builder:
         return _Signal(result, *_clipped_normal(x.mean, x.variance, 6.0))
 
     def classifier(self, x: _Signal) -> ir.Value:
-        """Global average, then a Gemm to the logits, scaled to a variance of one."""
+        """Add a global average, then a Gemm to the logits, scaled to a variance of one."""
         _, channels, height, width = x.shape
         pooled = self._emit("GlobalAveragePool", [x.value], "/GlobalAveragePool", (1, channels, 1, 1))
         flat = self._emit("Flatten", [pooled], "/Flatten", (1, channels), {"axis": 1})

@@ -1,4 +1,4 @@
-"""What the user gives a model to compute on: arrays in an .npz file, or an image."""
+"""Inputs from the user for a model to compute on: arrays in an .npz file, or an image."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def from_torch(
 
     Args:
         module: the network.
-        example_inputs: a tensor, a sequence of tensors, or tensors by keyword, of the shapes that the model shall have.
+        example_inputs: a tensor, a sequence of tensors, or tensors by keyword, of the shapes for the model.
         exporter: which of PyTorch's exporters to use.
         opset: version of ONNX's default domain; the dynamo exporter writes 18 at least.
         input_names: names of the graph inputs; PyTorch's own where it is None.

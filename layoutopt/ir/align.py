@@ -1,4 +1,4 @@
-"""How the elements of one array lie in another: the permutation of axes that makes the two most alike."""
+"""The search for the permutation of axes that makes two arrays most alike."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Shuffle:
 
 @dataclass(frozen=True, slots=True)
 class Alignment:
-    """What to do with two arrays of equal size so that their elements correspond.
+    """The rearrangement of two arrays of equal size after which their elements correspond.
 
     Attributes:
         perm: of the axes of the expected array; of the actual one where ``backwards``.
@@ -110,7 +110,7 @@ def align(expected: Array, actual: Array, *, usual: Perm | None = None) -> Align
 
 
 def align_shuffled(expected: Array, actual: Array, *, fewest: int = 1) -> Alignment | None:
-    """As `align`, with the slices along one axis in any order; None where no axis has few enough and large enough ones.
+    """Align as `align` does, with slices along one axis in any order; None if no axis has few and large enough ones.
 
     The slices are assigned to each other so that the sum of their distances is smallest.
 
@@ -198,14 +198,14 @@ def _best(source: Array, wanted: Array, shape: tuple[int, ...]) -> tuple[float, 
 
 
 def _gaps(lefts: Array, right: Array) -> npt.NDArray[np.float64]:
-    """As `gap_of`, of many arrays, one per row, with one."""
+    """Return the `gap_of` each of many arrays, one per row, and one."""
     if not (np.isfinite(lefts).all() and np.isfinite(right).all()):
         return np.array([gap_of(left, right) for left in lefts])
     return _finite_gaps(lefts.astype(np.float64), right.astype(np.float64))
 
 
 def _finite_gaps(rows: npt.NDArray[np.float64], row: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """As `_gaps`, where all is finite."""
+    """Return the same as `_gaps`, where all is finite."""
     levels = rows.mean(axis=1, keepdims=True)
     spread = np.abs(rows - levels).sum(axis=1) + np.abs(row - levels).sum(axis=1)
     spread += _LEVEL * (np.abs(rows).sum(axis=1) + np.abs(row).sum())
@@ -213,7 +213,7 @@ def _finite_gaps(rows: npt.NDArray[np.float64], row: npt.NDArray[np.float64]) ->
 
 
 def _ratios(differences: npt.NDArray[np.float64], spread: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """0 where there is no spread."""
+    """Return the quotients, 0 where there is no spread."""
     found: npt.NDArray[np.float64] = np.divide(differences, spread, out=np.zeros(len(spread)), where=spread != 0)
     return found
 

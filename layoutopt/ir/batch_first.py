@@ -36,7 +36,7 @@ def _put_time_first(graph: ir.Graph, node: ir.Node) -> None:
             value.type = old.type
             perm, back = ((1, 2, 0, 3), (2, 0, 1, 3)) if position == 0 else ((1, 0, 2), (1, 0, 2))
             value.shape = None if old.shape is None else ir.Shape(permute(tuple(old.shape), perm))
-            edit.forward(graph, old, _transposed(graph, node, value, back))
+            edit.replace_uses(graph, old, _transposed(graph, node, value, back))
     edit.remove_dead(node)
 
 

@@ -38,7 +38,7 @@ def _inline(graph: ir.Graph, node: ir.Node, name: str) -> None:
     branch.remove(inner)
     graph.insert_before(node, inner)
     for old, new in zip(node.outputs, outputs, strict=True):
-        edit.forward(graph, old, new)
+        edit.replace_uses(graph, old, new)
     edit.remove_dead(node)
 
 
@@ -49,7 +49,7 @@ _COMPUTED = frozenset(
         "Sub", "Unsqueeze", "Where", "Xor",
     }
 )  # fmt: skip
-"""What conditions are computed with."""
+"""The operators that conditions are computed with."""
 
 
 def _known(value: ir.Value, opset: int) -> Array | None:

@@ -1,4 +1,4 @@
-"""What a model costs beside its arithmetic: operators by name, and the bytes that its Transposes move."""
+"""The costs of a model beside its arithmetic: operators by name, and the bytes that its Transposes move."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def tally(names: Iterable[str], *, bytes_moved: int) -> Counts:
 
 
 def count_onnx(model: ir.Model) -> Counts:
-    """Counts the nodes of the graph and of the bodies of its If, Loop and Scan nodes.
+    """Count the nodes of the graph and of the bodies of its If, Loop and Scan nodes.
 
     Each body counts once, however often it runs. Bodies of functions are definitions and do not count; a node that
     calls one does. Names outside the standard domain are qualified: ``layoutopt.nhwc::Conv2D``. A Transpose adds the

@@ -204,4 +204,4 @@ _DEFINITIONS: Mapping[str, Callable[[int], ir.Function]] = {
     **{name: partial(matmul_transposed, *key) for key, name in MATMUL_TRANSPOSED.items()},
     **{name: partial(activation_function, name) for name in ACTIVATIONS},
 }
-"""What defines each operator of the dialect, given the opset of the model."""
+"""The definition of each operator of the dialect, given the opset of the model."""

@@ -13,7 +13,7 @@ Array = npt.NDArray[np.generic]
 
 
 def dynamic_lstm(insert: Inserter, node: ir.Node) -> list[ir.Value] | None:
-    """DynamicQuantizeLSTM: an LSTM, whose weights come as (directions, input, gates)."""
+    """Expand DynamicQuantizeLSTM: an LSTM, whose weights come as (directions, input, gates)."""
     operands = [*node.inputs, *[None] * (12 - len(node.inputs))]
     weights = [_weights(operands[index], operands[at], operands[at + 1]) for index, at in ((1, 8), (2, 10))]
     if any(each is None for each in weights):
@@ -31,14 +31,14 @@ def dynamic_lstm(insert: Inserter, node: ir.Node) -> list[ir.Value] | None:
 
 
 def dynamic_matmul(insert: Inserter, node: ir.Node) -> list[ir.Value] | None:
-    """DynamicQuantizeMatMul: a MatMul, and an Add of the bias."""
+    """Expand DynamicQuantizeMatMul: a MatMul, and an Add of the bias."""
     x, matrix, scale, zero, bias = (*node.inputs, *[None] * 3)[:5]
     weights = _weights(matrix, scale, zero)
     return None if weights is None else [_with_bias(insert, insert("MatMul", x, insert.constant(weights)), bias)]
 
 
 def integer_matmul_to_float(insert: Inserter, node: ir.Node) -> list[ir.Value] | None:
-    """MatMulIntegerToFloat: a MatMul of what both operands stand for, and an Add of the bias."""
+    """Expand MatMulIntegerToFloat: a MatMul of what both operands stand for, and an Add of the bias."""
     x, matrix, x_scale, scale, x_zero, zero, bias = (*node.inputs, *[None] * 3)[:7]
     weights = _weights(matrix, scale, zero)
     if weights is None:

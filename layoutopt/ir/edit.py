@@ -118,16 +118,16 @@ def transpose(
     graph: ir.Graph, source: ir.Value, perm: Perm, shape: Sequence[int | ir.SymbolicDim], name: str
 ) -> ir.Value:
     """Insert a Transpose right after ``source``; ``shape`` is that of its result."""
-    return insert_behind(graph, source, ir.node("Transpose", [source], {"perm": perm}), shape, name)
+    return insert_after(graph, source, ir.node("Transpose", [source], {"perm": perm}), shape, name)
 
 
 def reshape(graph: ir.Graph, source: ir.Value, shape: Sequence[int], name: str) -> ir.Value:
     """Insert a Reshape to the static ``shape`` right after ``source``."""
     target = add_constant(graph, f"{name}_shape", np.array(shape, np.int64))
-    return insert_behind(graph, source, ir.node("Reshape", [source, target]), shape, name)
+    return insert_after(graph, source, ir.node("Reshape", [source, target]), shape, name)
 
 
-def insert_behind(
+def insert_after(
     graph: ir.Graph, source: ir.Value, node: ir.Node, shape: Sequence[int | ir.SymbolicDim], name: str
 ) -> ir.Value:
     """Put ``node`` of one result right after the producer of ``source``, or first where nothing produces it."""
@@ -238,7 +238,7 @@ def replace_output(graph: ir.Graph, position: int, value: ir.Value) -> None:
     producer = value.producer()
     if value.is_graph_output() or producer is None or producer.graph is not graph:
         node = ir.node("Identity", [value])
-        value = insert_behind(graph, value, node, tuple(value.shape or ()), f"{public}_copy")
+        value = insert_after(graph, value, node, tuple(value.shape or ()), f"{public}_copy")
     for index, output in enumerate(list(graph.outputs)):
         if output is old:
             graph.outputs[index] = value
@@ -246,7 +246,7 @@ def replace_output(graph: ir.Graph, position: int, value: ir.Value) -> None:
     value.name = public
 
 
-def forward(graph: ir.Graph, value: ir.Value, replacement: ir.Value) -> None:
+def replace_uses(graph: ir.Graph, value: ir.Value, replacement: ir.Value) -> None:
     """Let everybody who reads ``value`` read ``replacement``; graph outputs keep their names."""
     if value.is_graph_output():
         replace_output(graph, list(graph.outputs).index(value), replacement)

@@ -71,7 +71,7 @@ def load(path: Path, *, complete: bool = True) -> ir.Model:
 
 
 def parse(data: bytes, name: str, *, complete: bool = True) -> ir.Model:
-    """As ``load``, from memory; ``name`` is what errors call it."""
+    """Read a model from memory, as `load` does from a file; ``name`` is what errors call it."""
     return _read(memoryview(data), name, None, complete=complete)
 
 
@@ -155,7 +155,7 @@ def _not_onnx(name: str, error: DecodeError) -> InvalidModelError:
 
 
 def check(model: ir.Model, name: str) -> None:
-    """As `check_proto` and `require_sound`, of a model in memory."""
+    """Check a model in memory, as `check_proto` and `require_sound` do."""
     skeleton = Skeleton.of(model)
     check_proto(skeleton.proto, name)
     require_sound(skeleton.proto, name, skeleton.weights)
@@ -241,7 +241,7 @@ def set_shapes(model: ir.Model, shapes: Mapping[str, tuple[int, ...]]) -> None:
 
 
 def check_full(model: ir.Model) -> None:
-    """The checker with its strictest setting, which alone looks into functions.
+    """Run the checker with its strictest setting, which alone looks into functions.
 
     Raises:
         PassFailedError: the model is not valid.
@@ -282,7 +282,7 @@ def save(model: ir.Model, path: Path) -> None:
 
 
 def write_model(model: ir.Model, path: Path) -> None:
-    """As `save`, into the place itself.
+    """Write a model as `save` does, into the place itself.
 
     Raises:
         OutputError: the model is over 2 GiB even without its weights.
@@ -301,7 +301,7 @@ def write_model(model: ir.Model, path: Path) -> None:
 
 
 DATA = ".data"
-"""What the file of the weights has after the name of the model's."""
+"""The ending of the name of the file with the weights, after the name of the model's."""
 
 _HEAD = 64
 """Bytes that stand before a weight at most, apart from its name and shape."""

@@ -16,7 +16,7 @@ from layoutopt.ir.symbols import KEEP_FEWER, Sizes, spell
 from layoutopt.ir.values import constant_of
 
 _TO_THE_END = 2**63 - 1
-"""What ONNX takes for the end of a Slice that has none."""
+"""The end that ONNX gives a Slice that has none."""
 
 _BROADCASTING = frozenset({"Add", "Sub", "Mul", "Div", "Pow", "Where", "Min", "Max", "PRelu"})
 

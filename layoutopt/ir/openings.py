@@ -1,4 +1,4 @@
-"""What constant folding would freeze at one size: tables that are cut to it, numbers that count up to it, repetitions.
+"""The constants that folding would freeze at one size: tables that are cut to it, counts up to it, repetitions.
 
 While a model is rewritten at two sizes they are inputs, which nothing folds; merging puts them back. A position
 embedding ``table[:, :length]`` stays a Slice with an end that is computed, and ``Range(0, width)`` stays a Range.

@@ -93,12 +93,12 @@ def _joined(perm: Perm, starts: Sequence[int], after: Mapping[int, int]) -> Perm
 
 
 def channels_last(rank: int) -> Perm:
-    """From ``N, C, spatial...`` to ``N, spatial..., C``; the identity below rank 3."""
+    """Return the permutation from ``N, C, spatial...`` to ``N, spatial..., C``; the identity below rank 3."""
     return (0, *range(2, rank), 1) if rank >= 3 else identity(rank)
 
 
 def channels_last_unbatched(rank: int) -> Perm:
-    """From ``C, spatial...`` to ``spatial..., C``, of an image or a signal without a batch."""
+    """Return the permutation from ``C, spatial...`` to ``spatial..., C``, of an image or a signal without a batch."""
     return (*range(1, rank), 0)
 
 

@@ -18,7 +18,7 @@ _MAX_DEGREE = 6
 _MAX_DEPTH = 6
 """Of nodes from a value to what it is a polynomial of."""
 _TOLERANCES: Mapping[ir.DataType | None, float] = {ir.DataType.FLOAT16: 2e-3, ir.DataType.BFLOAT16: 2e-2}
-"""What rounding of constants leaves of coefficients, where it is more than the digits that authors give."""
+"""The errors of coefficients from rounded constants, where they are more than the digits that authors give."""
 _TOLERANCE = 1e-5
 
 

@@ -1,4 +1,4 @@
-"""What a comparison with ONNX Runtime can tell: by element type, by operators, and of what is no number."""
+"""The precision of a comparison with ONNX Runtime: by element type, by operators, and for what is no number."""
 
 from __future__ import annotations
 

@@ -71,9 +71,9 @@ def plain_integers(inputs: Mapping[str, Array], number: int) -> dict[str, Array]
 
 
 _MAX_ELEMENTS = 2**31 - 1
-"""What TFLite counts elements with."""
+"""The largest number of elements that TFLite can count."""
 _MAX_AXES = 32
-"""What numpy has always had; LiteRT has 8."""
+"""The number of axes that NumPy has always had; LiteRT has 8."""
 
 
 def _random(generator: Generator, value: ir.Value) -> Array:
@@ -335,4 +335,4 @@ _READERS: Mapping[tuple[str, int], Read] = {
         for name in ("L1", "L2", "LogSum", "LogSumExp", "Max", "Mean", "Min", "Prod", "Sum", "SumSquare")
     },
 }
-"""What operators take for an operand, by its index."""
+"""The values that operators take for an operand, by its index."""

@@ -224,7 +224,7 @@ def _recognize_splits(slices: Sequence[ir.Node], opset: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """What a Slice takes of its source along one axis."""
+    """The part that a Slice takes of its source along one axis."""
 
     node: ir.Node
     source: ir.Value

@@ -20,7 +20,7 @@ _MAX_SPATIAL = 3
 
 @dataclass(frozen=True, slots=True)
 class _Resized:
-    """What a Resize makes of its operand.
+    """The result of a Resize, in terms of its operand.
 
     Attributes:
         shape: of the operand.
@@ -99,7 +99,7 @@ def _rewrite(graph: ir.Graph, node: ir.Node, found: _Resized) -> None:
         shape = (*shape[:first], *found.out[first:last], *shape[last:])
     if x is node.inputs[0]:
         x = write("Identity", shape, x)
-    edit.forward(graph, result, x)
+    edit.replace_uses(graph, result, x)
     edit.remove_dead(node)
 
 

@@ -1,4 +1,4 @@
-"""What ONNX says about its operators."""
+"""The operators of ONNX, as its schemas describe them."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def operand_names(operator: str, opset: int) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class TypeVariables:
-    """Which operands and results of an operator have one element type.
+    """The operands and results of an operator that share one element type.
 
     Attributes:
         operands: the type variable of each operand; more operands have the last. None for a list of mixed types.

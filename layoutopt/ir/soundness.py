@@ -1,4 +1,4 @@
-"""What ONNX's checker lets through and native code breaks on: divisors of 0, and little that becomes gigabytes.
+"""Checks for what ONNX's checker lets through and breaks native code: divisors of 0, little that becomes gigabytes.
 
 Nothing here runs a model. What cannot be known without running it is left to the limits of the process.
 """
@@ -27,13 +27,13 @@ MAX_CONSTANT = 1 << 30
 """Bytes that a result of small constants may have."""
 
 _GROWTH = 4
-"""How many times the bytes of the largest weight a result of constants may always have."""
+"""The factor, over the bytes of the largest weight, that a result of constants may always have."""
 
 MAX_INLINED = 1_000_000
 """Nodes that a model may have when all calls of its own functions are replaced by their bodies."""
 
 MAX_ITERATED = 100_000_000
-"""How many nodes may run in loops whose numbers of iterations are constant: minutes of ONNX Runtime's time."""
+"""The nodes that may run in loops whose numbers of iterations are constant: minutes of ONNX Runtime's time."""
 
 
 def require_sound(proto: onnx.ModelProto, name: str, weights: Iterable[str] = ()) -> None:

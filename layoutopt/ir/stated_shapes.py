@@ -13,7 +13,7 @@ _MAX_TOLD = 3
 def correct_stated_shapes(model: ir.Model) -> tuple[str, ...]:
     """Replace stated shapes of computed values by those that follow from the inputs, where they differ.
 
-    Some exporters write a batch or a size that they happened to see. ONNX Runtime does not look at it, but whoever
+    Some exporters write a batch or a size that they happened to see. ONNX Runtime does not look at it, but what
     reads shapes would be wrong.
 
     Args:

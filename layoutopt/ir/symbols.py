@@ -23,7 +23,7 @@ _OF_IMAGES = {"height": 2, "width": 3}
 """Names for the axes of images (N, C, H, W) whose model has none."""
 
 _STRIDE = 32
-"""What most networks want height and width to be a multiple of."""
+"""The number that most networks want height and width to be a multiple of."""
 
 _PRIMES = (2, 3, 5, 7)
 

@@ -32,7 +32,7 @@ Arrays = Mapping[str, Array]
 
 
 QUANTIZED_TOLERANCE = 0.1
-"""What a quantized model on integers may be off relatively.
+"""The relative error that a quantized model on integers may have.
 
 Each rounding of it agrees to one step, most of them exactly, but what a step more or less leads to grows from layer to
 layer: in ONNX Runtime too, whose own two ways to compute a quantized MobileNetV2 of random weights are 0.2 apart.
@@ -41,7 +41,7 @@ layer: in ONNX Runtime too, whose own two ways to compute a quantized MobileNetV
 
 @dataclass(frozen=True, slots=True)
 class OutputDrift:
-    """How far one output is from the original's.
+    """The error of one output, against the original's.
 
     Attributes:
         name: the output.
@@ -121,6 +121,7 @@ class Reference:
             each.startswith(("QLinear", "QGemm", "DynamicQuantizeLSTM", "DynamicQuantizeMatMul", "MatMulIntegerTo"))
             for each in operators
         )
+        self._hint = f"{_RANKED_HINT}\n{_HINT}" if operators & _RANKING else _HINT
         self.is_quantized = self.has_quantized_operators or bool(operators & _QUANTIZING)
         self._least_tolerance = least_tolerance(model)
         self._scales = least_scales(model)
@@ -151,9 +152,9 @@ class Reference:
             expected, actual = worst.shapes
             raise VerificationError(
                 f"{what} gives output {worst.name!r} the shape {list(actual)}, and the original {list(expected)}",
-                hint=_HINT,
+                hint=self._hint,
             )
-        hint, moved = _HINT, self.unsteadiness()
+        hint, moved = self._hint, self.unsteadiness()
         if moved > worst.relative_error / 4:
             hint = (
                 f"The original itself moves by {moved:.2g} when its inputs are off by one rounding, and its numbers "
@@ -250,6 +251,11 @@ def _off_by_one_rounding(array: npt.NDArray[np.generic]) -> npt.NDArray[np.gener
 
 
 _HINT = "Find the pass to blame with --verify each, and please report the model."
+_RANKING = frozenset({"NonMaxSuppression", "TopK"})
+_RANKED_HINT = (
+    "The model orders rows by scores: rounding exchanges those that are nearly equal, and random inputs have many. "
+    "Verify on a picture with --input, or take the part before NonMaxSuppression or TopK with --outputs."
+)
 
 
 class NotLoadedError(RuntimeError):

@@ -126,7 +126,7 @@ def _set_aside(graph: ir.Graph, weights: Mapping[str, ir.TensorProtocol]) -> Ite
 
 
 class DataFiles:
-    """What the tensors of a model refer to: its own file and those beside it, each mapped into memory once.
+    """The files that the tensors of a model refer to: its own and those beside it, each mapped into memory once.
 
     Args:
         name: what errors call the model.

@@ -1,7 +1,7 @@
 """From ONNX and the dialect ``layoutopt.nhwc`` to LiteRT's operators: a file for each family, `lower` runs them.
 
-Every function is entered in one registry (`layoutopt.lowering.node`); `types` says which element types the kernels
-after an operator take.
+Every function is entered in one registry (`layoutopt.lowering.node`), with the element types that the kernels take
+(`kernel_types`); `types` converts others.
 """
 
 from layoutopt.lowering import (  # noqa: F401  (imported so that they enter themselves)

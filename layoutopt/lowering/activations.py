@@ -9,6 +9,7 @@ import numpy as np
 
 from layoutopt.ir.dialect import DOMAIN
 from layoutopt.lowering.elementwise import log1p
+from layoutopt.lowering.kernel_types import FLOATS, NUMBERS, DTypeSemantics, takes
 from layoutopt.lowering.node import Node, lowers
 from layoutopt.tfl import build as tfl
 from layoutopt.tfl.graph import Value
@@ -16,7 +17,7 @@ from layoutopt.tfl.graph import Value
 _MAX_PRELU_RANK = 4
 
 
-@lowers("Relu")
+@lowers("Relu", types=takes(NUMBERS))
 def relu(node: Node) -> Value:
     """Lower Relu to RELU."""
     return _rectified(node.x)
@@ -27,7 +28,7 @@ def _rectified(x: Value) -> Value:
     return tfl.relu(x) if x.dtype.is_floating else tfl.maximum(x, 0)
 
 
-@lowers("Clip")
+@lowers("Clip", types=takes(NUMBERS, DTypeSemantics.ORDER))
 def clip(node: Node) -> Value:
     """Lower Clip to RELU6, RELU_N1_TO_1 or RELU for their bounds, else to MAXIMUM and MINIMUM."""
     low, high = _bounds(node)
@@ -55,13 +56,13 @@ def _is(bound: Value | None, number: float) -> bool:
     return bound is not None and bound.is_constant and bound.count == 1 and bool((bound.array == number).all())
 
 
-@lowers("LeakyRelu")
+@lowers("LeakyRelu", types=FLOATS)
 def leaky_relu(node: Node) -> Value:
     """Lower LeakyRelu to LEAKY_RELU."""
     return tfl.leaky_relu(node.x, node.number("alpha", 0.01))
 
 
-@lowers("PRelu")
+@lowers("PRelu", types=takes(NUMBERS))
 def prelu(node: Node) -> Value:
     """Lower PRelu to PRELU, which needs one axis less for the slope than for the operand."""
     x, slope = node.x, node[1]
@@ -74,7 +75,7 @@ def prelu(node: Node) -> Value:
     return tfl.prelu(x, tfl.reshape(slope, (*(1,) * (x.rank - 1 - slope.rank), *slope.sizes)))
 
 
-@lowers("HardSigmoid")
+@lowers("HardSigmoid", types=FLOATS)
 def hard_sigmoid(node: Node) -> Value:
     """Lower HardSigmoid to ``relu6(x + 3) / 6`` for PyTorch's numbers, else to a clipped line."""
     alpha, beta = node.number("alpha", 0.2), node.number("beta", 0.5)
@@ -83,36 +84,36 @@ def hard_sigmoid(node: Node) -> Value:
     return tfl.minimum(tfl.relu(node.x * alpha + beta), 1)
 
 
-@lowers("HardSwish")
-@lowers("HardSwish", domain=DOMAIN)
+@lowers("HardSwish", types=FLOATS)
+@lowers("HardSwish", domain=DOMAIN, types=FLOATS)
 def hard_swish(node: Node) -> Value:
     """Lower HardSwish to HARD_SWISH."""
     return tfl.hard_swish(node.x)
 
 
-@lowers("Gelu")
-@lowers("Gelu", domain="com.microsoft")
-@lowers("Gelu", "GeluTanh", domain=DOMAIN)
+@lowers("Gelu", types=FLOATS)
+@lowers("Gelu", domain="com.microsoft", types=FLOATS)
+@lowers("Gelu", "GeluTanh", domain=DOMAIN, types=FLOATS)
 def gelu(node: Node) -> Value:
     """Lower Gelu to GELU."""
     approximate = node.operator == "GeluTanh" or node.text("approximate", "none") == "tanh"
     return tfl.gelu(node.x, approximate=approximate)
 
 
-@lowers("Elu")
+@lowers("Elu", types=FLOATS)
 def elu(node: Node) -> Value:
     """Lower Elu to ELU, whose alpha is 1, and LEAKY_RELU of it for another alpha."""
     return _elu(node.x, node.number("alpha", 1.0))
 
 
-@lowers("Selu")
+@lowers("Selu", types=FLOATS)
 def selu(node: Node) -> Value:
     """Lower Selu to a scaled ELU."""
     alpha, gamma = node.number("alpha", 1.67326319217681884765625), node.number("gamma", 1.05070102214813232421875)
     return gamma * _elu(node.x, alpha)
 
 
-@lowers("Celu")
+@lowers("Celu", types=FLOATS)
 def celu(node: Node) -> Value:
     """Lower Celu to ELU, its operand divided by alpha and its result multiplied."""
     alpha = node.number("alpha", 1.0)
@@ -124,33 +125,33 @@ def _elu(x: Value, alpha: float) -> Value:
     return tfl.elu(x) if alpha == 1 else tfl.leaky_relu(tfl.elu(x), alpha)
 
 
-@lowers("ThresholdedRelu")
+@lowers("ThresholdedRelu", types=FLOATS)
 def thresholded_relu(node: Node) -> Value:
     """Lower ThresholdedRelu to SELECT_V2 of the operand where it is above alpha, else 0."""
     return tfl.select_v2(node.x > node.number("alpha", 1.0), node.x, 0)
 
 
-@lowers("Shrink")
+@lowers("Shrink", types=FLOATS)
 def shrink(node: Node) -> Value:
     """Lower Shrink to SELECT_V2: towards 0 by ``bias``; 0 within ``lambd``."""
     bias, limit, x = node.number("bias", 0.0), node.number("lambd", 0.5), node.x
     return tfl.select_v2(x < -limit, x + bias, tfl.select_v2(x > limit, x - bias, 0))
 
 
-@lowers("Softplus")
+@lowers("Softplus", types=FLOATS)
 def softplus(node: Node) -> Value:
     """Lower Softplus to ``max(x, 0) + log(1 + exp(-|x|))``, which does not overflow."""
     return tfl.relu(node.x) + log1p(tfl.exp(-tfl.abs_(node.x)))
 
 
-@lowers("Softsign")
+@lowers("Softsign", types=FLOATS)
 def softsign(node: Node) -> Value:
     """Lower Softsign to x / (1 + |x|)."""
     return node.x / (1 + tfl.abs_(node.x))
 
 
-@lowers("Mish")
-@lowers("Mish", domain=DOMAIN)
+@lowers("Mish", types=FLOATS)
+@lowers("Mish", domain=DOMAIN, types=FLOATS)
 def mish(node: Node) -> Value:
     """Lower Mish, x * tanh(softplus(x)), to x * u / (2 - u) with u = s * (2 - s) and s = sigmoid(x)."""
     sigmoid = tfl.logistic(node.x)
@@ -158,20 +159,20 @@ def mish(node: Node) -> Value:
     return node.x * (u / (2 - u))
 
 
-@lowers("Swish")
+@lowers("Swish", types=FLOATS)
 def swish(node: Node) -> Value:
     """Lower Swish to x * sigmoid(alpha * x)."""
     alpha = node.number("alpha", 1.0)
     return node.x * tfl.logistic(node.x if alpha == 1 else node.x * alpha)
 
 
-@lowers("Softmax", "LogSoftmax")
+@lowers("Softmax", "LogSoftmax", types=FLOATS)
 def softmax(node: Node) -> Value:
     """Lower Softmax and LogSoftmax to SOFTMAX and LOG_SOFTMAX; another axis than the last takes two TRANSPOSE."""
     return _along_axis(node, tfl.softmax if node.operator == "Softmax" else tfl.log_softmax)
 
 
-@lowers("Hardmax")
+@lowers("Hardmax", types=FLOATS)
 def hardmax(node: Node) -> Value:
     """Lower Hardmax to ARG_MAX and ONE_HOT: 1 for the first of the largest."""
     return _along_axis(node, lambda x: tfl.one_hot(tfl.arg_max(x, -1), x.sizes[-1]))

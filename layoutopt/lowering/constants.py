@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from layoutopt.lowering.kernel_types import ANY, NUMBERS, DTypeSemantics, takes
 from layoutopt.lowering.node import Node, constant, dtype_of, lowers, scalar
 from layoutopt.tfl import build as tfl
 from layoutopt.tfl.dtypes import DType
@@ -18,7 +19,7 @@ _NUMBERS = {
 """The element types of a Constant's attributes."""
 
 
-@lowers("Constant")
+@lowers("Constant", types=ANY)
 def constant_(node: Node) -> Value:
     """Lower Constant to a constant, which needs no operator."""
     (name, value), *_ = node.attributes.items()
@@ -30,7 +31,7 @@ def constant_(node: Node) -> Value:
     return constant(value, _NUMBERS[name])
 
 
-@lowers("ConstantOfShape")
+@lowers("ConstantOfShape", types=takes("b i1 u1 i2 i4 i8 f4", DTypeSemantics.BITS))
 def constant_of_shape(node: Node) -> Value:
     """Lower ConstantOfShape to a constant; to FILL where the shape comes at run time."""
     value = node.attributes.get("value", np.zeros(1, np.float32))
@@ -41,7 +42,7 @@ def constant_of_shape(node: Node) -> Value:
     return tfl.fill(tfl.int32(node[0]), value.reshape(()))
 
 
-@lowers("EyeLike")
+@lowers("EyeLike", types=ANY)
 def eye_like(node: Node) -> Value:
     """Lower EyeLike to a constant: ones on a diagonal of a matrix of the operand's shape."""
     rows, columns = node.shape
@@ -50,7 +51,7 @@ def eye_like(node: Node) -> Value:
     return constant(np.eye(rows, columns, node.integer("k", 0), dtype.numpy))
 
 
-@lowers("Shape")
+@lowers("Shape", types=ANY)
 def shape(node: Node) -> Value:
     """Lower Shape to a constant; to SHAPE where one of the sizes comes at run time."""
     sizes: list[Size] = list(range(node.x.rank)) if node.x.shape is None else list(node.x.shape)
@@ -60,7 +61,7 @@ def shape(node: Node) -> Value:
     return tfl.shape_of(node.x, DType.INT64)[part]
 
 
-@lowers("Size")
+@lowers("Size", types=ANY)
 def size(node: Node) -> Value:
     """Lower Size to a constant; to SHAPE and REDUCE_PROD where one of the sizes comes at run time."""
     if node.x.is_static:
@@ -68,7 +69,7 @@ def size(node: Node) -> Value:
     return tfl.reduce_prod(tfl.shape_of(node.x, DType.INT64))
 
 
-@lowers("Range")
+@lowers("Range", types=takes(NUMBERS, DTypeSemantics.MODULAR))
 def range_(node: Node) -> Value:
     """Lower Range to a constant.
 
@@ -80,4 +81,12 @@ def range_(node: Node) -> Value:
         return constant(np.arange(first, last, step, dtype=start.dtype.numpy))
     if (stated := node.result_shape()) is not None:
         return start + delta * np.arange(stated[0]).astype(start.dtype.numpy)
-    return tfl.range_(start, limit, delta)
+    return tfl.range_(start, _from(start, limit, delta), delta)
+
+
+def _from(start: Value, limit: Value, delta: Value) -> Value:
+    """Return ``limit``, or ``start`` if no step leads there: RANGE refuses what is no element in ONNX."""
+    after, before = tfl.maximum(start, limit), tfl.minimum(start, limit)
+    if delta.is_constant:
+        return after if delta.array > 0 else before
+    return tfl.select_v2(delta > 0, after, before)

@@ -133,13 +133,13 @@ def _batched_scan(node: Node) -> list[Value]:
 
 
 def _to_front(x: Value, axis: int) -> Value:
-    """With ``axis`` as the first."""
+    """Return the value with ``axis`` as the first."""
     axis %= x.rank
     return tfl.transpose(x, (axis, *(i for i in range(x.rank) if i != axis)))
 
 
 def _from_front(y: Value, axis: int) -> Value:
-    """With the first axis in the place of ``axis``."""
+    """Return the value with the first axis in the place of ``axis``."""
     axis %= y.rank
     return tfl.transpose(y, (*range(1, axis + 1), 0, *range(axis + 1, y.rank)))
 
@@ -156,7 +156,7 @@ Round = Callable[[Value, Sequence[Operand]], list[Operand]]
 
 @dataclass(frozen=True, slots=True)
 class Rounds:
-    """What a loop that was written out leaves.
+    """The state that a loop leaves after it was written out.
 
     Attributes:
         carried: the values that were carried, after the last round.
@@ -257,7 +257,7 @@ def _write(value: Value, part: Value, start: Value) -> Value:
 
 @dataclass(frozen=True, slots=True)
 class _Steady:
-    """What holds in all rounds of a loop.
+    """The facts that hold in all rounds of a loop.
 
     Attributes:
         shapes: of the carried values.

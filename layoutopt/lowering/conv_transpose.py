@@ -21,7 +21,7 @@ from layoutopt.tfl.dtypes import Array
 from layoutopt.tfl.graph import Value
 
 _MAX_MULTIPLIED = 2.25
-"""How many times as much as the kernel needs a convolution may multiply, to be faster than TRANSPOSE_CONV all the same.
+"""The most products, relative to what the kernel needs, of a convolution that is still faster than TRANSPOSE_CONV.
 
 A kernel of 4 and stride 2 is at the border, a kernel of 1 and stride 2 is far beyond; most others are well below.
 """

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from layoutopt.lowering.node import Node, lowers
+from layoutopt.lowering.node import Node, lowers, size_of
 from layoutopt.lowering.sampling import clip
 from layoutopt.tfl import build as tfl
 from layoutopt.tfl.dtypes import DType
-from layoutopt.tfl.graph import Value
+from layoutopt.tfl.graph import UnknownShapeError, Value
 
 _MAX_PAIRS = 1024
 """Of a batch element and a class: each is operators of its own."""
@@ -17,23 +17,21 @@ _MAX_PAIRS = 1024
 @lowers("NonMaxSuppression")
 def non_max_suppression(node: Node) -> Value:
     """Lower NonMaxSuppression to NON_MAX_SUPPRESSION_V4 per batch element and class, and drop the rest at run time."""
-    (batch, count, _), classes = node.shape, node[1].sizes[1]
-    pairs = batch * classes
-    if pairs > _MAX_PAIRS:
-        raise node.unsupported(f"{batch} batch elements of {classes} classes are more than {_MAX_PAIRS} pairs")
+    (batch, classes), count = _owners(node), size_of(node.x, 1)
     most = _scalar(node, 2, DType.INT64)
-    slots = min(int(most.array), count) if most.is_constant else count
-    if slots <= 0 or pairs == 0:
+    slots = tfl.int32(tfl.minimum(most, tfl.cast(count, DType.INT64))) if most.is_constant else count
+    if batch * classes == 0 or (slots.is_constant and slots.array <= 0):
         return Value.constant(np.zeros((0, 3), np.int64))
-    boxes = _apart(_corners(node.x) if node.integer("center_point_box", 0) else node.x)
+    boxes = tfl.unpack(_apart(_corners(node.x) if node.integer("center_point_box", 0) else node.x, count), 0, batch)
     # LiteRT's kernel takes boxes of one score in no order: it gets them sorted, with their places for scores.
-    scores, order = tfl.topk_v2(tfl.reshape(node[1], (pairs, count)), count)
+    scores, order = tfl.topk_v2(tfl.reshape(node[1], (batch * classes, -1)), count)
     least = node.optional(4)
-    passing = None if least is None else tfl.unpack(_count_above(scores, tfl.reshape(least, ())))
-    overlap, places = _scalar(node, 3, DType.FLOAT32), np.arange(count, 0, -1, dtype=np.float32)
+    passing = None if least is None else tfl.unpack(_count_above(scores, tfl.reshape(least, ())), 0, batch * classes)
+    overlap = _scalar(node, 3, DType.FLOAT32)
+    places = tfl.cast(tfl.range_(count, 0, -1), DType.FLOAT32)
     selected, numbers = [], []
-    for pair, own_order in enumerate(tfl.unpack(order)):
-        own_passing = tfl.int32(count) if passing is None else passing[pair]
+    for pair, own_order in enumerate(tfl.unpack(order, 0, batch * classes)):
+        own_passing = count if passing is None else passing[pair]
         indices, number = tfl.non_max_suppression_v4(
             tfl.gather(boxes[pair // classes], own_order),
             places,
@@ -42,13 +40,32 @@ def non_max_suppression(node: Node) -> Value:
             tfl.cast(count - own_passing, DType.FLOAT32),
         )
         # Nothing overlaps more than wholly.
-        indices = _if_below_one(overlap, indices, tfl.value_of(np.arange(slots, dtype=np.int32)))
+        indices = _if_below_one(overlap, indices, tfl.range_(0, slots))
         selected.append(tfl.gather(own_order, indices))
         numbers.append(_if_below_one(overlap, number, own_passing))
     kept = tfl.minimum(tfl.pack(numbers), slots)
     if not most.is_constant:
-        kept = tfl.minimum(kept, tfl.int32(tfl.minimum(most, count)))
-    return _listed(tfl.pack(selected), kept, classes)
+        kept = tfl.minimum(kept, tfl.int32(tfl.minimum(most, tfl.cast(count, DType.INT64))))
+    return _listed(tfl.pack(selected), kept, slots, classes)
+
+
+def _owners(node: Node) -> tuple[int, int]:
+    """Return how many batch elements and classes there are.
+
+    Raises:
+        UnknownShapeError: they come at run time.
+        UnsupportedOperatorError: they are too many.
+    """
+    if node.x.shape is None or node[1].shape is None:
+        raise UnknownShapeError
+    batch, classes = node[1].shape[:2]
+    if batch is None:
+        batch = node.x.shape[0]
+    if batch is None or classes is None:
+        raise UnknownShapeError
+    if batch * classes > _MAX_PAIRS:
+        raise node.unsupported(f"{batch} batch elements of {classes} classes are more than {_MAX_PAIRS} pairs")
+    return batch, classes
 
 
 def _scalar(node: Node, index: int, dtype: DType) -> Value:
@@ -66,15 +83,15 @@ def _corners(boxes: Value) -> Value:
 _FAR, _WIDE = 1e6, 1e5
 
 
-def _apart(boxes: Value) -> Value:
+def _apart(boxes: Value, count: Value) -> Value:
     """Return boxes whose sides are not 0: those without an area overlap nothing, and LiteRT selects them repeatedly.
 
     They are taken to where none else is.
     """
     sides = boxes[..., 2:] - boxes[..., :2]
     is_empty = tfl.equal(sides[..., :1] * sides[..., 1:], 0)
-    corners = -_FAR * np.arange(1, boxes.sizes[-2] + 1, dtype=np.float32)[:, None]
-    return tfl.select_v2(is_empty, np.repeat(np.hstack([corners, corners + _WIDE]), 2, 1), boxes)
+    corners = tfl.expand_dims(tfl.cast(tfl.range_(1, count + 1), DType.FLOAT32), 1) * -_FAR
+    return tfl.select_v2(is_empty, corners + np.array([0, 0, _WIDE, _WIDE], np.float32), boxes)
 
 
 def _count_above(scores: Value, least: Value) -> Value:
@@ -95,10 +112,10 @@ def _if_below_one(overlap: Value, selected: Value, everything: Value) -> Value:
     return tfl.select_v2(overlap < 1, selected, everything)
 
 
-def _listed(selected: Value, numbers: Value, classes: int) -> Value:
+def _listed(selected: Value, numbers: Value, slots: Value, classes: int) -> Value:
     """Return batch, class and box of the first few of each row of ``selected`` (pairs, slots)."""
-    pairs, slots = selected.sizes
-    places = tfl.where(np.arange(slots, dtype=np.int32) < tfl.expand_dims(numbers, 1))
+    pairs = numbers.sizes[0]
+    places = tfl.where(tfl.range_(0, slots) < tfl.expand_dims(numbers, 1))
     owners = np.stack(np.divmod(np.arange(pairs), classes), -1)
     boxes = tfl.cast(tfl.gather_nd(selected, places), DType.INT64)
     return tfl.concatenation([tfl.gather(owners, places[:, 0]), tfl.expand_dims(boxes, 1)], 1)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import reduce
 from math import prod
 
+from layoutopt.lowering.kernel_types import FLOATS, NUMBERS, DTypeSemantics, takes
 from layoutopt.lowering.matmul import product
 from layoutopt.lowering.node import Node, lowers
 from layoutopt.tfl import build as tfl
@@ -19,7 +20,7 @@ _MAX_BATCH_AXES = 3
 _MAX_DET_ROWS = 4
 
 
-@lowers("Einsum")
+@lowers("Einsum", types=takes(NUMBERS, DTypeSemantics.MODULAR))
 def einsum(node: Node) -> Value:
     """Lower Einsum: operands are multiplied from left to right; what nobody asks for again is summed over at once."""
     terms, result = _parsed(node)
@@ -85,7 +86,7 @@ def _without_twins(x: Value, indices: str) -> _Term:
 
 @dataclass(frozen=True, slots=True)
 class _Roles:
-    """What each index is to a product of two terms.
+    """The role of each index in a product of two terms.
 
     Attributes:
         batch: both have it, and somebody asks for it.
@@ -163,7 +164,7 @@ def _grouped(term: _Term, groups: Sequence[str], roles: _Roles) -> Value:
     return tfl.reshape(x, [prod(next(sizes) for _ in group) for group in groups])
 
 
-@lowers("Det")
+@lowers("Det", types=FLOATS)
 def determinant(node: Node) -> Value:
     """Lower Det, which has no kernel, to minors; more than a few rows would take too many operators."""
     rows = node.shape[-1]

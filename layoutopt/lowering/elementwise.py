@@ -8,6 +8,7 @@ from functools import reduce
 import numpy as np
 
 from layoutopt.lowering.integers import integer_power, quotient, unsigned_quotient
+from layoutopt.lowering.kernel_types import ANY, FLOATS, NUMBERS, DTypeSemantics, takes
 from layoutopt.lowering.node import Node, dtype_of, lowers
 from layoutopt.lowering.types import converted
 from layoutopt.tfl import build as tfl
@@ -58,7 +59,10 @@ _VARIADIC: Mapping[str, Callable[[Value, Value], Value]] = {"Max": tfl.maximum, 
 _ERF = (0.254829592, -0.284496736, 1.421413741, -1.453152027, 1.061405429)
 
 
-@lowers(*_UNARY)
+@lowers(*(operator for operator in _UNARY if operator not in ("Identity", "Neg", "Not")), types=FLOATS)
+@lowers("Identity", types=ANY)
+@lowers("Neg", types=takes(NUMBERS, DTypeSemantics.MODULAR))
+@lowers("Not", types=takes("b"))
 def unary(node: Node) -> Value:
     """Lower an operator of one operand to one operator or a formula."""
     return _UNARY[node.operator](node.x)
@@ -88,7 +92,7 @@ def _atanh(x: Value) -> Value:
     return 0.5 * tfl.select_v2(x > 1, tfl.log(ratio), log1p(ratio))
 
 
-@lowers("Sinh")
+@lowers("Sinh", types=FLOATS)
 def sinh(node: Node) -> Value:
     """Lower Sinh to two EXP, or to a formula of tanh(x / 2) where e**x - e**-x cancels."""
     x = node.x
@@ -96,7 +100,7 @@ def sinh(node: Node) -> Value:
     return tfl.select_v2(tfl.abs_(x) < 1, 2 * half / (1 - tfl.square(half)), 0.5 * tfl.exp(x) - 0.5 * tfl.exp(-x))
 
 
-@lowers("Abs")
+@lowers("Abs", types=takes(NUMBERS))
 def absolute(node: Node) -> Value:
     """Lower Abs to ABS."""
     return magnitude(node.x)
@@ -107,7 +111,7 @@ def magnitude(x: Value) -> Value:
     return tfl.maximum(x, -x) if x.dtype is DType.INT64 else tfl.abs_(x)
 
 
-@lowers("Sign")
+@lowers("Sign", types=takes(NUMBERS))
 def sign(node: Node) -> Value:
     """Lower Sign to SIGN, which does not take int64."""
     if node.x.dtype is DType.INT64:
@@ -115,7 +119,7 @@ def sign(node: Node) -> Value:
     return tfl.sign(node.x)
 
 
-@lowers("IsInf")
+@lowers("IsInf", types=FLOATS)
 def is_infinite(node: Node) -> Value:
     """Lower IsInf to GREATER than the largest number, on the sides that are asked for."""
     negative, positive = (node.integer(f"detect_{side}", 1) == 1 for side in ("negative", "positive"))
@@ -125,7 +129,9 @@ def is_infinite(node: Node) -> Value:
     return x > DType.FLOAT32.max
 
 
-@lowers(*_BINARY)
+@lowers("Add", "Equal", "Mul", "Sub", types=takes(NUMBERS, DTypeSemantics.MODULAR))
+@lowers("And", "Or", "Xor", types=takes("b"))
+@lowers("Greater", "GreaterOrEqual", "Less", "LessOrEqual", types=takes(NUMBERS, DTypeSemantics.ORDER))
 def binary(node: Node) -> Value:
     """Lower an operator of two operands to one operator."""
     return _BINARY[node.operator](node[0], _aligned(node, node[1]))
@@ -139,19 +145,20 @@ def _aligned(node: Node, second: Value) -> Value:
     return tfl.reshape(second, (*second.sizes, *[1] * missing))
 
 
-@lowers(*_VARIADIC)
+@lowers("Max", "Min", types=takes(NUMBERS, DTypeSemantics.ORDER))
+@lowers("Sum", types=takes(NUMBERS, DTypeSemantics.MODULAR))
 def variadic(node: Node) -> Value:
     """Lower an operator of any number of operands to one operator fewer."""
     return reduce(_VARIADIC[node.operator], node.given)
 
 
-@lowers("Mean")
+@lowers("Mean", types=FLOATS)
 def mean(node: Node) -> Value:
     """Lower Mean to ADD and DIV."""
     return reduce(tfl.add, node.given) / len(node.given)
 
 
-@lowers("Div")
+@lowers("Div", types=takes(f"u8 {NUMBERS}"))
 def divide(node: Node) -> Value:
     """Lower Div to DIV, which divides integers towards zero as ONNX does, but does not take 64 bits."""
     if node.x.dtype is DType.UINT64:
@@ -165,7 +172,7 @@ def _as_signed(node: Node) -> list[Value]:
     return [tfl.bitcast(operand, DType.INT64) for operand in node.given]
 
 
-@lowers("Mod")
+@lowers("Mod", types=takes(f"u8 {NUMBERS}"))
 def modulo(node: Node) -> Value:
     """Lower Mod to FLOOR_MOD, whose sign is the divisor's; with ``fmod`` it is to be the dividend's."""
     a, b = node[0], node[1]
@@ -181,7 +188,7 @@ def modulo(node: Node) -> Value:
     return tfl.select_v2(other_sign, floor - b, floor)
 
 
-@lowers("Pow")
+@lowers("Pow", types=takes(NUMBERS))
 def power(node: Node) -> Value:
     """Lower Pow to POW, or to what is cheaper for the exponents that networks use."""
     x, exponent = node[0], node[1]
@@ -203,25 +210,25 @@ def power(node: Node) -> Value:
     return tfl.pow_(x, converted(exponent, x.dtype))
 
 
-@lowers("Where")
+@lowers("Where", types=takes("b i1 i2 i4 u4 i8 f4", DTypeSemantics.BITS))
 def where(node: Node) -> Value:
     """Lower Where to SELECT_V2."""
     return tfl.select_v2(node[0], node[1], node[2])
 
 
-@lowers("Cast")
+@lowers("Cast", types=ANY)
 def cast(node: Node) -> Value:
     """Lower Cast to CAST; nothing where the type is that already."""
     return converted(node.x, _target(node))
 
 
-@lowers("CastLike")
+@lowers("CastLike", types=ANY)
 def cast_like(node: Node) -> Value:
     """Lower CastLike to CAST to the type of the second operand."""
     return converted(node.x, node[1].dtype)
 
 
-@lowers("BitCast")
+@lowers("BitCast", types=ANY)
 def bit_cast(node: Node) -> Value:
     """Lower BitCast to BITCAST; a bool is a byte."""
     target = _target(node)
@@ -246,7 +253,7 @@ def _target(node: Node) -> DType:
     return target
 
 
-@lowers("Erf")
+@lowers("Erf", types=FLOATS)
 def erf(node: Node) -> Value:
     """Lower Erf, which has no kernel, to a formula that is exact to 1.5e-7."""
     x = tfl.abs_(node.x)
@@ -256,7 +263,7 @@ def erf(node: Node) -> Value:
     return tfl.sign(node.x) * (1 - polynomial * tfl.exp(-tfl.square(x)))
 
 
-@lowers("Dropout")
+@lowers("Dropout", types=ANY)
 def dropout(node: Node) -> list[Value]:
     """Lower Dropout to its operand, and a mask that keeps all: it drops in training only."""
     mode = node.optional(2)

@@ -8,6 +8,7 @@ from math import prod
 
 import numpy as np
 
+from layoutopt.lowering.kernel_types import DTypeSemantics, takes
 from layoutopt.lowering.node import Node, constant, lowers, size_of
 from layoutopt.tfl import build as tfl
 from layoutopt.tfl.dtypes import Array, DType
@@ -18,12 +19,12 @@ _SEGMENTS: Mapping[str, tuple[Callable[..., Value], Callable[..., Value]]] = {
     "max": (tfl.unsorted_segment_max, tfl.maximum),
     "min": (tfl.unsorted_segment_min, tfl.minimum),
 }
-"""How updates of one element are joined with each other, and with what was there."""
+"""The operators that join updates of one element with each other, and with what was there."""
 _SEGMENT_TYPES = (DType.FLOAT32, DType.INT32)
 _ADDED_TYPES = (*_SEGMENT_TYPES, DType.INT64, DType.INT8, DType.UINT8)
 
 
-@lowers("GatherND")
+@lowers("GatherND", types=takes("b i1 u1 i2 i4 i8 f4", DTypeSemantics.BITS))
 def gather_nd(node: Node) -> Value:
     """Lower GatherND to GATHER_ND; with batches, to GATHER of rows."""
     batch, depth = node.integer("batch_dims", 0), _depth(node[1])
@@ -165,7 +166,7 @@ def overwrite_rows(data: Value, rows: Value, updates: Value) -> Value:
 
 
 def _last_writer(rows: Value, count: Value) -> Value:
-    """For each of ``count`` rows, its own number, or ``count`` and that of the last update that is written to it."""
+    """Return each row's own number, or ``count`` and the number of the last update that is written to the row."""
     own, numbers = tfl.range_(0, count), tfl.range_(0, size_of(rows, 0))
     if rows.is_constant and own.is_constant:
         last = own.array.copy()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from layoutopt.lowering.kernel_types import takes
 from layoutopt.lowering.node import Node, lowers
 from layoutopt.tfl import build as tfl
 from layoutopt.tfl.dtypes import DType
@@ -66,7 +67,7 @@ def integer_power(x: Value, exponent: Value) -> Value:
 # --- shifts ------------------------------------------------------------------------------------------------------
 
 
-@lowers("BitShift")
+@lowers("BitShift", types=takes("i1 u1 i2 u2 i4 u4 i8 u8"))
 def shift(node: Node) -> Value:
     """Lower BitShift to MUL by a power of 2, or RIGHT_SHIFT; as many bits as there are, or more, shift all out."""
     x, source = node.x, node.x.dtype
@@ -120,7 +121,7 @@ def _reread(x: Value, target: DType) -> Value:
 # --- bit by bit --------------------------------------------------------------------------------------------------
 
 
-@lowers("BitwiseAnd", "BitwiseOr", "BitwiseXor")
+@lowers("BitwiseAnd", "BitwiseOr", "BitwiseXor", types=takes("i1 u1 i2 u2 i4 u4 i8 u8"))
 def bitwise(node: Node) -> Value:
     """Lower BitwiseXor to BITWISE_XOR, the others to what follows from it, in 32 bits or in pairs of 32 bits."""
     a, b, target = _in_words(node[0]), _in_words(node[1]), node.x.dtype
@@ -132,7 +133,7 @@ def bitwise(node: Node) -> Value:
     return tfl.bitcast(words, target) if target in _WIDE else _reread(words, target)
 
 
-@lowers("BitwiseNot")
+@lowers("BitwiseNot", types=takes("i1 u1 i2 u2 i4 u4 i8 u8"))
 def bitwise_not(node: Node) -> Value:
     """Lower BitwiseNot to -1 - x."""
     target = node.x.dtype

@@ -27,11 +27,12 @@ from layoutopt.lowering.types import foreign_values, lower_adapted
 from layoutopt.tfl import build as tfl
 from layoutopt.tfl.dtypes import DType
 from layoutopt.tfl.graph import Graph, Model, UnknownShapeError, Value
+from layoutopt.tfl.opset import OPSET
 from layoutopt.tfl.recorder import record
 from layoutopt.tfl.shapes import Results
 
 FOREIGN = "ONNX:"
-"""What the codes of operations begin with that stand for an ONNX node as it is; somebody else translates these."""
+"""The prefix of the codes of operations that stand for an ONNX node as it is; somebody else translates these."""
 
 _RANDOM = ("Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike")
 _TEXT = ("RegexFullMatch", "StringConcat", "StringNormalizer", "StringSplit")
@@ -82,7 +83,7 @@ def lower(model: ir.Model, *, is_foreign: IsForeign = lambda _: False, resizable
         lowerer.run(model.graph, values)
         if lowerer.refused:
             raise _together(lowerer.refused)
-        graph.outputs = [_tensor(values[value], f"output {value.name}") for value in model.graph.outputs]
+        graph.outputs = [_readable(_tensor(values[value], f"output {value.name}")) for value in model.graph.outputs]
     fit_ranks(graph)
     names = [str(value.name) for value in inputs], [str(value.name) for value in model.graph.outputs]
     return Model(graph, *names)
@@ -149,6 +150,23 @@ def _tensor(operand: Operand, what: str) -> Value:
     if isinstance(operand, TensorSequence):
         raise UnsupportedOperatorError(f"{what} is a sequence or an optional", hint=_TENSORS_ONLY)
     return operand
+
+
+_SIZES = frozenset({"begin", "count", "end", "limit", "multiples", "paddings", "shape", "size", "sizes"})
+"""Roles of operands that tell how large a result is."""
+
+
+def _readable(output: Value) -> Value:
+    """Return the same elements in a tensor that LiteRT allocates even if there are none.
+
+    One whose size other operands tell at run time has no memory then, and LiteRT's Interpreter refuses to return it.
+    """
+    producer = output.producer
+    if producer is None or output.is_static or producer.code not in OPSET:
+        return output
+    role = OPSET[producer.code].role
+    at_run_time = [at for at, each in enumerate(producer.operands) if each is not None and not each.is_constant]
+    return tfl.copy_of(output) if any(role(at) in _SIZES for at in at_run_time) else output
 
 
 def _together(refused: Sequence[UnsupportedOperatorError]) -> UnsupportedOperatorError:

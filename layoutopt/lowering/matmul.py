@@ -7,6 +7,7 @@ from math import prod
 import numpy as np
 
 from layoutopt.ir.dialect import DOMAIN, MATMUL_TRANSPOSED, Transposed, transposed_operand
+from layoutopt.lowering.kernel_types import NUMBERS, DTypeSemantics, takes
 from layoutopt.lowering.node import Node, lowers
 from layoutopt.tfl import build as tfl
 from layoutopt.tfl.graph import Value
@@ -14,7 +15,7 @@ from layoutopt.tfl.opset import definition
 from layoutopt.tfl.shapes import broadcast
 
 
-@lowers("MatMul")
+@lowers("MatMul", types=takes(NUMBERS, DTypeSemantics.MODULAR))
 def matmul(node: Node) -> Value:
     """Lower MatMul to one product; batches broadcast, a vector on either side gets an axis for the time being."""
     a, b = node[0], node[1]
@@ -36,7 +37,7 @@ def matmul_transposed(node: Node) -> Value:
     return tfl.batch_matmul(a, b, adj_x=True)
 
 
-@lowers("Gemm")
+@lowers("Gemm", types=takes(NUMBERS, DTypeSemantics.MODULAR))
 def gemm(node: Node) -> Value:
     """Lower Gemm to FULLY_CONNECTED with a bias; alpha and beta go into the constants."""
     a = tfl.transpose(node[0], (1, 0)) if node.integer("transA", 0) else node[0]

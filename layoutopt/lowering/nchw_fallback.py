@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from layoutopt.ir.dialect import DOMAIN, OPERATORS
+from layoutopt.lowering.kernel_types import FLOATS
 from layoutopt.lowering.node import Node, Result, lowering_of, lowers
 from layoutopt.lowering.pool import lp_norm, max_pool_with_indices, reduce_spatial
 from layoutopt.tfl import build as tfl
@@ -46,7 +47,7 @@ def transposed_in_and_out(node: Node) -> Value:
     return tfl.transpose(y, [0, rank - 1, *range(1, rank - 1)])
 
 
-@lowers("MaxPool")
+@lowers("MaxPool", types=FLOATS)
 def max_pool(node: Node) -> Result:
     """Lower MaxPool as the others; with indices, in place."""
     return max_pool_with_indices(node) if node.results > 1 else transposed_in_and_out(node)

@@ -1,4 +1,4 @@
-"""What a lowering sees of an ONNX node, and the registry that lowerings enter themselves in."""
+"""An ONNX node as a lowering sees it, and the registry that lowerings enter themselves in."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 import onnx_ir as ir
 
 from layoutopt.errors import UnsupportedOperatorError
+from layoutopt.lowering.kernel_types import KernelTypes
 from layoutopt.tfl import build as tfl
 from layoutopt.tfl.dtypes import Array, DType
 from layoutopt.tfl.graph import Value
@@ -31,15 +32,25 @@ Lowering: TypeAlias = "Callable[[Node], Result]"
 _L = TypeVar("_L", bound="Callable[[Node], Result]")
 
 _LOWERINGS: dict[tuple[str, str], Lowering] = {}
+_KERNEL_TYPES: dict[tuple[str, str], KernelTypes] = {}
 
 
-def lowers(*operators: str, domain: str = "") -> Callable[[_L], _L]:
-    """Enter a function as the lowering of ``operators``."""
+def lowers(*operators: str, domain: str = "", types: KernelTypes | None = None) -> Callable[[_L], _L]:
+    """Enter a function as the lowering of ``operators``.
+
+    Args:
+        operators: by name.
+        domain: of the operators.
+        types: what the kernels take; without it the operators compute with floats in float32, and the lowering sees to
+            integers itself.
+    """
 
     def enter(lowering: _L) -> _L:
         for operator in operators:
             assert (domain, operator) not in _LOWERINGS, f"two lowerings for {operator}"
             _LOWERINGS[domain, operator] = lowering
+            if types is not None:
+                _KERNEL_TYPES[domain, operator] = types
         return lowering
 
     return enter
@@ -48,6 +59,11 @@ def lowers(*operators: str, domain: str = "") -> Callable[[_L], _L]:
 def lowering_of(domain: str, operator: str) -> Lowering | None:
     """Return the lowering of an operator; None where there is none."""
     return _LOWERINGS.get(("" if domain == "ai.onnx" else domain, operator))
+
+
+def kernel_types_of(domain: str, operator: str) -> KernelTypes | None:
+    """Return the types that the lowering of an operator has stated; None where it has not."""
+    return _KERNEL_TYPES.get(("" if domain == "ai.onnx" else domain, operator))
 
 
 def _no_body(graph: ir.Graph, _: Mapping[ir.Value, Operand]) -> list[Operand]:

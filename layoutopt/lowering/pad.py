@@ -6,16 +6,17 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from layoutopt.lowering.kernel_types import DTypeSemantics, takes
 from layoutopt.lowering.node import Node, constant, lowers, scalar
 from layoutopt.lowering.slicing import per_axis, take_slices
 from layoutopt.tfl import build as tfl
 from layoutopt.tfl.graph import Value
 
 Amounts = Sequence[Sequence[int]]
-"""What is added before and after each axis."""
+"""The elements that are added before and after each axis."""
 
 
-@lowers("Pad")
+@lowers("Pad", types=takes("b i4 i8 f4", DTypeSemantics.BITS))
 def pad(node: Node) -> Value:
     """Lower Pad to PAD or PADV2; other modes join pieces of the operand to it, negative pads cut."""
     if not node.x.is_static or (

@@ -9,6 +9,7 @@ from math import prod
 import numpy as np
 
 from layoutopt.ir.dialect import DOMAIN
+from layoutopt.lowering.kernel_types import FLOATS
 from layoutopt.lowering.node import Node, lowers
 from layoutopt.lowering.padding import Axis, pad_for, paddings, sliding
 from layoutopt.lowering.rank_adapters import lift_1d, separable_3d
@@ -19,7 +20,7 @@ _NOT_NEGATIVE = {"RELU", "RELU6", "LOGISTIC"}
 """Operators whose results cannot lie below 0."""
 
 
-@lowers("MaxPool2D", domain=DOMAIN)
+@lowers("MaxPool2D", domain=DOMAIN, types=FLOATS)
 def max_pool(node: Node) -> Value:
     """Lower MaxPool to MAX_POOL_2D; what is not SAME is padded with zeros after an activation, else with the lowest."""
     axes, lowest = _windows(node), node.x.dtype.min
@@ -153,7 +154,7 @@ def _root(x: Value, power: int) -> Value:
 
 for _rank, _adapted in (("1D", lift_1d), ("3D", separable_3d)):
     lowers(f"LpPool{_rank}", domain=DOMAIN)(_adapted(lp_pool))
-    lowers(f"MaxPool{_rank}", domain=DOMAIN)(_adapted(max_pool))
+    lowers(f"MaxPool{_rank}", domain=DOMAIN, types=FLOATS)(_adapted(max_pool))
     lowers(f"AveragePool{_rank}", domain=DOMAIN)(_adapted(average_pool))
 
 

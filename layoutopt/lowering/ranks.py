@@ -118,7 +118,7 @@ def _concatenation(operation: Operation, uses: Uses) -> Value | None:
     return tfl.reshape(record_again(operation, *flat, axis=1), operation.result.sizes)
 
 
-_MOST_BESIDE_OTHERS = 6
+_MAX_BESIDE_OTHERS = 6
 """Of a SOFTMAX: XNNPACK leaves one alone to LiteRT, which takes 8, but fails on more where it takes what is around."""
 
 
@@ -127,7 +127,7 @@ def _along_last_axis(operation: Operation, uses: Uses) -> Value | None:
     """Return the rows: all axes but the last as one."""
     del uses
     x = operation[0]
-    wide = x.is_static and x.quantization is None and x.rank > _MOST_BESIDE_OTHERS
+    wide = x.is_static and x.quantization is None and x.rank > _MAX_BESIDE_OTHERS
     if not wide and not _is_beyond(operation, x):
         return None
     return tfl.reshape(record_again(operation, tfl.reshape(x, (-1, x.sizes[-1]))), x.sizes)

@@ -13,7 +13,7 @@ from layoutopt.tfl import build as tfl
 from layoutopt.tfl.graph import Value
 
 State: TypeAlias = "tuple[Value, ...]"
-"""What goes from step to step, (batch, hidden) each: the hidden state, and an LSTM's cell."""
+"""The values that go from step to step, (batch, hidden) each: the hidden state, and an LSTM's cell."""
 Step: TypeAlias = "Callable[[Value, State], State]"
 """From a step's input, as much of the gates as does not depend on the state, and the state before to that after."""
 Activation: TypeAlias = "Callable[[Value], Value]"
@@ -263,7 +263,7 @@ _ALPHA_BETA: Mapping[str, tuple[float, ...]] = {
     "ScaledTanh": (1.0, 1.0),
     "ThresholdedRelu": (1.0,),
 }
-"""What the activations that take alpha, or alpha and beta, take unless the node says otherwise."""
+"""The defaults of the activations that take alpha, or alpha and beta."""
 
 _ACTIVATIONS: Mapping[str, Callable[..., Value]] = {
     "Affine": lambda x, alpha, beta: x * alpha + beta,

@@ -9,6 +9,7 @@ from typing import TypeAlias
 import numpy as np
 
 from layoutopt.lowering.elementwise import magnitude
+from layoutopt.lowering.kernel_types import FLOATS, NUMBERS, DTypeSemantics, takes
 from layoutopt.lowering.node import Node, lowers, scalar
 from layoutopt.tfl import build as tfl
 from layoutopt.tfl.dtypes import DType
@@ -36,7 +37,7 @@ _ELEMENTWISE: Mapping[str, Callable[[Value], Value]] = {
     "ReduceLogSum": tfl.log,
     "ReduceSumSquare": lambda x: _square(x),
 }
-"""What is left of a reduction over no axis."""
+"""The function that is left of a reduction over no axis."""
 
 
 def _square(x: Value) -> Value:
@@ -44,7 +45,10 @@ def _square(x: Value) -> Value:
     return tfl.square(x) if x.dtype.is_floating else x * x
 
 
-@lowers(*_REDUCERS)
+@lowers("ReduceMax", "ReduceMin", types=takes(f"b {NUMBERS}", DTypeSemantics.ORDER))
+@lowers("ReduceMean", "ReduceL1", types=takes(NUMBERS))
+@lowers("ReduceProd", "ReduceSum", "ReduceSumSquare", types=takes(NUMBERS, DTypeSemantics.MODULAR))
+@lowers("ReduceL2", "ReduceLogSum", "ReduceLogSumExp", types=FLOATS)
 def reduction(node: Node) -> Value:
     """Lower a reduction; its axes are an attribute or, in later versions, an operand."""
     x, axes, result = node.x, _axes(node), node.result_shape()
@@ -101,7 +105,7 @@ def _log_sum_exp(x: Value, axes: Axes, keep: bool) -> Value:
     return tfl.squeeze(total, axes) if isinstance(axes, list) else tfl.reduce_max(total, axes)
 
 
-@lowers("ArgMax", "ArgMin")
+@lowers("ArgMax", "ArgMin", types=takes(f"u1 {NUMBERS}", DTypeSemantics.ORDER))
 def arg_extreme(node: Node) -> Value:
     """Lower ArgMax and ArgMin to ARG_MAX and ARG_MIN."""
     axis, x = node.axis(0), node.x
@@ -122,7 +126,7 @@ def _first_extreme(x: Value, axis: int, operator: str) -> Value:
     return tfl.reduce_min(tfl.select_v2(tfl.equal(x, extreme), places, size), axis)
 
 
-@lowers("TopK")
+@lowers("TopK", types=takes(NUMBERS, DTypeSemantics.ORDER))
 def top_k(node: Node) -> list[Value]:
     """Lower TopK to TOPK_V2, which runs on the last axis and takes the largest."""
     x, rank = node.x, node.x.rank
@@ -148,14 +152,14 @@ def _how_many(node: Node, axis: int) -> int | Value:
     return scalar(node[1]) if node.known(1) or shape is None else shape[axis]
 
 
-@lowers("CumSum")
+@lowers("CumSum", types=takes(NUMBERS, DTypeSemantics.MODULAR))
 def cumulative_sum(node: Node) -> Value:
     """Lower CumSum to CUMSUM."""
     exclusive, reverse = node.integer("exclusive", 0) == 1, node.integer("reverse", 0) == 1
     return tfl.cumsum(node.x, _running_axis(node), exclusive=exclusive, reverse=reverse)
 
 
-@lowers("CumProd")
+@lowers("CumProd", types=takes(NUMBERS, DTypeSemantics.MODULAR))
 def cumulative_product(node: Node) -> Value:
     """Lower CumProd, which has no kernel, to products over 1, 2, 4, ... elements, each of two of those before."""
     axis = _running_axis(node)

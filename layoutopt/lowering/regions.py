@@ -8,7 +8,7 @@ from functools import reduce
 
 import numpy as np
 
-from layoutopt.lowering.node import Node, lowers
+from layoutopt.lowering.node import Node, lowers, size_of
 from layoutopt.lowering.sampling import Tap, clip, weighted
 from layoutopt.tfl import build as tfl
 from layoutopt.tfl.dtypes import DType
@@ -61,20 +61,20 @@ class _Bins:
         taps = ((low, (1 - far) * on), (tfl.minimum(low + 1, self.size - 1.0), far * on))
         there = tfl.cast(index < self.count, DType.FLOAT32)
         spread = [(tfl.expand_dims(each, self.other), tfl.expand_dims(weight, self.other)) for each, weight in taps]
-        return _Samples(spread, tfl.reshape(there, (there.sizes[0], 1, 1, 1)))
+        return _Samples(spread, tfl.reshape(there, (-1, 1, 1, 1)))
 
 
 @lowers("RoiAlign")
 def roi_align(node: Node) -> Value:
     """Lower RoiAlign to GATHERs of samples; in a WHILE where their number depends on the region."""
-    (batch, channels, height, width), regions = node.shape, node[1].sizes[0]
+    batch, channels, height, width = node.shape
     high, wide = node.integer("output_height", 1), node.integer("output_width", 1)
     ratio, is_max = node.integer("sampling_ratio", 0), node.text("mode", "avg") == "max"
     starts, extents = _extents(node)
     bins = extents / np.array([wide, high], np.float32)
-    counts = tfl.full((regions, 2), ratio) if ratio > 0 else tfl.ceil(bins)
+    counts = tfl.value_of(np.full((1, 2), ratio, np.float32)) if ratio > 0 else tfl.ceil(bins)
     rows = tfl.reshape(tfl.transpose(node.x, (0, 2, 3, 1)), (batch * height * width, channels))
-    first = tfl.reshape(tfl.int32(node[2]) * (height * width), (regions, 1, 1))
+    first = tfl.reshape(tfl.int32(node[2]) * (height * width), (-1, 1, 1))
     down = _Bins(high, height, starts[:, 1:], bins[:, 1:], counts[:, 1:], 2)
     along = _Bins(wide, width, starts[:, :1], bins[:, :1], counts[:, :1], 1)
 
@@ -90,15 +90,16 @@ def roi_align(node: Node) -> Value:
         samples = [[axis.sample(tfl.value_of(float(i))) for i in range(ratio)] for axis in (down, along)]
         total = reduce(join, [read(y, x) for y in samples[0] for x in samples[1]])
     else:
-        wide_most, high_most = tfl.unpack(tfl.reduce_max(counts, 0))
+        wide_most, high_most = tfl.unpack(tfl.maximum(tfl.reduce_max(counts, 0), 0))  # of no regions too
 
         def step(index: Value, sofar: Value) -> tuple[Value, Value]:
             y = tfl.floor(index / wide_most)
             return index + 1, join(sofar, read(down.sample(y), along.sample(index - y * wide_most)))
 
-        start = (0.0, tfl.full((regions, high, wide, channels), _LEAST if is_max else 0))
+        shape = tfl.pack([size_of(node[1], 0), *map(tfl.value_of, (high, wide, channels))])
+        start = (0.0, tfl.fill(shape, _LEAST if is_max else 0.0))
         total = tfl.while_(lambda index, _: index < wide_most * high_most, step, start)[1]
-    number = tfl.reshape(tfl.reduce_prod(counts, 1), (regions, 1, 1, 1))
+    number = tfl.reshape(tfl.reduce_prod(counts, 1), (-1, 1, 1, 1))
     y = tfl.select_v2(number > 0, total, 0.0) if is_max else total / tfl.maximum(number, 1)
     return tfl.transpose(y, [0, 3, 1, 2])
 

@@ -22,7 +22,7 @@ _CUBIC = -0.75  # the parameter of the cubic kernel
 
 
 class Outside(enum.Enum):
-    """What is read beyond the border."""
+    """The values that are read beyond the border."""
 
     ZEROS = "zeros"
     BORDER = "border"

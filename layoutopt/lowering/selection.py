@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from layoutopt.lowering.kernel_types import ANY, NUMBERS, DTypeSemantics, takes
 from layoutopt.lowering.node import Node, constant, lowers, scalar, size_of
 from layoutopt.lowering.types import converted
 from layoutopt.tfl import build as tfl
@@ -11,7 +12,7 @@ from layoutopt.tfl.dtypes import DType
 from layoutopt.tfl.graph import Value
 
 
-@lowers("Trilu")
+@lowers("Trilu", types=takes("b i1 i2 i4 u4 i8 f4", DTypeSemantics.BITS))
 def trilu(node: Node) -> Value:
     """Lower Trilu to SELECT_V2 between the operand and 0."""
     rows, columns = (tfl.range_(0, size_of(node.x, axis)) for axis in (-2, -1))
@@ -21,7 +22,7 @@ def trilu(node: Node) -> Value:
     return tfl.select_v2(kept, node.x, constant(0, node.x.dtype))
 
 
-@lowers("OneHot")
+@lowers("OneHot", types=takes("b i1 u1 i2 i4 i8 f4", DTypeSemantics.BITS))
 def one_hot(node: Node) -> Value:
     """Lower OneHot to ONE_HOT, whose indices count from the front."""
     axis = node.integer("axis", -1) % (node.x.rank + 1)
@@ -32,7 +33,7 @@ def one_hot(node: Node) -> Value:
     return tfl.one_hot(index, depth, node[2][1], node[2][0], axis)
 
 
-@lowers("Compress")
+@lowers("Compress", types=takes("b i1 u1 i2 i4 i8 f4", DTypeSemantics.BITS))
 def compress(node: Node) -> Value:
     """Lower Compress to WHERE and GATHER."""
     axis = node.attributes.get("axis")
@@ -41,14 +42,14 @@ def compress(node: Node) -> Value:
     return tfl.gather(x, kept, axis if isinstance(axis, int) else 0)
 
 
-@lowers("NonZero")
+@lowers("NonZero", types=ANY)
 def non_zero(node: Node) -> Value:
     """Lower NonZero to WHERE and TRANSPOSE."""
     found = node.x if node.x.dtype is DType.BOOL else tfl.not_equal(converted(node.x, DType.FLOAT32), 0)
     return tfl.transpose(tfl.where(found), (1, 0))
 
 
-@lowers("Unique")
+@lowers("Unique", types=takes(NUMBERS, DTypeSemantics.ORDER))
 def unique(node: Node) -> list[Value]:
     """Lower Unique to UNIQUE, and TOPK_V2 to sort."""
     if node.attributes.get("axis") is not None and node.x.rank > 1:

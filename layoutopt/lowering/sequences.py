@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from layoutopt.lowering.kernel_types import DTypeSemantics, takes
 from layoutopt.lowering.node import Node, Operand, OptionalValue, TensorSequence, constant, lowers, scalar
 from layoutopt.lowering.shapes import split_into
 from layoutopt.lowering.types import lower_each_through, lower_through
@@ -82,14 +83,14 @@ def split_to_sequence(node: Node) -> TensorSequence:
 
 
 _UNPACKED = (DType.BOOL, DType.INT8, DType.UINT8, DType.INT16, DType.INT32, DType.FLOAT32)
-"""What UNPACK takes."""
+"""The element types that UNPACK takes."""
 
 
 def _split(node: Node, sizes: Sequence[int], axis: int) -> list[Value]:
     return lower_each_through("Split", lambda x: split_into(x, sizes, axis), node, node.x)
 
 
-@lowers("ConcatFromSequence")
+@lowers("ConcatFromSequence", types=takes("i1 u1 i2 i4 u4 i8 f4", DTypeSemantics.BITS))
 def concat_from_sequence(node: Node) -> Value:
     """Lower ConcatFromSequence to CONCATENATION, or to PACK along a new axis."""
     values, axis = _sequence(node), node.integer("axis", 0)

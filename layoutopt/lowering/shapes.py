@@ -7,6 +7,7 @@ from math import prod
 
 import numpy as np
 
+from layoutopt.lowering.kernel_types import ANY, DTypeSemantics, takes
 from layoutopt.lowering.node import Node, lowers
 from layoutopt.lowering.ranks import limit
 from layoutopt.tfl import build as tfl
@@ -14,7 +15,7 @@ from layoutopt.tfl.dtypes import DType
 from layoutopt.tfl.graph import Size, UnknownShapeError, Value
 
 
-@lowers("Reshape")
+@lowers("Reshape", types=ANY)
 def reshape(node: Node) -> Value:
     """Lower Reshape to RESHAPE; 0 copies a size, unless ``allowzero``.
 
@@ -49,7 +50,7 @@ def _run_time_shape(node: Node) -> Value:
     return tfl.select_v2(tfl.equal(wanted, 0), sizes, wanted)
 
 
-@lowers("Flatten")
+@lowers("Flatten", types=ANY)
 def flatten(node: Node) -> Value:
     """Lower Flatten to RESHAPE to two axes."""
     axis = node.integer("axis", 1)
@@ -65,7 +66,7 @@ def _known(sizes: Sequence[Size]) -> list[int]:
     return [size for size in sizes if size is not None]
 
 
-@lowers("Squeeze")
+@lowers("Squeeze", types=ANY)
 def squeeze(node: Node) -> Value:
     """Lower Squeeze to RESHAPE; to SQUEEZE where the shape is not known."""
     axes = _operand_axes(node)
@@ -78,7 +79,7 @@ def squeeze(node: Node) -> Value:
     return tfl.reshape(node.x, [size for i, size in enumerate(node.shape) if i not in gone])
 
 
-@lowers("Unsqueeze")
+@lowers("Unsqueeze", types=ANY)
 def unsqueeze(node: Node) -> Value:
     """Lower Unsqueeze to RESHAPE; to EXPAND_DIMS where the shape is not known."""
     axes = _operand_axes(node)
@@ -110,7 +111,7 @@ def _as_stated(node: Node) -> Value:
     return tfl.reshape(node.x, shape)
 
 
-@lowers("Transpose")
+@lowers("Transpose", types=takes("b i1 u1 i4 i8 f4", DTypeSemantics.BITS))
 def transpose(node: Node) -> Value:
     """Lower Transpose to TRANSPOSE, or to RESHAPE where only axes of size 1 move."""
     perm = node.ints("perm") or list(reversed(range(node.x.rank)))
@@ -121,13 +122,13 @@ def transpose(node: Node) -> Value:
     return tfl.transpose(node.x, perm)
 
 
-@lowers("Concat")
+@lowers("Concat", types=takes("b i1 u1 i2 i4 u4 i8 f4", DTypeSemantics.BITS))
 def concat(node: Node) -> Value:
     """Lower Concat to CONCATENATION."""
     return tfl.concatenation(node.given, node.integer("axis", 1))
 
 
-@lowers("Split")
+@lowers("Split", types=takes("i1 u1 i2 i4 i8 f4", DTypeSemantics.BITS))
 def split(node: Node) -> list[Value]:
     """Lower Split to SPLIT or SPLIT_V; sizes are an attribute up to opset 12, an operand since, and may be left out."""
     axis = node.integer("axis", 0) % max(node.x.rank, 1)
@@ -166,7 +167,7 @@ def _split_sizes(node: Node, axis: int) -> Sequence[int] | None:
     return [max(min(each, total - i * each), 0) for i in range(parts)]
 
 
-@lowers("Expand")
+@lowers("Expand", types=takes("b i1 u1 i2 i4 i8 f4", DTypeSemantics.BITS))
 def expand(node: Node) -> Value:
     """Lower Expand to BROADCAST_TO; to nothing where the shape is that already."""
     if node.x.is_static and node.known(1):
@@ -185,7 +186,7 @@ def _broadcast_shape(x: Value, target: Value) -> Value:
     return tfl.select_v2(tfl.equal(ours, 1), theirs, ours)
 
 
-@lowers("Tile")
+@lowers("Tile", types=takes("b u1 i4 i8 f4", DTypeSemantics.BITS))
 def tile(node: Node) -> Value:
     """Lower Tile to TILE; to nothing where every count is 1."""
     stated = node.result_shape()
@@ -194,7 +195,7 @@ def tile(node: Node) -> Value:
     return tfl.tile(node.x, [new // old for new, old in zip(stated, node.shape, strict=True)])
 
 
-@lowers("ReverseSequence")
+@lowers("ReverseSequence", types=takes("u1 i2 i4 i8 f4", DTypeSemantics.BITS))
 def reverse_sequence(node: Node) -> Value:
     """Lower ReverseSequence to REVERSE_SEQUENCE."""
     lengths = tfl.int32(node[1])

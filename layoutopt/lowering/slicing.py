@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from layoutopt.lowering.kernel_types import DTypeSemantics, takes
 from layoutopt.lowering.node import Node, lowers, size_of
 from layoutopt.tfl import build as tfl
 from layoutopt.tfl.dtypes import Array, DType
@@ -14,32 +15,53 @@ from layoutopt.tfl.graph import Value
 _INT32 = np.iinfo(np.int32)
 
 
-@lowers("Slice")
+@lowers("Slice", types=takes("b u1 i2 i4 i8 f4", DTypeSemantics.BITS))
 def slice_(node: Node) -> Value:
     """Lower Slice to SLICE or STRIDED_SLICE, after REVERSE_V2 where a step is negative; to nothing where all is kept.
 
     Bounds that come at run time take STRIDED_SLICE.
     """
+    if (bounds := _known_bounds(node)) is None:
+        return _run_time_slice(node)
+    reversed_axes, parts = [], {}
+    for axis, bound in bounds.items():
+        length = None if node.x.shape is None else node.x.shape[axis]
+        if length is None:
+            parts[axis] = _open_slice(bound)
+            continue
+        # Python clamps and counts from the end as ONNX does.
+        start, end, step = bound.indices(length)
+        if step < 0:  # XNNPACK slices forwards only
+            reversed_axes.append(axis)
+            start, end, step = length - 1 - start, length - 1 - end, -step
+        parts[axis] = slice(start, max(end, start), step)
+    return take_slices(tfl.reverse(node.x, reversed_axes), parts)
+
+
+def _known_bounds(node: Node) -> dict[int, slice] | None:
+    """Return the slice of each axis that a Slice names; None if they, or how many axes there are, come at run time.
+
+    None too where it goes backwards from an end that comes at run time.
+    """
     if node.opset < 10:
         starts, ends = node.ints("starts") or [], node.ints("ends") or []
         axes, steps = node.ints("axes"), None
-    elif not node.x.is_static or not all(
-        node.known(i) for i in range(1, len(node.operands)) if node.optional(i) is not None
-    ):
-        return _run_time_slice(node)
-    else:
+    elif all(node.known(i) for i in range(1, len(node.operands)) if node.optional(i) is not None):
         starts, ends = node.optional_ints(1) or [], node.optional_ints(2) or []
         axes, steps = node.optional_ints(3), node.optional_ints(4)
-    reversed_axes, parts = [], {}
-    for i, axis in enumerate(axes or range(len(starts))):
-        length, step = node.shape[axis], steps[i] if steps else 1
-        # Python clamps and counts from the end as ONNX does.
-        start, end, step = slice(starts[i], ends[i], step).indices(length)
-        if step < 0:  # XNNPACK slices forwards only
-            reversed_axes.append(axis % node.x.rank)
-            start, end, step = length - 1 - start, length - 1 - end, -step
-        parts[axis % node.x.rank] = slice(start, max(end, start), step)
-    return take_slices(tfl.reverse(node.x, reversed_axes), parts)
+    else:
+        return None
+    if (shape := node.x.shape) is None:
+        return None
+    bounds = map(slice, starts, ends, steps or [1] * len(starts))
+    found = {axis % len(shape): each for axis, each in zip(axes or range(len(starts)), bounds, strict=True)}
+    return None if any(shape[axis] is None and each.step < 0 for axis, each in found.items()) else found
+
+
+def _open_slice(bounds: slice) -> slice:
+    """Return bounds along an axis of unknown size that fit into INT32; an end beyond is the end of the axis."""
+    start, end = max(bounds.start, -_INT32.max), max(bounds.stop, -_INT32.max)
+    return slice(min(start, _INT32.max), end if end < _INT32.max else None, bounds.step)
 
 
 def take_slices(x: Value, parts: Mapping[int, slice]) -> Value:
@@ -48,7 +70,7 @@ def take_slices(x: Value, parts: Mapping[int, slice]) -> Value:
 
 
 def _run_time_slice(node: Node) -> Value:
-    """STRIDED_SLICE with begins, ends and strides for all axes."""
+    """Record STRIDED_SLICE with begins, ends and strides for all axes."""
     rank, axes = node.x.rank, node.optional(3)
     steps = node.optional(4)
     begins, ends = (_narrowed(node[i]) for i in (1, 2))
@@ -88,7 +110,7 @@ def per_axis(values: Value, axes: Value | None, rank: int, otherwise: Value | in
     return tfl.select_v2(tfl.sum_(here, 0) > 0, placed, otherwise)
 
 
-@lowers("Gather")
+@lowers("Gather", types=takes("b i1 u1 i2 i4 i8 f4", DTypeSemantics.BITS))
 def gather(node: Node) -> Value:
     """Lower Gather to GATHER, or to a slice where the indices are constants at one distance from each other."""
     axis, index = node.integer("axis", 0) % max(node.x.rank, 1), node[1]

@@ -1,4 +1,4 @@
-"""Element types: what LiteRT's kernels after each ONNX operator take, and how any other type gets through them.
+"""Element types that the kernels of an operator do not take: how they get through them all the same.
 
 LiteRT has each kernel for a few types, ONNX allows nearly all. What a kernel does not take is handed to it as another
 type, and its results are converted back, by the cheapest way that leaves the result as ONNX needs it:
@@ -12,7 +12,6 @@ type, and its results are converted back, by the cheapest way that leaves the re
 
 from __future__ import annotations
 
-import enum
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -23,90 +22,11 @@ import onnx_ir as ir
 
 from layoutopt.ir.dialect import ACTIVATIONS, DOMAIN, OPERATORS
 from layoutopt.ir.schemas import type_variables
-from layoutopt.lowering.node import Lowering, Node, Operand, Result
+from layoutopt.lowering.kernel_types import OTHERS, DTypeSemantics, KernelTypes
+from layoutopt.lowering.node import Lowering, Node, Operand, Result, kernel_types_of
 from layoutopt.tfl import build as tfl
 from layoutopt.tfl.dtypes import DType
 from layoutopt.tfl.graph import Value
-
-
-class DTypeSemantics(enum.Enum):
-    """What an operator makes of its elements."""
-
-    VALUE = enum.auto()
-    """It computes with them."""
-    ORDER = enum.auto()
-    """It compares them, and hands on some."""
-    MODULAR = enum.auto()
-    """The low bits of its results depend on nothing but the low bits of its operands; or it tests for equality."""
-    BITS = enum.auto()
-    """It moves them."""
-
-
-@dataclass(frozen=True, slots=True)
-class KernelTypes:
-    """The element types that the kernels after an operator take.
-
-    Attributes:
-        types: the element types that its kernels take.
-        semantics: what it makes of the elements.
-    """
-
-    types: frozenset[DType]
-    semantics: DTypeSemantics = DTypeSemantics.VALUE
-
-
-_TYPES: Mapping[str, DType] = {
-    "b": DType.BOOL, "i1": DType.INT8, "u1": DType.UINT8, "i2": DType.INT16, "u2": DType.UINT16,
-    "i4": DType.INT32, "u4": DType.UINT32, "i8": DType.INT64, "u8": DType.UINT64,
-    "f2": DType.FLOAT16, "f4": DType.FLOAT32, "f8": DType.FLOAT64,
-}  # fmt: skip
-
-
-def takes(types: str, semantics: DTypeSemantics = DTypeSemantics.VALUE) -> KernelTypes:
-    """Return the types by their short names, separated by spaces."""
-    return KernelTypes(frozenset(_TYPES[name] for name in types.split()), semantics)
-
-
-_FLOATS = takes("f4")
-_NUMBERS = "i4 i8 f4"
-_ANY = takes(" ".join(_TYPES), DTypeSemantics.BITS)
-_OTHERS = takes("b i1 u1 i2 u2 i4 u4 i8 u8 f4")
-
-_KERNEL_TYPES: Mapping[str, KernelTypes] = {
-    operator: each
-    for operators, each in {
-        "And Or Xor Not": takes("b"),
-        "Acos Acosh Asin Asinh Atan Atanh Ceil Cos Cosh Erf Exp Floor IsInf IsNaN Log Mean Reciprocal Round Sigmoid "
-        "Sin Sinh Sqrt Tan Tanh": _FLOATS,
-        "Celu Elu Gelu HardSigmoid HardSwish Hardmax LeakyRelu LogSoftmax Mish Selu Shrink Softmax Softplus Softsign "
-        "Swish ThresholdedRelu": _FLOATS,
-        "Det MaxPool ReduceL2 ReduceLogSum ReduceLogSumExp": _FLOATS,
-        "Div Mod": takes(f"u8 {_NUMBERS}"),
-        "Abs PRelu Pow ReduceL1 ReduceMean Relu Sign": takes(_NUMBERS),
-        "Add CumProd CumSum Einsum Equal Gemm MatMul Mul Neg Range ReduceProd ReduceSum ReduceSumSquare Sub Sum": takes(
-            _NUMBERS, DTypeSemantics.MODULAR
-        ),
-        "Clip Greater GreaterOrEqual Less LessOrEqual Max Min TopK Unique": takes(_NUMBERS, DTypeSemantics.ORDER),
-        "ReduceMax ReduceMin": takes(f"b {_NUMBERS}", DTypeSemantics.ORDER),
-        "ArgMax ArgMin": takes(f"u1 {_NUMBERS}", DTypeSemantics.ORDER),
-        "BitShift BitwiseAnd BitwiseNot BitwiseOr BitwiseXor": takes("i1 u1 i2 u2 i4 u4 i8 u8"),
-        "BitCast Cast CastLike Constant Dropout EyeLike Flatten Identity NonZero Reshape Shape Size Squeeze "
-        "Unsqueeze": _ANY,
-        "Compress ConstantOfShape Expand Gather GatherND": takes("b i1 u1 i2 i4 i8 f4", DTypeSemantics.BITS),
-        "ConcatFromSequence": takes("i1 u1 i2 i4 u4 i8 f4", DTypeSemantics.BITS),
-        "Concat": takes("b i1 u1 i2 i4 u4 i8 f4", DTypeSemantics.BITS),
-        "OneHot": takes("b i1 u1 i2 i4 i8 f4", DTypeSemantics.BITS),
-        "Pad": takes("b i4 i8 f4", DTypeSemantics.BITS),
-        "Reverse Slice": takes("b u1 i2 i4 i8 f4", DTypeSemantics.BITS),
-        "ReverseSequence": takes("u1 i2 i4 i8 f4", DTypeSemantics.BITS),
-        "Split": takes("i1 u1 i2 i4 i8 f4", DTypeSemantics.BITS),
-        "Tile": takes("b u1 i4 i8 f4", DTypeSemantics.BITS),
-        "Transpose": takes("b i1 u1 i4 i8 f4", DTypeSemantics.BITS),
-        "Trilu Where": takes("b i1 i2 i4 u4 i8 f4", DTypeSemantics.BITS),
-    }.items()
-    for operator in operators.split()
-}
-"""By ONNX operator. Those that are not named compute with floats in float32, and see to their integers themselves."""
 
 
 def lower_adapted(lowering: Lowering, node: Node, domain: str) -> Result:
@@ -116,9 +36,9 @@ def lower_adapted(lowering: Lowering, node: Node, domain: str) -> Result:
         UnsupportedOperatorError: there is no way to have the kernels compute what ONNX says.
     """
     operator = _DIALECT.get(node.operator, node.operator) if domain == DOMAIN else node.operator
-    formal, kernels = _formal_types(node, operator, domain), _KERNEL_TYPES.get(operator, _OTHERS)
-    names = formal.data if operator in _KERNEL_TYPES else formal.operands
-    found = {name: _conversion_of(node, formal.operands[name], kernels) for name in names}
+    formal, kernels = _formal_types(node, operator, domain), kernel_types_of(domain, node.operator)
+    names = formal.operands if kernels is None else formal.data
+    found = {name: _conversion_of(node, formal.operands[name], kernels or OTHERS) for name in names}
     conversions = {name: conversion for name, conversion in found.items() if conversion is not None}
     if not conversions:
         return lowering(node)
@@ -159,7 +79,7 @@ class _Formal:
 
 
 def _formal_types(node: Node, operator: str, domain: str) -> _Formal:
-    """As ONNX declares them; for operators of others, the first operand's type is that of all that have it."""
+    """Return the types that ONNX declares; for other operators, all of the first operand's type have that type."""
     operands: dict[str, list[int]] = defaultdict(list)
     given = [index for index, operand in enumerate(node.operands) if operand is not None]
     variables = type_variables(operator, node.opset, "" if domain in (DOMAIN, "ai.onnx") else domain)
@@ -186,7 +106,7 @@ _DIALECT: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class DTypeConversion:
-    """How elements get to a type that a kernel takes, and back."""
+    """The way of elements to a type that a kernel takes, and back."""
 
     there: Callable[[Value], Value]
     back: Callable[[Value], Value]
@@ -198,10 +118,10 @@ _WIDER: Mapping[DType, Sequence[DType]] = {
     DType.INT16: _SMALL, DType.UINT16: _SMALL, DType.INT32: (DType.INT64,), DType.UINT32: (DType.INT64,),
     DType.FLOAT16: (DType.FLOAT32,), DType.BFLOAT16: (DType.FLOAT32,), DType.FLOAT64: (DType.FLOAT32,),
 }  # fmt: skip
-"""Where a type may be computed instead. double's float32 is not wider, but all that LiteRT has."""
+"""The types that a type may be computed in instead. double's float32 is not wider, but all that LiteRT has."""
 _TO_FLOAT32 = (DType.FLOAT16, DType.BFLOAT16, DType.FLOAT64)
 _unrounded: WeakKeyDictionary[Value, Value] = WeakKeyDictionary()
-"""What a node that computed in float32 had before its result was cast to the narrow type that ONNX states."""
+"""The results of nodes that computed in float32, before the cast to the narrow type that ONNX states."""
 _narrow_casts: WeakKeyDictionary[Value, Value] = WeakKeyDictionary()
 """The same of results of ONNX's Cast, which another Cast is to see as they are."""
 
@@ -291,7 +211,9 @@ def lower_each_through(
     operator: str, function: Callable[..., Sequence[Value]], node: Node, *operands: Value
 ) -> list[Value]:
     """Apply ``function`` as `lower_through` does; it has several results."""
-    conversion = _conversion_of(replace(node, operands=operands), range(len(operands)), _KERNEL_TYPES[operator])
+    conversion = _conversion_of(
+        replace(node, operands=operands), range(len(operands)), kernel_types_of("", operator) or OTHERS
+    )
     if conversion is None:
         return list(function(*operands))
     return [conversion.back(result) for result in function(*map(conversion.there, operands))]

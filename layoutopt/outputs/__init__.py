@@ -1,4 +1,4 @@
-"""Where results go: refused before any work is done, written aside, and put in their places together.
+"""The files of results: refused before any work is done, written aside, and put in their places together.
 
 Each output has a directory beside its place, ``.NAME.CHECKSUM.part``, that is locked as long as a run writes there.
 """

@@ -26,7 +26,7 @@ _FORCE = "Use --force to overwrite it, or choose another path."
 
 
 class Homes:
-    """The directories that this process writes aside to, told to whoever removes them if it is killed.
+    """The directories that this process writes aside to, told to those who remove them if it is killed.
 
     Attributes:
         told: called with each directory, and whether it is there from now on or has gone.

@@ -26,7 +26,7 @@ After = Callable[[int, str, ir.Model], None]
 
 @dataclass(frozen=True, slots=True)
 class PassRecord:
-    """What one pass did.
+    """The record of one pass that ran.
 
     Attributes:
         name: as a pipeline text spells it.

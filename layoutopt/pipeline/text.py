@@ -37,7 +37,7 @@ class PassOption:
 
 @dataclass(frozen=True, slots=True)
 class PassDescription:
-    """What a pass is called, what it does, and its options.
+    """The name of a pass, what it does, and its options.
 
     Attributes:
         name: as the text spells it.

@@ -23,14 +23,14 @@ _SENSITIVE = "sensitive: the outputs lose too much by it"
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What a user asks for.
+    """The settings that a user asks for.
 
     Attributes:
         int8: which operators compute with integers.
         io: element type of inputs and outputs.
         ranges: how ranges are chosen.
         keep_float: codes of operators, or patterns of names of nodes, that stay float.
-        min_sqnr: the least ratio of signal to noise, in dB, that each output shall have, for which sensitive operators
+        min_sqnr: the least ratio of signal to noise, in dB, that each output should have, for which sensitive operators
             stay float; None where all compute with integers that can.
     """
 
@@ -76,7 +76,7 @@ def build(
         sensitive: operations that stay float because the outputs lose too much by them.
 
     Raises:
-        UnsupportedOperatorError: all operators shall compute with integers, and some cannot.
+        UnsupportedOperatorError: all operators are to compute with integers, and some cannot.
         UsageError: no operator is meant by one of ``keep_float``.
     """
     floats = {**dict.fromkeys(sensitive, _SENSITIVE), **dict(_kept(model.graph, settings.keep_float))}

@@ -1,4 +1,4 @@
-"""What an operator saves by computing with integers, and what converting between both kinds costs.
+"""The time that an operator saves by computing with integers, and the cost of converting between both kinds.
 
 Nanoseconds of one XNNPACK thread on an x86 processor with VNNI, fitted to measurements of single operators; only their
 ratios matter. Where other processors differ most, the cautious side is taken: depthwise convolutions take twice as long
@@ -13,15 +13,15 @@ from layoutopt.quantization.operators import positions
 from layoutopt.tfl.graph import Operation, Value
 
 _PRODUCT, _RESULT = 0.011, 0.3
-"""What each product of a dense layer saves, and what each of its results costs more."""
-_MOST_COST = 0.1
+"""The saving of each product of a dense layer, and the extra cost of each of its results."""
+_MAX_COST = 0.1
 """The most that a result of a dense layer is taken to cost more."""
 _ELEMENT = {"LOGISTIC": 0.18, "MAX_POOL_2D": 0.3}
-"""What each element saves of operators that gain by more than their bytes."""
+"""The saving of each element of operators that gain by more than their bytes."""
 _BYTES = 0.01
-"""What each element saves of all others."""
+"""The saving of each element of all other operators."""
 _CONVERSION, _CALL = 0.035, 500.0
-"""What QUANTIZE or DEQUANTIZE costs for each element, and by itself."""
+"""The cost of QUANTIZE or DEQUANTIZE for each element, and by itself."""
 
 
 def saving(operation: Operation) -> float:
@@ -31,7 +31,7 @@ def saving(operation: Operation) -> float:
     if where is None or operation.code == "DEPTHWISE_CONV_2D":
         return elements * _ELEMENT.get(operation.code, _BYTES)
     weights = operation[where.weights].sizes
-    return elements * max(_PRODUCT * prod(weights) / weights[where.axis] - _RESULT, -_MOST_COST)
+    return elements * max(_PRODUCT * prod(weights) / weights[where.axis] - _RESULT, -_MAX_COST)
 
 
 def conversion(value: Value) -> float:

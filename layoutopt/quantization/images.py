@@ -26,7 +26,7 @@ _BORDER = 114
 
 @dataclass(frozen=True, slots=True)
 class ImageSettings:
-    """What becomes of pixels: ``(pixel * scale - mean) / std``.
+    """The treatment of pixels: ``(pixel * scale - mean) / std``.
 
     Attributes:
         mean: one number, or one for each channel.

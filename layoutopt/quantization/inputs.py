@@ -1,4 +1,4 @@
-"""What a model takes."""
+"""The inputs of a model, and samples of them."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from layoutopt.tfl.rewrites.dead_code import eliminate_dead_code
 from layoutopt.tfl.rewrites.grids import Steps
 
 _SIGN = 128
-"""How much higher UINT8 is than the INT8 that stands for the same number."""
+"""The difference of UINT8 and the INT8 that stands for the same number."""
 
 
 def integer_interface(graph: Graph, io: QuantizedIo, steps: Sequence[Steps | None]) -> None:

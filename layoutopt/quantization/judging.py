@@ -1,4 +1,4 @@
-"""How far the outputs of a quantized graph are from those of the float one, on samples that it was not made from."""
+"""The error of a quantized graph against the float one, on samples that it was not made from."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LEAST_CLASSES = 2
 
 @dataclass(slots=True)
 class _Sums:
-    """What is added up over the samples, of one output."""
+    """The sums over the samples, of one output."""
 
     signal: float = 0.0
     noise: float = 0.0
@@ -56,7 +56,7 @@ class _Sums:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Part:
-    """What is judged by itself: an output, or some elements of one.
+    """A part that is judged by itself: an output, or some elements of one.
 
     Attributes:
         name: of the output, with the elements where it is not all of them.

@@ -24,9 +24,9 @@ Trial = Callable[[Collection[Operation]], Quantized]
 """Builds and judges the graph with these operations on floats."""
 
 _MAX_GROUPS = 64
-"""How many groups are tried alone; of larger networks groups are larger."""
+"""The groups that are tried alone; of larger networks groups are larger."""
 _MAX_ROUNDS = 8
-"""How often the bound of the noise is moved."""
+"""The times that the bound of the noise is moved."""
 _LEAST_COST = 1.0
 """Of a group on floats, in nanoseconds."""
 _SECONDS = 10.0

@@ -17,7 +17,7 @@ from layoutopt.tfl.dtypes import Array
 from layoutopt.tfl.graph import Graph, Model, Value
 
 _MAX_BYTES = 1 << 28
-"""How much of what a graph computes is kept at once; of larger graphs the values are observed part by part."""
+"""The bytes of what a graph computes that are kept at once; larger graphs are observed part by part."""
 
 Samples = Callable[[], Iterator[Sequence[Array]]]
 """Iterates over samples again each time: an array for each input of the graph."""

@@ -1,4 +1,4 @@
-"""How each operator of LiteRT is quantized: what it needs of the scales of its operands and of its results."""
+"""The quantization of each operator of LiteRT: what it needs of the scales of its operands and of its results."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ SLOW: Mapping[str, str] = {
     **dict.fromkeys(("BATCH_MATMUL", "HARD_SWISH"), "slower on integers (timed on x86 with XNNPACK)"),
     **dict.fromkeys(("ELU", "GELU", "PRELU", "SOFTMAX"), "its int8 kernel has not been timed against float"),
 }
-"""Why operators that could compute with integers do so only where all operators have to."""
+"""The reason for which operators that could compute with integers do so only where all operators have to."""
 
 
 @dataclass(frozen=True, slots=True)
 class Positions:
-    """Where an operator with constant weights has its operands.
+    """The positions of the operands of an operator with constant weights.
 
     Attributes:
         x: what the weights are multiplied with.

@@ -1,4 +1,4 @@
-"""What is told of a quantized model. Plain data."""
+"""The report on a quantized model. Plain data."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class FloatOperator:
 
 @dataclass(frozen=True, slots=True)
 class QuantizationReport:
-    """How a model was quantized, and what it costs in exactness.
+    """The quantization of a model, and its cost in exactness.
 
     Attributes:
         method: by which the ranges were chosen.

@@ -1,4 +1,4 @@
-"""Which parts of the outputs of a graph come from values of different size, and are judged by themselves."""
+"""The parts of the outputs of a graph that come from values of different size, and are judged by themselves."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from layoutopt.tfl.folding import fold
 from layoutopt.tfl.graph import Graph, Operation, Value
 
 _RATIO = 4.0
-"""How many times wider than the narrowest value of a part the others in it may be."""
+"""The width of other values of a part, as a multiple of that of the narrowest one."""
 _MOVING = frozenset(
     ("CONCATENATION", "EXPAND_DIMS", "PACK", "RESHAPE", "SLICE", "SQUEEZE", "STRIDED_SLICE", "TRANSPOSE")
 )

@@ -1,4 +1,4 @@
-"""Which operators compute with integers, and the scale and zero point of each value that is one of theirs.
+"""The choice of operators that compute with integers, and the scale and zero point of each of their values.
 
 Values that one kernel needs on one grid, such as the operand and the result of a pool, form a class and have one range.
 """
@@ -26,9 +26,9 @@ from layoutopt.tfl.rewrites.grids import Steps
 from layoutopt.tfl.rewrites.integer_kernels import ONE_GRID
 
 _MAX_RATIO = 1.5
-"""How much wider than another the range of a part of a joined output may be: the other loses what it is wider by."""
+"""The width of the range of a part of a joined output, as a multiple of another's, which loses what it is wider by."""
 _KEEP_RATIO = 2.0
-"""How much narrower than the whole the range of an operand of CONCATENATION may be to have the same steps."""
+"""The share of the whole that the range of an operand of CONCATENATION may have and keep the same steps."""
 _UNPROFITABLE = "between floats: converting would cost more than it saves"
 
 _JOINING = SAME_GRID | {"CONCATENATION"}
@@ -36,7 +36,7 @@ _JOINING = SAME_GRID | {"CONCATENATION"}
 
 @dataclass(slots=True)
 class Plan:
-    """How a graph is quantized.
+    """The quantization of a graph: its grids, by operator and value.
 
     Attributes:
         whole: operations that compute with integers.
@@ -56,7 +56,7 @@ def plan(graph: Graph, ranges: Mapping[Value, Range], *, int8: Int8, floats: Map
         graph: of float operators; it stays as it is.
         ranges: of its inputs and of the results of its operations.
         int8: which operators should.
-        floats: operations that shall not, with the reason.
+        floats: operations that must not, with the reason.
     """
     reasons = {
         operation: why for operation in graph.operations if (why := floats.get(operation) or why_float(operation))
@@ -80,7 +80,7 @@ def _keep_slow(graph: Graph, reasons: dict[Operation, str]) -> None:
 def _keep_unprofitable(
     graph: Graph, readers: Mapping[Value, Sequence[Operation | None]], reasons: dict[Operation, str]
 ) -> None:
-    """Keep on floats what gains nothing, unless that is all: whoever asks for integers has them in a small network."""
+    """Keep on floats what gains nothing, unless that is all: who asks for integers has them in a small network."""
     candidates = [operation for operation in graph.operations if operation not in reasons]
     floats = unprofitable(graph, readers, candidates)
     if any(positions(operation) is not None for operation in candidates if operation not in floats):

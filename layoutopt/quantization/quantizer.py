@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from layoutopt.backend.direct.writer import write_tflite
-from layoutopt.errors import UsageError
+from layoutopt.errors import UnsupportedOperatorError, UsageError
 from layoutopt.quantization.building import Quantized, Settings, build
 from layoutopt.quantization.calibrator import Calibrator
 from layoutopt.quantization.inputs import Input
@@ -17,7 +17,7 @@ from layoutopt.quantization.outcome import QuantizationReport
 from layoutopt.quantization.recipe import Recipe
 from layoutopt.quantization.samples import Samples
 from layoutopt.tfl.dtypes import Array
-from layoutopt.tfl.graph import Model
+from layoutopt.tfl.graph import Graph, Model
 
 _LOW_SQNR = 15.0
 """Outputs with less than this, in dB, are a sixth of their size off."""
@@ -25,7 +25,7 @@ _LOW_AGREEMENT = 0.9
 """The least share of samples whose largest score should stay the largest."""
 
 _SLOWER = 1.05
-"""How many times the latency of float is more than noise."""
+"""The factor of the latency of float beyond which a difference is more than noise."""
 
 Orders = Mapping[str, Sequence[int]]
 """In which order a .tflite stores the axes of each input of the original; those in place may be left out."""
@@ -64,8 +64,10 @@ class Quantizer:
 
         Raises:
             UsageError: it is quantized already, or samples or ranges do not fit it.
-            UnsupportedOperatorError: all operators shall compute with integers, and some cannot.
+            UnsupportedOperatorError: all operators are to compute with integers, and some cannot; or the sizes of some
+                results depend on the data.
         """
+        _require_static(model.graph)
         if any(each.code in ("QUANTIZE", "DEQUANTIZE") for each in model.graph.all_operations()):
             raise UsageError(
                 "--quantize int8: the model is quantized already",
@@ -117,6 +119,22 @@ class Quantizer:
             self.say,
             self.verbose,
         ).run()
+
+
+def _require_static(graph: Graph) -> None:
+    """Refuse a graph that selects elements: of rows that come and go and change places no error can be measured.
+
+    Raises:
+        UnsupportedOperatorError: names the nodes.
+    """
+    is_open = [operation for operation in graph.operations if not all(each.is_static for each in operation.results)]
+    if is_open:
+        raise UnsupportedOperatorError(
+            f"--quantize int8: how large the result of {is_open[0].scope} is depends on the data, so that no error of "
+            "what follows can be measured",
+            hint="Quantize the part before it, and convert the rest with floats as a second model (--inputs).",
+            nodes=tuple(dict.fromkeys(operation.scope for operation in is_open)),
+        )
 
 
 def _stored(array: Array, order: Sequence[int] | None, dtype: type[np.generic] | np.dtype[np.generic]) -> Array:

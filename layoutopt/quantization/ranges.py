@@ -14,7 +14,7 @@ from layoutopt.tfl.rewrites.grids import Steps
 _TAIL = 1e-4
 """The share of the numbers that `RangeMethod.PERCENTILE` leaves outside, half of it at either end."""
 _SHRINKING = np.linspace(0.2, 1.0, 65)
-"""What `RangeMethod.MSE` multiplies the whole range by, to find the one that loses least."""
+"""The factors by which `RangeMethod.MSE` multiplies the whole range, to find the one that loses least."""
 _LEAST_WIDTH = 1e-6
 """A value that is always 0 has this range, for a scale must be positive."""
 

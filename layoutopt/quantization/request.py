@@ -1,4 +1,4 @@
-"""What a user asks of quantization, and what is made ready for it before a model is rewritten."""
+"""The request of a user for quantization, and what is made ready for it before a model is rewritten."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MIN_SQNR = 20.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuantizationOptions:
-    """How a model is quantized by samples.
+    """The options of quantization by samples.
 
     Attributes:
         int8: which operators compute with integers.

@@ -25,10 +25,10 @@ _FEW = 16
 _PARTS = 5
 """Of so many samples one chooses, one judges, and the others are calibrated with."""
 _CHOOSING, _JUDGING = 2, 4
-"""Which of them these are, after a shuffle, for samples often repeat in some order."""
+"""The shares of the samples that choose and judge, after a shuffle, for samples often repeat in some order."""
 _SEED = 0
 _FAR = 1.5
-"""How many times the range of the other samples those that judge may reach without a warning."""
+"""The multiple of the range of the other samples that those that judge may reach without a warning."""
 _PIXELS = 100.0
 """Inputs that reach this, and are whole numbers, look like pixels that nobody has scaled."""
 _NUMPY_ERRORS = (OSError, ValueError, EOFError, zipfile.BadZipFile)
@@ -77,7 +77,7 @@ class Samples:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How samples are read.
+    """The way in which samples are read.
 
     Attributes:
         count: at most so many are used, evenly spread over those that there are.

@@ -1,4 +1,4 @@
-"""Which numbers of a value its readers tell apart, so that the integers of it need not reach beyond."""
+"""The numbers of a value that its readers tell apart, so that the integers of it need not reach beyond."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is known of the values of a float graph from samples: ranges, histograms and means of channels.
+"""The statistics of the values of a float graph over samples: ranges, histograms and means of channels.
 
 All statistics of a value are gathered in one pass, sample by sample, in memory that does not grow with the samples.
 """
@@ -17,12 +17,12 @@ Floats = npt.NDArray[np.float64]
 _BINS = 4096
 """Of a histogram, from minus to plus its limit."""
 _MAX_COUNTED = 1 << 14
-"""How many numbers of one sample a histogram counts; of larger values it counts evenly spread ones."""
+"""The numbers of one sample that a histogram counts; of larger values it counts evenly spread ones."""
 
 
 @dataclass(slots=True)
 class Statistics:
-    """What samples show of one value.
+    """The statistics of one value over the samples.
 
     Attributes:
         low: the least number.

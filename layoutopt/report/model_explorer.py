@@ -12,19 +12,26 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
+from shlex import quote
 
 from layoutopt.outputs import Outputs
 from layoutopt.results.model_report import Graph, GraphNode, Layout, ModelReport
 from layoutopt.results.optimize import Kind
 from layoutopt.results.result import Json
 
+_TEXT = "#000000"
+"""Colour of text on all of these: what Model Explorer would choose by itself cannot be read on some of them."""
+_DIGITS = 3
+"""Significant digits of measured numbers, which it shows as they are."""
 _COLOURS: Mapping[Layout, str] = {
     Layout.NATURAL: "#f2a65a",
-    Layout.CHANNELS_LAST: "#58a4b0",
-    Layout.OTHER: "#b388c9",
+    Layout.CHANNELS_LAST: "#8cc5cf",
+    Layout.OTHER: "#cfb0e0",
     Layout.UNKNOWN: "#d9d9d9",
 }
-_FROM_LITTLE_TO_MUCH: Json = [{"stop": 0, "bgColor": "#ffffff"}, {"stop": 1, "bgColor": "#d1495b"}]
+_MUCH = "#f0707f"
+_GRADIENT: Json = [{"stop": 0, "bgColor": "#fde4e1"}, {"stop": 1, "bgColor": _MUCH}]
+"""From the least to the greatest value; not from white, which is the colour of operators without a value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +61,8 @@ def _microseconds(graph: Graph, node: GraphNode) -> float | None:
 
 def _error(graph: Graph, node: GraphNode) -> float | None:
     errors = (graph.tensors[name].relative_error for name in node.outputs)
-    return max((error for error in errors if error is not None and isfinite(error)), default=None)
+    most = max((error for error in errors if error is not None and isfinite(error)), default=None)
+    return None if most is None else float(f"{most:.{_DIGITS}g}")
 
 
 _OVERLAYS = (
@@ -100,7 +108,8 @@ def write_overlays(report: ModelReport, directory: Path, outputs: Outputs) -> tu
             paths.append(directory / f"{side}.{name}.json")
             outputs.write(paths[-1], json.dumps(data, indent=1, allow_nan=False))
         model = directory / f"{side}{suffix}"
-        commands.append(f"model-explorer {model}{extension} --node_data_paths={','.join(map(str, paths))}")
+        data_paths = ",".join(map(str, paths))
+        commands.append(f"model-explorer {quote(str(model))}{extension} --node_data_paths={quote(data_paths)}")
     return tuple(commands)
 
 
@@ -110,10 +119,16 @@ def overlays_of(graph: Graph) -> Mapping[str, Json]:
     for overlay in _OVERLAYS:
         values = {node.id: value for node in graph.nodes if (value := overlay.value(graph, node)) is not None}
         if values:
-            results: Json = {key: {"value": value} for key, value in values.items()}
-            data: Json = {"name": overlay.name, "results": results, "gradient": _FROM_LITTLE_TO_MUCH}
-            found[overlay.file] = {graph.key: data}
+            found[overlay.file] = {graph.key: {"name": overlay.name, **_shaded(values)}}
     return found
+
+
+def _shaded(values: Mapping[str, float]) -> dict[str, Json]:
+    """Return values by node in colours from little to much; Model Explorer has none where all are equal."""
+    equal = len(set(values.values())) == 1
+    style = {"bgColor": _MUCH, "textColor": _TEXT} if equal else {"textColor": _TEXT}
+    shaded: dict[str, Json] = {"results": {key: {"value": value, **style} for key, value in values.items()}}
+    return shaded if equal else {**shaded, "gradient": _GRADIENT}
 
 
 def _layouts(graph: Graph) -> Json:
@@ -122,5 +137,11 @@ def _layouts(graph: Graph) -> Json:
     for node in graph.nodes:
         if node.outputs:
             layout = graph.tensors[node.outputs[0]].layout
-            results[node.id] = {"value": layout.value, "bgColor": _COLOURS[layout]}
-    return {"name": "layout", "results": results, "showExpandedSummaryOnGroupNode": True}
+            results[node.id] = {"value": layout.value, "bgColor": _COLOURS[layout], "textColor": _TEXT}
+    return {
+        "name": "layout",
+        "results": results,
+        "showExpandedSummaryOnGroupNode": True,
+        "hideInAggregatedStatsTable": True,
+        "hideInChildrenStatsTable": True,
+    }

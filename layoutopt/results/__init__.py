@@ -1,1 +1,1 @@
-"""What the API returns: frozen data, ready for JSON. Nothing here computes, measures or draws."""
+"""The results of the API: frozen data, ready for JSON. Nothing here computes, measures or draws."""

@@ -1,4 +1,4 @@
-"""What a benchmark returns: frozen data, ready for JSON and CSV."""
+"""The result of `layoutopt.benchmark`: frozen data, ready for JSON and CSV."""
 
 from __future__ import annotations
 
@@ -41,11 +41,12 @@ class BenchmarkRow:
     operators: tuple[OperatorTime, ...] = ()
 
     def to_json(self) -> dict[str, Json]:
-        """As plain lists, dicts, numbers and text, with the statistics of the samples."""
+        """Return plain lists, dicts, numbers and text, with the statistics of the samples."""
         return {
             "name": self.name,
             "threads": self.setting.threads,
             "xnnpack": self.setting.xnnpack,
+            "gpu": self.setting.gpu,
             "latency_ms": self.latency.median_ms,
             "latency_min_ms": self.latency.minimum_ms,
             "latency_p90_ms": self.latency.p90_ms,
@@ -80,7 +81,7 @@ class BenchmarkReport(Result):
         controls: one per setting.
         clock: what the times are of.
         rounds: samples of each row.
-        machine: processor, cores and system.
+        machine: processor, cores and system; of a phone, its model, processor and Android's version.
         date: of the run, ISO 8601.
         notes: what the user should know.
         versions: of the packages that took part.
@@ -96,10 +97,10 @@ class BenchmarkReport(Result):
     versions: Mapping[str, str]
 
     def to_json(self) -> Json:
-        """As plain lists, dicts, numbers and text."""
+        """Return plain lists, dicts, numbers and text."""
         controls = [
-            {"threads": each.setting.threads, "xnnpack": each.setting.xnnpack, "low": each.noise.low}
-            | {"high": each.noise.high, "floor": each.noise.floor, "quiet": each.noise.is_quiet}
+            {"threads": each.setting.threads, "xnnpack": each.setting.xnnpack, "gpu": each.setting.gpu}
+            | {"low": each.noise.low, "high": each.noise.high, "floor": each.noise.floor, "quiet": each.noise.is_quiet}
             for each in self.controls
         ]
         rest = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
@@ -120,6 +121,7 @@ class BenchmarkReport(Result):
             "name": row.name,
             "threads": row.setting.threads,
             "xnnpack": "on" if row.setting.xnnpack else "off",
+            "gpu": "on" if row.setting.gpu else "off",
             "median_ms": f"{row.latency.median_ms:.4f}",
             "minimum_ms": f"{row.latency.minimum_ms:.4f}",
             "p90_ms": f"{row.latency.p90_ms:.4f}",

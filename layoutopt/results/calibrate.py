@@ -1,4 +1,4 @@
-"""What `layoutopt.calibrate` measured."""
+"""The result of `layoutopt.calibrate`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from layoutopt.results.result import Result
 
 @dataclass(frozen=True, slots=True)
 class CalibrationReport(Result):
-    """What a TRANSPOSE costs on this machine.
+    """The measured costs of TRANSPOSE on this machine.
 
     Attributes:
         path: the file that keeps it.

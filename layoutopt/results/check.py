@@ -1,4 +1,4 @@
-"""What `layoutopt.check` found."""
+"""The result of `layoutopt.check`."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Finding(Result):
 
 @dataclass(frozen=True, slots=True)
 class CheckReport(Result):
-    """What a target would run of a .tflite.
+    """The operators of a .tflite that a target would run, and those that it would not.
 
     Attributes:
         file: which.

@@ -1,4 +1,4 @@
-"""What `layoutopt.compare` found: frozen data, ready for JSON."""
+"""The result of `layoutopt.compare`: frozen data, ready for JSON."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from layoutopt.results.result import Json, Result, to_json
 
 
 class MatchedBy(enum.Enum):
-    """What tells that two tensors are the same."""
+    """The evidence that two tensors are the same."""
 
     INTERFACE = "interface"
     """They are the same input or output."""
@@ -78,7 +78,7 @@ class Layer:
         return math.inf if self.relative_error else 1.0
 
     def to_json(self) -> Json:
-        """As plain data, with the growth."""
+        """Return plain data, with the growth."""
         plain = to_json(self)
         assert isinstance(plain, dict)
         return {**plain, "growth": to_json(self.growth)}
@@ -86,7 +86,7 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Where the error enters.
+    """The layer at which the error enters.
 
     Attributes:
         layer: the first tensor in the order of execution that is off by more than the tolerance.
@@ -182,7 +182,7 @@ class ComparisonReport(Result):
         )
 
     def to_json(self) -> Json:
-        """As plain lists, dicts, numbers and text."""
+        """Return plain lists, dicts, numbers and text."""
         plain = to_json(self)
         assert isinstance(plain, dict)
         first: Json = None

@@ -1,4 +1,4 @@
-"""What `layoutopt.count` counted."""
+"""The result of `layoutopt.count`."""
 
 from __future__ import annotations
 

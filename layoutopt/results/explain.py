@@ -1,4 +1,4 @@
-"""Why the transposes that `layoutopt.optimize` leaves are left."""
+"""The result of `layoutopt.explain`: the reasons for the transposes that are left."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from layoutopt.results.result import Result
 
 @dataclass(frozen=True, slots=True)
 class ExplainReport(Result):
-    """Why the transposes that are left are left.
+    """The reasons for the transposes that are left.
 
     Attributes:
         model: the input file; None for a model in memory.

@@ -1,4 +1,4 @@
-"""What `layoutopt report` gathers about one model: frozen data, ready for JSON and for the page."""
+"""The data that `layoutopt report` gathers about one model: frozen, ready for JSON and for the page."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PER_OPERATOR = "per-operator layout, ONNX only"
 
 
 class Layout(Enum):
-    """How a tensor lies in memory, in terms of the original's axes."""
+    """The ways in which a tensor lies in memory, in terms of the original's axes."""
 
     NATURAL = "natural"
     """As the original has it: NCHW."""

@@ -1,4 +1,4 @@
-"""What `layoutopt.optimize` did."""
+"""The result of `layoutopt.optimize`."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class TensorInfo:
 
 
 class Kind(Enum):
-    """How a form of the model came to be."""
+    """The origins of a form of the model."""
 
     PLAIN = "plain onnx-tf"
     """The baseline: onnxsim, onnx-tf as it is, the default TFLite converter."""
@@ -155,7 +155,7 @@ class LayoutProof:
 
 @dataclass(frozen=True, slots=True)
 class ObjectiveChoice:
-    """What the choice of layouts by one objective costs in one inference.
+    """The cost in one inference of the layouts that one objective chooses.
 
     Attributes:
         objective: by which it was made.
@@ -172,7 +172,7 @@ class ObjectiveChoice:
 
 @dataclass(frozen=True, slots=True)
 class Multiplications:
-    """How many multiplications all convolutions and products of matrices take in one inference.
+    """The multiplications of all convolutions and products of matrices in one inference.
 
     Attributes:
         before: as the model says them.
@@ -254,6 +254,6 @@ def layout_name(order: Perm) -> LayoutName:
 
 
 def transposing(name: str, order: Perm, *, restore: bool) -> str:
-    """Numpy code that puts the axes of ``name`` in ``order``, or back; empty where they are in place."""
+    """Return NumPy code that puts the axes of ``name`` in ``order``, or back; empty where they are in place."""
     axes = ",".join(map(str, invert(order) if restore else order))
     return "" if is_identity(order) else f"{name}.transpose({axes})"

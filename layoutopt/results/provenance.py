@@ -1,4 +1,4 @@
-"""Where, when and with what something was measured."""
+"""The origin of measured figures: machine, date and versions."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def versions() -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """Where and when something was measured, and with what.
+    """The origin of a measurement: machine, date and versions.
 
     Attributes:
         processor: its model.
@@ -48,7 +48,7 @@ class Provenance:
 
     @classmethod
     def here(cls) -> Provenance:
-        """This machine, today."""
+        """Describe this machine, today."""
         return cls(processor(), os.cpu_count() or 1, platform.system(), str(datetime.date.today()), versions())
 
     @property

@@ -1,4 +1,4 @@
-"""What all results have in common: they become JSON, and a notebook shows them."""
+"""The base of all results: they become JSON, and a notebook shows them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Result:
     __slots__ = ()
 
     def to_json(self) -> Json:
-        """As plain lists, dicts, numbers and text."""
+        """Return plain lists, dicts, numbers and text."""
         return to_json(self)
 
     def _repr_html_(self) -> str:

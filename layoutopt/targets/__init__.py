@@ -1,1 +1,1 @@
-"""Which operators of a .tflite accelerators run, by tables of rules in TOML, each with its source."""
+"""The operators of a .tflite that accelerators run, by tables of rules in TOML, each with its source."""

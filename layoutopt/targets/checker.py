@@ -25,7 +25,7 @@ _MENDS = {
     "max_rank": "RESHAPE to fewer axes before it, and back after it",
     "activations": "the activation as an operator of its own",
 }
-"""How to fix an operation that does not meet a condition, unless the rules of the target say it."""
+"""The fixes of an operation that does not meet a condition, unless the rules of the target say one."""
 
 
 def check_tflite(file: Path | str, target: Target | str) -> CheckReport:

@@ -17,7 +17,7 @@ from layoutopt.tfl.graph import Operation
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What a target asks of an operator.
+    """The demands of a target on an operator.
 
     Attributes:
         conditions: what is wanted, by the names of `layoutopt.targets.conditions.CONDITIONS`; types come first.
@@ -48,7 +48,7 @@ _TYPES = ("types", "input_types")
 
 @dataclass(frozen=True, slots=True)
 class RuleTable:
-    """What a target takes.
+    """The operators that a target takes, with its demands.
 
     Attributes:
         title: of the target.

@@ -16,7 +16,7 @@ Fold: TypeAlias = "Callable[[Sequence[Array], Mapping[str, Any]], Array | Sequen
 """From the elements of the operands and the options to those of the results; None where they should stay unknown."""
 
 _MAX_FILLED_BYTES = 4096
-"""What FILL makes more of is no constant: a file need not hold it."""
+"""The bytes beyond which a result of FILL is no constant: a file need not hold it."""
 
 
 def fold(code: str, operands: Sequence[Array], options: Mapping[str, Any]) -> list[Array] | None:
@@ -56,7 +56,7 @@ def _comparison(function: Callable[[Array, Array], Any]) -> Fold:
 
 
 def _divide(a: Array, b: Array) -> Array:
-    """Divide; integers are rounded towards zero."""
+    """Divide two arrays; integers are rounded towards zero."""
     if a.dtype.kind not in "iu":
         return np.asarray(a / b)
     if not b.all():

@@ -6,7 +6,7 @@ A value is a constant (it has ``data``), the result of an operation, or an input
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
 from typing import Any, TypeAlias
@@ -253,10 +253,6 @@ class Graph:
         for operation in self.operations:
             operation.operands = [None if each is None else current(each) for each in operation.operands]
         self.outputs = [current(output) for output in self.outputs]
-
-    def map_operations(self, function: Callable[[Operation], Iterable[Operation]]) -> None:
-        """Put what ``function`` makes of each operation in its place."""
-        self.operations = [made for operation in self.operations for made in function(operation)]
 
 
 @dataclass(slots=True)

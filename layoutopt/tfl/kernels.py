@@ -13,7 +13,7 @@ from layoutopt.tfl.dtypes import DType
 
 @dataclass(frozen=True, slots=True)
 class Kernels:
-    """What kernels of one operator take.
+    """The element types that kernels of one operator take.
 
     Attributes:
         types: elements that are plain numbers.

@@ -1,4 +1,4 @@
-"""What of a graph no kernel of LiteRT takes: it would be written, and fail when it is loaded or run."""
+"""The operations of a graph that no kernel of LiteRT takes: they would be written, and fail when loaded or run."""
 
 from __future__ import annotations
 

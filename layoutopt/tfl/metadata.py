@@ -15,7 +15,7 @@ from flatbuffers import encode, number_types
 from flatbuffers.table import Table  # type: ignore[import-untyped]
 
 NAME = "TFLITE_METADATA"
-"""What the buffer is called in a .tflite."""
+"""The name of the buffer in a .tflite."""
 IDENTIFIER = b"M001"
 PARSER_VERSION = "1.0.0"
 """The oldest version of Android's parser that knows all that is written here."""

@@ -18,7 +18,7 @@ from layoutopt.tfl.shapes import Rule
 
 
 class Work(enum.Enum):
-    """What an operator does with its elements."""
+    """The kinds of work that an operator does with its elements."""
 
     COMPUTES = enum.auto()
     """It makes new ones."""
@@ -303,7 +303,7 @@ OTHERS: Mapping[str, OpDef] = {
     "VAR_HANDLE": OpDef(_X, None, "VarHandleOptions"),
     "ZEROS_LIKE": OpDef(_X, None, "ZerosLikeOptions"),
 }
-"""What only the files of other converters have; without a rule for their results."""
+"""Operators that only the files of other converters have; without a rule for their results."""
 
 _UNKNOWN = OpDef(("x",), None)
 

@@ -1,4 +1,4 @@
-"""Reads a .tflite, whoever wrote it, into the graph that `layoutopt.tfl.build` records. Constants stay in the file."""
+"""Reads a .tflite of any writer into the graph that `layoutopt.tfl.build` records. Constants stay in the file."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _BROKEN = (
     struct.error, LookupError, ValueError, TypeError, OverflowError, AttributeError, MemoryError, RecursionError,
     UnknownShapeError,
 )  # fmt: skip
-"""What reading out of bounds or following a wild offset raises; flatbuffers has no verifier in Python."""
+"""The errors that reading out of bounds or following a wild offset raises; flatbuffers has no verifier in Python."""
 
 
 class DamagedFileError(ValueError):

@@ -1,4 +1,4 @@
-"""What a rule for the types and shapes of an operator's results is, and what such rules share.
+"""The form of a rule for the types and shapes of an operator's results, and the parts that such rules share.
 
 A rule gets the operands and the options, and returns the type and the shape of each result. Sizes that are known at
 run time only are None; where a size follows from the elements of an operand that is no constant, it is None too. The

@@ -1,4 +1,4 @@
-"""What the functions of the API do, one module each, and what these modules share.
+"""The work of the functions of the API, one module each, and what these modules share.
 
 A workflow takes a model, options and a `RunContext`. It calls passes and backends and returns results; how these are
 shown is the business of `layoutopt.report`.

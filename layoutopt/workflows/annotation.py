@@ -15,7 +15,7 @@ from layoutopt.layout.rules import propagation
 from layoutopt.layout.rules.table import RULES
 from layoutopt.results.comparison import Layer
 from layoutopt.results.model_report import Graph, GraphNode, GraphTensor, Layout
-from layoutopt.workflows.plan_facts import Fact, Knowledge, why_copied
+from layoutopt.workflows.plan_facts import Fact, PlanFacts, why_copied
 
 _KEEPING = frozenset(
     (
@@ -34,7 +34,7 @@ _KEEPING = frozenset(
 def annotate(
     graph: Graph,
     layers: Mapping[str, Layer],
-    knowledge: Knowledge,
+    facts: PlanFacts,
     *,
     planned: bool,
     prepared: Mapping[str, Layer] | None = None,
@@ -45,7 +45,7 @@ def annotate(
     Args:
         graph: as it was read.
         layers: what its tensors hold of the original, by name; those that could be told.
-        knowledge: of the original before the choice of layouts.
+        facts: of the original before the choice of layouts.
         planned: whether the graph came of that choice; if not, its transposes have reasons of their own.
         prepared: as ``layers``, in terms of the model before that choice, for tensors that hold nothing of the
             original's.
@@ -56,7 +56,7 @@ def annotate(
     tensors |= {name: _without_value(tensors[name]) for name in known if name not in layers}
     _derive(graph, tensors)
     annotated = replace(graph, tensors=tensors)
-    describe = _Describer(annotated, known, knowledge, planned=planned)
+    describe = _Describer(annotated, known, facts, planned=planned)
     times = microseconds or {}
     nodes = (replace(describe(node), microseconds=times.get(node.id)) for node in graph.nodes)
     return replace(annotated, nodes=tuple(nodes))
@@ -155,12 +155,12 @@ _UNKNOWN = Fact("", "")
 class _Describer:
     """Finds what there is to say of each node of a graph."""
 
-    def __init__(self, graph: Graph, layers: Mapping[str, Layer], knowledge: Knowledge, *, planned: bool) -> None:
+    def __init__(self, graph: Graph, layers: Mapping[str, Layer], facts: PlanFacts, *, planned: bool) -> None:
         self._tensors = graph.tensors
         self._layers = layers
-        self._knowledge = knowledge
+        self._facts = facts
         self._planned = planned
-        self._scopes = {scope_of(name): name for name in knowledge.facts}
+        self._scopes = {scope_of(name): name for name in facts.facts}
         self._producers = {name: node for node in graph.nodes for name in node.outputs}
         self._readers: dict[str, list[GraphNode]] = {}
         for node in graph.nodes:
@@ -186,7 +186,7 @@ class _Describer:
         told = [node.name, *node.outputs, *((made.value, made.node) if made is not None else ())]
         if not node.is_transpose and self._is_last_of_its_name(node):
             told.append(self._named_after(node.name))
-        return next((fact for name in told if (fact := self._knowledge.facts.get(name)) is not None), _UNKNOWN)
+        return next((fact for name in told if (fact := self._facts.facts.get(name)) is not None), _UNKNOWN)
 
     def _is_last_of_its_name(self, node: GraphNode) -> bool:
         """Return whether nobody who reads its results is named after the same node."""
@@ -205,10 +205,10 @@ class _Describer:
 
     def _copy(self, node: GraphNode) -> Copy | None:
         """Return the copy of the plan that a transpose is: told by its name, or else by the value that it moves."""
-        copies = self._knowledge.copies
+        copies = self._facts.copies
         values = [value for value in copies if _is_named_after(node.name, value)]
         moved = (self._layers[name].value for name in (*node.inputs, *node.outputs) if name in self._layers)
-        values += [root for value in moved if (root := self._knowledge.roots.get(value, value)) in copies]
+        values += [root for value in moved if (root := self._facts.roots.get(value, value)) in copies]
         if not values:
             return None
         written = self._tensors[node.outputs[0]]

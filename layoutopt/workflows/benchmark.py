@@ -5,10 +5,13 @@ from __future__ import annotations
 import datetime
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
+from layoutopt.backend.android.phone import Bench, fingerprint, installed
 from layoutopt.backend.conversion import Backend, Quantize, choose_backend
 from layoutopt.backend.litert.inspect import count_tflite
 from layoutopt.backend.litert.latency import Latency, Noise, Speedup
@@ -18,7 +21,7 @@ from layoutopt.backend.litert.runtime import Setting, Subject, measure
 from layoutopt.errors import ConversionError, UsageError
 from layoutopt.ir import io as modelio
 from layoutopt.ir.protos import size_of
-from layoutopt.options import Clock, Io
+from layoutopt.options import Clock, Io, Phone
 from layoutopt.progress import Progress
 from layoutopt.results.benchmark import BenchmarkReport, BenchmarkRow, Control
 from layoutopt.results.provenance import Provenance
@@ -29,12 +32,15 @@ NARROW = 1.03
 """Upper over lower end of an interval from which on more rounds would tell nothing new."""
 
 
+ROUNDS, ROUNDS_ON_PHONE = 60, 10
+"""Samples of each model unless an option says otherwise; on a phone, each is a run of a program."""
+
 _Choice = TypeVar("_Choice", int, bool, Quantize)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BenchmarkOptions:
-    """What `layoutopt.benchmark` is asked for.
+    """The options of `layoutopt.benchmark`.
 
     Attributes:
         shapes: a static shape for each input of an .onnx file that has a symbolic dimension.
@@ -42,12 +48,13 @@ class BenchmarkOptions:
         threads: that LiteRT may use; of several, one after the other.
         xnnpack: whether XNNPACK runs what it can; or both.
         quantize: what the TFLite converter does to the weights of .onnx files; of several, each.
-        rounds: samples per model, at least.
+        rounds: samples per model, at least; None for 60, or for 10 on a phone.
         seconds: how long the run may take, where it goes on until all intervals are narrow; 0 for ``rounds`` alone.
         warmup: inferences of each model before the first sample.
         clock: what is counted; None for that of the thread where there is one, and of the wall where there are more.
         profile: whether each operator is timed too.
         memory: whether it is measured how much memory each model needs.
+        phone: where the models run; None for this machine.
         backend: who makes the .tflite files of .onnx files; as of `optimize`.
         seed: of the random inputs.
         verbose: let TensorFlow's and LiteRT's messages through.
@@ -59,12 +66,13 @@ class BenchmarkOptions:
     threads: int | Sequence[int] = 1
     xnnpack: bool | Sequence[bool] = True
     quantize: Quantize | Sequence[Quantize] = Quantize.NONE
-    rounds: int = 60
+    rounds: int | None = None
     seconds: float = 30.0
     warmup: int = 5
     clock: Clock | None = None
     profile: bool = False
     memory: bool = False
+    phone: Phone | None = None
     backend: Backend | None = None
     seed: int = 0
     verbose: bool = False
@@ -73,12 +81,23 @@ class BenchmarkOptions:
     @property
     def settings(self) -> list[Setting]:
         """Return the settings in which LiteRT runs each model."""
-        return [Setting(each, kernels) for kernels in _several(self.xnnpack) for each in _several(self.threads)]
+        gpu = self.phone is not None and self.phone.gpu
+        return [Setting(each, kernels, gpu) for kernels in _several(self.xnnpack) for each in _several(self.threads)]
 
     @property
     def effort(self) -> Effort:
-        """Return how carefully models are timed."""
-        return Effort(self.rounds, self.seconds, self.warmup, self.seed, self.clock)
+        """Return how carefully models are timed.
+
+        Raises:
+            UsageError: something is asked for that cannot be measured there.
+        """
+        if self.phone is None:
+            return Effort(self.rounds or ROUNDS, self.seconds, self.warmup, self.seed, self.clock)
+        if self.clock is Clock.CPU:
+            raise UsageError("--clock cpu is of this machine; a phone is timed by the wall clock.")
+        if self.profile:
+            raise UsageError("--profile is of this machine, not of a phone.", hint="Leave out --profile or --adb.")
+        return Effort(self.rounds or ROUNDS_ON_PHONE, self.seconds, self.warmup, self.seed, Clock.WALL)
 
 
 def benchmark_models(models: Sequence[Path | str], options: BenchmarkOptions, context: RunContext) -> BenchmarkReport:
@@ -101,6 +120,7 @@ def benchmark_models(models: Sequence[Path | str], options: BenchmarkOptions, co
             effort=options.effort,
             operators=options.profile,
             memory=options.memory,
+            phone=options.phone,
             notes=notes,
             context=context,
         )
@@ -151,7 +171,7 @@ def prepare(
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """How carefully models are timed.
+    """The care with which models are timed.
 
     Attributes:
         rounds: samples of each model, at least.
@@ -209,25 +229,41 @@ class Group:
         return max(self.noise.width, *(speedup.width for speedup in self.speedups)) <= NARROW
 
 
+class Timer(Protocol):
+    """A function that takes samples of models in turns."""
+
+    def __call__(
+        self,
+        subjects: Sequence[Subject],
+        *,
+        rounds: int,
+        more: Callable[[tuple[Latency, ...]], bool],
+        progress: Callable[[int, int], None] | None,
+    ) -> tuple[Latency, ...]:
+        """Take the samples; see `layoutopt.backend.litert.runtime.measure`."""
+
+
 def time_together(
     paths: Sequence[Path],
     settings: Sequence[Setting],
     *,
     effort: Effort,
     verbose: bool = False,
+    timer: Timer | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Group]:
-    """Times .tflite files under all settings in one interleaved run; the first of each setting twice, as a control.
+    """Time .tflite files under all settings in one interleaved run; the first of each setting twice, as a control.
 
     Args:
         paths: the files; the others are compared with the first.
         settings: how LiteRT runs them.
         effort: how carefully.
         verbose: let LiteRT's messages through.
+        timer: takes the samples; None for `measure`, which does so on this machine.
         progress: called after each round with how many are done and how many there are at least.
 
     Raises:
-        LayoutoptError: as `measure`.
+        LayoutoptError: as ``timer``.
     """
     if not paths or not settings:
         raise UsageError("Nothing to measure.", hint="Give at least one model and one setting.")
@@ -239,17 +275,14 @@ def time_together(
             for at, setting in enumerate(settings)
         ]
 
+    clock = time.thread_time if effort.clock_for(settings) is Clock.CPU else time.perf_counter
     started = time.monotonic()
-    latencies = measure(
+    latencies = (timer or partial(measure, warmup=effort.warmup, seed=effort.seed, clock=clock, verbose=verbose))(
         [Subject(path, setting) for setting in settings for path in (*paths, paths[0])],
         rounds=effort.rounds,
         more=lambda taken: (
             time.monotonic() - started < effort.seconds and not all(each.is_settled for each in group(taken))
         ),
-        warmup=effort.warmup,
-        seed=effort.seed,
-        clock=time.thread_time if effort.clock_for(settings) is Clock.CPU else time.perf_counter,
-        verbose=verbose,
         progress=progress,
     )
     return group(latencies)
@@ -262,10 +295,11 @@ def run(
     effort: Effort,
     operators: bool = False,
     memory: bool = False,
+    phone: Phone | None = None,
     notes: Sequence[str] = (),
     context: RunContext,
 ) -> BenchmarkReport:
-    """Times .tflite files against each other, and measures what else is asked for.
+    """Time .tflite files against each other, and measure what else is asked for.
 
     Args:
         candidates: the files; the others are compared with the first.
@@ -273,29 +307,23 @@ def run(
         effort: how carefully they are timed.
         operators: whether each operator is timed too.
         memory: whether it is measured what each needs.
+        phone: where they run; None for this machine.
         notes: what the user should know.
         context: of the run.
 
     Raises:
-        LayoutoptError: as `measure`, `profile` and `memory_of`.
+        LayoutoptError: as `measure`, `profile` and `memory_of`; on a phone, as `installed` and its `Bench`.
     """
-    groups = time_together(
-        [candidate.path for candidate in candidates],
-        settings,
-        effort=effort,
-        verbose=context.verbose,
-        progress=lambda done, total: context.say(f"round {done} of {total}"),
-    )
-    rows, said = [], list(notes)
+    groups, bench = _time(candidates, settings, effort, phone, context)
+    rows, said = [], [*notes, *(bench.notes if bench else ())]
     for group in groups:
         said += _warnings(candidates[0], group)
         for candidate, latency, speedup in zip(candidates, group.latencies, group.speedups, strict=True):
-            counts, size = count_tflite(candidate.path), candidate.path.stat().st_size
+            subject, counts = Subject(candidate.path, group.setting), count_tflite(candidate.path)
+            size = candidate.path.stat().st_size
             row = BenchmarkRow(candidate.name, group.setting, latency, speedup, counts, size)
-            subject = Subject(candidate.path, group.setting)
             if memory:
-                context.say(f"{candidate.name}: memory")
-                row = replace(row, memory=memory_of(subject, seed=effort.seed, verbose=context.verbose) or None)
+                row = replace(row, memory=_memory_of(subject, bench, effort, context))
             if operators:
                 context.say(f"{candidate.name}: operators")
                 try:
@@ -303,17 +331,56 @@ def run(
                 except ConversionError as error:  # what was timed until here is worth keeping
                     said.append(f"{candidate.name} ({group.setting}) has no profile: {error.message}")
             rows.append(row)
-    here = Provenance.here()
+    machine, versions = _provenance(phone, bench)
     return BenchmarkReport(
         rows=tuple(rows),
         controls=tuple(Control(group.setting, group.noise) for group in groups),
         clock=effort.clock_for(settings),
         rounds=len(rows[0].latency.samples),
-        machine=here.machine,
+        machine=machine,
         date=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         notes=tuple(said),
-        versions=here.versions,
+        versions=versions,
     )
+
+
+def _time(
+    candidates: Sequence[Candidate],
+    settings: Sequence[Setting],
+    effort: Effort,
+    phone: Phone | None,
+    context: RunContext,
+) -> tuple[list[Group], Bench | None]:
+    """Time .tflite files here, or on a phone, which is then described too."""
+    names = {candidate.path: candidate.name for candidate in candidates}
+    place = nullcontext() if phone is None else installed(phone, names, warmup=effort.warmup, say=context.say)
+    with place as bench:
+        groups = time_together(
+            [candidate.path for candidate in candidates],
+            settings,
+            effort=effort,
+            verbose=context.verbose,
+            timer=None if bench is None else bench.measure,
+            progress=lambda done, total: context.say(f"round {done} of {total}"),
+        )
+    return groups, bench
+
+
+def _memory_of(subject: Subject, bench: Bench | None, effort: Effort, context: RunContext) -> int | None:
+    """Return the bytes that a model needs, where they are known."""
+    if bench is not None:
+        return bench.memory.get(subject)
+    context.say(f"{subject.path}: memory")
+    return memory_of(subject, seed=effort.seed, verbose=context.verbose) or None
+
+
+def _provenance(phone: Phone | None, bench: Bench | None) -> tuple[str, Mapping[str, str]]:
+    """Return the machine in words, and the versions of what took part."""
+    here = Provenance.here()
+    if phone is None or bench is None:
+        return here.machine, here.versions
+    versions = {name: version for name, version in here.versions.items() if name != "ai-edge-litert"}
+    return bench.machine, versions | {"benchmark_model": fingerprint(phone.program)}
 
 
 def _several(choice: _Choice | Sequence[_Choice]) -> Sequence[_Choice]:

@@ -33,8 +33,22 @@ class OfModels(Protocol[P, Result]):
         """Call the function; the options are keywords."""
 
 
+class OfModelAndFile(Protocol[P, Result]):
+    """A function of a model, of a file and of options."""
+
+    def __call__(self, model: Model, tflite: Path | str, *args: P.args, **options: P.kwargs) -> Result:
+        """Call the function; the options are keywords."""
+
+
+class OfNothing(Protocol[P, Result]):
+    """A function of options alone."""
+
+    def __call__(self, *args: P.args, **options: P.kwargs) -> Result:
+        """Call the function; the options are keywords."""
+
+
 class takes(Generic[P, Options]):  # noqa: N801, a decorator
-    """Make a function of a model and an options object one of a model and keywords.
+    """Make a function whose last parameter is an options object one of keywords in its place.
 
     The keywords are the fields of the options, so that each is declared, typed and documented once: where the
     dataclass says it. Type checkers and editors see them all, as do `inspect.signature` and `help`.
@@ -54,13 +68,21 @@ class takes(Generic[P, Options]):  # noqa: N801, a decorator
     @overload
     def __call__(self, function: Callable[[Sequence[Path | str], Options], Result]) -> OfModels[P, Result]: ...
 
-    def __call__(self, function: Callable[[Any, Options], Result]) -> Callable[..., Result]:
+    @overload
+    def __call__(self, function: Callable[[Model, Path | str, Options], Result]) -> OfModelAndFile[P, Result]: ...
+
+    @overload
+    def __call__(self, function: Callable[[Options], Result]) -> OfNothing[P, Result]: ...
+
+    def __call__(self, function: Callable[..., Result]) -> Callable[..., Result]:
         """Return the function of keywords.
 
         Raises:
             TypeError: when that is called with a keyword that it does not know; the error names the nearest.
         """
-        parameters = _parameters(function, self._options)
+        own = list(inspect.signature(function).parameters.values())[:-1]
+        known = inspect.signature(self._options).parameters
+        parameters = [*own, *(known[name] for name in _field_names(self._options))]
         signature = inspect.Signature(parameters, return_annotation=inspect.signature(function).return_annotation)
 
         @functools.wraps(function)
@@ -72,20 +94,13 @@ class takes(Generic[P, Options]):  # noqa: N801, a decorator
                 bound = signature.bind(*arguments, **given)
             except TypeError as error:
                 raise TypeError(f"{function.__name__}() {error}") from None
-            first = bound.arguments.pop(parameters[0].name)
-            return function(first, self._options(**bound.arguments))  # type: ignore[call-arg]
+            first = [bound.arguments.pop(parameter.name) for parameter in own]
+            return function(*first, self._options(**bound.arguments))  # type: ignore[call-arg]
 
         call.__signature__ = signature  # type: ignore[attr-defined]
         if function.__doc__:  # not under -OO
             call.__doc__ = _documented(inspect.cleandoc(function.__doc__), self._options)
         return call
-
-
-def _parameters(function: Callable[..., object], options: Callable[..., object]) -> list[inspect.Parameter]:
-    """Return the first parameter of ``function``, and the fields of ``options``."""
-    first = next(iter(inspect.signature(function).parameters.values()))
-    known = inspect.signature(options).parameters
-    return [first, *(known[name] for name in _field_names(options))]
 
 
 def _field_names(options: Callable[..., object]) -> list[str]:

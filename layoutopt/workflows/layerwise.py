@@ -24,13 +24,13 @@ from layoutopt.ir.verify import Array, Arrays, OutputDrift, drift_of, to_stored
 from layoutopt.results.comparison import Entry, Layer, OutputErrors
 from layoutopt.workflows.matching import SURE, Match, Pairs, match
 
-_MOST_ROUNDS = 6
+_MAX_ROUNDS = 6
 _NEVER = 1e3  # a gap larger than any, for outputs that cannot be the same
 
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What `compare_layers` found.
+    """The findings of `compare_layers`.
 
     Attributes:
         tensors: how many tensors of the .tflite depend on its inputs, these included.
@@ -264,7 +264,7 @@ def _match(
     pairs = Pairs(values, tensors)
     found = match(pairs, interface)
     local = _recomputed(model, inputs, values, tensors, found)
-    for _ in range(_MOST_ROUNDS):
+    for _ in range(_MAX_ROUNDS):
         if all(each.by in SURE for each in found.values()):
             break
         pairs.renew(local)

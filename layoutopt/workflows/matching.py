@@ -1,4 +1,4 @@
-"""Which tensor of a .tflite is which value of the ONNX model: told by content, by names, by what depends on what."""
+"""The matching of tensors of a .tflite with values of the ONNX model: by content, by names, by what depends on what."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ _CLOSE = _AS_GOOD * EQUAL  # what has a larger gap does not hold the same
 _FAR_BETTER = 0.5
 _REPAIRED = 0.1  # what is left of a difference after an operator that shows that there was none
 _TELLING = 8  # elements in a slice, for it to be told from others where none are equal
-_MOST_CANDIDATES = 32
+_MAX_CANDIDATES = 32
 _TWINS = 0.01  # the largest distance of the fingerprints of two tensors that hold the same
 _PREFIX = "onnx_tf_prefix_"  # what plain onnx-tf puts before a node's name
 
 
 SURE = (MatchedBy.INTERFACE, MatchedBy.CONTENT)
-"""What leaves no doubt."""
+"""The evidence that leaves no doubt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class Match:
 
 
 class Pairs:
-    """What is found out about pairs of a value and a tensor: kept from one search to the next while it holds.
+    """The facts about pairs of a value and a tensor: kept from one search to the next while they hold.
 
     Args:
         values: all of the ONNX model.
@@ -84,7 +84,7 @@ class Pairs:
         self._sorted_tensors = [sorted_elements(tensor.array) for tensor in tensors]
 
     def renew(self, local: Sequence[Array]) -> None:
-        """Forgets what was found out about values that hold something else now.
+        """Forget what was found out about values that hold something else now.
 
         Args:
             local: what each value holds if computed from what is known of the tensors. A tensor after an error holds
@@ -114,7 +114,7 @@ class Pairs:
         return known[position, fewest]
 
     def drift(self, value: int, position: int, alignment: Alignment) -> OutputDrift:
-        """Of a tensor from the value that the original computes."""
+        """Return the error of a tensor from the value that the original computes."""
         key = (value, position, alignment.perm, alignment.backwards, alignment.shuffle)
         if key not in self._drifts:
             arrays = alignment.apply(self.values[value].array, self.tensors[position].array)
@@ -122,7 +122,7 @@ class Pairs:
         return self._drifts[key]
 
     def distances(self, candidates: Sequence[int], position: int) -> npt.NDArray[np.float64]:
-        """Of the fingerprints, in terms of the value's largest element."""
+        """Return the distances of the fingerprints, in terms of the value's largest element."""
         theirs = self.prints[np.array(candidates, dtype=np.int64)]
         scale = np.maximum(np.abs(theirs).max(axis=1, initial=0.0), np.finfo(np.float32).tiny)
         found: npt.NDArray[np.float64] = (
@@ -131,7 +131,7 @@ class Pairs:
         return found
 
     def least_gaps(self, candidates: Sequence[int], position: int) -> dict[int, float]:
-        """For each candidate, what the gap of its alignment is not below: 0 where nothing is known."""
+        """Return for each candidate what the gap of its alignment is not below: 0 where nothing is known."""
         found = dict.fromkeys(candidates, 0.0)
         actual = self._sorted_tensors[position]
         rows = {value: row for value in candidates if (row := self._sorted[value]) is not None}
@@ -163,7 +163,7 @@ def match(pairs: Pairs, interface: Mapping[int, int]) -> dict[int, Match]:
 
 @dataclass(slots=True)
 class _Search:
-    """What is known while the tensors are gone through in the order of execution."""
+    """The state of a search while the tensors are gone through in the order of execution."""
 
     pairs: Pairs
     values: Sequence[OnnxValue]
@@ -258,7 +258,7 @@ class _Search:
         """Return the values of the same size and kind with the distance of their fingerprints, the nearest first."""
         candidates = self.by_size.get(_kind(self.tensors[position].array), [])
         distances = self.pairs.distances(candidates, position)
-        order = np.argsort(distances, kind="stable")[:_MOST_CANDIDATES]
+        order = np.argsort(distances, kind="stable")[:_MAX_CANDIDATES]
         return {candidates[each]: float(distances[each]) for each in order}
 
     def _twins(self, position: int, near: Mapping[int, float]) -> list[int]:

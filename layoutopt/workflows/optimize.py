@@ -14,6 +14,7 @@ import onnx_ir as ir
 from layoutopt.backend.conversion import Backend, Quantize, choose_backend
 from layoutopt.backend.litert.runtime import Setting, measure
 from layoutopt.boundary.description import Description, Read
+from layoutopt.boundary.detections import sized_by_data_note
 from layoutopt.boundary.record import preprocessing_left
 from layoutopt.boundary.writing import describe
 from layoutopt.errors import ConversionError, UnsupportedOperatorError, UsageError
@@ -52,7 +53,7 @@ _GRAPH_ALONE = "The optimized .onnx can be had without a .tflite: --no-tflite."
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OptimizeOptions(ConversionOptions):
-    """What `layoutopt.optimize` is asked for.
+    """The options of `layoutopt.optimize`.
 
     Attributes:
         output: where to write the optimized .onnx.
@@ -115,7 +116,7 @@ class OptimizeOptions(ConversionOptions):
 
 @dataclass(frozen=True, slots=True)
 class Optimized:
-    """What `optimize_model` made.
+    """The outcome of `optimize_model`.
 
     Attributes:
         report: all that was done, counted and measured.
@@ -172,6 +173,7 @@ def optimize_model(model: Model, options: OptimizeOptions, context: RunContext) 
         size = _write_onnx(result.model, targets.output, outputs, context)
         report = summarize_onnx(rewriting, pipeline, result, verification, file_size=size)
         notes = (*notes, *preprocessing_left(result.model), *report.notes)
+        notes = (*notes, *(sized_by_data_note(result.model) if options.convert else ()))
         report = dataclasses.replace(report, model=source_of(model), output=targets.output, notes=notes)
         made = Optimized(report, result.model, rewriting.original, rewriting.run)
         if options.convert:

@@ -21,7 +21,7 @@ from layoutopt.progress import Progress, Stages
 
 @dataclass(frozen=True, slots=True)
 class RunContext:
-    """What a run tells its caller, and where it works.
+    """The way in which a run tells its caller of itself, and the place where it works.
 
     Attributes:
         say: called with what starts now.
@@ -61,7 +61,7 @@ class RunContext:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayoutOptions:
-    """How layouts are chosen.
+    """The options of the choice of layouts.
 
     Attributes:
         io: what may happen to the layout of image inputs and outputs; ``Io.FREE`` where nothing is said of it.
@@ -91,7 +91,7 @@ class LayoutOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConversionOptions(LayoutOptions):
-    """How a model is converted and compared with the original.
+    """The options of the conversion and of the comparison with the original.
 
     Attributes:
         backend: who makes the .tflite; onnx-tf where its extra is installed, else layoutopt itself, where it is None.

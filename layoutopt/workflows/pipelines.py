@@ -23,7 +23,7 @@ Pipeline = tuple[ir.passes.PassBase, ...]
 
 @dataclass(frozen=True, slots=True)
 class Dump:
-    """Where to write the graph after passes.
+    """The place to write the graph to after passes.
 
     Attributes:
         directory: for files called ``07-propagate-layout.onnx``.

@@ -1,4 +1,4 @@
-"""What the choice of layouts knows of a graph, in words, by the names of its nodes and values."""
+"""The facts that the choice of layouts knows of a graph, in words, by the names of its nodes and values."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from layoutopt.layout.explain.explanation import Copy, Explanation, Inside, Kept
 from layoutopt.layout.plan.decoding import Plan
 from layoutopt.layout.rules.applicability import objection
 
-_MOST_NAMES = 4
+_MAX_NAMES = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """What is known of one node.
+    """The facts about one node.
 
     Attributes:
         rule: its layout rule in words.
@@ -30,8 +30,8 @@ class Fact:
 
 
 @dataclass(frozen=True, slots=True)
-class Knowledge:
-    """What is known of the nodes of a model before the choice of layouts.
+class PlanFacts:
+    """The facts about the nodes of a model before the choice of layouts.
 
     Attributes:
         facts: of a node, by its name and by the names of its results.
@@ -44,7 +44,7 @@ class Knowledge:
     copies: Mapping[str, Sequence[Copy]] = field(default_factory=dict)
 
 
-def learn(opset: int, plans: Mapping[ir.Graph, Plan], explanation: Explanation) -> Knowledge:
+def facts_of(opset: int, plans: Mapping[ir.Graph, Plan], explanation: Explanation) -> PlanFacts:
     """Return the facts that plans and their explanation give.
 
     Args:
@@ -64,7 +64,7 @@ def learn(opset: int, plans: Mapping[ir.Graph, Plan], explanation: Explanation) 
     copies: dict[str, list[Copy]] = {}
     for copy in explanation.copies:
         copies.setdefault(copy.value, []).append(copy)
-    return Knowledge(facts, roots, copies)
+    return PlanFacts(facts, roots, copies)
 
 
 def why_copied(copy: Copy) -> str:
@@ -124,5 +124,5 @@ def _who_insists(side: Side) -> str:
 
 
 def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
-    return ", ".join(names[:_MOST_NAMES]) + more
+    more = f" and {len(names) - _MAX_NAMES} more" if len(names) > _MAX_NAMES else ""
+    return ", ".join(names[:_MAX_NAMES]) + more

@@ -1,4 +1,4 @@
-"""What `optimize` does around `layoutopt.quantization`: options are checked, samples are read, ranges are written."""
+"""The steps of `optimize` around `layoutopt.quantization`: it checks options, reads samples and writes ranges."""
 
 from __future__ import annotations
 

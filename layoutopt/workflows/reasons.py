@@ -19,12 +19,12 @@ from layoutopt.passes import PropagateLayout
 from layoutopt.results.explain import ExplainReport
 from layoutopt.results.optimize import LayoutProof, ObjectiveChoice
 from layoutopt.results.provenance import versions
-from layoutopt.workflows.plan_facts import Knowledge, learn
+from layoutopt.workflows.plan_facts import PlanFacts, facts_of
 
 
 def explain_layouts(
     prepared: ir.Model, propagate: PropagateLayout, *, model: Path | None, say: Callable[[str], None]
-) -> tuple[ExplainReport, Knowledge]:
+) -> tuple[ExplainReport, PlanFacts]:
     """Tell why each transpose that ``propagate`` would leave is left, and what it knows of each node.
 
     Args:
@@ -50,7 +50,7 @@ def explain_layouts(
         versions=versions(),
         choices=tuple(_choices(prepared, propagate, plans)),
     )
-    return report, learn(opset, plans, explanation)
+    return report, facts_of(opset, plans, explanation)
 
 
 def _choices(

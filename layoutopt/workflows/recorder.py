@@ -1,4 +1,4 @@
-"""What passes make of a model, kept while they run."""
+"""The record of what passes make of a model, kept while they run."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from layoutopt.progress import PASSES, SAVINGS
 from layoutopt.results.explain import ExplainReport
 from layoutopt.results.model_report import Stage
 from layoutopt.workflows.conversion import per_operator
-from layoutopt.workflows.plan_facts import Knowledge
+from layoutopt.workflows.plan_facts import PlanFacts
 from layoutopt.workflows.reasons import explain_layouts
 
 
@@ -75,7 +75,7 @@ class PipelineRecorder:
         self._chosen = run
 
     @cached_property
-    def explained(self) -> tuple[ExplainReport, Knowledge]:
+    def explained(self) -> tuple[ExplainReport, PlanFacts]:
         """Return the explanation of the choice of layouts, and the facts about each node."""
         return explain_layouts(
             self.prepared, self._propagate, model=self._model, say=lambda step: self._say(f"{PASSES}: {step}")

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportOptions(ConversionOptions):
-    """What `layoutopt.api.report` is asked for.
+    """The options of `layoutopt.api.report`.
 
     Attributes:
         benchmark: whether both .tflite files and each of their operators are timed.
@@ -233,11 +233,11 @@ class ReportBuilder:
         microseconds: Mapping[str, float] | None = None,
     ) -> Graph:
         """Return the graph with what ``compare`` finds in it of the original, and of what passes have made of that."""
-        _, knowledge = self.recorder.explained
+        _, facts = self.recorder.explained
         layers: Mapping[str, Layer] = {}
         with self._noted(f"{graph.title}: no layouts and errors"):
             layers = compare(self.original)
-        describe = partial(annotate, graph, layers, knowledge, planned=planned, microseconds=microseconds)
+        describe = partial(annotate, graph, layers, facts, planned=planned, microseconds=microseconds)
         found = describe()
         if layers and any(tensor.layout is Layout.UNKNOWN and tensor.has_order for tensor in found.tensors.values()):
             with suppress(LayoutoptError):
@@ -257,7 +257,7 @@ class ReportBuilder:
 
     @contextmanager
     def _noted(self, missing: str) -> Iterator[None]:
-        """Turns an error into a note of what is missing."""
+        """Turn an error into a note of what is missing."""
         try:
             yield
         except LayoutoptError as error:

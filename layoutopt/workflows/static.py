@@ -24,7 +24,7 @@ class StaticModel:
 
     Attributes:
         original: the model.
-        reference: its outputs; None where nothing shall be compared with it.
+        reference: its outputs; None where nothing is to be compared with it.
         rewrite: runs the pipeline.
         tolerance: largest absolute error over the largest absolute value of an output.
     """

@@ -1,4 +1,4 @@
-"""What `optimize` made as an `OptimizeReport`: shapes, layouts, counts and proofs."""
+"""The summary of what `optimize` made, as an `OptimizeReport`: shapes, layouts, counts and proofs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a conversion writes to."""
+"""The places that a conversion writes to."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command line: what it prints, where it writes, and its exit codes."""
+"""The command line: what it prints, where it writes, and its help."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import time
 from pathlib import Path
 
 import numpy as np
-import onnx_ir as ir
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import CliRunner
 
 from layoutopt import errors
 from layoutopt.cli import app
-from layoutopt.frontend.demo import mobilenet_v2
-from layoutopt.ir.io import save
-from layoutopt.layout.costs.calibration import Calibration, Grid, Machine, load_costs
+from layoutopt.layout.costs.calibration import Calibration, Machine
 from layoutopt.layout.costs.movement import Curve, Family, TimeTable
-from layoutopt.options import Objective
+from tests.cli.commands import invoke
 from tests.harness import only_transposes
+
+pytestmark = pytest.mark.usefixtures("without_tensorflow")
+
 
 COMMANDS = (
     "optimize",
@@ -37,22 +37,6 @@ COMMANDS = (
     "passes",
     "demo",
 )
-
-
-@pytest.fixture(autouse=True)
-def _without_tensorflow(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("layoutopt.backend.conversion.missing_for_onnx_tf", lambda: ["tensorflow"])
-
-
-@pytest.fixture
-def model(tmp_path: Path) -> Path:
-    path = tmp_path / "model.onnx"
-    save(mobilenet_v2(resolution=32, width=0.25), path)
-    return path
-
-
-def invoke(*arguments: str | Path) -> Result:
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
 def test_optimize_ends_in_a_table(model: Path) -> None:
@@ -194,188 +178,6 @@ def test_demo_needs_nothing(tmp_path: Path) -> None:
     ]
     again = invoke("demo", "-d", tmp_path / "out", "--resolution", "32")
     assert again.exit_code == errors.OutputExistsError.exit_code
-
-
-def test_benchmark_prints_one_table(model: Path, tmp_path: Path) -> None:
-    result = invoke("optimize", model, "--tflite", tmp_path / "a.tflite", "--no-baseline", "--force")
-    assert result.exit_code == 0, result.output
-    assert "CONV_2D" not in result.stdout
-    assert "TRANSPOSE" in result.stdout
-    files, fast = [tmp_path / "a.tflite"] * 2, ("--rounds", "3", "--seconds", "0")
-    timed = invoke("benchmark", *files, *fast, "--profile", "--memory", "--json", "-", "--csv", tmp_path / "r.csv")
-    assert timed.exit_code == 0, timed.output
-    rows = json.loads(timed.stdout)["rows"]
-    assert [row["memory"] > 1e6 for row in rows] == [True, True]
-    assert {each["operator"] for each in rows[0]["operators"]} >= {"CONV_2D", "FULLY_CONNECTED"}
-    assert (tmp_path / "r.csv").read_text().count("\n") == 3
-    timed = invoke("benchmark", *files, *fast, "--xnnpack", "both", "--threads", "1,2")
-    assert timed.exit_code == 0, timed.output
-    assert timed.stdout.count("Noise of this run") == 4
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (("--xnnpack", "maybe"), "maybe"),
-        (("--threads", "1,none"), "--threads 1,none: cannot be read"),
-        (("--threads", "0"), "--threads 0: cannot be read"),
-        (("--quantize", "none,int4"), "--quantize int4: there is no such choice"),
-        (("--threads", "2", "--clock", "cpu"), "--clock cpu counts one thread only"),
-    ],
-)
-def test_benchmark_refuses_what_makes_no_sense(arguments: tuple[str, ...], message: str) -> None:
-    result = invoke("benchmark", "nobody.tflite", *arguments)
-    assert result.exit_code == errors.UsageError.exit_code
-    assert message in result.output
-
-
-def test_benchmark_refuses_a_bad_place_before_it_measures(tmp_path: Path) -> None:
-    result = invoke("benchmark", "nobody.tflite", "--csv", tmp_path / "none" / "r.csv")
-    assert result.exit_code == errors.OutputError.exit_code
-    assert "--csv" in result.output
-    assert "there is no directory" in result.output
-
-
-def test_calibrate_measures_and_keeps_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LAYOUTOPT_CACHE_DIR", str(tmp_path / "new" / "cache"))
-    monkeypatch.setattr(
-        "layoutopt.workflows.calibrate.QUICK", Grid((2, 8), (8, 64), (3584, 28672), (4, 16), (4, 16), 2)
-    )
-    result = invoke("calibrate", "--quick", "--json", tmp_path / "r.json")
-    assert result.exit_code == 0, result.output
-    path = tmp_path / "new" / "cache" / "times-1.json"
-    assert f"Times written to {path}" in result.stdout
-    assert "words, tiles of 8" in result.stdout
-    data = json.loads((tmp_path / "r.json").read_text())
-    assert data["path"] == str(path)
-    assert data["calibration"]["machine"]["threads"] == 1
-    assert len(data["calibration"]["times"]["transposes"]["curves"]) == 6
-    costs = load_costs(Objective.TIME)
-    assert costs.copy((2, 1000), (1, 0), 32) < costs.copy((2, 100_000), (1, 0), 32)
-
-
-def test_calibrate_refuses_a_bad_place_before_it_measures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "file").touch()
-    monkeypatch.setenv("LAYOUTOPT_CACHE_DIR", str(tmp_path / "file"))
-    monkeypatch.setattr("layoutopt.workflows.calibrate.measure_times", None)
-    result = invoke("calibrate")
-    assert result.exit_code == errors.OutputError.exit_code
-    assert str(tmp_path / "file") in result.stderr
-
-
-def broken(tmp_path: Path, kind: str) -> Path:
-    path = tmp_path / f"{kind}.onnx"
-    model = mobilenet_v2(resolution=32, width=0.25)
-    if kind == "truncated":
-        data = ir.to_proto(model).SerializeToString()
-        path.write_bytes(data[: len(data) // 2])
-    elif kind == "text":
-        path.write_text("not a model")
-    elif kind == "operator":
-        model.graph[3].op_type = "Frobnicate"
-        path.write_bytes(ir.to_proto(model).SerializeToString())
-    elif kind == "opset":
-        model.opset_imports[""] = 99
-        path.write_bytes(ir.to_proto(model).SerializeToString())
-    elif kind == "dynamic":
-        model.graph.inputs[0].shape = ir.Shape(["n", 3, 32, 32])
-        save(model, path)
-    return path
-
-
-@pytest.mark.parametrize(
-    ("kind", "error", "blamed"),
-    [
-        ("missing", errors.ModelNotFoundError, "no such file"),
-        ("text", errors.InvalidModelError, "not an ONNX file"),
-        ("truncated", errors.InvalidModelError, "truncated"),
-        ("operator", errors.UnsupportedOperatorError, "ai.onnx::Frobnicate"),
-        ("opset", errors.UnsupportedOperatorError, "opset 99"),
-        ("dynamic", errors.DynamicShapeError, "--shape input="),
-    ],
-)
-def test_a_bad_model_is_one_clear_line_and_an_exit_code(
-    tmp_path: Path, kind: str, error: type[errors.LayoutoptError], blamed: str
-) -> None:
-    path = broken(tmp_path, kind)
-    result = invoke("optimize", path, "-o", tmp_path / "out.onnx")
-    assert result.exit_code == error.exit_code, result.output
-    assert blamed in result.stderr
-    assert "Traceback" not in result.stderr
-    assert not (tmp_path / "out.onnx").exists()
-    assert not list(tmp_path.glob(".*"))
-    assert "Traceback" in invoke("optimize", path, "-o", tmp_path / "out.onnx", "-v").stderr
-
-
-def test_bad_outputs_are_refused_before_any_work(model: Path, tmp_path: Path) -> None:
-    before = model.read_bytes()
-    for target, error in (
-        (model, errors.OutputError),
-        (tmp_path / "no" / "out.onnx", errors.OutputError),
-        (model.with_suffix(".nhwc.onnx"), errors.OutputExistsError),
-    ):
-        model.with_suffix(".nhwc.onnx").touch()
-        result = invoke("optimize", model, "-o", target)
-        assert result.exit_code == error.exit_code, result.output
-        assert str(target) in result.stderr
-    assert invoke("optimize", model, "-o", model, "--force").exit_code == errors.OutputError.exit_code
-    assert model.read_bytes() == before
-    assert invoke("optimize", model, "--force").exit_code == 0
-
-
-@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a directory that nobody may write to")
-def test_an_unwritable_directory_is_refused(model: Path) -> None:
-    result = invoke("optimize", model, "-o", "/proc/out.onnx")
-    assert result.exit_code == errors.OutputError.exit_code
-    assert "/proc/out.onnx" in result.stderr
-
-
-@pytest.mark.parametrize(
-    ("options", "blamed"),
-    [
-        (["--passes", "nonsense"], "there is no pass 'nonsense'"),
-        (["--passes", "propagate-layout{io=sideways}"], "Possible: free, keep"),
-        (["--shape", "input"], "Write --shape NAME=1,3,224,224"),
-        (["--io", "keep", "--passes", "fold-constants"], "propagate-layout{io=keep}"),
-        (["--layout", "input=nhwc", "--passes", "fold-constants"], "propagate-layout{layouts=input:nhwc}"),
-        (["--objective", "time", "--passes", "fold-constants"], "propagate-layout{objective=time}"),
-        (["--exact", "--passes", "fold-constants"], "Leave these out of the pipeline: remove-dead-channels"),
-        (["--layout", "input"], "Write --layout NAME=LAYOUT"),
-        (["--layout", "input=sideways"], "channels-last, free"),
-        (["--layout", "image=nhwc"], "Inputs: input. Outputs: logits."),
-        (["--layout", "logits=nhwc"], "its shape is [1,1000]"),
-        (["--dump-after", "nonsense"], "no pass 'nonsense'"),
-    ],
-)
-def test_bad_options_are_usage_errors(model: Path, options: list[str], blamed: str) -> None:
-    result = invoke("optimize", model, *options)
-    assert result.exit_code == errors.UsageError.exit_code
-    assert blamed in result.stderr
-
-
-def test_a_failed_conversion_leaves_no_onnx(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: object, **__: object) -> None:
-        raise errors.ConversionError("lowering", "no")
-
-    monkeypatch.setattr("layoutopt.workflows.conversion.convert_directly", fail)
-    result = invoke("optimize", model)
-    assert result.exit_code == errors.ConversionError.exit_code
-    assert "--no-tflite" in result.stderr
-    assert [path.name for path in model.parent.iterdir()] == ["model.onnx"]
-
-
-def test_a_missing_extra_is_told_before_any_work(model: Path, tmp_path: Path) -> None:
-    result = invoke("optimize", model, "--saved-model", tmp_path / "saved")
-    assert result.exit_code == errors.MissingExtraError.exit_code
-    assert "layoutopt[onnx-tf]" in result.stderr
-    assert not model.with_suffix(".nhwc.onnx").exists()
-
-
-def test_every_error_has_an_exit_code_of_its_own() -> None:
-    kinds = [
-        value for value in vars(errors).values() if isinstance(value, type) and issubclass(value, errors.LayoutoptError)
-    ]
-    assert len({kind.exit_code for kind in kinds}) == len(kinds) == 18
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -51,7 +51,7 @@ COMMANDS: Mapping[str, tuple[list[str], list[str]]] = {
 }
 """The arguments of each command, and its options that name what is written."""
 
-READ = {"--input", "--calibration", "--load-ranges", "--metadata", "--results"}
+READ = {"--input", "--adb", "--calibration", "--load-ranges", "--metadata", "--results"}
 """The options that name what is read, or added to."""
 
 FOLDERS = {"--output-dir", "--dump-dir", "--model-explorer", "-d", "--saved-model"}

@@ -6,6 +6,7 @@ import contextlib
 import doctest
 import importlib.util
 import json
+import os
 import re
 import runpy
 import shlex
@@ -25,6 +26,8 @@ from typer.testing import CliRunner
 import layoutopt
 from layoutopt.cli import app
 from layoutopt.layout.costs.calibration import Grid
+from tests import fake_adb
+from tests.detectors import network
 from tests.docs.pages import PAGES, ROOT, Block, blocks, looks_like
 from tests.docs.test_pages import known_options
 
@@ -106,6 +109,9 @@ def model_for(name: str, arguments: list[str], directory: Path) -> Path:
     line, path = " ".join(arguments), directory / "model.onnx"
     if "int8" in name:
         return quantized(directory)
+    if "detector" in name:
+        onnx.save(network(), path)
+        return path
     if "image=" in line or "image:" in line:
         onnx.save(sample("1, 3, 32, 32", "image", "mask"), path)
     elif "--shape" in line or "height" in line:
@@ -159,6 +165,7 @@ class Reader:
         if not words:
             return ""
         runners: dict[str, Callable[[list[str]], str]] = {
+            "adb": self._adb,
             "layoutopt": self._layoutopt,
             "make": self._make,
             "pip": self._pip,
@@ -180,6 +187,8 @@ class Reader:
     def _provide(self, name: str, arguments: list[str]) -> None:
         """Sees that an input of this name is there, if it is a file at all."""
         suffix = Path(name).suffix
+        if name == "benchmark_model":
+            fake_adb.program_for(Path(name))
         if name.endswith("/") and not Path(name).exists():
             Path(name).mkdir()
             shutil.copy(self._samples[".jpg"], name)
@@ -187,6 +196,13 @@ class Reader:
             shutil.copy(model_for(name, arguments, self._samples[suffix]), name)
         elif suffix in self._samples and not Path(name).exists():
             shutil.copy(self._samples[suffix], name)
+
+    def _adb(self, arguments: list[str]) -> str:
+        """Run on the phone that `phone` attaches."""
+        for name in arguments:
+            if not name.startswith(("/", "-")):
+                self._provide(name, arguments)
+        return subprocess.run(["adb", *arguments], capture_output=True, text=True, check=True).stdout
 
     def _make(self, arguments: list[str]) -> str:
         """Not run: `make demo` and `make test` set up environments. The target must be one."""
@@ -225,6 +241,15 @@ def no_browser() -> Iterator[None]:
     """No page is opened."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("typer.launch", lambda _page: 0)
+        yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def phone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A phone is attached, of the name that a page gives it."""
+    with pytest.MonkeyPatch.context() as patch:
+        sdk = fake_adb.install(tmp_path_factory.mktemp("sdk"), **{"39111FDJH00": fake_adb.FakePhone()})
+        patch.setenv("PATH", str(sdk), prepend=os.pathsep)
         yield
 
 

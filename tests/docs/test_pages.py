@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import cli_reference
+from docs.tools import cli
 from tests.docs.pages import DOCS, PAGES, ROOT, anchors, first_cells, links, spans
 
 OPTION = re.compile(r"(?<![\w-])--[a-z][\w-]*")
@@ -16,7 +16,7 @@ EVERYWHERE = {"--install-completion", "--help", "--version", "--no-deps"}
 """Options that every command has, our root command, and pip."""
 
 
-COMMANDS = cli_reference.commands()
+COMMANDS = cli.commands()
 PEERS = {option for cell in first_cells(DOCS / "coming-from.md") for option in OPTION.findall(cell)}
 
 

@@ -78,7 +78,9 @@ def test_forward_keeps_the_name_of_an_output() -> None:
     node = node_of(model, "y")
     copy = ir.node("Relu", [node.inputs[0]])
     assert node.inputs[0] is not None
-    edit.forward(model.graph, node.outputs[0], edit.insert_behind(model.graph, node.inputs[0], copy, (3, 2), "again"))
+    edit.replace_uses(
+        model.graph, node.outputs[0], edit.insert_after(model.graph, node.inputs[0], copy, (3, 2), "again")
+    )
     edit.remove_dead(node)
     check_valid(ir.to_proto(model))
     check_equal(original, model)
@@ -94,7 +96,7 @@ def test_an_output_that_becomes_an_input_an_output_or_a_constant_is_copied(targe
     original, model = (model_of(text.replace("TARGET", target)) for _ in range(2))
     node = node_of(model, "z")
     assert node.inputs[0] is not None
-    edit.forward(model.graph, node.outputs[0], node.inputs[0])
+    edit.replace_uses(model.graph, node.outputs[0], node.inputs[0])
     edit.remove_dead(node)
     check_valid(ir.to_proto(model))
     check_equal(original, model)
@@ -104,7 +106,7 @@ def test_an_output_that_stands_twice_is_replaced_twice() -> None:
     model = model_of("g (float[2,3] x) => (float[2,3] y, float[2,3] y) { t = Neg (x) y = Relu (t) }")
     node = node_of(model, "y")
     assert node.inputs[0] is not None
-    edit.forward(model.graph, node.outputs[0], node.inputs[0])
+    edit.replace_uses(model.graph, node.outputs[0], node.inputs[0])
     edit.remove_dead(node)
     assert [output.name for output in model.graph.outputs] == ["y", "y"]
     check_valid(ir.to_proto(model))
@@ -123,7 +125,7 @@ def test_the_output_of_a_body_never_is_an_outer_value() -> None:
     body = node.graph
     assert isinstance(body, ir.Graph)
     assert node.inputs[0] is not None
-    edit.forward(body, node.outputs[0], node.inputs[0])
+    edit.replace_uses(body, node.outputs[0], node.inputs[0])
     edit.remove_dead(node)
     assert [output.name for output in body.outputs] == ["c"]
     assert [output.producer() in list(body) for output in body.outputs] == [True]

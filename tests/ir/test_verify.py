@@ -89,6 +89,17 @@ def test_an_output_of_another_shape() -> None:
         )
 
 
+def test_what_orders_rows_is_told() -> None:
+    ranked = "g (float[9] x) => (float[k] v, int64[k] y) { c = Constant<value_ints = [4]>() v, y = TopK (x, c) }"
+    other = "g (float[9] x) => (float[k] v, int64[k] y) { c = Constant<value_ints = [3]>() v, y = TopK (x, c) }"
+    with pytest.raises(VerificationError, match=r"gives output 'v' the shape \[3\]") as caught:
+        Reference(model_of(ranked)).check(model_of(other))
+    assert "rounding exchanges those that are nearly equal" in caught.value.hint
+    with pytest.raises(VerificationError) as caught:
+        Reference(model_of(GRAPH)).check(model_of(GRAPH.replace("Neg", "Abs")))
+    assert "nearly equal" not in caught.value.hint
+
+
 @pytest.mark.parametrize("kind", ["int64", "int32", "uint8", "bool", "float16", "double"])
 def test_inputs_of_every_type(kind: str) -> None:
     graph = f"g ({kind}[40] x) => ({kind}[40] y) {{ y = Identity (x) }}"

@@ -69,6 +69,15 @@ def test_boxes_by_their_centres_and_without_limits(hand_off: HandOff) -> None:
     hand_off.check(Case("y = NonMaxSuppression(boxes, scores)", inputs))
 
 
+@pytest.mark.parametrize("count", [0, 1, 25])
+@pytest.mark.parametrize("most", [7, 2**62])
+def test_boxes_whose_number_is_known_at_run_time(count: int, most: int, hand_off: HandOff) -> None:
+    some = "some = Compress<axis = 1>(boxes, chosen) theirs = Compress<axis = 2>(scores, chosen)"
+    inputs = {"boxes": boxes(2, 40), "scores": scores(2, 3, 40), "chosen": np.arange(40) < count}
+    case = Case(f"{some} {SUPPRESSION.replace('boxes, scores', 'some, theirs')}", inputs, limits(most, 0.3, 0.25))
+    hand_off.check(case)
+
+
 def regions(count: int, width: float, height: float) -> Array:
     """Some reach beyond the image, some are upside down."""
     start = _RNG.random((count, 2)) * [width, height]
@@ -103,3 +112,20 @@ def test_regions_before_opset_16(hand_off: HandOff) -> None:
     body = "y = RoiAlign<sampling_ratio=1, output_height=3, output_width=4>(x, r, b)"
     inputs = {"x": floats(2, 5, 10, 12), "r": regions(6, 12, 10), "b": integers(0, 2, 6)}
     hand_off.check(Case(body, inputs, opset=10))
+
+
+@pytest.mark.parametrize("count", [0, 4])
+@pytest.mark.parametrize(("mode", "ratio"), [("avg", 2), ("max", 0), ("avg", 0)])
+def test_regions_whose_number_is_known_at_run_time(mode: str, ratio: int, count: int, hand_off: HandOff) -> None:
+    body = f"""
+        kept = Compress<axis = 0>(r, chosen)
+        pictures = Compress<axis = 0>(b, chosen)
+        y = RoiAlign<mode = "{mode}", sampling_ratio = {ratio}, output_height = 3, output_width = 4>(x, kept, pictures)
+    """
+    inputs = {
+        "x": floats(2, 5, 10, 12),
+        "r": regions(6, 12, 10),
+        "b": integers(0, 2, 6),
+        "chosen": np.arange(6) < count,
+    }
+    hand_off.check(Case(body, inputs))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -58,6 +60,7 @@ SHAPES = {
 
 CUTS = {
     "slice": rows("y = Slice(v, s, e)", s=indices(1), e=indices(2**62)),
+    "slice from the end": rows("y = Slice(v, s, e, a, d)", s=indices(-9), e=indices(-1), a=indices(0), d=indices(2)),
     "slice another axis": rows("y = Slice(v, s, e, a)", s=indices(1), e=indices(-1), a=indices(2)),
     "slice backwards": rows(
         "y = Slice(v, s, e, a, d)", s=indices(-1), e=indices(-(2**62)), a=indices(0), d=indices(-1)
@@ -103,6 +106,32 @@ CASES = {**SHAPES, **CUTS, **INDICES}
 @pytest.mark.parametrize("name", CASES)
 def test_goes_on_with_sizes_known_at_run_time(name: str, direct: HandOff) -> None:
     direct.check(CASES[name])
+
+
+WITHOUT_ELEMENTS = (
+    *("reshape, first size copied", "reshape, last size copied", "flatten", "unsqueeze", "squeeze", "transpose"),
+    *(
+        "concat",
+        "split",
+        "split evenly",
+        "expand",
+        "expand to its shape",
+        "tile",
+        "fill",
+        "range",
+        "trilu",
+        "slice",
+        "gather",
+    ),
+    *("slice another axis", "slice backwards", "pad", "compress", "gather elements found there"),
+)
+"""What ONNX Runtime takes without a single element too."""
+
+
+@pytest.mark.parametrize("name", WITHOUT_ELEMENTS)
+def test_goes_on_with_nothing_at_run_time(name: str, direct: HandOff) -> None:
+    case = CASES[name]
+    direct.check(replace(case, inputs={**case.inputs, "m": np.zeros(3, bool)}))
 
 
 @pytest.mark.parametrize("body", ["y = EyeLike(a)", "y = LayerNormalization<axis=0>(a, a)"])

@@ -1,4 +1,4 @@
-"""Pages of reports in a browser."""
+"""Reports of models, and pages of reports in a browser."""
 
 from __future__ import annotations
 
@@ -8,8 +8,13 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page
 
+from layoutopt.api import report
+from layoutopt.frontend.demo import mobilenet_v2
+from layoutopt.ir.io import save
+from layoutopt.options import Io
 from layoutopt.report.html.page import render
 from layoutopt.results.model_report import ModelReport
+from tests.report.models import head, refuse
 
 Open = Callable[..., Page]
 
@@ -45,3 +50,30 @@ def show(browser: Browser, tmp_path: Path) -> Iterator[Open]:
         page.context.close()
     assert not complaints
     assert requests == {(tmp_path / f"report{at}.html").as_uri() for at in range(len(pages))}
+
+
+@pytest.fixture
+def unconvertible(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No model can be converted, so that reports are of ONNX graphs."""
+    monkeypatch.setattr("layoutopt.workflows.conversion.convert_directly", refuse)
+
+
+@pytest.fixture(scope="session")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("report")
+
+
+@pytest.fixture(scope="session")
+def converted(directory: Path) -> ModelReport:
+    """The report on the head, converted and timed; the models are in ``directory``."""
+    return report(head(directory / "head.onnx"), models=directory)
+
+
+@pytest.fixture(scope="session")
+def unconverted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ModelReport]:
+    """The report on a MobileNetV2 that cannot be converted and whose interface stays, and where its models are."""
+    models = tmp_path_factory.mktemp("onnx")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("layoutopt.workflows.conversion.convert_directly", refuse)
+        save(mobilenet_v2(resolution=32, width=0.25), models / "original.onnx")
+        return models, report(models / "original.onnx", io=Io.KEEP, objective="bytes", models=models)

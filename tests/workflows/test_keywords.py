@@ -12,6 +12,8 @@ import pytest
 import layoutopt
 from layoutopt import api
 from layoutopt.workflows.benchmark import BenchmarkOptions
+from layoutopt.workflows.calibrate import CalibrateOptions
+from layoutopt.workflows.compare import CompareOptions
 from layoutopt.workflows.keywords import takes
 from layoutopt.workflows.optimize import OptimizeOptions
 from layoutopt.workflows.options import LayoutOptions
@@ -25,6 +27,8 @@ FUNCTIONS = [
     (api.report, ReportOptions),
     (api.explain, LayoutOptions),
     (api.benchmark, BenchmarkOptions),
+    (api.compare, CompareOptions),
+    (api.calibrate, CalibrateOptions),
 ]
 
 
@@ -98,11 +102,13 @@ def test_what_is_wrong_with_a_call_is_named(
 @pytest.mark.parametrize(("function", "options"), FUNCTIONS)
 def test_the_api_has_all_options(function: object, options: type) -> None:
     assert callable(function)
-    first, *keywords = inspect.signature(function).parameters.values()
+    parameters = inspect.signature(function).parameters.values()
+    keywords = [each for each in parameters if each.kind is inspect.Parameter.KEYWORD_ONLY]
+    own = [each for each in parameters if each.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD]
+    assert [*own, *keywords] == list(parameters)
     fields = {field.name: field.default for field in dataclasses.fields(options)}
     assert {each.name: each.default for each in keywords} == fields
-    assert all(each.kind is inspect.Parameter.KEYWORD_ONLY for each in keywords)
-    for name in (first.name, *fields):
+    for name in (*(each.name for each in own), *fields):
         assert f"\n    {name}: " in (function.__doc__ or "")
 
 

@@ -14,7 +14,7 @@ _PICTURE = 4
 
 
 def convert(network: str, tflite: Path) -> None:
-    """Converts a network; a result that is no picture keeps its order of axes."""
+    """Convert a network; a result that is no picture keeps its order of axes."""
     variant = NETWORKS[network].full
     module = build(variant)
     picture = torch.zeros(variant.shape)

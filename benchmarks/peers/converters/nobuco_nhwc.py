@@ -20,7 +20,7 @@ import nobuco  # noqa: E402
 
 
 def convert(network: str, tflite: Path) -> None:
-    """Converts a network to Keras, and that with the default TFLite converter."""
+    """Convert a network to Keras, and that with the default TFLite converter."""
     variant = NETWORKS[network].full
     model = nobuco.pytorch_to_keras(
         build(variant),

@@ -15,7 +15,7 @@ _SAMPLES = "calibration_image_sample_data_20x128x128x3_float32.npy"
 
 
 def convert(onnx: Path, tflite: Path) -> None:
-    """Converts ``onnx`` and keeps the float32 file."""
+    """Convert ``onnx`` and keep the float32 file."""
     with tempfile.TemporaryDirectory(dir=tflite.parent) as name:
         directory = Path(name)
         copy = directory / "model.onnx"  # it overwrites the file that it is given

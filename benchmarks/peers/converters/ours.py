@@ -9,7 +9,7 @@ import layoutopt
 
 
 def convert(onnx: Path, tflite: Path) -> None:
-    """Converts ``onnx`` and verifies the result, as always."""
+    """Convert ``onnx`` and verify the result, as always."""
     layoutopt.optimize(onnx, tflite=tflite, baseline=False, force=True)
 
 

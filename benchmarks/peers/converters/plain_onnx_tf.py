@@ -12,7 +12,7 @@ from layoutopt.passes import FoldConstants
 
 
 def convert(onnx: Path, tflite: Path) -> None:
-    """Converts ``onnx``; there is no option for the layout of inputs and outputs."""
+    """Convert ``onnx``; there is no option for the layout of inputs and outputs."""
     with tempfile.TemporaryDirectory(dir=tflite.parent) as directory:
         folded = Path(directory) / "folded.onnx"
         save(FoldConstants()(load(onnx)).model, folded)

@@ -1,4 +1,4 @@
-"""What a .tflite file holds, read from the flatbuffer itself: no TensorFlow, no interpreter."""
+"""The contents of a .tflite file, read from the flatbuffer itself: no TensorFlow, no interpreter."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class TfliteOperator:
 
 
 def count_tflite(path: Path) -> Counts:
-    """Counts the operators of all subgraphs of a .tflite file.
+    """Count the operators of all subgraphs of a .tflite file.
 
     Built-in operators go by their name in the schema, custom ones by their custom code (``FlexErf``). A TRANSPOSE adds
     the size of its result to ``bytes_moved``, unless it only moves axes of size 1; a dynamic size counts as what it is
@@ -141,7 +141,7 @@ def operators_of(path: Path) -> tuple[TfliteOperator, ...]:
 
 @contextmanager
 def open_tflite(path: Path) -> Iterator[Model]:
-    """The file's root table; whatever breaks while it is read becomes an InvalidModelError."""
+    """Return the file's root table; whatever breaks while it is read becomes an InvalidModelError."""
     require_file(path)
     try:
         with opened(path) as model:
@@ -211,5 +211,5 @@ def default_shape_of(tensor: Tensor) -> tuple[int, ...]:
 
 
 def numpy_name(dtype: DType) -> str:
-    """Numpy's name of the element type."""
+    """Return NumPy's name of the element type."""
     return "str" if dtype is DType.STRING else str(dtype)

@@ -1,4 +1,4 @@
-"""What samples of two models that were timed in turns say about them, and what they do not."""
+"""Statistics of models that were timed in turns, and the verdicts that they allow."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _RESAMPLES = 2000
 
 
 class Verdict(Enum):
-    """What the samples say about a model and the one that it is compared with."""
+    """The outcome of comparing the latencies of two models."""
 
     FASTER = "faster"
     SLOWER = "slower"
@@ -35,7 +35,7 @@ class Verdict(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """How long one model takes, in milliseconds per inference.
+    """The time that one model takes, in milliseconds per inference.
 
     Attributes:
         samples: one per round, in order; each is the mean over the inferences of that round.
@@ -127,7 +127,7 @@ class Noise:
 
     @classmethod
     def between(cls, first: Latency, second: Latency, *, seed: int = 0) -> Noise:
-        """From the samples of both copies.
+        """Return the speedup between two files from the samples of both copies.
 
         Raises:
             ValueError: they have different numbers of samples.

@@ -1,4 +1,4 @@
-"""How much memory a .tflite file needs to run, measured in a process of its own."""
+"""Measurement of the memory that a .tflite file needs to run, in a process of its own."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ _TINY = Transpose((2, 3), (1, 0), 32)
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """How long each takes, all from one interleaved run.
+    """The time that each operator takes, all from one interleaved run.
 
     Attributes:
         overhead: nanoseconds of an operator that has nothing to do.

@@ -1,4 +1,4 @@
-"""Where the milliseconds of a .tflite file go, operator by operator, as LiteRT's own profiler has it.
+"""The time of each operator of a .tflite file, from LiteRT's own profiler.
 
 XNNPACK runs operators of its own: some of the file's become two or three of them, others go into a neighbour or
 nowhere at all. Both sides run in the same order, so the two lists are laid side by side as in a comparison of texts.
@@ -66,13 +66,13 @@ _CALLED: Mapping[str, tuple[str, ...]] = {
     "SUM": ("Sum", "Normalize"),
     "TRANSPOSE_CONV": ("Deconvolution",),
 }
-"""How the names of XNNPACK's operators begin, for TFLite's whose own names do not say it; seen in LiteRT 2.3.
+"""The beginnings of the names of XNNPACK's operators, for TFLite's whose own names do not say it; seen in LiteRT 2.3.
 
 ``Clamp`` is the activation of an operator that has one fused and whose kernel in XNNPACK has none.
 """
 
 _HELPERS = ("Static Reshape", "Copy", "Convert", "Transpose", "Slice", "Constant Pad")
-"""What XNNPACK may add beside the operator that does the work."""
+"""Operators that XNNPACK may add beside the one that does the work."""
 
 # The costs of laying the two lists side by side. Only their order matters.
 _HELPS, _STRANGE = 0.8, 2.0  # one of XNNPACK's operators stands beside one of the file's that is not called so
@@ -84,7 +84,7 @@ _Costs = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class OperatorTime:
-    """How long one operator of the main graph takes.
+    """The time that one operator of the main graph takes.
 
     Attributes:
         position: in the order of the file, as `inspect.operators_of` gives the operators.
@@ -122,7 +122,7 @@ def profile(
     verbose: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[OperatorTime, ...]:
-    """Times each operator of the main graph while the whole model runs on LiteRT with XNNPACK.
+    """Time each operator of the main graph while the whole model runs on LiteRT with XNNPACK.
 
     It runs in a process of its own. The sum is a little less than an inference takes outside of the profiler: what
     LiteRT does between operators is nobody's. Bodies of IF and WHILE count for these.
@@ -261,7 +261,7 @@ def lay_beside(costs: _Costs) -> list[int]:
 
 
 def _from_before(best: _Costs) -> tuple[_Costs, npt.NDArray[np.int64]]:
-    """For each operator the least cost of coming from an earlier one, and from which; those between have nothing."""
+    """Return each operator's least cost of coming from an earlier one, and from which; those between have nothing."""
     places = np.arange(len(best))
     relative = best - _NOTHING * places
     least = np.minimum.accumulate(relative)

@@ -67,7 +67,7 @@ class _Profiled:
         self._outputs = (ctypes.c_void_p * len(shapes))(*handles)
 
     def run(self) -> None:
-        """One inference."""
+        """Run one inference."""
         inputs, outputs = self._inputs, self._outputs
         sizes = ctypes.c_size_t(len(inputs)), ctypes.c_size_t(len(outputs))
         self._call("RunCompiledModel", self._model, ctypes.c_size_t(0), sizes[0], inputs, sizes[1], outputs)
@@ -156,7 +156,7 @@ class _Profiled:
 
 
 _KEPT = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(lambda _payload: None)
-"""How LiteRT gives back the text of an option: Python's collector sees to that."""
+"""The texts of options that LiteRT may ask for: Python's collector would free them."""
 
 
 def _load() -> ctypes.CDLL:

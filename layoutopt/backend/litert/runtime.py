@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -24,31 +25,33 @@ SAMPLE_SECONDS = 0.01
 """A sample lasts at least about this long: a fast model runs several times for one sample."""
 
 MORE_ROUNDS = 10
-"""How many rounds `measure` adds before it asks again whether there are enough."""
+"""Rounds that are added before it is asked again whether there are enough."""
 
 Clock = Callable[[], float]
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """How LiteRT runs a model.
+    """The way in which LiteRT runs a model.
 
     Attributes:
         threads: that it may use.
         xnnpack: whether XNNPACK runs what it can; LiteRT's own kernels run everything otherwise.
+        gpu: whether the GPU runs what it can, which is for phones alone.
     """
 
     threads: int = 1
     xnnpack: bool = True
+    gpu: bool = False
 
     def __str__(self) -> str:
         threads = f"{self.threads} thread{'s' if self.threads > 1 else ''}"
-        return f"{threads}, {'with' if self.xnnpack else 'without'} XNNPACK"
+        return f"{'GPU, ' if self.gpu else ''}{threads}, {'with' if self.xnnpack else 'without'} XNNPACK"
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What is timed: a .tflite file under one setting."""
+    """A .tflite file under one setting, to be timed."""
 
     path: Path
     setting: Setting = Setting()
@@ -137,7 +140,7 @@ def measure(
     progress: Callable[[int, int], None] | None = None,
     verbose: bool = False,
 ) -> tuple[Latency, ...]:
-    """Times .tflite files against each other.
+    """Time .tflite files against each other.
 
     All of them are loaded, then every round takes one sample of each: A B C, then B C A, and so on, so that a change of
     clock or of load meets all of them alike. Inputs are random: standard normal for floats, all values for 8-bit
@@ -170,16 +173,40 @@ def measure(
         subject = model if isinstance(model, Subject) else Subject(model, Setting(threads))
         invoke = load(subject, seed=seed, verbose=verbose)
         timed.append((invoke, _warm_up(invoke, warmup, clock)))
-    samples: list[list[float]] = [[] for _ in models]
+    samplers = [functools.partial(_sample, invoke, repeats, clock) for invoke, repeats in timed]
+    return take_turns(samplers, rounds=rounds, more=more, progress=progress)
+
+
+def take_turns(
+    samplers: Sequence[Callable[[], float]],
+    *,
+    rounds: int,
+    step: int = MORE_ROUNDS,
+    more: Callable[[tuple[Latency, ...]], bool] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[Latency, ...]:
+    """Take samples of several models in turns: A B C, then B C A, and so on.
+
+    Args:
+        samplers: each takes one sample of a model, in milliseconds.
+        rounds: samples per model.
+        step: how many rounds are added before ``more`` is asked again.
+        more: asked after these whether to go on; None stops.
+        progress: called after each round with how many are done and how many there are.
+
+    Returns:
+        One ``Latency`` per sampler, in their order.
+    """
+    samples: list[list[float]] = [[] for _ in samplers]
     done = 0
     while True:
         done += 1
-        for step in range(len(models)):
-            index = (done - 1 + step) % len(models)
-            samples[index].append(_sample(*timed[index], clock))
+        for turn in range(len(samplers)):
+            index = (done - 1 + turn) % len(samplers)
+            samples[index].append(samplers[index]())
         if progress is not None:
             progress(done, max(rounds, done))
-        if done >= rounds and (done - rounds) % MORE_ROUNDS == 0:
+        if done >= rounds and (done - rounds) % step == 0:
             latencies = tuple(Latency(tuple(taken)) for taken in samples)
             if more is None or not more(latencies):
                 return latencies

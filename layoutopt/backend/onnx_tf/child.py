@@ -20,7 +20,7 @@ from layoutopt.backend.onnx_tf.protocol import Event, Failure, Job, Outcome
 from layoutopt.backend.process import TAIL, command, how_ended
 
 _CHILD = "layoutopt.backend.onnx_tf.export"
-_MOST_JOBS = 200  # of one child: TensorFlow keeps something of every graph
+_MAX_JOBS = 200  # of one child: TensorFlow keeps something of every graph
 
 Progress = Callable[[str], None]
 """Called with a short name as each stage starts."""
@@ -55,7 +55,7 @@ class Child:
     @property
     def is_spent(self) -> bool:
         """Return whether it has died, or done as many jobs as one child should."""
-        return self._jobs >= _MOST_JOBS or self._process.poll() is not None
+        return self._jobs >= _MAX_JOBS or self._process.poll() is not None
 
     def run(self, job: Job, progress: Progress | None) -> Outcome:
         """Do one job.
@@ -107,7 +107,7 @@ _kept: dict[tuple[bool, bool], Child] | None = None
 
 @contextlib.contextmanager
 def kept_alive() -> Iterator[None]:
-    """Lets all conversions within share one child, so that TensorFlow is imported once; not for several threads."""
+    """Let all conversions within share one child, so that TensorFlow is imported once; not for several threads."""
     global _kept
     if _kept is not None:
         yield

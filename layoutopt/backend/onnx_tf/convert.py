@@ -14,7 +14,7 @@ from layoutopt.outputs import apart, scratch
 
 
 class Handlers(enum.Enum):
-    """Who translates ONNX operators to TensorFlow."""
+    """The translators of ONNX operators to TensorFlow."""
 
     LAYOUTOPT = "layoutopt"
     """Our handlers, onnx-tf's for what they do not cover."""

@@ -60,7 +60,7 @@ class Stages:
 
     @contextmanager
     def __call__(self, name: str) -> Iterator[None]:
-        """Announces the stage ``name`` and times it."""
+        """Announce the stage ``name`` and time it."""
         _send(self.events, Event(stage=name))
         start = time.perf_counter()
         yield
@@ -141,7 +141,7 @@ def _save(function: tf.types.experimental.ConcreteFunction, outputs: Sequence[st
 
 
 def _finish(converter: tf.lite.TFLiteConverter, job: Job, samples: Sequence[object]) -> bytes:
-    """Converts; ``samples`` are sets of inputs, for ranges of activations."""
+    """Convert to a .tflite; ``samples`` are sets of inputs, for ranges of activations."""
     import tensorflow as tf
 
     if job.quantize != "none":

@@ -1,4 +1,4 @@
-"""What is left to do on a file of the TFLite converter: names, infinities, exact scales, integer kernels."""
+"""The last edits of a file of the TFLite converter: names, infinities, exact scales, integer kernels."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from layoutopt.tfl.reader import read_tflite
 from layoutopt.tfl.rewrites.integers import use_integer_kernels
 
 _SAME_SCALE = 1e-6
-"""How far, relatively, a scale may be off that went through the two ends of a range in float32."""
+"""The relative error that a scale may have after it went through the two ends of a range in float32."""
 
 
 Floats: TypeAlias = "npt.NDArray[np.float64]"

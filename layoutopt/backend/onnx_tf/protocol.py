@@ -1,4 +1,4 @@
-"""What the parent process and the child that runs TensorFlow exchange. No TensorFlow here: both sides import it.
+"""The messages between the parent process and the child that runs TensorFlow. No TensorFlow here: both sides import it.
 
 The parent writes one `Job` per line to the child's standard input; the child answers with `Event`s, one per line,
 of which the last is a failure or an outcome.
@@ -60,7 +60,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a conversion that worked has to say. Fields as in `layoutopt.backend.onnx_tf.convert.Conversion`."""
+    """The result of a conversion that worked. Fields as in `layoutopt.backend.onnx_tf.convert.Conversion`."""
 
     input_names: Mapping[str, str]
     output_names: Mapping[str, str]

@@ -90,7 +90,7 @@ def _conv_2d(call: Call) -> tf.Tensor:
 
 
 def _depthwise_conv_2d(call: Call) -> tf.Tensor:
-    """By the raw operator: `tf.nn.depthwise_conv2d` writes dilations as SPACE_TO_BATCH_ND."""
+    """Use the raw operator: `tf.nn.depthwise_conv2d` writes dilations as SPACE_TO_BATCH_ND."""
     x, filters = call[0], call[1]
     _, height, width, outputs = filters.shape
     shape = (height, width, x.shape[3], outputs // x.shape[3])
@@ -173,7 +173,7 @@ def _prelu(x: Operand, slope: Any) -> tf.Tensor:
 
 
 def _softmax(call: Call) -> tf.Tensor:
-    """With ``beta`` as a product, of which TensorFlow's Softmax knows nothing."""
+    """Write ``beta`` as a product, since TensorFlow's Softmax knows nothing of it."""
     return tf.nn.softmax(call[0] if call("beta") == 1 else call[0] * np.float32(call("beta")))
 
 
@@ -246,7 +246,7 @@ def _if(call: Call) -> Sequence[tf.Tensor]:
 
 
 def _while(call: Call) -> Sequence[tf.Tensor]:
-    """By the raw operator: `tf.while_loop` counts the rounds, for gradients, and not always in vain."""
+    """Use the raw operator: `tf.while_loop` counts the rounds, for gradients, which is not always without cost."""
     start = _tensors(call.operands)
     condition, body = (_function(call, each, start, _shapes(call)) for each in call.operation.bodies)
     stateless = not _is_stateful(condition) and not _is_stateful(body)

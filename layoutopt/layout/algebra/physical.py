@@ -14,7 +14,7 @@ from layoutopt.ir.values import Shape
 from layoutopt.layout.algebra.modes import Mode, merge_modes, split_modes
 
 CACHE = 65536
-"""How many answers each of these pure functions remembers: graphs repeat few shapes and layouts often."""
+"""The number of answers that each of these pure functions remembers: graphs repeat few shapes and layouts often."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Dim:
 
     @classmethod
     def whole(cls, axis: int, size: int) -> Dim:
-        """All of a logical axis, in its own order."""
+        """Return a dimension that is all of a logical axis, in its own order."""
         return cls(axis, (Mode(1, size),) if size != 1 else ())
 
     @property
@@ -58,7 +58,7 @@ class Dim:
         return prod(mode.size for mode in self.modes)
 
     def resized(self, old: int, new: int) -> Dim | None:
-        """For an axis of ``new`` elements instead of ``old``, whose outermost mode alone changes.
+        """Return the dimension for an axis of ``new`` elements instead of ``old``, whose outermost mode alone changes.
 
         None where that does not lie outermost in this dimension, or where ``new`` is not a multiple of its stride.
         """
@@ -84,7 +84,7 @@ class Dim:
 
 @dataclass(frozen=True, slots=True)
 class PhysicalLayout:
-    """How a tensor is stored, in the words of its logical axes: a layout with dimensions.
+    """The way in which a tensor is stored, in the words of its logical axes: a layout with dimensions.
 
     Attributes:
         shape: the logical shape.
@@ -97,18 +97,18 @@ class PhysicalLayout:
     @classmethod
     @lru_cache(maxsize=CACHE)
     def ordered(cls, shape: Shape, order: Perm) -> PhysicalLayout:
-        """Whole axes in ``order``."""
+        """Return the layout of whole axes in ``order``."""
         return cls(shape, tuple(Dim.whole(axis, shape[axis]) for axis in order))
 
     @classmethod
     def natural(cls, shape: Shape) -> PhysicalLayout:
-        """As ONNX says."""
+        """Return the layout that ONNX says."""
         return cls.ordered(shape, identity(len(shape)))
 
     @classmethod
     @lru_cache(maxsize=CACHE)
     def of(cls, shape: Shape, order: ModeOrder, like: Shape = ()) -> PhysicalLayout | None:
-        """A tensor of logical ``shape`` that lies as ``order`` says; None where a mode straddles two axes.
+        """Return the layout of a tensor of ``shape`` that lies as ``order`` says; None where a mode straddles two axes.
 
         Args:
             shape: the logical shape.
@@ -173,7 +173,7 @@ class PhysicalLayout:
         return tuple(index for index, dim in enumerate(self.dims) if dim.axis in axes)
 
     def lifted(self, rank: int) -> PhysicalLayout:
-        """Raised to ``rank`` by leading axes of size 1, as broadcasting does."""
+        """Return the layout raised to ``rank`` by leading axes of size 1, as broadcasting does."""
         extra = rank - len(self.shape)
         if not extra:
             return self
@@ -198,7 +198,7 @@ class PhysicalLayout:
         return PhysicalLayout(shape, tuple(dims))
 
     def completed(self, shape: Shape, missing: Collection[int]) -> Iterator[PhysicalLayout]:
-        """For ``shape``, in which the ``missing`` axes are no longer 1: their block at every place."""
+        """Yield layouts for ``shape``, in which the ``missing`` axes are no longer 1: their block at every place."""
         rest = [dim for dim in self.dims if dim.axis not in missing]
         block = [Dim.whole(axis, shape[axis]) for axis in sorted(missing)]
         for place in range(len(rest) + 1):
@@ -212,7 +212,7 @@ class PhysicalLayout:
         return PhysicalLayout(tuple(self.shape[axis] for axis in kept), dims)
 
     def renamed(self, perm: Perm) -> PhysicalLayout:
-        """Of the tensor whose axis ``perm[i]`` is this one's axis ``i``; not a byte moves."""
+        """Return the layout of the tensor whose axis ``perm[i]`` is this one's axis ``i``; not a byte moves."""
         shape = tuple(size for _, size in sorted(zip(perm, self.shape, strict=True)))
         return PhysicalLayout(shape, tuple(replace(dim, axis=perm[dim.axis]) for dim in self.dims))
 
@@ -238,7 +238,7 @@ def _dims(shape: Shape, order: ModeOrder) -> tuple[Dim, ...] | None:
 
 
 def _fitted(dims: Sequence[Dim], ones: Sequence[Dim], like: Shape) -> tuple[Dim, ...] | None:
-    """``dims``, cut into pieces of the sizes ``like``, with as many of the ``ones`` between them as there is place for.
+    """Cut ``dims`` into pieces of the sizes ``like``, with as many of the ``ones`` between them as there is place for.
 
     A dimension of size 1 beyond them counts as a piece of the first axis. None where a size spans two of the ``dims``.
     """
@@ -279,7 +279,7 @@ def _layout(layout: PhysicalLayout) -> ModeOrder:
 
 
 def _strides(shape: Sequence[int]) -> Shape:
-    """Elements between two neighbours along each axis of a row-major tensor without empty axes."""
+    """Return the elements between two neighbours along each axis of a row-major tensor without empty axes."""
     strides = [1]
     for size in reversed(shape[1:]):
         strides.append(strides[-1] * size)

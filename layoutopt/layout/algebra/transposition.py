@@ -130,7 +130,7 @@ def _borders(order: ModeOrder, sizes: Shape) -> set[int]:
 
 
 def _places(modes: Sequence[Mode], sizes: Shape) -> list[Mode | None] | None:
-    """For each stored dimension its one mode, None for those of size 1; None where one has several."""
+    """Return for each stored dimension its one mode, None for those of size 1; None where one has several."""
     if [mode.size for mode in modes] != [size for size in sizes if size != 1]:
         return None
     rest = iter(modes)

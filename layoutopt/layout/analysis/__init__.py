@@ -1,1 +1,1 @@
-"""What rewrites need to know of a graph before layouts are chosen. The rewrites themselves are passes."""
+"""Analyses of a graph that rewrites need before layouts are chosen. The rewrites themselves are passes."""

@@ -1,4 +1,4 @@
-"""Where channels come from, followed through Concat, Split, Slice, Gather and channel shuffles.
+"""The origins of channels, followed through Concat, Split, Slice, Gather and channel shuffles.
 
 These nodes are *routes*: they only say which channels of which values their results hold. A *reader* takes the channels
 of one operand in any order, since its constants are permuted instead: a convolution, whose result stays as it is, or a
@@ -26,7 +26,7 @@ from layoutopt.layout.rules.table import VIEWS
 from layoutopt.layout.rules.views import rearrangements
 
 MIN_RUN = 16
-"""How many neighbouring channels are worth a copy of their own, where a reader wants several runs of one source."""
+"""The neighbouring channels that are worth a copy of their own, where a reader wants several runs of one source."""
 
 
 class Channel(NamedTuple):
@@ -73,7 +73,7 @@ class Reader:
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
-    """What a reader reads instead.
+    """The values that a reader reads instead.
 
     Attributes:
         reader: who.
@@ -131,7 +131,7 @@ def channels_of(value: ir.Value | None) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class _Flow:
-    """What the nodes of a graph do with channels.
+    """The routes, readers and carriers among the nodes of a graph.
 
     Attributes:
         origins: the channels that each routed value holds, and the reader that each other one is carried by, in the
@@ -310,7 +310,7 @@ def _resizes(node: ir.Node) -> bool:
 
 
 def _elementwise(node: ir.Node) -> Reader | None:
-    """One of two operands is a constant that does not widen the other."""
+    """Carry the channels of one of two operands past a constant that does not widen it."""
     constant = next((index for index in (0, 1) if _constant_shape(node, index) is not None), None)
     if constant is None or "broadcast" in node.attributes:
         return None
@@ -326,7 +326,7 @@ def _elementwise(node: ir.Node) -> Reader | None:
 
 
 def _convolution(node: ir.Node) -> Reader | None:
-    """Of one group, whose weights take the order, or depthwise, which carries it."""
+    """Read the channels of one group, whose weights take the order, or carry those of a depthwise convolution."""
     channels, weights = channels_of(node.inputs[0]), _constant_shape(node, 1)
     groups = integer(node, "group", 1)
     if channels is None or weights is None:

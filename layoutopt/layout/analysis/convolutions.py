@@ -177,7 +177,7 @@ def pool_of(node: ir.Node) -> Convolution | None:
 
 
 def added(convs: Sequence[Convolution]) -> Convolution:
-    """One Conv for the sum of the results of ``convs``, which read the same with the same strides.
+    """Return one Conv for the sum of the results of ``convs``, which read the same with the same strides.
 
     Its kernel has a tap wherever one of them has one; of what is between these, as little as one dilation allows.
     """

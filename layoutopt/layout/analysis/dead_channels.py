@@ -1,4 +1,4 @@
-"""Which channels of a network hold a constant or are read by nobody, with all that must go together."""
+"""The channels of a network that hold a constant or are read by nobody, with all that must go together."""
 
 from __future__ import annotations
 
@@ -191,7 +191,7 @@ class Channels:
 
 
 Known = Callable[[ir.Node, Sequence[Wide]], "Wide | None"]
-"""What each channel of the result holds, given those of the computed operands; None where they are not kept apart."""
+"""The contents of each channel of the result, given those of the operands; None where they are not kept apart."""
 
 
 def _of_elements(function: Callable[[Wide], Wide]) -> Known:
@@ -202,7 +202,7 @@ def _of_elements(function: Callable[[Wide], Wide]) -> Known:
 
 
 def _zero(x: Wide) -> Wide:
-    """A function that leaves 0 as it is."""
+    """Follow channels through a function that leaves 0 as it is."""
     return np.where(x == 0, x, np.nan)
 
 
@@ -217,7 +217,7 @@ _BOUNDS = ((1, -np.inf), (2, np.inf))
 
 
 def _arithmetic(node: ir.Node, operands: Sequence[Wide]) -> Wide | None:
-    """Of two values with the same channels, or of one and numbers per channel."""
+    """Follow channels of two values with the same channels, or of one and numbers per channel."""
     shapes, result = [static_shape(value) for value in node.inputs], static_shape(node.outputs[0])
     if result is None or any(shape is None for shape in shapes):
         return None
@@ -245,7 +245,7 @@ _FUNCTIONS: Mapping[str, Callable[[Wide, Wide], Wide]] = {
 
 
 def _pool(node: ir.Node, operands: Sequence[Wide]) -> Wide | None:
-    """A constant stays what it is where each window is of the picture alone; zero anyway."""
+    """Follow a constant through a pool: it stays what it is where each window is of the picture alone, zero anyway."""
     return _zero(operands[0]) if _is_padded(node) or integer(node, "ceil_mode", 0) else operands[0]
 
 
@@ -255,7 +255,7 @@ def _mean(node: ir.Node, operands: Sequence[Wide]) -> Wide | None:
 
 
 def _view(node: ir.Node, operands: Sequence[Wide]) -> Wide | None:
-    """Axes of size 1 after the channels come or go."""
+    """Follow channels through a view in which axes of size 1 after them come or go."""
     source, result = static_shape(node.inputs[0]) or (), static_shape(node.outputs[0]) or ()
     return operands[0] if source[:2] == result[:2] and {*source[2:], *result[2:]} <= {1} else None
 

@@ -1,4 +1,4 @@
-"""Which part of each operand a node needs where only a part of its result is read."""
+"""The part of each operand that a node needs where only a part of its result is read."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def reduced_attributes(node: ir.Node, part: AxisSubset) -> Mapping[str, int]:
 
 
 def _first(node: ir.Node, part: AxisSubset) -> Parts | None:
-    """A function of each element of the first operand."""
+    """Demand the same slice of the first operand, of which each element gives one of the result."""
     return [part if at == 0 else None for at in range(len(node.inputs))]
 
 
@@ -94,7 +94,7 @@ def _reduction(node: ir.Node, part: AxisSubset) -> Parts | None:
 
 
 def _product(node: ir.Node, part: AxisSubset) -> Parts | None:
-    """Rows of the left operand, columns of the right one, matrices of both."""
+    """Demand rows of the left operand, columns of the right one, matrices of both."""
     rank, shapes = len(known_shape(node.outputs[0])), [static_shape(value) or () for value in node.inputs]
     left, right = shapes
     if min(len(left), len(right)) < 2:
@@ -127,7 +127,7 @@ def _concat(node: ir.Node, part: AxisSubset) -> Parts | None:
 
 
 def _convolution(node: ir.Node, part: AxisSubset) -> Parts | None:
-    """Channels of the result, or pixels where the kernel is one pixel."""
+    """Demand channels of the result, or pixels where the kernel is one pixel."""
     weights = static_shape(node.inputs[1]) or ()
     rest: list[AxisSubset | None] = [None for _ in node.inputs[1:]]
     if part.axis == 1:

@@ -1,4 +1,4 @@
-"""Which elements of a value another one takes: along one axis, or element by element.
+"""The elements of a value that another one takes: along one axis, or element by element.
 
 What follows for the nodes before these belongs to `channel_routes` and `demanded_slices`.
 """

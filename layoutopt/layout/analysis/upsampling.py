@@ -50,7 +50,7 @@ class Upsampling:
 
 
 def with_channels(shape: Shape, channels: int) -> Shape:
-    """``shape`` with so many ``channels``, which are axis 1."""
+    """Return ``shape`` with so many ``channels``, which are axis 1."""
     return (shape[0], channels, *shape[2:])
 
 

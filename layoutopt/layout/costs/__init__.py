@@ -1,1 +1,1 @@
-"""What it costs to move data, and what arithmetic costs. What is chosen by these costs belongs to `plan`."""
+"""The costs of moving data and of arithmetic. What is chosen by these costs belongs to `plan`."""

@@ -1,4 +1,4 @@
-"""What arithmetic costs: multiplications, and the time that they and the data between them take in LiteRT.
+"""The costs of arithmetic: multiplications, and the time that they and the data between them take in LiteRT.
 
 A product of matrices takes its multiplications over a rate that depends on its shape: kernels compute tiles of several
 columns, so few columns leave lanes empty, and short sums spend their time on loading and storing. `calibration` has the
@@ -24,12 +24,12 @@ DEPTHWISE = 19.0
 BYTES = 34.0
 """Bytes per nanosecond that an operator without products reads and writes."""
 ERROR = 0.15
-"""How far the time of a small part of a network is from what this model says: a gain below that is none."""
+"""The relative error of this model for a small part of a network: a gain below that is none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What some operators cost.
+    """The work that some operators do.
 
     Attributes:
         products: multiplications of convolutions and products of matrices.
@@ -112,4 +112,4 @@ def work_of(node: ir.Node) -> Work:
 _ONNX = {form.name: operator for operator, ranks in OPERATORS.items() for form in ranks.values()} | dict.fromkeys(
     MATMUL_TRANSPOSED.values(), "MatMul"
 )
-"""What the operators of the NHWC dialect are called in ONNX."""
+"""The names in ONNX of the operators of the NHWC dialect."""

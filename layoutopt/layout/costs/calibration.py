@@ -1,4 +1,4 @@
-"""Which operators to time, and where the times are kept: one file per number of threads, good for one machine."""
+"""The operators to time, and the files of times: one per number of threads, good for one machine."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Probe:
 
     @classmethod
     def matrix(cls, bits: int, tile: int, size: int) -> Probe:
-        """A matrix of ``tile`` rows and ``size`` bytes."""
+        """Return the transposition of a matrix of ``tile`` rows and ``size`` bytes."""
         return cls((tile, size * 8 // bits // tile), (1, 0), bits)
 
     @classmethod
@@ -55,7 +55,7 @@ class Probe:
 
     @classmethod
     def pieces(cls, piece: int, size: int) -> Probe:
-        """A matrix whose elements are runs of ``piece`` bytes."""
+        """Return the transposition of a matrix whose elements are runs of ``piece`` bytes."""
         return cls((_ROWS, size // piece // _ROWS, piece // 4), (1, 0, 2), 32)
 
     @property
@@ -71,7 +71,7 @@ class Probe:
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """What is measured.
+    """The sizes that are measured.
 
     Attributes:
         tiles: widths of the tiles of transposes.
@@ -212,7 +212,7 @@ def tabulate_pieces(nanoseconds: Sequence[float]) -> PieceTimes:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What measured times depend on.
+    """The machine that measured times depend on.
 
     Attributes:
         processor: its model.
@@ -226,7 +226,7 @@ class Machine:
 
     @classmethod
     def here(cls, threads: int) -> Machine:
-        """This machine."""
+        """Describe this machine."""
         try:
             runtime = version(_RUNTIME)
         except PackageNotFoundError:

@@ -32,7 +32,7 @@ class Declined:
 
     @property
     def why(self) -> str:
-        """Why it was not done."""
+        """The reason."""
         if self.nanoseconds_after >= self.nanoseconds_before:
             return "costs more"
         return "gains less than the model's error"

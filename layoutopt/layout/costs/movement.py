@@ -1,4 +1,4 @@
-"""How long TFLite's TRANSPOSE takes to move data.
+"""The time that TFLite's TRANSPOSE takes to move data.
 
 Time follows from four things. *Size*: the bytes of the tensor. *Piece*: what no Transpose tears apart, one element, or
 the whole innermost axis where that stays innermost. Kernels move pieces of up to 4 bytes in two-dimensional tiles and
@@ -24,7 +24,7 @@ LARGEST_TILED = 4
 
 
 class Family(StrEnum):
-    """Which loop of the kernel moves the data."""
+    """The loops of the kernel that move data."""
 
     BYTES = "bytes"
     """Pieces of 1 byte, in tiles."""
@@ -85,7 +85,7 @@ class Curve:
             raise ValueError(f"{self.family} of {self.extent}: a time or a size that is not positive")
 
     def at(self, size: int) -> float:
-        """Nanoseconds for ``size`` bytes: a straight line between two logarithms, in proportion outside of the grid."""
+        """Return nanoseconds for ``size`` bytes: straight lines between logarithms, in proportion outside them."""
         inside = min(max(size, self.sizes[0]), self.sizes[-1])
         rising = np.maximum.accumulate(np.log(self.nanoseconds))
         return exp(np.interp(log(inside), np.log(self.sizes), rising)) * size / inside
@@ -115,7 +115,7 @@ class TimeTable:
             raise ValueError("not all families are there")
 
     def at(self, movement: Movement, size: int) -> float:
-        """Nanoseconds that the movement of ``size`` bytes takes, between the curves of its family; no overhead."""
+        """Return the nanoseconds that moving ``size`` bytes takes, between the curves of its family; no overhead."""
         family = sorted((curve.extent, curve.at(size)) for curve in self.curves if curve.family is movement.family)
         extents, times = zip(*family, strict=True)
         block = exp(np.interp(log(movement.extent), np.log(extents), np.log(times)))

@@ -1,4 +1,4 @@
-"""What the choice of layouts minimizes: bytes in TRANSPOSE, or the predicted time of all that layouts decide."""
+"""The objectives of the choice of layouts: bytes in TRANSPOSE, or the predicted time of all that layouts decide."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _TIE = 10_000
 
 @dataclass(frozen=True, slots=True)
 class InnerCost:
-    """What an operator does in one of its forms, and may not do in another.
+    """The data that an operator moves in one of its forms, and may not move in another.
 
     Attributes:
         transposed: bytes in the TRANSPOSE operators that its conversion takes.
@@ -78,7 +78,7 @@ class Costs(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PieceTimes:
-    """How long it takes to join or cut short pieces that lie side by side, beyond what long ones take.
+    """The time of joining or cutting short pieces that lie side by side, beyond that of long ones.
 
     Attributes:
         sizes: bytes of the pieces that were measured, rising; none above costs anything.

@@ -1,4 +1,4 @@
-"""How long products of matrices take, by their shapes and by the form in which an operator runs them.
+"""The time that products of matrices take, by their shapes and by the form in which an operator runs them.
 
 XNNPACK multiplies rows by panels of columns, and packs the right matrix into such panels first: a constant one when the
 model is loaded, any other in each inference. So a product takes its multiplications over a rate that depends on its

@@ -1,4 +1,4 @@
-"""Why every transpose that is left is left: which operators need the layouts on either side."""
+"""The reason for every transpose that is left: operators that need the layouts on either side."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def explain(opset: int, plans: Mapping[ir.Graph, Plan]) -> Explanation:
 
 
 def label(node: ir.Node) -> str:
-    """An operator by type and name, or by its result where it has no name."""
+    """Name an operator by type and name, or by its result where it has no name."""
     return f"{node.op_type} {node.name or node.outputs[0].name}"
 
 
@@ -64,7 +64,7 @@ class _Explainer:
         self._part_of = {group: n for n, part in self._parts.items() for group in part.component.groups}
 
     def explanation(self) -> Explanation:
-        """All there is to say."""
+        """Return all there is to say."""
         proofs = tuple(part_proof(number, part) for number, part in self._parts.items())
         return Explanation(tuple(self._copies()), tuple(self._inside()), tuple(self._kept()), proofs)
 
@@ -87,7 +87,7 @@ class _Explainer:
         return Copy(str(root.name), shape, dtype, size, cost, steps, part, written, reading, operators)
 
     def _side(self, net: int, carried: int, wanted: int, layout: str) -> tuple[Side, frozenset[str]]:
-        """One side of a copy, and the operators without a rule that it ends at."""
+        """Return one side of a copy, and the operators without a rule that it ends at."""
         ends = [self._who(choice) for choice, _ in self._ways.ends(net, carried)]
         frontier = self._ways.nearest(net, carried, wanted)
         frontiers = [choice for choice, _ in self._ways.ends(net, carried)] + ([frontier.choice] if frontier else [])
@@ -100,7 +100,7 @@ class _Explainer:
     # --- who ---
 
     def _who(self, index: int) -> str:
-        """A choice in words."""
+        """Return a choice in words."""
         choice = self._encoded.groups[index]
         if choice.node is not None:
             return label(choice.node)
@@ -161,7 +161,7 @@ class _Explainer:
         return ", ".join(dict.fromkeys((*reasons, *(["its layout is kept"] if self._is_kept(value) else []))))
 
     def _why_ruled(self, node: ir.Node, rule: LayoutRule, port: Port, order: ModeOrder) -> str:
-        """Why ``node`` has no variant with the root's ``order`` at ``port``."""
+        """Return why ``node`` has no variant with the root's ``order`` at ``port``."""
         value = port.value(node)
         seen = self._plan.view(value).outward(order)
         layout = None if seen is None else PhysicalLayout.of(known_shape(value), seen)
@@ -200,7 +200,7 @@ _INTERNAL_COST_REASONS: Mapping[InternalCost | None, str] = {
     interleaving: "the pieces that it joins or cuts are short",
     product_form: "its product of matrices takes longer in that form",
 }
-"""Why operators move data inside, by the internal costs of their rules."""
+"""The reasons for which operators move data inside, by the internal costs of their rules."""
 
 
 _CHANNELS = "it cannot have its rows or channels in that order"
@@ -219,7 +219,7 @@ _PROPAGATION_REASONS: Mapping[Propagation, str] = {
     spatial.per_channel: "TFLite runs it natural or channels-last only",
     matmul.matmul: "no matrix product has its axes in the order of the other layout",
 }
-"""Why operators cannot have a layout, by the carries of their rules."""
+"""The reasons for which operators cannot have a layout, by the propagations of their rules."""
 
 
 def _inside(rule: LayoutRule | None) -> str:

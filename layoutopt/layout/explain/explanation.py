@@ -114,7 +114,7 @@ class PartProof:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Why a plan costs what it costs: ``copies`` and ``inside`` add up to it.
+    """The reasons for the cost of a plan: ``copies`` and ``inside`` add up to it.
 
     Attributes:
         copies: the transposes that remain, the costliest first.

@@ -42,7 +42,7 @@ def _of_layout(layout: PhysicalLayout) -> str:
 
 
 def _of_dim(dim: Dim, name: str, strides: list[int]) -> str:
-    """An axis, or the numbers of its modes, the most significant of which is 1."""
+    """Return the letter of an axis, or the numbers of its modes, the most significant of which is 1."""
     separator = "" if name.isalpha() else "."
     parts = [f"{name}{separator}{strides.index(mode.stride) + 1}" for mode in dim.modes]
     if len(strides) < 2:

@@ -1,4 +1,4 @@
-"""What a layout rule could save for an operator that has none."""
+"""The cost that a layout rule could save for an operator that has none."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class _Anything(LayoutRule):
     """Every operand and every result in whatever layout, each by itself, for nothing."""
 
     def ports(self, node: ir.Node) -> tuple[Port, ...]:
-        """All that have a known shape."""
+        """Return all ports that have a known shape."""
         return tuple(port for port in LayoutRule.ports(self, node) if static_shape(port.value(node)) is not None)
 
 

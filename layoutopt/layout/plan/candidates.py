@@ -312,6 +312,6 @@ class _Closure:
                 self._queue.append((root, order))
 
     def _number_natural_first(self, root: ir.Value) -> None:
-        """Number the layouts of ``root`` with the natural one as 0: a minimum cut needs it."""
+        """Give the natural layout of ``root`` the number 0, which a minimum cut needs."""
         layouts = dict.fromkeys((ModeOrder.natural(known_shape(root)), *self._found.layouts[root]))
         self._found.layouts[root] = {order: index for index, order in enumerate(layouts)}

@@ -23,7 +23,7 @@ from layoutopt.layout.solver.problem import Assignment
 
 @dataclass(frozen=True)
 class Plan:
-    """What the solver chose, in terms of the graph.
+    """The choice of the solver, in terms of the graph.
 
     Attributes:
         rules: the rule of each node that has one.
@@ -144,7 +144,7 @@ def _settled(
 
     Those are of the operands, and of the results where their dimensions are others than their readers would expect.
     Where it makes no difference, the operands are taken as they are stored: the readers may do so too. Elements
-    count and not bytes, lest a QuantizeLinear or Cast look like a better place for a Reshape that need not be.
+    count and not bytes, or a QuantizeLinear or Cast would look like a better place for a Reshape that need not be.
     """
     rule = candidates.rules.get(node)
     if rule is None or rule.required_layout is not None:

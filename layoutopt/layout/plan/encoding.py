@@ -41,7 +41,7 @@ class DecisionGroup:
 
 @dataclass(frozen=True, slots=True)
 class EncodedProblem:
-    """What the solver was asked, and what its numbers stand for.
+    """The problem for the solver, and what its numbers stand for.
 
     Attributes:
         problem: the numbers.

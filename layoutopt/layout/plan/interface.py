@@ -1,4 +1,4 @@
-"""Which layouts the inputs and outputs of a graph may have."""
+"""The layouts that the inputs and outputs of a graph may have."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ RANKS = range(3, 6)
 
 
 def interface_orders(model: ir.Model, io: Io, layouts: Mapping[str, TensorLayout]) -> dict[str, tuple[Perm, ...]]:
-    """For each graph input and output that may change its layout, the orders of its axes that it may have.
+    """Return for each graph input and output that may change its layout the orders of its axes that it may have.
 
     Args:
         model: the model; what an earlier run made of its inputs and outputs stays as it is.

@@ -42,7 +42,7 @@ def make_plan(
     """Choose the layout of the whole graph at once.
 
     Args:
-        graph: the main graph or a body, with static shapes wherever layouts shall be chosen; what has none, and what
+        graph: the main graph or a body, with static shapes wherever layouts are to be chosen; what has none, and what
             comes from around a body, is fixed to the natural layout.
         opset: version of the default domain.
         orders: for each graph input and output that may change its layout, by name, the orders of its axes that it may

@@ -1,4 +1,4 @@
-"""What a plan costs by an objective that it was not chosen by."""
+"""The cost of a plan by an objective that it was not chosen by."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What each operator allows: THE TABLE (`table`) and what its rows are made of. The closure belongs to `plan`."""
+"""The layouts that each operator allows: THE TABLE (`table`) and the parts of its rows. Closure is in `plan`."""

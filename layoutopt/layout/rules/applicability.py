@@ -1,4 +1,4 @@
-"""Which rule describes a node, and why none does."""
+"""The rule that describes a node, or the reason why none does."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def rule_for(node: ir.Node, opset: int) -> LayoutRule | None:
 
 
 def objection(node: ir.Node, opset: int) -> str:
-    """Why ``node`` is layout-fixed; empty where a rule describes it."""
+    """Return why ``node`` is layout-fixed; empty where a rule describes it."""
     entry = entry_for(node)
     rule = entry.at(opset) if entry is not None else None
     if entry is None:
@@ -50,7 +50,7 @@ def objection(node: ir.Node, opset: int) -> str:
 
 
 def _misfit(node: ir.Node, rule: LayoutRule) -> str:
-    """Why ``rule`` does not describe ``node``, although it does other operators of the type."""
+    """Return why ``rule`` does not describe ``node``, although it does other operators of the type."""
     ports = rule.ports(node)
     shaped = (*(port.value(node) for port in ports), *node.inputs[: rule.shaped])
     if any(value is None or static_shape(value) is None for value in shaped):

@@ -1,4 +1,4 @@
-"""What the target does inside an operator, by the layouts at its ports. How long that takes belongs to `costs`."""
+"""The data that the target moves inside an operator, by the layouts at its ports. Its time belongs to `costs`."""
 
 from __future__ import annotations
 

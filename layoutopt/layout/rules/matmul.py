@@ -34,7 +34,7 @@ Block = tuple[tuple[int, tuple[Mode, ...]], ...]
 
 
 class Role(Enum):
-    """What a label is to a product."""
+    """The roles of labels in a product."""
 
     BATCH = auto()
     ROW = auto()
@@ -43,7 +43,7 @@ class Role(Enum):
 
 
 Blocks = Mapping[Role, Block]
-"""How the labels of each role are stored."""
+"""The storage of the labels of each role."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ class _Product:
 
     @classmethod
     def of(cls, node: ir.Node) -> _Product:
-        """The labels of ``node``; operands of lower rank lack the first ones of the batch."""
+        """Return the labels of ``node``; operands of lower rank lack the first ones of the batch."""
         shapes = {port: port.shape(node) for port in _PLAIN}
         left, right, rank = (len(shapes[port]) for port in (LEFT, RIGHT, RESULT))
         row, column, summed = rank - 2, rank - 1, rank
@@ -102,11 +102,11 @@ class _Product:
         return cls(shapes, labels, roles | dict.fromkeys(labels[RIGHT][:-2], Role.BATCH))
 
     def dims(self, port: Port, layout: PhysicalLayout) -> Block:
-        """The dimensions of more than one element at ``port``, by label."""
+        """Return the dimensions of more than one element at ``port``, by label."""
         return tuple((self.labels[port][dim.axis], dim.modes) for dim in layout.dims if dim.modes)
 
     def layout(self, port: Port, dims: Iterable[tuple[int, tuple[Mode, ...]]]) -> PhysicalLayout:
-        """The physical layout at ``port`` with ``dims``, less those of size 1 there."""
+        """Return the physical layout at ``port`` with ``dims``, less those of size 1 there."""
         shape = self.shapes[port]
         axes = {label: axis for axis, label in enumerate(self.labels[port]) if shape[axis] != 1}
         return PhysicalLayout(shape, tuple(Dim(axes[label], modes) for label, modes in dims if label in axes))
@@ -125,7 +125,7 @@ class _Product:
         return (blocks for blocks in found if blocks is not None)
 
     def orders(self, port: Port, given: Block, seen: Mapping[Port, Sequence[Block]]) -> Iterator[Blocks]:
-        """All roles: as ``given`` at ``port``, and what that does not tell in every order seen elsewhere."""
+        """Yield all roles: as ``given`` at ``port``, and what that does not tell in every order seen elsewhere."""
         elsewhere = [blocks for other, all_ in seen.items() for dims in all_ for blocks in self.splits(other, dims)]
         batch = {label for label in self.labels[RESULT] if self.roles[label] is Role.BATCH and self._extent(label) != 1}
         for blocks in self.splits(port, given):
@@ -206,7 +206,7 @@ def _edit(factors: _Product, form: _Form, blocks: Mapping[Port, Blocks]) -> Edit
 
 
 def _with_rows_of(left: PhysicalLayout, edit: Edit | None) -> Edit | None:
-    """``edit`` of a product with one constant matrix: its rows may have any dimensions, such as they are stored in."""
+    """Return ``edit`` of a product with a constant matrix, whose rows may be in any dimensions, as they are stored."""
     if edit is None:
         return None
     lead = tuple(dim.size for dim in left.dims if dim.axis != len(left.shape) - 1)
@@ -293,7 +293,7 @@ def _emission_edit(factors: _Product, dims: Mapping[Port, Block]) -> Edit:
 
 
 def _alternating(factors: _Product, dims: Block) -> list[tuple[Role, Block]]:
-    """Runs of neighbouring dimensions of one role."""
+    """Return runs of neighbouring dimensions of one role."""
     return [(role, tuple(run)) for role, run in groupby(dims, lambda dim: factors.roles[dim[0]])]
 
 
@@ -320,7 +320,7 @@ def _seen(factors: _Product, known: Known) -> dict[Port, list[Block]]:
 
 
 def _merged(dims: Iterable[tuple[int, tuple[Mode, ...]]]) -> Block:
-    """``dims`` with neighbours of one label as one dimension."""
+    """Return ``dims`` with neighbours of one label as one dimension."""
     runs = groupby(dims, lambda dim: dim[0])
     return tuple((label, merge_modes(chain.from_iterable(modes for _, modes in run))) for label, run in runs)
 

@@ -119,7 +119,7 @@ def ordered_channels(
 
 
 def dropping(axes: Collection[int], whole: Port) -> Propagation:
-    """All ports lack ``axes`` of the one at ``whole``."""
+    """Return a propagation in which all ports lack ``axes`` of the one at ``whole``."""
 
     def propagate(
         node: ir.Node, ports: Sequence[Port], port: Port, layout: PhysicalLayout, known: Known
@@ -132,7 +132,7 @@ def dropping(axes: Collection[int], whole: Port) -> Propagation:
 
 
 def _enlarged(layout: PhysicalLayout, raised: Mapping[Port, Shape], known: Known) -> Iterator[PhysicalLayout]:
-    """``layout`` for the largest size that each axis has at any port."""
+    """Return ``layout`` for the largest size that each axis has at any port."""
     full = tuple(max(sizes) for sizes in zip(*raised.values(), strict=True))
     missing = [axis for axis, size in enumerate(full) if layout.shape[axis] == 1 != size]
     base = layout.sized(tuple(1 if axis in missing else size for axis, size in enumerate(full)))
@@ -149,7 +149,7 @@ def _enlarged(layout: PhysicalLayout, raised: Mapping[Port, Shape], known: Known
 def _restored(
     shape: Shape, axes: Collection[int], left: PhysicalLayout, known: Iterable[PhysicalLayout]
 ) -> Iterator[PhysicalLayout]:
-    """Tensors of ``shape`` that are stored as ``left`` once ``axes`` are dropped."""
+    """Yield layouts of tensors of ``shape`` that are stored as ``left`` once ``axes`` are dropped."""
     kept = [axis for axis in range(len(shape)) if axis not in axes]
     dims = tuple(replace(dim, axis=kept[dim.axis]) for dim in left.dims)
     single = tuple(1 if axis in axes else size for axis, size in enumerate(shape))

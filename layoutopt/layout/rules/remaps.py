@@ -42,7 +42,7 @@ def to_dialect(node: ir.Node, layouts: PhysicalLayouts) -> Edit | None:
 
 
 def axis(default: int | None = None, port: Port = FIRST, *, ordered: bool = True) -> Remap:
-    """A remap of the attribute ``axis`` of the value at ``port``; ``ordered`` if it matters how the axis lies."""
+    """Remap the attribute ``axis`` of the value at ``port``; ``ordered`` if it matters how the axis lies."""
 
     def remap(node: ir.Node, layouts: PhysicalLayouts) -> Edit | None:
         """The attribute ``axis``, which is stored whole."""
@@ -55,7 +55,7 @@ def axis(default: int | None = None, port: Port = FIRST, *, ordered: bool = True
 
 
 def joint(default: int | None = None) -> Remap:
-    """A remap of the attribute ``axis`` of a Concat or a Split, and of the sizes of the pieces where it names them."""
+    """Remap the attribute ``axis`` of a Concat or a Split, and the sizes of the pieces where it names them."""
 
     def remap(node: ir.Node, layouts: PhysicalLayouts) -> Edit | None:
         """The attribute ``axis``, of which whole outermost pieces are joined or cut."""
@@ -83,7 +83,7 @@ def axis_operand(node: ir.Node, layouts: PhysicalLayouts) -> Edit | None:
 
 
 def axes(index: int, default: tuple[int, ...] | None = None) -> Remap:
-    """A remap of the axes: an attribute, which has a ``default``, or in newer opsets the operand at ``index``."""
+    """Remap the axes: an attribute, which has a ``default``, or in newer opsets the operand at ``index``."""
 
     def remap(node: ir.Node, layouts: PhysicalLayouts) -> Edit | None:
         """The axes, which are known offline."""
@@ -100,7 +100,7 @@ def axes(index: int, default: tuple[int, ...] | None = None) -> Remap:
 
 
 def innermost_axes(default: int, *, ordered: bool = False) -> Remap:
-    """A remap of the first one of the axes that a node takes for one; ``ordered`` if it matters how these lie."""
+    """Remap the first one of the axes that a node takes for one; ``ordered`` if it matters how these lie."""
 
     def remap(node: ir.Node, layouts: PhysicalLayouts) -> Edit | None:
         """The axes from ``axis`` on, which lie innermost."""
@@ -176,7 +176,7 @@ def slices(node: ir.Node, layouts: PhysicalLayouts) -> Edit | None:
 
 
 def _older_slice(node: ir.Node, layouts: PhysicalLayouts) -> Edit | None:
-    """A Slice that has attributes, which come in the order of the axes."""
+    """Remap a Slice that has attributes, which come in the order of the axes."""
     starts, ends = integers(node, "starts", ()) or (), integers(node, "ends", ()) or ()
     moved = _whole_positions(integers(node, "axes", identity(len(starts))), layouts)
     if moved is None or not len(moved) == len(starts) == len(ends):
@@ -215,7 +215,7 @@ def _innermost(layout: PhysicalLayout, first: int) -> int | None:
 
 
 def _positions(values: Sequence[int] | None, layout: PhysicalLayout) -> tuple[int, ...] | None:
-    """All dimensions of the axes ``values``, in the order in which these are named.
+    """Return all dimensions of the axes ``values``, in the order in which these are named.
 
     None where there are none, since to name no axis means all of them: axes of size 1 may not be stored at all.
     """
@@ -227,7 +227,7 @@ def _positions(values: Sequence[int] | None, layout: PhysicalLayout) -> tuple[in
 
 
 def _whole_positions(values: Sequence[int] | None, layouts: PhysicalLayouts) -> tuple[int, ...] | None:
-    """The dimensions of the axes ``values``; None where one does not lie in one piece and in its own order."""
+    """Return the dimensions of the axes ``values``; None where one does not lie in one piece and in its own order."""
     rank = len(layouts[FIRST].shape)
     if values is None or any(not -rank <= value < rank for value in values):
         return None
@@ -236,12 +236,12 @@ def _whole_positions(values: Sequence[int] | None, layouts: PhysicalLayouts) -> 
 
 
 def _whole_position(axis: int, layouts: PhysicalLayouts, rank: int, *, ordered: bool = True) -> int | None:
-    """The dimension that is ``axis`` at every port of ``rank``: where it has size 1 alone, it would seem whole."""
+    """Return the dimension that is ``axis`` at every port of ``rank``: one of size 1 alone would seem whole."""
     found = {layout.position(axis, ordered=ordered) for layout in layouts.values() if len(layout.shape) == rank}
     return found.pop() if len(found) == 1 else None
 
 
 def _like(node: ir.Node, index: int, values: Sequence[int]) -> npt.NDArray[np.integer]:
-    """``values`` in the type of the constant at ``index``, where one is asked for the other operands' type."""
+    """Return ``values`` in the type of the constant at ``index``, where one is asked for the other operands' type."""
     value = node.inputs[index]
     return np.array(values, np.int64 if value is None or value.dtype is None else value.dtype.numpy())

@@ -1,4 +1,4 @@
-"""What a row of the table says of its operator. The rows themselves are in ``table``."""
+"""The form of a row of the table. The rows themselves are in ``table``."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _never(node: ir.Node) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class LayoutRule:
-    """How one operator takes part in the choice of layouts.
+    """The part of one operator in the choice of layouts.
 
     Attributes:
         operands: how many leading operands carry the layout; None means all.

@@ -22,7 +22,7 @@ CHANNEL = 1
 
 
 def natural_channels(node: ir.Node, port: Port) -> PhysicalLayout:
-    """Channels-last, with the channels in their own order."""
+    """Return the channels-last layout, with the channels in their own order."""
     shape = port.shape(node)
     return PhysicalLayout.ordered(shape, channels_last(len(shape)))
 
@@ -91,7 +91,7 @@ def depth_to_space(
 ) -> Iterator[PhysicalLayouts]:
     """Channels-last; the deep side has the block, then the channels of the wide side in any order.
 
-    So a CRD operator is the DCR one of other channels, and whoever writes or reads them absorbs the order.
+    So a CRD operator is the DCR one of other channels, and what writes or reads them absorbs the order.
     """
     del ports, known
     deep, wide = (operand(0), result()) if node.op_type == "DepthToSpace" else (result(), operand(0))
@@ -154,14 +154,14 @@ def absorbs_orders(node: ir.Node) -> bool:
 
 
 def weights_shape(node: ir.Node) -> Shape:
-    """The shape of a convolution's weights."""
+    """Return the shape of a convolution's weights."""
     return operand(1).shape(node)
 
 
 def _pointwise(
     node: ir.Node, ports: Sequence[Port], port: Port, layout: PhysicalLayout, known: Known
 ) -> Iterator[PhysicalLayouts]:
-    """Rows in any order, the same for operand and result; channels innermost."""
+    """Yield layouts with rows in any order, the same for operand and result, and the channels innermost."""
     if (found := _rows(layout)) is None:
         return
     rows, channel = found
@@ -183,7 +183,7 @@ def _channel(layout: PhysicalLayout) -> Dim | None:
 
 
 def _rows(layout: PhysicalLayout) -> tuple[tuple[Dim, ...], Dim] | None:
-    """The rows and the channels, where these lie innermost."""
+    """Return the rows and the channels, where these lie innermost."""
     dims = tuple(dim for dim in layout.dims if dim.modes)
     if layout.shape[CHANNEL] == 1:
         return dims, Dim(CHANNEL, ())
@@ -197,7 +197,7 @@ def _whole_rows(shape: Shape) -> tuple[Dim, ...]:
 
 
 def _channels_last(shape: Shape, channel: Dim) -> PhysicalLayout:
-    """Rows as they come, then ``channel``, which may be another axis size of the same order."""
+    """Return the layout of rows as they come, then ``channel``, which may be another axis size of the same order."""
     rows = (Dim.whole(axis, size) for axis, size in enumerate(shape) if axis != CHANNEL)
     return PhysicalLayout(shape, (*rows, channel))
 
@@ -217,5 +217,5 @@ def _keeps_groups(channel: Dim, groups: int) -> bool:
 
 
 def _order(layout: PhysicalLayout) -> tuple[int, ...]:
-    """The channel at each stored place."""
+    """Return the channel at each stored place."""
     return layout.dims[-1].indices

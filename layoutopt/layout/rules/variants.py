@@ -1,4 +1,4 @@
-"""What a layout rule is made of: ports, edits, variants. Pure data; nothing here changes a graph."""
+"""The parts of a layout rule: ports, edits, variants. Pure data; nothing here changes a graph."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ class Port(NamedTuple):
 
 
 def operand(index: int) -> Port:
-    """An operand of a node."""
+    """Return the port of an operand of a node."""
     return Port(result=False, index=index)
 
 
 def result(index: int = 0) -> Port:
-    """A result of a node."""
+    """Return the port of a result of a node."""
     return Port(result=True, index=index)
 
 
@@ -67,7 +67,7 @@ class Take(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """What changes in a node so that it runs under a variant.
+    """The changes to a node by which it runs under a variant.
 
     Attributes:
         operator: the operator of the NHWC dialect that it becomes; None keeps it.
@@ -126,5 +126,5 @@ def blaming(node: ir.Node) -> Iterator[None]:
 
 
 def lifted(shape: Shape, rank: int) -> Shape:
-    """``shape`` raised to ``rank`` by leading axes of size 1."""
+    """Return ``shape`` raised to ``rank`` by leading axes of size 1."""
     return (1,) * (rank - len(shape)) + shape

@@ -33,11 +33,11 @@ class View:
     steps: Steps = ()
 
     def inward(self, order: ModeOrder) -> ModeOrder | None:
-        """A layout of the view in the modes of the root; None where a mode straddles two of the permuted axes."""
+        """Return a layout of the view in the root's modes; None where a mode straddles two of the permuted axes."""
         return _inward(self.steps, order) if self.steps else order
 
     def outward(self, order: ModeOrder) -> ModeOrder | None:
-        """A layout of the root in the modes of the view; None where a mode straddles two of the permuted axes."""
+        """Return a layout of the root in the view's modes; None where a mode straddles two of the permuted axes."""
         return _outward(self.steps, order) if self.steps else order
 
     def natural(self, shape: Shape) -> ModeOrder | None:
@@ -55,7 +55,7 @@ def views_of(
 
     Args:
         graph: in topological order.
-        apart: nodes that shall make none.
+        apart: nodes that must make none.
         spelled_out: those DepthToSpace and SpaceToDepth to take for the Reshape, Transpose, Reshape that they are.
     """
     views: dict[ir.Value, View] = {}
@@ -150,7 +150,7 @@ class Rearrangement:
 
 
 def rearrangements(result: ir.Value) -> Iterator[Rearrangement]:
-    """Of which values ``result`` is a rearrangement, nearest first.
+    """Yield of which values ``result`` is a rearrangement, nearest first.
 
     The values in between are read by nobody else, so the whole chain is dead once nobody reads ``result``.
     """

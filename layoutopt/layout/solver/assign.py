@@ -34,7 +34,7 @@ def assign(problem: Problem, *, time_limit: float = milp.TIME_LIMIT) -> Assignme
 
 
 def _solutions(components: tuple[Component, ...], time_limit: float) -> Iterator[tuple[Component, Solver, Assignment]]:
-    """A solution for each component."""
+    """Return a solution for each component."""
     cuts = [component for component in components if mincut.applies(component.problem)]
     for component, choice in zip(cuts, _cut([cut.problem for cut in cuts]), strict=True):
         yield component, Solver.CUT, _exact(component.problem, choice)
@@ -63,7 +63,7 @@ def _cut(problems: Sequence[Problem]) -> Sequence[tuple[int, ...]]:
 
 
 def _exact(problem: Problem, choice: tuple[int, ...]) -> Assignment:
-    """``choice`` as its own proof."""
+    """Return ``choice`` as its own proof."""
     cost = problem.cost(choice)
     return Assignment(choice, cost, cost, True)
 

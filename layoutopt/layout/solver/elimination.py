@@ -61,7 +61,7 @@ def solve(problem: Problem) -> tuple[int, ...] | None:
 
 
 def _scopes(problem: Problem) -> list[Scope] | None:
-    """For each group with a choice the table it goes with, the smallest first; None where they are too large."""
+    """Return for each group with a choice the table it goes with, the smallest first; None where they are too large."""
     sizes = [len(costs) for costs in problem.variants]
     near = {group: {group} for group, size in enumerate(sizes) if size > 1}
     for net in problem.nets:
@@ -130,12 +130,12 @@ def _copy_weights(problem: Problem, net: Net) -> Table:
 
 
 def _spread(problem: Problem, table: npt.NDArray[T], over: Scope, scope: Scope) -> npt.NDArray[T]:
-    """``table`` with an axis for each group of ``scope``, of size 1 where it does not depend on that group."""
+    """Return ``table`` with an axis for each group of ``scope``, of size 1 where it does not depend on that group."""
     return table.reshape([len(problem.variants[group]) if group in over else 1 for group in scope])
 
 
 def _total_weight(problem: Problem) -> int:
-    """At least what any assignment weighs here, with the variants that are not natural."""
+    """Return at least what any assignment weighs here, with the variants that are not natural."""
     weights = problem.weights
     groups = sum(map(max, problem.variant_weights))
     nets = sum(net.most_copies * weights.of_copy(max(net.cost, *net.copy_costs.values(), 0)) for net in problem.nets)

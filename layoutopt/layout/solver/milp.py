@@ -135,7 +135,7 @@ def _rises(net: Net, stored: Iterable[int], layout: int, weights: Weights) -> It
 
 
 def _add_row(program: _Program, terms: dict[int, float], storing: Iterable[list[int]], reading: list[int]) -> None:
-    """``terms`` are at least 1 where one of ``reading`` is chosen and none of ``storing``."""
+    """Require that ``terms`` are at least 1 where one of ``reading`` is chosen and none of ``storing``."""
     for columns in storing:
         _add(terms, columns, 1.0)
     _add(terms, reading, -1.0)

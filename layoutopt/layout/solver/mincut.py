@@ -36,7 +36,7 @@ def applies(problem: Problem) -> bool:
 
 
 def total_weight(problem: Problem) -> int:
-    """At least the weight of all that could be cut in ``problem``."""
+    """Return at least the weight of all that could be cut in ``problem``."""
     nets = sum(2 * net.cost + sum(net.copy_costs.values()) for net in problem.nets)
     copies = 2 * problem.copy_tie * len(problem.nets)
     return problem.weights.of_cost(nets) + sum(map(sum, problem.variant_weights)) + copies
@@ -76,7 +76,7 @@ def max_flow(problem: Problem) -> int:
 
 
 def _batches(problems: Iterable[Problem]) -> Iterator[list[Problem]]:
-    """Consecutive problems whose weights together stay below the limit."""
+    """Yield consecutive problems whose weights together stay below the limit."""
     batch: list[Problem] = []
     weight = 1
     for problem in problems:

@@ -156,7 +156,7 @@ def _labels(count: int, pairs: Iterable[tuple[int, int]]) -> list[int]:
 
 
 def _moved(net: Net, position: Sequence[int], free: Sequence[bool], constant: int) -> Net:
-    """``net`` between the groups at their ``position``, or at ``constant`` for all that are not ``free``."""
+    """Return ``net`` between the groups at their ``position``, or at ``constant`` for all that are not ``free``."""
 
     def moved(end: Pin) -> Pin:
         return Pin(position[end.group] if free[end.group] else constant, end.layouts)
@@ -213,7 +213,7 @@ def net_copies(net: Net, choice: Sequence[int]) -> set[tuple[int, int]]:
 
 
 class Solver(Enum):
-    """Who solved a component."""
+    """The methods that solve a component."""
 
     CUT = "minimum cut"
     ELIMINATION = "elimination"
@@ -222,7 +222,7 @@ class Solver(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """How one component was solved.
+    """The solution of one component, and its proof.
 
     Attributes:
         component: which.

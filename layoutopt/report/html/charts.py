@@ -14,8 +14,8 @@ from layoutopt.results.model_report import Graph, Layout
 DRIFT = TOLERANCE
 """A relative error above this is no rounding of float32."""
 
-_MOST_TICKS = 5
-_MOST_DECADES = 6
+_MAX_TICKS = 5
+_MAX_DECADES = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,7 @@ def errors_along(graph: Graph) -> Chart | None:
     high = max(math.ceil(math.log10(max(known, default=1e-9))), round(math.log10(DRIFT)))
     base = low - 1  # exact results lie one decade below all others
     scale = _Decades(base, high)
-    step = math.ceil((high - base) / _MOST_DECADES)
+    step = math.ceil((high - base) / _MAX_DECADES)
     y = (Tick(0, "0"), *(Tick(scale.at(10.0**power), f"1e{power}") for power in range(low, high + 1, step)))
     count = len(graph.nodes)
     series = (
@@ -132,7 +132,7 @@ def linear(most: int) -> list[int]:
     """Round numbers from 0 to one that is no smaller than ``most``, in even steps."""
     if most <= 0:
         return [0, 1]
-    rough = most / (_MOST_TICKS - 1)
+    rough = most / (_MAX_TICKS - 1)
     power = 10 ** math.floor(math.log10(rough)) if rough >= 1 else 1
     step = next(round(power * factor) for factor in (1, 2, 5, 10) if power * factor >= rough)
     return [step * count for count in range(math.ceil(most / step) + 1)]

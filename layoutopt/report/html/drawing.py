@@ -18,11 +18,11 @@ ROW = BOX_HEIGHT + 30
 _COLUMN = BOX_WIDTH + 26
 _MARGIN = 28
 _BAND = 12 * ROW
-"""What a page draws at once while one scrolls: a graph of thousands of operators is too much to lay out whole."""
+"""The height that a page draws at once while one scrolls: thousands of operators are too much to lay out at once."""
 
 
 class Role(Enum):
-    """What a box stands for."""
+    """The things that a box stands for."""
 
     INPUT = "input"
     OPERATOR = "operator"
@@ -154,7 +154,7 @@ def _centre(place: Place) -> tuple[int, int]:
 
 
 def _path(points: Sequence[tuple[int, int]]) -> str:
-    """Straight down past the boxes of a layer, curved between two layers."""
+    """Return a path that goes straight down past the boxes of a layer, and curved between two layers."""
     x, y = points[0]
     path = [f"M{x} {y + BOX_HEIGHT // 2}"]
     for next_x, next_y in points[1:]:
@@ -175,7 +175,7 @@ def _box(index: int, role: Role, node: GraphNode, tensors: Mapping[str, GraphTen
 
 
 def _bands(boxes: Sequence[Box], edges: Sequence[Edge]) -> Iterator[Band]:
-    """Slices of equal height that hold something."""
+    """Return slices of equal height that hold something."""
     inside: dict[int, list[Box]] = defaultdict(list)
     starting: dict[int, list[Edge]] = defaultdict(list)
     for box in boxes:

@@ -1,4 +1,4 @@
-"""Where the boxes of a graph stand: rows from a layered layout, and places in them that keep its lines straight."""
+"""The places of the boxes of a graph: rows from a layered layout, and places in them that keep its lines straight."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from scipy.optimize import linprog
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
-_MOST_ITERATIONS = 100_000
+_MAX_ITERATIONS = 100_000
 """Not seconds, so that the same graph is drawn in the same way on a busy machine."""
 _BEND = 0.3
-"""How wide a line is where it passes a row, in boxes."""
+"""The width of a line where it passes a row, in boxes."""
 
 Link = tuple[int, int]
 Place = tuple[float, int]
@@ -112,7 +112,7 @@ def _straightened(count: int, places: Mapping[int, Place], pieces: Sequence[Link
         A_ub=csr_array((signs, (lines, columns)), shape=size),
         b_ub=np.array([bound for *_, bound in limits]),
         method="highs-ds",
-        options={"maxiter": _MOST_ITERATIONS},
+        options={"maxiter": _MAX_ITERATIONS},
     )
     if solved.x is None:
         return {vertex: x for vertex, (x, _) in places.items()}
@@ -120,7 +120,7 @@ def _straightened(count: int, places: Mapping[int, Place], pieces: Sequence[Link
 
 
 def _distance(count: int, left: int, right: int) -> float:
-    """Between the middles of neighbours in a row."""
+    """Return the distance between the middles of neighbours in a row."""
     return sum(0.5 if vertex < count else _BEND / 2 for vertex in (left, right))
 
 
@@ -130,7 +130,7 @@ def _weight(count: int, source: int, target: int) -> float:
 
 
 def _ways(count: int, pieces: Sequence[Link]) -> Iterator[list[int]]:
-    """From box to box along the bends."""
+    """Return the lines from box to box along the bends."""
     onward = {source: target for source, target in pieces if source >= count}
     for source, step in pieces:
         if source >= count:

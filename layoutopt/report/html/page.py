@@ -20,10 +20,10 @@ from layoutopt.results.optimize import Form, Kind, OptimizeReport
 from layoutopt.results.result import Json, to_json
 from layoutopt.text import printable
 
-_MOST_ROWS = 15
-_MOST_LETTERS = 28
+_MAX_ROWS = 15
+_MAX_LETTERS = 28
 _TEXT_WIDTH = BOX_WIDTH - 36 - 8
-_MOST_FIGURES = 24
+_MAX_FIGURES = 24
 _GAP = 10
 """Pixels between the columns of a graph that is seen whole."""
 
@@ -38,7 +38,7 @@ MEANINGS = {
     Kind.LAYOUTOPT.value: "your model with layouts chosen for the whole graph at once",
     Kind.ONNX.value: "your model with layouts chosen for the whole graph at once; ONNX, since there is no .tflite",
 }
-"""What the titles of graphs mean."""
+"""The meanings of the titles of graphs."""
 
 LETTERS = {Layout.NATURAL: "N", Layout.CHANNELS_LAST: "L", Layout.OTHER: "O", Layout.UNKNOWN: "?"}
 """Layouts are told by more than their colours."""
@@ -82,18 +82,18 @@ class Side:
     def largest(self) -> list[Box]:
         """Return the transposes that move the most bytes."""
         found = [box for box in self.operators if box.node.is_transpose]
-        return sorted(found, key=lambda box: -box.node.bytes_moved)[:_MOST_ROWS]
+        return sorted(found, key=lambda box: -box.node.bytes_moved)[:_MAX_ROWS]
 
     def slowest(self) -> list[Box]:
         """Return the operators that take the longest, where times were measured."""
         found = [box for box in self.operators if box.node.microseconds is not None]
-        return sorted(found, key=lambda box: -(box.node.microseconds or 0))[:_MOST_ROWS]
+        return sorted(found, key=lambda box: -(box.node.microseconds or 0))[:_MAX_ROWS]
 
     def worst(self) -> list[tuple[Box, GraphTensor]]:
         """Return the tensors whose operators add the most error by themselves."""
         written = [(box, self.graph.tensors[name]) for box in self.operators for name in box.node.outputs]
         found = [pair for pair in written if pair[1].own_error is not None]
-        return sorted(found, key=lambda pair: -(pair[1].own_error or 0))[:_MOST_ROWS]
+        return sorted(found, key=lambda pair: -(pair[1].own_error or 0))[:_MAX_ROWS]
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +182,7 @@ def render(report: ModelReport) -> str:
 
 
 def _shown(data: Json) -> Json:
-    """Data with escapes for all text that would not show as itself."""
+    """Return data with escapes for all text that would not show as itself."""
     if isinstance(data, dict):
         return {printable(key): _shown(value) for key, value in data.items()}
     if isinstance(data, list):
@@ -205,7 +205,7 @@ def _environment() -> jinja2.Environment:
         "shape": shape,
         "duration": duration,
         "error": error,
-        "short": lambda text: text if len(text) <= _MOST_LETTERS else f"{text[: _MOST_LETTERS - 1]}…",
+        "short": lambda text: text if len(text) <= _MAX_LETTERS else f"{text[: _MAX_LETTERS - 1]}…",
         "signed": lambda number: f"{number:+,}".replace("-", "−") if number else "0",
     }
     environment.globals |= {"amount": amount, "proof": proof, "second_line": _second_line, "text_width": _TEXT_WIDTH}
@@ -268,7 +268,7 @@ def _second_line(side: Side, box: Box) -> str:
     moved = size(box.node.bytes_moved) if box.node.bytes_moved else "moves nothing"
     orders = [_order(side.graph, names) for names in (box.node.inputs, box.node.outputs)]
     way = "→".join(orders) if all(orders) else ""
-    return f"{moved} {way}" if len(moved) + len(way) < _MOST_FIGURES else moved
+    return f"{moved} {way}" if len(moved) + len(way) < _MAX_FIGURES else moved
 
 
 def _order(graph: Graph, names: Sequence[str]) -> str:

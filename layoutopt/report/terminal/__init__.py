@@ -1,0 +1,1 @@
+"""Results as tables and trees for a terminal. Nothing here computes figures."""

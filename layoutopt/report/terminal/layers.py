@@ -10,7 +10,7 @@ from rich.text import Text
 
 from layoutopt.results.comparison import ComparisonReport, Entry, Layer, MatchedBy, OutputErrors
 
-_MOST_SUSPECTS = 4
+_MAX_SUSPECTS = 4
 _BY = {MatchedBy.NAME: ", by its name", MatchedBy.LIKENESS: ", by likeness"}
 
 
@@ -82,7 +82,7 @@ def _of_entry(first: Entry, tolerance: float) -> Iterator[RenderableType]:
 
 def _listed(suspects: Sequence[str]) -> str:
     """Return the nearest ones; of those fused into one operator, which share a name, only the first."""
-    said = [suspect.split(";")[0] for suspect in suspects[-_MOST_SUSPECTS:]]
+    said = [suspect.split(";")[0] for suspect in suspects[-_MAX_SUSPECTS:]]
     more = len(suspects) - len(said)
     return (f"{more} operators, " if more else "") + ", ".join(said)
 

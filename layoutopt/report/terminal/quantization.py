@@ -1,4 +1,4 @@
-"""What quantization costs, for the terminal."""
+"""The costs of quantization, for the terminal."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rich.text import Text
 from layoutopt.quantization.outcome import FloatOperator, QuantizationReport
 
 _LISTED = 6
-"""How many names of one kind are shown."""
+"""The most names of one kind that are shown."""
 
 
 def of_quantization(report: QuantizationReport, *, file_size: int, verbose: bool) -> Iterator[RenderableType]:

@@ -28,7 +28,7 @@ _NONE = "[dim]-[/]"
 
 
 def of_optimize(report: OptimizeReport, *, verbose: bool) -> Iterator[RenderableType]:
-    """Baseline beside optimized, the interface, the proof, and where the files are."""
+    """Print the baseline beside the optimized form, the interface, the proof, and where the files are."""
     if verbose:
         yield _of_stages(report.seconds)
         yield _of_passes_run(report.passes)
@@ -83,6 +83,7 @@ def of_benchmark(report: BenchmarkReport) -> Iterator[RenderableType]:
         yield _of_setting(report, control, rows)
         if any(row.operators for row in rows):
             yield _of_operators(rows)
+    yield Text(f"Measured on {report.machine}")
     for note in report.notes:
         yield Text(note, style="yellow")
 
@@ -224,7 +225,7 @@ def _change(before: str, after: str) -> str:
 
 
 def _millions(count: int) -> str:
-    """Multiplications for people."""
+    """Return multiplications in millions, for people."""
     return f"{count:,}" if count < 1_000_000 else f"{count / 1e6:,.1f} M"
 
 

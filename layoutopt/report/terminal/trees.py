@@ -17,9 +17,9 @@ from layoutopt.layout.solver.problem import Solver
 from layoutopt.report.terminal.tables import amount, objective_choice, proof, size
 from layoutopt.results.explain import ExplainReport
 
-_MOST_ENDS = 3
-_MOST_STEPS = 4
-_MOST_CUT = 8
+_MAX_ENDS = 3
+_MAX_STEPS = 4
+_MAX_CUT = 8
 
 
 def of_explain(report: ExplainReport) -> Iterator[RenderableType]:
@@ -59,7 +59,7 @@ def _of_copy(number: int, copy: Copy, unit: str) -> Tree:
         )
     )
     for role, side in (("written", copy.written), ("read", copy.read)):
-        branch = tree.add(Text(f"{role} as {side.layout} by {_some(side.ends, _MOST_ENDS)}"))
+        branch = tree.add(Text(f"{role} as {side.layout} by {_some(side.ends, _MAX_ENDS)}"))
         branch.add(_of_side(side))
     return tree
 
@@ -79,8 +79,8 @@ def _some(names: Sequence[str], most: int) -> str:
 
 def _abridged(names: Sequence[str]) -> str:
     """Return a way, without its middle where it is long."""
-    if len(names) > _MOST_STEPS:
-        names = (*names[: _MOST_STEPS // 2], f"{len(names) - _MOST_STEPS} more", *names[-_MOST_STEPS // 2 :])
+    if len(names) > _MAX_STEPS:
+        names = (*names[: _MAX_STEPS // 2], f"{len(names) - _MAX_STEPS} more", *names[-_MAX_STEPS // 2 :])
     return ", ".join(names)
 
 
@@ -110,7 +110,7 @@ def _of_parts(found: Explanation, unit: str) -> Iterator[str]:
     moves += [(each.part, f"inside {each.operator}", each.cost) for each in found.inside]
     if fixed := [move for move in moves if not move[0]]:
         cost = amount(sum(cost for _, _, cost in fixed), unit)
-        yield f"  no choice: {_some([name for _, name, _ in fixed], _MOST_CUT)}, {cost} under any layouts"
+        yield f"  no choice: {_some([name for _, name, _ in fixed], _MAX_CUT)}, {cost} under any layouts"
     for part in found.parts:
         yield _of_part(part, [name for number, name, _ in moves if number == part.part], unit)
 
@@ -118,7 +118,7 @@ def _of_parts(found: Explanation, unit: str) -> Iterator[str]:
 def _of_part(part: PartProof, where: Sequence[str], unit: str) -> str:
     """Return the proof of one part: the cut and the flow that saturates it, or what the solver says."""
     what = f"  part {part.part}, {part.choices} choices, {part.solver.value}: "
-    cost, cut = amount(part.cost, unit), _some(where, _MOST_CUT)
+    cost, cut = amount(part.cost, unit), _some(where, _MAX_CUT)
     if part.solver is Solver.CUT and part.max_flow is not None:
         return f"{what}a flow of {amount(part.max_flow, unit)} saturates the cut through {cut}, which costs {cost}"
     bound = "proved" if part.proved else "not proved"

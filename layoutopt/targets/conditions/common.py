@@ -1,4 +1,4 @@
-"""What conditions look at."""
+"""The facts of an operation that conditions look at."""
 
 from __future__ import annotations
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import prod
 
-from layoutopt.targets.conditions.common import main_operand, run_time_values, shape_of
+from layoutopt.targets.conditions.common import main_operand, run_time_values, shape_of, with_role
 from layoutopt.tfl.graph import Operation
 
 
@@ -72,11 +72,63 @@ def leading_ones(operation: Operation, wanted: bool) -> str | None:
     return None
 
 
-def covering(operation: Operation, wanted: bool) -> str | None:
-    """Require that one of two operands is as large as the result on all axes."""
-    shapes = [shape_of(each) for each in operation.operands if each is not None]
-    if wanted and len({len(shape) for shape in shapes}) == 1 and shape_of(operation.results[0]) not in shapes:
-        return f"broadcasts both operands, {list(shapes[0])} and {list(shapes[-1])}"
+def role_ranks(operation: Operation, wanted: Mapping[str, Sequence[int]]) -> str | None:
+    """Require that the operands with certain roles have one of these numbers of axes."""
+    return _wrong_ranks(operation, wanted, constants_only=False)
+
+
+def constant_ranks(operation: Operation, wanted: Mapping[str, Sequence[int]]) -> str | None:
+    """Require that the constants with certain roles have one of these numbers of axes."""
+    return _wrong_ranks(operation, wanted, constants_only=True)
+
+
+def _wrong_ranks(operation: Operation, wanted: Mapping[str, Sequence[int]], *, constants_only: bool) -> str | None:
+    for role, allowed in wanted.items():
+        for value in with_role(operation, role):
+            rank = len(value.shape or ())
+            if rank not in allowed and (value.is_constant or not constants_only):
+                kind = "a constant" if constants_only else "operand"
+                return f"has {kind} {role} of {rank} axes, not {' or '.join(map(str, allowed))}"
+    return None
+
+
+def kept_rank(operation: Operation, wanted: bool) -> str | None:
+    """Require as many axes in the result as in the data operand where the options ask for all of them to be kept."""
+    value = main_operand(operation)
+    ranks = {len(shape_of(each)) for each in (value, operation.results[0]) if each is not None}
+    return (
+        "keeps axes and changes their number"
+        if wanted and operation.options.get("keep_num_dims") and len(ranks) > 1
+        else None
+    )
+
+
+def broadcast_to_image(operation: Operation, wanted: bool) -> str | None:
+    """Require that two operands of different ranks over 1 broadcast in a way that a GPU has.
+
+    Images with a batch of 1 broadcast with three axes, or with [1, 1]; images also with [batch, channels].
+    """
+    shapes = sorted((shape_of(each) for each in operation.operands if each is not None), key=len)
+    if not wanted or len(shapes) != 2 or len(shapes[0]) < 2 or len(shapes[0]) == len(shapes[1]):
+        return None
+    short, image = shapes
+    if len(image) == 4 and (
+        (len(short) == 3 and image[0] == 1)
+        or (short == (1, 1) and image[0] == 1)
+        or (len(short) == 2 and short == (image[0], image[3]))
+    ):
+        return None
+    return f"broadcasts {list(short)} to {list(image)}"
+
+
+def scalar_or_result(operation: Operation, wanted: Sequence[str]) -> str | None:
+    """Require that the operands with certain roles have one element, or the shape of the result."""
+    result = shape_of(operation.results[0])
+    for role in wanted:
+        for value in with_role(operation, role):
+            shape = shape_of(value)
+            if shape not in ((), (1,), result):
+                return f"broadcasts {list(shape)} to {list(result)}"
     return None
 
 

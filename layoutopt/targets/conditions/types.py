@@ -33,6 +33,14 @@ def result_types(operation: Operation, wanted: Sequence[str]) -> str | None:
     return None
 
 
+def type_pairs(operation: Operation, wanted: Sequence[Sequence[str]]) -> str | None:
+    """Require that the element types of the data operand and of the result are one of these pairs."""
+    value, result = main_operand(operation), operation.results[0]
+    if value is not None and [value.dtype.value, result.dtype.value] not in [list(pair) for pair in wanted]:
+        return f"makes {result.dtype} of {value.dtype}"
+    return None
+
+
 def role_types(operation: Operation, wanted: Mapping[str, Sequence[str]]) -> str | None:
     """Require that the operands with certain roles have one of these element types."""
     for role, named in wanted.items():

@@ -8,6 +8,7 @@ order, give the operand itself. Meant to be imported as ``tfl``.
 from layoutopt.tfl.build.control_flow import (
     body,
     common_shape,
+    copy_of,
     if_,
     keep_apart,
     while_,
@@ -165,6 +166,7 @@ __all__ = [
     "conv_2d",
     "conv_3d",
     "conv_3d_transpose",
+    "copy_of",
     "cos",
     "cumsum",
     "depth_to_space",

@@ -67,10 +67,11 @@ def keep_apart(step: Graph) -> None:
         place = places.get(value, index)
         if place != index and step.outputs[place] is not value:
             with recording(step):
-                step.outputs[index] = _copy(value)
+                step.outputs[index] = copy_of(value)
 
 
-def _copy(x: Value) -> Value:
+def copy_of(x: Value) -> Value:
+    """Record a CAST that converts nothing, and so makes a copy."""
     dtype = DType.INT64 if x.dtype is DType.UINT64 else x.dtype  # which CAST does not know
     return bitcast(one("CAST", bitcast(x, dtype), in_data_type=dtype.value, out_data_type=dtype.value), x.dtype)
 

@@ -68,11 +68,16 @@ def pack(values: Sequence[Operand], axis: int = 0) -> Value:
 
 
 def unpack(x: Operand, axis: int = 0, count: int | None = None) -> list[Value]:
-    """Record UNPACK: a value for each index of an axis, of which ``count`` tells the size where it is not static."""
+    """Return a value for each index of an axis, of which ``count`` tells the size where it is not static.
+
+    UNPACK, which refuses what has no elements; slices where the elements may be none at run time.
+    """
     value = value_of(x)
     axis %= value.rank
     number = value.sizes[axis] if count is None else count
-    return record("UNPACK", value, num=number, axis=axis)
+    if value.is_static:
+        return record("UNPACK", value, num=number, axis=axis)
+    return [sliced(value, (slice(None),) * axis + (index,)) for index in range(number)]
 
 
 def split(x: Operand, count: int, axis: int) -> list[Value]:
@@ -150,7 +155,7 @@ def _part(x: Value, parts: Sequence[slice]) -> Value:
 
 
 def _open_part(x: Value, parts: Sequence[slice]) -> Value:
-    """As `_part`, of sizes that are known at run time only."""
+    """Record the same as `_part`, of sizes that are known at run time only."""
     begin_mask = sum(1 << axis for axis, part in enumerate(parts) if part.start is None)
     end_mask = sum(1 << axis for axis, part in enumerate(parts) if part.stop is None)
     begins, ends = (

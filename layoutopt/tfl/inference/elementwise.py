@@ -20,7 +20,7 @@ def elementwise(operands: Operands, _: Options) -> Results:
 
 
 def comparison(operands: Operands, options: Options) -> Results:
-    """As `elementwise`, and the result is BOOL."""
+    """Return the result of `elementwise` with the type BOOL."""
     ((_, shape),) = elementwise(operands, options)
     return [(DType.BOOL, shape)]
 

@@ -31,7 +31,7 @@ def scatter_nd(operands: Operands, _: Options) -> Results:
 
 
 def segments(operands: Operands, _: Options) -> Results:
-    """As many rows as operand 2 says."""
+    """Return a result of as many rows as operand 2 says."""
     x, index, count = operand_at(operands, 0), operand_at(operands, 1), integers(operands[2])
     if x.shape is None or index.shape is None:
         return [(x.dtype, None)]

@@ -18,7 +18,7 @@ from layoutopt.tfl.shapes import (
 
 
 def reduction(operands: Operands, options: Options) -> Results:
-    """Without the axes of operand 1, or with size 1 there."""
+    """Return a result without the axes of operand 1, or with size 1 there."""
     x, axes, keep = operand_at(operands, 0), integers(operands[1]), options["keep_dims"]
     if x.shape is None:
         return [(x.dtype, None)]
@@ -29,7 +29,7 @@ def reduction(operands: Operands, options: Options) -> Results:
 
 
 def arg_extreme(operands: Operands, options: Options) -> Results:
-    """Without the axis that operand 1 tells."""
+    """Return a result without the axis that operand 1 tells."""
     x, axes = operand_at(operands, 0), integers(operands[1])
     if x.shape is None or axes is None:
         return [(DType(options["output_type"]), None)]

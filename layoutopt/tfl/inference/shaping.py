@@ -34,7 +34,7 @@ def reshape(operands: Operands, _: Options) -> Results:
 
 
 def squeeze(operands: Operands, options: Options) -> Results:
-    """Without some axes of size 1."""
+    """Return a result without some axes of size 1."""
     x = operand_at(operands, 0)
     if x.shape is None:
         return [(x.dtype, None)]
@@ -95,7 +95,7 @@ def unpack(operands: Operands, options: Options) -> Results:
 
 
 def split(operands: Operands, options: Options) -> Results:
-    """Equal parts along the axis that operand 0 tells."""
+    """Return equal parts along the axis that operand 0 tells."""
     x, axes, parts = operand_at(operands, 1), integers(operands[0]), options["num_splits"]
     if axes is None or x.shape is None:
         return [(x.dtype, None if x.shape is None else unknown(x.rank))] * parts
@@ -187,7 +187,7 @@ def fill(operands: Operands, _: Options) -> Results:
 
 
 def shape(operands: Operands, options: Options) -> Results:
-    """As many elements as the operand has axes."""
+    """Return a result of as many elements as the operand has axes."""
     x = operand_at(operands, 0)
     return [(DType(options["out_type"]), (None if x.shape is None else x.rank,))]
 

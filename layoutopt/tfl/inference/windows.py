@@ -17,14 +17,14 @@ def _windows(size: Size, kernel: Size, stride: int, dilation: int, padding: str)
 
 
 def conv_2d(operands: Operands, options: Options) -> Results:
-    """Filters are (out, height, width, in / groups)."""
+    """Return the result for filters of shape (out, height, width, in / groups)."""
     x, filters = operand_at(operands, 0), operand_at(operands, 1)
     (batch, *sizes, _), (out, *kernel, _) = _known(x), _known(filters)
     return [(x.dtype, (batch, *_plane(sizes, kernel, options), out))]
 
 
 def depthwise_conv_2d(operands: Operands, options: Options) -> Results:
-    """Filters are (1, height, width, out)."""
+    """Return the result for filters of shape (1, height, width, out)."""
     x, filters = operand_at(operands, 0), operand_at(operands, 1)
     (batch, *sizes, _), (_, *kernel, out) = _known(x), _known(filters)
     return [(x.dtype, (batch, *_plane(sizes, kernel, options), out))]
@@ -53,7 +53,7 @@ def pool_2d(operands: Operands, options: Options) -> Results:
 
 
 def conv_3d(operands: Operands, options: Options) -> Results:
-    """Filters are (depth, height, width, in / groups, out)."""
+    """Return the result for filters of shape (depth, height, width, in / groups, out)."""
     x, filters = operand_at(operands, 0), operand_at(operands, 1)
     (batch, *sizes, _), (*kernel, _, out) = _known(x), _known(filters)
     found = [

@@ -14,7 +14,7 @@ _ACTIVATING = tuple(code for code, each in OPSET.items() if each.activation)
 
 @rule("RELU", "RELU6", "RELU_N1_TO_1")
 def fuse_activation(operation: Operation, uses: Uses) -> Value | None:
-    """An activation of a convolution, a product, a pool or arithmetic becomes part of it."""
+    """Make an activation of a convolution, a product, a pool or arithmetic part of it."""
     source = uses.producer(operation[0], *_ACTIVATING)
     if source is None or source.options["fused_activation_function"] != "NONE":
         return None
@@ -25,7 +25,7 @@ def fuse_activation(operation: Operation, uses: Uses) -> Value | None:
 
 @rule("MAXIMUM")
 def use_relu(operation: Operation, _: Uses) -> Value | None:
-    """``max(x, 0)`` is RELU, which the operator before can compute on its way."""
+    """Write ``max(x, 0)`` as RELU, which the operator before can compute on its way."""
     for x, other in ((operation[0], operation[1]), (operation[1], operation[0])):
         if is_scalar(other, 0) and x.dtype is DType.FLOAT32 and x.shape == operation.result.shape is not None:
             return tfl.relu(x)
@@ -34,7 +34,7 @@ def use_relu(operation: Operation, _: Uses) -> Value | None:
 
 @rule("RELU")
 def drop_repeated_activation(operation: Operation, uses: Uses) -> Value | None:
-    """A RELU of what a RELU, fused or not, has computed changes nothing."""
+    """Drop a RELU of what a RELU, fused or not, has computed: it changes nothing."""
     source = operation[0].producer
     if source is None or None in uses.readers(operation.result):
         return None
@@ -43,12 +43,12 @@ def drop_repeated_activation(operation: Operation, uses: Uses) -> Value | None:
 
 
 _MOVING = ("DEPTH_TO_SPACE", "EXPAND_DIMS", "RESHAPE", "SPACE_TO_DEPTH", "SQUEEZE", "TRANSPOSE")
-"""What moves every element once, so that an activation may come before as well as after."""
+"""Operators that move every element once, so that an activation may come before as well as after."""
 
 
 @rule("RELU", "RELU6", "RELU_N1_TO_1")
 def activate_before_moving(operation: Operation, uses: Uses) -> Value | None:
-    """An activation of what is only moved becomes part of the operator that computes it."""
+    """Make an activation of what is only moved part of the operator that computes it."""
     moved = uses.producer(operation[0], *_MOVING)
     source = None if moved is None else uses.producer(moved[0], *_ACTIVATING)
     if moved is None or source is None or source.options["fused_activation_function"] != "NONE":

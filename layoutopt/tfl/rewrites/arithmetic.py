@@ -23,7 +23,7 @@ _NEUTRAL = {"ADD": 0, "SUB": 0, "MUL": 1, "DIV": 1}
 
 @rule(*_NEUTRAL)
 def drop_neutral(operation: Operation, uses: Uses) -> Value | None:
-    """``x + 0``, ``x - 0``, ``x * 1`` and ``x / 1`` are ``x``, where its shape is that of the result."""
+    """Replace ``x + 0``, ``x - 0``, ``x * 1`` and ``x / 1`` by ``x``, where its shape is that of the result."""
     for at in (0, 1) if operation.code in ("ADD", "MUL") else (1,):
         x, constant = operation[1 - at], operation[at].data
         if constant is None or x.producer is None or not x.is_static or x.shape != operation.result.shape:
@@ -38,7 +38,7 @@ def drop_neutral(operation: Operation, uses: Uses) -> Value | None:
 
 @rule("DIV")
 def use_rsqrt(operation: Operation, uses: Uses) -> Value | None:
-    """``1 / sqrt(x)`` is RSQRT, and ``y / sqrt(x)`` a product with it, where y has more elements."""
+    """Write ``1 / sqrt(x)`` as RSQRT, and ``y / sqrt(x)`` as a product with it, where y has more elements."""
     root, dividend = uses.producer(operation.operand(1), "SQRT"), operation[0]
     if root is None:
         return None
@@ -52,7 +52,7 @@ def use_rsqrt(operation: Operation, uses: Uses) -> Value | None:
 
 @rule("SQUARE", "MUL")
 def use_squared_difference(operation: Operation, uses: Uses) -> Value | None:
-    """``(a - b) ** 2`` is SQUARED_DIFFERENCE, where nobody else reads the difference."""
+    """Write ``(a - b) ** 2`` as SQUARED_DIFFERENCE, where nobody else reads the difference."""
     difference = operation[0].producer
     if difference is None or difference.code != "SUB" or difference.options["fused_activation_function"] != "NONE":
         return None
@@ -73,7 +73,7 @@ _ROUNDING = frozenset(
 
 @rule("DIV")
 def multiply_by_reciprocal(operation: Operation, uses: Uses) -> Value | None:
-    """``x / c`` is ``x * (1 / c)``, which is cheaper, where it is exact or one rounding more does not matter."""
+    """Write ``x / c`` as ``x * (1 / c)``, which is cheaper, where it is exact or one more rounding does not matter."""
     divisor = operation[1]
     if divisor.data is None or divisor.dtype is not DType.FLOAT32 or operation[0].is_constant:
         return None

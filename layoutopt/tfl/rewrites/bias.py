@@ -14,7 +14,7 @@ _BIASED = tuple(code for code, each in OPSET.items() if each.bias is not None)
 
 @rule("ADD", "SUB")
 def fuse_bias(operation: Operation, uses: Uses) -> Value | None:
-    """``conv(x, w, b) + c`` is ``conv(x, w, b + c)`` where ``c`` is a number for each channel, or for all."""
+    """Write ``conv(x, w, b) + c`` as ``conv(x, w, b + c)`` where ``c`` is a number for each channel, or for all."""
     for index in (0, 1):
         if operation.code == "SUB" and index == 1:  # c - conv(x) has another sign
             continue

@@ -19,7 +19,7 @@ _WIDER = {
 
 @rule("CAST")
 def skip_wide_type(operation: Operation, _: Uses) -> Value | None:
-    """A CAST there and back, by a type that holds all elements, is none; on to a third type it is one CAST."""
+    """Drop a CAST there and back, by a type that holds all elements; on to a third type, make it one CAST."""
     source = operation[0].producer
     if source is None or source.code != "CAST":
         return None
@@ -31,7 +31,7 @@ def skip_wide_type(operation: Operation, _: Uses) -> Value | None:
 
 @rule("CAST")
 def narrow_index(operation: Operation, uses: Uses) -> Value | None:
-    """ARG_MAX and ARG_MIN whose INT64 result is cast to INT32 give INT32 themselves."""
+    """Let ARG_MAX and ARG_MIN whose INT64 result is cast to INT32 give INT32 themselves."""
     source = uses.producer(operation[0], "ARG_MAX", "ARG_MIN")
     if source is None or operation.result.dtype is not DType.INT32:
         return None

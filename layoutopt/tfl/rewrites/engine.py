@@ -19,7 +19,7 @@ _MAX_ROUNDS = 16
 
 
 class Uses:
-    """Who reads each value of a graph, the caller who gets the outputs included."""
+    """The readers of each value of a graph, the caller who gets the outputs included."""
 
     def __init__(self, graph: Graph) -> None:
         self._readers = graph.readers()

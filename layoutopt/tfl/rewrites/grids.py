@@ -14,11 +14,11 @@ from layoutopt.tfl.graph import Quantization
 Floats = npt.NDArray[np.float64]
 
 ON_GRID = 1e-4
-"""How far, in steps, a number may be off its grid: the rounding of float32 takes a fifth of it."""
+"""The distance, in steps, of a number from its grid: the rounding of float32 takes a fifth of it."""
 _SAMPLE = 32
-"""How many numbers of a row are tried first."""
+"""The numbers of a row that are tried first."""
 _CHUNK = 1 << 18
-"""How many numbers are worked on at once."""
+"""The numbers that are worked on at once."""
 
 
 @dataclass(frozen=True, slots=True)

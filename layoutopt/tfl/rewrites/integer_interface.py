@@ -11,9 +11,9 @@ from layoutopt.tfl.graph import Graph, Operation, Quantization, Value
 
 _BYTES = (DType.INT8, DType.UINT8)
 _SIGN = 128
-"""How much lower INT8 is than the UINT8 that stands for the same number."""
+"""The difference of INT8 and the UINT8 that stands for the same number."""
 _SAME_SCALE = 1e-6
-"""How far, relatively, a scale may be off: the whole numbers up to 255 are still the same."""
+"""The relative error of a scale with which the whole numbers up to 255 are still the same."""
 
 
 def take_integers(graph: Graph) -> None:

@@ -1,4 +1,4 @@
-"""What LiteRT has INT8 kernels for, and how an operator on real numbers becomes one of them."""
+"""The INT8 kernels of LiteRT, and the operators on real numbers that become one of them."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from layoutopt.tfl.graph import Operation, Quantization, Value
 from layoutopt.tfl.rewrites.grids import ON_GRID, Floats, Steps, offset_grid, row_grid, steps_of, whole_rows
 
 _BIAS_ERROR = 0.02
-"""How far, in steps of the result, a sum may be off for a bias that is rounded to an integer."""
+"""The error, in steps of the result, of a sum whose bias is rounded to an integer."""
 _COARSE_ERROR = 0.25
-"""How far, in steps of the result, the worst sum may be off for weights on a coarser grid than their own; one on real
-values is off by a hundredth of that."""
+"""The error, in steps of the result, of the worst sum with weights on a coarser grid than their own;
+one on real values is off by a hundredth of that."""
 _MAX_SUM = 2**31
 """Sums are of INT32."""
 _LEAST_RATIO = 2.0**-24
@@ -27,7 +27,7 @@ _MAX_RATIO = 2**18
 
 @dataclass(slots=True)
 class Between:
-    """What is known of a graph while it is rewritten.
+    """The facts about a graph that are kept while it is rewritten.
 
     Attributes:
         readers: of each value, the operations that the graph had; None for a caller.

@@ -16,7 +16,7 @@ from layoutopt.tfl.rewrites.engine import Uses, record_again, rule
 
 @rule("CONV_2D", "DEPTHWISE_CONV_2D", "MAX_POOL_2D")
 def fuse_padding(operation: Operation, uses: Uses) -> Value | None:
-    """PAD before a VALID window over height and width is its SAME where both add as much on each side.
+    """Make PAD before a VALID window over height and width its SAME where both add as much on each side.
 
     Of MAX_POOL_2D it is PADV2 with the least number, which SAME leaves out.
     """
@@ -34,7 +34,7 @@ def fuse_padding(operation: Operation, uses: Uses) -> Value | None:
 
 @rule("CONV_2D", "DEPTHWISE_CONV_2D", "MAX_POOL_2D")
 def fuse_unstrided_padding(operation: Operation, uses: Uses) -> Value | None:
-    """As `fuse_padding`, where SAME adds as much at any size of the input: without strides."""
+    """Fuse as `fuse_padding` does, where SAME adds as much at any size of the input: without strides."""
     unstrided = operation.options["stride_h"] == operation.options["stride_w"] == 1
     return fuse_padding.rewrite(operation, uses) if unstrided else None
 

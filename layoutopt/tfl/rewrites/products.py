@@ -10,7 +10,7 @@ from layoutopt.tfl.rewrites.engine import Uses, record_again, rule
 
 @rule("BATCH_MATMUL")
 def use_fully_connected(operation: Operation, _: Uses) -> Value | None:
-    """A product with a constant matrix on the right is FULLY_CONNECTED, which packs it once."""
+    """Write a product with a constant matrix on the right as FULLY_CONNECTED, which packs it once."""
     x, matrix = operation[0], operation[1]
     if matrix.data is None or matrix.rank != 2 or operation.options["adj_x"] or x.shape is None:
         return None
@@ -22,7 +22,7 @@ def use_fully_connected(operation: Operation, _: Uses) -> Value | None:
 
 @rule("BATCH_MATMUL")
 def read_transposed(operation: Operation, _: Uses) -> Value | None:
-    """A TRANSPOSE of the last two axes of the second operand: BATCH_MATMUL reads it so by itself.
+    """Let BATCH_MATMUL read its second operand transposed, instead of a TRANSPOSE of its last two axes.
 
     Not of the first operand, since XNNPACK does not.
     """

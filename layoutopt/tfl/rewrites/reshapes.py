@@ -16,7 +16,7 @@ _REDUCTIONS = ("MEAN", "REDUCE_MAX", "REDUCE_MIN", "REDUCE_PROD", "SUM")
 
 @rule("RESHAPE")
 def merge_reshapes(operation: Operation, _: Uses) -> Value | None:
-    """A RESHAPE of a RESHAPE is one, or none where the shape is the first one again."""
+    """Merge a RESHAPE of a RESHAPE to one, or to none where the shape is the first one again."""
     source = operation[0].producer
     if source is None or source.code not in _VIEWS or not operation.result.is_static or not source[0].is_static:
         return None
@@ -28,7 +28,7 @@ _FUNCTIONS = ("ELU", "GELU", "HARD_SWISH", "LOGISTIC", "RELU", "RELU6", "SQRT", 
 
 @rule("RESHAPE")
 def merge_around_function(operation: Operation, uses: Uses) -> Value | None:
-    """A RESHAPE, a function of each element, and a RESHAPE: the function comes first, and one RESHAPE is enough."""
+    """Put a function of each element before the two RESHAPE around it, of which one is enough."""
     function = uses.producer(operation[0], *_FUNCTIONS)
     first = None if function is None else uses.producer(function[0], *_VIEWS)
     if function is None or first is None or not first[0].is_static or not operation.result.is_static:
@@ -40,7 +40,7 @@ def merge_around_function(operation: Operation, uses: Uses) -> Value | None:
 
 @rule("RESHAPE")
 def drop_reduced_axes(operation: Operation, uses: Uses) -> Value | None:
-    """A RESHAPE that drops the axes that a reduction has kept with size 1: the reduction drops them itself."""
+    """Let a reduction drop the axes itself that it keeps with size 1 and a RESHAPE drops."""
     reduction = uses.producer(operation[0], *_REDUCTIONS)
     if (
         reduction is None
@@ -57,7 +57,7 @@ def drop_reduced_axes(operation: Operation, uses: Uses) -> Value | None:
 
 @rule(*_BROADCASTING)
 def broadcast_by_rank(operation: Operation, _: Uses) -> Value | None:
-    """A RESHAPE that only adds axes of size 1 before an operand: broadcasting adds them by itself."""
+    """Drop a RESHAPE that only adds axes of size 1 before an operand: broadcasting adds them by itself."""
     operands = [_without_leading_axes(operand, operation, index) for index, operand in enumerate(operation.operands)]
     if all(after is not before for after, before in zip(operands, operation.operands, strict=True)):
         operands[1:] = operation.operands[1:]  # one of them has to have the rank of the result
@@ -78,7 +78,7 @@ def _without_leading_axes(operand: Value | None, operation: Operation, index: in
 
 @rule(*_BROADCASTING)
 def broadcast_by_itself(operation: Operation, _: Uses) -> Value | None:
-    """A BROADCAST_TO of an operand to no more than the result: the operator broadcasts by itself."""
+    """Drop a BROADCAST_TO of an operand to no more than the result: the operator broadcasts by itself."""
     operands = [_before_broadcast(operand, operation, index) for index, operand in enumerate(operation.operands)]
     return record_again(operation, *operands) if operands != operation.operands else None
 
@@ -99,7 +99,7 @@ _MAX_BROADCAST_RANK = 4
 
 @rule("RESHAPE")
 def reshape_before_product(operation: Operation, uses: Uses) -> Value | None:
-    """RESHAPE, FULLY_CONNECTED, RESHAPE: the first one alone where the last keeps the channels."""
+    """Keep the first RESHAPE alone of RESHAPE, FULLY_CONNECTED, RESHAPE, where the last keeps the channels."""
     product = uses.producer(operation[0], "FULLY_CONNECTED")
     first = None if product is None else uses.producer(product[0], "RESHAPE")
     if product is None or first is None or not operation.result.is_static or not first[0].is_static:
@@ -119,7 +119,7 @@ def _keeps_channels(operation: Operation) -> bool:
 
 @rule("FULLY_CONNECTED")
 def flatten_in_product(operation: Operation, uses: Uses) -> Value | None:
-    """A RESHAPE to rows of the same length before FULLY_CONNECTED, which makes them of any shape by itself."""
+    """Drop a RESHAPE to rows of the same length before FULLY_CONNECTED, which makes them of any shape by itself."""
     source, result = operation[0].producer, operation.result
     if source is None or source.code not in _VIEWS or not source[0].is_static or result.rank != 2:
         return None
@@ -134,7 +134,7 @@ def flatten_in_product(operation: Operation, uses: Uses) -> Value | None:
 
 @rule("TRANSPOSE")
 def merge_transposes(operation: Operation, _: Uses) -> Value | None:
-    """A TRANSPOSE of a TRANSPOSE is one, or none; one that only moves axes of size 1 is a RESHAPE."""
+    """Merge a TRANSPOSE of a TRANSPOSE to one, or none; make one that only moves axes of size 1 a RESHAPE."""
     perm, x = operation[1].data, operation[0]
     if perm is None:
         return None

@@ -16,7 +16,7 @@ _CHANNEL_AXES = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 0, "TR
 
 @rule("MUL")
 def fuse_scale(operation: Operation, uses: Uses) -> Value | None:
-    """``conv(x, w, b) * c`` is ``conv(x, w * c, b * c)`` where ``c`` is a number for each channel, or for all."""
+    """Write ``conv(x, w, b) * c`` as ``conv(x, w * c, b * c)`` where ``c`` is a number for each channel, or for all."""
     for index in (0, 1):
         source = uses.producer(operation.operand(index), *_CHANNEL_AXES)
         if source is None or source.options["fused_activation_function"] != "NONE":

@@ -1,0 +1,1 @@
+"""Measurements that no page is made from: each prints what it finds."""

@@ -1,0 +1,96 @@
+"""The latency of a transposed convolution in LiteRT as TRANSPOSE_CONV, and as CONV_2D and DEPTH_TO_SPACE.
+
+::
+
+    python -m benchmarks.studies.upsampling [--rounds 20]
+
+Prints one row for each kernel, and one cell for each picture: milliseconds of the two forms, one thread, CPU time, both
+in one interleaved run, and how many times as fast the second one is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.functions import tflite
+from layoutopt.backend.litert.runtime import measure
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """A transposed convolution along each of its two axes."""
+
+    size: int
+    stride: int
+    pad: int = 0
+    extra: int = 0
+
+    def __str__(self) -> str:
+        return f"k{self.size} s{self.stride} p{self.pad} op{self.extra}"
+
+
+KERNELS = (
+    Kernel(2, 2),
+    Kernel(3, 2, 1, 1),
+    Kernel(3, 2, 1),
+    Kernel(3, 2),
+    Kernel(4, 2, 1),
+    Kernel(5, 2, 2, 1),
+    Kernel(6, 2, 2),
+    Kernel(1, 2),
+    Kernel(3, 3),
+    Kernel(4, 4),
+    Kernel(8, 4, 2),
+    Kernel(16, 8, 4),
+    Kernel(3, 1, 1),
+    Kernel(3, 1),
+)
+PICTURES = ((16, 512, 256), (32, 256, 128), (64, 64, 32), (128, 32, 16), (256, 16, 16), (32, 32, 3))
+"""Height and width, channels before and after."""
+
+
+def main() -> None:
+    """Run the benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=20)
+    options = parser.parse_args()
+    pictures = [f"{size}x{size}, {before} to {after}" for size, before, after in PICTURES]
+    print(f"| kernel | {' | '.join(pictures)} |\n|---{'|---' * len(PICTURES)}|")
+    for kernel in KERNELS:
+        cells = [compared(kernel, *picture, rounds=options.rounds) for picture in PICTURES]
+        print(f"| {kernel} | {' | '.join(cells)} |", flush=True)
+
+
+def compared(kernel: Kernel, size: int, before: int, after: int, *, rounds: int) -> str:
+    """Measure one cell of the table."""
+    from layoutopt.backend.onnx_tf.handlers.conv_transpose import Spread, sub_pixel, transposed
+
+    rng = np.random.default_rng(0)
+    out = (size - 1) * kernel.stride + kernel.size + kernel.extra - 2 * kernel.pad
+    spreads = [Spread(size, kernel.size, kernel.stride, kernel.pad, out)] * 2
+    weights = rng.standard_normal((before, after, kernel.size, kernel.size)).astype(np.float32)
+    bias = rng.standard_normal(after).astype(np.float32)
+    with tempfile.TemporaryDirectory() as directory:
+        paths = [Path(directory, f"{form.__name__}.tflite") for form in (transposed, sub_pixel)]
+        for path, form in zip(paths, (transposed, sub_pixel), strict=True):
+            path.write_bytes(tflite(_on(form, weights, bias, spreads), [(1, size, size, before)]))
+        old, new = measure(paths, rounds=rounds, clock=time.thread_time)
+    speedup = new.speedup_over(old)
+    return f"{old.minimum_ms:.2f} / {new.minimum_ms:.2f}, {speedup.median_of_rounds:.2f}x"
+
+
+def _on(form: Callable[..., Any], *operands: object) -> Callable[[Any], Any]:
+    """Return ``form`` of a picture with these other operands; TensorFlow would take those of a `partial` for inputs."""
+    return lambda x: form(x, *operands)
+
+
+if __name__ == "__main__":
+    main()

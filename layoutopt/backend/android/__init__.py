@@ -1,0 +1,1 @@
+"""Android phones: reached through adb, and models timed on them."""

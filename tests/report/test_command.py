@@ -1,0 +1,52 @@
+"""The command that writes the page of a report."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from layoutopt.cli import app
+from layoutopt.errors import OutputError, OutputExistsError
+from tests.report.models import head
+
+
+def invoke(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(app, ["report", *(str(argument) for argument in arguments)])
+
+
+@pytest.mark.usefixtures("unconvertible")
+def test_the_command_writes_a_page(tmp_path: Path) -> None:
+    model, page, overlays = head(tmp_path / "head.onnx"), tmp_path / "page.html", tmp_path / "overlays"
+    result = invoke(model, "-o", page, "--io", "keep", "--json", tmp_path / "r.json", "--model-explorer", overlays)
+    assert result.exit_code == 0, result.output
+    assert f"Report written to {page}" in result.stdout
+    assert "proved: no choice of layouts takes less" in result.stdout
+    assert "--extensions=model_explorer_onnx --node_data_paths=" in result.stdout
+    assert page.read_text().lstrip().lower().startswith("<!doctype html>")
+    assert json.loads((tmp_path / "r.json").read_text())["stages"][0]["name"] == "original"
+    assert (overlays / "after.onnx").is_file()
+    assert (overlays / "after.layout.json").is_file()
+
+
+def test_the_command_refuses_before_it_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*args: object, **keywords: object) -> None:
+        raise AssertionError("work was done")
+
+    monkeypatch.setattr("layoutopt.api.report", never)
+    model, page = head(tmp_path / "head.onnx"), tmp_path / "head.report.html"
+    page.write_text("mine")
+    refused = invoke(model)
+    assert refused.exit_code == OutputExistsError.exit_code
+    assert "--force" in refused.stderr
+    assert page.read_text() == "mine"
+    assert invoke(model, "-o", tmp_path / "no" / "page.html").exit_code == OutputError.exit_code
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "after.layout.json").write_text("mine")
+    taken = invoke(model, "--force", "--model-explorer", page)
+    assert taken.exit_code == OutputError.exit_code
+    assert invoke(model, "-o", tmp_path / "p.html", "--model-explorer", tmp_path / "there").exit_code == (
+        OutputExistsError.exit_code
+    )
