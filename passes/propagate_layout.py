@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 import numpy as np
@@ -24,7 +24,6 @@ from layoutopt.layout.plan.interface import interface_orders
 from layoutopt.layout.plan.planner import make_plan
 from layoutopt.layout.rules.rule import LayoutRule
 from layoutopt.layout.rules.variants import Edit, Take, operand, result
-from layoutopt.layout.rules.views import MAX_COPY_RANK
 from layoutopt.layout.solver.problem import Assignment
 from layoutopt.options import NO_LAYOUTS, Io, Layouts, Objective
 from layoutopt.passes.base import Pass
@@ -93,10 +92,12 @@ class PropagateLayout(Pass, ir.passes.InPlacePass):
             UsageError: ``layouts`` do not fit the model.
         """
         orders, costs = self.orders(model), load_costs(self.objective, threads=self.threads)
-        return {
+        plans = {
             graph: self._plan(model, graph, orders if graph is model.graph else {}, costs)
             for graph in edit.graphs_of(model)
         }
+        crossed = any(map(_holds_tensors, model.graph.subgraphs()))
+        return {graph: replace(plan, crossed=crossed) for graph, plan in plans.items()}
 
     def plan(self, model: ir.Model, *, assumed: Mapping[ir.Node, LayoutRule] | None = None) -> Plan:
         """Plan the layouts of the main graph, without any change.
@@ -142,12 +143,18 @@ class PropagateLayout(Pass, ir.passes.InPlacePass):
         return interface_orders(model, self.io, self.layouts.named)
 
 
+def _holds_tensors(body: ir.Graph) -> bool:
+    """Return whether a body computes with values of more than one axis, so that some may cross its border."""
+    values = (value for node in body for value in (*node.inputs, *node.outputs) if value is not None)
+    return any(value.shape is None or len(value.shape) > 1 for value in values)
+
+
 _BLOCKS = ("DepthToSpace", "SpaceToDepth")
 
 
 def _improves(plan: Plan) -> bool:
     """Return whether the graph is not what ``plan`` makes of it already."""
-    return plan.sensitive > 0 or plan.assignment.cost < plan.before
+    return plan.sensitive > 0 or plan.oversized or plan.assignment.cost < plan.before
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,9 +186,13 @@ class _Rewriter:
         for value, layout in self._plan.inputs.items():
             self._store(value, layout.mode_order, layout.sizes)
             orders[str(value.name)] = layout.order or ()
+        views += self._plan.links
         replaced = set(views)
-        for node in [node for node in self._graph if node not in replaced]:
-            self._rewrite(node)
+        for node in list(self._graph):
+            if node in self._plan.links:
+                self._link(node)
+            elif node not in replaced:
+                self._rewrite(node)
         results = self._outputs(orders)
         self._read_in_bodies()
         for stored in self._stored.values():
@@ -223,6 +234,13 @@ class _Rewriter:
         for index, value in enumerate(node.outputs):
             if (port := result(index)) in variant.layouts:
                 self._store(value, variant.mode_order(port), variant.sizes(port))
+
+    def _link(self, node: ir.Node) -> None:
+        """Let the result of a view be what it reads, under other axes."""
+        source, variant, port = node.inputs[0], self._plan.variants[node], operand(0)
+        assert source is not None
+        read = self._read(source, variant.layouts[port])
+        self._stored[node.outputs[0]] = _Stored(read, variant.mode_order(result()), variant.layouts[port].sizes)
 
     def _apply(self, node: ir.Node, change: Edit) -> None:
         if change.operator is not None:
@@ -273,7 +291,10 @@ class _Rewriter:
     def _copy(self, root: ir.Value, stored: _Stored, order: ModeOrder, sizes: Shape) -> _Stored:
         key = (root, order)
         if key not in self._copies:
-            steps = copy_steps(stored.mode_order, stored.sizes, order, sizes, MAX_COPY_RANK)
+            before = self._plan.copies[root][order]
+            if before != stored.mode_order:
+                stored = self._copy(root, stored, before, sizes)
+            steps = copy_steps(stored.mode_order, stored.sizes, order, sizes)
             source = stored.physical
             if steps.sizes != stored.sizes:
                 source = self._reshape(source, steps.sizes)

@@ -19,8 +19,8 @@ import onnx_ir as ir
 
 from layoutopt.ir.counts import bytes_transposed, count_onnx
 from layoutopt.ir.io import recorded_orders
-from layoutopt.ir.perm import Perm, permute
-from layoutopt.ir.values import is_constant
+from layoutopt.ir.perm import MAX_TRANSPOSED, Perm, factor, permute
+from layoutopt.ir.values import is_constant, known_shape
 from layoutopt.ir.verify import Arrays, random_inputs, run, to_natural, to_stored
 from layoutopt.layout.costs.movement import TimeTable
 from layoutopt.layout.costs.objectives import OperatorTimes, PieceTimes
@@ -200,13 +200,25 @@ def transposes(model: ir.Model) -> int:
 
 
 def total_bytes(model: ir.Model) -> int:
-    """What a model moves: in Transposes, and inside operators that the target runs on another axis alone."""
+    """What a model moves: in Transposes, and inside operators that the target runs on another axis alone.
+
+    A Transpose of more axes than one may have counts as several.
+    """
     opset = model.opset_imports[""]
     inside = 0
     for node in model.graph.all_nodes():
         if (rule := rule_for(node, opset)) is not None and (natural := rule.natural(node)) is not None:
             inside += natural.inner.transposed
-    return count_onnx(model).bytes_moved + inside
+    moved = sum(bytes_transposed(node) * _transposes_taken(node) for node in model.graph.all_nodes())
+    return moved + inside
+
+
+def _transposes_taken(node: ir.Node) -> int:
+    """How many Transposes of few axes a Transpose takes."""
+    perm = node.attributes["perm"].as_ints() if node.op_type == "Transpose" and "perm" in node.attributes else ()
+    shape = known_shape(node.inputs[0]) if len(perm) > MAX_TRANSPOSED and node.inputs[0] else ()
+    moving = [axis for axis in perm if shape and shape[axis] != 1]
+    return len(factor(tuple(sorted(moving).index(axis) for axis in moving)))
 
 
 def check_bytes(model: ir.Model, *, io: Io = Io.FREE) -> None:
@@ -241,20 +253,15 @@ def _constant_bytes(graph: ir.Graph) -> int:
 
 
 def _pinned_bytes(graph: ir.Graph, plan: Plan) -> int:
-    """Bytes of the Transposes that the plan does not see, or cannot replace by a copy: they stay as they are."""
-    return sum(bytes_transposed(node) for node in graph if node.outputs[0] not in plan.views)
+    """Bytes of the Transposes that the plan does not see: they stay as they are."""
+    seen = {*plan.views, *(node.outputs[0] for node in plan.links)}
+    return sum(bytes_transposed(node) for node in graph if node.outputs[0] not in seen)
 
 
-def brute_force(problem: Problem) -> tuple[int, int] | None:
-    """The least bytes and, among equals, the fewest copies; None where every choice is forbidden."""
-    return min(
-        (
-            (cost, problem.copies(choice))
-            for choice in product(*(range(len(costs)) for costs in problem.variants))
-            if (cost := problem.cost(choice)) is not None
-        ),
-        default=None,
-    )
+def brute_force(problem: Problem) -> tuple[int, int]:
+    """The least bytes and, among equals, the fewest copies."""
+    choices = product(*(range(len(costs)) for costs in problem.variants))
+    return min((problem.cost(choice), problem.copies(choice)) for choice in choices)
 
 
 def only_transposes(table: TimeTable) -> OperatorTimes:

@@ -219,7 +219,7 @@ def _stages(before: Graph, after: Graph) -> tuple[Stage, ...]:
 def _explain(after: Graph, left: int) -> ExplainReport:
     copies = tuple(
         Copy(
-            *(f"/head/value.{at}", _NCHW, "float32", _BYTES, _BYTES, 1),
+            *(f"/head/value.{at}", _NCHW, "float32", _BYTES, _BYTES, 1, 1),
             Side("NHWC", ("Conv /head/Conv",), ("Add /head/Add",), "Conv /head/Conv", "TFLite runs it channels-last"),
             Side("as is", ("Reshape /head/Reshape",), (), "output boxes", "its layout was asked for"),
             frozenset({"NonMaxSuppression"}),
@@ -231,7 +231,7 @@ def _explain(after: Graph, left: int) -> ExplainReport:
     found = Explanation(
         copies,
         (Inside("Softmax /head/Softmax", 1200, 0, "TFLite runs it on the last axis only"),),
-        (Kept("Transpose /pre/Transpose", 602_112, "it was in the original"),),
+        (Kept("Transpose /pre/Transpose", 602_112, "its shape is not known"),),
         parts,
     )
     missing = (MissingRule("NonMaxSuppression", 1, 33_600, 33_600, "has no layout rule"),) if left else ()

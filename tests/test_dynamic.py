@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,12 +13,17 @@ import onnxruntime as ort
 import pytest
 
 import layoutopt
+from layoutopt import api
 from layoutopt.backend.conversion import Backend
 from layoutopt.backend.litert.inspect import signature_of
 from layoutopt.backend.litert.runtime import run as run_tflite
 from layoutopt.errors import DynamicShapeError, UsageError
+from layoutopt.ir import symbols
 from layoutopt.ir.io import recorded_orders
 from layoutopt.ir.verify import to_natural, to_stored
+from layoutopt.passes import MergeLinearChains
+from layoutopt.results.explain import ExplainReport
+from layoutopt.results.model_report import ModelReport
 from layoutopt.tfl.reader import read_tflite
 from tests.graphs import BATCH_NORM, NORMALIZE, numbers
 from tests.harness import model_of
@@ -370,3 +376,32 @@ def exported(name: str, axes: Mapping[int, str]) -> ir.Model:
     from benchmarks.models import export_open
 
     return export_open(BENCHMARKS[name].small, axes)
+
+
+@pytest.mark.parametrize("ask", [api.explain, api.report], ids=["explain", "report"])
+def test_what_is_told_of_a_model_takes_no_further_run(
+    ask: Callable[..., object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither the pipeline nor the search for symbols runs again to explain what was chosen."""
+    calls: Counter[str] = Counter()
+
+    def counted(owner: object, name: str) -> None:
+        original = getattr(owner, name)
+
+        def call(*args: object, **kwargs: object) -> object:
+            calls[name] += 1
+            return original(*args, **kwargs)
+
+        monkeypatch.setattr(owner, name, call)
+
+    counted(MergeLinearChains, "__call__")
+    counted(symbols, "_require_independent")
+    model = network("pooled", "N,3,16,16")
+    layoutopt.optimize(model, dynamic=["batch"], convert=ask is api.report)
+    once = dict(calls)
+    calls.clear()
+    options = {"benchmark": False} if ask is api.report else {}
+    found = ask(model, dynamic=["batch"], **options)
+    told = found.explain if isinstance(found, ModelReport) else found
+    assert isinstance(told, ExplainReport)
+    assert dict(calls) == once

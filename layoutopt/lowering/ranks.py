@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from math import prod
 
+from layoutopt.ir.perm import MAX_TRANSPOSED, factor, permute, runs
 from layoutopt.tfl import build as tfl
 from layoutopt.tfl.dtypes import Array
 from layoutopt.tfl.graph import Graph, Operation, Value
@@ -21,7 +22,7 @@ from layoutopt.tfl.rewrites.engine import Uses, apply_rules, record_again, rule
 def fit_ranks(graph: Graph) -> None:
     """Rewrite what kernels would refuse for its rank, in bodies too."""
     for each in graph.all_graphs():
-        apply_rules(each, (_pad, _reduction, _concatenation, _along_last_axis, _fully_connected))
+        apply_rules(each, (_pad, _reduction, _concatenation, _along_last_axis, _fully_connected, _transpose))
 
 
 def limit(code: str, x: Value) -> int:
@@ -141,3 +142,23 @@ def _fully_connected(operation: Operation, uses: Uses) -> Value | None:
         return None
     rows = record_again(operation, tfl.reshape(x, (-1, x.sizes[-1])), *operation.operands[1:])
     return tfl.reshape(rows, operation.result.sizes)
+
+
+@rule("TRANSPOSE")
+def _transpose(operation: Operation, uses: Uses) -> Value | None:
+    """Merge the axes that stay neighbours; what is still too many goes in several steps, as the layouts' copies do."""
+    del uses
+    x, perm = operation[0], operation[1]
+    if not perm.is_constant or not x.is_static or x.quantization is not None or x.rank <= MAX_TRANSPOSED:
+        return None
+    axes = [int(axis) for axis in perm.array.reshape(-1)]
+    moving = [axis for axis in axes if x.sizes[axis] != 1]
+    sizes = tuple(size for size in x.sizes if size != 1)
+    y = x
+    for step in factor(tuple(sorted(moving).index(axis) for axis in moving)):
+        together = runs(step)
+        places = {run[0]: place for place, run in enumerate(together)}
+        y = tfl.reshape(y, [prod(sizes[axis] for axis in run) for run in together])
+        y = tfl.transpose(y, [places[axis] for axis in step if axis in places])
+        sizes = permute(sizes, step)
+    return tfl.reshape(y, operation.result.sizes)

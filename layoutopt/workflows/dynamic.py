@@ -33,10 +33,11 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class _Pair:
-    """The model rewritten at two sizes."""
+    """The model rewritten at two sizes; ``run`` is how many rewrites there were before."""
 
     sizes: tuple[Sizes, Sizes]
     results: tuple[PipelineResult, PipelineResult]
+    run: int
     openings: Mapping[str, Opening]
 
 
@@ -74,6 +75,7 @@ class DynamicModel:
         original: the model at the default sizes.
         reference: its outputs there.
         chosen_at: the sizes at which layouts were chosen; the default ones until they have been.
+        run: how many runs of the pipeline there were before the one that chose them.
 
     Raises:
         DynamicShapeError: the model does not run at the default sizes.
@@ -87,6 +89,7 @@ class DynamicModel:
         self._judges = [_Judge(symbolic.defaults, self.reference), *elsewhere]
         self._pairs: dict[str, _Pair] = {}
         self.chosen_at: Sizes = symbolic.defaults
+        self.run = self._runs = 0
         self._found: tuple[Sequence[Verification], Sequence[Verification]] = ((), ())
 
     @property
@@ -117,7 +120,7 @@ class DynamicModel:
             modelio.check_full(model)
             check = functools.partial(Reference.check, model=model, tolerance=self._tolerance)
             found = [judge.check(check) for judge in self._judges]
-            self.chosen_at = pair.sizes[0]
+            self.chosen_at, self.run = pair.sizes[0], pair.run
             return dataclasses.replace(first, model=model), found
 
         result, found = self._first_that_works(attempt)
@@ -189,11 +192,12 @@ class DynamicModel:
             references = [self._symbolic.reference(each, self._seed) for each in sizes]
             models = [self._symbolic.at(each) for each in sizes]
             opened = openings(models, self._seed)
+            run, self._runs = self._runs, self._runs + len(models)
             first, second = (
                 rewrite(model, None if opened else reference)  # whose inputs are others
                 for model, reference in zip(models, references, strict=True)
             )
-            self._pairs[key] = _Pair(sizes, (first, second), opened)
+            self._pairs[key] = _Pair(sizes, (first, second), run, opened)
         return self._pairs[key]
 
     def _judge(self, sizes: Sizes) -> _Judge | None:

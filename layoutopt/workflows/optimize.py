@@ -121,6 +121,8 @@ class Optimized:
     Attributes:
         report: all that was done, counted and measured.
         model: the optimized ONNX model.
+        original: the model that it was made of, of static shapes.
+        run: how many runs of the pipeline there were before the one that chose the layouts.
         tflite: of the optimized model; None where none was made. Its file is in the scratch directory of the context,
             while that is there and nothing else was to become of it.
         baseline: as ``tflite``, of what one would have without layoutopt.
@@ -128,6 +130,8 @@ class Optimized:
 
     report: OptimizeReport
     model: ir.Model
+    original: ir.Model
+    run: int = 0
     tflite: Artifact | None = None
     baseline: Artifact | None = None
 
@@ -171,7 +175,7 @@ def optimize_model(model: Model, options: OptimizeOptions, context: RunContext) 
         notes = (*notes, *preprocessing_left(result.model), *report.notes)
         notes = (*notes, *(sized_by_data_note(result.model) if options.convert else ()))
         report = dataclasses.replace(report, model=source_of(model), output=targets.output, notes=notes)
-        made = Optimized(report, result.model)
+        made = Optimized(report, result.model, rewriting.original, rewriting.run)
         if options.convert:
             with context.directory() as folder, naming_cuts(model, options.boundary):
                 converter = Converter(

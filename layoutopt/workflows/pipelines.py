@@ -14,7 +14,7 @@ from layoutopt.ir.verify import Reference
 from layoutopt.options import FOLD_LIMIT, Io, Layouts, Objective, TensorLayout, choose, choose_if_given
 from layoutopt.outputs import Outputs
 from layoutopt.passes import PASSES, REWRITES, PropagateLayout, default_pipeline
-from layoutopt.pipeline.manager import After, PassRecord
+from layoutopt.pipeline.manager import After
 from layoutopt.pipeline.text import parse_pipeline, pass_name
 from layoutopt.workflows.options import LayoutOptions
 
@@ -67,12 +67,6 @@ def build_pipeline(options: LayoutOptions, text: str | None = None, *, fold_limi
         names = ", ".join(map(pass_name, REWRITES))
         raise UsageError("--exact has no say over --passes", hint=f"Leave these out of the pipeline: {names}.")
     return parse_pipeline(text)
-
-
-def passes_that_ran(pipeline: Pipeline, records: Sequence[PassRecord]) -> Pipeline:
-    """Return the passes that were recorded; with symbolic sizes, some are left out."""
-    names = {record.name for record in records}
-    return tuple(each for each in pipeline if pass_name(each) in names)
 
 
 def objective_of(pipeline: Sequence[ir.passes.PassBase]) -> Objective:

@@ -12,7 +12,6 @@ from layoutopt.layout.explain.explainer import label
 from layoutopt.layout.explain.explanation import Copy, Explanation, Inside, Kept, Side
 from layoutopt.layout.plan.decoding import Plan
 from layoutopt.layout.rules.applicability import objection
-from layoutopt.layout.rules.table import VIEWS
 
 _MAX_NAMES = 4
 
@@ -97,8 +96,10 @@ def _rule(node: ir.Node, plan: Plan, opset: int) -> str:
         return f"layout-sensitive: TFLite runs {node.op_type} channels-last only. {rule.words}"
     if node.outputs[0] in plan.views:
         return "view: moves no bytes, it only gives them other axes"
-    if node.domain == "" and node.op_type in VIEWS:
-        return f"layout-fixed: this {node.op_type} is more than a view"
+    if node in plan.links:
+        return "view: moves no bytes; its axes are cut otherwise than those of the value that its operand is a view of"
+    if node in plan.unpriced:
+        return "layout-fixed: its shape is not known"
     return f"layout-fixed: {objection(node, opset)}"
 
 

@@ -2,63 +2,96 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, MutableMapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import onnx_ir as ir
 
 from layoutopt.ir.counts import Counts, count_onnx
-from layoutopt.passes import FoldConstants, PropagateLayout
+from layoutopt.layout.costs.declined import Declined
+from layoutopt.passes import FoldConstants, Pass, PropagateLayout
 from layoutopt.pipeline.manager import PassRecord
+from layoutopt.pipeline.text import pass_name
 from layoutopt.progress import PASSES, SAVINGS
 from layoutopt.results.explain import ExplainReport
 from layoutopt.results.model_report import Stage
 from layoutopt.workflows.conversion import per_operator
-from layoutopt.workflows.explain import explain_layouts
 from layoutopt.workflows.plan_facts import PlanFacts
+from layoutopt.workflows.reasons import explain_layouts
+
+
+@dataclass(slots=True)
+class _Run:
+    """The models after each pass, by its name, and the rewrites that were declined."""
+
+    after: list[tuple[str, ir.Model]] = field(default_factory=list)
+    declined: tuple[Declined, ...] = ()
+
+    def position(self, kind: type[Pass]) -> int | None:
+        """Return where the first pass of a kind is."""
+        return next((at for at, (name, _) in enumerate(self.after) if name == pass_name(kind)), None)
 
 
 class PipelineRecorder:
     """Keep a model after each pass, and the reasons of the choice of layouts: an instrument of the pass manager.
 
+    With sizes that stay symbolic the pipeline runs several times. What is told is of the run that `choose` names.
+
     Args:
         pipeline: the passes; one of them, but not the first, chooses layouts.
         model: the file that the model came from.
         say: called with what starts now.
+        declined: of `declined_rewrites`, in whose context the passes run; None where nobody asks for them.
     """
 
     def __init__(
-        self, pipeline: Sequence[ir.passes.PassBase], *, model: Path | None, say: Callable[[str], None]
+        self,
+        pipeline: Sequence[ir.passes.PassBase],
+        *,
+        model: Path | None,
+        say: Callable[[str], None],
+        declined: MutableMapping[tuple[str, str], Declined] | None = None,
     ) -> None:
-        self._pipeline = pipeline
+        self._propagate = next(each for each in pipeline if isinstance(each, PropagateLayout))
         self._model = model
         self._say = say
-        self._after: list[ir.Model] = []
-        self._explained: tuple[ExplainReport, PlanFacts] | None = None
-        self._prepared: ir.Model | None = None
+        self._declined = {} if declined is None else declined
+        self._runs: list[_Run] = []
+        self._chosen = 0
 
     def __call__(self, position: int, name: str, model: ir.Model) -> None:
-        """Keep the model after a pass; just before the choice of layouts, also explain that choice."""
-        del name
-        self._after.append(model.clone())
-        following = self._pipeline[position] if position < len(self._pipeline) else None
-        if isinstance(following, PropagateLayout):
-            self._prepared = self._after[-1]
-            self._explained = explain_layouts(
-                model, following, model=self._model, say=lambda step: self._say(f"{PASSES}: {step}")
-            )
+        """Keep the model after a pass."""
+        if position == 1:
+            self._runs.append(_Run())
+            self._declined.clear()
+        run = self._runs[-1]
+        run.after.append((name, model.clone()))
+        run.declined = tuple(self._declined.values())
 
-    @property
+    def choose(self, run: int) -> None:
+        """Tell of a run of the pipeline from now on, of which there were so many before."""
+        self._chosen = run
+
+    @cached_property
     def explained(self) -> tuple[ExplainReport, PlanFacts]:
         """Return the explanation of the choice of layouts, and the facts about each node."""
-        assert self._explained is not None, "no pass has chosen layouts"
-        return self._explained
+        return explain_layouts(
+            self.prepared, self._propagate, model=self._model, say=lambda step: self._say(f"{PASSES}: {step}")
+        )
 
     @property
     def prepared(self) -> ir.Model:
-        """Return the model before the choice of layouts."""
-        assert self._prepared is not None, "no pass has chosen layouts"
-        return self._prepared
+        """Return the model before the choice of layouts, or that which there is if none has been made."""
+        run = self._runs[self._chosen]
+        chosen = run.position(PropagateLayout)
+        return run.after[-1 if chosen is None else chosen - 1][1]
+
+    @property
+    def declined(self) -> tuple[Declined, ...]:
+        """Return the rewrites that passes declined."""
+        return self._runs[self._chosen].declined
 
     def stages(self, records: Sequence[PassRecord]) -> Iterator[Stage]:
         """Yield the original, then the model after each pass.
@@ -69,9 +102,10 @@ class PipelineRecorder:
         Args:
             records: of the passes.
         """
-        fold = next((at for at, each in enumerate(self._pipeline) if isinstance(each, FoldConstants)), 0)
+        run = self._runs[self._chosen]
+        fold = run.position(FoldConstants) or 0
         found: list[Counts] = []
-        for record, model in list(zip(records, self._after, strict=True))[fold:]:
+        for record, (_, model) in list(zip(records, run.after, strict=True))[fold:]:
             if record.modified or not found:
                 self._say(f"{SAVINGS}: {record.name}")
                 found.append(count_onnx(per_operator(model.clone())))

@@ -21,12 +21,11 @@ from layoutopt.errors import ConversionError, LayoutoptError, UnsupportedOperato
 from layoutopt.frontend.inputs import give_inputs
 from layoutopt.ir import io as modelio
 from layoutopt.ir.counts import count_onnx
-from layoutopt.ir.symbols import find_symbols
 from layoutopt.ir.verify import Arrays
 from layoutopt.options import choose_if_given
 from layoutopt.outputs import Outputs, apart, writing
 from layoutopt.passes import FoldConstants
-from layoutopt.pipeline.manager import After, PassManager
+from layoutopt.pipeline.manager import After
 from layoutopt.results import provenance
 from layoutopt.results.comparison import Layer
 from layoutopt.results.model_report import PER_OPERATOR, Graph, Layout, ModelReport
@@ -38,8 +37,7 @@ from layoutopt.workflows.layerwise import compare_layers, compare_rewritten
 from layoutopt.workflows.models import source_files, source_of
 from layoutopt.workflows.optimize import Optimized, OptimizeOptions, optimize_model
 from layoutopt.workflows.options import ConversionOptions, RunContext, check_seed
-from layoutopt.workflows.parts import load_within
-from layoutopt.workflows.pipelines import build_pipeline, passes_that_ran
+from layoutopt.workflows.pipelines import build_pipeline
 from layoutopt.workflows.recorder import PipelineRecorder
 
 if TYPE_CHECKING:
@@ -73,24 +71,14 @@ def report_model(model: Model, options: ReportOptions, context: RunContext) -> M
     check_seed(options.seed)
     choose_if_given(Backend, options.backend, "backend")
     pipeline = build_pipeline(options)
-    original, _ = load_within(model, options.boundary)
-    symbolic, shapes = None, options.shapes or {}
-    if options.dynamic:
-        symbolic, shapes = find_symbols(original, options.dynamic, shapes, seed=options.seed), {}
-        original = symbolic.at(symbolic.defaults)
-    inputs = give_inputs(original, None, shapes=shapes, seed=options.seed)
 
     def report_in(folder: Path, targets: Mapping[str, Path], *, convert: bool) -> ModelReport:
         recorder = PipelineRecorder(pipeline, model=source_of(model), say=context.say)
-        instruments = (recorder,) if symbolic is None else ()
-        optimized = _optimize_in(folder, model, options, context, instruments, convert=convert)
-        if symbolic is not None:  # what is chosen at one size holds for all
-            ran = passes_that_ran(pipeline, optimized.report.passes)
-            recorder = PipelineRecorder(ran, model=source_of(model), say=context.say)
-            chosen_at = symbolic.at(optimized.report.chosen_at)
-            PassManager(ran, on_start=context.say, after=(recorder,)).run(chosen_at)
-        builder = ReportBuilder(original, inputs, recorder, options, context)
-        name = source.name if (source := source_of(model)) else original.graph.name or "model"
+        optimized = _optimize_in(folder, model, options, context, (recorder,), convert=convert)
+        recorder.choose(optimized.run)
+        inputs = give_inputs(optimized.original, None, shapes={}, seed=options.seed)
+        builder = ReportBuilder(optimized.original, inputs, recorder, options, context)
+        name = source.name if (source := source_of(model)) else optimized.original.graph.name or "model"
         return builder.build(name, optimized, targets)
 
     with writing(*source_files(model)) as outputs, context.directory() as folder, kept_alive():

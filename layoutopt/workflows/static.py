@@ -37,6 +37,7 @@ class StaticModel:
     checks: tuple[SizeCheck, ...] = ()
     notes: tuple[str, ...] = ()
     chosen_at: Sizes = field(default_factory=dict)
+    run: int = 0
 
     def onnx(self) -> tuple[PipelineResult, Verification | None]:
         """Run the pipeline, and compare its result with the original.

@@ -14,6 +14,7 @@ from types import FunctionType
 import pytest
 
 from layoutopt.layout.rules.table import RULES
+from layoutopt.layout.rules.views import LINK
 from tests.docs.pages import DOCS, PAGES, ROOT
 
 INSTEAD = {
@@ -87,7 +88,7 @@ NO_VERB = re.compile(
 
 def conditions() -> set[tuple[Path, int]]:
     """The functions that rules of the table are made of, by file and line: what they say is shown to users as it is."""
-    rules = list(RULES.values())
+    rules = [*RULES.values(), LINK]
     rules += [rule.before for rule in rules if rule.before is not None]
     parts = [each for rule in rules for each in (rule.propagate, *rule.remaps, rule.internal_cost) if each is not None]
     codes = [part.__code__ for part in parts if isinstance(part, FunctionType)]

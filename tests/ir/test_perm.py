@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+from itertools import permutations
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from layoutopt.ir.perm import Perm, channels_last, compose, identity, invert, is_identity, lift, permute
+from layoutopt.ir.perm import (
+    Perm,
+    channels_last,
+    compose,
+    factor,
+    identity,
+    invert,
+    is_identity,
+    lift,
+    permute,
+    runs,
+)
 
 PERMS = st.integers(1, 6).flatmap(lambda rank: st.permutations(range(rank)).map(tuple))
 PAIRS = st.integers(1, 6).flatmap(lambda rank: st.tuples(*[st.permutations(range(rank)).map(tuple)] * 2))
@@ -59,3 +72,24 @@ def test_identity() -> None:
     assert identity(3) == (0, 1, 2)
     assert is_identity(identity(5))
     assert not is_identity((1, 0))
+
+
+@given(st.integers(7, 12).flatmap(lambda rank: st.permutations(range(rank)).map(tuple)), st.integers(4, 6))
+def test_factors_do_the_same_one_after_the_other(perm: Perm, most: int) -> None:
+    steps = factor(perm, most)
+    array = result = np.arange(2 ** len(perm)).reshape((2,) * len(perm))
+    for step in steps:
+        assert len(runs(step)) <= most
+        result = result.transpose(step)
+    assert np.array_equal(result, array.transpose(perm))
+
+
+@pytest.mark.parametrize(("rank", "most"), [(5, 4), (6, 4), (6, 5)])
+def test_factors_are_as_few_as_there_can_be(rank: int, most: int) -> None:
+    """Breadth first, through all permutations."""
+    steps = [perm for perm in permutations(range(rank)) if len(runs(perm)) <= most]
+    least, level = {identity(rank): 1}, [identity(rank)]
+    for count in range(1, rank):
+        level = [*dict.fromkeys(made for perm in level for step in steps if (made := compose(perm, step)) not in least)]
+        least |= dict.fromkeys(level, count)
+    assert {perm: len(factor(perm, most)) for perm in permutations(range(rank))} == least

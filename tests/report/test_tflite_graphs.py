@@ -93,7 +93,7 @@ def test_every_operator_is_timed(converted: ModelReport) -> None:
 def test_of_several_copies_of_a_value_the_reason_is_that_of_the_layout(read: Layout, order: str, words: str) -> None:
     def copy(layout: str) -> Copy:
         written, reading = Side("NHWC", ("Conv c",), (), "Conv c", ""), Side(layout, (), (), f"reader of {layout}", "")
-        return Copy("v", (1, 3, 4, 5), "float32", 240, 240, 1, written, reading, frozenset())
+        return Copy("v", (1, 3, 4, 5), "float32", 240, 240, 1, 1, written, reading, frozenset())
 
     tensors = {
         "c": GraphTensor("c", (1, 4, 5, 3), "float32", 240, Layout.CHANNELS_LAST, "NHWC"),

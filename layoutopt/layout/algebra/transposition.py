@@ -1,4 +1,4 @@
-"""The one Transpose between two layouts of a tensor, and the Reshapes around it."""
+"""The Transposes between two layouts of a tensor, and the Reshapes around each."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from itertools import accumulate, pairwise
 from math import prod
 from operator import mul
 
-from layoutopt.ir.perm import Perm
+from layoutopt.ir.perm import MAX_TRANSPOSED, Perm, factor, permute
 from layoutopt.ir.values import Shape
-from layoutopt.layout.algebra.modes import Mode, split_modes
+from layoutopt.layout.algebra.modes import Mode, merge_modes, split_modes
 from layoutopt.layout.algebra.physical import CACHE, ModeOrder
 
 
@@ -23,20 +23,49 @@ def transposition(source: ModeOrder, target: ModeOrder) -> tuple[Shape, Perm] | 
         The shape that it takes, in which no two axes stay neighbours, and its permutation; None where their modes
         do not divide each other, so that no single Transpose does it.
     """
+    found = _runs(source, target)
+    if found is None:
+        return None
+    runs, perm = found
+    return tuple(prod(mode.size for mode in run) for run in runs), perm
+
+
+@lru_cache(maxsize=CACHE)
+def route(source: ModeOrder, target: ModeOrder) -> tuple[ModeOrder, ...]:
+    """Return the layouts that a copy goes through from ``source`` to ``target``, which comes last.
+
+    From each to the next it takes one Transpose that the target has. There are several where one would have too many
+    axes, or where the modes do not divide each other: then the copy goes through the natural layout, which does.
+    """
+    if source == target:
+        return ()
+    found = _runs(source, target)
+    if found is None:
+        natural = ModeOrder.natural((prod(mode.size for mode in source.modes),))
+        return (*route(source, natural), *route(natural, target))
+    runs, perm = found
+    stops = []
+    for step in factor(perm):
+        runs = permute(runs, step)
+        stops.append(ModeOrder(merge_modes(mode for run in runs for mode in run)))
+    return tuple(stops)
+
+
+def _runs(source: ModeOrder, target: ModeOrder) -> tuple[tuple[tuple[Mode, ...], ...], Perm] | None:
+    """Return the modes that stay neighbours from ``source`` to ``target``, and the permutation of these runs."""
     borders = _mode_borders(source, target)
     before, after = split_modes(source.modes, borders), split_modes(target.modes, borders)
     if before is None or after is None:
         return None
     neighbours = set(pairwise(after))
-    runs: list[list[Mode]] = []
+    runs: list[tuple[Mode, ...]] = []
     for mode in before:
         if runs and (runs[-1][-1], mode) in neighbours:
-            runs[-1].append(mode)
+            runs[-1] = (*runs[-1], mode)
         else:
-            runs.append([mode])
+            runs.append((mode,))
     places = {run[0]: place for place, run in enumerate(runs)}
-    shape = tuple(prod(mode.size for mode in run) for run in runs)
-    return shape, tuple(places[mode] for mode in after if mode in places)
+    return tuple(runs), tuple(places[mode] for mode in after if mode in places)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +86,14 @@ class CopySteps:
         return tuple(self.sizes[axis] for axis in self.perm)
 
 
-def copy_steps(source: ModeOrder, sizes: Shape, target: ModeOrder, wanted: Shape, most: int) -> CopySteps:
+def copy_steps(
+    source: ModeOrder, sizes: Shape, target: ModeOrder, wanted: Shape, most: int = MAX_TRANSPOSED
+) -> CopySteps:
     """Return the steps that rewrite ``source``, stored as ``sizes``, as ``target``, to be stored as ``wanted``.
 
     The Transpose keeps the stored dimensions as they are where it can, so that no Reshape is needed, and is the
-    smallest possible where it would have more than ``most`` axes.
+    smallest possible where it would have more than ``most`` axes. One has to be enough, as between the layouts that
+    `route` goes through.
     """
     borders = _mode_borders(source, target) | _borders(source, sizes) | _borders(target, wanted)
     before, after = split_modes(source.modes, borders), split_modes(target.modes, borders)

@@ -7,9 +7,10 @@ from functools import cached_property
 
 import onnx_ir as ir
 
-from layoutopt.ir.counts import TRANSPOSES, bytes_transposed
-from layoutopt.ir.values import is_constant, known_shape, size_in_bytes, static_shape
+from layoutopt.ir.counts import bytes_transposed
+from layoutopt.ir.values import known_shape, size_in_bytes
 from layoutopt.layout.algebra.physical import ModeOrder, PhysicalLayout
+from layoutopt.layout.algebra.transposition import route
 from layoutopt.layout.explain.certificate import part_proof
 from layoutopt.layout.explain.conflicts import Frontier, Ways
 from layoutopt.layout.explain.explanation import Copy, Explanation, Inside, Kept, Side
@@ -82,7 +83,8 @@ class _Explainer:
         part = next((self._part_of[group] for group, _ in self._encoded.ends[net] if group in self._part_of), 0)
         shape, dtype = known_shape(root), str(root.dtype.numpy()) if root.dtype else ""
         size, operators = size_in_bytes(root), who_writes | who_reads
-        return Copy(str(root.name), shape, dtype, size, cost, part, written, reading, operators)
+        steps = len(route(layouts[stored], layouts[read]))
+        return Copy(str(root.name), shape, dtype, size, cost, steps, part, written, reading, operators)
 
     def _side(self, net: int, carried: int, wanted: int, layout: str) -> tuple[Side, frozenset[str]]:
         """Return one side of a copy, and the operators without a rule that it ends at."""
@@ -178,8 +180,6 @@ class _Explainer:
         return self._why_unruled(node)
 
     def _why_unruled(self, node: ir.Node) -> str:
-        if node.domain == "" and node.op_type in VIEWS:
-            return f"this {node.op_type} is no mere view"
         return objection(node, self._opset)
 
     # --- what else moves ---
@@ -191,11 +191,8 @@ class _Explainer:
                 yield Inside(label(choice.node), cost, self._part_of.get(index, 0), _inside(choice.rule))
 
     def _kept(self) -> Iterator[Kept]:
-        for node in self._graph:
-            if node.op_type not in TRANSPOSES or node.outputs[0] in self._plan.views:
-                continue
-            if node.inputs[0] is None or not is_constant(node.inputs[0]):  # those are folded
-                yield Kept(label(node), bytes_transposed(node), _why_kept(node))
+        for node in self._plan.unpriced:
+            yield Kept(label(node), bytes_transposed(node), "its shape is not known")
 
 
 _INTERNAL_COST_REASONS: Mapping[InternalCost | None, str] = {
@@ -227,13 +224,6 @@ _PROPAGATION_REASONS: Mapping[Propagation, str] = {
 
 def _inside(rule: LayoutRule | None) -> str:
     return _INTERNAL_COST_REASONS.get(rule.internal_cost if rule else None, "the operator moves its data")
-
-
-def _why_kept(node: ir.Node) -> str:
-    source = node.inputs[0]
-    if source is None or static_shape(source) is None:
-        return "its shape is not known"
-    return "no single transpose of what it reads could take its place"
 
 
 def _is_channels_last(layout: PhysicalLayout) -> bool:

@@ -37,6 +37,7 @@ class Copy:
         dtype: its element type.
         size: its bytes.
         cost: of the transpose, in the unit of the objective.
+        transposes: how many TRANSPOSE operators it takes: more than one where its axes are too many for one.
         part: the number of the part of the graph whose layouts depend on each other, from 1; 0 where nobody around
             has a choice.
         written: the side that writes it.
@@ -49,6 +50,7 @@ class Copy:
     dtype: str
     size: int
     cost: int
+    transposes: int
     part: int
     written: Side
     read: Side
@@ -74,11 +76,11 @@ class Inside:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A Transpose of the original that layouts do not decide; the cost has it, and the lower bound does not.
+    """A Transpose of the original of unknown size, which is no part of the cost; nothing is proved beside it.
 
     Attributes:
         operator: which.
-        size: bytes that it moves.
+        size: bytes that it moves at least: a size that is not known counts as 1.
         why: the reason.
     """
 
@@ -112,12 +114,12 @@ class PartProof:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """The reasons for the cost of a plan: ``copies``, ``inside`` and ``kept`` add up to it.
+    """The reasons for the cost of a plan: ``copies`` and ``inside`` add up to it.
 
     Attributes:
         copies: the transposes that remain, the costliest first.
         inside: the operators that move data inside.
-        kept: the Transposes of the original that stay whatever is chosen.
+        kept: the Transposes of the original of unknown size.
         parts: the proof, for each part that costs something.
     """
 

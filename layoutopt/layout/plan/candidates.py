@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 
 import onnx_ir as ir
 
+from layoutopt.errors import LayoutoptError
 from layoutopt.ir.perm import Perm
 from layoutopt.ir.values import Shape, is_constant, known_shape, static_shape
 from layoutopt.layout.algebra.physical import ModeOrder, PhysicalLayout
 from layoutopt.layout.rules.rule import LayoutRule
 from layoutopt.layout.rules.variants import Known, Port, Variant, blaming, result
-from layoutopt.layout.rules.views import View
-from layoutopt.layout.solver.problem import InfeasibleError
+from layoutopt.layout.rules.views import LINK, View
 
 MAX_LAYOUTS = 64
 """Candidates per value; where there would be more, the optimum is not proved."""
@@ -51,6 +51,19 @@ class Group:
     public: bool = False
 
 
+class DividedError(LayoutoptError):
+    """A layout that an operator needs is none that the roots of its views can have.
+
+    Args:
+        roots: of these views.
+    """
+
+    def __init__(self, roots: Collection[ir.Value]) -> None:
+        names = ", ".join(str(root.name) for root in roots)
+        super().__init__(f"no layout of {names} is the one that is needed", hint="Please report the model.")
+        self.roots = roots
+
+
 End = tuple[Group, int]
 """A group and the index of one of its ports."""
 
@@ -63,6 +76,7 @@ class Candidates:
         graph: the graph.
         rules: the rule of each node that has one.
         views: the values that hold the bytes of others.
+        links: the views among the nodes whose values do not, as told in `LINK`.
         groups: in the order in which they were found.
         layouts: the layouts of each root, with their numbers.
         ends: who writes or reads each root.
@@ -71,11 +85,13 @@ class Candidates:
         inputs: the group of each graph input that may change its layout.
         outputs: the group of each graph output that may change its layout, by position.
         capped: whether candidates were left out, so that the optimum among them need not be that of all.
+        divided: the roots of views in layouts that the roots cannot have; these are left out as well.
     """
 
     graph: ir.Graph
     rules: Mapping[ir.Node, LayoutRule]
-    views: Mapping[ir.Value, View]
+    views: Mapping[ir.Value, View] = field(default_factory=dict)
+    links: Collection[ir.Node] = ()
     groups: list[Group] = field(default_factory=list)
     layouts: dict[ir.Value, dict[ModeOrder, int]] = field(default_factory=lambda: defaultdict(dict))
     ends: dict[ir.Value, list[End]] = field(default_factory=lambda: defaultdict(list))
@@ -84,6 +100,7 @@ class Candidates:
     inputs: dict[ir.Value, Group] = field(default_factory=dict)
     outputs: dict[int, Group] = field(default_factory=dict)
     capped: bool = False
+    divided: set[ir.Value] = field(default_factory=set)
 
     def root(self, value: ir.Value) -> ir.Value:
         """Return the value whose bytes ``value`` holds, which it may be itself."""
@@ -113,9 +130,14 @@ class Candidates:
         source = self.sources[root]
         return [source, *(end for end in self.ends[root] if end != source)]
 
-    def views_at(self, nets: Collection[int]) -> set[ir.Node]:
-        """Return the nodes that make the views of what is on ``nets``."""
-        roots = {root for index, root in enumerate(self.ends) if index in nets}
+    def is_unknown(self, node: ir.Node) -> bool:
+        """Return whether ``node`` is a Transpose of which the choice knows nothing, as its size is not known."""
+        if node.op_type != "Transpose" or node.domain != "" or (source := node.inputs[0]) is None:
+            return False
+        return not (node.outputs[0] in self.views or node in self.links or is_constant(source))
+
+    def views_at(self, roots: Collection[ir.Value]) -> set[ir.Node]:
+        """Return the nodes that make the views of ``roots``."""
         nodes = (value.producer() for value, view in self.views.items() if view.root in roots)
         return {node for node in nodes if node is not None}
 
@@ -129,7 +151,7 @@ def find_candidates(candidates: Candidates, orders: Mapping[str, Sequence[Perm]]
         closed: whether layouts spread from operator to operator.
 
     Raises:
-        InfeasibleError: an operator can have no layout because of views; ``candidates`` tells which are there.
+        DividedError: an operator can have no layout because of views.
         PassFailedError: a node is not what its operator asks for, or its rule is wrong.
     """
     _Closure(candidates, orders).run(closed=closed)
@@ -152,6 +174,9 @@ class _Closure:
         for node, rule in found.rules.items():
             with blaming(node):
                 self._add_node(node, rule)
+        for node in found.links:
+            with blaming(node):
+                self._add_link(node)
         for position, value in enumerate(found.graph.outputs):
             if self._is_free(value):
                 found.outputs[position] = self._add_public(value, source=False)
@@ -171,13 +196,24 @@ class _Closure:
 
     def _add_node(self, node: ir.Node, rule: LayoutRule) -> None:
         for ports in rule.groups(node):
-            group = Group(ports, tuple(port.value(node) for port in ports), node, rule)
-            self._found.of_node[node].append(group)
-            self._register(group, [index for index, port in enumerate(ports) if port.result])
+            group = self._add_group(node, rule, ports)
             if (natural := rule.natural(node, ports)) is not None:
                 self._add(group, natural)
             else:
                 self._add_required(group, node, rule)
+
+    def _add_link(self, node: ir.Node) -> None:
+        """Add the variants in which one of both sides is natural; others follow from the layouts around it."""
+        group = self._add_group(node, LINK, LINK.ports(node))
+        for port in group.ports:
+            for variant in LINK.variants(node, port, PhysicalLayout.natural(port.shape(node)), lambda _: ()):
+                self._add(group, variant)
+
+    def _add_group(self, node: ir.Node, rule: LayoutRule, ports: tuple[Port, ...]) -> Group:
+        group = Group(ports, tuple(port.value(node) for port in ports), node, rule)
+        self._found.of_node[node].append(group)
+        self._register(group, [index for index, port in enumerate(ports) if port.result])
+        return group
 
     def _add_required(self, group: Group, node: ir.Node, rule: LayoutRule) -> None:
         """Add the variants of a layout-sensitive operator, which the target has in one layout only."""
@@ -188,7 +224,7 @@ class _Closure:
         if not group.variants:  # each would need two copies, one on either side of the views
             roots = {root for value in group.values if (root := self._found.root(value)) is not value}
             assert roots, "the target has no layout for it"
-            raise InfeasibleError(tuple(index for index, root in enumerate(self._found.ends) if root in roots))
+            raise DividedError(roots)
 
     def _add_public(self, value: ir.Value, *, source: bool) -> Group:
         group = Group((BOUNDARY,), (value,), public=True)
@@ -258,7 +294,7 @@ class _Closure:
         for port, value in zip(group.ports, group.values, strict=True):
             order = found.inward(value, variant.mode_order(port))
             if order is None:
-                found.capped = True  # it would take two copies, one on either side of the views
+                found.divided.add(found.root(value))
                 return
             key.append(order)
         if tuple(key) in group.keys:

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 
 import onnx_ir as ir
 
 from layoutopt.ir.perm import Perm
-from layoutopt.ir.values import Shape, bits_of, is_constant, known_shape, static_shape
+from layoutopt.ir.values import Shape, is_constant, known_shape
 from layoutopt.layout.algebra.physical import ModeOrder, PhysicalLayout
-from layoutopt.layout.algebra.transposition import transposition
 from layoutopt.layout.costs.objectives import NOTHING, Costs
 from layoutopt.layout.plan.candidates import BOUNDARY, Candidates
-from layoutopt.layout.plan.encoding import EncodedProblem, copy_cost
+from layoutopt.layout.plan.encoding import Copies, EncodedProblem, copies_cost, copies_of, hops
 from layoutopt.layout.rules.rule import LayoutRule
 from layoutopt.layout.rules.table import VIEWS
 from layoutopt.layout.rules.variants import Variant, blaming
 from layoutopt.layout.rules.views import View
 from layoutopt.layout.solver.problem import Assignment
-
-Copy = tuple[tuple[int, ...], Perm, int]
-"""The shape, the order of axes and the bits of an element of a Transpose, as `Costs.copy` takes them."""
 
 
 @dataclass(frozen=True)
@@ -33,49 +29,53 @@ class Plan:
         rules: the rule of each node that has one.
         variants: the variant of each node that has a rule, of all its groups together.
         views: the values that hold the bytes of others.
+        links: the views whose values do not, as told in `LINK`.
         inputs: the physical layout of each graph input that may change its layout.
         outputs: the physical layout of each graph output that may change its layout, by position.
         encoded: what the solver was asked.
         assignment: cost and proof.
+        copies: the Transposes that it takes.
         before: what the graph costs as it is, in the same unit.
+        oversized: whether a Transpose of the graph has more axes than one may have.
         sensitive: how many nodes become others because the target runs them in channels-last only.
         inside: what operators move inside.
-        left_out: what the Transposes cost that are no views, so that there was nothing to choose.
-        unpriced: how many Transposes are of values whose size is not known.
-        others: the Transposes that are no views, as `Costs.copy` takes them; None where the size is not known.
+        unpriced: the Transposes of values whose size is not known.
+        crossed: whether tensors may cross the border of a body somewhere in the model.
     """
 
     rules: Mapping[ir.Node, LayoutRule]
     variants: Mapping[ir.Node, Variant]
     views: Mapping[ir.Value, View]
+    links: Collection[ir.Node]
     inputs: Mapping[ir.Value, PhysicalLayout]
     outputs: Mapping[int, PhysicalLayout]
     encoded: EncodedProblem
     assignment: Assignment
+    copies: Copies
     before: int
+    oversized: bool
     sensitive: int
     inside: int
-    left_out: int
-    unpriced: int
-    others: tuple[Copy | None, ...]
+    unpriced: Sequence[ir.Node]
+    crossed: bool = False
 
     @property
     def total(self) -> Assignment:
-        """Cost and proof of all that moves, Transposes included that the solver was not asked about."""
+        """Cost and proof of all that moves.
+
+        Nothing is proved beside Transposes of unknown size, which are told, or next to the border of a body: what
+        crosses it is natural, but a Transpose on either side may undo one on the other.
+        """
         asked = self.assignment
-        return replace(
-            asked,
-            cost=asked.cost + self.left_out,
-            proved_optimal=asked.proved_optimal and not (self.left_out or self.unpriced),
-            inside=self.inside,
-            unpriced=self.unpriced,
-        )
+        if self.crossed and asked.cost:
+            asked = replace(asked, lower_bound=0, proved_optimal=False)
+        proved = asked.proved_optimal and not self.unpriced
+        return replace(asked, proved_optimal=proved, inside=self.inside, unpriced=len(self.unpriced))
 
     @property
     def transposes(self) -> int:
         """Return how many Transposes there are afterwards, without those of constants and of unknown size."""
-        known = sum(each is not None for each in self.others)
-        return self.encoded.problem.copies(self.assignment.choice) + known
+        return sum(map(len, self.copies.values()))
 
     def view(self, value: ir.Value) -> View:
         """Return ``value`` as a view of its root, which it may be itself."""
@@ -103,8 +103,8 @@ def decode(
     outputs = {position: chosen[id(group)].layouts[BOUNDARY] for position, group in candidates.outputs.items()}
     stored = dict(inputs)
     variants: dict[ir.Node, Variant] = {}
-    for node, groups in candidates.of_node.items():
-        variant = _united([chosen[id(group)] for group in groups])
+    for node in (node for node in candidates.graph if node in candidates.of_node):
+        variant = _united([chosen[id(group)] for group in candidates.of_node[node]])
         with blaming(node):
             variants[node] = _settled(candidates, node, variant, stored)
         for port, layout in variants[node].layouts.items():
@@ -115,29 +115,17 @@ def decode(
     sensitive = sum(rule.required_layout is not None for rule in rules.values())
     viewing = [value.producer() for value in views]
     sensitive += sum(node is not None and node.op_type not in VIEWS for node in viewing)
-    before = _cost_before(candidates, encoded, costs)
+    before = list(_copies_before(candidates))
     inside = sum(each[at] for each, at in zip(encoded.problem.variants, assignment.choice, strict=True))
-    others = () if sensitive_only else tuple(_others(candidates))
-    left_out, unpriced = sum(costs.copy(*each) for each in others if each is not None), others.count(None)
     return Plan(
-        *(rules, variants, views, inputs, outputs, encoded, assignment, before, sensitive, inside, left_out, unpriced),
-        others=others,
+        *(rules, variants, views, candidates.links, inputs, outputs, encoded, assignment),
+        copies=copies_of(encoded, assignment.choice),
+        before=_inside_before(candidates, encoded) + sum(copies_cost(each, costs) for each in before),
+        oversized=any(len(made) > 1 for each in before for made in each.values()),
+        sensitive=sensitive,
+        inside=inside,
+        unpriced=() if sensitive_only else tuple(filter(candidates.is_unknown, candidates.graph)),
     )
-
-
-def _others(candidates: Candidates) -> Iterator[Copy | None]:
-    """Yield each Transpose that is no view and moves something; None where the size is not known."""
-    for node in candidates.graph:
-        source = node.inputs[0] if node.op_type == "Transpose" and node.domain == "" else None
-        if source is None or node.outputs[0] in candidates.views or is_constant(source):
-            continue
-        shape, perm = static_shape(source), VIEWS["Transpose"](node)
-        if shape is None or perm is None:
-            yield None
-            continue
-        copy = transposition(ModeOrder.natural(shape), ModeOrder.of(shape, perm))
-        if copy is not None:
-            yield *copy, bits_of(source)
 
 
 def _united(parts: list[Variant]) -> Variant:
@@ -158,8 +146,8 @@ def _settled(
     Where it makes no difference, the operands are taken as they are stored: the readers may do so too. Elements
     count and not bytes, or a QuantizeLinear or Cast would look like a better place for a Reshape that need not be.
     """
-    rule = candidates.rules[node]
-    if rule.required_layout is not None or rule.separate(node):
+    rule = candidates.rules.get(node)
+    if rule is None or rule.required_layout is not None or rule.separate(node):
         return variant
     sources = {
         port: source
@@ -198,17 +186,20 @@ def _is_pooled(sizes: Shape, shape: Shape) -> bool:
     return sizes.count(1) > shape.count(1) + 1
 
 
-def _cost_before(candidates: Candidates, encoded: EncodedProblem, costs: Costs) -> int:
-    """Return what the graph costs as it is: its Transposes, and what operators do inside in their natural form."""
+def _inside_before(candidates: Candidates, encoded: EncodedProblem) -> int:
+    """Return what operators do inside in their natural form."""
     groups = zip(candidates.groups, encoded.problem.variants, strict=True)
-    inside = sum(each[0] for group, each in groups if group.rule is not None and group.rule.required_layout is None)
-    copies = (
-        copy_cost(value, ModeOrder.natural(shape), ModeOrder.of(shape, perm), costs)
-        for node in candidates.graph
-        if node.outputs[0] in candidates.views and (perm := _perm(node)) is not None
-        if (value := node.inputs[0]) is not None and (shape := static_shape(value)) is not None
-    )
-    return inside + sum(cost for cost in copies if cost is not None)
+    return sum(each[0] for group, each in groups if group.rule is not None and group.rule.required_layout is None)
+
+
+def _copies_before(candidates: Candidates) -> Iterator[Copies]:
+    """Yield the Transposes that each Transpose of the graph takes."""
+    for node in candidates.graph:
+        value, perm = node.inputs[0] if node.inputs else None, _perm(node)
+        if value is None or perm is None or not (node.outputs[0] in candidates.views or node in candidates.links):
+            continue
+        shape = known_shape(value)
+        yield {value: hops(ModeOrder.natural(shape), [ModeOrder.of(shape, perm)])}
 
 
 def _perm(node: ir.Node) -> Perm | None:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import onnx_ir as ir
 
 from layoutopt.ir.values import bits_of
 from layoutopt.layout.algebra.physical import ModeOrder
-from layoutopt.layout.algebra.transposition import transposition
+from layoutopt.layout.algebra.transposition import route, transposition
 from layoutopt.layout.costs.objectives import Costs, InnerCost
 from layoutopt.layout.plan.candidates import BOUNDARY, Candidates
 from layoutopt.layout.rules.rule import LayoutRule
 from layoutopt.layout.rules.variants import Port
-from layoutopt.layout.rules.views import MAX_COPY_RANK
-from layoutopt.layout.solver.problem import Net, Pin, Problem
+from layoutopt.layout.solver.problem import Net, Pin, Problem, net_copies
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +60,24 @@ class EncodedProblem:
     forms: tuple[tuple[InnerCost, ...], ...]
 
 
-def encode(candidates: Candidates, costs: Costs) -> EncodedProblem:
-    """Return the solver's form of ``candidates``: groups and nets in the order in which they were found."""
+CopyCost = Callable[[ir.Value, ModeOrder, ModeOrder], int]
+"""(root, how it is stored, how it is read) -> what a copy costs."""
+
+
+def encode(candidates: Candidates, costs: Costs, *, last_only: bool = False) -> EncodedProblem:
+    """Return the solver's form of ``candidates``: groups and nets in the order in which they were found.
+
+    Args:
+        candidates: what there is to choose from.
+        costs: of what is moved.
+        last_only: whether a copy costs what the last of its Transposes does. No choice costs less than it does so, also
+            where copies share the other ones.
+    """
+
+    def copy_cost(root: ir.Value, stored: ModeOrder, read: ModeOrder) -> int:
+        steps = list(pairwise((stored, *route(stored, read))))
+        return sum(transpose_cost(root, *step, costs) for step in (steps[-1:] if last_only else steps))
+
     index = {id(group): position for position, group in enumerate(candidates.groups)}
     ends = [candidates.source_and_readers(root) for root in candidates.ends]
     nets = []
@@ -70,7 +86,7 @@ def encode(candidates: Candidates, costs: Costs) -> EncodedProblem:
         source, *readers = (
             Pin(index[id(group)], tuple([numbers[key[at]] for key in group.keys])) for group, at in its_ends
         )
-        nets.append(_net(root, numbers, source, readers, costs))
+        nets.append(_net(root, numbers, source, readers, copy_cost))
     forms = tuple([tuple([variant.inner for variant in group.variants]) for group in candidates.groups])
     variants, ties = (tuple(map(of, forms)) for of in (costs.inside, costs.ties))
     return EncodedProblem(
@@ -95,21 +111,66 @@ def natural_boundaries(candidates: Candidates) -> dict[int, int]:
     }
 
 
-def copy_cost(root: ir.Value, stored: ModeOrder, read: ModeOrder, costs: Costs) -> int | None:
-    """Return the cost of the one Transpose from ``stored`` to ``read``; None where the target has none."""
-    found = transposition(stored, read)
-    return None if found is None or len(found[1]) > MAX_COPY_RANK else costs.copy(*found, bits_of(root))
+def transpose_cost(root: ir.Value, before: ModeOrder, after: ModeOrder, costs: Costs) -> int:
+    """Return the cost of the one Transpose from a layout to the next on a `route`."""
+    found = transposition(before, after)
+    assert found is not None, "a copy that no Transpose can do"
+    return costs.copy(*found, bits_of(root))
 
 
-def _net(root: ir.Value, numbers: Mapping[ModeOrder, int], source: Pin, readers: list[Pin], costs: Costs) -> Net:
+def _net(root: ir.Value, numbers: Mapping[ModeOrder, int], source: Pin, readers: list[Pin], copy_cost: CopyCost) -> Net:
     copies = {
-        (i, j): copy_cost(root, stored, read, costs)
-        for stored, i in numbers.items()
-        for read, j in numbers.items()
-        if i != j
+        (i, j): copy_cost(root, stored, read) for stored, i in numbers.items() for read, j in numbers.items() if i != j
     }
-    forbidden = frozenset(pair for pair, cost in copies.items() if cost is None)
-    possible = {pair: cost for pair, cost in copies.items() if cost is not None}
-    most = max(possible.values(), default=0)
-    other = {pair: cost for pair, cost in possible.items() if cost != most}
-    return Net(source, tuple(readers), len(numbers), most, forbidden, other)
+    most = max(copies.values(), default=0)
+    other = {pair: cost for pair, cost in copies.items() if cost != most}
+    return Net(source, tuple(readers), len(numbers), most, other)
+
+
+Copies = Mapping[ir.Value, Mapping[ModeOrder, ModeOrder]]
+"""For each value the layouts that it is copied to, and which one each of these copies is made of."""
+
+
+def copies_of(encoded: EncodedProblem, choice: Sequence[int]) -> Copies:
+    """Return the Transposes that a choice takes; each layout on the `route` of a copy is made once, for all copies."""
+    found = {}
+    for root, layouts, net in zip(encoded.roots, encoded.layouts, encoded.problem.nets, strict=True):
+        pairs = sorted(net_copies(net, choice))
+        if pairs:
+            stored, _ = pairs[0]
+            found[root] = hops(layouts[stored], [layouts[read] for _, read in pairs])
+    return found
+
+
+def hops(stored: ModeOrder, read: Iterable[ModeOrder]) -> dict[ModeOrder, ModeOrder]:
+    """Return the layouts that copies go through, and which one each is made of: the one from which it takes fewest."""
+    made: dict[ModeOrder, ModeOrder] = {}
+    left = list(read)
+    while left:
+        pairs = ((source, target) for source in (stored, *made) for target in left)
+        source, target = min(pairs, key=lambda pair: len(route(*pair)))
+        for before, after in pairwise((source, *route(source, target))):
+            made.setdefault(after, before)
+        left.remove(target)
+    return made
+
+
+def copies_cost(copies: Copies, costs: Costs) -> int:
+    """Return the cost of Transposes."""
+    return sum(
+        transpose_cost(root, before, after, costs) for root, made in copies.items() for after, before in made.items()
+    )
+
+
+def may_share(encoded: EncodedProblem) -> bool:
+    """Return whether a copy that takes several Transposes may be of a value that is copied to another layout as well.
+
+    Then some of them may serve both, so that they cost less than the solver knows.
+    """
+    return any(_may_share(layouts, net) for layouts, net in zip(encoded.layouts, encoded.problem.nets, strict=True))
+
+
+def _may_share(layouts: Sequence[ModeOrder], net: Net) -> bool:
+    read = {layout for reader in net.readers for layout in reader.layouts}
+    pairs = ((stored, each) for stored in set(net.source.layouts) for each in read - {stored})
+    return net.most_copies > 1 and any(len(route(layouts[stored], layouts[each])) > 1 for stored, each in pairs)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 import onnx_ir as ir
@@ -10,15 +10,22 @@ import onnx_ir as ir
 from layoutopt.ir.perm import Perm
 from layoutopt.layout.costs.calibration import load_costs
 from layoutopt.layout.costs.objectives import Costs
-from layoutopt.layout.plan.candidates import Candidates, find_candidates
+from layoutopt.layout.plan.candidates import Candidates, DividedError, find_candidates
 from layoutopt.layout.plan.decoding import Plan, decode
-from layoutopt.layout.plan.encoding import encode, natural_boundaries
+from layoutopt.layout.plan.encoding import (
+    EncodedProblem,
+    copies_cost,
+    copies_of,
+    encode,
+    may_share,
+    natural_boundaries,
+)
 from layoutopt.layout.rules.applicability import rule_for
 from layoutopt.layout.rules.rule import LayoutRule
 from layoutopt.layout.rules.variants import blaming
-from layoutopt.layout.rules.views import views_of
+from layoutopt.layout.rules.views import links_of, views_of
 from layoutopt.layout.solver.assign import as_it_was, assign
-from layoutopt.layout.solver.problem import Assignment, InfeasibleError
+from layoutopt.layout.solver.problem import Assignment
 from layoutopt.options import Objective
 
 
@@ -56,20 +63,29 @@ def make_plan(
     if sensitive_only:
         rules = {node: rule for node, rule in rules.items() if rule.required_layout is not None}
     rules = {node: rule for node, rule in rules.items() if node not in spelled_out}
-    fixed: set[ir.Node] = set()
+    apart: set[ir.Node] = set()
+    plans: list[Plan] = []
     while True:
-        candidates = Candidates(graph, rules, {} if sensitive_only else views_of(graph, fixed, spelled_out))
+        candidates = Candidates(graph, rules)
+        if not sensitive_only:
+            candidates.views = views_of(graph, apart, spelled_out)
+            candidates.links = links_of(graph, candidates.views, spelled_out)
         try:
             find_candidates(candidates, orders, closed=not sensitive_only)
-            encoded = encode(candidates, costs)
-            found = as_it_was(encoded.problem, assign(encoded.problem), natural_boundaries(candidates))
-            proved = _as_proved(found, whole=not (candidates.capped or fixed))
-            return decode(candidates, encoded, proved, costs, sensitive_only=sensitive_only)
-        except InfeasibleError as error:
-            dividing = candidates.views_at(error.nets) - fixed
-            if not dividing:
-                raise
-            fixed |= dividing  # with a copy on either side there is a way
+            plans.append(_solved(candidates, costs, sensitive_only=sensitive_only))
+            divided: Collection[ir.Value] = candidates.divided
+        except DividedError as error:
+            divided = error.roots
+        if not (dividing := candidates.views_at(divided)):
+            return min(plans, key=lambda plan: (plan.total.cost, not plan.total.proved_optimal))
+        apart |= dividing  # with a copy on either side of these views there are more ways
+
+
+def _solved(candidates: Candidates, costs: Costs, *, sensitive_only: bool) -> Plan:
+    encoded = encode(candidates, costs)
+    found = as_it_was(encoded.problem, assign(encoded.problem), natural_boundaries(candidates))
+    proved = _proved(candidates, encoded, found, costs)
+    return decode(candidates, encoded, proved, costs, sensitive_only=sensitive_only)
 
 
 def _rules(graph: ir.Graph, opset: int, assumed: Mapping[ir.Node, LayoutRule]) -> dict[ir.Node, LayoutRule]:
@@ -81,6 +97,16 @@ def _rules(graph: ir.Graph, opset: int, assumed: Mapping[ir.Node, LayoutRule]) -
     return rules
 
 
-def _as_proved(assignment: Assignment, *, whole: bool) -> Assignment:
-    """Take the solver's proof back where candidates were left out."""
-    return assignment if whole else replace(assignment, lower_bound=0, proved_optimal=assignment.cost == 0)
+def _proved(candidates: Candidates, encoded: EncodedProblem, found: Assignment, costs: Costs) -> Assignment:
+    """Return what the solver found with the cost that it has, and with no more of a proof than there is.
+
+    There is none where candidates were left out. Where copies may share Transposes, as the solver does not know, the
+    bound is that of a problem in which each copy is its last Transpose alone.
+    """
+    whole = not (candidates.capped or candidates.divided)
+    if whole and not may_share(encoded):
+        return found
+    inside = sum(each[at] for each, at in zip(encoded.problem.variants, found.choice, strict=True))
+    cost = inside + copies_cost(copies_of(encoded, found.choice), costs)
+    bound = min(cost, assign(encode(candidates, costs, last_only=True).problem).lower_bound) if whole else 0
+    return replace(found, cost=cost, lower_bound=bound, proved_optimal=bound == cost)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -11,13 +11,10 @@ import onnx_ir as ir
 from layoutopt.ir.perm import Perm, invert
 from layoutopt.ir.values import Shape, known_shape
 from layoutopt.layout.algebra.physical import CACHE, ModeOrder, PhysicalLayout
-from layoutopt.layout.algebra.transposition import transposition
 from layoutopt.layout.rules.applicability import is_view
+from layoutopt.layout.rules.rule import LayoutRule
 from layoutopt.layout.rules.table import VIEWS
-from layoutopt.layout.rules.variants import blaming
-
-MAX_COPY_RANK = 6
-"""TFLite's TRANSPOSE takes tensors of at most this rank."""
+from layoutopt.layout.rules.variants import Known, PhysicalLayouts, Port, blaming
 
 Steps = tuple[tuple[Shape, Perm], ...]
 """The Transposes on the way from the root to a view: the shape before each, and its permutation."""
@@ -49,37 +46,67 @@ class View:
 
 
 def views_of(
-    graph: ir.Graph, fixed: Collection[ir.Node], spelled_out: Collection[ir.Node] = ()
+    graph: ir.Graph, apart: Collection[ir.Node], spelled_out: Collection[ir.Node] = ()
 ) -> Mapping[ir.Value, View]:
     """Return the values of ``graph`` that are views of others.
 
-    A Transpose that no single copy of the root could replace makes none: one of too many axes, or of axes that a
-    Reshape has put together from pieces of others, as (2, 3) Transposed, (2, 3) again, and Transposed.
+    A Transpose makes none if its axes are those that a Reshape has put together from pieces of others, as (2, 3)
+    Transposed, (2, 3) again, and Transposed.
 
     Args:
         graph: in topological order.
-        fixed: nodes to take for operators that move bytes.
+        apart: nodes that must make none.
         spelled_out: those DepthToSpace and SpaceToDepth to take for the Reshape, Transpose, Reshape that they are.
     """
     views: dict[ir.Value, View] = {}
     for node in graph:
         with blaming(node):
-            if node in fixed or not (node in spelled_out or is_view(node)):
+            if node in apart or not (node in spelled_out or is_view(node)):
                 continue
         source, value = node.inputs[0], node.outputs[0]
         assert source is not None
         parent = views.get(source) or View(source)
-        if node in spelled_out:
-            steps: Steps = (*parent.steps, blocks_moved(node))
-        else:
-            perm = VIEWS[node.op_type](node)
-            steps = (*parent.steps, (known_shape(source), perm)) if perm else parent.steps
-        view = View(parent.root, steps)
-        natural = view.natural(known_shape(value))
-        copy = transposition(ModeOrder.natural(known_shape(parent.root)), natural) if natural is not None else None
-        if copy is not None and len(copy[1]) <= MAX_COPY_RANK:
+        view = View(parent.root, (*parent.steps, *_steps(node)))
+        if view.natural(known_shape(value)) is not None:
             views[value] = view
     return views
+
+
+def links_of(
+    graph: ir.Graph, views: Mapping[ir.Value, View], spelled_out: Collection[ir.Node] = ()
+) -> tuple[ir.Node, ...]:
+    """Return the nodes of ``graph`` that only give bytes other axes, and whose values are not among ``views``."""
+    return tuple(node for node in graph if node.outputs[0] not in views and (node in spelled_out or is_view(node)))
+
+
+def _steps(node: ir.Node) -> Steps:
+    """Return how a view permutes the axes of its operand."""
+    source = node.inputs[0]
+    assert source is not None
+    if node.op_type not in VIEWS:
+        return (blocks_moved(node),)
+    perm = VIEWS[node.op_type](node)
+    return ((known_shape(source), perm),) if perm else ()
+
+
+def _same_bytes(
+    node: ir.Node, ports: Sequence[Port], port: Port, layout: PhysicalLayout, known: Known
+) -> Iterator[PhysicalLayouts]:
+    """The bytes stay as they are."""
+    del known
+    source, value = (each.value(node) for each in ports)
+    view, order = View(source, _steps(node)), layout.mode_order
+    there = view.inward(order) if port.result else view.outward(order)
+    other = PhysicalLayout.of(known_shape(source if port.result else value), there) if there is not None else None
+    if other is not None:
+        yield dict(zip(ports, (other, layout) if port.result else (layout, other), strict=True))
+
+
+LINK = LayoutRule(propagate=_same_bytes)
+"""The rule of a view that is no view of its operand's root: a net ends at its operand, and another begins.
+
+It moves nothing, in any layout in which both sides have their axes; in the natural one on both sides, it does not run.
+"""
 
 
 def blocks_moved(node: ir.Node) -> tuple[Shape, Perm]:

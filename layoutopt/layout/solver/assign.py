@@ -6,16 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from layoutopt.layout.solver import elimination, milp, mincut
-from layoutopt.layout.solver.problem import (
-    Assignment,
-    Component,
-    InfeasibleError,
-    Net,
-    Part,
-    Problem,
-    Solver,
-    net_copies,
-)
+from layoutopt.layout.solver.problem import Assignment, Component, Part, Problem, Solver
 
 
 def assign(problem: Problem, *, time_limit: float = milp.TIME_LIMIT) -> Assignment:
@@ -27,31 +18,23 @@ def assign(problem: Problem, *, time_limit: float = milp.TIME_LIMIT) -> Assignme
 
     Returns:
         The assignment with a lower bound that proves it, unless time ran out.
-
-    Raises:
-        InfeasibleError: every assignment needs a forbidden copy.
     """
     choice = [0] * len(problem.variants)
     gap, proved, timed_out = 0, True, False
     parts = []
     for component, solver, part in _solutions(problem.components, time_limit):
-        if part is None:
-            raise InfeasibleError(_unmet(problem))
         gap += part.cost - part.lower_bound
         proved &= part.proved_optimal
         timed_out |= part.timed_out
         parts.append(Part(component, solver, part))
         for group, variant in zip(component.groups, part.choice, strict=False):
             choice[group] = variant
-    if (cost := problem.cost(choice)) is None:
-        raise InfeasibleError(_unmet(problem))
+    cost = problem.cost(choice)
     return Assignment(tuple(choice), cost, cost - gap, proved, timed_out, tuple(parts))
 
 
-def _solutions(
-    components: tuple[Component, ...], time_limit: float
-) -> Iterator[tuple[Component, Solver, Assignment | None]]:
-    """Return a solution for each component; None where each needs a forbidden copy."""
+def _solutions(components: tuple[Component, ...], time_limit: float) -> Iterator[tuple[Component, Solver, Assignment]]:
+    """Return a solution for each component."""
     cuts = [component for component in components if mincut.applies(component.problem)]
     for component, choice in zip(cuts, _cut([cut.problem for cut in cuts]), strict=True):
         yield component, Solver.CUT, _exact(component.problem, choice)
@@ -79,17 +62,10 @@ def _cut(problems: Sequence[Problem]) -> Sequence[tuple[int, ...]]:
     return mincut.solve(problems)
 
 
-def _exact(problem: Problem, choice: tuple[int, ...]) -> Assignment | None:
-    """Return ``choice`` as its own proof; None where it needs a forbidden copy."""
+def _exact(problem: Problem, choice: tuple[int, ...]) -> Assignment:
+    """Return ``choice`` as its own proof."""
     cost = problem.cost(choice)
-    return None if cost is None else Assignment(choice, cost, cost, True)
-
-
-def _unmet(problem: Problem) -> tuple[int, ...]:
-    """Return the nets with a forbidden copy in an assignment that needs the fewest such."""
-    nets = tuple(Net(w.source, w.readers, w.layouts, 0, copy_costs=dict.fromkeys(w.forbidden, 1)) for w in problem.nets)
-    choice = assign(Problem(tuple((0,) * len(costs) for costs in problem.variants), nets)).choice
-    return tuple(index for index, net in enumerate(problem.nets) if net_copies(net, choice) & net.forbidden)
+    return Assignment(choice, cost, cost, True)
 
 
 def as_it_was(problem: Problem, assignment: Assignment, natural: Mapping[int, int]) -> Assignment:

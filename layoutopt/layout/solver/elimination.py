@@ -40,8 +40,7 @@ def solve(problem: Problem) -> tuple[int, ...] | None:
         problem: each net ends at a group with a choice, as in a component.
 
     Returns:
-        A variant per group, or None where the tables would be too large. It needs a forbidden copy only where every
-        assignment does.
+        A variant per group, or None where the tables would be too large.
     """
     if (scopes := _scopes(problem)) is None or _total_weight(problem) >= _EXACT:
         return None
@@ -105,7 +104,7 @@ def _tables(problem: Problem, position: dict[int, int]) -> Iterator[tuple[Scope,
 
 
 def _wire_table(problem: Problem, net: Net, scope: Scope) -> Table:
-    """Return the weight of the copies of ``net``; infinite where one is forbidden."""
+    """Return the weight of the copies of ``net``."""
 
     def layouts(end: Pin) -> npt.NDArray[np.intp]:
         array = np.array(end.layouts)
@@ -126,8 +125,6 @@ def _copy_weights(problem: Problem, net: Net) -> Table:
     weights = np.full((net.layouts, net.layouts), float(of_copy(net.cost)))
     for pair, cost in net.copy_costs.items():
         weights[pair] = of_copy(cost)
-    for pair in net.forbidden:
-        weights[pair] = np.inf
     np.fill_diagonal(weights, 0.0)
     return weights
 

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from layoutopt.errors import LayoutoptError
 from layoutopt.layout.solver.problem import Assignment, Net, Pin, Problem, Weights
 
 if TYPE_CHECKING:
@@ -25,14 +24,11 @@ TIME_LIMIT = 60.0
 """Seconds after which the best assignment found so far is taken, with the bound known by then."""
 
 
-def solve(problem: Problem, *, time_limit: float = TIME_LIMIT) -> Assignment | None:
+def solve(problem: Problem, *, time_limit: float = TIME_LIMIT) -> Assignment:
     """Return the assignment of least weight: costs first, then ties.
 
     Returns:
-        The best assignment that was found in time, or None where every assignment needs a forbidden copy.
-
-    Raises:
-        LayoutoptError: none was found in time, and the natural one needs a forbidden copy.
+        The best assignment that was found in time; where none was, the natural one.
     """
     from scipy.optimize import Bounds, milp  # slow to import, and seldom needed
 
@@ -45,14 +41,8 @@ def solve(problem: Problem, *, time_limit: float = TIME_LIMIT) -> Assignment | N
         constraints=program.constraints(),
         options={"time_limit": time_limit, "mip_rel_gap": 0.0},
     )
-    if result.status == _INFEASIBLE:
-        return None
     choice = _choice(problem, program, result.x)
     cost = problem.cost(choice)
-    if cost is None:
-        raise LayoutoptError(
-            f"no layout assignment found: {result.message}", hint="Please report the model, or allow more time."
-        )
     # Weights are whole numbers; a bound that is off by the tolerance alone is that number.
     weight = np.ceil((result.mip_dual_bound or 0.0) * scale - 0.1)
     bound = min(cost, problem.weights.to_cost(max(0, int(weight)) if np.isfinite(weight) else 0))
@@ -70,8 +60,8 @@ def _choice(problem: Problem, program: _Program, values: npt.NDArray[np.float64]
     )
 
 
-_OUT_OF_TIME, _INFEASIBLE = 1, 2
-"""Values of ``status`` in the result of ``scipy.optimize.milp``."""
+_OUT_OF_TIME = 1
+"""The ``status`` in the result of ``scipy.optimize.milp`` that says so."""
 
 MAX_SCALE = 10_000
 """HiGHS stops at an absolute gap of 1e-6, which must stay far below the smallest difference of two weights: 1."""
@@ -130,8 +120,6 @@ def _add_wire(program: _Program, net: Net, weights: Weights) -> None:
                 copies[layout] = [(program.column(rise, integral=False), cheaper) for rise, cheaper in rises]
             for column, cheaper in copies[layout]:
                 _add_row(program, {column: 1.0}, (stored[other] for other in cheaper), reading)
-            if any((other, layout) in net.forbidden for other in stored):
-                _add_row(program, {}, (stored[o] for o in stored if (o, layout) not in net.forbidden), reading)
 
 
 def _rises(net: Net, stored: Iterable[int], layout: int, weights: Weights) -> Iterator[tuple[int, set[int]]]:

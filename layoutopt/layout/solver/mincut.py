@@ -49,7 +49,7 @@ def solve(problems: Sequence[Problem]) -> list[tuple[int, ...]]:
         problems: each one such that the cut ``applies``.
 
     Returns:
-        A variant per group for each problem. It needs a forbidden copy only where every assignment does.
+        A variant per group for each problem.
     """
     choices: list[tuple[int, ...]] = []
     for batch in _batches(problems):
@@ -110,10 +110,7 @@ class _Network:
         for to_last, net in zip(range(helper, self.size, 2), problem.nets, strict=True):
             source, to_natural = _node(net.source, first), to_last + 1
             for arc, pair in (((source, to_last), (0, 1)), ((to_natural, source), (1, 0))):
-                if pair in net.forbidden:
-                    self.hard.append(arc)
-                else:
-                    self.soft.append((*arc, weights.of_copy(net.copy_cost(*pair))))
+                self.soft.append((*arc, weights.of_copy(net.copy_cost(*pair))))
             for reader in net.readers:
                 node = _node(reader, first)
                 self.hard.append((to_last, node))

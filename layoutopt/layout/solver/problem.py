@@ -12,23 +12,6 @@ from enum import Enum
 from functools import cached_property
 from math import gcd
 
-from layoutopt.errors import LayoutoptError
-
-
-class InfeasibleError(LayoutoptError):
-    """Every choice of variants needs a copy that is forbidden.
-
-    Args:
-        nets: indices of those whose forbidden copies an assignment with the fewest such needs.
-    """
-
-    def __init__(self, nets: tuple[int, ...]) -> None:
-        super().__init__(
-            f"no layout assignment avoids the forbidden copies of the nets {nets}",
-            hint="Please report the model: natural layouts always are one.",
-        )
-        self.nets = nets
-
 
 @dataclass(frozen=True, slots=True)
 class Pin:
@@ -52,7 +35,6 @@ class Net:
         readers: the ends that read it.
         layouts: how many layouts it can have.
         cost: of one copy of it, in the unit of the objective, however many readers share the copy.
-        forbidden: pairs (stored, read) of layouts between which no copy is possible.
         copy_costs: of the copy (stored, read) where that is not ``cost``.
     """
 
@@ -60,7 +42,6 @@ class Net:
     readers: tuple[Pin, ...]
     layouts: int
     cost: int
-    forbidden: frozenset[tuple[int, int]] = frozenset()
     copy_costs: Mapping[tuple[int, int], int] = field(default_factory=dict)
 
     @property
@@ -122,15 +103,10 @@ class Problem:
         ties = (*(self.ties[group] for group in groups), (0,)) if self.ties else ()
         return Component(Problem(variants, tuple(nets), ties, self.copy_tie), tuple(groups))
 
-    def cost(self, choice: Sequence[int]) -> int | None:
-        """Return the cost of the assignment ``choice`` (a variant per group); None where it needs a forbidden copy."""
-        total = sum(costs[variant] for costs, variant in zip(self.variants, choice, strict=True))
-        for net in self.nets:
-            for pair in net_copies(net, choice):
-                if pair in net.forbidden:
-                    return None
-                total += net.copy_cost(*pair)
-        return total
+    def cost(self, choice: Sequence[int]) -> int:
+        """Return the cost of the assignment ``choice`` (a variant per group)."""
+        inside = sum(costs[variant] for costs, variant in zip(self.variants, choice, strict=True))
+        return inside + sum(net.copy_cost(*pair) for net in self.nets for pair in net_copies(net, choice))
 
     def copies(self, choice: Sequence[int]) -> int:
         """Return how many copies, that is Transposes, the assignment ``choice`` needs."""
@@ -186,7 +162,7 @@ def _moved(net: Net, position: Sequence[int], free: Sequence[bool], constant: in
         return Pin(position[end.group] if free[end.group] else constant, end.layouts)
 
     readers = tuple([moved(reader) for reader in net.readers])
-    return Net(moved(net.source), readers, net.layouts, net.cost, net.forbidden, net.copy_costs)
+    return Net(moved(net.source), readers, net.layouts, net.cost, net.copy_costs)
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,8 @@ def of_explain(report: ExplainReport) -> Iterator[RenderableType]:
 
 def _of_copy(number: int, copy: Copy, unit: str) -> Tree:
     cost = size(copy.size) if unit == "bytes" else f"{size(copy.size)}, {amount(copy.cost, unit)}"
+    if copy.transposes > 1:
+        cost += f", by {copy.transposes} TRANSPOSE"
     shape = "x".join(map(str, copy.shape))
     tree = Tree(
         Text.assemble(
@@ -90,7 +92,7 @@ def _of_inside(inside: Sequence[Inside], unit: str) -> Tree:
 
 
 def _of_kept(kept: Sequence[Kept]) -> Tree:
-    tree = Tree("Transposes that stay whatever is chosen; they are no part of the cost")
+    tree = Tree("Transposes of unknown size, which stay; they are no part of the cost")
     for each in kept:
         tree.add(Text(f"{each.operator}: {size(each.size)}, {each.why}"))
     return tree

@@ -13,34 +13,29 @@ from hypothesis import strategies as st
 
 from layoutopt.layout.solver import elimination, milp, mincut
 from layoutopt.layout.solver.assign import assign
-from layoutopt.layout.solver.problem import Assignment, InfeasibleError, Net, Pin, Problem
+from layoutopt.layout.solver.problem import Assignment, Net, Pin, Problem
 
 MAX_CHOICES = 2**16
 
 
-def brute_force(problem: Problem) -> tuple[int, int, int] | None:
-    """Return the least cost, tie and number of variants that are not natural; None where every choice is forbidden."""
+def brute_force(problem: Problem) -> tuple[int, int, int]:
+    """Return the least cost, tie and number of variants that are not natural."""
     choices = np.indices([len(costs) for costs in problem.variants]).reshape(len(problem.variants), -1)
     bytes_ = sum(np.array(costs)[chosen] for costs, chosen in zip(problem.variants, choices, strict=True))
     tie = sum((np.array(ties)[chosen] for ties, chosen in zip(problem.ties, choices, strict=False)), choices[0] * 0)
-    allowed = np.ones_like(tie, dtype=np.bool_)
     for net in problem.nets:
         stored, *reads = (np.array(end.layouts)[choices[end.group]] for end in (net.source, *net.readers))
         for layout in range(net.layouts):
             prices = np.array([net.copy_costs.get((other, layout), net.cost) for other in range(net.layouts)])
-            banned = np.array([(other, layout) in net.forbidden for other in range(net.layouts)])
             needed = (stored != layout) & np.any([read == layout for read in reads], axis=0)
             bytes_ = bytes_ + needed * prices[stored]
             tie = tie + problem.copy_tie * needed
-            allowed &= ~(needed & banned[stored])
-    if not allowed.any():
-        return None
-    table = np.stack([bytes_, tie, (choices > 0).sum(axis=0)])[:, allowed]
+    table = np.stack([bytes_, tie, (choices > 0).sum(axis=0)])
     least = table[:, np.lexsort(table[::-1])[0]].tolist()
     return least[0], least[1], least[2]
 
 
-def weighed(problem: Problem, choice: tuple[int, ...]) -> tuple[int | None, int, int]:
+def weighed(problem: Problem, choice: tuple[int, ...]) -> tuple[int, int, int]:
     return problem.cost(choice), problem.tie(choice), sum(variant > 0 for variant in choice)
 
 
@@ -68,48 +63,26 @@ def problems(draw: st.DrawFn, *, two_layouts: bool = False, scale: int = 1, grou
 
         source, readers = end(), tuple(end() for _ in range(draw(st.integers(1, 3))))
         pairs = [pair for pair in np.ndindex(layouts, layouts) if pair[0] != pair[1]]
-        banned = draw(st.just(frozenset()) | st.frozensets(st.sampled_from(pairs), max_size=2))
         prices = dict(zip(pairs, draw(st.lists(price, min_size=len(pairs), max_size=len(pairs))), strict=True))
         prices = prices if draw(st.booleans()) else {}
-        nets.append(Net(source, readers, layouts, draw(price), banned, prices))
+        nets.append(Net(source, readers, layouts, draw(price), prices))
     ties = tuple(tuple(draw(st.lists(st.integers(0, 3), min_size=len(each), max_size=len(each)))) for each in variants)
     return Problem(tuple(variants), tuple(nets), draw(st.sampled_from([(), ties])), draw(st.integers(0, 1)))
 
 
 def check_assign(problem: Problem) -> None:
     best = brute_force(problem)
-    if best is None:
-        check_infeasible(problem)
-        return
     found = assign(problem)
     assert weighed(problem, found.choice) == best
     assert found == Assignment(found.choice, cost=best[0], lower_bound=best[0], proved_optimal=True, timed_out=False)
     program = milp.solve(problem)
-    assert program is not None
     assert weighed(problem, program.choice)[:2] == best[:2]
     assert (program.cost, program.lower_bound, program.proved_optimal) == (best[0], best[0], True)
-
-
-def check_infeasible(problem: Problem) -> None:
-    """It goes without the bans of the nets that are named."""
-    with pytest.raises(InfeasibleError, match="no layout assignment") as error:
-        assign(problem)
-    assert error.value.nets
-    assert milp.solve(problem) is None
-    nets = tuple(
-        replace(net, forbidden=frozenset()) if index in error.value.nets else net
-        for index, net in enumerate(problem.nets)
-    )
-    assert brute_force(replace(problem, nets=nets)) is not None
 
 
 def check_two_layouts(problem: Problem) -> None:
     assert mincut.applies(problem)
     best = brute_force(problem)
-    if best is None:
-        check_infeasible(problem)
-        assert problem.cost(mincut.solve([problem])[0]) is None
-        return
     check_assign(problem)
     for part in (component.problem for component in problem.components):
         eliminated = elimination.solve(part)
@@ -145,10 +118,7 @@ def cut_value(problem: Problem) -> int:
             ((0, 1), node(net.source), ("to last", index)),
             ((1, 0), ("to natural", index), node(net.source)),
         ):
-            if pair in net.forbidden:
-                network.add_edge(tail, head)
-            else:
-                soft(tail, head, net.copy_costs.get(pair, net.cost))
+            soft(tail, head, net.copy_costs.get(pair, net.cost))
         for reader in map(node, net.readers):
             network.add_edge(("to last", index), reader)  # no capacity: infinite
             network.add_edge(reader, ("to natural", index))
@@ -282,37 +252,6 @@ def test_nothing_to_choose() -> None:
     assert (found.choice, found.cost, found.proved_optimal) == ((), 0, True)
 
 
-def test_a_forbidden_copy_is_never_chosen() -> None:
-    """The free way is forbidden, the dear one is not."""
-    banned = Net(Pin(0, (0, 1)), (Pin(1, (2,)),), 3, 1, frozenset({(0, 2)}))
-    found = assign(Problem(((0, 50), PINNED), (banned,)))
-    assert (found.choice, found.cost) == ((1, 0), 51)
-
-
-def test_no_way_at_all_is_an_error_that_says_so() -> None:
-    banned = Net(Pin(0, (0, 1)), (Pin(1, (2, 2)),), 3, 1, frozenset({(0, 2), (1, 2)}))
-    with pytest.raises(InfeasibleError, match=r"no layout assignment .* \(1,\)") as error:
-        assign(Problem(((0, 0), CHOICE), (net(0, 1), banned)))
-    assert error.value.nets == (1,)
-
-
-def test_only_wires_that_cannot_be_met_are_named() -> None:
-    """The second variant has fewer copies, but would break a net that the first one keeps."""
-    broken = Net(Pin(0, (0, 1)), (Pin(1, (2,)),), 3, 1, frozenset({(0, 2), (1, 2)}))
-    kept = Net(Pin(0, (0, 1)), (Pin(1, (0,)),), 2, 1, frozenset({(1, 0)}))
-    copied = Net(Pin(0, (0, 1)), (Pin(1, (1,)),), 2, 1)
-    with pytest.raises(InfeasibleError) as error:
-        assign(Problem(((0, 0), PINNED), (broken, kept, copied, copied)))
-    assert error.value.nets == (0,)
-
-
-def test_two_pins_may_be_at_odds() -> None:
-    """No solver sees a net between groups that have no choice."""
-    banned = Net(Pin(0, (0,)), (Pin(1, (1,)),), 2, 1, frozenset({(0, 1)}))
-    with pytest.raises(InfeasibleError):
-        assign(Problem((PINNED, PINNED), (banned,)))
-
-
 def test_a_price_of_its_own() -> None:
     """The same value is dear to copy from one layout and cheap from another."""
     priced = Net(Pin(0, (0, 1)), (Pin(1, (2,)),), 3, 10, copy_costs={(0, 2): 40})
@@ -363,7 +302,6 @@ def test_elimination_and_the_program_agree_where_brute_force_is_too_slow() -> No
     problem = dense(20)
     choice, program = elimination.solve(problem), milp.solve(problem)
     assert choice is not None
-    assert program is not None
     assert program.proved_optimal
     assert weighed(problem, choice)[:2] == weighed(problem, program.choice)[:2]
 
@@ -373,7 +311,6 @@ def test_out_of_time_the_bound_still_holds(time_limit: float) -> None:
     problem = dense(20)
     exact = assign(problem)
     hurried = milp.solve(problem, time_limit=time_limit)
-    assert hurried is not None
     assert hurried.lower_bound <= exact.cost <= hurried.cost
     assert hurried.timed_out != hurried.proved_optimal
 
