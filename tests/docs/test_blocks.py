@@ -187,7 +187,7 @@ class Reader:
     def _provide(self, name: str, arguments: list[str]) -> None:
         """Sees that an input of this name is there, if it is a file at all."""
         suffix = Path(name).suffix
-        if name == "benchmark_model":
+        if name.endswith("benchmark_model"):
             fake_adb.program_for(Path(name))
         if name.endswith("/") and not Path(name).exists():
             Path(name).mkdir()
