@@ -12,7 +12,7 @@ from benchmarks.peers.figures import FIGURES, TFLITE, TIMES, Figures, Outcome, T
 from layoutopt.backend.litert.latency import Latency
 from layoutopt.backend.litert.runtime import measure
 
-LOADS, ROUNDS = 7, 2
+LOADS, ROUNDS = 10, 2
 """The times that all models of a network are loaded, and the samples that each load gives of each.
 
 Where a model comes to lie in memory makes some per cent of difference, even of a file that is loaded twice. More
@@ -43,7 +43,8 @@ def time_all(names: Iterable[str], results: Path, *, again: bool) -> None:
 def timed(paths: Mapping[str, Path], *, loads: int = LOADS, rounds: int = ROUNDS) -> Times:
     """Time .tflite files of one network, one XNNPACK thread each, interleaved, ours twice.
 
-    By the clock of the thread, since that of the wall tells as much of the other processes as of the models.
+    By the clock of the thread, since that of the wall tells as much of the other processes as of the models. Each time
+    another file is loaded first: the first one came out up to a tenth slower than its own copy, which was the last.
 
     Args:
         paths: by converter, with ours among them.
@@ -51,6 +52,11 @@ def timed(paths: Mapping[str, Path], *, loads: int = LOADS, rounds: int = ROUNDS
         rounds: samples of each per load.
     """
     files = [*paths.values(), paths[OURS]]
-    runs = [measure(files, rounds=rounds, warmup=2, clock=time.thread_time) for _ in range(loads)]
-    *fastest, control = (Latency(tuple(each.minimum_ms for each in of_one)) for of_one in zip(*runs, strict=True))
+    samples: list[list[float]] = [[] for _ in files]
+    for load in range(loads):
+        order = [(index + load) % len(files) for index in range(len(files))]
+        latencies = measure([files[at] for at in order], rounds=rounds, warmup=2, clock=time.thread_time)
+        for at, latency in zip(order, latencies, strict=True):
+            samples[at].append(latency.minimum_ms)
+    *fastest, control = (Latency(tuple(each)) for each in samples)
     return Times.today(dict(zip(paths, fastest, strict=True)), control)
