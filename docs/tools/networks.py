@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from math import inf
 
+from benchmarks import records
 from benchmarks.networks import OPSET, Copies, Networks, Row, ratio
+from benchmarks.objectives import BYTES, Objectives
 from docs.tools.markdown import table
 from layoutopt.report.terminal.tables import size
 from layoutopt.results.optimize import Form, Kind
@@ -133,6 +136,7 @@ TITLES = {
     "swin_t": "Swin-T",
 }
 """The networks that the README shows, and what it calls them."""
+_NAMES = {title: name for name, title in TITLES.items()}
 
 _SUMMARY = ("network", "TRANSPOSE", "operators", "latency, 1 thread", "speedup")
 _CLEAR = 1.02
@@ -173,5 +177,18 @@ def _note(rows: Mapping[str, Row]) -> str:
         "Before → after: plain onnx-tf 1.10 after onnxsim, with the default TFLite converter (for "
         f"{', '.join(failed)}, which it cannot convert, the per-operator layout) → layoutopt. Both files of a network "
         f"run in turns; medians of LiteRT with XNNPACK on {' and '.join(sorted(machines))}. Errors are those "
-        "of float32 rounding. No other layouts take less predicted time, which is proved."
+        f"of float32 rounding. No other layouts take less predicted time, which is proved. {_on_bytes(rows)}"
+    )
+
+
+def _on_bytes(rows: Mapping[str, Row]) -> str:
+    """Return how many transposes the other objective leaves in a network, where that is fewer."""
+    measured = records.load(Objectives, Objectives.PATH).networks
+    least = {title: measured[name].figures[BYTES].transposes for title, name in _NAMES.items() if name in measured}
+    fewer = [
+        f"{least[title]} in {title}" for title, row in rows.items() if least.get(title, inf) < row.after.transposes
+    ]
+    return (
+        f"`--objective bytes` leaves fewer transposes, at more predicted time: {', '.join(fewer)} "
+        "([bytes and time](docs/objective.md))."
     )
