@@ -155,8 +155,24 @@ CASES = {
     ),
     "broadcast beyond the other operand": Case(
         lambda x, y: x / tfl.broadcast_to(y, PICTURE),
-        "%2 = BROADCAST_TO(%1, [1,8,8,3]) : float32[1,8,8,3]\n%3 = DIV(%0, %2) : float32[1,8,8,3]",
+        "%2 = MUL(%1, [[[[1.,1.,1.]]]]) : float32[1,8,8,3]\n%3 = DIV(%0, %2) : float32[1,8,8,3]",
         ((1, 8, 8, 1), (1, 8, 8, 1)),
+    ),
+    "broadcast before a function": Case(
+        lambda x: tfl.sin(tfl.broadcast_to(x, (2, 3, 2, 3))),
+        "%1 = MUL(%0, [[[[1.]],[[1.]],[[1.]]],[[[1.]],[[1.]],[[1.]]]]) : float32[2,3,2,3]\n"
+        "%2 = SIN(%1) : float32[2,3,2,3]",
+        ((2, 3),),
+    ),
+    "broadcast of six axes": Case(
+        lambda x: tfl.sin(tfl.broadcast_to(x, (2, 1, 2, 1, 2, 3))),
+        "%1 = MUL(%0, [[[[[[1.,1.,1.]]]]]]) : float32[2,1,2,1,2,3]\n%2 = SIN(%1) : float32[2,1,2,1,2,3]",
+        ((2, 1, 2, 1, 2, 1),),
+    ),
+    "broadcast to more than a file should hold": Case(
+        lambda x: tfl.sin(tfl.broadcast_to(x, (200, 200))),
+        "%1 = BROADCAST_TO(%0, [200,200]) : float32[200,200]\n%2 = SIN(%1) : float32[200,200]",
+        ((1, 1),),
     ),
     "neutral numbers": Case(
         lambda x: tfl.sin((((tfl.sin(x) + np.zeros(3, np.float32)) * 1) - 0) / np.ones(3, np.float32)),

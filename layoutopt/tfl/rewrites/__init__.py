@@ -15,6 +15,7 @@ from layoutopt.tfl.rewrites.activation import (
 )
 from layoutopt.tfl.rewrites.arithmetic import drop_neutral, multiply_by_reciprocal, use_rsqrt, use_squared_difference
 from layoutopt.tfl.rewrites.bias import fuse_bias
+from layoutopt.tfl.rewrites.broadcasting import broadcast_by_itself, broadcast_by_product, broadcast_by_rank
 from layoutopt.tfl.rewrites.casts import narrow_index, skip_wide_type
 from layoutopt.tfl.rewrites.common_subexpressions import eliminate_common_subexpressions
 from layoutopt.tfl.rewrites.dead_code import eliminate_dead_code
@@ -22,8 +23,6 @@ from layoutopt.tfl.rewrites.engine import Rule, apply_rules, run_to_the_end
 from layoutopt.tfl.rewrites.padding import fuse_padding, fuse_unstrided_padding, pad_with_mean
 from layoutopt.tfl.rewrites.products import read_transposed, use_fully_connected
 from layoutopt.tfl.rewrites.reshapes import (
-    broadcast_by_itself,
-    broadcast_by_rank,
     drop_reduced_axes,
     flatten_in_product,
     merge_around_function,
@@ -65,7 +64,7 @@ RULES = (
 RESIZABLE_RULES = tuple(fuse_unstrided_padding if each is fuse_padding else each for each in RULES)
 """The same for a graph that takes images of any size: none of these depends on the size that it has now."""
 
-FLOAT_RULES = (*RULES, pad_with_mean)
+FLOAT_RULES = (*RULES, pad_with_mean, broadcast_by_product)
 """The same for a graph that stays one of floats: the others are right before a quantization, too."""
 
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from layoutopt.tfl import build as tfl
 from layoutopt.tfl.graph import Operation, Shape, Value
 from layoutopt.tfl.limits import takes_rank
 from layoutopt.tfl.rewrites.engine import Uses, record_again, rule
 
 _VIEWS = ("RESHAPE", "SQUEEZE", "EXPAND_DIMS")
-_BROADCASTING = ("ADD", "SUB", "MUL", "DIV", "MAXIMUM", "MINIMUM", "SQUARED_DIFFERENCE")
 _REDUCTIONS = ("MEAN", "REDUCE_MAX", "REDUCE_MIN", "REDUCE_PROD", "SUM")
 
 
@@ -53,48 +50,6 @@ def drop_reduced_axes(operation: Operation, uses: Uses) -> Value | None:
     if operation.result.shape != tuple(size for axis, size in enumerate(reduction[0].sizes) if axis not in gone):
         return None
     return record_again(reduction, *reduction.operands, keep_dims=False)
-
-
-@rule(*_BROADCASTING)
-def broadcast_by_rank(operation: Operation, _: Uses) -> Value | None:
-    """Drop a RESHAPE that only adds axes of size 1 before an operand: broadcasting adds them by itself."""
-    operands = [_without_leading_axes(operand, operation, index) for index, operand in enumerate(operation.operands)]
-    if all(after is not before for after, before in zip(operands, operation.operands, strict=True)):
-        operands[1:] = operation.operands[1:]  # one of them has to have the rank of the result
-    return record_again(operation, *operands) if operands != operation.operands else None
-
-
-def _without_leading_axes(operand: Value | None, operation: Operation, index: int) -> Value | None:
-    source = None if operand is None else operand.producer
-    other, shape = operation[1 - index], operation.result.shape
-    if operand is None or source is None or source.code != "RESHAPE" or other.shape is None or shape is None:
-        return operand
-    inner, outer = source[0].shape, operand.shape
-    if inner is None or outer is None or len(inner) >= len(outer) or len(other.shape) != len(shape):
-        return operand
-    added = len(outer) - len(inner)
-    return source[0] if outer[:added] == (1,) * added and outer[added:] == inner else operand
-
-
-@rule(*_BROADCASTING)
-def broadcast_by_itself(operation: Operation, _: Uses) -> Value | None:
-    """Drop a BROADCAST_TO of an operand to no more than the result: the operator broadcasts by itself."""
-    operands = [_before_broadcast(operand, operation, index) for index, operand in enumerate(operation.operands)]
-    return record_again(operation, *operands) if operands != operation.operands else None
-
-
-def _before_broadcast(operand: Value | None, operation: Operation, index: int) -> Value | None:
-    source = None if operand is None else operand.producer
-    other, result = operation[1 - index], operation.result
-    if source is None or source.code != "BROADCAST_TO" or not (source[0].is_static and other.is_static):
-        return operand
-    if not result.is_static or result.rank > _MAX_BROADCAST_RANK:
-        return operand
-    return source[0] if np.broadcast_shapes(source[0].sizes, other.sizes) == result.sizes else operand
-
-
-_MAX_BROADCAST_RANK = 4
-"""LiteRT's kernels broadcast operands of at most so many axes in all types."""
 
 
 @rule("RESHAPE")
