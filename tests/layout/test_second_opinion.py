@@ -11,6 +11,11 @@ from layoutopt.results.optimize import LayoutProof
 from tests.layout.opinion_operators import convolution, draw, leaky_relu, scaled, transposed
 from tests.layout.second_opinion import Drawing, cheaper
 
+CONTRADICTED = (
+    113, 137, 139, 148, 154, 182, 196, 202, 210, 213, 220, 231, 236, 265, 289, 298, 325, 356, 358, 375, 376, 414, 417,
+)  # fmt: skip
+"""Seeds at which a rule lacked a variant once, or the search counted an interface that is not there."""
+
 UNFOLDED = (362,)
 """Seeds at which onnxsim fails an assertion of its own, so that the model is refused."""
 
@@ -30,7 +35,7 @@ def check(seed: int) -> None:
             assert found is None, f"seed {seed}, io {io}: {claim.cost} B are called proved, and {found} B are enough"
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", [*range(20), *CONTRADICTED])
 def test_what_is_proved_is_the_least(seed: int) -> None:
     check(seed)
 
