@@ -254,10 +254,20 @@ class _Result:
         return [state for state, each in zip(self.orders, same, strict=True) if each]
 
 
-def ends(axes: Axes, *, free: bool) -> list[State]:
-    """The states that the interface may have: natural, or also channels-last where that is asked for."""
+def ends(g: Drawing, name: str, *, free: bool) -> list[State]:
+    """The states that the interface may have: natural, or also channels-last where that is asked for.
+
+    An output that Reshapes take from a batch of one has its channels first, not second.
+    """
+    axes = g.axes[name]
     found = [modes(axes)]
-    if free and 3 <= len(axes) <= 5:
+    makers = {made: step for step in g.steps if step.node.op_type == "Reshape" for made in step.writes}
+    origin = name
+    while origin in makers:
+        origin = makers[origin].reads[0]
+    if free and 2 <= len(axes) <= 4 and sizes(g.axes[origin]) == [1, *sizes(axes)]:
+        found.append(modes((*axes[1:], axes[0])))
+    elif free and 3 <= len(axes) <= 5:
         found.append(modes((axes[0], *axes[2:], axes[1])))
     return found
 
@@ -287,7 +297,7 @@ def _least(g: Drawing, claimed: int, *, free: bool) -> int | None:
     """Return the least sum of bytes, if it is below ``claimed``: node by node, with all that may be there by then."""
     size = {name: BYTES * prod(sizes(axes)) for name, axes in g.axes.items()}
     last = {name: at for at, step in enumerate(g.steps) for name in step.reads}
-    starts = product(*(ends(g.axes[name], free=free) for name in g.inputs))
+    starts = product(*(ends(g, name, free=free) for name in g.inputs))
     known: dict[Live, int] = {
         frozenset((name, frozenset([state])) for name, state in zip(g.inputs, start, strict=True)): 0
         for start in starts
@@ -306,7 +316,7 @@ def _least(g: Drawing, claimed: int, *, free: bool) -> int | None:
                 for name, state in zip(step.writes, writes, strict=True):
                     if name in last:
                         after[name] = frozenset([state])
-                    elif state not in ends(g.axes[name], free=free):
+                    elif state not in ends(g, name, free=free):
                         paid += size[name]
                 if paid < claimed:
                     key = frozenset(each for each in after.items() if last.get(each[0], -1) > at)

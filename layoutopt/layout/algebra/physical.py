@@ -60,17 +60,14 @@ class Dim:
     def resized(self, old: int, new: int) -> Dim | None:
         """Return the dimension for an axis of ``new`` elements instead of ``old``, whose outermost mode alone changes.
 
-        None where that does not lie outermost in this dimension, or where ``new`` is not a multiple of its stride.
+        None where that lies in this dimension and ``new`` is not a multiple of its stride.
         """
         if old == 1:
             return Dim.whole(self.axis, new)
-        if all(mode.top != old for mode in self.modes):
-            return self
-        first, *rest = self.modes
-        if first.top != old or new % first.stride:
+        if any(mode.top == old and new % mode.stride for mode in self.modes):
             return None
-        size = new // first.stride
-        return Dim(self.axis, (*((Mode(first.stride, size),) if size != 1 else ()), *rest))
+        modes = (Mode(mode.stride, new // mode.stride) if mode.top == old else mode for mode in self.modes)
+        return Dim(self.axis, merge_modes(mode for mode in modes if mode.size != 1))
 
     @property
     def indices(self) -> tuple[int, ...]:
@@ -162,11 +159,14 @@ class PhysicalLayout:
             return None
         return found[0]
 
-    def front(self, axis: int) -> int | None:
-        """Return the dimension in which the outermost mode of ``axis`` lies outermost; None where there is none."""
-        tops = [dim.modes[0].top if dim.modes else 1 for dim in self.dims]
-        found = (i for i, dim in enumerate(self.dims) if dim.axis == axis and tops[i] == self.shape[axis])
-        return next(found, None)
+    def outermost(self, axis: int) -> tuple[int, int, Mode] | None:
+        """Return the dimension with the outermost mode of ``axis``, the elements of modes before it there, and it."""
+        size = self.shape[axis]
+        for place, dim in enumerate(self.dims):
+            for index, mode in enumerate(dim.modes or (Mode(1, 1),)):
+                if dim.axis == axis and mode.top == size:
+                    return place, prod(each.size for each in dim.modes[:index]), mode
+        return None
 
     def positions(self, axes: Collection[int]) -> tuple[int, ...]:
         """Return the dimensions that hold parts of ``axes``."""

@@ -31,7 +31,8 @@ def interleaving(node: ir.Node, layouts: PhysicalLayouts) -> InnerCost:
     whole, *parts = layouts if node.op_type == "Split" else reversed(list(layouts))
     layout = layouts[whole]
     axis = axis_of(node, 0, len(layout.shape))
-    if axis is None or (place := layout.front(axis)) is None:
+    if axis is None or (found := layout.outermost(axis)) is None:
         return NOTHING
-    pieces = prod(layout.sizes[:place]) * len(parts)
+    place, before, _ = found
+    pieces = prod(layout.sizes[:place]) * before * len(parts)
     return InnerCost(pieces=pieces, piece=max(1, size_in_bytes(whole.value(node)) // pieces))

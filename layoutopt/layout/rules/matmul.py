@@ -223,31 +223,66 @@ def _emissions(
     """Yield products with constant weights whose columns lie anywhere among the rows, by a batch of matrices.
 
     The last two runs of the result are what each of these products gives: rows and columns, or, with the weights on the
-    left, columns and rows.
+    left, columns and rows. Where the sum lies before some rows, these are the rows of each product.
     """
-    results = [given] if port == RESULT else seen[RESULT]
-    lefts = [given] if port == LEFT else seen[LEFT]
-    for emitted in results:
-        runs = _alternating(factors, emitted)
-        if not 2 < len(runs) <= MAX_RANK:
-            continue
-        for left in lefts:
-            if (summed := _summed(factors, left, runs)) is not None:
-                last = next(run for role, run in reversed(runs) if role is Role.COLUMN)
-                spread = [dim for role, run in runs if role is Role.COLUMN and run is not last for dim in run]
-                inner = (*summed, *last) if runs[-1][0] is Role.COLUMN else (*last, *summed)
-                dims = {LEFT: left, RIGHT: (*spread, *inner), RESULT: emitted}
-                yield {each: factors.layout(each, block) for each, block in dims.items()}
+    for left in [given] if port == LEFT else seen[LEFT]:
+        summed = tuple(dim for dim in left if factors.roles[dim[0]] is Role.SUM)
+        for emitted in [given] if port == RESULT else [*seen[RESULT], *_beside_rows(factors, left, summed, seen)]:
+            runs = _runs(factors, left, emitted)
+            if not 2 < len(runs) <= MAX_RANK or left not in _lefts(runs, summed):
+                continue
+            last = next(run for role, run in reversed(runs) if role is Role.COLUMN)
+            spread = [dim for role, run in runs if role is Role.COLUMN and run is not last for dim in run]
+            inner = (*summed, *last) if runs[-1][0] is Role.COLUMN else (*last, *summed)
+            dims = {LEFT: left, RIGHT: (*spread, *inner), RESULT: emitted}
+            yield {each: factors.layout(each, block) for each, block in dims.items()}
 
 
-def _summed(factors: _Product, left: Block, runs: Sequence[tuple[Role, Block]]) -> Block | None:
-    """Return the sum's dimensions of ``left``: innermost, or before the last rows of ``runs``; else None."""
+def _lefts(runs: Sequence[tuple[Role, Block]], summed: Block) -> Iterator[Block]:
+    """Yield the left operands that products with these ``runs`` read: the sum innermost, or before the last rows."""
     rows = [run for role, run in runs if role is Role.ROW]
-    summed = tuple(dim for dim in left if factors.roles[dim[0]] is Role.SUM)
     for before, after in ((rows, []), (rows[:-1], rows[-1:])):
-        if left == (*_merged(chain.from_iterable(before)), *summed, *_merged(chain.from_iterable(after))):
-            return summed
-    return None
+        yield (*_merged(chain.from_iterable(before)), *summed, *_merged(chain.from_iterable(after)))
+
+
+def _beside_rows(
+    factors: _Product, left: Block, summed: Block, seen: Mapping[Port, Sequence[Block]]
+) -> Iterator[Block]:
+    """Yield results whose columns, in an order seen, take the place of the sum or follow the rows after it."""
+    after = _rows_after_sum(factors, left)
+    if not after or left != (*(before := left[: left.index(summed[0])]), *summed, *after):
+        return
+    columns = (tuple(dim for dim in each if factors.roles[dim[0]] is Role.COLUMN) for each in seen[RESULT])
+    for each in dict.fromkeys(map(_merged, columns)):
+        yield (*before, *each, *after)
+        yield (*_merged(before + after), *each)
+
+
+def _rows_after_sum(factors: _Product, left: Block) -> Block:
+    """Return the dimensions of rows that lie after some of the sum in the left operand."""
+    roles = [factors.roles[label] for label, _ in left]
+    first = roles.index(Role.SUM) if Role.SUM in roles else len(roles)
+    return tuple(dim for dim in left[first:] if factors.roles[dim[0]] is Role.ROW)
+
+
+def _runs(factors: _Product, left: Block, emitted: Block) -> list[tuple[Role, Block]]:
+    """Return the runs of a result, of which the last two are rows and columns of each product.
+
+    Rows that lie after the sum in the left operand are a run of their own. Where rows come before them, the product has
+    no columns: all of these are in the batch.
+    """
+    runs = _alternating(factors, emitted)
+    after = _rows_after_sum(factors, left)
+    last = next((at for at in reversed(range(len(runs))) if runs[at][0] is Role.ROW), None)
+    if not after or last is None:
+        return runs
+    before, apart = runs[last][1][: -len(after)], runs[last][1][-len(after) :]
+    if not before or apart != after:
+        return runs
+    parted = [(Role.ROW, before), (Role.ROW, after)]
+    if last == len(runs) - 1:
+        parted.insert(1, (Role.COLUMN, ()))
+    return [*runs[:last], *parted, *runs[last + 1 :]]
 
 
 def product_form(node: ir.Node, layouts: PhysicalLayouts) -> InnerCost:
@@ -268,7 +303,7 @@ def product_form(node: ir.Node, layouts: PhysicalLayouts) -> InnerCost:
 
 def _emission_edit(factors: _Product, dims: Mapping[Port, Block]) -> Edit:
     """Return the operator and the stored shapes of a product with weights that are spread over the batch."""
-    runs = _alternating(factors, dims[RESULT])
+    runs = _runs(factors, dims[LEFT], dims[RESULT])
     batch = [(role, _size(modes)) for role, block in runs[:-2] for _, modes in block]
     if len(batch) + 2 > MAX_RANK:
         batch = [(role, _block_size(block)) for role, block in runs[:-2]]

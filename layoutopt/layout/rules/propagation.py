@@ -159,7 +159,7 @@ def _restored(
 def _matching(
     small: PhysicalLayout, full: Shape, missing: Collection[int], known: Iterable[PhysicalLayout | None]
 ) -> Iterator[PhysicalLayout]:
-    """Yield what is known of the larger tensor and agrees, or else the ``missing`` axes at every place."""
+    """Yield what is known of the larger tensor and agrees, and the ``missing`` axes at every place."""
     order = small.mode_order
     agreeing = [other for other in known if other and (less := other.sized(small.shape)) and less.mode_order == order]
-    yield from agreeing or small.completed(full, missing)
+    yield from dict.fromkeys((*agreeing, *small.completed(full, missing)))

@@ -6,7 +6,8 @@ operator is in `internal_costs`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from math import prod
 
 import numpy as np
@@ -22,6 +23,8 @@ from layoutopt.ir.attributes import (
     integers,
 )
 from layoutopt.ir.perm import identity
+from layoutopt.ir.values import Shape
+from layoutopt.layout.algebra.modes import Mode
 from layoutopt.layout.algebra.physical import ModeOrder, PhysicalLayout
 from layoutopt.layout.rules.variants import Edit, PhysicalLayouts, Port, operand, result
 
@@ -59,17 +62,18 @@ def joint(default: int | None = None) -> Remap:
 
     def remap(node: ir.Node, layouts: PhysicalLayouts) -> Edit | None:
         """The attribute ``axis``, of which whole outermost pieces are joined or cut."""
-        whole = layouts[FIRST if node.op_type == "Split" else result()]
-        value = axis_of(node, default, len(whole.shape))
-        place = None if value is None else whole.front(value)
-        if place is None or len({(*each.sizes[:place], *each.sizes[place + 1 :]) for each in layouts.values()}) > 1:
+        whole = FIRST if node.op_type == "Split" else result()
+        value = axis_of(node, default, len(layouts[whole].shape))
+        opened = None if value is None else _opened(layouts, whole, (value,))
+        if opened is None or not opened.alike:
             return None
-        sizes = tuple(each.sizes[place] for port, each in layouts.items() if port.result)
+        (place,) = opened.places
+        sizes = tuple(each[place] for port, each in opened.sizes.items() if port.result)
         named = {"axis": place}
         if "split" in node.attributes:
-            return Edit(attributes={**named, "split": sizes})
+            return Edit(attributes={**named, "split": sizes}, sizes=opened.sizes)
         cut = node.op_type == "Split" and has_operand(node, 1)
-        return Edit(attributes=named, operands={1: _like(node, 1, sizes)} if cut else {})
+        return Edit(attributes=named, operands={1: _like(node, 1, sizes)} if cut else {}, sizes=opened.sizes)
 
     return remap
 
@@ -151,8 +155,15 @@ def quantized_axis(node: ir.Node, layouts: PhysicalLayouts) -> Edit | None:
 
 def repeats(node: ir.Node, layouts: PhysicalLayouts) -> Edit | None:
     """The number of times that each stored dimension is repeated."""
-    before, after = layouts[FIRST].sizes, layouts[result()].sizes
-    return Edit(operands={1: _like(node, 1, [new // old for old, new in zip(before, after, strict=True)])})
+    shape = FIRST.shape(node)
+    repeated = [axis for axis, size in enumerate(result().shape(node)) if size != shape[axis] != 1]
+    opened = _opened(layouts, result(), repeated)
+    if opened is None:
+        return None
+    before, after = opened.sizes[FIRST], opened.sizes[result()]
+    return Edit(
+        sizes=opened.sizes, operands={1: _like(node, 1, [new // old for old, new in zip(before, after, strict=True)])}
+    )
 
 
 def expanded_shape(node: ir.Node, layouts: PhysicalLayouts) -> Edit | None:
@@ -166,23 +177,63 @@ def made_shape(node: ir.Node, layouts: PhysicalLayouts) -> Edit | None:
 
 
 def slices(node: ir.Node, layouts: PhysicalLayouts) -> Edit | None:
-    """The axes, which default to the first ones and are stored whole."""
+    """The axes, which default to the first ones and are stored whole, or cut between whole outermost pieces."""
     if "starts" in node.attributes:
         return _older_slice(node, layouts)
-    starts = constant_integers(node, 1)
+    starts, ends = constant_integers(node, 1), constant_integers(node, 2)
     values = constant_integers(node, 3) if has_operand(node, 3) else starts and identity(len(starts))
-    moved = _whole_positions(values, layouts)
-    return None if moved is None else Edit(operands={3: _like(node, 3 if has_operand(node, 3) else 1, moved)})
+    axes = 3 if has_operand(node, 3) else 1
+    if (moved := _whole_positions(values, layouts)) is not None:
+        return Edit(operands={3: _like(node, axes, moved)})
+    steps = constant_integers(node, 4) if has_operand(node, 4) else starts and (1,) * len(starts)
+    if values is None or starts is None or ends is None or steps is None or set(steps) != {1}:
+        return None
+    found = _cut_pieces(node, values, starts, ends, layouts)
+    if found is None:
+        return None
+    (moved, starts, ends), stored = found
+    rows = {1: _like(node, 1, starts), 2: _like(node, 2, ends), 3: _like(node, axes, moved)}
+    return Edit(operands=rows, sizes=stored)
 
 
 def _older_slice(node: ir.Node, layouts: PhysicalLayouts) -> Edit | None:
     """Remap a Slice that has attributes, which come in the order of the axes."""
     starts, ends = integers(node, "starts", ()) or (), integers(node, "ends", ()) or ()
-    moved = _whole_positions(integers(node, "axes", identity(len(starts))), layouts)
-    if moved is None or not len(moved) == len(starts) == len(ends):
+    axes = integers(node, "axes", identity(len(starts))) or ()
+    if not len(axes) == len(starts) == len(ends):
         return None
+    stored: Mapping[Port, Shape] = {}
+    moved = _whole_positions(axes, layouts)
+    if moved is None:
+        found = _cut_pieces(node, axes, starts, ends, layouts)
+        if found is None:
+            return None
+        (moved, starts, ends), stored = found
     rows = zip(*sorted(zip(moved, starts, ends, strict=True)), strict=True)
-    return Edit(attributes=dict(zip(("axes", "starts", "ends"), rows, strict=True)))
+    return Edit(attributes=dict(zip(("axes", "starts", "ends"), rows, strict=True)), sizes=stored)
+
+
+def _cut_pieces(
+    node: ir.Node, axes: Sequence[int], starts: Sequence[int], ends: Sequence[int], layouts: PhysicalLayouts
+) -> tuple[tuple[Shape, Shape, Shape], Mapping[Port, Shape]] | None:
+    """Return the dimensions to slice, where from and to, and the stored shapes; None where a piece would be cut."""
+    shape = FIRST.shape(node)
+    rank = len(shape)
+    if len({axis % rank for axis in axes}) < len(axes) or any(not -rank <= axis < rank for axis in axes):
+        return None
+    axes = [axis % rank for axis in axes]
+    opened = _opened(layouts, FIRST, axes)
+    if opened is None or not opened.alike:
+        return None
+    bounds = []
+    for axis, place, top, start, end in zip(axes, opened.places, opened.tops, starts, ends, strict=True):
+        begin, stop, _ = slice(start, end).indices(shape[axis])
+        inner = opened.sizes[FIRST][place] // top.size
+        if begin % top.stride or stop % top.stride:
+            return None
+        bounds.append((begin // top.stride * inner, stop // top.stride * inner))
+    begins, stops = zip(*bounds, strict=True)
+    return (opened.places, begins, stops), opened.sizes
 
 
 def pads(node: ir.Node, layouts: PhysicalLayouts) -> Edit | None:
@@ -204,6 +255,45 @@ def pads(node: ir.Node, layouts: PhysicalLayouts) -> Edit | None:
 
 
 # --- what they share -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """Stored shapes in which some dimensions begin with the outermost modes of their axes.
+
+    Attributes:
+        places: of these dimensions.
+        tops: the outermost modes.
+        sizes: the stored shape at each port.
+    """
+
+    places: Shape
+    tops: tuple[Mode, ...]
+    sizes: Mapping[Port, Shape]
+
+    @property
+    def alike(self) -> bool:
+        """Tell whether all ports have the same dimensions beside these."""
+        beside = (tuple(n for at, n in enumerate(each) if at not in self.places) for each in self.sizes.values())
+        return len(set(beside)) == 1
+
+
+def _opened(layouts: PhysicalLayouts, whole: Port, axes: Sequence[int]) -> _Opened | None:
+    """Cut dimensions before the outermost modes of ``axes``, as they lie at ``whole``; None where one has none."""
+    found = [each for axis in axes if (each := layouts[whole].outermost(axis)) is not None]
+    if len(found) < len(axes):
+        return None
+    before = {place: count for place, count, _ in found if count > 1}
+    places = tuple(place + sum(cut <= place for cut in before) for place, _, _ in found)
+    sizes = {
+        port: tuple(
+            size
+            for place, whole_size in enumerate(layout.sizes)
+            for size in ((before[place], whole_size // before[place]) if place in before else (whole_size,))
+        )
+        for port, layout in layouts.items()
+    }
+    return _Opened(places, tuple(top for _, _, top in found), sizes)
 
 
 def _innermost(layout: PhysicalLayout, first: int) -> int | None:

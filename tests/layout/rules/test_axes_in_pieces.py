@@ -34,6 +34,8 @@ FACTORISED: Mapping[str, str] = {
     "k = Constant <value = int64[1] {0}> () s = Slice (t, a, b, k) m = ReduceMax <axes = [0]> (s) u = Add (t, m)",
     "pad": "k = Constant <value = int64[6] {1, 0, 0, 0, 0, 0}> () s = Pad (t, k) m = ReduceMax <axes = [0]> (s) "
     "u = Add (t, m)",
+    "slice pieces": "a = Constant <value = int64[1] {5}> () b = Constant <value = int64[1] {-5}> () "
+    "k = Constant <value = int64[1] {1}> () s = Slice (t, a, b, k) u = Concat <axis = 1> (s, s)",
     "split": "k, l, m = Split <axis = 1> (t, quarters) u = Concat <axis = 1> (l, m, k)",
     "split evenly": "k, l = Split <axis = 1> (t) u = Concat <axis = -2> (l, k)",
     "split and work": "k, l = Split <axis = 1> (t) e = Neg (k) u = Concat <axis = 1> (e, l)",
@@ -61,6 +63,31 @@ def test_an_axis_in_several_pieces_runs_through(form: str) -> None:
         }}
         """
     check_free(text, 17)
+
+
+@pytest.mark.parametrize(
+    ("opset", "piece"),
+    [
+        (9, "s = Slice <axes = [1], starts = [3], ends = [9]> (t)"),
+        (17, "a = Constant <value = int64[1] {3}> () b = Constant <value = int64[1] {9}> () "
+         "k = Constant <value = int64[1] {1}> () s = Slice (t, a, b, k)"),
+        (17, "k = Constant <value = int64[2] {3, 9}> () r, s = Split <axis = 1> (t, k)"),
+        (17, "s = Concat <axis = 1> (t, t)"),
+        (17, "k = Constant <value = int64[2] {1, 2}> () s = Tile (t, k)"),
+    ],
+)  # fmt: skip
+def test_pieces_that_lie_side_by_side_run_where_they_are(opset: int, piece: str) -> None:
+    """The axis of 12 is stored as the 3 inner ones, and then the 4 outer ones, with nothing between them."""
+    text = f"""
+        g (float[5,3,4] x) => (float y) <int64[2] merged = {{5, 12}}, int64[3] cut = {{5, -1, 3}}> {{
+            p = Transpose <perm = [0, 2, 1]> (x)
+            t = Reshape (p, merged)
+            {piece}
+            c = Reshape (s, cut)
+            y = Transpose <perm = [0, 2, 1]> (c)
+        }}
+        """
+    check_free(text, opset)
 
 
 ANY: Mapping[str, str] = {
