@@ -1,4 +1,4 @@
-"""x"""
+"""Lowerings of slices, gathers and scatters, against ONNX Runtime."""
 
 from __future__ import annotations
 

@@ -55,8 +55,8 @@ _MAX_BROADCAST_RANK = 4
 """LiteRT's kernels broadcast operands of at most so many axes in all types."""
 
 
-_MAX_ONES = 2**14
-"""Elements of the largest constant that a product by ones may add to a file: 64 KiB."""
+_MAX_ONES = 2**12
+"""Elements of the largest constant that a product by ones may add to a file: 16 KiB."""
 
 
 @rule("BROADCAST_TO")
@@ -67,8 +67,8 @@ def broadcast_by_product(operation: Operation, uses: Uses) -> Value | None:
     product (``python -m benchmarks.studies.broadcasts``).
     """
     x, result = operation[0], operation.result
-    if x.dtype is not DType.FLOAT32 or not (x.is_static and result.is_static):
-        return None
+    if x.is_constant or x.dtype is not DType.FLOAT32 or not (x.is_static and result.is_static):
+        return None  # a product of constants would be folded to all that the file is to be spared
     sizes = (1,) * (result.rank - x.rank) + x.sizes
     ones = tuple(size if size != before else 1 for size, before in zip(result.sizes, sizes, strict=True))
     if np.prod(ones) > _MAX_ONES or not takes_rank("MUL", x, result.rank) or _is_dropped(result, uses):
