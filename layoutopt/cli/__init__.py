@@ -29,8 +29,8 @@ _EXIT_CODES = (
     "Exit codes: 0 done, 1 internal error, 2 usage, 3 no such file, 4 not a model, 5 unknown operator or opset, "
     "6 dynamic shape, 7 output not writable, 8 output exists, 9 missing extra, 10 conversion failed, "
     "11 result differs, 12 pass failed, 13 not calibrated, 14 limit of memory or time, 15 native code crashed, "
-    "16 some models failed, 17 worse than before, 18 not for this target, "
-    "129, 130 or 143 ended by SIGHUP, SIGINT (Ctrl-C) or SIGTERM."
+    "16 some models failed, 17 worse than before, 18 not for this target, 19 phone or its program failed, "
+    "129, 130 or 143 ended by SIGHUP, SIGINT (Ctrl-C) or SIGTERM. The glossary, docs/glossary.md, explains the words."
 )
 
 app = typer.Typer(

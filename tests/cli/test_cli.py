@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import statistics
 import subprocess
 import sys
@@ -186,6 +187,14 @@ def test_help_has_examples(command: str) -> None:
     assert result.exit_code == 0
     assert "Examples" in result.stdout
     assert f"layoutopt {command}" in result.stdout
+
+
+def test_help_tells_of_every_exit_code() -> None:
+    codes = {error.exit_code for error in vars(errors).values() if hasattr(error, "exit_code")}
+    text = CliRunner().invoke(app, ["--help"], env={"COLUMNS": "1000"}).output
+    told = text[text.index("Exit codes:") :]
+    assert not [code for code in sorted(codes) if not re.search(rf"\b{code} ", told)]
+    assert "glossary" in told
 
 
 def test_help_is_quick_and_loads_nothing_heavy() -> None:
