@@ -22,11 +22,11 @@ from typing import ClassVar
 from benchmarks import records
 from benchmarks.peers.catalogue import OURS, PEERS
 from benchmarks.peers.conversion import MODEL, convert_all, exported
-from benchmarks.peers.figures import FIGURES, TFLITE, TIMES, Figures, Outcome, Times
+from benchmarks.peers.figures import FIGURES, TFLITE, TIMES, Figures, Times, kept_figures, right_files
 from benchmarks.peers.judge import judged
 from benchmarks.peers.timing import timed
-from benchmarks.zoo.__main__ import exported as exported_of_zoo
-from benchmarks.zoo.catalogue import ATTENTION, NETWORKS, Entry
+from benchmarks.zoo.__main__ import own_export
+from benchmarks.zoo.catalogue import ATTENTION, NETWORKS
 from layoutopt.backend.direct.convert import convert_directly
 from layoutopt.ir.io import load
 from layoutopt.ir.verify import Reference
@@ -94,7 +94,7 @@ def main() -> None:
             export(name, options.zoo.resolve(), results)
             convert(name, options.peers.resolve(), results)
         if not options.convert_only and (options.time_only or not (results / name / TIMES).exists()):
-            records.save(timed(_right(results / name)), results / name / TIMES)
+            records.save(timed(right_files(results / name, LABELS)), results / name / TIMES)
             _say(name, _kept(results / name).times)
     networks = {name: _kept(results / name) for name in NAMES if (results / name / TIMES).exists()}
     records.save(Objectives(networks=networks, measured=Provenance.here()), Objectives.PATH)
@@ -108,12 +108,8 @@ def export(name: str, zoo: Path, results: Path) -> None:
     make_directory(path.parent)
     if name in _OWN:
         exported(name, results)
-        return
-    entry = Entry(NETWORKS[name], NETWORKS[name].exports[0])
-    source = entry.directory(zoo) / MODEL
-    if error := exported_of_zoo(entry, source, zoo):
-        raise RuntimeError(f"{name} cannot be exported: {error}")
-    shutil.copyfile(source, path)
+    else:
+        shutil.copyfile(own_export(NETWORKS[name], zoo), path)
 
 
 def convert(name: str, peers: Path, results: Path) -> None:
@@ -133,19 +129,8 @@ def convert(name: str, peers: Path, results: Path) -> None:
         convert_all(PEERS[PEER], python, (name,), results, again=False)
 
 
-def _figures(directory: Path) -> Mapping[str, Figures]:
-    paths = {label: directory / label / FIGURES for label in LABELS}
-    return {label: records.load(Figures, path) for label, path in paths.items() if path.exists()}
-
-
-def _right(directory: Path) -> Mapping[str, Path]:
-    """Return the .tflite files of a network that compute what the original does, by choice or converter."""
-    found = _figures(directory).items()
-    return {label: directory / label / TFLITE for label, each in found if each.outcome is Outcome.RIGHT}
-
-
 def _kept(directory: Path) -> Network:
-    return Network(_figures(directory), records.load(Times, directory / TIMES))
+    return Network(kept_figures(directory, LABELS), records.load(Times, directory / TIMES))
 
 
 def _say(name: str, times: Times) -> None:

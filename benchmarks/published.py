@@ -26,12 +26,12 @@ from onnx import numpy_helper
 import layoutopt
 from benchmarks import records
 from benchmarks.peers.catalogue import OURS, PEERS
-from benchmarks.peers.conversion import converted
-from benchmarks.peers.figures import FIGURES, TFLITE, TIMES, Figures, Outcome, Times
+from benchmarks.peers.conversion import MODEL, converted
+from benchmarks.peers.figures import FIGURES, TFLITE, TIMES, Figures, Times, kept_figures, right_files
 from benchmarks.peers.judge import judged
 from benchmarks.peers.timing import timed
-from benchmarks.zoo.__main__ import exported
-from benchmarks.zoo.catalogue import NETWORKS, Entry
+from benchmarks.zoo.__main__ import own_export
+from benchmarks.zoo.catalogue import NETWORKS
 from layoutopt.backend.conversion import Backend
 from layoutopt.ir.io import load
 from layoutopt.ir.verify import Reference
@@ -40,6 +40,7 @@ from layoutopt.results.optimize import Multiplications
 from layoutopt.results.provenance import Provenance
 
 EXACT, PEER = "layoutopt --exact", "onnx2tf-2"
+LABELS = (OURS, EXACT, PEER)
 _HALF = "resnet50, half masked"
 CASES: Mapping[str, str] = {
     **{name: name for name in ("repvgg_a0", "mobileone_s1", "fastvit_t8")},
@@ -50,7 +51,7 @@ CASES: Mapping[str, str] = {
 }
 """The networks, each with its name in ``benchmarks.zoo``."""
 
-_MODEL, _PRODUCTS = "model.onnx", "products.json"
+_PRODUCTS = "products.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +103,7 @@ def main() -> None:
             export(name, options.zoo.resolve(), results)
             convert(name, options.peers.resolve(), results)
         if not options.convert_only and (options.time_only or not (results / name / TIMES).exists()):
-            times = timed(right(results / name))
+            times = timed(right_files(results / name, LABELS))
             records.save(times, results / name / TIMES)
             print(f"{name}: {times}", flush=True)
     networks = {name: kept(results / name) for name in CASES if (results / name / TIMES).exists()}
@@ -111,15 +112,11 @@ def main() -> None:
 
 def export(name: str, zoo: Path, results: Path) -> None:
     """Export a network where that was not done."""
-    path = results / name / _MODEL
+    path = results / name / MODEL
     if path.exists():
         return
-    network = NETWORKS[CASES[name]]
-    source = Entry(network, network.exports[0]).directory(zoo) / _MODEL
-    if error := exported(Entry(network, network.exports[0]), source, zoo):
-        raise RuntimeError(f"{name} cannot be exported: {error}")
     make_directory(path.parent)
-    model = onnx.load(source)
+    model = onnx.load(own_export(NETWORKS[CASES[name]], zoo))
     if name == _HALF:
         mask_half(model)
     onnx.save(model, path)
@@ -157,9 +154,9 @@ def convert(name: str, peers: Path, results: Path) -> None:
         make_directory(directory / label)
         tflite = directory / label / TFLITE
         report = layoutopt.optimize(
-            directory / _MODEL, tflite=tflite, backend=Backend.DIRECT, exact=exact, baseline=False, force=True
+            directory / MODEL, tflite=tflite, backend=Backend.DIRECT, exact=exact, baseline=False, force=True
         )
-        records.save(judged(Reference(load(directory / _MODEL)), tflite), directory / label / FIGURES)
+        records.save(judged(Reference(load(directory / MODEL)), tflite), directory / label / FIGURES)
         if not exact:
             records.save(report.multiplications, directory / _PRODUCTS)
         (directory / TIMES).unlink(missing_ok=True)
@@ -170,20 +167,10 @@ def convert(name: str, peers: Path, results: Path) -> None:
         print(f"{name}, {PEER}: converted", flush=True)
 
 
-def right(directory: Path) -> Mapping[str, Path]:
-    """Return the .tflite files of a network that compute what the original does, by converter."""
-    labels = [label for label in (OURS, EXACT, PEER) if (directory / label / FIGURES).exists()]
-    figures = {label: records.load(Figures, directory / label / FIGURES) for label in labels}
-    return {label: directory / label / TFLITE for label, each in figures.items() if each.outcome is Outcome.RIGHT}
-
-
 def kept(directory: Path) -> Network:
     """Return all that is known of a network."""
-    labels = [label for label in (OURS, EXACT, PEER) if (directory / label / FIGURES).exists()]
-    figures = {label: records.load(Figures, directory / label / FIGURES) for label in labels}
-    return Network(
-        records.load(Multiplications, directory / _PRODUCTS), figures, records.load(Times, directory / TIMES)
-    )
+    products, times = records.load(Multiplications, directory / _PRODUCTS), records.load(Times, directory / TIMES)
+    return Network(products, kept_figures(directory, LABELS), times)
 
 
 if __name__ == "__main__":

@@ -132,12 +132,23 @@ class Summary:
         return records.load(cls, cls.PATH)
 
 
+def kept_figures(directory: Path, labels: Iterable[str]) -> dict[str, Figures]:
+    """Return what is known of a network, by converter, of those in ``labels`` of which something is."""
+    paths = {label: directory / label / FIGURES for label in labels}
+    return {label: records.load(Figures, path) for label, path in paths.items() if path.exists()}
+
+
+def right_files(directory: Path, labels: Iterable[str]) -> dict[str, Path]:
+    """Return the .tflite files of a network that compute what the original does, by converter."""
+    found = kept_figures(directory, labels).items()
+    return {label: directory / label / TFLITE for label, each in found if each.outcome is Outcome.RIGHT}
+
+
 def networks(results: Path, names: Iterable[str]) -> dict[str, Network]:
     """Return all that is known of those networks of which something is, in the order of ``names``."""
     found = {}
     for name in names:
-        files = {peer: results / name / peer / FIGURES for peer in PEERS}
-        figures = {peer: records.load(Figures, path) for peer, path in files.items() if path.exists()}
+        figures = kept_figures(results / name, PEERS)
         times = results / name / TIMES
         if figures:
             found[name] = Network(figures, records.load(Times, times) if times.exists() else None)

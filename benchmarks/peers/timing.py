@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benchmarks import records
 from benchmarks.peers.catalogue import OURS, PEERS
-from benchmarks.peers.figures import FIGURES, TFLITE, TIMES, Figures, Outcome, Times
+from benchmarks.peers.figures import TIMES, Times, right_files
 from layoutopt.backend.litert.latency import Latency
 from layoutopt.backend.litert.runtime import measure
 
@@ -20,20 +20,10 @@ samples of one load do not show that, so a load counts once, by its fastest samp
 """
 
 
-def models(directory: Path) -> dict[str, Path]:
-    """Return the .tflite files in the directory of a network that are right, by converter, ours first."""
-    found = {name: directory / name for name in PEERS}
-    return {
-        name: path / TFLITE
-        for name, path in found.items()
-        if (path / FIGURES).exists() and records.load(Figures, path / FIGURES).outcome is Outcome.RIGHT
-    }
-
-
 def time_all(names: Iterable[str], results: Path, *, again: bool) -> None:
     """Time the models of each network whose models changed since they were timed, or of all of them."""
     for name in names:
-        paths, times = models(results / name), results / name / TIMES
+        paths, times = right_files(results / name, PEERS), results / name / TIMES
         if OURS not in paths or (times.exists() and not again):
             continue
         records.save(timed(paths), times)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks import records
-from benchmarks.zoo.catalogue import NETWORKS, Entry, Source, entries
+from benchmarks.zoo.catalogue import NETWORKS, Entry, Network, Source, entries
 from benchmarks.zoo.environment import interpreter, shipped
 from benchmarks.zoo.processes import run
 from benchmarks.zoo.rows import Row, Zoo
@@ -134,6 +134,19 @@ def exported(entry: Entry, model: Path, results: Path) -> str:
             model.unlink(missing_ok=True)
             failure.write_text(finished.error)
     return failure.read_text() if failure.exists() else ""
+
+
+def own_export(network: Network, results: Path) -> Path:
+    """Return the .onnx file of a network in its own export, made where that was not done.
+
+    Raises:
+        RuntimeError: the network cannot be exported.
+    """
+    entry = Entry(network, network.exports[0])
+    model = entry.directory(results) / _MODEL
+    if error := exported(entry, model, results):
+        raise RuntimeError(f"{network.name} cannot be exported: {error}")
+    return model
 
 
 if __name__ == "__main__":

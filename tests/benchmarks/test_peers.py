@@ -22,9 +22,10 @@ from benchmarks.peers.figures import (
     Summary,
     Times,
     networks,
+    right_files,
 )
 from benchmarks.peers.judge import judged
-from benchmarks.peers.timing import models, time_all, timed
+from benchmarks.peers.timing import time_all, timed
 from benchmarks.zoo.processes import ROOT, Finished
 from benchmarks.zoo.rows import Memory
 from docs.tools.peers import page
@@ -100,9 +101,9 @@ def test_a_result_that_computes_something_else_is_wrong_and_not_timed(tmp_path: 
     assert found.relative_error is not None
     assert found.relative_error > 0.1
     records.save(found, directory / FIGURES)
-    assert not models(tmp_path)
+    assert not right_files(tmp_path, PEERS)
     records.save(RIGHT, directory / FIGURES)
-    assert models(tmp_path) == {OURS: directory / TFLITE}
+    assert right_files(tmp_path, PEERS) == {OURS: directory / TFLITE}
 
 
 def test_a_result_with_another_interface_does_not_run(tmp_path: Path) -> None:
