@@ -1,7 +1,8 @@
-"""Checks of the paths to models: each names a plain file that is there, and nothing that blocks or is elsewhere."""
+"""Checks of the paths to models, each of which names a plain file that is there; and digests of what files hold."""
 
 from __future__ import annotations
 
+import hashlib
 import re
 from pathlib import Path
 
@@ -38,3 +39,13 @@ def require_file(path: Path) -> None:
 def paths_among(*given: object) -> list[Path]:
     """Return the paths among arguments that may be paths or data."""
     return [Path(each) for each in given if isinstance(each, (str, Path))]
+
+
+def content_digest(path: Path) -> str:
+    """Return the SHA-256 of what a file holds, in hexadecimal.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from layoutopt import __version__
+from layoutopt.files import content_digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +62,6 @@ def digest(paths: Iterable[Path]) -> str:
     for path in paths:
         inside = sorted(each for each in path.rglob("*") if each.is_file()) if path.is_dir() else [path]
         for each in inside:
-            with each.open("rb") as file:
-                content = hashlib.file_digest(file, "sha256").hexdigest()
             name = "" if each is path else str(each.relative_to(path))
-            found.update(f"{name}\0{content}\0".encode())
+            found.update(f"{name}\0{content_digest(each)}\0".encode())
     return found.hexdigest()

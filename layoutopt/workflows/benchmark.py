@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from layoutopt.backend.android.phone import Bench, fingerprint, installed
+from layoutopt.backend.android.phone import Bench, build_of, installed
 from layoutopt.backend.conversion import Backend, Quantize, choose_backend
 from layoutopt.backend.litert.inspect import count_tflite
 from layoutopt.backend.litert.latency import Latency, Noise, Speedup
@@ -380,7 +380,7 @@ def _provenance(phone: Phone | None, bench: Bench | None) -> tuple[str, Mapping[
     if phone is None or bench is None:
         return here.machine, here.versions
     versions = {name: version for name, version in here.versions.items() if name != "ai-edge-litert"}
-    return bench.machine, versions | {"benchmark_model": fingerprint(phone.program)}
+    return bench.machine, versions | {"benchmark_model": build_of(phone.program)}
 
 
 def _several(choice: _Choice | Sequence[_Choice]) -> Sequence[_Choice]:

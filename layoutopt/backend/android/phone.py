@@ -7,7 +7,6 @@ https://github.com/google-ai-edge/LiteRT/tree/main/tflite/tools/benchmark
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import re
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,7 +19,7 @@ from layoutopt.backend.litert.latency import Latency
 from layoutopt.backend.litert.runtime import Setting, Subject, check_threads, take_turns
 from layoutopt.backend.process import how_ended
 from layoutopt.errors import DeviceError
-from layoutopt.files import require_file
+from layoutopt.files import content_digest, require_file
 from layoutopt.options import Phone
 
 SAMPLE_SECONDS = 0.5
@@ -146,10 +145,9 @@ def installed(phone: Phone, models: Mapping[Path, str], *, warmup: int, say: Cal
             device.run(f"rm -rf {folder}")
 
 
-def fingerprint(file: Path) -> str:
-    """Return what tells one build of a program from another: the first digits of its SHA-256."""
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()[:12]
+def build_of(program: Path) -> str:
+    """Return the first digits of a program's SHA-256, which tell one build of it from another."""
+    return content_digest(program)[:12]
 
 
 def _check_program(program: Path, device: Device) -> None:
