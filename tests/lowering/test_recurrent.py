@@ -70,6 +70,26 @@ CASES = {
     "LSTM states and peepholes": recurrent(
         "LSTM", "clip=0.5", "x, w, r, b, , h0, c0, p", h0=state(), c0=state(), p=floats(1, 9)
     ),
+    "LSTM both ways, states and peepholes": recurrent(
+        "LSTM",
+        f"{BOTH}, clip=0.5",
+        "x, w, r, b, l, h0, c0, p",
+        steps=19,
+        directions=2,
+        l=lengths(19, 7),
+        h0=state(2),
+        c0=state(2),
+        p=floats(2, 9),
+    ),
+    "LSTM both ways, coupled": recurrent("LSTM", f"{BOTH}, input_forget=1", directions=2),
+    "GRU both ways, reset after": recurrent("GRU", f"{BOTH}, linear_before_reset=1", steps=24, directions=2),
+    "GRU both ways, without biases": recurrent(
+        "GRU", f"{BOTH}, linear_before_reset=1", "x, w, r, , , h0", directions=2, h0=state(2)
+    ),
+    "RNN both ways, one beta of two": recurrent(
+        "RNN", f'{BOTH}, activations=["Affine","Affine"], activation_alpha=[0.5,0.3]', directions=2
+    ),
+    "weights at run time, both ways": recurrent("GRU", BOTH, directions=2).with_run_time("w", "r", "b"),
     "LSTM coupled": recurrent("LSTM", "input_forget=1"),
     "LSTM activations": recurrent(
         "LSTM",
@@ -127,6 +147,33 @@ def test_batch_first(operator: str, hand_off: HandOff) -> None:
     case = Case(case.body, {"x": floats(BATCH, 5, INPUT)}, case.constants, outputs=case.outputs, reference=True)
     operators = hand_off.check(case)
     assert "TRANSPOSE" not in operators or hand_off.onnx_tf  # TensorFlow's converter may write some of its own
+
+
+@pytest.mark.parametrize("steps", [5, 30])
+@pytest.mark.parametrize("operator", GATES)
+def test_a_batch_of_one_both_ways(operator: str, steps: int, hand_off: HandOff) -> None:
+    """With time after the batch, its steps are still next to each other."""
+    case = recurrent(operator, f"{BOTH}, layout=1", "x, w, r, b, , h0", directions=2, h0=floats(1, 2, HIDDEN))
+    case = Case(case.body, {"x": floats(1, steps, INPUT)}, case.constants, outputs=case.outputs, reference=True)
+    operators = hand_off.check(case)
+    assert hand_off.onnx_tf or ("BATCH_MATMUL" in operators and "TRANSPOSE" not in operators)
+
+
+@pytest.mark.parametrize("cached", [True, False])
+def test_both_directions_share_a_loop_if_their_weights_stay_in_the_cache(
+    cached: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not cached:
+        monkeypatch.setattr("layoutopt.lowering.recurrent.CACHED_BYTES", 0)
+    operators = HandOff(tmp_path).check(recurrent("LSTM", BOTH, steps=40, directions=2))
+    assert operators["WHILE"] == (1 if cached else 2)
+    assert ("BATCH_MATMUL" in operators) == cached
+
+
+@pytest.mark.parametrize(("operator", "attributes"), [("LSTM", ""), ("GRU", "linear_before_reset=1")])
+def test_gates_of_one_activation_take_one_operator(operator: str, attributes: str, tmp_path: Path) -> None:
+    operators = HandOff(tmp_path).check(recurrent(operator, attributes, steps=1))
+    assert operators["LOGISTIC"] == 1
 
 
 def test_loops_share_the_weights(hand_off: HandOff) -> None:
