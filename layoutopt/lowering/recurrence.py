@@ -1,9 +1,9 @@
 """The steps of a recurrence, one after the other: few are written out, many run in loops.
 
 XNNPACK packs the weights again for each product that is written out, and LiteRT copies all that a round of a WHILE
-changes, the outputs of all its steps too. So a round makes only as many steps as have weights that stay in the cache, and the steps are spread over
-several WHILEs, each of which carries its own part of the input; all of them run the same bodies, whose weights are
-packed once. The numbers are measured by ``python -m benchmarks.recurrences``.
+changes, the outputs of all its steps too. So a round makes only as many steps as have weights that stay in the cache,
+and the steps are spread over several WHILEs, each of which carries its own part of input and outputs; all of them run
+the same bodies, whose weights are packed once. The numbers are measured by ``python -m benchmarks.recurrences``.
 """
 
 from __future__ import annotations

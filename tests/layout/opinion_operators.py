@@ -243,6 +243,43 @@ def split(g: Drawing, x: str) -> str | None:
     return str(g.rng.choice(g.steps[-1].writes))
 
 
+def padded(g: Drawing, x: str) -> str | None:
+    """Zeros before and after an axis, as many as whole outermost modes have."""
+    found = _outer(g, x)
+    if found is None:
+        return None
+    at, old = found
+    axes, (before, after) = g.axes[x], (int(count) for count in g.rng.integers(0, 2, 2))
+    if before + after == 0:
+        return None
+    step, rank = sizes(axes)[at] // old[1], len(axes)
+    amounts = np.zeros(2 * rank, np.int64)
+    amounts[[at, rank + at]] = before * step, after * step
+
+    def attempts(arrays: Sequence[Array], states: Sequence[State]) -> Attempted:
+        (a,), (state,) = arrays, states
+        yield np.pad(a, [(before, after) if mode == old else (0, 0) for mode in state])
+
+    return g.add("Pad", [x], [amounts], _resized(axes, at, g.mode(old[1] + before + after)), attempts)
+
+
+def gathered(g: Drawing, x: str) -> str | None:
+    """Some of the outermost modes of an axis, in any order."""
+    found = _outer(g, x)
+    if found is None:
+        return None
+    at, old = found
+    axes, step = g.axes[x], sizes(g.axes[x])[at] // old[1]
+    taken = g.rng.permutation(old[1])[: int(g.rng.integers(2, old[1] + 1))]
+    indices = (taken[:, None] * step + np.arange(step)).reshape(-1)
+
+    def attempts(arrays: Sequence[Array], states: Sequence[State]) -> Attempted:
+        (a,), (state,) = arrays, states
+        yield np.take(a, taken, axis=state.index(old))
+
+    return g.add("Gather", [x], [indices], _resized(axes, at, g.mode(len(taken))), attempts, axis=at)
+
+
 # --- sums of products ------------------------------------------------------------------------------------------------
 
 
@@ -448,7 +485,13 @@ OPERATORS: Sequence[Draw] = (
 )  # fmt: skip
 
 
-def draw(seed: int, length: int = 5) -> Drawing:
+PIECES: Sequence[Draw] = (
+    leaky_relu, transposed, transposed, reshaped, reshaped, shuffled, windows, padded, padded, gathered, gathered,
+    sliced, convolution, linear, mean, joined, split,
+)  # fmt: skip
+
+
+def draw(seed: int, length: int = 5, operators: Sequence[Draw] = OPERATORS) -> Drawing:
     """A graph of a few nodes."""
     rng = np.random.default_rng(seed)
     g = Drawing(rng)
@@ -463,7 +506,7 @@ def draw(seed: int, length: int = 5) -> Drawing:
     last = g.add_input(starts[int(rng.integers(len(starts)))]())
     while len(g.steps) < length:
         name = last if rng.random() < 0.8 else str(rng.choice(list(g.axes)))
-        made = OPERATORS[int(rng.integers(len(OPERATORS)))](g, name)
+        made = operators[int(rng.integers(len(operators)))](g, name)
         last = made or last
     return g
 

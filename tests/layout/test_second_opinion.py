@@ -8,7 +8,7 @@ import pytest
 
 import layoutopt
 from layoutopt.results.optimize import LayoutProof
-from tests.layout.opinion_operators import convolution, draw, draw_recurrence, leaky_relu, scaled, transposed
+from tests.layout.opinion_operators import PIECES, convolution, draw, draw_recurrence, leaky_relu, scaled, transposed
 from tests.layout.second_opinion import Drawing, cheaper
 
 CONTRADICTED = (
@@ -52,6 +52,11 @@ def test_what_is_proved_is_the_least_long(seed: int) -> None:
 def test_what_is_proved_of_recurrences_is_the_least(seed: int) -> None:
     # An output that may be a picture without its batch has other free layouts than the search knows.
     check(seed, draw_recurrence(seed), ("keep",))
+
+
+@pytest.mark.parametrize("seed", [*range(12), *(pytest.param(seed, marks=pytest.mark.long) for seed in range(12, 200))])
+def test_what_is_proved_between_pieces_is_the_least(seed: int) -> None:
+    check(seed, draw(seed, operators=PIECES))
 
 
 def test_the_search_finds_what_is_there() -> None:

@@ -237,7 +237,7 @@ def _cut_pieces(
 
 
 def pads(node: ir.Node, layouts: PhysicalLayouts) -> Edit | None:
-    """The pads, begins and ends per axis, or the axes where some are named; each that is padded is stored whole."""
+    """The pads per axis, or the axes where some are named: each stored whole, or padded by whole outermost pieces."""
     layout = layouts[FIRST]
     if has_operand(node, 3):
         moved = _whole_positions(constant_integers(node, 3), layouts)
@@ -248,10 +248,59 @@ def pads(node: ir.Node, layouts: PhysicalLayouts) -> Edit | None:
     if values is None or len(values) != 2 * rank:
         return None
     padded = [axis for axis in range(rank) if values[axis] or values[rank + axis]]
-    if _whole_positions(padded, layouts) is None:
+    stored: Mapping[Port, Shape] = {}
+    if _whole_positions(padded, layouts) is not None:
+        moved = tuple(values[start + dim.axis] for start in (0, rank) for dim in layout.dims)
+    elif (found := _padded_pieces(node, padded, values, layouts)) is not None:
+        moved, stored = found
+    else:
         return None
-    moved = tuple(values[start + dim.axis] for start in (0, rank) for dim in layout.dims)
-    return Edit(attributes={"pads": moved}) if attribute is not None else Edit(operands={1: _like(node, 1, moved)})
+    if attribute is not None:
+        return Edit(attributes={"pads": moved}, sizes=stored)
+    return Edit(operands={1: _like(node, 1, moved)}, sizes=stored)
+
+
+def _padded_pieces(
+    node: ir.Node, axes: Sequence[int], values: Sequence[int], layouts: PhysicalLayouts
+) -> tuple[Shape, Mapping[Port, Shape]] | None:
+    """Return the pads of each stored dimension, and the stored shapes; None where a piece would be padded in part.
+
+    What a pad repeats of the elements at the border comes from several pieces.
+    """
+    rank = len(FIRST.shape(node))
+    opened = _opened(layouts, result(), axes)
+    if opened is None or not opened.alike or node.attributes.get_string("mode", "constant") != "constant":
+        return None
+    moved = [0] * (2 * len(opened.sizes[FIRST]))
+    for axis, place, top in zip(axes, opened.places, opened.tops, strict=True):
+        inner = opened.sizes[result()][place] // top.size
+        for start, amount in ((0, values[axis]), (len(moved) // 2, values[rank + axis])):
+            if amount < 0 or amount % top.stride:
+                return None
+            moved[start + place] = amount // top.stride * inner
+    return tuple(moved), opened.sizes
+
+
+def gathered(node: ir.Node, layouts: PhysicalLayouts) -> Edit | None:
+    """The attribute ``axis``, which is stored whole, or of which constant indices take whole outermost pieces."""
+    if (found := axis(0)(node, layouts)) is not None:
+        return found
+    rank, indices = len(FIRST.shape(node)), constant_integers(node, 1)
+    value = axis_of(node, 0, rank)
+    if value is None or indices is None or len(operand(1).shape(node)) != 1:
+        return None
+    larger = max((FIRST, result()), key=lambda port: port.shape(node)[value])
+    opened = _opened(layouts, larger, (value,))
+    if opened is None or not opened.alike:
+        return None
+    (place,), (top,) = opened.places, opened.tops
+    pieces = np.array(indices).reshape(-1, top.stride) if len(indices) % top.stride == 0 else np.zeros((0, 0), int)
+    pieces = pieces % FIRST.shape(node)[value]
+    if not pieces.size or (pieces[:, :1] % top.stride).any() or (pieces != pieces[:, :1] + np.arange(top.stride)).any():
+        return None
+    inner = opened.sizes[larger][place] // top.size
+    stored = (pieces[:, :1] // top.stride * inner + np.arange(inner)).reshape(-1)
+    return Edit(attributes={"axis": place}, operands={1: _like(node, 1, stored.tolist())}, sizes=opened.sizes)
 
 
 # --- what they share -------------------------------------------------------------------------------------------------

@@ -107,7 +107,7 @@ RULES: Mapping[str, LayoutRule] = {
     "Det": LayoutRule(propagate=propagation.per_matrix, remaps=(remaps.matrices,)),
     "DynamicQuantizeLinear": _SCALARS,
     "Expand": LayoutRule(remaps=(remaps.expanded_shape,), enlarges=True),
-    "Gather": LayoutRule(propagate=propagation.gathering, remaps=(remaps.axis(0),), shaped=2),
+    "Gather": LayoutRule(propagate=propagation.gathering, remaps=(remaps.gathered,), shaped=2),
     "GRU": _RECURRENT,
     "GatherElements": replace(_BY_ELEMENT, operands=2),
     "GlobalAveragePool": _GLOBAL_POOL,

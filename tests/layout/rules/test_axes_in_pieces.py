@@ -41,6 +41,10 @@ FACTORISED: Mapping[str, str] = {
     "split and work": "k, l = Split <axis = 1> (t) e = Neg (k) u = Concat <axis = 1> (e, l)",
     "constant piece": "k, l, m = Split <axis = 1> (t, quarters) u = Concat <axis = 1> (l, piece, k)",
     "tile pieces": "r = Constant <value = int64[3] {1, 2, 1}> () d = Tile (t, r) u, v = Split <axis = 1> (d)",
+    "pad pieces": "k = Constant <value = int64[6] {0, 5, 0, 0, 10, 0}> () v = Constant <value = float {0.7}> () "
+    "s = Pad (t, k, v) n = Neg (s) u = Slice (n, from, to, second)",
+    "gather pieces": "u = Gather <axis = 1> (t, back)",
+    "gather more pieces": "s = Gather <axis = 1> (t, more) n = Neg (s) u = Slice (n, from, to, second)",
     "quantize": "s = Constant <value = float {0.5}> () q = QuantizeLinear (t, s) u = DequantizeLinear (q, s)",
     "dynamic": "q, s, z = DynamicQuantizeLinear (t) u = DequantizeLinear (q, s, z)",
 }
@@ -54,6 +58,9 @@ def test_an_axis_in_several_pieces_runs_through(form: str) -> None:
         g (float[4,3,2,5,3] x) => (float y)
         <{floats("full", 6, 20, 3)}, {floats("row", 20, 1)}, int64[6,20,3] places = {{{places}}},
          {floats("piece", 6, 10, 3)}, int64[3] quarters = {{5, 5, 10}},
+         int64[1] from = {{10}}, int64[1] to = {{30}}, int64[1] second = {{1}},
+         int64[20] back = {{{", ".join(map(str, [*range(15, 20), *range(-15, -10), *range(5), *range(5)]))}}},
+         int64[35] more = {{{", ".join(map(str, [*range(10, 20), *range(20), *range(5)]))}}},
          int64[5] cut = {{3, 2, 4, 5, 3}}, int64[3] merged = {{6, 20, 3}}> {{
             p = Transpose <perm = [1, 2, 0, 3, 4]> (x)
             t = Reshape (p, merged)
@@ -73,6 +80,9 @@ def test_an_axis_in_several_pieces_runs_through(form: str) -> None:
          "k = Constant <value = int64[1] {1}> () s = Slice (t, a, b, k)"),
         (17, "k = Constant <value = int64[2] {3, 9}> () r, s = Split <axis = 1> (t, k)"),
         (17, "s = Concat <axis = 1> (t, t)"),
+        (9, "s = Pad <pads = [0, 3, 0, 6]> (t)"),
+        (17, "k = Constant <value = int64[4] {0, 3, 0, 6}> () s = Pad (t, k)"),
+        (17, "k = Constant <value = int64[6] {9, 10, 11, 0, 1, 2}> () s = Gather <axis = 1> (t, k)"),
         (17, "k = Constant <value = int64[2] {1, 2}> () s = Tile (t, k)"),
     ],
 )  # fmt: skip
@@ -147,6 +157,30 @@ def test_a_cut_inside_a_piece_moves_something() -> None:
             t = Reshape (p, merged)
             y, z = Split <axis = 1> (t, parts)
         }
+        """
+    original, result = model_of(text), run(model_of(text), io=Io.KEEP)
+    check_equal(original, result.model)
+    assert transposes(result.model) == 1
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        "k = Constant <value = int64[4] {0, 3, 0, 4}> () s = Pad (t, k)",
+        'k = Constant <value = int64[4] {0, 3, 0, 3}> () s = Pad <mode = "reflect"> (t, k)',
+        'k = Constant <value = int64[4] {0, 3, 0, 3}> () s = Pad <mode = "edge"> (t, k)',
+        "k = Constant <value = int64[6] {9, 10, 11, 1, 2, 3}> () s = Gather <axis = 1> (t, k)",
+        "k = Constant <value = int64[6] {2, 1, 0, 5, 4, 3}> () s = Gather <axis = 1> (t, k)",
+    ],
+)
+def test_what_is_no_whole_piece_is_right(piece: str) -> None:
+    """The axis of 12 is stored as the 3 inner ones, and then the 4 outer ones."""
+    text = f"""
+        g (float[5,3,4] x) => (float s) <int64[2] merged = {{5, 12}}> {{
+            p = Transpose <perm = [0, 2, 1]> (x)
+            t = Reshape (p, merged)
+            {piece}
+        }}
         """
     original, result = model_of(text), run(model_of(text), io=Io.KEEP)
     check_equal(original, result.model)
