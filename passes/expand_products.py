@@ -10,7 +10,7 @@ import numpy as np
 import onnx_ir as ir
 
 from layoutopt.ir import edit
-from layoutopt.ir.rearrange import transposed
+from layoutopt.ir.rearrange import rearranged, transposed
 from layoutopt.ir.values import Shape, constant_of, known_shape, static_shape
 from layoutopt.layout.rules.matmul import MAX_RANK
 from layoutopt.passes.base import BROADCASTING, NodeRewrite
@@ -108,9 +108,12 @@ def _einsum(write: edit.Writer, node: ir.Node, operands: Sequence[ir.Value]) -> 
 
     def shaped(value: ir.Value, term: str, *groups: list[str]) -> ir.Value:
         order = [label for label in (*lead, *(label for group in groups for label in group)) if label in term]
-        moved = write.transposed(value, tuple(term.index(label) for label in order))
+        perm = tuple(term.index(label) for label in order)
         first = tuple(sizes[label] if label in term else 1 for label in lead)
-        return write.reshaped(moved, (*first, *(prod(extents(group)) for group in groups)))
+        shape = (*first, *(prod(extents(group)) for group in groups))
+        if (tensor := constant_of(value)) is not None:
+            return write.tensor(rearranged(tensor, known_shape(value), perm, shape))
+        return write.reshaped(write.transposed(value, perm), shape)
 
     def extents(group: list[str]) -> Shape:
         return tuple(sizes[label] for label in group)

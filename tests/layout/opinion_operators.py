@@ -348,20 +348,62 @@ def linear(g: Drawing, x: str) -> str | None:
 
 
 def _emitted(left: Array, matrix: Array, columns: Sequence[Mode]) -> Attempted:
-    """All that the product with a constant matrix may look like: some of its columns among the batch, others not."""
+    """All that the product with constant matrices may look like: some of their columns among the batch, others not.
+
+    There is one matrix, or one for each element of some axes of the batch; the other axes are of size 1.
+    """
+    lead = left.ndim - 2
     for order, places in _orders(columns):
         for count in range(len(order) + 1):
             outer = [size for _, size in order[:count]]
-            weights = matrix[:, places].reshape(len(matrix), *outer, -1)
-            for spots in combinations(range(left.ndim - 2 + count), count):
-                shape, shared = list(left.shape[:-2]), [1] * (left.ndim - 2)
-                for spot, size in zip(spots, outer, strict=True):
+            weights = matrix.reshape(*(matrix.shape[:-2] or [1] * lead), *matrix.shape[-2:])[..., places]
+            weights = np.moveaxis(weights.reshape(*weights.shape[:-1], *outer, -1), lead, -2)
+            for spots in combinations(range(lead + count), count):
+                shape, right = list(left.shape[:-2]), weights
+                for index, (spot, _) in enumerate(zip(spots, outer, strict=True)):
                     shape.insert(spot, 1)
-                    shared.insert(spot, size)
-                right = np.moveaxis(weights, 0, -2).reshape(*shared, *weights.shape[:1], weights.shape[-1])
+                    right = np.moveaxis(right, lead + index, spot)
                 made = one("MatMul", left.reshape(*shape, *left.shape[-2:]), right)
                 yield made
                 yield made.swapaxes(-1, -2)  # the constant on the left
+
+
+def weighted(g: Drawing, x: str) -> str | None:
+    """A product with a constant matrix for each element of one axis, which may lie anywhere among the rows."""
+    axes = g.axes[x]
+    if len(axes) < 2 or not axes[-1] or len(modes(axes)) - len(axes[-1]) >= MAX_MODES:
+        return None
+    at = int(g.rng.integers(len(axes) - 1))
+    batch, summed, columns = axes[at], axes[-1], (g.mode(2),)
+    if not batch:
+        return None
+    weights = g.rng.standard_normal((_size(batch), _size(summed), 2)).astype(np.float32)
+    labels = "abcde"[: len(axes)]
+    equation = f"{labels},{labels[at]}{labels[-1]}z->{labels[:-1]}z"
+
+    def attempts(arrays: Sequence[Array], states: Sequence[State]) -> Attempted:
+        (a,), (state,) = arrays, states
+        for rows_at in range(len(state)):
+            lead, rest = state[:rows_at], state[rows_at:]
+            rows = tuple(mode for mode in rest if mode not in summed)
+            if (
+                set(batch) - set(lead)
+                or set(summed) & set(lead)
+                or rows not in (rest[: len(rows)], rest[len(summed) :])
+            ):
+                continue
+            left = a.reshape([size for _, size in lead] + [-1, _size(summed)])
+            if rest[: len(rows)] != rows:
+                left = a.reshape([size for _, size in lead] + [_size(summed), _size(rows)]).swapaxes(-1, -2)
+            within = [mode for mode in lead if mode in batch]
+            each = weights.reshape([size for _, size in batch] + [*weights.shape[1:]])
+            each = each.transpose(*(batch.index(mode) for mode in within), len(batch), len(batch) + 1)
+            each = each.reshape(
+                [size if (number, size) in batch else 1 for number, size in lead] + [*weights.shape[1:]]
+            )
+            yield from _emitted(left, each[..., _within(state, summed), :], columns)
+
+    return g.add("Einsum", [x], [weights], (*axes[:-1], columns), attempts, equation=equation)
 
 
 def matrices(g: Drawing, x: str) -> str | None:
@@ -488,6 +530,10 @@ OPERATORS: Sequence[Draw] = (
 PIECES: Sequence[Draw] = (
     leaky_relu, transposed, transposed, reshaped, reshaped, shuffled, windows, padded, padded, gathered, gathered,
     sliced, convolution, linear, mean, joined, split,
+)  # fmt: skip
+
+PRODUCTS: Sequence[Draw] = (
+    leaky_relu, scaled, transposed, transposed, transposed, reshaped, reshaped, weighted, weighted, weighted, linear,
 )  # fmt: skip
 
 

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import onnx
 import pytest
 
 import layoutopt
 from layoutopt.results.optimize import LayoutProof
-from tests.layout.opinion_operators import PIECES, convolution, draw, draw_recurrence, leaky_relu, scaled, transposed
+from tests.layout.opinion_operators import (
+    PIECES,
+    PRODUCTS,
+    Draw,
+    convolution,
+    draw,
+    draw_recurrence,
+    leaky_relu,
+    scaled,
+    transposed,
+)
 from tests.layout.second_opinion import Drawing, cheaper
 
 CONTRADICTED = (
@@ -54,9 +66,15 @@ def test_what_is_proved_of_recurrences_is_the_least(seed: int) -> None:
     check(seed, draw_recurrence(seed), ("keep",))
 
 
+@pytest.mark.parametrize("operators", [PIECES, PRODUCTS], ids=["pieces", "products"])
 @pytest.mark.parametrize("seed", [*range(12), *(pytest.param(seed, marks=pytest.mark.long) for seed in range(12, 200))])
-def test_what_is_proved_between_pieces_is_the_least(seed: int) -> None:
-    check(seed, draw(seed, operators=PIECES))
+def test_what_is_proved_between_pieces_and_of_products_is_the_least(seed: int, operators: Sequence[Draw]) -> None:
+    check(seed, draw(seed, operators=operators))
+
+
+@pytest.mark.parametrize("seed", [51, 93, 117, 135])
+def test_what_is_proved_of_products_with_a_batch_was_contradicted(seed: int) -> None:
+    check(seed, draw(seed, operators=PRODUCTS))
 
 
 def test_the_search_finds_what_is_there() -> None:

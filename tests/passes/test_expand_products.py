@@ -21,7 +21,7 @@ GEMM = ["MatMul", "Add"]
         ("y = Gemm <transB = 1, alpha = 2.0> (a, k, c)", ["Transpose", "Mul", *GEMM]),
         ("y = Gemm <beta = 3.0> (a, m, z)", ["MatMul", "Mul", "Add"]),
         ('y = Einsum <equation = "ij,jk->ik"> (a, m)', ["MatMul"]),
-        ('y = Einsum <equation = "ji, kj -> ik"> (t, n)', ["Transpose", "Transpose", "MatMul"]),
+        ('y = Einsum <equation = "ji, kj -> ik"> (t, n)', ["Transpose", "MatMul"]),
         ('y = Einsum <equation = "ij,jk->ki"> (a, m)', ["MatMul", "Transpose"]),
     ],
 )

@@ -10,8 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from enum import Enum, auto
-from itertools import chain, groupby, permutations
+from itertools import chain, groupby
 from math import prod
 
 import onnx_ir as ir
@@ -19,31 +18,14 @@ import onnx_ir as ir
 from layoutopt.ir import dialect
 from layoutopt.ir.values import Shape, is_constant
 from layoutopt.layout.algebra.modes import Mode, merge_modes
-from layoutopt.layout.algebra.physical import Dim, PhysicalLayout
+from layoutopt.layout.algebra.physical import PhysicalLayout
 from layoutopt.layout.costs.objectives import NOTHING, InnerCost
 from layoutopt.layout.costs.products import Product
-from layoutopt.layout.rules.variants import Edit, Known, PhysicalLayouts, Port, operand, result
-
-LEFT, RIGHT, RESULT = operand(0), operand(1), result()
+from layoutopt.layout.rules.labels import LEFT, RESULT, RIGHT, Block, Blocks, ProductLabels, Role, labels_of
+from layoutopt.layout.rules.variants import Edit, Known, PhysicalLayouts, Port
 
 MAX_RANK = 5
 """TFLite's BATCH_MATMUL takes tensors of at most this rank."""
-
-Block = tuple[tuple[int, tuple[Mode, ...]], ...]
-"""Neighbouring stored dimensions: for each, its label and the modes of that label's index."""
-
-
-class Role(Enum):
-    """The roles of labels in a product."""
-
-    BATCH = auto()
-    ROW = auto()
-    COLUMN = auto()
-    SUM = auto()
-
-
-Blocks = Mapping[Role, Block]
-"""The storage of the labels of each role."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,82 +55,6 @@ _FORMS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class _Product:
-    """The labels of one MatMul.
-
-    Attributes:
-        shapes: of each port.
-        labels: for each port, the label of each axis.
-        roles: of each label.
-    """
-
-    shapes: Mapping[Port, Shape]
-    labels: Mapping[Port, tuple[int, ...]]
-    roles: Mapping[int, Role]
-
-    @classmethod
-    def of(cls, node: ir.Node) -> _Product:
-        """Return the labels of ``node``; operands of lower rank lack the first ones of the batch."""
-        shapes = {port: port.shape(node) for port in _PLAIN}
-        left, right, rank = (len(shapes[port]) for port in (LEFT, RIGHT, RESULT))
-        row, column, summed = rank - 2, rank - 1, rank
-        labels = {
-            LEFT: (*range(rank - left, row), row, summed),
-            RIGHT: (*range(rank - right, row), summed, column),
-            RESULT: tuple(range(rank)),
-        }
-        roles = dict.fromkeys(range(rank - 1), Role.ROW) | {column: Role.COLUMN, summed: Role.SUM}
-        return cls(shapes, labels, roles | dict.fromkeys(labels[RIGHT][:-2], Role.BATCH))
-
-    def dims(self, port: Port, layout: PhysicalLayout) -> Block:
-        """Return the dimensions of more than one element at ``port``, by label."""
-        return tuple((self.labels[port][dim.axis], dim.modes) for dim in layout.dims if dim.modes)
-
-    def layout(self, port: Port, dims: Iterable[tuple[int, tuple[Mode, ...]]]) -> PhysicalLayout:
-        """Return the physical layout at ``port`` with ``dims``, less those of size 1 there."""
-        shape = self.shapes[port]
-        axes = {label: axis for axis, label in enumerate(self.labels[port]) if shape[axis] != 1}
-        return PhysicalLayout(shape, tuple(Dim(axes[label], modes) for label, modes in dims if label in axes))
-
-    def split(self, dims: Block, order: tuple[Role, Role]) -> Blocks | None:
-        """Split ``dims`` into the batch and the two roles after it; None where these do not come in ``order``."""
-        sequence = (Role.BATCH, *order)
-        places = [sequence.index(self.roles[label]) for label, _ in dims]
-        if places != sorted(places):
-            return None
-        return {role: tuple(dim for dim in dims if self.roles[dim[0]] is role) for role in sequence}
-
-    def splits(self, port: Port, dims: Block) -> Iterator[Blocks]:
-        """Split ``dims`` at ``port``, in both orders of the two roles after the batch."""
-        found = (self.split(dims, (first, second)) for first, second in permutations(_PLAIN[port]))
-        return (blocks for blocks in found if blocks is not None)
-
-    def orders(self, port: Port, given: Block, seen: Mapping[Port, Sequence[Block]]) -> Iterator[Blocks]:
-        """Yield all roles: as ``given`` at ``port``, and what that does not tell in every order seen elsewhere."""
-        elsewhere = [blocks for other, all_ in seen.items() for dims in all_ for blocks in self.splits(other, dims)]
-        batch = {label for label in self.labels[RESULT] if self.roles[label] is Role.BATCH and self._extent(label) != 1}
-        for blocks in self.splits(port, given):
-            (unknown,) = set(Role) - set(blocks)
-            options = dict.fromkeys(other[unknown] for other in elsewhere if unknown in other)
-            batches = (
-                {blocks[Role.BATCH]: None}
-                if _labels(blocks[Role.BATCH]) == batch
-                else dict.fromkeys(
-                    other[Role.BATCH]
-                    for other in elsewhere
-                    if _labels(other[Role.BATCH]) == batch
-                    and tuple(dim for dim in other[Role.BATCH] if dim in blocks[Role.BATCH]) == blocks[Role.BATCH]
-                )
-            )
-            for first in batches:
-                for option in options:
-                    yield {**blocks, Role.BATCH: first, unknown: option}
-
-    def _extent(self, label: int) -> int:
-        return self.shapes[RESULT][self.labels[RESULT].index(label)]
-
-
 def matmul(
     node: ir.Node, ports: Sequence[Port], port: Port, layout: PhysicalLayout, known: Known
 ) -> Iterator[PhysicalLayouts]:
@@ -156,20 +62,20 @@ def matmul(
     del ports
     if _has_vector(node):
         return
-    factors = _Product.of(node)
+    factors = ProductLabels.of(node)
     given, seen = factors.dims(port, layout), _seen(factors, known)
     for blocks in factors.orders(port, given, seen):
         for form in _FORMS:
             found = _in_form(factors, form, blocks)
             if factors.dims(port, found[port]) == given:
                 yield {**found, port: layout}
-    if _is_spread(node):
+    if is_constant(RIGHT.value(node)):
         yield from _emissions(factors, port, given, seen)
 
 
 def matmul_form(node: ir.Node, layouts: PhysicalLayouts) -> Edit | None:
     """The operator and the stored shapes that run it; None where the rank is too high for the target."""
-    factors = _Product.of(node)
+    factors = ProductLabels.of(node)
     dims = {port: factors.dims(port, layouts[port]) for port in _PLAIN}
     for form in _FORMS:
         blocks = {port: factors.split(dims[port], form.orders[port]) for port in _PLAIN}
@@ -182,19 +88,19 @@ def matmul_form(node: ir.Node, layouts: PhysicalLayouts) -> Edit | None:
 # --- one product per batch -------------------------------------------------------------------------------------------
 
 
-def _in_form(factors: _Product, form: _Form, blocks: Blocks) -> dict[Port, PhysicalLayout]:
+def _in_form(factors: ProductLabels, form: _Form, blocks: Blocks) -> dict[Port, PhysicalLayout]:
     return {
         port: factors.layout(port, chain.from_iterable(blocks[role] for role in (Role.BATCH, *roles)))
         for port, roles in form.orders.items()
     }
 
 
-def _edit(factors: _Product, form: _Form, blocks: Mapping[Port, Blocks]) -> Edit | None:
+def _edit(factors: ProductLabels, form: _Form, blocks: Mapping[Port, Blocks]) -> Edit | None:
     shared = max((blocks[port][Role.BATCH] for port in _PLAIN), key=len)
     least = len(factors.shapes[RESULT]) - 2
     sizes = {}
     for port, (first, second) in form.orders.items():
-        own = _labels(blocks[port][Role.BATCH])
+        own = labels_of(blocks[port][Role.BATCH])
         batch = tuple(_size(modes) if label in own else 1 for label, modes in shared)
         lead = (1,) * (least - len(batch)) + batch
         sizes[port] = (*lead, _block_size(blocks[port][first]), _block_size(blocks[port][second]))
@@ -218,39 +124,49 @@ def _with_rows_of(left: PhysicalLayout, edit: Edit | None) -> Edit | None:
 
 
 def _emissions(
-    factors: _Product, port: Port, given: Block, seen: Mapping[Port, Sequence[Block]]
+    factors: ProductLabels, port: Port, given: Block, seen: Mapping[Port, Sequence[Block]]
 ) -> Iterator[dict[Port, PhysicalLayout]]:
-    """Yield products with constant weights whose columns lie anywhere among the rows, by a batch of matrices.
+    """Yield products with constant weights whose columns and batch lie anywhere among the rows, by a batch of matrices.
 
     The last two runs of the result are what each of these products gives: rows and columns, or, with the weights on the
     left, columns and rows. Where the sum lies before some rows, these are the rows of each product.
     """
-    for left in [given] if port == LEFT else seen[LEFT]:
+    derived = _before_columns(factors, given, seen) if port == RESULT else ()
+    for left in [given] if port == LEFT else [*seen[LEFT], *derived]:
         summed = tuple(dim for dim in left if factors.roles[dim[0]] is Role.SUM)
         for emitted in [given] if port == RESULT else [*seen[RESULT], *_beside_rows(factors, left, summed, seen)]:
             runs = _runs(factors, left, emitted)
             if not 2 < len(runs) <= MAX_RANK or left not in _lefts(runs, summed):
                 continue
+            if len(runs) == 3 and runs[0][0] is Role.BATCH:
+                continue  # one product per batch, as above
             last = next(run for role, run in reversed(runs) if role is Role.COLUMN)
-            spread = [dim for role, run in runs if role is Role.COLUMN and run is not last for dim in run]
+            spread = [dim for role, run in runs if role is not Role.ROW and run is not last for dim in run]
             inner = (*summed, *last) if runs[-1][0] is Role.COLUMN else (*last, *summed)
             dims = {LEFT: left, RIGHT: (*spread, *inner), RESULT: emitted}
             yield {each: factors.layout(each, block) for each, block in dims.items()}
 
 
+def _before_columns(factors: ProductLabels, emitted: Block, seen: Mapping[Port, Sequence[Block]]) -> list[Block]:
+    """Return left operands with a batch and rows as in a result, and the sum after them, in each order seen."""
+    rows = _merged(dim for dim in emitted if factors.roles[dim[0]] is not Role.COLUMN)
+    sums = (tuple(dim for dim in left if factors.roles[dim[0]] is Role.SUM) for left in seen[LEFT])
+    return [(*rows, *each) for each in dict.fromkeys(sums)]
+
+
 def _lefts(runs: Sequence[tuple[Role, Block]], summed: Block) -> Iterator[Block]:
     """Yield the left operands that products with these ``runs`` read: the sum innermost, or before the last rows."""
-    rows = [run for role, run in runs if role is Role.ROW]
+    rows = [run for role, run in runs if role is not Role.COLUMN]
     for before, after in ((rows, []), (rows[:-1], rows[-1:])):
         yield (*_merged(chain.from_iterable(before)), *summed, *_merged(chain.from_iterable(after)))
 
 
 def _beside_rows(
-    factors: _Product, left: Block, summed: Block, seen: Mapping[Port, Sequence[Block]]
+    factors: ProductLabels, left: Block, summed: Block, seen: Mapping[Port, Sequence[Block]]
 ) -> Iterator[Block]:
     """Yield results whose columns, in an order seen, take the place of the sum or follow the rows after it."""
     after = _rows_after_sum(factors, left)
-    if not after or left != (*(before := left[: left.index(summed[0])]), *summed, *after):
+    if not summed or left != (*(before := left[: left.index(summed[0])]), *summed, *after):
         return
     columns = (tuple(dim for dim in each if factors.roles[dim[0]] is Role.COLUMN) for each in seen[RESULT])
     for each in dict.fromkeys(map(_merged, columns)):
@@ -258,19 +174,30 @@ def _beside_rows(
         yield (*_merged(before + after), *each)
 
 
-def _rows_after_sum(factors: _Product, left: Block) -> Block:
+def _rows_after_sum(factors: ProductLabels, left: Block) -> Block:
     """Return the dimensions of rows that lie after some of the sum in the left operand."""
     roles = [factors.roles[label] for label, _ in left]
     first = roles.index(Role.SUM) if Role.SUM in roles else len(roles)
     return tuple(dim for dim in left[first:] if factors.roles[dim[0]] is Role.ROW)
 
 
-def _runs(factors: _Product, left: Block, emitted: Block) -> list[tuple[Role, Block]]:
-    """Return the runs of a result, of which the last two are rows and columns of each product.
+def _runs(factors: ProductLabels, left: Block, emitted: Block) -> list[tuple[Role, Block]]:
+    """Return the runs of a result, of which the last two are rows and columns of each product, where there are some.
 
     Rows that lie after the sum in the left operand are a run of their own. Where rows come before them, the product has
     no columns: all of these are in the batch.
     """
+    runs = _parted(factors, left, emitted)
+    found = {role for role, _ in runs[-2:]}
+    if {Role.ROW, Role.COLUMN} <= found:
+        return runs
+    if runs and runs[-1][0] is not Role.BATCH:
+        return [*runs[:-1], (Role.COLUMN if Role.ROW in found else Role.ROW, ()), runs[-1]]
+    return [*runs, (Role.ROW, ()), (Role.COLUMN, ())]
+
+
+def _parted(factors: ProductLabels, left: Block, emitted: Block) -> list[tuple[Role, Block]]:
+    """Return the runs of a result, with the rows apart that lie after the sum in the left operand."""
     runs = _alternating(factors, emitted)
     after = _rows_after_sum(factors, left)
     last = next((at for at in reversed(range(len(runs))) if runs[at][0] is Role.ROW), None)
@@ -301,7 +228,7 @@ def product_form(node: ir.Node, layouts: PhysicalLayouts) -> InnerCost:
     return InnerCost(product=Product(count, rows, depth, columns, rights, constant, turned * prod(sizes[left])))
 
 
-def _emission_edit(factors: _Product, dims: Mapping[Port, Block]) -> Edit:
+def _emission_edit(factors: ProductLabels, dims: Mapping[Port, Block]) -> Edit:
     """Return the operator and the stored shapes of a product with weights that are spread over the batch."""
     runs = _runs(factors, dims[LEFT], dims[RESULT])
     batch = [(role, _size(modes)) for role, block in runs[:-2] for _, modes in block]
@@ -313,7 +240,8 @@ def _emission_edit(factors: _Product, dims: Mapping[Port, Block]) -> Edit:
     innermost = factors.roles[dims[LEFT][-1][0]] is Role.SUM
 
     def sizes(lead: Role | None, *inner: Role) -> Shape:
-        return (*(n if lead in (None, role) else 1 for role, n in batch), *(size[role] for role in inner))
+        outer = (n if lead is None or role in (lead, Role.BATCH) else 1 for role, n in batch)
+        return (*outer, *(size[role] for role in inner))
 
     left = sizes(Role.ROW, *((Role.ROW, Role.SUM) if innermost else (Role.SUM, Role.ROW)))
     if last is Role.COLUMN:
@@ -327,7 +255,7 @@ def _emission_edit(factors: _Product, dims: Mapping[Port, Block]) -> Edit:
     )
 
 
-def _alternating(factors: _Product, dims: Block) -> list[tuple[Role, Block]]:
+def _alternating(factors: ProductLabels, dims: Block) -> list[tuple[Role, Block]]:
     """Return runs of neighbouring dimensions of one role."""
     return [(role, tuple(run)) for role, run in groupby(dims, lambda dim: factors.roles[dim[0]])]
 
@@ -346,7 +274,7 @@ def _is_spread(node: ir.Node) -> bool:
 # --- what they share -------------------------------------------------------------------------------------------------
 
 
-def _seen(factors: _Product, known: Known) -> dict[Port, list[Block]]:
+def _seen(factors: ProductLabels, known: Known) -> dict[Port, list[Block]]:
     """Return what is known at each port; a constant, of which nothing is known, could be natural."""
     return {
         port: [factors.dims(port, layout) for layout in (PhysicalLayout.natural(shape), *known(port))]
@@ -358,10 +286,6 @@ def _merged(dims: Iterable[tuple[int, tuple[Mode, ...]]]) -> Block:
     """Return ``dims`` with neighbours of one label as one dimension."""
     runs = groupby(dims, lambda dim: dim[0])
     return tuple((label, merge_modes(chain.from_iterable(modes for _, modes in run))) for label, run in runs)
-
-
-def _labels(block: Block) -> set[int]:
-    return {label for label, _ in block}
 
 
 def _block_size(block: Block) -> int:
