@@ -77,8 +77,8 @@ FREE = {
         y = Einsum <equation = "bhwc,wkc->bhwk"> (x, r) }}""",
     "weights by a column, transposed": f"""(float[2,6,5,8] x) => (float[2,6,3,5] y) <{floats("r", 5, 8, 3)}> {{
         z = Einsum <equation = "bhwc,wck->bhwk"> (x, r) y = Transpose <perm = [0, 1, 3, 2]> (z) }}""",
-    "weights by two axes apart": f"""(float[2,3,4,5,8] x) => (float[2,3,4,5,7] y) <{floats("r", 3, 5, 8, 7)}> {{
-        y = Einsum <equation = "abcde,bdez->abcdz"> (x, r) }}""",
+    "weights by two axes apart": f"""(float[2,3,4,8] x) => (float[2,3,4,7] y) <{floats("r", 2, 4, 8, 7)}> {{
+        y = Einsum <equation = "abcd,acdz->abcz"> (x, r) }}""",
     "heads first": f"""(float[1,16,24] x) => (float[3,1,2,16,16] y)
         <{floats("m", 24, 96)}, {ints("cut", 1, 16, 3, 2, 16)}> {{
         q = MatMul (x, m) r = Reshape (q, cut) y = Transpose <perm = [2, 0, 3, 1, 4]> (r) }}""",
