@@ -51,7 +51,7 @@ SMALLER: dict[str, dict[str, list[str]]] = {
 """Options, with their values, that make a command quick; a line that sets one of them is left alone there."""
 
 SEVERAL = {"--backend": ["direct"]}
-"""The same for `optimize` with several models: each is converted in a process of its own, where TensorFlow takes 10 s to
+"""The same for `optimize` with several models: each is converted in a process of its own, where TensorFlow would have to
 start."""
 
 OUTPUTS = ("-o", "--output", "--tflite", "--saved-model", "--json", "--results")
