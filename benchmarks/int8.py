@@ -30,7 +30,7 @@ from benchmarks.machine import has_vnni
 from layoutopt.backend.conversion import missing_for_onnx_tf
 from layoutopt.backend.litert.inspect import TfliteTensor, signature_of
 from layoutopt.backend.litert.runtime import measure, run
-from layoutopt.quantization.judging import Part, judge
+from layoutopt.quantization.judging import OutputPart, judge
 from layoutopt.results.optimize import OptimizeReport
 from layoutopt.results.provenance import Provenance
 
@@ -160,13 +160,13 @@ def measured(name: str, scratch: Path) -> Iterator[Row]:
         )
 
 
-def _parts(network: int8_networks.Network, expected: Sequence[Sequence[npt.NDArray[np.generic]]]) -> list[Part]:
+def _parts(network: int8_networks.Network, expected: Sequence[Sequence[npt.NDArray[np.generic]]]) -> list[OutputPart]:
     """Return what is judged apart of the first output."""
     found = []
     for part in network.parts:
         mask = np.zeros(expected[0][0].shape, bool)
         mask[:, part] = True
-        found.append(Part("", 0, None if mask.all() else mask))
+        found.append(OutputPart("", 0, None if mask.all() else mask))
     return found
 
 

@@ -17,7 +17,7 @@ _OF_STEPS = {PASSES, SAVINGS}
 """Stages of many short steps, whose names follow a colon."""
 
 
-class Stages:
+class StageTimer:
     """Passes on what starts, and keeps the time of each stage.
 
     The log `layoutopt` of the standard library gets a line per stage at the level INFO.

@@ -35,7 +35,7 @@ from layoutopt.options import Io, Verify
 from layoutopt.passes import EliminateDeadCode, FoldConstants
 from layoutopt.report.terminal import tables
 from layoutopt.results.optimize import Kind, LayoutName, Multiplications
-from layoutopt.workflows.benchmark import Group
+from layoutopt.workflows.benchmark import SettingLatencies
 from layoutopt.workflows.conversion import run_natural
 from tests.rewrites import network, normal
 
@@ -307,12 +307,12 @@ def test_a_wrong_tflite_is_an_error_and_not_written(
 def test_two_forms_of_an_onnx_file_are_timed_against_each_other(
     model: ir.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def alike(paths: list[Path], settings: list[Setting], **_: object) -> list[Group]:
+    def alike(paths: list[Path], settings: list[Setting], **_: object) -> list[SettingLatencies]:
         """What a machine sees of two forms that differ by half of its noise."""
         rng = np.random.default_rng(0)
         times = np.array([[10.1], [10.0], [10.1]]) * np.exp(0.02 * rng.standard_normal((3, 60)))
         assert len(paths) == 2
-        return [Group.of(settings[0], [Latency(tuple(row)) for row in times], seed=0)]
+        return [SettingLatencies.of(settings[0], [Latency(tuple(row)) for row in times], seed=0)]
 
     save(model, tmp_path / "model.onnx")
     monkeypatch.setattr("layoutopt.workflows.optimize.time_together", alike)

@@ -24,7 +24,7 @@ from layoutopt.errors import SIGNALS, LayoutoptError, LimitError, OutputError, U
 from layoutopt.files import require_file
 from layoutopt.options import Io, Objective, TensorLayout
 from layoutopt.outputs import Outputs, writing
-from layoutopt.progress import Stages
+from layoutopt.progress import StageTimer
 from layoutopt.text import printable
 
 if TYPE_CHECKING:
@@ -185,7 +185,7 @@ def _lines() -> Iterator[Callable[[str], None]]:
         if seconds >= _SHORTEST:
             print(f"{printable(stage)}: {seconds:.1f} s", file=sys.stderr, flush=True)
 
-    stages = Stages(ended=ended)
+    stages = StageTimer(ended=ended)
     try:
         yield stages
     finally:

@@ -17,8 +17,8 @@ from pathlib import Path
 
 from layoutopt.errors import OutputError
 from layoutopt.outputs.places import (
+    Destination,
     Move,
-    Target,
     called,
     check_place,
     homes,
@@ -38,7 +38,7 @@ class Outputs:
     """All outputs of one run, none of which is there before `publish`."""
 
     _inputs: list[Path] = field(default_factory=list)
-    _targets: list[Target] = field(default_factory=list)
+    _targets: list[Destination] = field(default_factory=list)
     _made: list[Path] = field(default_factory=list)
 
     def protect(self, *inputs: Path) -> None:
@@ -76,7 +76,7 @@ class Outputs:
         """
         label = f"{option} {path}".strip()
         names = (path.name, path.name + companion) if companion else (path.name,)
-        target = Target(path, label, names, force, folder)
+        target = Destination(path, label, names, force, folder)
         try:
             if not path.name:
                 raise OutputError(f"{label}: is a directory, not a file")
@@ -166,10 +166,10 @@ class Outputs:
                     directory.rmdir()
             self._made.clear()
 
-    def _target(self, path: Path) -> Target:
+    def _target(self, path: Path) -> Destination:
         return next(target for target in self._targets if target.path == path)
 
-    def _check(self, target: Target) -> None:
+    def _check(self, target: Destination) -> None:
         """Refuse what can be known to be wrong without writing."""
         if not target.path.parent.is_dir():
             raise OutputError(f"{target.label}: there is no directory {target.path.parent}", hint="Make it first.")
@@ -189,7 +189,7 @@ class Outputs:
             check_place(path, target)
 
 
-def _refuse_inputs(target: Target, inputs: Iterable[Path]) -> None:
+def _refuse_inputs(target: Destination, inputs: Iterable[Path]) -> None:
     """Refuse an output that would replace an input, or a file in a directory that is one.
 
     Raises:

@@ -59,7 +59,7 @@ homes = Homes()
 
 
 @dataclass(slots=True)
-class Target:
+class Destination:
     """One output.
 
     Attributes:
@@ -100,12 +100,12 @@ class Move:
     old: Path | None
 
 
-def called(path: Path, target: Target) -> str:
+def called(path: Path, target: Destination) -> str:
     """Return the subject and verb of what errors say of one file of an output."""
     return "is" if path == target.path else f"{path.name}, where large weights go, is"
 
 
-def check_place(path: Path, target: Target) -> None:
+def check_place(path: Path, target: Destination) -> None:
     """Refuse a place by what is there now."""
     if not os.path.lexists(path) or _is_device(path):
         return
@@ -143,7 +143,7 @@ def within(path: Path, directory: Path) -> bool:
 # --- written aside -------------------------------------------------------------------------------------------------
 
 
-def reserve(target: Target) -> None:
+def reserve(target: Destination) -> None:
     """Make and lock the directory that the output is written to.
 
     Raises:
@@ -211,7 +211,7 @@ def _clear(path: Path, home: Path) -> None:
             _remove(entry)
 
 
-def release(target: Target) -> None:
+def release(target: Destination) -> None:
     """Remove the directory that `reserve` made, and its lock."""
     if target.home is not None:
         shutil.rmtree(target.home, ignore_errors=True)
@@ -232,7 +232,7 @@ def _remove(path: Path) -> None:
 # --- put in place --------------------------------------------------------------------------------------------------
 
 
-def publish(target: Target, moves: list[Move]) -> None:
+def publish(target: Destination, moves: list[Move]) -> None:
     """Put the files of one output in their places, and note each step."""
     home = target.staged.parent
     try:

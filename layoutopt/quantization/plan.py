@@ -35,7 +35,7 @@ _JOINING = SAME_GRID | {"CONCATENATION"}
 
 
 @dataclass(slots=True)
-class Plan:
+class QuantizationPlan:
     """The quantization of a graph: its grids, by operator and value.
 
     Attributes:
@@ -49,7 +49,9 @@ class Plan:
     reasons: dict[Operation, str]
 
 
-def plan(graph: Graph, ranges: Mapping[Value, Range], *, int8: Int8, floats: Mapping[Operation, str]) -> Plan:
+def plan(
+    graph: Graph, ranges: Mapping[Value, Range], *, int8: Int8, floats: Mapping[Operation, str]
+) -> QuantizationPlan:
     """Decide which operators compute with integers.
 
     Args:
@@ -68,7 +70,7 @@ def plan(graph: Graph, ranges: Mapping[Value, Range], *, int8: Int8, floats: Map
         _keep_unprofitable(graph, readers, reasons)
     _Islands(graph, readers, reasons, needs_weights=int8 is Int8.FAST).prune()
     whole = {operation for operation in graph.operations if operation not in reasons}
-    return Plan(whole, _Classes(graph, ranges, readers, whole).steps(), reasons)
+    return QuantizationPlan(whole, _Classes(graph, ranges, readers, whole).steps(), reasons)
 
 
 def _keep_slow(graph: Graph, reasons: dict[Operation, str]) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from layoutopt.quantization.operators import SAME_GRID, Positions, clamped, data_of, is_real_constant, positions
-from layoutopt.quantization.plan import Plan
+from layoutopt.quantization.plan import QuantizationPlan
 from layoutopt.quantization.ranges import Range
 from layoutopt.tfl.dtypes import Array, DType
 from layoutopt.tfl.graph import Graph, Operation, Value
@@ -28,7 +28,7 @@ Floats = npt.NDArray[np.float64]
 Means = Mapping[Value, Floats]
 
 
-def rewrite_on_integers(graph: Graph, plan: Plan, means: Means | None) -> None:
+def rewrite_on_integers(graph: Graph, plan: QuantizationPlan, means: Means | None) -> None:
     """Let the operations that a plan names compute with integers, in place.
 
     Args:
@@ -58,7 +58,7 @@ class _Converter:
     """
 
     graph: Graph
-    plan: Plan
+    plan: QuantizationPlan
     rounded: dict[Value, Value] = field(default_factory=dict)
     operations: list[Operation] = field(default_factory=list)
 

@@ -11,7 +11,7 @@ from layoutopt.backend.litert.invocation import litert, prepare
 from layoutopt.tfl.dtypes import Array
 
 
-class Runner:
+class TfliteSession:
     """A .tflite file that is ready to run.
 
     Args:

@@ -96,7 +96,7 @@ class GraphNode:
 
 
 @dataclass(frozen=True, slots=True)
-class Graph:
+class ModelGraph:
     """A model as nodes and tensors.
 
     Attributes:
@@ -157,7 +157,7 @@ class ModelReport(Result):
     machine: str
     optimize: OptimizeReport
     explain: ExplainReport
-    before: Graph | None
-    after: Graph
+    before: ModelGraph | None
+    after: ModelGraph
     stages: tuple[Stage, ...]
     notes: tuple[str, ...]

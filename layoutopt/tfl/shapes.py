@@ -16,7 +16,7 @@ from layoutopt.tfl.graph import Shape, Size, Value
 Operands: TypeAlias = "Sequence[Value | None]"
 Options: TypeAlias = "Mapping[str, Any]"
 Results: TypeAlias = "list[tuple[DType, Shape | None]]"
-Rule: TypeAlias = "Callable[[Operands, Options], Results]"
+InferenceRule: TypeAlias = "Callable[[Operands, Options], Results]"
 
 
 class ShapeError(ValueError):

@@ -200,7 +200,7 @@ class Effort:
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class SettingLatencies:
     """All models under one setting, each compared with the first.
 
     Attributes:
@@ -216,7 +216,7 @@ class Group:
     speedups: tuple[Speedup, ...]
 
     @classmethod
-    def of(cls, setting: Setting, latencies: Sequence[Latency], *, seed: int) -> Group:
+    def of(cls, setting: Setting, latencies: Sequence[Latency], *, seed: int) -> SettingLatencies:
         """Return the group of the latencies of the models, which end in that of the second copy of the first."""
         *models, copy = latencies
         noise = Noise.between(models[0], copy, seed=seed)
@@ -251,7 +251,7 @@ def time_together(
     verbose: bool = False,
     timer: Timer | None = None,
     progress: Callable[[int, int], None] | None = None,
-) -> list[Group]:
+) -> list[SettingLatencies]:
     """Time .tflite files under all settings in one interleaved run; the first of each setting twice, as a control.
 
     Args:
@@ -269,9 +269,9 @@ def time_together(
         raise UsageError("Nothing to measure.", hint="Give at least one model and one setting.")
     size = len(paths) + 1
 
-    def group(latencies: Sequence[Latency]) -> list[Group]:
+    def group(latencies: Sequence[Latency]) -> list[SettingLatencies]:
         return [
-            Group.of(setting, latencies[at * size : (at + 1) * size], seed=effort.seed)
+            SettingLatencies.of(setting, latencies[at * size : (at + 1) * size], seed=effort.seed)
             for at, setting in enumerate(settings)
         ]
 
@@ -350,7 +350,7 @@ def _time(
     effort: Effort,
     phone: Phone | None,
     context: RunContext,
-) -> tuple[list[Group], Bench | None]:
+) -> tuple[list[SettingLatencies], Bench | None]:
     """Time .tflite files here, or on a phone, which is then described too."""
     names = {candidate.path: candidate.name for candidate in candidates}
     place = nullcontext() if phone is None else installed(phone, names, warmup=effort.warmup, say=context.say)
@@ -388,7 +388,7 @@ def _several(choice: _Choice | Sequence[_Choice]) -> Sequence[_Choice]:
     return list(dict.fromkeys(choice)) if isinstance(choice, Sequence) else [choice]
 
 
-def _warnings(first: Candidate, group: Group) -> list[str]:
+def _warnings(first: Candidate, group: SettingLatencies) -> list[str]:
     """Return the reasons not to trust the figures of a setting."""
     if group.noise.is_quiet and all(speedup.is_sharp for speedup in group.speedups):
         return []

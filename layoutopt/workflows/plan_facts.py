@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import onnx_ir as ir
 
 from layoutopt.layout.explain.explainer import label
-from layoutopt.layout.explain.explanation import Copy, Explanation, Inside, Kept, Side
+from layoutopt.layout.explain.explanation import Copy, Explanation, Inside, Kept, TransposeSide
 from layoutopt.layout.plan.decoding import Plan
 from layoutopt.layout.rules.applicability import objection
 
@@ -116,7 +116,7 @@ def _reason(node: ir.Node, choices: int, moving: Inside | Kept | None) -> str:
             return ""
 
 
-def _who_insists(side: Side) -> str:
+def _who_insists(side: TransposeSide) -> str:
     if not side.insists:
         return side.why
     through = f"through {_some(side.through)} to " if side.through else ""

@@ -28,7 +28,7 @@ from layoutopt.passes import FoldConstants
 from layoutopt.pipeline.manager import After
 from layoutopt.results import provenance
 from layoutopt.results.comparison import Layer
-from layoutopt.results.model_report import PER_OPERATOR, Graph, Layout, ModelReport
+from layoutopt.results.model_report import PER_OPERATOR, Layout, ModelGraph, ModelReport
 from layoutopt.results.optimize import Kind, OptimizeReport
 from layoutopt.workflows import graphs
 from layoutopt.workflows.annotation import annotate
@@ -160,9 +160,9 @@ class ReportBuilder:
         before, after = graphs_of(optimized, models)
         return self._report(name, optimized.report, before, after)
 
-    def _of_tflites(self, optimized: Optimized, models: Mapping[str, Path]) -> tuple[Graph | None, Graph]:
+    def _of_tflites(self, optimized: Optimized, models: Mapping[str, Path]) -> tuple[ModelGraph | None, ModelGraph]:
         """Return the graphs of the .tflite files, which are moved to where they are wanted."""
-        found: dict[str, Graph] = {}
+        found: dict[str, ModelGraph] = {}
         for side, artifact in (("before", optimized.baseline), ("after", optimized.tflite)):
             if artifact is not None:
                 found[side] = self._of_tflite(artifact)
@@ -170,7 +170,7 @@ class ReportBuilder:
                     shutil.move(artifact.path, target)
         return found.get("before"), found["after"]
 
-    def _of_models(self, optimized: Optimized, models: Mapping[str, Path]) -> tuple[Graph, Graph]:
+    def _of_models(self, optimized: Optimized, models: Mapping[str, Path]) -> tuple[ModelGraph, ModelGraph]:
         """Return the graphs of the ONNX models, which are written to where they are wanted."""
         unoptimized = per_operator(FoldConstants()(self.original).model)
         before = self._of_model(unoptimized, PER_OPERATOR)
@@ -180,7 +180,7 @@ class ReportBuilder:
                 modelio.write_model(model, target)
         return before, after
 
-    def _report(self, name: str, report: OptimizeReport, before: Graph | None, after: Graph) -> ModelReport:
+    def _report(self, name: str, report: OptimizeReport, before: ModelGraph | None, after: ModelGraph) -> ModelReport:
         explained, _ = self.recorder.explained
         if report.baseline is not None and report.baseline.error:
             self.notes.append(f"The graph before is the {report.baseline.kind.value}: {report.baseline.error}")
@@ -196,7 +196,7 @@ class ReportBuilder:
             notes=(*report.notes, *self.notes),
         )
 
-    def _of_tflite(self, artifact: Artifact) -> Graph:
+    def _of_tflite(self, artifact: Artifact) -> ModelGraph:
         path, form = artifact.path, artifact.form
         title = form.kind.value
         graph, names = graphs.of_tflite(path, title)
@@ -213,7 +213,7 @@ class ReportBuilder:
         times = {str(each.position): each.microseconds for each in self._times(path, title)}
         return self._annotated(graph, compare, planned=form.kind is Kind.LAYOUTOPT, microseconds=times)
 
-    def _of_model(self, model: ir.Model, title: str, *, planned: bool = False) -> Graph:
+    def _of_model(self, model: ir.Model, title: str, *, planned: bool = False) -> ModelGraph:
         graph = graphs.of_onnx(model, title)
         if hidden := count_onnx(model).operators - len(graph.nodes):
             self.notes.append(f"{title}: {hidden} operators in bodies of If, Loop and Scan are not shown.")
@@ -226,12 +226,12 @@ class ReportBuilder:
 
     def _annotated(
         self,
-        graph: Graph,
+        graph: ModelGraph,
         compare: Callable[[ir.Model], Mapping[str, Layer]],
         *,
         planned: bool,
         microseconds: Mapping[str, float] | None = None,
-    ) -> Graph:
+    ) -> ModelGraph:
         """Return the graph with what ``compare`` finds in it of the original, and of what passes have made of that."""
         _, facts = self.recorder.explained
         layers: Mapping[str, Layer] = {}

@@ -113,8 +113,9 @@ def test_targets_are_checked_first(tmp_path: Path) -> None:
 
 def test_death_by_signal_names_stage_and_signal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     boot = (
-        "import os, signal, sys; from layoutopt.backend.onnx_tf.protocol import Event; "
-        "print(Event(stage='TFLite converter').dump(), flush=True); print('last words', file=sys.stderr, flush=True); "
+        "import os, signal, sys; from layoutopt.backend.onnx_tf.protocol import ChildEvent; "
+        "print(ChildEvent(stage='TFLite converter').dump(), flush=True); "
+        "print('last words', file=sys.stderr, flush=True); "
         "os.kill(os.getpid(), signal.SIGSEGV)"
     )
     monkeypatch.setattr(child, "_kept", None)  # not the one that other tests share

@@ -13,7 +13,7 @@ from layoutopt.backend.litert.inspect import TfliteOperator, operators_of
 from layoutopt.backend.litert.memory import memory_of
 from layoutopt.backend.litert.operator_times import Transpose, write_operator
 from layoutopt.backend.litert.profile import (
-    Event,
+    OperatorEvent,
     attribute,
     execution_order,
     lay_beside,
@@ -31,12 +31,12 @@ def chain(*names: str) -> list[TfliteOperator]:
     return [TfliteOperator(name, (at,), ((at + 1, f"t{at + 1}"),)) for at, name in enumerate(names)]
 
 
-def inner(*names: str) -> list[Event]:
+def inner(*names: str) -> list[OperatorEvent]:
     """Operators of XNNPACK that take 1, 2, 4, 8... microseconds, so that a sum tells which they are."""
-    return [Event(name, -1, 2.0**at) for at, name in enumerate(names)]
+    return [OperatorEvent(name, -1, 2.0**at) for at, name in enumerate(names)]
 
 
-def times(operators: list[TfliteOperator], events: list[Event]) -> list[float]:
+def times(operators: list[TfliteOperator], events: list[OperatorEvent]) -> list[float]:
     return [each.microseconds for each in attribute(operators, events)]
 
 
@@ -78,15 +78,17 @@ def test_names_that_nobody_knows_still_find_their_place() -> None:
 
 def test_what_xnnpack_has_not_taken_says_where_it_is() -> None:
     operators = chain("CONV_2D", "MIRROR_PAD", "CONV_2D")
-    convolution = Event("Convolution (NHWC, F32) IGEMM", -1, 3.0)
-    assert times(operators, [convolution, Event("MIRROR_PAD", 1, 7.0), convolution]) == [3, 7, 3]
+    convolution = OperatorEvent("Convolution (NHWC, F32) IGEMM", -1, 3.0)
+    assert times(operators, [convolution, OperatorEvent("MIRROR_PAD", 1, 7.0), convolution]) == [3, 7, 3]
     # Never to MIRROR_PAD, which runs outside of XNNPACK.
-    assert times(operators, [convolution, convolution, Event("MIRROR_PAD", 1, 7.0), convolution]) == [6, 7, 3]
+    assert times(operators, [convolution, convolution, OperatorEvent("MIRROR_PAD", 1, 7.0), convolution]) == [6, 7, 3]
 
 
 def test_what_is_not_of_the_model_is_refused() -> None:
     with pytest.raises(ConversionError, match="not those of the file"):
-        attribute(chain("CONV_2D", "MIRROR_PAD"), [Event("GATHER", 7, 1.0), Event("MIRROR_PAD", 1, 1.0)])
+        attribute(
+            chain("CONV_2D", "MIRROR_PAD"), [OperatorEvent("GATHER", 7, 1.0), OperatorEvent("MIRROR_PAD", 1, 1.0)]
+        )
 
 
 def test_the_least_cost_is_that_of_brute_force() -> None:
@@ -128,10 +130,10 @@ def test_what_xnnpack_has_taken_goes_together() -> None:
 
 
 def test_the_median_of_the_rounds() -> None:
-    rounds = [[Event("Add (ND)", -1, time)] for time in (3.0, 1.0, 80.0)]
-    assert typical(rounds) == [Event("Add (ND)", -1, 3.0)]
+    rounds = [[OperatorEvent("Add (ND)", -1, time)] for time in (3.0, 1.0, 80.0)]
+    assert typical(rounds) == [OperatorEvent("Add (ND)", -1, 3.0)]
     with pytest.raises(ConversionError, match="different operators"):
-        typical([*rounds, [Event("Multiply (ND)", -1, 1.0)]])
+        typical([*rounds, [OperatorEvent("Multiply (ND)", -1, 1.0)]])
 
 
 @pytest.mark.parametrize("name", ["large", "mixed", "loop", "dynamic", "types"])

@@ -8,14 +8,14 @@ from dataclasses import replace
 import pytest
 
 from layoutopt.report.html.charts import DRIFT, bytes_along, errors_along, linear, ribbon
-from layoutopt.results.model_report import Graph, Layout
+from layoutopt.results.model_report import Layout, ModelGraph
 from tests.reports import network
 
 WRAPPED = network("wrapped", 20, wrapped=True)
 FREE = network("free", 20, wrapped=False)
 
 
-def errors(graph: Graph, relative: float | None, own: float | None) -> Graph:
+def errors(graph: ModelGraph, relative: float | None, own: float | None) -> ModelGraph:
     tensors = {name: replace(each, relative_error=relative, own_error=own) for name, each in graph.tensors.items()}
     return replace(graph, tensors=tensors)
 

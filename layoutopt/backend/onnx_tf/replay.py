@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import tensorflow as tf
 
-from layoutopt.backend.onnx_tf.fake_quantization import Quantized
+from layoutopt.backend.onnx_tf.fake_quantization import QuantizedTensor
 from layoutopt.backend.onnx_tf.infinities import hidden
 from layoutopt.backend.onnx_tf.names import identifiers, scope_of
 from layoutopt.backend.onnx_tf.spellings import ACTIVATIONS, SPELLINGS, Call, Operand
@@ -65,7 +65,7 @@ def _operand(value: Value, values: dict[Value, Any]) -> Any:
 
 
 def _integers(operand: Any) -> Any:
-    return operand.integers() if isinstance(operand, Quantized) else operand
+    return operand.integers() if isinstance(operand, QuantizedTensor) else operand
 
 
 def _results(operation: Operation, values: dict[Value, Any], foreign: Foreign | None) -> Sequence[Any]:
@@ -93,7 +93,7 @@ def _spelled(operation: Operation, operands: list[Any], foreign: Foreign | None)
 
     spelling = SPELLINGS[operation.code]
     first = operands[0] if operands else None
-    if isinstance(first, Quantized) and operation.code in _VIEWS:
+    if isinstance(first, QuantizedTensor) and operation.code in _VIEWS:
         return first.seen(lambda x: spelling(Call(operation, [x, *operands[1:]], run)))
     if operation.code not in ("QUANTIZE", "DEQUANTIZE"):
         operands = [_integers(operand) for operand in operands]

@@ -20,7 +20,7 @@ from layoutopt.errors import CalibrationError
 from layoutopt.ir.perm import Perm
 from layoutopt.layout.costs.movement import Curve, Family, Movement, TimeTable
 from layoutopt.layout.costs.objectives import Costs, FewestBytes, LeastTime, OperatorTimes, PieceTimes
-from layoutopt.layout.costs.products import Product, ProductTimes
+from layoutopt.layout.costs.products import MatrixProducts, ProductTimes
 from layoutopt.options import Objective
 from layoutopt.outputs import make_directory, replacing
 
@@ -98,10 +98,12 @@ class Grid:
             *(Probe.blocks(bits, self.tiles[0], self.sizes[0]) for bits in widths),
         )
 
-    def products(self) -> tuple[Product, ...]:
+    def products(self) -> tuple[MatrixProducts, ...]:
         """Return products with one constant matrix, of every depth with every number of columns."""
         return tuple(
-            Product(1, min(20_000, max(64, _MULTIPLICATIONS // (depth * columns))), depth, columns, constant=True)
+            MatrixProducts(
+                1, min(20_000, max(64, _MULTIPLICATIONS // (depth * columns))), depth, columns, constant=True
+            )
             for depth in self.depths
             for columns in self.columns
         )
@@ -117,10 +119,10 @@ FORMS = tuple(
         (64, 49, 32, 49), (64, 49, 96, 32), (196, 16, 24, 24), (196, 16, 6, 16), (196, 16, 24, 6),
     )
     for form in (
-        Product(1, count * rows, depth, columns, constant=True),
-        Product(count, rows, depth, columns, count, constant=True),
-        Product(count, rows, depth, columns, count),
-        Product(count, rows, depth, columns, count, turned=count * rows * depth),
+        MatrixProducts(1, count * rows, depth, columns, constant=True),
+        MatrixProducts(count, rows, depth, columns, count, constant=True),
+        MatrixProducts(count, rows, depth, columns, count),
+        MatrixProducts(count, rows, depth, columns, count, turned=count * rows * depth),
     )
 )  # fmt: skip
 """Products of the sizes that attention has, in each form; the first of four is the one without any overhead."""

@@ -13,7 +13,7 @@ from layoutopt.layout.algebra.physical import ModeOrder, PhysicalLayout
 from layoutopt.layout.algebra.transposition import route
 from layoutopt.layout.explain.certificate import part_proof
 from layoutopt.layout.explain.conflicts import Frontier, Ways
-from layoutopt.layout.explain.explanation import Copy, Explanation, Inside, Kept, Side
+from layoutopt.layout.explain.explanation import Copy, Explanation, Inside, Kept, TransposeSide
 from layoutopt.layout.explain.layout_names import layout_words
 from layoutopt.layout.plan.decoding import Plan
 from layoutopt.layout.rules import matmul, propagation, spatial
@@ -86,16 +86,16 @@ class _Explainer:
         steps = len(route(layouts[stored], layouts[read]))
         return Copy(str(root.name), shape, dtype, size, cost, steps, part, written, reading, operators)
 
-    def _side(self, net: int, carried: int, wanted: int, layout: str) -> tuple[Side, frozenset[str]]:
+    def _side(self, net: int, carried: int, wanted: int, layout: str) -> tuple[TransposeSide, frozenset[str]]:
         """Return one side of a copy, and the operators without a rule that it ends at."""
         ends = [self._who(choice) for choice, _ in self._ways.ends(net, carried)]
         frontier = self._ways.nearest(net, carried, wanted)
         frontiers = [choice for choice, _ in self._ways.ends(net, carried)] + ([frontier.choice] if frontier else [])
         unruled = frozenset(node.op_type for choice in frontiers for node in self._unruled(choice))
         if frontier is None:
-            return Side(layout, tuple(ends), (), "", "it costs less here than anywhere else"), unruled
+            return TransposeSide(layout, tuple(ends), (), "", "it costs less here than anywhere else"), unruled
         through = tuple(self._who(choice) for choice in frontier.path)
-        return Side(layout, tuple(ends), through, self._who(frontier.choice), self._why(frontier)), unruled
+        return TransposeSide(layout, tuple(ends), through, self._who(frontier.choice), self._why(frontier)), unruled
 
     # --- who ---
 

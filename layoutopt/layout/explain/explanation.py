@@ -8,7 +8,7 @@ from layoutopt.layout.solver.problem import Solver
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
+class TransposeSide:
     """One side of a transpose.
 
     Attributes:
@@ -52,8 +52,8 @@ class Copy:
     cost: int
     transposes: int
     part: int
-    written: Side
-    read: Side
+    written: TransposeSide
+    read: TransposeSide
     operators: frozenset[str]
 
 

@@ -9,7 +9,7 @@ from itertools import accumulate
 
 from layoutopt.options import TOLERANCE
 from layoutopt.report.terminal.tables import size
-from layoutopt.results.model_report import Graph, Layout
+from layoutopt.results.model_report import Layout, ModelGraph
 
 DRIFT = TOLERANCE
 """A relative error above this is no rounding of float32."""
@@ -82,7 +82,7 @@ class Ribbon:
     transposes: str
 
 
-def ribbon(graph: Graph) -> Ribbon:
+def ribbon(graph: ModelGraph) -> Ribbon:
     """Return the layouts of a graph at a glance."""
     kinds = [None if node.is_transpose else _layout(graph, node.outputs) for node in graph.nodes]
     return Ribbon(
@@ -90,7 +90,7 @@ def ribbon(graph: Graph) -> Ribbon:
     )
 
 
-def bytes_along(graphs: Iterable[tuple[str, Graph]]) -> Chart:
+def bytes_along(graphs: Iterable[tuple[str, ModelGraph]]) -> Chart:
     """Return bytes moved so far, over the order of execution.
 
     Args:
@@ -107,7 +107,7 @@ def bytes_along(graphs: Iterable[tuple[str, Graph]]) -> Chart:
     return Chart("Bytes moved so far", _numbers(operators), y, tuple(series), operators)
 
 
-def errors_along(graph: Graph) -> Chart | None:
+def errors_along(graph: ModelGraph) -> Chart | None:
     """Return the error of what each operator writes, over the order of execution; None where nothing was compared."""
     relative = list(_errors(graph, "relative_error"))
     own = list(_errors(graph, "own_error"))
@@ -155,11 +155,11 @@ def _stripes(kinds: Sequence[Layout | None], kind: Layout | None, top: float) ->
     return "".join(f"M{at} {top}h1V1h-1z" for at, each in enumerate(kinds) if each is kind)
 
 
-def _layout(graph: Graph, names: Sequence[str]) -> Layout:
+def _layout(graph: ModelGraph, names: Sequence[str]) -> Layout:
     return next((graph.tensors[name].layout for name in names if name in graph.tensors), Layout.UNKNOWN)
 
 
-def _errors(graph: Graph, which: str) -> Iterable[tuple[int, float]]:
+def _errors(graph: ModelGraph, which: str) -> Iterable[tuple[int, float]]:
     """Yield numbers of operators, each with the largest error of what it writes."""
     for at, node in enumerate(graph.nodes):
         found = [getattr(graph.tensors[name], which) for name in node.outputs if name in graph.tensors]

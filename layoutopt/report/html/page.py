@@ -13,9 +13,9 @@ from markupsafe import Markup
 
 from layoutopt.backend.litert.latency import CONFIDENCE
 from layoutopt.report.html.charts import DRIFT, Ribbon, bytes_along, errors_along, ribbon
-from layoutopt.report.html.drawing import BOX_HEIGHT, BOX_WIDTH, ROW, Box, Drawing, Role, draw
+from layoutopt.report.html.drawing import BOX_HEIGHT, BOX_WIDTH, ROW, Box, BoxRole, Drawing, draw
 from layoutopt.report.terminal.tables import amount, proof, size
-from layoutopt.results.model_report import PER_OPERATOR, Graph, GraphNode, GraphTensor, Layout, ModelReport, Stage
+from layoutopt.results.model_report import PER_OPERATOR, GraphNode, GraphTensor, Layout, ModelGraph, ModelReport, Stage
 from layoutopt.results.optimize import Form, Kind, OptimizeReport
 from layoutopt.results.result import Json, to_json
 from layoutopt.text import printable
@@ -45,7 +45,7 @@ LETTERS = {Layout.NATURAL: "N", Layout.CHANNELS_LAST: "L", Layout.OTHER: "O", La
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
+class DrawnGraph:
     """A graph and all that is drawn of it.
 
     Attributes:
@@ -57,13 +57,13 @@ class Side:
     """
 
     key: str
-    graph: Graph
+    graph: ModelGraph
     drawing: Drawing
     ribbon: Ribbon
     transposes: tuple[int, ...]
 
     @classmethod
-    def of(cls, key: str, graph: Graph) -> Side:
+    def of(cls, key: str, graph: ModelGraph) -> DrawnGraph:
         """Draw a graph."""
         drawing = draw(graph)
         transposes = tuple(box.index for box in drawing.boxes if box.node.is_transpose)
@@ -77,7 +77,7 @@ class Side:
     @property
     def operators(self) -> tuple[Box, ...]:
         """Return the boxes of the operators, in the order of execution."""
-        return tuple(box for box in self.drawing.boxes if box.role is Role.OPERATOR)
+        return tuple(box for box in self.drawing.boxes if box.role is BoxRole.OPERATOR)
 
     def largest(self) -> list[Box]:
         """Return the transposes that move the most bytes."""
@@ -159,7 +159,7 @@ class TimeOf:
 
 def render(report: ModelReport) -> str:
     """Return the page: HTML with its style, its script and its data in it; nothing is loaded from anywhere."""
-    sides = [Side.of(key, graph) for key, graph in (("before", report.before), ("after", report.after)) if graph]
+    sides = [DrawnGraph.of(key, graph) for key, graph in (("before", report.before), ("after", report.after)) if graph]
     return (
         _environment()
         .get_template("page.html.j2")
@@ -243,7 +243,7 @@ def error(number: float | None) -> str:
     return "–" if number is None else "0" if number == 0 else f"{number:.1e}"
 
 
-def _data(side: Side) -> Json:
+def _data(side: DrawnGraph) -> Json:
     """Return a graph for the script of the page: nodes in the order of the boxes, tensors, and positions."""
     boxes = side.drawing.boxes
     nodes = [to_json(box.node) for box in boxes]
@@ -259,9 +259,9 @@ def _data(side: Side) -> Json:
     }
 
 
-def _second_line(side: Side, box: Box) -> str:
+def _second_line(side: DrawnGraph, box: Box) -> str:
     """Return the second line of a box: for a transpose its bytes, and the two layouts."""
-    if box.role is not Role.OPERATOR:
+    if box.role is not BoxRole.OPERATOR:
         return box.node.name
     if not box.node.is_transpose:
         return shape(box.shape)
@@ -271,7 +271,7 @@ def _second_line(side: Side, box: Box) -> str:
     return f"{moved} {way}" if len(moved) + len(way) < _MAX_FIGURES else moved
 
 
-def _order(graph: Graph, names: Sequence[str]) -> str:
+def _order(graph: ModelGraph, names: Sequence[str]) -> str:
     tensor = next((graph.tensors[name] for name in names if name in graph.tensors), None)
     if tensor is None:
         return ""
@@ -307,7 +307,7 @@ def _error_tile(report: ModelReport, before: Form | None, after: Form) -> Iterab
     yield Tile("Relative error", was, error(relative), f"{absolute}, {mse}, against ONNX Runtime")
 
 
-def _error_of_outputs(graph: Graph) -> float | None:
+def _error_of_outputs(graph: ModelGraph) -> float | None:
     found = [graph.tensors[name].relative_error for name in graph.outputs if name in graph.tensors]
     return max((each for each in found if each is not None), default=None)
 

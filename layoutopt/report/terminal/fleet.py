@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from layoutopt.fleet.regressions import Change, Verdict
+from layoutopt.fleet.regressions import Change, ChangeVerdict
 from layoutopt.fleet.row import Row
 from layoutopt.report.terminal.tables import size
 
@@ -56,7 +56,7 @@ def _change(report: dict[str, Any], name: str) -> str:
 
 def of_changes(changes: Sequence[Change], *, verbose: bool) -> Iterator[RenderableType]:
     """Yield a table of the numbers that differ, or of all if ``verbose``, and a summary."""
-    shown = [change for change in changes if verbose or change.verdict is not Verdict.SAME]
+    shown = [change for change in changes if verbose or change.verdict is not ChangeVerdict.SAME]
     if shown:
         table = Table(box=SIMPLE_HEAD, pad_edge=False)
         table.add_column("model", overflow="fold")
@@ -74,7 +74,7 @@ def of_changes(changes: Sequence[Change], *, verbose: bool) -> Iterator[Renderab
     yield Text(f"{models} models compared; {worse} worse", style="red" if worse else "green")
 
 
-_STYLES = {Verdict.BETTER: "green", Verdict.WORKS: "green", Verdict.LARGER: "yellow"}
+_STYLES = {ChangeVerdict.BETTER: "green", ChangeVerdict.WORKS: "green", ChangeVerdict.LARGER: "yellow"}
 
 
 def _number(metric: str, number: float | None) -> str:

@@ -11,7 +11,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from layoutopt.layout.costs.declined import Declined
-from layoutopt.layout.explain.explanation import Copy, Explanation, Inside, Kept, PartProof, Side
+from layoutopt.layout.explain.explanation import Copy, Explanation, Inside, Kept, PartProof, TransposeSide
 from layoutopt.layout.explain.missing_rules import MissingRule
 from layoutopt.layout.solver.problem import Solver
 from layoutopt.report.terminal.tables import amount, objective_choice, proof, size
@@ -64,7 +64,7 @@ def _of_copy(number: int, copy: Copy, unit: str) -> Tree:
     return tree
 
 
-def _of_side(side: Side) -> Text:
+def _of_side(side: TransposeSide) -> Text:
     """Return the way to the one that needs a layout, and why it does."""
     if not side.insists:
         return Text(side.why)
