@@ -34,8 +34,8 @@ from layoutopt.workflows.keywords import takes
 from layoutopt.workflows.listing import list_model
 from layoutopt.workflows.optimize import OptimizeOptions, optimize_model
 from layoutopt.workflows.options import LayoutOptions, RunContext
+from layoutopt.workflows.output_paths import OutputPaths
 from layoutopt.workflows.report import ReportOptions, report_model
-from layoutopt.workflows.targets import Targets
 
 if TYPE_CHECKING:
     from layoutopt.workflows.models import Model
@@ -147,7 +147,7 @@ def convert(
     """
     return convert_file(
         Path(model),
-        Targets.of(None, tflite, saved_model),
+        OutputPaths.of(None, tflite, saved_model),
         RunContext.of(progress, verbose=verbose),
         backend=backend,
         handlers=handlers,

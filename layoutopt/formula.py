@@ -92,10 +92,10 @@ class Formula(Generic[Tensor]):
 
 
 @dataclass(frozen=True, slots=True)
-class Opening:
-    """The stand-in for an input that must not be folded while a model is rewritten at two sizes.
+class Placeholder:
+    """A constant that depends on a size, and for which an input stands while a model is rewritten at two sizes.
 
-    One of these is there.
+    Exactly one of these is given.
 
     Attributes:
         table: the elements of a constant of which something is cut to a size.

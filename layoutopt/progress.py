@@ -18,7 +18,7 @@ _OF_STEPS = {PASSES, SAVINGS}
 
 
 class StageTimer:
-    """Passes on what starts, and keeps the time of each stage.
+    """Tell the caller what starts, and keep the time of each stage.
 
     The log `layoutopt` of the standard library gets a line per stage at the level INFO.
 

@@ -18,7 +18,7 @@ from layoutopt.passes.base import Rewrite
 
 @dataclass(frozen=True)
 class AbsorbChannelShuffles(Rewrite):
-    """Absorbs channel shuffles into the constant weights of the convolutions after them.
+    """Absorb channel shuffles into the constant weights of the convolutions after them.
 
     The values that Concat, Split, Slice, Gather and Reshape-Transpose-Reshape route to a convolution are read where
     they come from, in contiguous runs of channels. Done only where a shuffle or a Gather dies of it.
@@ -35,7 +35,7 @@ class AbsorbChannelShuffles(Rewrite):
 
 
 class _Rewriter:
-    """Gives every reader of a plan what it is to read."""
+    """Give every reader of a plan what it is to read."""
 
     def __init__(self, graph: ir.Graph, opset: int, plan: Sequence[Gathered]) -> None:
         self._graph, self._opset, self._plan = graph, opset, plan

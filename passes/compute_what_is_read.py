@@ -19,7 +19,7 @@ from layoutopt.passes.base import PricedRewrite
 
 @dataclass(frozen=True)
 class ComputeWhatIsRead(PricedRewrite):
-    """Takes Slices and Gathers with constant indices as far towards the inputs as it pays.
+    """Take Slices and Gathers with constant indices as far towards the inputs as it pays.
 
     Where all readers of a value take the same positions along one axis, a node that works position by position along it
     need not compute the others: f(x)[i] = f(x[i]) for elementwise operators; (A B)[i, :] = A[i, :] B and (A B)[:, j] =

@@ -27,7 +27,7 @@ Rewrite = Callable[[edit.Writer], ir.Value]
 
 @dataclass(frozen=True)
 class ConvolveBeforeUpsampling(NodeRewrite, PricedRewrite):
-    """Computes a Conv after nearest upsampling by a whole factor on the small picture, where that is cheaper.
+    """Compute a Conv after nearest upsampling by a whole factor on the small picture, where that is cheaper.
 
     *Phases.* With nearest upsampling by s, pixel q of the large picture is pixel q // s of the small one, so the result
     at r is the sum over d of w[d] x[(r + d - p) // s], where p is the padding in front. Let t be -p mod s, and r + t be

@@ -36,7 +36,7 @@ Edit = Callable[[], None]
 
 @dataclass(frozen=True)
 class FoldAffine(NodeRewrite):
-    """Folds each Mul, Div, Add and Sub with a constant where the weights of a product can take it.
+    """Fold each Mul, Div, Add and Sub with a constant where the weights of a product can take it.
 
     A product is a Conv, a ConvTranspose, or a MatMul with a constant matrix. It is looked for above, then below,
     through whatever only moves elements: Reshape and its kin, Transpose, Split, Slice and Gather. So the factor of an

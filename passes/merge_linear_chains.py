@@ -17,7 +17,7 @@ from layoutopt.passes.base import NodeRewrite, PricedRewrite
 
 @dataclass(frozen=True)
 class MergeLinearChains(NodeRewrite, PricedRewrite):
-    """Computes two linear operators as one, where their product is cheaper.
+    """Compute two linear operators as one, where their product is cheaper.
 
     *Conv after Conv.* Both are linear in what they read, so their composition is a Conv: see `composed`. Padding of the
     second reads zeros where the first would have gone on beyond the border; that is the same only if the first has one

@@ -28,7 +28,7 @@ from layoutopt.passes.base import BROADCASTING, NodeRewrite, PricedRewrite
 
 @dataclass(frozen=True)
 class MergeParallelConvolutions(NodeRewrite, PricedRewrite):
-    """Merges Convs of one value whose results are added up, or joined by a Concat, where one Conv is cheaper.
+    """Merge Convs of one value whose results are added up, or joined by a Concat, where one Conv is cheaper.
 
     *Sums.* The result of a Conv at r is the sum over d of w[d] x[s r + g d - p], with stride s, dilation g and padding
     p in front. It is linear in w, so several of one stride are one Conv, whose kernel has a tap for each offset g d - p

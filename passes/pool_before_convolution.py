@@ -17,7 +17,7 @@ from layoutopt.passes.base import BROADCASTING, NodeRewrite, PricedRewrite
 
 @dataclass(frozen=True)
 class PoolBeforeConvolution(NodeRewrite, PricedRewrite):
-    """Computes an AveragePool, GlobalAveragePool or ReduceMean after a Conv of one pixel before it.
+    """Compute an AveragePool, GlobalAveragePool or ReduceMean after a Conv of one pixel before it.
 
     The Conv, y[r] = W x[r] + b, works on channels, the pool, z[q] = sum_r a[q, r] y[r], on pixels, and both are linear:
     z[q] = W (sum_r a[q, r] x[r]) + b sum_r a[q, r]. So they commute as they are without a bias, whatever the padding is

@@ -21,7 +21,7 @@ Kept = Mapping[ir.Value, Sequence[int]]
 
 @dataclass(frozen=True)
 class RemoveDeadChannels(Rewrite):
-    """Removes channels of a structurally pruned network: weights and bias zero, or zero in all that reads them.
+    """Remove channels of a structurally pruned network: weights and bias zero, or zero in all that reads them.
 
     A channel of a value is *dead* if it is the same number at every pixel and for every input, or if all weights that
     multiply it are zero: a product reads sum_c w[c] x[c], where such a channel adds nothing, or, without padding,

@@ -19,7 +19,7 @@ from layoutopt.passes.base import NodeRewrite
 
 @dataclass(frozen=True)
 class SplitProducts(NodeRewrite):
-    """Splits each MatMul with a constant matrix whose columns go different ways, with the bias after it.
+    """Split each MatMul with a constant matrix whose columns go different ways, with the bias after it.
 
     Such is the one product that makes queries, keys and values: apart, their weights can each absorb a layout and a
     factor, and the target neither cuts nor copies.

@@ -7,14 +7,29 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from layoutopt.backend.litert.latency import Speedup, Verdict
-from layoutopt.layout.explain.explanation import Copy, Explanation, Inside, Kept, PartProof, TransposeSide
+from layoutopt.layout.explain.explanation import (
+    Copy,
+    Explanation,
+    InternalMovement,
+    KeptTranspose,
+    PartProof,
+    TransposeSide,
+)
 from layoutopt.layout.explain.missing_rules import MissingRule
 from layoutopt.layout.solver.problem import Solver
 from layoutopt.options import Objective
 from layoutopt.pipeline.manager import PassRecord
 from layoutopt.results.explain import ExplainReport
 from layoutopt.results.model_report import GraphNode, GraphTensor, Layout, ModelGraph, ModelReport, Stage
-from layoutopt.results.optimize import Form, Kind, LayoutName, LayoutProof, ObjectiveChoice, OptimizeReport, TensorInfo
+from layoutopt.results.optimize import (
+    LayoutName,
+    LayoutProof,
+    ModelKind,
+    ModelStats,
+    ObjectiveChoice,
+    OptimizeReport,
+    TensorInfo,
+)
 
 VERSIONS = {"python": "3.11.9", "layoutopt": "0.1.0", "onnx": "1.23.2", "ai-edge-litert": "2.3.0"}
 _NCHW, _NHWC = (1, 32, 56, 48), (1, 56, 48, 32)
@@ -169,20 +184,20 @@ def _unmeasured(graph: ModelGraph) -> ModelGraph:
     return replace(graph, nodes=tuple(replace(node, microseconds=None) for node in graph.nodes), tensors=tensors)
 
 
-def _form(kind: Kind, graph: ModelGraph, latency: float | None) -> Form:
+def _form(kind: ModelKind, graph: ModelGraph, latency: float | None) -> ModelStats:
     histogram: dict[str, int] = {}
     for node in graph.nodes:
         histogram[node.operator] = histogram.get(node.operator, 0) + 1
     moved = sum(node.bytes_moved for node in graph.nodes)
     transposes = sum(node.is_transpose for node in graph.nodes)
-    return Form(
+    return ModelStats(
         *(kind, len(graph.nodes), transposes, 0, 1, 4, moved, histogram, 4_512_344, latency),
         *(latency and latency * 0.97, latency and 3.1e-6, latency and 4.2e-14),
     )
 
 
 def _optimize(before: ModelGraph | None, after: ModelGraph, *, measured: bool) -> OptimizeReport:
-    baseline = _form(Kind.PLAIN, before, 12.71 if measured else None) if before else None
+    baseline = _form(ModelKind.PLAIN, before, 12.71 if measured else None) if before else None
     interface = TensorInfo("image", _NHWC, "float32", LayoutName.CHANNELS_LAST, _NCHW, "image.transpose(0,2,3,1)", "a")
     result = TensorInfo("scores", (1, 1000), "float32", LayoutName.NATURAL, (1, 1000), "", "b")
     return OptimizeReport(
@@ -194,7 +209,7 @@ def _optimize(before: ModelGraph | None, after: ModelGraph, *, measured: bool) -
         inputs=(interface,),
         outputs=(result,),
         baseline=baseline,
-        optimized=_form(Kind.LAYOUTOPT, after, 8.66 if measured else None),
+        optimized=_form(ModelKind.LAYOUTOPT, after, 8.66 if measured else None),
         speedup=Speedup(1.468, 1.455, 1.462, 1.441, 1.483, Verdict.FASTER) if measured and before else None,
         layout=LayoutProof(0, 0, True, "bytes"),
         passes=(PassRecord("fold-constants", 0.2, True, 100, 90, 0, 0),),
@@ -232,8 +247,8 @@ def _explain(after: ModelGraph, left: int) -> ExplainReport:
     parts = (PartProof(1, Solver.CUT, 214, cost, cost, True, cost),) if left else ()
     found = Explanation(
         copies,
-        (Inside("Softmax /head/Softmax", 1200, 0, "TFLite runs it on the last axis only"),),
-        (Kept("Transpose /pre/Transpose", 602_112, "its shape is not known"),),
+        (InternalMovement("Softmax /head/Softmax", 1200, 0, "TFLite runs it on the last axis only"),),
+        (KeptTranspose("Transpose /pre/Transpose", 602_112, "its shape is not known"),),
         parts,
     )
     missing = (MissingRule("NonMaxSuppression", 1, 33_600, 33_600, "has no layout rule"),) if left else ()

@@ -34,7 +34,7 @@ from layoutopt.ir.io import save
 from layoutopt.options import Io, Verify
 from layoutopt.passes import EliminateDeadCode, FoldConstants
 from layoutopt.report.terminal import tables
-from layoutopt.results.optimize import Kind, LayoutName, Multiplications
+from layoutopt.results.optimize import LayoutName, ModelKind, Multiplications
 from layoutopt.workflows.benchmark import SettingLatencies
 from layoutopt.workflows.conversion import run_natural
 from tests.rewrites import network, normal
@@ -77,14 +77,14 @@ def test_without_tensorflow_the_tflite_is_written_too(model: ir.Model, tmp_path:
     stages: list[str] = []
     report = layoutopt.optimize(model, output=onnx, tflite=tflite, benchmark=True, progress=stages.append)
     assert (report.output, report.tflite, report.saved_model) == (onnx, tflite, None)
-    assert report.optimized.kind is Kind.LAYOUTOPT
+    assert report.optimized.kind is ModelKind.LAYOUTOPT
     assert report.optimized.file_size == tflite.stat().st_size
     assert report.inputs[0].tflite_name == "input"
     assert "layoutopt: write .tflite" in stages
     counts = layoutopt.count(tflite).counts
     assert (counts.operators, counts.transposes) == (report.optimized.operators, 0)
     assert report.baseline is not None
-    assert report.baseline.kind is Kind.PER_OPERATOR
+    assert report.baseline.kind is ModelKind.PER_OPERATOR
     assert report.baseline.transposes > 20
     assert report.speedup is not None
     with pytest.raises(OutputExistsError, match="--force"):

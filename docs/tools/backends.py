@@ -12,7 +12,7 @@ from docs.tools.reasons.backends import REASONS
 from layoutopt.backend.conversion import Backend
 from layoutopt.backend.litert.latency import Speedup, Verdict
 from layoutopt.report.terminal.tables import size
-from layoutopt.results.optimize import Form
+from layoutopt.results.optimize import ModelStats
 
 _TITLES = ("network", "operators", "TRANSPOSE", "partitions", "max abs error", "file")
 _TIMED = ("latency", "speedup")
@@ -74,7 +74,7 @@ def _row(title: str, row: Row) -> tuple[str, ...]:
     )
 
 
-def _timed(direct: Form, other: Form, speedup: Speedup) -> tuple[str, str]:
+def _timed(direct: ModelStats, other: ModelStats, speedup: Speedup) -> tuple[str, str]:
     latency = f"{direct.latency_ms:.1f}, {other.latency_ms:.1f} ms"
     return latency, f"{speedup.median_of_rounds:.2f}x, {speedup.verdict.value}"
 

@@ -10,7 +10,7 @@ from layoutopt.backend.conversion import Conversion
 from layoutopt.backend.litert.inspect import signature_of
 from layoutopt.backend.metadata import attach, files_of, metadata_of
 from layoutopt.boundary import RECORD, Boundary
-from layoutopt.boundary.description import Read
+from layoutopt.boundary.description import ReadDescription
 from layoutopt.boundary.record import recorded_boundary
 from layoutopt.ir.io import recorded_orders
 from layoutopt.ir.perm import channels_last
@@ -19,7 +19,7 @@ from layoutopt.tfl.metadata import NAME, Fields, decoded
 _OURS = "layoutopt."
 
 
-def describe(conversion: Conversion, path: Path, model: ir.Model, read: Read | None) -> None:
+def describe(conversion: Conversion, path: Path, model: ir.Model, read: ReadDescription | None) -> None:
     """Write the boundary of a network, and what a user says of it, into its .tflite.
 
     Args:

@@ -92,7 +92,7 @@ def optimize_several(
     run: Session,
     context: typer.Context,
     models: Sequence[Path],
-    targets: Sequence[tuple[Path, Path | None]],
+    places: Sequence[tuple[Path, Path | None]],
     read: Sequence[Path | None],
     place: FleetArguments,
     refuse: Callable[[Sequence[Path]], None],
@@ -103,7 +103,7 @@ def optimize_several(
         run: shows a row as each ends, and writes all reports in the end.
         context: the options as they were given.
         models: to optimize.
-        targets: where the .onnx and the .tflite of each go.
+        places: where the .onnx and the .tflite of each go.
         read: the files that the options name, whose content is part of what is done; None where one is not given.
         place: where they run.
         refuse: raises an error where one of the outputs that are still to be written cannot be.
@@ -113,7 +113,7 @@ def optimize_several(
     limit(0, 0)  # those are for each of the processes
     given = _given(context)
     with _journal(place.results) as journal:
-        tasks = _tasks(given, models, targets, _content(read), place, force=run.force)
+        tasks = _tasks(given, models, places, _content(read), place, force=run.force)
         _refuse_shared(tasks)
         before: dict[str, Row] = {}
         if journal is not None:

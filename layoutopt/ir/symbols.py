@@ -13,7 +13,7 @@ from onnx_ir.passes.common import ShapeInferencePass
 
 from layoutopt.errors import DynamicShapeError, InvalidModelError, UsageError
 from layoutopt.ir import io as modelio
-from layoutopt.ir.verify import Arrays, Reference, drift_of, random_inputs, run
+from layoutopt.ir.verify import Arrays, Reference, difference_of, random_inputs, run
 from layoutopt.options import TOLERANCE
 
 BATCH = "batch"
@@ -229,7 +229,7 @@ def _require_independent(symbolic: SymbolicModel, seed: int) -> None:
         if all(np.array_equal(each, found) for each in alone):  # it does not depend on the inputs
             continue
         wanted = np.concatenate([np.atleast_1d(each) for each in alone])
-        if drift_of(name, wanted, found).relative_error > TOLERANCE:
+        if difference_of(name, wanted, found).relative_error > TOLERANCE:
             raise DynamicShapeError(
                 f"the model is written for a batch of {batch.default}: with another, output {name!r} is not that of "
                 "each sample by itself",

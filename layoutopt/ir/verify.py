@@ -40,7 +40,7 @@ layer: in ONNX Runtime too, whose own two ways to compute a quantized MobileNetV
 
 
 @dataclass(frozen=True, slots=True)
-class OutputDrift:
+class OutputDifference:
     """The error of one output, against the original's.
 
     Attributes:
@@ -76,7 +76,7 @@ class Verification:
 
     seed: int
     tolerance: float
-    outputs: tuple[OutputDrift, ...]
+    outputs: tuple[OutputDifference, ...]
 
     @property
     def passed(self) -> bool:
@@ -176,10 +176,11 @@ class Reference:
 
         What is computed in halves tells less, so that ``tolerance`` is never below what their rounding takes.
         """
-        drifts = [
-            drift_of(name, self.outputs[name], outputs[name], smallest=scale) for name, scale in self._scales.items()
+        differences = [
+            difference_of(name, self.outputs[name], outputs[name], smallest=scale)
+            for name, scale in self._scales.items()
         ]
-        return Verification(self.seed, max(tolerance, self._least_tolerance), tuple(drifts))
+        return Verification(self.seed, max(tolerance, self._least_tolerance), tuple(differences))
 
     def check(
         self, model: ir.Model, *, tolerance: float = TOLERANCE, what: str = "the optimized model"
@@ -358,13 +359,13 @@ def to_natural(arrays: Arrays, orders: Mapping[str, Perm]) -> dict[str, npt.NDAr
     return {name: array.transpose(invert(orders[name])) if name in orders else array for name, array in arrays.items()}
 
 
-def drift_of(
+def difference_of(
     name: str,
     expected: npt.NDArray[np.generic],
     actual: npt.NDArray[np.generic],
     *,
     smallest: float = SMALLEST_SCALE,
-) -> OutputDrift:
+) -> OutputDifference:
     """Return the difference of ``actual`` from ``expected``; it is infinite if the shapes differ.
 
     Args:
@@ -374,7 +375,7 @@ def drift_of(
         smallest: the least size that ``expected`` is judged as if it had.
     """
     if expected.shape != actual.shape:
-        return OutputDrift(name, inf, inf, 0.0, inf, shapes=(expected.shape, actual.shape))
+        return OutputDifference(name, inf, inf, 0.0, inf, shapes=(expected.shape, actual.shape))
     wide, other = expected.astype(np.float64), actual.astype(np.float64)
     same = (wide == other) | (np.isnan(wide) & np.isnan(other))
     with np.errstate(invalid="ignore"):  # infinity less infinity
@@ -385,4 +386,4 @@ def drift_of(
     relative = largest / max(float(np.abs(finite).max(initial=0.0)), smallest)
     mse = float(np.mean(difference**2)) if difference.size else 0.0
     variance = float(finite.var()) if finite.size else 0.0
-    return OutputDrift(name, largest, mse, variance, relative, wide.size - finite.size)
+    return OutputDifference(name, largest, mse, variance, relative, wide.size - finite.size)

@@ -29,7 +29,7 @@ Judged = Callable[[Recipe, Collection[Operation]], QuantizedGraph]
 
 @dataclass(frozen=True, slots=True)
 class Calibrator:
-    """Chooses how a graph is quantized.
+    """Choose how a graph is quantized.
 
     Attributes:
         model: of float operators.

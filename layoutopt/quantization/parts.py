@@ -59,7 +59,7 @@ def _groups(leaves: list[Value], widths: Mapping[Value, float]) -> list[list[Val
 
 @dataclass(slots=True)
 class _Origins:
-    """Traces elements back to the values that they were computed in.
+    """Trace elements back to the values that they were computed in.
 
     Attributes:
         leaves: those values, numbered.

@@ -33,7 +33,7 @@ Orders = Mapping[str, Sequence[int]]
 
 @dataclass(slots=True)
 class Quantizer:
-    """Quantizes a graph by samples, or by ranges that were kept.
+    """Quantize a graph by samples, or by ranges that were kept.
 
     Attributes:
         source: checked samples, or the file of ranges.

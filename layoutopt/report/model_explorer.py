@@ -16,7 +16,7 @@ from shlex import quote
 
 from layoutopt.outputs import Outputs
 from layoutopt.results.model_report import GraphNode, Layout, ModelGraph, ModelReport
-from layoutopt.results.optimize import Kind
+from layoutopt.results.optimize import ModelKind
 from layoutopt.results.result import Json
 
 _TEXT = "#000000"
@@ -97,7 +97,7 @@ def write_overlays(report: ModelReport, directory: Path, outputs: Outputs) -> tu
     Raises:
         OutputError: a file cannot be written.
     """
-    onnx = report.optimize.optimized.kind is Kind.ONNX
+    onnx = report.optimize.optimized.kind is ModelKind.ONNX
     suffix, extension = (".onnx", " --extensions=model_explorer_onnx") if onnx else (".tflite", "")
     commands = []
     for side, graph in (("before", report.before), ("after", report.after)):

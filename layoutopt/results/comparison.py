@@ -10,7 +10,7 @@ from pathlib import Path
 
 from layoutopt.errors import VerificationError
 from layoutopt.ir.perm import Perm
-from layoutopt.ir.verify import OutputDrift
+from layoutopt.ir.verify import OutputDifference
 from layoutopt.results.result import Json, Result, to_json
 
 
@@ -111,8 +111,8 @@ class OutputErrors:
     """
 
     name: str
-    builtin: OutputDrift
-    xnnpack: OutputDrift
+    builtin: OutputDifference
+    xnnpack: OutputDifference
 
     @property
     def relative_error(self) -> float:

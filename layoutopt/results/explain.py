@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from layoutopt.layout.costs.declined import Declined
+from layoutopt.layout.costs.rejected_rewrites import RejectedRewrite
 from layoutopt.layout.explain.explanation import Explanation
 from layoutopt.layout.explain.missing_rules import MissingRule
 from layoutopt.results.optimize import LayoutProof, ObjectiveChoice
@@ -37,4 +37,4 @@ class ExplainReport(Result):
     versions: Mapping[str, str]
     choices: tuple[ObjectiveChoice, ...]
     chosen_at: Mapping[str, int] = field(default_factory=dict)
-    declined: tuple[Declined, ...] = ()
+    declined: tuple[RejectedRewrite, ...] = ()

@@ -52,7 +52,7 @@ class TensorInfo:
     tflite_name: str = ""
 
 
-class Kind(Enum):
+class ModelKind(Enum):
     """The origins of a form of the model."""
 
     PLAIN = "plain onnx-tf"
@@ -66,7 +66,7 @@ class Kind(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
+class ModelStats:
     """One form of the model, baseline or optimized, with all that was counted and measured of it.
 
     Attributes:
@@ -86,7 +86,7 @@ class Form:
         error: why the preferred form could not be had; empty where it could.
     """
 
-    kind: Kind
+    kind: ModelKind
     operators: int
     transposes: int
     pads: int
@@ -103,8 +103,8 @@ class Form:
 
     @classmethod
     def of(
-        cls, kind: Kind, counts: Counts, *, file_size: int, verification: Verification | None, error: str = ""
-    ) -> Form:
+        cls, kind: ModelKind, counts: Counts, *, file_size: int, verification: Verification | None, error: str = ""
+    ) -> ModelStats:
         """Return a form from its counts and its comparison with the original."""
         return cls(
             kind,
@@ -115,7 +115,7 @@ class Form:
             error=error,
         )
 
-    def timed(self, latency: Latency) -> Form:
+    def timed(self, latency: Latency) -> ModelStats:
         """Return the same with its latency."""
         return dataclasses.replace(self, latency_ms=latency.median_ms, latency_min_ms=latency.minimum_ms)
 
@@ -232,8 +232,8 @@ class OptimizeReport(Result):
     pipeline: str
     inputs: tuple[TensorInfo, ...]
     outputs: tuple[TensorInfo, ...]
-    baseline: Form | None
-    optimized: Form
+    baseline: ModelStats | None
+    optimized: ModelStats
     speedup: Speedup | None
     layout: LayoutProof | None
     passes: tuple[PassRecord, ...]

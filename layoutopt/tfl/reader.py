@@ -133,7 +133,7 @@ def vector(table: Any, name: str) -> list[int]:
 
 
 class _Reader:
-    """Reads the main graph of a file."""
+    """Read the main graph of a file."""
 
     def __init__(self, file: tables.Model) -> None:
         self._file = file

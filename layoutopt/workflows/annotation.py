@@ -153,7 +153,7 @@ _UNKNOWN = Fact("", "")
 
 
 class _Describer:
-    """Finds what there is to say of each node of a graph."""
+    """Find what there is to say of each node of a graph."""
 
     def __init__(self, graph: ModelGraph, layers: Mapping[str, Layer], facts: PlanFacts, *, planned: bool) -> None:
         self._tensors = graph.tensors

@@ -164,8 +164,8 @@ def prepare(
             converter = Converter(folder / f"{index}-{kind.value}", context, None, 0.0, kind, False, backend)
             weights = "" if kind is Quantize.NONE else f", {kind.value}"
             for artifact in (make_baseline(original, converter), make_optimized(original, options.io, converter)):
-                candidates.append(Candidate(f"{path} ({artifact.form.kind.value}{weights})", artifact.path))
-                notes += [f"{path}: {artifact.form.error}"] if artifact.form.error else []
+                candidates.append(Candidate(f"{path} ({artifact.stats.kind.value}{weights})", artifact.path))
+                notes += [f"{path}: {artifact.stats.error}"] if artifact.stats.error else []
     return candidates, list(dict.fromkeys(notes))
 
 

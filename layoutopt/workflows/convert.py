@@ -16,12 +16,12 @@ from layoutopt.options import choose, choose_if_given
 from layoutopt.outputs import Outputs, writing
 from layoutopt.workflows.models import source_files
 from layoutopt.workflows.options import RunContext
-from layoutopt.workflows.targets import Targets, refuse_random_ranges
+from layoutopt.workflows.output_paths import OutputPaths, refuse_random_ranges
 
 
 def convert_file(
     path: Path,
-    targets: Targets,
+    paths: OutputPaths,
     context: RunContext,
     *,
     backend: Backend | str | None,
@@ -34,7 +34,7 @@ def convert_file(
 
     Args:
         path: an ONNX file, usually an optimized one.
-        targets: where the .tflite and the SavedModel are written.
+        paths: where the .tflite and the SavedModel are written.
         context: of the run.
         backend: who makes the .tflite; onnx-tf where its extra is installed, else layoutopt itself, where it is None.
         handlers: who translates the operators.
@@ -50,17 +50,17 @@ def convert_file(
     backend = choose_if_given(Backend, backend, "backend")
     if handlers is Handlers.LAYOUTOPT:
         backend = choose_backend(
-            backend, saved_model=targets.saved_model is not None, allow_flex=allow_flex, size=size_of(path)
+            backend, saved_model=paths.saved_model is not None, allow_flex=allow_flex, size=size_of(path)
         )
     with writing(*source_files(path)) as outputs:
-        targets.expect(outputs, force=force)
+        paths.expect(outputs, force=force)
         if handlers is Handlers.LAYOUTOPT and backend is Backend.DIRECT:
-            conversion = _convert_directly(path, targets, outputs, context, quantize=quantize)
+            conversion = _convert_directly(path, paths, outputs, context, quantize=quantize)
         else:
             conversion = convert_model(
                 path,
-                tflite=None if targets.tflite is None else outputs.stage(targets.tflite),
-                saved_model=None if targets.saved_model is None else outputs.stage(targets.saved_model),
+                tflite=None if paths.tflite is None else outputs.stage(paths.tflite),
+                saved_model=None if paths.saved_model is None else outputs.stage(paths.saved_model),
                 handlers=handlers,
                 quantize=quantize,
                 allow_flex=allow_flex,
@@ -68,16 +68,16 @@ def convert_file(
                 progress=context.say,
             )
         context.say.finish()
-    return dataclasses.replace(conversion, tflite=targets.tflite, saved_model=targets.saved_model)
+    return dataclasses.replace(conversion, tflite=paths.tflite, saved_model=paths.saved_model)
 
 
 def _convert_directly(
-    model: Path, targets: Targets, outputs: Outputs, context: RunContext, *, quantize: Quantize
+    model: Path, paths: OutputPaths, outputs: Outputs, context: RunContext, *, quantize: Quantize
 ) -> Conversion:
     """Convert and run once what is made."""
-    if targets.tflite is None:
+    if paths.tflite is None:
         raise UsageError("nothing to convert to: give a path for the .tflite")
-    with outputs.filling(targets.tflite) as staged:
+    with outputs.filling(paths.tflite) as staged:
         conversion = convert_directly(modelio.load(model), staged, quantize=quantize, progress=context.say)
         run_in_child(staged, verbose=context.verbose)
     return conversion

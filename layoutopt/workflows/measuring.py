@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from layoutopt.backend.litert.operator_times import Timed, Transpose, time_operators
+from layoutopt.backend.litert.operator_times import TimedOperator, Transpose, time_operators
 from layoutopt.layout.costs.calibration import (
     FORMS,
     JOINED,
@@ -92,7 +92,7 @@ def measure_times(
         ConversionError: LiteRT cannot run one of the operators.
     """
     probes = grid.probes()
-    kinds: tuple[list[Timed], ...] = (
+    kinds: tuple[list[TimedOperator], ...] = (
         [Transpose(probe.shape, probe.perm, probe.bits) for probe in probes],
         [Transpose(probe.shape, probe.perm, probe.bits) for probe in TYPICAL],
         [Multiplication(product) for product in grid.products()],

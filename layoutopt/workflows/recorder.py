@@ -10,7 +10,7 @@ from pathlib import Path
 import onnx_ir as ir
 
 from layoutopt.ir.counts import Counts, count_onnx
-from layoutopt.layout.costs.declined import Declined
+from layoutopt.layout.costs.rejected_rewrites import RejectedRewrite
 from layoutopt.passes import FoldConstants, Pass, PropagateLayout
 from layoutopt.pipeline.manager import PassRecord
 from layoutopt.pipeline.text import pass_name
@@ -27,7 +27,7 @@ class _Run:
     """The models after each pass, by its name, and the rewrites that were declined."""
 
     after: list[tuple[str, ir.Model]] = field(default_factory=list)
-    declined: tuple[Declined, ...] = ()
+    declined: tuple[RejectedRewrite, ...] = ()
 
     def position(self, kind: type[Pass]) -> int | None:
         """Return where the first pass of a kind is."""
@@ -52,7 +52,7 @@ class PipelineRecorder:
         *,
         model: Path | None,
         say: Callable[[str], None],
-        declined: MutableMapping[tuple[str, str], Declined] | None = None,
+        declined: MutableMapping[tuple[str, str], RejectedRewrite] | None = None,
     ) -> None:
         self._propagate = next(each for each in pipeline if isinstance(each, PropagateLayout))
         self._model = model
@@ -89,7 +89,7 @@ class PipelineRecorder:
         return run.after[-1 if chosen is None else chosen - 1][1]
 
     @property
-    def declined(self) -> tuple[Declined, ...]:
+    def declined(self) -> tuple[RejectedRewrite, ...]:
         """Return the rewrites that passes declined."""
         return self._runs[self._chosen].declined
 

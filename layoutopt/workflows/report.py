@@ -29,7 +29,7 @@ from layoutopt.pipeline.manager import After
 from layoutopt.results import provenance
 from layoutopt.results.comparison import Layer
 from layoutopt.results.model_report import PER_OPERATOR, Layout, ModelGraph, ModelReport
-from layoutopt.results.optimize import Kind, OptimizeReport
+from layoutopt.results.optimize import ModelKind, OptimizeReport
 from layoutopt.workflows import graphs
 from layoutopt.workflows.annotation import annotate
 from layoutopt.workflows.conversion import Artifact, per_operator
@@ -174,7 +174,7 @@ class ReportBuilder:
         """Return the graphs of the ONNX models, which are written to where they are wanted."""
         unoptimized = per_operator(FoldConstants()(self.original).model)
         before = self._of_model(unoptimized, PER_OPERATOR)
-        after = self._of_model(optimized.model, Kind.ONNX.value, planned=True)
+        after = self._of_model(optimized.model, ModelKind.ONNX.value, planned=True)
         for key, model in (("before.onnx", unoptimized), ("after.onnx", optimized.model)):
             if target := models.get(key):
                 modelio.write_model(model, target)
@@ -197,10 +197,10 @@ class ReportBuilder:
         )
 
     def _of_tflite(self, artifact: Artifact) -> ModelGraph:
-        path, form = artifact.path, artifact.form
-        title = form.kind.value
+        path, stats = artifact.path, artifact.stats
+        title = stats.kind.value
         graph, names = graphs.of_tflite(path, title)
-        if hidden := form.operators - len(graph.nodes):
+        if hidden := stats.operators - len(graph.nodes):
             self.notes.append(f"{title}: {hidden} operators in bodies of IF and WHILE are counted, but not shown.")
 
         def compare(model: ir.Model) -> Mapping[str, Layer]:
@@ -211,7 +211,7 @@ class ReportBuilder:
             return {names[layer.index]: layer for layer in found.layers}
 
         times = {str(each.position): each.microseconds for each in self._times(path, title)}
-        return self._annotated(graph, compare, planned=form.kind is Kind.LAYOUTOPT, microseconds=times)
+        return self._annotated(graph, compare, planned=stats.kind is ModelKind.LAYOUTOPT, microseconds=times)
 
     def _of_model(self, model: ir.Model, title: str, *, planned: bool = False) -> ModelGraph:
         graph = graphs.of_onnx(model, title)

@@ -22,7 +22,7 @@ from layoutopt.errors import UnsupportedOperatorError, UsageError
 from layoutopt.ir.verify import run
 from tests import detectors
 from tests.boundary.networks import classifier
-from tests.handoff import Array, Case
+from tests.conversion_cases import Array, Case
 
 ROWS = 5
 NAMES = ("y", "z", "w")
@@ -41,7 +41,7 @@ def case(threshold: float = 0.25, body: str = detectors.TORCHVISION, outputs: tu
 
 def detector(made: Case | None = None) -> ir.Model:
     made = made or case()
-    return ir.from_proto(made.handed_over(made.expected()))
+    return ir.from_proto(made.model_to_convert(made.expected()))
 
 
 def converted(folder: Path, boundary: Boundary, model: ir.Model | None = None) -> tuple[Path, layoutopt.OptimizeReport]:
@@ -175,7 +175,7 @@ def test_open_outputs_are_told_of(tmp_path: Path) -> None:
 def test_the_command_line(tmp_path: Path) -> None:
     model = tmp_path / "detector.onnx"
     made = case()
-    onnx.save(made.handed_over(made.expected()), model)
+    onnx.save(made.model_to_convert(made.expected()), model)
     told = ["optimize", str(model), "--no-baseline", "--backend", "direct", "--json", "-"]
     found = CliRunner().invoke(app, [*told, "--max-detections", "5"])
     assert found.exit_code == 0, found.output

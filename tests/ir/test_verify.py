@@ -41,10 +41,10 @@ def test_the_error_is_the_largest_over_the_largest_value() -> None:
     scaled = "g (float[1,3,4,5] x) => (float[1,3,4,5] y) { k = Constant <value = float {FACTOR}> () y = Mul (x, k) }"
     reference = Reference(model_of(scaled.replace("FACTOR", "1.0")))
     verification = reference.check(model_of(scaled.replace("FACTOR", "1.00005")))
-    (drift,) = verification.outputs
-    assert drift.relative_error == pytest.approx(5e-5, rel=0.02)
-    assert drift.max_abs_error == pytest.approx(5e-5 * np.abs(reference.outputs["y"]).max(), rel=0.02)
-    assert 0 < drift.mse < drift.max_abs_error**2
+    (difference,) = verification.outputs
+    assert difference.relative_error == pytest.approx(5e-5, rel=0.02)
+    assert difference.max_abs_error == pytest.approx(5e-5 * np.abs(reference.outputs["y"]).max(), rel=0.02)
+    assert 0 < difference.mse < difference.max_abs_error**2
     with pytest.raises(VerificationError, match="tolerance 1e-05"):
         reference.check(model_of(scaled.replace("FACTOR", "1.00005")), tolerance=1e-5)
     with pytest.raises(VerificationError):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from layoutopt.errors import UnsupportedOperatorError
-from tests.handoff import Case, HandOff, floats
+from tests.conversion_cases import Case, CaseRunner, floats
 
 X = floats(2, 3)
 TRUE = np.array(True)
@@ -52,11 +52,11 @@ SEQUENCES = {
 
 
 @pytest.mark.parametrize("name", SEQUENCES)
-def test_sequences_leave_no_trace(name: str, hand_off: HandOff) -> None:
+def test_sequences_leave_no_trace(name: str, hand_off: CaseRunner) -> None:
     hand_off.check(SEQUENCES[name])
 
 
-def test_branches_that_yield_sequences_of_different_lengths_are_refused(hand_off: HandOff) -> None:
+def test_branches_that_yield_sequences_of_different_lengths_are_refused(hand_off: CaseRunner) -> None:
     body = """s = If(c) <
         then_branch = t () => (seq(float[2,3]) a) { a = SequenceConstruct(x, x) },
         else_branch = e () => (seq(float[2,3]) b) { b = SequenceConstruct(x) }>
@@ -66,6 +66,6 @@ def test_branches_that_yield_sequences_of_different_lengths_are_refused(hand_off
         hand_off.check(case)
 
 
-def test_a_sequence_for_an_output_is_refused(hand_off: HandOff) -> None:
+def test_a_sequence_for_an_output_is_refused(hand_off: CaseRunner) -> None:
     with pytest.raises(UnsupportedOperatorError, match="output y is a sequence or an optional"):
         hand_off.convert(Case("y = SequenceConstruct(x, x)", {"x": X}), [X])

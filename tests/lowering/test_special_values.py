@@ -22,8 +22,8 @@ from layoutopt.errors import ConversionError
 from layoutopt.ir import io as modelio
 from layoutopt.passes import FoldConstants, InlineFunctions
 from layoutopt.pipeline.manager import PassManager
-from tests.handoff import Case as SmallCase
-from tests.handoff import HandOff
+from tests.conversion_cases import Case as SmallCase
+from tests.conversion_cases import CaseRunner
 
 Array = npt.NDArray[Any]
 MOST, LEAST = float(np.finfo(np.float32).max), float(np.finfo(np.float32).tiny)
@@ -176,5 +176,5 @@ SMALL = {
 
 
 @pytest.mark.parametrize("name", SMALL)
-def test_numbers_that_once_gave_something_else(name: str, direct: HandOff) -> None:
+def test_numbers_that_once_gave_something_else(name: str, direct: CaseRunner) -> None:
     direct.check(SMALL[name])

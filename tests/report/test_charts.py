@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from layoutopt.report.html.charts import DRIFT, bytes_along, errors_along, linear, ribbon
+from layoutopt.report.html.charts import ROUNDING, bytes_along, errors_along, linear, ribbon
 from layoutopt.results.model_report import Layout, ModelGraph
 from tests.reports import network
 
@@ -52,7 +52,7 @@ def test_errors_lie_on_their_decades() -> None:
     assert {float(height) for height in own} == {100}
     assert heights["0"] == 0 < heights["1e-5"] < heights["1e-4"]
     assert chart.limit == heights["1e-4"]
-    assert DRIFT == 1e-4
+    assert ROUNDING == 1e-4
 
 
 def test_what_was_not_compared_has_no_chart() -> None:

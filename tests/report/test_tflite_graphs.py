@@ -15,7 +15,7 @@ from layoutopt.ir.io import load
 from layoutopt.ir.verify import random_inputs
 from layoutopt.layout.explain.explanation import Copy, TransposeSide
 from layoutopt.results.model_report import GraphNode, GraphTensor, Layout, ModelGraph, ModelReport
-from layoutopt.results.optimize import Kind
+from layoutopt.results.optimize import ModelKind
 from layoutopt.workflows import graphs
 from layoutopt.workflows.annotation import annotate
 from layoutopt.workflows.conversion import path_in
@@ -135,10 +135,10 @@ def test_json_and_notes(converted: ModelReport) -> None:
     assert converted.notes == ()
     assert converted.name == "head.onnx"
     assert converted.before is not None
-    assert converted.before.title == Kind.PER_OPERATOR.value
+    assert converted.before.title == ModelKind.PER_OPERATOR.value
 
 
 def test_a_hand_off_leaves_its_files_where_it_is_told_to(directory: Path, converted: ModelReport) -> None:
     del converted
     assert {path.name for path in directory.iterdir()} >= {"before.tflite", "after.tflite"}
-    assert path_in(directory, Kind.PLAIN) == directory / "plain.tflite"
+    assert path_in(directory, ModelKind.PLAIN) == directory / "plain.tflite"

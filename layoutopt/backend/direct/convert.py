@@ -98,7 +98,7 @@ _WEIGHTS: Mapping[Quantize, Callable[[Graph], None]] = {
 
 
 class _Stages:
-    """Announces each stage, keeps its time, and tells of a failure in which one it was."""
+    """Announce each stage, keep its time, and tell of a failure in which one it was."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress

@@ -108,7 +108,7 @@ def read_graph(path: Path) -> TfliteGraph:
 
 
 class _Reader:
-    """Reads the main graph."""
+    """Read the main graph."""
 
     def __init__(self, model: Model) -> None:
         self._model = model

@@ -143,7 +143,7 @@ def run_job(job: Job, *, verbose: bool, progress: Progress | None) -> Outcome:
 
 @dataclass(slots=True)
 class _Listener:
-    """Follows the child's events on one job."""
+    """Follow the child's events on one job."""
 
     progress: Progress | None
     stage: str = "start"

@@ -53,7 +53,7 @@ def _run(job: Job, stages: StageReporter) -> ChildEvent:
 
 @dataclass(slots=True)
 class StageReporter:
-    """Announces each stage and keeps its time."""
+    """Announce each stage and keep its time."""
 
     events: TextIO
     seconds: dict[str, float] = field(default_factory=dict)

@@ -30,7 +30,7 @@ class Frontier:
     path: tuple[int, ...]
 
 
-class Ways:
+class ConflictSearch:
     """Walks from a transpose along the values that carry a layout, to the nearest who cannot have another."""
 
     def __init__(self, encoded: EncodedProblem, chosen: tuple[int, ...]) -> None:

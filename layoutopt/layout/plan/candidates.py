@@ -158,7 +158,7 @@ def find_candidates(candidates: Candidates, orders: Mapping[str, Sequence[Perm]]
 
 
 class _Closure:
-    """Adds groups and variants to candidates until the rules give no further ones."""
+    """Add groups and variants to candidates until the rules give no further ones."""
 
     def __init__(self, candidates: Candidates, orders: Mapping[str, Sequence[Perm]]) -> None:
         self._found = candidates

@@ -11,7 +11,7 @@ from layoutopt.options import TOLERANCE
 from layoutopt.report.terminal.tables import size
 from layoutopt.results.model_report import Layout, ModelGraph
 
-DRIFT = TOLERANCE
+ROUNDING = TOLERANCE
 """A relative error above this is no rounding of float32."""
 
 _MAX_TICKS = 5
@@ -115,7 +115,7 @@ def errors_along(graph: ModelGraph) -> Chart | None:
     if not relative and not own:
         return None
     low = math.floor(math.log10(min(known, default=1e-9)))
-    high = max(math.ceil(math.log10(max(known, default=1e-9))), round(math.log10(DRIFT)))
+    high = max(math.ceil(math.log10(max(known, default=1e-9))), round(math.log10(ROUNDING)))
     base = low - 1  # exact results lie one decade below all others
     scale = _Decades(base, high)
     step = math.ceil((high - base) / _MAX_DECADES)
@@ -125,7 +125,7 @@ def errors_along(graph: ModelGraph) -> Chart | None:
         Series("relative error", "total", _dots(relative, count, scale)),
         Series("own error: added by the operator itself", "own", _dots(own, count, scale)),
     )
-    return Chart("Relative error", _numbers(count), y, series, count, scale.at(DRIFT))
+    return Chart("Relative error", _numbers(count), y, series, count, scale.at(ROUNDING))
 
 
 def linear(most: int) -> list[int]:

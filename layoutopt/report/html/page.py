@@ -12,11 +12,11 @@ import jinja2
 from markupsafe import Markup
 
 from layoutopt.backend.litert.latency import CONFIDENCE
-from layoutopt.report.html.charts import DRIFT, Ribbon, bytes_along, errors_along, ribbon
+from layoutopt.report.html.charts import ROUNDING, Ribbon, bytes_along, errors_along, ribbon
 from layoutopt.report.html.drawing import BOX_HEIGHT, BOX_WIDTH, ROW, Box, BoxRole, Drawing, draw
 from layoutopt.report.terminal.tables import amount, proof, size
 from layoutopt.results.model_report import PER_OPERATOR, GraphNode, GraphTensor, Layout, ModelGraph, ModelReport, Stage
-from layoutopt.results.optimize import Form, Kind, OptimizeReport
+from layoutopt.results.optimize import ModelKind, ModelStats, OptimizeReport
 from layoutopt.results.result import Json, to_json
 from layoutopt.text import printable
 
@@ -32,11 +32,11 @@ _PER_OPERATOR = (
     "one operator at a time"
 )
 MEANINGS = {
-    Kind.PLAIN.value: "your model through onnxsim, onnx-tf and TensorFlow's converter, each as it is",
-    Kind.PER_OPERATOR.value: _PER_OPERATOR,
+    ModelKind.PLAIN.value: "your model through onnxsim, onnx-tf and TensorFlow's converter, each as it is",
+    ModelKind.PER_OPERATOR.value: _PER_OPERATOR,
     PER_OPERATOR: f"{_PER_OPERATOR}; ONNX, since there is no .tflite",
-    Kind.LAYOUTOPT.value: "your model with layouts chosen for the whole graph at once",
-    Kind.ONNX.value: "your model with layouts chosen for the whole graph at once; ONNX, since there is no .tflite",
+    ModelKind.LAYOUTOPT.value: "your model with layouts chosen for the whole graph at once",
+    ModelKind.ONNX.value: "your model with layouts chosen for the whole graph at once; ONNX, since there is no .tflite",
 }
 """The meanings of the titles of graphs."""
 
@@ -173,7 +173,7 @@ def render(report: ModelReport) -> str:
             steps=list(_steps(report.stages)),
             times=_times(report),
             errors=errors_along(report.after),
-            drift=DRIFT,
+            rounding=ROUNDING,
             box=(BOX_WIDTH, BOX_HEIGHT, ROW),
             gap=_GAP,
             data={side.key: _shown(_data(side)) for side in sides},
@@ -295,7 +295,7 @@ def _tiles(report: ModelReport) -> Iterable[Tile]:
         yield from _error_tile(report, before, after)
 
 
-def _error_tile(report: ModelReport, before: Form | None, after: Form) -> Iterable[Tile]:
+def _error_tile(report: ModelReport, before: ModelStats | None, after: ModelStats) -> Iterable[Tile]:
     """Yield the error relative to the size of the outputs where it is known: a large output may be off by much."""
     absolute, mse = f"largest difference {error(after.max_abs_error)}", f"MSE {error(after.mse)}"
     relative = _error_of_outputs(report.after)
@@ -312,7 +312,7 @@ def _error_of_outputs(graph: ModelGraph) -> float | None:
     return max((each for each in found if each is not None), default=None)
 
 
-def _left(before: Form | None, after: Form) -> str:
+def _left(before: ModelStats | None, after: ModelStats) -> str:
     if not after.transposes:
         return "none is left"
     return "" if before is None or not before.transposes else f"{after.transposes / before.transposes:.0%} are left"

@@ -58,15 +58,15 @@ def _of_outputs(outputs: Sequence[OutputErrors], tolerance: float) -> Table:
     for heading in ("max abs error", "relative error", "MSE", "variance"):
         table.add_column(heading, justify="right", no_wrap=True)
     for output in outputs:
-        for kernels, drift in (("LiteRT with XNNPACK", output.xnnpack), ("LiteRT's own kernels", output.builtin)):
+        for kernels, difference in (("LiteRT with XNNPACK", output.xnnpack), ("LiteRT's own kernels", output.builtin)):
             table.add_row(
                 Text(output.name),
                 kernels,
-                f"{drift.max_abs_error:.2e}",
-                f"{drift.relative_error:.2e}",
-                f"{drift.mse:.2e}",
-                f"{drift.variance:.2e}",
-                style="red" if drift.relative_error > tolerance else "",
+                f"{difference.max_abs_error:.2e}",
+                f"{difference.relative_error:.2e}",
+                f"{difference.mse:.2e}",
+                f"{difference.variance:.2e}",
+                style="red" if difference.relative_error > tolerance else "",
             )
     return table
 

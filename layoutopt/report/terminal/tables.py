@@ -22,7 +22,15 @@ from layoutopt.results.benchmark import BenchmarkReport, BenchmarkRow, Control
 from layoutopt.results.calibrate import CalibrationReport
 from layoutopt.results.count import CountReport
 from layoutopt.results.model_report import ModelReport
-from layoutopt.results.optimize import Form, Kind, LayoutProof, ObjectiveChoice, OptimizeReport, SizeCheck, TensorInfo
+from layoutopt.results.optimize import (
+    LayoutProof,
+    ModelKind,
+    ModelStats,
+    ObjectiveChoice,
+    OptimizeReport,
+    SizeCheck,
+    TensorInfo,
+)
 
 _NONE = "[dim]-[/]"
 
@@ -269,7 +277,7 @@ def _of_forms(report: OptimizeReport) -> Table:
     return table
 
 
-def _latency_rows(table: Table, forms: Sequence[Form], speedup: Speedup | None) -> None:
+def _latency_rows(table: Table, forms: Sequence[ModelStats], speedup: Speedup | None) -> None:
     if all(form.latency_ms is None for form in forms):
         return
     _row(table, "latency, median", [_milliseconds(form.latency_ms) for form in forms])
@@ -365,8 +373,8 @@ def _row(table: Table, name: str, cells: Sequence[str], *, style: str = "") -> N
     table.add_row(escape(name), *cells, style=style)
 
 
-def _transpose_name(form: Form) -> str:
-    return "Transpose (ONNX)" if form.kind is Kind.ONNX else "TRANSPOSE"
+def _transpose_name(form: ModelStats) -> str:
+    return "Transpose (ONNX)" if form.kind is ModelKind.ONNX else "TRANSPOSE"
 
 
 def _number(value: float | None) -> str:

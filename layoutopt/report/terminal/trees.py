@@ -10,8 +10,15 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from layoutopt.layout.costs.declined import Declined
-from layoutopt.layout.explain.explanation import Copy, Explanation, Inside, Kept, PartProof, TransposeSide
+from layoutopt.layout.costs.rejected_rewrites import RejectedRewrite
+from layoutopt.layout.explain.explanation import (
+    Copy,
+    Explanation,
+    InternalMovement,
+    KeptTranspose,
+    PartProof,
+    TransposeSide,
+)
 from layoutopt.layout.explain.missing_rules import MissingRule
 from layoutopt.layout.solver.problem import Solver
 from layoutopt.report.terminal.tables import amount, objective_choice, proof, size
@@ -66,10 +73,10 @@ def _of_copy(number: int, copy: Copy, unit: str) -> Tree:
 
 def _of_side(side: TransposeSide) -> Text:
     """Return the way to the one that needs a layout, and why it does."""
-    if not side.insists:
+    if not side.needed_by:
         return Text(side.why)
     way = "" if not side.through else f"through {_abridged(side.through)} to "
-    return Text.assemble(way, (side.insists, "bold"), f": {side.why}")
+    return Text.assemble(way, (side.needed_by, "bold"), f": {side.why}")
 
 
 def _some(names: Sequence[str], most: int) -> str:
@@ -84,14 +91,14 @@ def _abridged(names: Sequence[str]) -> str:
     return ", ".join(names)
 
 
-def _of_inside(inside: Sequence[Inside], unit: str) -> Tree:
+def _of_inside(inside: Sequence[InternalMovement], unit: str) -> Tree:
     tree = Tree("Moved inside operators")
     for each in inside:
         tree.add(Text(f"{each.operator}: {amount(each.cost, unit)}, {each.why}"))
     return tree
 
 
-def _of_kept(kept: Sequence[Kept]) -> Tree:
+def _of_kept(kept: Sequence[KeptTranspose]) -> Tree:
     tree = Tree("Transposes of unknown size, which stay; they are no part of the cost")
     for each in kept:
         tree.add(Text(f"{each.operator}: {size(each.size)}, {each.why}"))
@@ -138,7 +145,7 @@ def _of_missing(missing: Sequence[MissingRule], unit: str) -> Table:
     return table
 
 
-def _of_declined(declined: Sequence[Declined]) -> Table:
+def _of_declined(declined: Sequence[RejectedRewrite]) -> Table:
     table = Table(title="Rewrites to fewer multiplications that were possible and not done", title_justify="left")
     for heading in ("pass", "operator"):
         table.add_column(heading)

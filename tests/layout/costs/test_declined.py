@@ -6,7 +6,7 @@ import onnx_ir as ir
 from rich.table import Table
 
 import layoutopt
-from layoutopt.layout.costs.declined import declined_rewrites
+from layoutopt.layout.costs.rejected_rewrites import collect_rejected_rewrites
 from layoutopt.passes import MergeLinearChains
 from layoutopt.report.terminal import trees
 from tests.rewrites import network, normal
@@ -39,7 +39,7 @@ def test_what_is_done_is_not() -> None:
 
 
 def test_nothing_is_collected_outside() -> None:
-    with declined_rewrites() as found:
+    with collect_rejected_rewrites() as found:
         pass
     MergeLinearChains()(_low_rank(8))
     assert not found

@@ -93,7 +93,7 @@ def test_both_sides_lead_to_whoever_insists() -> None:
     (copy,) = report.explanation.copies
     assert (copy.shape, copy.dtype, copy.size, copy.cost) == ((1, 4, 4, 6), "float32", 384, 384)
     assert (copy.written.layout, copy.read.layout) == ("NHWC", "NCHW")
-    sides = {side.insists.split()[0]: side for side in (copy.written, copy.read)}
+    sides = {side.needed_by.split()[0]: side for side in (copy.written, copy.read)}
     assert sides["Conv"].why == "TFLite runs Conv channels-last only"
     assert sides["MaxUnpool"].why == "its indices count in the natural layout"
     steps = [each.split()[0] for side in (copy.written, copy.read) for each in side.through]
@@ -105,7 +105,7 @@ def test_both_sides_lead_to_whoever_insists() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "insists", "why"),
+    ("name", "value", "needed_by", "why"),
     [
         ("squeeze and excite", "x", "input x", "its layout is kept"),
         ("squeeze and excite", "t", "output y", "its layout is kept"),
@@ -115,17 +115,17 @@ def test_both_sides_lead_to_whoever_insists() -> None:
         ("a value and its transpose", "t", "Conv Conv_0", "TFLite runs Conv channels-last only"),
     ],
 )
-def test_reasons(name: str, value: str, insists: str, why: str) -> None:
+def test_reasons(name: str, value: str, needed_by: str, why: str) -> None:
     copy = only_copy(layoutopt.explain(GRAPHS[name].model(), io=Io.KEEP), value)
     side = copy.written if value == "x" else copy.read
-    assert side.insists == insists
+    assert side.needed_by == needed_by
     assert why in side.why
 
 
 def test_short_pieces_are_a_reason_by_time() -> None:
     report = layoutopt.explain(GRAPHS["concat of mixed layouts"].model(), io=Io.KEEP, objective=Objective.TIME)
     side = only_copy(report, "t").read
-    assert side.insists == "Concat Concat_2"
+    assert side.needed_by == "Concat Concat_2"
     assert "costs more inside: the pieces that it joins or cuts are short" in side.why
 
 
@@ -143,7 +143,7 @@ def test_each_objective_is_the_best_by_its_own_measure(model: ir.Model) -> None:
 def test_what_layouts_were_asked_for_insists() -> None:
     layouts = {"x": TensorLayout.NHWC, "y": TensorLayout.NCHW}
     copy = only_copy(layoutopt.explain(normalization(), layouts=layouts), "x")
-    assert (copy.written.insists, copy.written.why) == ("input x", "its layout was asked for")
+    assert (copy.written.needed_by, copy.written.why) == ("input x", "its layout was asked for")
 
 
 def normalization() -> ir.Model:

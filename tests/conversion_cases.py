@@ -91,7 +91,7 @@ class Case:
         model = onnx.helper.make_model(graph, opset_imports=opsets, ir_version=10)
         return with_definitions(model) if any(node.domain == DOMAIN for node in graph.node) else model
 
-    def handed_over(self, expected: list[Array]) -> onnx.ModelProto:
+    def model_to_convert(self, expected: list[Array]) -> onnx.ModelProto:
         """The model as a backend gets it, with types of its outputs."""
         model = self.model()
         if self.channels_last:
@@ -173,7 +173,7 @@ nhwc = partial(_of_one_input, channels_last=True)
 
 
 @dataclass(frozen=True, slots=True)
-class HandOff:
+class CaseRunner:
     """One way to a .tflite.
 
     Attributes:
@@ -186,7 +186,7 @@ class HandOff:
 
     def convert(self, case: Case, expected: list[Array]) -> Path:
         """The .tflite of a case; raises what the backend raises."""
-        model = case.handed_over(expected)
+        model = case.model_to_convert(expected)
         tflite = self.directory / "model.tflite"
         if self.onnx_tf:
             path = self.directory / "model.onnx"
