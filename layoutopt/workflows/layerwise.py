@@ -21,7 +21,7 @@ from layoutopt.ir.perm import Perm, channels_last, channels_last_unbatched, iden
 from layoutopt.ir.precision import least_scales
 from layoutopt.ir.trace import OnnxValue, recompute, trace
 from layoutopt.ir.verify import Array, Arrays, OutputDifference, difference_of, to_stored
-from layoutopt.results.comparison import Entry, Layer, OutputErrors
+from layoutopt.results.comparison import ErrorOrigin, Layer, OutputErrors
 from layoutopt.workflows.matching import SURE, Match, Pairs, match
 
 _MAX_ROUNDS = 6
@@ -41,7 +41,7 @@ class Findings:
 
     tensors: int
     layers: tuple[Layer, ...]
-    first: Entry | None
+    first: ErrorOrigin | None
     outputs: tuple[OutputErrors, ...]
 
 
@@ -335,22 +335,22 @@ def _layers(
         )
 
 
-def _entry(layers: Sequence[Layer], tensors: Sequence[TfliteValue], tolerance: float) -> Entry | None:
+def _entry(layers: Sequence[Layer], tensors: Sequence[TfliteValue], tolerance: float) -> ErrorOrigin | None:
     """Return the first layer beyond the tolerance, with what lies between it and those before it."""
     first = next((layer for layer in layers if layer.relative_error > tolerance), None)
     if first is None:
         return None
     matched = {layer.position: layer for layer in layers}
-    behind, between, todo = set(), {first.position}, list(tensors[first.position].sources)
+    after, between, todo = set(), {first.position}, list(tensors[first.position].sources)
     while todo:
         position = todo.pop()
         if position in matched:
-            behind.add(position)
+            after.add(position)
         elif position not in between:
             between.add(position)
             todo += tensors[position].sources
-    return Entry(
+    return ErrorOrigin(
         first,
-        tuple(matched[position].value for position in sorted(behind)),
+        tuple(matched[position].value for position in sorted(after)),
         tuple(f"{tensors[position].operator} {tensors[position].name}" for position in sorted(between)),
     )

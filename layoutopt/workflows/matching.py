@@ -311,17 +311,17 @@ class _Search:
     def without_detours(self) -> dict[int, Match]:
         """Return the matches without those whose difference is gone where the tensor is read."""
         kept: dict[int, Match] = {}
-        behind: dict[int, float] = {}  # the largest error among the nearest matches that read a tensor
+        of_readers: dict[int, float] = {}  # the largest error among the nearest matches that read a tensor
         for position in reversed(range(len(self.tensors))):
             readers = self.readers[position]
-            behind[position] = max(
-                (kept[each].difference.relative_error if each in kept else behind[each] for each in readers),
+            of_readers[position] = max(
+                (kept[each].difference.relative_error if each in kept else of_readers[each] for each in readers),
                 default=np.inf,
             )
             found = self.found.get(position)
             if found is None:
                 continue
-            if found.by in SURE or behind[position] > _REPAIRED * found.difference.relative_error:
+            if found.by in SURE or of_readers[position] > _REPAIRED * found.difference.relative_error:
                 kept[position] = found
         return dict(sorted(kept.items()))
 

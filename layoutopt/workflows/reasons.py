@@ -46,7 +46,7 @@ def explain_layouts(
         layout=LayoutProof.of(Assignment.together([each.total for each in plans.values()]), propagate.objective),
         explanation=explanation,
         missing=tuple(missing),
-        anchors=sum(each.sensitive for each in plans.values()),
+        layout_sensitive=sum(each.sensitive for each in plans.values()),
         versions=versions(),
         choices=tuple(_choices(prepared, propagate, plans)),
     )

@@ -39,12 +39,12 @@ class RejectedRewrite:
 
 
 _Found = MutableMapping[tuple[str, str], RejectedRewrite]
-_FOUND: ContextVar[_Found | None] = ContextVar("declined rewrites", default=None)
+_FOUND: ContextVar[_Found | None] = ContextVar("rejected rewrites", default=None)
 
 
 @contextmanager
 def collect_rejected_rewrites() -> Iterator[_Found]:
-    """Collect the rewrites that passes decline within the context, by pass and node; the last word counts."""
+    """Collect the rewrites that passes reject within the context, by pass and node; the last word counts."""
     found: _Found = {}
     token = _FOUND.set(found)
     try:

@@ -39,7 +39,7 @@ def of_explain(report: ExplainReport) -> Iterator[RenderableType]:
     if found.kept:
         yield _of_kept(found.kept)
     if not report.layout.cost:
-        yield Text(_of_nothing(report.anchors))
+        yield Text(_of_nothing(report.layout_sensitive))
     yield Text(proof(report.layout))
     if report.chosen_at:
         sizes = ", ".join(f"{name}={size}" for name, size in report.chosen_at.items())
@@ -48,8 +48,8 @@ def of_explain(report: ExplainReport) -> Iterator[RenderableType]:
     yield from map(Text, _of_parts(found, unit))
     if report.missing:
         yield _of_missing(report.missing, unit)
-    if report.declined:
-        yield _of_declined(report.declined)
+    if report.rejected:
+        yield _of_rejected(report.rejected)
 
 
 def _of_copy(number: int, copy: Copy, unit: str) -> Tree:
@@ -105,10 +105,12 @@ def _of_kept(kept: Sequence[KeptTranspose]) -> Tree:
     return tree
 
 
-def _of_nothing(anchors: int) -> str:
-    if not anchors:
+def _of_nothing(layout_sensitive: int) -> str:
+    if not layout_sensitive:
         return "No transpose is needed: no operator is layout-sensitive."
-    return f"No transpose is needed: everything runs in the layout of the {anchors} layout-sensitive operator(s)."
+    return (
+        f"No transpose is needed: everything runs in the layout of the {layout_sensitive} layout-sensitive operator(s)."
+    )
 
 
 def _of_parts(found: Explanation, unit: str) -> Iterator[str]:
@@ -145,14 +147,14 @@ def _of_missing(missing: Sequence[MissingRule], unit: str) -> Table:
     return table
 
 
-def _of_declined(declined: Sequence[RejectedRewrite]) -> Table:
+def _of_rejected(rejected: Sequence[RejectedRewrite]) -> Table:
     table = Table(title="Rewrites to fewer multiplications that were possible and not done", title_justify="left")
     for heading in ("pass", "operator"):
         table.add_column(heading)
     for heading in ("multiplications", "ms by the\ncost model"):
         table.add_column(heading, justify="right")
     table.add_column("why not")
-    for each in declined:
+    for each in rejected:
         products = f"{each.products_before / 1e6:.1f} M -> {each.products_after / 1e6:.1f} M"
         cost = f"{each.nanoseconds_before / 1e6:.3f} -> {each.nanoseconds_after / 1e6:.3f}"
         table.add_row(each.rewrite, escape(each.node), products, cost, each.why)

@@ -174,7 +174,7 @@ def test_transposes_of_unknown_size_are_told() -> None:
 
 def test_nothing_to_explain() -> None:
     report = layoutopt.explain(GRAPHS["squeeze and excite"].model())
-    assert (report.layout.cost, report.anchors, report.missing) == (0, 3, ())
+    assert (report.layout.cost, report.layout_sensitive, report.missing) == (0, 3, ())
     found = report.explanation
     assert [*found.copies, *found.inside, *found.kept, *found.parts] == []
 
