@@ -28,8 +28,8 @@ from layoutopt.options import TOLERANCE, Io
 from layoutopt.outputs import make_directory
 from layoutopt.results.optimize import ModelKind, ModelStats
 from layoutopt.results.provenance import Provenance
-from layoutopt.workflows.benchmark import Effort, time_together
 from layoutopt.workflows.conversion import Converter
+from layoutopt.workflows.latencies import Effort, time_together
 from layoutopt.workflows.options import RunContext
 
 _SECONDS = 6.0

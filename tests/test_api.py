@@ -35,8 +35,8 @@ from layoutopt.options import Io, Verify
 from layoutopt.passes import EliminateDeadCode, FoldConstants
 from layoutopt.report.terminal import tables
 from layoutopt.results.optimize import LayoutName, ModelKind, Multiplications
-from layoutopt.workflows.benchmark import SettingLatencies
 from layoutopt.workflows.conversion import run_natural
+from layoutopt.workflows.latencies import SettingLatencies
 from tests.rewrites import network, normal
 
 

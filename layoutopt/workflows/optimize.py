@@ -33,11 +33,11 @@ from layoutopt.pipeline.manager import After, PassManager, PipelineResult
 from layoutopt.quantization.request import QuantizationOptions
 from layoutopt.quantization.samples import Given
 from layoutopt.results.optimize import OptimizeReport
-from layoutopt.workflows.benchmark import Effort, time_together
 from layoutopt.workflows.conversion import Artifact, Converter, make_baseline
 from layoutopt.workflows.dynamic import DynamicModel
+from layoutopt.workflows.latencies import Effort, time_together
 from layoutopt.workflows.models import error_context, run_original, source_files, source_of
-from layoutopt.workflows.options import ConversionOptions, RunContext, check_seed
+from layoutopt.workflows.options import CommonOptions, RunContext, check_seed
 from layoutopt.workflows.output_paths import OutputPaths
 from layoutopt.workflows.parts import load_within, naming_cuts
 from layoutopt.workflows.pipelines import Dump, Pipeline, build_pipeline, check_after, dump_after
@@ -52,7 +52,7 @@ _GRAPH_ALONE = "The optimized .onnx can be had without a .tflite: --no-tflite."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OptimizeOptions(ConversionOptions):
+class OptimizeOptions(CommonOptions):
     """The options of `layoutopt.optimize`.
 
     Attributes:

@@ -90,8 +90,8 @@ class LayoutOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ConversionOptions(LayoutOptions):
-    """The options of the conversion and of the comparison with the original.
+class CommonOptions(LayoutOptions):
+    """The options that `optimize` and `report` have in common.
 
     Attributes:
         backend: who makes the .tflite; onnx-tf where its extra is installed, else layoutopt itself, where it is None.

@@ -36,7 +36,7 @@ from layoutopt.workflows.conversion import Artifact, per_operator
 from layoutopt.workflows.layerwise import compare_layers, compare_rewritten
 from layoutopt.workflows.models import source_files, source_of
 from layoutopt.workflows.optimize import Optimized, OptimizeOptions, optimize_model
-from layoutopt.workflows.options import ConversionOptions, RunContext, check_seed
+from layoutopt.workflows.options import CommonOptions, RunContext, check_seed
 from layoutopt.workflows.pipelines import build_pipeline
 from layoutopt.workflows.recorder import PipelineRecorder
 
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReportOptions(ConversionOptions):
+class ReportOptions(CommonOptions):
     """The options of `layoutopt.api.report`.
 
     Attributes:
@@ -102,7 +102,7 @@ def _optimize_in(
     convert: bool,
 ) -> Optimized:
     """Optimize the model as it is asked for, with all that is made in ``folder``."""
-    shared = {each.name: getattr(options, each.name) for each in dataclasses.fields(ConversionOptions)}
+    shared = {each.name: getattr(options, each.name) for each in dataclasses.fields(CommonOptions)}
     wanted = OptimizeOptions(
         **{**shared, "force": True},
         output=folder / "optimized.onnx",  # for its size
