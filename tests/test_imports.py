@@ -5,10 +5,11 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import networkx as nx
 import pytest
 
 ROOT = Path(__file__).parent.parent
@@ -105,8 +106,7 @@ def _imports(path: Path, node: ast.AST, *, lazy: bool) -> Iterator[Import]:
         elif isinstance(child, ast.ImportFrom):
             assert child.level == 0, f"{path}: a relative import"
             yield Import(path, str(child.module), lazy)
-            if child.module == "layoutopt":
-                yield from (Import(path, f"layoutopt.{alias.name}", lazy) for alias in child.names)
+            yield from (Import(path, f"{child.module}.{alias.name}", lazy) for alias in child.names)
         inside = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
         yield from _imports(path, child, lazy=lazy or inside)
 
@@ -132,6 +132,29 @@ def test_imports_point_one_way(part: str) -> None:
         and each.target.split(".")[1] not in MAY_IMPORT[part] | ANYBODY | {part}
     ]
     assert not wrong
+
+
+def module_of(path: Path) -> str:
+    """The dotted name of a module of the package."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def circles(edges: Iterable[tuple[str, str]]) -> list[set[str]]:
+    """The sets of modules each of which imports the others, directly or not."""
+    return [set(each) for each in nx.strongly_connected_components(nx.DiGraph(edges)) if len(each) > 1]
+
+
+def test_no_modules_import_each_other() -> None:
+    """Nor do they where an import stands in a function, which Python would take."""
+    known = {module_of(path) for path in modules()}
+    edges = {(module_of(each.file), each.target) for each in ALL if each.target in known}
+    assert len(edges) > 1000
+    assert not circles((source, target) for source, target in edges if target != "layoutopt")
+
+
+def test_circles_are_found() -> None:
+    assert circles([("a", "b"), ("b", "c"), ("c", "a"), ("d", "a")]) == [{"a", "b", "c"}]
 
 
 def test_no_more_is_allowed_than_is_used() -> None:

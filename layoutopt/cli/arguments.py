@@ -23,13 +23,11 @@ from layoutopt.cli.console import (
     Session,
     ShapeOption,
     VerboseOption,
-    parse_layouts,
-    parse_names,
-    parse_shapes,
     session,
 )
 from layoutopt.cli.guard import limit
 from layoutopt.cli.limits import MemoryLimitOption, TimeLimitOption, parse_size
+from layoutopt.cli.parsing import parse_layouts, parse_names, parse_shapes
 
 
 @dataclass(frozen=True, slots=True)
