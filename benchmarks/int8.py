@@ -29,7 +29,7 @@ from benchmarks import int8_networks, records
 from benchmarks.machine import has_vnni
 from layoutopt.backend.conversion import missing_for_onnx_tf
 from layoutopt.backend.litert.inspect import TfliteTensor, signature_of
-from layoutopt.backend.litert.runtime import measure, run
+from layoutopt.backend.litert.runtime import measure, run_tflite
 from layoutopt.quantization.judging import OutputPart, judge
 from layoutopt.results.optimize import OptimizeReport
 from layoutopt.results.provenance import Provenance
@@ -184,7 +184,7 @@ def _found(task: Task, report: OptimizeReport) -> Iterator[npt.NDArray[np.generi
     result = next(each for each in signature.outputs if each.shape == report.outputs[0].shape)
     for sample in task.held_out:
         stored = np.ascontiguousarray(_transposed(sample[None], report.inputs[0].feed))
-        found = run(report.tflite, {given.signature_name: _as_integers(stored, given)})
+        found = run_tflite(report.tflite, {given.signature_name: _as_integers(stored, given)})
         yield _transposed(_as_reals(found[result.signature_name], result), report.outputs[0].feed)
 
 

@@ -25,8 +25,7 @@ import layoutopt
 from benchmarks import records
 from benchmarks.machine import has_vnni
 from layoutopt.backend.conversion import Backend, Quantize
-from layoutopt.backend.litert.runtime import measure
-from layoutopt.backend.litert.runtime import run as run_tflite
+from layoutopt.backend.litert.runtime import measure, run_tflite
 from layoutopt.errors import ConversionError
 from layoutopt.ir.io import load, save
 from layoutopt.options import TOLERANCE

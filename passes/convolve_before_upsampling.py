@@ -12,7 +12,7 @@ import onnx_ir as ir
 from layoutopt.ir import edit
 from layoutopt.ir.attributes import constant_operand, integer, is_operator
 from layoutopt.ir.values import Shape, has_only_reader, known_shape, only_reader, static_shape
-from layoutopt.layout.analysis.convolutions import TYPES, Convolution, convolution_of, per_channel
+from layoutopt.layout.analysis.convolutions import TYPES, Convolution, channel_vector, convolution_of
 from layoutopt.layout.analysis.upsampling import Upsampling, same_upsampling, upsampling_of, with_channels
 from layoutopt.layout.costs.arithmetic import Work, passing, work_of
 from layoutopt.layout.rules.applicability import is_function_of_elements
@@ -108,7 +108,7 @@ def _elementwise(graph: ir.Graph, node: ir.Node) -> _Found | None:
         return None
     rest = [other for other in node.inputs if other is not value and other is not None]
     arrays = [constant_operand(node, at) for at, other in enumerate(node.inputs) if other in rest]
-    if any(array is None or per_channel(array, up.large) is None for array in arrays):
+    if any(array is None or channel_vector(array, up.large) is None for array in arrays):
         return None
     if node.op_type == "Div" and place != 0:
         return None  # a number over the picture is no factor

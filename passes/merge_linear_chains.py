@@ -10,8 +10,8 @@ import onnx_ir as ir
 from layoutopt.ir import edit
 from layoutopt.ir.attributes import axis_of, constant_operand, integer, is_operator
 from layoutopt.ir.values import Shape, Wide, has_only_reader, known_shape, static_shape
-from layoutopt.layout.analysis.convolutions import TYPES, composed, convolution_of, per_channel
-from layoutopt.layout.costs.arithmetic import Work, passing, product, work_of
+from layoutopt.layout.analysis.convolutions import TYPES, channel_vector, composed, convolution_of
+from layoutopt.layout.costs.arithmetic import Work, passing, work_of, work_of_product
 from layoutopt.passes.base import NodeRewrite, PricedRewrite
 
 
@@ -61,7 +61,7 @@ class MergeLinearChains(NodeRewrite, PricedRewrite):
             return False
         cost = first.work(source, between) + second.work(between, shape)
         groups, taps = gcd(first.groups, second.groups), max(prod(first.kernel), prod(second.kernel))
-        least = product(prod(shape) // shape[1], source[1] // groups * taps, shape[1], groups=groups)
+        least = work_of_product(prod(shape) // shape[1], source[1] // groups * taps, shape[1], groups=groups)
         if result.dtype is None or not self.is_worth(after, cost, least):  # before weights are worked out
             return False
         merged = composed(first, second)
@@ -114,7 +114,7 @@ class _Chain:
         row = Work() if self.row is None else passing(shape, shape)
         if self.head.op_type == "Gather":
             return passing(shape, shape) + row
-        return product(prod(shape[:-1]), len(self.table), shape[-1]) + row
+        return work_of_product(prod(shape[:-1]), len(self.table), shape[-1]) + row
 
     @property
     def shape(self) -> Shape:
@@ -146,7 +146,7 @@ def _chain(graph: ir.Graph, node: ir.Node) -> _Chain | None:
         at = next((at for at in (0, 1) if constant_operand(head, at) is not None), None)
         array = constant_operand(head, at) if at is not None else None
         source = head.inputs[1 - at] if at is not None else None
-        row = per_channel(array, shape, len(shape) - 1) if array is not None else None
+        row = channel_vector(array, shape, len(shape) - 1) if array is not None else None
         if source is None or row is None or static_shape(source) != shape or not has_only_reader(graph, source):
             return None
         before, head = before + work_of(head), source.producer()

@@ -16,9 +16,9 @@ from layoutopt.layout.analysis.convolutions import (
     TYPES,
     Convolution,
     added,
+    channel_vector,
     convolution_of,
     itself,
-    per_channel,
     pool_of,
 )
 from layoutopt.layout.costs.arithmetic import Work, passing, work_of
@@ -148,7 +148,7 @@ class _Sum:
             return
         for at, x in ((0, left), (1, right)):
             number = constant_operand(node, 1 - at) if node.op_type in _AFFINE else None
-            along = per_channel(number, self.shape) if number is not None else None
+            along = channel_vector(number, self.shape) if number is not None else None
             if x is None or along is None or static_shape(x) != self.shape or constant_of(x) is not None:
                 continue
             if self._affine(node.op_type, at, x, along, factor):

@@ -10,8 +10,8 @@ import onnx_ir as ir
 from layoutopt.ir import edit
 from layoutopt.ir.attributes import constant_operand, integer, reduced_axes
 from layoutopt.ir.values import Shape, constant_of, has_only_reader, known_shape, static_shape
-from layoutopt.layout.analysis.convolutions import TYPES, Convolution, convolution_of, per_channel, pool_of
-from layoutopt.layout.costs.arithmetic import Work, passing, product, work_of
+from layoutopt.layout.analysis.convolutions import TYPES, Convolution, channel_vector, convolution_of, pool_of
+from layoutopt.layout.costs.arithmetic import Work, passing, work_of, work_of_product
 from layoutopt.passes.base import BROADCASTING, NodeRewrite, PricedRewrite
 
 
@@ -129,7 +129,7 @@ def _behind_product(graph: ir.Graph, node: ir.Node, source: ir.Value) -> _Swap |
         left, right = producer.inputs
         summed, row = (left, right) if left is not None and constant_of(left) is None else (right, left)
         array = constant_operand(producer, 1 if row is right else 0)
-        if summed is None or array is None or per_channel(array, shape, len(shape) - 1) is None:
+        if summed is None or array is None or channel_vector(array, shape, len(shape) - 1) is None:
             return None
         if not has_only_reader(graph, summed) or static_shape(summed) != shape:
             return None
@@ -144,5 +144,5 @@ def _behind_product(graph: ir.Graph, node: ir.Node, source: ir.Value) -> _Swap |
         return None
     pooled = (*result[:-1], pooled[-1])
     before = before + work_of(producer) + passing(shape, result)
-    after = passing(known_shape(x), pooled) + product(prod(result[:-1]), *sizes)
+    after = passing(known_shape(x), pooled) + work_of_product(prod(result[:-1]), *sizes)
     return _Swap(x, pooled, result, (matrix, row), before, after if row is None else after + passing(result, result))

@@ -214,7 +214,7 @@ class CaseRunner:
             missing = set(case.operators.split()) - set(operators)
             assert not missing, f"{sorted(missing)} not among {dict(operators)}"
             assert case.exactly is None or operators == Counter(case.exactly.split())
-        found: Mapping[str, Array] = runtime.run(tflite, case.fed())
+        found: Mapping[str, Array] = runtime.run_tflite(tflite, case.fed())
         for name, wanted in zip(case.outputs, case.moved(expected), strict=True):
             compare(found[name], wanted, name, tolerance, each=each)
         return operators

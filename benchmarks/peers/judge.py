@@ -13,7 +13,7 @@ from pathlib import Path
 from benchmarks import records
 from benchmarks.peers.figures import Figures, Outcome
 from layoutopt.backend.litert.inspect import TfliteTensor, count_tflite, signature_of
-from layoutopt.backend.litert.runtime import run
+from layoutopt.backend.litert.runtime import run_tflite
 from layoutopt.errors import LayoutoptError
 from layoutopt.ir.io import load
 from layoutopt.ir.perm import channels_last, invert
@@ -67,7 +67,7 @@ def _differences(reference: Reference, tflite: Path) -> Iterator[OutputDifferenc
     """
     signature = signature_of(tflite)
     inputs = zip(signature.inputs, reference.inputs.values(), strict=True)
-    found = run(tflite, {tensor.signature_name: _stored(array, tensor) for tensor, array in inputs})
+    found = run_tflite(tflite, {tensor.signature_name: _stored(array, tensor) for tensor, array in inputs})
     for tensor, (name, expected) in zip(signature.outputs, reference.outputs.items(), strict=True):
         actual = found[tensor.signature_name]
         last = actual.transpose(invert(channels_last(actual.ndim))) if actual.ndim > 2 else actual

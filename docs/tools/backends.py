@@ -11,7 +11,7 @@ from docs.tools.markdown import table
 from docs.tools.reasons.backends import REASONS
 from layoutopt.backend.conversion import Backend
 from layoutopt.backend.litert.latency import Speedup, Verdict
-from layoutopt.report.terminal.tables import size
+from layoutopt.report.terminal.tables import format_size
 from layoutopt.results.optimize import ModelStats
 
 _TITLES = ("network", "operators", "TRANSPOSE", "partitions", "max abs error", "file")
@@ -69,7 +69,7 @@ def _row(title: str, row: Row) -> tuple[str, ...]:
         f"{direct.transposes}, {other.transposes}",
         f"{row.partitions[Backend.DIRECT.value]}, {row.partitions[Backend.ONNX_TF.value]}",
         f"{direct.max_abs_error:.1e}, {other.max_abs_error:.1e}",
-        f"{size(direct.file_size)}, {size(other.file_size)}",
+        f"{format_size(direct.file_size)}, {format_size(other.file_size)}",
         *(() if row.speedup is None else _timed(direct, other, row.speedup)),
     )
 

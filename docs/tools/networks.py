@@ -9,7 +9,7 @@ from benchmarks import records
 from benchmarks.networks import OPSET, Copies, Networks, Row, ratio
 from benchmarks.objectives import BYTES, Objectives
 from docs.tools.markdown import table
-from layoutopt.report.terminal.tables import size
+from layoutopt.report.terminal.tables import format_size
 from layoutopt.results.optimize import ModelKind, ModelStats
 
 _KINDS = (ModelKind.PLAIN, ModelKind.PER_OPERATOR, ModelKind.LAYOUTOPT)
@@ -106,7 +106,7 @@ def _speed(name: str, row: Row) -> tuple[str, ...]:
 
 
 def _moved(copies: Copies) -> str:
-    return f"{size(copies.size)} / {copies.count}" if copies.count else "0"
+    return f"{format_size(copies.size)} / {copies.count}" if copies.count else "0"
 
 
 def _latency(form: ModelStats | None) -> str:

@@ -10,7 +10,7 @@ from docs.tools.markdown import table
 from docs.tools.reasons.zoo import REASONS
 from layoutopt.backend.conversion import Backend
 from layoutopt.ir.verify import OutputDifference
-from layoutopt.report.terminal.tables import size
+from layoutopt.report.terminal.tables import format_size
 
 MARKS = {
     "unetplusplus_resnet34": -12,
@@ -197,7 +197,7 @@ def _network(entry: Entry, of: Mapping[str, Row], zoo: Zoo) -> tuple[str, ...]:
         _pair(["-" if row.error else str(row.operators) for row in rows]),
         *(_pair([_error(worst(row.outputs), told) for row in rows]) for told in _ERRORS),
         _pair([f"{sum(row.seconds.values()):.0f}" if row.seconds else "-" for row in rows]),
-        _pair([size(row.memory.together) if row.memory.together else "-" for row in rows]),
+        _pair([format_size(row.memory.together) if row.memory.together else "-" for row in rows]),
     )
 
 
@@ -248,8 +248,8 @@ def _stages(entry: Entry, backend: str, row: Row) -> tuple[str, ...]:
     return (
         entry.network.name,
         backend,
-        size(row.weights),
+        format_size(row.weights),
         f"{total:.0f}",
         *(f"{each / total:.0%}" for each in (total - sum(groups), *groups)),
-        *(size(each) for each in (memory.parent, memory.child, memory.together)),
+        *(format_size(each) for each in (memory.parent, memory.child, memory.together)),
     )

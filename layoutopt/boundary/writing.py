@@ -8,7 +8,7 @@ import onnx_ir as ir
 
 from layoutopt.backend.conversion import Conversion
 from layoutopt.backend.litert.inspect import signature_of
-from layoutopt.backend.metadata import attach, files_of, metadata_of
+from layoutopt.backend.metadata import attach, metadata_of, packed_files
 from layoutopt.boundary import RECORD, Boundary
 from layoutopt.boundary.description import ReadDescription
 from layoutopt.boundary.record import recorded_boundary
@@ -86,7 +86,7 @@ def told_by(path: Path) -> tuple[str, ...]:
             lines.append(f"metadata: {error}")
     if boundary := boundary_of(path):
         lines += boundary.told()
-    if files := files_of(path):
+    if files := packed_files(path):
         lines.append(f"files: {', '.join(files)}")
     return tuple(lines)
 

@@ -253,9 +253,9 @@ def _printing() -> Iterator[None]:
 
 def _files_of(path: Path) -> list[Path]:
     """Return the files that a model consists of."""
-    from layoutopt.ir.protos import files_of
+    from layoutopt.ir.protos import model_files
 
-    return files_of(path)
+    return model_files(path)
 
 
 def read_model(path: Path, *, complete: bool = True) -> Path | Model:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from layoutopt.cli.console import Session
-from layoutopt.cli.guard import default_memory, limit
+from layoutopt.cli.guard import default_memory, set_limits
 from layoutopt.cli.signals import Ended
 from layoutopt.cli.terminal import tell
 from layoutopt.errors import SIGNALS, OutputError, UsageError
@@ -110,7 +110,7 @@ def optimize_several(
     """
     from layoutopt.report.terminal import fleet
 
-    limit(0, 0)  # those are for each of the processes
+    set_limits(0, 0)  # those are for each of the processes
     given = _given(context)
     with _journal(place.results) as journal:
         tasks = _tasks(given, models, places, _content(read), place, force=run.force)
@@ -155,9 +155,9 @@ def _tasks(
     *,
     force: bool,
 ) -> list[Task]:
-    from layoutopt.fleet.journal import parts_of
+    from layoutopt.fleet.journal import reports_directory
     from layoutopt.fleet.task import Task, digest, task_key
-    from layoutopt.ir.protos import files_of
+    from layoutopt.ir.protos import model_files
 
     counted = [text for name, texts in given.items() if name not in (*_LIMITS, *_FILES) for text in texts]
     options = [text for texts in given.values() for text in texts]
@@ -166,10 +166,10 @@ def _tasks(
     tasks = []
     for model, (onnx, lite) in zip(models, targets, strict=True):
         outputs = [str(path) for path in (onnx, lite) if path is not None]
-        key = task_key(digest(files_of(model)) + content, outputs, counted)
+        key = task_key(digest(model_files(model)) + content, outputs, counted)
         written = [("--output", onnx), ("--tflite", lite)] if lite is not None else [("--output", onnx)]
         places = [text for option, path in written for text in (option, str(path.absolute()))]
-        report = None if place.results is None else str(parts_of(place.results).absolute() / f"{key}.json")
+        report = None if place.results is None else str(reports_directory(place.results).absolute() / f"{key}.json")
         absolute = tuple(str(Path(path).absolute()) for path in outputs)
         tasks.append(Task(str(model), str(Path.cwd()), absolute, (*places, *options), key, report, force=force))
     return tasks

@@ -129,7 +129,7 @@ def _tell(*note: object) -> None:
         os.write(_pipe, json.dumps(note).encode() + b"\n")
 
 
-def limit(memory: int | None, seconds: float | None) -> None:
+def set_limits(memory: int | None, seconds: float | None) -> None:
     """Set what the run may take: bytes, and seconds for each stage; 0 for any, None for the default."""
     _tell("limits", default_memory() if memory is None else memory, DEFAULT_SECONDS if seconds is None else seconds)
 

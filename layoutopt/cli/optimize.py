@@ -15,7 +15,7 @@ from layoutopt.cli.arguments import LayoutArguments, RunArguments
 from layoutopt.cli.boundary import BoundaryArguments
 from layoutopt.cli.console import BackendOption, SeedOption, ThreadsOption, beside, read_model
 from layoutopt.cli.fleet import FleetArguments, optimize_several
-from layoutopt.cli.limits import parse_size
+from layoutopt.cli.parsing import parse_size
 from layoutopt.cli.quantization import QuantizationArguments
 from layoutopt.errors import ModelsFailedError, OutputExistsError, UsageError
 from layoutopt.options import TOLERANCE, Verify

@@ -55,7 +55,7 @@ def load(path: Path, *, complete: bool = True) -> ir.Model:
 
     Args:
         path: the file.
-        complete: whether all operators have to be known; where only a part will be taken, `check` that.
+        complete: whether all operators have to be known; where only a part will be taken, `check_model` checks that.
 
     Raises:
         UsageError, ModelNotFoundError: it is a URL, or there is no such file.
@@ -93,8 +93,8 @@ def of(model: ir.Model | onnx.ModelProto, *, complete: bool = True) -> ir.Model:
             hint="Give the path of an .onnx file, an onnx.ModelProto or an onnx_ir.Model.",
         )
     if complete:
-        check(model, "the model")
-    return normalized(model.clone())
+        check_model(model, "the model")
+    return normalize(model.clone())
 
 
 def _read(content: memoryview, name: str, path: Path | None, *, complete: bool) -> ir.Model:
@@ -129,10 +129,10 @@ def _read(content: memoryview, name: str, path: Path | None, *, complete: bool) 
         while error.__cause__ is not None or error.__context__ is not None:
             error = error.__cause__ or error.__context__  # type: ignore[assignment]
         raise InvalidModelError(f"{name}: not a valid ONNX model: {first_line(error)}") from error
-    return normalized(skeleton.restore(model))
+    return normalize(skeleton.restore(model))
 
 
-def normalized(model: ir.Model) -> ir.Model:
+def normalize(model: ir.Model) -> ir.Model:
     """Return ``model`` in which no initializer is an input as well, no size is negative, and recurrences go by time.
 
     Up to IR version 3 all had to be listed as inputs, and many exporters did so later on. A .tflite has no inputs that
@@ -154,7 +154,7 @@ def _not_onnx(name: str, error: DecodeError) -> InvalidModelError:
     )
 
 
-def check(model: ir.Model, name: str) -> None:
+def check_model(model: ir.Model, name: str) -> None:
     """Check a model in memory, as `check_proto` and `require_sound` do."""
     skeleton = Skeleton.of(model)
     check_proto(skeleton.proto, name)

@@ -23,7 +23,7 @@ _BROADCASTING = frozenset({"Add", "Sub", "Mul", "Div", "Pow", "Where", "Min", "M
 Array = npt.NDArray[np.generic]
 
 
-def merge(
+def merge_models(
     first: ir.Model,
     second: ir.Model,
     sizes: tuple[Sizes, Sizes],

@@ -15,7 +15,7 @@ import onnx_ir as ir
 
 from layoutopt.formula import Placeholder
 from layoutopt.ir import edit
-from layoutopt.ir.verify import random_inputs, run
+from layoutopt.ir.verify import random_inputs, run_onnx
 
 Array = npt.NDArray[np.generic]
 
@@ -131,7 +131,7 @@ def _values(model: ir.Model, places: Sequence[_Place], seed: int) -> Mapping[str
     probe = model.clone()
     outputs = [value for node in probe.graph for value in node.outputs if value.name in asked - known.keys()]
     probe.graph.outputs.extend(value for value in outputs if not value.is_graph_output())
-    return {**known, **run(probe, random_inputs(model, seed))}
+    return {**known, **run_onnx(probe, random_inputs(model, seed))}
 
 
 def _placeholder(place: _Place, values: Mapping[str, Array]) -> Placeholder | None:

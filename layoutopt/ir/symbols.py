@@ -13,7 +13,7 @@ from onnx_ir.passes.common import ShapeInferencePass
 
 from layoutopt.errors import DynamicShapeError, InvalidModelError, UsageError
 from layoutopt.ir import io as modelio
-from layoutopt.ir.verify import Arrays, Reference, difference_of, random_inputs, run
+from layoutopt.ir.verify import Arrays, Reference, difference_of, random_inputs, run_onnx
 from layoutopt.options import TOLERANCE
 
 BATCH = "batch"
@@ -132,7 +132,7 @@ class SymbolicModel:
             DynamicShapeError: it cannot run at these sizes.
         """
         try:
-            return run(self._resized(sizes), inputs)
+            return run_onnx(self._resized(sizes), inputs)
         except RuntimeError as error:
             raise DynamicShapeError(f"the model does not run at {spell(sizes)}: {error}", hint=_EXPORT) from error
 

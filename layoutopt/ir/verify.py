@@ -169,7 +169,7 @@ class Reference:
     def unsteadiness(self) -> float:
         """Return the relative change of the outputs if float inputs change by one rounding."""
         off = {name: _off_by_one_rounding(array) for name, array in self.inputs.items()}
-        return self.compare(run(self._model, off)).relative_error
+        return self.compare(run_onnx(self._model, off)).relative_error
 
     def compare(self, outputs: Arrays, *, tolerance: float = TOLERANCE) -> Verification:
         """Compare ``outputs``, in the layouts of the original, with the reference.
@@ -192,7 +192,7 @@ class Reference:
         """
         orders = self.relative_orders(recorded_orders(model))
         try:
-            outputs = run(model, to_stored(self.inputs, orders))
+            outputs = run_onnx(model, to_stored(self.inputs, orders))
         except RuntimeError as error:
             raise VerificationError(f"{what} does not run in ONNX Runtime: {error}", hint=_HINT) from error
         if self.has_quantized_operators:  # whose rounding is not that of the QuantizeLinear in their place
@@ -213,7 +213,7 @@ def _first_that_runs(model: ir.Model, seed: int) -> tuple[Arrays, Arrays]:
         return drawn, _ran(model, drawn)
     for inputs in (drawn, plain_integers(drawn, 1), plain_integers(drawn, 0)):
         try:
-            return inputs, run(model, inputs)
+            return inputs, run_onnx(model, inputs)
         except RuntimeError:
             continue
     return drawn, _ran(model, drawn)
@@ -227,7 +227,7 @@ def _ran(model: ir.Model, inputs: Arrays) -> Arrays:
         UsageError: it may be that it only cannot on these integers.
     """
     try:
-        return run(model, inputs)
+        return run_onnx(model, inputs)
     except RuntimeError as error:
         integers = [name for name, array in inputs.items() if array.dtype.kind in "iu"]
         if integers and not isinstance(error, NotLoadedError):
@@ -273,7 +273,7 @@ def require_runnable(model: ir.Model) -> None:
         value.is_initializer() or (value.shape is not None and value.shape.is_static()) for value in model.graph.inputs
     ):
         try:
-            run(model, random_inputs(model, 0))
+            run_onnx(model, random_inputs(model, 0))
         except RuntimeError as error:
             raise InvalidModelError(f"ONNX Runtime cannot run the model: {error}") from error
 
@@ -281,7 +281,7 @@ def require_runnable(model: ir.Model) -> None:
 _SATURATING = frozenset({"ConvInteger", "MatMulInteger", "QGemm", "QLinearConv", "QLinearMatMul"})
 
 
-def run(model: ir.Model, inputs: Arrays, *, optimize: bool = True) -> dict[str, npt.NDArray[np.generic]]:
+def run_onnx(model: ir.Model, inputs: Arrays, *, optimize: bool = True) -> dict[str, npt.NDArray[np.generic]]:
     """Run ``model`` in ONNX Runtime, without the fusions that reorder sums.
 
     A quantized model is computed as it says: QuantizeLinear and DequantizeLinear one by one, and the sums of quantized

@@ -21,11 +21,11 @@ from layoutopt.outputs.places import (
     Move,
     called,
     check_place,
+    is_same_place,
     publish,
     reason,
     release,
     reserve,
-    same,
     staging_directories,
     undo,
     uninterrupted,
@@ -179,7 +179,7 @@ class Outputs:
         for path in destination.paths:
             for other in self._destinations:
                 if any(
-                    same(path, place)
+                    is_same_place(path, place)
                     or (destination.folder and within(place, path))
                     or (other.folder and within(path, place))
                     for place in other.paths
@@ -198,7 +198,7 @@ def _refuse_inputs(destination: Destination, inputs: Iterable[Path]) -> None:
         OutputError: it would.
     """
     for path, source in product(destination.paths, inputs):
-        if same(path, source) or _is_file_in(path, source) or (destination.folder and within(source, path)):
+        if is_same_place(path, source) or _is_file_in(path, source) or (destination.folder and within(source, path)):
             raise OutputError(
                 f"{destination.label}: {called(path, destination)} an input, which is never overwritten",
                 hint="Choose another output path.",
@@ -209,7 +209,7 @@ def _is_file_in(path: Path, directory: Path) -> bool:
     """Return whether a path is that of a file in a directory, also through links of both kinds."""
     if not (os.path.lexists(path) and directory.is_dir()):
         return False
-    return within(path, directory) or any(same(path, each) for each in directory.iterdir())
+    return within(path, directory) or any(is_same_place(path, each) for each in directory.iterdir())
 
 
 # --- runs ----------------------------------------------------------------------------------------------------------

@@ -129,7 +129,7 @@ def _is_device(path: Path) -> bool:
     return bool(mode) and not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
 
 
-def same(one: Path, other: Path) -> bool:
+def is_same_place(one: Path, other: Path) -> bool:
     """Say whether two paths are the same place, through links of both kinds and whether or not it is there yet."""
     if one.exists() and other.exists():
         return one.samefile(other)

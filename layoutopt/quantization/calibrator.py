@@ -15,7 +15,7 @@ from layoutopt.quantization.judging import OutputPart, judge, mean_sqnr
 from layoutopt.quantization.mixing import mix
 from layoutopt.quantization.observing import Samples, observe
 from layoutopt.quantization.operators import positions
-from layoutopt.quantization.parts import parts_of
+from layoutopt.quantization.parts import output_parts
 from layoutopt.quantization.ranges import range_of
 from layoutopt.quantization.recipe import Recipe
 from layoutopt.quantization.running import TfliteSession
@@ -65,7 +65,9 @@ class Calibrator:
             where = next((each.scope for each in graph.operations if wrong[0] in each.results), wrong[0].name)
             raise UsageError(f"--calibration: NaN or infinity in {where}", hint="Look at the samples and their scale.")
         widths = {value: found.high - found.low for value, found in statistics.items() if found.samples}
-        parts = [part for at, name in enumerate(self.model.output_names) for part in parts_of(graph, at, name, widths)]
+        parts = [
+            part for at, name in enumerate(self.model.output_names) for part in output_parts(graph, at, name, widths)
+        ]
         recipe = self._best_recipe(statistics, self._judged_on(self._unjudging, parts))
         sensitive = frozenset[Operation]()
         if self.settings.min_sqnr is not None:

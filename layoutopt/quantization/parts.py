@@ -21,7 +21,7 @@ _MOVING = frozenset(
 _ORIGIN = np.int32
 
 
-def parts_of(graph: Graph, output: int, name: str, widths: Mapping[Value, float]) -> Iterator[OutputPart]:
+def output_parts(graph: Graph, output: int, name: str, widths: Mapping[Value, float]) -> Iterator[OutputPart]:
     """Iterate over the parts of an output that are made of values of like size; one part where all are.
 
     What moves values is run on numbers that tell where each element comes from.

@@ -20,7 +20,7 @@ from layoutopt.backend.litert.profile import profile_subject
 from layoutopt.backend.litert.runtime import Setting, Subject
 from layoutopt.errors import ConversionError, UsageError
 from layoutopt.ir import io as modelio
-from layoutopt.ir.protos import size_of
+from layoutopt.ir.protos import model_size
 from layoutopt.options import Clock, Io, Phone
 from layoutopt.progress import Progress
 from layoutopt.results.benchmark import BenchmarkReport, BenchmarkRow, Control
@@ -148,7 +148,7 @@ def make_candidates(
     Raises:
         LayoutoptError: a model cannot be read or converted.
     """
-    size = max((size_of(path) for path in models if path.suffix == ".onnx"), default=0)
+    size = max((model_size(path) for path in models if path.suffix == ".onnx"), default=0)
     backend = choose_backend(options.backend, size=size)
     candidates, notes = [], []
     for index, path in enumerate(models):

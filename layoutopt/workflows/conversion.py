@@ -181,7 +181,7 @@ class Converter:
 
 
 class Runner(Protocol):
-    """A function that runs a .tflite file once; `run_in_child` and `layoutopt.backend.litert.runtime.run` are two."""
+    """A function that runs a .tflite file once: `run_in_child`, or `layoutopt.backend.litert.runtime.run_tflite`."""
 
     def __call__(self, path: Path, inputs: Arrays, /, *, verbose: bool) -> Arrays:
         """Return an array for each output, by its name in the signature."""

@@ -12,7 +12,7 @@ from layoutopt.backend.litert.trial import run_in_child
 from layoutopt.backend.onnx_tf.convert import Handlers, convert_model
 from layoutopt.errors import UsageError
 from layoutopt.ir import io as modelio
-from layoutopt.ir.protos import size_of
+from layoutopt.ir.protos import model_size
 from layoutopt.options import choose, choose_if_given
 from layoutopt.outputs import Outputs, writing
 from layoutopt.progress import Progress
@@ -64,7 +64,7 @@ def convert_file(path: Path, options: ConvertOptions, context: RunContext) -> Co
     refuse_random_ranges(quantize)
     backend = choose_if_given(Backend, options.backend, "backend")
     if handlers is Handlers.LAYOUTOPT:
-        flex, size = options.allow_flex, size_of(path)
+        flex, size = options.allow_flex, model_size(path)
         backend = choose_backend(backend, saved_model=paths.saved_model is not None, allow_flex=flex, size=size)
     with writing(*source_files(path)) as outputs:
         paths.expect(outputs, force=options.force)

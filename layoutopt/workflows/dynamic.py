@@ -13,12 +13,12 @@ from itertools import product
 from typing import TypeVar
 
 from layoutopt.backend.conversion import Conversion
-from layoutopt.backend.litert.dynamic import merge as merge_tflite
+from layoutopt.backend.litert.dynamic import merge_tflite
 from layoutopt.backend.onnx_tf.child import kept_alive
 from layoutopt.errors import ConversionError, DynamicShapeError, UsageError, VerificationError
 from layoutopt.formula import Placeholder, Prefer
 from layoutopt.ir import io as modelio
-from layoutopt.ir.merge import merge as merge_onnx
+from layoutopt.ir.merge import merge_models
 from layoutopt.ir.padding import spell_out_padding
 from layoutopt.ir.placeholders import insert_placeholders
 from layoutopt.ir.symbols import KEEP_FEWER, Sizes, SymbolicModel, spell
@@ -116,7 +116,7 @@ class DynamicModel:
 
         def attempt(pair: _Pair, prefer: Prefer) -> tuple[PipelineResult, list[Verification]]:
             first, second = pair.results
-            model = merge_onnx(first.model, second.model, pair.sizes, prefer, pair.placeholders)
+            model = merge_models(first.model, second.model, pair.sizes, prefer, pair.placeholders)
             modelio.check_full(model)
             check = functools.partial(Reference.check, model=model, tolerance=self._tolerance)
             found = [judge.check(check) for judge in self._judges]

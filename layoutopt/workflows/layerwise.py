@@ -11,7 +11,7 @@ import numpy as np
 import onnx_ir as ir
 
 from layoutopt.backend.litert.inspect import TfliteTensor, signature_of
-from layoutopt.backend.litert.runtime import run as run_tflite
+from layoutopt.backend.litert.runtime import run_tflite
 from layoutopt.backend.litert.trace import TfliteValue, trace_tflite
 from layoutopt.backend.onnx_tf.names import identifiers, scope_of
 from layoutopt.errors import UsageError
@@ -67,7 +67,7 @@ def compare_layers(
     Raises:
         InvalidModelError: ONNX Runtime cannot run the model.
         UsageError: the inputs or outputs of the two do not fit together.
-        LayoutoptError: as `layoutopt.backend.litert.runtime.run`.
+        LayoutoptError: as `layoutopt.backend.litert.runtime.run_tflite`.
     """
     signature = signature_of(tflite)
     fed = _pair_inputs(list(inputs), signature.inputs, tflite)

@@ -21,7 +21,7 @@ from layoutopt.errors import ConversionError, UnsupportedOperatorError, UsageErr
 from layoutopt.files import paths_among
 from layoutopt.frontend.inputs import give_inputs
 from layoutopt.ir import io as modelio
-from layoutopt.ir.protos import size_of
+from layoutopt.ir.protos import model_size
 from layoutopt.ir.stated_shapes import correct_stated_shapes
 from layoutopt.ir.symbols import BATCH, find_symbols
 from layoutopt.ir.verify import Arrays, Reference
@@ -202,7 +202,7 @@ def _backend(model: Model, options: OptimizeOptions, paths: OutputPaths, quantiz
         saved_model=paths.saved_model is not None,
         allow_flex=options.allow_flex,
         quantize=quantize,
-        size=size_of(model),
+        size=model_size(model),
         open_sizes=bool(set(options.dynamic) - {BATCH}),
     )
 

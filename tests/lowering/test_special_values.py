@@ -17,7 +17,7 @@ import pytest
 
 from benchmarks.conformance.cases import Case, cases, with_shapes
 from layoutopt.backend.direct.convert import convert_directly
-from layoutopt.backend.litert.runtime import run
+from layoutopt.backend.litert.runtime import run_tflite
 from layoutopt.errors import ConversionError
 from layoutopt.ir import io as modelio
 from layoutopt.passes import FoldConstants, InlineFunctions
@@ -94,7 +94,7 @@ def complaints(session: onnxruntime.InferenceSession, tflite: Path, inputs: Mapp
     except Exception:
         return
     try:
-        found = run(tflite, inputs)
+        found = run_tflite(tflite, inputs)
     except ConversionError:
         yield "LiteRT gives up"
         return

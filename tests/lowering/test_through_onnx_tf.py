@@ -73,7 +73,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Array]:
     onnx.save(with_definitions(merged), path)
     conversion = convert_model(path, tflite=path.with_suffix(".tflite"))
     given = {conversion.input_names[name]: array for name, array in inputs.items()}
-    outputs = runtime.run(path.with_suffix(".tflite"), given)
+    outputs = runtime.run_tflite(path.with_suffix(".tflite"), given)
     return {name: outputs[theirs] for name, theirs in conversion.output_names.items()}
 
 

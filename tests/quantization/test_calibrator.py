@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pytest
 
 from layoutopt.backend.direct.writer import write_tflite
-from layoutopt.backend.litert.invocation import prepare
+from layoutopt.backend.litert.invocation import prepare_interpreter
 from layoutopt.errors import UnsupportedOperatorError, UsageError
 from layoutopt.options import Int8, QuantizedIo, RangeMethod
 from layoutopt.quantization.building import QuantizedGraph, Settings, build
@@ -49,7 +49,7 @@ def operators(found: Model, dtype: DType) -> Counter[str]:
 
 def outputs(found: Model, path: Path, sample: Array, *, xnnpack: bool = True) -> Array:
     write_tflite(found, path)
-    interpreter = prepare(path, {0: sample}, threads=1, xnnpack=xnnpack)
+    interpreter = prepare_interpreter(path, {0: sample}, threads=1, xnnpack=xnnpack)
     interpreter.invoke()
     result: Array = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
     return result

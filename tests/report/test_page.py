@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from layoutopt.report.html.page import MEANINGS, duration, error, render, shape
+from layoutopt.report.html.page import MEANINGS, duration, error, format_shape, render
 from layoutopt.results.model_report import ModelReport
 from layoutopt.results.optimize import ModelKind
 from layoutopt.results.result import to_json
@@ -169,5 +169,5 @@ def test_times_have_three_digits(microseconds: float | None, words: str) -> None
 
 
 def test_shapes_and_errors_are_for_people() -> None:
-    assert (shape((1, -1, 3)), shape(())) == ("1×any×3", "scalar")
+    assert (format_shape((1, -1, 3)), format_shape(())) == ("1×any×3", "scalar")
     assert (error(None), error(0.0), error(3.14e-7)) == ("–", "0", "3.1e-07")

@@ -18,7 +18,7 @@ from layoutopt.tfl.reader import read_tflite
 from layoutopt.tfl.schema import schema
 
 
-def merge(
+def merge_tflite(
     first: Path,
     second: Path,
     target: Path,

@@ -13,7 +13,7 @@ import onnx_ir as ir
 from layoutopt.ir import edit
 from layoutopt.ir.attributes import constant_operand, has_operand, integer, integers
 from layoutopt.ir.values import Shape, Wide, static_shape
-from layoutopt.layout.costs.arithmetic import Work, passing, product
+from layoutopt.layout.costs.arithmetic import Work, passing, work_of_product
 
 TYPES = (ir.DataType.FLOAT, ir.DataType.DOUBLE)
 """Element types whose sums may run in another order without leaving what verification allows."""
@@ -77,7 +77,7 @@ class Convolution:
     def work(self, source: Shape, result: Shape) -> Work:
         """Return its cost for these shapes; padding that TFLite has no name for is an operator of its own."""
         pixels = prod(result) // result[1]
-        work = product(pixels, prod(self.weights.shape[1:]), self.channels, groups=self.groups)
+        work = work_of_product(pixels, prod(self.weights.shape[1:]), self.channels, groups=self.groups)
         return work if self._is_same(source, result) else work + passing(source, source)
 
     def _is_same(self, source: Shape, result: Shape) -> bool:
@@ -255,7 +255,7 @@ def window_begin(node: ir.Node, source: Shape, result: Shape, kernel: Shape, str
     return tuple(found)
 
 
-def per_channel(array: Wide, shape: Shape, axis: int = 1) -> Wide | None:
+def channel_vector(array: Wide, shape: Shape, axis: int = 1) -> Wide | None:
     """Return the numbers of ``array``, broadcast to ``shape``, along ``axis``; None if they differ along another."""
     if array.ndim > len(shape):
         return None

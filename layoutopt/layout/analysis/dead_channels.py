@@ -11,7 +11,7 @@ import onnx_ir as ir
 
 from layoutopt.ir.attributes import constant_operand, has_operand, integer, integers, reduced_axes
 from layoutopt.ir.values import Wide, constant_of, static_shape
-from layoutopt.layout.analysis.convolutions import TYPES, per_channel
+from layoutopt.layout.analysis.convolutions import TYPES, channel_vector
 from layoutopt.layout.rules.applicability import is_function_of_elements
 
 Array = npt.NDArray[np.generic]
@@ -225,7 +225,7 @@ def _arithmetic(node: ir.Node, operands: Sequence[Wide]) -> Wide | None:
     computed = iter(operands)
     for at, shape in enumerate(shapes):
         array = constant_operand(node, at)
-        number = next(computed) if array is None else per_channel(array, result)
+        number = next(computed) if array is None else channel_vector(array, result)
         if number is None or (array is None and len(shape or ()) != len(result)):
             return None
         found.append(number)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 from layoutopt.options import TOLERANCE
-from layoutopt.report.terminal.tables import size
+from layoutopt.report.terminal.tables import format_size
 from layoutopt.results.model_report import Layout, ModelGraph
 
 ROUNDING = TOLERANCE
@@ -100,10 +100,10 @@ def bytes_along(graphs: Iterable[tuple[str, ModelGraph]]) -> Chart:
     operators = max((len(graph.nodes) for _, graph, _ in sums), default=0)
     ticks = linear(max((found[-1] for _, _, found in sums if found), default=0))
     series = [
-        Series(f"{graph.title}: {size(found[-1] if found else 0)}", style, _steps(found, operators, ticks[-1]))
+        Series(f"{graph.title}: {format_size(found[-1] if found else 0)}", style, _steps(found, operators, ticks[-1]))
         for style, graph, found in sums
     ]
-    y = tuple(Tick(100 * tick / ticks[-1], size(tick).replace(".00", "")) for tick in ticks)
+    y = tuple(Tick(100 * tick / ticks[-1], format_size(tick).replace(".00", "")) for tick in ticks)
     return Chart("Bytes moved so far", _numbers(operators), y, tuple(series), operators)
 
 

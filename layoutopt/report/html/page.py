@@ -14,7 +14,7 @@ from markupsafe import Markup
 from layoutopt.backend.litert.latency import CONFIDENCE
 from layoutopt.report.html.charts import ROUNDING, Ribbon, bytes_along, errors_along, ribbon
 from layoutopt.report.html.drawing import BOX_HEIGHT, BOX_WIDTH, ROW, Box, BoxRole, Drawing, draw
-from layoutopt.report.terminal.tables import amount, proof, size
+from layoutopt.report.terminal.tables import amount, format_size, proof
 from layoutopt.results.model_report import PER_OPERATOR, GraphNode, GraphTensor, Layout, ModelGraph, ModelReport, Stage
 from layoutopt.results.optimize import ModelKind, ModelStats, OptimizeReport
 from layoutopt.results.result import Json, to_json
@@ -201,8 +201,8 @@ def _environment() -> jinja2.Environment:
     )
     environment.filters |= {
         "prose": prose,
-        "size": size,
-        "shape": shape,
+        "size": format_size,
+        "shape": format_shape,
         "duration": duration,
         "error": error,
         "short": lambda text: text if len(text) <= _MAX_LETTERS else f"{text[: _MAX_LETTERS - 1]}…",
@@ -224,7 +224,7 @@ def prose(text: str) -> Markup:
     return Markup("").join(Markup("<code>{}</code>").format(part) if at % 2 else part for at, part in enumerate(parts))
 
 
-def shape(sizes: Sequence[int]) -> str:
+def format_shape(sizes: Sequence[int]) -> str:
     """Return a shape for people."""
     return "×".join("any" if each < 0 else str(each) for each in sizes) or "scalar"
 
@@ -264,8 +264,8 @@ def _second_line(side: DrawnGraph, box: Box) -> str:
     if box.role is not BoxRole.OPERATOR:
         return box.node.name
     if not box.node.is_transpose:
-        return shape(box.shape)
-    moved = size(box.node.bytes_moved) if box.node.bytes_moved else "moves nothing"
+        return format_shape(box.shape)
+    moved = format_size(box.node.bytes_moved) if box.node.bytes_moved else "moves nothing"
     orders = [_order(side.graph, names) for names in (box.node.inputs, box.node.outputs)]
     way = "→".join(orders) if all(orders) else ""
     return f"{moved} {way}" if len(moved) + len(way) < _MAX_FIGURES else moved
@@ -284,8 +284,8 @@ def _order(graph: ModelGraph, names: Sequence[str]) -> str:
 def _tiles(report: ModelReport) -> Iterable[Tile]:
     before, after = report.optimize.baseline, report.optimize.optimized
     yield Tile("Transposes", f"{before.transposes:,}" if before else "", f"{after.transposes:,}", _left(before, after))
-    moved = size(before.bytes_moved) if before else ""
-    yield Tile("Bytes moved by them", moved, size(after.bytes_moved), "in one inference")
+    moved = format_size(before.bytes_moved) if before else ""
+    yield Tile("Bytes moved by them", moved, format_size(after.bytes_moved), "in one inference")
     fewer = f"{before.operators - after.operators:,} fewer" if before and before.operators > after.operators else ""
     yield Tile("Operators", f"{before.operators:,}" if before else "", f"{after.operators:,}", fewer)
     if after.latency_ms is not None:

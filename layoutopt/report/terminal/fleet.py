@@ -13,7 +13,7 @@ from rich.text import Text
 
 from layoutopt.fleet.regressions import Change, ChangeVerdict
 from layoutopt.fleet.row import Row
-from layoutopt.report.terminal.tables import size
+from layoutopt.report.terminal.tables import format_size
 
 _LAYOUT = "{:>11}  {:>15}  {:>9}  {:>8}  {:>7}  {}"
 """Widths that do not depend on the rows that are still to come."""
@@ -35,7 +35,7 @@ def of_row(row: Row, *, before: bool) -> Text:
     line = _LAYOUT.format(
         _change(row.report, "transposes"),
         _change(row.report, "operators"),
-        size(optimized["file_size"]),
+        format_size(optimized["file_size"]),
         "-" if error is None else f"{error:.1e}",
         "before" if before else f"{row.seconds:.1f}",
         row.model,
@@ -81,5 +81,5 @@ def _number(metric: str, number: float | None) -> str:
     if number is None:
         return "-"
     if metric in ("bytes", "size"):
-        return size(int(number))
+        return format_size(int(number))
     return f"{number:.2e}" if metric == "error" else f"{number:.2f} ms" if metric == "latency" else f"{number:,.0f}"

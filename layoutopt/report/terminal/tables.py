@@ -67,7 +67,7 @@ def of_counts(reports: Sequence[CountReport]) -> Iterator[RenderableType]:
     _row(table, "pads", [f"{each.pads:,}" for each in counts])
     _row(table, "reshapes", [f"{each.reshapes:,}" for each in counts])
     _row(table, "other data movement", [f"{each.other_movement:,}" for each in counts])
-    _row(table, "bytes moved by transposes", [size(each.bytes_moved) for each in counts], style="bold")
+    _row(table, "bytes moved by transposes", [format_size(each.bytes_moved) for each in counts], style="bold")
     table.add_section()
     names = sorted({name for each in counts for name in each.histogram}, key=lambda name: (-_most(name, reports), name))
     for name in names:
@@ -116,7 +116,7 @@ def _of_setting(report: BenchmarkReport, control: Control, rows: Sequence[Benchm
             escape(row.name),
             *(f"{time:.2f}" for time in (latency.median_ms, latency.minimum_ms, latency.p90_ms)),
             _NONE if row is rows[0] else _compared(row.speedup),
-            *([_NONE if row.memory is None else size(row.memory)] if has_memory else []),
+            *([_NONE if row.memory is None else format_size(row.memory)] if has_memory else []),
             f"{row.counts.transposes:,}, {row.counts.operators:,}",
         )
     return table
@@ -182,7 +182,7 @@ def of_calibration(report: CalibrationReport) -> Iterator[RenderableType]:
     table = Table(title="TRANSPOSE: µs, and GB/s", title_justify="left", box=None, padding=(0, 2, 0, 0))
     table.add_column("what moves", no_wrap=True)
     for each in sizes:
-        table.add_column(size(each), justify="right", no_wrap=True)
+        table.add_column(format_size(each), justify="right", no_wrap=True)
     for curve in times.curves:
         table.add_row(_movement(curve), *(_time_and_rate(curve.at(each), each) for each in sizes))
     yield table
@@ -212,12 +212,12 @@ def proof(layout: LayoutProof) -> str:
 def objective_choice(choice: ObjectiveChoice) -> str:
     """Return what one objective chooses, in one sentence."""
     return (
-        f"By {choice.objective.value}: {choice.transposes} TRANSPOSE, {size(choice.bytes_moved)} moved, "
+        f"By {choice.objective.value}: {choice.transposes} TRANSPOSE, {format_size(choice.bytes_moved)} moved, "
         f"{choice.predicted_ns / 1e3:,.1f} µs predicted"
     )
 
 
-def size(count: int) -> str:
+def format_size(count: int) -> str:
     """Return bytes for people, in powers of 1000."""
     number, unit = float(count), "B"
     for larger in ("kB", "MB", "GB"):
@@ -239,7 +239,7 @@ def _millions(count: int) -> str:
 
 def amount(cost: int, unit: str) -> str:
     """Return a cost for people: bytes in powers of 1000, nanoseconds as microseconds."""
-    return size(cost) if unit == Objective.BYTES.unit else f"{cost / 1e3:,.1f} µs"
+    return format_size(cost) if unit == Objective.BYTES.unit else f"{cost / 1e3:,.1f} µs"
 
 
 def _movement(curve: Curve) -> str:
@@ -269,8 +269,8 @@ def _of_forms(report: OptimizeReport) -> Table:
     _row(table, "PAD", [f"{form.pads:,}" for form in forms])
     _row(table, "RESHAPE", [f"{form.reshapes:,}" for form in forms])
     _row(table, "other data movement", [f"{form.other_movement:,}" for form in forms])
-    _row(table, "bytes moved by transposes", [size(form.bytes_moved) for form in forms], style="bold")
-    _row(table, "file size", [size(form.file_size) if form.file_size else _NONE for form in forms])
+    _row(table, "bytes moved by transposes", [format_size(form.bytes_moved) for form in forms], style="bold")
+    _row(table, "file size", [format_size(form.file_size) if form.file_size else _NONE for form in forms])
     _latency_rows(table, forms, report.speedup)
     _row(table, "max abs error", [_number(form.max_abs_error) for form in forms])
     _row(table, "MSE", [_number(form.mse) for form in forms])

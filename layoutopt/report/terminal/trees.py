@@ -21,7 +21,7 @@ from layoutopt.layout.explain.explanation import (
 )
 from layoutopt.layout.explain.missing_rules import MissingRule
 from layoutopt.layout.solver.problem import Solver
-from layoutopt.report.terminal.tables import amount, objective_choice, proof, size
+from layoutopt.report.terminal.tables import amount, format_size, objective_choice, proof
 from layoutopt.results.explain import ExplainReport
 
 _MAX_ENDS = 3
@@ -53,7 +53,7 @@ def of_explain(report: ExplainReport) -> Iterator[RenderableType]:
 
 
 def _of_copy(number: int, copy: Copy, unit: str) -> Tree:
-    cost = size(copy.size) if unit == "bytes" else f"{size(copy.size)}, {amount(copy.cost, unit)}"
+    cost = format_size(copy.size) if unit == "bytes" else f"{format_size(copy.size)}, {amount(copy.cost, unit)}"
     if copy.transposes > 1:
         cost += f", by {copy.transposes} TRANSPOSE"
     shape = "x".join(map(str, copy.shape))
@@ -101,7 +101,7 @@ def _of_inside(inside: Sequence[InternalMovement], unit: str) -> Tree:
 def _of_kept(kept: Sequence[KeptTranspose]) -> Tree:
     tree = Tree("Transposes of unknown size, which stay; they are no part of the cost")
     for each in kept:
-        tree.add(Text(f"{each.operator}: {size(each.size)}, {each.why}"))
+        tree.add(Text(f"{each.operator}: {format_size(each.size)}, {each.why}"))
     return tree
 
 
@@ -142,7 +142,7 @@ def _of_missing(missing: Sequence[MissingRule], unit: str) -> Table:
     table.add_column("why it has none")
     for each in missing:
         table.add_row(
-            escape(each.operator), str(each.count), size(each.beside), amount(each.gain, unit), escape(each.why)
+            escape(each.operator), str(each.count), format_size(each.beside), amount(each.gain, unit), escape(each.why)
         )
     return table
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from layoutopt.layout.costs.arithmetic import Work, multiplications, passing, product
+from layoutopt.layout.costs.arithmetic import Work, multiplications, passing, work_of_product
 from layoutopt.passes import PropagateLayout
 from tests.rewrites import network, normal
 
@@ -28,7 +28,11 @@ def test_multiplications(text: str, weights: tuple[int, ...], expected: int) -> 
 
 def test_few_columns_and_short_sums_take_longer() -> None:
     rows = 1 << 30 >> 12
-    wide, narrow, short = product(rows, 64, 64), product(rows * 16, 64, 4), product(rows * 16, 4, 64)
+    wide, narrow, short = (
+        work_of_product(rows, 64, 64),
+        work_of_product(rows * 16, 64, 4),
+        work_of_product(rows * 16, 4, 64),
+    )
     assert wide.products == narrow.products == short.products
     assert wide.nanoseconds < narrow.nanoseconds
     assert wide.nanoseconds < short.nanoseconds

@@ -15,7 +15,7 @@ import layoutopt
 from layoutopt.cli import app
 from layoutopt.errors import UsageError
 from layoutopt.ir.counts import bytes_transposed, count_onnx
-from layoutopt.ir.io import normalized, save
+from layoutopt.ir.io import normalize, save
 from layoutopt.layout.costs.calibration import Calibration, Machine
 from layoutopt.layout.costs.movement import Curve, Family, TimeTable
 from layoutopt.layout.explain.explainer import explain
@@ -55,7 +55,7 @@ def test_all_that_moves_is_listed(name: str, io: Io, objective: Objective) -> No
         assert sum(cost for number, cost in costs if number == part.part) == part.cost
         assert (part.proved, part.lower_bound) == (True, part.cost)
         assert part.max_flow == (part.cost if part.solver is Solver.CUT else None)
-    result = optimized(normalized(GRAPHS[name].model()), io, objective)
+    result = optimized(normalize(GRAPHS[name].model()), io, objective)
     left = sorted(size for node in result.graph.all_nodes() if (size := bytes_transposed(node)))
     listed = sorted([size for each in found.copies for size in [each.size] * each.transposes])
     if name == UNDONE:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from layoutopt.ir.attributes import transpose_perm
-from layoutopt.ir.io import normalized
+from layoutopt.ir.io import normalize
 from layoutopt.ir.values import bits_of, is_constant, static_shape
 from layoutopt.layout.algebra.physical import ModeOrder
 from layoutopt.layout.algebra.transposition import route, transposition
@@ -85,7 +85,7 @@ def check(model: ir.Model, io: Io) -> None:
 @pytest.mark.parametrize("io", Io)
 @pytest.mark.parametrize("name", STATIC)
 def test_small_graphs(name: str, io: Io) -> None:
-    check(normalized(GRAPHS[name].model()), io)
+    check(normalize(GRAPHS[name].model()), io)
 
 
 @pytest.mark.parametrize("seed", range(30))
