@@ -12,6 +12,7 @@ from layoutopt.layout.explain.explainer import label
 from layoutopt.layout.explain.explanation import Copy, Explanation, InternalMovement, KeptTranspose, TransposeSide
 from layoutopt.layout.plan.decoding import Plan
 from layoutopt.layout.rules.applicability import objection
+from layoutopt.text import first_few
 
 _MAX_NAMES = 4
 
@@ -70,7 +71,9 @@ def facts_of(opset: int, plans: Mapping[ir.Graph, Plan], explanation: Explanatio
 def why_copied(copy: Copy) -> str:
     """Return the reason for a remaining transpose."""
     sides = (("Written", copy.written), ("Read", copy.read))
-    return " ".join(f"{role} as {side.layout} by {_some(side.ends)}: {_who_needs(side)}." for role, side in sides)
+    return " ".join(
+        f"{role} as {side.layout} by {first_few(side.ends, _MAX_NAMES)}: {_who_needs(side)}." for role, side in sides
+    )
 
 
 def _facts(
@@ -119,10 +122,5 @@ def _reason(node: ir.Node, choices: int, moving: InternalMovement | KeptTranspos
 def _who_needs(side: TransposeSide) -> str:
     if not side.needed_by:
         return side.why
-    through = f"through {_some(side.through)} to " if side.through else ""
+    through = f"through {first_few(side.through, _MAX_NAMES)} to " if side.through else ""
     return f"{through}{side.needed_by}, {side.why}"
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _MAX_NAMES} more" if len(names) > _MAX_NAMES else ""
-    return ", ".join(names[:_MAX_NAMES]) + more

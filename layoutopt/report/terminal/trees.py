@@ -23,6 +23,7 @@ from layoutopt.layout.explain.missing_rules import MissingRule
 from layoutopt.layout.solver.problem import Solver
 from layoutopt.report.terminal.tables import amount, format_size, objective_choice, proof
 from layoutopt.results.explain import ExplainReport
+from layoutopt.text import first_few
 
 _MAX_ENDS = 3
 _MAX_STEPS = 4
@@ -66,7 +67,7 @@ def _of_copy(number: int, copy: Copy, unit: str) -> Tree:
         )
     )
     for role, side in (("written", copy.written), ("read", copy.read)):
-        branch = tree.add(Text(f"{role} as {side.layout} by {_some(side.ends, _MAX_ENDS)}"))
+        branch = tree.add(Text(f"{role} as {side.layout} by {first_few(side.ends, _MAX_ENDS)}"))
         branch.add(_of_side(side))
     return tree
 
@@ -77,11 +78,6 @@ def _of_side(side: TransposeSide) -> Text:
         return Text(side.why)
     way = "" if not side.through else f"through {_abridged(side.through)} to "
     return Text.assemble(way, (side.needed_by, "bold"), f": {side.why}")
-
-
-def _some(names: Sequence[str], most: int) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
 
 
 def _abridged(names: Sequence[str]) -> str:
@@ -119,7 +115,7 @@ def _of_parts(found: Explanation, unit: str) -> Iterator[str]:
     moves += [(each.part, f"inside {each.operator}", each.cost) for each in found.inside]
     if fixed := [move for move in moves if not move[0]]:
         cost = amount(sum(cost for _, _, cost in fixed), unit)
-        yield f"  no choice: {_some([name for _, name, _ in fixed], _MAX_CUT)}, {cost} under any layouts"
+        yield f"  no choice: {first_few([name for _, name, _ in fixed], _MAX_CUT)}, {cost} under any layouts"
     for part in found.parts:
         yield _of_part(part, [name for number, name, _ in moves if number == part.part], unit)
 
@@ -127,7 +123,7 @@ def _of_parts(found: Explanation, unit: str) -> Iterator[str]:
 def _of_part(part: PartProof, where: Sequence[str], unit: str) -> str:
     """Return the proof of one part: the cut and the flow that saturates it, or what the solver says."""
     what = f"  part {part.part}, {part.choices} choices, {part.solver.value}: "
-    cost, cut = amount(part.cost, unit), _some(where, _MAX_CUT)
+    cost, cut = amount(part.cost, unit), first_few(where, _MAX_CUT)
     if part.solver is Solver.CUT and part.max_flow is not None:
         return f"{what}a flow of {amount(part.max_flow, unit)} saturates the cut through {cut}, which costs {cost}"
     bound = "proved" if part.proved else "not proved"

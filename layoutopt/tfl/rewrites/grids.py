@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from layoutopt.tfl.dtypes import Array
-from layoutopt.tfl.graph import Quantization
+from layoutopt.tfl.graph import Quantization, Value
 
 Floats = npt.NDArray[np.float64]
 
@@ -34,9 +34,10 @@ class QuantizationGrid:
         return Quantization((self.scale,), (self.zero,))
 
 
-def steps_of(quantization: Quantization) -> QuantizationGrid:
-    """Return the scale and the zero point of a value that has one of each."""
-    (scale,), (zero,) = quantization.scales, quantization.zero_points
+def steps_of(value: Value) -> QuantizationGrid:
+    """Return the scale and the zero point of integers that have one of each."""
+    assert value.quantization is not None, "integers between real numbers have a scale"
+    (scale,), (zero,) = value.quantization.scales, value.quantization.zero_points
     return QuantizationGrid(scale, zero)
 
 

@@ -85,11 +85,6 @@ Kernel: TypeAlias = "Callable[[RewriteState, Operation], bool]"
 """Records an operation on integers instead of one on real numbers; False, and nothing done, where it cannot."""
 
 
-def _steps(value: Value) -> QuantizationGrid:
-    assert value.quantization is not None, "integers between real numbers have a scale"
-    return steps_of(value.quantization)
-
-
 def _like(real: Value, steps: QuantizationGrid) -> Value:
     """Return a new value of INT8 of the shape of another one."""
     return Value(DType.INT8, real.shape, quantization=steps.quantization)
@@ -128,12 +123,12 @@ def _weighted(x: int, weights: int, bias: int, axis: int) -> Kernel:
         addend = np.zeros(len(rows)) if given is None else _constant(given)
         if addend is None or addend.size != len(rows):
             return False
-        found = _whole_weights(rows, addend.reshape(-1).astype(np.float64), _steps(source), _steps(result))
+        found = _whole_weights(rows, addend.reshape(-1).astype(np.float64), steps_of(source), steps_of(result))
         if found is None:
             return False
         whole, scales = found
         filters = np.moveaxis(whole.reshape(np.moveaxis(values, axis, 0).shape), 0, axis)
-        sums = _steps(source).scale * scales
+        sums = steps_of(source).scale * scales
         addends = np.rint(addend.reshape(-1) / sums).reshape(addend.shape)
         if (scales == scales[0]).all():
             scales, sums = scales[:1], sums[:1]
@@ -221,8 +216,8 @@ def _arithmetic(state: RewriteState, operation: Operation) -> bool:
             whole = np.rint(values / grid.scale) + grid.zero
             source = _integers(whole, DType.INT8, np.array([grid.scale]), grid.zero)
         operands[place] = source
-    largest = max(_steps(operand).scale for operand in operands.values())
-    if operation.code != "MUL" and not largest < _steps(result).scale * _MAX_RATIO:
+    largest = max(steps_of(operand).scale for operand in operands.values())
+    if operation.code != "MUL" and not largest < steps_of(result).scale * _MAX_RATIO:
         return False
     state.emit(operation, operands, result)
     return True
@@ -233,7 +228,7 @@ def _function(fixed: QuantizationGrid | None = None) -> Kernel:
 
     def lower(state: RewriteState, operation: Operation) -> bool:
         source, result = state.source(operation, 0), state.target(operation)
-        if source is None or result is None or (fixed is not None and _steps(result) != fixed):
+        if source is None or result is None or (fixed is not None and steps_of(result) != fixed):
             return False
         state.emit(operation, {0: source}, result)
         return True
@@ -253,7 +248,7 @@ def _product(state: RewriteState, operation: Operation) -> bool:
 def _same_steps(state: RewriteState, operation: Operation) -> bool:
     """Record what rounds by itself, and only within one scale: averages and interpolation."""
     source, result = state.source(operation, 0), state.target(operation)
-    if source is None or result is None or _steps(source) != _steps(result):
+    if source is None or result is None or steps_of(source) != steps_of(result):
         return False
     state.emit(operation, {0: source}, result)
     return True
@@ -269,7 +264,7 @@ def _movement(data: int = 0) -> Kernel:
         source = state.source(operation, data)
         if source is None or _activates(operation):
             return False
-        state.emit_before_dequantize(operation, {data: source}, _steps(source))
+        state.emit_before_dequantize(operation, {data: source}, steps_of(source))
         return True
 
     return lower
@@ -280,7 +275,7 @@ def _filling(state: RewriteState, operation: Operation) -> bool:
     source, value = state.source(operation, 0), _constant(operation[2])
     if source is None or value is None:
         return False
-    steps, readers = _steps(source), state.readers[operation.result]
+    steps, readers = steps_of(source), state.readers[operation.result]
     whole = max(float(value.reshape(())) / steps.scale + steps.zero, -129.0)
     if whole < -128 and all(reader is not None and reader.code == "MAX_POOL_2D" for reader in readers):
         whole = -128.0
@@ -294,9 +289,9 @@ def _filling(state: RewriteState, operation: Operation) -> bool:
 def _of_one_grid(state: RewriteState, operation: Operation) -> bool:
     """Record what compares or stacks operands of the same steps: exact, as `_movement`."""
     found = [source for source in state.sources(operation) if source is not None]
-    if len(found) < len(operation.operands) or len({_steps(source) for source in found}) > 1:
+    if len(found) < len(operation.operands) or len({steps_of(source) for source in found}) > 1:
         return False
-    state.emit_before_dequantize(operation, dict(enumerate(found)), _steps(found[0]))
+    state.emit_before_dequantize(operation, dict(enumerate(found)), steps_of(found[0]))
     return True
 
 
@@ -305,7 +300,7 @@ def _concatenation(state: RewriteState, operation: Operation) -> bool:
     found = [source for source in state.sources(operation) if source is not None]
     if len(found) < len(operation.operands) or _activates(operation):
         return False
-    kinds, result = {_steps(source) for source in found}, state.target(operation)
+    kinds, result = {steps_of(source) for source in found}, state.target(operation)
     if len(kinds) == 1:
         state.emit_before_dequantize(operation, dict(enumerate(found)), kinds.pop())
         return True
@@ -313,8 +308,8 @@ def _concatenation(state: RewriteState, operation: Operation) -> bool:
         return False
     operands = dict(enumerate(found))
     for place, source in enumerate(found):
-        if _steps(source) != _steps(result):
-            operands[place] = _like(source, _steps(result))
+        if steps_of(source) != steps_of(result):
+            operands[place] = _like(source, steps_of(result))
             state.convert("QUANTIZE", source, operands[place], operation.scope)
     state.emit(operation, operands, result)
     return True

@@ -13,7 +13,7 @@ from collections.abc import Collection
 from layoutopt.tfl.dtypes import DType
 from layoutopt.tfl.graph import Graph, Operation, Value
 from layoutopt.tfl.rewrites.dead_code import eliminate_dead_code
-from layoutopt.tfl.rewrites.grids import QuantizationGrid, steps_of
+from layoutopt.tfl.rewrites.grids import steps_of
 from layoutopt.tfl.rewrites.integer_interface import give_integers, take_integers
 from layoutopt.tfl.rewrites.integer_kernels import KERNELS, RewriteState
 
@@ -61,7 +61,7 @@ class _Rewriter:
             if len(quantizing) < len(readers) or value.dtype is not DType.FLOAT32:
                 continue
             results = [each.result for each in quantizing]
-            if all(_is_grid(result) for result in results) and len({_steps(result) for result in results}) == 1:
+            if all(_is_grid(result) for result in results) and len({steps_of(result) for result in results}) == 1:
                 self._state.wanted[value] = results[0]
                 self._same.update((result, results[0]) for result in results[1:])
 
@@ -80,7 +80,7 @@ class _Rewriter:
         if result in self._same or result.producer is not operation:
             return  # somebody computes it already
         integers = self._state.integers.get(source)
-        if integers is not None and _steps(integers) == _steps(result):
+        if integers is not None and steps_of(integers) == steps_of(result):
             self._same[result] = integers
             return
         if integers is not None:
@@ -91,8 +91,3 @@ class _Rewriter:
 def _is_grid(value: Value) -> bool:
     """Return whether a value is of INT8 with one scale and zero point."""
     return value.dtype is DType.INT8 and value.quantization is not None and len(value.quantization.scales) == 1
-
-
-def _steps(value: Value) -> QuantizationGrid:
-    assert value.quantization is not None
-    return steps_of(value.quantization)
