@@ -97,7 +97,7 @@ def benchmark(models: Sequence[Path | str], options: BenchmarkOptions) -> Benchm
     """Time models against each other in one interleaved run on LiteRT, with the first of them twice as a control.
 
     Args:
-        models: .tflite files as they are; an .onnx file stands for two, its baseline and its optimized form.
+        models: .tflite files as they are; an .onnx file stands for two, its baseline and its optimized model.
         options: the fields of `BenchmarkOptions`, as keywords.
 
     Returns:

@@ -133,7 +133,7 @@ def reshape_target(
     return _formula(best) if best is not None else None
 
 
-def once(first: Array, second: Array) -> Array | None:
+def without_repetition(first: Array, second: Array) -> Array | None:
     """Return what both arrays repeat along the axes on which their sizes differ, of size 1 there; else None."""
     if first.ndim != second.ndim or first.dtype != second.dtype:
         return None

@@ -73,7 +73,7 @@ class NodeRewrite(Rewrite):
 
 
 @dataclass(frozen=True)
-class PricedRewrite(Rewrite):
+class CostDrivenRewrite(Rewrite):
     """A rewrite of a network to fewer multiplications, so that sums run in another order.
 
     Attributes:

@@ -14,9 +14,9 @@ from layoutopt.ir.attributes import constant_operand, integer, is_operator
 from layoutopt.ir.values import Shape, has_only_reader, known_shape, only_reader, static_shape
 from layoutopt.layout.analysis.convolutions import TYPES, Convolution, channel_vector, convolution_of
 from layoutopt.layout.analysis.upsampling import Upsampling, same_upsampling, upsampling_of, with_channels
-from layoutopt.layout.costs.arithmetic import Work, passing, work_of
+from layoutopt.layout.costs.arithmetic import Work, work_of, work_of_elementwise
 from layoutopt.layout.rules.applicability import is_function_of_elements
-from layoutopt.passes.base import NodeRewrite, PricedRewrite
+from layoutopt.passes.base import CostDrivenRewrite, NodeRewrite
 
 _TO_THE_END = 2**63 - 1
 """The end that ONNX gives a Slice that has none."""
@@ -26,7 +26,7 @@ Rewrite = Callable[[edit.Writer], ir.Value]
 
 
 @dataclass(frozen=True)
-class ConvolveBeforeUpsampling(NodeRewrite, PricedRewrite):
+class ConvolveBeforeUpsampling(NodeRewrite, CostDrivenRewrite):
     """Compute a Conv after nearest upsampling by a whole factor on the small picture, where that is cheaper.
 
     *Phases.* With nearest upsampling by s, pixel q of the large picture is pixel q // s of the small one, so the result
@@ -117,7 +117,7 @@ def _elementwise(graph: ir.Graph, node: ir.Node) -> _Found | None:
         operands = [up.source if other is value else other for other in node.inputs]
         return up.write(write, write.again(node, up.small, *operands), up.small[1])
 
-    return _Found(node, passing(up.large, up.large), passing(up.small, up.small), rewrite)
+    return _Found(node, work_of_elementwise(up.large, up.large), work_of_elementwise(up.small, up.small), rewrite)
 
 
 # --- convolutions ------------------------------------------------------------------------------------------------
@@ -183,15 +183,15 @@ class _Convolution:
             after += small.work(self._small_shape(), with_channels(self.up.small, small.channels))
             after += self.up.work(small.channels)
             if activation is None and self._fused() and large is None:
-                after += passing(result, result)
+                after += work_of_elementwise(result, result)
         else:
-            after += small.work(self._small_shape(), self._phases_shape(small)) + passing(result, result)
-            after += passing(result, result) if self._crop() is not None else Work()
+            after += small.work(self._small_shape(), self._phases_shape(small)) + work_of_elementwise(result, result)
+            after += work_of_elementwise(result, result) if self._crop() is not None else Work()
         if large is not None:
-            after += large.work(self._large_shape(), result) + passing(result, result, result)
+            after += large.work(self._large_shape(), result) + work_of_elementwise(result, result, result)
         rest = len(self.parts) - len(self.alike)
-        after += passing(self._large_shape(), self._large_shape()) if rest > 1 else Work()
-        after += passing(self._small_shape(), self._small_shape()) if len(self.alike) > 1 else Work()
+        after += work_of_elementwise(self._large_shape(), self._large_shape()) if rest > 1 else Work()
+        after += work_of_elementwise(self._small_shape(), self._small_shape()) if len(self.alike) > 1 else Work()
         return _Found(activation or self.node, before, after, self._rewrite)
 
     def _no_longer_read(self) -> Work:

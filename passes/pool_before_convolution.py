@@ -11,12 +11,12 @@ from layoutopt.ir import edit
 from layoutopt.ir.attributes import constant_operand, integer, reduced_axes
 from layoutopt.ir.values import Shape, constant_of, has_only_reader, known_shape, static_shape
 from layoutopt.layout.analysis.convolutions import TYPES, Convolution, channel_vector, convolution_of, pool_of
-from layoutopt.layout.costs.arithmetic import Work, passing, work_of, work_of_product
-from layoutopt.passes.base import BROADCASTING, NodeRewrite, PricedRewrite
+from layoutopt.layout.costs.arithmetic import Work, work_of, work_of_elementwise, work_of_product
+from layoutopt.passes.base import BROADCASTING, CostDrivenRewrite, NodeRewrite
 
 
 @dataclass(frozen=True)
-class PoolBeforeConvolution(NodeRewrite, PricedRewrite):
+class PoolBeforeConvolution(NodeRewrite, CostDrivenRewrite):
     """Compute an AveragePool, GlobalAveragePool or ReduceMean after a Conv of one pixel before it.
 
     The Conv, y[r] = W x[r] + b, works on channels, the pool, z[q] = sum_r a[q, r] y[r], on pixels, and both are linear:
@@ -98,7 +98,10 @@ def _behind_convolution(node: ir.Node, source: ir.Value) -> _Swap | None:
     if result is None or result[:2] != shape[:2]:
         return None
     pooled = (*before[:2], *result[2:])
-    costs = conv.work(before, shape) + passing(shape, result), passing(before, pooled) + conv.work(pooled, result)
+    costs = (
+        conv.work(before, shape) + work_of_elementwise(shape, result),
+        work_of_elementwise(before, pooled) + conv.work(pooled, result),
+    )
     return _Swap(x, pooled, result, conv, *costs)
 
 
@@ -143,6 +146,8 @@ def _behind_product(graph: ir.Graph, node: ir.Node, source: ir.Value) -> _Swap |
     if constant_of(matrix) is None or len(pooled) < 2 or result[-1] != shape[-1]:
         return None
     pooled = (*result[:-1], pooled[-1])
-    before = before + work_of(producer) + passing(shape, result)
-    after = passing(known_shape(x), pooled) + work_of_product(prod(result[:-1]), *sizes)
-    return _Swap(x, pooled, result, (matrix, row), before, after if row is None else after + passing(result, result))
+    before = before + work_of(producer) + work_of_elementwise(shape, result)
+    after = work_of_elementwise(known_shape(x), pooled) + work_of_product(prod(result[:-1]), *sizes)
+    return _Swap(
+        x, pooled, result, (matrix, row), before, after if row is None else after + work_of_elementwise(result, result)
+    )

@@ -71,7 +71,7 @@ def boundary_of(path: Path) -> Boundary | None:
         return None
 
 
-def told_by(path: Path) -> tuple[str, ...]:
+def metadata_lines(path: Path) -> tuple[str, ...]:
     """Return the metadata of a .tflite as text, a line for each item; none if it has no metadata.
 
     Raises:

@@ -29,13 +29,13 @@ from layoutopt.ir.checking import (
     require_model,
     shapes_for_the_checker,
 )
-from layoutopt.ir.old_opsets import raised
+from layoutopt.ir.old_opsets import raise_opset
 from layoutopt.ir.perm import Perm
 from layoutopt.ir.serialization import outlined, refer, write, write_content
 from layoutopt.ir.soundness import require_sound
 from layoutopt.ir.weights import LARGE, DataFiles, Skeleton, outline, weights_of
 from layoutopt.memory import mapped
-from layoutopt.outputs import replacing
+from layoutopt.outputs import atomic_write
 
 _FREE_INITIALIZERS = 4
 """The IR version since which an initializer need not be an input."""
@@ -75,7 +75,7 @@ def parse(data: bytes, name: str, *, complete: bool = True) -> ir.Model:
     return _read(memoryview(data), name, None, complete=complete)
 
 
-def of(model: ir.Model | onnx.ModelProto, *, complete: bool = True) -> ir.Model:
+def checked_copy(model: ir.Model | onnx.ModelProto, *, complete: bool = True) -> ir.Model:
     """Return a model that is in memory, checked, as a copy to be changed at will.
 
     Raises:
@@ -117,7 +117,7 @@ def _read(content: memoryview, name: str, path: Path | None, *, complete: bool) 
             raise InvalidModelError(f"{path}: cannot be read ({first_line(error)})") from error
     if 0 < proto.ir_version < _FREE_INITIALIZERS:
         proto.ir_version = _FREE_INITIALIZERS  # initializers that are no inputs are all that could be wrong with it
-    proto = raised(proto, OLDEST_OPSET)
+    proto = raise_opset(proto, OLDEST_OPSET)
     require_model(proto, name)
     if complete:
         with shapes_for_the_checker(proto):
@@ -277,7 +277,7 @@ def save(model: ir.Model, path: Path) -> None:
     Raises:
         OutputError: the place cannot be written to, or the model is over 2 GiB even without its weights.
     """
-    with replacing(path, companion=DATA) as beside:
+    with atomic_write(path, companion=DATA) as beside:
         write_model(model, beside)
 
 

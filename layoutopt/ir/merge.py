@@ -9,10 +9,10 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from layoutopt.errors import DynamicShapeError
-from layoutopt.formula import Formula, Placeholder, Prefer, Shape, Source, express, once, reshape_target
+from layoutopt.formula import Formula, Placeholder, Prefer, Shape, Source, express, reshape_target, without_repetition
 from layoutopt.ir import edit
 from layoutopt.ir.placeholders import write_range
-from layoutopt.ir.symbols import KEEP_FEWER, Sizes, spell
+from layoutopt.ir.symbols import KEEP_FEWER, Sizes, format_sizes
 from layoutopt.ir.values import constant_of
 
 _TO_THE_END = 2**63 - 1
@@ -96,12 +96,12 @@ class _Merger:
     def _node_pairs(self) -> Iterator[tuple[ir.Node, ir.Node]]:
         if len(self.nodes) != len(self.others):
             raise _refused(
-                f"the graph has {len(self.nodes)} nodes at {spell(self.sizes[0])} and "
-                f"{len(self.others)} at {spell(self.sizes[1])}"
+                f"the graph has {len(self.nodes)} nodes at {format_sizes(self.sizes[0])} and "
+                f"{len(self.others)} at {format_sizes(self.sizes[1])}"
             )
         for node, other in zip(self.nodes, self.others, strict=True):
             if node.op_identifier() != other.op_identifier() or len(node.inputs) != len(other.inputs):
-                raise _refused(f"at {_called(node)} the graph has a {other.op_type} for {spell(self.sizes[1])}")
+                raise _refused(f"at {_called(node)} the graph has a {other.op_type} for {format_sizes(self.sizes[1])}")
             if (name := _differing_attribute(node, other)) is not None:
                 raise _refused(f"attribute {name!r} of {_called(node)} depends on the size")
             yield node, other
@@ -116,7 +116,7 @@ class _Merger:
         else:
             same = self.pairs.get(value) is twin
         if not same:
-            raise _refused(f"operand {at} of {_called(node)} is another one at {spell(self.sizes[1])}")
+            raise _refused(f"operand {at} of {_called(node)} is another one at {format_sizes(self.sizes[1])}")
         if value is not None and value in self.placeholders:
             node.replace_input_with(at, self._put_back(node, value))
 
@@ -154,7 +154,7 @@ class _Merger:
             same = self.pairs.get(value) is twin
         if not same:
             raise _refused(
-                f"output {value.name!r} of graph {self.graph.name!r} is another one at {spell(self.sizes[1])}"
+                f"output {value.name!r} of graph {self.graph.name!r} is another one at {format_sizes(self.sizes[1])}"
             )
 
     def _constant(self, node: ir.Node, at: int, first: Array, second: Array) -> None:
@@ -200,7 +200,7 @@ class _Merger:
 
     def _repeated(self, node: ir.Node, at: int, first: Array, second: Array) -> ir.Value | None:
         """Return a constant that folding repeated along a symbolic axis: one copy, repeated at run time if needed."""
-        if (single := once(first, second)) is None:
+        if (single := without_repetition(first, second)) is None:
             return None
         dtype = ir.DataType.from_numpy(single.dtype)
         write = edit.Writer(self.graph, node, f"{node.outputs[0].name}_once", dtype)

@@ -122,7 +122,7 @@ class SymbolicModel:
             return Reference(self._resized(sizes), seed=seed)
         except InvalidModelError as error:
             raise DynamicShapeError(
-                f"the model does not run at {spell(sizes)}: {error.message}", hint=_EXPORT
+                f"the model does not run at {format_sizes(sizes)}: {error.message}", hint=_EXPORT
             ) from error
 
     def run(self, sizes: Sizes, inputs: Arrays) -> Arrays:
@@ -134,7 +134,9 @@ class SymbolicModel:
         try:
             return run_onnx(self._resized(sizes), inputs)
         except RuntimeError as error:
-            raise DynamicShapeError(f"the model does not run at {spell(sizes)}: {error}", hint=_EXPORT) from error
+            raise DynamicShapeError(
+                f"the model does not run at {format_sizes(sizes)}: {error}", hint=_EXPORT
+            ) from error
 
     def instances(self) -> Iterator[tuple[Sizes, Sizes]]:
         """Yield pairs of sizes to rewrite the model at, those that tell most first.
@@ -198,12 +200,12 @@ def find_symbols(
     return symbolic
 
 
-def spell(sizes: Sizes) -> str:
+def format_sizes(sizes: Sizes) -> str:
     """Return ``batch=5, height=71``."""
     return ", ".join(f"{name}={size}" for name, size in sizes.items())
 
 
-def spell_place(place: tuple[str, int]) -> str:
+def format_axis(place: tuple[str, int]) -> str:
     """Return ``input:2``, which names an axis that has no name."""
     return f"{place[0]}:{place[1]}"
 
@@ -241,7 +243,7 @@ def _symbol(name: str, inputs: Mapping[str, ir.Value], shapes: Mapping[str, tupl
     dims = {(each, axis): dim for each, value in inputs.items() for axis, dim in enumerate(value.shape or ())}
     names = {place: dim.value for place, dim in dims.items() if isinstance(dim, ir.SymbolicDim)}
     unnamed = {place for place, known in names.items() if known is None}
-    places = tuple(place for place in names if name in (names[place], spell_place(place)))
+    places = tuple(place for place in names if name in (names[place], format_axis(place)))
     if not places and name == BATCH:
         places = tuple(place for place in dims if place[1] == 0)
     if not places and name in _OF_IMAGES:
@@ -249,7 +251,7 @@ def _symbol(name: str, inputs: Mapping[str, ir.Value], shapes: Mapping[str, tupl
             place for place in unnamed if place[1] == _OF_IMAGES[name] and len(inputs[place[0]].shape or ()) == 4
         )
     if not places:
-        known = dict.fromkeys(names[place] or spell_place(place) for place in names)
+        known = dict.fromkeys(names[place] or format_axis(place) for place in names)
         listed = ", ".join(known) or "none"
         raise UsageError(
             f"--dynamic {name}: no input has a dimension of this name",

@@ -72,7 +72,7 @@ def _padded(operation: Operation, x: Value, axes: Sequence[int], paddings: Array
 
 @rule("MEAN", "SUM", "REDUCE_MAX", "REDUCE_MIN", "REDUCE_PROD", "REDUCE_ANY", "REDUCE_ALL")
 def _reduction(operation: Operation, uses: Uses) -> Value | None:
-    """Return neighbouring axes that are reduced are one, as those that stay; where that is too many, the last first."""
+    """Merge neighbouring axes that are reduced, and those that stay; if too many are left, reduce the last first."""
     del uses
     x = operation[0]
     if not operation[1].is_constant or not _is_beyond(operation, x):

@@ -228,7 +228,7 @@ def writing(*inputs: Path) -> Iterator[Outputs]:
         outer.protect(*inputs)
         yield outer
         return
-    with apart() as outputs:
+    with writing_apart() as outputs:
         outputs.protect(*inputs)
         token = _current.set(outputs)
         try:
@@ -238,7 +238,7 @@ def writing(*inputs: Path) -> Iterator[Outputs]:
 
 
 @contextlib.contextmanager
-def apart() -> Iterator[Outputs]:
+def writing_apart() -> Iterator[Outputs]:
     """Publish what the block writes at its end, even within a block that is not yet there."""
     outputs, token = Outputs(), _current.set(None)
     try:
@@ -250,13 +250,13 @@ def apart() -> Iterator[Outputs]:
 
 
 @contextlib.contextmanager
-def replacing(path: Path, *, companion: str = "") -> Iterator[Path]:
+def atomic_write(path: Path, *, companion: str = "") -> Iterator[Path]:
     """Give a path to write to that takes the place of ``path`` at the end, whatever is there, or goes on an error.
 
     Raises:
         OutputError: the place cannot be written to.
     """
-    with apart() as outputs:
+    with writing_apart() as outputs:
         outputs.expect(path, force=True, companion=companion)
         with outputs.filling(path) as staged:
             yield staged

@@ -100,7 +100,7 @@ class ModelGraph:
     """A model as nodes and tensors.
 
     Attributes:
-        title: what form of the model it is: ``plain onnx-tf``, ``layoutopt``, ``original ONNX``.
+        title: what the model is: ``plain onnx-tf``, ``layoutopt``, ``original ONNX``.
         nodes: in the order of execution.
         tensors: by name, all that nodes or the graph's inputs and outputs mention.
         inputs: names of the graph's inputs.

@@ -53,7 +53,7 @@ class TensorInfo:
 
 
 class ModelKind(Enum):
-    """The origins of a form of the model."""
+    """The ways in which a model came to be."""
 
     PLAIN = "plain onnx-tf"
     """The baseline: onnxsim, onnx-tf as it is, the default TFLite converter."""
@@ -67,7 +67,7 @@ class ModelKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class ModelStats:
-    """One form of the model, baseline or optimized, with all that was counted and measured of it.
+    """The counts and measurements of one model: the baseline, or what was optimized.
 
     Attributes:
         kind: how it came to be.
@@ -83,7 +83,7 @@ class ModelStats:
         latency_min_ms: minimum, likewise.
         max_abs_error: largest difference from ONNX Runtime on the original; None where it was not run.
         mse: mean squared difference, the largest over the outputs, likewise.
-        error: why the preferred form could not be had; empty where it could.
+        error: why the preferred kind could not be had; empty where it could.
     """
 
     kind: ModelKind
@@ -105,7 +105,7 @@ class ModelStats:
     def of(
         cls, kind: ModelKind, counts: Counts, *, file_size: int, verification: Verification | None, error: str = ""
     ) -> ModelStats:
-        """Return a form from its counts and its comparison with the original."""
+        """Return the figures of a model from its counts and its comparison with the original."""
         return cls(
             kind,
             **{field.name: getattr(counts, field.name) for field in dataclasses.fields(counts)},

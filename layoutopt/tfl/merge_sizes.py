@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from layoutopt.formula import REST, Formula, Placeholder, Prefer, Source, express, once, reshape_target
+from layoutopt.formula import REST, Formula, Placeholder, Prefer, Source, express, reshape_target, without_repetition
 from layoutopt.tfl import build as tfl
 from layoutopt.tfl.build.control_flow import common_shape
 from layoutopt.tfl.dtypes import Array, DType
@@ -235,7 +235,7 @@ class _Merger:
 
     def _repetition(self, operation: Operation, at: int, value: Value, other: Value) -> Value | None:
         """Return a constant that repeats elements along a symbolic axis: one copy, repeated at run time if needed."""
-        if (single := once(value.array, other.array)) is None:
+        if (single := without_repetition(value.array, other.array)) is None:
             return None
         element = Value(value.dtype, single.shape, single, quantization=value.quantization)
         if definition(operation.code).broadcasts or operation.code == "PRELU":

@@ -1,4 +1,4 @@
-"""Puts what is known of a model onto the graph of one of its forms: layouts, errors, rules, reasons, times."""
+"""Puts what is known of a model onto the graph of what it became: layouts, errors, rules, reasons, times."""
 
 from __future__ import annotations
 

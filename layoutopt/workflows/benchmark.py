@@ -101,7 +101,7 @@ def benchmark_models(models: Sequence[Path | str], options: BenchmarkOptions, co
     """Time models against each other in one interleaved run on LiteRT, with the first of them twice as a control.
 
     Args:
-        models: .tflite files as they are; an .onnx file stands for two, its baseline and its optimized form.
+        models: .tflite files as they are; an .onnx file stands for two, its baseline and its optimized model.
         options: what is asked for.
         context: of the run.
 
@@ -137,7 +137,7 @@ def make_candidates(
     """Make .tflite files of models.
 
     Args:
-        models: .tflite files, which stay as they are; an .onnx file gives its baseline and its optimized form.
+        models: .tflite files, which stay as they are; an .onnx file gives its baseline and its optimized model.
         options: what is asked for.
         context: of the run.
         folder: directory for what is made.

@@ -21,7 +21,7 @@ from layoutopt.ir import io as modelio
 from layoutopt.ir.merge import merge_models
 from layoutopt.ir.padding import spell_out_padding
 from layoutopt.ir.placeholders import insert_placeholders
-from layoutopt.ir.symbols import KEEP_FEWER, Sizes, SymbolicModel, spell
+from layoutopt.ir.symbols import KEEP_FEWER, Sizes, SymbolicModel, format_sizes
 from layoutopt.ir.verify import Reference, Verification, to_stored
 from layoutopt.pipeline.manager import PipelineResult
 from layoutopt.results.optimize import ModelKind, SizeCheck
@@ -58,7 +58,7 @@ class _Judge:
             return check(self.reference)
         except (ConversionError, VerificationError) as error:
             raise DynamicShapeError(
-                f"the dimension cannot stay symbolic: at {spell(self.sizes)}, {error.message}", hint=KEEP_FEWER
+                f"the dimension cannot stay symbolic: at {format_sizes(self.sizes)}, {error.message}", hint=KEEP_FEWER
             ) from error
 
 
@@ -95,7 +95,7 @@ class DynamicModel:
     @property
     def notes(self) -> tuple[str, ...]:
         """Return notes for the reader of the report."""
-        return (f"The layout is chosen, and its cost counted, at {spell(self.chosen_at)}.",)
+        return (f"The layout is chosen, and its cost counted, at {format_sizes(self.chosen_at)}.",)
 
     @property
     def checks(self) -> tuple[SizeCheck, ...]:
@@ -144,7 +144,7 @@ class DynamicModel:
 
         def attempt(pair: _Pair, prefer: Prefer) -> tuple[Artifact, list[Verification]]:
             if modelio.recorded_orders(pair.results[0].model) != orders:
-                at = ", and at ".join(map(spell, pair.sizes))
+                at = ", and at ".join(map(format_sizes, pair.sizes))
                 raise DynamicShapeError(f"other layouts are chosen for inputs or outputs at {at}", hint=KEEP_FEWER)
             if id(pair) not in static:
                 static[id(pair)] = self._convert(pair, converter)
@@ -189,7 +189,7 @@ class DynamicModel:
         raise (failures or not_run)[-1]
 
     def _pair(self, sizes: tuple[Sizes, Sizes], rewrite: Rewrite) -> _Pair:
-        key = f"{' '.join(map(spell, sizes))} {self._rewrites.index(rewrite)}"
+        key = f"{' '.join(map(format_sizes, sizes))} {self._rewrites.index(rewrite)}"
         if key not in self._pairs:
             references = [self._symbolic.reference(each, self._seed) for each in sizes]
             models = [self._symbolic.at(each) for each in sizes]

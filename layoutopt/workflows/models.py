@@ -44,7 +44,7 @@ def load_model(model: Model, *, complete: bool = True) -> ir.Model:
     """
     if isinstance(model, str | Path):
         return modelio.load(Path(model), complete=complete)
-    return modelio.of(model, complete=complete)
+    return modelio.checked_copy(model, complete=complete)
 
 
 def run_original(model: ir.Model, inputs: Arrays | None, shapes: Mapping[str, tuple[int, ...]], seed: int) -> Reference:

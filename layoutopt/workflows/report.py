@@ -23,7 +23,7 @@ from layoutopt.ir import io as modelio
 from layoutopt.ir.counts import count_onnx
 from layoutopt.ir.verify import Arrays
 from layoutopt.options import choose_if_given
-from layoutopt.outputs import Outputs, apart, writing
+from layoutopt.outputs import Outputs, writing, writing_apart
 from layoutopt.passes import FoldConstants
 from layoutopt.pipeline.manager import After
 from layoutopt.results import provenance
@@ -110,7 +110,7 @@ def _optimize_in(
         convert=convert,
         instruments=instruments,
     )
-    with apart():
+    with writing_apart():
         inner = RunContext.of(context.say, verbose=context.verbose, scratch=folder)
         optimized = optimize_model(model, wanted, inner)
     return dataclasses.replace(optimized, report=dataclasses.replace(optimized.report, output=None))

@@ -14,12 +14,12 @@ from layoutopt.backend.litert.memory import memory_of
 from layoutopt.backend.litert.operator_times import Transpose, write_operator
 from layoutopt.backend.litert.profile import (
     OperatorEvent,
-    attribute,
+    attribute_events,
     execution_order,
-    lay_beside,
+    match_in_order,
+    median_events,
     profile,
     profile_subject,
-    typical,
 )
 from layoutopt.backend.litert.runtime import Setting, Subject
 from layoutopt.backend.process import run_alone
@@ -37,13 +37,13 @@ def inner(*names: str) -> list[OperatorEvent]:
 
 
 def times(operators: list[TfliteOperator], events: list[OperatorEvent]) -> list[float]:
-    return [each.microseconds for each in attribute(operators, events)]
+    return [each.microseconds for each in attribute_events(operators, events)]
 
 
 def test_one_for_one() -> None:
     operators = chain("CONV_2D", "TRANSPOSE", "ADD")
     events = inner("Convolution (NHWC, F32) IGEMM", "Transpose (ND, X32) Transpose", "Add (ND)")
-    found = attribute(operators, events)
+    found = attribute_events(operators, events)
     assert [(each.position, each.operator) for each in found] == [(0, "CONV_2D"), (1, "TRANSPOSE"), (2, "ADD")]
     assert [each.microseconds for each in found] == [1, 2, 4]
 
@@ -86,7 +86,7 @@ def test_what_xnnpack_has_not_taken_says_where_it_is() -> None:
 
 def test_what_is_not_of_the_model_is_refused() -> None:
     with pytest.raises(ConversionError, match="not those of the file"):
-        attribute(
+        attribute_events(
             chain("CONV_2D", "MIRROR_PAD"), [OperatorEvent("GATHER", 7, 1.0), OperatorEvent("MIRROR_PAD", 1, 1.0)]
         )
 
@@ -108,9 +108,9 @@ def test_the_least_cost_is_that_of_brute_force() -> None:
         best = min(price(each) for each in itertools.combinations_with_replacement(range(operators), events))
         if np.isinf(best):
             with pytest.raises(ConversionError):
-                lay_beside(costs)
+                match_in_order(costs)
         else:
-            found = lay_beside(costs)
+            found = match_in_order(costs)
             assert found == sorted(found)
             assert price(tuple(found)) == pytest.approx(best)
 
@@ -131,9 +131,9 @@ def test_what_xnnpack_has_taken_goes_together() -> None:
 
 def test_the_median_of_the_rounds() -> None:
     rounds = [[OperatorEvent("Add (ND)", -1, time)] for time in (3.0, 1.0, 80.0)]
-    assert typical(rounds) == [OperatorEvent("Add (ND)", -1, 3.0)]
+    assert median_events(rounds) == [OperatorEvent("Add (ND)", -1, 3.0)]
     with pytest.raises(ConversionError, match="different operators"):
-        typical([*rounds, [OperatorEvent("Multiply (ND)", -1, 1.0)]])
+        median_events([*rounds, [OperatorEvent("Multiply (ND)", -1, 1.0)]])
 
 
 @pytest.mark.parametrize("name", ["large", "mixed", "loop", "dynamic", "types"])

@@ -58,7 +58,7 @@ def test_converted_is_what_was_recorded(number: int, converted: Path, tmp_path: 
 
 
 def test_every_operator_has_a_spelling_and_a_case(converted: Path) -> None:
-    assert set((converted / "spellings.txt").read_text().split()) == set(OPSET)
+    assert set((converted / "operators.txt").read_text().split()) == set(OPSET)
     assert {case.code for case in CASES} == set(OPSET)
 
 

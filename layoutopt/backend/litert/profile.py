@@ -166,10 +166,10 @@ def profile_subject(
         taken.append([OperatorEvent(*event) for event in line])  # type: ignore[misc, union-attr]
         if progress is not None:
             progress(len(taken), rounds)
-    return attribute(operators, typical(taken))
+    return attribute_events(operators, median_events(taken))
 
 
-def typical(rounds: Sequence[Sequence[OperatorEvent]]) -> list[OperatorEvent]:
+def median_events(rounds: Sequence[Sequence[OperatorEvent]]) -> list[OperatorEvent]:
     """Return each event with the median of its times.
 
     Raises:
@@ -183,7 +183,7 @@ def typical(rounds: Sequence[Sequence[OperatorEvent]]) -> list[OperatorEvent]:
     ]
 
 
-def attribute(operators: Sequence[TfliteOperator], events: Sequence[OperatorEvent]) -> tuple[OperatorTime, ...]:
+def attribute_events(operators: Sequence[TfliteOperator], events: Sequence[OperatorEvent]) -> tuple[OperatorTime, ...]:
     """Say which operator of the file each event belongs to, and add up their times.
 
     Raises:
@@ -192,7 +192,7 @@ def attribute(operators: Sequence[TfliteOperator], events: Sequence[OperatorEven
     alone = {event.position for event in events if event.position >= 0}
     order = execution_order(operators, alone)
     times = [0.0] * len(operators)
-    for event, at in zip(events, lay_beside(_costs(operators, order, alone, events)), strict=True):
+    for event, at in zip(events, match_in_order(_costs(operators, order, alone, events)), strict=True):
         times[order[at]] += event.microseconds
     return tuple(
         OperatorTime(position, operator.name, time)
@@ -229,7 +229,7 @@ def execution_order(operators: Sequence[TfliteOperator], alone: set[int]) -> lis
     return order
 
 
-def lay_beside(costs: _Costs) -> list[int]:
+def match_in_order(costs: _Costs) -> list[int]:
     """Give each event an operator, never an earlier one than to the event before, at the least cost.
 
     Args:

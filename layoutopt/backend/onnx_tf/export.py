@@ -87,7 +87,7 @@ def _failure(error: Exception, job: Job) -> Failure:
 
 
 def _without_tracebacks(message: str) -> str:
-    """Return the converter quotes a Python stack per operator; the lines that say which operator are few."""
+    """Return the converter's message without the Python stacks that it quotes for each operator."""
     lines = message.splitlines()
     telling = [line for line in lines if "error:" in line or " ops:" in line or line.lstrip().startswith("tf.")]
     return "\n".join(dict.fromkeys(line.split("error: ")[-1] for line in telling)) or message

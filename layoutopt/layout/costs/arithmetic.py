@@ -2,8 +2,8 @@
 
 A product of matrices takes its multiplications over a rate that depends on its shape: kernels compute tiles of several
 columns, so few columns leave lanes empty, and short sums spend their time on loading and storing. `calibration` has the
-rates. Whatever else an operator does is priced by the bytes that it reads and writes: ``python -m benchmarks.rewrites
---table`` measures the numbers here, and `objectives.OPERATOR`.
+rates. All other operators take the time of the bytes that they read and write: ``python -m benchmarks.rewrites --table``
+measures the numbers here, and `objectives.OPERATOR`.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def work_of_product(rows: int, depth: int, columns: int, *, groups: int = 1) -> 
     return Work(count, OPERATOR * (groups if groups > 1 and each > 1 else 1) + count / rate)
 
 
-def passing(*shapes: Shape, bits: int = 32) -> Work:
+def work_of_elementwise(*shapes: Shape, bits: int = 32) -> Work:
     """Return the work of one operator without products that reads and writes tensors of ``shapes``."""
     return Work(0, OPERATOR + sum(map(prod, shapes)) * bits / 8 / BYTES)
 

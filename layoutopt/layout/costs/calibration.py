@@ -22,7 +22,7 @@ from layoutopt.layout.costs.movement import Curve, Family, Movement, TimeTable
 from layoutopt.layout.costs.objectives import Costs, FewestBytes, LeastTime, OperatorTimes, PieceTimes
 from layoutopt.layout.costs.products import MatrixProducts, ProductTimes
 from layoutopt.options import Objective
-from layoutopt.outputs import make_directory, replacing
+from layoutopt.outputs import atomic_write, make_directory
 
 _FORMAT = 2
 _ROWS = 7  # sizes are 49 times a power of two, as in networks for 224x224: strides of a power of two are the slowest
@@ -256,7 +256,7 @@ class Calibration:
         """
         path = calibration_path(self.machine.threads)
         make_directory(path.parent)
-        with replacing(path) as beside:
+        with atomic_write(path) as beside:
             beside.write_text(json.dumps(self.as_json(), indent=1))
         return path
 

@@ -16,7 +16,7 @@ from layoutopt.ir.perm import Perm
 from layoutopt.ir.values import Shape, is_constant, known_shape, static_shape
 from layoutopt.layout.algebra.physical import ModeOrder, PhysicalLayout
 from layoutopt.layout.rules.rule import LayoutRule
-from layoutopt.layout.rules.variants import Known, Port, Variant, blaming, result
+from layoutopt.layout.rules.variants import Known, Port, Variant, node_context, result
 from layoutopt.layout.rules.views import LINK, View
 
 MAX_LAYOUTS = 64
@@ -172,10 +172,10 @@ class _Closure:
             if self._is_free(value):
                 found.inputs[value] = self._add_public(value, source=True)
         for node, rule in found.rules.items():
-            with blaming(node):
+            with node_context(node):
                 self._add_node(node, rule)
         for node in found.links:
-            with blaming(node):
+            with node_context(node):
                 self._add_link(node)
         for position, value in enumerate(found.graph.outputs):
             if self._is_free(value):
@@ -285,7 +285,7 @@ class _Closure:
             layout = found.physical_layout(group.values[index], order)
             if layout is None:
                 continue
-            with blaming(group.node):
+            with node_context(group.node):
                 for variant in group.rule.variants(group.node, group.ports[index], layout, found.known(group.node)):
                     self._add(group, variant)
 

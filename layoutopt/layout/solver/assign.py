@@ -68,7 +68,7 @@ def _exact(problem: Problem, choice: tuple[int, ...]) -> Assignment:
     return Assignment(choice, cost, cost, True)
 
 
-def as_it_was(problem: Problem, assignment: Assignment, natural: Mapping[int, int]) -> Assignment:
+def keep_interface(problem: Problem, assignment: Assignment, natural: Mapping[int, int]) -> Assignment:
     """Return an assignment of the same cost that leaves inputs and outputs of the graph as they were, if there is one.
 
     Args:

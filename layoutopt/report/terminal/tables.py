@@ -36,7 +36,7 @@ _NONE = "[dim]-[/]"
 
 
 def of_optimize(report: OptimizeReport, *, verbose: bool) -> Iterator[RenderableType]:
-    """Print the baseline beside the optimized form, the interface, the proof, and where the files are."""
+    """Print the baseline beside the optimized model, the interface, the proof, and where the files are."""
     if verbose:
         yield _of_stages(report.seconds)
         yield _of_passes_run(report.passes)
@@ -258,30 +258,30 @@ def _time_and_rate(nanoseconds: float, bytes_moved: int) -> str:
 
 def _of_forms(report: OptimizeReport) -> Table:
     """Return the one table that `optimize` ends in."""
-    forms = [form for form in (report.baseline, report.optimized) if form is not None]
-    headings = [f"{'baseline' if form is report.baseline else 'optimized'}\n({form.kind.value})" for form in forms]
+    models = [model for model in (report.baseline, report.optimized) if model is not None]
+    headings = [f"{'baseline' if model is report.baseline else 'optimized'}\n({model.kind.value})" for model in models]
     table = _table("", *headings)
-    _row(table, "operators", [f"{form.operators:,}" for form in forms])
+    _row(table, "operators", [f"{model.operators:,}" for model in models])
     if (products := report.multiplications) is not None:
-        numbers = [products.before, products.after] if len(forms) > 1 else [products.after]
+        numbers = [products.before, products.after] if len(models) > 1 else [products.after]
         _row(table, "multiplications", [_millions(number) for number in numbers])
-    _row(table, _transpose_name(report.optimized), [f"{form.transposes:,}" for form in forms], style="bold")
-    _row(table, "PAD", [f"{form.pads:,}" for form in forms])
-    _row(table, "RESHAPE", [f"{form.reshapes:,}" for form in forms])
-    _row(table, "other data movement", [f"{form.other_movement:,}" for form in forms])
-    _row(table, "bytes moved by transposes", [format_size(form.bytes_moved) for form in forms], style="bold")
-    _row(table, "file size", [format_size(form.file_size) if form.file_size else _NONE for form in forms])
-    _latency_rows(table, forms, report.speedup)
-    _row(table, "max abs error", [_number(form.max_abs_error) for form in forms])
-    _row(table, "MSE", [_number(form.mse) for form in forms])
+    _row(table, _transpose_name(report.optimized), [f"{model.transposes:,}" for model in models], style="bold")
+    _row(table, "PAD", [f"{model.pads:,}" for model in models])
+    _row(table, "RESHAPE", [f"{model.reshapes:,}" for model in models])
+    _row(table, "other data movement", [f"{model.other_movement:,}" for model in models])
+    _row(table, "bytes moved by transposes", [format_size(model.bytes_moved) for model in models], style="bold")
+    _row(table, "file size", [format_size(model.file_size) if model.file_size else _NONE for model in models])
+    _latency_rows(table, models, report.speedup)
+    _row(table, "max abs error", [_number(model.max_abs_error) for model in models])
+    _row(table, "MSE", [_number(model.mse) for model in models])
     return table
 
 
-def _latency_rows(table: Table, forms: Sequence[ModelStats], speedup: Speedup | None) -> None:
-    if all(form.latency_ms is None for form in forms):
+def _latency_rows(table: Table, models: Sequence[ModelStats], speedup: Speedup | None) -> None:
+    if all(model.latency_ms is None for model in models):
         return
-    _row(table, "latency, median", [_milliseconds(form.latency_ms) for form in forms])
-    _row(table, "latency, minimum", [_milliseconds(form.latency_min_ms) for form in forms])
+    _row(table, "latency, median", [_milliseconds(model.latency_ms) for model in models])
+    _row(table, "latency, minimum", [_milliseconds(model.latency_min_ms) for model in models])
     if speedup is not None:
         _row(table, "speedup, 95 % interval", ["", _compared(speedup)], style="bold")
 
@@ -354,10 +354,10 @@ def _of_passes_run(records: Sequence[PassRecord]) -> Table:
 
 
 def _of_histograms(report: OptimizeReport) -> Table:
-    forms = [form for form in (report.baseline, report.optimized) if form is not None]
-    table = _table("operator", *(form.kind.value for form in forms))
-    for name in dict.fromkeys(name for form in forms for name in form.histogram):
-        _row(table, name, [f"{form.histogram[name]}" if name in form.histogram else _NONE for form in forms])
+    models = [model for model in (report.baseline, report.optimized) if model is not None]
+    table = _table("operator", *(model.kind.value for model in models))
+    for name in dict.fromkeys(name for model in models for name in model.histogram):
+        _row(table, name, [f"{model.histogram[name]}" if name in model.histogram else _NONE for model in models])
     return table
 
 
@@ -373,8 +373,8 @@ def _row(table: Table, name: str, cells: Sequence[str], *, style: str = "") -> N
     table.add_row(escape(name), *cells, style=style)
 
 
-def _transpose_name(form: ModelStats) -> str:
-    return "Transpose (ONNX)" if form.kind is ModelKind.ONNX else "TRANSPOSE"
+def _transpose_name(model: ModelStats) -> str:
+    return "Transpose (ONNX)" if model.kind is ModelKind.ONNX else "TRANSPOSE"
 
 
 def _number(value: float | None) -> str:

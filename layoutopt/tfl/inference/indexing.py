@@ -7,7 +7,7 @@ from layoutopt.tfl.shapes import Operands, Options, Results, constant_integers, 
 
 
 def gather(operands: Operands, options: Options) -> Results:
-    """Return the indices' axes instead of one axis."""
+    """Return the shape of the operand, with the axes of the indices in the place of one axis."""
     x, index = operand_at(operands, 0), operand_at(operands, 1)
     if x.shape is None or index.shape is None:
         return [(x.dtype, None)]
@@ -16,7 +16,7 @@ def gather(operands: Operands, options: Options) -> Results:
 
 
 def gather_nd(operands: Operands, _: Options) -> Results:
-    """Return the last axis of the indices tells places."""
+    """Return the shape of what is gathered at the places that the last axis of the indices names."""
     x, index = operand_at(operands, 0), operand_at(operands, 1)
     if x.shape is None or index.shape is None or index.shape[-1] is None:
         return [(x.dtype, None)]
@@ -31,7 +31,7 @@ def scatter_nd(operands: Operands, _: Options) -> Results:
 
 
 def segments(operands: Operands, _: Options) -> Results:
-    """Return a result of as many rows as operand 2 says."""
+    """Return the shape of the operand, with as many rows as operand 2 says."""
     x, index, count = operand_at(operands, 0), operand_at(operands, 1), constant_integers(operands[2])
     if x.shape is None or index.shape is None:
         return [(x.dtype, None)]
@@ -39,7 +39,7 @@ def segments(operands: Operands, _: Options) -> Results:
 
 
 def one_hot(operands: Operands, options: Options) -> Results:
-    """Return one more axis, as long as operand 1 says."""
+    """Return the shape of the indices with one more axis, as long as operand 1 says."""
     index, depth, on = operand_at(operands, 0), constant_integers(operands[1]), operand_at(operands, 2)
     if index.shape is None:
         return [(on.dtype, None)]
@@ -60,7 +60,7 @@ def unique(operands: Operands, options: Options) -> Results:
 
 
 def top_k(operands: Operands, _: Options) -> Results:
-    """Return the last axis as long as operand 1 says."""
+    """Return the shape of the operand with the last axis as long as operand 1 says, twice."""
     x, count = operand_at(operands, 0), constant_integers(operands[1])
     found = None if x.shape is None else (*x.shape[:-1], None if count is None else count[0])
     return [(x.dtype, found), (DType.INT32, found)]

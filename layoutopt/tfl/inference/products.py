@@ -38,7 +38,7 @@ def arg_extreme(operands: Operands, options: Options) -> Results:
 
 
 def batch_matmul(operands: Operands, options: Options) -> Results:
-    """Return rows of the first, columns of the second; other axes broadcast."""
+    """Return the rows of the first operand by the columns of the second; the other axes broadcast."""
     a, b = operand_at(operands, 0), operand_at(operands, 1)
     require_one_type([a, b])
     if a.shape is None or b.shape is None:
@@ -57,7 +57,7 @@ def _require_equal(one: Size, other: Size, a: Value, b: Value) -> None:
 
 
 def fully_connected(operands: Operands, options: Options) -> Results:
-    """Return the last axis of the operand becomes as long as the weights (out, in) have rows."""
+    """Return the shape of the operand, with a last axis as long as the weights (out, in) have rows."""
     x, weights = operand_at(operands, 0), operand_at(operands, 1)
     if x.shape is None or weights.shape is None:
         return [(x.dtype, None)]

@@ -45,7 +45,7 @@ def squeeze(operands: Operands, options: Options) -> Results:
 
 
 def expand_dims(operands: Operands, _: Options) -> Results:
-    """Return one more axis of size 1."""
+    """Return the shape of the operand with one more axis of size 1."""
     x, axes = operand_at(operands, 0), constant_integers(operands[1])
     if x.shape is None or axes is None:
         return [(x.dtype, None)]
@@ -62,7 +62,7 @@ def transpose(operands: Operands, _: Options) -> Results:
 
 
 def concatenation(operands: Operands, options: Options) -> Results:
-    """Return the sizes along one axis added up."""
+    """Return the shape of the operands, with their sizes along one axis added up."""
     values = [operand_at(operands, i) for i in range(len(operands))]
     require_one_type(values)
     if any(value.shape is None for value in values):
@@ -76,7 +76,7 @@ def concatenation(operands: Operands, options: Options) -> Results:
 
 
 def pack(operands: Operands, options: Options) -> Results:
-    """Return one more axis."""
+    """Return the shape of the operands with one more axis."""
     values = [operand_at(operands, i) for i in range(len(operands))]
     require_one_type(values)
     if any(value.shape is None for value in values):
@@ -152,7 +152,7 @@ def strided_slice(operands: Operands, options: Options) -> Results:
 
 
 def pad(operands: Operands, _: Options) -> Results:
-    """Return sizes with what operand 1 adds before and after."""
+    """Return the sizes of the operand with what operand 1 adds before and after."""
     x, amounts = operand_at(operands, 0), constant_integers(operands[1])
     if x.shape is None:
         return [(x.dtype, None)]
@@ -163,7 +163,7 @@ def pad(operands: Operands, _: Options) -> Results:
 
 
 def tile(operands: Operands, _: Options) -> Results:
-    """Return sizes times what operand 1 says."""
+    """Return the sizes of the operand times those of operand 1."""
     x, counts = operand_at(operands, 0), constant_integers(operands[1])
     if x.shape is None:
         return [(x.dtype, None)]

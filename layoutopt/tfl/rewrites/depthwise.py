@@ -10,7 +10,7 @@ from layoutopt.tfl import build as tfl
 from layoutopt.tfl.dtypes import DType
 from layoutopt.tfl.graph import Graph, Operation, Value
 from layoutopt.tfl.recorder import one
-from layoutopt.tfl.rewrites.engine import Uses, apply_rules, rule, run_to_the_end
+from layoutopt.tfl.rewrites.engine import Uses, apply_rules, rule, run_to_fixpoint
 
 MAX_TAPS = 25
 """The most taps that XNNPACK's depthwise kernels have; LiteRT's own, which takes over, takes ten times as long."""
@@ -29,7 +29,7 @@ def split_depthwise_kernels(graph: Graph, *, resizable: bool = False) -> None:
         resizable: whether the graph takes images of any size, so that nothing may depend on the size that it has now.
     """
     rules = (split_same_kernel,) if resizable else (split_same_kernel, split_kernel)
-    run_to_the_end(graph, (partial(apply_rules, rules=rules),))
+    run_to_fixpoint(graph, (partial(apply_rules, rules=rules),))
 
 
 @rule("DEPTHWISE_CONV_2D")

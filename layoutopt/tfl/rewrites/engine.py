@@ -112,10 +112,10 @@ def record_again(operation: Operation, *operands: Value | None, **options: objec
     return result
 
 
-def run_to_the_end(graph: Graph, steps: Sequence[Callable[[Graph], bool]]) -> None:
+def run_to_fixpoint(graph: Graph, steps: Sequence[Callable[[Graph], bool]]) -> None:
     """Run steps one after the other, in bodies first, until none of them changes anything."""
     for body in dict.fromkeys(body for operation in graph.operations for body in operation.bodies):
-        run_to_the_end(body, steps)
+        run_to_fixpoint(body, steps)
     for _ in range(_MAX_ROUNDS):
         changed = [step(graph) for step in steps]
         if not any(changed):

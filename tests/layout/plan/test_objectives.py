@@ -15,7 +15,7 @@ from layoutopt.layout.algebra.transposition import route, transposition
 from layoutopt.layout.costs.calibration import load_costs
 from layoutopt.layout.costs.objectives import Costs
 from layoutopt.layout.plan.decoding import Plan
-from layoutopt.layout.plan.pricing import price
+from layoutopt.layout.plan.plan_cost import cost_of_plan
 from layoutopt.options import Io, Objective
 from layoutopt.passes import CancelTransposes, PropagateLayout, default_pipeline
 from layoutopt.passes.propagate_layout import Scope
@@ -60,7 +60,7 @@ def check(model: ir.Model, io: Io) -> None:
     costs = {objective: load_costs(objective) for objective in Objective}
     plans = {objective: PropagateLayout(io=io, objective=objective).plans(prepared) for objective in Objective}
     cost = {
-        (by, unit): sum(price(plan, costs[unit]) for plan in plans[by].values())
+        (by, unit): sum(cost_of_plan(plan, costs[unit]) for plan in plans[by].values())
         for by in Objective
         for unit in Objective
     }

@@ -279,7 +279,7 @@ def _is_stateful(function: tf.types.experimental.ConcreteFunction) -> bool:
 
 # --- the table -----------------------------------------------------------------------------------------------------
 
-SPELLINGS: Mapping[str, Spelling] = {
+TENSORFLOW_OPERATORS: Mapping[str, Spelling] = {
     "ABS": _plain(tf.abs),
     "ADD": _plain(tf.add),
     "ARG_MAX": lambda call: tf.raw_ops.ArgMax(input=call[0], dimension=call[1], output_type=call.dtype),
