@@ -75,7 +75,7 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class Graphs:
-    """One network as it is handed over.
+    """One network as it is converted.
 
     Attributes:
         folded: to plain onnx-tf.
@@ -91,7 +91,7 @@ class Graphs:
 
     @classmethod
     def of(cls, original: ir.Model) -> Graphs:
-        """Return all that is made of an exported network before it is handed over."""
+        """Return all that is made of an exported network before it is converted."""
         folded = FoldConstants()(original.clone()).model
         return cls(folded, per_operator(folded.clone()), optimized(original, Io.FREE), optimized(original, Io.KEEP))
 

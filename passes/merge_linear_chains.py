@@ -19,9 +19,10 @@ from layoutopt.passes.base import CostDrivenRewrite, NodeRewrite
 class MergeLinearChains(NodeRewrite, CostDrivenRewrite):
     """Compute two linear operators as one, where their product is cheaper.
 
-    *Conv after Conv.* Both are linear in what they read, so their composition is a Conv: see `compose_convolutions`. Padding
-    of the second reads zeros where the first would have gone on beyond the border; that is the same only if the first has one
-    pixel, no padding and no bias, for then it is zero of zeros. Without padding of the second, any kernels will do.
+    *Conv after Conv.* Both are linear in what they read, so their composition is a Conv: see `compose_convolutions`.
+    Padding of the second reads zeros where the first would have gone on beyond the border; that is the same only if the
+    first has one pixel, no padding and no bias, for then it is zero of zeros. Without padding of the second, any
+    kernels will do.
 
     *MatMul after MatMul.* (x A + a) B is x (A B) + a B. Rows of a constant table that a Gather takes are rows of a
     product, too: Gather(T, i) A is Gather(T A, i), unless that makes the table larger.

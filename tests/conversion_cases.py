@@ -61,7 +61,7 @@ class Case:
         opset: of the default domain.
         reference: ONNX's own evaluator says what to expect, since ONNX Runtime cannot.
         exactly: all of the TFLite operators that they should become; None to leave that open.
-        channels_last: operators that the dialect has are handed over as its own, inputs and outputs channels-last.
+        channels_last: operators that the dialect has are converted as its own, inputs and outputs channels-last.
         stated: the model states the shapes of its outputs.
     """
 
@@ -174,7 +174,7 @@ nhwc = partial(_of_one_input, channels_last=True)
 
 @dataclass(frozen=True, slots=True)
 class CaseRunner:
-    """One way to a .tflite.
+    """A backend that converts cases, and the check of what they become.
 
     Attributes:
         directory: for the files.

@@ -273,7 +273,7 @@ def test_nothing_that_is_read_is_overwritten(model: ir.Model, tmp_path: Path, wh
 
 
 @pytest.mark.onnx_tf
-def test_the_hand_off_writes_what_was_asked_for(model: ir.Model, tmp_path: Path) -> None:
+def test_the_conversion_writes_what_was_asked_for(model: ir.Model, tmp_path: Path) -> None:
     onnx, tflite, saved = tmp_path / "out.onnx", tmp_path / "out.tflite", tmp_path / "saved"
     stages: list[str] = []
     report = layoutopt.optimize(

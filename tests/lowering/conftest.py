@@ -1,4 +1,4 @@
-"""Ways to a .tflite for the tests of the lowerings."""
+"""The backends that convert the cases of the lowerings."""
 
 from __future__ import annotations
 
@@ -16,6 +16,6 @@ def direct(tmp_path: Path) -> CaseRunner:
 
 
 @pytest.fixture(params=["direct", pytest.param("onnx-tf", marks=[pytest.mark.long, pytest.mark.onnx_tf])])
-def hand_off(request: pytest.FixtureRequest, tmp_path: Path) -> CaseRunner:
+def runner(request: pytest.FixtureRequest, tmp_path: Path) -> CaseRunner:
     """Each backend."""
     return CaseRunner(tmp_path, onnx_tf=request.param == "onnx-tf")

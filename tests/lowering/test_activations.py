@@ -150,11 +150,11 @@ CASES = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_computes_what_onnx_runtime_computes(name: str, hand_off: CaseRunner) -> None:
-    hand_off.check(CASES[name])
+def test_computes_what_onnx_runtime_computes(name: str, runner: CaseRunner) -> None:
+    runner.check(CASES[name])
 
 
 @pytest.mark.parametrize("operator", ["Softplus", "Mish", "Elu", "Selu"])
-def test_every_element_is_precise(operator: str, hand_off: CaseRunner) -> None:
+def test_every_element_is_precise(operator: str, runner: CaseRunner) -> None:
     """Also those next to 0 among large ones."""
-    hand_off.check(of_far(operator, OF_ONE_OPERAND[operator]), each=True)
+    runner.check(of_far(operator, OF_ONE_OPERAND[operator]), each=True)

@@ -45,10 +45,10 @@ def count(number: int) -> dict[str, Array]:
 
 
 @pytest.mark.parametrize("taken", [True, False])
-def test_branches(taken: bool, hand_off: CaseRunner) -> None:
+def test_branches(taken: bool, runner: CaseRunner) -> None:
     case = Case(BRANCHES, {"x": X}, {"c": np.array(taken)})
-    assert "IF" not in hand_off.check(case)
-    assert "IF" in hand_off.check(case.with_run_time("c"))
+    assert "IF" not in runner.check(case)
+    assert "IF" in runner.check(case.with_run_time("c"))
 
 
 LOOPS = {
@@ -75,9 +75,9 @@ LOOPS = {
 
 
 @pytest.mark.parametrize("name", LOOPS)
-def test_loops(name: str, hand_off: CaseRunner) -> None:
+def test_loops(name: str, runner: CaseRunner) -> None:
     case, loops = LOOPS[name]
-    assert ("WHILE" in hand_off.check(case)) == loops
+    assert ("WHILE" in runner.check(case)) == loops
 
 
 def loop(signature: str, nodes: str) -> str:
@@ -104,10 +104,10 @@ HANDED_ON = {
 
 @pytest.mark.parametrize("rounds", [0, 3, 4])
 @pytest.mark.parametrize("name", HANDED_ON)
-def test_values_that_are_handed_on(name: str, rounds: int, hand_off: CaseRunner) -> None:
+def test_values_that_are_handed_on(name: str, rounds: int, runner: CaseRunner) -> None:
     body, inputs, constants = HANDED_ON[name]
     case = Case(body, {"x": X, "m": np.array(rounds), **inputs}, {"c": TRUE, **constants}, "WHILE", YZ)
-    hand_off.check(case)
+    runner.check(case)
 
 
 @pytest.mark.parametrize("at_run_time", [True, False])

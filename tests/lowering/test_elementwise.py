@@ -82,8 +82,8 @@ CASES = {**ARITHMETIC, **REMAINDERS, **EDGES}
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_computes_what_onnx_runtime_computes(name: str, hand_off: CaseRunner) -> None:
-    hand_off.check(CASES[name], each=name in EDGES)
+def test_computes_what_onnx_runtime_computes(name: str, runner: CaseRunner) -> None:
+    runner.check(CASES[name], each=name in EDGES)
 
 
 def test_operands_that_broadcast_up_to_opset_6() -> None:

@@ -99,5 +99,5 @@ CASES = {**MATMUL, **GEMM, **{f"einsum {name}": case for name, case in EINSUM.it
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_computes_what_onnx_runtime_computes(name: str, hand_off: CaseRunner) -> None:
-    hand_off.check(CASES[name])
+def test_computes_what_onnx_runtime_computes(name: str, runner: CaseRunner) -> None:
+    runner.check(CASES[name])

@@ -88,5 +88,5 @@ CASES = {**RESIZES, **BLOCKS}
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_computes_what_onnx_runtime_computes(name: str, hand_off: CaseRunner) -> None:
-    hand_off.check(CASES[name])
+def test_computes_what_onnx_runtime_computes(name: str, runner: CaseRunner) -> None:
+    runner.check(CASES[name])

@@ -91,8 +91,8 @@ CASES = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_computes_what_the_reference_computes(name: str, hand_off: CaseRunner) -> None:
-    hand_off.check(CASES[name], each=True)
+def test_computes_what_the_reference_computes(name: str, runner: CaseRunner) -> None:
+    runner.check(CASES[name], each=True)
 
 
 def test_an_operator_that_needs_a_static_shape_is_refused(direct: CaseRunner) -> None:
@@ -101,5 +101,5 @@ def test_an_operator_that_needs_a_static_shape_is_refused(direct: CaseRunner) ->
         direct.check(case_)
 
 
-def test_nothing_may_be_left(hand_off: CaseRunner) -> None:
-    hand_off.check(case("y = Slice(x, s, e)", x=X, s=of("i8", 1), e=of("i8", 1)))
+def test_nothing_may_be_left(runner: CaseRunner) -> None:
+    runner.check(case("y = Slice(x, s, e)", x=X, s=of("i8", 1), e=of("i8", 1)))

@@ -67,5 +67,5 @@ CASES = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_computes_what_onnx_runtime_computes(name: str, hand_off: CaseRunner) -> None:
-    hand_off.check(CASES[name])
+def test_computes_what_onnx_runtime_computes(name: str, runner: CaseRunner) -> None:
+    runner.check(CASES[name])

@@ -93,8 +93,8 @@ CASES = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_computes_what_the_reference_computes(name: str, hand_off: CaseRunner) -> None:
-    hand_off.check(CASES[name], each=True)
+def test_computes_what_the_reference_computes(name: str, runner: CaseRunner) -> None:
+    runner.check(CASES[name], each=True)
 
 
 def test_half_precision_is_rounded_at_the_end_only(direct: CaseRunner) -> None:

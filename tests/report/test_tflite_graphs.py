@@ -138,7 +138,7 @@ def test_json_and_notes(converted: ModelReport) -> None:
     assert converted.before.title == ModelKind.PER_OPERATOR.value
 
 
-def test_a_hand_off_leaves_its_files_where_it_is_told_to(directory: Path, converted: ModelReport) -> None:
+def test_a_conversion_leaves_its_files_where_it_is_told_to(directory: Path, converted: ModelReport) -> None:
     del converted
     assert {path.name for path in directory.iterdir()} >= {"before.tflite", "after.tflite"}
     assert path_in(directory, ModelKind.PLAIN) == directory / "plain.tflite"

@@ -2,8 +2,8 @@
 
 A product of matrices takes its multiplications over a rate that depends on its shape: kernels compute tiles of several
 columns, so few columns leave lanes empty, and short sums spend their time on loading and storing. `calibration` has the
-rates. All other operators take the time of the bytes that they read and write: ``python -m benchmarks.rewrites --table``
-measures the numbers here, and `objectives.OPERATOR`.
+rates. All other operators take the time of the bytes that they read and write. ``python -m benchmarks.rewrites
+--table`` measures the numbers here, and `objectives.OPERATOR`.
 """
 
 from __future__ import annotations
