@@ -30,7 +30,7 @@ def operand_at(operands: Operands, index: int) -> Value:
     return operand
 
 
-def constant_integers(value: Value | None) -> list[int] | None:
+def known_elements(value: Value | None) -> list[int] | None:
     """Return the elements of a constant; None where they are known at run time only."""
     return None if value is None or value.data is None else [int(each) for each in value.data.reshape(-1)]
 

@@ -36,7 +36,7 @@ class QuantizedTensor:
         return QuantizedTensor(view(self.real), cache(lambda: view(self.integers())))
 
 
-def quantized(operation: Operation, x: Any) -> QuantizedTensor:
+def replay_quantize(operation: Operation, x: Any) -> QuantizedTensor:
     """Return what a QUANTIZE makes of ``x``: real numbers, or integers of another scale."""
     result = operation.result
     to = result.quantization
@@ -53,7 +53,7 @@ def quantized(operation: Operation, x: Any) -> QuantizedTensor:
     return QuantizedTensor(real, cache(lambda: _rounded(source, to, result.dtype)))
 
 
-def dequantized(operation: Operation, x: Any) -> tf.Tensor:
+def replay_dequantize(operation: Operation, x: Any) -> tf.Tensor:
     """Return the real numbers that a DEQUANTIZE finds in ``x``."""
     if isinstance(x, QuantizedTensor):
         return x.real

@@ -10,7 +10,7 @@ from layoutopt.tfl.shapes import (
     Results,
     ShapeError,
     broadcast,
-    constant_integers,
+    known_elements,
     operand_at,
     require_one_type,
     unknown,
@@ -19,7 +19,7 @@ from layoutopt.tfl.shapes import (
 
 def reduction(operands: Operands, options: Options) -> Results:
     """Return a result without the axes of operand 1, or with size 1 there."""
-    x, axes, keep = operand_at(operands, 0), constant_integers(operands[1]), options["keep_dims"]
+    x, axes, keep = operand_at(operands, 0), known_elements(operands[1]), options["keep_dims"]
     if x.shape is None:
         return [(x.dtype, None)]
     if axes is None:
@@ -30,7 +30,7 @@ def reduction(operands: Operands, options: Options) -> Results:
 
 def arg_extreme(operands: Operands, options: Options) -> Results:
     """Return a result without the axis that operand 1 tells."""
-    x, axes = operand_at(operands, 0), constant_integers(operands[1])
+    x, axes = operand_at(operands, 0), known_elements(operands[1])
     if x.shape is None or axes is None:
         return [(DType(options["output_type"]), None)]
     axis = axes[0] % x.rank

@@ -11,7 +11,7 @@ from layoutopt.tfl.shapes import (
     Operands,
     Options,
     Results,
-    constant_integers,
+    known_elements,
     operand_at,
     require_one_type,
     unknown,
@@ -22,7 +22,7 @@ from layoutopt.tfl.shapes import (
 def reshape(operands: Operands, _: Options) -> Results:
     """Return the shape that operand 1 tells; a size of -1 follows from the rest."""
     x, target = operand_at(operands, 0), operand_at(operands, 1)
-    sizes = constant_integers(target)
+    sizes = known_elements(target)
     if sizes is None:
         return [(x.dtype, unknown(vector_length(target)))]
     if -1 in sizes:
@@ -46,7 +46,7 @@ def squeeze(operands: Operands, options: Options) -> Results:
 
 def expand_dims(operands: Operands, _: Options) -> Results:
     """Return the shape of the operand with one more axis of size 1."""
-    x, axes = operand_at(operands, 0), constant_integers(operands[1])
+    x, axes = operand_at(operands, 0), known_elements(operands[1])
     if x.shape is None or axes is None:
         return [(x.dtype, None)]
     sizes, axis = list(x.shape), axes[0] % (len(x.shape) + 1)
@@ -55,7 +55,7 @@ def expand_dims(operands: Operands, _: Options) -> Results:
 
 def transpose(operands: Operands, _: Options) -> Results:
     """Return the sizes in the order of operand 1."""
-    x, perm = operand_at(operands, 0), constant_integers(operands[1])
+    x, perm = operand_at(operands, 0), known_elements(operands[1])
     if x.shape is None:
         return [(x.dtype, None)]
     return [(x.dtype, unknown(x.rank) if perm is None else tuple(x.shape[axis] for axis in perm))]
@@ -96,7 +96,7 @@ def unpack(operands: Operands, options: Options) -> Results:
 
 def split(operands: Operands, options: Options) -> Results:
     """Return equal parts along the axis that operand 0 tells."""
-    x, axes, parts = operand_at(operands, 1), constant_integers(operands[0]), options["num_splits"]
+    x, axes, parts = operand_at(operands, 1), known_elements(operands[0]), options["num_splits"]
     if axes is None or x.shape is None:
         return [(x.dtype, None if x.shape is None else unknown(x.rank))] * parts
     axis = axes[0] % x.rank
@@ -106,7 +106,7 @@ def split(operands: Operands, options: Options) -> Results:
 
 def split_v(operands: Operands, options: Options) -> Results:
     """Return parts of the sizes in operand 1 along the axis that operand 2 tells."""
-    x, sizes, axes = operand_at(operands, 0), constant_integers(operands[1]), constant_integers(operands[2])
+    x, sizes, axes = operand_at(operands, 0), known_elements(operands[1]), known_elements(operands[2])
     if axes is None or x.shape is None:
         return [(x.dtype, None if x.shape is None else unknown(x.rank))] * options["num_splits"]
     axis = axes[0] % x.rank
@@ -121,7 +121,7 @@ def _without_rest(sizes: Sequence[int], total: Size) -> list[Size]:
 
 def slice_(operands: Operands, _: Options) -> Results:
     """Return the sizes of operand 2; -1 reaches to the end."""
-    x, begins, sizes = operand_at(operands, 0), constant_integers(operands[1]), constant_integers(operands[2])
+    x, begins, sizes = operand_at(operands, 0), known_elements(operands[1]), known_elements(operands[2])
     if x.shape is None or sizes is None:
         return [(x.dtype, None if x.shape is None else unknown(x.rank))]
     found = [
@@ -134,7 +134,7 @@ def slice_(operands: Operands, _: Options) -> Results:
 def strided_slice(operands: Operands, options: Options) -> Results:
     """Return the shape that Python's slices would leave, without the axes of the shrink mask."""
     x = operand_at(operands, 0)
-    begins, ends, strides = (constant_integers(operands[i]) for i in (1, 2, 3))
+    begins, ends, strides = (known_elements(operands[i]) for i in (1, 2, 3))
     if x.shape is None:
         return [(x.dtype, None)]
     shrunk = options["shrink_axis_mask"]
@@ -153,7 +153,7 @@ def strided_slice(operands: Operands, options: Options) -> Results:
 
 def pad(operands: Operands, _: Options) -> Results:
     """Return the sizes of the operand with what operand 1 adds before and after."""
-    x, amounts = operand_at(operands, 0), constant_integers(operands[1])
+    x, amounts = operand_at(operands, 0), known_elements(operands[1])
     if x.shape is None:
         return [(x.dtype, None)]
     if amounts is None:
@@ -164,7 +164,7 @@ def pad(operands: Operands, _: Options) -> Results:
 
 def tile(operands: Operands, _: Options) -> Results:
     """Return the sizes of the operand times those of operand 1."""
-    x, counts = operand_at(operands, 0), constant_integers(operands[1])
+    x, counts = operand_at(operands, 0), known_elements(operands[1])
     if x.shape is None:
         return [(x.dtype, None)]
     if counts is None:
@@ -175,14 +175,14 @@ def tile(operands: Operands, _: Options) -> Results:
 def broadcast_to(operands: Operands, _: Options) -> Results:
     """Return the shape that operand 1 tells."""
     x, target = operand_at(operands, 0), operand_at(operands, 1)
-    sizes = constant_integers(target)
+    sizes = known_elements(target)
     return [(x.dtype, unknown(vector_length(target)) if sizes is None else tuple(sizes))]
 
 
 def fill(operands: Operands, _: Options) -> Results:
     """Return the shape that operand 0 tells."""
     target, value = operand_at(operands, 0), operand_at(operands, 1)
-    sizes = constant_integers(target)
+    sizes = known_elements(target)
     return [(value.dtype, unknown(vector_length(target)) if sizes is None else tuple(sizes))]
 
 

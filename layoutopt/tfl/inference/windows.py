@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from layoutopt.tfl.graph import Shape, Size, Value
-from layoutopt.tfl.shapes import Operands, Options, Results, constant_integers, operand_at
+from layoutopt.tfl.shapes import Operands, Options, Results, known_elements, operand_at
 
 
 def _windows(size: Size, kernel: Size, stride: int, dilation: int, padding: str) -> Size:
@@ -66,13 +66,13 @@ def conv_3d(operands: Operands, options: Options) -> Results:
 def transpose_conv(operands: Operands, _: Options) -> Results:
     """Return the shape that operand 0 tells."""
     target, x = operand_at(operands, 0), operand_at(operands, 2)
-    sizes = constant_integers(target)
+    sizes = known_elements(target)
     return [(x.dtype, (None,) * x.rank if sizes is None else tuple(sizes))]
 
 
 def resize(operands: Operands, _: Options) -> Results:
     """Return the shape of the operand with the height and width of operand 1."""
-    x, sizes = operand_at(operands, 0), constant_integers(operands[1])
+    x, sizes = operand_at(operands, 0), known_elements(operands[1])
     batch, *plane, channels = _known(x)
     return [(x.dtype, (batch, *([None] * len(plane) if sizes is None else sizes), channels))]
 
