@@ -236,9 +236,9 @@ def _is_ours(task: Task) -> bool:
 
 @contextmanager
 def _journal(path: Path | None) -> Iterator[Journal | None]:
-    from layoutopt.fleet.journal import opened_journal
+    from layoutopt.fleet.journal import open_journal
 
-    with nullcontext() if path is None else opened_journal(path) as journal:
+    with nullcontext() if path is None else open_journal(path) as journal:
         yield journal
 
 

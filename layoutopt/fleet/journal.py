@@ -90,7 +90,7 @@ def reports_directory(path: Path) -> Path:
 
 
 @contextlib.contextmanager
-def opened_journal(path: Path) -> Iterator[Journal]:
+def open_journal(path: Path) -> Iterator[Journal]:
     """Yield the file of results, created if necessary and locked for this run.
 
     Raises:

@@ -48,12 +48,12 @@ def read_tflite(content: Content) -> Model:
         DamagedFileError: it is no .tflite file, or a truncated or damaged one.
         OSError: it cannot be read.
     """
-    with opened(content) as file:
+    with root_table(content) as file:
         return _Reader(file).model()
 
 
 @contextmanager
-def opened(content: Content) -> Iterator[tables.Model]:
+def root_table(content: Content) -> Iterator[tables.Model]:
     """Give the root table of a .tflite file; whatever breaks while it is looked at is a damage of the file.
 
     Raises:

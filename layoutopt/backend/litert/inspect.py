@@ -19,7 +19,7 @@ from layoutopt.tfl.reader import (
     buffer_of,
     default_signature,
     dtype_of,
-    opened,
+    root_table,
     operator_name,
     text_of,
     vector,
@@ -144,7 +144,7 @@ def open_tflite(path: Path) -> Iterator[Model]:
     """Return the file's root table; whatever breaks while it is read becomes an InvalidModelError."""
     require_file(path)
     try:
-        with opened(path) as model:
+        with root_table(path) as model:
             yield model
     except OSError as error:
         raise InvalidModelError(f"{path}: cannot be read: {error.strerror}.") from None
