@@ -13,7 +13,7 @@ import pytest
 from layoutopt.tfl.dtypes import DType
 from layoutopt.tfl.graph import Operation, Quantization, Value
 from layoutopt.tfl.opset import OPSET, OTHERS, definition
-from layoutopt.tfl.reader import root_table, operator_name, read_tflite
+from layoutopt.tfl.reader import operator_name, read_tflite, root_table
 from layoutopt.tfl.schema import default_options
 from layoutopt.tfl.versions import VERSIONS, version_of
 

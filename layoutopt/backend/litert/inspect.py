@@ -19,8 +19,8 @@ from layoutopt.tfl.reader import (
     buffer_of,
     default_signature,
     dtype_of,
-    root_table,
     operator_name,
+    root_table,
     text_of,
     vector,
 )
