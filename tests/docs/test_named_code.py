@@ -80,6 +80,13 @@ def test_modules_exist(page: Path) -> None:
     assert not {name for name in named if not is_there(name)}
 
 
+def test_modules_that_sources_name_exist() -> None:
+    texts = [(ROOT / path).read_text() for path in tree() if path.endswith(".py")]
+    named = {name for text in texts for span in re.findall(r"`([\w.]+)`", text) for name in DOTTED.findall(span)}
+    assert len(named) > 30
+    assert not {name for name in named - NO_CODE if not is_there(name)}
+
+
 @pytest.mark.parametrize("page", EXTENDING, ids=lambda page: page.name)
 def test_files_and_names_exist(page: Path) -> None:
     text = "\n".join(spans(page))
