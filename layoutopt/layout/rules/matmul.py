@@ -33,7 +33,7 @@ Block = tuple[tuple[int, tuple[Mode, ...]], ...]
 """Neighbouring stored dimensions: for each, its label and the modes of that label's index."""
 
 
-class LabelRole(Enum):
+class Role(Enum):
     """The roles of labels in a product."""
 
     BATCH = auto()
@@ -42,7 +42,7 @@ class LabelRole(Enum):
     SUM = auto()
 
 
-Blocks = Mapping[LabelRole, Block]
+Blocks = Mapping[Role, Block]
 """The storage of the labels of each role."""
 
 
@@ -56,28 +56,20 @@ class _Form:
         swapped: whether the operands change places.
     """
 
-    orders: Mapping[Port, tuple[LabelRole, LabelRole]]
+    orders: Mapping[Port, tuple[Role, Role]]
     transposed: dialect.Transposed | None = None
     swapped: bool = False
 
 
-_PLAIN = {
-    LEFT: (LabelRole.ROW, LabelRole.SUM),
-    RIGHT: (LabelRole.SUM, LabelRole.COLUMN),
-    RESULT: (LabelRole.ROW, LabelRole.COLUMN),
-}
-_SWAPPED = {
-    RIGHT: (LabelRole.COLUMN, LabelRole.SUM),
-    LEFT: (LabelRole.SUM, LabelRole.ROW),
-    RESULT: (LabelRole.COLUMN, LabelRole.ROW),
-}
+_PLAIN = {LEFT: (Role.ROW, Role.SUM), RIGHT: (Role.SUM, Role.COLUMN), RESULT: (Role.ROW, Role.COLUMN)}
+_SWAPPED = {RIGHT: (Role.COLUMN, Role.SUM), LEFT: (Role.SUM, Role.ROW), RESULT: (Role.COLUMN, Role.ROW)}
 _FORMS = (
     _Form(_PLAIN),
-    _Form({**_PLAIN, RIGHT: (LabelRole.COLUMN, LabelRole.SUM)}, dialect.Transposed.RIGHT),
-    _Form({**_SWAPPED, LEFT: (LabelRole.ROW, LabelRole.SUM)}, dialect.Transposed.RIGHT, swapped=True),
+    _Form({**_PLAIN, RIGHT: (Role.COLUMN, Role.SUM)}, dialect.Transposed.RIGHT),
+    _Form({**_SWAPPED, LEFT: (Role.ROW, Role.SUM)}, dialect.Transposed.RIGHT, swapped=True),
     _Form(_SWAPPED, swapped=True),
-    _Form({**_PLAIN, LEFT: (LabelRole.SUM, LabelRole.ROW)}, dialect.Transposed.LEFT),
-    _Form({**_SWAPPED, RIGHT: (LabelRole.SUM, LabelRole.COLUMN)}, dialect.Transposed.LEFT, swapped=True),
+    _Form({**_PLAIN, LEFT: (Role.SUM, Role.ROW)}, dialect.Transposed.LEFT),
+    _Form({**_SWAPPED, RIGHT: (Role.SUM, Role.COLUMN)}, dialect.Transposed.LEFT, swapped=True),
 )
 
 
@@ -93,7 +85,7 @@ class _Product:
 
     shapes: Mapping[Port, Shape]
     labels: Mapping[Port, tuple[int, ...]]
-    roles: Mapping[int, LabelRole]
+    roles: Mapping[int, Role]
 
     @classmethod
     def of(cls, node: ir.Node) -> _Product:
@@ -106,8 +98,8 @@ class _Product:
             RIGHT: (*range(rank - right, row), summed, column),
             RESULT: tuple(range(rank)),
         }
-        roles = dict.fromkeys(range(rank - 1), LabelRole.ROW) | {column: LabelRole.COLUMN, summed: LabelRole.SUM}
-        return cls(shapes, labels, roles | dict.fromkeys(labels[RIGHT][:-2], LabelRole.BATCH))
+        roles = dict.fromkeys(range(rank - 1), Role.ROW) | {column: Role.COLUMN, summed: Role.SUM}
+        return cls(shapes, labels, roles | dict.fromkeys(labels[RIGHT][:-2], Role.BATCH))
 
     def dims(self, port: Port, layout: PhysicalLayout) -> Block:
         """Return the dimensions of more than one element at ``port``, by label."""
@@ -119,9 +111,9 @@ class _Product:
         axes = {label: axis for axis, label in enumerate(self.labels[port]) if shape[axis] != 1}
         return PhysicalLayout(shape, tuple(Dim(axes[label], modes) for label, modes in dims if label in axes))
 
-    def split(self, dims: Block, order: tuple[LabelRole, LabelRole]) -> Blocks | None:
+    def split(self, dims: Block, order: tuple[Role, Role]) -> Blocks | None:
         """Split ``dims`` into the batch and the two roles after it; None where these do not come in ``order``."""
-        sequence = (LabelRole.BATCH, *order)
+        sequence = (Role.BATCH, *order)
         places = [sequence.index(self.roles[label]) for label, _ in dims]
         if places != sorted(places):
             return None
@@ -135,26 +127,23 @@ class _Product:
     def orders(self, port: Port, given: Block, seen: Mapping[Port, Sequence[Block]]) -> Iterator[Blocks]:
         """Yield all roles: as ``given`` at ``port``, and what that does not tell in every order seen elsewhere."""
         elsewhere = [blocks for other, all_ in seen.items() for dims in all_ for blocks in self.splits(other, dims)]
-        batch = {
-            label for label in self.labels[RESULT] if self.roles[label] is LabelRole.BATCH and self._extent(label) != 1
-        }
+        batch = {label for label in self.labels[RESULT] if self.roles[label] is Role.BATCH and self._extent(label) != 1}
         for blocks in self.splits(port, given):
-            (unknown,) = set(LabelRole) - set(blocks)
+            (unknown,) = set(Role) - set(blocks)
             options = dict.fromkeys(other[unknown] for other in elsewhere if unknown in other)
             batches = (
-                {blocks[LabelRole.BATCH]: None}
-                if _labels(blocks[LabelRole.BATCH]) == batch
+                {blocks[Role.BATCH]: None}
+                if _labels(blocks[Role.BATCH]) == batch
                 else dict.fromkeys(
-                    other[LabelRole.BATCH]
+                    other[Role.BATCH]
                     for other in elsewhere
-                    if _labels(other[LabelRole.BATCH]) == batch
-                    and tuple(dim for dim in other[LabelRole.BATCH] if dim in blocks[LabelRole.BATCH])
-                    == blocks[LabelRole.BATCH]
+                    if _labels(other[Role.BATCH]) == batch
+                    and tuple(dim for dim in other[Role.BATCH] if dim in blocks[Role.BATCH]) == blocks[Role.BATCH]
                 )
             )
             for first in batches:
                 for option in options:
-                    yield {**blocks, LabelRole.BATCH: first, unknown: option}
+                    yield {**blocks, Role.BATCH: first, unknown: option}
 
     def _extent(self, label: int) -> int:
         return self.shapes[RESULT][self.labels[RESULT].index(label)]
@@ -195,17 +184,17 @@ def matmul_form(node: ir.Node, layouts: PhysicalLayouts) -> Edit | None:
 
 def _in_form(factors: _Product, form: _Form, blocks: Blocks) -> dict[Port, PhysicalLayout]:
     return {
-        port: factors.layout(port, chain.from_iterable(blocks[role] for role in (LabelRole.BATCH, *roles)))
+        port: factors.layout(port, chain.from_iterable(blocks[role] for role in (Role.BATCH, *roles)))
         for port, roles in form.orders.items()
     }
 
 
 def _edit(factors: _Product, form: _Form, blocks: Mapping[Port, Blocks]) -> Edit | None:
-    shared = max((blocks[port][LabelRole.BATCH] for port in _PLAIN), key=len)
+    shared = max((blocks[port][Role.BATCH] for port in _PLAIN), key=len)
     least = len(factors.shapes[RESULT]) - 2
     sizes = {}
     for port, (first, second) in form.orders.items():
-        own = _labels(blocks[port][LabelRole.BATCH])
+        own = _labels(blocks[port][Role.BATCH])
         batch = tuple(_size(modes) if label in own else 1 for label, modes in shared)
         lead = (1,) * (least - len(batch)) + batch
         sizes[port] = (*lead, _block_size(blocks[port][first]), _block_size(blocks[port][second]))
@@ -237,21 +226,21 @@ def _emissions(
     left, columns and rows. Where the sum lies before some rows, these are the rows of each product.
     """
     for left in [given] if port == LEFT else seen[LEFT]:
-        summed = tuple(dim for dim in left if factors.roles[dim[0]] is LabelRole.SUM)
+        summed = tuple(dim for dim in left if factors.roles[dim[0]] is Role.SUM)
         for emitted in [given] if port == RESULT else [*seen[RESULT], *_beside_rows(factors, left, summed, seen)]:
             runs = _runs(factors, left, emitted)
             if not 2 < len(runs) <= MAX_RANK or left not in _lefts(runs, summed):
                 continue
-            last = next(run for role, run in reversed(runs) if role is LabelRole.COLUMN)
-            spread = [dim for role, run in runs if role is LabelRole.COLUMN and run is not last for dim in run]
-            inner = (*summed, *last) if runs[-1][0] is LabelRole.COLUMN else (*last, *summed)
+            last = next(run for role, run in reversed(runs) if role is Role.COLUMN)
+            spread = [dim for role, run in runs if role is Role.COLUMN and run is not last for dim in run]
+            inner = (*summed, *last) if runs[-1][0] is Role.COLUMN else (*last, *summed)
             dims = {LEFT: left, RIGHT: (*spread, *inner), RESULT: emitted}
             yield {each: factors.layout(each, block) for each, block in dims.items()}
 
 
-def _lefts(runs: Sequence[tuple[LabelRole, Block]], summed: Block) -> Iterator[Block]:
+def _lefts(runs: Sequence[tuple[Role, Block]], summed: Block) -> Iterator[Block]:
     """Yield the left operands that products with these ``runs`` read: the sum innermost, or before the last rows."""
-    rows = [run for role, run in runs if role is LabelRole.ROW]
+    rows = [run for role, run in runs if role is Role.ROW]
     for before, after in ((rows, []), (rows[:-1], rows[-1:])):
         yield (*_merged(chain.from_iterable(before)), *summed, *_merged(chain.from_iterable(after)))
 
@@ -263,7 +252,7 @@ def _beside_rows(
     after = _rows_after_sum(factors, left)
     if not after or left != (*(before := left[: left.index(summed[0])]), *summed, *after):
         return
-    columns = (tuple(dim for dim in each if factors.roles[dim[0]] is LabelRole.COLUMN) for each in seen[RESULT])
+    columns = (tuple(dim for dim in each if factors.roles[dim[0]] is Role.COLUMN) for each in seen[RESULT])
     for each in dict.fromkeys(map(_merged, columns)):
         yield (*before, *each, *after)
         yield (*_merged(before + after), *each)
@@ -272,11 +261,11 @@ def _beside_rows(
 def _rows_after_sum(factors: _Product, left: Block) -> Block:
     """Return the dimensions of rows that lie after some of the sum in the left operand."""
     roles = [factors.roles[label] for label, _ in left]
-    first = roles.index(LabelRole.SUM) if LabelRole.SUM in roles else len(roles)
-    return tuple(dim for dim in left[first:] if factors.roles[dim[0]] is LabelRole.ROW)
+    first = roles.index(Role.SUM) if Role.SUM in roles else len(roles)
+    return tuple(dim for dim in left[first:] if factors.roles[dim[0]] is Role.ROW)
 
 
-def _runs(factors: _Product, left: Block, emitted: Block) -> list[tuple[LabelRole, Block]]:
+def _runs(factors: _Product, left: Block, emitted: Block) -> list[tuple[Role, Block]]:
     """Return the runs of a result, of which the last two are rows and columns of each product.
 
     Rows that lie after the sum in the left operand are a run of their own. Where rows come before them, the product has
@@ -284,15 +273,15 @@ def _runs(factors: _Product, left: Block, emitted: Block) -> list[tuple[LabelRol
     """
     runs = _alternating(factors, emitted)
     after = _rows_after_sum(factors, left)
-    last = next((at for at in reversed(range(len(runs))) if runs[at][0] is LabelRole.ROW), None)
+    last = next((at for at in reversed(range(len(runs))) if runs[at][0] is Role.ROW), None)
     if not after or last is None:
         return runs
     before, apart = runs[last][1][: -len(after)], runs[last][1][-len(after) :]
     if not before or apart != after:
         return runs
-    parted = [(LabelRole.ROW, before), (LabelRole.ROW, after)]
+    parted = [(Role.ROW, before), (Role.ROW, after)]
     if last == len(runs) - 1:
-        parted.insert(1, (LabelRole.COLUMN, ()))
+        parted.insert(1, (Role.COLUMN, ()))
     return [*runs[:last], *parted, *runs[last + 1 :]]
 
 
@@ -320,31 +309,25 @@ def _emission_edit(factors: _Product, dims: Mapping[Port, Block]) -> Edit:
         batch = [(role, _block_size(block)) for role, block in runs[:-2]]
     (_, first), (last, second) = runs[-2:]
     size = {runs[-2][0]: _block_size(first), last: _block_size(second)}
-    size[LabelRole.SUM] = prod(_size(modes) for label, modes in dims[LEFT] if factors.roles[label] is LabelRole.SUM)
-    innermost = factors.roles[dims[LEFT][-1][0]] is LabelRole.SUM
+    size[Role.SUM] = prod(_size(modes) for label, modes in dims[LEFT] if factors.roles[label] is Role.SUM)
+    innermost = factors.roles[dims[LEFT][-1][0]] is Role.SUM
 
-    def sizes(lead: LabelRole | None, *inner: LabelRole) -> Shape:
+    def sizes(lead: Role | None, *inner: Role) -> Shape:
         return (*(n if lead in (None, role) else 1 for role, n in batch), *(size[role] for role in inner))
 
-    left = sizes(LabelRole.ROW, *((LabelRole.ROW, LabelRole.SUM) if innermost else (LabelRole.SUM, LabelRole.ROW)))
-    if last is LabelRole.COLUMN:
-        right, transposed = (
-            sizes(LabelRole.COLUMN, LabelRole.SUM, LabelRole.COLUMN),
-            None if innermost else dialect.Transposed.LEFT,
-        )
+    left = sizes(Role.ROW, *((Role.ROW, Role.SUM) if innermost else (Role.SUM, Role.ROW)))
+    if last is Role.COLUMN:
+        right, transposed = sizes(Role.COLUMN, Role.SUM, Role.COLUMN), None if innermost else dialect.Transposed.LEFT
     else:
-        right, transposed = (
-            sizes(LabelRole.COLUMN, LabelRole.COLUMN, LabelRole.SUM),
-            dialect.Transposed.RIGHT if innermost else None,
-        )
+        right, transposed = sizes(Role.COLUMN, Role.COLUMN, Role.SUM), dialect.Transposed.RIGHT if innermost else None
     return Edit(
         operator=dialect.MATMUL_TRANSPOSED[transposed, len(left)] if transposed else None,
         sizes={LEFT: left, RIGHT: right, RESULT: sizes(None, runs[-2][0], last)},
-        inputs=() if last is LabelRole.COLUMN else (1, 0),
+        inputs=() if last is Role.COLUMN else (1, 0),
     )
 
 
-def _alternating(factors: _Product, dims: Block) -> list[tuple[LabelRole, Block]]:
+def _alternating(factors: _Product, dims: Block) -> list[tuple[Role, Block]]:
     """Return runs of neighbouring dimensions of one role."""
     return [(role, tuple(run)) for role, run in groupby(dims, lambda dim: factors.roles[dim[0]])]
 
