@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import networkx as nx
@@ -175,6 +177,35 @@ def test_the_drawing_is_in_step() -> None:
     ]
     assert not upward
     assert {part for part, line in lines.items() if line == max(lines.values())} == ANYBODY - {"__version__"}
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_what_is_imported_is_there(room: str) -> None:
+    """Nor may an import that stands in a function, which runs when that is called, name what is gone."""
+    files = modules() if room == "layoutopt" else sorted((ROOT / room).rglob("*.py"))
+    wrong = {
+        f"{path.relative_to(ROOT)} imports {each.target}"
+        for path in files
+        for each in imports(path)
+        if each.target.split(".")[0] in ROOMS and not is_defined(each.target)
+    }
+    assert not wrong
+
+
+@cache
+def is_defined(target: str) -> bool:
+    """Whether a module is there, or a name that a module defines or imports."""
+    path = ROOT.joinpath(*target.split("."))
+    if path.is_dir() or path.with_suffix(".py").exists():
+        return True
+    parent = path.parent / "__init__.py" if path.parent.is_dir() else path.parent.with_suffix(".py")
+    return parent.exists() and bool(re.search(rf"\b{path.name}\b", parent.read_text()))
+
+
+def test_what_is_gone_is_found() -> None:
+    known = ("layoutopt.ir", "layoutopt.ir.io", "layoutopt.ir.io.load", "layoutopt.optimize", "docs.tools")
+    assert all(is_defined(target) for target in known)
+    assert not any(is_defined(target) for target in ("layoutopt.ir.io.lode", "layoutopt.iro", "layoutopt.iro.load"))
 
 
 @pytest.mark.parametrize("room", ROOMS)

@@ -76,11 +76,11 @@ def test_what_litert_cannot_run_is_said_in_its_words(files: Path, capfd: pytest.
 CHATTER = """
     import pathlib, sys
     import numpy as np
-    from layoutopt.backend.litert.runtime import measure, run
+    from layoutopt.backend.litert.runtime import measure, run_tflite
 
     path, verbose = pathlib.Path(sys.argv[1]), len(sys.argv) > 2
     measure([path], rounds=1, verbose=verbose)
-    run(path, {"x": np.zeros((1, 16, 16, 4), np.float32)}, verbose=verbose)
+    run_tflite(path, {"x": np.zeros((1, 16, 16, 4), np.float32)}, verbose=verbose)
     print("still there", file=sys.stderr)
 """
 
