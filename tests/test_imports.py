@@ -198,7 +198,8 @@ def is_defined(target: str) -> bool:
     path = ROOT.joinpath(*target.split("."))
     if path.is_dir() or path.with_suffix(".py").exists():
         return True
-    parent = path.parent / "__init__.py" if path.parent.is_dir() else path.parent.with_suffix(".py")
+    package = path.parent / "__init__.py"
+    parent = package if package.exists() else path.parent.with_suffix(".py")
     return parent.exists() and bool(re.search(rf"\b{path.name}\b", parent.read_text()))
 
 
