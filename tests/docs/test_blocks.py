@@ -51,7 +51,7 @@ SMALLER: dict[str, dict[str, list[str]]] = {
 """Options, with their values, that make a command quick; a line that sets one of them is left alone there."""
 
 SEVERAL = {"--backend": ["direct"]}
-"""The same for `optimize` with several models: each is converted in a process of its own, where TensorFlow starts anew."""
+"""The same for `optimize` with several models: each has a process of its own, where TensorFlow starts anew."""
 
 OUTPUTS = ("-o", "--output", "--tflite", "--saved-model", "--json", "--results")
 GRID = Grid((2, 8), (8, 64), (3584, 28672), (4, 16), (4, 16), 2)
