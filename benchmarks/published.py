@@ -5,22 +5,24 @@
     python -m benchmarks.published [--zoo build/zoo] [--peers build/peers] [--results build/published] [NAME...]
     python -m benchmarks.published --time-only
 
-Each network of the packages of ``benchmarks.zoo`` is converted three times: by layoutopt's direct backend, by the same
-without the rewrites, and by onnx2tf. All are compared with ONNX Runtime and timed in one interleaved run. What was
-converted before stays as it is; the figures of all of them go to ``benchmarks/results/published.json``. Timing wants a
-quiet machine.
+Each network of the packages of ``benchmarks.zoo`` is converted four times: by layoutopt's direct backend, by the same
+with Winograd's algorithms, by the same without the rewrites, and by onnx2tf. All are compared with ONNX Runtime and
+timed in one interleaved run; so are the .onnx files before and after, in ONNX Runtime. What was converted before stays
+as it is; the figures of all of them go to ``benchmarks/results/published.json``. Timing wants a quiet machine.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 import onnx
+import onnxruntime
 from onnx import numpy_helper
 
 import layoutopt
@@ -33,14 +35,17 @@ from benchmarks.peers.timing import timed
 from benchmarks.zoo.__main__ import own_export
 from benchmarks.zoo.catalogue import NETWORKS
 from layoutopt.backend.conversion import Backend
+from layoutopt.backend.litert.latency import Latency, Noise, Speedup
+from layoutopt.backend.litert.runtime import take_turns
 from layoutopt.ir.io import load
 from layoutopt.ir.verify import Reference
 from layoutopt.outputs import make_directory
 from layoutopt.results.optimize import Multiplications
 from layoutopt.results.provenance import Provenance
 
-EXACT, PEER = "layoutopt --exact", "onnx2tf-2"
-LABELS = (OURS, EXACT, PEER)
+EXACT, WINOGRAD, PEER = "layoutopt --exact", "layoutopt --winograd", "onnx2tf-2"
+LABELS = (OURS, WINOGRAD, EXACT, PEER)
+OPTIONS: Mapping[str, Mapping[str, bool]] = {OURS: {}, WINOGRAD: {"winograd": True}, EXACT: {"exact": True}}
 _HALF = "resnet50, half masked"
 CASES: Mapping[str, str] = {
     **{name: name for name in ("repvgg_a0", "mobileone_s1", "fastvit_t8")},
@@ -51,7 +56,29 @@ CASES: Mapping[str, str] = {
 }
 """The networks, each with its name in ``benchmarks.zoo``."""
 
-_PRODUCTS = "products.json"
+_PRODUCTS, _ONNX, _ONNX_TIMES = "products.json", "model.nhwc.onnx", "onnx.json"
+_LOADS, _ROUNDS = 4, 3
+"""The times that both .onnx files are loaded, and the samples of each load, of which the fastest counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class OnnxTimes:
+    """A network in ONNX Runtime on one thread.
+
+    Attributes:
+        before: as exported.
+        control: the same once more.
+        after: as optimized.
+    """
+
+    before: Latency
+    control: Latency
+    after: Latency
+
+    @property
+    def speedup(self) -> Speedup:
+        """How many times as fast the optimized one is."""
+        return self.after.speedup_over(self.before, Noise.between(self.before, self.control))
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +89,15 @@ class Network:
         products: multiplications before and after.
         figures: what became of it, by converter.
         times: of all that is right, in one run.
+        sizes: bytes of the .tflite, by converter.
+        onnx: the .onnx before and after; None where it was not timed.
     """
 
     products: Multiplications
     figures: Mapping[str, Figures]
     times: Times
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    onnx: OnnxTimes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +137,11 @@ def main() -> None:
             times = timed(right_files(results / name, LABELS))
             records.save(times, results / name / TIMES)
             print(f"{name}: {times}", flush=True)
-    networks = {name: kept(results / name) for name in CASES if (results / name / TIMES).exists()}
+        if not options.convert_only and (options.time_only or not (results / name / _ONNX_TIMES).exists()):
+            records.save(timed_onnx(results / name), results / name / _ONNX_TIMES)
+    earlier = records.load(Published, Published.PATH).networks
+    here = {name: kept(results / name) for name in CASES if (results / name / TIMES).exists()}
+    networks = {name: here.get(name) or earlier[name] for name in CASES if name in here or name in earlier}
     records.save(Published(Provenance.here(), networks), Published.PATH)
 
 
@@ -148,18 +183,28 @@ def mask_half(model: onnx.ModelProto) -> None:
 def convert(name: str, peers: Path, results: Path) -> None:
     """Convert a network in each of the three ways, where that was not done, and compare with the original."""
     directory = results / name
-    for label, exact in ((OURS, False), (EXACT, True)):
+    for label, asked in OPTIONS.items():
         if (directory / label / FIGURES).exists():
             continue
         make_directory(directory / label)
         tflite = directory / label / TFLITE
+        start = time.process_time()
         report = layoutopt.optimize(
-            directory / MODEL, tflite=tflite, backend=Backend.DIRECT, exact=exact, baseline=False, force=True
+            directory / MODEL,
+            output=directory / label / _ONNX,
+            tflite=tflite,
+            backend=Backend.DIRECT,
+            baseline=False,
+            force=True,
+            **asked,
         )
-        records.save(judged(Reference(load(directory / MODEL)), tflite), directory / label / FIGURES)
-        if not exact:
+        cost = time.process_time() - start
+        figures = replace(judged(Reference(load(directory / MODEL)), tflite), processor=cost)
+        records.save(figures, directory / label / FIGURES)
+        if label == OURS:
             records.save(report.multiplications, directory / _PRODUCTS)
-        (directory / TIMES).unlink(missing_ok=True)
+        for stale in (TIMES, _ONNX_TIMES):
+            (directory / stale).unlink(missing_ok=True)
         print(f"{name}, {label}: converted", flush=True)
     python = PEERS[PEER].interpreter(peers / "venv", {})
     if python is not None and not (directory / PEER / FIGURES).exists():
@@ -167,10 +212,41 @@ def convert(name: str, peers: Path, results: Path) -> None:
         print(f"{name}, {PEER}: converted", flush=True)
 
 
+def timed_onnx(directory: Path) -> OnnxTimes:
+    """Time a network in ONNX Runtime as exported, the same once more, and as optimized, in turns."""
+    files = (directory / MODEL, directory / MODEL, directory / OURS / _ONNX)
+    settings = onnxruntime.SessionOptions()
+    settings.intra_op_num_threads = settings.inter_op_num_threads = 1
+    samples: list[list[float]] = [[] for _ in files]
+    for load_ in range(_LOADS):
+        order = [(index + load_) % len(files) for index in range(len(files))]
+        samplers = [_sampler(files[at], settings) for at in order]
+        for at, latency in zip(order, take_turns(samplers, rounds=_ROUNDS), strict=True):
+            samples[at].append(latency.minimum_ms)
+    return OnnxTimes(*(Latency(tuple(each)) for each in samples))
+
+
+def _sampler(path: Path, settings: onnxruntime.SessionOptions) -> Callable[[], float]:
+    """Return a function that runs a model once on random numbers and returns the milliseconds that it took."""
+    session = onnxruntime.InferenceSession(path, settings, providers=["CPUExecutionProvider"])
+    rng = np.random.default_rng(0)
+    feeds = {each.name: rng.standard_normal(each.shape).astype(np.float32) for each in session.get_inputs()}
+
+    def sample() -> float:
+        start = time.thread_time()
+        session.run(None, feeds)
+        return (time.thread_time() - start) * 1e3
+
+    sample()
+    return sample
+
+
 def kept(directory: Path) -> Network:
     """Return all that is known of a network."""
     products, times = records.load(Multiplications, directory / _PRODUCTS), records.load(Times, directory / TIMES)
-    return Network(products, kept_figures(directory, LABELS), times)
+    sizes = {label: (directory / label / TFLITE).stat().st_size for label in times.latencies}
+    onnx_times = records.load(OnnxTimes, path) if (path := directory / _ONNX_TIMES).exists() else None
+    return Network(products, kept_figures(directory, LABELS), times, sizes, onnx_times)
 
 
 if __name__ == "__main__":
