@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -11,7 +12,7 @@ import onnx_ir as ir
 
 from layoutopt.ir.counts import Counts, count_onnx
 from layoutopt.layout.costs.declined import Declined
-from layoutopt.passes import FoldConstants, Pass, PropagateLayout
+from layoutopt.passes import REWRITES, FoldConstants, Pass, PropagateLayout
 from layoutopt.pipeline.manager import PassRecord
 from layoutopt.pipeline.text import pass_name
 from layoutopt.progress import PASSES, SAVINGS
@@ -43,7 +44,7 @@ class PipelineRecorder:
         pipeline: the passes; one of them, but not the first, chooses layouts.
         model: the file that the model came from.
         say: called with what starts now.
-        declined: of `declined_rewrites`, in whose context the passes run; None where nobody asks for them.
+        declined: of `declined_rewrites`, in whose context the passes run.
     """
 
     def __init__(
@@ -52,12 +53,12 @@ class PipelineRecorder:
         *,
         model: Path | None,
         say: Callable[[str], None],
-        declined: MutableMapping[tuple[str, str], Declined] | None = None,
+        declined: MutableMapping[tuple[str, str], Declined],
     ) -> None:
         self._propagate = next(each for each in pipeline if isinstance(each, PropagateLayout))
         self._model = model
         self._say = say
-        self._declined = {} if declined is None else declined
+        self._declined = declined
         self._runs: list[_Run] = []
         self._chosen = 0
 
@@ -76,10 +77,11 @@ class PipelineRecorder:
 
     @cached_property
     def explained(self) -> tuple[ExplainReport, PlanFacts]:
-        """Return the explanation of the choice of layouts, and the facts about each node."""
-        return explain_layouts(
+        """Return the explanation of layouts and of rewrites that were declined, and the facts about each node."""
+        report, facts = explain_layouts(
             self.prepared, self._propagate, model=self._model, say=lambda step: self._say(f"{PASSES}: {step}")
         )
+        return dataclasses.replace(report, declined=self.declined), facts
 
     @property
     def prepared(self) -> ir.Model:
@@ -90,8 +92,10 @@ class PipelineRecorder:
 
     @property
     def declined(self) -> tuple[Declined, ...]:
-        """Return the rewrites that passes declined."""
-        return self._runs[self._chosen].declined
+        """Return the rewrites that passes declined, by the names of the passes."""
+        names = {each.__name__: pass_name(each) for each in REWRITES}
+        declined = self._runs[self._chosen].declined
+        return tuple(dataclasses.replace(each, rewrite=names[each.rewrite]) for each in declined)
 
     def stages(self, records: Sequence[PassRecord]) -> Iterator[Stage]:
         """Yield the original, then the model after each pass.

@@ -21,7 +21,7 @@ from layoutopt.tfl.dtypes import Array, DType
 from layoutopt.tfl.graph import Graph, Operation, Value
 from layoutopt.tfl.recorder import one
 from layoutopt.tfl.rewrites.dead_code import eliminate_dead_code
-from layoutopt.tfl.rewrites.engine import Uses, apply_rules, rule
+from layoutopt.tfl.rewrites.engine import Rule, Uses, apply_rules, rule
 
 Matrix = tuple[tuple[float, ...], ...]
 
@@ -98,7 +98,10 @@ F_4_3 = Algorithm(
 )
 
 _PRODUCTS, _LANES = 63.0, 32
-"""Multiplications per nanosecond of a convolution, and the channels of the result that it computes side by side."""
+"""Multiplications per nanosecond of a convolution, and the channels of the result that it computes side by side.
+
+With fewer channels nothing is gained: additions take what products save.
+"""
 _DEPTHWISE = 14.0
 """Multiplications per nanosecond of a depthwise convolution, whose kernels have one of the numbers of `_TAPS`."""
 _TAPS = (3, 4, 9, 25)
@@ -128,7 +131,7 @@ def use_winograd(graph: Graph) -> None:
 @rule("CONV_2D")
 def convolve_by_winograd(operation: Operation, _: Uses) -> Value | None:
     """Compute a convolution without strides by the fastest algorithms, if they gain enough."""
-    if not _is_plain(operation):
+    if not _is_plain(operation) or operation[1].sizes[0] < _LANES:
         return None
     sizes = Sizes.of(operation)
     plan = min(plans(sizes.kernel), key=sizes.nanoseconds)
@@ -137,15 +140,22 @@ def convolve_by_winograd(operation: Operation, _: Uses) -> Value | None:
     return Convolution.of(operation).record(operation[0], operation[2], plan)
 
 
-def _is_plain(operation: Operation) -> bool:
-    """Return whether a convolution is one of floats with constant weights, without strides, dilations and groups.
+def computed_by(plan: Plan) -> Rule:
+    """Return a rule that computes convolutions by one plan, whatever that takes: to measure it."""
 
-    One with fewer channels than the kernel computes side by side gains nothing: additions take what products save.
-    """
+    @rule("CONV_2D")
+    def compute(operation: Operation, _: Uses) -> Value | None:
+        if not _is_plain(operation):
+            return None
+        return Convolution.of(operation).record(operation[0], operation[2], plan)
+
+    return compute
+
+
+def _is_plain(operation: Operation) -> bool:
+    """Return whether a convolution is one of floats with constant weights, without strides, dilations and groups."""
     x, weights, bias, options = operation[0], operation[1], operation[2], operation.options
     if x.dtype is not DType.FLOAT32 or weights.dtype is not DType.FLOAT32 or weights.data is None or bias.data is None:
-        return False
-    if weights.sizes[0] < _LANES:
         return False
     if not (x.is_static and operation.result.is_static) or x.sizes[3] != weights.sizes[3]:
         return False
