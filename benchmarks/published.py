@@ -45,7 +45,6 @@ from layoutopt.results.provenance import Provenance
 
 EXACT, WINOGRAD, PEER = "layoutopt --exact", "layoutopt --winograd", "onnx2tf-2"
 LABELS = (OURS, WINOGRAD, EXACT, PEER)
-OPTIONS: Mapping[str, Mapping[str, bool]] = {OURS: {}, WINOGRAD: {"winograd": True}, EXACT: {"exact": True}}
 _HALF = "resnet50, half masked"
 CASES: Mapping[str, str] = {
     **{name: name for name in ("repvgg_a0", "mobileone_s1", "fastvit_t8")},
@@ -183,7 +182,7 @@ def mask_half(model: onnx.ModelProto) -> None:
 def convert(name: str, peers: Path, results: Path) -> None:
     """Convert a network in each of the three ways, where that was not done, and compare with the original."""
     directory = results / name
-    for label, asked in OPTIONS.items():
+    for label in (OURS, WINOGRAD, EXACT):
         if (directory / label / FIGURES).exists():
             continue
         make_directory(directory / label)
@@ -196,7 +195,8 @@ def convert(name: str, peers: Path, results: Path) -> None:
             backend=Backend.DIRECT,
             baseline=False,
             force=True,
-            **asked,
+            winograd=label == WINOGRAD,
+            exact=label == EXACT,
         )
         cost = time.process_time() - start
         figures = replace(judged(Reference(load(directory / MODEL)), tflite), processor=cost)
