@@ -16,7 +16,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
@@ -39,7 +39,9 @@ from layoutopt.backend.litert.latency import Latency, Noise, Speedup
 from layoutopt.backend.litert.runtime import take_turns
 from layoutopt.ir.io import load
 from layoutopt.ir.verify import Reference
-from layoutopt.outputs import make_directory
+from layoutopt.outputs import make_directory, scratch
+from layoutopt.passes import REWRITES
+from layoutopt.pipeline.text import pass_name
 from layoutopt.results.optimize import Multiplications
 from layoutopt.results.provenance import Provenance
 
@@ -55,7 +57,7 @@ CASES: Mapping[str, str] = {
 }
 """The networks, each with its name in ``benchmarks.zoo``."""
 
-_PRODUCTS, _ONNX, _ONNX_TIMES = "products.json", "model.nhwc.onnx", "onnx.json"
+_PRODUCTS, _COST, _ONNX, _ONNX_TIMES = "products.json", "cost.json", "model.nhwc.onnx", "onnx.json"
 _LOADS, _ROUNDS = 4, 3
 """The times that both .onnx files are loaded, and the samples of each load, of which the fastest counts."""
 
@@ -81,6 +83,19 @@ class OnnxTimes:
 
 
 @dataclass(frozen=True, slots=True)
+class Cost:
+    """The time that a conversion takes, in seconds.
+
+    Attributes:
+        rewrites: of the passes that save multiplications.
+        whole: of all, with the comparison of the results.
+    """
+
+    rewrites: float
+    whole: float
+
+
+@dataclass(frozen=True, slots=True)
 class Network:
     """One network.
 
@@ -90,6 +105,7 @@ class Network:
         times: of all that is right, in one run.
         sizes: bytes of the .tflite, by converter.
         onnx: the .onnx before and after; None where it was not timed.
+        cost: of the conversion; None where it was not measured.
     """
 
     products: Multiplications
@@ -97,6 +113,7 @@ class Network:
     times: Times
     sizes: Mapping[str, int] = field(default_factory=dict)
     onnx: OnnxTimes | None = None
+    cost: Cost | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +204,6 @@ def convert(name: str, peers: Path, results: Path) -> None:
             continue
         make_directory(directory / label)
         tflite = directory / label / TFLITE
-        start = time.process_time()
         report = layoutopt.optimize(
             directory / MODEL,
             output=directory / label / _ONNX,
@@ -198,18 +214,27 @@ def convert(name: str, peers: Path, results: Path) -> None:
             winograd=label == WINOGRAD,
             exact=label == EXACT,
         )
-        cost = time.process_time() - start
-        figures = replace(judged(Reference(load(directory / MODEL)), tflite), processor=cost)
-        records.save(figures, directory / label / FIGURES)
+        records.save(judged(Reference(load(directory / MODEL)), tflite), directory / label / FIGURES)
         if label == OURS:
             records.save(report.multiplications, directory / _PRODUCTS)
         for stale in (TIMES, _ONNX_TIMES):
             (directory / stale).unlink(missing_ok=True)
         print(f"{name}, {label}: converted", flush=True)
+    if not (directory / _COST).exists():
+        records.save(cost_of(directory / MODEL), directory / _COST)
     python = PEERS[PEER].interpreter(peers / "venv", {})
     if python is not None and not (directory / PEER / FIGURES).exists():
         records.save(converted(PEERS[PEER], python, name, results), directory / PEER / FIGURES)
         print(f"{name}, {PEER}: converted", flush=True)
+
+
+def cost_of(model: Path) -> Cost:
+    """Convert a model once more, when all modules are loaded, and return what that cost."""
+    with scratch() as folder:
+        report = layoutopt.optimize(model, tflite=folder / TFLITE, backend=Backend.DIRECT, baseline=False)
+    names = {pass_name(each) for each in REWRITES}
+    rewrites = sum(each.seconds for each in report.passes if each.name in names)
+    return Cost(rewrites, sum(report.seconds.values()))
 
 
 def timed_onnx(directory: Path) -> OnnxTimes:
@@ -246,7 +271,8 @@ def kept(directory: Path) -> Network:
     products, times = records.load(Multiplications, directory / _PRODUCTS), records.load(Times, directory / TIMES)
     sizes = {label: (directory / label / TFLITE).stat().st_size for label in times.latencies}
     onnx_times = records.load(OnnxTimes, path) if (path := directory / _ONNX_TIMES).exists() else None
-    return Network(products, kept_figures(directory, LABELS), times, sizes, onnx_times)
+    cost = records.load(Cost, path) if (path := directory / _COST).exists() else None
+    return Network(products, kept_figures(directory, LABELS), times, sizes, onnx_times, cost)
 
 
 if __name__ == "__main__":
