@@ -112,7 +112,9 @@ def compared(size: int, inputs: int, outputs: int, rounds: int) -> Gain:
         found = [run(path, {"x": x})["y"] for path in paths]
         times = [each.median_ms / _COPIES for each in measure(paths, rounds=rounds, clock=time.thread_time)]
     expected = _in_double(x, kernels)
-    errors = [float(np.sqrt(np.mean((each - expected) ** 2)) / np.abs(expected).max()) for each in found]
+    errors = [
+        float(np.sqrt(np.mean((each.astype(np.float64) - expected) ** 2)) / np.abs(expected).max()) for each in found
+    ]
     told = [sum(each.nanoseconds(plan) for each in sizes) / _COPIES / 1e6 for plan in ((), best)]
     was_taken = len(taken.operations) > _COPIES
     return Gain(_text(best), was_taken, (times[0], times[1]), (told[0], told[1]), (errors[0], errors[1]))

@@ -6,6 +6,7 @@ import onnx_ir as ir
 from rich.table import Table
 
 import layoutopt
+from layoutopt import api
 from layoutopt.layout.costs.declined import declined_rewrites
 from layoutopt.passes import MergeLinearChains
 from layoutopt.report.html.page import render
@@ -29,7 +30,7 @@ def test_what_costs_more_is_told() -> None:
 
 
 def test_the_page_of_a_report_tells_it() -> None:
-    report = layoutopt.report(_low_rank(8), benchmark=False)
+    report = api.report(_low_rank(8), benchmark=False)
     (each,) = report.explain.declined
     assert (each.rewrite, each.why) == ("merge-linear-chains", "costs more")
     page = render(report)
