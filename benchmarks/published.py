@@ -80,7 +80,7 @@ class OnnxTimes:
 
     @property
     def speedup(self) -> Speedup:
-        """How many times as fast the rewrites make it."""
+        """The speedup by the rewrites: the same layouts without them against those with them."""
         return self.ours.speedup_over(self.exact, Noise.between(self.exact, self.control))
 
 
