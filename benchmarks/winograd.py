@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from benchmarks import records
 from layoutopt.backend.direct.writer import write_tflite
-from layoutopt.backend.litert.runtime import measure, run
+from layoutopt.backend.litert.runtime import measure, run_tflite
 from layoutopt.results.provenance import Provenance
 from layoutopt.tfl import build as tfl
 from layoutopt.tfl.dtypes import DType
@@ -109,7 +109,7 @@ def compared(size: int, inputs: int, outputs: int, rounds: int) -> Gain:
         paths = [Path(scratch) / f"{at}.tflite" for at in range(2)]
         for graph, path in zip((direct, by_plan), paths, strict=True):
             write_tflite(Model(graph, ["x"], ["y"]), path)
-        found = [run(path, {"x": x})["y"] for path in paths]
+        found = [run_tflite(path, {"x": x})["y"] for path in paths]
         times = [each.median_ms / _COPIES for each in measure(paths, rounds=rounds, clock=time.thread_time)]
     expected = _in_double(x, kernels)
     errors = [

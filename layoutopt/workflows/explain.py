@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from layoutopt.ir.io import make_static
 from layoutopt.ir.stated_shapes import correct_stated_shapes
-from layoutopt.layout.costs.declined import declined_rewrites
+from layoutopt.layout.costs.rejected_rewrites import collect_rejected_rewrites
 from layoutopt.passes import PropagateLayout
 from layoutopt.pipeline.manager import PassManager
 from layoutopt.results.explain import ExplainReport
@@ -35,8 +35,8 @@ def explain_model(model: Model, options: LayoutOptions, context: RunContext) -> 
     """
     pipeline, chosen_at = build_pipeline(options), {}
     position = next(at for at, each in enumerate(pipeline) if isinstance(each, PropagateLayout))
-    with declined_rewrites() as declined:
-        recorder = PipelineRecorder(pipeline, model=source_of(model), say=context.say, declined=declined)
+    with collect_rejected_rewrites() as rejected:
+        recorder = PipelineRecorder(pipeline, model=source_of(model), say=context.say, rejected=rejected)
         if options.dynamic:
             shared = {each.name: getattr(options, each.name) for each in dataclasses.fields(LayoutOptions)}
             wanted = OptimizeOptions(**shared, convert=False, instruments=(recorder,))

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import layoutopt
 from layoutopt.backend.direct.writer import write_tflite
 from layoutopt.backend.litert.inspect import operators_of
-from layoutopt.backend.litert.runtime import run
+from layoutopt.backend.litert.runtime import run_tflite
 from layoutopt.errors import UsageError
 from layoutopt.outputs import scratch
 from layoutopt.tfl import build as tfl
@@ -83,7 +83,7 @@ def _by(graph: Graph, plan: Plan) -> Graph:
 def _run(graph: Graph, x: Array) -> Array:
     with scratch() as folder:
         write_tflite(Model(graph, ["x"], ["y"]), folder / "model.tflite")
-        found: Array = run(folder / "model.tflite", {"x": x})["y"]
+        found: Array = run_tflite(folder / "model.tflite", {"x": x})["y"]
         return found
 
 

@@ -21,7 +21,7 @@ from layoutopt.tfl.dtypes import Array, DType
 from layoutopt.tfl.graph import Graph, Operation, Value
 from layoutopt.tfl.recorder import one
 from layoutopt.tfl.rewrites.dead_code import eliminate_dead_code
-from layoutopt.tfl.rewrites.engine import Rule, Uses, apply_rules, rule
+from layoutopt.tfl.rewrites.engine import RewriteRule, Uses, apply_rules, rule
 
 Matrix = tuple[tuple[float, ...], ...]
 
@@ -140,7 +140,7 @@ def convolve_by_winograd(operation: Operation, _: Uses) -> Value | None:
     return Convolution.of(operation).record(operation[0], operation[2], plan)
 
 
-def computed_by(plan: Plan) -> Rule:
+def computed_by(plan: Plan) -> RewriteRule:
     """Return a rule that computes convolutions by one plan, whatever that takes: to measure it."""
 
     @rule("CONV_2D")
