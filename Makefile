@@ -51,7 +51,7 @@ benchmark: $(VENV)/.test  ## convert the benchmark networks where something has 
 # All other figures of the docs that take minutes, not hours: those of single operators and of single networks.
 measure: $(VENV)/.test  ## measure all other figures of the docs that take minutes, not hours
 	$(BIN)/layoutopt calibrate
-	for script in operator_times transpose_times quantized dynamic recurrences choices rewrites; do \
+	for script in operator_times transpose_times quantized dynamic recurrences choices rewrites winograd; do \
 	  $(BIN)/python -m benchmarks.$$script || exit 1; \
 	done
 	$(BIN)/python -m docs.tools.examples

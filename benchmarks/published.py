@@ -5,22 +5,24 @@
     python -m benchmarks.published [--zoo build/zoo] [--peers build/peers] [--results build/published] [NAME...]
     python -m benchmarks.published --time-only
 
-Each network of the packages of ``benchmarks.zoo`` is converted three times: by layoutopt's direct backend, by the same
-without the rewrites, and by onnx2tf. All are compared with ONNX Runtime and timed in one interleaved run. What was
-converted before stays as it is; the figures of all of them go to ``benchmarks/results/published.json``. Timing wants a
-quiet machine.
+Each network of the packages of ``benchmarks.zoo`` is converted four times: by layoutopt's direct backend, by the same
+with Winograd's algorithms, by the same without the rewrites, and by onnx2tf. All are compared with ONNX Runtime and
+timed in one interleaved run; so are the .onnx files, in ONNX Runtime. What was converted before stays
+as it is; the figures of all of them go to ``benchmarks/results/published.json``. Timing wants a quiet machine.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 import onnx
+import onnxruntime
 from onnx import numpy_helper
 
 import layoutopt
@@ -33,14 +35,18 @@ from benchmarks.peers.timing import timed
 from benchmarks.zoo.__main__ import own_export
 from benchmarks.zoo.catalogue import NETWORKS
 from layoutopt.backend.conversion import Backend
+from layoutopt.backend.litert.latency import Latency, Noise, Speedup
+from layoutopt.backend.litert.runtime import take_turns
 from layoutopt.ir.io import load
 from layoutopt.ir.verify import Reference
-from layoutopt.outputs import make_directory
+from layoutopt.outputs import make_directory, scratch
+from layoutopt.passes import REWRITES
+from layoutopt.pipeline.text import pass_name
 from layoutopt.results.optimize import Multiplications
 from layoutopt.results.provenance import Provenance
 
-EXACT, PEER = "layoutopt --exact", "onnx2tf-2"
-LABELS = (OURS, EXACT, PEER)
+EXACT, WINOGRAD, PEER = "layoutopt --exact", "layoutopt --winograd", "onnx2tf-2"
+LABELS = (OURS, WINOGRAD, EXACT, PEER)
 _HALF = "resnet50, half masked"
 CASES: Mapping[str, str] = {
     **{name: name for name in ("repvgg_a0", "mobileone_s1", "fastvit_t8")},
@@ -51,7 +57,44 @@ CASES: Mapping[str, str] = {
 }
 """The networks, each with its name in ``benchmarks.zoo``."""
 
-_PRODUCTS = "products.json"
+_PRODUCTS, _COST, _ONNX, _ONNX_TIMES = "products.json", "cost.json", "model.nhwc.onnx", "onnx.json"
+_LOADS, _ROUNDS = 4, 3
+"""The times that both .onnx files are loaded, and the samples of each load, of which the fastest counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class OnnxTimes:
+    """A network in ONNX Runtime on one thread.
+
+    Attributes:
+        original: as exported.
+        exact: as optimized without the rewrites.
+        control: the same once more.
+        ours: as optimized.
+    """
+
+    original: Latency
+    exact: Latency
+    control: Latency
+    ours: Latency
+
+    @property
+    def speedup(self) -> Speedup:
+        """The speedup by the rewrites: the same layouts without them against those with them."""
+        return self.ours.speedup_over(self.exact, Noise.between(self.exact, self.control))
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """The time that a conversion takes, in seconds.
+
+    Attributes:
+        rewrites: of the passes that save multiplications.
+        whole: of all, with the comparison of the results.
+    """
+
+    rewrites: float
+    whole: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +105,17 @@ class Network:
         products: multiplications before and after.
         figures: what became of it, by converter.
         times: of all that is right, in one run.
+        sizes: bytes of the .tflite, by converter.
+        onnx: the .onnx files; None where they were not timed.
+        cost: of the conversion; None where it was not measured.
     """
 
     products: Multiplications
     figures: Mapping[str, Figures]
     times: Times
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    onnx: OnnxTimes | None = None
+    cost: Cost | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +155,11 @@ def main() -> None:
             times = timed(right_files(results / name, LABELS))
             records.save(times, results / name / TIMES)
             print(f"{name}: {times}", flush=True)
-    networks = {name: kept(results / name) for name in CASES if (results / name / TIMES).exists()}
+        if not options.convert_only and (options.time_only or not (results / name / _ONNX_TIMES).exists()):
+            records.save(timed_onnx(results / name), results / name / _ONNX_TIMES)
+    earlier = records.load(Published, Published.PATH).networks
+    here = {name: kept(results / name) for name in CASES if (results / name / TIMES).exists()}
+    networks = {name: here.get(name) or earlier[name] for name in CASES if name in here or name in earlier}
     records.save(Published(Provenance.here(), networks), Published.PATH)
 
 
@@ -148,29 +201,81 @@ def mask_half(model: onnx.ModelProto) -> None:
 def convert(name: str, peers: Path, results: Path) -> None:
     """Convert a network in each of the three ways, where that was not done, and compare with the original."""
     directory = results / name
-    for label, exact in ((OURS, False), (EXACT, True)):
+    for label in (OURS, WINOGRAD, EXACT):
         if (directory / label / FIGURES).exists():
             continue
         make_directory(directory / label)
         tflite = directory / label / TFLITE
         report = layoutopt.optimize(
-            directory / MODEL, tflite=tflite, backend=Backend.DIRECT, exact=exact, baseline=False, force=True
+            directory / MODEL,
+            output=directory / label / _ONNX,
+            tflite=tflite,
+            backend=Backend.DIRECT,
+            baseline=False,
+            force=True,
+            winograd=label == WINOGRAD,
+            exact=label == EXACT,
         )
         records.save(judged(Reference(load(directory / MODEL)), tflite), directory / label / FIGURES)
-        if not exact:
+        if label == OURS:
             records.save(report.multiplications, directory / _PRODUCTS)
-        (directory / TIMES).unlink(missing_ok=True)
+        for stale in (TIMES, _ONNX_TIMES):
+            (directory / stale).unlink(missing_ok=True)
         print(f"{name}, {label}: converted", flush=True)
+    if not (directory / _COST).exists():
+        records.save(cost_of(directory / MODEL), directory / _COST)
     python = PEERS[PEER].interpreter(peers / "venv", {})
     if python is not None and not (directory / PEER / FIGURES).exists():
         records.save(converted(PEERS[PEER], python, name, results), directory / PEER / FIGURES)
         print(f"{name}, {PEER}: converted", flush=True)
 
 
+def cost_of(model: Path) -> Cost:
+    """Convert a model once more, when all modules are loaded, and return what that cost."""
+    with scratch() as folder:
+        report = layoutopt.optimize(model, tflite=folder / TFLITE, backend=Backend.DIRECT, baseline=False)
+    names = {pass_name(each) for each in REWRITES}
+    rewrites = sum(each.seconds for each in report.passes if each.name in names)
+    return Cost(rewrites, sum(report.seconds.values()))
+
+
+def timed_onnx(directory: Path) -> OnnxTimes:
+    """Time a network in ONNX Runtime: as exported, twice as optimized without rewrites, and as optimized; in turns."""
+    exact = directory / EXACT / _ONNX
+    files = (directory / MODEL, exact, exact, directory / OURS / _ONNX)
+    settings = onnxruntime.SessionOptions()
+    settings.intra_op_num_threads = settings.inter_op_num_threads = 1
+    samples: list[list[float]] = [[] for _ in files]
+    for load_ in range(_LOADS):
+        order = [(index + load_) % len(files) for index in range(len(files))]
+        samplers = [_sampler(files[at], settings) for at in order]
+        for at, latency in zip(order, take_turns(samplers, rounds=_ROUNDS), strict=True):
+            samples[at].append(latency.minimum_ms)
+    return OnnxTimes(*(Latency(tuple(each)) for each in samples))
+
+
+def _sampler(path: Path, settings: onnxruntime.SessionOptions) -> Callable[[], float]:
+    """Return a function that runs a model once on random numbers and returns the milliseconds that it took."""
+    session = onnxruntime.InferenceSession(path, settings, providers=["CPUExecutionProvider"])
+    rng = np.random.default_rng(0)
+    feeds = {each.name: rng.standard_normal(each.shape).astype(np.float32) for each in session.get_inputs()}
+
+    def sample() -> float:
+        start = time.thread_time()
+        session.run(None, feeds)
+        return (time.thread_time() - start) * 1e3
+
+    sample()
+    return sample
+
+
 def kept(directory: Path) -> Network:
     """Return all that is known of a network."""
     products, times = records.load(Multiplications, directory / _PRODUCTS), records.load(Times, directory / TIMES)
-    return Network(products, kept_figures(directory, LABELS), times)
+    sizes = {label: (directory / label / TFLITE).stat().st_size for label in times.latencies}
+    onnx_times = records.load(OnnxTimes, path) if (path := directory / _ONNX_TIMES).exists() else None
+    cost = records.load(Cost, path) if (path := directory / _COST).exists() else None
+    return Network(products, kept_figures(directory, LABELS), times, sizes, onnx_times, cost)
 
 
 if __name__ == "__main__":

@@ -44,6 +44,7 @@ from docs.tools import (
     rewrites,
     transpose_times,
     vela,
+    winograd,
     zoo,
 )
 
@@ -66,6 +67,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
 REGIONS: tuple[Callable[[], Mapping[str, str]], ...] = (
     *(networks.regions, picture.regions, conformance.regions, transpose_times.regions),
     *(quantized.regions, dynamic.regions, choices.regions, examples.regions, rewrites.regions),
+    winograd.regions,
     *(conversion_cost.regions, int8.regions, published.regions, objectives.regions, recurrences.regions, vela.regions),
 )
 """The makers of what is put into other files, by the name of the region."""

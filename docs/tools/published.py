@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from benchmarks import records
 from benchmarks.peers.catalogue import OURS
-from benchmarks.published import EXACT, PEER, Network, Published
+from benchmarks.published import EXACT, PEER, WINOGRAD, Network, OnnxTimes, Published
 from docs.tools.markdown import table
 from layoutopt.backend.litert.latency import Speedup, Verdict
 
@@ -16,8 +16,13 @@ def regions() -> Mapping[str, str]:
     found = records.load(Published, Published.PATH)
     heads = ("network", "multiplications", "ms", "`--exact`", "onnx2tf", "gain", "over onnx2tf", "max abs error", "MSE")
     rows = [(name, *_cells(network)) for name, network in found.networks.items()]
+    others = ("network", "ms", "without", "gain", "over onnx2tf", "file", "max abs error", "MSE")
+    by_winograd = [(name, *_by_winograd(each)) for name, each in found.networks.items() if WINOGRAD in each.figures]
+    onnx = [(name, *_in_onnx(each, each.onnx)) for name, each in found.networks.items() if each.onnx]
     return {
         "published-table": table(heads, rows),
+        "published-winograd": table(others, by_winograd),
+        "published-onnx": table(("network", "as exported", "`--exact`", "ms", "gain", "passes", "conversion"), onnx),
         "published-measured": f"{found.measured.machine}, {found.measured.date}",
     }
 
@@ -34,6 +39,29 @@ def _cells(network: Network) -> tuple[str, ...]:
         f"{ours.max_abs_error:.1e}",
         f"{ours.mse:.1e}",
     )
+
+
+def _by_winograd(network: Network) -> tuple[str, ...]:
+    """Return how a network fares with Winograd's algorithms, beside the same without them and beside onnx2tf's."""
+    latencies, noise, figures = network.times.latencies, network.times.noise, network.figures[WINOGRAD]
+    mine = latencies[WINOGRAD]
+    gains = [gain(mine.speedup_over(latencies[each], noise)) if each in latencies else "-" for each in (OURS, PEER)]
+    sizes = " to ".join(f"{network.sizes[each] / 1e6:.1f}" for each in (OURS, WINOGRAD))
+    return (
+        *(f"{latencies[each].median_ms:.2f}" for each in (WINOGRAD, OURS)),
+        *gains,
+        f"{sizes} MB",
+        f"{figures.max_abs_error:.1e}",
+        f"{figures.mse:.1e}",
+    )
+
+
+def _in_onnx(network: Network, times: OnnxTimes) -> tuple[str, ...]:
+    """Return the times of the .onnx files, and what the passes take of the time of the conversion."""
+    cost = network.cost
+    seconds = (f"{cost.rewrites:.2f} s", f"{cost.whole:.1f} s") if cost else ("-", "-")
+    milliseconds = (f"{each.median_ms:.1f}" for each in (times.original, times.exact, times.ours))
+    return *milliseconds, gain(times.speedup), *seconds
 
 
 def gain(speedup: Speedup) -> str:

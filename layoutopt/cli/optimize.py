@@ -82,6 +82,14 @@ class OutputArguments:
         bool, typer.Option("--allow-flex", help="Allow operators in the .tflite that need TensorFlow at run time.")
     ] = False
     backend: BackendOption = None
+    winograd: Annotated[
+        bool,
+        typer.Option(
+            "--winograd",
+            help="Compute the .tflite's convolutions by Winograd's algorithms where that is faster on a CPU: fewer "
+            "multiplications, a larger file. For floats, fixed sizes and the direct backend.",
+        ),
+    ] = False
 
     def of(self, models: Sequence[Path]) -> list[tuple[Path, Path | None]]:
         """Return where the .onnx and the .tflite of each model go.
@@ -262,6 +270,7 @@ def _options(
         allow_flex=output.allow_flex,
         backend=output.backend,
         fold_limit=pipeline.largest_folded(),
+        winograd=output.winograd,
         force=session.force,
     )
 

@@ -69,6 +69,7 @@ class Converter:
         backend: makes all but the plain baseline.
         resizable: whether what is made is one of two that become one for images of any size.
         fold_limit: bytes up to which the direct backend stores what repeats constants.
+        winograd: whether the direct backend computes convolutions of the optimized model by Winograd's algorithms.
         quantizer: of the optimized model, by samples or ranges; None for none.
     """
 
@@ -81,6 +82,7 @@ class Converter:
     backend: Backend
     resizable: bool = False
     fold_limit: int = FOLD_LIMIT
+    winograd: bool = False
     quantizer: Quantizer | None = None
 
     @property
@@ -140,6 +142,7 @@ class Converter:
             quantize=self.quantize,
             resizable=self.resizable,
             fold_limit=self.fold_limit,
+            winograd=self.winograd and kind is ModelKind.LAYOUTOPT,
             rewrite=(lambda graph: quantizer.quantize(graph, orders))
             if quantizer is not None and self._quantizes(kind)
             else None,

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 from layoutopt.ir.io import make_static
 from layoutopt.ir.stated_shapes import correct_stated_shapes
 from layoutopt.layout.costs.rejected_rewrites import collect_rejected_rewrites
-from layoutopt.passes import REWRITES, PropagateLayout
+from layoutopt.passes import PropagateLayout
 from layoutopt.pipeline.manager import PassManager
-from layoutopt.pipeline.text import pass_name
 from layoutopt.results.explain import ExplainReport
 from layoutopt.workflows.models import error_context, source_of
 from layoutopt.workflows.optimize import OptimizeOptions, optimize_model
@@ -55,6 +54,4 @@ def explain_model(model: Model, options: LayoutOptions, context: RunContext) -> 
     with error_context(original):
         report, _ = recorder.explained
     context.say.finish()
-    names = {each.__name__: pass_name(each) for each in REWRITES}
-    named = tuple(dataclasses.replace(each, rewrite=names[each.rewrite]) for each in recorder.rejected)
-    return dataclasses.replace(report, chosen_at=chosen_at, rejected=named)
+    return dataclasses.replace(report, chosen_at=chosen_at)

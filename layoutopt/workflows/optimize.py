@@ -75,6 +75,8 @@ class OptimizeOptions(CommonOptions):
         allow_flex: let operators into the .tflite that need TensorFlow at run time.
         fold_limit: bytes up to which what repeats constants (Expand, Tile, ConstantOfShape) becomes a constant itself;
             1 MiB where it is None. TensorFlow's converter folds as it likes.
+        winograd: compute the .tflite's convolutions by Winograd's algorithms where a model of costs says that this is
+            faster on a CPU. The file becomes larger. Of the direct backend, on floats, at fixed sizes.
         dump: where to write the graph after passes.
         instruments: called after each pass with its position from 1, its name and the model.
         scratch: directory for what is made on the way, such as the .tflite of the baseline; a temporary one where it is
@@ -96,6 +98,7 @@ class OptimizeOptions(CommonOptions):
     quantization: QuantizationOptions | None = None
     allow_flex: bool = False
     fold_limit: int | None = None
+    winograd: bool = False
     dump: Dump | None = None
     instruments: Sequence[After] = ()
     scratch: Path | None = None
@@ -112,6 +115,24 @@ class OptimizeOptions(CommonOptions):
         check_quantization(quantize, self.calibration, self.quantization, self.dynamic, convert=self.convert)
         if not self.convert and (self.tflite or self.saved_model or self.benchmark or self.description):
             raise UsageError("no .tflite without a conversion", hint="Go without --no-tflite.")
+        if self.winograd:
+            self._check_winograd(quantize)
+
+    def _check_winograd(self, quantize: Quantize) -> None:
+        """Refuse what Winograd's algorithms do not go together with."""
+        refused = {
+            "--no-tflite": not self.convert,
+            "--exact": self.exact,
+            "--dynamic": bool(self.dynamic),
+            f"--quantize {quantize.value}": quantize is not Quantize.NONE,
+            "--backend onnx-tf": choose_if_given(Backend, self.backend, "backend") is Backend.ONNX_TF,
+        }
+        for option, given in refused.items():
+            if given:
+                raise UsageError(
+                    f"--winograd and {option} contradict each other",
+                    hint="It is for the float weights and fixed sizes of a .tflite from the direct backend.",
+                )
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +205,7 @@ def optimize_model(model: Model, options: OptimizeOptions, context: RunContext) 
                     allow_flex=options.allow_flex,
                     backend=backend,
                     fold_limit=FOLD_LIMIT if options.fold_limit is None else options.fold_limit,
+                    winograd=options.winograd,
                     quantizer=quantizer,
                 )
                 made = _with_conversion(made, rewriting, result, converter, paths, options, described)
@@ -198,7 +220,7 @@ def optimize_model(model: Model, options: OptimizeOptions, context: RunContext) 
 def _backend(model: Model, options: OptimizeOptions, paths: OutputPaths, quantize: Quantize) -> Backend:
     """Return the backend that is asked for, or the default one for this model and these outputs."""
     return choose_backend(
-        choose_if_given(Backend, options.backend, "backend"),
+        Backend.DIRECT if options.winograd else choose_if_given(Backend, options.backend, "backend"),
         saved_model=paths.saved_model is not None,
         allow_flex=options.allow_flex,
         quantize=quantize,

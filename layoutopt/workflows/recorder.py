@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -11,7 +12,7 @@ import onnx_ir as ir
 
 from layoutopt.ir.counts import Counts, count_onnx
 from layoutopt.layout.costs.rejected_rewrites import RejectedRewrite
-from layoutopt.passes import FoldConstants, Pass, PropagateLayout
+from layoutopt.passes import REWRITES, FoldConstants, Pass, PropagateLayout
 from layoutopt.pipeline.manager import PassRecord
 from layoutopt.pipeline.text import pass_name
 from layoutopt.progress import PASSES, SAVINGS
@@ -43,7 +44,7 @@ class PipelineRecorder:
         pipeline: the passes; one of them, but not the first, chooses layouts.
         model: the file that the model came from.
         say: called with what starts now.
-        rejected: of `collect_rejected_rewrites`, in whose context the passes run; None where nobody asks for them.
+        rejected: of `collect_rejected_rewrites`, in whose context the passes run.
     """
 
     def __init__(
@@ -52,12 +53,12 @@ class PipelineRecorder:
         *,
         model: Path | None,
         say: Callable[[str], None],
-        rejected: MutableMapping[tuple[str, str], RejectedRewrite] | None = None,
+        rejected: MutableMapping[tuple[str, str], RejectedRewrite],
     ) -> None:
         self._propagate = next(each for each in pipeline if isinstance(each, PropagateLayout))
         self._model = model
         self._say = say
-        self._rejected = {} if rejected is None else rejected
+        self._rejected = rejected
         self._runs: list[_Run] = []
         self._chosen = 0
 
@@ -76,10 +77,11 @@ class PipelineRecorder:
 
     @cached_property
     def explained(self) -> tuple[ExplainReport, PlanFacts]:
-        """Return the explanation of the choice of layouts, and the facts about each node."""
-        return explain_layouts(
+        """Return the explanation of layouts and of rejected rewrites, and the facts about each node."""
+        report, facts = explain_layouts(
             self.prepared, self._propagate, model=self._model, say=lambda step: self._say(f"{PASSES}: {step}")
         )
+        return dataclasses.replace(report, rejected=self.rejected), facts
 
     @property
     def prepared(self) -> ir.Model:
@@ -90,8 +92,10 @@ class PipelineRecorder:
 
     @property
     def rejected(self) -> tuple[RejectedRewrite, ...]:
-        """Return the rewrites that passes rejected."""
-        return self._runs[self._chosen].rejected
+        """Return the rewrites that passes rejected, by the names of the passes."""
+        names = {each.__name__: pass_name(each) for each in REWRITES}
+        rejected = self._runs[self._chosen].rejected
+        return tuple(dataclasses.replace(each, rewrite=names[each.rewrite]) for each in rejected)
 
     def stages(self, records: Sequence[PassRecord]) -> Iterator[Stage]:
         """Yield the original, then the model after each pass.

@@ -22,6 +22,7 @@ from layoutopt.frontend.inputs import give_inputs
 from layoutopt.ir import io as modelio
 from layoutopt.ir.counts import count_onnx
 from layoutopt.ir.verify import Arrays
+from layoutopt.layout.costs.rejected_rewrites import collect_rejected_rewrites
 from layoutopt.options import choose_if_given
 from layoutopt.outputs import Outputs, writing, writing_apart
 from layoutopt.passes import FoldConstants
@@ -73,8 +74,9 @@ def report_model(model: Model, options: ReportOptions, context: RunContext) -> M
     pipeline = build_pipeline(options)
 
     def report_in(folder: Path, targets: Mapping[str, Path], *, convert: bool) -> ModelReport:
-        recorder = PipelineRecorder(pipeline, model=source_of(model), say=context.say)
-        optimized = _optimize_in(folder, model, options, context, (recorder,), convert=convert)
+        with collect_rejected_rewrites() as rejected:
+            recorder = PipelineRecorder(pipeline, model=source_of(model), say=context.say, rejected=rejected)
+            optimized = _optimize_in(folder, model, options, context, (recorder,), convert=convert)
         recorder.choose(optimized.run)
         inputs = give_inputs(optimized.original, None, shapes={}, seed=options.seed)
         builder = ReportBuilder(optimized.original, inputs, recorder, options, context)

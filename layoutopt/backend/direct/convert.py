@@ -22,6 +22,7 @@ from layoutopt.tfl.recorder import folding_up_to
 from layoutopt.tfl.rewrites import FLOAT_RULES, RESIZABLE_RULES, RULES, simplify
 from layoutopt.tfl.rewrites.depthwise import split_depthwise_kernels
 from layoutopt.tfl.rewrites.integers import use_integer_kernels
+from layoutopt.tfl.rewrites.winograd import use_winograd
 
 Progress = Callable[[str], None]
 Rewrite = Callable[[Model], Model]
@@ -35,6 +36,7 @@ def convert_directly(
     quantize: Quantize = Quantize.NONE,
     resizable: bool = False,
     fold_limit: int = FOLD_LIMIT,
+    winograd: bool = False,
     rewrite: Rewrite | None = None,
     progress: Progress | None = None,
 ) -> Conversion:
@@ -46,6 +48,8 @@ def convert_directly(
         quantize: what happens to the weights.
         resizable: whether the result is to be right at other sizes of images, too, once it is merged with its like.
         fold_limit: bytes up to which what repeats constants is stored as a constant itself.
+        winograd: compute convolutions on floats by Winograd's algorithms where that is faster; not at sizes that may
+            change, nor with weights in fewer bits.
         rewrite: makes another graph of the one that would be written, such as a quantized one.
         progress: called with a short name as each stage starts.
 
@@ -73,6 +77,8 @@ def convert_directly(
         use_integer_kernels(lowered.graph)
         if rewrite is None and quantize is not Quantize.DYNAMIC:  # integers have large kernels
             split_depthwise_kernels(lowered.graph, resizable=resizable)
+        if winograd and rewrite is None and quantize is Quantize.NONE and not resizable:
+            use_winograd(lowered.graph)
         _WEIGHTS[quantize](lowered.graph)
     if rewrite is not None:
         with stages("quantization"):

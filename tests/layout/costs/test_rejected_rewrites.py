@@ -6,8 +6,10 @@ import onnx_ir as ir
 from rich.table import Table
 
 import layoutopt
+from layoutopt import api
 from layoutopt.layout.costs.rejected_rewrites import collect_rejected_rewrites
 from layoutopt.passes import MergeLinearChains
+from layoutopt.report.html.page import render
 from layoutopt.report.terminal import trees
 from tests.rewrites import network, normal
 
@@ -25,6 +27,15 @@ def test_what_costs_more_is_told() -> None:
     assert report.to_json()["rejected"][0]["rewrite"] == "merge-linear-chains"  # type: ignore[index, call-overload]
     tables = [each for each in trees.of_explain(report) if isinstance(each, Table)]
     assert any("merge-linear-chains" in table.columns[0].cells for table in tables)
+
+
+def test_the_page_of_a_report_tells_it() -> None:
+    report = api.report(_low_rank(8), benchmark=False)
+    (each,) = report.explain.rejected
+    assert (each.rewrite, each.why) == ("merge-linear-chains", "costs more")
+    page = render(report)
+    assert "Rewrites to fewer multiplications that were possible and not done" in page
+    assert f'<td class="why" data-label="why not">{each.why}</td>' in page
 
 
 def test_what_gains_little_is_told() -> None:
