@@ -18,7 +18,7 @@ from layoutopt.cli.fleet import FleetArguments, optimize_several
 from layoutopt.cli.limits import parse_size
 from layoutopt.cli.quantization import QuantizationArguments
 from layoutopt.errors import ModelsFailedError, OutputExistsError, UsageError
-from layoutopt.options import TOLERANCE, Verify
+from layoutopt.options import TOLERANCE, Target, Verify
 from layoutopt.outputs import Outputs
 
 if TYPE_CHECKING:
@@ -53,6 +53,8 @@ layoutopt optimize model.onnx --input photo.jpg
 
 layoutopt optimize model.onnx --objective bytes
 
+layoutopt optimize model.onnx --target gpu
+
 layoutopt optimize model.onnx --quantize int8 --calibration photos/ --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225
 
 layoutopt optimize model.onnx --quantize mixed --calibration samples.npz --min-sqnr 25
@@ -82,6 +84,14 @@ class TargetArguments:
         bool, typer.Option("--allow-flex", help="Allow operators in the .tflite that need TensorFlow at run time.")
     ] = False
     backend: BackendOption = None
+    target: Annotated[
+        Target | None,
+        typer.Option(
+            "--target",
+            help="Prefer operators that this accelerator takes and layouts that move the fewest bytes, and show what "
+            "'layoutopt check' says of the .tflite.",
+        ),
+    ] = None
 
     def of(self, models: Sequence[Path]) -> list[tuple[Path, Path | None]]:
         """Return where the .onnx and the .tflite of each model go.
@@ -261,6 +271,7 @@ def _options(
         quantization=quantization.options(),
         allow_flex=targets.allow_flex,
         backend=targets.backend,
+        target=targets.target,
         fold_limit=pipeline.largest_folded(),
         force=session.force,
     )

@@ -30,6 +30,7 @@ from layoutopt.passes.propagate_layout import Scope
 from layoutopt.pipeline.manager import PassManager
 from layoutopt.quantization.quantizer import Quantizer
 from layoutopt.results.optimize import Form, Kind
+from layoutopt.tfl.rewrites import Takes
 from layoutopt.workflows.options import RunContext
 
 
@@ -70,6 +71,7 @@ class Converter:
         resizable: whether what is made is one of two that become one for images of any size.
         fold_limit: bytes up to which the direct backend stores what repeats constants.
         quantizer: of the optimized form, by samples or ranges; None for none.
+        takes: tells what the target of the optimized form takes; None where there is no target.
     """
 
     folder: Path
@@ -82,6 +84,7 @@ class Converter:
     resizable: bool = False
     fold_limit: int = FOLD_LIMIT
     quantizer: Quantizer | None = None
+    takes: Takes | None = None
 
     @property
     def exact(self) -> bool:
@@ -143,6 +146,7 @@ class Converter:
             rewrite=(lambda graph: quantizer.quantize(graph, orders))
             if quantizer is not None and self._quantizes(kind)
             else None,
+            takes=self.takes if kind is Kind.LAYOUTOPT else None,
             progress=lambda stage: self.context.say(f"{kind.value}: {stage}"),
         )
 

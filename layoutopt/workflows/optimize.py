@@ -26,13 +26,16 @@ from layoutopt.ir.stated_shapes import correct_stated_shapes
 from layoutopt.ir.symbols import BATCH, find_symbols
 from layoutopt.ir.verify import Arrays, Reference
 from layoutopt.memory import few_collections
-from layoutopt.options import FOLD_LIMIT, Verify, choose, choose_if_given
+from layoutopt.options import FOLD_LIMIT, Objective, Target, Verify, choose, choose_if_given
 from layoutopt.outputs import Outputs, writing
 from layoutopt.passes import REWRITES
 from layoutopt.pipeline.manager import After, PassManager, PipelineResult
 from layoutopt.quantization.request import QuantizationOptions
 from layoutopt.quantization.samples import Given
 from layoutopt.results.optimize import OptimizeReport
+from layoutopt.targets.checker import check_tflite
+from layoutopt.targets.rules import rule_table
+from layoutopt.tfl.rewrites import Takes
 from layoutopt.workflows.benchmark import Effort, time_together
 from layoutopt.workflows.conversion import Artifact, Converter, make_baseline
 from layoutopt.workflows.dynamic import DynamicModel
@@ -77,6 +80,8 @@ class OptimizeOptions(ConversionOptions):
             1 MiB where it is None. TensorFlow's converter folds as it likes.
         dump: where to write the graph after passes.
         instruments: called after each pass with its position from 1, its name and the model.
+        target: the accelerator that the .tflite is for: operators that it takes are preferred, the report says which it
+            runs, and layouts move the fewest bytes unless ``objective`` says otherwise.
         scratch: directory for what is made on the way, such as the .tflite of the baseline; a temporary one where it is
             None.
     """
@@ -98,6 +103,7 @@ class OptimizeOptions(ConversionOptions):
     fold_limit: int | None = None
     dump: Dump | None = None
     instruments: Sequence[After] = ()
+    target: Target | str | None = None
     scratch: Path | None = None
 
     def check(self) -> None:
@@ -112,6 +118,9 @@ class OptimizeOptions(ConversionOptions):
         check_quantization(quantize, self.calibration, self.quantization, self.dynamic, convert=self.convert)
         if not self.convert and (self.tflite or self.saved_model or self.benchmark or self.description):
             raise UsageError("no .tflite without a conversion", hint="Go without --no-tflite.")
+        if _target(self) is not None and (self.dynamic or not self.convert):
+            other = "--dynamic" if self.dynamic else "--no-tflite"
+            raise UsageError("--target is for a .tflite of fixed sizes", hint=f"Go without {other}.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +171,7 @@ def optimize_model(model: Model, options: OptimizeOptions, context: RunContext) 
         if asked.save_ranges is not None:
             outputs.expect(Path(asked.save_ranges), "--save-ranges", force=options.force)
         backend = _backend(model, options, targets, quantize)
-        pipeline = build_pipeline(options, options.passes, fold_limit=options.fold_limit)
+        pipeline = _pipeline(options)
         instruments = (*dump_after(options.dump, pipeline, outputs, force=options.force), *options.instruments)
         rewriting, notes = _prepare(model, options, pipeline, instruments, context)
         quantizer = stack.enter_context(
@@ -185,6 +194,7 @@ def optimize_model(model: Model, options: OptimizeOptions, context: RunContext) 
                     backend=backend,
                     fold_limit=FOLD_LIMIT if options.fold_limit is None else options.fold_limit,
                     quantizer=quantizer,
+                    takes=_takes(options),
                 )
                 made = _with_conversion(made, rewriting, result, converter, targets, options, described)
                 _take(made, targets, outputs, context)
@@ -204,7 +214,24 @@ def _backend(model: Model, options: OptimizeOptions, targets: Targets, quantize:
         quantize=quantize,
         size=size_of(model),
         open_sizes=bool(set(options.dynamic) - {BATCH}),
+        has_target=options.target is not None,
     )
+
+
+def _target(options: OptimizeOptions) -> Target | None:
+    return choose_if_given(Target, options.target, "target")
+
+
+def _takes(options: OptimizeOptions) -> Takes | None:
+    """Return what tells which operations the target takes; None without one."""
+    target = _target(options)
+    return None if target is None else rule_table(target).takes_form
+
+
+def _pipeline(options: OptimizeOptions) -> Pipeline:
+    """Return the passes. Predicted times are those of this processor, so layouts for a target move the fewest bytes."""
+    objective = Objective.TIME if _target(options) is None else Objective.BYTES
+    return build_pipeline(options, options.passes, fold_limit=options.fold_limit, default_objective=objective)
 
 
 # --- the .onnx -------------------------------------------------------------------------------------------------------
@@ -289,6 +316,9 @@ def _with_conversion(
         made.report, tflite=targets.tflite, saved_model=targets.saved_model, dynamic=rewriting.checks
     )
     made = dataclasses.replace(made, report=with_tflite(report, artifact, converter.quantizer), tflite=artifact)
+    if (target := _target(options)) is not None:
+        checked = dataclasses.replace(check_tflite(artifact.path, target), file=targets.tflite or artifact.path)
+        made = dataclasses.replace(made, report=dataclasses.replace(made.report, check=checked))
     if options.baseline:
         made = _with_baseline(made, rewriting.original, converter)
     comparable = made.baseline is not None or not options.baseline

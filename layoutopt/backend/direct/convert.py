@@ -19,7 +19,7 @@ from layoutopt.options import FOLD_LIMIT
 from layoutopt.tfl.graph import Graph, Model
 from layoutopt.tfl.limits import violations
 from layoutopt.tfl.recorder import folding_up_to
-from layoutopt.tfl.rewrites import FLOAT_RULES, RESIZABLE_RULES, RULES, simplify
+from layoutopt.tfl.rewrites import FLOAT_RULES, RESIZABLE_RULES, RULES, Takes, rules_for, simplify
 from layoutopt.tfl.rewrites.depthwise import split_depthwise_kernels
 from layoutopt.tfl.rewrites.integers import use_integer_kernels
 
@@ -36,6 +36,7 @@ def convert_directly(
     resizable: bool = False,
     fold_limit: int = FOLD_LIMIT,
     rewrite: Rewrite | None = None,
+    takes: Takes | None = None,
     progress: Progress | None = None,
 ) -> Conversion:
     """Convert a model of static shapes.
@@ -47,6 +48,7 @@ def convert_directly(
         resizable: whether the result is to be right at other sizes of images, too, once it is merged with its like.
         fold_limit: bytes up to which what repeats constants is stored as a constant itself.
         rewrite: makes another graph of the one that would be written, such as a quantized one.
+        takes: tells what the target of the .tflite takes, which is preferred; None for LiteRT as it is.
         progress: called with a short name as each stage starts.
 
     Returns:
@@ -69,7 +71,8 @@ def convert_directly(
     with stages("lowering"), folding_up_to(fold_limit):
         lowered = lower(model, resizable=resizable, share_bodies=not resizable)
     with stages("rewrites"), folding_up_to(fold_limit):
-        simplify(lowered.graph, RESIZABLE_RULES if resizable else FLOAT_RULES if rewrite is None else RULES)
+        rules = RESIZABLE_RULES if resizable else FLOAT_RULES if rewrite is None else RULES
+        simplify(lowered.graph, rules if takes is None else rules_for(takes, rules))
         use_integer_kernels(lowered.graph)
         if rewrite is None and quantize is not Quantize.DYNAMIC:  # integers have large kernels
             split_depthwise_kernels(lowered.graph, resizable=resizable)

@@ -13,6 +13,7 @@ from layoutopt.tfl.rewrites.activation import (
     fuse_activation,
     use_relu,
 )
+from layoutopt.tfl.rewrites.alternatives import Takes, rules_for
 from layoutopt.tfl.rewrites.arithmetic import drop_neutral, multiply_by_reciprocal, use_rsqrt, use_squared_difference
 from layoutopt.tfl.rewrites.bias import fuse_bias
 from layoutopt.tfl.rewrites.broadcasting import broadcast_by_itself, broadcast_by_product, broadcast_by_rank
@@ -32,7 +33,7 @@ from layoutopt.tfl.rewrites.reshapes import (
 )
 from layoutopt.tfl.rewrites.scale import fuse_scale
 
-__all__ = ["FLOAT_RULES", "RESIZABLE_RULES", "RULES", "simplify"]
+__all__ = ["FLOAT_RULES", "RESIZABLE_RULES", "RULES", "Takes", "rules_for", "simplify"]
 
 RULES = (
     merge_reshapes,
