@@ -39,6 +39,7 @@ class Settings:
     ranges: RangeMethod = RangeMethod.AUTO
     keep_float: tuple[str, ...] = ()
     min_sqnr: float | None = None
+    float_outputs: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +97,10 @@ def build(
     quantized = replace(model, graph=graph)
     if settings.io is not QuantizedIo.FLOAT:
         steps = {value: found.steps for value, found in recipe.ranges.items()}
-        outputs = [chosen.steps.get(each) or steps.get(each) for each in model.graph.outputs]
+        outputs = [
+            None if at in settings.float_outputs else chosen.steps.get(each) or steps.get(each)
+            for at, each in enumerate(model.graph.outputs)
+        ]
         integer_interface(graph, settings.io, outputs)
     return Quantized(quantized, recipe, listed, whole=frozenset(chosen.whole))
 

@@ -20,6 +20,7 @@ from layoutopt.boundary.writing import boundary_of
 from layoutopt.cli import app
 from layoutopt.errors import UnsupportedOperatorError, UsageError
 from layoutopt.ir.verify import run
+from layoutopt.report.terminal.quantization import of_quantization
 from tests import detectors
 from tests.boundary.networks import classifier
 from tests.handoff import Array, Case
@@ -184,14 +185,70 @@ def test_the_command_line(tmp_path: Path) -> None:
     assert CliRunner().invoke(app, [*told, "--max-detections", "0"]).exit_code == 2
 
 
-def test_int8_names_the_part_before_the_selection(tmp_path: Path) -> None:
+def overlaps(one: Array, others: Array) -> Array:
+    """Intersection over union of a box with others."""
+    low, high = np.maximum(one[:2], others[:, :2]), np.minimum(one[2:], others[:, 2:])
+    inside = np.clip(high - low, 0, None).prod(-1)
+    return np.asarray(inside / ((one[2:] - one[:2]).prod() + (others[:, 2:] - others[:, :2]).prod(-1) - inside))
+
+
+@pytest.mark.parametrize("io", ["float", "int8"])
+def test_int8_stops_at_the_selection(io: str, tmp_path: Path) -> None:
+    """The network computes with integers, the selection with floats; it finds what the float model finds."""
+    rng = np.random.default_rng(0)
+    images = [(rng.standard_normal((1, 3, 32, 32)) * 0.1).astype(np.float32) for _ in range(24)]
+    report = layoutopt.optimize(
+        detectors.network(),
+        tflite=tmp_path / "a.tflite",
+        quantize="int8",
+        calibration={"image": np.stack(images[:20])},
+        quantization=layoutopt.QuantizationOptions(io=io),
+        boundary=Boundary(max_detections=12),
+        baseline=False,
+    )
+    made = report.quantization
+    assert made is not None
+    assert made.whole >= 2
+    assert [each.code for each in made.floats].count("NON_MAX_SUPPRESSION_V4") == 1
+    assert {each.name for each in made.floats if "detections" in each.reason} >= {"/kept/NonMaxSuppression"}
+    read = {each.name.partition("[")[0] for each in made.outputs}
+    assert read == {"/every_box/Concat", "/every_score/Sigmoid"}  # of which the selection is made
+    assert min(output.sqnr for output in made.outputs) > 20
+    assert "selects detections" in " ".join(str(line) for line in of_quantization(made, file_size=1, verbose=False))
+    signature = signature_of(tmp_path / "a.tflite")
+    assert [each.dtype for each in signature.outputs] == ["float32", "float32", "int64", "int32"]
+    assert signature.inputs[0].dtype == ("float32" if io == "float" else "int8")
+    if io == "float":
+        boundary, _ = Boundary(max_detections=12).apply(ir.from_proto(detectors.network()))
+        for image in images[20:]:
+            wanted = run(boundary, {"image": image})
+            stored = image.transpose(0, 2, 3, 1) if signature.inputs[0].shape[-1] == 3 else image
+            found = run_tflite(tmp_path / "a.tflite", {"image": np.ascontiguousarray(stored)})
+            _same_boxes(wanted, found)
+
+
+def _same_boxes(wanted: dict[str, Array], found: dict[str, Array]) -> None:
+    """Each detection with a score that is above others by more than rounding has one like it in the other model."""
+    count, other = int(wanted["count"][0]), int(found["count"][0])
+    assert count > 3
+    alike = 0
+    for at in range(count):
+        same = found["labels"][:other] == wanted["labels"][at]
+        near = overlaps(wanted["boxes"][at], found["boxes"][:other]) > 0.8
+        close = np.abs(found["scores"][:other] - wanted["scores"][at]) < 0.05
+        alike += bool((same & near & close).any())
+    assert alike >= 0.8 * count
+
+
+def test_nothing_but_integers_is_not_for_a_selection(tmp_path: Path) -> None:
     samples = np.random.default_rng(0).standard_normal((8, 1, 3, 32, 32)).astype(np.float32)
-    with pytest.raises(UnsupportedOperatorError, match="how large the result of /found/NonZero is") as caught:
+    with pytest.raises(UnsupportedOperatorError, match="--int8 full: from /found/NonZero on, which") as caught:
         layoutopt.optimize(
             detectors.network(),
             tflite=tmp_path / "a.tflite",
             quantize="int8",
             calibration={"image": samples},
+            quantization=layoutopt.QuantizationOptions(int8="full"),
             baseline=False,
             backend="direct",
         )
