@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -68,6 +69,36 @@ def test_rows_are_filled_up_or_dropped(threshold: float, tmp_path: Path) -> None
         np.testing.assert_array_equal(found[name][:number], array[:number])
         assert found[name].dtype == array.dtype
         assert not found[name][number:].any()
+
+
+@pytest.mark.parametrize("threshold", [2.0, 1.0, 0.25])
+@pytest.mark.parametrize("most", [3, 20])
+def test_two_stages_find_the_same(threshold: float, most: int, tmp_path: Path) -> None:
+    """Regions of the first selection are looked at, and what is found there is selected from again."""
+    body, constants = detectors.two_stages()
+    features = np.random.default_rng(5).standard_normal((1, 5, 12, 12)).astype(np.float32)
+    names = tuple(f"second_{name}" for name in NAMES)
+    made = Case(body, {**inputs(threshold), "features": features}, constants, outputs=names)
+    path, report = converted(tmp_path, Boundary(max_detections=most), detector(made))
+    assert [each.shape for each in report.outputs] == [(most, 4), (most,), (most,), (1,)]
+    wanted, found = made.expected(), run_tflite(path, stored(report, made.inputs))
+    number = int(found["count"][0])
+    assert number == min(len(wanted[0]), most)
+    assert (number > 0) == (threshold < 2)
+    np.testing.assert_array_equal(found["second_w"][:number], wanted[2][:number])
+    for name, array in zip(names, wanted, strict=True):
+        np.testing.assert_allclose(found[name][:number], array[:number], rtol=1e-5, atol=1e-5)
+        assert not found[name][number:].any()
+
+
+def stored(report: layoutopt.OptimizeReport, arrays: Mapping[str, Array]) -> dict[str, Array]:
+    """Inputs of the original as the .tflite takes them."""
+    return {
+        each.name: np.ascontiguousarray(arrays[each.name].reshape(each.original_shape).transpose(0, 2, 3, 1))
+        if each.shape != each.original_shape
+        else arrays[each.name]
+        for each in report.inputs
+    }
 
 
 def test_buffers_of_fixed_size_hold_them(tmp_path: Path) -> None:
@@ -161,6 +192,23 @@ def test_several_open_axes_are_refused() -> None:
     with pytest.raises(UsageError, match="output 'y' has several axes of unknown size: 0, 1") as caught:
         Boundary(max_detections=ROWS).apply(model)
     assert "fixed size of the batch" in caught.value.hint
+
+
+def test_the_part_with_one_open_axis_is_named() -> None:
+    """Masks that are pasted into the picture of a detection: no kernel does that, and the part before it is told."""
+    text = """<ir_version: 8, opset_import: ["": 17]>
+    g (float[4, 8] x, bool[4] rows, bool[6] columns) => (float[a, b] y) {
+        table = MatMul(x, weights)
+        some = Compress<axis=0>(table, rows)
+        y = Compress<axis=1>(some, columns)
+    }"""
+    model = onnx.parser.parse_model(text)
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.ones((8, 6), np.float32), "weights"))
+    with pytest.raises(UnsupportedOperatorError, match="output 'y' has several axes of unknown size: 0, 1") as caught:
+        layoutopt.optimize(model, boundary=Boundary(max_detections=ROWS))
+    assert caught.value.hint.endswith("To take the part without them: --outputs some")
+    model, _ = Boundary(outputs=["some"], max_detections=ROWS).apply(ir.from_proto(model))
+    assert [value.name for value in model.graph.outputs] == ["some", "count"]
 
 
 def test_open_outputs_are_told_of(tmp_path: Path) -> None:
