@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from layoutopt.errors import UnsupportedOperatorError, UsageError
-from layoutopt.options import Int8, QuantizedIo, RangeMethod
+from layoutopt.options import Int8, QuantizedIo, RangeMethod, WeightScales
 from layoutopt.quantization.copying import copy_graph
 from layoutopt.quantization.interface import integer_interface
 from layoutopt.quantization.operators import is_real
@@ -32,6 +32,8 @@ class Settings:
         keep_float: codes of operators, or patterns of names of nodes, that stay float.
         min_sqnr: the least ratio of signal to noise, in dB, that each output should have, for which sensitive operators
             stay float; None where all compute with integers that can.
+        weights: the scales of weights.
+        float_outputs: positions of outputs that stay float whatever ``io`` says, as floats are computed from them.
     """
 
     int8: Int8 = Int8.FAST
@@ -39,6 +41,7 @@ class Settings:
     ranges: RangeMethod = RangeMethod.AUTO
     keep_float: tuple[str, ...] = ()
     min_sqnr: float | None = None
+    weights: WeightScales = WeightScales.CHANNEL
     float_outputs: frozenset[int] = frozenset()
 
 
@@ -83,7 +86,7 @@ def build(
     floats = {**dict.fromkeys(sensitive, _SENSITIVE), **dict(_kept(model.graph, settings.keep_float))}
     while True:
         chosen = plan(model.graph, recipe.ranges, int8=settings.int8, floats=floats)
-        graph, refused = _rewritten(model.graph, chosen, recipe)
+        graph, refused = _rewritten(model.graph, chosen, recipe, settings.weights)
         if not refused:
             break
         floats.update(dict.fromkeys(refused, _REFUSED))
@@ -105,13 +108,13 @@ def build(
     return Quantized(quantized, recipe, listed, whole=frozenset(chosen.whole))
 
 
-def _rewritten(graph: Graph, chosen: Plan, recipe: Recipe) -> tuple[Graph, list[Operation]]:
+def _rewritten(graph: Graph, chosen: Plan, recipe: Recipe, weights: WeightScales) -> tuple[Graph, list[Operation]]:
     """Return the graph on integers, and the operations that the rewrite has left on floats in spite of the plan."""
     copy, copies = copy_graph(graph)
     twins = dict(zip(graph.operations, copy.operations, strict=True))
     ours = Plan({twins[each] for each in chosen.whole}, {copies[v]: s for v, s in chosen.steps.items()}, {})
     means = None if recipe.means is None else {copies[value]: found for value, found in recipe.means.items()}
-    rewrite_on_integers(copy, ours, means)
+    rewrite_on_integers(copy, ours, means, weights)
     left = set(copy.operations)
     return copy, [each for each in graph.operations if twins[each] in left and each in chosen.whole]
 

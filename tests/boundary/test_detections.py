@@ -81,7 +81,7 @@ def test_two_stages_find_the_same(threshold: float, most: int, tmp_path: Path) -
     made = Case(body, {**inputs(threshold), "features": features}, constants, outputs=names)
     path, report = converted(tmp_path, Boundary(max_detections=most), detector(made))
     assert [each.shape for each in report.outputs] == [(most, 4), (most,), (most,), (1,)]
-    wanted, found = made.expected(), run_tflite(path, stored(report, made.inputs))
+    wanted, found = made.expected(), dict[str, Array](run_tflite(path, stored(report, made.inputs)))
     number = int(found["count"][0])
     assert number == min(len(wanted[0]), most)
     assert (number > 0) == (threshold < 2)
@@ -207,8 +207,8 @@ def test_the_part_with_one_open_axis_is_named() -> None:
     with pytest.raises(UnsupportedOperatorError, match="output 'y' has several axes of unknown size: 0, 1") as caught:
         layoutopt.optimize(model, boundary=Boundary(max_detections=ROWS))
     assert caught.value.hint.endswith("To take the part without them: --outputs some")
-    model, _ = Boundary(outputs=["some"], max_detections=ROWS).apply(ir.from_proto(model))
-    assert [value.name for value in model.graph.outputs] == ["some", "count"]
+    part, _ = Boundary(outputs=["some"], max_detections=ROWS).apply(ir.from_proto(model))
+    assert [value.name for value in part.graph.outputs] == ["some", "count"]
 
 
 def test_open_outputs_are_told_of(tmp_path: Path) -> None:
