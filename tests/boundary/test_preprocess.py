@@ -83,7 +83,7 @@ def test_what_cannot_be_folded_stays_and_is_told(tmp_path: Path) -> None:
     relu.outputs[0].dtype, relu.outputs[0].shape = FLOAT, ir.Shape([1, 3, 8, 8])
     made = model([x], relu.outputs, [relu])
     report = optimized(made, tmp_path / "a.tflite", Boundary(preprocess={"image": Preprocess(MEAN, STD, 1 / 255)}))
-    assert any("stays before Relu" in note for note in report.notes)
+    assert any("stay before Relu, whose weights cannot take them" in note for note in report.notes)
     pixels = PIXELS[:, :, :8, :8]
     (found,) = run_tflite(tmp_path / "a.tflite", {"image": pixels}, verbose=False).values()
     mean, std = (np.reshape(numbers, (1, 3, 1, 1)) for numbers in (MEAN, STD))
