@@ -86,11 +86,11 @@ def build(
     floats = {**dict.fromkeys(sensitive, _SENSITIVE), **dict(_kept(model.graph, settings.keep_float))}
     while True:
         chosen = plan(model.graph, recipe.ranges, int8=settings.int8, floats=floats)
-        graph, refused = _rewritten(model.graph, chosen, recipe, settings.weights)
-        if not refused:
+        graph, left = _rewritten(model.graph, chosen, recipe, settings.weights)
+        if not (refused := left & chosen.whole):
             break
         floats.update(dict.fromkeys(refused, _REFUSED))
-    listed = _listed(model.graph, chosen)
+    listed = _listed(model.graph, chosen, left)
     if settings.int8 is Int8.FULL and listed:
         lines = "\n  ".join(f"{each.name}: {each.code}, {each.reason}" for each in listed)
         raise UnsupportedOperatorError(
@@ -108,22 +108,22 @@ def build(
     return Quantized(quantized, recipe, listed, whole=frozenset(chosen.whole))
 
 
-def _rewritten(graph: Graph, chosen: Plan, recipe: Recipe, weights: WeightScales) -> tuple[Graph, list[Operation]]:
-    """Return the graph on integers, and the operations that the rewrite has left on floats in spite of the plan."""
+def _rewritten(graph: Graph, chosen: Plan, recipe: Recipe, weights: WeightScales) -> tuple[Graph, set[Operation]]:
+    """Return the graph on integers, and the operations that are left as they are, perhaps in spite of the plan."""
     copy, copies = copy_graph(graph)
     twins = dict(zip(graph.operations, copy.operations, strict=True))
     ours = Plan({twins[each] for each in chosen.whole}, {copies[v]: s for v, s in chosen.steps.items()}, {})
     means = None if recipe.means is None else {copies[value]: found for value, found in recipe.means.items()}
     rewrite_on_integers(copy, ours, means, weights)
     left = set(copy.operations)
-    return copy, [each for each in graph.operations if twins[each] in left and each in chosen.whole]
+    return copy, {each for each in graph.operations if twins[each] in left}
 
 
-def _listed(graph: Graph, chosen: Plan) -> tuple[FloatOperator, ...]:
+def _listed(graph: Graph, chosen: Plan, left: Collection[Operation]) -> tuple[FloatOperator, ...]:
     return tuple(
         FloatOperator(each.scope, each.code, chosen.reasons[each])
         for each in graph.operations
-        if each in chosen.reasons and any(map(is_real, each.results))
+        if each in chosen.reasons and each in left and any(map(is_real, each.results))
     )
 
 

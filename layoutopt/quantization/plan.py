@@ -21,6 +21,7 @@ from layoutopt.quantization.operators import (
 )
 from layoutopt.quantization.profit import unprofitable
 from layoutopt.quantization.ranges import Range
+from layoutopt.tfl.dtypes import DType
 from layoutopt.tfl.graph import Graph, Operation, Value
 from layoutopt.tfl.rewrites.grids import Steps
 from layoutopt.tfl.rewrites.integer_kernels import ONE_GRID
@@ -58,6 +59,7 @@ def plan(graph: Graph, ranges: Mapping[Value, Range], *, int8: Int8, floats: Map
         int8: which operators should.
         floats: operations that must not, with the reason.
     """
+    ranges = {**ranges, **dict(_of_bytes(graph))}
     reasons = {
         operation: why for operation in graph.operations if (why := floats.get(operation) or why_float(operation))
     }
@@ -69,6 +71,13 @@ def plan(graph: Graph, ranges: Mapping[Value, Range], *, int8: Int8, floats: Map
     _Islands(graph, readers, reasons, needs_weights=int8 is Int8.FAST).prune()
     whole = {operation for operation in graph.operations if operation not in reasons}
     return Plan(whole, _Classes(graph, ranges, readers, whole).steps(), reasons)
+
+
+def _of_bytes(graph: Graph) -> Iterator[tuple[Value, Range]]:
+    """Iterate over the real numbers that bytes are cast to, such as pixels: their steps are those of the bytes."""
+    for operation in graph.operations:
+        if operation.code == "CAST" and operation[0].dtype in (DType.INT8, DType.UINT8) and is_real(operation.result):
+            yield operation.result, Range(float(operation[0].dtype.min), float(operation[0].dtype.max))
 
 
 def _keep_slow(graph: Graph, reasons: dict[Operation, str]) -> None:

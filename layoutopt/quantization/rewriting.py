@@ -44,7 +44,7 @@ def rewrite_on_integers(graph: Graph, plan: Plan, means: Means | None, weights: 
         if where is not None:
             _round_weights(operation, where, plan.steps, means, weights)
         else:
-            _round_constants(operation)
+            _round_constants(operation, plan.steps)
     floats = {operation for operation in graph.operations if operation not in plan.whole}
     _Converter(graph, plan).run()
     use_integer_kernels(graph, floats=floats)
@@ -157,8 +157,17 @@ def _mean_error(operation: Operation, off: Floats, means: Floats) -> Floats:
     return found
 
 
-def _round_constants(operation: Operation) -> None:
-    """Round constant operands of arithmetic to 255 steps that have 0 among them."""
+_FILLERS = {"DYNAMIC_UPDATE_SLICE": 0, "PADV2": 2}
+"""Operators with a constant around what they take, at this position."""
+
+
+def _round_constants(operation: Operation, steps: Mapping[Value, Steps]) -> None:
+    """Round constant operands of arithmetic to 255 steps that have 0 among them, and borders to the steps inside."""
+    at = _FILLERS.get(operation.code)
+    if at is not None and is_real_constant(operation[at]) and np.isfinite(operation[at].array).all():
+        scale, zero = steps[operation.result].scale, steps[operation.result].zero
+        whole = np.clip(np.rint(operation[at].array / scale), -128 - zero, 127 - zero)
+        operation.operands[at] = Value.constant((whole * scale).astype(np.float32))
     if operation.code not in ARITHMETIC:
         return
     for at, operand in enumerate(operation.operands):

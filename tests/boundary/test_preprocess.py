@@ -10,6 +10,7 @@ import onnx_ir as ir
 import pytest
 
 import layoutopt
+from layoutopt.backend.litert.inspect import signature_of
 from layoutopt.backend.litert.runtime import run as run_tflite
 from layoutopt.boundary import Boundary, Operator, Postprocess, Preprocess
 from layoutopt.errors import UsageError
@@ -233,6 +234,7 @@ def test_samples_of_int8_are_pixels_too(tmp_path: Path) -> None:
     found = tflite(tmp_path / "a.tflite", PIXELS.transpose(0, 2, 3, 1))
     expected = explicit(classifier(), boundary.preprocess[""]).transpose(0, 2, 3, 1)
     assert np.mean((found - expected) ** 2) < 1e-3 * expected.var()
+    assert report.optimized.operators == 5  # as many as without --preprocess, with a frame for the PAD
     with pytest.raises(UsageError, match="--mean and --preprocess contradict"):
         optimized(
             *(classifier(), tmp_path / "b.tflite", boundary),
@@ -240,3 +242,39 @@ def test_samples_of_int8_are_pixels_too(tmp_path: Path) -> None:
             calibration=samples,
             quantization=QuantizationOptions(mean=MEAN),
         )
+
+
+@pytest.mark.parametrize(
+    ("network", "mean", "between"),
+    [
+        ({}, MEAN, {"DYNAMIC_UPDATE_SLICE": 1}),
+        ({}, (0.5,), {"PADV2": 1}),
+        ({"stride": 1, "pads": 0}, MEAN, {}),
+        ({"stride": 1, "pads": 1}, MEAN, {"SUB": 1}),
+    ],
+)
+@pytest.mark.parametrize("brightest", [200, 255])
+def test_pixels_are_integers_all_the_way(
+    network: dict[str, int], mean: tuple[float, ...], between: dict[str, int], brightest: int, tmp_path: Path
+) -> None:
+    """From a camera to scores without floats, whatever the samples show; a border is off by half a step at most."""
+    samples = np.random.default_rng(4).integers(0, brightest + 1, (20, 1, 3, 16, 16)).astype(np.uint8)
+    wanted = Preprocess(mean, STD, 1 / 255)
+    report = optimized(
+        *(classifier(**network), tmp_path / "a.tflite", Boundary(preprocess={"": wanted})),
+        quantize="int8",
+        calibration=samples,
+        quantization=QuantizationOptions(int8="full", io="uint8"),
+    )
+    assert report.optimized.histogram == {"QUANTIZE": 2, "CONV_2D": 2, **between}
+    signature = signature_of(tmp_path / "a.tflite")
+    assert [each.dtype for each in (*signature.inputs, *signature.outputs)] == ["uint8", "uint8"]
+    assert (signature.inputs[0].scale, signature.inputs[0].zero_point) == (1.0, 0)
+    pixels = np.minimum(PIXELS, brightest).astype(np.uint8)
+    (output,) = signature.outputs
+    steps = tflite(tmp_path / "a.tflite", pixels.transpose(0, 2, 3, 1)).astype(np.float64)
+    made, _ = Boundary(preprocess={"": wanted}).apply(classifier(**network))
+    expected = run(made, {"image": pixels})["scores"].transpose(0, 2, 3, 1)
+    off = np.abs((steps - output.zero_point) * output.scale - expected)
+    assert np.mean(off**2) < 1e-3 * expected.var()
+    assert np.mean(off[:, 0] ** 2) < 3e-3 * expected.var()

@@ -19,7 +19,7 @@ from layoutopt.options import FOLD_LIMIT
 from layoutopt.tfl.graph import Graph, Model
 from layoutopt.tfl.limits import violations
 from layoutopt.tfl.recorder import folding_up_to
-from layoutopt.tfl.rewrites import FLOAT_RULES, RESIZABLE_RULES, RULES, Takes, rules_for, simplify
+from layoutopt.tfl.rewrites import FLOAT_RULES, INTEGER_RULES, RESIZABLE_RULES, Takes, rules_for, simplify
 from layoutopt.tfl.rewrites.depthwise import split_depthwise_kernels
 from layoutopt.tfl.rewrites.integers import use_integer_kernels
 
@@ -71,7 +71,7 @@ def convert_directly(
     with stages("lowering"), folding_up_to(fold_limit):
         lowered = lower(model, resizable=resizable, share_bodies=not resizable)
     with stages("rewrites"), folding_up_to(fold_limit):
-        rules = RESIZABLE_RULES if resizable else FLOAT_RULES if rewrite is None else RULES
+        rules = RESIZABLE_RULES if resizable else FLOAT_RULES if rewrite is None else INTEGER_RULES
         simplify(lowered.graph, rules if takes is None else rules_for(takes, rules))
         use_integer_kernels(lowered.graph)
         if rewrite is None and quantize is not Quantize.DYNAMIC:  # integers have large kernels

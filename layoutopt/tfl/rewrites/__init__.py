@@ -33,7 +33,7 @@ from layoutopt.tfl.rewrites.reshapes import (
 )
 from layoutopt.tfl.rewrites.scale import fuse_scale
 
-__all__ = ["FLOAT_RULES", "RESIZABLE_RULES", "RULES", "Takes", "rules_for", "simplify"]
+__all__ = ["FLOAT_RULES", "INTEGER_RULES", "RESIZABLE_RULES", "RULES", "Takes", "rules_for", "simplify"]
 
 RULES = (
     merge_reshapes,
@@ -65,8 +65,11 @@ RULES = (
 RESIZABLE_RULES = tuple(fuse_unstrided_padding if each is fuse_padding else each for each in RULES)
 """The same for a graph that takes images of any size: none of these depends on the size that it has now."""
 
-FLOAT_RULES = (*RULES, pad_with_mean, broadcast_by_product)
-"""The same for a graph that stays one of floats: the others are right before a quantization, too."""
+INTEGER_RULES = (*RULES, pad_with_mean)
+"""The same for a graph of floats of static shapes, which is quantized by samples then."""
+
+FLOAT_RULES = (*INTEGER_RULES, broadcast_by_product)
+"""The same for a graph that stays one of floats."""
 
 
 def simplify(graph: Graph, rules: Sequence[Rule] = RULES) -> None:

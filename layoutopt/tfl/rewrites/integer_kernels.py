@@ -287,6 +287,21 @@ def _filling(between: Between, operation: Operation) -> bool:
     return True
 
 
+def _framing(between: Between, operation: Operation) -> bool:
+    """Record DYNAMIC_UPDATE_SLICE into a constant frame of steps of what is written there."""
+    source, frame = between.source(operation, 1), _constant(operation[0])
+    if source is None or frame is None:
+        return False
+    steps = _steps(source)
+    whole = frame / steps.scale + steps.zero
+    rounded = np.rint(whole)
+    if (np.abs(whole - rounded) > ON_GRID).any() or rounded.min() < -128 or rounded.max() > 127:
+        return False
+    operands = {0: _integers(rounded, DType.INT8, np.array([steps.scale]), steps.zero), 1: source}
+    between.emit_before_dequantize(operation, operands, steps)
+    return True
+
+
 def _of_one_grid(between: Between, operation: Operation) -> bool:
     """Record what compares or stacks operands of the same steps: exact, as `_movement`."""
     found = [source for source in between.sources(operation) if source is not None]
@@ -360,6 +375,7 @@ KERNELS: Mapping[str, Kernel] = {
     **{code: _function(steps) for code, steps in FIXED_RESULTS.items()},
     "BATCH_MATMUL": _product,
     "CONCATENATION": _concatenation,
+    "DYNAMIC_UPDATE_SLICE": _framing,
     "PADV2": _filling,
 }
 """By operator."""
