@@ -214,6 +214,8 @@ def optimize(
         several = fleet.takes(models, timed=check.benchmark)
         if several and (targets.saved_model or pipeline.dump_after or quantization.save_ranges):
             raise UsageError("--saved-model, --save-ranges and --dump-after are for one model")
+        if fleet.upload and (targets.output or targets.tflite or targets.output_dir):
+            raise UsageError("--upload and a place for results contradict each other", hint="Go without one of them.")
         places = targets.of(models)
         if targets.output_dir is not None:
             run.outputs.make_directory(targets.output_dir, "--output-dir")

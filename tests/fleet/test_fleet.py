@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import errno
 import importlib.util
 import json
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -19,6 +22,7 @@ import onnx
 import pytest
 from typer.testing import CliRunner, Result
 
+import layoutopt
 from layoutopt import errors
 from layoutopt.cli import app
 from layoutopt.fleet import worker
@@ -168,8 +172,7 @@ def test_another_file_is_not_taken_for_results(content: str, models: list[Path],
 
 def task_of(model: Path, out: Path, report: Path) -> Task:
     written = (str(out / "x.onnx"), str(out / "x.tflite"))
-    options = ("--output", written[0], "--tflite", written[1], *QUICK)
-    return Task(str(model), str(out), written, options, "key", str(report))
+    return Task(str(model), str(out), written, QUICK, "key", str(report))
 
 
 def test_what_a_killed_run_has_finished_is_taken(
@@ -271,6 +274,104 @@ def _command_lines() -> Iterator[str]:
             continue
 
 
+def test_a_full_disk_is_one_row(models: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full() -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/scratch/x")
+
+    task = Task(str(models[0]), str(tmp_path), (str(tmp_path / "a.onnx"),), QUICK, "key", None)
+    monkeypatch.setattr(worker, "scratch", full)
+    assert worker.run_task(task).error == "/scratch/x: No space left on device"
+    row = worker.run_on_worker(task)
+    assert row.error == f"on {platform.node()}: /scratch/x: No space left on device"
+    assert row.exit_code == errors.OutputError.exit_code
+    assert not row.is_done
+
+
+@pytest.mark.skipif(os.name != "posix", reason="terminals of Unix")
+def test_a_terminal_shows_how_many_are_done(models: list[Path], tmp_path: Path) -> None:
+    ours, theirs = os.openpty()
+    environment = os.environ | {"TERM": "xterm", "COLUMNS": "100"}
+    command = [sys.executable, "-m", "layoutopt", *arguments(models[:2], tmp_path, "--results", tmp_path / "r.jsonl")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=theirs, env=environment) as run:
+        os.close(theirs)
+        shown = b""
+        with contextlib.suppress(OSError):  # the end of it
+            while part := os.read(ours, 4096):
+                shown += part
+        assert run.stdout is not None
+        rows = run.stdout.read().decode()
+    os.close(ours)
+    assert run.returncode == 0, shown
+    assert [text in shown.decode() for text in ("0/2", "1/2")] == [True, True]
+    assert rows.splitlines()[-1] == "2 done; 0 failed"  # which the bar is not mixed with
+
+
+# --- URLs ------------------------------------------------------------------------------------------------------------
+
+HAS_FSSPEC = importlib.util.find_spec("fsspec") is not None
+needs_fsspec = pytest.mark.skipif(not HAS_FSSPEC, reason="needs fsspec")
+
+
+def to_url(models: Sequence[Path], url: str, *options: str | Path) -> Result:
+    return CliRunner().invoke(app, ["optimize", *map(str, models), "--upload", url, *QUICK, *map(str, options)])
+
+
+@needs_fsspec
+def test_results_at_a_url(models: list[Path], tmp_path: Path) -> None:
+    import fsspec
+
+    system, results, url = fsspec.filesystem("memory"), tmp_path / "r.jsonl", f"memory://{tmp_path.name}/out/"
+    before = sorted(path.name for path in (tmp_path / "in").iterdir())
+    result = to_url(models[:2], url, "--results", results)
+    assert result.exit_code == 0, result.output
+    names = ["a.nhwc.onnx", "a.tflite", "b.nhwc.onnx", "b.tflite"]
+    assert sorted(path.rpartition("/")[2] for path in system.ls(f"/{tmp_path.name}/out", detail=False)) == names
+    assert lines(results)[0]["report"]["tflite"] in (f"{url}a.tflite", f"{url}b.tflite")
+    assert sorted(path.name for path in (tmp_path / "in").iterdir()) == before
+    local = invoke(models[:1], tmp_path)
+    assert local.exit_code == 0, local.output
+    assert system.cat(f"/{tmp_path.name}/out/a.tflite") == (tmp_path / "out" / "a.tflite").read_bytes()
+    assert "2 done, 2 of them before" in to_url(models[:2], url, "--results", results).stdout
+    refused = to_url(models[:1], url)
+    assert refused.exit_code == errors.OutputExistsError.exit_code
+    assert f"{url}a.nhwc.onnx, {url}a.tflite exist already" in refused.stderr
+    system.rm(f"/{tmp_path.name}/out/a.tflite")
+    again = to_url(models[:2], url, "--results", results, "--force")
+    assert "2 done, 1 of them before" in again.stdout
+    assert system.exists(f"/{tmp_path.name}/out/a.tflite")
+
+
+@needs_fsspec
+def test_a_url_that_cannot_be_written_is_one_row_each(models: list[Path], tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    url = (tmp_path / "file").as_uri()
+    result = to_url(models[:2], f"{url}/out", "--results", tmp_path / "r.jsonl")
+    assert result.exit_code == errors.ModelsFailedError.exit_code, result.output
+    assert result.stdout.count("out: cannot be written (") == 2
+    assert "0 done; 2 failed" in result.stdout
+
+
+@needs_fsspec
+@pytest.mark.parametrize(("url", "said"), [("somewhere", "is no URL"), ("gopher://a/b", "Protocol not known: gopher")])
+def test_what_is_no_place(url: str, said: str, models: list[Path]) -> None:
+    result = to_url(models[:1], url)
+    assert result.exit_code == errors.UsageError.exit_code, result.output
+    assert said in result.stderr
+
+
+def test_one_place_is_enough(models: list[Path], tmp_path: Path) -> None:
+    result = to_url(models[:1], "memory://a", "--output-dir", tmp_path)
+    assert result.exit_code == errors.UsageError.exit_code
+    assert "contradict each other" in result.stderr
+
+
+@pytest.mark.skipif(HAS_FSSPEC, reason="fsspec is there")
+def test_fsspec_is_an_extra(models: list[Path]) -> None:
+    result = to_url(models[:1], "memory://a")
+    assert result.exit_code == errors.MissingExtraError.exit_code
+    assert "layoutopt[dask]" in result.stderr
+
+
 # --- Dask ------------------------------------------------------------------------------------------------------------
 
 HAS_DASK = importlib.util.find_spec("distributed") is not None
@@ -342,6 +443,27 @@ def test_a_worker_that_is_killed_loses_nothing(
     assert invoke(more, apart).exit_code == 0
     for path in (apart / "out").glob("*.tflite"):
         assert path.read_bytes() == (tmp_path / "out" / path.name).read_bytes()
+
+
+@pytest.mark.dask
+@pytest.mark.skipif(not HAS_DASK, reason="needs distributed")
+def test_workers_that_cannot_do_it_are_named_before_anything_starts(
+    cluster: tuple[subprocess.Popen[str], str, list[int]],
+    models: list[Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from layoutopt.fleet import executors
+
+    _, address, _ = cluster
+    with monkeypatch.context() as patch:
+        patch.setattr(executors, "__version__", "99")
+        result = invoke(models, tmp_path, "--dask", address)
+    assert result.exit_code == errors.UsageError.exit_code
+    assert result.stderr.count(f"has layoutopt {layoutopt.__version__}, and this is 99") == 2
+    gone = Path("/proc/self/root/nowhere")
+    monkeypatch.setattr(Path, "cwd", lambda: gone)
+    assert f"does not see {gone}" in invoke(models, tmp_path, "--dask", address).stderr
 
 
 @pytest.mark.dask
