@@ -88,8 +88,7 @@ class TargetArguments:
         Target | None,
         typer.Option(
             "--target",
-            help="Prefer operators that this accelerator takes and layouts that move the fewest bytes, and show what "
-            "'layoutopt check' says of the .tflite.",
+            help="Prefer operators that this accelerator takes, and show what 'layoutopt check' says of the .tflite.",
         ),
     ] = None
 

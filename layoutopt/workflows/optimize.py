@@ -26,7 +26,7 @@ from layoutopt.ir.stated_shapes import correct_stated_shapes
 from layoutopt.ir.symbols import BATCH, find_symbols
 from layoutopt.ir.verify import Arrays, Reference
 from layoutopt.memory import few_collections
-from layoutopt.options import FOLD_LIMIT, Objective, Target, Verify, choose, choose_if_given
+from layoutopt.options import FOLD_LIMIT, Target, Verify, choose, choose_if_given
 from layoutopt.outputs import Outputs, writing
 from layoutopt.passes import REWRITES
 from layoutopt.pipeline.manager import After, PassManager, PipelineResult
@@ -80,8 +80,8 @@ class OptimizeOptions(ConversionOptions):
             1 MiB where it is None. TensorFlow's converter folds as it likes.
         dump: where to write the graph after passes.
         instruments: called after each pass with its position from 1, its name and the model.
-        target: the accelerator that the .tflite is for: operators that it takes are preferred, the report says which it
-            runs, and layouts move the fewest bytes unless ``objective`` says otherwise.
+        target: the accelerator that the .tflite is for: operators that it takes are preferred, and the report says
+            which it runs.
         scratch: directory for what is made on the way, such as the .tflite of the baseline; a temporary one where it is
             None.
     """
@@ -171,7 +171,7 @@ def optimize_model(model: Model, options: OptimizeOptions, context: RunContext) 
         if asked.save_ranges is not None:
             outputs.expect(Path(asked.save_ranges), "--save-ranges", force=options.force)
         backend = _backend(model, options, targets, quantize)
-        pipeline = _pipeline(options)
+        pipeline = build_pipeline(options, options.passes, fold_limit=options.fold_limit)
         instruments = (*dump_after(options.dump, pipeline, outputs, force=options.force), *options.instruments)
         rewriting, notes = _prepare(model, options, pipeline, instruments, context)
         quantizer = stack.enter_context(
@@ -226,12 +226,6 @@ def _takes(options: OptimizeOptions) -> Takes | None:
     """Return what tells which operations the target takes; None without one."""
     target = _target(options)
     return None if target is None else rule_table(target).takes_form
-
-
-def _pipeline(options: OptimizeOptions) -> Pipeline:
-    """Return the passes. Predicted times are those of this processor, so layouts for a target move the fewest bytes."""
-    objective = Objective.TIME if _target(options) is None else Objective.BYTES
-    return build_pipeline(options, options.passes, fold_limit=options.fold_limit, default_objective=objective)
 
 
 # --- the .onnx -------------------------------------------------------------------------------------------------------

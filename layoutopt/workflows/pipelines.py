@@ -34,20 +34,8 @@ class Dump:
     passes: frozenset[str] = frozenset()
 
 
-def build_pipeline(
-    options: LayoutOptions,
-    text: str | None = None,
-    *,
-    fold_limit: int | None = None,
-    default_objective: Objective = PropagateLayout.objective,
-) -> Pipeline:
+def build_pipeline(options: LayoutOptions, text: str | None = None, *, fold_limit: int | None = None) -> Pipeline:
     """Return the passes that ``text`` names, or else the default pipeline with the options.
-
-    Args:
-        options: of the choice of layouts.
-        text: a pipeline; None for the default one.
-        fold_limit: as of `OptimizeOptions`.
-        default_objective: what the choice minimizes where the options do not say.
 
     Raises:
         UsageError: the text cannot be read, or options that it replaces are given too.
@@ -55,10 +43,9 @@ def build_pipeline(
     io, objective = choose_if_given(Io, options.io, "io"), choose_if_given(Objective, options.objective, "objective")
     layouts = {name: choose(TensorLayout, each, f"layouts[{name!r}]") for name, each in (options.layouts or {}).items()}
     if text is None:
-        objective = objective or default_objective
         chosen = PropagateLayout(
             io=io or Io.FREE,
-            objective=objective,
+            objective=objective or PropagateLayout.objective,
             threads=1 if objective is Objective.BYTES else options.threads,
             layouts=Layouts.of(layouts),
         )

@@ -1,4 +1,4 @@
-"""``optimize --target``: operators that the target takes, the layouts of fewest bytes, and what the check says."""
+"""``optimize --target``: operators that the target takes, and what the check says."""
 
 from __future__ import annotations
 
@@ -56,13 +56,6 @@ def test_an_integer_model_runs_on_the_edge_tpu_as_a_whole(tmp_path: Path) -> Non
     assert Counter(aimed.optimized.histogram) == Counter({"CONV_2D": 2, "PAD": 1, "ADD": 1, "MUL": 2})
     assert aimed.quantization is not None
     assert aimed.quantization.outputs[0].sqnr > 20
-
-
-def test_layouts_for_a_target_move_the_fewest_bytes(tmp_path: Path) -> None:
-    path = tmp_path / "a.tflite"
-    assert optimized(path, target="gpu").layout.unit == "bytes"  # type: ignore[union-attr]
-    assert optimized(path).layout.unit == "ns"  # type: ignore[union-attr]
-    assert optimized(path, target="gpu", objective="time").layout.unit == "ns"  # type: ignore[union-attr]
 
 
 def test_the_command_line_says_what_the_target_runs(tmp_path: Path) -> None:
