@@ -1,11 +1,10 @@
-"""Several models in one call: what is told of each, what a run that was ended goes on with, and Dask."""
+"""Several models in one call: what is told of each, and what a run that was ended goes on with."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
 import errno
-import importlib.util
 import json
 import os
 import platform
@@ -13,54 +12,17 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import onnx
 import pytest
-from typer.testing import CliRunner, Result
 
-import layoutopt
 from layoutopt import errors
-from layoutopt.cli import app
 from layoutopt.fleet import worker
 from layoutopt.fleet.journal import opened_journal, read_rows
 from layoutopt.fleet.row import Row
 from layoutopt.fleet.task import Task, digest, task_key
-
-QUICK = ("--backend", "direct", "--no-baseline")
-
-
-def save(path: Path, channels: int = 4) -> Path:
-    model = onnx.parser.parse_model(
-        '<ir_version: 8, opset_import: ["": 17]> '
-        "g (float[1, 3, 8, 8] x) => (float[1, n, 8, 8] y) { c = Conv <pads = [1, 1, 1, 1]> (x, w) y = Relu (c) }"
-    )
-    weights = np.random.default_rng(0).standard_normal((channels, 3, 3, 3)).astype(np.float32)
-    model.graph.initializer.append(onnx.numpy_helper.from_array(weights, "w"))
-    onnx.save(model, path)
-    return path
-
-
-@pytest.fixture
-def models(tmp_path: Path) -> list[Path]:
-    folder = tmp_path / "in"
-    folder.mkdir()
-    return [save(folder / f"{name}.onnx", channels) for name, channels in (("a", 4), ("b", 5), ("c", 6))]
-
-
-def arguments(models: Sequence[Path], out: Path, *options: str | Path) -> list[str]:
-    return ["optimize", *map(str, models), "--output-dir", str(out / "out"), *QUICK, *map(str, options)]
-
-
-def invoke(models: Sequence[Path], out: Path, *options: str | Path) -> Result:
-    return CliRunner().invoke(app, arguments(models, out, *options))
-
-
-def lines(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text().splitlines()]
+from tests.fleet.runs import QUICK, arguments, invoke, lines, save
 
 
 def test_a_failure_is_a_row_and_the_others_are_done(models: list[Path], tmp_path: Path) -> None:
@@ -304,185 +266,3 @@ def test_a_terminal_shows_how_many_are_done(models: list[Path], tmp_path: Path) 
     assert run.returncode == 0, shown
     assert [text in shown.decode() for text in ("0/2", "1/2")] == [True, True]
     assert rows.splitlines()[-1] == "2 done; 0 failed"  # which the bar is not mixed with
-
-
-# --- URLs ------------------------------------------------------------------------------------------------------------
-
-HAS_FSSPEC = importlib.util.find_spec("fsspec") is not None
-needs_fsspec = pytest.mark.skipif(not HAS_FSSPEC, reason="needs fsspec")
-
-
-def to_url(models: Sequence[Path], url: str, *options: str | Path) -> Result:
-    return CliRunner().invoke(app, ["optimize", *map(str, models), "--upload", url, *QUICK, *map(str, options)])
-
-
-@needs_fsspec
-def test_results_at_a_url(models: list[Path], tmp_path: Path) -> None:
-    import fsspec
-
-    system, results, url = fsspec.filesystem("memory"), tmp_path / "r.jsonl", f"memory://{tmp_path.name}/out/"
-    before = sorted(path.name for path in (tmp_path / "in").iterdir())
-    result = to_url(models[:2], url, "--results", results)
-    assert result.exit_code == 0, result.output
-    names = ["a.nhwc.onnx", "a.tflite", "b.nhwc.onnx", "b.tflite"]
-    assert sorted(path.rpartition("/")[2] for path in system.ls(f"/{tmp_path.name}/out", detail=False)) == names
-    assert lines(results)[0]["report"]["tflite"] in (f"{url}a.tflite", f"{url}b.tflite")
-    assert sorted(path.name for path in (tmp_path / "in").iterdir()) == before
-    local = invoke(models[:1], tmp_path)
-    assert local.exit_code == 0, local.output
-    assert system.cat(f"/{tmp_path.name}/out/a.tflite") == (tmp_path / "out" / "a.tflite").read_bytes()
-    assert "2 done, 2 of them before" in to_url(models[:2], url, "--results", results).stdout
-    refused = to_url(models[:1], url)
-    assert refused.exit_code == errors.OutputExistsError.exit_code
-    assert f"{url}a.nhwc.onnx, {url}a.tflite exist already" in refused.stderr
-    system.rm(f"/{tmp_path.name}/out/a.tflite")
-    again = to_url(models[:2], url, "--results", results, "--force")
-    assert "2 done, 1 of them before" in again.stdout
-    assert system.exists(f"/{tmp_path.name}/out/a.tflite")
-
-
-@needs_fsspec
-def test_a_url_that_cannot_be_written_is_one_row_each(models: list[Path], tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    url = (tmp_path / "file").as_uri()
-    result = to_url(models[:2], f"{url}/out", "--results", tmp_path / "r.jsonl")
-    assert result.exit_code == errors.ModelsFailedError.exit_code, result.output
-    assert result.stdout.count("out: cannot be written (") == 2
-    assert "0 done; 2 failed" in result.stdout
-
-
-@needs_fsspec
-@pytest.mark.parametrize(("url", "said"), [("somewhere", "is no URL"), ("gopher://a/b", "Protocol not known: gopher")])
-def test_what_is_no_place(url: str, said: str, models: list[Path]) -> None:
-    result = to_url(models[:1], url)
-    assert result.exit_code == errors.UsageError.exit_code, result.output
-    assert said in result.stderr
-
-
-def test_one_place_is_enough(models: list[Path], tmp_path: Path) -> None:
-    result = to_url(models[:1], "memory://a", "--output-dir", tmp_path)
-    assert result.exit_code == errors.UsageError.exit_code
-    assert "contradict each other" in result.stderr
-
-
-@pytest.mark.skipif(HAS_FSSPEC, reason="fsspec is there")
-def test_fsspec_is_an_extra(models: list[Path]) -> None:
-    result = to_url(models[:1], "memory://a")
-    assert result.exit_code == errors.MissingExtraError.exit_code
-    assert "layoutopt[dask]" in result.stderr
-
-
-# --- Dask ------------------------------------------------------------------------------------------------------------
-
-HAS_DASK = importlib.util.find_spec("distributed") is not None
-
-
-@pytest.mark.skipif(HAS_DASK, reason="distributed is there")
-def test_dask_is_an_extra(models: list[Path], tmp_path: Path) -> None:
-    result = invoke(models, tmp_path, "--dask", "tcp://localhost:1")
-    assert result.exit_code == errors.MissingExtraError.exit_code
-    assert "layoutopt[dask]" in result.stderr
-
-
-_CLUSTER = """
-import sys, os, signal, threading, time
-from pathlib import Path
-from distributed import LocalCluster
-
-if __name__ == "__main__":
-    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
-        pids = {name: worker.pid for name, worker in cluster.workers.items()}
-        print(cluster.scheduler_address, *pids.values(), flush=True)
-        sys.stdin.read()
-"""
-
-
-@pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], str, list[int]]]:
-    """A scheduler and two workers: the process, the address, and the processes that the workers run in."""
-    script = tmp_path / "cluster.py"
-    script.write_text(_CLUSTER)
-    with (
-        (tmp_path / "cluster.log").open("w") as log,
-        subprocess.Popen(
-            [sys.executable, str(script)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            text=True,
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
-        ) as process,
-    ):
-        assert process.stdout is not None
-        address, *pids = process.stdout.readline().split()
-        yield process, address, [int(pid) for pid in pids]
-        process.kill()
-
-
-@pytest.mark.dask
-@pytest.mark.skipif(not HAS_DASK, reason="needs distributed")
-def test_a_worker_that_is_killed_loses_nothing(
-    cluster: tuple[subprocess.Popen[str], str, list[int]], models: list[Path], tmp_path: Path
-) -> None:
-    _, address, pids = cluster
-    more = [*models, *(save(tmp_path / "in" / f"{name}.onnx", 8) for name in "def")]
-    results, near = tmp_path / "r.jsonl", [Path("in", path.name) for path in more]  # the workers start elsewhere
-    command = [sys.executable, "-m", "layoutopt", *arguments(near, Path(), "--dask", address, "--results", "r.jsonl")]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path.cwd()), *sys.path])}
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path, env=environment
-    ) as run:
-        while not (results.exists() and len(lines(results)) > 2) and run.poll() is None:
-            time.sleep(0.02)
-        os.kill(pids[0], signal.SIGKILL)
-        told = run.communicate()
-    assert "already computed" not in (tmp_path / "cluster.log").read_text()  # which would be done twice
-    assert run.returncode == 0, told
-    assert sorted(row["model"] for row in lines(results)) == sorted(map(str, near))
-    apart = tmp_path / "local"
-    assert invoke(more, apart).exit_code == 0
-    for path in (apart / "out").glob("*.tflite"):
-        assert path.read_bytes() == (tmp_path / "out" / path.name).read_bytes()
-
-
-@pytest.mark.dask
-@pytest.mark.skipif(not HAS_DASK, reason="needs distributed")
-def test_workers_that_cannot_do_it_are_named_before_anything_starts(
-    cluster: tuple[subprocess.Popen[str], str, list[int]],
-    models: list[Path],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    from layoutopt.fleet import executors
-
-    _, address, _ = cluster
-    with monkeypatch.context() as patch:
-        patch.setattr(executors, "__version__", "99")
-        result = invoke(models, tmp_path, "--dask", address)
-    assert result.exit_code == errors.UsageError.exit_code
-    assert result.stderr.count(f"has layoutopt {layoutopt.__version__}, and this is 99") == 2
-    gone = Path("/proc/self/root/nowhere")
-    monkeypatch.setattr(Path, "cwd", lambda: gone)
-    assert f"does not see {gone}" in invoke(models, tmp_path, "--dask", address).stderr
-
-
-@pytest.mark.dask
-@pytest.mark.skipif(not HAS_DASK, reason="needs distributed")
-def test_a_scheduler_that_dies_is_one_line(
-    cluster: tuple[subprocess.Popen[str], str, list[int]], models: list[Path], tmp_path: Path
-) -> None:
-    process, address, _ = cluster
-    results = tmp_path / "r.jsonl"
-    command = [sys.executable, "-m", "layoutopt", *arguments(models, tmp_path, "--dask", address, "--results", results)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
-        while not (results.exists() and results.stat().st_size) and run.poll() is None:
-            time.sleep(0.02)
-        process.kill()
-        told = run.communicate(timeout=120)[1]
-    assert run.returncode == errors.LayoutoptError.exit_code, told
-    assert "scheduler has stopped" in told
-    result = CliRunner().invoke(app, arguments(models, tmp_path, "--dask", address, "--results", results))
-    assert result.exit_code == errors.UsageError.exit_code
-    assert "no scheduler answers" in result.stderr
-    assert invoke(models, tmp_path, "--results", results).exit_code == 0
-    assert sorted(row["model"] for row in lines(results)) == sorted(map(str, models))

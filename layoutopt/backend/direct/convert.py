@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from layoutopt.tfl.limits import violations
 from layoutopt.tfl.recorder import folding_up_to
 from layoutopt.tfl.rewrites import FLOAT_RULES, INTEGER_RULES, RESIZABLE_RULES, Takes, rules_for, simplify
 from layoutopt.tfl.rewrites.depthwise import split_depthwise_kernels
+from layoutopt.tfl.rewrites.engine import Rule
 from layoutopt.tfl.rewrites.integers import use_integer_kernels
 
 Progress = Callable[[str], None]
@@ -71,8 +72,7 @@ def convert_directly(
     with stages("lowering"), folding_up_to(fold_limit):
         lowered = lower(model, resizable=resizable, share_bodies=not resizable)
     with stages("rewrites"), folding_up_to(fold_limit):
-        rules = RESIZABLE_RULES if resizable else FLOAT_RULES if rewrite is None else INTEGER_RULES
-        simplify(lowered.graph, rules if takes is None else rules_for(takes, rules))
+        simplify(lowered.graph, _rules(takes, resizable=resizable, stays_float=rewrite is None))
         use_integer_kernels(lowered.graph)
         if rewrite is None and quantize is not Quantize.DYNAMIC:  # integers have large kernels
             split_depthwise_kernels(lowered.graph, resizable=resizable)
@@ -90,6 +90,12 @@ def convert_directly(
         write_tflite(lowered, tflite)
     names = {name: name for name in lowered.input_names}, {name: name for name in lowered.output_names}
     return Conversion(tflite, None, *names, stages.seconds, peak_memory())
+
+
+def _rules(takes: Takes | None, *, resizable: bool, stays_float: bool) -> Sequence[Rule]:
+    """Return the rules for a graph, and for its target if there is one."""
+    rules = RESIZABLE_RULES if resizable else FLOAT_RULES if stays_float else INTEGER_RULES
+    return rules if takes is None else rules_for(takes, rules)
 
 
 _WEIGHTS: Mapping[Quantize, Callable[[Graph], None]] = {
