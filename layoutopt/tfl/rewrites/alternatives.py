@@ -8,6 +8,7 @@ from math import prod
 from typing import TypeAlias
 
 from layoutopt.tfl import build as tfl
+from layoutopt.tfl.dtypes import DType
 from layoutopt.tfl.graph import Graph, Operation, Value
 from layoutopt.tfl.rewrites.engine import Rewrite, Rule, Uses, rule
 
@@ -38,10 +39,14 @@ def _guarded(rewrite: Rewrite, takes: Takes) -> Rewrite:
 
 
 def _replacing(rewrite: Rewrite, takes: Takes) -> Rewrite:
-    """Return a rewrite of what the target does not take, where it takes all that comes instead."""
+    """Return a rewrite of floats that the target does not take, where it takes all that comes instead."""
 
     def replacing(operation: Operation, uses: Uses) -> Value | None:
-        if takes(operation) or not _all_taken(rewrite, operation, uses, takes):
+        if (
+            operation.result.dtype is not DType.FLOAT32
+            or takes(operation)
+            or not _all_taken(rewrite, operation, uses, takes)
+        ):
             return None
         return rewrite(operation, uses)
 
