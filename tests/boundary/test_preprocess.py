@@ -276,7 +276,7 @@ def test_pixels_are_integers_all_the_way(
     (output,) = signature.outputs
     steps = tflite(tmp_path / "a.tflite", pixels.transpose(0, 2, 3, 1)).astype(np.float64)
     made, _ = Boundary(preprocess={"": wanted}).apply(classifier(**network))
-    expected = run(made, {"image": pixels})["scores"].transpose(0, 2, 3, 1)
+    expected = run(made, {"image": pixels})["scores"].transpose(0, 2, 3, 1).astype(np.float64)
     off = np.abs((steps - output.zero_point) * output.scale - expected)
     assert np.mean(off**2) < 1e-3 * expected.var()
     assert np.mean(off[:, 0] ** 2) < 3e-3 * expected.var()
