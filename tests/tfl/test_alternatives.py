@@ -20,6 +20,7 @@ from layoutopt.tfl.rewrites import FLOAT_RULES, rules_for, simplify
 
 MEAN = np.array([1, 2, 3], np.float32)
 FILTERS = np.random.default_rng(1).standard_normal((4, 3, 3, 3)).astype(np.float32)
+MATRIX = np.random.default_rng(2).standard_normal((5, 12)).astype(np.float32)
 BORDER = [[0, 0], [1, 1], [1, 1], [0, 0]]
 IMAGE = (1, 8, 8, 3)
 
@@ -28,6 +29,18 @@ def windows(x: Value) -> Value:
     """Windows of 4 x 4 of an image, as Swin takes them."""
     parts = tfl.transpose(tfl.reshape(x, (1, 2, 4, 2, 4, 3)), (0, 1, 3, 2, 4, 5))
     return tfl.exp(tfl.reshape(parts, (4, 16, 3)))
+
+
+def heads(x: Value) -> Value:
+    """Six axes of which no two stay neighbours but one pair of ends."""
+    parts = tfl.transpose(tfl.reshape(x, (2, 4, 2, 2, 2, 3)), (0, 3, 1, 4, 2, 5))
+    return tfl.exp(tfl.reshape(parts, (4, 48)))
+
+
+def rows(x: Value) -> Value:
+    """A product of rows along four axes, whose results are then along one."""
+    products = tfl.fully_connected(tfl.reshape(x, (2, 2, 2, 2, 12)), MATRIX)
+    return tfl.reshape(tfl.transpose(products, (4, 0, 1, 2, 3)), (5, 16))
 
 
 CASES: dict[str, tuple[Target, Callable[[Value], Value], dict[str, int]]] = {
@@ -42,7 +55,9 @@ CASES: dict[str, tuple[Target, Callable[[Value], Value], dict[str, int]]] = {
         tfl.log_softmax,
         {"REDUCE_MAX": 1, "SUB": 2, "EXP": 1, "SUM": 1, "LOG": 1},
     ),
+    "FULLY_CONNECTED": (Target.GPU, rows, {"RESHAPE": 1, "FULLY_CONNECTED": 1, "TRANSPOSE": 1}),
     "TRANSPOSE": (Target.GPU, windows, {"RESHAPE": 2, "TRANSPOSE": 1, "EXP": 1}),
+    "TRANSPOSE twice": (Target.GPU, heads, {"RESHAPE": 3, "TRANSPOSE": 2, "EXP": 1}),
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from math import prod
@@ -10,7 +11,7 @@ from typing import TypeAlias
 from layoutopt.tfl import build as tfl
 from layoutopt.tfl.dtypes import DType
 from layoutopt.tfl.graph import Graph, Operation, Value
-from layoutopt.tfl.rewrites.engine import Rewrite, Rule, Uses, rule
+from layoutopt.tfl.rewrites.engine import Rewrite, Rule, Uses, record_again, rule
 
 Takes: TypeAlias = "Callable[[Operation], bool]"
 """Tells whether a target runs an operation."""
@@ -69,6 +70,16 @@ def _abs(operation: Operation, _: Uses) -> Value:
     return tfl.maximum(x, x * -1.0)
 
 
+@rule("FULLY_CONNECTED")
+def _fully_connected(operation: Operation, _: Uses) -> Value | None:
+    """Multiply all rows along one axis."""
+    x = operation[0]
+    if not x.is_static or not operation.result.is_static:
+        return None
+    rows = record_again(operation, tfl.reshape(x, (-1, x.sizes[-1])), *operation.operands[1:])
+    return tfl.reshape(rows, operation.result.sizes)
+
+
 @rule("GELU")
 def _gelu(operation: Operation, _: Uses) -> Value | None:
     if not operation.options["approximate"]:
@@ -112,8 +123,36 @@ def _transpose(operation: Operation, _: Uses) -> Value | None:
     x, perm = operation[0], operation[1]
     if not perm.is_constant or not x.is_static:
         return None
+    return tfl.reshape(_merged(x, perm.array.reshape(-1).tolist()), operation.result.sizes)
+
+
+@rule("TRANSPOSE")
+def _transpose_twice(operation: Operation, _: Uses) -> Value | None:
+    """Write a TRANSPOSE of five or six axes as two, each of which has four at most once neighbours are merged."""
+    x, perm = operation[0], operation[1]
+    if not perm.is_constant or not x.is_static or not _FEW_AXES < x.rank <= _MOST_AXES:
+        return None
+    whole = perm.array.reshape(-1).tolist()
+    for first in itertools.permutations(range(x.rank)):
+        second = [first.index(axis) for axis in whole]
+        if _blocks(first) <= _FEW_AXES and _blocks(second) <= _FEW_AXES:
+            halfway = tfl.reshape(_merged(x, first), [x.sizes[axis] for axis in first])
+            return tfl.reshape(_merged(halfway, second), operation.result.sizes)
+    return None
+
+
+_FEW_AXES, _MOST_AXES = 4, 6
+
+
+def _blocks(perm: Sequence[int]) -> int:
+    """Return the number of blocks of axes that stay neighbours."""
+    return 1 + sum(after != before + 1 for before, after in itertools.pairwise(perm))
+
+
+def _merged(x: Value, perm: Sequence[int]) -> Value:
+    """Record a TRANSPOSE between axes that are merged where they stay neighbours, or left out where they are of 1."""
     runs: list[list[int]] = []
-    for axis in (int(each) for each in perm.array.reshape(-1) if x.sizes[int(each)] != 1):
+    for axis in (each for each in perm if x.sizes[each] != 1):
         between = x.sizes[runs[-1][-1] + 1 : axis] if runs else ()
         if runs and axis > runs[-1][-1] and prod(between) == 1:
             runs[-1].append(axis)
@@ -121,12 +160,12 @@ def _transpose(operation: Operation, _: Uses) -> Value | None:
             runs.append([axis])
     order = sorted(range(len(runs)), key=lambda at: runs[at][0])
     merged = [prod(x.sizes[axis] for axis in runs[at]) for at in order]
-    moved = tfl.transpose(tfl.reshape(x, merged), [order.index(at) for at in range(len(runs))])
-    return tfl.reshape(moved, operation.result.sizes)
+    return tfl.transpose(tfl.reshape(x, merged), [order.index(at) for at in range(len(runs))])
 
 
 _ALTERNATIVES = (
     _abs,
+    _fully_connected,
     _gelu,
     _hard_swish,
     _leaky_relu,
@@ -134,4 +173,5 @@ _ALTERNATIVES = (
     _neg,
     _square,
     _transpose,
+    _transpose_twice,
 )
