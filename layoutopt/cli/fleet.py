@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from layoutopt.cli.console import Session
-from layoutopt.cli.guard import default_memory, limit
+from layoutopt.cli.guard import default_memory, set_limits
 from layoutopt.cli.signals import Ended
 from layoutopt.cli.terminal import tell
 from layoutopt.errors import SIGNALS, OutputError, OutputExistsError, UsageError
@@ -103,7 +103,7 @@ def optimize_several(
     run: Session,
     context: typer.Context,
     models: Sequence[Path],
-    targets: Sequence[tuple[Path, Path | None]],
+    places: Sequence[tuple[Path, Path | None]],
     read: Sequence[Path | None],
     place: FleetArguments,
     refuse: Callable[[Sequence[Path]], None],
@@ -114,17 +114,17 @@ def optimize_several(
         run: shows a row as each ends, and writes all reports in the end.
         context: the options as they were given.
         models: to optimize.
-        targets: where the .onnx and the .tflite of each go.
+        places: where the .onnx and the .tflite of each go.
         read: the files that the options name, whose content is part of what is done; None where one is not given.
         place: where they run.
         refuse: raises an error where one of the outputs that are still to be written cannot be.
     """
     from layoutopt.report.terminal import fleet
 
-    limit(0, 0)  # those are for each of the processes
+    set_limits(0, 0)  # those are for each of the processes
     given = _given(context)
     with _journal(place.results) as journal:
-        tasks = _tasks(given, models, targets, _content(read), place, force=run.force)
+        tasks = _tasks(given, models, places, _content(read), place, force=run.force)
         _refuse_shared(tasks)
         before: dict[str, Row] = {}
         if journal is not None:
@@ -171,9 +171,9 @@ def _tasks(
     *,
     force: bool,
 ) -> list[Task]:
-    from layoutopt.fleet.journal import parts_of
+    from layoutopt.fleet.journal import reports_directory
     from layoutopt.fleet.task import Task, digest, task_key
-    from layoutopt.ir.protos import files_of
+    from layoutopt.ir.protos import model_files
 
     counted = [text for name, texts in given.items() if name not in (*_LIMITS, *_FILES) for text in texts]
     options = [text for texts in given.values() for text in texts]
@@ -184,10 +184,10 @@ def _tasks(
         outputs = [str(path) for path in (onnx, lite) if path is not None]
         if place.upload:
             outputs = [f"{place.upload.rstrip('/')}/{path.name}" for path in (onnx, lite) if path is not None]
-        key = task_key(digest(files_of(model)) + content, outputs, counted)
+        key = task_key(digest(model_files(model)) + content, outputs, counted)
         # What is for a URL may be made where nobody sees this folder.
         shared = None if place.upload else place.results
-        report = None if shared is None else str(parts_of(shared).absolute() / f"{key}.json")
+        report = None if shared is None else str(reports_directory(shared).absolute() / f"{key}.json")
         absolute = tuple(outputs if place.upload else (str(Path(path).absolute()) for path in outputs))
         what = (str(model), str(Path.cwd()), absolute, tuple(options), key, report)
         tasks.append(Task(*what, force=force, upload=place.upload))
@@ -270,9 +270,9 @@ def _is_ours(task: Task) -> bool:
 
 @contextmanager
 def _journal(path: Path | None) -> Iterator[Journal | None]:
-    from layoutopt.fleet.journal import opened_journal
+    from layoutopt.fleet.journal import open_journal
 
-    with nullcontext() if path is None else opened_journal(path) as journal:
+    with nullcontext() if path is None else open_journal(path) as journal:
         yield journal
 
 

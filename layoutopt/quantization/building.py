@@ -12,7 +12,7 @@ from layoutopt.quantization.copying import copy_graph
 from layoutopt.quantization.interface import integer_interface
 from layoutopt.quantization.operators import is_real
 from layoutopt.quantization.outcome import FloatOperator, OutputQuality
-from layoutopt.quantization.plan import Plan, plan
+from layoutopt.quantization.plan import QuantizationPlan, plan
 from layoutopt.quantization.recipe import Recipe
 from layoutopt.quantization.rewriting import rewrite_on_integers
 from layoutopt.tfl.graph import Graph, Model, Operation
@@ -46,7 +46,7 @@ class Settings:
 
 
 @dataclass(frozen=True, slots=True)
-class Quantized:
+class QuantizedGraph:
     """A quantized graph and what is known of it.
 
     Attributes:
@@ -70,7 +70,7 @@ class Quantized:
 
 def build(
     model: Model, recipe: Recipe, settings: Settings, *, sensitive: Collection[Operation] = frozenset()
-) -> Quantized:
+) -> QuantizedGraph:
     """Quantize a float graph by a recipe.
 
     Args:
@@ -105,21 +105,23 @@ def build(
             for at, each in enumerate(model.graph.outputs)
         ]
         integer_interface(graph, settings.io, outputs)
-    return Quantized(quantized, recipe, listed, whole=frozenset(chosen.whole))
+    return QuantizedGraph(quantized, recipe, listed, whole=frozenset(chosen.whole))
 
 
-def _rewritten(graph: Graph, chosen: Plan, recipe: Recipe, weights: WeightScales) -> tuple[Graph, set[Operation]]:
+def _rewritten(
+    graph: Graph, chosen: QuantizationPlan, recipe: Recipe, weights: WeightScales
+) -> tuple[Graph, set[Operation]]:
     """Return the graph on integers, and the operations that are left as they are, perhaps in spite of the plan."""
     copy, copies = copy_graph(graph)
     twins = dict(zip(graph.operations, copy.operations, strict=True))
-    ours = Plan({twins[each] for each in chosen.whole}, {copies[v]: s for v, s in chosen.steps.items()}, {})
+    ours = QuantizationPlan({twins[each] for each in chosen.whole}, {copies[v]: s for v, s in chosen.steps.items()}, {})
     means = None if recipe.means is None else {copies[value]: found for value, found in recipe.means.items()}
     rewrite_on_integers(copy, ours, means, weights)
     left = set(copy.operations)
     return copy, {each for each in graph.operations if twins[each] in left}
 
 
-def _listed(graph: Graph, chosen: Plan, left: Collection[Operation]) -> tuple[FloatOperator, ...]:
+def _listed(graph: Graph, chosen: QuantizationPlan, left: Collection[Operation]) -> tuple[FloatOperator, ...]:
     return tuple(
         FloatOperator(each.scope, each.code, chosen.reasons[each])
         for each in graph.operations

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from layoutopt.options import Int8
+from layoutopt.quantization.cheaper_in_float import cheaper_in_float
 from layoutopt.quantization.operators import (
     SAME_GRID,
     SLOW,
@@ -19,11 +20,10 @@ from layoutopt.quantization.operators import (
     positions,
     why_float,
 )
-from layoutopt.quantization.profit import unprofitable
 from layoutopt.quantization.ranges import Range
 from layoutopt.tfl.dtypes import DType
 from layoutopt.tfl.graph import Graph, Operation, Value
-from layoutopt.tfl.rewrites.grids import Steps
+from layoutopt.tfl.rewrites.grids import QuantizationGrid
 from layoutopt.tfl.rewrites.integer_interface import SAME_ZERO, same_number
 from layoutopt.tfl.rewrites.integer_kernels import ONE_GRID
 
@@ -39,7 +39,7 @@ _JOINING = SAME_GRID | {"CONCATENATION"}
 
 
 @dataclass(slots=True)
-class Plan:
+class QuantizationPlan:
     """The quantization of a graph: its grids, by operator and value.
 
     Attributes:
@@ -49,11 +49,13 @@ class Plan:
     """
 
     whole: set[Operation]
-    steps: dict[Value, Steps]
+    steps: dict[Value, QuantizationGrid]
     reasons: dict[Operation, str]
 
 
-def plan(graph: Graph, ranges: Mapping[Value, Range], *, int8: Int8, floats: Mapping[Operation, str]) -> Plan:
+def plan(
+    graph: Graph, ranges: Mapping[Value, Range], *, int8: Int8, floats: Mapping[Operation, str]
+) -> QuantizationPlan:
     """Decide which operators compute with integers.
 
     Args:
@@ -73,10 +75,10 @@ def plan(graph: Graph, ranges: Mapping[Value, Range], *, int8: Int8, floats: Map
     if int8 is Int8.FAST:
         _keep_slow(graph, reasons)
         _keep_joined_outputs(graph, ranges, readers, reasons)
-        _keep_unprofitable(graph, readers, reasons)
+        _keep_cheaper_in_float(graph, readers, reasons)
     _Islands(graph, readers, reasons, needs_weights=int8 is Int8.FAST).prune()
     whole = {operation for operation in graph.operations if operation not in reasons}
-    return Plan(whole, _Classes(graph, ranges, readers, whole).steps(), reasons)
+    return QuantizationPlan(whole, _Classes(graph, ranges, readers, whole).steps(), reasons)
 
 
 def _of_bytes(graph: Graph) -> Iterator[tuple[Value, Range]]:
@@ -104,12 +106,12 @@ def _keep_slow(graph: Graph, reasons: dict[Operation, str]) -> None:
             reasons.setdefault(operation, SLOW[operation.code])
 
 
-def _keep_unprofitable(
+def _keep_cheaper_in_float(
     graph: Graph, readers: Mapping[Value, Sequence[Operation | None]], reasons: dict[Operation, str]
 ) -> None:
     """Keep on floats what gains nothing, unless that is all: who asks for integers has them in a small network."""
     candidates = [operation for operation in graph.operations if operation not in reasons]
-    floats = unprofitable(graph, readers, candidates)
+    floats = cheaper_in_float(graph, readers, candidates)
     if any(positions(operation) is not None for operation in candidates if operation not in floats):
         reasons.update(dict.fromkeys(floats, _UNPROFITABLE))
 
@@ -145,7 +147,7 @@ def _keep_joined_outputs(
 
 @dataclass(slots=True)
 class _Islands:
-    """Finds operators that could compute with integers and gain nothing by it.
+    """Find operators that could compute with integers and gain nothing by it.
 
     Attributes:
         needs_weights: whether only operators that are connected to one with weights are worth it.
@@ -239,9 +241,9 @@ class _Classes:
     readers: Mapping[Value, Sequence[Operation | None]]
     whole: set[Operation]
     sets: _Sets = field(default_factory=_Sets)
-    fixed: dict[Value, Steps] = field(default_factory=dict)
+    fixed: dict[Value, QuantizationGrid] = field(default_factory=dict)
 
-    def steps(self) -> dict[Value, Steps]:
+    def steps(self) -> dict[Value, QuantizationGrid]:
         """Return the steps of every value that an operation on integers takes or gives."""
         self._find_fixed()
         for operation in self._whole():

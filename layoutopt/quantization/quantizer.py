@@ -11,7 +11,7 @@ import numpy as np
 from layoutopt.backend.direct.writer import write_tflite
 from layoutopt.errors import UnsupportedOperatorError, UsageError
 from layoutopt.options import Int8
-from layoutopt.quantization.building import Quantized, Settings, build
+from layoutopt.quantization.building import QuantizedGraph, Settings, build
 from layoutopt.quantization.calibrator import Calibrator
 from layoutopt.quantization.inputs import Input
 from layoutopt.quantization.outcome import QuantizationReport
@@ -35,7 +35,7 @@ Orders = Mapping[str, Sequence[int]]
 
 @dataclass(slots=True)
 class Quantizer:
-    """Quantizes a graph by samples, or by ranges that were kept.
+    """Quantize a graph by samples, or by ranges that were kept.
 
     Attributes:
         source: checked samples, or the file of ranges.
@@ -105,7 +105,7 @@ class Quantizer:
         )
         return made.model if tail is None else tail.after(made.model)
 
-    def _calibrated(self, model: Model, samples: Samples, orders: Orders, settings: Settings) -> Quantized:
+    def _calibrated(self, model: Model, samples: Samples, orders: Orders, settings: Settings) -> QuantizedGraph:
         places = [[each.name for each in self.inputs].index(name) for name in model.input_names]
 
         def stored(given: Iterator[Sequence[Array]]) -> Iterator[Sequence[Array]]:
@@ -153,7 +153,7 @@ def _size(model: Model, scratch: Path) -> int:
     return path.stat().st_size
 
 
-def _warnings(made: Quantized, settings: Settings) -> Iterator[str]:
+def _warnings(made: QuantizedGraph, settings: Settings) -> Iterator[str]:
     """Iterate over what is wrong with the result, the most serious last."""
     if not made.whole:
         yield "no operator computes with integers"

@@ -9,7 +9,7 @@ import numpy as np
 
 from layoutopt.options import RangeMethod
 from layoutopt.quantization.statistics import Statistics
-from layoutopt.tfl.rewrites.grids import Steps
+from layoutopt.tfl.rewrites.grids import QuantizationGrid
 
 _TAIL = 1e-4
 """The share of the numbers that `RangeMethod.PERCENTILE` leaves outside, half of it at either end."""
@@ -38,10 +38,10 @@ class Range:
         return self.high - self.low
 
     @property
-    def steps(self) -> Steps:
+    def steps(self) -> QuantizationGrid:
         """Return the scale and the zero point of INT8 for it; 0 is one of the steps."""
         scale = float(np.float32(self.width / 255))
-        return Steps(scale, int(np.clip(round(-128 - self.low / scale), -128, 127)))
+        return QuantizationGrid(scale, int(np.clip(round(-128 - self.low / scale), -128, 127)))
 
     def __or__(self, other: Range) -> Range:
         return Range(min(self.low, other.low), max(self.high, other.high))

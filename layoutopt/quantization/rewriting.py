@@ -14,11 +14,11 @@ import numpy.typing as npt
 
 from layoutopt.options import WeightScales
 from layoutopt.quantization.operators import SAME_GRID, Positions, clamped, data_of, is_real_constant, positions
-from layoutopt.quantization.plan import Plan
+from layoutopt.quantization.plan import QuantizationPlan
 from layoutopt.quantization.ranges import Range
 from layoutopt.tfl.dtypes import Array, DType
 from layoutopt.tfl.graph import Graph, Operation, Value
-from layoutopt.tfl.rewrites.grids import Steps
+from layoutopt.tfl.rewrites.grids import QuantizationGrid
 from layoutopt.tfl.rewrites.integer_kernels import ARITHMETIC, ONE_GRID, channel_scales
 from layoutopt.tfl.rewrites.integers import use_integer_kernels
 
@@ -29,7 +29,7 @@ Floats = npt.NDArray[np.float64]
 Means = Mapping[Value, Floats]
 
 
-def rewrite_on_integers(graph: Graph, plan: Plan, means: Means | None, weights: WeightScales) -> None:
+def rewrite_on_integers(graph: Graph, plan: QuantizationPlan, means: Means | None, weights: WeightScales) -> None:
     """Let the operations that a plan names compute with integers, in place.
 
     Args:
@@ -52,7 +52,7 @@ def rewrite_on_integers(graph: Graph, plan: Plan, means: Means | None, weights: 
 
 @dataclass(slots=True)
 class _Converter:
-    """Puts QUANTIZE and DEQUANTIZE around the operations of a plan.
+    """Put QUANTIZE and DEQUANTIZE around the operations of a plan.
 
     Attributes:
         rounded: of each value, what has gone through both.
@@ -60,7 +60,7 @@ class _Converter:
     """
 
     graph: Graph
-    plan: Plan
+    plan: QuantizationPlan
     rounded: dict[Value, Value] = field(default_factory=dict)
     operations: list[Operation] = field(default_factory=list)
 
@@ -111,7 +111,11 @@ class _Converter:
 
 
 def _round_weights(
-    operation: Operation, where: Positions, steps: Mapping[Value, Steps], means: Means | None, kind: WeightScales
+    operation: Operation,
+    where: Positions,
+    steps: Mapping[Value, QuantizationGrid],
+    means: Means | None,
+    kind: WeightScales,
 ) -> None:
     """Round the weights of each channel to multiples of its scale, and the bias, corrected for it, to those of sums."""
     weights, x, bias = operation[where.weights].array, operation[where.x], operation.operand(where.bias)
@@ -161,7 +165,7 @@ _FILLERS = {"DYNAMIC_UPDATE_SLICE": 0, "PADV2": 2}
 """Operators with a constant around what they take, at this position."""
 
 
-def _round_constants(operation: Operation, steps: Mapping[Value, Steps]) -> None:
+def _round_constants(operation: Operation, steps: Mapping[Value, QuantizationGrid]) -> None:
     """Round constant operands of arithmetic to 255 steps that have 0 among them, and borders to the steps inside."""
     at = _FILLERS.get(operation.code)
     if at is not None and is_real_constant(operation[at]) and np.isfinite(operation[at].array).all():

@@ -7,11 +7,11 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from layoutopt.backend.litert.invocation import litert, prepare
+from layoutopt.backend.litert.invocation import litert, prepare_interpreter
 from layoutopt.tfl.dtypes import Array
 
 
-class Runner:
+class TfliteSession:
     """A .tflite file that is ready to run.
 
     Args:
@@ -31,7 +31,7 @@ class Runner:
         with litert(path, verbose=verbose):
             self._inputs = [each["index"] for each in Interpreter(model_path=str(path)).get_input_details()]
             given = dict(zip(self._inputs, first, strict=True))
-            self._interpreter = prepare(path, given, threads=threads)
+            self._interpreter = prepare_interpreter(path, given, threads=threads)
             self._outputs = [each["index"] for each in self._interpreter.get_output_details()]
 
     def outputs(self, samples: Iterator[Sequence[Array]]) -> Iterator[list[Array]]:

@@ -16,7 +16,7 @@ from layoutopt.boundary import Boundary
 from layoutopt.errors import UsageError
 from layoutopt.options import TOLERANCE, Io, Objective, TensorLayout
 from layoutopt.outputs import make_directory, scratch
-from layoutopt.progress import Progress, Stages
+from layoutopt.progress import Progress, StageTimer
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class RunContext:
         scratch: directory for what is made on the way, which stays; None for a temporary one.
     """
 
-    say: Stages
+    say: StageTimer
     verbose: bool = False
     scratch: Path | None = None
 
@@ -42,7 +42,7 @@ class RunContext:
             verbose: as the attribute.
             scratch: as the attribute.
         """
-        return cls(Stages(progress), verbose, scratch)
+        return cls(StageTimer(progress), verbose, scratch)
 
     @contextmanager
     def directory(self) -> Iterator[Path]:
@@ -90,8 +90,8 @@ class LayoutOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ConversionOptions(LayoutOptions):
-    """The options of the conversion and of the comparison with the original.
+class CommonOptions(LayoutOptions):
+    """The options that `optimize` and `report` have in common.
 
     Attributes:
         backend: who makes the .tflite; onnx-tf where its extra is installed, else layoutopt itself, where it is None.

@@ -7,15 +7,15 @@ from dataclasses import replace
 
 import pytest
 
-from layoutopt.report.html.charts import DRIFT, bytes_along, errors_along, linear, ribbon
-from layoutopt.results.model_report import Graph, Layout
+from layoutopt.report.html.charts import ROUNDING, bytes_along, errors_along, linear, ribbon
+from layoutopt.results.model_report import Layout, ModelGraph
 from tests.reports import network
 
 WRAPPED = network("wrapped", 20, wrapped=True)
 FREE = network("free", 20, wrapped=False)
 
 
-def errors(graph: Graph, relative: float | None, own: float | None) -> Graph:
+def errors(graph: ModelGraph, relative: float | None, own: float | None) -> ModelGraph:
     tensors = {name: replace(each, relative_error=relative, own_error=own) for name, each in graph.tensors.items()}
     return replace(graph, tensors=tensors)
 
@@ -52,7 +52,7 @@ def test_errors_lie_on_their_decades() -> None:
     assert {float(height) for height in own} == {100}
     assert heights["0"] == 0 < heights["1e-5"] < heights["1e-4"]
     assert chart.limit == heights["1e-4"]
-    assert DRIFT == 1e-4
+    assert ROUNDING == 1e-4
 
 
 def test_what_was_not_compared_has_no_chart() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from layoutopt.backend.direct.writer import write_tflite
-from layoutopt.backend.litert.runtime import run
+from layoutopt.backend.litert.runtime import run_tflite
 from layoutopt.options import Target
 from layoutopt.targets.rules import rule_table
 from layoutopt.tfl import build as tfl
@@ -70,7 +70,7 @@ def graph_of(make: Callable[[Value], Value], shape: tuple[int, ...] = IMAGE) -> 
 
 def outputs(graph: Graph, sample: Array, path: Path) -> Array:
     write_tflite(Model(graph, ["x"], ["y"]), path)
-    return run(path, {"x": sample})["y"]
+    return run_tflite(path, {"x": sample})["y"]
 
 
 @pytest.mark.parametrize("name", CASES)

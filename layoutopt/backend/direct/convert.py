@@ -21,7 +21,7 @@ from layoutopt.tfl.limits import violations
 from layoutopt.tfl.recorder import folding_up_to
 from layoutopt.tfl.rewrites import FLOAT_RULES, INTEGER_RULES, RESIZABLE_RULES, Takes, rules_for, simplify
 from layoutopt.tfl.rewrites.depthwise import split_depthwise_kernels
-from layoutopt.tfl.rewrites.engine import Rule
+from layoutopt.tfl.rewrites.engine import RewriteRule
 from layoutopt.tfl.rewrites.integers import use_integer_kernels
 
 Progress = Callable[[str], None]
@@ -68,7 +68,7 @@ def convert_directly(
             hint="Give samples to 'layoutopt optimize': --calibration.",
         )
     forget_peak_memory()
-    stages = _Stages(progress or (lambda _stage: None))
+    stages = _StageReporter(progress or (lambda _stage: None))
     with stages("lowering"), folding_up_to(fold_limit):
         lowered = lower(model, resizable=resizable, share_bodies=not resizable)
     with stages("rewrites"), folding_up_to(fold_limit):
@@ -92,7 +92,7 @@ def convert_directly(
     return Conversion(tflite, None, *names, stages.seconds, peak_memory())
 
 
-def _rules(takes: Takes | None, *, resizable: bool, stays_float: bool) -> Sequence[Rule]:
+def _rules(takes: Takes | None, *, resizable: bool, stays_float: bool) -> Sequence[RewriteRule]:
     """Return the rules for a graph, and for its target if there is one."""
     rules = RESIZABLE_RULES if resizable else FLOAT_RULES if stays_float else INTEGER_RULES
     return rules if takes is None else rules_for(takes, rules)
@@ -106,8 +106,8 @@ _WEIGHTS: Mapping[Quantize, Callable[[Graph], None]] = {
 }
 
 
-class _Stages:
-    """Announces each stage, keeps its time, and tells of a failure in which one it was."""
+class _StageReporter:
+    """Announce each stage, keep its time, and tell of a failure in which one it was."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress

@@ -8,7 +8,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from layoutopt.results.comparison import ComparisonReport, Entry, Layer, MatchedBy, OutputErrors
+from layoutopt.results.comparison import ComparisonReport, ErrorOrigin, Layer, MatchedBy, OutputErrors
 
 _MAX_SUSPECTS = 4
 _BY = {MatchedBy.NAME: ", by its name", MatchedBy.LIKENESS: ", by likeness"}
@@ -58,25 +58,25 @@ def _of_outputs(outputs: Sequence[OutputErrors], tolerance: float) -> Table:
     for heading in ("max abs error", "relative error", "MSE", "variance"):
         table.add_column(heading, justify="right", no_wrap=True)
     for output in outputs:
-        for kernels, drift in (("LiteRT with XNNPACK", output.xnnpack), ("LiteRT's own kernels", output.builtin)):
+        for kernels, difference in (("LiteRT with XNNPACK", output.xnnpack), ("LiteRT's own kernels", output.builtin)):
             table.add_row(
                 Text(output.name),
                 kernels,
-                f"{drift.max_abs_error:.2e}",
-                f"{drift.relative_error:.2e}",
-                f"{drift.mse:.2e}",
-                f"{drift.variance:.2e}",
-                style="red" if drift.relative_error > tolerance else "",
+                f"{difference.max_abs_error:.2e}",
+                f"{difference.relative_error:.2e}",
+                f"{difference.mse:.2e}",
+                f"{difference.variance:.2e}",
+                style="red" if difference.relative_error > tolerance else "",
             )
     return table
 
 
-def _of_entry(first: Entry, tolerance: float) -> Iterator[RenderableType]:
+def _of_entry(first: ErrorOrigin, tolerance: float) -> Iterator[RenderableType]:
     layer = first.layer
     yield Text(f"First beyond the tolerance, {tolerance:g}: {_said(layer)}", style="bold red")
     yield Text(f"  tensor {layer.tensor}")
-    if first.behind:
-        yield Text(f"  The error enters after {', '.join(first.behind)}, in {_listed(first.suspects)}")
+    if first.after:
+        yield Text(f"  The error enters after {', '.join(first.after)}, in {_listed(first.suspects)}")
     yield Text(f"  Its own error, computed from the inputs that it has in the .tflite: {layer.own_error:.2e}")
 
 

@@ -20,7 +20,7 @@ from layoutopt.tfl.rewrites.broadcasting import broadcast_by_itself, broadcast_b
 from layoutopt.tfl.rewrites.casts import narrow_index, skip_wide_type
 from layoutopt.tfl.rewrites.common_subexpressions import eliminate_common_subexpressions
 from layoutopt.tfl.rewrites.dead_code import eliminate_dead_code
-from layoutopt.tfl.rewrites.engine import Rule, apply_rules, run_to_the_end
+from layoutopt.tfl.rewrites.engine import RewriteRule, apply_rules, run_to_fixpoint
 from layoutopt.tfl.rewrites.padding import fuse_padding, fuse_unstrided_padding, pad_with_mean
 from layoutopt.tfl.rewrites.products import read_transposed, use_fully_connected
 from layoutopt.tfl.rewrites.reshapes import (
@@ -72,10 +72,10 @@ FLOAT_RULES = (*INTEGER_RULES, broadcast_by_product)
 """The same for a graph that stays one of floats."""
 
 
-def simplify(graph: Graph, rules: Sequence[Rule] = RULES) -> None:
+def simplify(graph: Graph, rules: Sequence[RewriteRule] = RULES) -> None:
     """Rewrite a graph and the bodies in it to fewer and cheaper operators that compute the same."""
     steps = (eliminate_dead_code, eliminate_common_subexpressions, partial(apply_rules, rules=rules))
-    run_to_the_end(graph, steps)
+    run_to_fixpoint(graph, steps)
     for operation in graph.all_operations():
         if operation.code == "WHILE":
             tfl.keep_apart(operation.bodies[1])  # what computed a value may be gone

@@ -11,24 +11,24 @@ from typing import TypeAlias
 from layoutopt.tfl import build as tfl
 from layoutopt.tfl.dtypes import DType
 from layoutopt.tfl.graph import Graph, Operation, Value
-from layoutopt.tfl.rewrites.engine import Rewrite, Rule, Uses, record_again, rule
+from layoutopt.tfl.rewrites.engine import RewriteFunction, RewriteRule, Uses, record_again, rule
 
 Takes: TypeAlias = "Callable[[Operation], bool]"
 """Tells whether a target runs an operation."""
 
 
-def rules_for(takes: Takes, rules: Sequence[Rule]) -> tuple[Rule, ...]:
+def rules_for(takes: Takes, rules: Sequence[RewriteRule]) -> tuple[RewriteRule, ...]:
     """Return rules that bring no operation to a target that it does not take, and those that replace such ones.
 
     Args:
         takes: tells what the target takes.
         rules: for LiteRT as it is.
     """
-    kept = (Rule(each.codes, _guarded(each.rewrite, takes)) for each in rules)
-    return (*kept, *(Rule(each.codes, _replacing(each.rewrite, takes)) for each in _ALTERNATIVES))
+    kept = (RewriteRule(each.codes, _guarded(each.rewrite, takes)) for each in rules)
+    return (*kept, *(RewriteRule(each.codes, _replacing(each.rewrite, takes)) for each in _ALTERNATIVES))
 
 
-def _guarded(rewrite: Rewrite, takes: Takes) -> Rewrite:
+def _guarded(rewrite: RewriteFunction, takes: Takes) -> RewriteFunction:
     """Return a rewrite that leaves alone what the target takes where it would not take what comes instead."""
 
     def guarded(operation: Operation, uses: Uses) -> Value | None:
@@ -39,7 +39,7 @@ def _guarded(rewrite: Rewrite, takes: Takes) -> Rewrite:
     return guarded
 
 
-def _replacing(rewrite: Rewrite, takes: Takes) -> Rewrite:
+def _replacing(rewrite: RewriteFunction, takes: Takes) -> RewriteFunction:
     """Return a rewrite of floats that the target does not take, where it takes all that comes instead."""
 
     def replacing(operation: Operation, uses: Uses) -> Value | None:
@@ -54,7 +54,7 @@ def _replacing(rewrite: Rewrite, takes: Takes) -> Rewrite:
     return replacing
 
 
-def _all_taken(rewrite: Rewrite, operation: Operation, uses: Uses, takes: Takes) -> bool:
+def _all_taken(rewrite: RewriteFunction, operation: Operation, uses: Uses, takes: Takes) -> bool:
     """Return whether a target takes all that a rewrite would record, apart from RESHAPE: those merge with others."""
     with tfl.recording(Graph()) as trial:
         rewrite(operation, uses)
