@@ -44,7 +44,7 @@ NETWORKS = (
 """Folders of `benchmarks.zoo`; each network has one image as its input."""
 
 NPU = "ethos-u55-256"
-WAYS = ("layoutopt", "onnx2tf")
+WAYS = ("layoutopt", "layoutopt, per tensor", "onnx2tf")
 SAMPLES = 8
 _SECONDS = 900
 
@@ -60,7 +60,7 @@ class Row:
         cpu: operators that stay on the CPU.
         cycles: that Vela estimates.
         left: the codes of the operators on the CPU, each once.
-        per_tensor: whether it has one scale for all filters of an operator, as it fails with one for each.
+        per_tensor: whether it has one scale for all filters of an operator; of onnx2tf, as it fails with one for each.
         failure: what went wrong; empty where nothing did.
     """
 
@@ -127,17 +127,17 @@ def main() -> None:
 
 def measured(name: str, way: str, model: Path, scratch: Path, tools: Tools) -> Row:
     """Return the row of a network by one converter."""
-    attempts: Mapping[str, Callable[[Path], Path]] = (
-        {"per-channel": lambda folder: _by_layoutopt(model, folder)}
-        if way == "layoutopt"
-        else {
+    attempts: Mapping[str, Callable[[Path], Path]] = {
+        "layoutopt": {"per-channel": partial(_by_layoutopt, model, weights="channel")},
+        "layoutopt, per tensor": {"per-tensor": partial(_by_layoutopt, model, weights="tensor")},
+        "onnx2tf": {
             scales: partial(_by_onnx2tf, model, command=tools.onnx2tf, scales=scales)
             for scales in ("per-channel", "per-tensor")
-        }
-    )
+        },
+    }[way]
     row = Row(name, way)
     for scales, convert in attempts.items():
-        folder = scratch / f"{way}-{scales}"
+        folder = scratch / f"{WAYS.index(way)}-{scales}"
         folder.mkdir()
         try:
             row = replace(compiled(name, way, convert(folder), folder, tools.vela), per_tensor=scales == "per-tensor")
@@ -181,7 +181,7 @@ def _samples(model: Path) -> np.ndarray:
     return np.random.default_rng(0).standard_normal((SAMPLES, *shape[1:])).astype(np.float32)
 
 
-def _by_layoutopt(model: Path, folder: Path) -> Path:
+def _by_layoutopt(model: Path, folder: Path, weights: str) -> Path:
     tflite = folder / "model.tflite"
     layoutopt.optimize(
         model,
@@ -190,7 +190,7 @@ def _by_layoutopt(model: Path, folder: Path) -> Path:
         backend="direct",
         quantize="int8",
         calibration=_samples(model),
-        quantization=QuantizationOptions(int8="full", io="int8"),
+        quantization=QuantizationOptions(int8="full", io="int8", weights=weights),
     )
     return tflite
 

@@ -182,6 +182,15 @@ class Int8(enum.Enum):
     """All of them, as accelerators and microcontrollers need; else nothing is written."""
 
 
+class WeightScales(enum.Enum):
+    """The scales of the int8 weights of a convolution or a product."""
+
+    CHANNEL = "channel"
+    """One for each output channel, which is more exact."""
+    TENSOR = "tensor"
+    """One for all, with which weights compress better: Ethos-U takes fewer cycles."""
+
+
 class QuantizedIo(enum.Enum):
     """The element type of inputs and outputs of a quantized .tflite."""
 

@@ -99,6 +99,35 @@ ULTRALYTICS_CONSTANTS: dict[str, Array] = {
     "target": indices(1, 12, 6),
 }
 
+SECOND_STAGE = """
+    counted = Shape(z)
+    pictures = ConstantOfShape<value = int64[1] {0}>(counted)
+    regions = RoiAlign<output_height = 3, output_width = 3, sampling_ratio = 2>(features, y, pictures)
+    looked = Conv<pads = [1, 1, 1, 1]>(regions, eye)
+    seen = Relu(looked)
+    flattened = Flatten(seen)
+    logits = MatMul(flattened, classifier)
+    second_scores = Softmax(logits)
+    moves = MatMul(flattened, regressor)
+    second_boxes = Add(y, moves)
+"""
+"""From features (1, 5, height, width) and the first detections to other boxes and scores of each."""
+
+
+def two_stages() -> tuple[str, dict[str, Array]]:
+    """Return a selection of which regions are looked at, and a second one of these, as in Faster R-CNN; constants.
+
+    The results of the second are ``second_y``, ``second_z`` and ``second_w``.
+    """
+    computed = re.findall(r"^ *(.+?) = ", TORCHVISION, re.MULTILINE)
+    own = {name for names in computed for name in names.split(", ")} | {"boxes", "scores"}
+    second = re.sub(r"\b\w+\b", lambda found: f"second_{found[0]}" if found[0] in own else found[0], TORCHVISION)
+    rng = np.random.default_rng(7)
+    shapes = {"eye": (5, 5, 3, 3), "classifier": (45, 3), "regressor": (45, 4)}
+    weights = {name: (rng.standard_normal(shape) / 3).astype(np.float32) for name, shape in shapes.items()}
+    return f"{TORCHVISION} {SECOND_STAGE} {second}", {**TORCHVISION_CONSTANTS, **weights}
+
+
 _NETWORK = """
     begun = Conv<strides = [4, 4], pads = [1, 1, 1, 1]>(image, stem)
     features = Relu(begun)

@@ -42,7 +42,8 @@ MAY_IMPORT: Mapping[str, set[str]] = {
     "fleet": {"backend"},
     "report": {"boundary", "layout", "pipeline", "backend", "quantization", "results", "fleet"},
     "workflows": {
-        *("ir", "tfl", "layout", "passes", "pipeline", "frontend", "backend", "quantization", "boundary", "results")
+        *("ir", "tfl", "layout", "passes", "pipeline", "frontend", "backend", "quantization", "boundary", "results"),
+        "targets",
     },
     "api": {"boundary", "backend", "results", "report", "workflows", "targets"},
     "cli": {

@@ -25,7 +25,8 @@ def _cells(row: vela.Row) -> tuple[str, str]:
     if row.failure:
         return "fails", ""
     left = f", without {', '.join(row.left)}" if row.left else ""
+    told = " (per tensor)" if row.per_tensor and row.way == "onnx2tf" else ""
     return (
-        f"{row.npu} of {row.npu + row.cpu}{left}{' (per tensor)' if row.per_tensor else ''}",
+        f"{row.npu} of {row.npu + row.cpu}{left}{told}",
         f"{row.cycles / 1e6:.2f}",
     )

@@ -9,7 +9,7 @@ import onnx_ir as ir
 from onnx_ir.passes.common import ShapeInferencePass
 
 from layoutopt.boundary.cut import reads
-from layoutopt.errors import UsageError
+from layoutopt.errors import UnsupportedOperatorError, UsageError
 from layoutopt.ir import edit
 
 _OPTION = "--max-detections"
@@ -46,7 +46,7 @@ def fix_sizes(model: ir.Model, most: int) -> None:
     counts: dict[object, ir.Value] = {}
     for position, shape in found.items():
         name = str(graph.outputs[position].name)
-        axis = _open_axis(what, name, shape)
+        axis = _open_axis(what, graph, position, shape)
         kept = _fix(graph, position, shape, axis, most)
         number = getattr(shape[axis], "value", None) or position  # sizes of one name are equal, those without are not
         if number not in counts:
@@ -106,16 +106,38 @@ def _selects(node: ir.Node) -> bool:
     return node.op_type in _SIZED_BY_DATA or any(_selects(inner) for body in bodies for inner in body)
 
 
-def _open_axis(what: str, name: str, shape: ir.Shape) -> int:
-    """Return the only axis of unknown size."""
-    unknown = [axis for axis, size in enumerate(shape) if not isinstance(size, int)]
-    if len(unknown) > 1:
-        axes = ", ".join(map(str, unknown))
-        raise UsageError(f"{what}: output {name!r} has several axes of unknown size: {axes}", hint=_FIXED_BATCH)
-    return unknown[0]
+def _open_axis(what: str, graph: ir.Graph, position: int, shape: ir.Shape) -> int:
+    """Return the only axis of unknown size of an output.
+
+    Raises:
+        UsageError: there are several, as the model has a symbolic dimension.
+        UnsupportedOperatorError: there are several, which the data decide; names the nodes.
+    """
+    output = graph.outputs[position]
+    unknown = _open_axes(shape)
+    if len(unknown) == 1:
+        return unknown[0]
+    message = f"{what}: output {output.name!r} has several axes of unknown size: {', '.join(map(str, unknown))}"
+    if any(value.shape is None or not value.shape.is_static() for value in graph.inputs):
+        raise UsageError(message, hint="Export the model with a fixed size of the batch and of the image.")
+    nodes = tuple(str(node.name or node.outputs[0].name) for node in _opening(output))
+    raise UnsupportedOperatorError(message, nodes=nodes)
 
 
-_FIXED_BATCH = "Export the model with a fixed size of the batch and of the image."
+def _open_axes(shape: ir.Shape | None) -> list[int]:
+    """Return the axes of unknown size; two of an unknown shape."""
+    return [0, 1] if shape is None else [axis for axis, size in enumerate(shape) if not isinstance(size, int)]
+
+
+def _opening(output: ir.Value) -> list[ir.Node]:
+    """Return the nodes that lead to a value of several open axes, back to values that have one at most."""
+    found, waiting = list[ir.Node](), [output]
+    while waiting:
+        node = waiting.pop().producer()
+        if node is not None and node not in found:
+            found.append(node)
+            waiting += [value for value in reads(node) if len(_open_axes(value.shape)) > 1]
+    return found
 
 
 def _fix(graph: ir.Graph, position: int, shape: ir.Shape, axis: int, most: int) -> ir.Value:

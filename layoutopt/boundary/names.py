@@ -22,13 +22,15 @@ def tensors_of(graph: ir.Graph) -> list[ir.Value]:
 def find_tensors(graph: ir.Graph, names: Sequence[str], option: str) -> list[ir.Value]:
     """Return the tensors with these names; the name of a node stands for all its results that are used.
 
+    What is the name of a tensor and of another's node means the tensor, or it could not be named.
+
     Args:
         graph: the main graph of a model.
         names: of tensors or nodes.
         option: what a user has given the names with, for errors.
 
     Raises:
-        UsageError: there is no such name, it fits several things, or two names mean one tensor.
+        UsageError: there is no such name, it fits several nodes, or two names mean one tensor.
     """
     by_name = {str(value.name): value for value in tensors_of(graph)}
     nodes: dict[str, list[ir.Node]] = {}
@@ -50,11 +52,11 @@ def _named(
 ) -> list[ir.Value]:
     tensor, made = tensors.get(name), nodes.get(name, [])
     results = [value for node in made for value in node.outputs if value.uses() or value.is_graph_output()]
-    if tensor is not None and (not made or results == [tensor]):
+    if tensor is not None:
         return [tensor]
-    if tensor is not None or len(made) > 1:
-        meant = ", ".join(repr(value.name) for value in dict.fromkeys([*([tensor] if tensor else []), *results]))
-        raise UsageError(f"{option}: {name!r} names several things", hint=f"Name the tensor that is meant: {meant}.")
+    if len(made) > 1:
+        meant = ", ".join(repr(value.name) for value in results)
+        raise UsageError(f"{option}: {name!r} names several nodes", hint=f"Name the tensor that is meant: {meant}.")
     if results:
         return results
     raise UsageError(f"{option}: {_why_not(name, graph)}", hint=_hint(name, [*tensors, *nodes]))

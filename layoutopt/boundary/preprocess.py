@@ -194,7 +194,8 @@ def left_over(model: ir.Model, names: Sequence[str]) -> Iterator[str]:
                 "The .tflite pads with the mean where that saves the operator."
             )
         else:
-            yield f"{told}{', '.join(found)} stays before {by}, whose weights cannot take it."
+            stays, it = ("stays", "it") if len(found) == 1 else ("stay", "them")
+            yield f"{told}{', '.join(found)} {stays} before {by}, whose weights cannot take {it}."
 
 
 _AHEAD = frozenset({"Cast", "Transpose", "Gather", "Mul", "Sub", "Add", "Div"})

@@ -165,6 +165,29 @@ class Session:
             yield starts
         note_stage("")
 
+    @contextmanager
+    def counting(self, done: int, total: int) -> Iterator[Callable[[str], None]]:
+        """Show how many of several models are done, on stderr if that is a terminal; rows are printed above it.
+
+        Args:
+            done: how many are done already.
+            total: how many there are.
+
+        Yields:
+            What is called as each ends, with what is to be said of all of them.
+        """
+        console = console_on(stderr=True)
+        if self.quiet or not console.is_terminal:
+            yield lambda _: None
+            return
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+        columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+        shown = self.json != "-" and sys.stdout.isatty()
+        with Progress(*columns, console=console, transient=True, redirect_stdout=shown) as bar:
+            task = bar.add_task("", total=total, completed=done)
+            yield lambda said: bar.update(task, advance=1, description=said)
+
 
 @contextmanager
 def _spinner(console: Console) -> Iterator[Callable[[str], None]]:

@@ -14,7 +14,7 @@ from layoutopt.cli.console import Session
 from layoutopt.cli.guard import default_memory, set_limits
 from layoutopt.cli.signals import Ended
 from layoutopt.cli.terminal import tell
-from layoutopt.errors import SIGNALS, OutputError, UsageError
+from layoutopt.errors import SIGNALS, OutputError, OutputExistsError, UsageError
 from layoutopt.outputs.places import reason
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _PANEL = "Many models"
 
-_OWN = ("output", "tflite", "output_dir", "jobs", "dask", "results", "json", "force", "quiet", "verbose")
+_OWN = ("output", "tflite", "output_dir", "jobs", "dask", "results", "upload", "json", "force", "quiet", "verbose")
 """Options of the run as a whole, not of one model."""
 _LIMITS = ("memory_limit", "time_limit")
 """Options that do not change the result of a model."""
@@ -66,6 +66,17 @@ class FleetArguments:
         ),
     ] = None
 
+    upload: Annotated[
+        str,
+        typer.Option(
+            "--upload",
+            metavar="URL",
+            rich_help_panel=_PANEL,
+            help="Write the results to this folder, by fsspec, instead of next to the models: s3://bucket/folder, for "
+            "example. Each worker uploads its own.",
+        ),
+    ] = ""
+
     def takes(self, models: Sequence[Path], *, timed: bool) -> bool:
         """Return whether to run as for several models, also if there is only one.
 
@@ -82,7 +93,7 @@ class FleetArguments:
             )
         if timed and (self.dask or (self.jobs or 1) > 1):
             raise UsageError("--benchmark times one model at a time", hint="Leave out --jobs and --dask.")
-        several = len(models) > 1 or self.jobs is not None or bool(self.dask) or self.results is not None
+        several = len(models) > 1 or self.jobs is not None or bool(self.dask or self.upload) or self.results is not None
         if several and Path("-") in models:
             raise UsageError("standard input is for one model, without --jobs, --dask and --results")
         return several
@@ -121,10 +132,13 @@ def optimize_several(
         open_tasks = [task for task in tasks if task.key not in before]
         if journal is not None:
             journal.forget_others(open_tasks)
-        refuse([Path(path) for task in open_tasks if not _is_ours(task) for path in task.outputs])
+        if place.upload:
+            _refuse_uploads(open_tasks)
+        else:
+            refuse([Path(path) for task in open_tasks if not _is_ours(task) for path in task.outputs])
         run.show(fleet.heading(), *(fleet.of_row(row, before=True) for row in before.values()))
         rows = dict(before)
-        with _told(rows, tasks):
+        with _told(rows, tasks), run.counting(len(before), len(tasks)) as count:
             for row in _run(open_tasks, place):
                 rows[row.key] = row
                 if journal is not None:
@@ -132,6 +146,8 @@ def optimize_several(
                     (journal.parts / f"{row.key}.json").unlink(missing_ok=True)
                 run.show(fleet.of_row(row, before=False))
                 _show_log(run, row)
+                failures = sum(not each.is_done for each in rows.values())
+                count(f"{failures} failed" if failures else "")
         failed = [row for row in rows.values() if not row.is_done]
         run.show(fleet.summary(len(rows) - len(failed), len(before), len(failed)))
         run.write_json([row.to_json() if row.report is None else row.report for row in (rows[t.key] for t in tasks)])
@@ -166,12 +182,15 @@ def _tasks(
     tasks = []
     for model, (onnx, lite) in zip(models, targets, strict=True):
         outputs = [str(path) for path in (onnx, lite) if path is not None]
+        if place.upload:
+            outputs = [f"{place.upload.rstrip('/')}/{path.name}" for path in (onnx, lite) if path is not None]
         key = task_key(digest(model_files(model)) + content, outputs, counted)
-        written = [("--output", onnx), ("--tflite", lite)] if lite is not None else [("--output", onnx)]
-        places = [text for option, path in written for text in (option, str(path.absolute()))]
-        report = None if place.results is None else str(reports_directory(place.results).absolute() / f"{key}.json")
-        absolute = tuple(str(Path(path).absolute()) for path in outputs)
-        tasks.append(Task(str(model), str(Path.cwd()), absolute, (*places, *options), key, report, force=force))
+        # What is for a URL may be made where nobody sees this folder.
+        shared = None if place.upload else place.results
+        report = None if shared is None else str(reports_directory(shared).absolute() / f"{key}.json")
+        absolute = tuple(outputs if place.upload else (str(Path(path).absolute()) for path in outputs))
+        what = (str(model), str(Path.cwd()), absolute, tuple(options), key, report)
+        tasks.append(Task(*what, force=force, upload=place.upload))
     return tasks
 
 
@@ -187,6 +206,21 @@ def _content(read: Sequence[Path | None]) -> str:
         return digest([path for path in read if path is not None])
     except OSError as error:
         raise UsageError(f"{error.filename}: cannot be read ({reason(error)})") from error
+
+
+def _refuse_uploads(tasks: Sequence[Task]) -> None:
+    """Refuse to overwrite what is at URLs.
+
+    Raises:
+        OutputExistsError: names all that exist.
+        LayoutoptError: nothing can be asked for there.
+    """
+    from layoutopt.fleet.remote import exists
+
+    there = [path for task in tasks for path in task.outputs if exists(path) and not task.force]
+    if there:
+        what = "exists already: --force overwrites it" if len(there) == 1 else "exist already: --force overwrites them"
+        raise OutputExistsError(f"{', '.join(there)} {what}")
 
 
 def _refuse_shared(tasks: Sequence[Task]) -> None:

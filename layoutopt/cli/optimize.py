@@ -18,7 +18,7 @@ from layoutopt.cli.fleet import FleetArguments, optimize_several
 from layoutopt.cli.parsing import parse_size
 from layoutopt.cli.quantization import QuantizationArguments
 from layoutopt.errors import ModelsFailedError, OutputExistsError, UsageError
-from layoutopt.options import TOLERANCE, Verify
+from layoutopt.options import TOLERANCE, Target, Verify
 from layoutopt.outputs import Outputs
 
 if TYPE_CHECKING:
@@ -52,6 +52,8 @@ layoutopt optimize model.onnx --layout image=nhwc --layout mask=nchw
 layoutopt optimize model.onnx --input photo.jpg
 
 layoutopt optimize model.onnx --objective bytes
+
+layoutopt optimize model.onnx --target gpu
 
 layoutopt optimize model.onnx --quantize int8 --calibration photos/ --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225
 
@@ -90,6 +92,13 @@ class OutputArguments:
             "multiplications, a larger file. For floats, fixed sizes and the direct backend.",
         ),
     ] = False
+    target: Annotated[
+        Target | None,
+        typer.Option(
+            "--target",
+            help="Prefer operators that this accelerator takes, and show what 'layoutopt check' says of the .tflite.",
+        ),
+    ] = None
 
     def of(self, models: Sequence[Path]) -> list[tuple[Path, Path | None]]:
         """Return where the .onnx and the .tflite of each model go.
@@ -212,6 +221,8 @@ def optimize(
         several = fleet.takes(models, timed=check.benchmark)
         if several and (output.saved_model or pipeline.dump_after or quantization.save_ranges):
             raise UsageError("--saved-model, --save-ranges and --dump-after are for one model")
+        if fleet.upload and (output.output or output.tflite or output.output_dir):
+            raise UsageError("--upload and a place for results contradict each other", hint="Go without one of them.")
         places = output.of(models)
         if output.output_dir is not None:
             run.outputs.make_directory(output.output_dir, "--output-dir")
@@ -269,6 +280,7 @@ def _options(
         quantization=quantization.options(),
         allow_flex=output.allow_flex,
         backend=output.backend,
+        target=output.target,
         fold_limit=pipeline.largest_folded(),
         winograd=output.winograd,
         force=session.force,

@@ -11,7 +11,7 @@ import typer
 from layoutopt.backend.conversion import Quantize
 from layoutopt.cli.parsing import parse_fractions
 from layoutopt.errors import UsageError
-from layoutopt.options import Color, Int8, QuantizedIo, RangeMethod, Resize, SampleLayout
+from layoutopt.options import Color, Int8, QuantizedIo, RangeMethod, Resize, SampleLayout, WeightScales
 
 if TYPE_CHECKING:
     from layoutopt.quantization.request import QuantizationOptions
@@ -86,6 +86,15 @@ class QuantizationArguments:
             "stay float, for accelerators and microcontrollers.",
         ),
     ] = Int8.FAST
+    weight_scales: Annotated[
+        WeightScales,
+        typer.Option(
+            "--weight-scales",
+            rich_help_panel=_PANEL,
+            help="channel: a scale for the weights of each output channel, which is more exact. tensor: one for all of "
+            "an operator, which compresses better and takes fewer cycles on Ethos-U.",
+        ),
+    ] = WeightScales.CHANNEL
     ranges: Annotated[
         RangeMethod,
         typer.Option("--ranges", rich_help_panel=_PANEL, help="How to compute ranges; auto tries all methods."),
@@ -133,6 +142,7 @@ class QuantizationArguments:
         return QuantizationOptions(
             int8=self.int8,
             io=self.quantized_io,
+            weights=self.weight_scales,
             ranges=self.ranges,
             keep_float=tuple(self.keep_float),
             min_sqnr=MIN_SQNR if self.min_sqnr is None else self.min_sqnr,

@@ -6,12 +6,14 @@ import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, as_completed
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+from layoutopt import __version__
 from layoutopt.errors import CrashError, LayoutoptError, MissingExtraError, UsageError
 from layoutopt.fleet.row import Row
 from layoutopt.fleet.task import Task
-from layoutopt.fleet.worker import Children, run_task
+from layoutopt.fleet.worker import Children, describe_worker, run_on_worker, run_task
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -47,7 +49,7 @@ def dask_cluster(address: str) -> Iterator[Submit]:
 
     Raises:
         MissingExtraError: Dask is not installed.
-        UsageError: no scheduler answers there.
+        UsageError: no scheduler answers there, or its workers cannot do it.
     """
     try:
         from distributed import Client
@@ -61,15 +63,41 @@ def dask_cluster(address: str) -> Iterator[Submit]:
         raise UsageError(
             f"--dask {address}: no scheduler answers", hint="Start one with 'dask scheduler', and 'dask worker'."
         ) from error
-    with client, _executor(client) as submit:
-        yield submit
+    with client:
+        _refuse_workers(address, client)
+        with _executor(client) as submit:
+            yield submit
+
+
+def _refuse_workers(address: str, client: Client) -> None:
+    """Refuse a cluster on which the models could not be optimized, before anything is started.
+
+    Raises:
+        UsageError: there is no worker, or one lacks layoutopt, has another version, or does not see this folder.
+    """
+    folder = str(Path.cwd())
+    try:
+        client.wait_for_workers(1, timeout=_TIMEOUT)
+    except TimeoutError as error:
+        raise UsageError(f"--dask {address}: there is no worker", hint=f"Start one: dask worker {address}.") from error
+    wrong = []
+    for worker, found in client.run(describe_worker, folder, on_error="return").items():
+        if isinstance(found, BaseException):
+            wrong.append(f"{worker} cannot run layoutopt ({' '.join(str(found).split()) or type(found).__name__})")
+        elif found[0] != __version__:
+            wrong.append(f"{worker} has layoutopt {found[0]}, and this is {__version__}")
+        elif not found[1]:
+            wrong.append(f"{worker} does not see {folder}")
+    if wrong:
+        hint = "Install the same version there, and share the folder under the same path."
+        raise UsageError(f"--dask {address}: {'; '.join(sorted(wrong))}", hint=hint)
 
 
 @contextlib.contextmanager
 def _executor(client: Client) -> Iterator[Submit]:
     executor = client.get_executor()
     try:
-        yield lambda task: executor.submit(run_task, task, key=task.key)
+        yield lambda task: executor.submit(run_on_worker, task, key=task.key)
     finally:
         executor.shutdown(wait=False)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from layoutopt import __version__
 from layoutopt.files import content_digest
+from layoutopt.fleet.remote import exists
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,12 +19,13 @@ class Task:
     Attributes:
         model: path of the model, as it was given.
         folder: from which ``model`` leads on; the same wherever the task runs.
-        outputs: absolute paths that are written, the .onnx first.
-        options: of ``layoutopt optimize``, the same for all models of a run.
+        outputs: absolute paths, or URLs, that are written, the .onnx first.
+        options: of ``layoutopt optimize``, the same for all models of a run, and without places.
         key: says what is done: by the content of all files, the options, the outputs and the version.
         report: where the process writes its report as JSON, together with the outputs; None for a temporary place.
         version: of layoutopt.
         force: whether outputs that exist are overwritten.
+        upload: the URL of the folder of the outputs; empty for paths.
     """
 
     model: str
@@ -34,11 +36,16 @@ class Task:
     report: str | None
     version: str = __version__
     force: bool = False
+    upload: str = ""
 
     @property
     def is_written(self) -> bool:
         """Return whether all outputs exist."""
-        return all(Path(path).exists() for path in self.outputs)
+        return all(exists(path) if self.upload else Path(path).exists() for path in self.outputs)
+
+    def written_in(self, folder: Path) -> list[Path]:
+        """Return where the outputs are written first: in a folder, if they are for a URL."""
+        return [folder / path.rpartition("/")[2] if self.upload else Path(path) for path in self.outputs]
 
 
 def task_key(content: str, outputs: Sequence[str], options: Sequence[str]) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import os
+import platform
 import signal
 import subprocess
 import threading
@@ -14,6 +16,7 @@ from pathlib import Path
 from layoutopt import __version__
 from layoutopt.backend.process import command, how_ended
 from layoutopt.errors import LayoutoptError, OutputError
+from layoutopt.fleet.remote import upload
 from layoutopt.fleet.row import Report, Row
 from layoutopt.fleet.task import Task
 from layoutopt.outputs import scratch
@@ -45,11 +48,42 @@ def run_task(task: Task, children: Children | None = None) -> Row:
                 return Row(task.model, task.key, 0.0, found)
             # A report without outputs is of a run that was killed as it put them in their places: they are ours.
             force = ("--force",) if task.force or report.exists() else ()
-            arguments = ["optimize", task.model, *task.options, *force, "--quiet", "--json", str(report)]
+            places = task.written_in(folder / "out")
+            written = [str(each) for pair in zip(("--output", "--tflite"), places, strict=False) for each in pair]
+            if task.upload:
+                places[0].parent.mkdir()
+            arguments = ["optimize", task.model, *written, *task.options, *force, "--quiet", "--json", str(report)]
             code, log = _run(arguments, Path(task.folder), folder, children or Children())
-            return _row(task, time.monotonic() - start, report, code, log)
+            row = _row(task, time.monotonic() - start, report, code, log)
+            return _uploaded(row, task, places[0].parent) if task.upload and row.is_done else row
     except OSError as error:
-        return _failed(task, time.monotonic() - start, reason(error), code=OutputError.exit_code)
+        where = f"{error.filename}: " if error.filename else ""
+        return _failed(task, time.monotonic() - start, f"{where}{reason(error)}", code=OutputError.exit_code)
+    except LayoutoptError as error:  # of the place at a URL
+        return _failed(task, time.monotonic() - start, error.message, error.hint, code=error.exit_code)
+
+
+def run_on_worker(task: Task) -> Row:
+    """Run a task as `run_task` does, on a machine of a cluster: the row of one that fails names it."""
+    row = run_task(task)
+    return row if row.is_done else dataclasses.replace(row, error=f"on {platform.node()}: {row.error}")
+
+
+def describe_worker(folder: str) -> tuple[str, bool]:
+    """Return the version of layoutopt of this process, and whether it sees a folder."""
+    return __version__, Path(folder).is_dir()
+
+
+def _uploaded(row: Row, task: Task, folder: Path) -> Row:
+    """Copy what was written in a folder to the URL of the task, and return the row that says so.
+
+    Raises:
+        OutputError: it cannot be written there.
+    """
+    assert row.report is not None
+    upload(sorted(folder.iterdir()), task.upload)
+    named = dict(zip(("output", "tflite"), task.outputs, strict=False))
+    return dataclasses.replace(row, report={**row.report, **named})
 
 
 class Children:

@@ -36,7 +36,7 @@ def conv_3d(node: Node) -> Value:
 
 def _window(node: Node) -> tuple[Value, str, list[int], list[int]]:
     """Return the input, perhaps padded, what is left of the padding, strides and dilations."""
-    axes = sliding(node, list(node[1].sizes[2:]), node.shape[1:-1])
+    axes = sliding(node, list(node[1].sizes[2:]), node.spatial)
     x, padding = pad_for(node.x, axes)
     return x, padding, [axis.stride for axis in axes], [axis.dilation for axis in axes]
 
@@ -52,7 +52,7 @@ def convolve(
 ) -> Value:
     """Record a convolution with weights in ONNX's order; ``group`` decides between CONV_2D and DEPTHWISE_CONV_2D."""
     # With one channel the two are the same, and the dense kernel is the faster one.
-    if group == x.sizes[3] and group > 1:
+    if group > 1 and x.shape is not None and group == x.shape[3]:
         filters = tfl.transpose(weights, (1, 2, 3, 0))
         return tfl.depthwise_conv_2d(x, filters, bias, strides=strides, padding=padding, dilations=dilations)
     # Groups follow from the shapes: a filter with C / group input channels makes one grouped CONV_2D.

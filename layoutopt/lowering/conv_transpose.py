@@ -67,7 +67,7 @@ class Spread:
 @lowers("ConvTranspose2D", "ConvTranspose3D", domain=DOMAIN)
 def conv_transpose(node: Node) -> Value:
     """Lower ConvTranspose of x (N, spatial..., C) with weights (C, O / group, spatial...), by what is fastest."""
-    rank = len(node.shape) - 2
+    rank = node.x.rank - 2
     weights = _dilated(node, node.ints("dilations") or [1] * rank)
     spreads = _spreads(node, weights.sizes[2:])
     group, bias = node.integer("group", 1), node.optional(2)
@@ -103,7 +103,7 @@ def _spreads(node: Node, kernel: tuple[int, ...]) -> list[Spread]:
     pads, auto = node.ints("pads") or [0] * 2 * rank, node.text("auto_pad", "NOTSET")
     wanted, spreads = node.ints("output_shape"), []
     for i in range(rank):
-        size, whole = node.shape[i + 1], strides[i] * (node.shape[i + 1] - 1) + extra[i] + kernel[i]
+        size, whole = node.spatial[i], strides[i] * (node.spatial[i] - 1) + extra[i] + kernel[i]
         out = whole - pads[i] - pads[i + rank] if auto == "NOTSET" else whole
         begin = pads[i] if auto == "NOTSET" else 0
         if wanted is not None or auto in ("SAME_UPPER", "SAME_LOWER"):
@@ -193,7 +193,9 @@ def _zeros_between(x: Value, strides: list[int]) -> Value:
 
 def _cut(y: Value, begins: list[int], spreads: list[Spread]) -> Value:
     """Record the SLICE that the model keeps; nothing where that is all."""
-    batch, *sizes, channels = y.sizes
+    assert y.shape is not None
+    batch, *sizes, channels = y.shape
     if sizes == [spread.out for spread in spreads]:
         return y
-    return tfl.slice_(y, [0, *begins, 0], [batch, *(spread.out for spread in spreads), channels])
+    assert channels is not None
+    return tfl.slice_(y, [0, *begins, 0], [-1 if batch is None else batch, *(each.out for each in spreads), channels])

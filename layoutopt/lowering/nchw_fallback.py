@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+
 from layoutopt.ir.dialect import DOMAIN, OPERATORS
 from layoutopt.lowering.kernel_types import FLOATS
 from layoutopt.lowering.node import Node, Result, lowering_of, lowers
 from layoutopt.lowering.pool import lp_norm, max_pool_with_indices, reduce_spatial
 from layoutopt.tfl import build as tfl
-from layoutopt.tfl.graph import Value
+from layoutopt.tfl.graph import UnknownShapeError, Value
 
 _OWN = ("GlobalAveragePool", "GlobalLpPool", "GlobalMaxPool", "MaxPool")
 """Operators that have a lowering of their own below."""
@@ -34,17 +36,33 @@ def global_pool(node: Node) -> Value:
 @lowers(*(operator for operator in OPERATORS if operator not in _OWN))
 def transposed_in_and_out(node: Node) -> Value:
     """Lower an operator in NCHW to that of channels-last between two TRANSPOSEs."""
-    rank = len(node.shape)
+    rank = node.x.rank
     if rank not in OPERATORS[node.operator]:
         raise node.unsupported(f"LiteRT has no such operator for values of rank {rank}")
     name = OPERATORS[node.operator][rank].name
     lowering = lowering_of(DOMAIN, name)
     assert lowering is not None, "a test sees to it"
-    x = tfl.transpose(node.x, [0, *range(2, rank), 1])
+    x, is_open = node.x, node.x.shape is not None and node.x.shape[0] is None
+    if is_open:  # kernels of windows fail on a batch of nothing, so there is always one more
+        x = tfl.concatenation([x, np.zeros((1, *_without_batch(x)), x.dtype.numpy)], 0)
+    x = tfl.transpose(x, [0, *range(2, rank), 1])
     declared = tuple(shape and (shape[0], *shape[2:], shape[1]) for shape in node.declared)
     y = lowering(replace(node, operator=name, operands=(x, *node.operands[1:]), declared=declared))
     assert isinstance(y, Value), "these have one result"
-    return tfl.transpose(y, [0, rank - 1, *range(1, rank - 1)])
+    y = tfl.transpose(y, [0, rank - 1, *range(1, rank - 1)])
+    return y[:-1] if is_open else y
+
+
+def _without_batch(x: Value) -> tuple[int, ...]:
+    """Return all sizes but that of the batch.
+
+    Raises:
+        UnknownShapeError: they depend on values at run time.
+    """
+    sizes = (x.shape or (None, None))[1:]
+    if None in sizes:
+        raise UnknownShapeError
+    return sizes  # type: ignore[return-value]
 
 
 @lowers("MaxPool", types=FLOATS)

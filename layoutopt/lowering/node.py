@@ -13,7 +13,7 @@ from layoutopt.errors import UnsupportedOperatorError
 from layoutopt.lowering.kernel_types import KernelTypes
 from layoutopt.tfl import build as tfl
 from layoutopt.tfl.dtypes import Array, DType
-from layoutopt.tfl.graph import Value
+from layoutopt.tfl.graph import UnknownShapeError, Value
 
 
 class TensorSequence(tuple[Any, ...]):
@@ -111,6 +111,18 @@ class Node:
             UnknownShapeError: it depends on values at run time.
         """
         return self.x.sizes
+
+    @property
+    def spatial(self) -> tuple[int, ...]:
+        """Return the sizes of the spatial axes of the first operand (N, spatial..., C), whose batch may be open.
+
+        Raises:
+            UnknownShapeError: they depend on values at run time.
+        """
+        sizes = (self.x.shape or (None, None, None))[1:-1]
+        if None in sizes:
+            raise UnknownShapeError
+        return sizes  # type: ignore[return-value]
 
     @property
     def given(self) -> list[Value]:

@@ -161,8 +161,8 @@ for _rank, _adapted in (("1D", lift_1d), ("3D", separable_3d)):
 def _windows(node: Node) -> tuple[Axis, ...]:
     kernel = node.ints("kernel_shape")
     assert kernel is not None, "the checker sees to it"
-    return sliding(node, kernel, node.shape[1:3])
+    return sliding(node, kernel, node.spatial)
 
 
 def _spatial(node: Node) -> list[int]:
-    return list(range(1, len(node.shape) - 1))
+    return list(range(1, node.x.rank - 1))

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from layoutopt.errors import UnsupportedOperatorError, UsageError
-from layoutopt.options import Int8, QuantizedIo, RangeMethod
+from layoutopt.options import Int8, QuantizedIo, RangeMethod, WeightScales
 from layoutopt.quantization.copying import copy_graph
 from layoutopt.quantization.interface import integer_interface
 from layoutopt.quantization.operators import is_real
@@ -32,6 +32,8 @@ class Settings:
         keep_float: codes of operators, or patterns of names of nodes, that stay float.
         min_sqnr: the least ratio of signal to noise, in dB, that each output should have, for which sensitive operators
             stay float; None where all compute with integers that can.
+        weights: the scales of weights.
+        float_outputs: positions of outputs that stay float whatever ``io`` says, as floats are computed from them.
     """
 
     int8: Int8 = Int8.FAST
@@ -39,6 +41,8 @@ class Settings:
     ranges: RangeMethod = RangeMethod.AUTO
     keep_float: tuple[str, ...] = ()
     min_sqnr: float | None = None
+    weights: WeightScales = WeightScales.CHANNEL
+    float_outputs: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +86,11 @@ def build(
     floats = {**dict.fromkeys(sensitive, _SENSITIVE), **dict(_kept(model.graph, settings.keep_float))}
     while True:
         chosen = plan(model.graph, recipe.ranges, int8=settings.int8, floats=floats)
-        graph, refused = _rewritten(model.graph, chosen, recipe)
-        if not refused:
+        graph, left = _rewritten(model.graph, chosen, recipe, settings.weights)
+        if not (refused := left & chosen.whole):
             break
         floats.update(dict.fromkeys(refused, _REFUSED))
-    listed = _listed(model.graph, chosen)
+    listed = _listed(model.graph, chosen, left)
     if settings.int8 is Int8.FULL and listed:
         lines = "\n  ".join(f"{each.name}: {each.code}, {each.reason}" for each in listed)
         raise UnsupportedOperatorError(
@@ -96,27 +100,32 @@ def build(
     quantized = replace(model, graph=graph)
     if settings.io is not QuantizedIo.FLOAT:
         steps = {value: found.steps for value, found in recipe.ranges.items()}
-        outputs = [chosen.steps.get(each) or steps.get(each) for each in model.graph.outputs]
+        outputs = [
+            None if at in settings.float_outputs else chosen.steps.get(each) or steps.get(each)
+            for at, each in enumerate(model.graph.outputs)
+        ]
         integer_interface(graph, settings.io, outputs)
     return QuantizedGraph(quantized, recipe, listed, whole=frozenset(chosen.whole))
 
 
-def _rewritten(graph: Graph, chosen: QuantizationPlan, recipe: Recipe) -> tuple[Graph, list[Operation]]:
-    """Return the graph on integers, and the operations that the rewrite has left on floats in spite of the plan."""
+def _rewritten(
+    graph: Graph, chosen: QuantizationPlan, recipe: Recipe, weights: WeightScales
+) -> tuple[Graph, set[Operation]]:
+    """Return the graph on integers, and the operations that are left as they are, perhaps in spite of the plan."""
     copy, copies = copy_graph(graph)
     twins = dict(zip(graph.operations, copy.operations, strict=True))
     ours = QuantizationPlan({twins[each] for each in chosen.whole}, {copies[v]: s for v, s in chosen.steps.items()}, {})
     means = None if recipe.means is None else {copies[value]: found for value, found in recipe.means.items()}
-    rewrite_on_integers(copy, ours, means)
+    rewrite_on_integers(copy, ours, means, weights)
     left = set(copy.operations)
-    return copy, [each for each in graph.operations if twins[each] in left and each in chosen.whole]
+    return copy, {each for each in graph.operations if twins[each] in left}
 
 
-def _listed(graph: Graph, chosen: QuantizationPlan) -> tuple[FloatOperator, ...]:
+def _listed(graph: Graph, chosen: QuantizationPlan, left: Collection[Operation]) -> tuple[FloatOperator, ...]:
     return tuple(
         FloatOperator(each.scope, each.code, chosen.reasons[each])
         for each in graph.operations
-        if each in chosen.reasons and any(map(is_real, each.results))
+        if each in chosen.reasons and each in left and any(map(is_real, each.results))
     )
 
 

@@ -10,7 +10,7 @@ from layoutopt.tfl.graph import Operation, Value
 from layoutopt.tfl.rewrites.grids import QuantizationGrid
 from layoutopt.tfl.rewrites.integer_kernels import FIXED_RESULTS, KERNELS, MOVEMENTS, ONE_GRID, WEIGHTED
 
-SAME_GRID = MOVEMENTS.keys() | {"AVERAGE_POOL_2D", "PADV2", "RESIZE_BILINEAR"}
+SAME_GRID = MOVEMENTS.keys() | {"AVERAGE_POOL_2D", "DYNAMIC_UPDATE_SLICE", "PADV2", "RESIZE_BILINEAR"}
 """Operators whose results have the scale of what they take."""
 
 SLOW: Mapping[str, str] = {

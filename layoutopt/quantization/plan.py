@@ -21,8 +21,10 @@ from layoutopt.quantization.operators import (
     why_float,
 )
 from layoutopt.quantization.ranges import Range
+from layoutopt.tfl.dtypes import DType
 from layoutopt.tfl.graph import Graph, Operation, Value
 from layoutopt.tfl.rewrites.grids import QuantizationGrid
+from layoutopt.tfl.rewrites.integer_interface import SAME_ZERO, same_number
 from layoutopt.tfl.rewrites.integer_kernels import ONE_GRID
 
 _MAX_RATIO = 1.5
@@ -30,6 +32,8 @@ _MAX_RATIO = 1.5
 _KEEP_RATIO = 2.0
 """The share of the whole that the range of an operand of CONCATENATION may have and keep the same steps."""
 _UNPROFITABLE = "between floats: converting would cost more than it saves"
+
+_PIXELS = "subtracts the zero point of bytes that are read as they are"
 
 _JOINING = SAME_GRID | {"CONCATENATION"}
 
@@ -60,8 +64,12 @@ def plan(
         int8: which operators should.
         floats: operations that must not, with the reason.
     """
+    shifted = {each: found for each in graph.operations if (found := _of_shifted_bytes(each)) is not None}
+    ranges = {**ranges, **dict(_of_bytes(graph)), **{each.result: found for each, found in shifted.items()}}
     reasons = {
-        operation: why for operation in graph.operations if (why := floats.get(operation) or why_float(operation))
+        operation: why
+        for operation in graph.operations
+        if (why := floats.get(operation) or (_PIXELS if operation in shifted else why_float(operation)))
     }
     readers = graph.readers()
     if int8 is Int8.FAST:
@@ -71,6 +79,25 @@ def plan(
     _Islands(graph, readers, reasons, needs_weights=int8 is Int8.FAST).prune()
     whole = {operation for operation in graph.operations if operation not in reasons}
     return QuantizationPlan(whole, _Classes(graph, ranges, readers, whole).steps(), reasons)
+
+
+def _of_bytes(graph: Graph) -> Iterator[tuple[Value, Range]]:
+    """Iterate over the real numbers that bytes are cast to, such as pixels: their steps are those of the bytes."""
+    for operation in graph.operations:
+        if operation.code == "CAST" and operation[0].dtype in (DType.INT8, DType.UINT8) and is_real(operation.result):
+            yield operation.result, Range(float(operation[0].dtype.min), float(operation[0].dtype.max))
+
+
+def _of_shifted_bytes(operation: Operation) -> Range | None:
+    """Return the range of bytes less a whole number, which then is their zero point; None for any other operation."""
+    cast = operation[0].producer if operation.code == "SUB" else None
+    if cast is None or cast.code != "CAST" or cast[0].dtype not in (DType.INT8, DType.UINT8):
+        return None
+    mean = same_number(operation[1])
+    if mean is None or abs(mean - round(mean)) > SAME_ZERO or operation.options["fused_activation_function"] != "NONE":
+        return None
+    low, high = float(cast[0].dtype.min - round(mean)), float(cast[0].dtype.max - round(mean))
+    return Range(low, high) if low <= 0 <= high and operation.result.shape == cast.result.shape else None
 
 
 def _keep_slow(graph: Graph, reasons: dict[Operation, str]) -> None:

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from layoutopt.backend.direct.writer import write_tflite
 from layoutopt.errors import UnsupportedOperatorError, UsageError
+from layoutopt.options import Int8
 from layoutopt.quantization.building import QuantizedGraph, Settings, build
 from layoutopt.quantization.calibrator import Calibrator
 from layoutopt.quantization.inputs import Input
 from layoutopt.quantization.outcome import QuantizationReport
 from layoutopt.quantization.recipe import Recipe
 from layoutopt.quantization.samples import Samples
+from layoutopt.quantization.tail import Tail, split_tail
 from layoutopt.tfl.dtypes import Array
-from layoutopt.tfl.graph import Graph, Model
+from layoutopt.tfl.graph import Model
 
 _LOW_SQNR = 15.0
 """Outputs with less than this, in dB, are a sixth of their size off."""
@@ -64,25 +66,29 @@ class Quantizer:
 
         Raises:
             UsageError: it is quantized already, or samples or ranges do not fit it.
-            UnsupportedOperatorError: all operators are to compute with integers, and some cannot; or the sizes of some
-                results depend on the data.
+            UnsupportedOperatorError: all operators are to compute with integers, and some cannot.
         """
-        _require_static(model.graph)
         if any(each.code in ("QUANTIZE", "DEQUANTIZE") for each in model.graph.all_operations()):
             raise UsageError(
                 "--quantize int8: the model is quantized already",
                 hint="Go without --quantize: its own scales are kept, to the last bit.",
             )
+        head, tail = split_tail(model)
+        settings = self.settings
+        if tail is not None:
+            if settings.int8 is Int8.FULL:
+                _refuse_floats(tail)
+            settings = replace(settings, float_outputs=tail.read)
         if isinstance(self.source, Path):
-            made = build(model, Recipe.load(model.graph, self.source), self.settings)
+            made = build(head, Recipe.load(head.graph, self.source), settings)
             samples = choosing = held_out = 0
             doubts: Sequence[str] = ("nothing was judged: there were no samples",)
         else:
-            made = self._calibrated(model, self.source, orders)
+            made = self._calibrated(head, self.source, orders, settings)
             parts = self.source.calibration, self.source.choosing, self.source.judging
             samples, choosing, held_out = (sum(1 for _ in part()) for part in parts)
             doubts = self.source.warnings
-        self.recipe = made.recipe.to_json(model.graph)
+        self.recipe = made.recipe.to_json(head.graph)
         self.report = QuantizationReport(
             made.recipe.method.value,
             made.recipe.means is not None,
@@ -91,15 +97,15 @@ class Quantizer:
             held_out,
             made.quality,
             len(made.whole),
-            made.floats,
+            (*made.floats, *(() if tail is None else tail.floats)),
             _size(model, self.scratch),
             made.float_milliseconds,
             made.milliseconds,
             (*doubts, *_warnings(made, self.settings)),
         )
-        return made.model
+        return made.model if tail is None else tail.after(made.model)
 
-    def _calibrated(self, model: Model, samples: Samples, orders: Orders) -> QuantizedGraph:
+    def _calibrated(self, model: Model, samples: Samples, orders: Orders, settings: Settings) -> QuantizedGraph:
         places = [[each.name for each in self.inputs].index(name) for name in model.input_names]
 
         def stored(given: Iterator[Sequence[Array]]) -> Iterator[Sequence[Array]]:
@@ -111,7 +117,7 @@ class Quantizer:
 
         return Calibrator(
             model,
-            self.settings,
+            settings,
             lambda: stored(samples.calibration()),
             lambda: stored(samples.choosing()),
             lambda: stored(samples.judging()),
@@ -121,20 +127,19 @@ class Quantizer:
         ).run()
 
 
-def _require_static(graph: Graph) -> None:
-    """Refuse a graph that selects elements: of rows that come and go and change places no error can be measured.
+def _refuse_floats(tail: Tail) -> None:
+    """Refuse a tail where all operators are to compute with integers.
 
     Raises:
         UnsupportedOperatorError: names the nodes.
     """
-    is_open = [operation for operation in graph.operations if not all(each.is_static for each in operation.results)]
-    if is_open:
-        raise UnsupportedOperatorError(
-            f"--quantize int8: how large the result of {is_open[0].scope} is depends on the data, so that no error of "
-            "what follows can be measured",
-            hint="Quantize the part before it, and convert the rest with floats as a second model (--inputs).",
-            nodes=tuple(dict.fromkeys(operation.scope for operation in is_open)),
-        )
+    nodes = tail.selecting
+    raise UnsupportedOperatorError(
+        f"--int8 full: from {nodes[0]} on, which elements there are depends on the data, and there are no integer "
+        "kernels",
+        hint="Take the part before it (--outputs), and convert the rest with floats as a second model (--inputs).",
+        nodes=nodes,
+    )
 
 
 def _stored(array: Array, order: Sequence[int] | None, dtype: type[np.generic] | np.dtype[np.generic]) -> Array:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from layoutopt.errors import UsageError
-from layoutopt.options import Color, Int8, QuantizedIo, RangeMethod, Resize, SampleLayout, choose
+from layoutopt.options import Color, Int8, QuantizedIo, RangeMethod, Resize, SampleLayout, WeightScales, choose
 from layoutopt.outputs import scratch
 from layoutopt.quantization.building import Settings
 from layoutopt.quantization.images import ImageSettings
@@ -28,6 +28,7 @@ class QuantizationOptions:
     Attributes:
         int8: which operators compute with integers.
         io: element type of inputs and outputs.
+        weights: whether each output channel has a scale for its weights, or all have one.
         ranges: how the range that the integers of a value cover is taken from samples.
         keep_float: codes of LiteRT's operators, or regular expressions for names, that stay float.
         min_sqnr: for mixed precision, the least ratio of signal to noise of each output, in dB.
@@ -44,6 +45,7 @@ class QuantizationOptions:
 
     int8: Int8 | str = Int8.FAST
     io: QuantizedIo | str = QuantizedIo.FLOAT
+    weights: WeightScales | str = WeightScales.CHANNEL
     ranges: RangeMethod | str = RangeMethod.AUTO
     keep_float: Sequence[str] = ()
     min_sqnr: float = MIN_SQNR
@@ -73,6 +75,7 @@ class QuantizationOptions:
             choose(RangeMethod, self.ranges, "ranges"),
             tuple(self.keep_float),
             self.min_sqnr if mixed else None,
+            choose(WeightScales, self.weights, "weights"),
         )
 
     def of_pixels(self) -> QuantizationOptions:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from layoutopt.options import WeightScales
 from layoutopt.quantization.operators import SAME_GRID, Positions, clamped, data_of, is_real_constant, positions
 from layoutopt.quantization.plan import QuantizationPlan
 from layoutopt.quantization.ranges import Range
@@ -28,7 +29,7 @@ Floats = npt.NDArray[np.float64]
 Means = Mapping[Value, Floats]
 
 
-def rewrite_on_integers(graph: Graph, plan: QuantizationPlan, means: Means | None) -> None:
+def rewrite_on_integers(graph: Graph, plan: QuantizationPlan, means: Means | None, weights: WeightScales) -> None:
     """Let the operations that a plan names compute with integers, in place.
 
     Args:
@@ -36,13 +37,14 @@ def rewrite_on_integers(graph: Graph, plan: QuantizationPlan, means: Means | Non
         plan: what to quantize, and how.
         means: of each channel of operands of layers with weights, by which their biases are corrected for the rounding
             of the weights (Nagel et al., 2019, section 4.2); None for not to.
+        weights: the scales of the weights.
     """
     for operation in plan.whole:
         where = positions(operation)
         if where is not None:
-            _round_weights(operation, where, plan.steps, means)
+            _round_weights(operation, where, plan.steps, means, weights)
         else:
-            _round_constants(operation)
+            _round_constants(operation, plan.steps)
     floats = {operation for operation in graph.operations if operation not in plan.whole}
     _Converter(graph, plan).run()
     use_integer_kernels(graph, floats=floats)
@@ -109,13 +111,19 @@ class _Converter:
 
 
 def _round_weights(
-    operation: Operation, where: Positions, steps: Mapping[Value, QuantizationGrid], means: Means | None
+    operation: Operation,
+    where: Positions,
+    steps: Mapping[Value, QuantizationGrid],
+    means: Means | None,
+    kind: WeightScales,
 ) -> None:
     """Round the weights of each channel to multiples of its scale, and the bias, corrected for it, to those of sums."""
     weights, x, bias = operation[where.weights].array, operation[where.x], operation.operand(where.bias)
     rows = np.moveaxis(weights, where.axis, 0).reshape(weights.shape[where.axis], -1)
     addend = np.zeros(len(rows)) if bias is None else bias.array.reshape(-1).astype(np.float64)
     scales = channel_scales(rows, addend, steps[x].scale, steps[operation.result].scale)
+    if kind is WeightScales.TENSOR:
+        scales = np.full_like(scales, scales.max())
     rounded = (np.clip(np.rint(rows / scales[:, None]), -127, 127) * scales[:, None]).astype(np.float32)
     moved = np.moveaxis(weights, where.axis, 0).shape
     back = np.ascontiguousarray(np.moveaxis(rounded.reshape(moved), 0, where.axis))
@@ -153,8 +161,17 @@ def _mean_error(operation: Operation, off: Floats, means: Floats) -> Floats:
     return found
 
 
-def _round_constants(operation: Operation) -> None:
-    """Round constant operands of arithmetic to 255 steps that have 0 among them."""
+_FILLERS = {"DYNAMIC_UPDATE_SLICE": 0, "PADV2": 2}
+"""Operators with a constant around what they take, at this position."""
+
+
+def _round_constants(operation: Operation, steps: Mapping[Value, QuantizationGrid]) -> None:
+    """Round constant operands of arithmetic to 255 steps that have 0 among them, and borders to the steps inside."""
+    at = _FILLERS.get(operation.code)
+    if at is not None and is_real_constant(operation[at]) and np.isfinite(operation[at].array).all():
+        scale, zero = steps[operation.result].scale, steps[operation.result].zero
+        whole = np.clip(np.rint(operation[at].array / scale), -128 - zero, 127 - zero)
+        operation.operands[at] = Value.constant((whole * scale).astype(np.float32))
     if operation.code not in ARITHMETIC:
         return
     for at, operand in enumerate(operation.operands):

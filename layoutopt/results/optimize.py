@@ -16,6 +16,7 @@ from layoutopt.layout.solver.problem import Assignment
 from layoutopt.options import Objective
 from layoutopt.pipeline.manager import PassRecord
 from layoutopt.quantization.outcome import QuantizationReport
+from layoutopt.results.check import CheckReport
 from layoutopt.results.result import Result
 
 
@@ -223,6 +224,7 @@ class OptimizeReport(Result):
         seconds: how long each stage took, in the order in which they began.
         multiplications: before and after; None where no pass ran.
         quantization: what it costs in exactness, by samples; None where there were none.
+        check: which operators of the .tflite the target runs; None without a target.
     """
 
     model: Path | None
@@ -245,6 +247,7 @@ class OptimizeReport(Result):
     seconds: Mapping[str, float] = field(default_factory=dict)
     multiplications: Multiplications | None = None
     quantization: QuantizationReport | None = None
+    check: CheckReport | None = None
 
 
 def layout_name(order: Perm) -> LayoutName:

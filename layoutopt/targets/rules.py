@@ -11,7 +11,7 @@ from importlib.resources import files
 from typing import Any
 
 from layoutopt.options import Target
-from layoutopt.targets.conditions import CONDITIONS
+from layoutopt.targets.conditions import CONDITIONS, TYPE_CONDITIONS
 from layoutopt.tfl.graph import Operation
 
 
@@ -40,6 +40,14 @@ class TargetRule:
                 if name in _TYPES:
                     break
         return found
+
+    def takes_form(self, operation: Operation) -> bool:
+        """Return whether an operation meets all conditions but those on element types and their quantization."""
+        return all(
+            CONDITIONS[name](operation, wanted) is None
+            for name, wanted in self.conditions.items()
+            if name not in TYPE_CONDITIONS
+        )
 
 
 _TYPES = ("types", "input_types")
@@ -71,6 +79,11 @@ class RuleTable:
     missing: Mapping[str, str]
     max_partitions: int | None = None
     first_partition_only: bool = False
+
+    def takes_form(self, operation: Operation) -> bool:
+        """Return whether the target surely takes an operation, types and scales of its values apart."""
+        rule = self.rules.get(operation.code)
+        return rule is not None and not rule.uncertain and rule.takes_form(operation)
 
 
 @cache

@@ -30,6 +30,7 @@ from layoutopt.passes.propagate_layout import Scope
 from layoutopt.pipeline.manager import PassManager
 from layoutopt.quantization.quantizer import Quantizer
 from layoutopt.results.optimize import ModelKind, ModelStats
+from layoutopt.tfl.rewrites import Takes
 from layoutopt.workflows.options import RunContext
 
 
@@ -71,6 +72,7 @@ class Converter:
         fold_limit: bytes up to which the direct backend stores what repeats constants.
         winograd: whether the direct backend computes convolutions of the optimized model by Winograd's algorithms.
         quantizer: of the optimized model, by samples or ranges; None for none.
+        takes: tells what the target of the optimized model takes; None where there is no target.
     """
 
     folder: Path
@@ -84,6 +86,7 @@ class Converter:
     fold_limit: int = FOLD_LIMIT
     winograd: bool = False
     quantizer: Quantizer | None = None
+    takes: Takes | None = None
 
     @property
     def exact(self) -> bool:
@@ -146,6 +149,7 @@ class Converter:
             rewrite=(lambda graph: quantizer.quantize(graph, orders))
             if quantizer is not None and self._quantizes(kind)
             else None,
+            takes=self.takes if kind is ModelKind.LAYOUTOPT else None,
             progress=lambda stage: self.context.say(f"{kind.value}: {stage}"),
         )
 

@@ -26,13 +26,16 @@ from layoutopt.ir.stated_shapes import correct_stated_shapes
 from layoutopt.ir.symbols import BATCH, find_symbols
 from layoutopt.ir.verify import Arrays, Reference
 from layoutopt.memory import few_collections
-from layoutopt.options import FOLD_LIMIT, Verify, choose, choose_if_given
+from layoutopt.options import FOLD_LIMIT, Target, Verify, choose, choose_if_given
 from layoutopt.outputs import Outputs, writing
 from layoutopt.passes import REWRITES
 from layoutopt.pipeline.manager import After, PassManager, PipelineResult
 from layoutopt.quantization.request import QuantizationOptions
 from layoutopt.quantization.samples import Given
 from layoutopt.results.optimize import OptimizeReport
+from layoutopt.targets.checker import check_tflite
+from layoutopt.targets.rules import rule_table
+from layoutopt.tfl.rewrites import Takes
 from layoutopt.workflows.conversion import Artifact, Converter, make_baseline
 from layoutopt.workflows.dynamic import DynamicModel
 from layoutopt.workflows.latencies import Effort, time_together
@@ -79,6 +82,8 @@ class OptimizeOptions(CommonOptions):
             faster on a CPU. The file becomes larger. Of the direct backend, on floats, at fixed sizes.
         dump: where to write the graph after passes.
         instruments: called after each pass with its position from 1, its name and the model.
+        target: the accelerator that the .tflite is for: operators that it takes are preferred, and the report says
+            which it runs.
         scratch: directory for what is made on the way, such as the .tflite of the baseline; a temporary one where it is
             None.
     """
@@ -101,6 +106,7 @@ class OptimizeOptions(CommonOptions):
     winograd: bool = False
     dump: Dump | None = None
     instruments: Sequence[After] = ()
+    target: Target | str | None = None
     scratch: Path | None = None
 
     def check(self) -> None:
@@ -115,6 +121,9 @@ class OptimizeOptions(CommonOptions):
         check_quantization(quantize, self.calibration, self.quantization, self.dynamic, convert=self.convert)
         if not self.convert and (self.tflite or self.saved_model or self.benchmark or self.description):
             raise UsageError("no .tflite without a conversion", hint="Go without --no-tflite.")
+        if _target(self) is not None and (self.dynamic or not self.convert):
+            other = "--dynamic" if self.dynamic else "--no-tflite"
+            raise UsageError("--target is for a .tflite of fixed sizes", hint=f"Go without {other}.")
         if self.winograd:
             self._check_winograd(quantize)
 
@@ -124,6 +133,7 @@ class OptimizeOptions(CommonOptions):
             "--no-tflite": not self.convert,
             "--exact": self.exact,
             "--dynamic": bool(self.dynamic),
+            "--target": self.target is not None,
             f"--quantize {quantize.value}": quantize is not Quantize.NONE,
             "--backend onnx-tf": choose_if_given(Backend, self.backend, "backend") is Backend.ONNX_TF,
         }
@@ -207,6 +217,7 @@ def optimize_model(model: Model, options: OptimizeOptions, context: RunContext) 
                     fold_limit=FOLD_LIMIT if options.fold_limit is None else options.fold_limit,
                     winograd=options.winograd,
                     quantizer=quantizer,
+                    takes=_takes(options),
                 )
                 made = _with_conversion(made, rewriting, result, converter, paths, options, described)
                 _take(made, paths, outputs, context)
@@ -226,7 +237,18 @@ def _backend(model: Model, options: OptimizeOptions, paths: OutputPaths, quantiz
         quantize=quantize,
         size=model_size(model),
         open_sizes=bool(set(options.dynamic) - {BATCH}),
+        has_target=options.target is not None,
     )
+
+
+def _target(options: OptimizeOptions) -> Target | None:
+    return choose_if_given(Target, options.target, "target")
+
+
+def _takes(options: OptimizeOptions) -> Takes | None:
+    """Return what tells which operations the target takes; None without one."""
+    target = _target(options)
+    return None if target is None else rule_table(target).takes_form
 
 
 # --- the .onnx -------------------------------------------------------------------------------------------------------
@@ -311,6 +333,9 @@ def _with_conversion(
         made.report, tflite=paths.tflite, saved_model=paths.saved_model, dynamic=rewriting.checks
     )
     made = dataclasses.replace(made, report=with_tflite(report, artifact, converter.quantizer), tflite=artifact)
+    if (target := _target(options)) is not None:
+        checked = dataclasses.replace(check_tflite(artifact.path, target), file=paths.tflite or artifact.path)
+        made = dataclasses.replace(made, report=dataclasses.replace(made.report, check=checked))
     if options.baseline:
         made = _with_baseline(made, rewriting.original, converter)
     comparable = made.baseline is not None or not options.baseline

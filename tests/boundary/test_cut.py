@@ -92,9 +92,18 @@ def test_a_name_of_two_nodes_names_neither() -> None:
     made = classifier()
     for each in made.graph:
         each.name = "same"
-    with pytest.raises(UsageError, match="names several things") as error:
+    with pytest.raises(UsageError, match="names several nodes") as error:
         cut(made, [], ["same"])
     assert "'act_out'" in error.value.hint
+
+
+def test_a_name_of_a_tensor_and_of_another_node_is_the_tensor() -> None:
+    made = classifier()
+    for each in made.graph:
+        each.name = "act_out" if each.op_type == "Conv" else "first"
+    part, _ = cut(made, [], ["act_out"])
+    assert [value.name for value in part.graph.outputs] == ["act_out"]
+    assert [each.op_type for each in part.graph] == ["Conv", "Relu"]
 
 
 def test_an_unknown_tail_is_named_with_the_cut_that_works(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from layoutopt.boundary.writing import boundary_of
 from layoutopt.cli import app
 from layoutopt.errors import UnsupportedOperatorError, UsageError
 from layoutopt.ir.verify import run_onnx
+from layoutopt.report.terminal.quantization import of_quantization
 from tests import detectors
 from tests.boundary.networks import classifier
 from tests.conversion_cases import Array, Case
@@ -67,6 +69,36 @@ def test_rows_are_filled_up_or_dropped(threshold: float, tmp_path: Path) -> None
         np.testing.assert_array_equal(found[name][:number], array[:number])
         assert found[name].dtype == array.dtype
         assert not found[name][number:].any()
+
+
+@pytest.mark.parametrize("threshold", [2.0, 1.0, 0.25])
+@pytest.mark.parametrize("most", [3, 20])
+def test_two_stages_find_the_same(threshold: float, most: int, tmp_path: Path) -> None:
+    """Regions of the first selection are looked at, and what is found there is selected from again."""
+    body, constants = detectors.two_stages()
+    features = np.random.default_rng(5).standard_normal((1, 5, 12, 12)).astype(np.float32)
+    names = tuple(f"second_{name}" for name in NAMES)
+    made = Case(body, {**inputs(threshold), "features": features}, constants, outputs=names)
+    path, report = converted(tmp_path, Boundary(max_detections=most), detector(made))
+    assert [each.shape for each in report.outputs] == [(most, 4), (most,), (most,), (1,)]
+    wanted, found = made.expected(), dict[str, Array](run_tflite(path, stored(report, made.inputs)))
+    number = int(found["count"][0])
+    assert number == min(len(wanted[0]), most)
+    assert (number > 0) == (threshold < 2)
+    np.testing.assert_array_equal(found["second_w"][:number], wanted[2][:number])
+    for name, array in zip(names, wanted, strict=True):
+        np.testing.assert_allclose(found[name][:number], array[:number], rtol=1e-5, atol=1e-5)
+        assert not found[name][number:].any()
+
+
+def stored(report: layoutopt.OptimizeReport, arrays: Mapping[str, Array]) -> dict[str, Array]:
+    """Inputs of the original as the .tflite takes them."""
+    return {
+        each.name: np.ascontiguousarray(arrays[each.name].reshape(each.original_shape).transpose(0, 2, 3, 1))
+        if each.shape != each.original_shape
+        else arrays[each.name]
+        for each in report.inputs
+    }
 
 
 def test_buffers_of_fixed_size_hold_them(tmp_path: Path) -> None:
@@ -162,6 +194,23 @@ def test_several_open_axes_are_refused() -> None:
     assert "fixed size of the batch" in caught.value.hint
 
 
+def test_the_part_with_one_open_axis_is_named() -> None:
+    """Masks that are pasted into the picture of a detection: no kernel does that, and the part before it is told."""
+    text = """<ir_version: 8, opset_import: ["": 17]>
+    g (float[4, 8] x, bool[4] rows, bool[6] columns) => (float[a, b] y) {
+        table = MatMul(x, weights)
+        some = Compress<axis=0>(table, rows)
+        y = Compress<axis=1>(some, columns)
+    }"""
+    model = onnx.parser.parse_model(text)
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.ones((8, 6), np.float32), "weights"))
+    with pytest.raises(UnsupportedOperatorError, match="output 'y' has several axes of unknown size: 0, 1") as caught:
+        layoutopt.optimize(model, boundary=Boundary(max_detections=ROWS))
+    assert caught.value.hint.endswith("To take the part without them: --outputs some")
+    part, _ = Boundary(outputs=["some"], max_detections=ROWS).apply(ir.from_proto(model))
+    assert [value.name for value in part.graph.outputs] == ["some", "count"]
+
+
 def test_open_outputs_are_told_of(tmp_path: Path) -> None:
     path, report = converted(tmp_path, Boundary())
     assert "How many rows y, z, w have depends on the data" in report.notes[-1]
@@ -184,14 +233,70 @@ def test_the_command_line(tmp_path: Path) -> None:
     assert CliRunner().invoke(app, [*told, "--max-detections", "0"]).exit_code == 2
 
 
-def test_int8_names_the_part_before_the_selection(tmp_path: Path) -> None:
+def overlaps(one: Array, others: Array) -> Array:
+    """Intersection over union of a box with others."""
+    low, high = np.maximum(one[:2], others[:, :2]), np.minimum(one[2:], others[:, 2:])
+    inside = np.clip(high - low, 0, None).prod(-1)
+    return np.asarray(inside / ((one[2:] - one[:2]).prod() + (others[:, 2:] - others[:, :2]).prod(-1) - inside))
+
+
+@pytest.mark.parametrize("io", ["float", "int8"])
+def test_int8_stops_at_the_selection(io: str, tmp_path: Path) -> None:
+    """The network computes with integers, the selection with floats; it finds what the float model finds."""
+    rng = np.random.default_rng(0)
+    images = [(rng.standard_normal((1, 3, 32, 32)) * 0.1).astype(np.float32) for _ in range(24)]
+    report = layoutopt.optimize(
+        detectors.network(),
+        tflite=tmp_path / "a.tflite",
+        quantize="int8",
+        calibration={"image": np.stack(images[:20])},
+        quantization=layoutopt.QuantizationOptions(io=io),
+        boundary=Boundary(max_detections=12),
+        baseline=False,
+    )
+    made = report.quantization
+    assert made is not None
+    assert made.whole >= 2
+    assert [each.code for each in made.floats].count("NON_MAX_SUPPRESSION_V4") == 1
+    assert {each.name for each in made.floats if "detections" in each.reason} >= {"/kept/NonMaxSuppression"}
+    read = {each.name.partition("[")[0] for each in made.outputs}
+    assert read == {"/every_box/Concat", "/every_score/Sigmoid"}  # of which the selection is made
+    assert min(output.sqnr for output in made.outputs) > 20
+    assert "selects detections" in " ".join(str(line) for line in of_quantization(made, file_size=1, verbose=False))
+    signature = signature_of(tmp_path / "a.tflite")
+    assert [each.dtype for each in signature.outputs] == ["float32", "float32", "int64", "int32"]
+    assert signature.inputs[0].dtype == ("float32" if io == "float" else "int8")
+    if io == "float":
+        boundary, _ = Boundary(max_detections=12).apply(ir.from_proto(detectors.network()))
+        for image in images[20:]:
+            wanted = run_onnx(boundary, {"image": image})
+            stored = image.transpose(0, 2, 3, 1) if signature.inputs[0].shape[-1] == 3 else image
+            found = run_tflite(tmp_path / "a.tflite", {"image": np.ascontiguousarray(stored)})
+            _same_boxes(wanted, found)
+
+
+def _same_boxes(wanted: dict[str, Array], found: dict[str, Array]) -> None:
+    """Each detection with a score that is above others by more than rounding has one like it in the other model."""
+    count, other = int(wanted["count"][0]), int(found["count"][0])
+    assert count > 3
+    alike = 0
+    for at in range(count):
+        same = found["labels"][:other] == wanted["labels"][at]
+        near = overlaps(wanted["boxes"][at], found["boxes"][:other]) > 0.8
+        close = np.abs(found["scores"][:other] - wanted["scores"][at]) < 0.05
+        alike += bool((same & near & close).any())
+    assert alike >= 0.8 * count
+
+
+def test_nothing_but_integers_is_not_for_a_selection(tmp_path: Path) -> None:
     samples = np.random.default_rng(0).standard_normal((8, 1, 3, 32, 32)).astype(np.float32)
-    with pytest.raises(UnsupportedOperatorError, match="how large the result of /found/NonZero is") as caught:
+    with pytest.raises(UnsupportedOperatorError, match="--int8 full: from /found/NonZero on, which") as caught:
         layoutopt.optimize(
             detectors.network(),
             tflite=tmp_path / "a.tflite",
             quantize="int8",
             calibration={"image": samples},
+            quantization=layoutopt.QuantizationOptions(int8="full"),
             baseline=False,
             backend="direct",
         )

@@ -10,6 +10,7 @@ import onnx_ir as ir
 import pytest
 
 import layoutopt
+from layoutopt.backend.litert.inspect import signature_of
 from layoutopt.backend.litert.runtime import run_tflite
 from layoutopt.boundary import Boundary, Operator, Postprocess, Preprocess
 from layoutopt.errors import UsageError
@@ -83,7 +84,7 @@ def test_what_cannot_be_folded_stays_and_is_told(tmp_path: Path) -> None:
     relu.outputs[0].dtype, relu.outputs[0].shape = FLOAT, ir.Shape([1, 3, 8, 8])
     made = model([x], relu.outputs, [relu])
     report = optimized(made, tmp_path / "a.tflite", Boundary(preprocess={"image": Preprocess(MEAN, STD, 1 / 255)}))
-    assert any("stays before Relu" in note for note in report.notes)
+    assert any("stay before Relu, whose weights cannot take them" in note for note in report.notes)
     pixels = PIXELS[:, :, :8, :8]
     (found,) = run_tflite(tmp_path / "a.tflite", {"image": pixels}, verbose=False).values()
     mean, std = (np.reshape(numbers, (1, 3, 1, 1)) for numbers in (MEAN, STD))
@@ -233,6 +234,7 @@ def test_samples_of_int8_are_pixels_too(tmp_path: Path) -> None:
     found = tflite(tmp_path / "a.tflite", PIXELS.transpose(0, 2, 3, 1))
     expected = explicit(classifier(), boundary.preprocess[""]).transpose(0, 2, 3, 1)
     assert np.mean((found - expected) ** 2) < 1e-3 * expected.var()
+    assert report.optimized.operators == 5  # as many as without --preprocess, with a frame for the PAD
     with pytest.raises(UsageError, match="--mean and --preprocess contradict"):
         optimized(
             *(classifier(), tmp_path / "b.tflite", boundary),
@@ -240,3 +242,41 @@ def test_samples_of_int8_are_pixels_too(tmp_path: Path) -> None:
             calibration=samples,
             quantization=QuantizationOptions(mean=MEAN),
         )
+
+
+@pytest.mark.parametrize(
+    ("network", "mean", "between"),
+    [
+        ({}, MEAN, {"DYNAMIC_UPDATE_SLICE": 1}),
+        ({}, (0.5,), {"PADV2": 1}),
+        ({"stride": 1, "pads": 0}, MEAN, {}),
+        ({"stride": 1, "pads": 1}, MEAN, {"SUB": 1}),
+        ({"stride": 1, "pads": 1}, (127 / 255,), {}),  # the zero point
+    ],
+)
+@pytest.mark.parametrize("brightest", [200, 255])
+def test_pixels_are_integers_all_the_way(
+    network: dict[str, int], mean: tuple[float, ...], between: dict[str, int], brightest: int, tmp_path: Path
+) -> None:
+    """From a camera to scores without floats, whatever the samples show; a border is off by half a step at most."""
+    samples = np.random.default_rng(4).integers(0, brightest + 1, (20, 1, 3, 16, 16)).astype(np.uint8)
+    wanted = Preprocess(mean, STD, 1 / 255)
+    report = optimized(
+        *(classifier(**network), tmp_path / "a.tflite", Boundary(preprocess={"": wanted})),
+        quantize="int8",
+        calibration=samples,
+        quantization=QuantizationOptions(int8="full", io="uint8"),
+    )
+    assert report.optimized.histogram == {"QUANTIZE": 2, "CONV_2D": 2, **between}
+    signature = signature_of(tmp_path / "a.tflite")
+    assert [each.dtype for each in (*signature.inputs, *signature.outputs)] == ["uint8", "uint8"]
+    is_shifted = not between and network["pads"] == 1
+    assert (signature.inputs[0].scale, signature.inputs[0].zero_point) == (1.0, 127 if is_shifted else 0)
+    pixels = np.minimum(PIXELS, brightest).astype(np.uint8)
+    (output,) = signature.outputs
+    steps = tflite(tmp_path / "a.tflite", pixels.transpose(0, 2, 3, 1)).astype(np.float64)
+    made, _ = Boundary(preprocess={"": wanted}).apply(classifier(**network))
+    expected = run_onnx(made, {"image": pixels})["scores"].transpose(0, 2, 3, 1).astype(np.float64)
+    off = np.abs((steps - output.zero_point) * output.scale - expected)
+    assert np.mean(off**2) < 1e-3 * expected.var()
+    assert np.mean(off[:, 0] ** 2) < 3e-3 * expected.var()

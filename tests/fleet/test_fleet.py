@@ -1,62 +1,28 @@
-"""Several models in one call: what is told of each, what a run that was ended goes on with, and Dask."""
+"""Several models in one call: what is told of each, and what a run that was ended goes on with."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-import importlib.util
+import errno
 import json
 import os
+import platform
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import onnx
 import pytest
-from typer.testing import CliRunner, Result
 
 from layoutopt import errors
-from layoutopt.cli import app
 from layoutopt.fleet import worker
 from layoutopt.fleet.journal import open_journal, read_rows
 from layoutopt.fleet.row import Row
 from layoutopt.fleet.task import Task, digest, task_key
-
-QUICK = ("--backend", "direct", "--no-baseline")
-
-
-def save(path: Path, channels: int = 4) -> Path:
-    model = onnx.parser.parse_model(
-        '<ir_version: 8, opset_import: ["": 17]> '
-        "g (float[1, 3, 8, 8] x) => (float[1, n, 8, 8] y) { c = Conv <pads = [1, 1, 1, 1]> (x, w) y = Relu (c) }"
-    )
-    weights = np.random.default_rng(0).standard_normal((channels, 3, 3, 3)).astype(np.float32)
-    model.graph.initializer.append(onnx.numpy_helper.from_array(weights, "w"))
-    onnx.save(model, path)
-    return path
-
-
-@pytest.fixture
-def models(tmp_path: Path) -> list[Path]:
-    folder = tmp_path / "in"
-    folder.mkdir()
-    return [save(folder / f"{name}.onnx", channels) for name, channels in (("a", 4), ("b", 5), ("c", 6))]
-
-
-def arguments(models: Sequence[Path], out: Path, *options: str | Path) -> list[str]:
-    return ["optimize", *map(str, models), "--output-dir", str(out / "out"), *QUICK, *map(str, options)]
-
-
-def invoke(models: Sequence[Path], out: Path, *options: str | Path) -> Result:
-    return CliRunner().invoke(app, arguments(models, out, *options))
-
-
-def lines(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text().splitlines()]
+from tests.fleet.runs import QUICK, arguments, invoke, lines, save
 
 
 def test_a_failure_is_a_row_and_the_others_are_done(models: list[Path], tmp_path: Path) -> None:
@@ -168,8 +134,7 @@ def test_another_file_is_not_taken_for_results(content: str, models: list[Path],
 
 def task_of(model: Path, out: Path, report: Path) -> Task:
     written = (str(out / "x.onnx"), str(out / "x.tflite"))
-    options = ("--output", written[0], "--tflite", written[1], *QUICK)
-    return Task(str(model), str(out), written, options, "key", str(report))
+    return Task(str(model), str(out), written, QUICK, "key", str(report))
 
 
 def test_what_a_killed_run_has_finished_is_taken(
@@ -271,96 +236,33 @@ def _command_lines() -> Iterator[str]:
             continue
 
 
-# --- Dask ------------------------------------------------------------------------------------------------------------
+def test_a_full_disk_is_one_row(models: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full() -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/scratch/x")
 
-HAS_DASK = importlib.util.find_spec("distributed") is not None
-
-
-@pytest.mark.skipif(HAS_DASK, reason="distributed is there")
-def test_dask_is_an_extra(models: list[Path], tmp_path: Path) -> None:
-    result = invoke(models, tmp_path, "--dask", "tcp://localhost:1")
-    assert result.exit_code == errors.MissingExtraError.exit_code
-    assert "layoutopt[dask]" in result.stderr
-
-
-_CLUSTER = """
-import sys, os, signal, threading, time
-from pathlib import Path
-from distributed import LocalCluster
-
-if __name__ == "__main__":
-    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
-        pids = {name: worker.pid for name, worker in cluster.workers.items()}
-        print(cluster.scheduler_address, *pids.values(), flush=True)
-        sys.stdin.read()
-"""
+    task = Task(str(models[0]), str(tmp_path), (str(tmp_path / "a.onnx"),), QUICK, "key", None)
+    monkeypatch.setattr(worker, "scratch", full)
+    assert worker.run_task(task).error == "/scratch/x: No space left on device"
+    row = worker.run_on_worker(task)
+    assert row.error == f"on {platform.node()}: /scratch/x: No space left on device"
+    assert row.exit_code == errors.OutputError.exit_code
+    assert not row.is_done
 
 
-@pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], str, list[int]]]:
-    """A scheduler and two workers: the process, the address, and the processes that the workers run in."""
-    script = tmp_path / "cluster.py"
-    script.write_text(_CLUSTER)
-    with (
-        (tmp_path / "cluster.log").open("w") as log,
-        subprocess.Popen(
-            [sys.executable, str(script)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            text=True,
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
-        ) as process,
-    ):
-        assert process.stdout is not None
-        address, *pids = process.stdout.readline().split()
-        yield process, address, [int(pid) for pid in pids]
-        process.kill()
-
-
-@pytest.mark.dask
-@pytest.mark.skipif(not HAS_DASK, reason="needs distributed")
-def test_a_worker_that_is_killed_loses_nothing(
-    cluster: tuple[subprocess.Popen[str], str, list[int]], models: list[Path], tmp_path: Path
-) -> None:
-    _, address, pids = cluster
-    more = [*models, *(save(tmp_path / "in" / f"{name}.onnx", 8) for name in "def")]
-    results, near = tmp_path / "r.jsonl", [Path("in", path.name) for path in more]  # the workers start elsewhere
-    command = [sys.executable, "-m", "layoutopt", *arguments(near, Path(), "--dask", address, "--results", "r.jsonl")]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path.cwd()), *sys.path])}
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path, env=environment
-    ) as run:
-        while not (results.exists() and len(lines(results)) > 2) and run.poll() is None:
-            time.sleep(0.02)
-        os.kill(pids[0], signal.SIGKILL)
-        told = run.communicate()
-    assert "already computed" not in (tmp_path / "cluster.log").read_text()  # which would be done twice
-    assert run.returncode == 0, told
-    assert sorted(row["model"] for row in lines(results)) == sorted(map(str, near))
-    apart = tmp_path / "local"
-    assert invoke(more, apart).exit_code == 0
-    for path in (apart / "out").glob("*.tflite"):
-        assert path.read_bytes() == (tmp_path / "out" / path.name).read_bytes()
-
-
-@pytest.mark.dask
-@pytest.mark.skipif(not HAS_DASK, reason="needs distributed")
-def test_a_scheduler_that_dies_is_one_line(
-    cluster: tuple[subprocess.Popen[str], str, list[int]], models: list[Path], tmp_path: Path
-) -> None:
-    process, address, _ = cluster
-    results = tmp_path / "r.jsonl"
-    command = [sys.executable, "-m", "layoutopt", *arguments(models, tmp_path, "--dask", address, "--results", results)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
-        while not (results.exists() and results.stat().st_size) and run.poll() is None:
-            time.sleep(0.02)
-        process.kill()
-        told = run.communicate(timeout=120)[1]
-    assert run.returncode == errors.LayoutoptError.exit_code, told
-    assert "scheduler has stopped" in told
-    result = CliRunner().invoke(app, arguments(models, tmp_path, "--dask", address, "--results", results))
-    assert result.exit_code == errors.UsageError.exit_code
-    assert "no scheduler answers" in result.stderr
-    assert invoke(models, tmp_path, "--results", results).exit_code == 0
-    assert sorted(row["model"] for row in lines(results)) == sorted(map(str, models))
+@pytest.mark.skipif(os.name != "posix", reason="terminals of Unix")
+def test_a_terminal_shows_how_many_are_done(models: list[Path], tmp_path: Path) -> None:
+    ours, theirs = os.openpty()
+    environment = os.environ | {"TERM": "xterm", "COLUMNS": "100"}
+    command = [sys.executable, "-m", "layoutopt", *arguments(models[:2], tmp_path, "--results", tmp_path / "r.jsonl")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=theirs, env=environment) as run:
+        os.close(theirs)
+        shown = b""
+        with contextlib.suppress(OSError):  # the end of it
+            while part := os.read(ours, 4096):
+                shown += part
+        assert run.stdout is not None
+        rows = run.stdout.read().decode()
+    os.close(ours)
+    assert run.returncode == 0, shown
+    assert [text in shown.decode() for text in ("0/2", "1/2")] == [True, True]
+    assert rows.splitlines()[-1] == "2 done; 0 failed"  # which the bar is not mixed with

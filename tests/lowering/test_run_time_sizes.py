@@ -100,7 +100,27 @@ INDICES = {
     "largest masked elements": masked('u = Neg(v) y = ScatterND<reduction="max">(x, p, u)'),
 }
 
-CASES = {**SHAPES, **CUTS, **INDICES}
+IMAGES = floats(3, 4, 6, 6)
+
+
+def images(body: str, **constants: npt.ArrayLike) -> Case:
+    """A case that works on some images of ``x``, called ``v``."""
+    return Case(f"v = Compress<axis=0>(x, m) {body}", {"x": IMAGES, "m": MASK}, constants)
+
+
+WINDOWS = {
+    "convolution": images("y = Conv<pads=[1, 1, 1, 1]>(v, k, b)", k=floats(5, 4, 3, 3), b=floats(5)),
+    "strided convolution": images("y = Conv<pads=[1, 1, 1, 1], strides=[2, 2]>(v, k)", k=floats(5, 4, 3, 3)),
+    "depthwise convolution": images("y = Conv<group=4>(v, k)", k=floats(4, 1, 3, 3)),
+    "transposed convolution": images("y = ConvTranspose<strides=[2, 2]>(v, k, b)", k=floats(4, 5, 2, 2), b=floats(5)),
+    "transposed convolution, cut": images(
+        "y = ConvTranspose<strides=[2, 2], pads=[0, 1, 1, 0]>(v, k)", k=floats(4, 5, 2, 2)
+    ),
+    "largest of windows": images("y = MaxPool<kernel_shape=[2, 2], strides=[2, 2]>(v)"),
+    "mean of windows": images("y = AveragePool<kernel_shape=[3, 3]>(v)"),
+}
+
+CASES = {**SHAPES, **CUTS, **INDICES, **WINDOWS}
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -123,6 +143,7 @@ WITHOUT_ELEMENTS = (
         "slice",
         "gather",
     ),
+    *("convolution", "transposed convolution", "largest of windows"),
     *("slice another axis", "slice backwards", "pad", "compress", "gather elements found there"),
 )
 """What ONNX Runtime takes without a single element too."""

@@ -15,7 +15,7 @@ import pytest
 from layoutopt.backend.direct.writer import write_tflite
 from layoutopt.backend.litert.invocation import prepare_interpreter
 from layoutopt.errors import UnsupportedOperatorError, UsageError
-from layoutopt.options import Int8, QuantizedIo, RangeMethod
+from layoutopt.options import Int8, QuantizedIo, RangeMethod, WeightScales
 from layoutopt.quantization.building import QuantizedGraph, Settings, build
 from layoutopt.quantization.calibrator import Calibrator
 from layoutopt.quantization.mixing import _Program
@@ -156,6 +156,21 @@ def test_all_operators_or_an_error_that_names_the_others(tmp_path: Path) -> None
         calibrated(exponential, tmp_path, **FULL)
     _, fast = calibrated(exponential, tmp_path)
     assert operators(fast.model, DType.FLOAT32) == Counter(["EXP"])
+
+
+def test_weights_have_a_scale_for_each_channel_or_one_for_all(tmp_path: Path) -> None:
+    by_channel, by_tensor = (
+        calibrated(classifier, tmp_path, weights=kind)[1] for kind in (WeightScales.CHANNEL, WeightScales.TENSOR)
+    )
+    weighted = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
+    for made, is_one in ((by_channel, False), (by_tensor, True)):
+        found = [each[1] for each in made.model.graph.operations if each.code in weighted]
+        assert len(found) == 4
+        for value in found:
+            assert value.quantization is not None
+            assert (len(value.quantization.scales) == 1) == is_one
+            assert np.abs(value.array.astype(int)).max() == 127
+    assert 20 < by_tensor.quality[0].sqnr < by_channel.quality[0].sqnr
 
 
 @pytest.mark.parametrize(("io", "dtype"), [(QuantizedIo.INT8, np.int8), (QuantizedIo.UINT8, np.uint8)])

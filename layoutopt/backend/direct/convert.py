@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,8 +19,9 @@ from layoutopt.options import FOLD_LIMIT
 from layoutopt.tfl.graph import Graph, Model
 from layoutopt.tfl.limits import violations
 from layoutopt.tfl.recorder import folding_up_to
-from layoutopt.tfl.rewrites import FLOAT_RULES, RESIZABLE_RULES, RULES, simplify
+from layoutopt.tfl.rewrites import FLOAT_RULES, INTEGER_RULES, RESIZABLE_RULES, Takes, rules_for, simplify
 from layoutopt.tfl.rewrites.depthwise import split_depthwise_kernels
+from layoutopt.tfl.rewrites.engine import RewriteRule
 from layoutopt.tfl.rewrites.integers import use_integer_kernels
 from layoutopt.tfl.rewrites.winograd import use_winograd
 
@@ -38,6 +39,7 @@ def convert_directly(
     fold_limit: int = FOLD_LIMIT,
     winograd: bool = False,
     rewrite: Rewrite | None = None,
+    takes: Takes | None = None,
     progress: Progress | None = None,
 ) -> Conversion:
     """Convert a model of static shapes.
@@ -51,6 +53,7 @@ def convert_directly(
         winograd: compute convolutions on floats by Winograd's algorithms where that is faster; not at sizes that may
             change, nor with weights in fewer bits.
         rewrite: makes another graph of the one that would be written, such as a quantized one.
+        takes: tells what the target of the .tflite takes, which is preferred; None for LiteRT as it is.
         progress: called with a short name as each stage starts.
 
     Returns:
@@ -73,7 +76,7 @@ def convert_directly(
     with stages("lowering"), folding_up_to(fold_limit):
         lowered = lower(model, resizable=resizable, share_bodies=not resizable)
     with stages("rewrites"), folding_up_to(fold_limit):
-        simplify(lowered.graph, RESIZABLE_RULES if resizable else FLOAT_RULES if rewrite is None else RULES)
+        simplify(lowered.graph, _rules(takes, resizable=resizable, stays_float=rewrite is None))
         use_integer_kernels(lowered.graph)
         if rewrite is None and quantize is not Quantize.DYNAMIC:  # integers have large kernels
             split_depthwise_kernels(lowered.graph, resizable=resizable)
@@ -93,6 +96,12 @@ def convert_directly(
         write_tflite(lowered, tflite)
     names = {name: name for name in lowered.input_names}, {name: name for name in lowered.output_names}
     return Conversion(tflite, None, *names, stages.seconds, peak_memory())
+
+
+def _rules(takes: Takes | None, *, resizable: bool, stays_float: bool) -> Sequence[RewriteRule]:
+    """Return the rules for a graph, and for its target if there is one."""
+    rules = RESIZABLE_RULES if resizable else FLOAT_RULES if stays_float else INTEGER_RULES
+    return rules if takes is None else rules_for(takes, rules)
 
 
 _WEIGHTS: Mapping[Quantize, Callable[[Graph], None]] = {

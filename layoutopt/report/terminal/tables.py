@@ -17,6 +17,7 @@ from layoutopt.layout.costs.movement import Curve, Family
 from layoutopt.options import Objective
 from layoutopt.pipeline.manager import PassRecord
 from layoutopt.pipeline.text import PassDescription
+from layoutopt.report.terminal.check import of_check
 from layoutopt.report.terminal.quantization import of_quantization
 from layoutopt.results.benchmark import BenchmarkReport, BenchmarkRow, Control
 from layoutopt.results.calibrate import CalibrationReport
@@ -46,6 +47,8 @@ def of_optimize(report: OptimizeReport, *, verbose: bool) -> Iterator[Renderable
     yield from _facts(report)
     if report.quantization is not None:
         yield from of_quantization(report.quantization, file_size=report.optimized.file_size, verbose=verbose)
+    if report.check is not None:
+        yield from of_check(report.check, verbose=verbose)
 
 
 def of_report(report: ModelReport, page: Path, commands: Sequence[str]) -> Iterator[RenderableType]:

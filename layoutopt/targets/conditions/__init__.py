@@ -22,3 +22,6 @@ CONDITIONS: Mapping[str, Condition] = {
     if inspect.isfunction(function) and function.__module__ == module.__name__ and not name.startswith("_")
 }
 """By the names that rules call them."""
+
+TYPE_CONDITIONS = frozenset(name for name, function in CONDITIONS.items() if function.__module__ == types.__name__)
+"""Those on element types and quantization."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 from layoutopt.tfl.dtypes import DType
-from layoutopt.tfl.graph import Value
+from layoutopt.tfl.graph import UnknownShapeError, Value
 from layoutopt.tfl.recorder import Integers, Operand, full, int32, one, value_of, values_of
 
 Pair: TypeAlias = "Sequence[int]"
@@ -54,6 +54,9 @@ def depthwise_conv_2d(
     """Record DEPTHWISE_CONV_2D with filters (1, height, width, out)."""
     value, weights = values_of(x, filters)
     channels = weights.sizes[3]
+    given = None if value.shape is None else value.shape[3]
+    if given is None:
+        raise UnknownShapeError
     return one(
         "DEPTHWISE_CONV_2D",
         value,
@@ -64,7 +67,7 @@ def depthwise_conv_2d(
         stride_w=strides[1],
         dilation_h_factor=dilations[0],
         dilation_w_factor=dilations[1],
-        depth_multiplier=channels // value.sizes[3],
+        depth_multiplier=channels // given,
     )
 
 

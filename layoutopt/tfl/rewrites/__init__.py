@@ -13,6 +13,7 @@ from layoutopt.tfl.rewrites.activation import (
     fuse_activation,
     use_relu,
 )
+from layoutopt.tfl.rewrites.alternatives import Takes, rules_for
 from layoutopt.tfl.rewrites.arithmetic import drop_neutral, multiply_by_reciprocal, use_rsqrt, use_squared_difference
 from layoutopt.tfl.rewrites.bias import fuse_bias
 from layoutopt.tfl.rewrites.broadcasting import broadcast_by_itself, broadcast_by_product, broadcast_by_rank
@@ -32,7 +33,7 @@ from layoutopt.tfl.rewrites.reshapes import (
 )
 from layoutopt.tfl.rewrites.scale import fuse_scale
 
-__all__ = ["FLOAT_RULES", "RESIZABLE_RULES", "RULES", "simplify"]
+__all__ = ["FLOAT_RULES", "INTEGER_RULES", "RESIZABLE_RULES", "RULES", "Takes", "rules_for", "simplify"]
 
 RULES = (
     merge_reshapes,
@@ -64,8 +65,11 @@ RULES = (
 RESIZABLE_RULES = tuple(fuse_unstrided_padding if each is fuse_padding else each for each in RULES)
 """The same for a graph that takes images of any size: none of these depends on the size that it has now."""
 
-FLOAT_RULES = (*RULES, pad_with_mean, broadcast_by_product)
-"""The same for a graph that stays one of floats: the others are right before a quantization, too."""
+INTEGER_RULES = (*RULES, pad_with_mean)
+"""The same for a graph of floats of static shapes, which is quantized by samples then."""
+
+FLOAT_RULES = (*INTEGER_RULES, broadcast_by_product)
+"""The same for a graph that stays one of floats."""
 
 
 def simplify(graph: Graph, rules: Sequence[RewriteRule] = RULES) -> None:

@@ -6,6 +6,8 @@ the zero point are those of the QUANTIZE after one, or of the DEQUANTIZE before 
 
 from __future__ import annotations
 
+import numpy as np
+
 from layoutopt.tfl.dtypes import DType
 from layoutopt.tfl.graph import Graph, Operation, Quantization, Value
 
@@ -14,6 +16,9 @@ _SIGN = 128
 """The difference of INT8 and the UINT8 that stands for the same number."""
 _SAME_SCALE = 1e-6
 """The relative error of a scale with which the whole numbers up to 255 are still the same."""
+
+SAME_ZERO = 1e-4
+"""The error of a zero point in steps that is rounding."""
 
 
 def take_integers(graph: Graph) -> None:
@@ -67,7 +72,7 @@ def _grid(integers: Value, dtype: DType) -> Quantization | None:
 
 
 def _is_grid(grid: Quantization, scale: float, zero: float) -> bool:
-    return zero == grid.zero_points[0] and abs(scale - grid.scales[0]) <= _SAME_SCALE * grid.scales[0]
+    return abs(zero - grid.zero_points[0]) <= SAME_ZERO and abs(scale - grid.scales[0]) <= _SAME_SCALE * grid.scales[0]
 
 
 def _integers_before(real: Value) -> tuple[Value, float, float] | None:
@@ -99,9 +104,12 @@ def _real_before(integers: Value) -> tuple[Value, float, float] | None:
 def _without_number(value: Value, code: str, neutral: float) -> tuple[Value, float]:
     """Return what an operator takes with a constant number, and the number; of any other, the value and ``neutral``."""
     operation = value.producer
-    if operation is None or operation.code != code:
-        return value, neutral
-    number = operation[1]
-    if not number.is_constant or number.count != 1:
-        return value, neutral
-    return operation[0], float(number.array.reshape(()))
+    number = None if operation is None or operation.code != code else same_number(operation[1])
+    return (value, neutral) if operation is None or number is None else (operation[0], number)
+
+
+def same_number(value: Value) -> float | None:
+    """Return the number that all elements of a constant are, up to rounding; None where there is none."""
+    if value.data is None or not value.data.size or not np.allclose(value.data, value.data.flat[0], _SAME_SCALE, 0):
+        return None
+    return float(value.data.flat[0])

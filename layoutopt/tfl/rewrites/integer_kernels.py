@@ -286,6 +286,21 @@ def _filling(state: RewriteState, operation: Operation) -> bool:
     return True
 
 
+def _framing(state: RewriteState, operation: Operation) -> bool:
+    """Record DYNAMIC_UPDATE_SLICE into a constant frame of steps of what is written there."""
+    source, frame = state.source(operation, 1), _constant(operation[0])
+    if source is None or frame is None:
+        return False
+    steps = steps_of(source)
+    whole = frame / steps.scale + steps.zero
+    rounded = np.rint(whole)
+    if (np.abs(whole - rounded) > ON_GRID).any() or rounded.min() < -128 or rounded.max() > 127:
+        return False
+    operands = {0: _integers(rounded, DType.INT8, np.array([steps.scale]), steps.zero), 1: source}
+    state.emit_before_dequantize(operation, operands, steps)
+    return True
+
+
 def _of_one_grid(state: RewriteState, operation: Operation) -> bool:
     """Record what compares or stacks operands of the same steps: exact, as `_movement`."""
     found = [source for source in state.sources(operation) if source is not None]
@@ -359,6 +374,7 @@ KERNELS: Mapping[str, Kernel] = {
     **{code: _function(steps) for code, steps in FIXED_RESULTS.items()},
     "BATCH_MATMUL": _product,
     "CONCATENATION": _concatenation,
+    "DYNAMIC_UPDATE_SLICE": _framing,
     "PADV2": _filling,
 }
 """By operator."""

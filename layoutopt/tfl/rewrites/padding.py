@@ -72,7 +72,7 @@ def pad_with_mean(operation: Operation, uses: Uses) -> Value | None:
     if shift.options["fused_activation_function"] != "NONE" or amounts[[0, 3]].any():
         return None
     term = term if shift.code == "ADD" else -term
-    if (term == term[0]).all():
+    if np.allclose(term, term[0], 1e-6, 0):
         padded = tfl.pad(x, amounts, -term[0])
     else:
         frame = np.broadcast_to(-term, padding.result.sizes)
