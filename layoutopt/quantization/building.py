@@ -12,7 +12,7 @@ from layoutopt.quantization.copying import copy_graph
 from layoutopt.quantization.interface import integer_interface
 from layoutopt.quantization.operators import is_real
 from layoutopt.quantization.outcome import FloatOperator, OutputQuality
-from layoutopt.quantization.plan import Plan, plan
+from layoutopt.quantization.plan import MOVING, Plan, plan
 from layoutopt.quantization.recipe import Recipe
 from layoutopt.quantization.rewriting import rewrite_on_integers
 from layoutopt.tfl.graph import Graph, Model, Operation
@@ -81,14 +81,15 @@ def build(
     """
     floats = {**dict.fromkeys(sensitive, _SENSITIVE), **dict(_kept(model.graph, settings.keep_float))}
     while True:
-        chosen = plan(model.graph, recipe.ranges, int8=settings.int8, floats=floats)
+        chosen = plan(model.graph, recipe.ranges, int8=settings.int8, io=settings.io, floats=floats)
         graph, refused = _rewritten(model.graph, chosen, recipe)
         if not refused:
             break
         floats.update(dict.fromkeys(refused, _REFUSED))
     listed = _listed(model.graph, chosen)
-    if settings.int8 is Int8.FULL and listed:
-        lines = "\n  ".join(f"{each.name}: {each.code}, {each.reason}" for each in listed)
+    computing = [each for each in listed if each.reason not in MOVING]
+    if settings.int8 is Int8.FULL and computing:
+        lines = "\n  ".join(f"{each.name}: {each.code}, {each.reason}" for each in computing)
         raise UnsupportedOperatorError(
             f"--int8 full: these operators cannot compute with integers:\n  {lines}",
             hint="Use --int8 fast, or rewrite these nodes in terms of other operators.",

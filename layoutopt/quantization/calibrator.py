@@ -9,7 +9,7 @@ from pathlib import Path
 
 from layoutopt.backend.direct.writer import write_tflite
 from layoutopt.errors import UsageError
-from layoutopt.options import QuantizedIo, RangeMethod
+from layoutopt.options import RangeMethod
 from layoutopt.quantization.building import Quantized, Settings, build
 from layoutopt.quantization.judging import Part, judge, mean_sqnr
 from layoutopt.quantization.mixing import mix
@@ -90,8 +90,7 @@ class Calibrator:
         expected = list(real.outputs(samples()))
 
         def judged(recipe: Recipe, sensitive: Collection[Operation]) -> Quantized:
-            settings = replace(self.settings, io=QuantizedIo.FLOAT)
-            made = build(self.model, recipe, settings, sensitive=sensitive)
+            made = build(self.model, recipe, self.settings, sensitive=sensitive)
             whole = self._runner(made.model, "int8")
             quality = judge(parts, expected, whole.outputs(samples()))
             return replace(made, quality=quality, milliseconds=whole.fastest, float_milliseconds=real.fastest)

@@ -330,6 +330,8 @@ def _layers(
             mse=match_.drift.mse,
             inherited=inherited,
             own_error=own.relative_error,
+            sqnr=match_.drift.sqnr,
+            own_sqnr=own.sqnr,
         )
 
 

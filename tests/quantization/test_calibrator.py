@@ -32,8 +32,10 @@ from tests.quantization.networks import (
     detector,
     exponential,
     model,
+    normalizing,
     sinking,
     swishing,
+    wavy,
     weights,
 )
 
@@ -76,7 +78,7 @@ def test_a_classifier_computes_on_integers_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("int8", list(Int8))
-@pytest.mark.parametrize("network", [classifier, detector, swishing, sinking])
+@pytest.mark.parametrize("network", [classifier, detector, swishing, sinking, normalizing])
 def test_xnnpack_and_the_reference_kernels_agree(network: Network, int8: Int8, tmp_path: Path) -> None:
     real, made = calibrated(network, tmp_path, int8=int8)
     step = made.recipe.ranges[real.graph.outputs[0]].steps.scale
@@ -136,9 +138,46 @@ def test_joined_outputs_of_different_size_stay_float(tmp_path: Path) -> None:
     assert (boxes.name, scores.name) == ("y[:, :, :, 0:4]", "y[:, :, :, 4:10]")
     assert boxes.sqnr > 25
     assert scores.sqnr > 25
+
+
+def test_parts_of_an_output_are_joined_after_their_dequantize_where_all_is_on_integers(tmp_path: Path) -> None:
+    """Nothing computes with floats then; one int8 tensor cannot hold both parts, and that is what is told of it."""
     _, full = calibrated(detector, tmp_path, **FULL)
-    assert full.floats == ()
-    assert full.quality[1].sqnr < 10  # one scale for both: what is kept float for
+    assert [(each.code, each.reason.split()[0]) for each in full.floats] == [("CONCATENATION", "joins")]
+    assert operators(full.model, DType.FLOAT32) == Counter(["CONCATENATION"])
+    assert full.quality[1].sqnr > 25
+    _, one = calibrated(detector, tmp_path, **FULL, io=QuantizedIo.INT8)
+    assert one.floats == ()
+    assert operators(one.model, DType.FLOAT32) == Counter()
+    assert one.quality[0].sqnr > 25
+    assert one.quality[1].sqnr < 10
+
+
+def test_what_is_told_of_integer_outputs_is_of_these(tmp_path: Path) -> None:
+    """Joined as floats they would be exact, but they are rounded to one scale then."""
+    real, made = calibrated(detector, tmp_path, io=QuantizedIo.UINT8)
+    given, got = made.model.graph.inputs[0].quantization, made.model.graph.outputs[0].quantization
+    assert given is not None
+    assert got is not None
+    noise = signal = 0.0
+    for (sample,) in Pictures(200, 6)():
+        integers = np.clip(np.rint(sample / given.scales[0]) + given.zero_points[0], 0, 255).astype(np.uint8)
+        found = outputs(made.model, tmp_path / "whole.tflite", integers).astype(np.float64)
+        scores = (found[..., 4:] - got.zero_points[0]) * got.scales[0]
+        expected = outputs(real, tmp_path / "float.tflite", sample)[..., 4:].astype(np.float64)
+        signal, noise = signal + (expected**2).sum(), noise + ((expected - scores) ** 2).sum()
+    assert made.quality[1].sqnr == pytest.approx(10 * np.log10(signal / noise), abs=1e-3)
+    assert made.quality[1].sqnr < 10
+
+
+def test_normalizations_compute_on_integers_where_all_is_asked_for(tmp_path: Path) -> None:
+    _, made = calibrated(normalizing, tmp_path, **FULL)
+    assert made.floats == ()
+    found = operators(made.model, DType.INT8)
+    assert {"SQUARED_DIFFERENCE", "RSQRT", "SQRT", "ABS", "EXP", "LOG"} <= found.keys()
+    assert made.quality[0].sqnr > 25
+    _, fast = calibrated(normalizing, tmp_path)
+    assert not {"SQUARED_DIFFERENCE", "RSQRT", "SQRT", "ABS", "EXP", "LOG"} & operators(fast.model, DType.INT8).keys()
 
 
 def test_slow_kernels_are_left_out_unless_all_is_asked_for(tmp_path: Path) -> None:
@@ -152,10 +191,10 @@ def test_slow_kernels_are_left_out_unless_all_is_asked_for(tmp_path: Path) -> No
 
 
 def test_all_operators_or_an_error_that_names_the_others(tmp_path: Path) -> None:
-    with pytest.raises(UnsupportedOperatorError, match=r"exp_\d: EXP, no int8 kernel"):
-        calibrated(exponential, tmp_path, **FULL)
-    _, fast = calibrated(exponential, tmp_path)
-    assert operators(fast.model, DType.FLOAT32) == Counter(["EXP"])
+    with pytest.raises(UnsupportedOperatorError, match=r"sin_\d: SIN, no int8 kernel"):
+        calibrated(wavy, tmp_path, **FULL)
+    _, fast = calibrated(wavy, tmp_path)
+    assert operators(fast.model, DType.FLOAT32) == Counter(["SIN"])
 
 
 @pytest.mark.parametrize(("io", "dtype"), [(QuantizedIo.INT8, np.int8), (QuantizedIo.UINT8, np.uint8)])

@@ -23,6 +23,8 @@ _LEAST_RATIO = 2.0**-24
 """Of the scale of sums to that of the result: kernels take far smaller ones for 0, or do not take them."""
 _MAX_RATIO = 2**18
 """Of the scale of an operand of ADD or SUB to that of the result: the kernel's multiplier must stay below 1."""
+_MAX_SQUARED_RATIO = 2**12
+"""Likewise of the square of the larger scale of SQUARED_DIFFERENCE."""
 
 
 @dataclass(slots=True)
@@ -237,6 +239,12 @@ def _function(fixed: Steps | None = None) -> Kernel:
     return lower
 
 
+def _root(between: Between, operation: Operation) -> bool:
+    """Record RSQRT or SQRT, whose kernels stop at numbers below 0: there must be no step for them."""
+    source = between.source(operation, 0)
+    return source is not None and _steps(source).zero == -128 and _function()(between, operation)
+
+
 def _product(between: Between, operation: Operation) -> bool:
     """Record BATCH_MATMUL of two that are computed."""
     result, found = between.target(operation), [each for each in between.sources(operation) if each is not None]
@@ -244,6 +252,14 @@ def _product(between: Between, operation: Operation) -> bool:
         return False
     between.emit(operation, dict(enumerate(found)), result)
     return True
+
+
+def _squared_difference(between: Between, operation: Operation) -> bool:
+    """Record SQUARED_DIFFERENCE of two that are computed."""
+    result, scales = between.target(operation), [_steps(each).scale for each in between.sources(operation) if each]
+    if result is None or max(scales, default=0.0) ** 2 >= _steps(result).scale * _MAX_SQUARED_RATIO:
+        return False
+    return _product(between, operation)
 
 
 def _same_steps(between: Between, operation: Operation) -> bool:
@@ -353,13 +369,19 @@ KERNELS: Mapping[str, Kernel] = {
     **dict.fromkeys(ONE_GRID, _of_one_grid),
     **dict.fromkeys(("AVERAGE_POOL_2D", "RESIZE_BILINEAR"), _same_steps),
     **dict.fromkeys(
-        ("ELU", "GELU", "HARD_SWISH", "LEAKY_RELU", "MEAN", "RELU", "RELU6", "RELU_N1_TO_1", "SUM"), _function()
+        (
+            "ABS", "ELU", "EXP", "GELU", "HARD_SWISH", "LEAKY_RELU", "LOG", "MEAN", "RELU", "RELU6", "RELU_N1_TO_1",
+            "SUM",
+        ),
+        _function(),
     ),
+    **dict.fromkeys(("RSQRT", "SQRT"), _root),
     **{code: _movement(data) for code, data in MOVEMENTS.items()},
     **{code: _weighted(*places) for code, places in WEIGHTED.items()},
     **{code: _function(steps) for code, steps in FIXED_RESULTS.items()},
     "BATCH_MATMUL": _product,
     "CONCATENATION": _concatenation,
     "PADV2": _filling,
-}
+    "SQUARED_DIFFERENCE": _squared_difference,
+}  # fmt: skip
 """By operator."""
