@@ -72,7 +72,7 @@ def normalizing(x: Value) -> Value:
     variance = tfl.mean(tfl.squared_difference(a, mean), (1, 2), keep_dims=True)
     b = (a - mean) * tfl.rsqrt(variance + np.float32(1e-3))
     c = tfl.sqrt(tfl.abs_(b)) + tfl.log(tfl.exp(b * 0.3) + 1.0)
-    return tfl.conv_2d(c, weights(3, 8, 1, 1, 16), weights(4, 8))
+    return tfl.conv_2d(tfl.square(c) * 0.25 + c, weights(3, 8, 1, 1, 16), weights(4, 8))
 
 
 Network = Callable[[Value], Value]

@@ -256,10 +256,17 @@ def _product(between: Between, operation: Operation) -> bool:
 
 def _squared_difference(between: Between, operation: Operation) -> bool:
     """Record SQUARED_DIFFERENCE of two that are computed."""
-    result, scales = between.target(operation), [_steps(each).scale for each in between.sources(operation) if each]
+    result = between.target(operation)
+    scales = [_steps(each).scale for each in between.sources(operation) if each is not None]
     if result is None or max(scales, default=0.0) ** 2 >= _steps(result).scale * _MAX_SQUARED_RATIO:
         return False
     return _product(between, operation)
+
+
+def _square(between: Between, operation: Operation) -> bool:
+    """Record SQUARE as MUL, for it has no kernel of its own."""
+    both, options = [operation[0], operation[0]], {"fused_activation_function": "NONE"}
+    return _product(between, Operation("MUL", both, operation.results, options, scope=operation.scope))
 
 
 def _same_steps(between: Between, operation: Operation) -> bool:
@@ -382,6 +389,7 @@ KERNELS: Mapping[str, Kernel] = {
     "BATCH_MATMUL": _product,
     "CONCATENATION": _concatenation,
     "PADV2": _filling,
+    "SQUARE": _square,
     "SQUARED_DIFFERENCE": _squared_difference,
 }  # fmt: skip
 """By operator."""
