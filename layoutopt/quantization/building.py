@@ -77,7 +77,7 @@ def build(
 
     Raises:
         UnsupportedOperatorError: all operators are to compute with integers, and some cannot.
-        UsageError: no operator is meant by one of ``keep_float``.
+        UsageError: one of ``keep_float`` matches no operator.
     """
     floats = {**dict.fromkeys(sensitive, _SENSITIVE), **dict(_kept(model.graph, settings.keep_float))}
     while True:
@@ -130,5 +130,5 @@ def _kept(graph: Graph, patterns: Sequence[str]) -> Iterator[tuple[Operation, st
         found = [each for each in graph.operations if each.code == pattern.upper() or expression.search(each.scope)]
         if not found:
             codes = ", ".join(sorted({each.code for each in graph.operations}))
-            raise UsageError(f"--keep-float {pattern}: no operator is meant", hint=f"The model has {codes}.")
+            raise UsageError(f"--keep-float {pattern}: matches no operator", hint=f"The model has {codes}.")
         yield from ((each, "asked for") for each in found)

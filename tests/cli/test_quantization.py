@@ -158,7 +158,7 @@ REFUSED = {
     ),
     "nothing of that name": (
         ("--quantize", "int8", "--calibration", "samples.npz", "--keep-float", "LSTM"),
-        "no operator is meant",
+        "matches no operator",
     ),
     "another layout": (("--quantize", "int8", "--calibration", "nhwc.npz"), "--calibration-layout nhwc"),
     "not finite": (("--quantize", "int8", "--calibration", "nan.npz"), "NaN or infinity"),

@@ -230,7 +230,7 @@ def test_operators_stay_float_that_are_asked_for(tmp_path: Path) -> None:
         ("FULLY_CONNECTED", "asked for"),
         ("DEPTHWISE_CONV_2D", "asked for"),
     }
-    for pattern, message in (("nothing", "no operator is meant"), ("(", "not a regular expression")):
+    for pattern, message in (("nothing", "matches no operator"), ("(", "not a regular expression")):
         with pytest.raises(UsageError, match=message):
             build(real, made.recipe, Settings(keep_float=(pattern,)))
 
