@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from layoutopt.errors import UnsupportedOperatorError, UsageError
 from layoutopt.options import Int8, QuantizedIo, RangeMethod
 from layoutopt.quantization.copying import copy_graph
 from layoutopt.quantization.interface import integer_interface
 from layoutopt.quantization.operators import is_real
-from layoutopt.quantization.outcome import FloatOperator, OutputQuality
+from layoutopt.quantization.outcome import FloatOperator, OutputQuality, ValueRange
 from layoutopt.quantization.plan import MOVING, Plan, plan
 from layoutopt.quantization.recipe import Recipe
 from layoutopt.quantization.rewriting import rewrite_on_integers
-from layoutopt.tfl.graph import Graph, Model, Operation
+from layoutopt.tfl.graph import Graph, Model, Operation, Value
+from layoutopt.tfl.rewrites.grids import Steps
 
 _REFUSED = "no int8 kernel takes its operands or its weights"
 _SENSITIVE = "sensitive: the outputs lose too much by it"
@@ -53,6 +54,8 @@ class Quantized:
         whole: the operations of the float graph that compute with integers.
         milliseconds: of the fastest inference on one of those; None where there were none.
         float_milliseconds: likewise, of the float graph.
+        steps: of each value that an operation on integers takes or gives.
+        values: what is told of these; empty where nothing was observed.
     """
 
     model: Model
@@ -62,6 +65,8 @@ class Quantized:
     whole: frozenset[Operation] = frozenset()
     milliseconds: float | None = None
     float_milliseconds: float | None = None
+    steps: Mapping[Value, Steps] = field(default_factory=dict)
+    values: tuple[ValueRange, ...] = ()
 
 
 def build(
@@ -99,7 +104,7 @@ def build(
         steps = {value: found.steps for value, found in recipe.ranges.items()}
         outputs = [chosen.steps.get(each) or steps.get(each) for each in model.graph.outputs]
         integer_interface(graph, settings.io, outputs)
-    return Quantized(quantized, recipe, listed, whole=frozenset(chosen.whole))
+    return Quantized(quantized, recipe, listed, whole=frozenset(chosen.whole), steps=chosen.steps)
 
 
 def _rewritten(graph: Graph, chosen: Plan, recipe: Recipe) -> tuple[Graph, list[Operation]]:

@@ -16,7 +16,7 @@ from layoutopt.quantization.mixing import mix
 from layoutopt.quantization.observing import Samples, observe
 from layoutopt.quantization.operators import positions
 from layoutopt.quantization.parts import parts_of
-from layoutopt.quantization.ranges import range_of
+from layoutopt.quantization.ranges import range_of, ranges_of
 from layoutopt.quantization.recipe import Recipe
 from layoutopt.quantization.running import Runner
 from layoutopt.quantization.statistics import Statistics
@@ -74,7 +74,7 @@ class Calibrator:
         self.say("judging")
         final = self._judged_on(self.judging, parts)(recipe, sensitive)
         made = build(self.model, recipe, self.settings, sensitive=sensitive)
-        return replace(final, model=made.model)
+        return replace(final, model=made.model, values=tuple(ranges_of(graph, made.steps, statistics)))
 
     def _unjudging(self) -> Iterator[Sequence[Array]]:
         """Iterate over all samples that may choose a recipe.

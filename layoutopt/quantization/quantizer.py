@@ -96,6 +96,7 @@ class Quantizer:
             made.float_milliseconds,
             made.milliseconds,
             (*doubts, *_warnings(made, self.settings)),
+            made.values,
         )
         return made.model
 
