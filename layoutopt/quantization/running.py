@@ -57,4 +57,4 @@ def _stored(array: Array, details: Mapping[str, Any]) -> Array:
         return array
     limits = np.iinfo(dtype)
     whole = np.rint(array / found["scales"][0]) + found["zero_points"][0]
-    return np.clip(whole, limits.min, limits.max).astype(dtype)
+    return np.asarray(np.clip(whole, limits.min, limits.max).astype(dtype))

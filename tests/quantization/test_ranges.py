@@ -90,7 +90,8 @@ def test_what_is_told_of_a_value_is_what_numpy_counts() -> None:
     sample = RNG.standard_normal((1, 100, 100, 1)).astype(np.float32)
     value, result = graph.inputs[0], graph.outputs[0]
     (told,) = ranges_of(graph, {value: Steps(0.01, 0), result: Steps(0.02, -128)}, {value: observed([sample])})
-    assert (told.name, told.code, told.low, told.high) == ("x", "", pytest.approx(-1.28), pytest.approx(1.27))
+    assert (told.name, told.code) == ("x", "")
+    assert (told.low, told.high) == pytest.approx((-1.28, 1.27))
     assert (told.least, told.largest) == (sample.min(), sample.max())
     assert told.outside == pytest.approx(((sample < -1.285) | (sample > 1.275)).mean(), abs=0.002)
     expected, _ = np.histogram(sample, len(told.shares))

@@ -136,4 +136,4 @@ def _least_squares_scales(rows: Array) -> Array:
         errors = ((np.clip(np.rint(rows / scales), -most, most) * scales - rows) ** 2).sum(1)
         best = np.where(errors < least, scales[:, 0], best)
         least = np.minimum(errors, least)
-    return best
+    return np.asarray(best)

@@ -265,8 +265,8 @@ def _squared_difference(between: Between, operation: Operation) -> bool:
 
 def _square(between: Between, operation: Operation) -> bool:
     """Record SQUARE as MUL, for it has no kernel of its own."""
-    both, options = [operation[0], operation[0]], {"fused_activation_function": "NONE"}
-    return _product(between, Operation("MUL", both, operation.results, options, scope=operation.scope))
+    x, options = operation[0], {"fused_activation_function": "NONE"}
+    return _product(between, Operation("MUL", [x, x], operation.results, options, scope=operation.scope))
 
 
 def _same_steps(between: Between, operation: Operation) -> bool:
