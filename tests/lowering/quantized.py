@@ -220,7 +220,12 @@ KERNELS: Mapping[str, Kernel] = {
     "space": Kernel("{r} = SpaceToDepth<blocksize=2>({x})", 0.03, 128),
     "split": Kernel("{r}, {r}o = Split<axis=1,num_outputs=2>({x})"),
     "square": Kernel("{r} = Pow({x},two)", 0.07, 0, given(two=f32(2))),
-    "squared_difference": Kernel("{r}d = Sub({x},{z}) {r} = Pow({r}d,second)", 0.26, 0, given(second=f32(2))),
+    "squared_difference": Kernel(
+        "{r}t = Transpose<perm=[0,1,3,2]>({z}) {r}d = Sub({x},{r}t) {r} = Pow({r}d,second)",
+        0.26,
+        0,
+        given(second=f32(2)),
+    ),
     "sub": Kernel("{r} = Sub({x},{z})"),
     "sum": Kernel("sm = Constant<value_ints=[2,3]>() {r} = ReduceSum({x},sm)", 0.3, 128),
     "tile": Kernel("reps = Constant<value_ints=[1,1,2,2]>() {r} = Tile({x},reps)", 0.03, 128),
