@@ -107,7 +107,7 @@ def _constant(value: Value | None) -> Array | None:
     return None if value is None or not value.is_constant or value.dtype is not DType.FLOAT32 else value.array
 
 
-def _activates(operation: Operation) -> bool:
+def activates(operation: Operation) -> bool:
     """Return whether an operation has an activation of its own, which is none of the values that it picks from."""
     return bool(operation.options.get("fused_activation_function", "NONE") != "NONE")
 
@@ -286,7 +286,7 @@ def _movement(data: int = 0) -> Kernel:
 
     def lower(between: Between, operation: Operation) -> bool:
         source = between.source(operation, data)
-        if source is None or _activates(operation):
+        if source is None or activates(operation):
             return False
         between.emit_before_dequantize(operation, {data: source}, _steps(source))
         return True
@@ -322,7 +322,7 @@ def _of_one_grid(between: Between, operation: Operation) -> bool:
 def _concatenation(between: Between, operation: Operation) -> bool:
     """Record CONCATENATION in the steps of all operands, or else of the result, to which each is rounded once."""
     found = [source for source in between.sources(operation) if source is not None]
-    if len(found) < len(operation.operands) or _activates(operation):
+    if len(found) < len(operation.operands) or activates(operation):
         return False
     kinds, result = {_steps(source) for source in found}, between.target(operation)
     if len(kinds) == 1:
