@@ -82,5 +82,7 @@ def test_what_is_moved_before_it_is_rounded_is_rounded_first(reads: str, tmp_pat
     assert graph.operations[0].code == "QUANTIZE"
     given = {"x": rng.uniform(0, 5, (1, 6, 5, 8)).astype(np.float32)}
     for name in model.output_names:
-        expected, found = (np.asarray(run(tmp_path / f"{each}.tflite", given)[name]) for each in ("float", "int8"))
-        assert np.abs(expected.astype(np.float64) - found).max() <= 0.1001
+        expected, found = (
+            np.asarray(run(tmp_path / f"{each}.tflite", given)[name], np.float64) for each in ("float", "int8")
+        )
+        assert np.abs(expected - found).max() <= 0.1001
