@@ -166,11 +166,8 @@ def _warnings(made: Quantized, settings: Settings) -> Iterator[str]:
             yield f"{output.name}: the largest score is another one in {1 - output.top1:.0%} of the held-out samples"
     low = [output for output in made.quality if output.sqnr < _LOW_SQNR]
     listed = ", ".join(f"{output.name} ({output.sqnr:.1f} dB)" for output in low)
-    if (
-        low
-        and settings.io is not QuantizedIo.FLOAT
-        and not {output.name for output in low} & {*made.model.output_names}
-    ):
+    are_parts = not {output.name for output in low} & set(made.model.output_names)
+    if low and are_parts and settings.io is not QuantizedIo.FLOAT:
         yield (
             f"one int8 tensor is too coarse for parts of different size: {listed}; make them outputs of their own "
             "(--outputs), or go without --quantized-io"
