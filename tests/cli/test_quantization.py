@@ -121,7 +121,7 @@ def test_boxes_and_scores_in_one_output(tmp_path: Path) -> None:
     for name, shape in (("w", (16, 3, 3, 3)), ("v", (4, 16, 1, 1)), ("u", (6, 16, 1, 1))):
         values = (rng.standard_normal(shape) / np.prod(shape[1:]) ** 0.5).astype(np.float32)
         proto.graph.initializer.append(onnx.numpy_helper.from_array(values, name))
-    proto.graph.initializer.append(onnx.numpy_helper.from_array(np.float32(300), "far"))
+    proto.graph.initializer.append(onnx.numpy_helper.from_array(np.array(300, np.float32), "far"))
     onnx.save(proto, model)
     samples = tmp_path / "samples.npz"
     np.savez(samples, x=rng.standard_normal((20, 3, 16, 16)).astype(np.float32))
