@@ -23,7 +23,7 @@ from layoutopt.quantization.profit import unprofitable
 from layoutopt.quantization.ranges import Range
 from layoutopt.tfl.graph import Graph, Operation, Value
 from layoutopt.tfl.rewrites.grids import Steps
-from layoutopt.tfl.rewrites.integer_kernels import ONE_GRID
+from layoutopt.tfl.rewrites.integer_kernels import MOVEMENTS, ONE_GRID
 
 _MAX_RATIOS = {Int8.FAST: 1.5, Int8.FULL: 4.0}
 """The width of the range of a part of a joined output, as a multiple of another's, which loses what it is wider by."""
@@ -133,7 +133,10 @@ def _feeds_no_weights(reader: Operation | None, spared: Mapping[Value, bool]) ->
 
 
 def _moves_on(reader: Operation | None, spared: Mapping[Value, bool]) -> bool:
-    return reader is None or (reader.code in _JOINING and all(spared[result] for result in reader.results))
+    if reader is None:
+        return True
+    picks = reader.code == "CONCATENATION" or reader.code in MOVEMENTS
+    return picks and all(spared[result] for result in reader.results)
 
 
 @dataclass(slots=True)

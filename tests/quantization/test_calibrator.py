@@ -153,6 +153,16 @@ def test_parts_of_an_output_are_joined_after_their_dequantize_where_all_is_on_in
     assert one.quality[1].sqnr < 10
 
 
+def test_parts_that_are_computed_with_afterwards_are_joined_as_integers(tmp_path: Path) -> None:
+    """An average of boxes and scores is no movement, so that nothing may be joined as floats before it."""
+
+    def averaged(x: Value) -> Value:
+        return tfl.average_pool_2d(detector(x), (2, 2), strides=(2, 2), padding="VALID")
+
+    _, full = calibrated(averaged, tmp_path, **FULL)
+    assert full.floats == ()
+
+
 def test_what_is_told_of_integer_outputs_is_of_these(tmp_path: Path) -> None:
     """Joined as floats they would be exact, but they are rounded to one scale then."""
     real, made = calibrated(detector, tmp_path, io=QuantizedIo.UINT8)
