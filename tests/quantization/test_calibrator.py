@@ -304,7 +304,7 @@ def test_sensitive_operators_stay_float_for_a_ratio_that_is_asked_for(target: fl
     sensitive = [each for each in mixed.floats if each.reason.startswith("sensitive")]
     assert 0 < len(sensitive) < 7
     _, easy = calibrated(deep, tmp_path, min_sqnr=plain.quality[0].sqnr - 1)
-    assert easy.floats == ()
+    assert not [each for each in easy.floats if each.reason.startswith("sensitive")]
 
 
 def test_the_cheapest_choice_is_that_of_brute_force() -> None:
