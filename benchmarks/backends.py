@@ -26,10 +26,10 @@ from layoutopt.backend.litert.runtime import Setting
 from layoutopt.ir.verify import Reference
 from layoutopt.options import TOLERANCE, Io
 from layoutopt.outputs import make_directory
-from layoutopt.results.optimize import Form, Kind
+from layoutopt.results.optimize import ModelKind, ModelStats
 from layoutopt.results.provenance import Provenance
-from layoutopt.workflows.benchmark import Effort, time_together
 from layoutopt.workflows.conversion import Converter
+from layoutopt.workflows.latencies import Effort, time_together
 from layoutopt.workflows.options import RunContext
 
 _SECONDS = 6.0
@@ -47,12 +47,12 @@ class Row:
         measured: where and when.
     """
 
-    forms: Mapping[str, Form]
+    forms: Mapping[str, ModelStats]
     partitions: Mapping[str, int]
     speedup: Speedup | None
     measured: Provenance
 
-    def form(self, backend: Backend) -> Form:
+    def form(self, backend: Backend) -> ModelStats:
         """Return the form that a backend made."""
         return self.forms[backend.value]
 
@@ -99,17 +99,17 @@ def compared(name: str, directory: Path, *, small: bool = False, seconds: float 
     make_directory(directory)
     original = exported(name, directory, small=small)
     reference, graph = Reference(original), optimized(original, Io.FREE).model
-    forms: dict[str, Form] = {}
+    forms: dict[str, ModelStats] = {}
     paths: list[Path] = []
     for backend in (Backend.ONNX_TF, Backend.DIRECT):
         context = RunContext.of(partial(_say, name, backend))
         scratch = directory / backend.value
         made = Converter(scratch, context, reference, TOLERANCE, Quantize.NONE, False, backend).run(
-            Kind.LAYOUTOPT, graph.clone()
+            ModelKind.LAYOUTOPT, graph.clone()
         )
         assert made.verification is not None
         reference.require(made.verification, f"{name} by {backend.value}")
-        forms[backend.value], paths = made.form, [*paths, made.path]
+        forms[backend.value], paths = made.stats, [*paths, made.path]
     partitions = {backend: partitions_of(path) for backend, path in zip(forms, paths, strict=True)}
     if not seconds:
         return Row(forms, partitions, None, Provenance.here())

@@ -30,8 +30,8 @@ from benchmarks import int8_networks, records
 from benchmarks.machine import has_vnni
 from layoutopt.backend.conversion import missing_for_onnx_tf
 from layoutopt.backend.litert.inspect import TfliteTensor, signature_of
-from layoutopt.backend.litert.runtime import measure, run
-from layoutopt.quantization.judging import Part, judge
+from layoutopt.backend.litert.runtime import measure, run_tflite
+from layoutopt.quantization.judging import OutputPart, judge
 from layoutopt.results.optimize import OptimizeReport
 from layoutopt.results.provenance import Provenance
 
@@ -193,7 +193,7 @@ def _parts(network: int8_networks.Network, expected: Sequence[Sequence[npt.NDArr
     for part in network.parts:
         mask = np.zeros(expected[0][0].shape, bool)
         mask[:, part] = True
-        found.append(Part("", 0, None if mask.all() else mask))
+        found.append(OutputPart("", 0, None if mask.all() else mask))
     return found
 
 
@@ -211,7 +211,7 @@ def _found(task: Task, report: OptimizeReport) -> Iterator[npt.NDArray[np.generi
     result = next(each for each in signature.outputs if each.shape == report.outputs[0].shape)
     for sample in task.held_out:
         stored = np.ascontiguousarray(_transposed(sample[None], report.inputs[0].feed))
-        found = run(report.tflite, {given.signature_name: _as_integers(stored, given)})
+        found = run_tflite(report.tflite, {given.signature_name: _as_integers(stored, given)})
         yield _transposed(_as_reals(found[result.signature_name], result), report.outputs[0].feed)
 
 

@@ -168,7 +168,7 @@ def _upgraded(model: ir.Model) -> ir.Model:
     """Return a model in an opset that ONNX Runtime's quantizer has scales of channels for."""
     from onnx import version_converter
 
-    return modelio.of(version_converter.convert_version(ir.to_proto(model), 17))
+    return modelio.checked_copy(version_converter.convert_version(ir.to_proto(model), 17))
 
 
 def _export_efficientnet(path: Path, shape: tuple[int, ...]) -> Path:

@@ -10,7 +10,7 @@ from typing import ClassVar
 from benchmarks import records
 from layoutopt.backend.litert.inspect import operators_of
 from layoutopt.ir.counts import OTHER_MOVEMENT, PADS, RESHAPES, TRANSPOSES
-from layoutopt.results.optimize import Form, Kind
+from layoutopt.results.optimize import ModelKind, ModelStats
 from layoutopt.results.provenance import Provenance
 
 OPSET = 17
@@ -44,7 +44,7 @@ class Row:
         measured: where and when the latencies were.
     """
 
-    forms: tuple[Form, ...]
+    forms: tuple[ModelStats, ...]
     stripes: Mapping[str, str]
     left_in: Copies
     chosen: Copies
@@ -52,17 +52,17 @@ class Row:
     proved: bool
     measured: Provenance
 
-    def form(self, kind: Kind) -> Form | None:
+    def form(self, kind: ModelKind) -> ModelStats | None:
         """Return the form of that kind, if it could be had."""
         return next((form for form in self.forms if form.kind is kind), None)
 
     @property
-    def before(self) -> Form:
+    def before(self) -> ModelStats:
         """The form without layoutopt: plain onnx-tf, or where it fails the per-operator layout."""
         return self.forms[0]
 
     @property
-    def after(self) -> Form:
+    def after(self) -> ModelStats:
         """The form with layoutopt."""
         return self.forms[-1]
 

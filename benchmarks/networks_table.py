@@ -36,7 +36,7 @@ from layoutopt.options import TOLERANCE, Io
 from layoutopt.outputs import make_directory
 from layoutopt.passes import FoldConstants, PropagateLayout, default_pipeline
 from layoutopt.pipeline.manager import PassManager, PipelineResult
-from layoutopt.results.optimize import Form, Kind
+from layoutopt.results.optimize import ModelKind, ModelStats
 from layoutopt.results.provenance import Provenance
 from layoutopt.workflows.conversion import Converter, path_in, per_operator
 from layoutopt.workflows.options import RunContext
@@ -60,7 +60,7 @@ class Kept:
 
     exported: str
     converted: str = ""
-    forms: tuple[Form, ...] = ()
+    forms: tuple[ModelStats, ...] = ()
 
     @classmethod
     def load(cls, directory: Path) -> Kept:
@@ -75,7 +75,7 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class Graphs:
-    """One network as it is handed over.
+    """One network as it is converted.
 
     Attributes:
         folded: to plain onnx-tf.
@@ -91,7 +91,7 @@ class Graphs:
 
     @classmethod
     def of(cls, original: ir.Model) -> Graphs:
-        """Return all that is made of an exported network before it is handed over."""
+        """Return all that is made of an exported network before it is converted."""
         folded = FoldConstants()(original.clone()).model
         return cls(folded, per_operator(folded.clone()), optimized(original, Io.FREE), optimized(original, Io.KEEP))
 
@@ -168,12 +168,12 @@ def exported(name: str, directory: Path, *, small: bool) -> ir.Model:
     return load(path)
 
 
-def _forms(graphs: Graphs, converter: Converter) -> Iterator[Form]:
+def _forms(graphs: Graphs, converter: Converter) -> Iterator[ModelStats]:
     """Yield each way's .tflite: that of plain onnx-tf only where it can convert the network."""
     with contextlib.suppress(ConversionError, UnsupportedOperatorError):
-        yield converter.run(Kind.PLAIN, graphs.folded).form
-    yield converter.run(Kind.PER_OPERATOR, graphs.left_in).form
-    yield converter.run(Kind.LAYOUTOPT, graphs.chosen.model).form
+        yield converter.run(ModelKind.PLAIN, graphs.folded).stats
+    yield converter.run(ModelKind.PER_OPERATOR, graphs.left_in).stats
+    yield converter.run(ModelKind.LAYOUTOPT, graphs.chosen.model).stats
 
 
 def optimized(original: ir.Model, io: Io) -> PipelineResult:

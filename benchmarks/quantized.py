@@ -25,13 +25,12 @@ import layoutopt
 from benchmarks import records
 from benchmarks.machine import has_vnni
 from layoutopt.backend.conversion import Backend, Quantize
-from layoutopt.backend.litert.runtime import measure
-from layoutopt.backend.litert.runtime import run as run_tflite
+from layoutopt.backend.litert.runtime import measure, run_tflite
 from layoutopt.errors import ConversionError
 from layoutopt.ir.io import load, save
 from layoutopt.options import TOLERANCE
 from layoutopt.passes import ExpandQuantizedOperators, FoldConstants
-from layoutopt.results.optimize import Form, Kind, OptimizeReport
+from layoutopt.results.optimize import ModelKind, ModelStats, OptimizeReport
 from layoutopt.results.provenance import Provenance
 from layoutopt.workflows.conversion import Converter, per_operator
 from layoutopt.workflows.options import RunContext
@@ -77,9 +76,9 @@ class Quantized:
 
     judged: Mapping[str, Judged]
     vnni: bool
-    real: Form
-    whole: Form
-    left_in: Form
+    real: ModelStats
+    whole: ModelStats
+    left_in: ModelStats
     lacking: tuple[str, ...]
     measured: Provenance
 
@@ -112,7 +111,7 @@ def measured(scratch: Path) -> Quantized:
         has_vnni(),
         real,
         whole,
-        converter.run(Kind.PER_OPERATOR, per_operator(folded.clone())).form,
+        converter.run(ModelKind.PER_OPERATOR, per_operator(folded.clone())).stats,
         _lacking(converter, folded),
         Provenance.here(),
     )
@@ -144,7 +143,7 @@ def _optimized(path: Path) -> OptimizeReport:
 
 def _lacking(converter: Converter, folded: ir.Model) -> tuple[str, ...]:
     try:
-        converter.run(Kind.PLAIN, folded)
+        converter.run(ModelKind.PLAIN, folded)
     except ConversionError as error:
         return tuple(sorted(set(re.findall(r"'(\S+)' op is neither a custom op nor a flex op", error.message))))
     return ()

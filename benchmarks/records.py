@@ -11,7 +11,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, TypeVar
 
-from layoutopt.outputs import replacing
+from layoutopt.outputs import atomic_write
 from layoutopt.results.result import to_json
 
 RESULTS = Path(__file__).parent / "results"
@@ -26,7 +26,7 @@ def committed(name: str) -> Path:
 
 def save(figures: object, path: Path) -> None:
     """Write frozen data so that `load` can read it."""
-    with replacing(path) as beside:
+    with atomic_write(path) as beside:
         beside.write_text(json.dumps(to_json(figures), indent=1) + "\n")
 
 

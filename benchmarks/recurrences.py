@@ -31,7 +31,7 @@ from benchmarks import records
 from benchmarks.sequence_kernels import write_sequence_lstm
 from layoutopt.backend.direct.convert import convert_directly
 from layoutopt.backend.litert import runtime
-from layoutopt.backend.litert.runtime import Subject, load
+from layoutopt.backend.litert.runtime import Subject, make_ready
 from layoutopt.lowering.recurrence import Schedule
 from layoutopt.results.provenance import Provenance
 
@@ -184,9 +184,9 @@ def _row(network: Network) -> Row:
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "network.tflite"
         convert_directly(ir.from_proto(network.model()), path)
-        theirs, ours = _samples([_in_ort(network), load(Subject(path))])
+        theirs, ours = _samples([_in_ort(network), make_ready(Subject(path))])
         (expected,) = _session(network).run(None, {"x": network.input()})
-        (found,) = runtime.run(path, {"x": network.input()}).values()
+        (found,) = runtime.run_tflite(path, {"x": network.input()}).values()
     error = np.abs(found - expected)
     print(network, min(theirs), min(ours), flush=True)
     return Row(
@@ -210,7 +210,7 @@ def _forms(network: Network) -> Forms:
             name = "UNIDIRECTIONAL_SEQUENCE_LSTM"
             paths[name] = Path(directory) / f"{name}.tflite"
             write_sequence_lstm(network.model(), paths[name])
-        theirs, *ours = _samples([_in_ort(network), *(load(Subject(path)) for path in paths.values())])
+        theirs, *ours = _samples([_in_ort(network), *(make_ready(Subject(path)) for path in paths.values())])
     found = Forms(network, min(theirs), dict(zip(paths, map(min, ours), strict=True)))
     print(found, flush=True)
     return found

@@ -1,6 +1,6 @@
 """The functions that users call: signatures and documentation. `layoutopt.workflows` does the work.
 
-The keywords of `optimize`, `report`, `explain` and `benchmark` are the fields of the options that they take here.
+The keywords of a function under `takes` are the fields of the options that it takes here.
 """
 
 from __future__ import annotations
@@ -9,11 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from layoutopt.backend.conversion import Backend, Conversion, Quantize
-from layoutopt.backend.onnx_tf.convert import Handlers
+from layoutopt.backend.conversion import Conversion
 from layoutopt.boundary.listing import TensorRow
 from layoutopt.options import Target
-from layoutopt.progress import Progress
 from layoutopt.report import notebook
 from layoutopt.results.benchmark import BenchmarkReport
 from layoutopt.results.calibrate import CalibrationReport
@@ -27,7 +25,7 @@ from layoutopt.targets.checker import check_tflite
 from layoutopt.workflows.benchmark import BenchmarkOptions, benchmark_models
 from layoutopt.workflows.calibrate import CalibrateOptions, calibrate_machine
 from layoutopt.workflows.compare import CompareOptions, compare_models
-from layoutopt.workflows.convert import convert_file
+from layoutopt.workflows.convert import ConvertOptions, convert_file
 from layoutopt.workflows.count import count_model
 from layoutopt.workflows.explain import explain_model
 from layoutopt.workflows.keywords import takes
@@ -35,7 +33,6 @@ from layoutopt.workflows.listing import list_model
 from layoutopt.workflows.optimize import OptimizeOptions, optimize_model
 from layoutopt.workflows.options import LayoutOptions, RunContext
 from layoutopt.workflows.report import ReportOptions, report_model
-from layoutopt.workflows.targets import Targets
 
 if TYPE_CHECKING:
     from layoutopt.workflows.models import Model
@@ -100,7 +97,7 @@ def benchmark(models: Sequence[Path | str], options: BenchmarkOptions) -> Benchm
     """Time models against each other in one interleaved run on LiteRT, with the first of them twice as a control.
 
     Args:
-        models: .tflite files as they are; an .onnx file stands for two, its baseline and its optimized form.
+        models: .tflite files as they are; an .onnx file stands for two, its baseline and its optimized model.
         options: the fields of `BenchmarkOptions`, as keywords.
 
     Returns:
@@ -112,32 +109,13 @@ def benchmark(models: Sequence[Path | str], options: BenchmarkOptions) -> Benchm
     return benchmark_models(models, options, RunContext.of(options.progress, verbose=options.verbose))
 
 
-def convert(
-    model: Path | str,
-    *,
-    tflite: Path | str | None = None,
-    saved_model: Path | str | None = None,
-    backend: Backend | str | None = None,
-    handlers: Handlers | str = Handlers.LAYOUTOPT,
-    quantize: Quantize | str = Quantize.NONE,
-    allow_flex: bool = False,
-    force: bool = False,
-    verbose: bool = False,
-    progress: Progress | None = None,
-) -> Conversion:
+@takes(ConvertOptions)
+def convert(model: Path | str, options: ConvertOptions) -> Conversion:
     """Convert an ONNX file to TFLite as it is, without optimizing it first.
 
     Args:
         model: an ONNX file, usually an optimized one.
-        tflite: where to write the .tflite.
-        saved_model: directory to write the SavedModel to.
-        backend: who makes the .tflite; onnx-tf where its extra is installed, else layoutopt itself, where it is None.
-        handlers: who translates the operators.
-        quantize: what the TFLite converter does to the weights.
-        allow_flex: let operators into the .tflite that need TensorFlow at run time.
-        force: overwrite outputs that exist.
-        verbose: let TensorFlow's messages through.
-        progress: called with what starts now.
+        options: the fields of `ConvertOptions`, as keywords.
 
     Returns:
         The paths, the names of inputs and outputs in the .tflite, and what it cost.
@@ -145,16 +123,7 @@ def convert(
     Raises:
         LayoutoptError: see `layoutopt.errors`.
     """
-    return convert_file(
-        Path(model),
-        Targets.of(None, tflite, saved_model),
-        RunContext.of(progress, verbose=verbose),
-        backend=backend,
-        handlers=handlers,
-        quantize=quantize,
-        allow_flex=allow_flex,
-        force=force,
-    )
+    return convert_file(Path(model), options, RunContext.of(options.progress, verbose=options.verbose))
 
 
 def count(file: Model) -> CountReport:

@@ -92,10 +92,10 @@ class Formula(Generic[Tensor]):
 
 
 @dataclass(frozen=True, slots=True)
-class Opening:
-    """The stand-in for an input that must not be folded while a model is rewritten at two sizes.
+class Placeholder:
+    """A constant that depends on a size, and for which an input stands while a model is rewritten at two sizes.
 
-    One of these is there.
+    Exactly one of these is given.
 
     Attributes:
         table: the elements of a constant of which something is cut to a size.
@@ -133,7 +133,7 @@ def reshape_target(
     return _formula(best) if best is not None else None
 
 
-def once(first: Array, second: Array) -> Array | None:
+def without_repetition(first: Array, second: Array) -> Array | None:
     """Return what both arrays repeat along the axes on which their sizes differ, of size 1 there; else None."""
     if first.ndim != second.ndim or first.dtype != second.dtype:
         return None

@@ -17,8 +17,8 @@ _OF_STEPS = {PASSES, SAVINGS}
 """Stages of many short steps, whose names follow a colon."""
 
 
-class Stages:
-    """Passes on what starts, and keeps the time of each stage.
+class StageTimer:
+    """Tell the caller what starts, and keep the time of each stage.
 
     The log `layoutopt` of the standard library gets a line per stage at the level INFO.
 

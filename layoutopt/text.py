@@ -1,8 +1,9 @@
-"""Text of a model as it may be shown."""
+"""Texts as messages and tables show them."""
 
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Sequence
 
 _TRAITOROUS = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
 """Categories of characters that steer a terminal, turn text around or do not show."""
@@ -18,3 +19,9 @@ def printable(text: str) -> str:
         else each.encode("unicode_escape").decode()
         for each in text
     )
+
+
+def first_few(texts: Sequence[str], most: int) -> str:
+    """Return texts with commas between them, of more than ``most`` the first ones: ``a, b and 3 more``."""
+    more = f" and {len(texts) - most} more" if len(texts) > most else ""
+    return ", ".join(texts[:most]) + more

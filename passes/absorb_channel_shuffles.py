@@ -12,13 +12,13 @@ import onnx_ir as ir
 
 from layoutopt.ir import edit
 from layoutopt.ir.values import constant_of
-from layoutopt.layout.analysis.channel_routes import Gathered, Run, channels_of, plan_channels
+from layoutopt.layout.analysis.channel_routes import Gathered, Run, channel_count, plan_channels
 from layoutopt.passes.base import Rewrite
 
 
 @dataclass(frozen=True)
 class AbsorbChannelShuffles(Rewrite):
-    """Absorbs channel shuffles into the constant weights of the convolutions after them.
+    """Absorb channel shuffles into the constant weights of the convolutions after them.
 
     The values that Concat, Split, Slice, Gather and Reshape-Transpose-Reshape route to a convolution are read where
     they come from, in contiguous runs of channels. Done only where a shuffle or a Gather dies of it.
@@ -35,7 +35,7 @@ class AbsorbChannelShuffles(Rewrite):
 
 
 class _Rewriter:
-    """Gives every reader of a plan what it is to read."""
+    """Give every reader of a plan what it is to read."""
 
     def __init__(self, graph: ir.Graph, opset: int, plan: Sequence[Gathered]) -> None:
         self._graph, self._opset, self._plan = graph, opset, plan
@@ -47,7 +47,7 @@ class _Rewriter:
         """Split the sources, once each, and rewire the readers in the order of the graph."""
         borders: dict[ir.Value, set[int]] = defaultdict(set)
         for source, start, stop in (run for gathered in self._plan for run in gathered.runs if not _is_whole(run)):
-            borders[source] |= {0, start, stop, channels_of(source) or stop}
+            borders[source] |= {0, start, stop, channel_count(source) or stop}
         self._parts = {source: self._split(source, sorted(cuts)) for source, cuts in borders.items()}
         producers = [gathered.reader.value.producer() for gathered in self._plan]
         for gathered in self._plan:
@@ -116,7 +116,7 @@ class _Rewriter:
 
 
 def _is_whole(run: Run) -> bool:
-    return (run.start, run.stop) == (0, channels_of(run.source))
+    return (run.start, run.stop) == (0, channel_count(run.source))
 
 
 def _with_channels(value: ir.Value, channels: int) -> ir.Shape:

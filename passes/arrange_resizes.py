@@ -13,7 +13,7 @@ from layoutopt.passes.base import Rewrite
 
 @dataclass(frozen=True)
 class ArrangeResizes(Rewrite):
-    """Puts Reshapes and Transposes around each Resize and Upsample whose first two axes are not batch and channels.
+    """Put Reshapes and Transposes around each Resize and Upsample whose first two axes are not batch and channels.
 
     An image of H, W, C gets its batch, and its Transposes go where the choice of layouts sends them.
     """

@@ -10,7 +10,7 @@ import onnx_ir as ir
 
 from layoutopt.ir import edit
 from layoutopt.layout.costs.arithmetic import Work
-from layoutopt.layout.costs.declined import note
+from layoutopt.layout.costs.rejected_rewrites import note_rewrite
 
 BROADCASTING = 7
 """The first opset whose arithmetic broadcasts as it still does."""
@@ -73,7 +73,7 @@ class NodeRewrite(Rewrite):
 
 
 @dataclass(frozen=True)
-class PricedRewrite(Rewrite):
+class CostDrivenRewrite(Rewrite):
     """A rewrite of a network to fewer multiplications, so that sums run in another order.
 
     Attributes:
@@ -86,5 +86,5 @@ class PricedRewrite(Rewrite):
     def is_worth(self, node: ir.Node, before: Work, after: Work) -> bool:
         """Return whether to replace ``node`` and others, which cost ``before``, by nodes that cost ``after``."""
         done = self.always or before.exceeds(after)
-        note(type(self).__name__, str(node.name or node.outputs[0].name), before, after, done=done)
+        note_rewrite(type(self).__name__, str(node.name or node.outputs[0].name), before, after, done=done)
         return done

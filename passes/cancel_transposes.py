@@ -17,7 +17,7 @@ from layoutopt.passes.base import Rewrite
 
 @dataclass(frozen=True)
 class CancelTransposes(Rewrite):
-    """Merges Transpose on Transpose and Reshape on Reshape, and drops those that change nothing.
+    """Merge Transpose on Transpose and Reshape on Reshape, and drop those that change nothing.
 
     Also folds them into constants, turns Transposes that only move axes of size 1 into Reshapes, and merges duplicates.
     """

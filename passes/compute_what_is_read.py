@@ -10,16 +10,16 @@ import onnx_ir as ir
 
 from layoutopt.ir import edit
 from layoutopt.ir.values import constant_of, is_constant, known_shape, static_shape
-from layoutopt.layout.analysis.demanded_slices import needed, read_result, reduced_attributes, selected
+from layoutopt.layout.analysis.demanded_slices import demanded_parts, read_result, reduced_attributes, selected_part
 from layoutopt.layout.analysis.index_maps import AxisSubset
-from layoutopt.layout.costs.arithmetic import Work, passing, work_of
+from layoutopt.layout.costs.arithmetic import Work, work_of, work_of_elementwise
 from layoutopt.layout.rules.applicability import is_view
-from layoutopt.passes.base import PricedRewrite
+from layoutopt.passes.base import CostDrivenRewrite
 
 
 @dataclass(frozen=True)
-class ComputeWhatIsRead(PricedRewrite):
-    """Takes Slices and Gathers with constant indices as far towards the inputs as it pays.
+class ComputeWhatIsRead(CostDrivenRewrite):
+    """Take Slices and Gathers with constant indices as far towards the inputs as it pays.
 
     Where all readers of a value take the same positions along one axis, a node that works position by position along it
     need not compute the others: f(x)[i] = f(x[i]) for elementwise operators; (A B)[i, :] = A[i, :] B and (A B)[:, j] =
@@ -62,7 +62,7 @@ class _Cone:
     def costs(self) -> tuple[Work, Work]:
         """Return what the whole costs, and what the parts and taking them cost."""
         before = sum((_cost(node) for node in self.ends), Work())
-        after = sum((passing(shape, shape) for shape in self._begins()), Work())
+        after = sum((work_of_elementwise(shape, shape) for shape in self._begins()), Work())
         for node, part in self.nodes.items():
             before += _cost(node)
             after += _cost(self._reduced(node, part))
@@ -173,14 +173,16 @@ def _cones(graph: ir.Graph) -> Sequence[_Cone]:
 def _visit(node: ir.Node, whole: _Cone, groups: dict[ir.Node, ir.Node]) -> None:
     """Find out what ``node`` needs to compute, given all its readers."""
     part = _read(node, whole.asked)
-    parts = needed(node, part) if part is not None else None
+    parts = demanded_parts(node, part) if part is not None else None
     if part is not None and parts is not None and any(parts):
         whole.nodes[node] = part
         groups[node] = node
         whole.asked.update({(node, at): each for at, each in enumerate(parts) if each is not None})
         for use in node.outputs[0].uses():
             groups[_root(groups, use.node)] = _root(groups, node)
-    elif (own := selected(node)) is not None and (source := node.inputs[0]) is not None and not is_constant(source):
+    elif (
+        (own := selected_part(node)) is not None and (source := node.inputs[0]) is not None and not is_constant(source)
+    ):
         whole.asked[node, 0] = own
         groups[node] = node
 

@@ -12,11 +12,11 @@ import onnx_ir as ir
 from layoutopt.ir import edit
 from layoutopt.ir.attributes import constant_operand, integer, is_operator
 from layoutopt.ir.values import Shape, has_only_reader, known_shape, only_reader, static_shape
-from layoutopt.layout.analysis.convolutions import TYPES, Convolution, convolution_of, per_channel
+from layoutopt.layout.analysis.convolutions import TYPES, Convolution, channel_vector, convolution_of
 from layoutopt.layout.analysis.upsampling import Upsampling, same_upsampling, upsampling_of, with_channels
-from layoutopt.layout.costs.arithmetic import Work, passing, work_of
+from layoutopt.layout.costs.arithmetic import Work, work_of, work_of_elementwise
 from layoutopt.layout.rules.applicability import is_function_of_elements
-from layoutopt.passes.base import NodeRewrite, PricedRewrite
+from layoutopt.passes.base import CostDrivenRewrite, NodeRewrite
 
 _TO_THE_END = 2**63 - 1
 """The end that ONNX gives a Slice that has none."""
@@ -26,8 +26,8 @@ Rewrite = Callable[[edit.Writer], ir.Value]
 
 
 @dataclass(frozen=True)
-class ConvolveBeforeUpsampling(NodeRewrite, PricedRewrite):
-    """Computes a Conv after nearest upsampling by a whole factor on the small picture, where that is cheaper.
+class ConvolveBeforeUpsampling(NodeRewrite, CostDrivenRewrite):
+    """Compute a Conv after nearest upsampling by a whole factor on the small picture, where that is cheaper.
 
     *Phases.* With nearest upsampling by s, pixel q of the large picture is pixel q // s of the small one, so the result
     at r is the sum over d of w[d] x[(r + d - p) // s], where p is the padding in front. Let t be -p mod s, and r + t be
@@ -108,7 +108,7 @@ def _elementwise(graph: ir.Graph, node: ir.Node) -> _Found | None:
         return None
     rest = [other for other in node.inputs if other is not value and other is not None]
     arrays = [constant_operand(node, at) for at, other in enumerate(node.inputs) if other in rest]
-    if any(array is None or per_channel(array, up.large) is None for array in arrays):
+    if any(array is None or channel_vector(array, up.large) is None for array in arrays):
         return None
     if node.op_type == "Div" and place != 0:
         return None  # a number over the picture is no factor
@@ -117,7 +117,7 @@ def _elementwise(graph: ir.Graph, node: ir.Node) -> _Found | None:
         operands = [up.source if other is value else other for other in node.inputs]
         return up.write(write, write.again(node, up.small, *operands), up.small[1])
 
-    return _Found(node, passing(up.large, up.large), passing(up.small, up.small), rewrite)
+    return _Found(node, work_of_elementwise(up.large, up.large), work_of_elementwise(up.small, up.small), rewrite)
 
 
 # --- convolutions ------------------------------------------------------------------------------------------------
@@ -183,15 +183,15 @@ class _Convolution:
             after += small.work(self._small_shape(), with_channels(self.up.small, small.channels))
             after += self.up.work(small.channels)
             if activation is None and self._fused() and large is None:
-                after += passing(result, result)
+                after += work_of_elementwise(result, result)
         else:
-            after += small.work(self._small_shape(), self._phases_shape(small)) + passing(result, result)
-            after += passing(result, result) if self._crop() is not None else Work()
+            after += small.work(self._small_shape(), self._phases_shape(small)) + work_of_elementwise(result, result)
+            after += work_of_elementwise(result, result) if self._crop() is not None else Work()
         if large is not None:
-            after += large.work(self._large_shape(), result) + passing(result, result, result)
+            after += large.work(self._large_shape(), result) + work_of_elementwise(result, result, result)
         rest = len(self.parts) - len(self.alike)
-        after += passing(self._large_shape(), self._large_shape()) if rest > 1 else Work()
-        after += passing(self._small_shape(), self._small_shape()) if len(self.alike) > 1 else Work()
+        after += work_of_elementwise(self._large_shape(), self._large_shape()) if rest > 1 else Work()
+        after += work_of_elementwise(self._small_shape(), self._small_shape()) if len(self.alike) > 1 else Work()
         return _Found(activation or self.node, before, after, self._rewrite)
 
     def _no_longer_read(self) -> Work:

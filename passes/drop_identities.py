@@ -14,7 +14,7 @@ from layoutopt.passes.base import NodeRewrite
 
 @dataclass(frozen=True)
 class DropIdentities(NodeRewrite):
-    """Drops pools of one element, resizes to the same size, and blocks of one element."""
+    """Drop pools of one element, resizes to the same size, and blocks of one element."""
 
     def rewrite_node(self, graph: ir.Graph, node: ir.Node) -> bool:
         """Let all that read the result of ``node`` read its operand."""

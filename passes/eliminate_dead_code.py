@@ -12,7 +12,7 @@ from layoutopt.passes.base import Rewrite
 
 @dataclass(frozen=True)
 class EliminateDeadCode(Rewrite):
-    """Removes nodes, initializers, functions and opset imports that no graph output depends on."""
+    """Remove nodes, initializers, functions and opset imports that no graph output depends on."""
 
     def rewrite(self, model: ir.Model) -> bool:
         """Remove all of it."""

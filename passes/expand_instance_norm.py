@@ -19,7 +19,7 @@ Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class ExpandInstanceNorm(Rewrite):
-    """Expands each InstanceNormalization and GroupNormalization of constant scale and shift.
+    """Expand each InstanceNormalization and GroupNormalization of constant scale and shift.
 
     The moments of a group follow from those of its channels, so the only large operands are read in their own shape.
     PyTorch's exporters write a group normalization as an InstanceNormalization between two Reshapes, and a scale and a

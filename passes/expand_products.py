@@ -18,7 +18,7 @@ from layoutopt.passes.base import BROADCASTING, NodeRewrite
 
 @dataclass(frozen=True)
 class ExpandProducts(NodeRewrite):
-    """Expands each Gemm, and each Einsum that is one product of two operands.
+    """Expand each Gemm, and each Einsum that is one product of two operands.
 
     Transposes, factors and an addend that are constant are worked into the constant operands.
     """

@@ -1,4 +1,4 @@
-"""Writes quantized operators as float operators between DequantizeLinear and QuantizeLinear."""
+"""Write quantized operators as float operators between DequantizeLinear and QuantizeLinear."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _PER_AXIS = 13
 
 @dataclass(frozen=True)
 class ExpandQuantizedOperators(Rewrite):
-    """Writes quantized operators as float operators between DequantizeLinear and QuantizeLinear.
+    """Write quantized operators as float operators between DequantizeLinear and QuantizeLinear.
 
     These are QLinearConv, QLinearMatMul and ONNX Runtime's own.
     So the choice of layouts sees the operators that it knows. Constants become the floats that they stand for, and what

@@ -27,7 +27,7 @@ from layoutopt.layout.analysis.affine import (
     with_array,
 )
 from layoutopt.layout.analysis.convolutions import scale_inputs, scale_outputs
-from layoutopt.layout.analysis.index_maps import Indices, taken
+from layoutopt.layout.analysis.index_maps import Indices, element_sources
 from layoutopt.passes.base import BROADCASTING, NodeRewrite
 
 Edit = Callable[[], None]
@@ -36,7 +36,7 @@ Edit = Callable[[], None]
 
 @dataclass(frozen=True)
 class FoldAffine(NodeRewrite):
-    """Folds each Mul, Div, Add and Sub with a constant where the weights of a product can take it.
+    """Fold each Mul, Div, Add and Sub with a constant where the weights of a product can take it.
 
     A product is a Conv, a ConvTranspose, or a MatMul with a constant matrix. It is looked for above, then below,
     through whatever only moves elements: Reshape and its kin, Transpose, Split, Slice and Gather. So the factor of an
@@ -120,7 +120,7 @@ def _above(graph: ir.Graph, value: ir.Value, affine: Affine) -> list[Edit] | Non
     source = node.inputs[0]
     if source is None:
         return None
-    if (indices := taken(node, value)) is not None:
+    if (indices := element_sources(node, value)) is not None:
         return _above_view(graph, source, indices, affine)
     inner = affine_of(node)
     if inner is not None:
@@ -198,7 +198,7 @@ def _above_view(graph: ir.Graph, source: ir.Value, own: Indices, affine: Affine)
     whole[own] = np.broadcast_to(array, own.shape)
     touched = whole != neutral
     for use in source.uses():
-        others = [taken(use.node, result) for result in use.node.outputs]
+        others = [element_sources(use.node, result) for result in use.node.outputs]
         if use.node.graph is not graph:
             return None
         for indices in others:
@@ -243,7 +243,7 @@ def _reader_below(graph: ir.Graph, node: ir.Node, index: int, affine: Affine) ->
         return _conv_below(graph, node, affine)
     edits: list[Edit] | None = []
     for result in node.outputs:
-        indices, array = taken(node, result), affine.factor if affine.factor is not None else affine.term
+        indices, array = element_sources(node, result), affine.factor if affine.factor is not None else affine.term
         source = static_shape(affine.x)
         if indices is None or array is None or source is None:
             return None

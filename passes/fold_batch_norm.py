@@ -18,7 +18,7 @@ from layoutopt.passes.base import NodeRewrite
 
 @dataclass(frozen=True)
 class FoldBatchNorm(NodeRewrite):
-    """Folds each BatchNormalization in inference form with constant statistics.
+    """Fold each BatchNormalization in inference form with constant statistics.
 
     Into the weights of the Conv or ConvTranspose above where nobody else reads that, else into ``x * scale + shift``,
     which runs in any layout.

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FoldConstants(Pass, ir.passes.FunctionalPass):
-    """Folds what is known offline (onnxsim), turns Constant nodes into initializers, and infers every shape.
+    """Fold what is known offline (onnxsim), turn Constant nodes into initializers, and infer every shape.
 
     Attributes:
         simplify: whether onnxsim runs; without it, Constant nodes are lifted and shapes inferred, no more.

@@ -20,7 +20,7 @@ _TYPES = (ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.DOUBLE)
 
 @dataclass(frozen=True)
 class FuseDepthToSpace(Rewrite):
-    """Replaces Reshape, Transpose, Reshape by the DepthToSpace (DCR or CRD) or SpaceToDepth that they compute.
+    """Replace Reshape, Transpose, Reshape by the DepthToSpace (DCR or CRD) or SpaceToDepth that they compute.
 
     They are told by where each element goes, so that axes of size 1 and further Reshapes do not matter. Values in
     between must have no other reader.

@@ -26,7 +26,7 @@ _BODIES = "layoutopt.bodies"
 
 @dataclass(frozen=True)
 class InlineFunctions(Rewrite):
-    """Inlines the model's own functions, and ONNX's where TFLite has nothing shorter; not the channels-last ones."""
+    """Inline the model's own functions, and ONNX's where TFLite has nothing shorter; not the channels-last ones."""
 
     def rewrite(self, model: ir.Model) -> bool:
         """Inline them all."""

@@ -10,18 +10,19 @@ import onnx_ir as ir
 from layoutopt.ir import edit
 from layoutopt.ir.attributes import axis_of, constant_operand, integer, is_operator
 from layoutopt.ir.values import Shape, Wide, has_only_reader, known_shape, static_shape
-from layoutopt.layout.analysis.convolutions import TYPES, composed, convolution_of, per_channel
-from layoutopt.layout.costs.arithmetic import Work, passing, product, work_of
-from layoutopt.passes.base import NodeRewrite, PricedRewrite
+from layoutopt.layout.analysis.convolutions import TYPES, channel_vector, compose_convolutions, convolution_of
+from layoutopt.layout.costs.arithmetic import Work, work_of, work_of_elementwise, work_of_product
+from layoutopt.passes.base import CostDrivenRewrite, NodeRewrite
 
 
 @dataclass(frozen=True)
-class MergeLinearChains(NodeRewrite, PricedRewrite):
-    """Computes two linear operators as one, where their product is cheaper.
+class MergeLinearChains(NodeRewrite, CostDrivenRewrite):
+    """Compute two linear operators as one, where their product is cheaper.
 
-    *Conv after Conv.* Both are linear in what they read, so their composition is a Conv: see `composed`. Padding of the
-    second reads zeros where the first would have gone on beyond the border; that is the same only if the first has one
-    pixel, no padding and no bias, for then it is zero of zeros. Without padding of the second, any kernels will do.
+    *Conv after Conv.* Both are linear in what they read, so their composition is a Conv: see `compose_convolutions`.
+    Padding of the second reads zeros where the first would have gone on beyond the border; that is the same only if the
+    first has one pixel, no padding and no bias, for then it is zero of zeros. Without padding of the second, any
+    kernels will do.
 
     *MatMul after MatMul.* (x A + a) B is x (A B) + a B. Rows of a constant table that a Gather takes are rows of a
     product, too: Gather(T, i) A is Gather(T A, i), unless that makes the table larger.
@@ -61,10 +62,10 @@ class MergeLinearChains(NodeRewrite, PricedRewrite):
             return False
         cost = first.work(source, between) + second.work(between, shape)
         groups, taps = gcd(first.groups, second.groups), max(prod(first.kernel), prod(second.kernel))
-        least = product(prod(shape) // shape[1], source[1] // groups * taps, shape[1], groups=groups)
+        least = work_of_product(prod(shape) // shape[1], source[1] // groups * taps, shape[1], groups=groups)
         if result.dtype is None or not self.is_worth(after, cost, least):  # before weights are worked out
             return False
-        merged = composed(first, second)
+        merged = compose_convolutions(first, second)
         if not merged.is_finite(result.dtype) or not self.is_worth(after, cost, merged.work(source, shape)):
             return False
         write = edit.Writer(graph, after, str(result.name), result.dtype)
@@ -111,10 +112,10 @@ class _Chain:
     def after(self) -> Work:
         """Return the cost of one product, or of one table, and of the bias."""
         shape = self.shape
-        row = Work() if self.row is None else passing(shape, shape)
+        row = Work() if self.row is None else work_of_elementwise(shape, shape)
         if self.head.op_type == "Gather":
-            return passing(shape, shape) + row
-        return product(prod(shape[:-1]), len(self.table), shape[-1]) + row
+            return work_of_elementwise(shape, shape) + row
+        return work_of_product(prod(shape[:-1]), len(self.table), shape[-1]) + row
 
     @property
     def shape(self) -> Shape:
@@ -146,7 +147,7 @@ def _chain(graph: ir.Graph, node: ir.Node) -> _Chain | None:
         at = next((at for at in (0, 1) if constant_operand(head, at) is not None), None)
         array = constant_operand(head, at) if at is not None else None
         source = head.inputs[1 - at] if at is not None else None
-        row = per_channel(array, shape, len(shape) - 1) if array is not None else None
+        row = channel_vector(array, shape, len(shape) - 1) if array is not None else None
         if source is None or row is None or static_shape(source) != shape or not has_only_reader(graph, source):
             return None
         before, head = before + work_of(head), source.producer()
@@ -156,7 +157,7 @@ def _chain(graph: ir.Graph, node: ir.Node) -> _Chain | None:
         table = constant_operand(head, 0)
         if table is None or table.ndim != 2 or integer(head, "axis", 0) != 0 or matrix.shape[1] > table.shape[1]:
             return None
-        return _Chain(node, head, table, matrix, row, before + passing(shape, shape))
+        return _Chain(node, head, table, matrix, row, before + work_of_elementwise(shape, shape))
     table = constant_operand(head, 1) if is_operator(head, "MatMul") else None
     if table is None or table.ndim != 2 or len(static_shape(head.inputs[0]) or ()) < 2:
         return None

@@ -15,20 +15,20 @@ from layoutopt.ir.values import Shape, Wide, constant_of, has_only_reader, known
 from layoutopt.layout.analysis.convolutions import (
     TYPES,
     Convolution,
-    added,
+    channel_vector,
     convolution_of,
-    itself,
-    per_channel,
+    identity_convolution,
     pool_of,
+    sum_convolutions,
 )
-from layoutopt.layout.costs.arithmetic import Work, passing, work_of
+from layoutopt.layout.costs.arithmetic import Work, work_of, work_of_elementwise
 from layoutopt.layout.rules.applicability import is_function_of_elements
-from layoutopt.passes.base import BROADCASTING, NodeRewrite, PricedRewrite
+from layoutopt.passes.base import BROADCASTING, CostDrivenRewrite, NodeRewrite
 
 
 @dataclass(frozen=True)
-class MergeParallelConvolutions(NodeRewrite, PricedRewrite):
-    """Merges Convs of one value whose results are added up, or joined by a Concat, where one Conv is cheaper.
+class MergeParallelConvolutions(NodeRewrite, CostDrivenRewrite):
+    """Merge Convs of one value whose results are added up, or joined by a Concat, where one Conv is cheaper.
 
     *Sums.* The result of a Conv at r is the sum over d of w[d] x[s r + g d - p], with stride s, dilation g and padding
     p in front. It is linear in w, so several of one stride are one Conv, whose kernel has a tap for each offset g d - p
@@ -148,7 +148,7 @@ class _Sum:
             return
         for at, x in ((0, left), (1, right)):
             number = constant_operand(node, 1 - at) if node.op_type in _AFFINE else None
-            along = per_channel(number, self.shape) if number is not None else None
+            along = channel_vector(number, self.shape) if number is not None else None
             if x is None or along is None or static_shape(x) != self.shape or constant_of(x) is not None:
                 continue
             if self._affine(node.op_type, at, x, along, factor):
@@ -179,7 +179,7 @@ class _Sum:
             if conv is not None or (conv := pool_of(node)) is not None:
                 self.terms.append(_Term(value, factor, node.inputs[0], conv, node.op_type == "Conv"))
                 return
-        self.terms.append(_Term(value, factor, value, itself(self.shape), is_product=False))
+        self.terms.append(_Term(value, factor, value, identity_convolution(self.shape), is_product=False))
 
     def merged(self) -> _Merged:
         """Return the Convs that two or more terms can be, one of which is a Conv already."""
@@ -208,9 +208,11 @@ class _Sum:
             before = sum((work_of(node) for node in pools if node is not None), sum(own, before))
             before, after = before + Work(0, -kept), after + cost + Work(0, -kept)
         others = self._others(merged)
-        after += sum((passing(self.shape, self.shape) for term in others if not _is_unit(term.factor)), Work())
+        after += sum(
+            (work_of_elementwise(self.shape, self.shape) for term in others if not _is_unit(term.factor)), Work()
+        )
         additions = len(others) + len(merged) - 1
-        return before, sum((passing(self.shape, self.shape, self.shape) for _ in range(additions)), after)
+        return before, sum((work_of_elementwise(self.shape, self.shape, self.shape) for _ in range(additions)), after)
 
     def _others(self, merged: _Merged) -> list[_Term]:
         return [term for term in self.terms if not any(term in terms for _, terms in merged)]
@@ -248,7 +250,7 @@ def _is_unit(factor: Wide) -> bool:
 
 def _sum(terms: Sequence[_Term]) -> Convolution:
     """Return one Conv for all ``terms``, which read the same with the same strides."""
-    return added([term.conv.scaled(term.factor) for term in terms if term.conv is not None])
+    return sum_convolutions([term.conv.scaled(term.factor) for term in terms if term.conv is not None])
 
 
 # --- Concat ------------------------------------------------------------------------------------------------------
@@ -289,7 +291,7 @@ class _Siblings:
         source = static_shape(self.nodes[0].inputs[0])
         assert source is not None
         each = (conv.work(source, known_shape(part)) for conv, part in zip(self.convs, self.parts, strict=True))
-        return sum(each, passing(self.shape, self.shape))
+        return sum(each, work_of_elementwise(self.shape, self.shape))
 
     @property
     def after(self) -> Work:

@@ -10,14 +10,14 @@ import onnx_ir as ir
 from layoutopt.ir import edit
 from layoutopt.ir.attributes import constant_operand, integer, reduced_axes
 from layoutopt.ir.values import Shape, constant_of, has_only_reader, known_shape, static_shape
-from layoutopt.layout.analysis.convolutions import TYPES, Convolution, convolution_of, per_channel, pool_of
-from layoutopt.layout.costs.arithmetic import Work, passing, product, work_of
-from layoutopt.passes.base import BROADCASTING, NodeRewrite, PricedRewrite
+from layoutopt.layout.analysis.convolutions import TYPES, Convolution, channel_vector, convolution_of, pool_of
+from layoutopt.layout.costs.arithmetic import Work, work_of, work_of_elementwise, work_of_product
+from layoutopt.passes.base import BROADCASTING, CostDrivenRewrite, NodeRewrite
 
 
 @dataclass(frozen=True)
-class PoolBeforeConvolution(NodeRewrite, PricedRewrite):
-    """Computes an AveragePool, GlobalAveragePool or ReduceMean after a Conv of one pixel before it.
+class PoolBeforeConvolution(NodeRewrite, CostDrivenRewrite):
+    """Compute an AveragePool, GlobalAveragePool or ReduceMean after a Conv of one pixel before it.
 
     The Conv, y[r] = W x[r] + b, works on channels, the pool, z[q] = sum_r a[q, r] y[r], on pixels, and both are linear:
     z[q] = W (sum_r a[q, r] x[r]) + b sum_r a[q, r]. So they commute as they are without a bias, whatever the padding is
@@ -98,7 +98,10 @@ def _behind_convolution(node: ir.Node, source: ir.Value) -> _Swap | None:
     if result is None or result[:2] != shape[:2]:
         return None
     pooled = (*before[:2], *result[2:])
-    costs = conv.work(before, shape) + passing(shape, result), passing(before, pooled) + conv.work(pooled, result)
+    costs = (
+        conv.work(before, shape) + work_of_elementwise(shape, result),
+        work_of_elementwise(before, pooled) + conv.work(pooled, result),
+    )
     return _Swap(x, pooled, result, conv, *costs)
 
 
@@ -129,7 +132,7 @@ def _behind_product(graph: ir.Graph, node: ir.Node, source: ir.Value) -> _Swap |
         left, right = producer.inputs
         summed, row = (left, right) if left is not None and constant_of(left) is None else (right, left)
         array = constant_operand(producer, 1 if row is right else 0)
-        if summed is None or array is None or per_channel(array, shape, len(shape) - 1) is None:
+        if summed is None or array is None or channel_vector(array, shape, len(shape) - 1) is None:
             return None
         if not has_only_reader(graph, summed) or static_shape(summed) != shape:
             return None
@@ -143,6 +146,8 @@ def _behind_product(graph: ir.Graph, node: ir.Node, source: ir.Value) -> _Swap |
     if constant_of(matrix) is None or len(pooled) < 2 or result[-1] != shape[-1]:
         return None
     pooled = (*result[:-1], pooled[-1])
-    before = before + work_of(producer) + passing(shape, result)
-    after = passing(known_shape(x), pooled) + product(prod(result[:-1]), *sizes)
-    return _Swap(x, pooled, result, (matrix, row), before, after if row is None else after + passing(result, result))
+    before = before + work_of(producer) + work_of_elementwise(shape, result)
+    after = work_of_elementwise(known_shape(x), pooled) + work_of_product(prod(result[:-1]), *sizes)
+    return _Swap(
+        x, pooled, result, (matrix, row), before, after if row is None else after + work_of_elementwise(result, result)
+    )

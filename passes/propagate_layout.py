@@ -51,7 +51,7 @@ class LayoutResult(ir.passes.PassResult):
 
 @dataclass(frozen=True)
 class PropagateLayout(Pass, ir.passes.InPlacePass):
-    """Chooses all layouts at once so that moving data takes the least time, and rewrites the graph to them.
+    """Choose all layouts at once so that moving data takes the least time, and rewrite the graph to them.
 
     So it does with each If, Loop and Scan body, whose inputs, outputs and outer values are natural.
 
@@ -167,7 +167,7 @@ class _Stored:
 
 
 class _Rewriter:
-    """Applies the edits of the chosen variants and inserts the copies: nothing else."""
+    """Apply the edits of the chosen variants and insert the copies: nothing else."""
 
     def __init__(self, model: ir.Model, graph: ir.Graph, plan: Plan) -> None:
         self._model = model

@@ -13,7 +13,7 @@ from layoutopt.passes.base import Rewrite
 
 @dataclass(frozen=True)
 class RecognizeActivations(Rewrite):
-    """Puts one node in the place of each Gelu, HardSwish, Mish and Softplus that is spelled out.
+    """Put one node in the place of each Gelu, HardSwish, Mish and Softplus that is spelled out.
 
     Where the opset has no such operator, it is a function of the model with the same nodes in it.
     """

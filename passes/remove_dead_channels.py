@@ -11,7 +11,7 @@ import onnx_ir as ir
 from layoutopt.ir import edit
 from layoutopt.ir.attributes import has_operand, integer
 from layoutopt.ir.values import constant_of, known_shape
-from layoutopt.layout.analysis.dead_channels import Channels, Product, constants_per_channel, has_zeros
+from layoutopt.layout.analysis.dead_channels import ChannelProduct, Channels, constants_per_channel, has_zeros
 from layoutopt.layout.analysis.upsampling import with_channels
 from layoutopt.passes.base import BROADCASTING, Rewrite
 
@@ -21,7 +21,7 @@ Kept = Mapping[ir.Value, Sequence[int]]
 
 @dataclass(frozen=True)
 class RemoveDeadChannels(Rewrite):
-    """Removes channels of a structurally pruned network: weights and bias zero, or zero in all that reads them.
+    """Remove channels of a structurally pruned network: weights and bias zero, or zero in all that reads them.
 
     A channel of a value is *dead* if it is the same number at every pixel and for every input, or if all weights that
     multiply it are zero: a product reads sum_c w[c] x[c], where such a channel adds nothing, or, without padding,
@@ -60,7 +60,7 @@ def _remove(graph: ir.Graph) -> bool:
     return bool(nodes)
 
 
-def _shrink_product(graph: ir.Graph, product: Product, channels: Channels, kept: Kept) -> None:
+def _shrink_product(graph: ir.Graph, product: ChannelProduct, channels: Channels, kept: Kept) -> None:
     """Take rows and columns out of the weights, and what the columns add out of the bias."""
     node, source, result = product.node, product.node.inputs[0], product.node.outputs[0]
     tensor = constant_of(node.inputs[1]) if node.inputs[1] is not None else None

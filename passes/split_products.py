@@ -13,13 +13,13 @@ import onnx_ir as ir
 from layoutopt.ir import edit
 from layoutopt.ir.attributes import is_operator
 from layoutopt.ir.values import Array, Shape, constant_array, only_reader, static_shape
-from layoutopt.layout.analysis.index_maps import Indices, taken
+from layoutopt.layout.analysis.index_maps import Indices, element_sources
 from layoutopt.passes.base import NodeRewrite
 
 
 @dataclass(frozen=True)
 class SplitProducts(NodeRewrite):
-    """Splits each MatMul with a constant matrix whose columns go different ways, with the bias after it.
+    """Split each MatMul with a constant matrix whose columns go different ways, with the bias after it.
 
     Such is the one product that makes queries, keys and values: apart, their weights can each absorb a layout and a
     factor, and the target neither cuts nor copies.
@@ -113,7 +113,7 @@ def _parts(graph: ir.Graph, value: ir.Value, indices: Indices | None) -> Iterato
         return
     for reader in readers:
         for result in reader.outputs:
-            own = taken(reader, result)
+            own = element_sources(reader, result)
             if own is None:
                 yield value, None
                 return

@@ -14,7 +14,7 @@ from layoutopt.backend.onnx_tf.child import kept_alive
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-pytest.register_assert_rewrite("tests.handoff", "tests.harness")
+pytest.register_assert_rewrite("tests.conversion_cases", "tests.harness")
 
 settings.register_profile(
     "layoutopt",

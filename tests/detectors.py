@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
-from tests.handoff import Array, indices, numbers
+from tests.conversion_cases import Array, indices, numbers
 
 Generator = np.random.Generator
 

@@ -21,7 +21,7 @@ from layoutopt.ir.counts import bytes_transposed, count_onnx
 from layoutopt.ir.io import recorded_orders
 from layoutopt.ir.perm import MAX_TRANSPOSED, Perm, factor, permute
 from layoutopt.ir.values import is_constant, known_shape
-from layoutopt.ir.verify import Arrays, random_inputs, run, to_natural, to_stored
+from layoutopt.ir.verify import Arrays, random_inputs, run_onnx, to_natural, to_stored
 from layoutopt.layout.costs.movement import TimeTable
 from layoutopt.layout.costs.objectives import OperatorTimes, PieceTimes
 from layoutopt.layout.costs.products import ProductTimes
@@ -180,7 +180,7 @@ def _steps(model: ir.Model) -> int:
 def computed(model: ir.Model, inputs: Arrays) -> dict[str, npt.NDArray[np.generic]]:
     """By ONNX Runtime, or by ONNX's own evaluator where that lacks an operator."""
     try:
-        return run(model, inputs)
+        return run_onnx(model, inputs)
     except RuntimeError as error:
         if "NOT_IMPLEMENTED" not in str(error):
             raise

@@ -273,7 +273,7 @@ def convolutions() -> ir.Model:
     def weights(*shape: int) -> np.ndarray:
         return rng.standard_normal(shape).astype(np.float32)
 
-    return io.of(
+    return io.checked_copy(
         model(
             make_node("Conv", ["x", "w"], ["a"], strides=[2, 2], pads=[1, 1, 1, 1]),
             make_node("BatchNormalization", ["a", "s", "b", "b", "v"], ["n"]),
@@ -304,7 +304,7 @@ def everything() -> ir.Model:
 
     other = make_graph([make_node("Neg", ["k"], ["z"])], "other", [], [make_tensor_value_info("z", FLOAT, None)])
     same = make_graph([make_node("Abs", ["k"], ["z"])], "same", [], [make_tensor_value_info("z", FLOAT, None)])
-    return io.of(
+    return io.checked_copy(
         model(
             make_node("Shape", ["x"], ["size"]),
             make_node("Gather", ["size", "first"], ["batch"]),

@@ -7,14 +7,29 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from layoutopt.backend.litert.latency import Speedup, Verdict
-from layoutopt.layout.explain.explanation import Copy, Explanation, Inside, Kept, PartProof, Side
+from layoutopt.layout.explain.explanation import (
+    Copy,
+    Explanation,
+    InternalMovement,
+    KeptTranspose,
+    PartProof,
+    TransposeSide,
+)
 from layoutopt.layout.explain.missing_rules import MissingRule
 from layoutopt.layout.solver.problem import Solver
 from layoutopt.options import Objective
 from layoutopt.pipeline.manager import PassRecord
 from layoutopt.results.explain import ExplainReport
-from layoutopt.results.model_report import Graph, GraphNode, GraphTensor, Layout, ModelReport, Stage
-from layoutopt.results.optimize import Form, Kind, LayoutName, LayoutProof, ObjectiveChoice, OptimizeReport, TensorInfo
+from layoutopt.results.model_report import GraphNode, GraphTensor, Layout, ModelGraph, ModelReport, Stage
+from layoutopt.results.optimize import (
+    LayoutName,
+    LayoutProof,
+    ModelKind,
+    ModelStats,
+    ObjectiveChoice,
+    OptimizeReport,
+    TensorInfo,
+)
 
 VERSIONS = {"python": "3.11.9", "layoutopt": "0.1.0", "onnx": "1.23.2", "ai-edge-litert": "2.3.0"}
 _NCHW, _NHWC = (1, 32, 56, 48), (1, 56, 48, 32)
@@ -78,11 +93,11 @@ class _Writer:
         )
         return output
 
-    def graph(self, title: str, outputs: Sequence[str]) -> Graph:
-        return Graph(title, tuple(self.nodes), self.tensors, ("image",), tuple(outputs))
+    def graph(self, title: str, outputs: Sequence[str]) -> ModelGraph:
+        return ModelGraph(title, tuple(self.nodes), self.tensors, ("image",), tuple(outputs))
 
 
-def network(title: str, size: int, *, wrapped: bool, seed: int = 0) -> Graph:
+def network(title: str, size: int, *, wrapped: bool, seed: int = 0) -> ModelGraph:
     """A network of ``size`` blocks: residuals, branches that join, and skips across half of the graph.
 
     Args:
@@ -156,7 +171,7 @@ def report(size: int = 60, *, before: bool = True, measured: bool = True, left: 
     )
 
 
-def _with_left(graph: Graph, left: int) -> Graph:
+def _with_left(graph: ModelGraph, left: int) -> ModelGraph:
     """The graph with ``left`` of its additions in the place of transposes."""
     nodes = list(graph.nodes)
     for at in [index for index, node in enumerate(nodes) if len(node.inputs) == 1][1 : 1 + left]:
@@ -164,25 +179,25 @@ def _with_left(graph: Graph, left: int) -> Graph:
     return replace(graph, nodes=tuple(nodes))
 
 
-def _unmeasured(graph: Graph) -> Graph:
+def _unmeasured(graph: ModelGraph) -> ModelGraph:
     tensors = {name: replace(each, relative_error=None, own_error=None) for name, each in graph.tensors.items()}
     return replace(graph, nodes=tuple(replace(node, microseconds=None) for node in graph.nodes), tensors=tensors)
 
 
-def _form(kind: Kind, graph: Graph, latency: float | None) -> Form:
+def _form(kind: ModelKind, graph: ModelGraph, latency: float | None) -> ModelStats:
     histogram: dict[str, int] = {}
     for node in graph.nodes:
         histogram[node.operator] = histogram.get(node.operator, 0) + 1
     moved = sum(node.bytes_moved for node in graph.nodes)
     transposes = sum(node.is_transpose for node in graph.nodes)
-    return Form(
+    return ModelStats(
         *(kind, len(graph.nodes), transposes, 0, 1, 4, moved, histogram, 4_512_344, latency),
         *(latency and latency * 0.97, latency and 3.1e-6, latency and 4.2e-14),
     )
 
 
-def _optimize(before: Graph | None, after: Graph, *, measured: bool) -> OptimizeReport:
-    baseline = _form(Kind.PLAIN, before, 12.71 if measured else None) if before else None
+def _optimize(before: ModelGraph | None, after: ModelGraph, *, measured: bool) -> OptimizeReport:
+    baseline = _form(ModelKind.PLAIN, before, 12.71 if measured else None) if before else None
     interface = TensorInfo("image", _NHWC, "float32", LayoutName.CHANNELS_LAST, _NCHW, "image.transpose(0,2,3,1)", "a")
     result = TensorInfo("scores", (1, 1000), "float32", LayoutName.NATURAL, (1, 1000), "", "b")
     return OptimizeReport(
@@ -194,7 +209,7 @@ def _optimize(before: Graph | None, after: Graph, *, measured: bool) -> Optimize
         inputs=(interface,),
         outputs=(result,),
         baseline=baseline,
-        optimized=_form(Kind.LAYOUTOPT, after, 8.66 if measured else None),
+        optimized=_form(ModelKind.LAYOUTOPT, after, 8.66 if measured else None),
         speedup=Speedup(1.468, 1.455, 1.462, 1.441, 1.483, Verdict.FASTER) if measured and before else None,
         layout=LayoutProof(0, 0, True, "bytes"),
         passes=(PassRecord("fold-constants", 0.2, True, 100, 90, 0, 0),),
@@ -204,7 +219,7 @@ def _optimize(before: Graph | None, after: Graph, *, measured: bool) -> Optimize
     )
 
 
-def _stages(before: Graph, after: Graph) -> tuple[Stage, ...]:
+def _stages(before: ModelGraph, after: ModelGraph) -> tuple[Stage, ...]:
     nodes, count = len(before.nodes), sum(node.is_transpose for node in before.nodes)
     left = sum(node.bytes_moved for node in after.nodes)
     return (
@@ -216,12 +231,14 @@ def _stages(before: Graph, after: Graph) -> tuple[Stage, ...]:
     )
 
 
-def _explain(after: Graph, left: int) -> ExplainReport:
+def _explain(after: ModelGraph, left: int) -> ExplainReport:
     copies = tuple(
         Copy(
             *(f"/head/value.{at}", _NCHW, "float32", _BYTES, _BYTES, 1, 1),
-            Side("NHWC", ("Conv /head/Conv",), ("Add /head/Add",), "Conv /head/Conv", "TFLite runs it channels-last"),
-            Side("as is", ("Reshape /head/Reshape",), (), "output boxes", "its layout was asked for"),
+            TransposeSide(
+                "NHWC", ("Conv /head/Conv",), ("Add /head/Add",), "Conv /head/Conv", "TFLite runs it channels-last"
+            ),
+            TransposeSide("as is", ("Reshape /head/Reshape",), (), "output boxes", "its layout was asked for"),
             frozenset({"NonMaxSuppression"}),
         )
         for at in range(left)
@@ -230,8 +247,8 @@ def _explain(after: Graph, left: int) -> ExplainReport:
     parts = (PartProof(1, Solver.CUT, 214, cost, cost, True, cost),) if left else ()
     found = Explanation(
         copies,
-        (Inside("Softmax /head/Softmax", 1200, 0, "TFLite runs it on the last axis only"),),
-        (Kept("Transpose /pre/Transpose", 602_112, "its shape is not known"),),
+        (InternalMovement("Softmax /head/Softmax", 1200, 0, "TFLite runs it on the last axis only"),),
+        (KeptTranspose("Transpose /pre/Transpose", 602_112, "its shape is not known"),),
         parts,
     )
     missing = (MissingRule("NonMaxSuppression", 1, 33_600, 33_600, "has no layout rule"),) if left else ()

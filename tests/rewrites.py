@@ -12,7 +12,7 @@ import onnx.reference
 import onnx_ir as ir
 from onnx import numpy_helper
 
-from layoutopt.ir.verify import random_inputs, run
+from layoutopt.ir.verify import random_inputs, run_onnx
 from tests.harness import check_pass
 
 MAX_ROUNDING = 4
@@ -48,7 +48,7 @@ def check_rewrite(pass_: ir.passes.PassBase, model: ir.Model, *, tolerance: floa
     inputs = random_inputs(model, 0)
     wide = {name: array.astype(np.float64) if array.dtype == np.float32 else array for name, array in inputs.items()}
     exact, found = evaluated(before, wide), evaluated(ir.to_proto(after), wide)
-    own, others = run(model, inputs), run(result.model, inputs)
+    own, others = run_onnx(model, inputs), run_onnx(result.model, inputs)
     for name, array in exact.items():
         scale = max(1.0, float(np.abs(array).max(initial=0.0)))
         assert _distance(found[name], array) <= tolerance * scale, name

@@ -34,9 +34,9 @@ from layoutopt.ir.io import save
 from layoutopt.options import Io, Verify
 from layoutopt.passes import EliminateDeadCode, FoldConstants
 from layoutopt.report.terminal import tables
-from layoutopt.results.optimize import Kind, LayoutName, Multiplications
-from layoutopt.workflows.benchmark import Group
+from layoutopt.results.optimize import LayoutName, ModelKind, Multiplications
 from layoutopt.workflows.conversion import run_natural
+from layoutopt.workflows.latencies import SettingLatencies
 from tests.rewrites import network, normal
 
 
@@ -77,14 +77,14 @@ def test_without_tensorflow_the_tflite_is_written_too(model: ir.Model, tmp_path:
     stages: list[str] = []
     report = layoutopt.optimize(model, output=onnx, tflite=tflite, benchmark=True, progress=stages.append)
     assert (report.output, report.tflite, report.saved_model) == (onnx, tflite, None)
-    assert report.optimized.kind is Kind.LAYOUTOPT
+    assert report.optimized.kind is ModelKind.LAYOUTOPT
     assert report.optimized.file_size == tflite.stat().st_size
     assert report.inputs[0].tflite_name == "input"
     assert "layoutopt: write .tflite" in stages
     counts = layoutopt.count(tflite).counts
     assert (counts.operators, counts.transposes) == (report.optimized.operators, 0)
     assert report.baseline is not None
-    assert report.baseline.kind is Kind.PER_OPERATOR
+    assert report.baseline.kind is ModelKind.PER_OPERATOR
     assert report.baseline.transposes > 20
     assert report.speedup is not None
     with pytest.raises(OutputExistsError, match="--force"):
@@ -273,7 +273,7 @@ def test_nothing_that_is_read_is_overwritten(model: ir.Model, tmp_path: Path, wh
 
 
 @pytest.mark.onnx_tf
-def test_the_hand_off_writes_what_was_asked_for(model: ir.Model, tmp_path: Path) -> None:
+def test_the_conversion_writes_what_was_asked_for(model: ir.Model, tmp_path: Path) -> None:
     onnx, tflite, saved = tmp_path / "out.onnx", tmp_path / "out.tflite", tmp_path / "saved"
     stages: list[str] = []
     report = layoutopt.optimize(
@@ -307,12 +307,12 @@ def test_a_wrong_tflite_is_an_error_and_not_written(
 def test_two_forms_of_an_onnx_file_are_timed_against_each_other(
     model: ir.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def alike(paths: list[Path], settings: list[Setting], **_: object) -> list[Group]:
+    def alike(paths: list[Path], settings: list[Setting], **_: object) -> list[SettingLatencies]:
         """What a machine sees of two forms that differ by half of its noise."""
         rng = np.random.default_rng(0)
         times = np.array([[10.1], [10.0], [10.1]]) * np.exp(0.02 * rng.standard_normal((3, 60)))
         assert len(paths) == 2
-        return [Group.of(settings[0], [Latency(tuple(row)) for row in times], seed=0)]
+        return [SettingLatencies.of(settings[0], [Latency(tuple(row)) for row in times], seed=0)]
 
     save(model, tmp_path / "model.onnx")
     monkeypatch.setattr("layoutopt.workflows.optimize.time_together", alike)

@@ -24,7 +24,9 @@ from layoutopt.options import Clock
 from layoutopt.report.terminal import tables
 from layoutopt.results.benchmark import BenchmarkReport
 from layoutopt.workflows import benchmark as benchmarking
-from layoutopt.workflows.benchmark import Candidate, Effort, run, time_together
+from layoutopt.workflows import latencies
+from layoutopt.workflows.benchmark import Candidate, time_candidates
+from layoutopt.workflows.latencies import Effort, time_together
 from layoutopt.workflows.options import RunContext
 
 NOBODY = Path("nobody.tflite")
@@ -64,7 +66,7 @@ class Machine:
 
 def on(monkeypatch: pytest.MonkeyPatch, spread: float) -> Machine:
     machine = Machine(spread)
-    monkeypatch.setattr(benchmarking, "measure", machine)
+    monkeypatch.setattr(latencies, "measure", machine)
     return machine
 
 
@@ -85,14 +87,14 @@ def test_the_first_model_of_a_setting_is_timed_twice(monkeypatch: pytest.MonkeyP
 
 def test_it_goes_on_until_the_intervals_are_narrow(monkeypatch: pytest.MonkeyPatch) -> None:
     quiet, noisy = on(monkeypatch, 0.001), on(monkeypatch, 0.06)
-    monkeypatch.setattr(benchmarking, "measure", quiet)
+    monkeypatch.setattr(latencies, "measure", quiet)
     time_together([SLOW, FAST], [Setting()], effort=Effort(rounds=20))
     assert quiet.rounds == 20
-    monkeypatch.setattr(benchmarking, "measure", noisy)
+    monkeypatch.setattr(latencies, "measure", noisy)
     (group,) = time_together([SLOW, FAST], [Setting()], effort=Effort(rounds=20, seconds=1e9))
     assert 100 < noisy.rounds < 1000
     assert group.is_settled
-    assert max(group.noise.width, group.speedups[1].width) <= benchmarking.NARROW
+    assert max(group.noise.width, group.speedups[1].width) <= latencies.NARROW
 
 
 def test_it_does_not_go_on_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,7 +135,7 @@ def report(monkeypatch: pytest.MonkeyPatch, directory: Path, spread: float) -> B
         "profile_subject",
         lambda *_, **__: (OperatorTime(0, "CONV_2D", 6000.0), OperatorTime(1, "TRANSPOSE", 2000.0)),
     )
-    return run(
+    return time_candidates(
         candidates,
         [Setting(1), Setting(2)],
         effort=Effort(rounds=20, seconds=0),

@@ -146,7 +146,7 @@ def test_a_fault_behind_plain_onnx_tf(plain: tuple[Path, Path], tmp_path: Path) 
     report = layoutopt.compare(model, damage(converted, tmp_path / "bad.tflite", convolutions[1], 1, 1.05))
     assert report.first is not None
     assert report.first.layer.value in ("c", "s")
-    assert "r" in report.first.behind
+    assert "r" in report.first.after
     assert report.first.suspects[0].startswith(("CONV_2D", "PAD", "TRANSPOSE"))
     assert report.adding_most(1)[0] == report.first.layer
 

@@ -16,7 +16,7 @@ import layoutopt
 from layoutopt import api
 from layoutopt.backend.conversion import Backend
 from layoutopt.backend.litert.inspect import signature_of
-from layoutopt.backend.litert.runtime import run as run_tflite
+from layoutopt.backend.litert.runtime import run_tflite
 from layoutopt.errors import DynamicShapeError, UsageError
 from layoutopt.ir import symbols
 from layoutopt.ir.io import recorded_orders

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from layoutopt.formula import Formula, Prefer, Source, express, once, reshape_target
+from layoutopt.formula import Formula, Prefer, Source, express, reshape_target, without_repetition
 
 Shape = tuple[int, ...]
 
@@ -76,5 +76,5 @@ def test_what_follows_nothing_is_refused() -> None:
     ],
 )
 def test_only_repetition_is_taken_once(first: np.ndarray, second: np.ndarray, shape: Shape | None) -> None:
-    found = once(first, second)
+    found = without_repetition(first, second)
     assert (found if found is None else found.shape) == shape

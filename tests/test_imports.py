@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
+import networkx as nx
 import pytest
 
 ROOT = Path(__file__).parent.parent
@@ -105,8 +108,7 @@ def _imports(path: Path, node: ast.AST, *, lazy: bool) -> Iterator[Import]:
         elif isinstance(child, ast.ImportFrom):
             assert child.level == 0, f"{path}: a relative import"
             yield Import(path, str(child.module), lazy)
-            if child.module == "layoutopt":
-                yield from (Import(path, f"layoutopt.{alias.name}", lazy) for alias in child.names)
+            yield from (Import(path, f"{child.module}.{alias.name}", lazy) for alias in child.names)
         inside = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
         yield from _imports(path, child, lazy=lazy or inside)
 
@@ -134,6 +136,29 @@ def test_imports_point_one_way(part: str) -> None:
     assert not wrong
 
 
+def module_of(path: Path) -> str:
+    """The dotted name of a module of the package."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def circles(edges: Iterable[tuple[str, str]]) -> list[set[str]]:
+    """The sets of modules each of which imports the others, directly or not."""
+    return [set(each) for each in nx.strongly_connected_components(nx.DiGraph(edges)) if len(each) > 1]
+
+
+def test_no_modules_import_each_other() -> None:
+    """Nor do they where an import stands in a function, which Python would take."""
+    known = {module_of(path) for path in modules()}
+    edges = {(module_of(each.file), each.target) for each in ALL if each.target in known}
+    assert len(edges) > 1000
+    assert not circles((source, target) for source, target in edges if target != "layoutopt")
+
+
+def test_circles_are_found() -> None:
+    assert circles([("a", "b"), ("b", "c"), ("c", "a"), ("d", "a")]) == [{"a", "b", "c"}]
+
+
 def test_no_more_is_allowed_than_is_used() -> None:
     used = {(each.part, each.target.split(".")[1]) for each in ALL if each.target.startswith("layoutopt.")}
     allowed = {(part, other) for part, others in MAY_IMPORT.items() for other in others}
@@ -152,6 +177,36 @@ def test_the_drawing_is_in_step() -> None:
     ]
     assert not upward
     assert {part for part, line in lines.items() if line == max(lines.values())} == ANYBODY - {"__version__"}
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_what_is_imported_is_there(room: str) -> None:
+    """Nor may an import that stands in a function, which runs when that is called, name what is gone."""
+    files = modules() if room == "layoutopt" else sorted((ROOT / room).rglob("*.py"))
+    wrong = {
+        f"{path.relative_to(ROOT)} imports {each.target}"
+        for path in files
+        for each in imports(path)
+        if each.target.split(".")[0] in ROOMS and not is_defined(each.target)
+    }
+    assert not wrong
+
+
+@cache
+def is_defined(target: str) -> bool:
+    """Whether a module is there, or a name that a module defines or imports."""
+    path = ROOT.joinpath(*target.split("."))
+    if path.is_dir() or path.with_suffix(".py").exists():
+        return True
+    package = path.parent / "__init__.py"
+    parent = package if package.exists() else path.parent.with_suffix(".py")
+    return parent.exists() and bool(re.search(rf"\b{path.name}\b", parent.read_text()))
+
+
+def test_what_is_gone_is_found() -> None:
+    known = ("layoutopt.ir", "layoutopt.ir.io", "layoutopt.ir.io.load", "layoutopt.optimize", "docs.tools")
+    assert all(is_defined(target) for target in known)
+    assert not any(is_defined(target) for target in ("layoutopt.ir.io.lode", "layoutopt.iro", "layoutopt.iro.load"))
 
 
 @pytest.mark.parametrize("room", ROOMS)

@@ -10,7 +10,7 @@ import pytest
 
 import layoutopt
 from layoutopt.backend.conversion import Backend
-from layoutopt.backend.litert.runtime import run as run_tflite
+from layoutopt.backend.litert.runtime import run_tflite
 from layoutopt.ir.io import load, recorded_orders
 from layoutopt.ir.verify import to_natural, to_stored
 

@@ -20,7 +20,7 @@ from benchmarks.conformance.cases import Case, cases, with_shapes
 from benchmarks.conformance.verdicts import Route, Status, Verdict, load, save
 from layoutopt.backend.conversion import Conversion
 from layoutopt.backend.direct.convert import convert_directly
-from layoutopt.backend.litert.runtime import run
+from layoutopt.backend.litert.runtime import run_tflite
 from layoutopt.backend.onnx_tf.child import kept_alive
 from layoutopt.backend.onnx_tf.convert import Handlers, convert_model
 from layoutopt.errors import LayoutoptError, UnsupportedOperatorError
@@ -97,7 +97,7 @@ def _run(
     static = with_shapes(proto, given)
     if route is Route.PLAIN and not optimized:
         onnx.save(static, tflite.with_suffix(".onnx"))
-        return run_natural(tflite, _through_onnx_tf(tflite, Handlers.PLAIN), given, {}, runner=run)
+        return run_natural(tflite, _through_onnx_tf(tflite, Handlers.PLAIN), given, {}, runner=run_tflite)
     passes = (FoldConstants(),) if route is Route.PLAIN else DEFAULT_PIPELINE
     result = PassManager(passes).run(modelio.parse(static.SerializeToString(), "the test")).model
     modelio.check_full(result)
@@ -106,7 +106,7 @@ def _run(
     else:
         modelio.save(result, tflite.with_suffix(".onnx"))
         conversion = _through_onnx_tf(tflite, Handlers.PLAIN if route is Route.PLAIN else Handlers.LAYOUTOPT)
-    return run_natural(tflite, conversion, given, modelio.recorded_orders(result), runner=run)
+    return run_natural(tflite, conversion, given, modelio.recorded_orders(result), runner=run_tflite)
 
 
 def _through_onnx_tf(tflite: Path, handlers: Handlers) -> Conversion:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from layoutopt.outputs import replacing
+from layoutopt.outputs import atomic_write
 
 
 class Route(enum.Enum):
@@ -58,7 +58,7 @@ def load(results: Path, route: Route) -> dict[str, Verdict]:
 
 def save(verdicts: Mapping[str, Verdict], results: Path, route: Route) -> None:
     found = {name: (verdict.status.value, verdict.reason) for name, verdict in sorted(verdicts.items())}
-    with replacing(_path(results, route)) as beside:
+    with atomic_write(_path(results, route)) as beside:
         beside.write_text(json.dumps(found, indent=0) + "\n")
 
 

@@ -16,7 +16,7 @@ from benchmarks.floor.weights import Scope
 from benchmarks.models import NETWORKS, Variant, build
 from benchmarks.models.export import INPUT, OUTPUT, export_module
 from layoutopt.backend.litert.inspect import signature_of
-from layoutopt.backend.litert.runtime import run
+from layoutopt.backend.litert.runtime import run_tflite
 from layoutopt.ir.verify import Reference, Verification, to_natural, to_stored
 
 
@@ -44,7 +44,7 @@ def check(name: str, path: Path, *, small: bool) -> Verification:
     signature = signature_of(path)
     (taken,), (made,) = signature.inputs, signature.outputs
     inputs = to_stored(reference.inputs, {INPUT: (0, 2, 3, 1)})
-    outputs = run(path, {taken.signature_name: inputs[INPUT]})
+    outputs = run_tflite(path, {taken.signature_name: inputs[INPUT]})
     order = FLOORS[name].order
     return reference.compare(to_natural({OUTPUT: outputs[made.signature_name]}, {OUTPUT: order} if order else {}))
 

@@ -13,11 +13,11 @@ from pathlib import Path
 from benchmarks import records
 from benchmarks.peers.figures import Figures, Outcome
 from layoutopt.backend.litert.inspect import TfliteTensor, count_tflite, signature_of
-from layoutopt.backend.litert.runtime import run
+from layoutopt.backend.litert.runtime import run_tflite
 from layoutopt.errors import LayoutoptError
 from layoutopt.ir.io import load
 from layoutopt.ir.perm import channels_last, invert
-from layoutopt.ir.verify import Array, OutputDrift, Reference, drift_of
+from layoutopt.ir.verify import Array, OutputDifference, Reference, difference_of
 from layoutopt.options import TOLERANCE
 
 
@@ -45,10 +45,10 @@ def judged(reference: Reference, tflite: Path) -> Figures:
     if flex := sorted(name for name in counts.histogram if name.startswith("Flex")):
         return replace(figures, outcome=Outcome.FLEX, error=", ".join(flex))
     try:
-        drifts = list(_drifts(reference, tflite))
+        differences = list(_differences(reference, tflite))
     except (LayoutoptError, ValueError) as error:
         return replace(figures, outcome=Outcome.NOT_LOADED, error=str(error).splitlines()[0])
-    worst = max(drifts, key=lambda drift: drift.relative_error)
+    worst = max(differences, key=lambda difference: difference.relative_error)
     return replace(
         figures,
         outcome=Outcome.RIGHT if worst.relative_error <= TOLERANCE else Outcome.WRONG,
@@ -58,7 +58,7 @@ def judged(reference: Reference, tflite: Path) -> Figures:
     )
 
 
-def _drifts(reference: Reference, tflite: Path) -> Iterator[OutputDrift]:
+def _differences(reference: Reference, tflite: Path) -> Iterator[OutputDifference]:
     """Yield how far each output is from the original's, in the order of axes that fits best.
 
     Raises:
@@ -67,11 +67,14 @@ def _drifts(reference: Reference, tflite: Path) -> Iterator[OutputDrift]:
     """
     signature = signature_of(tflite)
     inputs = zip(signature.inputs, reference.inputs.values(), strict=True)
-    found = run(tflite, {tensor.signature_name: _stored(array, tensor) for tensor, array in inputs})
+    found = run_tflite(tflite, {tensor.signature_name: _stored(array, tensor) for tensor, array in inputs})
     for tensor, (name, expected) in zip(signature.outputs, reference.outputs.items(), strict=True):
         actual = found[tensor.signature_name]
         last = actual.transpose(invert(channels_last(actual.ndim))) if actual.ndim > 2 else actual
-        yield min((drift_of(name, expected, each) for each in (actual, last)), key=lambda drift: drift.relative_error)
+        yield min(
+            (difference_of(name, expected, each) for each in (actual, last)),
+            key=lambda difference: difference.relative_error,
+        )
 
 
 def _stored(array: Array, tensor: TfliteTensor) -> Array:

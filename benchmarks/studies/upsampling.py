@@ -16,12 +16,15 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from benchmarks.functions import tflite
+from layoutopt.backend.direct.writer import write_tflite
 from layoutopt.backend.litert.runtime import measure
+from layoutopt.lowering.conv_transpose import Spread, sub_pixel, transposed_convolution
+from layoutopt.tfl import build as tfl
+from layoutopt.tfl.dtypes import DType
+from layoutopt.tfl.graph import Graph, Model, Value
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,25 +74,26 @@ def main() -> None:
 
 def compared(kernel: Kernel, size: int, before: int, after: int, *, rounds: int) -> str:
     """Measure one cell of the table."""
-    from layoutopt.backend.onnx_tf.handlers.conv_transpose import Spread, sub_pixel, transposed
-
     rng = np.random.default_rng(0)
     out = (size - 1) * kernel.stride + kernel.size + kernel.extra - 2 * kernel.pad
     spreads = [Spread(size, kernel.size, kernel.stride, kernel.pad, out)] * 2
     weights = rng.standard_normal((before, after, kernel.size, kernel.size)).astype(np.float32)
-    bias = rng.standard_normal(after).astype(np.float32)
+    bias = Value.constant(rng.standard_normal(after).astype(np.float32))
     with tempfile.TemporaryDirectory() as directory:
-        paths = [Path(directory, f"{form.__name__}.tflite") for form in (transposed, sub_pixel)]
-        for path, form in zip(paths, (transposed, sub_pixel), strict=True):
-            path.write_bytes(tflite(_on(form, weights, bias, spreads), [(1, size, size, before)]))
-        old, new = measure(paths, rounds=rounds, clock=time.thread_time)
-    speedup = new.speedup_over(old)
-    return f"{old.minimum_ms:.2f} / {new.minimum_ms:.2f}, {speedup.median_of_rounds:.2f}x"
+        old, new = Path(directory, "transposed.tflite"), Path(directory, "sub_pixel.tflite")
+        write(old, size, before, lambda x: transposed_convolution(x, Value.constant(weights), bias, spreads))
+        write(new, size, before, lambda x: sub_pixel(x, weights, bias, spreads))
+        slow, fast = measure([old, new], rounds=rounds, clock=time.thread_time)
+    speedup = fast.speedup_over(slow)
+    return f"{slow.minimum_ms:.2f} / {fast.minimum_ms:.2f}, {speedup.median_of_rounds:.2f}x"
 
 
-def _on(form: Callable[..., Any], *operands: object) -> Callable[[Any], Any]:
-    """Return ``form`` of a picture with these other operands; TensorFlow would take those of a `partial` for inputs."""
-    return lambda x: form(x, *operands)
+def write(path: Path, size: int, channels: int, form: Callable[[Value], Value]) -> None:
+    """Write a .tflite of a function of a picture."""
+    graph = Graph(inputs=[Value(DType.FLOAT32, (1, size, size, channels))])
+    with tfl.recording(graph):
+        graph.outputs = [form(graph.inputs[0])]
+    write_tflite(Model(graph, ["x"], ["y"]), path)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.zoo.rows import Row, Tensor
-from layoutopt.backend.litert.runtime import run
+from layoutopt.backend.litert.runtime import run_tflite
 from layoutopt.ir.perm import channels_last, invert
 
 TFLITE = "model.tflite"
@@ -20,7 +20,7 @@ Arrays = Mapping[str, Array]
 
 def infer(tflite: Path, row: Row, arrays: Arrays) -> dict[str, Array]:
     """Return what a .tflite makes of the original's inputs; both named and laid out as the original has them."""
-    return natural(row.results, run(tflite, stored(row.operands, arrays)))
+    return natural(row.results, run_tflite(tflite, stored(row.operands, arrays)))
 
 
 def stored(tensors: Iterable[Tensor], arrays: Arrays) -> dict[str, Array]:

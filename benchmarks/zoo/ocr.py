@@ -138,8 +138,8 @@ def _agreement(expected: Scored, found: Scored) -> tuple[bool, tuple[float, ...]
     return same, tuple(abs(ours - theirs) for (_, ours), (_, theirs) in zip(found, expected, strict=False))
 
 
-def _part(what: str, count: int, same: bool, drifts: tuple[float, ...]) -> str:
-    scores = f" (scores within {max(drifts):.1g})" if same and drifts else ""
+def _part(what: str, count: int, same: bool, differences: tuple[float, ...]) -> str:
+    scores = f" (scores within {max(differences):.1g})" if same and differences else ""
     return f"{count} {what} {'the same' if same else '**DIFFERENT**'}{scores}"
 
 

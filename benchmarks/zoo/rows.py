@@ -11,7 +11,7 @@ from typing import ClassVar
 from benchmarks import records
 from layoutopt.backend.conversion import Backend
 from layoutopt.errors import LayoutoptError
-from layoutopt.ir.verify import OutputDrift
+from layoutopt.ir.verify import OutputDifference
 from layoutopt.results.optimize import LayoutName, TensorInfo
 from layoutopt.results.provenance import Provenance
 
@@ -93,9 +93,9 @@ class Row:
     histogram: Mapping[str, int] = field(default_factory=dict)
     operands: tuple[Tensor, ...] = ()
     results: tuple[Tensor, ...] = ()
-    outputs: tuple[OutputDrift, ...] = ()
-    runtime: tuple[OutputDrift, ...] = ()
-    exact: tuple[OutputDrift, ...] = ()
+    outputs: tuple[OutputDifference, ...] = ()
+    runtime: tuple[OutputDifference, ...] = ()
+    exact: tuple[OutputDifference, ...] = ()
     unsteadiness: float = 0.0
     verdict: str = ""
     seconds: Mapping[str, float] = field(default_factory=dict)
@@ -156,14 +156,14 @@ class Zoo:
         return records.load(cls, cls.PATH) if cls.PATH.exists() else cls({})
 
 
-def worst(outputs: Sequence[OutputDrift]) -> OutputDrift | None:
+def worst(outputs: Sequence[OutputDifference]) -> OutputDifference | None:
     """Return the output with the largest error for its variance."""
     return max(outputs, key=normalized, default=None)
 
 
-def normalized(drift: OutputDrift) -> float:
+def normalized(difference: OutputDifference) -> float:
     """Return the mean squared error over the variance of the output; the error itself where the output is constant."""
-    return drift.mse / drift.variance if drift.variance else drift.mse
+    return difference.mse / difference.variance if difference.variance else difference.mse
 
 
 def in_one_line(error: LayoutoptError) -> str:

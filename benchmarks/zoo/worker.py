@@ -18,7 +18,7 @@ from benchmarks.zoo.rows import Row, Tensor, in_one_line
 from layoutopt.backend.conversion import Backend
 from layoutopt.errors import LayoutoptError, VerificationError
 from layoutopt.ir.io import load, set_shapes
-from layoutopt.ir.verify import OutputDrift, Reference, drift_of
+from layoutopt.ir.verify import OutputDifference, Reference, difference_of
 from layoutopt.options import TOLERANCE
 from layoutopt.results.optimize import OptimizeReport
 from layoutopt.results.provenance import Provenance
@@ -75,7 +75,7 @@ def measured(network: Network, backend: Backend, path: Path, directory: Path) ->
         return row
     with np.load(exact) as arrays:
         judge = dict(arrays)
-    return replace(row, runtime=drifts(judge, reference.outputs), exact=drifts(judge, found))
+    return replace(row, runtime=differences(judge, reference.outputs), exact=differences(judge, found))
 
 
 def _optimized(
@@ -93,9 +93,9 @@ def _optimized(
     )
 
 
-def drifts(expected: Arrays, found: Arrays) -> tuple[OutputDrift, ...]:
+def differences(expected: Arrays, found: Arrays) -> tuple[OutputDifference, ...]:
     """Return how far each output is from what it should be."""
-    return tuple(drift_of(name, array, found[name]) for name, array in expected.items())
+    return tuple(difference_of(name, array, found[name]) for name, array in expected.items())
 
 
 def _reference(network: Network, path: Path) -> Reference:

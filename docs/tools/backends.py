@@ -11,8 +11,8 @@ from docs.tools.markdown import table
 from docs.tools.reasons.backends import REASONS
 from layoutopt.backend.conversion import Backend
 from layoutopt.backend.litert.latency import Speedup, Verdict
-from layoutopt.report.terminal.tables import size
-from layoutopt.results.optimize import Form
+from layoutopt.report.terminal.tables import format_size
+from layoutopt.results.optimize import ModelStats
 
 _TITLES = ("network", "operators", "TRANSPOSE", "partitions", "max abs error", "file")
 _TIMED = ("latency", "speedup")
@@ -69,12 +69,12 @@ def _row(title: str, row: Row) -> tuple[str, ...]:
         f"{direct.transposes}, {other.transposes}",
         f"{row.partitions[Backend.DIRECT.value]}, {row.partitions[Backend.ONNX_TF.value]}",
         f"{direct.max_abs_error:.1e}, {other.max_abs_error:.1e}",
-        f"{size(direct.file_size)}, {size(other.file_size)}",
+        f"{format_size(direct.file_size)}, {format_size(other.file_size)}",
         *(() if row.speedup is None else _timed(direct, other, row.speedup)),
     )
 
 
-def _timed(direct: Form, other: Form, speedup: Speedup) -> tuple[str, str]:
+def _timed(direct: ModelStats, other: ModelStats, speedup: Speedup) -> tuple[str, str]:
     latency = f"{direct.latency_ms:.1f}, {other.latency_ms:.1f} ms"
     return latency, f"{speedup.median_of_rounds:.2f}x, {speedup.verdict.value}"
 

@@ -10,7 +10,7 @@ from benchmarks.conversion_cost.figures import ConversionCost, Runs, Subject
 from benchmarks.conversion_cost.ways import Way
 from docs.tools.markdown import table
 from docs.tools.reasons.conversion_cost import REASONS
-from layoutopt.report.terminal.tables import size
+from layoutopt.report.terminal.tables import format_size
 
 _INTRODUCTION = """\
 # What a conversion costs
@@ -55,7 +55,7 @@ def page(figures: ConversionCost) -> Iterator[str]:
 
 def _row(name: str, subject: Subject, told: _Told) -> tuple[str, ...]:
     cells = (told(runs) if (runs := subject.of(way)) else "-" for way in _COLUMNS)
-    return (name, size(subject.size), f"{subject.nodes:,}", *cells)
+    return (name, format_size(subject.size), f"{subject.nodes:,}", *cells)
 
 
 def _seconds(runs: Runs) -> str:
@@ -63,7 +63,7 @@ def _seconds(runs: Runs) -> str:
 
 
 def _memory(runs: Runs) -> str:
-    return size(round(runs.memory))
+    return format_size(round(runs.memory))
 
 
 def _more(subjects: Mapping[str, Subject]) -> Iterator[str]:

@@ -15,7 +15,7 @@ from layoutopt.options import Io, Objective
 from layoutopt.passes import DEFAULT_PIPELINE, FoldConstants, PropagateLayout, default_pipeline
 from layoutopt.pipeline.manager import PassManager
 from layoutopt.pipeline.text import pass_name
-from layoutopt.report.terminal.tables import size
+from layoutopt.report.terminal.tables import format_size
 from layoutopt.workflows.conversion import per_operator
 
 CHAIN = """
@@ -59,7 +59,7 @@ def transposes() -> str:
         y = 34 + 104 * row
         drawing.text(MARGIN, y, words, style="strong")
         moved = sum(map(bytes_transposed, model.graph))
-        drawing.text(560, y, f"{counts[row]} transposes, {size(moved)} moved in each inference", style="small")
+        drawing.text(560, y, f"{counts[row]} transposes, {format_size(moved)} moved in each inference", style="small")
         _chain(drawing, list(model.graph), y + 16)
     return str(drawing)
 
@@ -93,7 +93,7 @@ def cut() -> str:
     drawing.cut((borders[0][0], 40), *borders, (borders[-1][0], 226))
     drawing.text(MARGIN, 26, "NHWC: TFLite runs Conv and MaxPool so", style="strong")
     drawing.text(600, 26, "NCHW: the outputs are flattened so", style="strong")
-    cost, bound = size(report.layout.cost), size(report.layout.lower_bound)
+    cost, bound = format_size(report.layout.cost), format_size(report.layout.lower_bound)
     words = f"The cut moves {cost}. A flow of {bound} fits through the graph from left to right, so no cut is cheaper."
     drawing.text(MARGIN, 248, words, style="small")
     return str(drawing)
@@ -141,7 +141,7 @@ def _chain(drawing: Drawing, nodes: list[ir.Node], y: float) -> None:
         if last:
             drawing.arrow(last.right, box.left)
         if moved := bytes_transposed(node):
-            drawing.text(box.bottom[0], box.bottom[1] + 15, size(moved), style="warn", middle=True)
+            drawing.text(box.bottom[0], box.bottom[1] + 15, format_size(moved), style="warn", middle=True)
         last = box
 
 
@@ -151,7 +151,7 @@ def _edge(drawing: Drawing, start: Box, end: Box, value: ir.Value) -> None:
     drawing.arrow(start.right, end.left, width=1 + count / 60_000)
     x, y = _on(start, end, 0.36)
     beside = {-1: -21, 0: -9, 1: 27}[int(np.sign(end.y - start.y))]  # clear of an arrow that goes up, on, or down
-    drawing.text(x, y + beside, size(count), style="small", middle=True)
+    drawing.text(x, y + beside, format_size(count), style="small", middle=True)
 
 
 def _on(start: Box, end: Box, part: float) -> tuple[float, float]:

@@ -9,10 +9,10 @@ from benchmarks import records
 from benchmarks.networks import OPSET, Copies, Networks, Row, ratio
 from benchmarks.objectives import BYTES, Objectives
 from docs.tools.markdown import table
-from layoutopt.report.terminal.tables import size
-from layoutopt.results.optimize import Form, Kind
+from layoutopt.report.terminal.tables import format_size
+from layoutopt.results.optimize import ModelKind, ModelStats
 
-_KINDS = (Kind.PLAIN, Kind.PER_OPERATOR, Kind.LAYOUTOPT)
+_KINDS = (ModelKind.PLAIN, ModelKind.PER_OPERATOR, ModelKind.LAYOUTOPT)
 _LAYOUTS = ("network", "per-operator", "chosen", "proved", "inputs and outputs kept")
 _OPERATORS = ("network", "plain onnx-tf", "per-operator", "layoutopt", "GATHER", "PAD", "all operators")
 _SPEED = (
@@ -81,7 +81,7 @@ def _layouts(name: str, row: Row) -> tuple[str, ...]:
 
 
 def _operators(name: str, row: Row) -> tuple[str, ...]:
-    plain, left_in = row.form(Kind.PLAIN), row.form(Kind.PER_OPERATOR)
+    plain, left_in = row.form(ModelKind.PLAIN), row.form(ModelKind.PER_OPERATOR)
     return (
         name,
         *(str(form.transposes) if form else "-" for form in (plain, left_in)),
@@ -90,7 +90,7 @@ def _operators(name: str, row: Row) -> tuple[str, ...]:
     )
 
 
-def _others(form: Form) -> tuple[int, ...]:
+def _others(form: ModelStats) -> tuple[int, ...]:
     return form.histogram.get("GATHER", 0), form.pads, form.operators
 
 
@@ -106,14 +106,14 @@ def _speed(name: str, row: Row) -> tuple[str, ...]:
 
 
 def _moved(copies: Copies) -> str:
-    return f"{size(copies.size)} / {copies.count}" if copies.count else "0"
+    return f"{format_size(copies.size)} / {copies.count}" if copies.count else "0"
 
 
-def _latency(form: Form | None) -> str:
+def _latency(form: ModelStats | None) -> str:
     return f"{form.latency_ms:.2f} ms" if form else "-"
 
 
-def _speedup(before: Form | None, after: Form) -> str:
+def _speedup(before: ModelStats | None, after: ModelStats) -> str:
     if before is None:
         return "-"
     medians = ratio(before.latency_ms, after.latency_ms)
@@ -164,14 +164,14 @@ def _summary(title: str, row: Row) -> tuple[str, ...]:
     )
 
 
-def milliseconds(form: Form, row: Row) -> str:
+def milliseconds(form: ModelStats, row: Row) -> str:
     """Return the latency of one form of ``row`` to three digits, or to as many places as that of the other."""
     return f"{form.latency_ms:.{0 if row.after.latency_ms and row.after.latency_ms >= 100 else 1}f}"
 
 
 def _note(rows: Mapping[str, Row]) -> str:
     """Return what was compared, and where it was measured."""
-    failed = [title for title, row in rows.items() if row.form(Kind.PLAIN) is None]
+    failed = [title for title, row in rows.items() if row.form(ModelKind.PLAIN) is None]
     machines = {row.measured.machine for row in rows.values()}
     return (
         "Before → after: plain onnx-tf 1.10 after onnxsim, with the default TFLite converter (for "

@@ -11,7 +11,7 @@ from docs.tools.markdown import table
 from docs.tools.reasons.peers import REASONS
 from layoutopt.backend.litert.latency import Speedup, Verdict
 from layoutopt.options import TOLERANCE
-from layoutopt.report.terminal.tables import size
+from layoutopt.report.terminal.tables import format_size
 
 _INTRODUCTION = f"""\
 # Other converters
@@ -154,12 +154,12 @@ def _row(name: str, network: Network) -> tuple[str, ...]:
     return (
         name if figures.outcome is Outcome.RIGHT else f"{name}: {figures.outcome.value}",
         *map(str, counted),
-        size(figures.bytes_moved) if figures.operators else "-",
+        format_size(figures.bytes_moved) if figures.operators else "-",
         *(map(_error, (figures.max_abs_error, figures.relative_error, figures.mse))),
         f"{latency.median_ms:.2f}" if latency else "-",
         _beside(name, network) if latency else "-",
         f"{figures.processor:.0f}",
-        size(figures.memory),
+        format_size(figures.memory),
     )
 
 

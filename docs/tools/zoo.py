@@ -9,8 +9,8 @@ from benchmarks.zoo.rows import Row, Zoo, normalized, worst
 from docs.tools.markdown import table
 from docs.tools.reasons.zoo import REASONS
 from layoutopt.backend.conversion import Backend
-from layoutopt.ir.verify import OutputDrift
-from layoutopt.report.terminal.tables import size
+from layoutopt.ir.verify import OutputDifference
+from layoutopt.report.terminal.tables import format_size
 
 MARKS = {
     "unetplusplus_resnet34": -12,
@@ -162,18 +162,18 @@ _ARTICLE = (
 
 def _article(entry: Entry, of: Mapping[str, Row], zoo: Zoo) -> Iterator[tuple[str, ...]]:
     name = entry.network.name.removesuffix("_initial")
-    drifts = [(row, drift) for row in of.values() if (drift := worst(row.outputs)) is not None]
-    if entry.network.name not in OF_THE_ARTICLE or not drifts:
+    differences = [(row, difference) for row in of.values() if (difference := worst(row.outputs)) is not None]
+    if entry.network.name not in OF_THE_ARTICLE or not differences:
         return
     told = f"{name}, initial" if entry.network.initial else name
     yield (
         told if entry.key in zoo.rows else f"{told} \u2020",
         str(entry.export),
-        _pair([f"{drift.mse:.1e}" for _, drift in drifts]),
-        _pair([f"{drift.variance:.1e}" for _, drift in drifts]),
-        _pair([f"{normalized(drift):.1e}" for _, drift in drifts]),
-        _pair([_normalized(row.runtime) for row, _ in drifts]),
-        _pair([_normalized(row.exact) for row, _ in drifts]),
+        _pair([f"{difference.mse:.1e}" for _, difference in differences]),
+        _pair([f"{difference.variance:.1e}" for _, difference in differences]),
+        _pair([f"{normalized(difference):.1e}" for _, difference in differences]),
+        _pair([_normalized(row.runtime) for row, _ in differences]),
+        _pair([_normalized(row.exact) for row, _ in differences]),
         f"e{MARKS[name]}" if name in MARKS else "-",
     )
 
@@ -197,25 +197,25 @@ def _network(entry: Entry, of: Mapping[str, Row], zoo: Zoo) -> tuple[str, ...]:
         _pair(["-" if row.error else str(row.operators) for row in rows]),
         *(_pair([_error(worst(row.outputs), told) for row in rows]) for told in _ERRORS),
         _pair([f"{sum(row.seconds.values()):.0f}" if row.seconds else "-" for row in rows]),
-        _pair([size(row.memory.together) if row.memory.together else "-" for row in rows]),
+        _pair([format_size(row.memory.together) if row.memory.together else "-" for row in rows]),
     )
 
 
-_ERRORS: Sequence[Callable[[OutputDrift], float]] = (
-    lambda drift: drift.max_abs_error,
-    lambda drift: drift.mse,
-    lambda drift: drift.variance,
+_ERRORS: Sequence[Callable[[OutputDifference], float]] = (
+    lambda difference: difference.max_abs_error,
+    lambda difference: difference.mse,
+    lambda difference: difference.variance,
     normalized,
 )
 
 
-def _error(drift: OutputDrift | None, told: Callable[[OutputDrift], float]) -> str:
-    return "-" if drift is None else f"{told(drift):.1e}"
+def _error(difference: OutputDifference | None, told: Callable[[OutputDifference], float]) -> str:
+    return "-" if difference is None else f"{told(difference):.1e}"
 
 
-def _normalized(drifts: Sequence[OutputDrift]) -> str:
-    drift = worst(drifts)
-    return f"{normalized(drift):.1e}" if drift else "-"
+def _normalized(differences: Sequence[OutputDifference]) -> str:
+    difference = worst(differences)
+    return f"{normalized(difference):.1e}" if difference else "-"
 
 
 _GROUPS = {
@@ -248,8 +248,8 @@ def _stages(entry: Entry, backend: str, row: Row) -> tuple[str, ...]:
     return (
         entry.network.name,
         backend,
-        size(row.weights),
+        format_size(row.weights),
         f"{total:.0f}",
         *(f"{each / total:.0%}" for each in (total - sum(groups), *groups)),
-        *(size(each) for each in (memory.parent, memory.child, memory.together)),
+        *(format_size(each) for each in (memory.parent, memory.child, memory.together)),
     )

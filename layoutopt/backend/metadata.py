@@ -59,7 +59,7 @@ def metadata_of(path: Path) -> dict[str, bytes]:
         return {text_of(each.Name()): buffer_of(model, each.Buffer()).tobytes() for each in entries}
 
 
-def files_of(path: Path) -> list[str]:
+def packed_files(path: Path) -> list[str]:
     """Return the names of the files at the end of a .tflite; none if there is no complete zip."""
     try:
         with zipfile.ZipFile(path) as archive:

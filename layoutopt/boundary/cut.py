@@ -11,6 +11,7 @@ from onnx_ir.passes.common import RemoveUnusedFunctionsPass, ShapeInferencePass
 from layoutopt.boundary.names import find_tensors
 from layoutopt.errors import UsageError
 from layoutopt.ir.values import is_constant
+from layoutopt.text import first_few
 
 _MAX_LISTED = 8
 """Kinds of operators, or names, that a note lists."""
@@ -87,13 +88,13 @@ def _require_bounded(given: Sequence[ir.Value], roots: Collection[ir.Value], tar
     asked = ",".join(str(value.name) for value in given)
     if missing := [str(value.name) for value in roots if value not in given]:
         raise UsageError(
-            f"--inputs {asked}: the outputs also need {_listed(missing)}",
+            f"--inputs {asked}: the outputs also need {first_few(missing, _MAX_LISTED)}",
             hint=f"Cut later, or keep what is missing: --inputs {asked},{','.join(missing)}",
         )
     if idle := [str(value.name) for value in given if value not in roots]:
+        outputs = first_few([str(value.name) for value in targets], _MAX_LISTED)
         raise UsageError(
-            f"--inputs {asked}: nothing up to the outputs {_listed([str(value.name) for value in targets])} "
-            f"reads {_listed(idle)}",
+            f"--inputs {asked}: nothing up to the outputs {outputs} reads {first_few(idle, _MAX_LISTED)}",
             hint="Leave it out, or choose a later output.",
         )
 
@@ -114,12 +115,7 @@ def _told(
     gone = Counter(node.op_type for node in graph if node not in nodes and node.op_type != "Constant")
     if gone:
         kinds = [f"{count} {operator}" if count > 1 else operator for operator, count in gone.most_common()]
-        yield f"Removed: {gone.total()} of {len(graph)} operators: {_listed(kinds)}."
+        yield f"Removed: {gone.total()} of {len(graph)} operators: {first_few(kinds, _MAX_LISTED)}."
     for what, before, after in (("inputs", graph.inputs, given), ("outputs", graph.outputs, targets)):
         if lost := [str(value.name) for value in before if value not in after]:
-            yield f"Removed: {what} {_listed(lost)}."
-
-
-def _listed(texts: Sequence[str]) -> str:
-    rest = len(texts) - _MAX_LISTED
-    return ", ".join(texts[:_MAX_LISTED]) + (f" and {rest} more" if rest > 0 else "")
+            yield f"Removed: {what} {first_few(lost, _MAX_LISTED)}."

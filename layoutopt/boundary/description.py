@@ -41,7 +41,7 @@ class Description:
         given = [] if self.metadata is None or isinstance(self.metadata, Mapping) else [Path(self.metadata)]
         return [*given, *map(Path, self.labels.values())]
 
-    def read(self) -> Read:
+    def read(self) -> ReadDescription:
         """Read the files and return their content, checked as far as that is possible without the model.
 
         Raises:
@@ -57,11 +57,11 @@ class Description:
         _check(fields)
         files = {Path(name).name: _bytes(folder / name, "--metadata: file") for name in fields.get("files", ())}
         labels = {name: _labels(Path(path)) for name, path in self.labels.items()}
-        return Read(fields, files, labels)
+        return ReadDescription(fields, files, labels)
 
 
 @dataclass(frozen=True, slots=True)
-class Read:
+class ReadDescription:
     """A description that was read.
 
     Attributes:

@@ -8,9 +8,9 @@ import onnx_ir as ir
 
 from layoutopt.backend.conversion import Conversion
 from layoutopt.backend.litert.inspect import signature_of
-from layoutopt.backend.metadata import attach, files_of, metadata_of
+from layoutopt.backend.metadata import attach, metadata_of, packed_files
 from layoutopt.boundary import RECORD, Boundary
-from layoutopt.boundary.description import Read
+from layoutopt.boundary.description import ReadDescription
 from layoutopt.boundary.record import recorded_boundary
 from layoutopt.ir.io import recorded_orders
 from layoutopt.ir.perm import channels_last
@@ -19,7 +19,7 @@ from layoutopt.tfl.metadata import NAME, Fields, decoded
 _OURS = "layoutopt."
 
 
-def describe(conversion: Conversion, path: Path, model: ir.Model, read: Read | None) -> None:
+def describe(conversion: Conversion, path: Path, model: ir.Model, read: ReadDescription | None) -> None:
     """Write the boundary of a network, and what a user says of it, into its .tflite.
 
     Args:
@@ -71,7 +71,7 @@ def boundary_of(path: Path) -> Boundary | None:
         return None
 
 
-def told_by(path: Path) -> tuple[str, ...]:
+def metadata_lines(path: Path) -> tuple[str, ...]:
     """Return the metadata of a .tflite as text, a line for each item; none if it has no metadata.
 
     Raises:
@@ -86,7 +86,7 @@ def told_by(path: Path) -> tuple[str, ...]:
             lines.append(f"metadata: {error}")
     if boundary := boundary_of(path):
         lines += boundary.told()
-    if files := files_of(path):
+    if files := packed_files(path):
         lines.append(f"files: {', '.join(files)}")
     return tuple(lines)
 

@@ -23,13 +23,11 @@ from layoutopt.cli.console import (
     Session,
     ShapeOption,
     VerboseOption,
-    parse_layouts,
-    parse_names,
-    parse_shapes,
     session,
 )
-from layoutopt.cli.guard import limit
-from layoutopt.cli.limits import MemoryLimitOption, TimeLimitOption, parse_size
+from layoutopt.cli.guard import set_limits
+from layoutopt.cli.limits import MemoryLimitOption, TimeLimitOption
+from layoutopt.cli.parsing import parse_layouts, parse_names, parse_shapes, parse_size
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +57,7 @@ class RunArguments(SessionArguments):
         Raises:
             BadParameter: the limit of memory cannot be read.
         """
-        limit(parse_size(self.memory_limit, "--memory-limit"), self.time_limit)
+        set_limits(parse_size(self.memory_limit, "--memory-limit"), self.time_limit)
         return SessionArguments.start(self, inputs)
 
 

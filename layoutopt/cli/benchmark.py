@@ -11,7 +11,8 @@ import typer
 
 from layoutopt.backend.conversion import Quantize
 from layoutopt.cli.arguments import RunArguments
-from layoutopt.cli.console import BackendOption, SeedOption, ShapeOption, parse_choices, parse_numbers, parse_shapes
+from layoutopt.cli.console import BackendOption, SeedOption, ShapeOption
+from layoutopt.cli.parsing import parse_choices, parse_numbers, parse_shapes
 from layoutopt.errors import UsageError
 from layoutopt.options import Clock, Io, Phone
 

@@ -134,7 +134,7 @@ class PartArguments:
 
 @dataclass(frozen=True, slots=True)
 class BoundaryArguments(PartArguments):
-    """As `PartArguments`, with what is appended to the outputs, and the metadata of the .tflite."""
+    """The options of `PartArguments`, of what is appended to the outputs, and of the metadata of the .tflite."""
 
     postprocess: PostprocessOption = field(default_factory=list)
     max_detections: MaxDetectionsOption = None

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from layoutopt.cli.arguments import RunArguments
-from layoutopt.cli.console import SeedOption, ShapeOption, parse_shapes, read_model
+from layoutopt.cli.console import SeedOption, ShapeOption, read_model
+from layoutopt.cli.parsing import parse_shapes
 from layoutopt.options import TOLERANCE
 
 EXAMPLES = """[bold]Examples[/]

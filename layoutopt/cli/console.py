@@ -9,9 +9,8 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,11 +19,11 @@ from layoutopt.cli.guard import note_stage
 from layoutopt.cli.quiet import quiet_libraries
 from layoutopt.cli.signals import Ended
 from layoutopt.cli.terminal import console_on, tell
-from layoutopt.errors import SIGNALS, LayoutoptError, LimitError, OutputError, UsageError
+from layoutopt.errors import SIGNALS, LayoutoptError, LimitError, OutputError
 from layoutopt.files import require_file
-from layoutopt.options import Io, Objective, TensorLayout
+from layoutopt.options import Io, Objective
 from layoutopt.outputs import Outputs, writing
-from layoutopt.progress import Stages
+from layoutopt.progress import StageTimer
 from layoutopt.text import printable
 
 if TYPE_CHECKING:
@@ -32,8 +31,6 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
     from layoutopt.results.result import Json
-
-_Choice = TypeVar("_Choice", bound=Enum)
 
 _SHORTEST = 0.05
 """Seconds of a stage that has a line of its own where there is no terminal: what takes less would be 0.0 s."""
@@ -185,7 +182,7 @@ def _lines() -> Iterator[Callable[[str], None]]:
         if seconds >= _SHORTEST:
             print(f"{printable(stage)}: {seconds:.1f} s", file=sys.stderr, flush=True)
 
-    stages = Stages(ended=ended)
+    stages = StageTimer(ended=ended)
     try:
         yield stages
     finally:
@@ -256,9 +253,9 @@ def _printing() -> Iterator[None]:
 
 def _files_of(path: Path) -> list[Path]:
     """Return the files that a model consists of."""
-    from layoutopt.ir.protos import files_of
+    from layoutopt.ir.protos import model_files
 
-    return files_of(path)
+    return model_files(path)
 
 
 def read_model(path: Path, *, complete: bool = True) -> Path | Model:
@@ -288,71 +285,3 @@ def beside(model: Path, suffix: str, directory: Path | None = None) -> Path:
         return (directory or Path()) / f"model{suffix}"
     require_file(model)
     return (directory or model.parent) / f"{model.stem}{suffix}"
-
-
-def parse_numbers(option: str, texts: list[str]) -> list[int]:
-    """Return ``1,2,4`` as numbers.
-
-    Raises:
-        UsageError: it does not read like that, or one of them is below 1.
-    """
-    words = [word for text in texts for word in text.split(",")]
-    if not all(word.strip().isdecimal() and int(word) > 0 for word in words):
-        raise UsageError(f"{option} {','.join(words)}: cannot be read", hint=f"Write {option} 1,2,4.")
-    return [int(word) for word in words]
-
-
-def parse_choices(option: str, texts: list[str], kind: type[_Choice]) -> list[_Choice]:
-    """Return ``none,dynamic`` as members of an enumeration.
-
-    Raises:
-        UsageError: one of them is none.
-    """
-    words = [word.strip() for text in texts for word in text.split(",")]
-    known = {each.value: each for each in kind}
-    unknown = [word for word in words if word not in known]
-    if unknown:
-        raise UsageError(f"{option} {unknown[0]}: there is no such choice", hint=f"Choose from {', '.join(known)}.")
-    return [known[word] for word in words]
-
-
-def parse_names(texts: list[str]) -> list[str]:
-    """Return the names in texts such as ``batch,height``."""
-    return [name for text in texts for name in text.split(",")]
-
-
-def parse_shapes(texts: list[str]) -> dict[str, tuple[int, ...]]:
-    """Return ``name=1,3,224,224`` as a name and a shape.
-
-    Raises:
-        UsageError: it does not read like that.
-    """
-    shapes = {}
-    for text in texts:
-        name, _, sizes = text.rpartition("=")
-        try:
-            shapes[name] = tuple(int(size) for size in sizes.split(","))
-        except ValueError:
-            name = ""
-        if not name:
-            raise UsageError(f"--shape {text}: cannot be read", hint="Write --shape NAME=1,3,224,224.")
-    return shapes
-
-
-def parse_layouts(texts: list[str]) -> dict[str, TensorLayout]:
-    """Return ``name=nhwc`` as a name and a layout.
-
-    Raises:
-        UsageError: it does not read like that.
-    """
-    layouts = {}
-    for text in texts:
-        name, _, word = text.rpartition("=")
-        try:
-            layouts[name] = TensorLayout(word.lower())
-        except ValueError:
-            name = ""
-        if not name:
-            possible = ", ".join(each.value for each in TensorLayout)
-            raise UsageError(f"--layout {text}: cannot be read", hint=f"Write --layout NAME=LAYOUT, one of {possible}.")
-    return layouts

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from layoutopt.cli.console import Session
-from layoutopt.cli.guard import default_memory, limit
+from layoutopt.cli.guard import default_memory, set_limits
 from layoutopt.cli.signals import Ended
 from layoutopt.cli.terminal import tell
 from layoutopt.errors import SIGNALS, OutputError, UsageError
@@ -92,7 +92,7 @@ def optimize_several(
     run: Session,
     context: typer.Context,
     models: Sequence[Path],
-    targets: Sequence[tuple[Path, Path | None]],
+    places: Sequence[tuple[Path, Path | None]],
     read: Sequence[Path | None],
     place: FleetArguments,
     refuse: Callable[[Sequence[Path]], None],
@@ -103,17 +103,17 @@ def optimize_several(
         run: shows a row as each ends, and writes all reports in the end.
         context: the options as they were given.
         models: to optimize.
-        targets: where the .onnx and the .tflite of each go.
+        places: where the .onnx and the .tflite of each go.
         read: the files that the options name, whose content is part of what is done; None where one is not given.
         place: where they run.
         refuse: raises an error where one of the outputs that are still to be written cannot be.
     """
     from layoutopt.report.terminal import fleet
 
-    limit(0, 0)  # those are for each of the processes
+    set_limits(0, 0)  # those are for each of the processes
     given = _given(context)
     with _journal(place.results) as journal:
-        tasks = _tasks(given, models, targets, _content(read), place, force=run.force)
+        tasks = _tasks(given, models, places, _content(read), place, force=run.force)
         _refuse_shared(tasks)
         before: dict[str, Row] = {}
         if journal is not None:
@@ -155,9 +155,9 @@ def _tasks(
     *,
     force: bool,
 ) -> list[Task]:
-    from layoutopt.fleet.journal import parts_of
+    from layoutopt.fleet.journal import reports_directory
     from layoutopt.fleet.task import Task, digest, task_key
-    from layoutopt.ir.protos import files_of
+    from layoutopt.ir.protos import model_files
 
     counted = [text for name, texts in given.items() if name not in (*_LIMITS, *_FILES) for text in texts]
     options = [text for texts in given.values() for text in texts]
@@ -166,10 +166,10 @@ def _tasks(
     tasks = []
     for model, (onnx, lite) in zip(models, targets, strict=True):
         outputs = [str(path) for path in (onnx, lite) if path is not None]
-        key = task_key(digest(files_of(model)) + content, outputs, counted)
+        key = task_key(digest(model_files(model)) + content, outputs, counted)
         written = [("--output", onnx), ("--tflite", lite)] if lite is not None else [("--output", onnx)]
         places = [text for option, path in written for text in (option, str(path.absolute()))]
-        report = None if place.results is None else str(parts_of(place.results).absolute() / f"{key}.json")
+        report = None if place.results is None else str(reports_directory(place.results).absolute() / f"{key}.json")
         absolute = tuple(str(Path(path).absolute()) for path in outputs)
         tasks.append(Task(str(model), str(Path.cwd()), absolute, (*places, *options), key, report, force=force))
     return tasks
@@ -236,9 +236,9 @@ def _is_ours(task: Task) -> bool:
 
 @contextmanager
 def _journal(path: Path | None) -> Iterator[Journal | None]:
-    from layoutopt.fleet.journal import opened_journal
+    from layoutopt.fleet.journal import open_journal
 
-    with nullcontext() if path is None else opened_journal(path) as journal:
+    with nullcontext() if path is None else open_journal(path) as journal:
         yield journal
 
 

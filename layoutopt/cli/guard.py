@@ -23,7 +23,7 @@ from pathlib import Path
 from layoutopt.backend.process import end_with, how_ended
 from layoutopt.cli.signals import caught_signals
 from layoutopt.errors import SIGNALS, CrashError, LayoutoptError, LimitError
-from layoutopt.outputs.places import homes
+from layoutopt.outputs.places import staging_directories
 
 PATIENCE = 1.5
 """Seconds that a run has to end by itself after a signal: Python sees a signal only when native code returns."""
@@ -48,7 +48,7 @@ class _Run:
         seconds: that a stage may take; 0 for no limit.
         stage: what runs.
         elapsed: seconds since the stage has begun, without those in which the run was stopped.
-        homes: directories that are to go should it be killed.
+        staging_directories: directories that are to go should it be killed.
         publishing: whether it is putting its outputs in their places, in which it is not killed.
         unread: the begin of a line that the run has not yet written to its end.
     """
@@ -58,7 +58,7 @@ class _Run:
     seconds: float = DEFAULT_SECONDS
     stage: str = ""
     elapsed: float = 0.0
-    homes: set[str] = field(default_factory=set)
+    staging_directories: set[str] = field(default_factory=set)
     publishing: bool = False
     unread: bytes = b""
 
@@ -73,8 +73,8 @@ class _Run:
                     self.stage, self.elapsed = stage, 0.0
                 case ["publishing", bool(begins)]:
                     self.publishing = begins
-                case ["home", str(home), bool(stays)]:
-                    (self.homes.add if stays else self.homes.discard)(home)
+                case ["staging", str(staging), bool(stays)]:
+                    (self.staging_directories.add if stays else self.staging_directories.discard)(staging)
 
     def exceeded(self) -> LimitError | None:
         """Return the error of the limit that the run has exceeded."""
@@ -94,8 +94,8 @@ class _Run:
 
     def clean(self) -> None:
         """Remove what the run has written aside, unless it was about to put that in place: the next run restores it."""
-        for home in () if self.publishing else self.homes:
-            shutil.rmtree(home, ignore_errors=True)
+        for staging in () if self.publishing else self.staging_directories:
+            shutil.rmtree(staging, ignore_errors=True)
 
 
 _pipe: int | None = None
@@ -119,8 +119,8 @@ def guarded() -> bool:
     os.close(reading)
     end_with(parent)
     _pipe = writing
-    homes.told = lambda home, stays: _tell("home", str(Path(home).absolute()), stays)
-    homes.publishing = lambda begins: _tell("publishing", begins)
+    staging_directories.told = lambda staging, stays: _tell("staging", str(Path(staging).absolute()), stays)
+    staging_directories.publishing = lambda begins: _tell("publishing", begins)
     return True
 
 
@@ -129,7 +129,7 @@ def _tell(*note: object) -> None:
         os.write(_pipe, json.dumps(note).encode() + b"\n")
 
 
-def limit(memory: int | None, seconds: float | None) -> None:
+def set_limits(memory: int | None, seconds: float | None) -> None:
     """Set what the run may take: bytes, and seconds for each stage; 0 for any, None for the default."""
     _tell("limits", default_memory() if memory is None else memory, DEFAULT_SECONDS if seconds is None else seconds)
 

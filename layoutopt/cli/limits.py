@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated
 
 import typer
 
 from layoutopt.cli.guard import DEFAULT_SECONDS
-
-_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)b?", re.IGNORECASE)
 
 MemoryLimitOption = Annotated[
     str | None,
@@ -33,16 +29,3 @@ TimeLimitOption = Annotated[
         f"[dim]\\[default: {DEFAULT_SECONDS:g}][/]",
     ),
 ]
-
-
-def parse_size(text: str | None, option: str) -> int | None:
-    """Return the number of bytes that ``8GB`` is; None where nothing is said.
-
-    Raises:
-        BadParameter: it does not read like that.
-    """
-    if text is None:
-        return None
-    if (found := _SIZE.fullmatch(text.strip())) is None:
-        raise typer.BadParameter(f"{text!r} is no size. Write 8GB or 500MB.", param_hint=option)
-    return int(float(found[1]) * _UNITS[found[2].lower()])

@@ -15,7 +15,7 @@ from layoutopt.cli.arguments import LayoutArguments, RunArguments
 from layoutopt.cli.boundary import BoundaryArguments
 from layoutopt.cli.console import BackendOption, SeedOption, ThreadsOption, beside, read_model
 from layoutopt.cli.fleet import FleetArguments, optimize_several
-from layoutopt.cli.limits import parse_size
+from layoutopt.cli.parsing import parse_size
 from layoutopt.cli.quantization import QuantizationArguments
 from layoutopt.errors import ModelsFailedError, OutputExistsError, UsageError
 from layoutopt.options import TOLERANCE, Verify
@@ -62,7 +62,7 @@ layoutopt optimize model.onnx --passes 'fold-constants,propagate-layout{io=keep}
 
 
 @dataclass(frozen=True, slots=True)
-class TargetArguments:
+class OutputArguments:
     """The options that say where results go, and how the .tflite is made."""
 
     output: Annotated[
@@ -184,7 +184,7 @@ def optimize(
         typer.Argument(metavar="MODEL.onnx...", help="The models. They are never changed. - reads standard input."),
     ],
     *,
-    targets: TargetArguments,
+    output: OutputArguments,
     layouts: LayoutArguments,
     boundary: BoundaryArguments,
     pipeline: PipelineArguments,
@@ -202,13 +202,13 @@ def optimize(
     read = [check.input, quantization.calibration, quantization.load_ranges, *boundary.sources]
     with session.start([*models, *read, fleet.results]) as run:
         several = fleet.takes(models, timed=check.benchmark)
-        if several and (targets.saved_model or pipeline.dump_after or quantization.save_ranges):
+        if several and (output.saved_model or pipeline.dump_after or quantization.save_ranges):
             raise UsageError("--saved-model, --save-ranges and --dump-after are for one model")
-        places = targets.of(models)
-        if targets.output_dir is not None:
-            run.outputs.make_directory(targets.output_dir, "--output-dir")
+        places = output.of(models)
+        if output.output_dir is not None:
+            run.outputs.make_directory(output.output_dir, "--output-dir")
         refuse = functools.partial(_refuse_early, run.outputs, force=session.force)
-        asked = (targets, layouts, boundary, pipeline, check, quantization, session)
+        asked = (output, layouts, boundary, pipeline, check, quantization, session)
         if several:
             _options(*asked)  # refuses once what is wrong for all
             all_done = optimize_several(run, context, models, places, read, fleet, refuse)
@@ -230,7 +230,7 @@ def optimize(
 
 
 def _options(
-    targets: TargetArguments,
+    output: OutputArguments,
     layouts: LayoutArguments,
     boundary: BoundaryArguments,
     pipeline: PipelineArguments,
@@ -242,8 +242,8 @@ def _options(
     from layoutopt.workflows.optimize import OptimizeOptions
 
     return OptimizeOptions(
-        saved_model=targets.saved_model,
-        convert=not targets.no_tflite,
+        saved_model=output.saved_model,
+        convert=not output.no_tflite,
         **layouts.options(),
         boundary=boundary.boundary(),
         description=boundary.description(),
@@ -259,8 +259,8 @@ def _options(
         quantize=quantization.quantize,
         calibration=quantization.calibration,
         quantization=quantization.options(),
-        allow_flex=targets.allow_flex,
-        backend=targets.backend,
+        allow_flex=output.allow_flex,
+        backend=output.backend,
         fold_limit=pipeline.largest_folded(),
         force=session.force,
     )

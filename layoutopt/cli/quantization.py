@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from layoutopt.backend.conversion import Quantize
+from layoutopt.cli.parsing import parse_fractions
 from layoutopt.errors import UsageError
 from layoutopt.options import Color, Int8, QuantizedIo, RangeMethod, Resize, SampleLayout
 
@@ -139,23 +139,11 @@ class QuantizationArguments:
             min_sqnr=MIN_SQNR if self.min_sqnr is None else self.min_sqnr,
             samples=self.calibration_samples,
             layout=self.calibration_layout,
-            mean=_numbers("--mean", self.mean),
-            std=_numbers("--std", self.std),
-            scale=_numbers("--scale", self.scale)[0] if self.scale else None,
+            mean=parse_fractions("--mean", self.mean),
+            std=parse_fractions("--std", self.std),
+            scale=parse_fractions("--scale", self.scale)[0] if self.scale else None,
             color=self.color,
             resize=self.resize,
             save_ranges=self.save_ranges,
             load_ranges=self.load_ranges,
         )
-
-
-def _numbers(option: str, text: str) -> tuple[float, ...]:
-    """Return numbers that commas separate, each of which may be a fraction such as 1/255.
-
-    Raises:
-        UsageError: one cannot be read.
-    """
-    try:
-        return tuple(float(Fraction(each.strip())) for each in text.split(","))
-    except (ValueError, ZeroDivisionError):
-        raise UsageError(f"{option} {text}: not numbers", hint=f"For example: {option} 0.485,0.456,0.406") from None

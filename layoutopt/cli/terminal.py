@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Printable:
-    """Shows a renderable with escapes for all characters that would not show as themselves.
+    """A renderable with escapes for all characters that would not show as themselves.
 
     Attributes:
         renderable: whatever rich prints.

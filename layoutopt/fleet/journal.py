@@ -55,7 +55,7 @@ class Journal:
     @property
     def parts(self) -> Path:
         """Return the directory in which processes leave their reports until they are in the file of results."""
-        return parts_of(self.path)
+        return reports_directory(self.path)
 
     def done(self, task: Task) -> Row | None:
         """Return the row of a task whose outputs exist and have not been written by anything else since."""
@@ -84,13 +84,13 @@ class Journal:
         self.rows[row.key] = row
 
 
-def parts_of(path: Path) -> Path:
+def reports_directory(path: Path) -> Path:
     """Return the directory of reports next to a file of results."""
     return path.with_name(f"{path.name}.parts")
 
 
 @contextlib.contextmanager
-def opened_journal(path: Path) -> Iterator[Journal]:
+def open_journal(path: Path) -> Iterator[Journal]:
     """Yield the file of results, created if necessary and locked for this run.
 
     Raises:
@@ -102,12 +102,12 @@ def opened_journal(path: Path) -> Iterator[Journal]:
             _lock(file, path)
             rows = {row.key: row for row in read_rows(path)}
             file.truncate(path.read_bytes().rfind(b"\n") + 1)  # a line that a run did not write to its end
-            make_directory(parts_of(path))
+            make_directory(reports_directory(path))
             try:
                 yield Journal(path, rows, file)
             finally:
                 with contextlib.suppress(OSError):  # somebody is still writing there
-                    parts_of(path).rmdir()
+                    reports_directory(path).rmdir()
     except OSError as error:
         raise OutputError(f"--results {path}: cannot be written ({reason(error)})") from error
 

@@ -38,7 +38,7 @@ _ROUNDING = 1e-6
 """Errors below it are rounding, whatever their ratio is."""
 
 
-class Verdict(enum.Enum):
+class ChangeVerdict(enum.Enum):
     """The ways in which a model may have changed."""
 
     SAME = "same"
@@ -102,13 +102,13 @@ class Change:
     metric: str
     before: float | None
     after: float | None
-    verdict: Verdict
+    verdict: ChangeVerdict
     note: str = ""
 
     @property
     def is_regression(self) -> bool:
         """Return whether the model became worse."""
-        return self.verdict in (Verdict.WORSE, Verdict.GONE, Verdict.FAILS)
+        return self.verdict in (ChangeVerdict.WORSE, ChangeVerdict.GONE, ChangeVerdict.FAILS)
 
 
 def compare_runs(before: Sequence[Row], after: Sequence[Row], allowed: Mapping[str, Allowance]) -> list[Change]:
@@ -174,12 +174,14 @@ def _matched(before: Sequence[Row], after: Sequence[Row]) -> list[tuple[Row | No
 def _changes(one: Row | None, other: Row | None, allowed: Mapping[str, Allowance]) -> Iterator[Change]:
     if other is None:
         if one is not None:
-            yield Change(one.model, "", None, None, Verdict.GONE)
+            yield Change(one.model, "", None, None, ChangeVerdict.GONE)
     elif not other.is_done:
         failed_before = one is not None and not one.is_done
-        yield Change(other.model, "", None, None, Verdict.SAME if failed_before else Verdict.FAILS, other.error)
+        yield Change(
+            other.model, "", None, None, ChangeVerdict.SAME if failed_before else ChangeVerdict.FAILS, other.error
+        )
     elif one is None or one.report is None:
-        yield Change(other.model, "", None, None, Verdict.NEW if one is None else Verdict.WORKS)
+        yield Change(other.model, "", None, None, ChangeVerdict.NEW if one is None else ChangeVerdict.WORKS)
     else:
         for metric in METRICS:
             before, after = _number(one, metric), _number(other, metric)
@@ -188,13 +190,13 @@ def _changes(one: Row | None, other: Row | None, allowed: Mapping[str, Allowance
                 yield Change(other.model, metric, before, after, verdict)
 
 
-def _verdict(metric: str, before: float, after: float, allowance: Allowance) -> Verdict:
+def _verdict(metric: str, before: float, after: float, allowance: Allowance) -> ChangeVerdict:
     if after == before:
-        return Verdict.SAME
+        return ChangeVerdict.SAME
     if after < before:
-        return Verdict.BETTER
+        return ChangeVerdict.BETTER
     fits = allowance.permits(before, after) or (metric == "error" and after < _ROUNDING)
-    return Verdict.LARGER if fits else Verdict.WORSE
+    return ChangeVerdict.LARGER if fits else ChangeVerdict.WORSE
 
 
 def _number(row: Row, metric: str) -> float | None:

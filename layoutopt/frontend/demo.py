@@ -107,7 +107,7 @@ class _Signal:
 
 @dataclass(slots=True)
 class _Builder:
-    """Appends nodes, and follows the statistics of the values as it goes.
+    """Append nodes, and follow the statistics of the values on the way.
 
     The statistics treat channels and pixels as independent, which is close enough for the running statistics of a
     network that was never trained.

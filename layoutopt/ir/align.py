@@ -15,7 +15,7 @@ from layoutopt.ir.perm import Perm, axis_names, channels_last, identity, invert,
 Array = npt.NDArray[np.generic]
 
 EQUAL = 1e-3
-"""Arrays with a smaller gap hold the same, up to the drift of a float32 network."""
+"""Arrays with a smaller gap hold the same, up to the rounding of a float32 network."""
 
 _EXACT = EQUAL / 100  # no other permutation need be tried
 _FAR_BETTER = 0.5

@@ -12,7 +12,7 @@ from typing import Any
 
 
 class _Deferred(ModuleType):
-    """Stands for a package; while others import it, what is taken from it is a function to be called later."""
+    """A stand-in for a package; while others import it, what is taken from it is a function to be called later."""
 
     importing = True
 

@@ -147,7 +147,7 @@ def insert_after(
 
 @dataclass(frozen=True, slots=True)
 class Writer:
-    """Inserts nodes before ``place``, with names that begin with ``name``.
+    """Insert nodes before ``place``, with names that begin with ``name``.
 
     Attributes:
         graph: of ``place``.

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from layoutopt.ir.values import constant_of
-from layoutopt.ir.verify import run
+from layoutopt.ir.verify import run_onnx
 from layoutopt.ir.weights import is_large, is_large_tensor
 
 
@@ -99,7 +99,7 @@ def _results(model: ir.Model, node: ir.Node) -> list[ir.TensorProtocol] | None:
         return [ir.Tensor(tensor.numpy(), tensor.dtype) if tensor.dtype.bitwidth >= 8 else tensor]
     alone, arrays = _alone(model, node)
     try:
-        results = run(alone, arrays)
+        results = run_onnx(alone, arrays)
     except RuntimeError:
         return None
     return [ir.tensor(results[str(value.name)]) for value in alone.graph.outputs]

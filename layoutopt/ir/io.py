@@ -29,13 +29,13 @@ from layoutopt.ir.checking import (
     require_model,
     shapes_for_the_checker,
 )
-from layoutopt.ir.old_opsets import raised
+from layoutopt.ir.old_opsets import raise_opset
 from layoutopt.ir.perm import Perm
 from layoutopt.ir.serialization import outlined, refer, write, write_content
 from layoutopt.ir.soundness import require_sound
 from layoutopt.ir.weights import LARGE, DataFiles, Skeleton, outline, weights_of
 from layoutopt.memory import mapped
-from layoutopt.outputs import replacing
+from layoutopt.outputs import atomic_write
 
 _FREE_INITIALIZERS = 4
 """The IR version since which an initializer need not be an input."""
@@ -55,7 +55,7 @@ def load(path: Path, *, complete: bool = True) -> ir.Model:
 
     Args:
         path: the file.
-        complete: whether all operators have to be known; where only a part will be taken, `check` that.
+        complete: whether all operators have to be known; where only a part will be taken, `check_model` checks that.
 
     Raises:
         UsageError, ModelNotFoundError: it is a URL, or there is no such file.
@@ -75,7 +75,7 @@ def parse(data: bytes, name: str, *, complete: bool = True) -> ir.Model:
     return _read(memoryview(data), name, None, complete=complete)
 
 
-def of(model: ir.Model | onnx.ModelProto, *, complete: bool = True) -> ir.Model:
+def checked_copy(model: ir.Model | onnx.ModelProto, *, complete: bool = True) -> ir.Model:
     """Return a model that is in memory, checked, as a copy to be changed at will.
 
     Raises:
@@ -93,8 +93,8 @@ def of(model: ir.Model | onnx.ModelProto, *, complete: bool = True) -> ir.Model:
             hint="Give the path of an .onnx file, an onnx.ModelProto or an onnx_ir.Model.",
         )
     if complete:
-        check(model, "the model")
-    return normalized(model.clone())
+        check_model(model, "the model")
+    return normalize(model.clone())
 
 
 def _read(content: memoryview, name: str, path: Path | None, *, complete: bool) -> ir.Model:
@@ -117,7 +117,7 @@ def _read(content: memoryview, name: str, path: Path | None, *, complete: bool) 
             raise InvalidModelError(f"{path}: cannot be read ({first_line(error)})") from error
     if 0 < proto.ir_version < _FREE_INITIALIZERS:
         proto.ir_version = _FREE_INITIALIZERS  # initializers that are no inputs are all that could be wrong with it
-    proto = raised(proto, OLDEST_OPSET)
+    proto = raise_opset(proto, OLDEST_OPSET)
     require_model(proto, name)
     if complete:
         with shapes_for_the_checker(proto):
@@ -129,10 +129,10 @@ def _read(content: memoryview, name: str, path: Path | None, *, complete: bool) 
         while error.__cause__ is not None or error.__context__ is not None:
             error = error.__cause__ or error.__context__  # type: ignore[assignment]
         raise InvalidModelError(f"{name}: not a valid ONNX model: {first_line(error)}") from error
-    return normalized(skeleton.restore(model))
+    return normalize(skeleton.restore(model))
 
 
-def normalized(model: ir.Model) -> ir.Model:
+def normalize(model: ir.Model) -> ir.Model:
     """Return ``model`` in which no initializer is an input as well, no size is negative, and recurrences go by time.
 
     Up to IR version 3 all had to be listed as inputs, and many exporters did so later on. A .tflite has no inputs that
@@ -154,7 +154,7 @@ def _not_onnx(name: str, error: DecodeError) -> InvalidModelError:
     )
 
 
-def check(model: ir.Model, name: str) -> None:
+def check_model(model: ir.Model, name: str) -> None:
     """Check a model in memory, as `check_proto` and `require_sound` do."""
     skeleton = Skeleton.of(model)
     check_proto(skeleton.proto, name)
@@ -277,7 +277,7 @@ def save(model: ir.Model, path: Path) -> None:
     Raises:
         OutputError: the place cannot be written to, or the model is over 2 GiB even without its weights.
     """
-    with replacing(path, companion=DATA) as beside:
+    with atomic_write(path, companion=DATA) as beside:
         write_model(model, beside)
 
 

@@ -9,10 +9,10 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from layoutopt.errors import DynamicShapeError
-from layoutopt.formula import Formula, Opening, Prefer, Shape, Source, express, once, reshape_target
+from layoutopt.formula import Formula, Placeholder, Prefer, Shape, Source, express, reshape_target, without_repetition
 from layoutopt.ir import edit
-from layoutopt.ir.openings import write_range
-from layoutopt.ir.symbols import KEEP_FEWER, Sizes, spell
+from layoutopt.ir.placeholders import write_range
+from layoutopt.ir.symbols import KEEP_FEWER, Sizes, format_sizes
 from layoutopt.ir.values import constant_of
 
 _TO_THE_END = 2**63 - 1
@@ -23,12 +23,12 @@ _BROADCASTING = frozenset({"Add", "Sub", "Mul", "Div", "Pow", "Where", "Min", "M
 Array = npt.NDArray[np.generic]
 
 
-def merge(
+def merge_models(
     first: ir.Model,
     second: ir.Model,
     sizes: tuple[Sizes, Sizes],
     prefer: Prefer,
-    openings: Mapping[str, Opening] | None = None,
+    placeholders: Mapping[str, Placeholder] | None = None,
 ) -> ir.Model:
     """Return a copy of ``first`` that computes what either does, and whatever lies between and beyond.
 
@@ -37,29 +37,29 @@ def merge(
         second: the same at other sizes.
         sizes: of the symbols in the two.
         prefer: where numbers that depend on a size are taken from.
-        openings: what some inputs stand for, by their names; the result has no such inputs.
+        placeholders: what some inputs stand for, by their names; the result has no such inputs.
 
     Raises:
         DynamicShapeError: the two differ in more than sizes; names the node.
     """
     merged = first.clone()
     named = {str(value.name): value for value in merged.graph.inputs}
-    opened = {named[name]: opening for name, opening in (openings or {}).items()}
-    _Merger(merged.graph, second.graph, sizes, prefer, opened).run()
-    for value in opened:
+    stand_ins = {named[name]: placeholder for name, placeholder in (placeholders or {}).items()}
+    _Merger(merged.graph, second.graph, sizes, prefer, stand_ins).run()
+    for value in stand_ins:
         merged.graph.inputs.remove(value)
     return merged
 
 
 class _Merger:
-    """Walks through two graphs at once and edits the first one; bodies of control flow have mergers of their own.
+    """Walk through two graphs at once and edit the first one; bodies of control flow have mergers of their own.
 
     Args:
         graph: to be edited.
         other: its counterpart.
         sizes: of the symbols in the two.
         prefer: where numbers that depend on a size are taken from.
-        opened: inputs of the main graph, and what to put in their places.
+        placeholders: inputs of the main graph, and what to put in their places.
         around: values that the nodes around a body see, with their counterparts.
     """
 
@@ -69,10 +69,10 @@ class _Merger:
         other: ir.Graph,
         sizes: tuple[Sizes, Sizes],
         prefer: Prefer,
-        opened: Mapping[ir.Value, Opening],
+        placeholders: Mapping[ir.Value, Placeholder],
         around: Mapping[ir.Value, ir.Value] | None = None,
     ) -> None:
-        self.graph, self.sizes, self.prefer, self.opened = graph, sizes, prefer, opened
+        self.graph, self.sizes, self.prefer, self.placeholders = graph, sizes, prefer, placeholders
         self.put_back: dict[ir.Value, ir.Value] = {}
         self.symbols = {(sizes[0][name], sizes[1][name]): name for name in sizes[0]}
         self.nodes, self.others = list(graph), list(other)
@@ -85,7 +85,7 @@ class _Merger:
             for at in range(len(node.inputs)):
                 self._operand(node, other, at)
             for body, counterpart in zip(_bodies(node), _bodies(other), strict=True):
-                _Merger(body, counterpart, self.sizes, self.prefer, self.opened, self.pairs).run()
+                _Merger(body, counterpart, self.sizes, self.prefer, self.placeholders, self.pairs).run()
             self.pairs.update(zip(node.outputs, other.outputs, strict=True))
         for value, twin in self.outputs.items():
             self._output(value, twin)
@@ -96,12 +96,12 @@ class _Merger:
     def _node_pairs(self) -> Iterator[tuple[ir.Node, ir.Node]]:
         if len(self.nodes) != len(self.others):
             raise _refused(
-                f"the graph has {len(self.nodes)} nodes at {spell(self.sizes[0])} and "
-                f"{len(self.others)} at {spell(self.sizes[1])}"
+                f"the graph has {len(self.nodes)} nodes at {format_sizes(self.sizes[0])} and "
+                f"{len(self.others)} at {format_sizes(self.sizes[1])}"
             )
         for node, other in zip(self.nodes, self.others, strict=True):
             if node.op_identifier() != other.op_identifier() or len(node.inputs) != len(other.inputs):
-                raise _refused(f"at {_called(node)} the graph has a {other.op_type} for {spell(self.sizes[1])}")
+                raise _refused(f"at {_called(node)} the graph has a {other.op_type} for {format_sizes(self.sizes[1])}")
             if (name := _differing_attribute(node, other)) is not None:
                 raise _refused(f"attribute {name!r} of {_called(node)} depends on the size")
             yield node, other
@@ -116,18 +116,18 @@ class _Merger:
         else:
             same = self.pairs.get(value) is twin
         if not same:
-            raise _refused(f"operand {at} of {_called(node)} is another one at {spell(self.sizes[1])}")
-        if value is not None and value in self.opened:
+            raise _refused(f"operand {at} of {_called(node)} is another one at {format_sizes(self.sizes[1])}")
+        if value is not None and value in self.placeholders:
             node.replace_input_with(at, self._put_back(node, value))
 
     def _put_back(self, node: ir.Node, value: ir.Value) -> ir.Value:
         """Compute the value that an input stands for before ``node``, which is the first to read it."""
         if value not in self.put_back:
-            opening, name = self.opened[value], str(value.name)
+            placeholder, name = self.placeholders[value], str(value.name)
             assert value.dtype is not None
             write = edit.Writer(self.graph, node, name, value.dtype)
             self.put_back[value] = (
-                write.constant(opening.table) if opening.table is not None else self._computed(write, value)
+                write.constant(placeholder.table) if placeholder.table is not None else self._computed(write, value)
             )
         return self.put_back[value]
 
@@ -138,12 +138,12 @@ class _Merger:
         formula = express(shape, twin, list(self._sources(write.place)), self.prefer)
         if formula is None:
             raise _refused(f"what {_called(write.place)} reads has a shape, {list(shape)}, that follows no size")
-        sizes, opening = self._write(write.place, formula), self.opened[value]
+        sizes, placeholder = self._write(write.place, formula), self.placeholders[value]
         stated = _symbolic(ir.Shape(shape), ir.Shape(twin), self.symbols)
         assert stated is not None
-        if opening.element is None:
-            return write_range(write, opening, sizes, stated)
-        result = write("Expand", shape, write.constant(opening.element), sizes)
+        if placeholder.element is None:
+            return write_range(write, placeholder, sizes, stated)
+        result = write("Expand", shape, write.constant(placeholder.element), sizes)
         result.shape = stated
         return result
 
@@ -154,7 +154,7 @@ class _Merger:
             same = self.pairs.get(value) is twin
         if not same:
             raise _refused(
-                f"output {value.name!r} of graph {self.graph.name!r} is another one at {spell(self.sizes[1])}"
+                f"output {value.name!r} of graph {self.graph.name!r} is another one at {format_sizes(self.sizes[1])}"
             )
 
     def _constant(self, node: ir.Node, at: int, first: Array, second: Array) -> None:
@@ -200,7 +200,7 @@ class _Merger:
 
     def _repeated(self, node: ir.Node, at: int, first: Array, second: Array) -> ir.Value | None:
         """Return a constant that folding repeated along a symbolic axis: one copy, repeated at run time if needed."""
-        if (single := once(first, second)) is None:
+        if (single := without_repetition(first, second)) is None:
             return None
         dtype = ir.DataType.from_numpy(single.dtype)
         write = edit.Writer(self.graph, node, f"{node.outputs[0].name}_once", dtype)
@@ -221,10 +221,10 @@ class _Merger:
         return any(len(each) >= len(shape) and each[len(each) - len(shape) :] == shape for each in shapes)
 
     def _sources(self, node: ir.Node) -> Iterator[Source[ir.Value]]:
-        own = [value for value in node.inputs if value in self.pairs and value not in self.opened]
+        own = [value for value in node.inputs if value in self.pairs and value not in self.placeholders]
         for distance, values in enumerate((own, self.graph.inputs, reversed(self.pairs))):
             for value in values:
-                if value is None or value in self.opened or value.shape is None:
+                if value is None or value in self.placeholders or value.shape is None:
                     continue
                 if value.shape.is_static():
                     yield Source(value, value.shape.numpy(), self._twin_shape(value), distance)

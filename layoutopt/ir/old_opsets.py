@@ -6,7 +6,7 @@ import onnx
 import onnx.version_converter
 
 
-def raised(proto: onnx.ModelProto, oldest: int) -> onnx.ModelProto:
+def raise_opset(proto: onnx.ModelProto, oldest: int) -> onnx.ModelProto:
     """Return ``proto`` at the opset ``oldest``, if it is older and ONNX's own converter can do it."""
     versions = [entry.version for entry in proto.opset_import if entry.domain in ("", "ai.onnx")]
     if not versions or max(versions) >= oldest:

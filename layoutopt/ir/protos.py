@@ -30,7 +30,7 @@ def all_names(graph: onnx.GraphProto) -> Iterator[str | bytes]:
     yield from (tensor.name for tensor in graph.initializer)
 
 
-def files_of(path: Path) -> list[Path]:
+def model_files(path: Path) -> list[Path]:
     """Return the file of a model and those that its tensors are in, as far as it can be read."""
     if not path.is_file() or path.suffix == ".tflite":
         return [path]
@@ -47,10 +47,10 @@ def files_of(path: Path) -> list[Path]:
     return [path, *(path.parent / name for name in found)]
 
 
-def size_of(model: Path | str | onnx.ModelProto | ir.Model) -> int:
+def model_size(model: Path | str | onnx.ModelProto | ir.Model) -> int:
     """Return about how many bytes a model has: of its files, or of its weights if it is in memory."""
     if isinstance(model, (Path, str)):
-        return sum(path.stat().st_size for path in files_of(Path(model)) if path.is_file())
+        return sum(path.stat().st_size for path in model_files(Path(model)) if path.is_file())
     if isinstance(model, ir.Model):
         return sum(tensor.nbytes for tensor in weights_of(model).values())
     return model.ByteSize() if isinstance(model, onnx.ModelProto) else 0

@@ -18,7 +18,7 @@ Generator = np.random.Generator
 
 
 @dataclass(frozen=True, slots=True)
-class Range:
+class IntegerRange:
     """Integers from ``low`` up to ``high``, which is left out."""
 
     low: int
@@ -43,7 +43,7 @@ class Exactly:
         return np.full(shape, self.numbers[0] if self.numbers else 1, np.int64)
 
 
-Wanted = Range | Exactly
+Wanted = IntegerRange | Exactly
 
 
 def random_inputs(model: ir.Model, seed: int) -> dict[str, Array]:
@@ -99,16 +99,16 @@ def _wanted(value: ir.Value) -> Wanted:
     exact = [each for each in found if isinstance(each, Exactly)]
     if exact:
         return exact[0]
-    ranges = [each for each in found if isinstance(each, Range)]
+    ranges = [each for each in found if isinstance(each, IntegerRange)]
     if ranges:
-        return Range(max(each.low for each in ranges), min(each.high for each in ranges))
+        return IntegerRange(max(each.low for each in ranges), min(each.high for each in ranges))
     if value.dtype in _BYTES:
         return _BYTES[value.dtype]
     return _COIN if _is_condition(value) else _SMALL
 
 
-_COIN, _SMALL, _POSITIVE = Range(0, 2), Range(0, 10), Range(1, 10)
-_BYTES = {ir.DataType.UINT8: Range(0, 256), ir.DataType.INT8: Range(-128, 128)}
+_COIN, _SMALL, _POSITIVE = IntegerRange(0, 2), IntegerRange(0, 10), IntegerRange(1, 10)
+_BYTES = {ir.DataType.UINT8: IntegerRange(0, 256), ir.DataType.INT8: IntegerRange(-128, 128)}
 
 
 def _is_condition(value: ir.Value, seen: frozenset[ir.Value] = frozenset()) -> bool:
@@ -162,18 +162,18 @@ def _axis(node: ir.Node, default: int = 0) -> int:
 
 def _index_along_axis(node: ir.Node) -> Wanted | None:
     sizes = _sizes(node.inputs[0])
-    return None if not sizes else Range(0, sizes[_axis(node)])
+    return None if not sizes else IntegerRange(0, sizes[_axis(node)])
 
 
 def _index_of_several(node: ir.Node) -> Wanted | None:
     sizes, indices = _sizes(node.inputs[0]), _sizes(node.inputs[1])
-    return None if not sizes or not indices else Range(0, min(sizes[: indices[-1]], default=1))
+    return None if not sizes or not indices else IntegerRange(0, min(sizes[: indices[-1]], default=1))
 
 
 def _row_of(table: int) -> Read:
     def read(node: ir.Node) -> Wanted | None:
         sizes = _sizes(node.inputs[table]) if table < len(node.inputs) else None
-        return None if not sizes else Range(0, sizes[0])
+        return None if not sizes else IntegerRange(0, sizes[0])
 
     return read
 
@@ -201,7 +201,7 @@ def _own_shape(node: ir.Node) -> Wanted | None:
 
 
 def _made_shape(node: ir.Node) -> Wanted | None:
-    return Exactly(stated) if (stated := _sizes(node.outputs[0])) else Range(1, 5)
+    return Exactly(stated) if (stated := _sizes(node.outputs[0])) else IntegerRange(1, 5)
 
 
 def _complement(node: ir.Node) -> Wanted | None:
@@ -235,7 +235,7 @@ def _number(*numbers: int) -> Read:
 
 def _axis_of_operand(node: ir.Node) -> Wanted | None:
     sizes = _sizes(node.inputs[0])
-    return None if not sizes else Range(0, len(sizes))
+    return None if not sizes else IntegerRange(0, len(sizes))
 
 
 def _slice_axes(node: ir.Node) -> Sequence[int] | None:
@@ -258,7 +258,7 @@ def _slice_start(node: ir.Node) -> Wanted | None:
 
 def _count_along_axis(node: ir.Node) -> Wanted | None:
     sizes = _sizes(node.inputs[0])
-    return None if not sizes else Range(1, sizes[_axis(node, -1)] + 1)
+    return None if not sizes else IntegerRange(1, sizes[_axis(node, -1)] + 1)
 
 
 def _equal_parts(node: ir.Node) -> Wanted | None:
@@ -272,19 +272,19 @@ def _steps(node: ir.Node) -> Wanted | None:
     if not sizes or len(sizes) < 2:
         return None
     axis = node.attributes.get_int("time_axis", node.attributes.get_int("layout", 0))
-    return Range(1, sizes[axis] + 1)
+    return IntegerRange(1, sizes[axis] + 1)
 
 
 def _classes(node: ir.Node) -> Wanted | None:
     sizes = _sizes(node.inputs[0])
-    return None if not sizes or len(sizes) < 2 else Range(0, sizes[1])
+    return None if not sizes or len(sizes) < 2 else IntegerRange(0, sizes[1])
 
 
 def _depth(node: ir.Node) -> Wanted | None:
     depth = node.inputs[1]
     if depth is None or depth.const_value is None:
         return None
-    return Range(0, int(depth.const_value.numpy().reshape(-1)[0]))
+    return IntegerRange(0, int(depth.const_value.numpy().reshape(-1)[0]))
 
 
 _READERS: Mapping[tuple[str, int], Read] = {
@@ -311,9 +311,9 @@ _READERS: Mapping[tuple[str, int], Read] = {
     ("Pad", 1): lambda _: _COIN,
     ("TopK", 1): _count_along_axis,
     ("OneHot", 0): _depth,
-    ("OneHot", 1): lambda _: Range(2, 10),
+    ("OneHot", 1): lambda _: IntegerRange(2, 10),
     ("NonMaxSuppression", 2): lambda _: _POSITIVE,
-    ("Loop", 0): lambda _: Range(1, 5),
+    ("Loop", 0): lambda _: IntegerRange(1, 5),
     ("Range", 0): _number(0),
     ("Range", 1): lambda _: _POSITIVE,
     ("Range", 2): _number(1),

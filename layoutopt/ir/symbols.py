@@ -13,7 +13,7 @@ from onnx_ir.passes.common import ShapeInferencePass
 
 from layoutopt.errors import DynamicShapeError, InvalidModelError, UsageError
 from layoutopt.ir import io as modelio
-from layoutopt.ir.verify import Arrays, Reference, drift_of, random_inputs, run
+from layoutopt.ir.verify import Arrays, Reference, difference_of, random_inputs, run_onnx
 from layoutopt.options import TOLERANCE
 
 BATCH = "batch"
@@ -122,7 +122,7 @@ class SymbolicModel:
             return Reference(self._resized(sizes), seed=seed)
         except InvalidModelError as error:
             raise DynamicShapeError(
-                f"the model does not run at {spell(sizes)}: {error.message}", hint=_EXPORT
+                f"the model does not run at {format_sizes(sizes)}: {error.message}", hint=_EXPORT
             ) from error
 
     def run(self, sizes: Sizes, inputs: Arrays) -> Arrays:
@@ -132,9 +132,11 @@ class SymbolicModel:
             DynamicShapeError: it cannot run at these sizes.
         """
         try:
-            return run(self._resized(sizes), inputs)
+            return run_onnx(self._resized(sizes), inputs)
         except RuntimeError as error:
-            raise DynamicShapeError(f"the model does not run at {spell(sizes)}: {error}", hint=_EXPORT) from error
+            raise DynamicShapeError(
+                f"the model does not run at {format_sizes(sizes)}: {error}", hint=_EXPORT
+            ) from error
 
     def instances(self) -> Iterator[tuple[Sizes, Sizes]]:
         """Yield pairs of sizes to rewrite the model at, those that tell most first.
@@ -198,12 +200,12 @@ def find_symbols(
     return symbolic
 
 
-def spell(sizes: Sizes) -> str:
+def format_sizes(sizes: Sizes) -> str:
     """Return ``batch=5, height=71``."""
     return ", ".join(f"{name}={size}" for name, size in sizes.items())
 
 
-def spell_place(place: tuple[str, int]) -> str:
+def format_axis(place: tuple[str, int]) -> str:
     """Return ``input:2``, which names an axis that has no name."""
     return f"{place[0]}:{place[1]}"
 
@@ -229,7 +231,7 @@ def _require_independent(symbolic: SymbolicModel, seed: int) -> None:
         if all(np.array_equal(each, found) for each in alone):  # it does not depend on the inputs
             continue
         wanted = np.concatenate([np.atleast_1d(each) for each in alone])
-        if drift_of(name, wanted, found).relative_error > TOLERANCE:
+        if difference_of(name, wanted, found).relative_error > TOLERANCE:
             raise DynamicShapeError(
                 f"the model is written for a batch of {batch.default}: with another, output {name!r} is not that of "
                 "each sample by itself",
@@ -241,7 +243,7 @@ def _symbol(name: str, inputs: Mapping[str, ir.Value], shapes: Mapping[str, tupl
     dims = {(each, axis): dim for each, value in inputs.items() for axis, dim in enumerate(value.shape or ())}
     names = {place: dim.value for place, dim in dims.items() if isinstance(dim, ir.SymbolicDim)}
     unnamed = {place for place, known in names.items() if known is None}
-    places = tuple(place for place in names if name in (names[place], spell_place(place)))
+    places = tuple(place for place in names if name in (names[place], format_axis(place)))
     if not places and name == BATCH:
         places = tuple(place for place in dims if place[1] == 0)
     if not places and name in _OF_IMAGES:
@@ -249,7 +251,7 @@ def _symbol(name: str, inputs: Mapping[str, ir.Value], shapes: Mapping[str, tupl
             place for place in unnamed if place[1] == _OF_IMAGES[name] and len(inputs[place[0]].shape or ()) == 4
         )
     if not places:
-        known = dict.fromkeys(names[place] or spell_place(place) for place in names)
+        known = dict.fromkeys(names[place] or format_axis(place) for place in names)
         listed = ", ".join(known) or "none"
         raise UsageError(
             f"--dynamic {name}: no input has a dimension of this name",

@@ -12,7 +12,7 @@ import onnx_ir as ir
 from layoutopt.errors import InvalidModelError
 from layoutopt.ir.counts import operator_name
 from layoutopt.ir.edit import fresh_name
-from layoutopt.ir.verify import Arrays, run
+from layoutopt.ir.verify import Arrays, run_onnx
 
 INPUT = "(input)"
 """Stands for the operator of a graph input."""
@@ -101,7 +101,7 @@ def recompute(model: ir.Model, inputs: Arrays, given: Arrays) -> dict[str, npt.N
 
 def _run(model: ir.Model, feed: Arrays) -> dict[str, npt.NDArray[np.generic]]:
     try:
-        return run(model, feed, optimize=False)
+        return run_onnx(model, feed, optimize=False)
     except RuntimeError as error:
         raise InvalidModelError(
             f"ONNX Runtime cannot run the model: {error}", hint="Without it there is nothing to compare with."

@@ -40,7 +40,7 @@ layer: in ONNX Runtime too, whose own two ways to compute a quantized MobileNetV
 
 
 @dataclass(frozen=True, slots=True)
-class OutputDrift:
+class OutputDifference:
     """The error of one output, against the original's.
 
     Attributes:
@@ -79,7 +79,7 @@ class Verification:
 
     seed: int
     tolerance: float
-    outputs: tuple[OutputDrift, ...]
+    outputs: tuple[OutputDifference, ...]
 
     @property
     def passed(self) -> bool:
@@ -172,17 +172,18 @@ class Reference:
     def unsteadiness(self) -> float:
         """Return the relative change of the outputs if float inputs change by one rounding."""
         off = {name: _off_by_one_rounding(array) for name, array in self.inputs.items()}
-        return self.compare(run(self._model, off)).relative_error
+        return self.compare(run_onnx(self._model, off)).relative_error
 
     def compare(self, outputs: Arrays, *, tolerance: float = TOLERANCE) -> Verification:
         """Compare ``outputs``, in the layouts of the original, with the reference.
 
         What is computed in halves tells less, so that ``tolerance`` is never below what their rounding takes.
         """
-        drifts = [
-            drift_of(name, self.outputs[name], outputs[name], smallest=scale) for name, scale in self._scales.items()
+        differences = [
+            difference_of(name, self.outputs[name], outputs[name], smallest=scale)
+            for name, scale in self._scales.items()
         ]
-        return Verification(self.seed, max(tolerance, self._least_tolerance), tuple(drifts))
+        return Verification(self.seed, max(tolerance, self._least_tolerance), tuple(differences))
 
     def check(
         self, model: ir.Model, *, tolerance: float = TOLERANCE, what: str = "the optimized model"
@@ -194,7 +195,7 @@ class Reference:
         """
         orders = self.relative_orders(recorded_orders(model))
         try:
-            outputs = run(model, to_stored(self.inputs, orders))
+            outputs = run_onnx(model, to_stored(self.inputs, orders))
         except RuntimeError as error:
             raise VerificationError(f"{what} does not run in ONNX Runtime: {error}", hint=_HINT) from error
         if self.has_quantized_operators:  # whose rounding is not that of the QuantizeLinear in their place
@@ -215,7 +216,7 @@ def _first_that_runs(model: ir.Model, seed: int) -> tuple[Arrays, Arrays]:
         return drawn, _ran(model, drawn)
     for inputs in (drawn, plain_integers(drawn, 1), plain_integers(drawn, 0)):
         try:
-            return inputs, run(model, inputs)
+            return inputs, run_onnx(model, inputs)
         except RuntimeError:
             continue
     return drawn, _ran(model, drawn)
@@ -229,7 +230,7 @@ def _ran(model: ir.Model, inputs: Arrays) -> Arrays:
         UsageError: it may be that it only cannot on these integers.
     """
     try:
-        return run(model, inputs)
+        return run_onnx(model, inputs)
     except RuntimeError as error:
         integers = [name for name, array in inputs.items() if array.dtype.kind in "iu"]
         if integers and not isinstance(error, NotLoadedError):
@@ -275,7 +276,7 @@ def require_runnable(model: ir.Model) -> None:
         value.is_initializer() or (value.shape is not None and value.shape.is_static()) for value in model.graph.inputs
     ):
         try:
-            run(model, random_inputs(model, 0))
+            run_onnx(model, random_inputs(model, 0))
         except RuntimeError as error:
             raise InvalidModelError(f"ONNX Runtime cannot run the model: {error}") from error
 
@@ -283,7 +284,7 @@ def require_runnable(model: ir.Model) -> None:
 _SATURATING = frozenset({"ConvInteger", "MatMulInteger", "QGemm", "QLinearConv", "QLinearMatMul"})
 
 
-def run(model: ir.Model, inputs: Arrays, *, optimize: bool = True) -> dict[str, npt.NDArray[np.generic]]:
+def run_onnx(model: ir.Model, inputs: Arrays, *, optimize: bool = True) -> dict[str, npt.NDArray[np.generic]]:
     """Run ``model`` in ONNX Runtime, without the fusions that reorder sums.
 
     A quantized model is computed as it says: QuantizeLinear and DequantizeLinear one by one, and the sums of quantized
@@ -361,13 +362,13 @@ def to_natural(arrays: Arrays, orders: Mapping[str, Perm]) -> dict[str, npt.NDAr
     return {name: array.transpose(invert(orders[name])) if name in orders else array for name, array in arrays.items()}
 
 
-def drift_of(
+def difference_of(
     name: str,
     expected: npt.NDArray[np.generic],
     actual: npt.NDArray[np.generic],
     *,
     smallest: float = SMALLEST_SCALE,
-) -> OutputDrift:
+) -> OutputDifference:
     """Return the difference of ``actual`` from ``expected``; it is infinite if the shapes differ.
 
     Args:

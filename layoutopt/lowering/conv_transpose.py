@@ -75,7 +75,7 @@ def conv_transpose(node: Node) -> Value:
     if group == 1 and weights.is_constant and _is_sub_pixel(spreads) and not is_quantized(node.x):
         return sub_pixel(node.x, weights.array, bias, spreads)
     if group == 1:
-        return transposed(node.x, weights, bias, spreads)
+        return transposed_convolution(node.x, weights, bias, spreads)
     if rank == 2 and weights.is_constant:
         return _grouped(node.x, weights.array, bias, group, spreads)
     return _by_group(node.x, weights, bias, group, spreads)
@@ -142,7 +142,7 @@ def sub_pixel(x: Value, weights: Array, bias: Value | None, spreads: list[Spread
     return _cut(y if stride == 1 else tfl.depth_to_space(y, stride), [0, 0], spreads)
 
 
-def transposed(x: Value, weights: Value, bias: Value | None, spreads: list[Spread]) -> Value:
+def transposed_convolution(x: Value, weights: Value, bias: Value | None, spreads: list[Spread]) -> Value:
     """Record TRANSPOSE_CONV or CONV_3D_TRANSPOSE, and a SLICE where more than SAME is cut off."""
     same = all(spread.is_same for spread in spreads)
     sizes = [spread.out if same else spread.full for spread in spreads]
@@ -160,7 +160,7 @@ def transposed(x: Value, weights: Value, bias: Value | None, spreads: list[Sprea
 def _by_group(x: Value, weights: Value, bias: Value | None, group: int, spreads: list[Spread]) -> Value:
     biases = [None] * group if bias is None else tfl.split(bias, group, 0)
     parts = zip(tfl.split(x, group, -1), tfl.split(weights, group, 0), biases, strict=True)
-    return tfl.concatenation([transposed(*operands, spreads) for operands in parts], -1)
+    return tfl.concatenation([transposed_convolution(*operands, spreads) for operands in parts], -1)
 
 
 def _grouped(x: Value, weights: Array, bias: Value | None, group: int, spreads: list[Spread]) -> Value:

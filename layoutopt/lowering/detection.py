@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from layoutopt.lowering.node import Node, lowers, size_of
-from layoutopt.lowering.sampling import clip
+from layoutopt.lowering.node import Node, axis_size, lowers
+from layoutopt.lowering.sampling import clamp
 from layoutopt.tfl import build as tfl
 from layoutopt.tfl.dtypes import DType
 from layoutopt.tfl.graph import UnknownShapeError, Value
@@ -17,7 +17,7 @@ _MAX_PAIRS = 1024
 @lowers("NonMaxSuppression")
 def non_max_suppression(node: Node) -> Value:
     """Lower NonMaxSuppression to NON_MAX_SUPPRESSION_V4 per batch element and class, and drop the rest at run time."""
-    (batch, classes), count = _owners(node), size_of(node.x, 1)
+    (batch, classes), count = _owners(node), axis_size(node.x, 1)
     most = _scalar(node, 2, DType.INT64)
     slots = tfl.int32(tfl.minimum(most, tfl.cast(count, DType.INT64))) if most.is_constant else count
     if batch * classes == 0 or (slots.is_constant and slots.array <= 0):
@@ -102,7 +102,7 @@ def _count_above(scores: Value, least: Value) -> Value:
 def _next_above(threshold: Value) -> Value:
     """Return the next number, up to 1: ONNX suppresses what overlaps more than the threshold, LiteRT as much."""
     least = float(np.finfo(np.float32).tiny)  # numbers below may count as 0
-    return clip(tfl.bitcast(tfl.bitcast(threshold, DType.INT32) + 1, DType.FLOAT32), least, 1.0)
+    return clamp(tfl.bitcast(tfl.bitcast(threshold, DType.INT32) + 1, DType.FLOAT32), least, 1.0)
 
 
 def _if_below_one(overlap: Value, selected: Value, everything: Value) -> Value:

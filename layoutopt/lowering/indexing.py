@@ -9,7 +9,7 @@ from math import prod
 import numpy as np
 
 from layoutopt.lowering.kernel_types import DTypeSemantics, takes
-from layoutopt.lowering.node import Node, constant, lowers, size_of
+from layoutopt.lowering.node import Node, axis_size, constant, lowers
 from layoutopt.tfl import build as tfl
 from layoutopt.tfl.dtypes import Array, DType
 from layoutopt.tfl.graph import UnknownShapeError, Value
@@ -111,15 +111,15 @@ def _strides(sizes: Sequence[int]) -> Array:
 
 def _element_index(index: Value, x: Value, axis: int) -> Value:
     """Return the position in the flattened ``x`` of each element that ``index`` names along ``axis``, in INT32."""
-    places, stride = _from_front(index, size_of(x, axis)), constant(np.int32(1))
+    places, stride = _from_front(index, axis_size(x, axis)), constant(np.int32(1))
     offsets: list[Value] = []
     for i in reversed(range(x.rank)):
         if i == axis:
             places = places * stride if i < x.rank - 1 else places
         elif index.shape is None or index.shape[i] != 1:
             along = [-1 if i == k else 1 for k in range(x.rank)]
-            offsets.append(tfl.reshape(tfl.range_(0, size_of(index, i)) * stride, along))
-        stride = stride * size_of(x, i)
+            offsets.append(tfl.reshape(tfl.range_(0, axis_size(index, i)) * stride, along))
+        stride = stride * axis_size(x, i)
     # Small constants, one for the axes on each side, instead of one as large as the index.
     after, before = offsets[: x.rank - 1 - axis], offsets[x.rank - 1 - axis :]
     for each in (before, after):
@@ -142,7 +142,7 @@ def _written(node: Node, rows: Value, updates: Value, width: int) -> Value:
 
 def _joined(node: Node, data: Value, rows: Value, updates: Value) -> Value:
     """Return a matrix with updates (n, width) written to or joined with ``rows`` (n,)."""
-    reduction, count = node.text("reduction", "none"), size_of(data, 0)
+    reduction, count = node.text("reduction", "none"), axis_size(data, 0)
     if reduction == "none":
         return overwrite_rows(data, rows, updates)
     types = _ADDED_TYPES if reduction == "add" else _SEGMENT_TYPES
@@ -162,12 +162,12 @@ def _joined(node: Node, data: Value, rows: Value, updates: Value) -> Value:
 
 def overwrite_rows(data: Value, rows: Value, updates: Value) -> Value:
     """Replace some rows of a matrix, by the last of the updates where several go to one row."""
-    return tfl.gather(tfl.concatenation([data, updates], 0), _last_writer(rows, size_of(data, 0)))
+    return tfl.gather(tfl.concatenation([data, updates], 0), _last_writer(rows, axis_size(data, 0)))
 
 
 def _last_writer(rows: Value, count: Value) -> Value:
     """Return each row's own number, or ``count`` and the number of the last update that is written to the row."""
-    own, numbers = tfl.range_(0, count), tfl.range_(0, size_of(rows, 0))
+    own, numbers = tfl.range_(0, count), tfl.range_(0, axis_size(rows, 0))
     if rows.is_constant and own.is_constant:
         last = own.array.copy()
         last[rows.array] = count.array + numbers.array

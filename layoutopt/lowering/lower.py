@@ -194,7 +194,7 @@ def _together(refused: Sequence[UnsupportedOperatorError]) -> UnsupportedOperato
 
 @dataclass(slots=True)
 class _Lowerer:
-    """Lowers graphs node by node.
+    """Lower graphs node by node.
 
     Attributes:
         opset: version of the default domain.

@@ -217,7 +217,7 @@ def scalar(x: Value) -> Value:
     return tfl.reshape(x, ())
 
 
-def size_of(x: Value, axis: int) -> Value:
+def axis_size(x: Value, axis: int) -> Value:
     """Return the size of an axis as a value without axes in INT32: a constant where it is known now."""
     size = None if x.shape is None else x.shape[axis]
     return constant(np.int32(size)) if size is not None else tfl.shape_of(x)[axis]

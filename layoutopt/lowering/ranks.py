@@ -25,7 +25,7 @@ def fit_ranks(graph: Graph) -> None:
         apply_rules(each, (_pad, _reduction, _concatenation, _along_last_axis, _fully_connected, _transpose))
 
 
-def limit(code: str, x: Value) -> int:
+def rank_limit(code: str, x: Value) -> int:
     """Return the most axes that the kernels of an operator take of a value of this type."""
     found = most_axes(x, definition(code))
     return 8 if found is None else found
@@ -36,7 +36,7 @@ def _is_beyond(operation: Operation, *values: Value | None) -> bool:
     known = [value for value in values if value is not None]
     if not all(value.is_static and value.quantization is None for value in known):
         return False
-    return max(value.rank for value in known) > limit(operation.code, known[0])
+    return max(value.rank for value in known) > rank_limit(operation.code, known[0])
 
 
 @rule("PAD", "PADV2")
@@ -72,7 +72,7 @@ def _padded(operation: Operation, x: Value, axes: Sequence[int], paddings: Array
 
 @rule("MEAN", "SUM", "REDUCE_MAX", "REDUCE_MIN", "REDUCE_PROD", "REDUCE_ANY", "REDUCE_ALL")
 def _reduction(operation: Operation, uses: Uses) -> Value | None:
-    """Return neighbouring axes that are reduced are one, as those that stay; where that is too many, the last first."""
+    """Merge neighbouring axes that are reduced, and those that stay; if too many are left, reduce the last first."""
     del uses
     x = operation[0]
     if not operation[1].is_constant or not _is_beyond(operation, x):
@@ -89,7 +89,7 @@ def _reduction(operation: Operation, uses: Uses) -> Value | None:
     reduced = [run for run in runs if run[0] in axes]
     kept = [1 if axis in axes else size for axis, size in enumerate(x.sizes)]
     shape = kept if operation.options["keep_dims"] else [size for axis, size in enumerate(kept) if axis not in axes]
-    if len(runs) > limit(operation.code, x):
+    if len(runs) > rank_limit(operation.code, x):
         last = reduced[-1][0]
         y = tfl.reshape(x, (prod(x.sizes[:last]), *_around(x.sizes, reduced[-1])))
         y = record_again(operation, y, tfl.int32([1]), keep_dims=True)

@@ -8,8 +8,8 @@ from functools import reduce
 
 import numpy as np
 
-from layoutopt.lowering.node import Node, lowers, size_of
-from layoutopt.lowering.sampling import Tap, clip, weighted
+from layoutopt.lowering.node import Node, axis_size, lowers
+from layoutopt.lowering.sampling import Tap, clamp, weighted
 from layoutopt.tfl import build as tfl
 from layoutopt.tfl.dtypes import DType
 from layoutopt.tfl.graph import Value
@@ -55,7 +55,7 @@ class _Bins:
         centres = self.start + self.extent * np.arange(self.number, dtype=np.float32)
         point = centres + (index + 0.5) * self.extent / tfl.maximum(self.count, 1)
         on = tfl.cast(tfl.logical_and(point >= -1.0, point <= float(self.size)), DType.FLOAT32)
-        point = clip(point, 0.0, self.size - 1.0)
+        point = clamp(point, 0.0, self.size - 1.0)
         low = tfl.floor(point)
         far = point - low
         taps = ((low, (1 - far) * on), (tfl.minimum(low + 1, self.size - 1.0), far * on))
@@ -96,7 +96,7 @@ def roi_align(node: Node) -> Value:
             y = tfl.floor(index / wide_most)
             return index + 1, join(sofar, read(down.sample(y), along.sample(index - y * wide_most)))
 
-        shape = tfl.pack([size_of(node[1], 0), *map(tfl.value_of, (high, wide, channels))])
+        shape = tfl.pack([axis_size(node[1], 0), *map(tfl.value_of, (high, wide, channels))])
         start = (0.0, tfl.fill(shape, _LEAST if is_max else 0.0))
         total = tfl.while_(lambda index, _: index < wide_most * high_most, step, start)[1]
     number = tfl.reshape(tfl.reduce_prod(counts, 1), (-1, 1, 1, 1))

@@ -193,13 +193,13 @@ def _on_axis(tap: Tap, size: int, outside: Outside, low: float, high: float) -> 
     position, weight = tap
     if outside is Outside.REFLECTION:
         position = _reflected(position, low, high)
-    inside = clip(position, 0.0, size - 1.0)
+    inside = clamp(position, 0.0, size - 1.0)
     if outside is Outside.ZEROS:  # EQUAL of two of one shape has no limit of rank, LESS with a number has
         weight = weight * tfl.cast(tfl.equal(inside, position), weight.dtype)
     return inside, weight
 
 
-def clip(x: Value, low: float, high: float) -> Value:
+def clamp(x: Value, low: float, high: float) -> Value:
     """Record MAXIMUM and MINIMUM."""
     return tfl.minimum(tfl.maximum(x, low), high)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from layoutopt.lowering.kernel_types import ANY, NUMBERS, DTypeSemantics, takes
-from layoutopt.lowering.node import Node, constant, lowers, scalar, size_of
+from layoutopt.lowering.node import Node, axis_size, constant, lowers, scalar
 from layoutopt.lowering.types import converted
 from layoutopt.tfl import build as tfl
 from layoutopt.tfl.dtypes import DType
@@ -15,7 +15,7 @@ from layoutopt.tfl.graph import Value
 @lowers("Trilu", types=takes("b i1 i2 i4 u4 i8 f4", DTypeSemantics.BITS))
 def trilu(node: Node) -> Value:
     """Lower Trilu to SELECT_V2 between the operand and 0."""
-    rows, columns = (tfl.range_(0, size_of(node.x, axis)) for axis in (-2, -1))
+    rows, columns = (tfl.range_(0, axis_size(node.x, axis)) for axis in (-2, -1))
     distance = columns - rows[:, None]
     k = constant(np.int32(0)) if node.optional(1) is None else scalar(tfl.int32(node[1]))
     kept = tfl.greater_equal(distance, k) if node.integer("upper", 1) else tfl.less_equal(distance, k)
@@ -62,7 +62,7 @@ def unique(node: Node) -> list[Value]:
         values = tfl.reverse(tfl.topk_v2(values, length)[0], [0])
         inverse = tfl.gather(place, inverse)
     is_one = tfl.equal(tfl.range_(0, length)[:, None], inverse[None, :])
-    count = size_of(x, 0)
+    count = axis_size(x, 0)
     first = tfl.reduce_min(tfl.select_v2(is_one, tfl.range_(0, count), count), 1)
     counts = tfl.sum_(tfl.cast(is_one, DType.INT32), 1)
     more = [tfl.cast(each, DType.INT64) for each in (first, inverse, counts)]

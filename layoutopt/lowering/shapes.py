@@ -9,7 +9,7 @@ import numpy as np
 
 from layoutopt.lowering.kernel_types import ANY, DTypeSemantics, takes
 from layoutopt.lowering.node import Node, lowers
-from layoutopt.lowering.ranks import limit
+from layoutopt.lowering.ranks import rank_limit
 from layoutopt.tfl import build as tfl
 from layoutopt.tfl.dtypes import DType
 from layoutopt.tfl.graph import Size, UnknownShapeError, Value
@@ -143,7 +143,7 @@ def split_into(x: Value, sizes: Sequence[int], axis: int) -> list[Value]:
 
     Where that is of more axes than kernels take, all axes before that one are merged, and all after it.
     """
-    if x.is_static and x.rank > limit("SPLIT", x):
+    if x.is_static and x.rank > rank_limit("SPLIT", x):
         flat = tfl.reshape(x, (prod(x.sizes[:axis]), x.sizes[axis], prod(x.sizes[axis + 1 :])))
         parts = split_into(flat, sizes, 1)
         return [tfl.reshape(part, (*x.sizes[:axis], part.sizes[1], *x.sizes[axis + 1 :])) for part in parts]

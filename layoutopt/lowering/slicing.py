@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from layoutopt.lowering.kernel_types import DTypeSemantics, takes
-from layoutopt.lowering.node import Node, lowers, size_of
+from layoutopt.lowering.node import Node, axis_size, lowers
 from layoutopt.tfl import build as tfl
 from layoutopt.tfl.dtypes import Array, DType
 from layoutopt.tfl.graph import Value
@@ -114,7 +114,7 @@ def per_axis(values: Value, axes: Value | None, rank: int, otherwise: Value | in
 def gather(node: Node) -> Value:
     """Lower Gather to GATHER, or to a slice where the indices are constants at one distance from each other."""
     axis, index = node.integer("axis", 0) % max(node.x.rank, 1), node[1]
-    length = size_of(node.x, axis)
+    length = axis_size(node.x, axis)
     if not (index.is_constant and length.is_constant):
         # LiteRT's GATHER counts no index from the end.
         return tfl.gather(node.x, tfl.select_v2(index < 0, index + tfl.cast(length, index.dtype), index), axis)

@@ -17,16 +17,16 @@ from pathlib import Path
 
 from layoutopt.errors import OutputError
 from layoutopt.outputs.places import (
+    Destination,
     Move,
-    Target,
     called,
     check_place,
-    homes,
+    is_same_place,
     publish,
     reason,
     release,
     reserve,
-    same,
+    staging_directories,
     undo,
     uninterrupted,
     within,
@@ -38,7 +38,7 @@ class Outputs:
     """All outputs of one run, none of which is there before `publish`."""
 
     _inputs: list[Path] = field(default_factory=list)
-    _targets: list[Target] = field(default_factory=list)
+    _destinations: list[Destination] = field(default_factory=list)
     _made: list[Path] = field(default_factory=list)
 
     def protect(self, *inputs: Path) -> None:
@@ -48,8 +48,8 @@ class Outputs:
             OutputError: an output that is expected already would.
         """
         self._inputs += inputs
-        for target in self._targets:
-            _refuse_inputs(target, inputs)
+        for destination in self._destinations:
+            _refuse_inputs(destination, inputs)
 
     def expect(
         self,
@@ -76,25 +76,25 @@ class Outputs:
         """
         label = f"{option} {path}".strip()
         names = (path.name, path.name + companion) if companion else (path.name,)
-        target = Target(path, label, names, force, folder)
+        destination = Destination(path, label, names, force, folder)
         try:
             if not path.name:
                 raise OutputError(f"{label}: is a directory, not a file")
-            self._check(target)
-            reserve(target)
+            self._check(destination)
+            reserve(destination)
         except (OSError, ValueError) as error:  # ValueError of a path with a null in it
             raise OutputError(f"{label}: cannot be written ({reason(error)})") from error
-        self._targets.append(target)
+        self._destinations.append(destination)
 
     def withdraw(self, path: Path) -> None:
         """Give back the place that was reserved for the output at ``path``."""
-        target = self._target(path)
-        self._targets.remove(target)
-        release(target)
+        destination = self._destination(path)
+        self._destinations.remove(destination)
+        release(destination)
 
     def stage(self, path: Path) -> Path:
         """Return where to write the output that is expected at ``path``."""
-        return self._target(path).staged
+        return self._destination(path).staged
 
     def write(self, path: Path, text: str) -> None:
         """Write the output that is expected at ``path``.
@@ -121,11 +121,11 @@ class Outputs:
         Raises:
             OutputError: it cannot be written.
         """
-        target = self._target(path)
+        destination = self._destination(path)
         try:
-            yield target.staged
+            yield destination.staged
         except (OSError, shutil.Error) as error:
-            raise OutputError(f"{target.label}: cannot be written ({reason(error)})") from error
+            raise OutputError(f"{destination.label}: cannot be written ({reason(error)})") from error
 
     def make_directory(self, path: Path, option: str = "") -> None:
         """Make a directory and its parents, if they are not there; those that nothing gets into go again.
@@ -144,11 +144,11 @@ class Outputs:
             OutputError: a place cannot be written to.
             OutputExistsError: something has got to a place meanwhile.
         """
-        with uninterrupted(), homes.put_in_place():
+        with uninterrupted(), staging_directories.put_in_place():
             moves: list[Move] = []
             try:
-                for target in self._targets:
-                    publish(target, moves)
+                for destination in self._destinations:
+                    publish(destination, moves)
             except BaseException:
                 for move in reversed(moves):
                     undo(move)
@@ -159,46 +159,48 @@ class Outputs:
     def discard(self) -> None:
         """Remove all that is written aside, and the directories that were made for nothing."""
         with uninterrupted():
-            while self._targets:
-                release(self._targets.pop())
+            while self._destinations:
+                release(self._destinations.pop())
             for directory in self._made:
                 with contextlib.suppress(OSError):  # there is something in it
                     directory.rmdir()
             self._made.clear()
 
-    def _target(self, path: Path) -> Target:
-        return next(target for target in self._targets if target.path == path)
+    def _destination(self, path: Path) -> Destination:
+        return next(destination for destination in self._destinations if destination.path == path)
 
-    def _check(self, target: Target) -> None:
+    def _check(self, destination: Destination) -> None:
         """Refuse what can be known to be wrong without writing."""
-        if not target.path.parent.is_dir():
-            raise OutputError(f"{target.label}: there is no directory {target.path.parent}", hint="Make it first.")
-        _refuse_inputs(target, self._inputs)
-        for path in target.paths:
-            for other in self._targets:
+        if not destination.path.parent.is_dir():
+            raise OutputError(
+                f"{destination.label}: there is no directory {destination.path.parent}", hint="Make it first."
+            )
+        _refuse_inputs(destination, self._inputs)
+        for path in destination.paths:
+            for other in self._destinations:
                 if any(
-                    same(path, place)
-                    or (target.folder and within(place, path))
+                    is_same_place(path, place)
+                    or (destination.folder and within(place, path))
                     or (other.folder and within(path, place))
                     for place in other.paths
                 ):
                     raise OutputError(
-                        f"{target.label}: {called(path, target)} another output too, {other.label}",
+                        f"{destination.label}: {called(path, destination)} another output too, {other.label}",
                         hint="Choose another path for one of them.",
                     )
-            check_place(path, target)
+            check_place(path, destination)
 
 
-def _refuse_inputs(target: Target, inputs: Iterable[Path]) -> None:
+def _refuse_inputs(destination: Destination, inputs: Iterable[Path]) -> None:
     """Refuse an output that would replace an input, or a file in a directory that is one.
 
     Raises:
         OutputError: it would.
     """
-    for path, source in product(target.paths, inputs):
-        if same(path, source) or _is_file_in(path, source) or (target.folder and within(source, path)):
+    for path, source in product(destination.paths, inputs):
+        if is_same_place(path, source) or _is_file_in(path, source) or (destination.folder and within(source, path)):
             raise OutputError(
-                f"{target.label}: {called(path, target)} an input, which is never overwritten",
+                f"{destination.label}: {called(path, destination)} an input, which is never overwritten",
                 hint="Choose another output path.",
             )
 
@@ -207,7 +209,7 @@ def _is_file_in(path: Path, directory: Path) -> bool:
     """Return whether a path is that of a file in a directory, also through links of both kinds."""
     if not (os.path.lexists(path) and directory.is_dir()):
         return False
-    return within(path, directory) or any(same(path, each) for each in directory.iterdir())
+    return within(path, directory) or any(is_same_place(path, each) for each in directory.iterdir())
 
 
 # --- runs ----------------------------------------------------------------------------------------------------------
@@ -226,7 +228,7 @@ def writing(*inputs: Path) -> Iterator[Outputs]:
         outer.protect(*inputs)
         yield outer
         return
-    with apart() as outputs:
+    with writing_apart() as outputs:
         outputs.protect(*inputs)
         token = _current.set(outputs)
         try:
@@ -236,7 +238,7 @@ def writing(*inputs: Path) -> Iterator[Outputs]:
 
 
 @contextlib.contextmanager
-def apart() -> Iterator[Outputs]:
+def writing_apart() -> Iterator[Outputs]:
     """Publish what the block writes at its end, even within a block that is not yet there."""
     outputs, token = Outputs(), _current.set(None)
     try:
@@ -248,13 +250,13 @@ def apart() -> Iterator[Outputs]:
 
 
 @contextlib.contextmanager
-def replacing(path: Path, *, companion: str = "") -> Iterator[Path]:
+def atomic_write(path: Path, *, companion: str = "") -> Iterator[Path]:
     """Give a path to write to that takes the place of ``path`` at the end, whatever is there, or goes on an error.
 
     Raises:
         OutputError: the place cannot be written to.
     """
-    with apart() as outputs:
+    with writing_apart() as outputs:
         outputs.expect(path, force=True, companion=companion)
         with outputs.filling(path) as staged:
             yield staged
@@ -264,11 +266,11 @@ def replacing(path: Path, *, companion: str = "") -> Iterator[Path]:
 def scratch() -> Iterator[Path]:
     """Give a directory for what is made on the way, which goes at the end."""
     with tempfile.TemporaryDirectory(prefix="layoutopt-", ignore_cleanup_errors=True) as name:
-        homes.add(Path(name))
+        staging_directories.add(Path(name))
         try:
             yield Path(name)
         finally:
-            homes.discard(Path(name))
+            staging_directories.discard(Path(name))
 
 
 def make_directory(path: Path, option: str = "") -> None:

@@ -25,7 +25,7 @@ _NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL
 _FORCE = "Use --force to overwrite it, or choose another path."
 
 
-class Homes:
+class StagingDirectories:
     """The directories that this process writes aside to, told to those who remove them if it is killed.
 
     Attributes:
@@ -37,13 +37,13 @@ class Homes:
         self.told: Callable[[Path, bool], None] = lambda _home, _stays: None
         self.publishing: Callable[[bool], None] = lambda _begins: None
 
-    def add(self, home: Path) -> None:
+    def add(self, staging: Path) -> None:
         """Take note of a directory that is to go."""
-        self.told(home, True)
+        self.told(staging, True)
 
-    def discard(self, home: Path) -> None:
+    def discard(self, staging: Path) -> None:
         """Take note that a directory has gone."""
-        self.told(home, False)
+        self.told(staging, False)
 
     @contextlib.contextmanager
     def put_in_place(self) -> Iterator[None]:
@@ -55,11 +55,11 @@ class Homes:
             self.publishing(False)
 
 
-homes = Homes()
+staging_directories = StagingDirectories()
 
 
 @dataclass(slots=True)
-class Target:
+class Destination:
     """One output.
 
     Attributes:
@@ -68,8 +68,8 @@ class Target:
         names: of all files that it may consist of, beside each other; the first is that of ``path``.
         force: whether what is there may be overwritten.
         folder: whether it is a directory.
-        home: where it is written aside; None as long as nothing is reserved.
-        lock: descriptor that holds the lock on ``home``; None where there are no locks.
+        staging: where it is written aside; None as long as nothing is reserved.
+        lock: descriptor that holds the lock on ``staging``; None where there are no locks.
     """
 
     path: Path
@@ -77,14 +77,14 @@ class Target:
     names: tuple[str, ...]
     force: bool
     folder: bool
-    home: Path | None = None
+    staging: Path | None = None
     lock: int | None = None
 
     @property
     def staged(self) -> Path:
         """Return the path to write the file to before it is put in its place."""
-        assert self.home is not None, "not reserved"
-        return self.home / self.path.name
+        assert self.staging is not None, "not reserved"
+        return self.staging / self.path.name
 
     @property
     def paths(self) -> list[Path]:
@@ -100,25 +100,26 @@ class Move:
     old: Path | None
 
 
-def called(path: Path, target: Target) -> str:
+def called(path: Path, destination: Destination) -> str:
     """Return the subject and verb of what errors say of one file of an output."""
-    return "is" if path == target.path else f"{path.name}, where large weights go, is"
+    return "is" if path == destination.path else f"{path.name}, where large weights go, is"
 
 
-def check_place(path: Path, target: Target) -> None:
+def check_place(path: Path, destination: Destination) -> None:
     """Refuse a place by what is there now."""
     if not os.path.lexists(path) or _is_device(path):
         return
-    if path.is_dir() and not target.folder:
-        raise OutputError(f"{target.label}: is a directory, not a file")
-    if target.folder and path.is_dir() and not any(path.iterdir()):
+    if path.is_dir() and not destination.folder:
+        raise OutputError(f"{destination.label}: is a directory, not a file")
+    if destination.folder and path.is_dir() and not any(path.iterdir()):
         return
-    if not target.force:
-        there = "exists already" if path == target.path else f"{path.name}, where large weights go, exists already"
-        raise OutputExistsError(f"{target.label}: {there}", hint=_FORCE)
-    if target.folder and not (path / _SAVED_MODEL).exists():
+    if not destination.force:
+        there = "exists already" if path == destination.path else f"{path.name}, where large weights go, exists already"
+        raise OutputExistsError(f"{destination.label}: {there}", hint=_FORCE)
+    if destination.folder and not (path / _SAVED_MODEL).exists():
         raise OutputError(
-            f"{target.label}: is no SavedModel, so it is not overwritten", hint="Remove it, or choose another path."
+            f"{destination.label}: is no SavedModel, so it is not overwritten",
+            hint="Remove it, or choose another path.",
         )
 
 
@@ -128,7 +129,7 @@ def _is_device(path: Path) -> bool:
     return bool(mode) and not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
 
 
-def same(one: Path, other: Path) -> bool:
+def is_same_place(one: Path, other: Path) -> bool:
     """Say whether two paths are the same place, through links of both kinds and whether or not it is there yet."""
     if one.exists() and other.exists():
         return one.samefile(other)
@@ -143,37 +144,37 @@ def within(path: Path, directory: Path) -> bool:
 # --- written aside -------------------------------------------------------------------------------------------------
 
 
-def reserve(target: Target) -> None:
+def reserve(destination: Destination) -> None:
     """Make and lock the directory that the output is written to.
 
     Raises:
         OutputError: another run has it.
         OSError: it cannot be made.
     """
-    if _is_device(target.path):
-        target.home = Path(tempfile.mkdtemp(prefix="layoutopt-"))
-        homes.add(target.home)
+    if _is_device(destination.path):
+        destination.staging = Path(tempfile.mkdtemp(prefix="layoutopt-"))
+        staging_directories.add(destination.staging)
         return
-    name = target.path.name
-    home = target.path.with_name(f".{name[:40]}.{zlib.crc32(os.fsencode(name)):08x}.part")
+    name = destination.path.name
+    staging = destination.path.with_name(f".{name[:40]}.{zlib.crc32(os.fsencode(name)):08x}.part")
     while True:
         with contextlib.suppress(FileExistsError):  # of a run that is alive, or was killed
-            home.mkdir()
+            staging.mkdir()
         try:
-            target.lock = _locked(home, target.label)
+            destination.lock = _locked(staging, destination.label)
         except FileNotFoundError:  # the other run has just ended
             continue
         break
-    homes.add(home)
-    target.home = home
+    staging_directories.add(staging)
+    destination.staging = staging
     try:
-        _clear(target.path, home)
+        _clear(destination.path, staging)
     except BaseException:
-        release(target)
+        release(destination)
         raise
 
 
-def _locked(home: Path, label: str) -> int | None:
+def _locked(staging: Path, label: str) -> int | None:
     """Return a descriptor that holds the lock on the directory, which goes with the process.
 
     Raises:
@@ -184,11 +185,11 @@ def _locked(home: Path, label: str) -> int | None:
         import fcntl
     except ImportError:  # not a Unix
         return None
-    descriptor = os.open(home, os.O_RDONLY)
+    descriptor = os.open(staging, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if not os.path.samestat(os.fstat(descriptor), home.stat()):
-            raise FileNotFoundError(home)
+        if not os.path.samestat(os.fstat(descriptor), staging.stat()):
+            raise FileNotFoundError(staging)
     except OSError as error:
         os.close(descriptor)
         if error.errno == errno.EWOULDBLOCK:
@@ -201,9 +202,9 @@ def _locked(home: Path, label: str) -> int | None:
     return descriptor
 
 
-def _clear(path: Path, home: Path) -> None:
+def _clear(path: Path, staging: Path) -> None:
     """Remove what a run that was killed has left, and put back what it had set aside."""
-    for entry in home.iterdir():
+    for entry in staging.iterdir():
         place = path.with_name(entry.name.removeprefix(_OLD))
         if entry.name.startswith(_OLD) and not os.path.lexists(place):
             entry.replace(place)
@@ -211,15 +212,15 @@ def _clear(path: Path, home: Path) -> None:
             _remove(entry)
 
 
-def release(target: Target) -> None:
+def release(destination: Destination) -> None:
     """Remove the directory that `reserve` made, and its lock."""
-    if target.home is not None:
-        shutil.rmtree(target.home, ignore_errors=True)
-        homes.discard(target.home)
-        target.home = None
-    if target.lock is not None:
-        os.close(target.lock)
-        target.lock = None
+    if destination.staging is not None:
+        shutil.rmtree(destination.staging, ignore_errors=True)
+        staging_directories.discard(destination.staging)
+        destination.staging = None
+    if destination.lock is not None:
+        os.close(destination.lock)
+        destination.lock = None
 
 
 def _remove(path: Path) -> None:
@@ -232,24 +233,26 @@ def _remove(path: Path) -> None:
 # --- put in place --------------------------------------------------------------------------------------------------
 
 
-def publish(target: Target, moves: list[Move]) -> None:
+def publish(destination: Destination, moves: list[Move]) -> None:
     """Put the files of one output in their places, and note each step."""
-    home = target.staged.parent
+    staging = destination.staged.parent
     try:
-        for entry in sorted(each for each in home.iterdir() if not each.name.startswith(_OLD)):
-            place = target.path.with_name(entry.name)
+        for entry in sorted(each for each in staging.iterdir() if not each.name.startswith(_OLD)):
+            place = destination.path.with_name(entry.name)
             if _is_device(place):
                 place.write_bytes(entry.read_bytes())
-            elif not os.path.lexists(place) or not target.force:
+            elif not os.path.lexists(place) or not destination.force:
                 _add(entry, place)
                 moves.append(Move(place, None))
             else:
-                moves.append(Move(place, _set_aside(place, home)))
+                moves.append(Move(place, _set_aside(place, staging)))
                 entry.replace(place)
     except OSError as error:
         if error.errno in _CONFLICTS:
-            raise OutputExistsError(f"{target.label}: another run has written it meanwhile", hint=_FORCE) from error
-        raise OutputError(f"{target.label}: cannot be written ({reason(error)})") from error
+            raise OutputExistsError(
+                f"{destination.label}: another run has written it meanwhile", hint=_FORCE
+            ) from error
+        raise OutputError(f"{destination.label}: cannot be written ({reason(error)})") from error
 
 
 def _add(entry: Path, place: Path) -> None:
@@ -270,9 +273,9 @@ def _add(entry: Path, place: Path) -> None:
         entry.replace(place)
 
 
-def _set_aside(place: Path, home: Path) -> Path:
+def _set_aside(place: Path, staging: Path) -> Path:
     """Keep what is to be overwritten until all outputs are in place; a file stays in its place too."""
-    old = home / f"{_OLD}{place.name}"
+    old = staging / f"{_OLD}{place.name}"
     if place.is_dir() and not place.is_symlink():
         return place.rename(old)
     try:

@@ -67,7 +67,7 @@ class PipelineResult:
 
 
 class PassManager:
-    """Runs passes in order.
+    """Run passes in order.
 
     Args:
         passes: the pipeline.

@@ -43,7 +43,7 @@ class Settings:
 
 
 @dataclass(frozen=True, slots=True)
-class Quantized:
+class QuantizedGraph:
     """A quantized graph and what is known of it.
 
     Attributes:
@@ -71,7 +71,7 @@ class Quantized:
 
 def build(
     model: Model, recipe: Recipe, settings: Settings, *, sensitive: Collection[Operation] = frozenset()
-) -> Quantized:
+) -> QuantizedGraph:
     """Quantize a float graph by a recipe.
 
     Args:
@@ -107,18 +107,18 @@ def build(
     return Quantized(quantized, recipe, listed, whole=frozenset(chosen.whole), steps=chosen.steps)
 
 
-def _rewritten(graph: Graph, chosen: Plan, recipe: Recipe) -> tuple[Graph, list[Operation]]:
+def _rewritten(graph: Graph, chosen: QuantizationPlan, recipe: Recipe) -> tuple[Graph, list[Operation]]:
     """Return the graph on integers, and the operations that the rewrite has left on floats in spite of the plan."""
     copy, copies = copy_graph(graph)
     twins = dict(zip(graph.operations, copy.operations, strict=True))
-    ours = Plan({twins[each] for each in chosen.whole}, {copies[v]: s for v, s in chosen.steps.items()}, {})
+    ours = QuantizationPlan({twins[each] for each in chosen.whole}, {copies[v]: s for v, s in chosen.steps.items()}, {})
     means = None if recipe.means is None else {copies[value]: found for value, found in recipe.means.items()}
     rewrite_on_integers(copy, ours, means)
     left = set(copy.operations)
     return copy, [each for each in graph.operations if twins[each] in left and each in chosen.whole]
 
 
-def _listed(graph: Graph, chosen: Plan) -> tuple[FloatOperator, ...]:
+def _listed(graph: Graph, chosen: QuantizationPlan) -> tuple[FloatOperator, ...]:
     return tuple(
         FloatOperator(each.scope, each.code, chosen.reasons[each])
         for each in graph.operations

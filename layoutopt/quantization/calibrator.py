@@ -18,18 +18,18 @@ from layoutopt.quantization.operators import positions
 from layoutopt.quantization.parts import parts_of
 from layoutopt.quantization.ranges import range_of, ranges_of
 from layoutopt.quantization.recipe import Recipe
-from layoutopt.quantization.running import Runner
+from layoutopt.quantization.running import TfliteSession
 from layoutopt.quantization.statistics import Statistics
 from layoutopt.tfl.dtypes import Array
 from layoutopt.tfl.graph import Model, Operation, Value
 
-Judged = Callable[[Recipe, Collection[Operation]], Quantized]
+Judged = Callable[[Recipe, Collection[Operation]], QuantizedGraph]
 """Builds and judges the graph by a recipe, with these operations on floats."""
 
 
 @dataclass(frozen=True, slots=True)
 class Calibrator:
-    """Chooses how a graph is quantized.
+    """Choose how a graph is quantized.
 
     Attributes:
         model: of float operators.
@@ -51,7 +51,7 @@ class Calibrator:
     say: Callable[[str], None] = lambda _: None
     verbose: bool = False
 
-    def run(self) -> Quantized:
+    def run(self) -> QuantizedGraph:
         """Return the best of all ways that the settings allow.
 
         Raises:
@@ -65,7 +65,9 @@ class Calibrator:
             where = next((each.scope for each in graph.operations if wrong[0] in each.results), wrong[0].name)
             raise UsageError(f"--calibration: NaN or infinity in {where}", hint="Look at the samples and their scale.")
         widths = {value: found.high - found.low for value, found in statistics.items() if found.samples}
-        parts = [part for at, name in enumerate(self.model.output_names) for part in parts_of(graph, at, name, widths)]
+        parts = [
+            part for at, name in enumerate(self.model.output_names) for part in output_parts(graph, at, name, widths)
+        ]
         recipe = self._best_recipe(statistics, self._judged_on(self._unjudging, parts))
         sensitive = frozenset[Operation]()
         if self.settings.min_sqnr is not None:
@@ -84,7 +86,7 @@ class Calibrator:
         """
         return chain(self.calibration(), self.choosing())
 
-    def _judged_on(self, samples: Samples, parts: Sequence[Part]) -> Judged:
+    def _judged_on(self, samples: Samples, parts: Sequence[OutputPart]) -> Judged:
         """Return what quantizes by a recipe, with operations that stay float, and judges the result on samples."""
         real = self._runner(self.model, "float")
         expected = list(real.outputs(samples()))
@@ -119,7 +121,7 @@ class Calibrator:
                 yield Recipe(method, ranges, None)
                 yield Recipe(method, ranges, means)
 
-    def _runner(self, model: Model, name: str) -> Runner:
+    def _runner(self, model: Model, name: str) -> TfliteSession:
         path = self.scratch / f"{name}.tflite"
         write_tflite(model, path)
-        return Runner(path, next(self.choosing()), verbose=self.verbose)
+        return TfliteSession(path, next(self.choosing()), verbose=self.verbose)

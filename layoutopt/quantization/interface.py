@@ -8,13 +8,13 @@ from layoutopt.options import QuantizedIo
 from layoutopt.tfl.dtypes import DType
 from layoutopt.tfl.graph import Graph, Operation, Quantization, Value
 from layoutopt.tfl.rewrites.dead_code import eliminate_dead_code
-from layoutopt.tfl.rewrites.grids import Steps
+from layoutopt.tfl.rewrites.grids import QuantizationGrid
 
 _SIGN = 128
 """The difference of UINT8 and the INT8 that stands for the same number."""
 
 
-def integer_interface(graph: Graph, io: QuantizedIo, steps: Sequence[Steps | None]) -> None:
+def integer_interface(graph: Graph, io: QuantizedIo, steps: Sequence[QuantizationGrid | None]) -> None:
     """Let a caller give and get integers where the graph has floats, in place.
 
     An input that computes with floats stays float; an output that does is rounded.
@@ -50,7 +50,7 @@ def _input(graph: Graph, value: Value, quantize: Operation, dtype: DType) -> Val
     return given
 
 
-def _output(graph: Graph, value: Value, steps: Steps, dtype: DType) -> Value:
+def _output(graph: Graph, value: Value, steps: QuantizationGrid, dtype: DType) -> Value:
     producer = value.producer
     integers = producer[0] if producer is not None and producer.code == "DEQUANTIZE" else None
     if integers is None:

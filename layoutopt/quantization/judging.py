@@ -55,7 +55,7 @@ class _Sums:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Part:
+class OutputPart:
     """A part that is judged by itself: an output, or some elements of one.
 
     Attributes:
@@ -75,7 +75,7 @@ class Part:
 
 
 def judge(
-    parts: Sequence[Part], real: Iterable[Sequence[Array]], whole: Iterable[Sequence[Array]]
+    parts: Sequence[OutputPart], real: Iterable[Sequence[Array]], whole: Iterable[Sequence[Array]]
 ) -> tuple[OutputQuality, ...]:
     """Return the quality of each part of the outputs.
 

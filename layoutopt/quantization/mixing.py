@@ -14,13 +14,13 @@ from itertools import chain
 import numpy as np
 import numpy.typing as npt
 
-from layoutopt.quantization.building import Quantized
+from layoutopt.quantization.building import QuantizedGraph
 from layoutopt.quantization.costs import conversion, saving
 from layoutopt.quantization.operators import data_of, positions
 from layoutopt.tfl.graph import Graph, Operation
 
 Floats = npt.NDArray[np.float64]
-Trial = Callable[[Collection[Operation]], Quantized]
+Trial = Callable[[Collection[Operation]], QuantizedGraph]
 """Builds and judges the graph with these operations on floats."""
 
 _MAX_GROUPS = 64
@@ -69,11 +69,11 @@ def mix(trial: Trial, graph: Graph, target: float, say: Callable[[str], None]) -
     return floats
 
 
-def _least(found: Quantized) -> float:
+def _least(found: QuantizedGraph) -> float:
     return min(output.sqnr for output in found.quality)
 
 
-def _noise(found: Quantized) -> list[float]:
+def _noise(found: QuantizedGraph) -> list[float]:
     """Return the noise of each output, over its signal."""
     return [float(10 ** (-output.sqnr / 10)) for output in found.quality]
 

@@ -10,7 +10,7 @@ import numpy as np
 from layoutopt.backend.direct.writer import write_tflite
 from layoutopt.quantization.copying import copy_graph
 from layoutopt.quantization.operators import is_real
-from layoutopt.quantization.running import Runner
+from layoutopt.quantization.running import TfliteSession
 from layoutopt.quantization.saturation import reader_limits
 from layoutopt.quantization.statistics import Statistics
 from layoutopt.tfl.dtypes import Array
@@ -68,7 +68,7 @@ def _observe_part(
     write_tflite(Model(copy, *names), path)
     found = {value: Statistics() for value in values}
     limits = reader_limits(graph)
-    runner = Runner(path, next(samples()), verbose=verbose)
+    runner = TfliteSession(path, next(samples()), verbose=verbose)
     for outputs in runner.outputs(samples()):
         for value, array in zip(values, outputs, strict=True):
             found[value].add(np.clip(array, *limits[value]) if value in limits else array)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from layoutopt.tfl.dtypes import DType
 from layoutopt.tfl.graph import Operation, Value
-from layoutopt.tfl.rewrites.grids import Steps
+from layoutopt.tfl.rewrites.grids import QuantizationGrid
 from layoutopt.tfl.rewrites.integer_kernels import FIXED_RESULTS, KERNELS, MOVEMENTS, ONE_GRID, WEIGHTED
 
 SAME_GRID = MOVEMENTS.keys() | {"AVERAGE_POOL_2D", "PADV2", "RESIZE_BILINEAR"}
@@ -68,7 +68,7 @@ def data_of(operation: Operation) -> list[int]:
     return [at for at, operand in enumerate(operation.operands) if is_real(operand)]
 
 
-def fixed_steps(operation: Operation) -> Steps | None:
+def fixed_steps(operation: Operation) -> QuantizationGrid | None:
     """Return the only scale and zero point that the kernel gives its result; None where any will do."""
     return FIXED_RESULTS.get(operation.code)
 

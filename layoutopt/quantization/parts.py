@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from layoutopt.quantization.judging import Part
+from layoutopt.quantization.judging import OutputPart
 from layoutopt.tfl.dtypes import Array, DType
 from layoutopt.tfl.folding import fold
 from layoutopt.tfl.graph import Graph, Operation, Value
@@ -21,7 +21,7 @@ _MOVING = frozenset(
 _ORIGIN = np.int32
 
 
-def parts_of(graph: Graph, output: int, name: str, widths: Mapping[Value, float]) -> Iterator[Part]:
+def output_parts(graph: Graph, output: int, name: str, widths: Mapping[Value, float]) -> Iterator[OutputPart]:
     """Iterate over the parts of an output that are made of values of like size; one part where all are.
 
     What moves values is run on numbers that tell where each element comes from.
@@ -38,12 +38,12 @@ def parts_of(graph: Graph, output: int, name: str, widths: Mapping[Value, float]
     leaves = [leaf for leaf in origins.leaves if widths.get(leaf, 0.0) > 0]
     groups = _groups(leaves, widths)
     if len(groups) < 2:
-        yield Part(name, output)
+        yield OutputPart(name, output)
         return
     for group in groups:
         mask = np.isin(made, [origins.leaves[leaf] for leaf in group])
         if mask.any():
-            yield Part(f"{name}{_indices(mask)}", output, mask)
+            yield OutputPart(f"{name}{_indices(mask)}", output, mask)
 
 
 def _groups(leaves: list[Value], widths: Mapping[Value, float]) -> list[list[Value]]:
@@ -59,7 +59,7 @@ def _groups(leaves: list[Value], widths: Mapping[Value, float]) -> list[list[Val
 
 @dataclass(slots=True)
 class _Origins:
-    """Traces elements back to the values that they were computed in.
+    """Trace elements back to the values that they were computed in.
 
     Attributes:
         leaves: those values, numbered.

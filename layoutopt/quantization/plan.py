@@ -19,7 +19,6 @@ from layoutopt.quantization.operators import (
     positions,
     why_float,
 )
-from layoutopt.quantization.profit import unprofitable
 from layoutopt.quantization.ranges import Range
 from layoutopt.tfl.graph import Graph, Operation, Value
 from layoutopt.tfl.rewrites.grids import Steps
@@ -39,7 +38,7 @@ _JOINING = SAME_GRID | {"CONCATENATION"}
 
 
 @dataclass(slots=True)
-class Plan:
+class QuantizationPlan:
     """The quantization of a graph: its grids, by operator and value.
 
     Attributes:
@@ -49,7 +48,7 @@ class Plan:
     """
 
     whole: set[Operation]
-    steps: dict[Value, Steps]
+    steps: dict[Value, QuantizationGrid]
     reasons: dict[Operation, str]
 
 
@@ -77,7 +76,7 @@ def plan(
         _keep_unprofitable(graph, readers, reasons)
     _Islands(graph, readers, reasons, needs_weights=int8 is Int8.FAST).prune()
     whole = {operation for operation in graph.operations if operation not in reasons}
-    return Plan(whole, _Classes(graph, ranges, readers, whole).steps(), reasons)
+    return QuantizationPlan(whole, _Classes(graph, ranges, readers, whole).steps(), reasons)
 
 
 def _keep_slow(graph: Graph, reasons: dict[Operation, str]) -> None:
@@ -86,12 +85,12 @@ def _keep_slow(graph: Graph, reasons: dict[Operation, str]) -> None:
             reasons.setdefault(operation, SLOW[operation.code])
 
 
-def _keep_unprofitable(
+def _keep_cheaper_in_float(
     graph: Graph, readers: Mapping[Value, Sequence[Operation | None]], reasons: dict[Operation, str]
 ) -> None:
     """Keep on floats what gains nothing, unless that is all: who asks for integers has them in a small network."""
     candidates = [operation for operation in graph.operations if operation not in reasons]
-    floats = unprofitable(graph, readers, candidates)
+    floats = cheaper_in_float(graph, readers, candidates)
     if any(positions(operation) is not None for operation in candidates if operation not in floats):
         reasons.update(dict.fromkeys(floats, _UNPROFITABLE))
 
@@ -141,7 +140,7 @@ def _moves_on(reader: Operation | None, spared: Mapping[Value, bool]) -> bool:
 
 @dataclass(slots=True)
 class _Islands:
-    """Finds operators that could compute with integers and gain nothing by it.
+    """Find operators that could compute with integers and gain nothing by it.
 
     Attributes:
         needs_weights: whether only operators that are connected to one with weights are worth it.
@@ -235,9 +234,9 @@ class _Classes:
     readers: Mapping[Value, Sequence[Operation | None]]
     whole: set[Operation]
     sets: _Sets = field(default_factory=_Sets)
-    fixed: dict[Value, Steps] = field(default_factory=dict)
+    fixed: dict[Value, QuantizationGrid] = field(default_factory=dict)
 
-    def steps(self) -> dict[Value, Steps]:
+    def steps(self) -> dict[Value, QuantizationGrid]:
         """Return the steps of every value that an operation on integers takes or gives."""
         self._find_fixed()
         for operation in self._whole():

@@ -34,7 +34,7 @@ Orders = Mapping[str, Sequence[int]]
 
 @dataclass(slots=True)
 class Quantizer:
-    """Quantizes a graph by samples, or by ranges that were kept.
+    """Quantize a graph by samples, or by ranges that were kept.
 
     Attributes:
         source: checked samples, or the file of ranges.
@@ -101,7 +101,7 @@ class Quantizer:
         )
         return made.model
 
-    def _calibrated(self, model: Model, samples: Samples, orders: Orders) -> Quantized:
+    def _calibrated(self, model: Model, samples: Samples, orders: Orders) -> QuantizedGraph:
         places = [[each.name for each in self.inputs].index(name) for name in model.input_names]
 
         def stored(given: Iterator[Sequence[Array]]) -> Iterator[Sequence[Array]]:
@@ -150,7 +150,7 @@ def _size(model: Model, scratch: Path) -> int:
     return path.stat().st_size
 
 
-def _warnings(made: Quantized, settings: Settings) -> Iterator[str]:
+def _warnings(made: QuantizedGraph, settings: Settings) -> Iterator[str]:
     """Iterate over what is wrong with the result, the most serious last."""
     if not made.whole:
         yield "no operator computes with integers"

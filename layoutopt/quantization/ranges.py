@@ -43,10 +43,10 @@ class Range:
         return self.high - self.low
 
     @property
-    def steps(self) -> Steps:
+    def steps(self) -> QuantizationGrid:
         """Return the scale and the zero point of INT8 for it; 0 is one of the steps."""
         scale = float(np.float32(self.width / 255))
-        return Steps(scale, int(np.clip(round(-128 - self.low / scale), -128, 127)))
+        return QuantizationGrid(scale, int(np.clip(round(-128 - self.low / scale), -128, 127)))
 
     def __or__(self, other: Range) -> Range:
         return Range(min(self.low, other.low), max(self.high, other.high))

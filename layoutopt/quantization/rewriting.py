@@ -13,11 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from layoutopt.quantization.operators import SAME_GRID, Positions, clamped, data_of, is_real_constant, positions
-from layoutopt.quantization.plan import Plan
+from layoutopt.quantization.plan import QuantizationPlan
 from layoutopt.quantization.ranges import Range
 from layoutopt.tfl.dtypes import Array, DType
 from layoutopt.tfl.graph import Graph, Operation, Value
-from layoutopt.tfl.rewrites.grids import Steps
+from layoutopt.tfl.rewrites.grids import QuantizationGrid
 from layoutopt.tfl.rewrites.integer_kernels import ARITHMETIC, ONE_GRID, channel_scales
 from layoutopt.tfl.rewrites.integers import use_integer_kernels
 
@@ -28,7 +28,7 @@ Floats = npt.NDArray[np.float64]
 Means = Mapping[Value, Floats]
 
 
-def rewrite_on_integers(graph: Graph, plan: Plan, means: Means | None) -> None:
+def rewrite_on_integers(graph: Graph, plan: QuantizationPlan, means: Means | None) -> None:
     """Let the operations that a plan names compute with integers, in place.
 
     Args:
@@ -50,7 +50,7 @@ def rewrite_on_integers(graph: Graph, plan: Plan, means: Means | None) -> None:
 
 @dataclass(slots=True)
 class _Converter:
-    """Puts QUANTIZE and DEQUANTIZE around the operations of a plan.
+    """Put QUANTIZE and DEQUANTIZE around the operations of a plan.
 
     Attributes:
         rounded: of each value, what has gone through both.
@@ -58,7 +58,7 @@ class _Converter:
     """
 
     graph: Graph
-    plan: Plan
+    plan: QuantizationPlan
     rounded: dict[Value, Value] = field(default_factory=dict)
     operations: list[Operation] = field(default_factory=list)
 
@@ -108,7 +108,9 @@ class _Converter:
 # --- constants -------------------------------------------------------------------------------------------------------
 
 
-def _round_weights(operation: Operation, where: Positions, steps: Mapping[Value, Steps], means: Means | None) -> None:
+def _round_weights(
+    operation: Operation, where: Positions, steps: Mapping[Value, QuantizationGrid], means: Means | None
+) -> None:
     """Round the weights of each channel to multiples of its scale, and the bias, corrected for it, to those of sums."""
     weights, x, bias = operation[where.weights].array, operation[where.x], operation.operand(where.bias)
     rows = np.moveaxis(weights, where.axis, 0).reshape(weights.shape[where.axis], -1)

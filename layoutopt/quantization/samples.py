@@ -114,7 +114,7 @@ def read_samples(given: Given, inputs: Sequence[Input], scratch: Path, reading: 
 
 @dataclass(slots=True)
 class _Store:
-    """Checks samples one by one and writes them to one file for each input."""
+    """Check samples one by one and write them to one file for each input."""
 
     inputs: Sequence[Input]
     scratch: Path

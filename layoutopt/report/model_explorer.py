@@ -15,8 +15,8 @@ from pathlib import Path
 from shlex import quote
 
 from layoutopt.outputs import Outputs
-from layoutopt.results.model_report import Graph, GraphNode, Layout, ModelReport
-from layoutopt.results.optimize import Kind
+from layoutopt.results.model_report import GraphNode, Layout, ModelGraph, ModelReport
+from layoutopt.results.optimize import ModelKind
 from layoutopt.results.result import Json
 
 _TEXT = "#000000"
@@ -46,20 +46,20 @@ class _Overlay:
 
     file: str
     name: str
-    value: Callable[[Graph, GraphNode], float | None]
+    value: Callable[[ModelGraph, GraphNode], float | None]
 
 
-def _bytes_moved(graph: Graph, node: GraphNode) -> float | None:
+def _bytes_moved(graph: ModelGraph, node: GraphNode) -> float | None:
     del graph
     return node.bytes_moved if node.is_transpose else None
 
 
-def _microseconds(graph: Graph, node: GraphNode) -> float | None:
+def _microseconds(graph: ModelGraph, node: GraphNode) -> float | None:
     del graph
     return node.microseconds
 
 
-def _error(graph: Graph, node: GraphNode) -> float | None:
+def _error(graph: ModelGraph, node: GraphNode) -> float | None:
     errors = (graph.tensors[name].relative_error for name in node.outputs)
     most = max((error for error in errors if error is not None and isfinite(error)), default=None)
     return None if most is None else float(f"{most:.{_DIGITS}g}")
@@ -97,7 +97,7 @@ def write_overlays(report: ModelReport, directory: Path, outputs: Outputs) -> tu
     Raises:
         OutputError: a file cannot be written.
     """
-    onnx = report.optimize.optimized.kind is Kind.ONNX
+    onnx = report.optimize.optimized.kind is ModelKind.ONNX
     suffix, extension = (".onnx", " --extensions=model_explorer_onnx") if onnx else (".tflite", "")
     commands = []
     for side, graph in (("before", report.before), ("after", report.after)):
@@ -113,7 +113,7 @@ def write_overlays(report: ModelReport, directory: Path, outputs: Outputs) -> tu
     return tuple(commands)
 
 
-def overlays_of(graph: Graph) -> Mapping[str, Json]:
+def overlays_of(graph: ModelGraph) -> Mapping[str, Json]:
     """Return the node data of a graph by overlay; of what was not measured there is none."""
     found: dict[str, Json] = {"layout": {graph.key: _layouts(graph)}}
     for overlay in _OVERLAYS:
@@ -131,7 +131,7 @@ def _shaded(values: Mapping[str, float]) -> dict[str, Json]:
     return shaded if equal else {**shaded, "gradient": _GRADIENT}
 
 
-def _layouts(graph: Graph) -> Json:
+def _layouts(graph: ModelGraph) -> Json:
     """Return the layout of the first result of each node, in words and in colour."""
     results: dict[str, Json] = {}
     for node in graph.nodes:

@@ -21,7 +21,7 @@ class BenchmarkRow:
     """One model of a benchmark under one setting.
 
     Attributes:
-        name: the file, or the form of the model.
+        name: the file, with what was made of it where it is an .onnx.
         setting: how LiteRT runs it.
         latency: the samples.
         speedup: latency of the first row of the same setting over that of this one.

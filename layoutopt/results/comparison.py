@@ -10,7 +10,7 @@ from pathlib import Path
 
 from layoutopt.errors import VerificationError
 from layoutopt.ir.perm import Perm
-from layoutopt.ir.verify import OutputDrift
+from layoutopt.ir.verify import OutputDifference
 from layoutopt.results.result import Json, Result, to_json
 
 
@@ -90,18 +90,18 @@ class Layer:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ErrorOrigin:
     """The layer at which the error enters.
 
     Attributes:
         layer: the first tensor in the order of execution that is off by more than the tolerance.
-        behind: names of the nearest matched values that it is computed from, all of them within the tolerance.
+        after: names of the nearest matched values that it is computed from, all of them within the tolerance.
         suspects: the operators of the .tflite between these and the tensor, each with the name of its result; the last
             one is the tensor's own.
     """
 
     layer: Layer
-    behind: tuple[str, ...]
+    after: tuple[str, ...]
     suspects: tuple[str, ...]
 
 
@@ -116,8 +116,8 @@ class OutputErrors:
     """
 
     name: str
-    builtin: OutputDrift
-    xnnpack: OutputDrift
+    builtin: OutputDifference
+    xnnpack: OutputDifference
 
     @property
     def relative_error(self) -> float:
@@ -148,7 +148,7 @@ class ComparisonReport(Result):
     tolerance: float
     tensors: int
     layers: tuple[Layer, ...]
-    first: Entry | None
+    first: ErrorOrigin | None
     outputs: tuple[OutputErrors, ...]
     versions: Mapping[str, str]
     quantized: bool = False
@@ -196,7 +196,7 @@ class ComparisonReport(Result):
         if self.first is not None:
             first = {
                 "layer": self.first.layer.to_json(),
-                "behind": to_json(self.first.behind),
+                "after": to_json(self.first.after),
                 "suspects": to_json(self.first.suspects),
             }
         return {

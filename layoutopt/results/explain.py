@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from layoutopt.layout.costs.declined import Declined
+from layoutopt.layout.costs.rejected_rewrites import RejectedRewrite
 from layoutopt.layout.explain.explanation import Explanation
 from layoutopt.layout.explain.missing_rules import MissingRule
 from layoutopt.results.optimize import LayoutProof, ObjectiveChoice
@@ -22,19 +22,19 @@ class ExplainReport(Result):
         layout: cost and proof.
         explanation: the transposes, who needs them, and the proof part by part.
         missing: operators without a layout rule that one might help, the most helpful first.
-        anchors: how many operators the target runs in channels-last only.
+        layout_sensitive: how many operators the target runs in channels-last only.
         versions: of the packages that took part.
         choices: what each objective chooses, and what that costs by both.
         chosen_at: the sizes of the dimensions that stay symbolic at which this holds.
-        declined: rewrites to fewer multiplications that were possible, and that the cost model says gain nothing.
+        rejected: rewrites to fewer multiplications that were possible, and that the cost model says gain nothing.
     """
 
     model: Path | None
     layout: LayoutProof
     explanation: Explanation
     missing: tuple[MissingRule, ...]
-    anchors: int
+    layout_sensitive: int
     versions: Mapping[str, str]
     choices: tuple[ObjectiveChoice, ...]
     chosen_at: Mapping[str, int] = field(default_factory=dict)
-    declined: tuple[Declined, ...] = ()
+    rejected: tuple[RejectedRewrite, ...] = ()

@@ -98,11 +98,11 @@ class GraphNode:
 
 
 @dataclass(frozen=True, slots=True)
-class Graph:
+class ModelGraph:
     """A model as nodes and tensors.
 
     Attributes:
-        title: what form of the model it is: ``plain onnx-tf``, ``layoutopt``, ``original ONNX``.
+        title: what the model is: ``plain onnx-tf``, ``layoutopt``, ``original ONNX``.
         nodes: in the order of execution.
         tensors: by name, all that nodes or the graph's inputs and outputs mention.
         inputs: names of the graph's inputs.
@@ -159,7 +159,7 @@ class ModelReport(Result):
     machine: str
     optimize: OptimizeReport
     explain: ExplainReport
-    before: Graph | None
-    after: Graph
+    before: ModelGraph | None
+    after: ModelGraph
     stages: tuple[Stage, ...]
     notes: tuple[str, ...]

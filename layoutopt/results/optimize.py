@@ -52,8 +52,8 @@ class TensorInfo:
     tflite_name: str = ""
 
 
-class Kind(Enum):
-    """The origins of a form of the model."""
+class ModelKind(Enum):
+    """The ways in which a model came to be."""
 
     PLAIN = "plain onnx-tf"
     """The baseline: onnxsim, onnx-tf as it is, the default TFLite converter."""
@@ -66,8 +66,8 @@ class Kind(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
-    """One form of the model, baseline or optimized, with all that was counted and measured of it.
+class ModelStats:
+    """The counts and measurements of one model: the baseline, or what was optimized.
 
     Attributes:
         kind: how it came to be.
@@ -83,10 +83,10 @@ class Form:
         latency_min_ms: minimum, likewise.
         max_abs_error: largest difference from ONNX Runtime on the original; None where it was not run.
         mse: mean squared difference, the largest over the outputs, likewise.
-        error: why the preferred form could not be had; empty where it could.
+        error: why the preferred kind could not be had; empty where it could.
     """
 
-    kind: Kind
+    kind: ModelKind
     operators: int
     transposes: int
     pads: int
@@ -103,9 +103,9 @@ class Form:
 
     @classmethod
     def of(
-        cls, kind: Kind, counts: Counts, *, file_size: int, verification: Verification | None, error: str = ""
-    ) -> Form:
-        """Return a form from its counts and its comparison with the original."""
+        cls, kind: ModelKind, counts: Counts, *, file_size: int, verification: Verification | None, error: str = ""
+    ) -> ModelStats:
+        """Return the figures of a model from its counts and its comparison with the original."""
         return cls(
             kind,
             **{field.name: getattr(counts, field.name) for field in dataclasses.fields(counts)},
@@ -115,7 +115,7 @@ class Form:
             error=error,
         )
 
-    def timed(self, latency: Latency) -> Form:
+    def timed(self, latency: Latency) -> ModelStats:
         """Return the same with its latency."""
         return dataclasses.replace(self, latency_ms=latency.median_ms, latency_min_ms=latency.minimum_ms)
 
@@ -232,8 +232,8 @@ class OptimizeReport(Result):
     pipeline: str
     inputs: tuple[TensorInfo, ...]
     outputs: tuple[TensorInfo, ...]
-    baseline: Form | None
-    optimized: Form
+    baseline: ModelStats | None
+    optimized: ModelStats
     speedup: Speedup | None
     layout: LayoutProof | None
     passes: tuple[PassRecord, ...]

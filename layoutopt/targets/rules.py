@@ -16,7 +16,7 @@ from layoutopt.tfl.graph import Operation
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class TargetRule:
     """The demands of a target on an operator.
 
     Attributes:
@@ -66,7 +66,7 @@ class RuleTable:
     source: str
     date: datetime.date
     rest: str
-    rules: Mapping[str, Rule]
+    rules: Mapping[str, TargetRule]
     mends: Mapping[str, str]
     missing: Mapping[str, str]
     max_partitions: int | None = None
@@ -86,8 +86,8 @@ def rule_table(target: Target) -> RuleTable:
     return RuleTable(**data, rules=_rules(every, entries))
 
 
-def _rules(every: Mapping[str, Any], entries: Sequence[dict[str, Any]]) -> dict[str, Rule]:
-    found: dict[str, Rule] = {}
+def _rules(every: Mapping[str, Any], entries: Sequence[dict[str, Any]]) -> dict[str, TargetRule]:
+    found: dict[str, TargetRule] = {}
     for entry in entries:
         operators = entry.pop("operators")
         words = {word: entry.pop(word, "") for word in ("mend", "uncertain")}
@@ -97,5 +97,5 @@ def _rules(every: Mapping[str, Any], entries: Sequence[dict[str, Any]]) -> dict[
         for operator in operators:
             if operator in found:
                 raise ValueError(f"two rules for {operator}")
-            found[operator] = Rule(conditions, frozenset(entry), **words)
+            found[operator] = TargetRule(conditions, frozenset(entry), **words)
     return found

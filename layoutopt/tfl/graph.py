@@ -6,10 +6,10 @@ A value is a constant (it has ``data``), the result of an operation, or an input
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 from layoutopt.tfl.dtypes import Array, DType
 
@@ -56,6 +56,11 @@ class Value:
     name: str = ""
     quantization: Quantization | None = None
     producer: Operation | None = field(default=None, repr=False)
+
+    record_infix: ClassVar[Callable[..., Value]]
+    """Record an operator for one of Python's, by its code and operands; the recorder, which imports this, sets it."""
+    record_slice: ClassVar[Callable[[Value, Any], Value]]
+    """Record what ``value[index]`` is; `layoutopt.tfl.build` sets it."""
 
     __array_ufunc__ = None  # an array of NumPy on the left leaves the operation to this class
 
@@ -113,58 +118,49 @@ class Value:
         return -(-prod(1 if size is None else size for size in self.shape or ()) * self.dtype.bits // 8)
 
     def __add__(self, other: Any) -> Value:
-        return _infix("ADD", self, other)
+        return Value.record_infix("ADD", self, other)
 
     def __radd__(self, other: Any) -> Value:
-        return _infix("ADD", other, self)
+        return Value.record_infix("ADD", other, self)
 
     def __sub__(self, other: Any) -> Value:
-        return _infix("SUB", self, other)
+        return Value.record_infix("SUB", self, other)
 
     def __rsub__(self, other: Any) -> Value:
-        return _infix("SUB", other, self)
+        return Value.record_infix("SUB", other, self)
 
     def __mul__(self, other: Any) -> Value:
-        return _infix("MUL", self, other)
+        return Value.record_infix("MUL", self, other)
 
     def __rmul__(self, other: Any) -> Value:
-        return _infix("MUL", other, self)
+        return Value.record_infix("MUL", other, self)
 
     def __truediv__(self, other: Any) -> Value:
-        return _infix("DIV", self, other)
+        return Value.record_infix("DIV", self, other)
 
     def __rtruediv__(self, other: Any) -> Value:
-        return _infix("DIV", other, self)
+        return Value.record_infix("DIV", other, self)
 
     def __neg__(self) -> Value:
-        return _infix("NEG", self)
+        return Value.record_infix("NEG", self)
 
     def __lt__(self, other: Any) -> Value:
-        return _infix("LESS", self, other)
+        return Value.record_infix("LESS", self, other)
 
     def __le__(self, other: Any) -> Value:
-        return _infix("LESS_EQUAL", self, other)
+        return Value.record_infix("LESS_EQUAL", self, other)
 
     def __gt__(self, other: Any) -> Value:
-        return _infix("GREATER", self, other)
+        return Value.record_infix("GREATER", self, other)
 
     def __ge__(self, other: Any) -> Value:
-        return _infix("GREATER_EQUAL", self, other)
+        return Value.record_infix("GREATER_EQUAL", self, other)
 
     def __getitem__(self, index: Any) -> Value:
-        from layoutopt.tfl.build.shaping import sliced
-
-        return sliced(self, index)
+        return Value.record_slice(self, index)
 
     def __bool__(self) -> bool:
         raise TypeError("the truth of a value is known at run time only")
-
-
-def _infix(code: str, *operands: Any) -> Value:
-    """Record an operator for one of Python's; the recorder imports this module."""
-    from layoutopt.tfl.recorder import one, values_of
-
-    return one(code, *values_of(*operands))
 
 
 @dataclass(eq=False, slots=True)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from layoutopt.formula import REST, Formula, Opening, Prefer, Source, express, once, reshape_target
+from layoutopt.formula import REST, Formula, Placeholder, Prefer, Source, express, reshape_target, without_repetition
 from layoutopt.tfl import build as tfl
 from layoutopt.tfl.build.control_flow import common_shape
 from layoutopt.tfl.dtypes import Array, DType
@@ -27,7 +27,7 @@ class MergeError(ValueError):
 
 
 def merge_sizes(
-    first: Graph, second: Graph, prefer: Prefer, opened: Mapping[Value, Opening] | None = None
+    first: Graph, second: Graph, prefer: Prefer, placeholders: Mapping[Value, Placeholder] | None = None
 ) -> dict[Value, Sizes]:
     """Merge a graph with its counterpart of other sizes.
 
@@ -35,7 +35,7 @@ def merge_sizes(
         first: of static sizes; becomes the graph that takes any size.
         second: the same at other sizes; values and operations are its counterparts in the order in which they stand.
         prefer: where numbers that depend on a size are taken from.
-        opened: inputs that stand for something else, which takes their places; ``first`` loses them.
+        placeholders: inputs that stand for something else, which takes their places; ``first`` loses them.
 
     Returns:
         The shape that each value of ``first``, and of the bodies in it, had before; only of those that have no static
@@ -45,20 +45,20 @@ def merge_sizes(
         MergeError: the two differ in more than sizes; names the operation.
     """
     before: dict[Value, Sizes] = {}
-    _Merger(first, second, prefer, before, opened or {}).run()
-    first.inputs = [value for value in first.inputs if value not in (opened or {})]
+    _Merger(first, second, prefer, before, placeholders or {}).run()
+    first.inputs = [value for value in first.inputs if value not in (placeholders or {})]
     return before
 
 
 class _Merger:
-    """Walks through the operations of two graphs at once and edits the first graph; bodies have mergers of their own.
+    """Walk through the operations of two graphs at once and edit the first graph; bodies have mergers of their own.
 
     Args:
         graph: to be edited.
         twin: its counterpart.
         prefer: where numbers that depend on a size are taken from.
         before: takes the shapes of values that lose theirs.
-        opened: inputs of the main graph, and what to put in their places.
+        placeholders: inputs of the main graph, and what to put in their places.
         within: the operation whose bodies the graphs are, for errors.
     """
 
@@ -68,10 +68,10 @@ class _Merger:
         twin: Graph,
         prefer: Prefer,
         before: dict[Value, Sizes],
-        opened: Mapping[Value, Opening],
+        placeholders: Mapping[Value, Placeholder],
         within: str = "",
     ) -> None:
-        self._opened = opened
+        self._placeholders = placeholders
         self._put_back: dict[Value, Value] = {}
         self._graph, self._twin, self._prefer, self._before, self._within = graph, twin, prefer, before, within
         self._pairs: dict[Value, Value] = {}
@@ -143,7 +143,7 @@ class _Merger:
             same = value is other if value is None else self._pairs.get(value) is other
             if not same or (value is not None and other is None):
                 raise MergeError(f"operand {at} of {_called(operation)} is another one at another size")
-            if value is not None and value in self._opened:
+            if value is not None and value in self._placeholders:
                 operation.operands[at] = self._restored(operation, value)
             return
         if _equal(value.data, other.data):
@@ -161,31 +161,31 @@ class _Merger:
     def _restored(self, operation: Operation, value: Value) -> Value:
         """Compute the value that an input stands for before ``operation``, which is the first to read it."""
         if value not in self._put_back:
-            opening = self._opened[value]
-            if opening.table is not None:
-                self._put_back[value] = Value.constant(opening.table.astype(value.dtype.numpy))
+            placeholder = self._placeholders[value]
+            if placeholder.table is not None:
+                self._put_back[value] = Value.constant(placeholder.table.astype(value.dtype.numpy))
             else:
-                self._put_back[value] = self._recomputed(operation, value, opening)
+                self._put_back[value] = self._recomputed(operation, value, placeholder)
         return self._put_back[value]
 
-    def _recomputed(self, operation: Operation, value: Value, opening: Opening) -> Value:
+    def _recomputed(self, operation: Operation, value: Value, placeholder: Placeholder) -> Value:
         """Return numbers that count up to a size, or are repeated."""
         shape, twin = self._shapes[value]
         formula = express(shape, twin, list(self._sources(operation)), self._prefer)
         if formula is None:
             raise MergeError(f"what {_called(operation)} reads has a shape, {list(shape)}, that follows no size")
-        if opening.element is not None:
-            element = opening.element.astype(value.dtype.numpy).reshape(())
+        if placeholder.element is not None:
+            element = placeholder.element.astype(value.dtype.numpy).reshape(())
             result = tfl.fill(self._compute(formula, (len(shape),)), element)
         else:
-            result = self._range(self._compute(formula, (1,)), value.dtype, opening)
+            result = self._range(self._compute(formula, (1,)), value.dtype, placeholder)
         result.shape = common_shape(shape, twin)
         return result
 
     @staticmethod
-    def _range(count: Value, dtype: DType, opening: Opening) -> Value:
-        assert opening.steps is not None
-        start, step = (each.astype(dtype.numpy) for each in opening.steps)
+    def _range(count: Value, dtype: DType, placeholder: Placeholder) -> Value:
+        assert placeholder.steps is not None
+        start, step = (each.astype(dtype.numpy) for each in placeholder.steps)
         result = tfl.cast(tfl.range_(np.int32(0), tfl.reshape(count, ()), np.int32(1)), dtype)
         result = result * step if step != 1 else result
         return result + start if start != 0 else result
@@ -209,7 +209,7 @@ class _Merger:
         own = [operand for operand in operation.operands if operand is not None]
         for distance, values in enumerate((own, self._graph.inputs, reversed(self._pairs))):
             for value in values:
-                if value in self._shapes and value not in self._opened:
+                if value in self._shapes and value not in self._placeholders:
                     yield Source(value, *self._shapes[value], distance)
 
     def _open_sizes(self, operation: Operation, one: list[int], two: list[int]) -> None:
@@ -235,7 +235,7 @@ class _Merger:
 
     def _repetition(self, operation: Operation, at: int, value: Value, other: Value) -> Value | None:
         """Return a constant that repeats elements along a symbolic axis: one copy, repeated at run time if needed."""
-        if (single := once(value.array, other.array)) is None:
+        if (single := without_repetition(value.array, other.array)) is None:
             return None
         element = Value(value.dtype, single.shape, single, quantization=value.quantization)
         if definition(operation.code).broadcasts or operation.code == "PRELU":

@@ -14,10 +14,10 @@ from dataclasses import dataclass, replace
 from layoutopt.tfl.dtypes import DType
 from layoutopt.tfl.inference import elementwise, indexing, products, shaping, windows
 from layoutopt.tfl.kernels import KERNELS
-from layoutopt.tfl.shapes import Rule
+from layoutopt.tfl.shapes import InferenceRule
 
 
-class Work(enum.Enum):
+class WorkKind(enum.Enum):
     """The kinds of work that an operator does with its elements."""
 
     COMPUTES = enum.auto()
@@ -49,11 +49,11 @@ class OpDef:
     """
 
     operands: tuple[str, ...]
-    rule: Rule | None
+    rule: InferenceRule | None
     options: str = ""
     max_rank: int | None = None
     xnnpack: bool = False
-    work: Work = Work.COMPUTES
+    work: WorkKind = WorkKind.COMPUTES
     activation: bool = False
     bias: int | None = None
     bodies: tuple[str, ...] = ()
@@ -78,7 +78,7 @@ class OpDef:
 
 _DATA = frozenset({"a", "boxes", "on", "start", "updates", "value", "x"})
 """Roles of operands that are computed or moved."""
-_MOVES, _VIEWS = Work.MOVES, Work.VIEWS
+_MOVES, _VIEWS = WorkKind.MOVES, WorkKind.VIEWS
 _X, _AB = ("x",), ("a", "b")
 
 

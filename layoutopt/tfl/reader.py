@@ -48,12 +48,12 @@ def read_tflite(content: Content) -> Model:
         DamagedFileError: it is no .tflite file, or a truncated or damaged one.
         OSError: it cannot be read.
     """
-    with opened(content) as file:
+    with root_table(content) as file:
         return _Reader(file).model()
 
 
 @contextmanager
-def opened(content: Content) -> Iterator[tables.Model]:
+def root_table(content: Content) -> Iterator[tables.Model]:
     """Give the root table of a .tflite file; whatever breaks while it is looked at is a damage of the file.
 
     Raises:
@@ -133,7 +133,7 @@ def vector(table: Any, name: str) -> list[int]:
 
 
 class _Reader:
-    """Reads the main graph of a file."""
+    """Read the main graph of a file."""
 
     def __init__(self, file: tables.Model) -> None:
         self._file = file

@@ -156,6 +156,13 @@ def values_of(*operands: Operand) -> list[Value]:
     return [value_of(operand, dtype) for operand in operands]
 
 
+def _infix(code: str, *operands: Operand) -> Value:
+    return one(code, *values_of(*operands))
+
+
+Value.record_infix = _infix
+
+
 def int32(values: Integers) -> Value:
     """Return sizes, axes or indices as a value of INT32; what comes at run time in another type is cast."""
     if isinstance(values, Value):

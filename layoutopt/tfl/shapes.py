@@ -16,7 +16,7 @@ from layoutopt.tfl.graph import Shape, Size, Value
 Operands: TypeAlias = "Sequence[Value | None]"
 Options: TypeAlias = "Mapping[str, Any]"
 Results: TypeAlias = "list[tuple[DType, Shape | None]]"
-Rule: TypeAlias = "Callable[[Operands, Options], Results]"
+InferenceRule: TypeAlias = "Callable[[Operands, Options], Results]"
 
 
 class ShapeError(ValueError):
@@ -30,7 +30,7 @@ def operand_at(operands: Operands, index: int) -> Value:
     return operand
 
 
-def integers(value: Value | None) -> list[int] | None:
+def known_elements(value: Value | None) -> list[int] | None:
     """Return the elements of a constant; None where they are known at run time only."""
     return None if value is None or value.data is None else [int(each) for each in value.data.reshape(-1)]
 

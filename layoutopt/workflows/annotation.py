@@ -1,4 +1,4 @@
-"""Puts what is known of a model onto the graph of one of its forms: layouts, errors, rules, reasons, times."""
+"""Puts what is known of a model onto the graph of what it became: layouts, errors, rules, reasons, times."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from layoutopt.layout.explain.layout_names import natural_words
 from layoutopt.layout.rules import propagation
 from layoutopt.layout.rules.table import RULES
 from layoutopt.results.comparison import Layer
-from layoutopt.results.model_report import Graph, GraphNode, GraphTensor, Layout
+from layoutopt.results.model_report import GraphNode, GraphTensor, Layout, ModelGraph
 from layoutopt.workflows.plan_facts import Fact, PlanFacts, why_copied
 
 _KEEPING = frozenset(
@@ -32,14 +32,14 @@ _KEEPING = frozenset(
 
 
 def annotate(
-    graph: Graph,
+    graph: ModelGraph,
     layers: Mapping[str, Layer],
     facts: PlanFacts,
     *,
     planned: bool,
     prepared: Mapping[str, Layer] | None = None,
     microseconds: Mapping[str, float] | None = None,
-) -> Graph:
+) -> ModelGraph:
     """Return the graph with all that is known of it.
 
     Args:
@@ -110,7 +110,7 @@ def _layout(layer: Layer) -> Layout:
     return next((layout for order, layout in fitting if permute(sizes, order) == layer.shape), fitting[0][1])
 
 
-def _derive(graph: Graph, tensors: dict[str, GraphTensor]) -> None:
+def _derive(graph: ModelGraph, tensors: dict[str, GraphTensor]) -> None:
     """Give tensors that hold none of the original's values the layout that their neighbours leave them."""
     there_and_back = (*graph.nodes, *graph.nodes[::-1])
     while sum(_derive_at(node, tensors) for node in there_and_back):
@@ -154,9 +154,9 @@ _UNKNOWN = Fact("", "")
 
 
 class _Describer:
-    """Finds what there is to say of each node of a graph."""
+    """Find what there is to say of each node of a graph."""
 
-    def __init__(self, graph: Graph, layers: Mapping[str, Layer], facts: PlanFacts, *, planned: bool) -> None:
+    def __init__(self, graph: ModelGraph, layers: Mapping[str, Layer], facts: PlanFacts, *, planned: bool) -> None:
         self._tensors = graph.tensors
         self._layers = layers
         self._facts = facts

@@ -1,36 +1,33 @@
-"""Times models against each other, with a control, for as long as it takes to tell a difference from noise."""
+"""Time models against each other: .tflite files as they are, and what .onnx files become.
+
+How long they are timed, and what is told from noise, is in `layoutopt.workflows.latencies`.
+"""
 
 from __future__ import annotations
 
 import datetime
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from layoutopt.backend.android.phone import Bench, build_of, installed
 from layoutopt.backend.conversion import Backend, Quantize, choose_backend
 from layoutopt.backend.litert.inspect import count_tflite
-from layoutopt.backend.litert.latency import Latency, Noise, Speedup
 from layoutopt.backend.litert.memory import memory_of
 from layoutopt.backend.litert.profile import profile_subject
-from layoutopt.backend.litert.runtime import Setting, Subject, measure
+from layoutopt.backend.litert.runtime import Setting, Subject
 from layoutopt.errors import ConversionError, UsageError
 from layoutopt.ir import io as modelio
-from layoutopt.ir.protos import size_of
+from layoutopt.ir.protos import model_size
 from layoutopt.options import Clock, Io, Phone
 from layoutopt.progress import Progress
 from layoutopt.results.benchmark import BenchmarkReport, BenchmarkRow, Control
 from layoutopt.results.provenance import Provenance
 from layoutopt.workflows.conversion import Converter, make_baseline, make_optimized
+from layoutopt.workflows.latencies import Effort, SettingLatencies, time_together
 from layoutopt.workflows.options import RunContext
-
-NARROW = 1.03
-"""Upper over lower end of an interval from which on more rounds would tell nothing new."""
-
 
 ROUNDS, ROUNDS_ON_PHONE = 60, 10
 """Samples of each model unless an option says otherwise; on a phone, each is a run of a program."""
@@ -104,7 +101,7 @@ def benchmark_models(models: Sequence[Path | str], options: BenchmarkOptions, co
     """Time models against each other in one interleaved run on LiteRT, with the first of them twice as a control.
 
     Args:
-        models: .tflite files as they are; an .onnx file stands for two, its baseline and its optimized form.
+        models: .tflite files as they are; an .onnx file stands for two, its baseline and its optimized model.
         options: what is asked for.
         context: of the run.
 
@@ -113,8 +110,8 @@ def benchmark_models(models: Sequence[Path | str], options: BenchmarkOptions, co
     """
     options.effort.clock_for(options.settings)  # before any work is done
     with context.directory() as folder:
-        candidates, notes = prepare([Path(model) for model in models], options, context, folder)
-        return run(
+        candidates, notes = make_candidates([Path(model) for model in models], options, context, folder)
+        return time_candidates(
             candidates,
             options.settings,
             effort=options.effort,
@@ -134,13 +131,13 @@ class Candidate:
     path: Path
 
 
-def prepare(
+def make_candidates(
     models: Sequence[Path], options: BenchmarkOptions, context: RunContext, folder: Path
 ) -> tuple[list[Candidate], list[str]]:
     """Make .tflite files of models.
 
     Args:
-        models: .tflite files, which stay as they are; an .onnx file gives its baseline and its optimized form.
+        models: .tflite files, which stay as they are; an .onnx file gives its baseline and its optimized model.
         options: what is asked for.
         context: of the run.
         folder: directory for what is made.
@@ -151,7 +148,7 @@ def prepare(
     Raises:
         LayoutoptError: a model cannot be read or converted.
     """
-    size = max((size_of(path) for path in models if path.suffix == ".onnx"), default=0)
+    size = max((model_size(path) for path in models if path.suffix == ".onnx"), default=0)
     backend = choose_backend(options.backend, size=size)
     candidates, notes = [], []
     for index, path in enumerate(models):
@@ -164,131 +161,12 @@ def prepare(
             converter = Converter(folder / f"{index}-{kind.value}", context, None, 0.0, kind, False, backend)
             weights = "" if kind is Quantize.NONE else f", {kind.value}"
             for artifact in (make_baseline(original, converter), make_optimized(original, options.io, converter)):
-                candidates.append(Candidate(f"{path} ({artifact.form.kind.value}{weights})", artifact.path))
-                notes += [f"{path}: {artifact.form.error}"] if artifact.form.error else []
+                candidates.append(Candidate(f"{path} ({artifact.stats.kind.value}{weights})", artifact.path))
+                notes += [f"{path}: {artifact.stats.error}"] if artifact.stats.error else []
     return candidates, list(dict.fromkeys(notes))
 
 
-@dataclass(frozen=True, slots=True)
-class Effort:
-    """The care with which models are timed.
-
-    Attributes:
-        rounds: samples of each model, at least.
-        seconds: how long the run may take, where it goes on until all intervals are narrow; 0 for ``rounds`` alone.
-        warmup: inferences of each model before the first sample.
-        seed: of the random inputs and of the resamples.
-        clock: what is counted; None for that of the thread where there is one, and of the wall where there are more.
-    """
-
-    rounds: int = 60
-    seconds: float = 30.0
-    warmup: int = 5
-    seed: int = 0
-    clock: Clock | None = None
-
-    def clock_for(self, settings: Sequence[Setting]) -> Clock:
-        """Return the clock for such settings.
-
-        Raises:
-            UsageError: the clock of the thread is wanted, and there are several.
-        """
-        alone = all(setting.threads == 1 for setting in settings)
-        if self.clock is Clock.CPU and not alone:
-            raise UsageError("--clock cpu counts one thread only.", hint="Say --clock wall, or --threads 1.")
-        return self.clock or (Clock.CPU if alone else Clock.WALL)
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """All models under one setting, each compared with the first.
-
-    Attributes:
-        setting: which.
-        noise: what two copies of the first seemed to differ in.
-        latencies: of each model.
-        speedups: of each over the first.
-    """
-
-    setting: Setting
-    noise: Noise
-    latencies: tuple[Latency, ...]
-    speedups: tuple[Speedup, ...]
-
-    @classmethod
-    def of(cls, setting: Setting, latencies: Sequence[Latency], *, seed: int) -> Group:
-        """Return the group of the latencies of the models, which end in that of the second copy of the first."""
-        *models, copy = latencies
-        noise = Noise.between(models[0], copy, seed=seed)
-        speedups = tuple(latency.speedup_over(models[0], noise, seed=seed) for latency in models)
-        return cls(setting, noise, tuple(models), speedups)
-
-    @property
-    def is_settled(self) -> bool:
-        """Return whether more rounds would tell nothing new."""
-        return max(self.noise.width, *(speedup.width for speedup in self.speedups)) <= NARROW
-
-
-class Timer(Protocol):
-    """A function that takes samples of models in turns."""
-
-    def __call__(
-        self,
-        subjects: Sequence[Subject],
-        *,
-        rounds: int,
-        more: Callable[[tuple[Latency, ...]], bool],
-        progress: Callable[[int, int], None] | None,
-    ) -> tuple[Latency, ...]:
-        """Take the samples; see `layoutopt.backend.litert.runtime.measure`."""
-
-
-def time_together(
-    paths: Sequence[Path],
-    settings: Sequence[Setting],
-    *,
-    effort: Effort,
-    verbose: bool = False,
-    timer: Timer | None = None,
-    progress: Callable[[int, int], None] | None = None,
-) -> list[Group]:
-    """Time .tflite files under all settings in one interleaved run; the first of each setting twice, as a control.
-
-    Args:
-        paths: the files; the others are compared with the first.
-        settings: how LiteRT runs them.
-        effort: how carefully.
-        verbose: let LiteRT's messages through.
-        timer: takes the samples; None for `measure`, which does so on this machine.
-        progress: called after each round with how many are done and how many there are at least.
-
-    Raises:
-        LayoutoptError: as ``timer``.
-    """
-    if not paths or not settings:
-        raise UsageError("Nothing to measure.", hint="Give at least one model and one setting.")
-    size = len(paths) + 1
-
-    def group(latencies: Sequence[Latency]) -> list[Group]:
-        return [
-            Group.of(setting, latencies[at * size : (at + 1) * size], seed=effort.seed)
-            for at, setting in enumerate(settings)
-        ]
-
-    clock = time.thread_time if effort.clock_for(settings) is Clock.CPU else time.perf_counter
-    started = time.monotonic()
-    latencies = (timer or partial(measure, warmup=effort.warmup, seed=effort.seed, clock=clock, verbose=verbose))(
-        [Subject(path, setting) for setting in settings for path in (*paths, paths[0])],
-        rounds=effort.rounds,
-        more=lambda taken: (
-            time.monotonic() - started < effort.seconds and not all(each.is_settled for each in group(taken))
-        ),
-        progress=progress,
-    )
-    return group(latencies)
-
-
-def run(
+def time_candidates(
     candidates: Sequence[Candidate],
     settings: Sequence[Setting],
     *,
@@ -350,7 +228,7 @@ def _time(
     effort: Effort,
     phone: Phone | None,
     context: RunContext,
-) -> tuple[list[Group], Bench | None]:
+) -> tuple[list[SettingLatencies], Bench | None]:
     """Time .tflite files here, or on a phone, which is then described too."""
     names = {candidate.path: candidate.name for candidate in candidates}
     place = nullcontext() if phone is None else installed(phone, names, warmup=effort.warmup, say=context.say)
@@ -388,7 +266,7 @@ def _several(choice: _Choice | Sequence[_Choice]) -> Sequence[_Choice]:
     return list(dict.fromkeys(choice)) if isinstance(choice, Sequence) else [choice]
 
 
-def _warnings(first: Candidate, group: Group) -> list[str]:
+def _warnings(first: Candidate, group: SettingLatencies) -> list[str]:
     """Return the reasons not to trust the figures of a setting."""
     if group.noise.is_quiet and all(speedup.is_sharp for speedup in group.speedups):
         return []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from layoutopt.layout.costs.calibration import FULL, QUICK, Calibration, Machine, calibration_path
-from layoutopt.outputs import apart, make_directory
+from layoutopt.outputs import make_directory, writing_apart
 from layoutopt.progress import Progress
 from layoutopt.results.calibrate import CalibrationReport
 from layoutopt.workflows.measuring import measure_times
@@ -41,7 +41,7 @@ def calibrate_machine(options: CalibrateOptions, context: RunContext) -> Calibra
     """
     path = calibration_path(options.threads)
     make_directory(path.parent)
-    with apart() as trial:  # before any work is done for it
+    with writing_apart() as trial:  # before any work is done for it
         trial.expect(path, force=True)
     grid = QUICK if options.quick else FULL
     context.say("preparing operators")

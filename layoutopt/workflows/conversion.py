@@ -29,35 +29,35 @@ from layoutopt.passes import (
 from layoutopt.passes.propagate_layout import Scope
 from layoutopt.pipeline.manager import PassManager
 from layoutopt.quantization.quantizer import Quantizer
-from layoutopt.results.optimize import Form, Kind
+from layoutopt.results.optimize import ModelKind, ModelStats
 from layoutopt.workflows.options import RunContext
 
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """One form of a model as a .tflite.
+    """A .tflite of a model, and what was found of it.
 
     Attributes:
-        form: what was counted.
+        stats: what was counted and measured.
         path: the .tflite, in the scratch directory.
         conversion: names, times, and the SavedModel if there is one.
         verification: its comparison with the original; None where there is nothing to compare with.
     """
 
-    form: Form
+    stats: ModelStats
     path: Path
     conversion: Conversion
     verification: Verification | None
 
 
-def path_in(folder: Path, kind: Kind) -> Path:
+def path_in(folder: Path, kind: ModelKind) -> Path:
     """Return where a `Converter` puts the .tflite of that kind."""
     return (folder / kind.name.lower()).with_suffix(".tflite")
 
 
 @dataclass(frozen=True, slots=True)
 class Converter:
-    """Converts models one after the other under the same settings.
+    """Convert models one after the other under the same settings.
 
     Attributes:
         folder: directory for all that is made; made where it is not there.
@@ -69,7 +69,7 @@ class Converter:
         backend: makes all but the plain baseline.
         resizable: whether what is made is one of two that become one for images of any size.
         fold_limit: bytes up to which the direct backend stores what repeats constants.
-        quantizer: of the optimized form, by samples or ranges; None for none.
+        quantizer: of the optimized model, by samples or ranges; None for none.
     """
 
     folder: Path
@@ -88,11 +88,11 @@ class Converter:
         """Return whether the weights stay as they are, so that the results must agree with the original's."""
         return self.quantize is Quantize.NONE
 
-    def path(self, kind: Kind) -> Path:
+    def path(self, kind: ModelKind) -> Path:
         """Return where the .tflite of that kind is."""
         return path_in(self.folder, kind)
 
-    def run(self, kind: Kind, model: ir.Model, *, saved_model: bool = False, error: str = "") -> Artifact:
+    def run(self, kind: ModelKind, model: ir.Model, *, saved_model: bool = False, error: str = "") -> Artifact:
         """Convert ``model``, count the result, and run it on the inputs of the reference.
 
         Args:
@@ -114,7 +114,7 @@ class Converter:
         verification = self.compare(tflite, model, conversion, reference) if reference else None
         return self.artifact(kind, tflite, conversion, verification, error=error)
 
-    def convert(self, kind: Kind, model: ir.Model, *, saved_model: bool = False) -> Conversion:
+    def convert(self, kind: ModelKind, model: ir.Model, *, saved_model: bool = False) -> Conversion:
         """Convert ``model`` and look at nothing of the result.
 
         Args:
@@ -127,11 +127,11 @@ class Converter:
         """
         self.folder.mkdir(exist_ok=True)
         tflite = self.path(kind)
-        if kind is not Kind.PLAIN and self.backend is Backend.DIRECT:
+        if kind is not ModelKind.PLAIN and self.backend is Backend.DIRECT:
             return self._directly(kind, model, tflite)
         return self._through_onnx_tf(kind, model, tflite, saved_model=saved_model)
 
-    def _directly(self, kind: Kind, model: ir.Model, tflite: Path) -> Conversion:
+    def _directly(self, kind: ModelKind, model: ir.Model, tflite: Path) -> Conversion:
         quantizer = self.quantizer
         orders = modelio.recorded_orders(model)
         return convert_directly(
@@ -146,17 +146,17 @@ class Converter:
             progress=lambda stage: self.context.say(f"{kind.value}: {stage}"),
         )
 
-    def _quantizes(self, kind: Kind) -> bool:
-        return self.quantizer is not None and kind is Kind.LAYOUTOPT
+    def _quantizes(self, kind: ModelKind) -> bool:
+        return self.quantizer is not None and kind is ModelKind.LAYOUTOPT
 
-    def _through_onnx_tf(self, kind: Kind, model: ir.Model, tflite: Path, *, saved_model: bool) -> Conversion:
+    def _through_onnx_tf(self, kind: ModelKind, model: ir.Model, tflite: Path, *, saved_model: bool) -> Conversion:
         onnx, stem = tflite.with_suffix(".onnx"), tflite.with_suffix("")
         modelio.save(model, onnx)
         return convert_model(
             onnx,
             tflite=tflite,
             saved_model=stem if saved_model else None,
-            handlers=Handlers.PLAIN if kind is Kind.PLAIN else Handlers.LAYOUTOPT,
+            handlers=Handlers.PLAIN if kind is ModelKind.PLAIN else Handlers.LAYOUTOPT,
             quantize=self.quantize,
             allow_flex=self.allow_flex,
             verbose=self.context.verbose,
@@ -165,12 +165,12 @@ class Converter:
 
     @staticmethod
     def artifact(
-        kind: Kind, tflite: Path, conversion: Conversion, verification: Verification | None, *, error: str = ""
+        kind: ModelKind, tflite: Path, conversion: Conversion, verification: Verification | None, *, error: str = ""
     ) -> Artifact:
         """Return a .tflite that is there, with its counts."""
         size = tflite.stat().st_size
-        form = Form.of(kind, count_tflite(tflite), file_size=size, verification=verification, error=error)
-        return Artifact(form, tflite, conversion, verification)
+        stats = ModelStats.of(kind, count_tflite(tflite), file_size=size, verification=verification, error=error)
+        return Artifact(stats, tflite, conversion, verification)
 
     def compare(self, tflite: Path, model: ir.Model, conversion: Conversion, reference: Reference) -> Verification:
         """Run a .tflite, made from ``model``, on the inputs of ``reference``."""
@@ -181,7 +181,7 @@ class Converter:
 
 
 class Runner(Protocol):
-    """Runs a .tflite file once; `run_in_child` and `layoutopt.backend.litert.runtime.run` are two."""
+    """A function that runs a .tflite file once: `run_in_child`, or `layoutopt.backend.litert.runtime.run_tflite`."""
 
     def __call__(self, path: Path, inputs: Arrays, /, *, verbose: bool) -> Arrays:
         """Return an array for each output, by its name in the signature."""
@@ -223,12 +223,12 @@ def make_baseline(original: ir.Model, converter: Converter) -> Artifact:
     """
     folded = FoldConstants()(original).model
     if converter.backend is Backend.DIRECT:  # before and after go the same way
-        return converter.run(Kind.PER_OPERATOR, per_operator(folded))
+        return converter.run(ModelKind.PER_OPERATOR, per_operator(folded))
     try:
-        return converter.run(Kind.PLAIN, folded)
+        return converter.run(ModelKind.PLAIN, folded)
     except (ConversionError, UnsupportedOperatorError) as error:
         reason = f"plain onnx-tf cannot convert the model: {error.message.splitlines()[0]}"
-    return converter.run(Kind.PER_OPERATOR, per_operator(folded), error=reason)
+    return converter.run(ModelKind.PER_OPERATOR, per_operator(folded), error=reason)
 
 
 def make_optimized(original: ir.Model, io: Io, converter: Converter) -> Artifact:
@@ -238,7 +238,7 @@ def make_optimized(original: ir.Model, io: Io, converter: Converter) -> Artifact
         LayoutoptError: it cannot be had.
     """
     passes = PassManager(default_pipeline(PropagateLayout(io=io)), on_start=converter.context.say)
-    return converter.run(Kind.LAYOUTOPT, passes.run(original.clone()).model)
+    return converter.run(ModelKind.LAYOUTOPT, passes.run(original.clone()).model)
 
 
 def per_operator(folded: ir.Model) -> ir.Model:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from layoutopt.backend.litert.inspect import count_tflite
-from layoutopt.boundary.writing import told_by
+from layoutopt.boundary.writing import metadata_lines
 from layoutopt.ir import io as modelio
 from layoutopt.ir.counts import count_onnx
 from layoutopt.passes import FoldConstants
@@ -25,7 +25,7 @@ def count_model(file: Model) -> CountReport:
     """
     path = source_of(file)
     if path is not None and path.suffix == ".tflite":
-        return CountReport(path, count_tflite(path), {}, told_by(path))
+        return CountReport(path, count_tflite(path), {}, metadata_lines(path))
     model = load_model(file)
     with error_context(model):
         counts = count_onnx(FoldConstants(simplify=False)(model.clone()).model)

@@ -13,18 +13,18 @@ from itertools import product
 from typing import TypeVar
 
 from layoutopt.backend.conversion import Conversion
-from layoutopt.backend.litert.dynamic import merge as merge_tflite
+from layoutopt.backend.litert.dynamic import merge_tflite
 from layoutopt.backend.onnx_tf.child import kept_alive
 from layoutopt.errors import ConversionError, DynamicShapeError, UsageError, VerificationError
-from layoutopt.formula import Opening, Prefer
+from layoutopt.formula import Placeholder, Prefer
 from layoutopt.ir import io as modelio
-from layoutopt.ir.merge import merge as merge_onnx
-from layoutopt.ir.openings import openings
+from layoutopt.ir.merge import merge_models
 from layoutopt.ir.padding import spell_out_padding
-from layoutopt.ir.symbols import KEEP_FEWER, Sizes, SymbolicModel, spell
+from layoutopt.ir.placeholders import insert_placeholders
+from layoutopt.ir.symbols import KEEP_FEWER, Sizes, SymbolicModel, format_sizes
 from layoutopt.ir.verify import Reference, Verification, to_stored
 from layoutopt.pipeline.manager import PipelineResult
-from layoutopt.results.optimize import Kind, SizeCheck
+from layoutopt.results.optimize import ModelKind, SizeCheck
 from layoutopt.workflows.conversion import Artifact, Converter
 from layoutopt.workflows.static import Rewrite
 
@@ -38,7 +38,7 @@ class _Pair:
     sizes: tuple[Sizes, Sizes]
     results: tuple[PipelineResult, PipelineResult]
     run: int
-    openings: Mapping[str, Opening]
+    placeholders: Mapping[str, Placeholder]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class _Judge:
             return check(self.reference)
         except (ConversionError, VerificationError) as error:
             raise DynamicShapeError(
-                f"the dimension cannot stay symbolic: at {spell(self.sizes)}, {error.message}", hint=KEEP_FEWER
+                f"the dimension cannot stay symbolic: at {format_sizes(self.sizes)}, {error.message}", hint=KEEP_FEWER
             ) from error
 
 
@@ -95,7 +95,7 @@ class DynamicModel:
     @property
     def notes(self) -> tuple[str, ...]:
         """Return notes for the reader of the report."""
-        return (f"The layout is chosen, and its cost counted, at {spell(self.chosen_at)}.",)
+        return (f"The layout is chosen, and its cost counted, at {format_sizes(self.chosen_at)}.",)
 
     @property
     def checks(self) -> tuple[SizeCheck, ...]:
@@ -116,7 +116,7 @@ class DynamicModel:
 
         def attempt(pair: _Pair, prefer: Prefer) -> tuple[PipelineResult, list[Verification]]:
             first, second = pair.results
-            model = merge_onnx(first.model, second.model, pair.sizes, prefer, pair.openings)
+            model = merge_models(first.model, second.model, pair.sizes, prefer, pair.placeholders)
             modelio.check_full(model)
             check = functools.partial(Reference.check, model=model, tolerance=self._tolerance)
             found = [judge.check(check) for judge in self._judges]
@@ -137,14 +137,14 @@ class DynamicModel:
         """
         if saved_model:
             raise UsageError("a SavedModel is of static shapes", hint="Go without --saved-model, or without --dynamic.")
-        target = converter.path(Kind.LAYOUTOPT)
+        target = converter.path(ModelKind.LAYOUTOPT)
         orders = modelio.recorded_orders(result.model)
         stored = to_stored(self.reference.inputs, self.reference.relative_orders(orders))
         static: dict[int, tuple[Conversion, Conversion]] = {}
 
         def attempt(pair: _Pair, prefer: Prefer) -> tuple[Artifact, list[Verification]]:
             if modelio.recorded_orders(pair.results[0].model) != orders:
-                at = ", and at ".join(map(spell, pair.sizes))
+                at = ", and at ".join(map(format_sizes, pair.sizes))
                 raise DynamicShapeError(f"other layouts are chosen for inputs or outputs at {at}", hint=KEEP_FEWER)
             if id(pair) not in static:
                 static[id(pair)] = self._convert(pair, converter)
@@ -153,8 +153,10 @@ class DynamicModel:
             assert second.tflite is not None
             names = first.input_names
             defaults = {names[name]: array.shape for name, array in stored.items() if name in names}
-            opened = {names[name]: opening for name, opening in pair.openings.items() if name in names}
-            merge_tflite(first.tflite, second.tflite, target, defaults, prefer, opened)
+            placeholders = {
+                names[name]: placeholder for name, placeholder in pair.placeholders.items() if name in names
+            }
+            merge_tflite(first.tflite, second.tflite, target, defaults, prefer, placeholders)
 
             def check(reference: Reference) -> Verification:
                 verification = converter.compare(target, pair.results[0].model, first, reference)
@@ -163,7 +165,7 @@ class DynamicModel:
                 return verification
 
             found = [judge.check(check) for judge in self._judges]
-            return converter.artifact(Kind.LAYOUTOPT, target, first, found[0]), found
+            return converter.artifact(ModelKind.LAYOUTOPT, target, first, found[0]), found
 
         made, found = self._first_that_works(attempt)
         self._found = self._found[0], found
@@ -187,17 +189,17 @@ class DynamicModel:
         raise (failures or not_run)[-1]
 
     def _pair(self, sizes: tuple[Sizes, Sizes], rewrite: Rewrite) -> _Pair:
-        key = f"{' '.join(map(spell, sizes))} {self._rewrites.index(rewrite)}"
+        key = f"{' '.join(map(format_sizes, sizes))} {self._rewrites.index(rewrite)}"
         if key not in self._pairs:
             references = [self._symbolic.reference(each, self._seed) for each in sizes]
             models = [self._symbolic.at(each) for each in sizes]
-            opened = openings(models, self._seed)
+            placeholders = insert_placeholders(models, self._seed)
             run, self._runs = self._runs, self._runs + len(models)
             first, second = (
-                rewrite(model, None if opened else reference)  # whose inputs are others
+                rewrite(model, None if placeholders else reference)  # whose inputs are others
                 for model, reference in zip(models, references, strict=True)
             )
-            self._pairs[key] = _Pair(sizes, (first, second), run, opened)
+            self._pairs[key] = _Pair(sizes, (first, second), run, placeholders)
         return self._pairs[key]
 
     def _judge(self, sizes: Sizes) -> _Judge | None:
@@ -216,7 +218,7 @@ class DynamicModel:
         with kept_alive():
             first, second = (
                 dataclasses.replace(converter, folder=converter.folder / name, resizable=resizable).convert(
-                    Kind.LAYOUTOPT, model
+                    ModelKind.LAYOUTOPT, model
                 )
                 for name, model in zip(("first", "second"), models, strict=True)
             )

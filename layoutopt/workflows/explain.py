@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from layoutopt.ir.io import make_static
 from layoutopt.ir.stated_shapes import correct_stated_shapes
-from layoutopt.layout.costs.declined import declined_rewrites
+from layoutopt.layout.costs.rejected_rewrites import collect_rejected_rewrites
 from layoutopt.passes import REWRITES, PropagateLayout
 from layoutopt.pipeline.manager import PassManager
 from layoutopt.pipeline.text import pass_name
@@ -36,8 +36,8 @@ def explain_model(model: Model, options: LayoutOptions, context: RunContext) -> 
     """
     pipeline, chosen_at = build_pipeline(options), {}
     position = next(at for at, each in enumerate(pipeline) if isinstance(each, PropagateLayout))
-    with declined_rewrites() as declined:
-        recorder = PipelineRecorder(pipeline, model=source_of(model), say=context.say, declined=declined)
+    with collect_rejected_rewrites() as rejected:
+        recorder = PipelineRecorder(pipeline, model=source_of(model), say=context.say, rejected=rejected)
         if options.dynamic:
             shared = {each.name: getattr(options, each.name) for each in dataclasses.fields(LayoutOptions)}
             wanted = OptimizeOptions(**shared, convert=False, instruments=(recorder,))
@@ -56,5 +56,5 @@ def explain_model(model: Model, options: LayoutOptions, context: RunContext) -> 
         report, _ = recorder.explained
     context.say.finish()
     names = {each.__name__: pass_name(each) for each in REWRITES}
-    named = tuple(dataclasses.replace(each, rewrite=names[each.rewrite]) for each in recorder.declined)
-    return dataclasses.replace(report, chosen_at=chosen_at, declined=named)
+    named = tuple(dataclasses.replace(each, rewrite=names[each.rewrite]) for each in recorder.rejected)
+    return dataclasses.replace(report, chosen_at=chosen_at, rejected=named)

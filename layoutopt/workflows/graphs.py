@@ -14,10 +14,10 @@ from layoutopt.ir import dialect
 from layoutopt.ir.counts import TRANSPOSES, bytes_transposed, operator_name
 from layoutopt.ir.schemas import operand_names
 from layoutopt.ir.values import constant_of
-from layoutopt.results.model_report import Graph, GraphNode, GraphTensor, Layout
+from layoutopt.results.model_report import GraphNode, GraphTensor, Layout, ModelGraph
 
 
-def of_tflite(path: Path, title: str) -> tuple[Graph, Mapping[int, str]]:
+def of_tflite(path: Path, title: str) -> tuple[ModelGraph, Mapping[int, str]]:
     """Return the main graph of a .tflite file, and the names of its tensors by index. The id of a node is its position.
 
     Raises:
@@ -26,7 +26,7 @@ def of_tflite(path: Path, title: str) -> tuple[Graph, Mapping[int, str]]:
     """
     read = read_graph(path)
     names = {index: tensor.name for index, tensor in read.tensors.items()}
-    graph = Graph(
+    graph = ModelGraph(
         title=title,
         nodes=tuple(_of_tflite_node(at, node, names) for at, node in enumerate(read.nodes)),
         tensors={tensor.name: _of_array(tensor) for tensor in read.tensors.values()},
@@ -37,7 +37,7 @@ def of_tflite(path: Path, title: str) -> tuple[Graph, Mapping[int, str]]:
     return graph, names
 
 
-def of_onnx(model: ir.Model, title: str) -> Graph:
+def of_onnx(model: ir.Model, title: str) -> ModelGraph:
     """Return the main graph of a model. The id of a node is its name, with its position if that is not unique."""
     graph, opset = model.graph, model.opset_imports.get("", 0)
     ids = _ids(graph)
@@ -45,7 +45,7 @@ def of_onnx(model: ir.Model, title: str) -> Graph:
     fed = [value for value in graph.inputs if not value.is_initializer()]
     made = [value for node in nodes for value in node.outputs if value.name]
     tensors = {str(value.name): _of_value(value) for value in (*fed, *made, *graph.outputs)}
-    return Graph(
+    return ModelGraph(
         title=title,
         nodes=tuple(_of_onnx_node(ids[node], node, tensors, opset) for node in nodes),
         tensors=tensors,

@@ -26,6 +26,13 @@ class OfModel(Protocol[P, Result]):
         """Call the function; the options are keywords."""
 
 
+class OfFile(Protocol[P, Result]):
+    """A function of an ONNX file and of options."""
+
+    def __call__(self, model: Path | str, *args: P.args, **options: P.kwargs) -> Result:
+        """Call the function; the options are keywords."""
+
+
 class OfModels(Protocol[P, Result]):
     """A function of several models and of options."""
 
@@ -64,6 +71,11 @@ class takes(Generic[P, Options]):  # noqa: N801, a decorator
     def __call__(  # type: ignore[overload-overlap]
         self, function: Callable[[Model, Options], Result]
     ) -> OfModel[P, Result]: ...
+
+    @overload  # a text is a sequence of texts, but no function means that
+    def __call__(  # type: ignore[overload-overlap]
+        self, function: Callable[[Path | str, Options], Result]
+    ) -> OfFile[P, Result]: ...
 
     @overload
     def __call__(self, function: Callable[[Sequence[Path | str], Options], Result]) -> OfModels[P, Result]: ...

@@ -11,7 +11,7 @@ import numpy as np
 import onnx_ir as ir
 
 from layoutopt.backend.litert.inspect import TfliteTensor, signature_of
-from layoutopt.backend.litert.runtime import run as run_tflite
+from layoutopt.backend.litert.runtime import run_tflite
 from layoutopt.backend.litert.trace import TfliteValue, trace_tflite
 from layoutopt.backend.onnx_tf.names import identifiers, scope_of
 from layoutopt.errors import UsageError
@@ -20,8 +20,8 @@ from layoutopt.ir.io import recorded_orders
 from layoutopt.ir.perm import Perm, channels_last, channels_last_unbatched, identity, invert, permute
 from layoutopt.ir.precision import least_scales
 from layoutopt.ir.trace import OnnxValue, recompute, trace
-from layoutopt.ir.verify import Array, Arrays, OutputDrift, drift_of, to_stored
-from layoutopt.results.comparison import Entry, Layer, OutputErrors
+from layoutopt.ir.verify import Array, Arrays, OutputDifference, difference_of, to_stored
+from layoutopt.results.comparison import ErrorOrigin, Layer, OutputErrors
 from layoutopt.workflows.matching import SURE, Match, Pairs, match
 
 _MAX_ROUNDS = 6
@@ -41,7 +41,7 @@ class Findings:
 
     tensors: int
     layers: tuple[Layer, ...]
-    first: Entry | None
+    first: ErrorOrigin | None
     outputs: tuple[OutputErrors, ...]
 
 
@@ -67,7 +67,7 @@ def compare_layers(
     Raises:
         InvalidModelError: ONNX Runtime cannot run the model.
         UsageError: the inputs or outputs of the two do not fit together.
-        LayoutoptError: as `layoutopt.backend.litert.runtime.run`.
+        LayoutoptError: as `layoutopt.backend.litert.runtime.run_tflite`.
     """
     signature = signature_of(tflite)
     fed = _pair_inputs(list(inputs), signature.inputs, tflite)
@@ -94,7 +94,9 @@ def compare_layers(
     layers = tuple(_layers(values, tensors, found, local))
     scales = least_scales(model)
     errors = tuple(
-        OutputErrors(name, *(_drift(name, expected[name], each[theirs], scales[name]) for each in (builtin, xnnpack)))
+        OutputErrors(
+            name, *(_difference(name, expected[name], each[theirs], scales[name]) for each in (builtin, xnnpack))
+        )
         for name, theirs in given.items()
     )
     return Findings(len(tensors), layers, _entry(layers, tensors, tolerance), errors)
@@ -240,10 +242,10 @@ def _pair_outputs(expected: Arrays, actual: Arrays, tflite: Path) -> dict[str, s
     return given
 
 
-def _drift(name: str, expected: Array, actual: Array, scale: float) -> OutputDrift:
+def _difference(name: str, expected: Array, actual: Array, scale: float) -> OutputDifference:
     if expected.size != actual.size:
-        return drift_of(name, expected, actual)
-    return drift_of(name, *align(expected, actual).apply(expected, actual), smallest=scale)
+        return difference_of(name, expected, actual)
+    return difference_of(name, *align(expected, actual).apply(expected, actual), smallest=scale)
 
 
 # --- layers ----------------------------------------------------------------------------------------------------------
@@ -305,12 +307,12 @@ def _layers(
     for position, tensor in enumerate(tensors):
         inherited = max((errors[source] for source in tensor.sources), default=0.0)
         match_ = found.get(position)
-        errors.append(inherited if match_ is None else match_.drift.relative_error)
+        errors.append(inherited if match_ is None else match_.difference.relative_error)
         if match_ is None:
             continue
         value = values[match_.value]
         expected = first.get(match_.value, local[match_.value])
-        own = drift_of(value.name, *match_.alignment.apply(expected, tensor.array))
+        own = difference_of(value.name, *match_.alignment.apply(expected, tensor.array))
         first.setdefault(match_.value, match_.alignment.restore(tensor.array, value.array.shape))
         yield Layer(
             position=position,
@@ -325,9 +327,9 @@ def _layers(
             layout=match_.alignment.words(value.array.shape, tensor.array.shape),
             order=() if match_.alignment.backwards else match_.alignment.perm,
             matched_by=match_.by,
-            max_abs_error=match_.drift.max_abs_error,
-            relative_error=match_.drift.relative_error,
-            mse=match_.drift.mse,
+            max_abs_error=match_.difference.max_abs_error,
+            relative_error=match_.difference.relative_error,
+            mse=match_.difference.mse,
             inherited=inherited,
             own_error=own.relative_error,
             sqnr=match_.drift.sqnr,
@@ -335,22 +337,22 @@ def _layers(
         )
 
 
-def _entry(layers: Sequence[Layer], tensors: Sequence[TfliteValue], tolerance: float) -> Entry | None:
+def _entry(layers: Sequence[Layer], tensors: Sequence[TfliteValue], tolerance: float) -> ErrorOrigin | None:
     """Return the first layer beyond the tolerance, with what lies between it and those before it."""
     first = next((layer for layer in layers if layer.relative_error > tolerance), None)
     if first is None:
         return None
     matched = {layer.position: layer for layer in layers}
-    behind, between, todo = set(), {first.position}, list(tensors[first.position].sources)
+    after, between, todo = set(), {first.position}, list(tensors[first.position].sources)
     while todo:
         position = todo.pop()
         if position in matched:
-            behind.add(position)
+            after.add(position)
         elif position not in between:
             between.add(position)
             todo += tensors[position].sources
-    return Entry(
+    return ErrorOrigin(
         first,
-        tuple(matched[position].value for position in sorted(behind)),
+        tuple(matched[position].value for position in sorted(after)),
         tuple(f"{tensors[position].operator} {tensors[position].name}" for position in sorted(between)),
     )

@@ -24,7 +24,7 @@ from layoutopt.ir.align import (
 )
 from layoutopt.ir.perm import Perm
 from layoutopt.ir.trace import OnnxValue
-from layoutopt.ir.verify import Array, OutputDrift, drift_of
+from layoutopt.ir.verify import Array, OutputDifference, difference_of
 from layoutopt.results.comparison import MatchedBy
 
 _SIMILAR = 0.3  # a larger gap is no evidence at all
@@ -53,14 +53,14 @@ class Match:
         value: position in the trace of the ONNX model.
         by: what tells so.
         alignment: of the value with the tensor.
-        drift: of the tensor from the value.
+        difference: of the tensor from the value.
     """
 
     tensor: int
     value: int
     by: MatchedBy
     alignment: Alignment
-    drift: OutputDrift
+    difference: OutputDifference
 
 
 class Pairs:
@@ -79,7 +79,7 @@ class Pairs:
         self._sorted = [sorted_elements(array) for array in self.local]
         self._aligned: list[dict[tuple[int, Perm | None], Alignment]] = [{} for _ in values]
         self._shuffled: list[dict[tuple[int, int], Alignment | None]] = [{} for _ in values]
-        self._drifts: dict[tuple[int, int, Perm, bool, Shuffle | None], OutputDrift] = {}
+        self._differences: dict[tuple[int, int, Perm, bool, Shuffle | None], OutputDifference] = {}
         self._prints_of_tensors = [fingerprint(tensor.array) for tensor in tensors]
         self._sorted_tensors = [sorted_elements(tensor.array) for tensor in tensors]
 
@@ -113,13 +113,13 @@ class Pairs:
             known[position, fewest] = align_shuffled(self.local[value], self.tensors[position].array, fewest=fewest)
         return known[position, fewest]
 
-    def drift(self, value: int, position: int, alignment: Alignment) -> OutputDrift:
+    def difference(self, value: int, position: int, alignment: Alignment) -> OutputDifference:
         """Return the error of a tensor from the value that the original computes."""
         key = (value, position, alignment.perm, alignment.backwards, alignment.shuffle)
-        if key not in self._drifts:
+        if key not in self._differences:
             arrays = alignment.apply(self.values[value].array, self.tensors[position].array)
-            self._drifts[key] = drift_of(self.values[value].name, *arrays)
-        return self._drifts[key]
+            self._differences[key] = difference_of(self.values[value].name, *arrays)
+        return self._differences[key]
 
     def distances(self, candidates: Sequence[int], position: int) -> npt.NDArray[np.float64]:
         """Return the distances of the fingerprints, in terms of the value's largest element."""
@@ -212,10 +212,10 @@ class _Search:
 
     def _with(self, position: int, value: int, by: MatchedBy, alignment: Alignment | None = None) -> Match:
         alignment = alignment or self.pairs.align(value, position)
-        drift = self.pairs.drift(value, position, alignment)
+        difference = self.pairs.difference(value, position, alignment)
         if by is MatchedBy.CONTENT:
             self.usual[alignment.perm] += 1
-        return Match(position, value, by, alignment, drift)
+        return Match(position, value, by, alignment, difference)
 
     def _choose(self, position: int, needed: int) -> Match | None:
         named = list(self._named(position))
@@ -311,16 +311,17 @@ class _Search:
     def without_detours(self) -> dict[int, Match]:
         """Return the matches without those whose difference is gone where the tensor is read."""
         kept: dict[int, Match] = {}
-        behind: dict[int, float] = {}  # the largest error among the nearest matches that read a tensor
+        of_readers: dict[int, float] = {}  # the largest error among the nearest matches that read a tensor
         for position in reversed(range(len(self.tensors))):
             readers = self.readers[position]
-            behind[position] = max(
-                (kept[each].drift.relative_error if each in kept else behind[each] for each in readers), default=np.inf
+            of_readers[position] = max(
+                (kept[each].difference.relative_error if each in kept else of_readers[each] for each in readers),
+                default=np.inf,
             )
             found = self.found.get(position)
             if found is None:
                 continue
-            if found.by in SURE or behind[position] > _REPAIRED * found.drift.relative_error:
+            if found.by in SURE or of_readers[position] > _REPAIRED * found.difference.relative_error:
                 kept[position] = found
         return dict(sorted(kept.items()))
 

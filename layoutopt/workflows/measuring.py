@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from layoutopt.backend.litert.operator_times import Timed, Transpose, time_operators
+from layoutopt.backend.litert.operator_times import TimedOperator, Transpose, time_operators
 from layoutopt.layout.costs.calibration import (
     FORMS,
     JOINED,
@@ -19,7 +19,7 @@ from layoutopt.layout.costs.calibration import (
     tabulate_transposes,
 )
 from layoutopt.layout.costs.objectives import OperatorTimes
-from layoutopt.layout.costs.products import Product
+from layoutopt.layout.costs.products import MatrixProducts
 from layoutopt.tfl import build as tfl
 from layoutopt.tfl.dtypes import DType
 from layoutopt.tfl.graph import Value
@@ -33,7 +33,7 @@ class Multiplication:
         product: its sizes and its form; each product has a right matrix of its own, or all share one constant.
     """
 
-    product: Product
+    product: MatrixProducts
 
     def operands(self) -> list[Value]:
         """Return the left matrices, and the right ones where they are not constant."""
@@ -92,7 +92,7 @@ def measure_times(
         ConversionError: LiteRT cannot run one of the operators.
     """
     probes = grid.probes()
-    kinds: tuple[list[Timed], ...] = (
+    kinds: tuple[list[TimedOperator], ...] = (
         [Transpose(probe.shape, probe.perm, probe.bits) for probe in probes],
         [Transpose(probe.shape, probe.perm, probe.bits) for probe in TYPICAL],
         [Multiplication(product) for product in grid.products()],

@@ -11,7 +11,7 @@ import onnx_ir as ir
 
 from layoutopt.errors import InvalidModelError, LayoutoptError, PassFailedError, UsageError
 from layoutopt.ir import io as modelio
-from layoutopt.ir.protos import files_of
+from layoutopt.ir.protos import model_files
 from layoutopt.ir.verify import Arrays, Reference, require_runnable
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def source_of(model: Model) -> Path | None:
 def source_files(model: Model) -> list[Path]:
     """Return the files that a model is read from, with those of its weights."""
     path = source_of(model)
-    return [] if path is None else files_of(path)
+    return [] if path is None else model_files(path)
 
 
 def load_model(model: Model, *, complete: bool = True) -> ir.Model:
@@ -44,7 +44,7 @@ def load_model(model: Model, *, complete: bool = True) -> ir.Model:
     """
     if isinstance(model, str | Path):
         return modelio.load(Path(model), complete=complete)
-    return modelio.of(model, complete=complete)
+    return modelio.checked_copy(model, complete=complete)
 
 
 def run_original(model: ir.Model, inputs: Arrays | None, shapes: Mapping[str, tuple[int, ...]], seed: int) -> Reference:

@@ -13,7 +13,7 @@ import onnx_ir as ir
 
 from layoutopt.backend.conversion import Backend, Quantize, choose_backend
 from layoutopt.backend.litert.runtime import Setting, measure
-from layoutopt.boundary.description import Description, Read
+from layoutopt.boundary.description import Description, ReadDescription
 from layoutopt.boundary.detections import sized_by_data_note
 from layoutopt.boundary.record import preprocessing_left
 from layoutopt.boundary.writing import describe
@@ -21,7 +21,7 @@ from layoutopt.errors import ConversionError, UnsupportedOperatorError, UsageErr
 from layoutopt.files import paths_among
 from layoutopt.frontend.inputs import give_inputs
 from layoutopt.ir import io as modelio
-from layoutopt.ir.protos import size_of
+from layoutopt.ir.protos import model_size
 from layoutopt.ir.stated_shapes import correct_stated_shapes
 from layoutopt.ir.symbols import BATCH, find_symbols
 from layoutopt.ir.verify import Arrays, Reference
@@ -32,17 +32,17 @@ from layoutopt.passes import REWRITES
 from layoutopt.pipeline.manager import After, PassManager, PipelineResult
 from layoutopt.quantization.request import QuantizationOptions
 from layoutopt.results.optimize import OptimizeReport
-from layoutopt.workflows.benchmark import Effort, time_together
 from layoutopt.workflows.conversion import Artifact, Converter, make_baseline
 from layoutopt.workflows.dynamic import DynamicModel
+from layoutopt.workflows.latencies import Effort, time_together
 from layoutopt.workflows.models import error_context, run_original, source_files, source_of
-from layoutopt.workflows.options import ConversionOptions, RunContext, check_seed
+from layoutopt.workflows.options import CommonOptions, RunContext, check_seed
+from layoutopt.workflows.output_paths import OutputPaths
 from layoutopt.workflows.parts import load_within, naming_cuts
 from layoutopt.workflows.pipelines import Dump, Pipeline, build_pipeline, check_after, dump_after
 from layoutopt.workflows.quantize import check_quantization, prepared_quantizer, write_ranges
 from layoutopt.workflows.static import Rewrite, StaticModel
 from layoutopt.workflows.summary import summarize_onnx, with_tflite
-from layoutopt.workflows.targets import Targets
 
 if TYPE_CHECKING:
     from layoutopt.workflows.models import Model
@@ -51,7 +51,7 @@ _GRAPH_ALONE = "The optimized .onnx can be had without a .tflite: --no-tflite."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OptimizeOptions(ConversionOptions):
+class OptimizeOptions(CommonOptions):
     """The options of `layoutopt.optimize`.
 
     Attributes:
@@ -148,11 +148,11 @@ def optimize_model(model: Model, options: OptimizeOptions, context: RunContext) 
     read = paths_among(options.input, options.calibration, asked.load_ranges)
     sources = [] if options.description is None else options.description.sources
     with writing(*source_files(model), *read, *sources) as outputs, ExitStack() as stack:
-        targets = Targets.of(options.output, options.tflite, options.saved_model)
-        targets.expect(outputs, force=options.force)
+        paths = OutputPaths.of(options.output, options.tflite, options.saved_model)
+        paths.expect(outputs, force=options.force)
         if asked.save_ranges is not None:
             outputs.expect(Path(asked.save_ranges), "--save-ranges", force=options.force)
-        backend = _backend(model, options, targets, quantize)
+        backend = _backend(model, options, paths, quantize)
         pipeline = build_pipeline(options, options.passes, fold_limit=options.fold_limit)
         instruments = (*dump_after(options.dump, pipeline, outputs, force=options.force), *options.instruments)
         rewriting, notes = _prepare(model, options, pipeline, instruments, context)
@@ -161,11 +161,11 @@ def optimize_model(model: Model, options: OptimizeOptions, context: RunContext) 
         )
         with error_context(rewriting.original):
             result, verification = rewriting.onnx()
-        size = _write_onnx(result.model, targets.output, outputs, context)
+        size = _write_onnx(result.model, paths.output, outputs, context)
         report = summarize_onnx(rewriting, pipeline, result, verification, file_size=size)
         notes = (*notes, *preprocessing_left(result.model), *report.notes)
         notes = (*notes, *(sized_by_data_note(result.model) if options.convert else ()))
-        report = dataclasses.replace(report, model=source_of(model), output=targets.output, notes=notes)
+        report = dataclasses.replace(report, model=source_of(model), output=paths.output, notes=notes)
         made = Optimized(report, result.model, rewriting.original, rewriting.run)
         if options.convert:
             with context.directory() as folder, naming_cuts(model, options.boundary):
@@ -177,8 +177,8 @@ def optimize_model(model: Model, options: OptimizeOptions, context: RunContext) 
                     fold_limit=FOLD_LIMIT if options.fold_limit is None else options.fold_limit,
                     quantizer=quantizer,
                 )
-                made = _with_conversion(made, rewriting, result, converter, targets, options, described)
-                _take(made, targets, outputs, context)
+                made = _with_conversion(made, rewriting, result, converter, paths, options, described)
+                _take(made, paths, outputs, context)
             write_ranges(quantizer, asked.save_ranges, outputs)
         else:
             made = _with_notes(made, "Counts are of the ONNX graph.")
@@ -186,14 +186,14 @@ def optimize_model(model: Model, options: OptimizeOptions, context: RunContext) 
     return dataclasses.replace(made, report=dataclasses.replace(made.report, seconds=context.say.seconds))
 
 
-def _backend(model: Model, options: OptimizeOptions, targets: Targets, quantize: Quantize) -> Backend:
+def _backend(model: Model, options: OptimizeOptions, paths: OutputPaths, quantize: Quantize) -> Backend:
     """Return the backend that is asked for, or the default one for this model and these outputs."""
     return choose_backend(
         choose_if_given(Backend, options.backend, "backend"),
-        saved_model=targets.saved_model is not None,
+        saved_model=paths.saved_model is not None,
         allow_flex=options.allow_flex,
         quantize=quantize,
-        size=size_of(model),
+        size=model_size(model),
         open_sizes=bool(set(options.dynamic) - {BATCH}),
     )
 
@@ -265,19 +265,19 @@ def _with_conversion(
     rewriting: StaticModel | DynamicModel,
     result: PipelineResult,
     converter: Converter,
-    targets: Targets,
+    paths: OutputPaths,
     options: OptimizeOptions,
-    described: Read | None,
+    described: ReadDescription | None,
 ) -> Optimized:
     """Return what was made with its .tflite and the baseline, and the times of both where they are asked for."""
     try:
-        artifact = rewriting.tflite(result, converter, saved_model=targets.saved_model is not None)
+        artifact = rewriting.tflite(result, converter, saved_model=paths.saved_model is not None)
     except (ConversionError, UnsupportedOperatorError) as error:
         error.hint = f"{error.hint}\n{_GRAPH_ALONE}".strip()
         raise
     describe(artifact.conversion, artifact.path, result.model, described)
     report = dataclasses.replace(
-        made.report, tflite=targets.tflite, saved_model=targets.saved_model, dynamic=rewriting.checks
+        made.report, tflite=paths.tflite, saved_model=paths.saved_model, dynamic=rewriting.checks
     )
     made = dataclasses.replace(made, report=with_tflite(report, artifact, converter.quantizer), tflite=artifact)
     if options.baseline:
@@ -294,7 +294,7 @@ def _with_baseline(made: Optimized, original: ir.Model, converter: Converter) ->
         return _with_notes(made, f"no baseline: {error.message.splitlines()[0]}")
     if converter.exact and baseline.verification is not None and not baseline.verification.passed:
         made = _with_notes(made, "The baseline does not compute what the original does.")
-    report = dataclasses.replace(made.report, baseline=baseline.form)
+    report = dataclasses.replace(made.report, baseline=baseline.stats)
     return dataclasses.replace(made, report=report, baseline=baseline)
 
 
@@ -315,20 +315,20 @@ def _timed(made: Optimized, threads: int, context: RunContext) -> Optimized:
     )
     report = dataclasses.replace(
         report,
-        baseline=baseline.form.timed(group.latencies[0]),
+        baseline=baseline.stats.timed(group.latencies[0]),
         optimized=report.optimized.timed(group.latencies[1]),
         speedup=group.speedups[1],
     )
     return dataclasses.replace(made, report=report)
 
 
-def _take(made: Optimized, targets: Targets, outputs: Outputs, context: RunContext) -> None:
+def _take(made: Optimized, paths: OutputPaths, outputs: Outputs, context: RunContext) -> None:
     """Move the .tflite and the SavedModel to where they are wanted."""
     assert made.tflite is not None
     context.say("write .tflite")
     for path, target in (
-        (made.tflite.path, targets.tflite),
-        (made.tflite.conversion.saved_model, targets.saved_model),
+        (made.tflite.path, paths.tflite),
+        (made.tflite.conversion.saved_model, paths.saved_model),
     ):
         if path is not None and target is not None:
             outputs.take(path, target)

@@ -31,7 +31,7 @@ class RunContext:
         scratch: directory for what is made on the way, which stays; None for a temporary one.
     """
 
-    say: Stages
+    say: StageTimer
     verbose: bool = False
     scratch: Path | None = None
 
@@ -44,7 +44,7 @@ class RunContext:
             verbose: as the attribute.
             scratch: as the attribute.
         """
-        return cls(Stages(progress), verbose, scratch)
+        return cls(StageTimer(progress), verbose, scratch)
 
     @contextmanager
     def directory(self) -> Iterator[Path]:
@@ -92,8 +92,8 @@ class LayoutOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ConversionOptions(LayoutOptions):
-    """The options of the conversion and of the comparison with the original.
+class CommonOptions(LayoutOptions):
+    """The options that `optimize` and `report` have in common.
 
     Attributes:
         backend: who makes the .tflite; onnx-tf where its extra is installed, else layoutopt itself, where it is None.

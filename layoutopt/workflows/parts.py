@@ -40,7 +40,7 @@ def load_within(model: Model, boundary: Boundary | None) -> tuple[ir.Model, tupl
         if recorded_boundary(loaded) != boundary:
             loaded, notes = boundary.apply(loaded)
         if boundary.cuts:
-            modelio.check(loaded, "the part that is left")
+            modelio.check_model(loaded, "the part that is left")
     return loaded, notes
 
 

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 import onnx_ir as ir
 
 from layoutopt.layout.explain.explainer import label
-from layoutopt.layout.explain.explanation import Copy, Explanation, Inside, Kept, Side
+from layoutopt.layout.explain.explanation import Copy, Explanation, InternalMovement, KeptTranspose, TransposeSide
 from layoutopt.layout.plan.decoding import Plan
 from layoutopt.layout.rules.applicability import objection
+from layoutopt.text import first_few
 
 _MAX_NAMES = 4
 
@@ -52,7 +53,7 @@ def facts_of(opset: int, plans: Mapping[ir.Graph, Plan], explanation: Explanatio
         plans: of a graph and the bodies in it; the graphs are unchanged since.
         explanation: of the plans.
     """
-    moving: dict[str, Inside | Kept] = {each.operator: each for each in explanation.inside}
+    moving: dict[str, InternalMovement | KeptTranspose] = {each.operator: each for each in explanation.inside}
     moving |= {each.operator: each for each in explanation.kept}
     facts = {
         name: fact
@@ -70,11 +71,13 @@ def facts_of(opset: int, plans: Mapping[ir.Graph, Plan], explanation: Explanatio
 def why_copied(copy: Copy) -> str:
     """Return the reason for a remaining transpose."""
     sides = (("Written", copy.written), ("Read", copy.read))
-    return " ".join(f"{role} as {side.layout} by {_some(side.ends)}: {_who_insists(side)}." for role, side in sides)
+    return " ".join(
+        f"{role} as {side.layout} by {first_few(side.ends, _MAX_NAMES)}: {_who_needs(side)}." for role, side in sides
+    )
 
 
 def _facts(
-    graph: ir.Graph, plan: Plan, opset: int, moving: Mapping[str, Inside | Kept]
+    graph: ir.Graph, plan: Plan, opset: int, moving: Mapping[str, InternalMovement | KeptTranspose]
 ) -> Iterator[tuple[ir.Node, Fact]]:
     choices: Counter[ir.Node] = Counter()
     for choice in plan.encoded.groups:
@@ -103,12 +106,12 @@ def _rule(node: ir.Node, plan: Plan, opset: int) -> str:
     return f"layout-fixed: {objection(node, opset)}"
 
 
-def _reason(node: ir.Node, choices: int, moving: Inside | Kept | None) -> str:
+def _reason(node: ir.Node, choices: int, moving: InternalMovement | KeptTranspose | None) -> str:
     """Return the reason for the layout of a node."""
     match moving:
-        case Inside():
+        case InternalMovement():
             return f"Moves its data inside: {moving.why}. In every other layout the whole graph costs as much or more."
-        case Kept():
+        case KeptTranspose():
             return f"It stays whatever layouts are chosen: {moving.why}."
         case _ if choices > 1:
             return f"The cheapest for the whole graph of the {choices} layouts that this {node.op_type} could have."
@@ -116,13 +119,8 @@ def _reason(node: ir.Node, choices: int, moving: Inside | Kept | None) -> str:
             return ""
 
 
-def _who_insists(side: Side) -> str:
-    if not side.insists:
+def _who_needs(side: TransposeSide) -> str:
+    if not side.needed_by:
         return side.why
-    through = f"through {_some(side.through)} to " if side.through else ""
-    return f"{through}{side.insists}, {side.why}"
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _MAX_NAMES} more" if len(names) > _MAX_NAMES else ""
-    return ", ".join(names[:_MAX_NAMES]) + more
+    through = f"through {first_few(side.through, _MAX_NAMES)} to " if side.through else ""
+    return f"{through}{side.needed_by}, {side.why}"

@@ -12,7 +12,7 @@ from layoutopt.layout.costs.calibration import load_costs
 from layoutopt.layout.explain.explainer import explain as explain_plans
 from layoutopt.layout.explain.missing_rules import missing_rules
 from layoutopt.layout.plan.decoding import Plan
-from layoutopt.layout.plan.pricing import price
+from layoutopt.layout.plan.plan_cost import cost_of_plan
 from layoutopt.layout.solver.problem import Assignment
 from layoutopt.options import Objective
 from layoutopt.passes import PropagateLayout
@@ -46,7 +46,7 @@ def explain_layouts(
         layout=LayoutProof.of(Assignment.together([each.total for each in plans.values()]), propagate.objective),
         explanation=explanation,
         missing=tuple(missing),
-        anchors=sum(each.sensitive for each in plans.values()),
+        layout_sensitive=sum(each.sensitive for each in plans.values()),
         versions=versions(),
         choices=tuple(_choices(prepared, propagate, plans)),
     )
@@ -62,6 +62,6 @@ def _choices(
         chosen = plans
         if objective is not propagate.objective:
             chosen = dataclasses.replace(propagate, objective=objective).plans(prepared)
-        spent = {each: sum(price(plan, costs[each]) for plan in chosen.values()) for each in Objective}
+        spent = {each: sum(cost_of_plan(plan, costs[each]) for plan in chosen.values()) for each in Objective}
         transposes = sum(plan.transposes for plan in chosen.values())
         yield ObjectiveChoice(objective, transposes, spent[Objective.BYTES], spent[Objective.TIME])

@@ -10,7 +10,7 @@ from pathlib import Path
 import onnx_ir as ir
 
 from layoutopt.ir.counts import Counts, count_onnx
-from layoutopt.layout.costs.declined import Declined
+from layoutopt.layout.costs.rejected_rewrites import RejectedRewrite
 from layoutopt.passes import FoldConstants, Pass, PropagateLayout
 from layoutopt.pipeline.manager import PassRecord
 from layoutopt.pipeline.text import pass_name
@@ -24,10 +24,10 @@ from layoutopt.workflows.reasons import explain_layouts
 
 @dataclass(slots=True)
 class _Run:
-    """The models after each pass, by its name, and the rewrites that were declined."""
+    """The models after each pass, by its name, and the rewrites that were rejected."""
 
     after: list[tuple[str, ir.Model]] = field(default_factory=list)
-    declined: tuple[Declined, ...] = ()
+    rejected: tuple[RejectedRewrite, ...] = ()
 
     def position(self, kind: type[Pass]) -> int | None:
         """Return where the first pass of a kind is."""
@@ -43,7 +43,7 @@ class PipelineRecorder:
         pipeline: the passes; one of them, but not the first, chooses layouts.
         model: the file that the model came from.
         say: called with what starts now.
-        declined: of `declined_rewrites`, in whose context the passes run; None where nobody asks for them.
+        rejected: of `collect_rejected_rewrites`, in whose context the passes run; None where nobody asks for them.
     """
 
     def __init__(
@@ -52,12 +52,12 @@ class PipelineRecorder:
         *,
         model: Path | None,
         say: Callable[[str], None],
-        declined: MutableMapping[tuple[str, str], Declined] | None = None,
+        rejected: MutableMapping[tuple[str, str], RejectedRewrite] | None = None,
     ) -> None:
         self._propagate = next(each for each in pipeline if isinstance(each, PropagateLayout))
         self._model = model
         self._say = say
-        self._declined = {} if declined is None else declined
+        self._rejected = {} if rejected is None else rejected
         self._runs: list[_Run] = []
         self._chosen = 0
 
@@ -65,10 +65,10 @@ class PipelineRecorder:
         """Keep the model after a pass."""
         if position == 1:
             self._runs.append(_Run())
-            self._declined.clear()
+            self._rejected.clear()
         run = self._runs[-1]
         run.after.append((name, model.clone()))
-        run.declined = tuple(self._declined.values())
+        run.rejected = tuple(self._rejected.values())
 
     def choose(self, run: int) -> None:
         """Tell of a run of the pipeline from now on, of which there were so many before."""
@@ -89,9 +89,9 @@ class PipelineRecorder:
         return run.after[-1 if chosen is None else chosen - 1][1]
 
     @property
-    def declined(self) -> tuple[Declined, ...]:
-        """Return the rewrites that passes declined."""
-        return self._runs[self._chosen].declined
+    def rejected(self) -> tuple[RejectedRewrite, ...]:
+        """Return the rewrites that passes rejected."""
+        return self._runs[self._chosen].rejected
 
     def stages(self, records: Sequence[PassRecord]) -> Iterator[Stage]:
         """Yield the original, then the model after each pass.

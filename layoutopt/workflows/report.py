@@ -23,20 +23,20 @@ from layoutopt.ir import io as modelio
 from layoutopt.ir.counts import count_onnx
 from layoutopt.ir.verify import Arrays
 from layoutopt.options import choose_if_given
-from layoutopt.outputs import Outputs, apart, writing
+from layoutopt.outputs import Outputs, writing, writing_apart
 from layoutopt.passes import FoldConstants
 from layoutopt.pipeline.manager import After
 from layoutopt.results import provenance
 from layoutopt.results.comparison import Layer
-from layoutopt.results.model_report import PER_OPERATOR, Graph, Layout, ModelReport
-from layoutopt.results.optimize import Kind, OptimizeReport
+from layoutopt.results.model_report import PER_OPERATOR, Layout, ModelGraph, ModelReport
+from layoutopt.results.optimize import ModelKind, OptimizeReport
 from layoutopt.workflows import graphs
 from layoutopt.workflows.annotation import annotate
 from layoutopt.workflows.conversion import Artifact, per_operator
 from layoutopt.workflows.layerwise import compare_layers, compare_rewritten
 from layoutopt.workflows.models import source_files, source_of
 from layoutopt.workflows.optimize import Optimized, OptimizeOptions, optimize_model
-from layoutopt.workflows.options import ConversionOptions, RunContext, check_seed
+from layoutopt.workflows.options import CommonOptions, RunContext, check_seed
 from layoutopt.workflows.pipelines import build_pipeline
 from layoutopt.workflows.recorder import PipelineRecorder
 
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReportOptions(ConversionOptions):
+class ReportOptions(CommonOptions):
     """The options of `layoutopt.api.report`.
 
     Attributes:
@@ -112,7 +112,7 @@ def _optimize_in(
         convert=convert,
         instruments=instruments,
     )
-    with apart():
+    with writing_apart():
         inner = RunContext.of(context.say, verbose=context.verbose, scratch=folder)
         optimized = optimize_model(model, wanted, inner)
     return dataclasses.replace(optimized, report=dataclasses.replace(optimized.report, output=None))
@@ -162,9 +162,9 @@ class ReportBuilder:
         before, after = graphs_of(optimized, models)
         return self._report(name, optimized.report, before, after)
 
-    def _of_tflites(self, optimized: Optimized, models: Mapping[str, Path]) -> tuple[Graph | None, Graph]:
+    def _of_tflites(self, optimized: Optimized, models: Mapping[str, Path]) -> tuple[ModelGraph | None, ModelGraph]:
         """Return the graphs of the .tflite files, which are moved to where they are wanted."""
-        found: dict[str, Graph] = {}
+        found: dict[str, ModelGraph] = {}
         for side, artifact in (("before", optimized.baseline), ("after", optimized.tflite)):
             if artifact is not None:
                 found[side] = self._of_tflite(artifact)
@@ -172,17 +172,17 @@ class ReportBuilder:
                     shutil.move(artifact.path, target)
         return found.get("before"), found["after"]
 
-    def _of_models(self, optimized: Optimized, models: Mapping[str, Path]) -> tuple[Graph, Graph]:
+    def _of_models(self, optimized: Optimized, models: Mapping[str, Path]) -> tuple[ModelGraph, ModelGraph]:
         """Return the graphs of the ONNX models, which are written to where they are wanted."""
         unoptimized = per_operator(FoldConstants()(self.original).model)
         before = self._of_model(unoptimized, PER_OPERATOR)
-        after = self._of_model(optimized.model, Kind.ONNX.value, planned=True)
+        after = self._of_model(optimized.model, ModelKind.ONNX.value, planned=True)
         for key, model in (("before.onnx", unoptimized), ("after.onnx", optimized.model)):
             if target := models.get(key):
                 modelio.write_model(model, target)
         return before, after
 
-    def _report(self, name: str, report: OptimizeReport, before: Graph | None, after: Graph) -> ModelReport:
+    def _report(self, name: str, report: OptimizeReport, before: ModelGraph | None, after: ModelGraph) -> ModelReport:
         explained, _ = self.recorder.explained
         if report.baseline is not None and report.baseline.error:
             self.notes.append(f"The graph before is the {report.baseline.kind.value}: {report.baseline.error}")
@@ -198,11 +198,11 @@ class ReportBuilder:
             notes=(*report.notes, *self.notes),
         )
 
-    def _of_tflite(self, artifact: Artifact) -> Graph:
-        path, form = artifact.path, artifact.form
-        title = form.kind.value
+    def _of_tflite(self, artifact: Artifact) -> ModelGraph:
+        path, stats = artifact.path, artifact.stats
+        title = stats.kind.value
         graph, names = graphs.of_tflite(path, title)
-        if hidden := form.operators - len(graph.nodes):
+        if hidden := stats.operators - len(graph.nodes):
             self.notes.append(f"{title}: {hidden} operators in bodies of IF and WHILE are counted, but not shown.")
 
         def compare(model: ir.Model) -> Mapping[str, Layer]:
@@ -213,9 +213,9 @@ class ReportBuilder:
             return {names[layer.index]: layer for layer in found.layers}
 
         times = {str(each.position): each.microseconds for each in self._times(path, title)}
-        return self._annotated(graph, compare, planned=form.kind is Kind.LAYOUTOPT, microseconds=times)
+        return self._annotated(graph, compare, planned=stats.kind is ModelKind.LAYOUTOPT, microseconds=times)
 
-    def _of_model(self, model: ir.Model, title: str, *, planned: bool = False) -> Graph:
+    def _of_model(self, model: ir.Model, title: str, *, planned: bool = False) -> ModelGraph:
         graph = graphs.of_onnx(model, title)
         if hidden := count_onnx(model).operators - len(graph.nodes):
             self.notes.append(f"{title}: {hidden} operators in bodies of If, Loop and Scan are not shown.")
@@ -228,12 +228,12 @@ class ReportBuilder:
 
     def _annotated(
         self,
-        graph: Graph,
+        graph: ModelGraph,
         compare: Callable[[ir.Model], Mapping[str, Layer]],
         *,
         planned: bool,
         microseconds: Mapping[str, float] | None = None,
-    ) -> Graph:
+    ) -> ModelGraph:
         """Return the graph with what ``compare`` finds in it of the original, and of what passes have made of that."""
         _, facts = self.recorder.explained
         layers: Mapping[str, Layer] = {}

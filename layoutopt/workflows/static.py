@@ -11,7 +11,7 @@ from layoutopt.ir import io as modelio
 from layoutopt.ir.symbols import Sizes
 from layoutopt.ir.verify import Reference, Verification
 from layoutopt.pipeline.manager import PipelineResult
-from layoutopt.results.optimize import Kind, SizeCheck
+from layoutopt.results.optimize import ModelKind, SizeCheck
 from layoutopt.workflows.conversion import Artifact, Converter
 
 Rewrite = Callable[[ir.Model, Reference | None], PipelineResult]
@@ -55,7 +55,7 @@ class StaticModel:
         Raises:
             LayoutoptError: as `Converter.run`; VerificationError if the .tflite is wrong.
         """
-        made = converter.run(Kind.LAYOUTOPT, result.model, saved_model=saved_model)
+        made = converter.run(ModelKind.LAYOUTOPT, result.model, saved_model=saved_model)
         if self.reference and made.verification and converter.exact:
             self.reference.require(made.verification, "the .tflite")
         return made

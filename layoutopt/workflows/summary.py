@@ -17,9 +17,9 @@ from layoutopt.pipeline.manager import PassRecord, PipelineResult
 from layoutopt.pipeline.text import format_pipeline, pass_name
 from layoutopt.quantization.quantizer import Quantizer
 from layoutopt.results.optimize import (
-    Form,
-    Kind,
     LayoutProof,
+    ModelKind,
+    ModelStats,
     Multiplications,
     OptimizeReport,
     TensorInfo,
@@ -60,7 +60,9 @@ def summarize_onnx(
         inputs=tuple(_tensors(original.inputs, result.model, restore=False)),
         outputs=tuple(_tensors(original.outputs, result.model, restore=True)),
         baseline=None,
-        optimized=Form.of(Kind.ONNX, count_onnx(result.model), file_size=file_size, verification=verification),
+        optimized=ModelStats.of(
+            ModelKind.ONNX, count_onnx(result.model), file_size=file_size, verification=verification
+        ),
         speedup=None,
         layout=LayoutProof.of(assignment, objective_of(pipeline)) if assignment else None,
         passes=result.records,
@@ -96,7 +98,7 @@ def with_tflite(report: OptimizeReport, optimized: Artifact, quantizer: Quantize
         report,
         inputs=named(report.inputs),
         outputs=named(report.outputs),
-        optimized=optimized.form,
+        optimized=optimized.stats,
         quantization=None if quantizer is None else quantizer.report,
     )
 

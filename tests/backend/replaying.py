@@ -1,7 +1,7 @@
 """Replays and converts recorded graphs, as a process of its own: TensorFlow warns while it is imported.
 
 ``python -m tests.backend.replaying FOLDER`` writes ``N.tflite`` for case N of `CASES`, or ``N.txt`` that tells why not;
-the same for `FOREIGN` by name; and ``spellings.txt`` with the operators that the replay knows.
+the same for `FOREIGN` by name; and ``operators.txt`` with the operators that the replay knows.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ def main(folder: Path) -> None:
     """Replay and convert everything."""
     from layoutopt.backend.onnx_tf.foreign import ForeignOperators
     from layoutopt.backend.onnx_tf.replay import replay
-    from layoutopt.backend.onnx_tf.spellings import SPELLINGS
+    from layoutopt.backend.onnx_tf.tensorflow_operators import TENSORFLOW_OPERATORS
 
-    (folder / "spellings.txt").write_text("\n".join(SPELLINGS))
+    (folder / "operators.txt").write_text("\n".join(TENSORFLOW_OPERATORS))
     for number, case in enumerate(CASES):
         model = case.model()
         _convert(folder / f"{number}.tflite", model, partial(replay, model))

@@ -18,7 +18,7 @@ from layoutopt.backend.litert import runtime
 from layoutopt.backend.litert.inspect import count_tflite, signature_of
 from layoutopt.backend.litert.trial import run_in_child
 from layoutopt.frontend.demo import mobilenet_v2
-from layoutopt.ir.verify import run as evaluate
+from layoutopt.ir.verify import run_onnx
 from layoutopt.passes import DEFAULT_PIPELINE, FoldConstants
 from layoutopt.pipeline.manager import PassManager
 
@@ -60,7 +60,7 @@ def test_names_order_and_stages(tmp_path: Path) -> None:
     assert [each.signature_name for each in signature.inputs] == list(done.input_names)
     assert [each.signature_name for each in signature.outputs] == list(done.output_names)
     z, b = np.array([1, -2, 3, -4], np.float32), np.ones(4, np.float32)
-    found = runtime.run(path, {"z.1": z, "1:b": b, "unused": b})
+    found = runtime.run_tflite(path, {"z.1": z, "1:b": b, "unused": b})
     np.testing.assert_array_equal(found["out/2"], z - b)
     np.testing.assert_array_equal(found["9.out"], np.maximum(z, 0))
     np.testing.assert_array_equal(found["z.1"], z)
@@ -155,7 +155,7 @@ def test_int8_needs_ranges_that_it_does_not_have(tmp_path: Path) -> None:
 
 def test_mobilenet_v2_has_no_transposes(tmp_path: Path) -> None:
     x = np.random.default_rng(1).standard_normal((1, 3, 224, 224)).astype(np.float32)
-    expected = np.asarray(evaluate(mobilenet_v2(), {"input": x})["logits"], np.float32)
+    expected = np.asarray(run_onnx(mobilenet_v2(), {"input": x})["logits"], np.float32)
     model = PassManager(DEFAULT_PIPELINE).run(mobilenet_v2()).model
     convert_directly(model, tmp_path / "m.tflite")
     assert count_tflite(tmp_path / "m.tflite").histogram == {
@@ -166,7 +166,7 @@ def test_mobilenet_v2_has_no_transposes(tmp_path: Path) -> None:
         "MEAN": 1,
         "FULLY_CONNECTED": 1,
     }
-    found = runtime.run(tmp_path / "m.tflite", {"input": np.ascontiguousarray(x.transpose(0, 2, 3, 1))})
+    found = runtime.run_tflite(tmp_path / "m.tflite", {"input": np.ascontiguousarray(x.transpose(0, 2, 3, 1))})
     actual = found["logits"].astype(np.float64)
     assert np.abs(actual - expected).max() < 1e-5 * np.abs(expected).max()
     assert np.mean((actual - expected) ** 2) < 1e-10  # the logits have about unit variance
@@ -177,6 +177,6 @@ def test_without_layouts_each_convolution_has_its_transposes(tmp_path: Path) -> 
     convert_directly(model, tmp_path / "m.tflite")
     assert count_tflite(tmp_path / "m.tflite").transposes > 20
     x = np.random.default_rng(1).standard_normal((1, 3, 32, 32)).astype(np.float32)
-    expected = evaluate(model, {"input": x})["logits"]
-    actual = runtime.run(tmp_path / "m.tflite", {"input": x})["logits"].astype(np.float32)
+    expected = run_onnx(model, {"input": x})["logits"]
+    actual = runtime.run_tflite(tmp_path / "m.tflite", {"input": x})["logits"].astype(np.float32)
     np.testing.assert_allclose(actual, np.asarray(expected), rtol=0, atol=1e-5)

@@ -17,7 +17,7 @@ from layoutopt.tfl.dtypes import Array, DType
 from layoutopt.tfl.graph import Graph, Model, Operation, Quantization, Value
 from layoutopt.tfl.reader import read_tflite
 from layoutopt.tfl.schema import schema
-from tests import handoff
+from tests import conversion_cases
 
 X = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
 
@@ -267,9 +267,9 @@ def test_the_same_bytes_each_time(tmp_path: Path) -> None:
 def test_tensors_have_the_names_of_inputs_and_outputs_whatever_roles_they_play(tmp_path: Path) -> None:
     """An input that is an output as well, and two outputs that are one value in two orders."""
     body = "same = Identity(image) a = Conv<pads=[1, 1, 1, 1]>(image, w) b = Identity(a)"
-    inputs, weights = {"image": handoff.floats(1, 3, 6, 6)}, {"w": handoff.floats(4, 3, 3, 3)}
-    case = handoff.Case(body, inputs, weights, outputs=("same", "a", "b"))
-    handoff.HandOff(tmp_path).check(case)
+    inputs, weights = {"image": conversion_cases.floats(1, 3, 6, 6)}, {"w": conversion_cases.floats(4, 3, 3, 3)}
+    case = conversion_cases.Case(body, inputs, weights, outputs=("same", "a", "b"))
+    conversion_cases.CaseRunner(tmp_path).check(case)
     interpreter = Interpreter(str(tmp_path / "model.tflite"))
     assert [detail["name"] for detail in interpreter.get_input_details()] == ["image"]
     assert [detail["name"] for detail in interpreter.get_output_details()] == ["same", "a", "b"]

@@ -21,7 +21,7 @@ from layoutopt.backend.onnx_tf import child
 from layoutopt.backend.onnx_tf.convert import Handlers, convert_model
 from layoutopt.frontend.demo import mobilenet_v2
 from layoutopt.ir.io import save as save_model
-from layoutopt.ir.verify import run as evaluate
+from layoutopt.ir.verify import run_onnx
 from layoutopt.passes import DEFAULT_PIPELINE
 from layoutopt.pipeline.manager import PassManager
 
@@ -83,7 +83,7 @@ def test_names_order_and_saved_model(tmp_path: Path) -> None:
     assert [each.signature_name for each in signature.inputs] == list(done.input_names.values())
     z, b = np.array([1, -2, 3, -4], np.float32), np.ones(4, np.float32)
     feeds = {"z.1": z, "1:b": b, "unused": b}
-    result = runtime.run(tmp_path / "m.tflite", {done.input_names[name]: value for name, value in feeds.items()})
+    result = runtime.run_tflite(tmp_path / "m.tflite", {done.input_names[name]: value for name, value in feeds.items()})
     np.testing.assert_array_equal(result[done.output_names["out/2"]], z - b)
     np.testing.assert_array_equal(result[done.output_names["9.out"]], np.maximum(z, 0))
     np.testing.assert_array_equal(result[done.output_names["z.1"]], z)
@@ -113,8 +113,9 @@ def test_targets_are_checked_first(tmp_path: Path) -> None:
 
 def test_death_by_signal_names_stage_and_signal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     boot = (
-        "import os, signal, sys; from layoutopt.backend.onnx_tf.protocol import Event; "
-        "print(Event(stage='TFLite converter').dump(), flush=True); print('last words', file=sys.stderr, flush=True); "
+        "import os, signal, sys; from layoutopt.backend.onnx_tf.protocol import ChildEvent; "
+        "print(ChildEvent(stage='TFLite converter').dump(), flush=True); "
+        "print('last words', file=sys.stderr, flush=True); "
         "os.kill(os.getpid(), signal.SIGSEGV)"
     )
     monkeypatch.setattr(child, "_kept", None)  # not the one that other tests share
@@ -201,7 +202,7 @@ def test_mobilenet_v2_has_no_transposes(tmp_path: Path) -> None:
     model = mobilenet_v2(resolution=SIDE)
     model.graph.inputs[0].name = "input.1"
     x = np.random.default_rng(1).standard_normal((1, 3, SIDE, SIDE)).astype(np.float32)
-    expected = np.asarray(evaluate(model, {"input.1": x})["logits"], np.float32)
+    expected = np.asarray(run_onnx(model, {"input.1": x})["logits"], np.float32)
     save_model(PassManager(DEFAULT_PIPELINE).run(model).model, tmp_path / "m.onnx")
     convert_model(tmp_path / "m.onnx", tflite=tmp_path / "m.tflite")
     native = {"CONV_2D": 35, "DEPTHWISE_CONV_2D": 17, "ADD": 10, "PAD": 5, "MEAN": 1, "FULLY_CONNECTED": 1}
@@ -229,11 +230,11 @@ def test_plain_onnx_tf_is_left_plain(tmp_path: Path) -> None:
     assert done.input_names == {"input.1": "input_1"}
     found = count_tflite(tmp_path / "m.tflite").histogram
     assert (found["CONV_2D"], found["TRANSPOSE"]) == (2, 2)
-    expected = evaluate(ir.from_proto(model), {"input.1": x})["y"]
+    expected = run_onnx(ir.from_proto(model), {"input.1": x})["y"]
     np.testing.assert_allclose(first_output(tmp_path / "m.tflite", x), np.asarray(expected), rtol=0, atol=1e-5)
 
 
 def first_output(path: Path, x: Array) -> Array:
     (given,) = signature_of(path).inputs
-    (result,) = runtime.run(path, {given.signature_name: np.ascontiguousarray(x)}).values()
+    (result,) = runtime.run_tflite(path, {given.signature_name: np.ascontiguousarray(x)}).values()
     return np.asarray(result, np.float32)

@@ -13,13 +13,13 @@ from layoutopt.backend.litert.inspect import TfliteOperator, operators_of
 from layoutopt.backend.litert.memory import memory_of
 from layoutopt.backend.litert.operator_times import Transpose, write_operator
 from layoutopt.backend.litert.profile import (
-    Event,
-    attribute,
+    OperatorEvent,
+    attribute_events,
     execution_order,
-    lay_beside,
+    match_in_order,
+    median_events,
     profile,
     profile_subject,
-    typical,
 )
 from layoutopt.backend.litert.runtime import Setting, Subject
 from layoutopt.backend.process import run_alone
@@ -31,19 +31,19 @@ def chain(*names: str) -> list[TfliteOperator]:
     return [TfliteOperator(name, (at,), ((at + 1, f"t{at + 1}"),)) for at, name in enumerate(names)]
 
 
-def inner(*names: str) -> list[Event]:
+def inner(*names: str) -> list[OperatorEvent]:
     """Operators of XNNPACK that take 1, 2, 4, 8... microseconds, so that a sum tells which they are."""
-    return [Event(name, -1, 2.0**at) for at, name in enumerate(names)]
+    return [OperatorEvent(name, -1, 2.0**at) for at, name in enumerate(names)]
 
 
-def times(operators: list[TfliteOperator], events: list[Event]) -> list[float]:
-    return [each.microseconds for each in attribute(operators, events)]
+def times(operators: list[TfliteOperator], events: list[OperatorEvent]) -> list[float]:
+    return [each.microseconds for each in attribute_events(operators, events)]
 
 
 def test_one_for_one() -> None:
     operators = chain("CONV_2D", "TRANSPOSE", "ADD")
     events = inner("Convolution (NHWC, F32) IGEMM", "Transpose (ND, X32) Transpose", "Add (ND)")
-    found = attribute(operators, events)
+    found = attribute_events(operators, events)
     assert [(each.position, each.operator) for each in found] == [(0, "CONV_2D"), (1, "TRANSPOSE"), (2, "ADD")]
     assert [each.microseconds for each in found] == [1, 2, 4]
 
@@ -78,15 +78,17 @@ def test_names_that_nobody_knows_still_find_their_place() -> None:
 
 def test_what_xnnpack_has_not_taken_says_where_it_is() -> None:
     operators = chain("CONV_2D", "MIRROR_PAD", "CONV_2D")
-    convolution = Event("Convolution (NHWC, F32) IGEMM", -1, 3.0)
-    assert times(operators, [convolution, Event("MIRROR_PAD", 1, 7.0), convolution]) == [3, 7, 3]
+    convolution = OperatorEvent("Convolution (NHWC, F32) IGEMM", -1, 3.0)
+    assert times(operators, [convolution, OperatorEvent("MIRROR_PAD", 1, 7.0), convolution]) == [3, 7, 3]
     # Never to MIRROR_PAD, which runs outside of XNNPACK.
-    assert times(operators, [convolution, convolution, Event("MIRROR_PAD", 1, 7.0), convolution]) == [6, 7, 3]
+    assert times(operators, [convolution, convolution, OperatorEvent("MIRROR_PAD", 1, 7.0), convolution]) == [6, 7, 3]
 
 
 def test_what_is_not_of_the_model_is_refused() -> None:
     with pytest.raises(ConversionError, match="not those of the file"):
-        attribute(chain("CONV_2D", "MIRROR_PAD"), [Event("GATHER", 7, 1.0), Event("MIRROR_PAD", 1, 1.0)])
+        attribute_events(
+            chain("CONV_2D", "MIRROR_PAD"), [OperatorEvent("GATHER", 7, 1.0), OperatorEvent("MIRROR_PAD", 1, 1.0)]
+        )
 
 
 def test_the_least_cost_is_that_of_brute_force() -> None:
@@ -106,9 +108,9 @@ def test_the_least_cost_is_that_of_brute_force() -> None:
         best = min(price(each) for each in itertools.combinations_with_replacement(range(operators), events))
         if np.isinf(best):
             with pytest.raises(ConversionError):
-                lay_beside(costs)
+                match_in_order(costs)
         else:
-            found = lay_beside(costs)
+            found = match_in_order(costs)
             assert found == sorted(found)
             assert price(tuple(found)) == pytest.approx(best)
 
@@ -128,10 +130,10 @@ def test_what_xnnpack_has_taken_goes_together() -> None:
 
 
 def test_the_median_of_the_rounds() -> None:
-    rounds = [[Event("Add (ND)", -1, time)] for time in (3.0, 1.0, 80.0)]
-    assert typical(rounds) == [Event("Add (ND)", -1, 3.0)]
+    rounds = [[OperatorEvent("Add (ND)", -1, time)] for time in (3.0, 1.0, 80.0)]
+    assert median_events(rounds) == [OperatorEvent("Add (ND)", -1, 3.0)]
     with pytest.raises(ConversionError, match="different operators"):
-        typical([*rounds, [Event("Multiply (ND)", -1, 1.0)]])
+        median_events([*rounds, [OperatorEvent("Multiply (ND)", -1, 1.0)]])
 
 
 @pytest.mark.parametrize("name", ["large", "mixed", "loop", "dynamic", "types"])

@@ -49,8 +49,8 @@ def test_converted_is_what_was_recorded(number: int, converted: Path, tmp_path: 
     recorded = tmp_path / "recorded.tflite"
     write_tflite(case.model(), recorded)
     inputs = dict(zip(case.input_names, case.arrays, strict=True))
-    expected: Mapping[str, Array] = runtime.run(recorded, inputs)
-    found: Mapping[str, Array] = runtime.run(path, inputs)
+    expected: Mapping[str, Array] = runtime.run_tflite(recorded, inputs)
+    found: Mapping[str, Array] = runtime.run_tflite(path, inputs)
     assert list(found) == list(expected)
     for name, wanted in expected.items():
         assert (found[name].dtype, found[name].shape) == (wanted.dtype, wanted.shape), name
@@ -58,7 +58,7 @@ def test_converted_is_what_was_recorded(number: int, converted: Path, tmp_path: 
 
 
 def test_every_operator_has_a_spelling_and_a_case(converted: Path) -> None:
-    assert set((converted / "spellings.txt").read_text().split()) == set(OPSET)
+    assert set((converted / "operators.txt").read_text().split()) == set(OPSET)
     assert {case.code for case in CASES} == set(OPSET)
 
 
@@ -71,7 +71,7 @@ def test_tensors_bear_the_names_of_their_nodes(converted: Path) -> None:
 
 def test_an_operator_of_onnx_is_handed_to_onnx_tf(converted: Path) -> None:
     x = floats(2, 3, 4, 5)
-    found = runtime.run(converted / "MeanVarianceNormalization.tflite", {"x": x})["y"]
+    found = runtime.run_tflite(converted / "MeanVarianceNormalization.tflite", {"x": x})["y"]
     text = "g (float[2,3,4,5] x) => (float[2,3,4,5] y) { a = Neg (x) b = MeanVarianceNormalization (a) y = Abs (b) }"
     opsets = [onnx.helper.make_opsetid("", 13)]
     model = onnx.helper.make_model(onnx.parser.parse_graph(text), opset_imports=opsets, ir_version=10)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from layoutopt.backend.litert.latency import Latency
-from layoutopt.backend.litert.runtime import Setting, Subject, measure, run
+from layoutopt.backend.litert.runtime import Setting, Subject, measure, run_tflite
 from layoutopt.errors import ConversionError, InvalidModelError, ModelNotFoundError, UsageError
 
 
@@ -21,7 +21,7 @@ def ramp(*shape: int) -> np.ndarray:
 
 def test_run_goes_by_the_names_of_the_signature(files: Path) -> None:
     a, b = ramp(2, 3), 10 * ramp(2, 3)
-    results = run(files / "two.tflite", {"a": a, "b": b}, threads=2)
+    results = run_tflite(files / "two.tflite", {"a": a, "b": b}, threads=2)
     assert set(results) == {"y", "z"}
     assert np.array_equal(results["y"], a + 2 * b)
     assert np.array_equal(results["z"], a - b)
@@ -33,15 +33,15 @@ def test_run_without_a_signature_goes_by_tensor_names(files: Path) -> None:
     path = files / "unsigned.tflite"
     signature = signature_of(path)
     first, second = (tensor.name for tensor in signature.inputs)
-    (result,) = run(path, {first: 10 * ramp(2, 3), second: ramp(2, 3)}).values()
+    (result,) = run_tflite(path, {first: 10 * ramp(2, 3), second: ramp(2, 3)}).values()
     assert np.array_equal(np.abs(result), 9 * ramp(2, 3))
     with pytest.raises(UsageError, match="inputs"):
-        run(path, {"nobody": ramp(2, 3)})
+        run_tflite(path, {"nobody": ramp(2, 3)})
 
 
 def test_dynamic_inputs_take_the_shape_of_the_array(files: Path) -> None:
     for rows in (1, 5):
-        results = run(files / "dynamic.tflite", {"x": ramp(rows, 3)})
+        results = run_tflite(files / "dynamic.tflite", {"x": ramp(rows, 3)})
         assert np.array_equal(results["y"], 2 * ramp(rows, 3))
 
 
@@ -57,7 +57,7 @@ def test_dynamic_inputs_take_the_shape_of_the_array(files: Path) -> None:
 )
 def test_wrong_inputs_are_refused(files: Path, inputs: Mapping[str, np.ndarray]) -> None:
     with pytest.raises(UsageError, match=r"two\.tflite") as caught:
-        run(files / "two.tflite", inputs)
+        run_tflite(files / "two.tflite", inputs)
     assert caught.value.hint
 
 
@@ -68,7 +68,7 @@ def test_no_threads_are_refused(files: Path) -> None:
 
 def test_what_litert_cannot_run_is_said_in_its_words(files: Path, capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(ConversionError, match=r"flex\.tflite.*Flex") as caught:
-        run(files / "flex.tflite", {"x": ramp(2)})
+        run_tflite(files / "flex.tflite", {"x": ramp(2)})
     assert "\n" not in str(caught.value)
     assert capfd.readouterr().err == ""
 
@@ -76,11 +76,11 @@ def test_what_litert_cannot_run_is_said_in_its_words(files: Path, capfd: pytest.
 CHATTER = """
     import pathlib, sys
     import numpy as np
-    from layoutopt.backend.litert.runtime import measure, run
+    from layoutopt.backend.litert.runtime import measure, run_tflite
 
     path, verbose = pathlib.Path(sys.argv[1]), len(sys.argv) > 2
     measure([path], rounds=1, verbose=verbose)
-    run(path, {"x": np.zeros((1, 16, 16, 4), np.float32)}, verbose=verbose)
+    run_tflite(path, {"x": np.zeros((1, 16, 16, 4), np.float32)}, verbose=verbose)
     print("still there", file=sys.stderr)
 """
 
@@ -126,7 +126,7 @@ def test_bad_files_are_refused_before_litert_sees_them(tmp_path: Path) -> None:
     bad = tmp_path / "bad.tflite"
     bad.write_bytes(b"not a model at all")
     with pytest.raises(InvalidModelError):
-        run(bad, {})
+        run_tflite(bad, {})
 
 
 class Schedule:

@@ -9,7 +9,7 @@ import pytest
 
 from layoutopt.backend.litert.inspect import count_tflite
 from layoutopt.backend.litert.operator_times import Transpose, time_operators, write_operator
-from layoutopt.backend.litert.runtime import run
+from layoutopt.backend.litert.runtime import run_tflite
 from layoutopt.errors import UsageError
 
 
@@ -17,7 +17,7 @@ from layoutopt.errors import UsageError
 def test_what_is_written_transposes(tmp_path: Path, bits: int, dtype: type[np.generic]) -> None:
     write_operator(Transpose((2, 3, 4), (2, 0, 1), bits), tmp_path / "t.tflite", copies=3)
     x = np.arange(24).astype(dtype).reshape(2, 3, 4)
-    results = run(tmp_path / "t.tflite", {"x0": x})
+    results = run_tflite(tmp_path / "t.tflite", {"x0": x})
     assert sorted(results) == ["y0", "y1", "y2"]
     assert all(np.array_equal(result, x.transpose(2, 0, 1)) for result in results.values())
     counts = count_tflite(tmp_path / "t.tflite")

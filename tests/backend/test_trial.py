@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from layoutopt.backend.direct.writer import write_tflite
-from layoutopt.backend.litert.runtime import run
+from layoutopt.backend.litert.runtime import run_tflite
 from layoutopt.backend.litert.trial import run_in_child
 from layoutopt.errors import ConversionError, UsageError
 from layoutopt.tfl import build as tfl
@@ -32,7 +32,7 @@ def test_the_results_are_those_of_this_process(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     inputs = {name: np.asarray(rng.random(shape), np.float32) for name, shape in zip(names, shapes, strict=True)}
     inputs["flag"] = np.array([True, False])
-    found, expected = run_in_child(path, inputs), run(path, inputs)
+    found, expected = run_in_child(path, inputs), run_tflite(path, inputs)
     assert list(found) == list(expected) == [*names, "y"]
     for name, array in expected.items():
         assert (found[name].shape, found[name].dtype) == (array.shape, array.dtype)

@@ -18,7 +18,7 @@ from benchmarks.conversion_cost.ways import Runner, Way
 from docs.tools.conversion_cost import page
 from docs.tools.reasons.conversion_cost import REASONS
 from layoutopt.ir.io import check_full, save
-from layoutopt.ir.verify import random_inputs, run
+from layoutopt.ir.verify import random_inputs, run_onnx
 from layoutopt.results.provenance import Provenance
 
 MEGABYTE = 10**6
@@ -75,7 +75,7 @@ def test_ways_take_turns_and_a_failure_is_not_repeated(tmp_path: Path, monkeypat
 def test_products_are_a_model() -> None:
     model = products(width=8, hidden=16, blocks=2)
     check_full(model)
-    (output,) = run(model, random_inputs(model, 0)).values()
+    (output,) = run_onnx(model, random_inputs(model, 0)).values()
     assert output.shape == (1, 49, 8)
     assert 0.5 < float(np.std(output.astype(np.float64))) < 2
 

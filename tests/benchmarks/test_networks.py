@@ -15,7 +15,7 @@ import layoutopt
 from layoutopt.backend.conversion import Backend
 from layoutopt.ir.verify import Reference
 from layoutopt.options import Exporter, Io, Objective
-from layoutopt.results.optimize import Form, Kind, OptimizeReport
+from layoutopt.results.optimize import ModelKind, ModelStats, OptimizeReport
 
 pytestmark = pytest.mark.torch
 
@@ -120,8 +120,8 @@ def converted(name: str) -> OptimizeReport:
     return layoutopt.optimize(network(name), baseline=False, backend=Backend.DIRECT)
 
 
-def check_tflite(form: Form, name: str, transposes: int) -> None:
-    assert form.kind is Kind.LAYOUTOPT
+def check_tflite(form: ModelStats, name: str, transposes: int) -> None:
+    assert form.kind is ModelKind.LAYOUTOPT
     assert form.transposes == transposes
     assert form.mse is not None
     assert form.mse <= MSE[name]
@@ -163,7 +163,7 @@ def test_the_baseline_is_plain_onnx_tf_where_that_works() -> None:
     report = layoutopt.optimize(network("mobilenet_v2"))
     check_tflite(report.optimized, "mobilenet_v2", 0)
     assert report.baseline is not None
-    assert report.baseline.kind is Kind.PLAIN
+    assert report.baseline.kind is ModelKind.PLAIN
     assert report.baseline.transposes >= 36
     assert report.baseline.pads == 18
     assert report.baseline.bytes_moved > 0
@@ -176,7 +176,7 @@ def test_the_baseline_is_the_per_operator_layout_where_plain_onnx_tf_fails() -> 
     report = layoutopt.optimize(network("yolo_head"))
     check_tflite(report.optimized, "yolo_head", FREE["yolo_head"])
     assert report.baseline is not None
-    assert report.baseline.kind is Kind.PER_OPERATOR
+    assert report.baseline.kind is ModelKind.PER_OPERATOR
     assert "plain onnx-tf cannot convert the model" in report.baseline.error
     assert report.baseline.transposes > report.optimized.transposes
     assert report.baseline.mse is not None

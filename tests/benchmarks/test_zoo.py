@@ -18,11 +18,11 @@ from docs.tools.reasons.zoo import REASONS
 from docs.tools.zoo import page, summary
 from layoutopt.backend.conversion import Backend
 from layoutopt.errors import ConversionError, UnsupportedOperatorError
-from layoutopt.ir.verify import OutputDrift
+from layoutopt.ir.verify import OutputDifference
 from layoutopt.results.provenance import Provenance
 
-SMALL = OutputDrift("small", max_abs_error=1e-6, mse=1e-14, variance=1e-6, relative_error=1e-5)
-LARGE = OutputDrift("large", max_abs_error=1e-3, mse=1e-10, variance=1e4, relative_error=1e-7)
+SMALL = OutputDifference("small", max_abs_error=1e-6, mse=1e-14, variance=1e-6, relative_error=1e-5)
+LARGE = OutputDifference("large", max_abs_error=1e-3, mse=1e-10, variance=1e4, relative_error=1e-7)
 CONVERTED = Row(
     opset=17,
     parameters=2_500_000,

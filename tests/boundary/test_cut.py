@@ -18,7 +18,7 @@ from layoutopt.boundary.suggestion import suggest_cut
 from layoutopt.cli import app
 from layoutopt.errors import UnsupportedOperatorError, UsageError
 from layoutopt.ir.io import save
-from layoutopt.ir.verify import run
+from layoutopt.ir.verify import run_onnx
 from tests.boundary.networks import FLOAT, classifier, constant, detector, floats, model, node, picture
 
 X = np.random.default_rng(1).standard_normal((1, 3, 16, 16)).astype(np.float32)
@@ -29,15 +29,15 @@ def names(values: object) -> list[str]:
 
 
 def test_both_parts_compute_together_what_the_whole_does() -> None:
-    (whole,) = run(classifier(), {"image": X}).values()
+    (whole,) = run_onnx(classifier(), {"image": X}).values()
     first, told = cut(classifier(), [], ["act"])
     assert names(first.graph.outputs) == ["act_out"]
     assert told == ("Removed: 1 of 3 operators: Conv.", "Removed: outputs scores.")
-    (middle,) = run(first, {"image": X}).values()
+    (middle,) = run_onnx(first, {"image": X}).values()
     second, told = cut(classifier(), ["act_out"], [])
     assert names(second.graph.inputs) == ["act_out"]
     assert told[-1] == "Removed: inputs image."
-    assert np.array_equal(run(second, {"act_out": middle})["scores"], whole)
+    assert np.array_equal(run_onnx(second, {"act_out": middle})["scores"], whole)
     assert set(second.graph.initializers) == {"head_weights"}
 
 
@@ -63,7 +63,7 @@ def test_a_body_keeps_what_it_reads_from_around_it() -> None:
         cut(made.clone(), ["flag"], ["chosen"])
     part, _ = cut(made, ["double", "flag"], ["if"])
     for value in (True, False):
-        found = run(part, {"double_out": row, "flag": np.array(value)})["chosen"]
+        found = run_onnx(part, {"double_out": row, "flag": np.array(value)})["chosen"]
         assert np.array_equal(found, row + (row if value else bias.const_value.numpy()))  # type: ignore[union-attr]
 
 

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 import layoutopt
 from layoutopt.backend.direct.writer import write_tflite
-from layoutopt.backend.litert.runtime import run as run_tflite
+from layoutopt.backend.litert.runtime import run_tflite
 from layoutopt.backend.metadata import attach, metadata_of
 from layoutopt.boundary import Boundary, Operator, Postprocess, Preprocess
 from layoutopt.boundary.description import Description

@@ -13,16 +13,16 @@ from typer.testing import CliRunner
 
 import layoutopt
 from layoutopt.backend.litert.inspect import signature_of
-from layoutopt.backend.litert.runtime import run as run_tflite
+from layoutopt.backend.litert.runtime import run_tflite
 from layoutopt.boundary import RECORD, Boundary
 from layoutopt.boundary.record import recorded_boundary
 from layoutopt.boundary.writing import boundary_of
 from layoutopt.cli import app
 from layoutopt.errors import UnsupportedOperatorError, UsageError
-from layoutopt.ir.verify import run
+from layoutopt.ir.verify import run_onnx
 from tests import detectors
 from tests.boundary.networks import classifier
-from tests.handoff import Array, Case
+from tests.conversion_cases import Array, Case
 
 ROWS = 5
 NAMES = ("y", "z", "w")
@@ -41,7 +41,7 @@ def case(threshold: float = 0.25, body: str = detectors.TORCHVISION, outputs: tu
 
 def detector(made: Case | None = None) -> ir.Model:
     made = made or case()
-    return ir.from_proto(made.handed_over(made.expected()))
+    return ir.from_proto(made.model_to_convert(made.expected()))
 
 
 def converted(folder: Path, boundary: Boundary, model: ir.Model | None = None) -> tuple[Path, layoutopt.OptimizeReport]:
@@ -103,7 +103,7 @@ def test_it_is_recorded_and_read_back(tmp_path: Path) -> None:
 
 def test_outputs_of_different_numbers_have_a_count_each() -> None:
     model, _ = Boundary(max_detections=ROWS).apply(detector(case(outputs=("y", "z", "above"))))
-    found = run(model, inputs(1.0))
+    found = run_onnx(model, inputs(1.0))
     assert list(found) == ["y", "z", "above", "y_count", "above_count"]
     wanted = case(1.0, outputs=("y", "z", "above")).expected()
     assert [int(found[name][0]) for name in ("y_count", "above_count")] == [min(len(wanted[i]), ROWS) for i in (0, 2)]
@@ -126,7 +126,7 @@ def test_rows_along_another_axis_and_in_a_body() -> None:
     body = "found = NonZero(scores) \n y = Cast<to = 1>(found)"
     made = case(body=body, outputs=("y",))
     model, _ = Boundary(max_detections=ROWS).apply(detector(made))
-    found = run(model, made.inputs)
+    found = run_onnx(model, made.inputs)
     assert np.array_equal(found["y"], made.expected()[0][:, :ROWS])
     inner = "flag = Constant<value_ints = [1]>() \n condition = Cast<to = 9>(flag)"
     branch = "(float[a] {0}) {{ {0} = Compress(scores, picked) }}"
@@ -134,7 +134,7 @@ def test_rows_along_another_axis_and_in_a_body() -> None:
     body += f"then_branch = one () => {branch.format('p')}, else_branch = two () => {branch.format('q')}>"
     made = case(body=body, outputs=("y",))
     model, _ = Boundary(max_detections=ROWS).apply(detector(made))
-    assert run(model, made.inputs)["count"] == 1
+    assert run_onnx(model, made.inputs)["count"] == 1
 
 
 def test_what_has_no_such_output_is_refused() -> None:
@@ -175,7 +175,7 @@ def test_open_outputs_are_told_of(tmp_path: Path) -> None:
 def test_the_command_line(tmp_path: Path) -> None:
     model = tmp_path / "detector.onnx"
     made = case()
-    onnx.save(made.handed_over(made.expected()), model)
+    onnx.save(made.model_to_convert(made.expected()), model)
     told = ["optimize", str(model), "--no-baseline", "--backend", "direct", "--json", "-"]
     found = CliRunner().invoke(app, [*told, "--max-detections", "5"])
     assert found.exit_code == 0, found.output

@@ -10,10 +10,10 @@ import onnx_ir as ir
 import pytest
 
 import layoutopt
-from layoutopt.backend.litert.runtime import run as run_tflite
+from layoutopt.backend.litert.runtime import run_tflite
 from layoutopt.boundary import Boundary, Operator, Postprocess, Preprocess
 from layoutopt.errors import UsageError
-from layoutopt.ir.verify import Array, run
+from layoutopt.ir.verify import Array, run_onnx
 from layoutopt.options import Color
 from layoutopt.quantization.request import QuantizationOptions
 from layoutopt.results.optimize import OptimizeReport
@@ -36,7 +36,7 @@ def explicit(original: ir.Model, wanted: Preprocess) -> Floats:
     """What ONNX Runtime makes of the original and of pixels that NumPy has normalized."""
     pixels = PIXELS[:, ::-1] if wanted.color is Color.BGR else PIXELS
     mean, std = (np.reshape(numbers, (1, -1, 1, 1)) for numbers in (wanted.mean, wanted.std))
-    (found,) = run(original, {"image": ((pixels * wanted.scale - mean) / std).astype(np.float32)}).values()
+    (found,) = run_onnx(original, {"image": ((pixels * wanted.scale - mean) / std).astype(np.float32)}).values()
     return found.astype(np.float64)
 
 
@@ -95,7 +95,7 @@ def test_a_network_of_nothing() -> None:
     made, _ = Boundary(preprocess={"": Preprocess(scale=0.5)}).apply(model([x], [x], []))
     pixels = np.arange(12, dtype=np.uint8).reshape(1, 3, 2, 2)
     assert [value.name for value in made.graph.inputs] == ["image"]
-    (found,) = run(made, {"image": pixels}).values()
+    (found,) = run_onnx(made, {"image": pixels}).values()
     assert np.array_equal(found, pixels * np.float32(0.5))
 
 
@@ -153,7 +153,7 @@ def test_integers_are_not_normalized() -> None:
 @pytest.mark.parametrize("operator", [Operator.SOFTMAX, Operator.ARGMAX, Operator.SIGMOID])
 def test_outputs_are_computed_on(operator: Operator, tmp_path: Path) -> None:
     made = classifier()
-    scores = run(made, {"image": PIXELS.astype(np.float32)})["scores"].astype(np.float64)
+    scores = run_onnx(made, {"image": PIXELS.astype(np.float32)})["scores"].astype(np.float64)
     powers = np.exp(scores - scores.max(1, keepdims=True))
     expected = {
         Operator.SOFTMAX: powers / powers.sum(1, keepdims=True),
@@ -179,11 +179,11 @@ def test_a_quantized_output_is_dequantized() -> None:
     rounded.outputs[0].dtype, rounded.outputs[0].shape = ir.DataType.UINT8, last.shape
     graph.append(rounded)
     graph.outputs[0] = rounded.outputs[0]
-    integers = run(made, {"image": PIXELS.astype(np.float32)})["integers"].astype(np.float32)
+    integers = run_onnx(made, {"image": PIXELS.astype(np.float32)})["integers"].astype(np.float32)
     with pytest.raises(UsageError, match="the output is of"):
         Boundary(postprocess={"": Postprocess(Operator.SOFTMAX)}).apply(made.clone())
     given, _ = Boundary(postprocess={"": Postprocess(Operator.DEQUANTIZE)}).apply(made)
-    found = run(given, {"image": PIXELS.astype(np.float32)})["integers"]
+    found = run_onnx(given, {"image": PIXELS.astype(np.float32)})["integers"]
     assert np.allclose(found, (integers - 3) * 0.05)
     with pytest.raises(UsageError, match="the scale of its numbers is not known"):
         Boundary(postprocess={"": Postprocess(Operator.DEQUANTIZE)}).apply(classifier())

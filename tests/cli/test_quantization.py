@@ -16,11 +16,11 @@ from typer.testing import CliRunner, Result
 
 import layoutopt
 from layoutopt import errors
-from layoutopt.backend.litert.runtime import run
+from layoutopt.backend.litert.runtime import run_tflite
 from layoutopt.cli import app
 from layoutopt.frontend.demo import mobilenet_v2
 from layoutopt.ir.io import save
-from layoutopt.ir.verify import run as run_onnx
+from layoutopt.ir.verify import run_onnx
 from layoutopt.quantization.request import QuantizationOptions
 from layoutopt.tfl.dtypes import DType
 from layoutopt.tfl.reader import read_tflite
@@ -63,7 +63,7 @@ def test_int8_by_samples(model: Path, samples: Path) -> None:
     original = layoutopt_model(model)
     expected = np.concatenate([run_onnx(original, {"input": each[None]})["logits"] for each in held_out])
     stored = [np.ascontiguousarray(each[None].transpose(0, 2, 3, 1)) for each in held_out]
-    found = np.concatenate([run(tflite, {"input": each})["logits"] for each in stored])
+    found = np.concatenate([run_tflite(tflite, {"input": each})["logits"] for each in stored])
     sqnr = 10 * np.log10((expected**2).sum() / ((expected - found) ** 2).sum())
     assert told["outputs"][0]["sqnr"] == pytest.approx(sqnr, abs=0.1)
     assert sqnr > 15

@@ -20,7 +20,8 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals of Unix")
 
 _SLOW = """
 import signal, sys, time
-signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it is ignored, and so it should stay
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # a signal that the tests were started to ignore (nohup, &) is ignored
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from layoutopt import cli
 import layoutopt.workflows.conversion
 

@@ -50,6 +50,9 @@ SMALLER: dict[str, dict[str, list[str]]] = {
 }
 """Options, with their values, that make a command quick; a line that sets one of them is left alone there."""
 
+SEVERAL = {"--backend": ["direct"]}
+"""The same for `optimize` with several models: each has a process of its own, where TensorFlow starts anew."""
+
 OUTPUTS = ("-o", "--output", "--tflite", "--saved-model", "--json", "--results")
 GRID = Grid((2, 8), (8, 64), (3584, 28672), (4, 16), (4, 16), 2)
 PRELUDE = "from pathlib import Path"
@@ -175,8 +178,11 @@ class Reader:
         return runners[words[0]](words[1:])
 
     def _layoutopt(self, arguments: list[str]) -> str:
-        smaller = SMALLER.get(arguments[0], {}).items()
-        arguments = [*arguments, *(word for name, value in smaller if name not in arguments for word in (name, *value))]
+        smaller = SMALLER.get(arguments[0], {})
+        if arguments[0] == "optimize" and any(word.endswith(".onnx") for word in arguments[2:3]):
+            smaller = smaller | SEVERAL
+        for name, value in smaller.items():
+            arguments += [] if name in arguments else [name, *value]
         for before, name in zip(["", *arguments], arguments, strict=False):
             if before not in OUTPUTS and not name.startswith("-"):
                 self._provide(name, arguments)

@@ -14,7 +14,7 @@ from benchmarks.networks import Networks, Row
 from docs.tools import generate
 from docs.tools.generate import filled
 from docs.tools.picture import SHOWN, draw
-from layoutopt.results.optimize import Form, Kind
+from layoutopt.results.optimize import ModelKind, ModelStats
 from layoutopt.results.provenance import Provenance
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -69,8 +69,8 @@ def test_figures_come_back_as_they_were_saved(tmp_path: Path) -> None:
     assert records.load(Networks, tmp_path / "networks.json") == networks
     row = networks.rows["vit_4"]
     assert isinstance(row, Row)
-    assert isinstance(row.forms[0], Form)
-    assert row.form(Kind.LAYOUTOPT) == row.after
+    assert isinstance(row.forms[0], ModelStats)
+    assert row.form(ModelKind.LAYOUTOPT) == row.after
     assert isinstance(row.measured, Provenance)
 
 
@@ -104,7 +104,7 @@ def test_a_network_is_converted_again_only_if_what_it_is_made_from_has_changed(
     again = networks_table.converted("vgg11", tmp_path, small=True)
     assert again == first
     assert capsys.readouterr().out == "vgg11: layouts\n"
-    assert [form.kind for form in first.forms] == [Kind.PLAIN, Kind.PER_OPERATOR, Kind.LAYOUTOPT]
+    assert [form.kind for form in first.forms] == [ModelKind.PLAIN, ModelKind.PER_OPERATOR, ModelKind.LAYOUTOPT]
     assert {kind: len(stripes) for kind, stripes in first.stripes.items()} == {
         form.kind.value: form.operators for form in first.forms
     }

@@ -18,10 +18,10 @@ from layoutopt.layout.rules.views import LINK
 from tests.docs.pages import DOCS, PAGES, ROOT
 
 INSTEAD = {
-    r"behind(?!:)": "after",  # not the field of that name
+    r"behind": "after",
     r"in front of": "before",
     r"dear(er|est)?": "costly, costliest",
-    r"insists?(?!:)": "needs",  # not the field of that name
+    r"insists?": "needs",
     r"chatter": "messages",
     r"sandwich(ed)?": "per-operator layout",
     r"hand-?offs?": "conversion",

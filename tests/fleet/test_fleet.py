@@ -22,7 +22,7 @@ from typer.testing import CliRunner, Result
 from layoutopt import errors
 from layoutopt.cli import app
 from layoutopt.fleet import worker
-from layoutopt.fleet.journal import opened_journal, read_rows
+from layoutopt.fleet.journal import open_journal, read_rows
 from layoutopt.fleet.row import Row
 from layoutopt.fleet.task import Task, digest, task_key
 
@@ -148,9 +148,9 @@ def test_a_line_that_was_not_written_to_its_end_does_not_count(tmp_path: Path) -
     path = tmp_path / "r.jsonl"
     done, failed = Row("a.onnx", "1", 2.0, {"optimized": {}}), Row("b.onnx", "2", 1.0, None, "no", "try", 4)
     path.write_text(done.to_line() + failed.to_line()[:20])
-    with opened_journal(path) as journal:
+    with open_journal(path) as journal:
         assert journal.rows == {"1": done}
-        with pytest.raises(errors.OutputError, match="another run is writing it"), opened_journal(path):
+        with pytest.raises(errors.OutputError, match="another run is writing it"), open_journal(path):
             pass
         journal.append(failed)
     assert read_rows(path) == [done, failed]

@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 
 from layoutopt import errors
 from layoutopt.cli import app
-from layoutopt.fleet.regressions import DEFAULTS, Allowance, Verdict, compare_runs
+from layoutopt.fleet.regressions import DEFAULTS, Allowance, ChangeVerdict, compare_runs
 from layoutopt.fleet.row import Row
 
 NUMBERS = {
@@ -35,32 +35,32 @@ def invoke(*arguments: object) -> Result:
 @pytest.mark.parametrize(
     ("name", "number", "options", "verdict"),
     [
-        ("operators", 11, (), Verdict.WORSE),
-        ("operators", 11, ("--allow", "operators=1"), Verdict.LARGER),
-        ("operators", 12, ("--allow", "operators=1"), Verdict.WORSE),
-        ("operators", 9, (), Verdict.BETTER),
-        ("transposes", 3, (), Verdict.WORSE),
-        ("bytes_moved", 1001, (), Verdict.WORSE),
-        ("bytes_moved", 1001, ("--allow", "bytes=1%"), Verdict.LARGER),
-        ("file_size", 10_100, (), Verdict.LARGER),
-        ("file_size", 10_101, (), Verdict.WORSE),
-        ("max_abs_error", 2e-5, (), Verdict.LARGER),
-        ("max_abs_error", 2.1e-5, (), Verdict.WORSE),
-        ("max_abs_error", 2.1e-5, ("--allow", "error=3e-5"), Verdict.LARGER),
-        ("latency_ms", 5.5, (), Verdict.LARGER),
-        ("latency_ms", 5.6, (), Verdict.WORSE),
-        ("latency_ms", 5.2, ("--allow", "latency=3%"), Verdict.WORSE),
+        ("operators", 11, (), ChangeVerdict.WORSE),
+        ("operators", 11, ("--allow", "operators=1"), ChangeVerdict.LARGER),
+        ("operators", 12, ("--allow", "operators=1"), ChangeVerdict.WORSE),
+        ("operators", 9, (), ChangeVerdict.BETTER),
+        ("transposes", 3, (), ChangeVerdict.WORSE),
+        ("bytes_moved", 1001, (), ChangeVerdict.WORSE),
+        ("bytes_moved", 1001, ("--allow", "bytes=1%"), ChangeVerdict.LARGER),
+        ("file_size", 10_100, (), ChangeVerdict.LARGER),
+        ("file_size", 10_101, (), ChangeVerdict.WORSE),
+        ("max_abs_error", 2e-5, (), ChangeVerdict.LARGER),
+        ("max_abs_error", 2.1e-5, (), ChangeVerdict.WORSE),
+        ("max_abs_error", 2.1e-5, ("--allow", "error=3e-5"), ChangeVerdict.LARGER),
+        ("latency_ms", 5.5, (), ChangeVerdict.LARGER),
+        ("latency_ms", 5.6, (), ChangeVerdict.WORSE),
+        ("latency_ms", 5.2, ("--allow", "latency=3%"), ChangeVerdict.WORSE),
         ("latency_ms", None, (), None),
     ],
 )
 def test_what_is_worse(
-    name: str, number: float | None, options: tuple[str, ...], verdict: Verdict | None, tmp_path: Path
+    name: str, number: float | None, options: tuple[str, ...], verdict: ChangeVerdict | None, tmp_path: Path
 ) -> None:
     before, after, told = (tmp_path / each for each in ("before.json", "after.json", "told.json"))
     before.write_text(json.dumps(report("one/m.onnx")))
     after.write_text(json.dumps(report("other/m.onnx", **{name: number})))
     result = invoke(before, after, *options, "--json", told)
-    expected = errors.RegressionError.exit_code if verdict is Verdict.WORSE else 0
+    expected = errors.RegressionError.exit_code if verdict is ChangeVerdict.WORSE else 0
     assert result.exit_code == expected, result.output
     changes = json.loads(told.read_text())
     assert {each["verdict"] for each in changes} == {"same", verdict.value} if verdict else {"same"}

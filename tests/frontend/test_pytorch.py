@@ -9,7 +9,7 @@ import pytest
 
 import layoutopt
 from layoutopt.errors import ConversionError, MissingExtraError
-from layoutopt.ir.verify import run
+from layoutopt.ir.verify import run_onnx
 from layoutopt.options import Exporter
 
 
@@ -26,7 +26,7 @@ def test_a_module_becomes_a_model_that_computes_the_same(exporter: Exporter) -> 
     assert [value.name for value in (*model.graph.inputs, *model.graph.outputs)] == ["image", "features"]
     with torch.no_grad():
         expected = module.eval()(x).numpy()
-    found = np.asarray(run(model, {"image": x.numpy()})["features"], np.float32)
+    found = np.asarray(run_onnx(model, {"image": x.numpy()})["features"], np.float32)
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
@@ -41,7 +41,7 @@ def test_inputs_by_keyword_and_in_sequence() -> None:
     a, b = torch.tensor([3.0]), torch.tensor([1.0])
     for inputs in ((a, b), {"a": a, "b": b}):
         model = layoutopt.from_torch(Subtract(), inputs, input_names=["a", "b"])
-        (result,) = run(model, {"a": a.numpy(), "b": b.numpy()}).values()
+        (result,) = run_onnx(model, {"a": a.numpy(), "b": b.numpy()}).values()
         assert result == [2.0]
 
 

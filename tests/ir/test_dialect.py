@@ -15,7 +15,7 @@ from layoutopt.errors import PassFailedError
 from layoutopt.ir import dialect
 from layoutopt.ir.io import check_full
 from layoutopt.ir.perm import channels_last, invert
-from layoutopt.ir.verify import run
+from layoutopt.ir.verify import run_onnx
 
 Attributes = Mapping[str, int | str | float | Sequence[int] | Sequence[float]]
 
@@ -157,8 +157,8 @@ def test_the_body_is_the_operator(operator: str, call: Call) -> None:
     ours = build(dialect.OPERATORS[operator][array.ndim].name, call, dialect.DOMAIN, last.shape)
     onnx.checker.check_model(ir.to_proto(plain), full_check=True)
     check_full(ours)
-    expected = run(plain, {"x": array})["y"]
-    actual = run(ours, {"x": np.ascontiguousarray(last)})["y"]
+    expected = run_onnx(plain, {"x": array})["y"]
+    actual = run_onnx(ours, {"x": np.ascontiguousarray(last)})["y"]
     assert actual.dtype == expected.dtype == np.float32
     natural = actual.transpose(invert(order)).astype(np.float64)
     np.testing.assert_allclose(natural, expected.astype(np.float64), rtol=1e-5, atol=1e-6)
@@ -182,7 +182,7 @@ def test_a_recurrent_operator_in_another_order_of_axes(operator: str, opset: int
         graph = ir.Graph(operands, results, nodes=[node], opset_imports={"": opset}, name="recurrence")
         model = ir.Model(graph, ir_version=8)
         dialect.define(model)
-        found.append(run(model, given))
+        found.append(run_onnx(model, given))
     expected, actual = found
     np.testing.assert_array_equal(actual.pop("Y"), expected.pop("Y").transpose(orders["output_order"]))
     for name, array in expected.items():
@@ -240,5 +240,5 @@ def test_a_product_with_a_transposed_operand(a: tuple[int, ...], b: tuple[int, .
     model = ir.Model(graph, ir_version=8)
     dialect.define(model)
     check_full(model)
-    actual = run(model, arrays)["y"].astype(np.float64)
+    actual = run_onnx(model, arrays)["y"].astype(np.float64)
     np.testing.assert_allclose(actual, expected.astype(np.float64), rtol=1e-5, atol=1e-6)

@@ -17,7 +17,7 @@ from layoutopt.errors import (
     UsageError,
 )
 from layoutopt.ir import checking, io
-from layoutopt.ir.verify import run
+from layoutopt.ir.verify import run_onnx
 from tests.ir.files import DYNAMIC, GRAPH, model_of, proto_of, write
 
 
@@ -212,7 +212,7 @@ def test_old_broadcasting_along_any_axis(axis: int, shape: tuple[int, ...]) -> N
     model = io.parse(proto_of(text, imports='"" : 6').SerializeToString(), "model")
     x, y = np.zeros((2, 4, 5, 6), np.float32), np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
     whole = y.reshape((1,) * (axis % 4) + shape + (1,) * (4 - axis % 4 - len(shape)))
-    np.testing.assert_array_equal(run(model, {"x": x, "y": y})["z"], np.broadcast_to(whole, x.shape))
+    np.testing.assert_array_equal(run_onnx(model, {"x": x, "y": y})["z"], np.broadcast_to(whole, x.shape))
 
 
 def test_a_shape_of_no_input() -> None:

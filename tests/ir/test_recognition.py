@@ -16,7 +16,7 @@ import onnxruntime
 import pytest
 
 from layoutopt.ir.recognition import recognize
-from tests.handoff import indices
+from tests.conversion_cases import indices
 
 Array = npt.NDArray[Any]
 SHAPE = (2, 6, 8)

@@ -21,21 +21,21 @@ SOUND = {
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_native_code_breaks_on_is_refused(name: str) -> None:
     with pytest.raises(InvalidModelError, match="the model: "):
-        io.of(REFUSED[name])
+        io.checked_copy(REFUSED[name])
 
 
 @pytest.mark.parametrize("name", SOUND)
 def test_what_it_does_not_break_on_is_taken(name: str) -> None:
-    io.of(SOUND[name])
+    io.checked_copy(SOUND[name])
 
 
 def test_a_loop_whose_condition_is_computed_is_taken() -> None:
     ends = onnx.GraphProto()
     ends.CopyFrom(COUNTS)
     ends.node[0].CopyFrom(make_node("Less", ["v", "one"], [ends.node[0].output[0]]))
-    io.of(loop(None, ends, "z"))
+    io.checked_copy(loop(None, ends, "z"))
 
 
 def test_the_node_is_named() -> None:
     with pytest.raises(InvalidModelError, match=r"node 'bad' \(Conv\): strides of 0, which has to be at least 1"):
-        io.of(of_attribute("Conv", strides=[1, 0]))
+        io.checked_copy(of_attribute("Conv", strides=[1, 0]))

@@ -11,7 +11,7 @@ import pytest
 
 import layoutopt
 from layoutopt.backend.conversion import Backend
-from layoutopt.backend.litert.runtime import run
+from layoutopt.backend.litert.runtime import run_tflite
 from layoutopt.ir.stated_shapes import correct_stated_shapes
 from tests.graphs import numbers
 from tests.harness import model_of
@@ -57,5 +57,5 @@ def test_the_tflite_is_right_and_the_report_tells(tmp_path: Path) -> None:
     model, tflite = wrong_model("b", (10, 4, 9, 9)), tmp_path / "out.tflite"
     report = layoutopt.optimize(model, tflite=tflite, baseline=False, backend=Backend.DIRECT, io="keep")
     assert any("wrong shapes" in note for note in report.notes)
-    assert run(tflite, {"x": np.ones((1, 3, 8, 8), np.float32)})["y"].shape == (1, 2, 8, 8)
+    assert run_tflite(tflite, {"x": np.ones((1, 3, 8, 8), np.float32)})["y"].shape == (1, 2, 8, 8)
     assert layoutopt.explain(model).layout.proved_optimal

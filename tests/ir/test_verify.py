@@ -15,7 +15,7 @@ import pytest
 
 from layoutopt.errors import InvalidModelError, VerificationError
 from layoutopt.ir.io import record_orders
-from layoutopt.ir.verify import Reference, random_inputs, run, to_natural, to_stored
+from layoutopt.ir.verify import Reference, random_inputs, run_onnx, to_natural, to_stored
 from tests.harness import model_of
 
 GRAPH = "g (float[1,3,4,5] x) => (float[1,3,4,5] y, float[1,3,4,5] z) { y = Relu (x) z = Neg (x) }"
@@ -41,10 +41,10 @@ def test_the_error_is_the_largest_over_the_largest_value() -> None:
     scaled = "g (float[1,3,4,5] x) => (float[1,3,4,5] y) { k = Constant <value = float {FACTOR}> () y = Mul (x, k) }"
     reference = Reference(model_of(scaled.replace("FACTOR", "1.0")))
     verification = reference.check(model_of(scaled.replace("FACTOR", "1.00005")))
-    (drift,) = verification.outputs
-    assert drift.relative_error == pytest.approx(5e-5, rel=0.02)
-    assert drift.max_abs_error == pytest.approx(5e-5 * np.abs(reference.outputs["y"]).max(), rel=0.02)
-    assert 0 < drift.mse < drift.max_abs_error**2
+    (difference,) = verification.outputs
+    assert difference.relative_error == pytest.approx(5e-5, rel=0.02)
+    assert difference.max_abs_error == pytest.approx(5e-5 * np.abs(reference.outputs["y"]).max(), rel=0.02)
+    assert 0 < difference.mse < difference.max_abs_error**2
     with pytest.raises(VerificationError, match="tolerance 1e-05"):
         reference.check(model_of(scaled.replace("FACTOR", "1.00005")), tolerance=1e-5)
     with pytest.raises(VerificationError):
@@ -196,7 +196,7 @@ def test_a_result_that_does_not_run() -> None:
     with pytest.raises(VerificationError, match="after pass 2 does not run"):
         reference.check(broken(), what="the model after pass 2")
     with pytest.raises(RuntimeError):
-        run(broken(), reference.inputs)
+        run_onnx(broken(), reference.inputs)
 
 
 @pytest.mark.parametrize(("off", "passes"), [(5e-7, True), (2e-6, False)])
@@ -213,7 +213,7 @@ def test_sums_of_quantized_operators_do_not_saturate() -> None:
         "g (uint8[1,8,2,2] x) => (uint8[1,1,2,2] y) <float s = {1}, uint8 o = {0}, int8 wo = {0}, float fine = {4096}, "
         f"int8[1,8,1,1] w = {{{','.join(['127'] * 8)}}}> {{ y = QLinearConv (x, s, o, w, s, wo, fine, o) }}"
     )
-    found = run(model_of(text), {"x": np.full((1, 8, 2, 2), 255, np.uint8)})["y"]
+    found = run_onnx(model_of(text), {"x": np.full((1, 8, 2, 2), 255, np.uint8)})["y"]
     np.testing.assert_array_equal(found, round(8 * 127 * 255 / 4096))
 
 
@@ -224,7 +224,7 @@ def test_weights_on_floats_stay_as_they_are() -> None:
         "{ a = QuantizeLinear (x, s, o) b = DequantizeLinear (a, s, o) c = Conv (b, w) "
         "d = QuantizeLinear (c, s, o) y = DequantizeLinear (d, s, o) }"
     )
-    found = run(model_of(text), {"x": np.array([0, 7], np.float32).reshape(1, 2, 1, 1)})["y"]
+    found = run_onnx(model_of(text), {"x": np.array([0, 7], np.float32).reshape(1, 2, 1, 1)})["y"]
     np.testing.assert_array_equal(found.reshape(-1), [0, 7])
 
 
@@ -262,7 +262,7 @@ def test_large_floats_are_not_serialized(model: ir.Model, is_fed: bool, monkeypa
     assert weight is not None
     assert list(inputs) == ["x"]
     expected = inputs["x"].astype(np.float64) @ weight.numpy().astype(np.float64)
-    np.testing.assert_allclose(run(model, inputs)["y"].astype(np.float64), expected, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(run_onnx(model, inputs)["y"].astype(np.float64), expected, rtol=1e-4, atol=1e-4)
     assert (max(sizes) < 1000) is is_fed
     assert list(model.graph.inputs) == [model.graph[0].inputs[0]], "the model was changed"
     assert model.graph.initializers["w"].const_value is weight
@@ -271,11 +271,11 @@ def test_large_floats_are_not_serialized(model: ir.Model, is_fed: bool, monkeypa
 def test_a_large_default_is_used_where_nobody_sets_it() -> None:
     model = large("MatMul", np.float32)
     inputs = random_inputs(model, 0)
-    expected = run(model, inputs)["y"]
+    expected = run_onnx(model, inputs)["y"]
     model.graph.inputs.append(model.graph.initializers["w"])
-    np.testing.assert_array_equal(run(model, inputs)["y"], expected)
+    np.testing.assert_array_equal(run_onnx(model, inputs)["y"], expected)
     zeros = np.zeros((300, 400), np.float32)
-    assert not run(model, {**inputs, "w": zeros})["y"].any()
+    assert not run_onnx(model, {**inputs, "w": zeros})["y"].any()
 
 
 def test_onnx_runtime_keeps_no_events(tmp_path: Path) -> None:

@@ -118,7 +118,7 @@ def test_nothing_serializes_a_weight(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(ir.Tensor, "tobytes", refuse)
     model = io.load(tmp_path / "model.onnx")
-    io.check(model, "model")
+    io.check_model(model, "model")
     io.check_full(model)
     io.save(model, tmp_path / "again.onnx")
 

@@ -1,4 +1,4 @@
-"""Ways to a .tflite for the tests of the lowerings."""
+"""The backends that convert the cases of the lowerings."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.handoff import HandOff
+from tests.conversion_cases import CaseRunner
 
 
 @pytest.fixture
-def direct(tmp_path: Path) -> HandOff:
+def direct(tmp_path: Path) -> CaseRunner:
     """The direct backend."""
-    return HandOff(tmp_path)
+    return CaseRunner(tmp_path)
 
 
 @pytest.fixture(params=["direct", pytest.param("onnx-tf", marks=[pytest.mark.long, pytest.mark.onnx_tf])])
-def hand_off(request: pytest.FixtureRequest, tmp_path: Path) -> HandOff:
+def runner(request: pytest.FixtureRequest, tmp_path: Path) -> CaseRunner:
     """Each backend."""
-    return HandOff(tmp_path, onnx_tf=request.param == "onnx-tf")
+    return CaseRunner(tmp_path, onnx_tf=request.param == "onnx-tf")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.handoff import Case, HandOff, floats, nchw
+from tests.conversion_cases import Case, CaseRunner, floats, nchw
 
 FAR = np.array([-85, -80, -20, -9, -4, -3, -1, -0.5, 0, 0.5, 3, 7, 30, 90], np.float32)
 """Where exponentials vanish, and beyond."""
@@ -150,11 +150,11 @@ CASES = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_computes_what_onnx_runtime_computes(name: str, hand_off: HandOff) -> None:
-    hand_off.check(CASES[name])
+def test_computes_what_onnx_runtime_computes(name: str, runner: CaseRunner) -> None:
+    runner.check(CASES[name])
 
 
 @pytest.mark.parametrize("operator", ["Softplus", "Mish", "Elu", "Selu"])
-def test_every_element_is_precise(operator: str, hand_off: HandOff) -> None:
+def test_every_element_is_precise(operator: str, runner: CaseRunner) -> None:
     """Also those next to 0 among large ones."""
-    hand_off.check(of_far(operator, OF_ONE_OPERAND[operator]), each=True)
+    runner.check(of_far(operator, OF_ONE_OPERAND[operator]), each=True)

@@ -10,7 +10,7 @@ import onnx_ir as ir
 import pytest
 
 from layoutopt.backend.direct.convert import convert_directly
-from tests.handoff import Array, Case, HandOff, floats
+from tests.conversion_cases import Array, Case, CaseRunner, floats
 
 X, K = floats(2, 3), floats(2, 3)
 TRUE = np.array(True)
@@ -45,10 +45,10 @@ def count(number: int) -> dict[str, Array]:
 
 
 @pytest.mark.parametrize("taken", [True, False])
-def test_branches(taken: bool, hand_off: HandOff) -> None:
+def test_branches(taken: bool, runner: CaseRunner) -> None:
     case = Case(BRANCHES, {"x": X}, {"c": np.array(taken)})
-    assert "IF" not in hand_off.check(case)
-    assert "IF" in hand_off.check(case.with_run_time("c"))
+    assert "IF" not in runner.check(case)
+    assert "IF" in runner.check(case.with_run_time("c"))
 
 
 LOOPS = {
@@ -75,9 +75,9 @@ LOOPS = {
 
 
 @pytest.mark.parametrize("name", LOOPS)
-def test_loops(name: str, hand_off: HandOff) -> None:
+def test_loops(name: str, runner: CaseRunner) -> None:
     case, loops = LOOPS[name]
-    assert ("WHILE" in hand_off.check(case)) == loops
+    assert ("WHILE" in runner.check(case)) == loops
 
 
 def loop(signature: str, nodes: str) -> str:
@@ -104,21 +104,21 @@ HANDED_ON = {
 
 @pytest.mark.parametrize("rounds", [0, 3, 4])
 @pytest.mark.parametrize("name", HANDED_ON)
-def test_values_that_are_handed_on(name: str, rounds: int, hand_off: HandOff) -> None:
+def test_values_that_are_handed_on(name: str, rounds: int, runner: CaseRunner) -> None:
     body, inputs, constants = HANDED_ON[name]
     case = Case(body, {"x": X, "m": np.array(rounds), **inputs}, {"c": TRUE, **constants}, "WHILE", YZ)
-    hand_off.check(case)
+    runner.check(case)
 
 
 @pytest.mark.parametrize("at_run_time", [True, False])
-def test_the_largest_number_of_rounds_is_no_limit(at_run_time: bool, direct: HandOff) -> None:
+def test_the_largest_number_of_rounds_is_no_limit(at_run_time: bool, direct: CaseRunner) -> None:
     case = Case(UNTIL, {"x": X}, {"m": NO_LIMIT, "c": TRUE, **BOUND}, "WHILE", YZ)
     direct.check(case.with_run_time("m") if at_run_time else case)
 
 
 @pytest.mark.parametrize("rounds", [3, 200])
 @pytest.mark.parametrize("dtype", ["double", "float16", "uint64", "bool", "int16", "int8", "int64"])
-def test_types_that_are_carried_cut_and_stacked(dtype: str, rounds: int, direct: HandOff) -> None:
+def test_types_that_are_carried_cut_and_stacked(dtype: str, rounds: int, direct: CaseRunner) -> None:
     body = f"""y, z = Scan<num_scan_inputs=1, body = b ({dtype}[3] s, {dtype}[3] e) => ({dtype}[3] t, {dtype}[3] o)
         {{ t = Identity(e) o = Identity(s) }}>(s, x)"""
     kind = onnx.helper.tensor_dtype_to_np_dtype(onnx.TensorProto.DataType.Value(dtype.upper()))
@@ -127,7 +127,7 @@ def test_types_that_are_carried_cut_and_stacked(dtype: str, rounds: int, direct:
 
 
 @pytest.mark.parametrize("taken", [True, False])
-def test_branches_that_only_hand_on(taken: bool, direct: HandOff) -> None:
+def test_branches_that_only_hand_on(taken: bool, direct: CaseRunner) -> None:
     body = """a = Exp(x) y, z = If(c) <
         then_branch = t () => (float[2,3] p, float[2,3] q) { p = Identity(x) q = Identity(x) },
         else_branch = e () => (float[2,3] r, float[2,3] s) { r = Identity(a) s = Identity(k) }>"""
@@ -135,14 +135,14 @@ def test_branches_that_only_hand_on(taken: bool, direct: HandOff) -> None:
 
 
 @pytest.mark.parametrize("taken", [True, False])
-def test_branches_of_different_ranks(taken: bool, direct: HandOff) -> None:
+def test_branches_of_different_ranks(taken: bool, direct: CaseRunner) -> None:
     body = """a = If(c) <
         then_branch = t () => (float[2,3] p) { p = Relu(x) },
         else_branch = e () => (float[6] r) { n = Constant<value_ints=[-1]>() r = Reshape(x, n) }> y = Neg(a)"""
     direct.check(Case(body, {"x": X, "c": np.array(taken)}, operators="IF"))
 
 
-def test_a_branch_in_a_loop(direct: HandOff) -> None:
+def test_a_branch_in_a_loop(direct: CaseRunner) -> None:
     body = """y, z = Loop(m, c, x) <body = b (int64 i, bool on, float[2,3] v) => (bool go, float[2,3] w, float[2,3] s) {
         go = Identity(on) r = Mod(i, two) e = Equal(r, zero) w = If(e) <
             then_branch = t () => (float[2,3] p) { p = Add(v, x) },
@@ -151,7 +151,7 @@ def test_a_branch_in_a_loop(direct: HandOff) -> None:
     direct.check(Case(body, inputs, constants, "WHILE", YZ))
 
 
-def test_a_loop_in_a_loop(direct: HandOff) -> None:
+def test_a_loop_in_a_loop(direct: CaseRunner) -> None:
     body = """y = Loop(m, c, x) <body = b (int64 i, bool on, float[2,3] v) => (bool go, float[2,3] w) {
         go = Identity(on) n = Add(i, one) w = Loop(n, on, v) <
             body = d (int64 j, bool still, float[2,3] s) => (bool more, float[2,3] t) {
@@ -160,7 +160,7 @@ def test_a_loop_in_a_loop(direct: HandOff) -> None:
     direct.check(Case(body, {"x": X, "m": np.array(4)}, constants, "WHILE"))
 
 
-def test_what_rounds_write_to_is_not_in_the_file(direct: HandOff) -> None:
+def test_what_rounds_write_to_is_not_in_the_file(direct: CaseRunner) -> None:
     body = """y, z = Loop(m, c, x) <body = b (int64 i, bool on, float[64] v) => (bool go, float[64] w, float[64] s) {
         go = Identity(on) w = Add(v, x) s = Neg(w) }>"""
     case = Case(body, {"x": floats(64)}, {"m": np.array(300), "c": TRUE}, "WHILE FILL", YZ)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.handoff import HandOff, floats, nchw, nhwc
+from tests.conversion_cases import CaseRunner, floats, nchw, nhwc
 
 X, EVEN = (1, 8, 9, 12), (1, 8, 12, 16)
 LINE, BLOCK = (2, 8, 15), (2, 4, 6, 5, 8)
@@ -71,5 +71,5 @@ CASES = {**PLANES, **OTHER_RANKS}
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_computes_what_onnx_runtime_computes(name: str, hand_off: HandOff) -> None:
-    hand_off.check(CASES[name])
+def test_computes_what_onnx_runtime_computes(name: str, runner: CaseRunner) -> None:
+    runner.check(CASES[name])

@@ -6,7 +6,7 @@ from itertools import product
 
 import pytest
 
-from tests.handoff import Case, HandOff, floats, nhwc
+from tests.conversion_cases import Case, CaseRunner, floats, nhwc
 
 X, LINE, BLOCK = (1, 8, 9, 12), (2, 8, 15), (2, 4, 6, 5, 8)
 
@@ -112,10 +112,10 @@ UPSAMPLINGS: dict[str, Case] = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_computes_what_onnx_runtime_computes(name: str, hand_off: HandOff) -> None:
-    hand_off.check(CASES[name])
+def test_computes_what_onnx_runtime_computes(name: str, runner: CaseRunner) -> None:
+    runner.check(CASES[name])
 
 
 @pytest.mark.parametrize("name", UPSAMPLINGS)
-def test_upsamples_by_every_kernel_stride_and_padding(name: str, direct: HandOff) -> None:
+def test_upsamples_by_every_kernel_stride_and_padding(name: str, direct: CaseRunner) -> None:
     direct.check(UPSAMPLINGS[name])

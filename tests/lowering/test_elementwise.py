@@ -9,7 +9,7 @@ from layoutopt.errors import UnsupportedOperatorError
 from layoutopt.lowering.node import Node, lowering_of
 from layoutopt.tfl import build as tfl
 from layoutopt.tfl.graph import Graph, Value
-from tests.handoff import Case, HandOff, floats, nchw, numbers
+from tests.conversion_cases import Case, CaseRunner, floats, nchw, numbers
 
 INF, NAN = float("inf"), float("nan")
 SMALL = numbers(1e-7, 1e-5, 3e-3, 0.019, 0.021, 0.5, 1)
@@ -82,8 +82,8 @@ CASES = {**ARITHMETIC, **REMAINDERS, **EDGES}
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_computes_what_onnx_runtime_computes(name: str, hand_off: HandOff) -> None:
-    hand_off.check(CASES[name], each=name in EDGES)
+def test_computes_what_onnx_runtime_computes(name: str, runner: CaseRunner) -> None:
+    runner.check(CASES[name], each=name in EDGES)
 
 
 def test_operands_that_broadcast_up_to_opset_6() -> None:
@@ -97,7 +97,7 @@ def test_operands_that_broadcast_up_to_opset_6() -> None:
     np.testing.assert_array_equal(y.array, X - v.array[:, None])
 
 
-def test_what_is_left_out_at_random_is_refused(direct: HandOff) -> None:
+def test_what_is_left_out_at_random_is_refused(direct: CaseRunner) -> None:
     case = Case("y = Dropout(x, r, t)", {"x": X}, {"r": np.float32(0.5), "t": np.bool_(True)})
     with pytest.raises(UnsupportedOperatorError, match=r"Dropout.*at random"):
         direct.check(case)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from layoutopt.errors import UnsupportedOperatorError
-from tests.handoff import Array, Case, HandOff, floats, integers
+from tests.conversion_cases import Array, Case, CaseRunner, floats, integers
 
 X = floats(3, 4, 5)
 _RNG = np.random.default_rng(3)
@@ -42,9 +42,9 @@ GATHERS = {
 
 @pytest.mark.parametrize("at_run_time", [pytest.param(False, marks=pytest.mark.long), True])
 @pytest.mark.parametrize("name", GATHERS)
-def test_gathers_with_indices_from_either_end(name: str, at_run_time: bool, hand_off: HandOff) -> None:
+def test_gathers_with_indices_from_either_end(name: str, at_run_time: bool, runner: CaseRunner) -> None:
     case = GATHERS[name]
-    hand_off.check(case.with_run_time("i") if at_run_time else case)
+    runner.check(case.with_run_time("i") if at_run_time else case)
 
 
 @pytest.mark.parametrize("at_run_time", [pytest.param(False, marks=pytest.mark.long), True])
@@ -59,7 +59,7 @@ def test_gathers_with_indices_from_either_end(name: str, at_run_time: bool, hand
     ],
 )
 def test_scatters_join_what_falls_on_one_place(
-    reduction: str, operator: str, at_run_time: bool, hand_off: HandOff
+    reduction: str, operator: str, at_run_time: bool, runner: CaseRunner
 ) -> None:
     twice = reduction != "none"
     body = (
@@ -67,28 +67,28 @@ def test_scatters_join_what_falls_on_one_place(
     )
     constants = {"i": pairs(twice=twice), "j": places(twice=twice)}
     case = Case(body, {"x": X, "u": floats(6, 5), "v": floats(2, 2, 5)}, constants, operator, ("y", "z"))
-    hand_off.check(case.with_run_time("i", "j") if at_run_time else case)
+    runner.check(case.with_run_time("i", "j") if at_run_time else case)
 
 
-def test_the_last_of_several_writes_stays(hand_off: HandOff) -> None:
+def test_the_last_of_several_writes_stays(runner: CaseRunner) -> None:
     constants = {"i": np.array([[1], [0], [1]], np.int64)}
     case = Case("y = ScatterND(x, i, u)", {"x": floats(3, 2), "u": floats(3, 2)}, constants)
-    hand_off.check(case)
-    hand_off.check(case.with_run_time("i"))
+    runner.check(case)
+    runner.check(case.with_run_time("i"))
 
 
-def test_infinities_that_nothing_is_written_to_stay(hand_off: HandOff) -> None:
+def test_infinities_that_nothing_is_written_to_stay(runner: CaseRunner) -> None:
     x = np.array([-np.inf, 1, 2, -np.inf], np.float32)
     inputs = {"x": x, "i": np.array([[1], [1]]), "u": np.array([4, 5], np.float32)}
-    hand_off.check(Case('y = ScatterND<reduction="max">(x, i, u)', inputs))
+    runner.check(Case('y = ScatterND<reduction="max">(x, i, u)', inputs))
 
 
-def test_a_written_slice_is_a_concatenation(hand_off: HandOff) -> None:
+def test_a_written_slice_is_a_concatenation(runner: CaseRunner) -> None:
     box = np.stack(np.meshgrid(range(3), [1, 2], [3, 4], indexing="ij"), -1)
     first = np.array([[0], [1]])
     body = "y = ScatterND(x, i, u) z = ScatterND(x, j, v)"
     case = Case(body, {"x": X, "u": floats(3, 2, 2), "v": floats(2, 4, 5)}, {"i": box, "j": first}, outputs=("y", "z"))
-    assert not {"GATHER", "SCATTER_ND"} & set(hand_off.check(case))
+    assert not {"GATHER", "SCATTER_ND"} & set(runner.check(case))
 
 
 @pytest.mark.parametrize(
@@ -103,15 +103,15 @@ def test_a_written_slice_is_a_concatenation(hand_off: HandOff) -> None:
     ],
     ids=["bool", "int64", "opset 9"],
 )
-def test_scatters_other_types_and_opsets(case: Case, hand_off: HandOff) -> None:
-    hand_off.check(case)
+def test_scatters_other_types_and_opsets(case: Case, runner: CaseRunner) -> None:
+    runner.check(case)
 
 
-def test_a_reduction_that_no_kernel_has_names_its_node(hand_off: HandOff) -> None:
+def test_a_reduction_that_no_kernel_has_names_its_node(runner: CaseRunner) -> None:
     inputs = {"x": np.arange(6), "i": np.array([[1], [1]]), "u": np.array([4, 5])}
     case = Case('y = ScatterND<reduction="max">(x, i, u)', inputs)
     with pytest.raises(UnsupportedOperatorError, match=r"node y \(ScatterND, opset 18\).*float32, int32: cast"):
-        hand_off.check(case)
+        runner.check(case)
 
 
 @pytest.mark.parametrize(
@@ -131,11 +131,11 @@ def test_a_reduction_that_no_kernel_has_names_its_node(hand_off: HandOff) -> Non
     ],
     ids=["linear", "circular", "from the start"],
 )
-def test_writes_to_a_cache(case: Case, hand_off: HandOff) -> None:
-    hand_off.check(case)
+def test_writes_to_a_cache(case: Case, runner: CaseRunner) -> None:
+    runner.check(case)
 
 
 @pytest.mark.parametrize("attributes", ["", "<time_axis=1, batch_axis=0>"])
-def test_turns_sequences_of_their_own_lengths(attributes: str, hand_off: HandOff) -> None:
+def test_turns_sequences_of_their_own_lengths(attributes: str, runner: CaseRunner) -> None:
     inputs = {"x": floats(4, 4, 3), "n": np.array([2, 4, 1, 3])}
-    hand_off.check(Case(f"y = ReverseSequence{attributes}(x, n)", inputs, operators="REVERSE_SEQUENCE"))
+    runner.check(Case(f"y = ReverseSequence{attributes}(x, n)", inputs, operators="REVERSE_SEQUENCE"))

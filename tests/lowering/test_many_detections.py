@@ -12,8 +12,8 @@ import pytest
 from ai_edge_litert.interpreter import Interpreter
 
 from tests import detectors
+from tests.conversion_cases import Array, Case, CaseRunner
 from tests.detectors import Generator
-from tests.handoff import Array, Case, HandOff
 
 _FEW = 100
 _MANY = 10_000
@@ -70,7 +70,7 @@ def test_detections_are_those_of_onnx_runtime(name: str, sets: int, tmp_path: Pa
         opset=detector.opset,
     )
     session = onnxruntime.InferenceSession(case.model().SerializeToString(), providers=["CPUExecutionProvider"])
-    run = Interpreter(str(HandOff(tmp_path).convert(case, case.expected())), num_threads=1).get_signature_runner()
+    run = Interpreter(str(CaseRunner(tmp_path).convert(case, case.expected())), num_threads=1).get_signature_runner()
     numbers = set()
     for seed in range(sets):
         inputs = detector.draw(np.random.default_rng(seed))

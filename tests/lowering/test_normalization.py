@@ -10,7 +10,7 @@ from layoutopt.lowering.node import Node, lowering_of
 from layoutopt.tfl import build as tfl
 from layoutopt.tfl.dtypes import DType
 from layoutopt.tfl.graph import Graph, Value
-from tests.handoff import Case, HandOff, floats, nchw
+from tests.conversion_cases import Case, CaseRunner, floats, nchw
 
 X, POSITIVE = floats(2, 3, 4), np.abs(floats(3)) + np.float32(0.1)
 
@@ -102,11 +102,11 @@ CASES = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_computes_what_onnx_runtime_computes(name: str, hand_off: HandOff) -> None:
-    hand_off.check(CASES[name])
+def test_computes_what_onnx_runtime_computes(name: str, runner: CaseRunner) -> None:
+    runner.check(CASES[name])
 
 
-def test_training_is_refused(direct: HandOff) -> None:
+def test_training_is_refused(direct: CaseRunner) -> None:
     case = Case("y, m, v = BatchNormalization<training_mode=1>(x, a, a, a, a)", {"x": X, "a": POSITIVE})
     with pytest.raises(UnsupportedOperatorError, match="training"):
         direct.check(case)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.handoff import Case, HandOff, floats, integers, nchw
+from tests.conversion_cases import Case, CaseRunner, floats, integers, nchw
 
 X = floats(2, 3, 4)
 
@@ -99,5 +99,5 @@ CASES = {**MATMUL, **GEMM, **{f"einsum {name}": case for name, case in EINSUM.it
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_computes_what_onnx_runtime_computes(name: str, hand_off: HandOff) -> None:
-    hand_off.check(CASES[name])
+def test_computes_what_onnx_runtime_computes(name: str, runner: CaseRunner) -> None:
+    runner.check(CASES[name])

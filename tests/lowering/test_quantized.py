@@ -24,7 +24,7 @@ from layoutopt.backend.onnx_tf.convert import convert_model
 from layoutopt.errors import UnsupportedOperatorError
 from layoutopt.frontend.demo import mobilenet_v2
 from layoutopt.ir import io as modelio
-from layoutopt.ir.verify import Arrays, random_inputs, run
+from layoutopt.ir.verify import Arrays, random_inputs, run_onnx
 from layoutopt.passes import DEFAULT_PIPELINE, FoldBatchNorm, FoldConstants
 from layoutopt.pipeline.manager import PassManager
 from layoutopt.workflows.conversion import run_natural
@@ -79,7 +79,7 @@ def converted(model: ir.Model, directory: Path, *, inputs: Arrays | None = None)
     made = convert_directly(optimized, directory / "optimized.tflite")
     assert made.tflite is not None
     outputs = run_natural(made.tflite, made, inputs, modelio.recorded_orders(optimized))
-    return Result(outputs, run(model, inputs), made.tflite)
+    return Result(outputs, run_onnx(model, inputs), made.tflite)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -104,7 +104,7 @@ def test_networks_through_onnx_tf(name: str, tmp_path: Path) -> None:
     made = convert_model(path, tflite=path.with_suffix(".tflite"))
     assert made.tflite is not None
     outputs = run_natural(made.tflite, made, inputs, modelio.recorded_orders(optimized))
-    assert Result(outputs, run(model, inputs), made.tflite).steps(output_scale(model)).max() <= network.steps
+    assert Result(outputs, run_onnx(model, inputs), made.tflite).steps(output_scale(model)).max() <= network.steps
 
 
 @pytest.mark.parametrize("name", ["residual", "up and down"])

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 
-from tests.handoff import Case, HandOff, floats
+from tests.conversion_cases import Case, CaseRunner, floats
 
 SHAPES: Mapping[int, tuple[int, ...]] = {
     6: (2, 3, 2, 3, 2, 2),
@@ -63,17 +63,17 @@ CASES = {f"{name} of {rank}": case for rank in SHAPES for name, case in cases(ra
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_more_axes_than_kernels_take(name: str, direct: HandOff) -> None:
+def test_more_axes_than_kernels_take(name: str, direct: CaseRunner) -> None:
     direct.check(CASES[name], tolerance=1e-4)
 
 
-def test_axes_that_are_not_neighbours_are_reversed_one_by_one(direct: HandOff) -> None:
+def test_axes_that_are_not_neighbours_are_reversed_one_by_one(direct: CaseRunner) -> None:
     """REVERSE_V2 takes axes that lie side by side."""
     bounds = {"a": [-1, -1], "b": [-99, -99], "c": [1, 3], "d": [-1, -1]}
     direct.check(Case("y = Slice(x, a, b, c, d)", {"x": floats(1, 6, 6, 4)}, bounds, "REVERSE_V2"))
 
 
-def test_compress_by_a_constant_has_a_size(direct: HandOff) -> None:
+def test_compress_by_a_constant_has_a_size(direct: CaseRunner) -> None:
     """So that what reads it is no operation of unknown size."""
     kept = {"k": np.array([1, 0, 1, 1, 0, 1], bool), "w": floats(2, 4, 3, 3)}
     body = "d = Compress<axis=1>(x, k) y = Conv<pads=[1, 1, 1, 1]>(d, w)"

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from layoutopt.errors import UnsupportedOperatorError
 from layoutopt.lowering.recurrence import Schedule
-from tests.handoff import Case, HandOff, floats
+from tests.conversion_cases import Case, CaseRunner, floats
 
 GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
 INPUT, HIDDEN, BATCH = 4, 3, 2
@@ -105,8 +105,8 @@ ORDERS = {
 
 
 @pytest.mark.parametrize("name", ORDERS)
-def test_any_order_of_axes_needs_no_transpose(name: str, hand_off: HandOff) -> None:
-    operators = hand_off.check(ORDERS[name])
+def test_any_order_of_axes_needs_no_transpose(name: str, runner: CaseRunner) -> None:
+    operators = runner.check(ORDERS[name])
     assert "TRANSPOSE" not in operators
 
 
@@ -117,22 +117,22 @@ ALIKE = ("GRU both ways", "RNN both ways", "GRU to lengths in a loop", "RNN to l
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=pytest.mark.long) if name in ALIKE else name for name in CASES]
 )
-def test_computes_what_onnx_runtime_does(name: str, hand_off: HandOff) -> None:
-    hand_off.check(CASES[name])
+def test_computes_what_onnx_runtime_does(name: str, runner: CaseRunner) -> None:
+    runner.check(CASES[name])
 
 
 @pytest.mark.parametrize("operator", ["LSTM", *(pytest.param(name, marks=pytest.mark.long) for name in ("GRU", "RNN"))])
-def test_batch_first(operator: str, hand_off: HandOff) -> None:
+def test_batch_first(operator: str, runner: CaseRunner) -> None:
     case = recurrent(operator, "layout=1")
     case = Case(case.body, {"x": floats(BATCH, 5, INPUT)}, case.constants, outputs=case.outputs, reference=True)
-    operators = hand_off.check(case)
-    assert "TRANSPOSE" not in operators or hand_off.onnx_tf  # TensorFlow's converter may write some of its own
+    operators = runner.check(case)
+    assert "TRANSPOSE" not in operators or runner.onnx_tf  # TensorFlow's converter may write some of its own
 
 
-def test_loops_share_the_weights(hand_off: HandOff) -> None:
+def test_loops_share_the_weights(runner: CaseRunner) -> None:
     """Many steps are several loops of few operators, whose weights are in the file once."""
-    operators = hand_off.check(recurrent("LSTM", steps=321))
-    assert 1 < operators["WHILE"] < 20 or hand_off.onnx_tf
+    operators = runner.check(recurrent("LSTM", steps=321))
+    assert 1 < operators["WHILE"] < 20 or runner.onnx_tf
     assert operators["FULLY_CONNECTED"] < 8
     assert sum(operators.values()) < 150
 
@@ -148,7 +148,7 @@ def test_any_schedule_makes_all_steps(
         pytest.skip("a loop of more steps than there are")
     monkeypatch.setattr(Schedule, "of", lambda *_, **__: Schedule(per_round, per_round * per_loop))
     case = recurrent("GRU", BOTH, "x, w, r, b, l", steps=steps, directions=2, l=lengths(steps, 7))
-    HandOff(tmp_path).check(case)
+    CaseRunner(tmp_path).check(case)
 
 
 @settings(max_examples=300)
@@ -174,7 +174,7 @@ def test_a_schedule_is_made_of_whole_rounds(
     assert steps - schedule.per_loop < schedule.per_round or (share and not resizable)
 
 
-def test_an_unknown_activation_names_the_node(hand_off: HandOff) -> None:
+def test_an_unknown_activation_names_the_node(runner: CaseRunner) -> None:
     case = recurrent("RNN", 'activations=["Swish"]')
     with pytest.raises(UnsupportedOperatorError, match=r"node y \(RNN, opset 18\): unknown activations: Swish"):
-        hand_off.convert(case, [floats(5, 1, BATCH, HIDDEN), floats(1, BATCH, HIDDEN)])
+        runner.convert(case, [floats(5, 1, BATCH, HIDDEN), floats(1, BATCH, HIDDEN)])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.handoff import Case, HandOff, floats, indices, integers, nchw
+from tests.conversion_cases import Case, CaseRunner, floats, indices, integers, nchw
 
 X = floats(2, 3, 4)
 INF = float("inf")
@@ -59,5 +59,5 @@ CASES = {**OVER_AXES, **ORDERED, **{f"running {name}": case for name, case in RU
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_computes_what_onnx_runtime_computes(name: str, hand_off: HandOff) -> None:
-    hand_off.check(CASES[name])
+def test_computes_what_onnx_runtime_computes(name: str, runner: CaseRunner) -> None:
+    runner.check(CASES[name])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.handoff import Array, Case, HandOff, indices, nhwc, numbers
+from tests.conversion_cases import Array, Case, CaseRunner, indices, nhwc, numbers
 
 X, LINE, BLOCK = (1, 8, 9, 12), (2, 8, 15), (2, 4, 6, 5, 8)
 
@@ -88,5 +88,5 @@ CASES = {**RESIZES, **BLOCKS}
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_computes_what_onnx_runtime_computes(name: str, hand_off: HandOff) -> None:
-    hand_off.check(CASES[name])
+def test_computes_what_onnx_runtime_computes(name: str, runner: CaseRunner) -> None:
+    runner.check(CASES[name])

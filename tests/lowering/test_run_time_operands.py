@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pytest
 
 from layoutopt.errors import UnsupportedOperatorError
-from tests.handoff import Case, HandOff, floats
+from tests.conversion_cases import Case, CaseRunner, floats
 
 OPSET = 26
 I64 = np.iinfo(np.int64)
@@ -91,15 +91,15 @@ CASES = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_computes_what_the_reference_computes(name: str, hand_off: HandOff) -> None:
-    hand_off.check(CASES[name], each=True)
+def test_computes_what_the_reference_computes(name: str, runner: CaseRunner) -> None:
+    runner.check(CASES[name], each=True)
 
 
-def test_an_operator_that_needs_a_static_shape_is_refused(direct: HandOff) -> None:
+def test_an_operator_that_needs_a_static_shape_is_refused(direct: CaseRunner) -> None:
     case_ = case("a = NonZero(x) y = EyeLike(a)", x=of("f4", 0, 1), stated=False)
     with pytest.raises(UnsupportedOperatorError, match=r"EyeLike.*depends on values at run"):
         direct.check(case_)
 
 
-def test_nothing_may_be_left(hand_off: HandOff) -> None:
-    hand_off.check(case("y = Slice(x, s, e)", x=X, s=of("i8", 1), e=of("i8", 1)))
+def test_nothing_may_be_left(runner: CaseRunner) -> None:
+    runner.check(case("y = Slice(x, s, e)", x=X, s=of("i8", 1), e=of("i8", 1)))

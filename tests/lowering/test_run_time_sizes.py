@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pytest
 
 from layoutopt.errors import UnsupportedOperatorError
-from tests.handoff import Case, HandOff, floats, indices, integers
+from tests.conversion_cases import Case, CaseRunner, floats, indices, integers
 
 X = floats(3, 4, 5)
 MASK = np.array([True, False, True])
@@ -104,7 +104,7 @@ CASES = {**SHAPES, **CUTS, **INDICES}
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_goes_on_with_sizes_known_at_run_time(name: str, direct: HandOff) -> None:
+def test_goes_on_with_sizes_known_at_run_time(name: str, direct: CaseRunner) -> None:
     direct.check(CASES[name])
 
 
@@ -129,13 +129,13 @@ WITHOUT_ELEMENTS = (
 
 
 @pytest.mark.parametrize("name", WITHOUT_ELEMENTS)
-def test_goes_on_with_nothing_at_run_time(name: str, direct: HandOff) -> None:
+def test_goes_on_with_nothing_at_run_time(name: str, direct: CaseRunner) -> None:
     case = CASES[name]
     direct.check(replace(case, inputs={**case.inputs, "m": np.zeros(3, bool)}))
 
 
 @pytest.mark.parametrize("body", ["y = EyeLike(a)", "y = LayerNormalization<axis=0>(a, a)"])
-def test_says_where_a_static_shape_is_needed(body: str, direct: HandOff) -> None:
+def test_says_where_a_static_shape_is_needed(body: str, direct: CaseRunner) -> None:
     case = rows(f"a = Gather<axis=2>(v, n) {body}", n=np.array(0))
     with pytest.raises(UnsupportedOperatorError, match=r"node y .*depends on values at run time"):
         direct.check(case)

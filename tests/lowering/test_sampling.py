@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.handoff import Case, HandOff, floats
+from tests.conversion_cases import Case, CaseRunner, floats
 
 BORDERS = ("zeros", "border", "reflection")
 
@@ -24,34 +24,34 @@ def grid_sample(mode: str, border: str, aligned: int, *, volume: bool = False) -
         ("cubic", "border", 0),
     ],
 )
-def test_samples_an_image(mode: str, border: str, aligned: int, hand_off: HandOff) -> None:
-    hand_off.check(grid_sample(mode, border, aligned))
+def test_samples_an_image(mode: str, border: str, aligned: int, runner: CaseRunner) -> None:
+    runner.check(grid_sample(mode, border, aligned))
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("border", BORDERS)
 @pytest.mark.parametrize("mode", ["linear", "nearest", "cubic"])
 @pytest.mark.parametrize("aligned", [0, 1])
-def test_samples_an_image_in_all_modes(mode: str, border: str, aligned: int, hand_off: HandOff) -> None:
-    hand_off.check(grid_sample(mode, border, aligned))
+def test_samples_an_image_in_all_modes(mode: str, border: str, aligned: int, runner: CaseRunner) -> None:
+    runner.check(grid_sample(mode, border, aligned))
 
 
 @pytest.mark.parametrize(("mode", "border", "aligned"), [("linear", "zeros", 0), ("nearest", "reflection", 1)])
-def test_samples_a_volume(mode: str, border: str, aligned: int, hand_off: HandOff) -> None:
-    hand_off.check(grid_sample(mode, border, aligned, volume=True))
+def test_samples_a_volume(mode: str, border: str, aligned: int, runner: CaseRunner) -> None:
+    runner.check(grid_sample(mode, border, aligned, volume=True))
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("border", BORDERS)
 @pytest.mark.parametrize("mode", ["linear", "nearest"])
 @pytest.mark.parametrize("aligned", [0, 1])
-def test_samples_a_volume_in_all_modes(mode: str, border: str, aligned: int, hand_off: HandOff) -> None:
-    hand_off.check(grid_sample(mode, border, aligned, volume=True))
+def test_samples_a_volume_in_all_modes(mode: str, border: str, aligned: int, runner: CaseRunner) -> None:
+    runner.check(grid_sample(mode, border, aligned, volume=True))
 
 
-def test_samples_at_constant_points_before_opset_20(hand_off: HandOff) -> None:
+def test_samples_at_constant_points_before_opset_20(runner: CaseRunner) -> None:
     body = 'y = GridSample<mode="bilinear">(x, g)'
-    operators = hand_off.check(Case(body, {"x": floats(1, 3, 5, 6)}, {"g": floats(1, 4, 7, 2)}, opset=16))
+    operators = runner.check(Case(body, {"x": floats(1, 3, 5, 6)}, {"g": floats(1, 4, 7, 2)}, opset=16))
     assert "FLOOR" not in operators, "positions and weights are constants"
 
 
@@ -75,5 +75,5 @@ def test_samples_at_constant_points_before_opset_20(hand_off: HandOff) -> None:
     ],
     ids=["mask", "groups"],
 )
-def test_convolves_at_offsets(case: Case, hand_off: HandOff) -> None:
-    hand_off.check(case)
+def test_convolves_at_offsets(case: Case, runner: CaseRunner) -> None:
+    runner.check(case)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from layoutopt.errors import UnsupportedOperatorError
-from tests.handoff import Case, HandOff, floats
+from tests.conversion_cases import Case, CaseRunner, floats
 
 X = floats(2, 3)
 TRUE = np.array(True)
@@ -52,20 +52,20 @@ SEQUENCES = {
 
 
 @pytest.mark.parametrize("name", SEQUENCES)
-def test_sequences_leave_no_trace(name: str, hand_off: HandOff) -> None:
-    hand_off.check(SEQUENCES[name])
+def test_sequences_leave_no_trace(name: str, runner: CaseRunner) -> None:
+    runner.check(SEQUENCES[name])
 
 
-def test_branches_that_yield_sequences_of_different_lengths_are_refused(hand_off: HandOff) -> None:
+def test_branches_that_yield_sequences_of_different_lengths_are_refused(runner: CaseRunner) -> None:
     body = """s = If(c) <
         then_branch = t () => (seq(float[2,3]) a) { a = SequenceConstruct(x, x) },
         else_branch = e () => (seq(float[2,3]) b) { b = SequenceConstruct(x) }>
         y = ConcatFromSequence<axis=0>(s)"""
     case = Case(body, {"x": X, "c": TRUE})
     with pytest.raises(UnsupportedOperatorError, match=r"node s \(If, opset 18\): its branches"):
-        hand_off.check(case)
+        runner.check(case)
 
 
-def test_a_sequence_for_an_output_is_refused(hand_off: HandOff) -> None:
+def test_a_sequence_for_an_output_is_refused(runner: CaseRunner) -> None:
     with pytest.raises(UnsupportedOperatorError, match="output y is a sequence or an optional"):
-        hand_off.convert(Case("y = SequenceConstruct(x, x)", {"x": X}), [X])
+        runner.convert(Case("y = SequenceConstruct(x, x)", {"x": X}), [X])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.handoff import HandOff, indices, nchw
+from tests.conversion_cases import CaseRunner, indices, nchw
 
 CASES = {
     "concat": nchw("a = Relu(x) y = Concat<axis=-1>(x,a)", "RELU CONCATENATION"),
@@ -29,5 +29,5 @@ CASES = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_computes_what_onnx_runtime_computes(name: str, hand_off: HandOff) -> None:
-    hand_off.check(CASES[name])
+def test_computes_what_onnx_runtime_computes(name: str, runner: CaseRunner) -> None:
+    runner.check(CASES[name])

@@ -17,13 +17,13 @@ import pytest
 
 from benchmarks.conformance.cases import Case, cases, with_shapes
 from layoutopt.backend.direct.convert import convert_directly
-from layoutopt.backend.litert.runtime import run
+from layoutopt.backend.litert.runtime import run_tflite
 from layoutopt.errors import ConversionError
 from layoutopt.ir import io as modelio
 from layoutopt.passes import FoldConstants, InlineFunctions
 from layoutopt.pipeline.manager import PassManager
-from tests.handoff import Case as SmallCase
-from tests.handoff import HandOff
+from tests.conversion_cases import Case as SmallCase
+from tests.conversion_cases import CaseRunner
 
 Array = npt.NDArray[Any]
 MOST, LEAST = float(np.finfo(np.float32).max), float(np.finfo(np.float32).tiny)
@@ -94,7 +94,7 @@ def complaints(session: onnxruntime.InferenceSession, tflite: Path, inputs: Mapp
     except Exception:
         return
     try:
-        found = run(tflite, inputs)
+        found = run_tflite(tflite, inputs)
     except ConversionError:
         yield "LiteRT gives up"
         return
@@ -176,5 +176,5 @@ SMALL = {
 
 
 @pytest.mark.parametrize("name", SMALL)
-def test_numbers_that_once_gave_something_else(name: str, direct: HandOff) -> None:
+def test_numbers_that_once_gave_something_else(name: str, direct: CaseRunner) -> None:
     direct.check(SMALL[name])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from layoutopt.errors import UnsupportedOperatorError
-from tests.handoff import Case, HandOff, floats
+from tests.conversion_cases import Case, CaseRunner, floats
 
 
 def dft(attributes: str, parts: int, operands: str = "x", **constants: int) -> Case:
@@ -45,8 +45,8 @@ TRANSFORMS = {
 
 
 @pytest.mark.parametrize("name", TRANSFORMS)
-def test_transforms(name: str, hand_off: HandOff) -> None:
-    hand_off.check(TRANSFORMS[name])
+def test_transforms(name: str, runner: CaseRunner) -> None:
+    runner.check(TRANSFORMS[name])
 
 
 COLUMNS = {
@@ -59,19 +59,19 @@ COLUMNS = {
 
 
 @pytest.mark.parametrize("name", COLUMNS)
-def test_columns_are_added_up(name: str, hand_off: HandOff) -> None:
-    hand_off.check(COLUMNS[name])
+def test_columns_are_added_up(name: str, runner: CaseRunner) -> None:
+    runner.check(COLUMNS[name])
 
 
 @pytest.mark.parametrize("shape", [None, [1, 1, 4, 4]])
-def test_elements_go_back_to_where_their_windows_were(shape: list[int] | None, hand_off: HandOff) -> None:
+def test_elements_go_back_to_where_their_windows_were(shape: list[int] | None, runner: CaseRunner) -> None:
     inputs = {"x": floats(1, 1, 2, 2), "i": np.array([[[[5, 7], [13, 15]]]])}
     body = "y = MaxUnpool<kernel_shape=[2,2], strides=[2,2]>(x, i" + (")" if shape is None else ", s)")
-    hand_off.check(Case(body, inputs, {} if shape is None else {"s": shape}))
+    runner.check(Case(body, inputs, {} if shape is None else {"s": shape}))
 
 
-def test_an_output_shape_that_runtimes_differ_in_is_refused(hand_off: HandOff) -> None:
+def test_an_output_shape_that_runtimes_differ_in_is_refused(runner: CaseRunner) -> None:
     inputs = {"x": floats(1, 1, 2, 2), "i": np.array([[[[5, 7], [13, 15]]]])}
     case = Case("y = MaxUnpool<kernel_shape=[2,2], strides=[2,2]>(x, i, s)", inputs, {"s": [1, 1, 5, 5]})
     with pytest.raises(UnsupportedOperatorError, match=r"node y \(MaxUnpool.*leave it out, and pad"):
-        hand_off.check(case)
+        runner.check(case)

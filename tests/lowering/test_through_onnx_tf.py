@@ -10,7 +10,7 @@ import pytest
 
 from layoutopt.backend.litert import runtime
 from layoutopt.backend.onnx_tf.convert import convert_model
-from tests.handoff import Array, Case, compare, with_definitions
+from tests.conversion_cases import Array, Case, compare, with_definitions
 from tests.lowering import (
     test_activations,
     test_conv,
@@ -65,7 +65,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Array]:
     merged: onnx.ModelProto | None = None
     inputs: dict[str, Array] = {}
     for name, case in CASES.items():
-        model = onnx.compose.add_prefix(case.handed_over(expected_of(name)), f"{name}/", rename_functions=False)
+        model = onnx.compose.add_prefix(case.model_to_convert(expected_of(name)), f"{name}/", rename_functions=False)
         del model.functions[:]  # each operator of the dialect is defined once
         merged = model if merged is None else onnx.compose.merge_models(merged, model, io_map=[])
         inputs |= {f"{name}/{key}": array for key, array in case.fed().items()}
@@ -73,7 +73,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Array]:
     onnx.save(with_definitions(merged), path)
     conversion = convert_model(path, tflite=path.with_suffix(".tflite"))
     given = {conversion.input_names[name]: array for name, array in inputs.items()}
-    outputs = runtime.run(path.with_suffix(".tflite"), given)
+    outputs = runtime.run_tflite(path.with_suffix(".tflite"), given)
     return {name: outputs[theirs] for name, theirs in conversion.output_names.items()}
 
 

@@ -17,7 +17,7 @@ import pytest
 
 from layoutopt.backend.direct.convert import convert_directly
 from layoutopt.errors import UnsupportedOperatorError
-from tests.handoff import Case, HandOff, floats
+from tests.conversion_cases import Case, CaseRunner, floats
 
 OPSET = 26
 INF = float("inf")
@@ -93,11 +93,11 @@ CASES = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_computes_what_the_reference_computes(name: str, hand_off: HandOff) -> None:
-    hand_off.check(CASES[name], each=True)
+def test_computes_what_the_reference_computes(name: str, runner: CaseRunner) -> None:
+    runner.check(CASES[name], each=True)
 
 
-def test_half_precision_is_rounded_at_the_end_only(direct: HandOff) -> None:
+def test_half_precision_is_rounded_at_the_end_only(direct: CaseRunner) -> None:
     body = "n = Constant<value_ints=[3, 4]>() a = Exp(x) b = Transpose(a) c = Reshape(b, n) y = Sqrt(c)"
     direct.check(
         replace(case(body, x=floats(3, 4).astype("f2")), exactly="CAST EXP TRANSPOSE RESHAPE SQRT CAST"), tolerance=1e-3
@@ -111,6 +111,6 @@ def test_names_all_values_that_no_tflite_can_hold(tmp_path: Path) -> None:
         convert_directly(ir.from_proto(model), tmp_path / "foreign.tflite")
 
 
-def test_a_type_that_no_kernel_computes_with_is_refused(direct: HandOff) -> None:
+def test_a_type_that_no_kernel_computes_with_is_refused(direct: CaseRunner) -> None:
     with pytest.raises(UnsupportedOperatorError, match=r"Pow.*uint64.*int32.*Cast"):
         direct.check(case("y = Pow(x, x)", x=of("u8", 1)))

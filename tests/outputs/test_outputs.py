@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from layoutopt.errors import OutputError, OutputExistsError
-from layoutopt.outputs import Outputs, apart, replacing, writing
+from layoutopt.outputs import Outputs, atomic_write, writing, writing_apart
 
 
 @pytest.fixture
@@ -189,9 +189,9 @@ def test_places_that_cannot_be_written(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
 def test_devices_are_written_to_and_never_replaced() -> None:
-    with replacing(Path(os.devnull)) as path:
+    with atomic_write(Path(os.devnull)) as path:
         path.write_bytes(b"text")
-    with pytest.raises(OutputError, match="No space left"), replacing(Path("/dev/full")) as path:
+    with pytest.raises(OutputError, match="No space left"), atomic_write(Path("/dev/full")) as path:
         path.write_bytes(b"text")
     assert Path(os.devnull).is_char_device()
     assert Path("/dev/full").is_char_device()
@@ -203,7 +203,7 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     full.setrlimit(full.RLIMIT_FSIZE, (1000, hard))
     try:
-        with pytest.raises(OutputError, match="cannot be written"), replacing(tmp_path / "out") as path:
+        with pytest.raises(OutputError, match="cannot be written"), atomic_write(tmp_path / "out") as path:
             path.write_bytes(b"x" * 10_000)
     finally:
         full.setrlimit(full.RLIMIT_FSIZE, (soft, hard))
@@ -218,7 +218,7 @@ def test_blocks_within_a_block_are_in_place_with_it(tmp_path: Path) -> None:
             inner.expect(tmp_path / "b")
             inner.write(tmp_path / "b", "text")
         assert not (tmp_path / "b").exists()
-        with apart() as other:
+        with writing_apart() as other:
             other.expect(tmp_path / "c")
             other.write(tmp_path / "c", "text")
         assert (tmp_path / "c").exists()

@@ -10,7 +10,7 @@ import pytest
 from layoutopt.layout.rules.applicability import objection
 from layoutopt.passes import DEFAULT_PIPELINE, ArrangeResizes
 from layoutopt.pipeline.manager import PassManager
-from tests.handoff import Case, HandOff, floats
+from tests.conversion_cases import Case, CaseRunner, floats
 from tests.harness import check_pass, model_of, transposes
 
 LINEAR, NEAREST = 'mode = "linear"', 'mode = "nearest"'
@@ -91,4 +91,6 @@ def test_without_the_pass_litert_computes_it_too(name: str, tmp_path: Path) -> N
     if shape == out:
         attributes += ', keep_aspect_ratio_policy = "stretch"'
     sizes = {"s": np.array(out)}
-    HandOff(tmp_path).check(Case(f"y = Resize<{attributes}>(x, , , s)", {"x": floats(*shape)}, sizes, reference=True))
+    CaseRunner(tmp_path).check(
+        Case(f"y = Resize<{attributes}>(x, , , s)", {"x": floats(*shape)}, sizes, reference=True)
+    )

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from layoutopt.frontend.demo import mobilenet_v2
 from layoutopt.options import Io
 from layoutopt.passes import DEFAULT_PIPELINE, PASSES, FoldConstants, InlineFunctions, Pass, PropagateLayout
-from layoutopt.passes.base import PricedRewrite
+from layoutopt.passes.base import CostDrivenRewrite
 from layoutopt.passes.propagate_layout import Scope
 from layoutopt.pipeline.manager import PassManager
 from layoutopt.pipeline.text import format_pipeline
@@ -25,7 +25,7 @@ from tests.networks import random_models
 
 VARIANTS: tuple[Pass, ...] = (
     *DEFAULT_PIPELINE,
-    *(type(each)(always=True) for each in DEFAULT_PIPELINE if isinstance(each, PricedRewrite)),
+    *(type(each)(always=True) for each in DEFAULT_PIPELINE if isinstance(each, CostDrivenRewrite)),
     FoldConstants(simplify=False),
     PropagateLayout(io=Io.KEEP),
     PropagateLayout(scope=Scope.OPERATOR),

@@ -14,8 +14,8 @@ import layoutopt
 from layoutopt.ir.io import save
 from layoutopt.ir.verify import Reference
 from layoutopt.passes import ExpandQuantizedOperators
+from tests.conversion_cases import Array, floats
 from tests.graphs import numbers
-from tests.handoff import Array, floats
 from tests.harness import model_of
 
 RNG = np.random.default_rng(5)

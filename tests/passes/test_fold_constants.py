@@ -13,7 +13,7 @@ import pytest
 
 from benchmarks.conformance.cases import cases
 from layoutopt.backend.direct.convert import convert_directly
-from layoutopt.backend.litert.runtime import run as litert_run
+from layoutopt.backend.litert.runtime import run_tflite
 from layoutopt.errors import InvalidModelError
 from layoutopt.passes import FoldConstants
 from layoutopt.pipeline.manager import PassManager
@@ -281,4 +281,4 @@ def test_nor_does_it_grow_on_its_way_to_the_tflite(repeated: str, tmp_path: Path
     assert (tmp_path / "model.tflite").stat().st_size < 10_000
     x = np.ones((1, 1, 600, 600), np.float32)
     expected = 1.0 if "OfShape" in repeated else 3.0
-    assert (litert_run(tmp_path / "model.tflite", {"x": x})["y"] == expected).all()
+    assert (run_tflite(tmp_path / "model.tflite", {"x": x})["y"] == expected).all()

@@ -13,7 +13,7 @@ import pytest
 
 from benchmarks.conformance.cases import cases
 from layoutopt.ir import dialect
-from layoutopt.ir.verify import run
+from layoutopt.ir.verify import run_onnx
 from layoutopt.passes import InlineFunctions, PropagateLayout
 from layoutopt.passes.inline_functions import EXPANDED
 from tests.harness import check_golden, check_pass, model_of
@@ -41,7 +41,7 @@ def test_bodies_of_operators(name: str) -> None:
     assert not [node for node in result.model.graph if node.op_type in EXPANDED]
     assert set(result.model.opset_imports) == {""}
     (inputs, outputs), *_ = case.data
-    found = run(result.model, inputs)
+    found = run_onnx(result.model, inputs)
     for output, expected in outputs.items():
         _check_close(found[output], np.asarray(expected))
 

@@ -7,7 +7,7 @@ import onnx_ir as ir
 import pytest
 
 from layoutopt.ir.dialect import ACTIVATIONS, DOMAIN, activation, define
-from layoutopt.ir.verify import run
+from layoutopt.ir.verify import run_onnx
 from layoutopt.passes import DEFAULT_PIPELINE, RecognizeActivations
 from layoutopt.pipeline.manager import PassManager
 from tests.graphs import numbers
@@ -66,7 +66,7 @@ def test_the_functions_compute_what_the_operators_do(name: str, dtype: ir.DataTy
         old.outputs[0].name = "old"
         model.graph.remove(old)
         define(model)
-        found.append(run(model, {"x": x})["y"])
+        found.append(run_onnx(model, {"x": x})["y"])
     assert found[0].dtype == found[1].dtype == x.dtype
     older, newer = (each.astype(float) for each in found)
     np.testing.assert_allclose(older, newer, rtol=2e-3, atol=2e-3)

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import onnx_ir as ir
 import pytest
 
-from layoutopt.ir.verify import run
+from layoutopt.ir.verify import run_onnx
 from layoutopt.passes import DEFAULT_PIPELINE, FoldConstants
 from tests.graphs import BATCH_NORM, CONV, NORMALIZE, W44, W, numbers
 from tests.harness import check_pass, model_of
@@ -51,5 +51,5 @@ def test_any_size_gives_the_same_through_onnxsim(name: str) -> None:
 
 
 def _run(model: ir.Model, array: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-    (result,) = run(model, {"x": array}).values()
+    (result,) = run_onnx(model, {"x": array}).values()
     return result.astype(np.float64)

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from layoutopt.options import Int8, RangeMethod
-from layoutopt.quantization.building import Quantized, Settings
+from layoutopt.quantization.building import QuantizedGraph, Settings
 from layoutopt.quantization.calibrator import Calibrator
 from layoutopt.tfl import build as tfl
 from layoutopt.tfl.dtypes import DType
@@ -105,7 +105,7 @@ class Pictures:
 
 def calibrated(
     network: Network, scratch: Path, *, size: int = 12, judging: Pictures | None = None, **settings: Any
-) -> tuple[Model, Quantized]:
+) -> tuple[Model, QuantizedGraph]:
     real = model(network, size=size)
     asked = Settings(**{"ranges": RangeMethod.MINMAX, **settings})
     samples = Pictures(0, 12, size), Pictures(100, 6, size), judging or Pictures(200, 6, size)

@@ -13,10 +13,10 @@ import numpy.typing as npt
 import pytest
 
 from layoutopt.backend.direct.writer import write_tflite
-from layoutopt.backend.litert.invocation import prepare
+from layoutopt.backend.litert.invocation import prepare_interpreter
 from layoutopt.errors import UnsupportedOperatorError, UsageError
 from layoutopt.options import Int8, QuantizedIo, RangeMethod
-from layoutopt.quantization.building import Quantized, Settings, build
+from layoutopt.quantization.building import QuantizedGraph, Settings, build
 from layoutopt.quantization.calibrator import Calibrator
 from layoutopt.quantization.mixing import _Program
 from layoutopt.quantization.recipe import Recipe
@@ -51,7 +51,7 @@ def operators(found: Model, dtype: DType) -> Counter[str]:
 
 def outputs(found: Model, path: Path, sample: Array, *, xnnpack: bool = True) -> Array:
     write_tflite(found, path)
-    interpreter = prepare(path, {0: sample}, threads=1, xnnpack=xnnpack)
+    interpreter = prepare_interpreter(path, {0: sample}, threads=1, xnnpack=xnnpack)
     interpreter.invoke()
     result: Array = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
     return result
@@ -276,7 +276,7 @@ def test_nan_on_the_way_is_an_error(tmp_path: Path) -> None:
 
 
 def test_one_seed_gives_one_result(tmp_path: Path) -> None:
-    found: list[Quantized] = [calibrated(classifier, tmp_path, ranges=RangeMethod.AUTO)[1] for _ in range(2)]
+    found: list[QuantizedGraph] = [calibrated(classifier, tmp_path, ranges=RangeMethod.AUTO)[1] for _ in range(2)]
     for at, each in enumerate(found):
         write_tflite(each.model, tmp_path / f"{at}.tflite")
     assert (tmp_path / "0.tflite").read_bytes() == (tmp_path / "1.tflite").read_bytes()

@@ -10,7 +10,7 @@ import onnx
 import onnxruntime as ort
 
 from layoutopt.errors import ConversionError
-from layoutopt.results.model_report import Graph
+from layoutopt.results.model_report import ModelGraph
 
 HEAD = """<ir_version: 8, opset_import: ["" : 13]>
 g (float[1,3,16,20] image) => (float[1,160,7] y) {
@@ -56,5 +56,5 @@ def inner(path: Path, names: list[str], feed: dict[str, np.ndarray]) -> dict[str
     return dict(zip(names, session.run(names, feed), strict=True))
 
 
-def transposes(graph: Graph) -> list[str]:
+def transposes(graph: ModelGraph) -> list[str]:
     return [node.id for node in graph.nodes if node.is_transpose]

@@ -16,7 +16,7 @@ WRAPPED = network("wrapped", 20, wrapped=True)
 FREE = network("free", 20, wrapped=False)
 
 
-def errors(graph: Graph, relative: float | None, own: float | None) -> Graph:
+def errors(graph: ModelGraph, relative: float | None, own: float | None) -> ModelGraph:
     tensors = {name: replace(each, relative_error=relative, own_error=own) for name, each in graph.tensors.items()}
     return replace(graph, tensors=tensors)
 
@@ -53,7 +53,7 @@ def test_errors_lie_on_their_decades() -> None:
     assert {float(height) for height in own} == {100}
     assert heights["0"] == 0 < heights["1e-5"] < heights["1e-4"]
     assert chart.limit == heights["1e-4"]
-    assert DRIFT == 1e-4
+    assert ROUNDING == 1e-4
 
 
 def test_what_was_not_compared_has_no_chart() -> None:

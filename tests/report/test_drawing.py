@@ -8,24 +8,27 @@ from dataclasses import replace
 import networkx as nx
 import pytest
 
-from layoutopt.report.html.drawing import BOX_HEIGHT, BOX_WIDTH, Drawing, Role, draw
-from layoutopt.results.model_report import Graph, GraphNode, GraphTensor, Layout
+from layoutopt.report.html.drawing import BOX_HEIGHT, BOX_WIDTH, BoxRole, Drawing, draw
+from layoutopt.results.model_report import GraphNode, GraphTensor, Layout, ModelGraph
 from tests.reports import network
 
 
 @pytest.fixture(scope="module", params=[True, False], ids=["wrapped", "channels-last"])
-def graph(request: pytest.FixtureRequest) -> Graph:
+def graph(request: pytest.FixtureRequest) -> ModelGraph:
     return network("some", 60, wrapped=request.param)
 
 
 @pytest.fixture(scope="module")
-def drawing(graph: Graph) -> Drawing:
+def drawing(graph: ModelGraph) -> Drawing:
     return draw(graph)
 
 
-def test_every_operator_has_a_box_in_the_order_of_execution(graph: Graph, drawing: Drawing) -> None:
-    assert [box.node for box in drawing.boxes if box.role is Role.OPERATOR] == list(graph.nodes)
-    assert [box.node.name for box in drawing.boxes if box.role is not Role.OPERATOR] == [*graph.inputs, *graph.outputs]
+def test_every_operator_has_a_box_in_the_order_of_execution(graph: ModelGraph, drawing: Drawing) -> None:
+    assert [box.node for box in drawing.boxes if box.role is BoxRole.OPERATOR] == list(graph.nodes)
+    assert [box.node.name for box in drawing.boxes if box.role is not BoxRole.OPERATOR] == [
+        *graph.inputs,
+        *graph.outputs,
+    ]
     assert [box.index for box in drawing.boxes] == list(range(len(drawing.boxes)))
 
 
@@ -38,7 +41,7 @@ def test_boxes_lie_inside_and_apart(drawing: Drawing) -> None:
             assert abs(one.x - two.x) >= BOX_WIDTH or abs(one.y - two.y) >= BOX_HEIGHT
 
 
-def test_edges_are_those_of_the_graph(graph: Graph, drawing: Drawing) -> None:
+def test_edges_are_those_of_the_graph(graph: ModelGraph, drawing: Drawing) -> None:
     edges = [*drawing.long_edges, *(edge for band in drawing.bands for edge in band.edges)]
     boxes = drawing.boxes
     written = {name: box.index for box in boxes for name in box.node.outputs}
@@ -75,10 +78,10 @@ def test_odd_graphs_are_drawn() -> None:
     tensors = {name: GraphTensor(name, (2, -1), "float32", 8, Layout.NATURAL) for name in "abc"}
     alone = GraphNode("0", "RANGE", "alone", (), ("a",))
     twice = GraphNode("1", "MUL", "twice", ("b", "b"), ("c",))
-    found = draw(Graph("odd", (alone, twice), tensors, ("b",), ("c",)))
+    found = draw(ModelGraph("odd", (alone, twice), tensors, ("b",), ("c",)))
     assert len(found.boxes) == 4
     assert sum(len(band.edges) for band in found.bands) == 2
-    same = draw(Graph("through", (), {"b": tensors["b"]}, ("b",), ("b",)))
-    assert [box.role for box in same.boxes] == [Role.INPUT, Role.OUTPUT]
-    silent = draw(Graph("silent", (replace(alone, outputs=()),), {}, (), ()))
+    same = draw(ModelGraph("through", (), {"b": tensors["b"]}, ("b",), ("b",)))
+    assert [box.role for box in same.boxes] == [BoxRole.INPUT, BoxRole.OUTPUT]
+    silent = draw(ModelGraph("silent", (replace(alone, outputs=()),), {}, (), ()))
     assert [box.layout for box in silent.boxes] == [Layout.UNKNOWN]

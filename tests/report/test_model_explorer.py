@@ -10,10 +10,10 @@ import pytest
 
 from layoutopt.outputs import writing
 from layoutopt.report.model_explorer import expect_overlays, overlays_of, write_overlays
-from layoutopt.results.model_report import Graph, ModelReport
+from layoutopt.results.model_report import ModelGraph, ModelReport
 
 
-def check_node_data(data: object, graph: Graph) -> None:
+def check_node_data(data: object, graph: ModelGraph) -> None:
     """Holds one file against the format: graphs by name, each with a name, results by node, and perhaps a gradient."""
     assert isinstance(data, dict)
     assert list(data) == [graph.key]

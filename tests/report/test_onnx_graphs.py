@@ -18,7 +18,7 @@ from layoutopt.ir.io import load
 from layoutopt.ir.verify import random_inputs
 from layoutopt.passes import FoldConstants
 from layoutopt.results.model_report import Layout, ModelReport
-from layoutopt.results.optimize import Kind
+from layoutopt.results.optimize import ModelKind
 from layoutopt.workflows.conversion import per_operator
 from layoutopt.workflows.layerwise import compare_rewritten
 from tests.report.models import head, inner, transposes
@@ -144,7 +144,7 @@ def test_what_cannot_be_had_is_a_note(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_a_model_that_cannot_be_converted_is_reported_as_onnx(tmp_path: Path) -> None:
     found = report(head(tmp_path / "head.onnx"), models=tmp_path / "models")
     assert found.notes[0] == "no .tflite: lowering: no"
-    assert found.optimize.optimized.kind is Kind.ONNX
+    assert found.optimize.optimized.kind is ModelKind.ONNX
     assert (tmp_path / "models" / "after.onnx").is_file()
 
 
@@ -193,7 +193,7 @@ def test_optimize_can_be_looked_at_and_need_not_convert(tmp_path: Path) -> None:
     model = head(tmp_path / "head.onnx")
     found = optimize(model, convert=False, instruments=[lambda at, name, _model: seen.append((at, name))])
     assert seen == [(at, each.name) for at, each in enumerate(found.passes, start=1)]
-    assert found.optimized.kind is Kind.ONNX
+    assert found.optimized.kind is ModelKind.ONNX
     assert found.notes == ("Counts are of the ONNX graph.",)
     with pytest.raises(UsageError, match="without a conversion"):
         optimize(model, convert=False, tflite=tmp_path / "x.tflite")

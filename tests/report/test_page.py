@@ -9,9 +9,9 @@ from html.parser import HTMLParser
 
 import pytest
 
-from layoutopt.report.html.page import MEANINGS, duration, error, render, shape
+from layoutopt.report.html.page import MEANINGS, duration, error, format_shape, render
 from layoutopt.results.model_report import ModelReport
-from layoutopt.results.optimize import Kind
+from layoutopt.results.optimize import ModelKind
 from layoutopt.results.result import to_json
 from tests.reports import report
 
@@ -109,8 +109,8 @@ def test_how_to_feed_it_comes_before_the_graph(everything: ModelReport, page: st
     assert "takes and gives all tensors as the original does" in read(render(replace(everything, optimize=same))).text
 
 
-@pytest.mark.parametrize("kind", Kind)
-def test_the_names_of_graphs_are_explained_in_place(everything: ModelReport, kind: Kind) -> None:
+@pytest.mark.parametrize("kind", ModelKind)
+def test_the_names_of_graphs_are_explained_in_place(everything: ModelReport, kind: ModelKind) -> None:
     assert everything.before is not None
     before = replace(everything.before, title=kind.value)
     assert f"Before {kind.value} : {MEANINGS[kind.value]}" in read(render(replace(everything, before=before))).text
@@ -169,5 +169,5 @@ def test_times_have_three_digits(microseconds: float | None, words: str) -> None
 
 
 def test_shapes_and_errors_are_for_people() -> None:
-    assert (shape((1, -1, 3)), shape(())) == ("1×any×3", "scalar")
+    assert (format_shape((1, -1, 3)), format_shape(())) == ("1×any×3", "scalar")
     assert (error(None), error(0.0), error(3.14e-7)) == ("–", "0", "3.1e-07")

@@ -13,9 +13,9 @@ from docs.tools.examples import damage
 from layoutopt.backend.litert.inspect import count_tflite
 from layoutopt.ir.io import load
 from layoutopt.ir.verify import random_inputs
-from layoutopt.layout.explain.explanation import Copy, Side
-from layoutopt.results.model_report import Graph, GraphNode, GraphTensor, Layout, ModelReport
-from layoutopt.results.optimize import Kind
+from layoutopt.layout.explain.explanation import Copy, TransposeSide
+from layoutopt.results.model_report import GraphNode, GraphTensor, Layout, ModelGraph, ModelReport
+from layoutopt.results.optimize import ModelKind
 from layoutopt.workflows import graphs
 from layoutopt.workflows.annotation import annotate
 from layoutopt.workflows.conversion import path_in
@@ -92,7 +92,10 @@ def test_every_operator_is_timed(converted: ModelReport) -> None:
 )
 def test_of_several_copies_of_a_value_the_reason_is_that_of_the_layout(read: Layout, order: str, words: str) -> None:
     def copy(layout: str) -> Copy:
-        written, reading = Side("NHWC", ("Conv c",), (), "Conv c", ""), Side(layout, (), (), f"reader of {layout}", "")
+        written, reading = (
+            TransposeSide("NHWC", ("Conv c",), (), "Conv c", ""),
+            TransposeSide(layout, (), (), f"reader of {layout}", ""),
+        )
         return Copy("v", (1, 3, 4, 5), "float32", 240, 240, 1, 1, written, reading, frozenset())
 
     tensors = {
@@ -101,7 +104,7 @@ def test_of_several_copies_of_a_value_the_reason_is_that_of_the_layout(read: Lay
     }
     node = GraphNode("0", "TRANSPOSE", "Transpose/v_natural", ("c",), ("t",), is_transpose=True)
     knowledge = PlanFacts(copies={"v": [copy("WHCN"), copy("NCHW"), copy("NHCW")]})
-    (found,) = annotate(Graph("", (node,), tensors, ("c",), ("t",)), {}, knowledge, planned=True).nodes
+    (found,) = annotate(ModelGraph("", (node,), tensors, ("c",), ("t",)), {}, knowledge, planned=True).nodes
     assert f"reader of {words}" in found.reason
 
 
@@ -132,10 +135,10 @@ def test_json_and_notes(converted: ModelReport) -> None:
     assert converted.notes == ()
     assert converted.name == "head.onnx"
     assert converted.before is not None
-    assert converted.before.title == Kind.PER_OPERATOR.value
+    assert converted.before.title == ModelKind.PER_OPERATOR.value
 
 
-def test_a_hand_off_leaves_its_files_where_it_is_told_to(directory: Path, converted: ModelReport) -> None:
+def test_a_conversion_leaves_its_files_where_it_is_told_to(directory: Path, converted: ModelReport) -> None:
     del converted
     assert {path.name for path in directory.iterdir()} >= {"before.tflite", "after.tflite"}
-    assert path_in(directory, Kind.PLAIN) == directory / "plain.tflite"
+    assert path_in(directory, ModelKind.PLAIN) == directory / "plain.tflite"

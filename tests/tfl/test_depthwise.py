@@ -15,19 +15,19 @@ from layoutopt.backend.conversion import Quantize
 from layoutopt.backend.direct.convert import convert_directly
 from layoutopt.backend.direct.writer import write_tflite
 from layoutopt.backend.litert.inspect import operators_of
-from layoutopt.backend.litert.runtime import run
+from layoutopt.backend.litert.runtime import run_tflite
 from layoutopt.tfl import build as tfl
 from layoutopt.tfl.dtypes import DType
 from layoutopt.tfl.graph import Graph, Model, Value
 from layoutopt.tfl.rewrites import simplify
-from layoutopt.tfl.rewrites.depthwise import MAX_TAPS, parts_of, split_depthwise_kernels
+from layoutopt.tfl.rewrites.depthwise import MAX_TAPS, divide_taps, split_depthwise_kernels
 
 _RNG = np.random.default_rng(3)
 
 
 @pytest.mark.parametrize("kernel", [(5, 5), (5, 6), (7, 7), (8, 8), (9, 3), (1, 31), (13, 13), (2, 50), (31, 31)])
 def test_parts_take_each_tap_once(kernel: tuple[int, int]) -> None:
-    parts = parts_of(*map(range, kernel))
+    parts = divide_taps(*map(range, kernel))
     taken = [(row, column) for rows, columns in parts for row in rows for column in columns]
     assert sorted(taken) == list(np.ndindex(*kernel))
     assert max(len(rows) * len(columns) for rows, columns in parts) <= MAX_TAPS
@@ -74,7 +74,7 @@ def test_a_large_kernel_computes_the_same(
         if split:
             split_depthwise_kernels(graph)
         write_tflite(Model(graph, ["x"], ["y"]), tmp_path / "model.tflite")
-        found.append(run(tmp_path / "model.tflite", inputs)["y"])
+        found.append(run_tflite(tmp_path / "model.tflite", inputs)["y"])
     before, after = found
     assert after.shape == before.shape
     assert np.allclose(after, before, rtol=1e-5, atol=1e-5)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pytest
 
 from layoutopt.backend.direct.writer import write_tflite
-from layoutopt.backend.litert.runtime import run
+from layoutopt.backend.litert.runtime import run_tflite
 from layoutopt.tfl import build as tfl
 from layoutopt.tfl.dtypes import DType
 from layoutopt.tfl.graph import Graph, Model, Quantization, Value
@@ -54,7 +54,7 @@ def test_dead_channels_get_a_coarser_grid(inputs: int, bias: float, tmp_path: Pa
     ]
     given = {"x": rng.uniform(0, 5, (1, 5, 5, inputs)).astype(np.float32)}
     expected, found = (
-        np.asarray(run(tmp_path / f"{name}.tflite", given)["y"], np.float64) for name in ("float", "int8")
+        np.asarray(run_tflite(tmp_path / f"{name}.tflite", given)["y"], np.float64) for name in ("float", "int8")
     )
     assert np.abs(expected - found).max() <= RESULT.scales[0] * 1.001
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pytest
 
 from layoutopt.backend.direct.writer import write_tflite
-from layoutopt.backend.litert.runtime import run
+from layoutopt.backend.litert.runtime import run_tflite
 from layoutopt.formula import Prefer
 from layoutopt.tfl import build as tfl
 from layoutopt.tfl.dtypes import DType
@@ -77,7 +77,7 @@ def test_numbers_of_any_shape_are_computed(
     write_tflite(Model(merged(build, (2, 3), (7, 3)), ["x"], ["y"]), path)
     for rows in (3, 4, 9):
         x = np.random.default_rng(0).standard_normal((rows, 3)).astype(np.float32)
-        np.testing.assert_array_equal(run(path, {"x": x})["y"], expected(x))
+        np.testing.assert_array_equal(run_tflite(path, {"x": x})["y"], expected(x))
 
 
 def test_what_is_told_of_before_is_the_first_graph() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from layoutopt.backend.direct.writer import write_tflite
-from layoutopt.backend.litert.runtime import run
+from layoutopt.backend.litert.runtime import run_tflite
 from layoutopt.tfl import build as tfl
 from layoutopt.tfl.dtypes import Array, DType
 from layoutopt.tfl.graph import Graph, Model, Value
@@ -383,7 +383,7 @@ def test_a_rewrite_computes_the_same(name: str, tmp_path: Path) -> None:
             simplify(graph, FLOAT_RULES)
         names = [f"y{i}" for i in range(len(graph.outputs))]
         write_tflite(Model(graph, list(inputs), names), tmp_path / "model.tflite")
-        found.append(run(tmp_path / "model.tflite", inputs))
+        found.append(run_tflite(tmp_path / "model.tflite", inputs))
     before, after = found
     for output, expected in before.items():
         assert np.allclose(after[output], expected, rtol=1e-6, atol=1e-6, equal_nan=True)

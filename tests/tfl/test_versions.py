@@ -13,7 +13,7 @@ import pytest
 from layoutopt.tfl.dtypes import DType
 from layoutopt.tfl.graph import Operation, Quantization, Value
 from layoutopt.tfl.opset import OPSET, OTHERS, definition
-from layoutopt.tfl.reader import opened, operator_name, read_tflite
+from layoutopt.tfl.reader import operator_name, read_tflite, root_table
 from layoutopt.tfl.schema import default_options
 from layoutopt.tfl.versions import VERSIONS, version_of
 
@@ -117,7 +117,7 @@ def converted(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def codes_of(path: Path) -> Mapping[str, int]:
-    with opened(path) as file:
+    with root_table(path) as file:
         codes = [file.OperatorCodes(index) for index in range(file.OperatorCodesLength())]
         return {operator_name(code): code.Version() for code in codes}
 

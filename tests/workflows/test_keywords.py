@@ -14,6 +14,7 @@ from layoutopt import api
 from layoutopt.workflows.benchmark import BenchmarkOptions
 from layoutopt.workflows.calibrate import CalibrateOptions
 from layoutopt.workflows.compare import CompareOptions
+from layoutopt.workflows.convert import ConvertOptions
 from layoutopt.workflows.keywords import takes
 from layoutopt.workflows.optimize import OptimizeOptions
 from layoutopt.workflows.options import LayoutOptions
@@ -29,6 +30,7 @@ FUNCTIONS = [
     (api.benchmark, BenchmarkOptions),
     (api.compare, CompareOptions),
     (api.calibrate, CalibrateOptions),
+    (api.convert, ConvertOptions),
 ]
 
 

@@ -28,7 +28,7 @@ _LOST = re.compile(r"^(?:adb: |error: )+(device .*|no devices.*|closed|protocol 
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class CommandResult:
     """The end of a command, and its words.
 
     Attributes:
@@ -95,7 +95,7 @@ class Device:
             )
         raise DeviceError(f"phone {self.serial} does not take {file}: {answer.last_line}")
 
-    def run(self, command: str) -> Answer:
+    def run(self, command: str) -> CommandResult:
         """Run a command in the phone's shell.
 
         Raises:
@@ -114,7 +114,7 @@ class Device:
             raise DeviceError(f"phone {self.serial}: '{command}' failed: {answer.last_line}")
         return answer.text.strip()
 
-    def _call(self, *arguments: str) -> Answer:
+    def _call(self, *arguments: str) -> CommandResult:
         answer = _call(self.adb, "-s", self.serial, *arguments)
         if answer.code and (lost := _LOST.search(answer.text)):
             raise DeviceError(
@@ -142,7 +142,7 @@ def _choose(states: Mapping[str, str], serial: str | None) -> str:
     return serial
 
 
-def _call(*command: str) -> Answer:
+def _call(*command: str) -> CommandResult:
     try:
         done = subprocess.run(
             command,
@@ -156,4 +156,4 @@ def _call(*command: str) -> Answer:
         )
     except OSError as error:
         raise DeviceError(f"{command[0]} cannot be run: {error.strerror}") from error
-    return Answer(done.returncode, done.stdout)
+    return CommandResult(done.returncode, done.stdout)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from layoutopt.backend.android.adb import FOLDERS, Answer, Device
+from layoutopt.backend.android.adb import FOLDERS, CommandResult, Device
 from layoutopt.backend.litert.latency import Latency
 from layoutopt.backend.litert.runtime import Setting, Subject, check_threads, take_turns
 from layoutopt.backend.process import how_ended
@@ -95,7 +95,7 @@ class Bench:
             self.memory[subject] = max(needed, self.memory.get(subject, 0))
         return averages[-1] / 1e3
 
-    def _note_share(self, subject: Subject, answer: Answer) -> None:
+    def _note_share(self, subject: Subject, answer: CommandResult) -> None:
         """Note how much of a model the GPU ran, if not all.
 
         Raises:
@@ -198,7 +198,7 @@ def _statistics(text: str) -> list[dict[str, str]]:
     return [dict(re.findall(r"(\w+)=(\S+)", line)) for line in text.splitlines() if re.search(r"\bcount=\d", line)]
 
 
-def _why(answer: Answer) -> str:
+def _why(answer: CommandResult) -> str:
     """Return why the program told no times."""
     if answer.code > 128:
         return f"{_PROGRAM} {how_ended(128 - answer.code)}"

@@ -67,7 +67,7 @@ def convert_directly(
             hint="Give samples to 'layoutopt optimize': --calibration.",
         )
     forget_peak_memory()
-    stages = _Stages(progress or (lambda _stage: None))
+    stages = _StageReporter(progress or (lambda _stage: None))
     with stages("lowering"), folding_up_to(fold_limit):
         lowered = lower(model, resizable=resizable, share_bodies=not resizable)
     with stages("rewrites"), folding_up_to(fold_limit):
@@ -100,8 +100,8 @@ _WEIGHTS: Mapping[Quantize, Callable[[Graph], None]] = {
 }
 
 
-class _Stages:
-    """Announces each stage, keeps its time, and tells of a failure in which one it was."""
+class _StageReporter:
+    """Announce each stage, keep its time, and tell of a failure in which one it was."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress

@@ -125,7 +125,7 @@ class _Names:
 
 
 class _Subgraph:
-    """Makes the tables of one graph, and of the bodies in it.
+    """Make the tables of one graph, and of the bodies in it.
 
     Args:
         tables: of the model, which the graph is added to.

@@ -11,20 +11,20 @@ from pathlib import Path
 
 from layoutopt.backend.direct.writer import write_tflite
 from layoutopt.errors import DynamicShapeError
-from layoutopt.formula import Opening, Prefer, Shape
+from layoutopt.formula import Placeholder, Prefer, Shape
 from layoutopt.ir.symbols import KEEP_FEWER
 from layoutopt.tfl.merge_sizes import MergeError, merge_sizes
 from layoutopt.tfl.reader import read_tflite
 from layoutopt.tfl.schema import schema
 
 
-def merge(
+def merge_tflite(
     first: Path,
     second: Path,
     target: Path,
     defaults: Mapping[str, Shape],
     prefer: Prefer,
-    openings: Mapping[str, Opening] | None = None,
+    placeholders: Mapping[str, Placeholder] | None = None,
 ) -> None:
     """Write the .tflite that is ``first`` and ``second`` at once.
 
@@ -34,19 +34,19 @@ def merge(
         target: where to write the result.
         defaults: the shape of each input, by its name in the signature, until it is resized.
         prefer: where numbers that depend on a size are taken from.
-        openings: what some inputs stand for, by their names in the signature; the result has no such inputs.
+        placeholders: what some inputs stand for, by their names in the signature; the result has no such inputs.
 
     Raises:
         DynamicShapeError: the two differ in more than sizes; names the operator.
     """
     model, other = read_tflite(first), read_tflite(second)
     named = list(zip(model.graph.inputs, model.input_names, strict=True))
-    opened = {value: (openings or {})[name] for value, name in named if name in (openings or {})}
+    stand_ins = {value: (placeholders or {})[name] for value, name in named if name in (placeholders or {})}
     try:
-        before = merge_sizes(model.graph, other.graph, prefer, opened)
+        before = merge_sizes(model.graph, other.graph, prefer, stand_ins)
     except MergeError as error:
         raise _refused(str(error)) from error
-    model.input_names = [name for value, name in named if value not in opened]
+    model.input_names = [name for value, name in named if value not in stand_ins]
     write_tflite(model, target, defaults=before)
     _settle(target, _shapes_at(target, defaults))
 

@@ -15,7 +15,7 @@ from layoutopt.backend.litert.inspect import (
     default_shape_of,
     numpy_name,
     open_tflite,
-    shape_of,
+    tensor_shape,
 )
 from layoutopt.tfl.opset import definition
 from layoutopt.tfl.reader import buffer_of, dtype_of, operator_name, options_of, text_of, vector
@@ -108,7 +108,7 @@ def read_graph(path: Path) -> TfliteGraph:
 
 
 class _Reader:
-    """Reads the main graph."""
+    """Read the main graph."""
 
     def __init__(self, model: Model) -> None:
         self._model = model
@@ -136,7 +136,7 @@ class _Reader:
             name = f"{name} #{index}"
         dtype = dtype_of(tensor)
         size = -(-prod(default_shape_of(tensor)) * dtype.bits // 8)
-        return TfliteArray(name, shape_of(tensor), numpy_name(dtype), size)
+        return TfliteArray(name, tensor_shape(tensor), numpy_name(dtype), size)
 
     def _node(self, operator: Operator, tensors: Mapping[int, TfliteArray]) -> TfliteNode:
         name = operator_name(self._model.OperatorCodes(operator.OpcodeIndex()))
@@ -155,12 +155,12 @@ class _Reader:
 
     def _constant(self, role: str, index: int) -> str:
         tensor = self._graph.Tensors(index)
-        return constant_in_words(role, shape_of(tensor), numpy_name(dtype_of(tensor)), self._numbers(index))
+        return constant_in_words(role, tensor_shape(tensor), numpy_name(dtype_of(tensor)), self._numbers(index))
 
     def _numbers(self, index: int) -> str:
         """Return the integers of a short constant; empty where it holds something else."""
         tensor = self._graph.Tensors(index)
-        dtype, shape = dtype_of(tensor), shape_of(tensor)
+        dtype, shape = dtype_of(tensor), tensor_shape(tensor)
         data = buffer_of(self._model, tensor.Buffer())
         if not str(dtype).startswith("int") or not 0 < prod(shape) <= MOST_NUMBERS or not len(data):
             return ""

@@ -19,8 +19,8 @@ from layoutopt.tfl.reader import (
     buffer_of,
     default_signature,
     dtype_of,
-    opened,
     operator_name,
+    root_table,
     text_of,
     vector,
 )
@@ -158,7 +158,7 @@ def open_tflite(path: Path) -> Iterator[Model]:
     """Return the file's root table; whatever breaks while it is read becomes an InvalidModelError."""
     require_file(path)
     try:
-        with opened(path) as model:
+        with root_table(path) as model:
             yield model
     except OSError as error:
         raise InvalidModelError(f"{path}: cannot be read: {error.strerror}.") from None
@@ -179,7 +179,7 @@ def bytes_transposed(model: Model, graph: SubGraph, transpose: Operator) -> int:
     # A dynamic axis is moved for all we know, even where its default is 1.
     shape = [
         None if dynamic < 0 and size == 1 else size
-        for dynamic, size in zip(shape_of(result), default_shape_of(result), strict=True)
+        for dynamic, size in zip(tensor_shape(result), default_shape_of(result), strict=True)
     ]
     constant = buffer_of(model, order.Buffer())
     # A permutation that is computed at run time is taken for a reversal, which moves data wherever any can.
@@ -200,7 +200,7 @@ def _entries(read: Callable[[int], TensorMap], count: int, order: Sequence[int])
 def _describe(graph: SubGraph, index: int, signature_name: str) -> TfliteTensor:
     tensor = graph.Tensors(index)
     name = text_of(tensor.Name())
-    shape, default = shape_of(tensor), default_shape_of(tensor)
+    shape, default = tensor_shape(tensor), default_shape_of(tensor)
     return TfliteTensor(
         name, signature_name or name, shape, numpy_name(dtype_of(tensor)), index, default, *_quantization(tensor)
     )
@@ -213,7 +213,7 @@ def _quantization(tensor: Tensor) -> tuple[float, int]:
     return float(found.Scale(0)), int(found.ZeroPoint(0)) if found.ZeroPointLength() else 0
 
 
-def shape_of(tensor: Tensor) -> tuple[int, ...]:
+def tensor_shape(tensor: Tensor) -> tuple[int, ...]:
     """Return sizes, -1 for dynamic ones."""
     shape, dynamic = vector(tensor, "Shape"), vector(tensor, "ShapeSignature")
     return tuple(dynamic[: len(shape)] if dynamic else shape)

@@ -43,12 +43,12 @@ def run_once(
         ConversionError: LiteRT cannot run the file.
     """
     with litert(path, verbose=verbose):
-        interpreter = prepare(path, inputs, threads=threads)
+        interpreter = prepare_interpreter(path, inputs, threads=threads)
         interpreter.invoke()
         return [interpreter.get_tensor(index) for index in outputs]
 
 
-def prepare(
+def prepare_interpreter(
     path: Path, inputs: Mapping[int, Array], *, threads: int, xnnpack: bool = True, keep_all: bool = False
 ) -> Interpreter:
     """Return an interpreter with its inputs set; one of another shape than the file says takes that of its array.

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from layoutopt.backend.litert.inspect import signature_of
-from layoutopt.backend.litert.runtime import Setting, Subject, check_threads, load
+from layoutopt.backend.litert.runtime import Setting, Subject, check_threads, make_ready
 from layoutopt.backend.process import Json, forget_peak_memory, peak_memory, run_alone
 
 _INFERENCES = 3  # XNNPACK takes some of its memory in the first, the kernels' scratch memory in any
@@ -47,7 +47,7 @@ def main(job: Mapping[str, Any]) -> None:
     signature_of(Path(job["path"]))  # so that its reader is loaded too
     forget_peak_memory()
     before = peak_memory()
-    invoke = load(Subject(Path(job["path"]), Setting(**job["setting"])), seed=job["seed"], verbose=True)
+    invoke = make_ready(Subject(Path(job["path"]), Setting(**job["setting"])), seed=job["seed"], verbose=True)
     for _ in range(_INFERENCES):
         invoke()
     print(max(0, peak_memory() - before))

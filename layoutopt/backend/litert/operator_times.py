@@ -19,7 +19,7 @@ from layoutopt.tfl.recorder import recording
 _MANY = 16  # operators that a model has more than another, so that the difference is theirs
 
 
-class Timed(Protocol):
+class TimedOperator(Protocol):
     """An operator that can be timed."""
 
     def operands(self) -> list[Value]:
@@ -64,7 +64,7 @@ _TINY = Transpose((2, 3), (1, 0), 32)
 
 
 @dataclass(frozen=True, slots=True)
-class Times:
+class MeasuredTimes:
     """The time that each operator takes, all from one interleaved run.
 
     Attributes:
@@ -77,13 +77,13 @@ class Times:
 
 
 def time_operators(
-    operators: Sequence[Timed],
+    operators: Sequence[TimedOperator],
     *,
     threads: int = 1,
     rounds: int = 15,
     verbose: bool = False,
     progress: Callable[[int, int], None] | None = None,
-) -> Times:
+) -> MeasuredTimes:
     """Time each operator alone on LiteRT with XNNPACK; the fastest sample counts.
 
     Args:
@@ -105,10 +105,10 @@ def time_operators(
             write_operator(operator, path)
         latencies = measure(paths, threads=threads, rounds=rounds, verbose=verbose, progress=progress)
     one, many, *each = (latency.minimum_ms * 1e6 for latency in latencies)
-    return Times(max(1.0, (many - one) / _MANY), tuple(max(1.0, time - one) for time in each))
+    return MeasuredTimes(max(1.0, (many - one) / _MANY), tuple(max(1.0, time - one) for time in each))
 
 
-def write_operator(operator: Timed, path: Path, *, copies: int = 1) -> None:
+def write_operator(operator: TimedOperator, path: Path, *, copies: int = 1) -> None:
     """Write a .tflite that runs ``operator`` and nothing else.
 
     Args:

@@ -99,7 +99,7 @@ class OperatorTime:
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class OperatorEvent:
     """One operator that ran.
 
     Attributes:
@@ -161,15 +161,15 @@ def profile_subject(
     if rounds < 1:
         raise UsageError("Nothing to profile.", hint="Give at least one round.")
     job: dict[str, Json] = {"path": str(subject.path), "threads": setting.threads, "xnnpack": setting.xnnpack}
-    taken: list[list[Event]] = []
+    taken: list[list[OperatorEvent]] = []
     for line in run_alone(_CHILD, {**job, "warmup": _WARM_UP, "rounds": rounds, "seed": seed}, verbose=verbose):
-        taken.append([Event(*event) for event in line])  # type: ignore[misc, union-attr]
+        taken.append([OperatorEvent(*event) for event in line])  # type: ignore[misc, union-attr]
         if progress is not None:
             progress(len(taken), rounds)
-    return attribute(operators, typical(taken))
+    return attribute_events(operators, median_events(taken))
 
 
-def typical(rounds: Sequence[Sequence[Event]]) -> list[Event]:
+def median_events(rounds: Sequence[Sequence[OperatorEvent]]) -> list[OperatorEvent]:
     """Return each event with the median of its times.
 
     Raises:
@@ -178,12 +178,12 @@ def typical(rounds: Sequence[Sequence[Event]]) -> list[Event]:
     if any([event.name for event in each] != [event.name for event in rounds[0]] for each in rounds):
         raise ConversionError("LiteRT", "the profiler saw different operators in each inference of the same model")
     return [
-        Event(same[0].name, same[0].position, statistics.median(event.microseconds for event in same))
+        OperatorEvent(same[0].name, same[0].position, statistics.median(event.microseconds for event in same))
         for same in zip(*rounds, strict=True)
     ]
 
 
-def attribute(operators: Sequence[TfliteOperator], events: Sequence[Event]) -> tuple[OperatorTime, ...]:
+def attribute_events(operators: Sequence[TfliteOperator], events: Sequence[OperatorEvent]) -> tuple[OperatorTime, ...]:
     """Say which operator of the file each event belongs to, and add up their times.
 
     Raises:
@@ -192,7 +192,7 @@ def attribute(operators: Sequence[TfliteOperator], events: Sequence[Event]) -> t
     alone = {event.position for event in events if event.position >= 0}
     order = execution_order(operators, alone)
     times = [0.0] * len(operators)
-    for event, at in zip(events, lay_beside(_costs(operators, order, alone, events)), strict=True):
+    for event, at in zip(events, match_in_order(_costs(operators, order, alone, events)), strict=True):
         times[order[at]] += event.microseconds
     return tuple(
         OperatorTime(position, operator.name, time)
@@ -229,7 +229,7 @@ def execution_order(operators: Sequence[TfliteOperator], alone: set[int]) -> lis
     return order
 
 
-def lay_beside(costs: _Costs) -> list[int]:
+def match_in_order(costs: _Costs) -> list[int]:
     """Give each event an operator, never an earlier one than to the event before, at the least cost.
 
     Args:
@@ -271,7 +271,7 @@ def _from_before(best: _Costs) -> tuple[_Costs, npt.NDArray[np.int64]]:
 
 
 def _costs(
-    operators: Sequence[TfliteOperator], order: Sequence[int], alone: set[int], events: Sequence[Event]
+    operators: Sequence[TfliteOperator], order: Sequence[int], alone: set[int], events: Sequence[OperatorEvent]
 ) -> _Costs:
     """Return the cost of matching each event (rows) with each operator (columns, in the order in which they run)."""
     kinds = _numbered([operators[position].name for position in order])

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from layoutopt.backend.litert.inspect import TfliteTensor, signature_of
-from layoutopt.backend.litert.runtime import random_inputs
+from layoutopt.backend.litert.runtime import random_arrays
 
 _PROFILING = "runtime_options_string", "enable_profiling = true"
 _CPU = 1  # LiteRtHwAccelerators
@@ -54,7 +54,7 @@ class _Profiled:
         self._profiler = self._make("CompiledModelGetProfiler", self._model)
         self._signature = self._make("GetModelSignature", model, ctypes.c_size_t(0))
         tensors = {tensor.signature_name: tensor for tensor in signature_of(path).inputs}
-        arrays = dict(zip(tensors, random_inputs(list(tensors.values()), seed), strict=True))
+        arrays = dict(zip(tensors, random_arrays(list(tensors.values()), seed), strict=True))
         names = [self._input_name(index) for index in range(self._count("GetNumSignatureInputs"))]
         for index, name in enumerate(names):
             self._resize(index, tensors[name])

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from layoutopt.backend.litert.inspect import TfliteTensor, signature_of
-from layoutopt.backend.litert.invocation import Array, litert, prepare, run_once
+from layoutopt.backend.litert.invocation import Array, litert, prepare_interpreter, run_once
 from layoutopt.backend.litert.latency import Latency
 from layoutopt.errors import UsageError
 
@@ -57,7 +57,7 @@ class Subject:
     setting: Setting = Setting()
 
 
-def run(path: Path, inputs: Mapping[str, Array], *, threads: int = 1, verbose: bool = False) -> dict[str, Array]:
+def run_tflite(path: Path, inputs: Mapping[str, Array], *, threads: int = 1, verbose: bool = False) -> dict[str, Array]:
     """Run a .tflite file once.
 
     Args:
@@ -89,7 +89,7 @@ def run_all(path: Path, inputs: Mapping[str, Array], *, verbose: bool = False) -
 
     Args:
         path: the file.
-        inputs: as `run` takes them.
+        inputs: as `run_tflite` takes them.
         verbose: let through what LiteRT writes to stderr.
 
     Returns:
@@ -97,13 +97,13 @@ def run_all(path: Path, inputs: Mapping[str, Array], *, verbose: bool = False) -
         and what was never computed are left out.
 
     Raises:
-        LayoutoptError: as `run`.
+        LayoutoptError: as `run_tflite`.
     """
     signature = signature_of(path)
     check_inputs(path, signature.inputs, inputs)
     arrays = {tensor.index: np.ascontiguousarray(inputs[tensor.signature_name]) for tensor in signature.inputs}
     with litert(path, verbose=verbose):
-        interpreter = prepare(path, arrays, threads=1, keep_all=True)
+        interpreter = prepare_interpreter(path, arrays, threads=1, keep_all=True)
         interpreter.invoke()
         found = {}
         for details in interpreter.get_tensor_details():
@@ -171,7 +171,7 @@ def measure(
     timed = []
     for model in models:
         subject = model if isinstance(model, Subject) else Subject(model, Setting(threads))
-        invoke = load(subject, seed=seed, verbose=verbose)
+        invoke = make_ready(subject, seed=seed, verbose=verbose)
         timed.append((invoke, _warm_up(invoke, warmup, clock)))
     samplers = [functools.partial(_sample, invoke, repeats, clock) for invoke, repeats in timed]
     return take_turns(samplers, rounds=rounds, more=more, progress=progress)
@@ -212,7 +212,7 @@ def take_turns(
                 return latencies
 
 
-def load(subject: Subject, *, seed: int = 0, verbose: bool = False) -> Callable[[], None]:
+def make_ready(subject: Subject, *, seed: int = 0, verbose: bool = False) -> Callable[[], None]:
     """Make a model ready to run on random inputs.
 
     Args:
@@ -227,7 +227,7 @@ def load(subject: Subject, *, seed: int = 0, verbose: bool = False) -> Callable[
         LayoutoptError: as `measure`.
     """
     inputs = signature_of(subject.path).inputs
-    arrays = random_inputs(inputs, seed)
+    arrays = random_arrays(inputs, seed)
     with litert(subject.path, verbose=verbose):
         interpreter = _prepare(subject, inputs, arrays)
         interpreter.invoke()  # what cannot run says so here
@@ -249,7 +249,7 @@ def _warm_up(invoke: Callable[[], None], count: int, clock: Clock) -> int:
     return max(1, math.ceil(SAMPLE_SECONDS * 1e3 / fastest))
 
 
-def random_inputs(tensors: Sequence[TfliteTensor], seed: int) -> list[Array]:
+def random_arrays(tensors: Sequence[TfliteTensor], seed: int) -> list[Array]:
     """Return random arrays for inputs: the same for equal shapes and types."""
     rng = np.random.default_rng(seed)
     return [_random(tensor, rng) for tensor in tensors]
@@ -289,7 +289,7 @@ def _prepare(subject: Subject, tensors: Sequence[TfliteTensor], arrays: Sequence
     """Return an interpreter with its inputs set."""
     check_threads(subject.setting.threads)
     inputs = {tensor.index: array for tensor, array in zip(tensors, arrays, strict=True)}
-    return prepare(subject.path, inputs, threads=subject.setting.threads, xnnpack=subject.setting.xnnpack)
+    return prepare_interpreter(subject.path, inputs, threads=subject.setting.threads, xnnpack=subject.setting.xnnpack)
 
 
 def check_threads(threads: int) -> None:

@@ -45,7 +45,7 @@ def trace_tflite(path: Path, inputs: Mapping[str, Array], *, verbose: bool = Fal
         The inputs, then the result of each operator of the main graph that depends on them, in the order of execution.
 
     Raises:
-        LayoutoptError: as `layoutopt.backend.litert.runtime.run`.
+        LayoutoptError: as `layoutopt.backend.litert.runtime.run_tflite`.
     """
     arrays = run_all(path, inputs, verbose=verbose)
     values = [TfliteValue(each.name, INPUT, each.index, arrays[each.index], ()) for each in signature_of(path).inputs]

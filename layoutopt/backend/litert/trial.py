@@ -9,7 +9,7 @@ import numpy as np
 
 from layoutopt.backend.litert.inspect import signature_of
 from layoutopt.backend.litert.invocation import Array
-from layoutopt.backend.litert.runtime import check_inputs, random_inputs
+from layoutopt.backend.litert.runtime import check_inputs, random_arrays
 from layoutopt.backend.process import Json, run_alone
 from layoutopt.memory import give_back
 from layoutopt.outputs import scratch
@@ -22,19 +22,19 @@ def run_in_child(path: Path, inputs: Mapping[str, Array] | None = None, *, verbo
 
     Args:
         path: the file.
-        inputs: as `layoutopt.backend.litert.runtime.run` takes them; random ones where it is None.
+        inputs: as `layoutopt.backend.litert.runtime.run_tflite` takes them; random ones where it is None.
         verbose: let through what LiteRT writes to stderr.
 
     Returns:
         An array for each output, by its name in the signature.
 
     Raises:
-        LayoutoptError: as `layoutopt.backend.litert.runtime.run`; ConversionError too if the process dies.
+        LayoutoptError: as `layoutopt.backend.litert.runtime.run_tflite`; ConversionError too if the process dies.
     """
     give_back()  # the child needs memory too
     signature = signature_of(path)
     if inputs is None:
-        arrays = random_inputs(signature.inputs, 0)
+        arrays = random_arrays(signature.inputs, 0)
         inputs = {tensor.signature_name: array for tensor, array in zip(signature.inputs, arrays, strict=True)}
     check_inputs(path, signature.inputs, inputs)
     given = {tensor.index: np.asarray(inputs[tensor.signature_name], order="C") for tensor in signature.inputs}

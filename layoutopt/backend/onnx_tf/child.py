@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from layoutopt import errors
-from layoutopt.backend.onnx_tf.protocol import Event, Failure, Job, Outcome
+from layoutopt.backend.onnx_tf.protocol import ChildEvent, Failure, Job, Outcome
 from layoutopt.backend.process import TAIL, command, how_ended
 
 _CHILD = "layoutopt.backend.onnx_tf.export"
@@ -143,7 +143,7 @@ def run_job(job: Job, *, verbose: bool, progress: Progress | None) -> Outcome:
 
 @dataclass(slots=True)
 class _Listener:
-    """Follows the child's events on one job."""
+    """Follow the child's events on one job."""
 
     progress: Progress | None
     stage: str = "start"
@@ -152,7 +152,7 @@ class _Listener:
 
     def hear(self, line: str) -> bool:
         """Take in one event; whether it was the last."""
-        event = Event.load(line)
+        event = ChildEvent.load(line)
         self.failure, self.outcome = event.failure, event.outcome
         if event.stage is not None:
             self.stage = event.stage

@@ -10,7 +10,7 @@ from layoutopt import errors
 from layoutopt.backend.conversion import Conversion, Quantize, require_onnx_tf
 from layoutopt.backend.onnx_tf.child import run_job
 from layoutopt.backend.onnx_tf.protocol import Job
-from layoutopt.outputs import apart, scratch
+from layoutopt.outputs import scratch, writing_apart
 
 
 class Handlers(enum.Enum):
@@ -63,7 +63,7 @@ def convert_model(
     require_onnx_tf()
     if not model.is_file():
         raise errors.ModelNotFoundError(f"{model}: no such file")
-    with scratch() as folder, apart() as outputs:
+    with scratch() as folder, writing_apart() as outputs:
         if tflite is not None:
             outputs.expect(tflite, force=True)
         if saved_model is not None:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from layoutopt.backend.onnx_tf.protocol import Event, Failure, Job, Outcome
+from layoutopt.backend.onnx_tf.protocol import ChildEvent, Failure, Job, Outcome
 from layoutopt.backend.process import forget_peak_memory, peak_memory
 from layoutopt.errors import LayoutoptError
 
@@ -35,25 +35,25 @@ def main() -> int:
     events = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     for line in sys.stdin:
-        _send(events, _run(Job.load(line), Stages(events)))
+        _send(events, _run(Job.load(line), StageReporter(events)))
     return 0
 
 
-def _run(job: Job, stages: Stages) -> Event:
+def _run(job: Job, stages: StageReporter) -> ChildEvent:
     """Do one job; the event that ends it."""
     forget_peak_memory()
     try:
         inputs, outputs = _plain(job, stages) if job.plain else _convert(job, stages)
     except LayoutoptError as error:
-        return Event(failure=Failure(type(error).__name__, error.message, error.hint))
+        return ChildEvent(failure=Failure(type(error).__name__, error.message, error.hint))
     except Exception as error:
-        return Event(failure=_failure(error, job))
-    return Event(outcome=Outcome(inputs, outputs, stages.seconds, peak_memory()))
+        return ChildEvent(failure=_failure(error, job))
+    return ChildEvent(outcome=Outcome(inputs, outputs, stages.seconds, peak_memory()))
 
 
 @dataclass(slots=True)
-class Stages:
-    """Announces each stage and keeps its time."""
+class StageReporter:
+    """Announce each stage and keep its time."""
 
     events: TextIO
     seconds: dict[str, float] = field(default_factory=dict)
@@ -61,13 +61,13 @@ class Stages:
     @contextmanager
     def __call__(self, name: str) -> Iterator[None]:
         """Announce the stage ``name`` and time it."""
-        _send(self.events, Event(stage=name))
+        _send(self.events, ChildEvent(stage=name))
         start = time.perf_counter()
         yield
         self.seconds[name] = time.perf_counter() - start
 
 
-def _send(events: TextIO, event: Event) -> None:
+def _send(events: TextIO, event: ChildEvent) -> None:
     events.write(event.dump() + "\n")
     events.flush()
 
@@ -87,7 +87,7 @@ def _failure(error: Exception, job: Job) -> Failure:
 
 
 def _without_tracebacks(message: str) -> str:
-    """Return the converter quotes a Python stack per operator; the lines that say which operator are few."""
+    """Return the converter's message without the Python stacks that it quotes for each operator."""
     lines = message.splitlines()
     telling = [line for line in lines if "error:" in line or " ops:" in line or line.lstrip().startswith("tf.")]
     return "\n".join(dict.fromkeys(line.split("error: ")[-1] for line in telling)) or message
@@ -96,7 +96,7 @@ def _without_tracebacks(message: str) -> str:
 # --- with our handlers -------------------------------------------------------------------------------------------
 
 
-def _convert(job: Job, stages: Stages) -> tuple[dict[str, str], dict[str, str]]:
+def _convert(job: Job, stages: StageReporter) -> tuple[dict[str, str], dict[str, str]]:
     with stages("import tensorflow"):
         from layoutopt.backend.direct.writer import write_tflite
         from layoutopt.backend.onnx_tf.backend import represent
@@ -170,7 +170,7 @@ def _samples(job: Job) -> list[Arrays]:
 # --- onnx-tf untouched -------------------------------------------------------------------------------------------
 
 
-def _plain(job: Job, stages: Stages) -> tuple[dict[str, str], dict[str, str]]:
+def _plain(job: Job, stages: StageReporter) -> tuple[dict[str, str], dict[str, str]]:
     """Convert as onnx-tf's documentation says: prepare, export_graph, TFLiteConverter.from_saved_model."""
     with stages("import tensorflow"):
         import onnx

@@ -20,7 +20,7 @@ from layoutopt.tfl.graph import Operation, Quantization
 
 
 @dataclass(frozen=True, slots=True)
-class Quantized:
+class QuantizedTensor:
     """Integers that stand for real numbers.
 
     Attributes:
@@ -31,31 +31,31 @@ class Quantized:
     real: tf.Tensor
     integers: Callable[[], tf.Tensor]
 
-    def seen(self, view: Callable[[tf.Tensor], tf.Tensor]) -> Quantized:
+    def seen(self, view: Callable[[tf.Tensor], tf.Tensor]) -> QuantizedTensor:
         """Return the same integers under a view, such as a permutation of the axes."""
-        return Quantized(view(self.real), cache(lambda: view(self.integers())))
+        return QuantizedTensor(view(self.real), cache(lambda: view(self.integers())))
 
 
-def quantized(operation: Operation, x: Any) -> Quantized:
+def replay_quantize(operation: Operation, x: Any) -> QuantizedTensor:
     """Return what a QUANTIZE makes of ``x``: real numbers, or integers of another scale."""
     result = operation.result
     to = result.quantization
     assert to is not None, "QUANTIZE without a scale"
-    if not isinstance(x, Quantized) and tf.as_dtype(x.dtype) != tf.float32:
+    if not isinstance(x, QuantizedTensor) and tf.as_dtype(x.dtype) != tf.float32:
         x = _real(x, operation[0].quantization)
-    x = x.real if isinstance(x, Quantized) else tf.convert_to_tensor(x)
+    x = x.real if isinstance(x, QuantizedTensor) else tf.convert_to_tensor(x)
     if len(to.scales) > 1:
         integers = _rounded(x, to, result.dtype)
-        return Quantized(_real(integers, to), lambda: integers)
+        return QuantizedTensor(_real(integers, to), lambda: integers)
     real = _on_grid(x, to, result.dtype)
     # What a caller hands in is rounded as ONNX has it; what a kernel rounds already is not rounded twice.
     source = x if x.op.type == "Placeholder" else real
-    return Quantized(real, cache(lambda: _rounded(source, to, result.dtype)))
+    return QuantizedTensor(real, cache(lambda: _rounded(source, to, result.dtype)))
 
 
-def dequantized(operation: Operation, x: Any) -> tf.Tensor:
+def replay_dequantize(operation: Operation, x: Any) -> tf.Tensor:
     """Return the real numbers that a DEQUANTIZE finds in ``x``."""
-    if isinstance(x, Quantized):
+    if isinstance(x, QuantizedTensor):
         return x.real
     source = operation[0]
     if source.quantization is None:

@@ -9,7 +9,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from layoutopt.backend.onnx_tf.infinities import restored
+from layoutopt.backend.onnx_tf.infinities import restore_infinities
 from layoutopt.tfl.dtypes import DType
 from layoutopt.tfl.graph import Graph, Model, Quantization, Value
 from layoutopt.tfl.reader import read_tflite
@@ -52,7 +52,7 @@ def _restore_infinities(graph: Graph) -> None:
     read = {operand for operation in graph.all_operations() for operand in operation.operands}
     for value in {*read, *(output for each in graph.all_graphs() for output in each.outputs)}:
         if value is not None and value.data is not None:
-            value.data = restored(value.data)
+            value.data = restore_infinities(value.data)
 
 
 def scales_of(graph: Graph) -> Floats:

@@ -1,6 +1,6 @@
 """The messages between the parent process and the child that runs TensorFlow. No TensorFlow here: both sides import it.
 
-The parent writes one `Job` per line to the child's standard input; the child answers with `Event`s, one per line,
+The parent writes one `Job` per line to the child's standard input; the child answers with `ChildEvent`s, one per line,
 of which the last is a failure or an outcome.
 """
 
@@ -69,7 +69,7 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class ChildEvent:
     """One line from the child; exactly one field is set.
 
     Attributes:
@@ -87,10 +87,10 @@ class Event:
         return json.dumps(asdict(self))
 
     @staticmethod
-    def load(line: str) -> Event:
+    def load(line: str) -> ChildEvent:
         """Return the event that `dump` wrote."""
         raw = json.loads(line)
-        return Event(
+        return ChildEvent(
             stage=raw["stage"],
             failure=Failure(**raw["failure"]) if raw["failure"] else None,
             outcome=Outcome(**raw["outcome"]) if raw["outcome"] else None,

@@ -9,10 +9,10 @@ from typing import Any, TypeAlias
 import numpy as np
 import tensorflow as tf
 
-from layoutopt.backend.onnx_tf.fake_quantization import Quantized
-from layoutopt.backend.onnx_tf.infinities import hidden
+from layoutopt.backend.onnx_tf.fake_quantization import QuantizedTensor
+from layoutopt.backend.onnx_tf.infinities import mask_infinities
 from layoutopt.backend.onnx_tf.names import identifiers, scope_of
-from layoutopt.backend.onnx_tf.spellings import ACTIVATIONS, SPELLINGS, Call, Operand
+from layoutopt.backend.onnx_tf.tensorflow_operators import ACTIVATIONS, TENSORFLOW_OPERATORS, Call, Operand
 from layoutopt.errors import LayoutoptError, UnsupportedOperatorError
 from layoutopt.lowering.lower import FOREIGN
 from layoutopt.tfl.graph import Graph, Model, Operation, Value
@@ -61,11 +61,11 @@ def _run(graph: Graph, operands: Sequence[Operand], foreign: Foreign | None) -> 
 
 
 def _operand(value: Value, values: dict[Value, Any]) -> Any:
-    return hidden(np.asarray(value.data)) if value.data is not None else values[value]
+    return mask_infinities(np.asarray(value.data)) if value.data is not None else values[value]
 
 
 def _integers(operand: Any) -> Any:
-    return operand.integers() if isinstance(operand, Quantized) else operand
+    return operand.integers() if isinstance(operand, QuantizedTensor) else operand
 
 
 def _results(operation: Operation, values: dict[Value, Any], foreign: Foreign | None) -> Sequence[Any]:
@@ -91,9 +91,9 @@ def _spelled(operation: Operation, operands: list[Any], foreign: Foreign | None)
     def run(graph: Graph, given: Sequence[Operand]) -> list[tf.Tensor]:
         return _run(graph, given, foreign)
 
-    spelling = SPELLINGS[operation.code]
+    spelling = TENSORFLOW_OPERATORS[operation.code]
     first = operands[0] if operands else None
-    if isinstance(first, Quantized) and operation.code in _VIEWS:
+    if isinstance(first, QuantizedTensor) and operation.code in _VIEWS:
         return first.seen(lambda x: spelling(Call(operation, [x, *operands[1:]], run)))
     if operation.code not in ("QUANTIZE", "DEQUANTIZE"):
         operands = [_integers(operand) for operand in operands]

@@ -121,7 +121,7 @@ def plan_channels(graph: ir.Graph) -> list[Gathered]:
         natural |= costly
 
 
-def channels_of(value: ir.Value | None) -> int | None:
+def channel_count(value: ir.Value | None) -> int | None:
     """Return the number of channels of ``value``, on axis 1; None where it is unknown."""
     if value is None or value.shape is None or len(value.shape) < 2:
         return None
@@ -228,7 +228,7 @@ def _operands(origin: Channels | Reader) -> Iterable[ir.Value]:
 
 
 def _all_channels(value: ir.Value) -> Channels:
-    return tuple(Channel(value, index) for index in range(channels_of(value) or 0))
+    return tuple(Channel(value, index) for index in range(channel_count(value) or 0))
 
 
 # --- routes ----------------------------------------------------------------------------------------------------------
@@ -250,7 +250,7 @@ class _Route:
 
 
 def _route(node: ir.Node) -> _Route | None:
-    if node.domain != "" or any(channels_of(result) is None for result in node.outputs):
+    if node.domain != "" or any(channel_count(result) is None for result in node.outputs):
         return None
     if node.op_type in VIEWS:
         return _shuffle(node)
@@ -260,7 +260,7 @@ def _route(node: ir.Node) -> _Route | None:
 def _concat(node: ir.Node) -> _Route | None:
     result = node.outputs[0]
     along = result.shape is not None and integer(node, "axis", 1) in (1, 1 - len(result.shape))
-    if not along or any(channels_of(value) is None for value in node.inputs):
+    if not along or any(channel_count(value) is None for value in node.inputs):
         return None
     channels = tuple(channel for value in node.inputs if value is not None for channel in _all_channels(value))
     return _Route({result: channels}, tuple((node, index) for index in range(len(node.inputs))))
@@ -293,14 +293,14 @@ def _shuffle(node: ir.Node) -> _Route | None:
 
 def _reader(node: ir.Node) -> Reader | None:
     rule = entry_for(node)
-    if rule is None or len(node.outputs) != 1 or channels_of(node.outputs[0]) is None:
+    if rule is None or len(node.outputs) != 1 or channel_count(node.outputs[0]) is None:
         return None
     if rule.propagate is conv:
         return _convolution(node) if node.op_type == "Conv" else None
     if rule.is_elementwise and rule.operands is None and len(node.inputs) == 2:
         return _elementwise(node)
     if (rule.is_elementwise and rule.operands == 1) or (rule.is_channelwise and not _resizes(node)):
-        return Reader(node, 0, {}, carries=True) if channels_of(node.inputs[0]) is not None else None
+        return Reader(node, 0, {}, carries=True) if channel_count(node.inputs[0]) is not None else None
     return None
 
 
@@ -315,7 +315,7 @@ def _elementwise(node: ir.Node) -> Reader | None:
     if constant is None or "broadcast" in node.attributes:
         return None
     value, shape = node.inputs[1 - constant], _constant_shape(node, constant) or ()
-    if channels_of(value) is None or value is None or value.shape is None or len(shape) > len(value.shape):
+    if channel_count(value) is None or value is None or value.shape is None or len(shape) > len(value.shape):
         return None
     missing = len(value.shape) - len(shape)
     if any(size not in (1, other) for size, other in zip(shape, value.shape[missing:], strict=True)):
@@ -327,7 +327,7 @@ def _elementwise(node: ir.Node) -> Reader | None:
 
 def _convolution(node: ir.Node) -> Reader | None:
     """Read the channels of one group, whose weights take the order, or carry those of a depthwise convolution."""
-    channels, weights = channels_of(node.inputs[0]), _constant_shape(node, 1)
+    channels, weights = channel_count(node.inputs[0]), _constant_shape(node, 1)
     groups = integer(node, "group", 1)
     if channels is None or weights is None:
         return None

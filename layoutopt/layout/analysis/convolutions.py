@@ -13,7 +13,7 @@ import onnx_ir as ir
 from layoutopt.ir import edit
 from layoutopt.ir.attributes import constant_operand, has_operand, integer, integers
 from layoutopt.ir.values import Shape, Wide, static_shape
-from layoutopt.layout.costs.arithmetic import Work, passing, product
+from layoutopt.layout.costs.arithmetic import Work, work_of_elementwise, work_of_product
 
 TYPES = (ir.DataType.FLOAT, ir.DataType.DOUBLE)
 """Element types whose sums may run in another order without leaving what verification allows."""
@@ -77,8 +77,8 @@ class Convolution:
     def work(self, source: Shape, result: Shape) -> Work:
         """Return its cost for these shapes; padding that TFLite has no name for is an operator of its own."""
         pixels = prod(result) // result[1]
-        work = product(pixels, prod(self.weights.shape[1:]), self.channels, groups=self.groups)
-        return work if self._is_same(source, result) else work + passing(source, source)
+        work = work_of_product(pixels, prod(self.weights.shape[1:]), self.channels, groups=self.groups)
+        return work if self._is_same(source, result) else work + work_of_elementwise(source, source)
 
     def _is_same(self, source: Shape, result: Shape) -> bool:
         """Return whether its padding is none, or TFLite's SAME: half of it on either side, the odd one at the end."""
@@ -152,7 +152,7 @@ def convolution_of(node: ir.Node) -> Convolution | None:
     return Convolution(weights, bias, begin, strides, dilations, integer(node, "group", 1) or 1)
 
 
-def itself(shape: Shape) -> Convolution:
+def identity_convolution(shape: Shape) -> Convolution:
     """Return the Conv that leaves a value of ``shape`` as it is."""
     ones = (1,) * (len(shape) - 2)
     return Convolution(np.ones((shape[1], 1, *ones)), np.zeros(shape[1]), tuple(0 for _ in ones), ones, ones, shape[1])
@@ -176,7 +176,7 @@ def pool_of(node: ir.Node) -> Convolution | None:
     return conv if whole or not padded else None
 
 
-def added(convs: Sequence[Convolution]) -> Convolution:
+def sum_convolutions(convs: Sequence[Convolution]) -> Convolution:
     """Return one Conv for the sum of the results of ``convs``, which read the same with the same strides.
 
     Its kernel has a tap wherever one of them has one; of what is between these, as little as one dilation allows.
@@ -194,7 +194,7 @@ def added(convs: Sequence[Convolution]) -> Convolution:
     return Convolution(weights, bias, begin, first.strides, steps, groups)
 
 
-def composed(first: Convolution, second: Convolution) -> Convolution:
+def compose_convolutions(first: Convolution, second: Convolution) -> Convolution:
     """Return one Conv for ``second`` of the result of ``first``, of which ``second`` must read no padding but zeros.
 
     Pixel r of the result reads pixels s2 r + o2 of the value between, and those s1 (s2 r + o2) + o1 of the operand,
@@ -255,7 +255,7 @@ def window_begin(node: ir.Node, source: Shape, result: Shape, kernel: Shape, str
     return tuple(found)
 
 
-def per_channel(array: Wide, shape: Shape, axis: int = 1) -> Wide | None:
+def channel_vector(array: Wide, shape: Shape, axis: int = 1) -> Wide | None:
     """Return the numbers of ``array``, broadcast to ``shape``, along ``axis``; None if they differ along another."""
     if array.ndim > len(shape):
         return None

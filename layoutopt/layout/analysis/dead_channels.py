@@ -11,7 +11,7 @@ import onnx_ir as ir
 
 from layoutopt.ir.attributes import constant_operand, has_operand, integer, integers, reduced_axes
 from layoutopt.ir.values import Wide, constant_of, static_shape
-from layoutopt.layout.analysis.convolutions import TYPES, per_channel
+from layoutopt.layout.analysis.convolutions import TYPES, channel_vector
 from layoutopt.layout.rules.applicability import is_function_of_elements
 
 Array = npt.NDArray[np.generic]
@@ -19,7 +19,7 @@ Flags = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
-class Product:
+class ChannelProduct:
     """A Conv without groups, or a product with a constant matrix, of channels.
 
     Attributes:
@@ -53,7 +53,7 @@ class Product:
         return found if self.padded else found + self.contributions(known)
 
 
-def product_of_channels(node: ir.Node) -> Product | None:
+def product_of_channels(node: ir.Node) -> ChannelProduct | None:
     """Return the product that ``node`` is; None where it is another operator, or its weights are computed."""
     if node.domain != "" or node.outputs[0].dtype not in TYPES or node.op_type not in ("Conv", "MatMul"):
         return None
@@ -66,12 +66,12 @@ def product_of_channels(node: ir.Node) -> Product | None:
         weights = tensor.numpy()
         if weights.ndim != 2 or len(source) != 2:
             return None
-        return Product(node, weights.T[:, :, None], np.zeros(weights.shape[1]), padded=True)
+        return ChannelProduct(node, weights.T[:, :, None], np.zeros(weights.shape[1]), padded=True)
     bias = constant_operand(node, 2) if has_operand(node, 2) else np.zeros(result[1])
     if bias is None or integer(node, "group", 1) != 1:
         return None
     weights = tensor.numpy()
-    return Product(node, weights.reshape(*weights.shape[:2], -1), bias, _is_padded(node))
+    return ChannelProduct(node, weights.reshape(*weights.shape[:2], -1), bias, _is_padded(node))
 
 
 def _is_padded(node: ir.Node) -> bool:
@@ -103,7 +103,7 @@ class Channels:
 
     graph: ir.Graph
     known: dict[ir.Value, Wide] = field(default_factory=dict)
-    products: dict[ir.Node, Product] = field(default_factory=dict)
+    products: dict[ir.Node, ChannelProduct] = field(default_factory=dict)
     _first: dict[ir.Value, int] = field(default_factory=dict)
     _parents: list[int] = field(default_factory=list)
     _fixed: list[int] = field(default_factory=list)
@@ -225,7 +225,7 @@ def _arithmetic(node: ir.Node, operands: Sequence[Wide]) -> Wide | None:
     computed = iter(operands)
     for at, shape in enumerate(shapes):
         array = constant_operand(node, at)
-        number = next(computed) if array is None else per_channel(array, result)
+        number = next(computed) if array is None else channel_vector(array, result)
         if number is None or (array is None and len(shape or ()) != len(result)):
             return None
         found.append(number)

@@ -24,7 +24,7 @@ def read_result(node: ir.Node) -> ir.Value | None:
     return read[0] if len(read) == 1 else None
 
 
-def selected(node: ir.Node) -> AxisSubset | None:
+def selected_part(node: ir.Node) -> AxisSubset | None:
     """Return the part of its first operand that a Slice, Gather or Split reads; None if it reads all, or several."""
     shape = static_shape(node.inputs[0]) if node.inputs else None
     if shape is None or static_shape(node.outputs[0]) is None or (result := read_result(node)) is None:
@@ -36,7 +36,7 @@ def selected(node: ir.Node) -> AxisSubset | None:
 # --- operators ---------------------------------------------------------------------------------------------------
 
 
-def needed(node: ir.Node, part: AxisSubset) -> Parts | None:
+def demanded_parts(node: ir.Node, part: AxisSubset) -> Parts | None:
     """Return what ``node`` needs of each operand for ``part`` of its result; None where that is all, or unknown.
 
     Where it needs less, the same operator computes the part of the parts: `reduced_attributes` tells what changes.

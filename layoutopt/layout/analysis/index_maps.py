@@ -107,7 +107,7 @@ _SUBSETS: Mapping[str, Callable[[ir.Node, ir.Value, ir.Shape], AxisSubset | None
 }
 
 
-def taken(node: ir.Node, result: ir.Value) -> Indices | None:
+def element_sources(node: ir.Node, result: ir.Value) -> Indices | None:
     """Return the index in its first operand of each element of ``result``, for a node that only moves elements.
 
     Args:

@@ -11,7 +11,7 @@ import onnx_ir as ir
 from layoutopt.ir import edit
 from layoutopt.ir.attributes import constant_integers, constant_operand, has_operand, integers
 from layoutopt.ir.values import Shape, static_shape
-from layoutopt.layout.costs.arithmetic import Work, passing
+from layoutopt.layout.costs.arithmetic import Work, work_of_elementwise
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Upsampling:
 
     def work(self, channels: int) -> Work:
         """Return its cost for so many channels."""
-        return passing(with_channels(self.small, channels), with_channels(self.large, channels))
+        return work_of_elementwise(with_channels(self.small, channels), with_channels(self.large, channels))
 
     def write(self, write: edit.Writer, source: ir.Value, channels: int) -> ir.Value:
         """Return the same upsampling of another ``source``."""

@@ -2,7 +2,7 @@
 
 A product of matrices takes its multiplications over a rate that depends on its shape: kernels compute tiles of several
 columns, so few columns leave lanes empty, and short sums spend their time on loading and storing. `calibration` has the
-rates. Whatever else an operator does is priced by the bytes that it reads and writes: ``python -m benchmarks.rewrites
+rates. All other operators take the time of the bytes that they read and write. ``python -m benchmarks.rewrites
 --table`` measures the numbers here, and `objectives.OPERATOR`.
 """
 
@@ -51,7 +51,7 @@ class Work:
         return self.nanoseconds > other.nanoseconds * (1 + ERROR)
 
 
-def product(rows: int, depth: int, columns: int, *, groups: int = 1) -> Work:
+def work_of_product(rows: int, depth: int, columns: int, *, groups: int = 1) -> Work:
     """Return the work of a product of matrices, or of a convolution.
 
     Args:
@@ -66,7 +66,7 @@ def product(rows: int, depth: int, columns: int, *, groups: int = 1) -> Work:
     return Work(count, OPERATOR * (groups if groups > 1 and each > 1 else 1) + count / rate)
 
 
-def passing(*shapes: Shape, bits: int = 32) -> Work:
+def work_of_elementwise(*shapes: Shape, bits: int = 32) -> Work:
     """Return the work of one operator without products that reads and writes tensors of ``shapes``."""
     return Work(0, OPERATOR + sum(map(prod, shapes)) * bits / 8 / BYTES)
 
@@ -88,16 +88,16 @@ def products_of(node: ir.Node) -> Work | None:
     if operator == "MatMul":
         transposed = transposed_operand(node.op_type)
         columns = 1 if len(right) == 1 else right[-2 if transposed is Transposed.RIGHT else -1]
-        return product(prod(result) // columns, left[-2 if transposed is Transposed.LEFT else -1], columns)
+        return work_of_product(prod(result) // columns, left[-2 if transposed is Transposed.LEFT else -1], columns)
     if operator == "Gemm":
-        return product(result[0], left[integer(node, "transA", 0) != 1], result[1])
+        return work_of_product(result[0], left[integer(node, "transA", 0) != 1], result[1])
     groups = integer(node, "group", 1) or 1
     taps = prod(right[2:])
     if operator == "ConvTranspose":
         columns = right[1] * groups
         pixels = prod(left) // right[0]
-        return product(pixels, right[0] // groups, columns * taps)
-    return product(prod(result) // right[0], right[1] * taps, right[0], groups=groups)
+        return work_of_product(pixels, right[0] // groups, columns * taps)
+    return work_of_product(prod(result) // right[0], right[1] * taps, right[0], groups=groups)
 
 
 def work_of(node: ir.Node) -> Work:

@@ -20,9 +20,9 @@ from layoutopt.errors import CalibrationError
 from layoutopt.ir.perm import Perm
 from layoutopt.layout.costs.movement import Curve, Family, Movement, TimeTable
 from layoutopt.layout.costs.objectives import Costs, FewestBytes, LeastTime, OperatorTimes, PieceTimes
-from layoutopt.layout.costs.products import Product, ProductTimes
+from layoutopt.layout.costs.products import MatrixProducts, ProductTimes
 from layoutopt.options import Objective
-from layoutopt.outputs import make_directory, replacing
+from layoutopt.outputs import atomic_write, make_directory
 
 _FORMAT = 2
 _ROWS = 7  # sizes are 49 times a power of two, as in networks for 224x224: strides of a power of two are the slowest
@@ -98,10 +98,12 @@ class Grid:
             *(Probe.blocks(bits, self.tiles[0], self.sizes[0]) for bits in widths),
         )
 
-    def products(self) -> tuple[Product, ...]:
+    def products(self) -> tuple[MatrixProducts, ...]:
         """Return products with one constant matrix, of every depth with every number of columns."""
         return tuple(
-            Product(1, min(20_000, max(64, _MULTIPLICATIONS // (depth * columns))), depth, columns, constant=True)
+            MatrixProducts(
+                1, min(20_000, max(64, _MULTIPLICATIONS // (depth * columns))), depth, columns, constant=True
+            )
             for depth in self.depths
             for columns in self.columns
         )
@@ -117,10 +119,10 @@ FORMS = tuple(
         (64, 49, 32, 49), (64, 49, 96, 32), (196, 16, 24, 24), (196, 16, 6, 16), (196, 16, 24, 6),
     )
     for form in (
-        Product(1, count * rows, depth, columns, constant=True),
-        Product(count, rows, depth, columns, count, constant=True),
-        Product(count, rows, depth, columns, count),
-        Product(count, rows, depth, columns, count, turned=count * rows * depth),
+        MatrixProducts(1, count * rows, depth, columns, constant=True),
+        MatrixProducts(count, rows, depth, columns, count, constant=True),
+        MatrixProducts(count, rows, depth, columns, count),
+        MatrixProducts(count, rows, depth, columns, count, turned=count * rows * depth),
     )
 )  # fmt: skip
 """Products of the sizes that attention has, in each form; the first of four is the one without any overhead."""
@@ -254,7 +256,7 @@ class Calibration:
         """
         path = calibration_path(self.machine.threads)
         make_directory(path.parent)
-        with replacing(path) as beside:
+        with atomic_write(path) as beside:
             beside.write_text(json.dumps(self.as_json(), indent=1))
         return path
 

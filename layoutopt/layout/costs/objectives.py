@@ -12,7 +12,7 @@ import numpy as np
 from layoutopt.ir.perm import Perm, is_identity
 from layoutopt.ir.values import tensor_bytes
 from layoutopt.layout.costs.movement import Family, Movement, TimeTable
-from layoutopt.layout.costs.products import Product, ProductTimes
+from layoutopt.layout.costs.products import MatrixProducts, ProductTimes
 
 GATHERED = 16
 """Bytes of the pieces in which a TRANSPOSE inside an operator is taken to move its data."""
@@ -41,7 +41,7 @@ class InnerCost:
     transposed: int = 0
     pieces: int = 0
     piece: int = 0
-    product: Product | None = None
+    product: MatrixProducts | None = None
 
 
 NOTHING = InnerCost()

@@ -14,7 +14,7 @@ import numpy as np
 
 
 @dataclass(frozen=True, slots=True)
-class Product:
+class MatrixProducts:
     """Products of matrices as one operator runs them.
 
     Attributes:
@@ -83,7 +83,7 @@ class ProductTimes:
         rows = [np.interp(log(columns), np.log(self.columns), np.log(row)) for row in self.rates]
         return exp(np.interp(log(depth), np.log(self.depths), rows))
 
-    def nanoseconds(self, product: Product) -> float:
+    def nanoseconds(self, product: MatrixProducts) -> float:
         """Return the time that ``product`` takes, without that of starting the operator."""
         terms = (self.start, self.reading, self.packing, self.turning)
         extra = sum(time * number for time, number in zip(terms, product.overheads, strict=True))

@@ -1,4 +1,4 @@
-"""Ways through a plan: from a transpose along the values that carry a layout, to the operator that needs it."""
+"""Searches in a plan: from a transpose along the values that carry a layout, to the operator that needs it."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class Frontier:
     path: tuple[int, ...]
 
 
-class Ways:
-    """Walks from a transpose along the values that carry a layout, to the nearest who cannot have another."""
+class ConflictSearch:
+    """Search from a transpose, along the values that carry its layout, for the nearest operator that needs that."""
 
     def __init__(self, encoded: EncodedProblem, chosen: tuple[int, ...]) -> None:
         self._encoded = encoded

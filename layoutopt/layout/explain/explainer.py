@@ -12,8 +12,8 @@ from layoutopt.ir.values import known_shape, size_in_bytes
 from layoutopt.layout.algebra.physical import ModeOrder, PhysicalLayout
 from layoutopt.layout.algebra.transposition import route
 from layoutopt.layout.explain.certificate import part_proof
-from layoutopt.layout.explain.conflicts import Frontier, Ways
-from layoutopt.layout.explain.explanation import Copy, Explanation, Inside, Kept, Side
+from layoutopt.layout.explain.conflicts import ConflictSearch, Frontier
+from layoutopt.layout.explain.explanation import Copy, Explanation, InternalMovement, KeptTranspose, TransposeSide
 from layoutopt.layout.explain.layout_names import layout_words
 from layoutopt.layout.plan.decoding import Plan
 from layoutopt.layout.rules import matmul, propagation, spatial
@@ -50,7 +50,7 @@ def label(node: ir.Node) -> str:
 
 
 class _Explainer:
-    """Puts the numbers of the solver back into the words of the graph."""
+    """Put the numbers of the solver back into the words of the graph."""
 
     def __init__(self, graph: ir.Graph, opset: int, plan: Plan, known_parts: int) -> None:
         self._graph = graph
@@ -58,7 +58,7 @@ class _Explainer:
         self._plan = plan
         self._encoded = plan.encoded
         self._chosen = plan.assignment.choice
-        self._ways = Ways(plan.encoded, plan.assignment.choice)
+        self._ways = ConflictSearch(plan.encoded, plan.assignment.choice)
         costly = [part for part in plan.assignment.parts if part.assignment.cost]
         self._parts = dict(enumerate(costly, start=known_parts + 1))
         self._part_of = {group: n for n, part in self._parts.items() for group in part.component.groups}
@@ -86,16 +86,16 @@ class _Explainer:
         steps = len(route(layouts[stored], layouts[read]))
         return Copy(str(root.name), shape, dtype, size, cost, steps, part, written, reading, operators)
 
-    def _side(self, net: int, carried: int, wanted: int, layout: str) -> tuple[Side, frozenset[str]]:
+    def _side(self, net: int, carried: int, wanted: int, layout: str) -> tuple[TransposeSide, frozenset[str]]:
         """Return one side of a copy, and the operators without a rule that it ends at."""
         ends = [self._who(choice) for choice, _ in self._ways.ends(net, carried)]
         frontier = self._ways.nearest(net, carried, wanted)
         frontiers = [choice for choice, _ in self._ways.ends(net, carried)] + ([frontier.choice] if frontier else [])
         unruled = frozenset(node.op_type for choice in frontiers for node in self._unruled(choice))
         if frontier is None:
-            return Side(layout, tuple(ends), (), "", "it costs less here than anywhere else"), unruled
+            return TransposeSide(layout, tuple(ends), (), "", "it costs less here than anywhere else"), unruled
         through = tuple(self._who(choice) for choice in frontier.path)
-        return Side(layout, tuple(ends), through, self._who(frontier.choice), self._why(frontier)), unruled
+        return TransposeSide(layout, tuple(ends), through, self._who(frontier.choice), self._why(frontier)), unruled
 
     # --- who ---
 
@@ -184,15 +184,15 @@ class _Explainer:
 
     # --- what else moves ---
 
-    def _inside(self) -> Iterator[Inside]:
+    def _inside(self) -> Iterator[InternalMovement]:
         costs = self._encoded.problem.variants
         for index, choice in enumerate(self._encoded.groups):
             if choice.node is not None and (cost := costs[index][self._chosen[index]]):
-                yield Inside(label(choice.node), cost, self._part_of.get(index, 0), _inside(choice.rule))
+                yield InternalMovement(label(choice.node), cost, self._part_of.get(index, 0), _inside(choice.rule))
 
-    def _kept(self) -> Iterator[Kept]:
+    def _kept(self) -> Iterator[KeptTranspose]:
         for node in self._plan.unpriced:
-            yield Kept(label(node), bytes_transposed(node), "its shape is not known")
+            yield KeptTranspose(label(node), bytes_transposed(node), "its shape is not known")
 
 
 _INTERNAL_COST_REASONS: Mapping[InternalCost | None, str] = {

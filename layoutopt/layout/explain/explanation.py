@@ -8,14 +8,14 @@ from layoutopt.layout.solver.problem import Solver
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
+class TransposeSide:
     """One side of a transpose.
 
     Attributes:
         layout: in words.
         ends: who writes the value, or reads it, in this layout.
         through: the operators that pass the layout on, from one of these to the one that needs it, without the latter.
-        insists: the nearest one that cannot have the layout of the other side, or not for nothing; empty where nobody
+        needed_by: the nearest one that cannot have the layout of the other side, or not for nothing; empty where nobody
             does alone.
         why: its reason.
     """
@@ -23,7 +23,7 @@ class Side:
     layout: str
     ends: tuple[str, ...]
     through: tuple[str, ...]
-    insists: str
+    needed_by: str
     why: str
 
 
@@ -52,13 +52,13 @@ class Copy:
     cost: int
     transposes: int
     part: int
-    written: Side
-    read: Side
+    written: TransposeSide
+    read: TransposeSide
     operators: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
-class Inside:
+class InternalMovement:
     """Data that an operator moves inside.
 
     Attributes:
@@ -75,7 +75,7 @@ class Inside:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class KeptTranspose:
     """A Transpose of the original of unknown size, which is no part of the cost; nothing is proved beside it.
 
     Attributes:
@@ -124,6 +124,6 @@ class Explanation:
     """
 
     copies: tuple[Copy, ...]
-    inside: tuple[Inside, ...]
-    kept: tuple[Kept, ...]
+    inside: tuple[InternalMovement, ...]
+    kept: tuple[KeptTranspose, ...]
     parts: tuple[PartProof, ...]

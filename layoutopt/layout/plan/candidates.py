@@ -16,7 +16,7 @@ from layoutopt.ir.perm import Perm
 from layoutopt.ir.values import Shape, is_constant, known_shape, static_shape
 from layoutopt.layout.algebra.physical import ModeOrder, PhysicalLayout
 from layoutopt.layout.rules.rule import LayoutRule
-from layoutopt.layout.rules.variants import Known, Port, Variant, blaming, result
+from layoutopt.layout.rules.variants import Known, Port, Variant, node_context, result
 from layoutopt.layout.rules.views import LINK, View
 
 MAX_LAYOUTS = 64
@@ -27,7 +27,7 @@ BOUNDARY = result()
 
 
 @dataclass(eq=False, slots=True)
-class Group:
+class CandidateGroup:
     """Ports that take a layout together, and the variants found so far.
 
     Without a rule it is a graph input or output, or all that need one value in the natural layout.
@@ -64,7 +64,7 @@ class DividedError(LayoutoptError):
         self.roots = roots
 
 
-End = tuple[Group, int]
+End = tuple[CandidateGroup, int]
 """A group and the index of one of its ports."""
 
 
@@ -92,13 +92,13 @@ class Candidates:
     rules: Mapping[ir.Node, LayoutRule]
     views: Mapping[ir.Value, View] = field(default_factory=dict)
     links: Collection[ir.Node] = ()
-    groups: list[Group] = field(default_factory=list)
+    groups: list[CandidateGroup] = field(default_factory=list)
     layouts: dict[ir.Value, dict[ModeOrder, int]] = field(default_factory=lambda: defaultdict(dict))
     ends: dict[ir.Value, list[End]] = field(default_factory=lambda: defaultdict(list))
     sources: dict[ir.Value, End] = field(default_factory=dict)
-    of_node: dict[ir.Node, list[Group]] = field(default_factory=lambda: defaultdict(list))
-    inputs: dict[ir.Value, Group] = field(default_factory=dict)
-    outputs: dict[int, Group] = field(default_factory=dict)
+    of_node: dict[ir.Node, list[CandidateGroup]] = field(default_factory=lambda: defaultdict(list))
+    inputs: dict[ir.Value, CandidateGroup] = field(default_factory=dict)
+    outputs: dict[int, CandidateGroup] = field(default_factory=dict)
     capped: bool = False
     divided: set[ir.Value] = field(default_factory=set)
 
@@ -158,7 +158,7 @@ def find_candidates(candidates: Candidates, orders: Mapping[str, Sequence[Perm]]
 
 
 class _Closure:
-    """Adds groups and variants to candidates until the rules give no further ones."""
+    """Add groups and variants to candidates until the rules give no further ones."""
 
     def __init__(self, candidates: Candidates, orders: Mapping[str, Sequence[Perm]]) -> None:
         self._found = candidates
@@ -172,10 +172,10 @@ class _Closure:
             if self._is_free(value):
                 found.inputs[value] = self._add_public(value, source=True)
         for node, rule in found.rules.items():
-            with blaming(node):
+            with node_context(node):
                 self._add_node(node, rule)
         for node in found.links:
-            with blaming(node):
+            with node_context(node):
                 self._add_link(node)
         for position, value in enumerate(found.graph.outputs):
             if self._is_free(value):
@@ -209,13 +209,13 @@ class _Closure:
             for variant in LINK.variants(node, port, PhysicalLayout.natural(port.shape(node)), lambda _: ()):
                 self._add(group, variant)
 
-    def _add_group(self, node: ir.Node, rule: LayoutRule, ports: tuple[Port, ...]) -> Group:
-        group = Group(ports, tuple(port.value(node) for port in ports), node, rule)
+    def _add_group(self, node: ir.Node, rule: LayoutRule, ports: tuple[Port, ...]) -> CandidateGroup:
+        group = CandidateGroup(ports, tuple(port.value(node) for port in ports), node, rule)
         self._found.of_node[node].append(group)
         self._register(group, [index for index, port in enumerate(ports) if port.result])
         return group
 
-    def _add_required(self, group: Group, node: ir.Node, rule: LayoutRule) -> None:
+    def _add_required(self, group: CandidateGroup, node: ir.Node, rule: LayoutRule) -> None:
         """Add the variants of a layout-sensitive operator, which the target has in one layout only."""
         assert rule.required_layout is not None, "its natural form is none that the operator has"
         layout = rule.required_layout(node, group.ports[0])
@@ -226,8 +226,8 @@ class _Closure:
             assert roots, "the target has no layout for it"
             raise DividedError(roots)
 
-    def _add_public(self, value: ir.Value, *, source: bool) -> Group:
-        group = Group((BOUNDARY,), (value,), public=True)
+    def _add_public(self, value: ir.Value, *, source: bool) -> CandidateGroup:
+        group = CandidateGroup((BOUNDARY,), (value,), public=True)
         self._register(group, [0] if source else [])
         shape = known_shape(value)
         for order in self._orders[str(value.name)]:
@@ -235,11 +235,11 @@ class _Closure:
         return group
 
     def _add_fixed(self, value: ir.Value, *, source: bool) -> None:
-        group = Group((BOUNDARY,), (value,))
+        group = CandidateGroup((BOUNDARY,), (value,))
         self._register(group, [0] if source else [])
         self._add(group, Variant({BOUNDARY: PhysicalLayout.natural(known_shape(value))}))
 
-    def _register(self, group: Group, written: Sequence[int]) -> None:
+    def _register(self, group: CandidateGroup, written: Sequence[int]) -> None:
         self._found.groups.append(group)
         for index, value in enumerate(group.values):
             self._found.ends[self._found.root(value)].append((group, index))
@@ -285,11 +285,11 @@ class _Closure:
             layout = found.physical_layout(group.values[index], order)
             if layout is None:
                 continue
-            with blaming(group.node):
+            with node_context(group.node):
                 for variant in group.rule.variants(group.node, group.ports[index], layout, found.known(group.node)):
                     self._add(group, variant)
 
-    def _add(self, group: Group, variant: Variant) -> None:
+    def _add(self, group: CandidateGroup, variant: Variant) -> None:
         found, key = self._found, []
         for port, value in zip(group.ports, group.values, strict=True):
             order = found.inward(value, variant.mode_order(port))

@@ -16,7 +16,7 @@ from layoutopt.layout.plan.candidates import BOUNDARY, Candidates
 from layoutopt.layout.plan.encoding import Copies, EncodedProblem, copies_cost, copies_of, hops
 from layoutopt.layout.rules.rule import LayoutRule
 from layoutopt.layout.rules.table import VIEWS
-from layoutopt.layout.rules.variants import Variant, blaming
+from layoutopt.layout.rules.variants import Variant, node_context
 from layoutopt.layout.rules.views import View
 from layoutopt.layout.solver.problem import Assignment
 
@@ -105,7 +105,7 @@ def decode(
     variants: dict[ir.Node, Variant] = {}
     for node in (node for node in candidates.graph if node in candidates.of_node):
         variant = _united([chosen[id(group)] for group in candidates.of_node[node]])
-        with blaming(node):
+        with node_context(node):
             variants[node] = _settled(candidates, node, variant, stored)
         for port, layout in variants[node].layouts.items():
             if port.result:

@@ -8,8 +8,8 @@ import onnx_ir as ir
 
 from layoutopt.errors import UsageError
 from layoutopt.ir.io import recorded_orders
-from layoutopt.ir.openings import is_opening
 from layoutopt.ir.perm import Perm, channels_last, channels_last_unbatched, identity
+from layoutopt.ir.placeholders import is_placeholder
 from layoutopt.ir.values import is_constant, static_shape
 from layoutopt.options import Io, TensorLayout
 
@@ -37,7 +37,7 @@ def interface_orders(model: ir.Model, io: Io, layouts: Mapping[str, TensorLayout
     for name, value in values.items():
         if (wanted := layouts.get(name)) is not None:
             _check(value, wanted, recorded=name in recorded)
-        if name in recorded or is_opening(name):
+        if name in recorded or is_placeholder(name):
             continue
         rank, default = len(static_shape(value) or ()), TensorLayout.FREE if io is Io.FREE else TensorLayout.NATURAL
         meaning = (wanted or default).meaning

@@ -22,9 +22,9 @@ from layoutopt.layout.plan.encoding import (
 )
 from layoutopt.layout.rules.applicability import rule_for
 from layoutopt.layout.rules.rule import LayoutRule
-from layoutopt.layout.rules.variants import blaming
+from layoutopt.layout.rules.variants import node_context
 from layoutopt.layout.rules.views import links_of, views_of
-from layoutopt.layout.solver.assign import as_it_was, assign
+from layoutopt.layout.solver.assign import assign, keep_interface
 from layoutopt.layout.solver.problem import Assignment
 from layoutopt.options import Objective
 
@@ -83,7 +83,7 @@ def make_plan(
 
 def _solved(candidates: Candidates, costs: Costs, *, sensitive_only: bool) -> Plan:
     encoded = encode(candidates, costs)
-    found = as_it_was(encoded.problem, assign(encoded.problem), natural_boundaries(candidates))
+    found = keep_interface(encoded.problem, assign(encoded.problem), natural_boundaries(candidates))
     proved = _proved(candidates, encoded, found, costs)
     return decode(candidates, encoded, proved, costs, sensitive_only=sensitive_only)
 
@@ -91,7 +91,7 @@ def _solved(candidates: Candidates, costs: Costs, *, sensitive_only: bool) -> Pl
 def _rules(graph: ir.Graph, opset: int, assumed: Mapping[ir.Node, LayoutRule]) -> dict[ir.Node, LayoutRule]:
     rules = {}
     for node in graph:
-        with blaming(node):
+        with node_context(node):
             if (rule := assumed.get(node) or rule_for(node, opset)) is not None:
                 rules[node] = rule
     return rules

@@ -21,7 +21,7 @@ from layoutopt.ir.values import Shape, is_constant
 from layoutopt.layout.algebra.modes import Mode, merge_modes
 from layoutopt.layout.algebra.physical import Dim, PhysicalLayout
 from layoutopt.layout.costs.objectives import NOTHING, InnerCost
-from layoutopt.layout.costs.products import Product
+from layoutopt.layout.costs.products import MatrixProducts
 from layoutopt.layout.rules.variants import Edit, Known, PhysicalLayouts, Port, operand, result
 
 LEFT, RIGHT, RESULT = operand(0), operand(1), result()
@@ -298,7 +298,7 @@ def product_form(node: ir.Node, layouts: PhysicalLayouts) -> InnerCost:
     count = prod(batch)
     if constant and rights == 1:
         count, rows = 1, rows * count  # FULLY_CONNECTED
-    return InnerCost(product=Product(count, rows, depth, columns, rights, constant, turned * prod(sizes[left])))
+    return InnerCost(product=MatrixProducts(count, rows, depth, columns, rights, constant, turned * prod(sizes[left])))
 
 
 def _emission_edit(factors: _Product, dims: Mapping[Port, Block]) -> Edit:

@@ -64,16 +64,16 @@ def joint(default: int | None = None) -> Remap:
         """The attribute ``axis``, of which whole outermost pieces are joined or cut."""
         whole = FIRST if node.op_type == "Split" else result()
         value = axis_of(node, default, len(layouts[whole].shape))
-        opened = None if value is None else _opened(layouts, whole, (value,))
-        if opened is None or not opened.alike:
+        cut_shapes = None if value is None else _cut_shapes(layouts, whole, (value,))
+        if cut_shapes is None or not cut_shapes.alike:
             return None
-        (place,) = opened.places
-        sizes = tuple(each[place] for port, each in opened.sizes.items() if port.result)
+        (place,) = cut_shapes.places
+        sizes = tuple(each[place] for port, each in cut_shapes.sizes.items() if port.result)
         named = {"axis": place}
         if "split" in node.attributes:
-            return Edit(attributes={**named, "split": sizes}, sizes=opened.sizes)
+            return Edit(attributes={**named, "split": sizes}, sizes=cut_shapes.sizes)
         cut = node.op_type == "Split" and has_operand(node, 1)
-        return Edit(attributes=named, operands={1: _like(node, 1, sizes)} if cut else {}, sizes=opened.sizes)
+        return Edit(attributes=named, operands={1: _like(node, 1, sizes)} if cut else {}, sizes=cut_shapes.sizes)
 
     return remap
 
@@ -157,12 +157,13 @@ def repeats(node: ir.Node, layouts: PhysicalLayouts) -> Edit | None:
     """The number of times that each stored dimension is repeated."""
     shape = FIRST.shape(node)
     repeated = [axis for axis, size in enumerate(result().shape(node)) if size != shape[axis] != 1]
-    opened = _opened(layouts, result(), repeated)
-    if opened is None:
+    cut_shapes = _cut_shapes(layouts, result(), repeated)
+    if cut_shapes is None:
         return None
-    before, after = opened.sizes[FIRST], opened.sizes[result()]
+    before, after = cut_shapes.sizes[FIRST], cut_shapes.sizes[result()]
     return Edit(
-        sizes=opened.sizes, operands={1: _like(node, 1, [new // old for old, new in zip(before, after, strict=True)])}
+        sizes=cut_shapes.sizes,
+        operands={1: _like(node, 1, [new // old for old, new in zip(before, after, strict=True)])},
     )
 
 
@@ -222,18 +223,18 @@ def _cut_pieces(
     if len({axis % rank for axis in axes}) < len(axes) or any(not -rank <= axis < rank for axis in axes):
         return None
     axes = [axis % rank for axis in axes]
-    opened = _opened(layouts, FIRST, axes)
-    if opened is None or not opened.alike:
+    cut_shapes = _cut_shapes(layouts, FIRST, axes)
+    if cut_shapes is None or not cut_shapes.alike:
         return None
     bounds = []
-    for axis, place, top, start, end in zip(axes, opened.places, opened.tops, starts, ends, strict=True):
+    for axis, place, top, start, end in zip(axes, cut_shapes.places, cut_shapes.tops, starts, ends, strict=True):
         begin, stop, _ = slice(start, end).indices(shape[axis])
-        inner = opened.sizes[FIRST][place] // top.size
+        inner = cut_shapes.sizes[FIRST][place] // top.size
         if begin % top.stride or stop % top.stride:
             return None
         bounds.append((begin // top.stride * inner, stop // top.stride * inner))
     begins, stops = zip(*bounds, strict=True)
-    return (opened.places, begins, stops), opened.sizes
+    return (cut_shapes.places, begins, stops), cut_shapes.sizes
 
 
 def pads(node: ir.Node, layouts: PhysicalLayouts) -> Edit | None:
@@ -258,7 +259,7 @@ def pads(node: ir.Node, layouts: PhysicalLayouts) -> Edit | None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Opened:
+class _CutShapes:
     """Stored shapes in which some dimensions begin with the outermost modes of their axes.
 
     Attributes:
@@ -273,12 +274,12 @@ class _Opened:
 
     @property
     def alike(self) -> bool:
-        """Tell whether all ports have the same dimensions beside these."""
+        """Return whether all ports have the same dimensions beside these."""
         beside = (tuple(n for at, n in enumerate(each) if at not in self.places) for each in self.sizes.values())
         return len(set(beside)) == 1
 
 
-def _opened(layouts: PhysicalLayouts, whole: Port, axes: Sequence[int]) -> _Opened | None:
+def _cut_shapes(layouts: PhysicalLayouts, whole: Port, axes: Sequence[int]) -> _CutShapes | None:
     """Cut dimensions before the outermost modes of ``axes``, as they lie at ``whole``; None where one has none."""
     found = [each for axis in axes if (each := layouts[whole].outermost(axis)) is not None]
     if len(found) < len(axes):
@@ -293,7 +294,7 @@ def _opened(layouts: PhysicalLayouts, whole: Port, axes: Sequence[int]) -> _Open
         )
         for port, layout in layouts.items()
     }
-    return _Opened(places, tuple(top for _, _, top in found), sizes)
+    return _CutShapes(places, tuple(top for _, _, top in found), sizes)
 
 
 def _innermost(layout: PhysicalLayout, first: int) -> int | None:

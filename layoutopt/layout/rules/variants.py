@@ -111,7 +111,7 @@ class Variant:
 
 
 @contextmanager
-def blaming(node: ir.Node) -> Iterator[None]:
+def node_context(node: ir.Node) -> Iterator[None]:
     """Let an error name the ``node`` that it is about."""
     try:
         yield

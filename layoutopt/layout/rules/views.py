@@ -14,7 +14,7 @@ from layoutopt.layout.algebra.physical import CACHE, ModeOrder, PhysicalLayout
 from layoutopt.layout.rules.applicability import is_view
 from layoutopt.layout.rules.rule import LayoutRule
 from layoutopt.layout.rules.table import VIEWS
-from layoutopt.layout.rules.variants import Known, PhysicalLayouts, Port, blaming
+from layoutopt.layout.rules.variants import Known, PhysicalLayouts, Port, node_context
 
 Steps = tuple[tuple[Shape, Perm], ...]
 """The Transposes on the way from the root to a view: the shape before each, and its permutation."""
@@ -60,7 +60,7 @@ def views_of(
     """
     views: dict[ir.Value, View] = {}
     for node in graph:
-        with blaming(node):
+        with node_context(node):
             if node in apart or not (node in spelled_out or is_view(node)):
                 continue
         source, value = node.inputs[0], node.outputs[0]

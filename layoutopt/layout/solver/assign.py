@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from layoutopt.layout.solver import elimination, milp, mincut
-from layoutopt.layout.solver.problem import Assignment, Component, Part, Problem, Solver
+from layoutopt.layout.solver.problem import Assignment, Component, ComponentSolution, Problem, Solver
 
 
 def assign(problem: Problem, *, time_limit: float = milp.TIME_LIMIT) -> Assignment:
@@ -26,7 +26,7 @@ def assign(problem: Problem, *, time_limit: float = milp.TIME_LIMIT) -> Assignme
         gap += part.cost - part.lower_bound
         proved &= part.proved_optimal
         timed_out |= part.timed_out
-        parts.append(Part(component, solver, part))
+        parts.append(ComponentSolution(component, solver, part))
         for group, variant in zip(component.groups, part.choice, strict=False):
             choice[group] = variant
     cost = problem.cost(choice)
@@ -68,7 +68,7 @@ def _exact(problem: Problem, choice: tuple[int, ...]) -> Assignment:
     return Assignment(choice, cost, cost, True)
 
 
-def as_it_was(problem: Problem, assignment: Assignment, natural: Mapping[int, int]) -> Assignment:
+def keep_interface(problem: Problem, assignment: Assignment, natural: Mapping[int, int]) -> Assignment:
     """Return an assignment of the same cost that leaves inputs and outputs of the graph as they were, if there is one.
 
     Args:

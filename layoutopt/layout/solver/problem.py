@@ -221,7 +221,7 @@ class Solver(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class ComponentSolution:
     """The solution of one component, and its proof.
 
     Attributes:
@@ -255,7 +255,7 @@ class Assignment:
     lower_bound: int
     proved_optimal: bool
     timed_out: bool = False
-    parts: tuple[Part, ...] = field(default=(), compare=False, repr=False)
+    parts: tuple[ComponentSolution, ...] = field(default=(), compare=False, repr=False)
     inside: int = 0
     unpriced: int = 0
 

@@ -12,7 +12,7 @@ from layoutopt.quantization.outcome import ValueRange
 from layoutopt.report.terminal.tables import size
 from layoutopt.results.model_report import Graph, Layout
 
-DRIFT = TOLERANCE
+ROUNDING = TOLERANCE
 """A relative error above this is no rounding of float32."""
 
 _MAX_TICKS = 5
@@ -83,7 +83,7 @@ class Ribbon:
     transposes: str
 
 
-def ribbon(graph: Graph) -> Ribbon:
+def ribbon(graph: ModelGraph) -> Ribbon:
     """Return the layouts of a graph at a glance."""
     kinds = [None if node.is_transpose else _layout(graph, node.outputs) for node in graph.nodes]
     return Ribbon(
@@ -91,7 +91,7 @@ def ribbon(graph: Graph) -> Ribbon:
     )
 
 
-def bytes_along(graphs: Iterable[tuple[str, Graph]]) -> Chart:
+def bytes_along(graphs: Iterable[tuple[str, ModelGraph]]) -> Chart:
     """Return bytes moved so far, over the order of execution.
 
     Args:
@@ -101,14 +101,14 @@ def bytes_along(graphs: Iterable[tuple[str, Graph]]) -> Chart:
     operators = max((len(graph.nodes) for _, graph, _ in sums), default=0)
     ticks = linear(max((found[-1] for _, _, found in sums if found), default=0))
     series = [
-        Series(f"{graph.title}: {size(found[-1] if found else 0)}", style, _steps(found, operators, ticks[-1]))
+        Series(f"{graph.title}: {format_size(found[-1] if found else 0)}", style, _steps(found, operators, ticks[-1]))
         for style, graph, found in sums
     ]
-    y = tuple(Tick(100 * tick / ticks[-1], size(tick).replace(".00", "")) for tick in ticks)
+    y = tuple(Tick(100 * tick / ticks[-1], format_size(tick).replace(".00", "")) for tick in ticks)
     return Chart("Bytes moved so far", _numbers(operators), y, tuple(series), operators)
 
 
-def errors_along(graph: Graph) -> Chart | None:
+def errors_along(graph: ModelGraph) -> Chart | None:
     """Return the error of what each operator writes, over the order of execution; None where nothing was compared."""
     relative = list(_errors(graph, "relative_error"))
     own = list(_errors(graph, "own_error"))
@@ -116,7 +116,7 @@ def errors_along(graph: Graph) -> Chart | None:
     if not relative and not own:
         return None
     low = math.floor(math.log10(min(known, default=1e-9)))
-    high = max(math.ceil(math.log10(max(known, default=1e-9))), round(math.log10(DRIFT)))
+    high = max(math.ceil(math.log10(max(known, default=1e-9))), round(math.log10(ROUNDING)))
     base = low - 1  # exact results lie one decade below all others
     scale = _Decades(base, high)
     step = math.ceil((high - base) / _MAX_DECADES)
@@ -126,7 +126,7 @@ def errors_along(graph: Graph) -> Chart | None:
         Series("relative error", "total", _dots(relative, count, scale)),
         Series("own error: added by the operator itself", "own", _dots(own, count, scale)),
     )
-    return Chart("Relative error", _numbers(count), y, series, count, scale.at(DRIFT))
+    return Chart("Relative error", _numbers(count), y, series, count, scale.at(ROUNDING))
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,11 +181,11 @@ def _stripes(kinds: Sequence[Layout | None], kind: Layout | None, top: float) ->
     return "".join(f"M{at} {top}h1V1h-1z" for at, each in enumerate(kinds) if each is kind)
 
 
-def _layout(graph: Graph, names: Sequence[str]) -> Layout:
+def _layout(graph: ModelGraph, names: Sequence[str]) -> Layout:
     return next((graph.tensors[name].layout for name in names if name in graph.tensors), Layout.UNKNOWN)
 
 
-def _errors(graph: Graph, which: str) -> Iterable[tuple[int, float]]:
+def _errors(graph: ModelGraph, which: str) -> Iterable[tuple[int, float]]:
     """Yield numbers of operators, each with the largest error of what it writes."""
     for at, node in enumerate(graph.nodes):
         found = [getattr(graph.tensors[name], which) for name in node.outputs if name in graph.tensors]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from layoutopt.report.html.graph_layout import Place, layered
-from layoutopt.results.model_report import Graph, GraphNode, GraphTensor, Layout
+from layoutopt.results.model_report import GraphNode, GraphTensor, Layout, ModelGraph
 
 BOX_WIDTH = 190
 BOX_HEIGHT = 42
@@ -21,7 +21,7 @@ _BAND = 12 * ROW
 """The height that a page draws at once while one scrolls: thousands of operators are too much to lay out at once."""
 
 
-class Role(Enum):
+class BoxRole(Enum):
     """The things that a box stands for."""
 
     INPUT = "input"
@@ -44,7 +44,7 @@ class Box:
     """
 
     index: int
-    role: Role
+    role: BoxRole
     node: GraphNode
     layout: Layout
     shape: tuple[int, ...]
@@ -110,7 +110,7 @@ class Drawing:
         return "".join(f"M{box.x} {box.y}h{BOX_WIDTH}v{BOX_HEIGHT}h-{BOX_WIDTH}z" for box in chosen)
 
 
-def draw(graph: Graph) -> Drawing:
+def draw(graph: ModelGraph) -> Drawing:
     """Draw a graph in layers, the inputs at the top, with few crossings."""
     actors = _actors(graph)
     links = _links([node for _, node in actors])
@@ -130,11 +130,11 @@ def draw(graph: Graph) -> Drawing:
     return Drawing(width, height, boxes, tuple(_bands(boxes, short_edges)), tuple(long_edges))
 
 
-def _actors(graph: Graph) -> list[tuple[Role, GraphNode]]:
+def _actors(graph: ModelGraph) -> list[tuple[BoxRole, GraphNode]]:
     """Return all that gets a box: inputs and outputs as operators that only write, or only read, one tensor."""
-    inputs = [(Role.INPUT, GraphNode(f"input {name}", "input", name, (), (name,))) for name in graph.inputs]
-    outputs = [(Role.OUTPUT, GraphNode(f"output {name}", "output", name, (name,), ())) for name in graph.outputs]
-    return [*inputs, *((Role.OPERATOR, node) for node in graph.nodes), *outputs]
+    inputs = [(BoxRole.INPUT, GraphNode(f"input {name}", "input", name, (), (name,))) for name in graph.inputs]
+    outputs = [(BoxRole.OUTPUT, GraphNode(f"output {name}", "output", name, (name,), ())) for name in graph.outputs]
+    return [*inputs, *((BoxRole.OPERATOR, node) for node in graph.nodes), *outputs]
 
 
 def _links(nodes: Sequence[GraphNode]) -> dict[tuple[int, int], str]:
@@ -168,7 +168,9 @@ def _path(points: Sequence[tuple[int, int]]) -> str:
     return "".join(path)
 
 
-def _box(index: int, role: Role, node: GraphNode, tensors: Mapping[str, GraphTensor], centre: tuple[int, int]) -> Box:
+def _box(
+    index: int, role: BoxRole, node: GraphNode, tensors: Mapping[str, GraphTensor], centre: tuple[int, int]
+) -> Box:
     shown = next((tensors[name] for name in (*node.outputs, *node.inputs) if name in tensors), None)
     layout, shape = (shown.layout, shown.shape) if shown else (Layout.UNKNOWN, ())
     return Box(index, role, node, layout, shape, centre[0] - BOX_WIDTH // 2, centre[1] - BOX_HEIGHT // 2)

@@ -32,11 +32,11 @@ _PER_OPERATOR = (
     "one operator at a time"
 )
 MEANINGS = {
-    Kind.PLAIN.value: "your model through onnxsim, onnx-tf and TensorFlow's converter, each as it is",
-    Kind.PER_OPERATOR.value: _PER_OPERATOR,
+    ModelKind.PLAIN.value: "your model through onnxsim, onnx-tf and TensorFlow's converter, each as it is",
+    ModelKind.PER_OPERATOR.value: _PER_OPERATOR,
     PER_OPERATOR: f"{_PER_OPERATOR}; ONNX, since there is no .tflite",
-    Kind.LAYOUTOPT.value: "your model with layouts chosen for the whole graph at once",
-    Kind.ONNX.value: "your model with layouts chosen for the whole graph at once; ONNX, since there is no .tflite",
+    ModelKind.LAYOUTOPT.value: "your model with layouts chosen for the whole graph at once",
+    ModelKind.ONNX.value: "your model with layouts chosen for the whole graph at once; ONNX, since there is no .tflite",
 }
 """The meanings of the titles of graphs."""
 
@@ -45,7 +45,7 @@ LETTERS = {Layout.NATURAL: "N", Layout.CHANNELS_LAST: "L", Layout.OTHER: "O", La
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
+class DrawnGraph:
     """A graph and all that is drawn of it.
 
     Attributes:
@@ -57,13 +57,13 @@ class Side:
     """
 
     key: str
-    graph: Graph
+    graph: ModelGraph
     drawing: Drawing
     ribbon: Ribbon
     transposes: tuple[int, ...]
 
     @classmethod
-    def of(cls, key: str, graph: Graph) -> Side:
+    def of(cls, key: str, graph: ModelGraph) -> DrawnGraph:
         """Draw a graph."""
         drawing = draw(graph)
         transposes = tuple(box.index for box in drawing.boxes if box.node.is_transpose)
@@ -77,7 +77,7 @@ class Side:
     @property
     def operators(self) -> tuple[Box, ...]:
         """Return the boxes of the operators, in the order of execution."""
-        return tuple(box for box in self.drawing.boxes if box.role is Role.OPERATOR)
+        return tuple(box for box in self.drawing.boxes if box.role is BoxRole.OPERATOR)
 
     def largest(self) -> list[Box]:
         """Return the transposes that move the most bytes."""
@@ -165,7 +165,7 @@ class TimeOf:
 
 def render(report: ModelReport) -> str:
     """Return the page: HTML with its style, its script and its data in it; nothing is loaded from anywhere."""
-    sides = [Side.of(key, graph) for key, graph in (("before", report.before), ("after", report.after)) if graph]
+    sides = [DrawnGraph.of(key, graph) for key, graph in (("before", report.before), ("after", report.after)) if graph]
     return (
         _environment()
         .get_template("page.html.j2")
@@ -179,7 +179,7 @@ def render(report: ModelReport) -> str:
             steps=list(_steps(report.stages)),
             times=_times(report),
             errors=errors_along(report.after),
-            drift=DRIFT,
+            rounding=ROUNDING,
             box=(BOX_WIDTH, BOX_HEIGHT, ROW),
             gap=_GAP,
             data={side.key: _shown(_data(side)) for side in sides},
@@ -207,8 +207,8 @@ def _environment() -> jinja2.Environment:
     )
     environment.filters |= {
         "prose": prose,
-        "size": size,
-        "shape": shape,
+        "size": format_size,
+        "shape": format_shape,
         "duration": duration,
         "error": error,
         "decibels": decibels,
@@ -232,7 +232,7 @@ def prose(text: str) -> Markup:
     return Markup("").join(Markup("<code>{}</code>").format(part) if at % 2 else part for at, part in enumerate(parts))
 
 
-def shape(sizes: Sequence[int]) -> str:
+def format_shape(sizes: Sequence[int]) -> str:
     """Return a shape for people."""
     return "×".join("any" if each < 0 else str(each) for each in sizes) or "scalar"
 
@@ -272,19 +272,19 @@ def _data(side: Side) -> Json:
     }
 
 
-def _second_line(side: Side, box: Box) -> str:
+def _second_line(side: DrawnGraph, box: Box) -> str:
     """Return the second line of a box: for a transpose its bytes, and the two layouts."""
-    if box.role is not Role.OPERATOR:
+    if box.role is not BoxRole.OPERATOR:
         return box.node.name
     if not box.node.is_transpose:
-        return shape(box.shape)
-    moved = size(box.node.bytes_moved) if box.node.bytes_moved else "moves nothing"
+        return format_shape(box.shape)
+    moved = format_size(box.node.bytes_moved) if box.node.bytes_moved else "moves nothing"
     orders = [_order(side.graph, names) for names in (box.node.inputs, box.node.outputs)]
     way = "→".join(orders) if all(orders) else ""
     return f"{moved} {way}" if len(moved) + len(way) < _MAX_FIGURES else moved
 
 
-def _order(graph: Graph, names: Sequence[str]) -> str:
+def _order(graph: ModelGraph, names: Sequence[str]) -> str:
     tensor = next((graph.tensors[name] for name in names if name in graph.tensors), None)
     if tensor is None:
         return ""
@@ -297,8 +297,8 @@ def _order(graph: Graph, names: Sequence[str]) -> str:
 def _tiles(report: ModelReport) -> Iterable[Tile]:
     before, after = report.optimize.baseline, report.optimize.optimized
     yield Tile("Transposes", f"{before.transposes:,}" if before else "", f"{after.transposes:,}", _left(before, after))
-    moved = size(before.bytes_moved) if before else ""
-    yield Tile("Bytes moved by them", moved, size(after.bytes_moved), "in one inference")
+    moved = format_size(before.bytes_moved) if before else ""
+    yield Tile("Bytes moved by them", moved, format_size(after.bytes_moved), "in one inference")
     fewer = f"{before.operators - after.operators:,} fewer" if before and before.operators > after.operators else ""
     yield Tile("Operators", f"{before.operators:,}" if before else "", f"{after.operators:,}", fewer)
     if after.latency_ms is not None:
@@ -308,7 +308,7 @@ def _tiles(report: ModelReport) -> Iterable[Tile]:
         yield from _error_tile(report, before, after)
 
 
-def _error_tile(report: ModelReport, before: Form | None, after: Form) -> Iterable[Tile]:
+def _error_tile(report: ModelReport, before: ModelStats | None, after: ModelStats) -> Iterable[Tile]:
     """Yield the error relative to the size of the outputs where it is known: a large output may be off by much."""
     absolute, mse = f"largest difference {error(after.max_abs_error)}", f"MSE {error(after.mse)}"
     relative = _error_of_outputs(report.after)
@@ -320,12 +320,12 @@ def _error_tile(report: ModelReport, before: Form | None, after: Form) -> Iterab
     yield Tile("Relative error", was, error(relative), f"{absolute}, {mse}, against ONNX Runtime")
 
 
-def _error_of_outputs(graph: Graph) -> float | None:
+def _error_of_outputs(graph: ModelGraph) -> float | None:
     found = [graph.tensors[name].relative_error for name in graph.outputs if name in graph.tensors]
     return max((each for each in found if each is not None), default=None)
 
 
-def _left(before: Form | None, after: Form) -> str:
+def _left(before: ModelStats | None, after: ModelStats) -> str:
     if not after.transposes:
         return "none is left"
     return "" if before is None or not before.transposes else f"{after.transposes / before.transposes:.0%} are left"

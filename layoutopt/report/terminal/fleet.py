@@ -11,9 +11,9 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from layoutopt.fleet.regressions import Change, Verdict
+from layoutopt.fleet.regressions import Change, ChangeVerdict
 from layoutopt.fleet.row import Row
-from layoutopt.report.terminal.tables import size
+from layoutopt.report.terminal.tables import format_size
 
 _LAYOUT = "{:>11}  {:>15}  {:>9}  {:>8}  {:>7}  {}"
 """Widths that do not depend on the rows that are still to come."""
@@ -35,7 +35,7 @@ def of_row(row: Row, *, before: bool) -> Text:
     line = _LAYOUT.format(
         _change(row.report, "transposes"),
         _change(row.report, "operators"),
-        size(optimized["file_size"]),
+        format_size(optimized["file_size"]),
         "-" if error is None else f"{error:.1e}",
         "before" if before else f"{row.seconds:.1f}",
         row.model,
@@ -56,7 +56,7 @@ def _change(report: dict[str, Any], name: str) -> str:
 
 def of_changes(changes: Sequence[Change], *, verbose: bool) -> Iterator[RenderableType]:
     """Yield a table of the numbers that differ, or of all if ``verbose``, and a summary."""
-    shown = [change for change in changes if verbose or change.verdict is not Verdict.SAME]
+    shown = [change for change in changes if verbose or change.verdict is not ChangeVerdict.SAME]
     if shown:
         table = Table(box=SIMPLE_HEAD, pad_edge=False)
         table.add_column("model", overflow="fold")
@@ -74,12 +74,12 @@ def of_changes(changes: Sequence[Change], *, verbose: bool) -> Iterator[Renderab
     yield Text(f"{models} models compared; {worse} worse", style="red" if worse else "green")
 
 
-_STYLES = {Verdict.BETTER: "green", Verdict.WORKS: "green", Verdict.LARGER: "yellow"}
+_STYLES = {ChangeVerdict.BETTER: "green", ChangeVerdict.WORKS: "green", ChangeVerdict.LARGER: "yellow"}
 
 
 def _number(metric: str, number: float | None) -> str:
     if number is None:
         return "-"
     if metric in ("bytes", "size"):
-        return size(int(number))
+        return format_size(int(number))
     return f"{number:.2e}" if metric == "error" else f"{number:.2f} ms" if metric == "latency" else f"{number:,.0f}"

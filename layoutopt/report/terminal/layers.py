@@ -74,12 +74,12 @@ def _of_outputs(report: ComparisonReport) -> Table:
     return table
 
 
-def _of_entry(first: Entry, tolerance: float) -> Iterator[RenderableType]:
+def _of_entry(first: ErrorOrigin, tolerance: float) -> Iterator[RenderableType]:
     layer = first.layer
     yield Text(f"First beyond the tolerance, {tolerance:g}: {_said(layer)}", style="bold red")
     yield Text(f"  tensor {layer.tensor}")
-    if first.behind:
-        yield Text(f"  The error enters after {', '.join(first.behind)}, in {_listed(first.suspects)}")
+    if first.after:
+        yield Text(f"  The error enters after {', '.join(first.after)}, in {_listed(first.suspects)}")
     yield Text(f"  Its own error, computed from the inputs that it has in the .tflite: {layer.own_error:.2e}")
 
 

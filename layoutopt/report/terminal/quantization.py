@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from layoutopt.quantization.outcome import FloatOperator, QuantizationReport
+from layoutopt.text import first_few
 
 _LISTED = 6
 """The most names of one kind that are shown."""
@@ -61,6 +62,5 @@ def _of_outputs(report: QuantizationReport) -> Table:
 def _of_floats(floats: tuple[FloatOperator, ...], *, verbose: bool) -> Iterator[str]:
     for (code, reason), count in Counter((each.code, each.reason) for each in floats).items():
         names = [each.name for each in floats if (each.code, each.reason) == (code, reason)]
-        shown = names if verbose else names[:_LISTED]
-        more = f" and {count - len(shown)} more" if count > len(shown) else ""
-        yield f"  on floats: {count} {code}: {reason} ({', '.join(shown)}{more})"
+        shown = first_few(names, count if verbose else _LISTED)
+        yield f"  on floats: {count} {code}: {reason} ({shown})"

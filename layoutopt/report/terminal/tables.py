@@ -22,13 +22,21 @@ from layoutopt.results.benchmark import BenchmarkReport, BenchmarkRow, Control
 from layoutopt.results.calibrate import CalibrationReport
 from layoutopt.results.count import CountReport
 from layoutopt.results.model_report import ModelReport
-from layoutopt.results.optimize import Form, Kind, LayoutProof, ObjectiveChoice, OptimizeReport, SizeCheck, TensorInfo
+from layoutopt.results.optimize import (
+    LayoutProof,
+    ModelKind,
+    ModelStats,
+    ObjectiveChoice,
+    OptimizeReport,
+    SizeCheck,
+    TensorInfo,
+)
 
 _NONE = "[dim]-[/]"
 
 
 def of_optimize(report: OptimizeReport, *, verbose: bool) -> Iterator[RenderableType]:
-    """Print the baseline beside the optimized form, the interface, the proof, and where the files are."""
+    """Print the baseline beside the optimized model, the interface, the proof, and where the files are."""
     if verbose:
         yield _of_stages(report.seconds)
         yield _of_passes_run(report.passes)
@@ -59,7 +67,7 @@ def of_counts(reports: Sequence[CountReport]) -> Iterator[RenderableType]:
     _row(table, "pads", [f"{each.pads:,}" for each in counts])
     _row(table, "reshapes", [f"{each.reshapes:,}" for each in counts])
     _row(table, "other data movement", [f"{each.other_movement:,}" for each in counts])
-    _row(table, "bytes moved by transposes", [size(each.bytes_moved) for each in counts], style="bold")
+    _row(table, "bytes moved by transposes", [format_size(each.bytes_moved) for each in counts], style="bold")
     table.add_section()
     names = sorted({name for each in counts for name in each.histogram}, key=lambda name: (-_most(name, reports), name))
     for name in names:
@@ -108,7 +116,7 @@ def _of_setting(report: BenchmarkReport, control: Control, rows: Sequence[Benchm
             escape(row.name),
             *(f"{time:.2f}" for time in (latency.median_ms, latency.minimum_ms, latency.p90_ms)),
             _NONE if row is rows[0] else _compared(row.speedup),
-            *([_NONE if row.memory is None else size(row.memory)] if has_memory else []),
+            *([_NONE if row.memory is None else format_size(row.memory)] if has_memory else []),
             f"{row.counts.transposes:,}, {row.counts.operators:,}",
         )
     return table
@@ -174,7 +182,7 @@ def of_calibration(report: CalibrationReport) -> Iterator[RenderableType]:
     table = Table(title="TRANSPOSE: µs, and GB/s", title_justify="left", box=None, padding=(0, 2, 0, 0))
     table.add_column("what moves", no_wrap=True)
     for each in sizes:
-        table.add_column(size(each), justify="right", no_wrap=True)
+        table.add_column(format_size(each), justify="right", no_wrap=True)
     for curve in times.curves:
         table.add_row(_movement(curve), *(_time_and_rate(curve.at(each), each) for each in sizes))
     yield table
@@ -204,12 +212,12 @@ def proof(layout: LayoutProof) -> str:
 def objective_choice(choice: ObjectiveChoice) -> str:
     """Return what one objective chooses, in one sentence."""
     return (
-        f"By {choice.objective.value}: {choice.transposes} TRANSPOSE, {size(choice.bytes_moved)} moved, "
+        f"By {choice.objective.value}: {choice.transposes} TRANSPOSE, {format_size(choice.bytes_moved)} moved, "
         f"{choice.predicted_ns / 1e3:,.1f} µs predicted"
     )
 
 
-def size(count: int) -> str:
+def format_size(count: int) -> str:
     """Return bytes for people, in powers of 1000."""
     number, unit = float(count), "B"
     for larger in ("kB", "MB", "GB"):
@@ -231,7 +239,7 @@ def _millions(count: int) -> str:
 
 def amount(cost: int, unit: str) -> str:
     """Return a cost for people: bytes in powers of 1000, nanoseconds as microseconds."""
-    return size(cost) if unit == Objective.BYTES.unit else f"{cost / 1e3:,.1f} µs"
+    return format_size(cost) if unit == Objective.BYTES.unit else f"{cost / 1e3:,.1f} µs"
 
 
 def _movement(curve: Curve) -> str:
@@ -250,30 +258,30 @@ def _time_and_rate(nanoseconds: float, bytes_moved: int) -> str:
 
 def _of_forms(report: OptimizeReport) -> Table:
     """Return the one table that `optimize` ends in."""
-    forms = [form for form in (report.baseline, report.optimized) if form is not None]
-    headings = [f"{'baseline' if form is report.baseline else 'optimized'}\n({form.kind.value})" for form in forms]
+    models = [model for model in (report.baseline, report.optimized) if model is not None]
+    headings = [f"{'baseline' if model is report.baseline else 'optimized'}\n({model.kind.value})" for model in models]
     table = _table("", *headings)
-    _row(table, "operators", [f"{form.operators:,}" for form in forms])
+    _row(table, "operators", [f"{model.operators:,}" for model in models])
     if (products := report.multiplications) is not None:
-        numbers = [products.before, products.after] if len(forms) > 1 else [products.after]
+        numbers = [products.before, products.after] if len(models) > 1 else [products.after]
         _row(table, "multiplications", [_millions(number) for number in numbers])
-    _row(table, _transpose_name(report.optimized), [f"{form.transposes:,}" for form in forms], style="bold")
-    _row(table, "PAD", [f"{form.pads:,}" for form in forms])
-    _row(table, "RESHAPE", [f"{form.reshapes:,}" for form in forms])
-    _row(table, "other data movement", [f"{form.other_movement:,}" for form in forms])
-    _row(table, "bytes moved by transposes", [size(form.bytes_moved) for form in forms], style="bold")
-    _row(table, "file size", [size(form.file_size) if form.file_size else _NONE for form in forms])
-    _latency_rows(table, forms, report.speedup)
-    _row(table, "max abs error", [_number(form.max_abs_error) for form in forms])
-    _row(table, "MSE", [_number(form.mse) for form in forms])
+    _row(table, _transpose_name(report.optimized), [f"{model.transposes:,}" for model in models], style="bold")
+    _row(table, "PAD", [f"{model.pads:,}" for model in models])
+    _row(table, "RESHAPE", [f"{model.reshapes:,}" for model in models])
+    _row(table, "other data movement", [f"{model.other_movement:,}" for model in models])
+    _row(table, "bytes moved by transposes", [format_size(model.bytes_moved) for model in models], style="bold")
+    _row(table, "file size", [format_size(model.file_size) if model.file_size else _NONE for model in models])
+    _latency_rows(table, models, report.speedup)
+    _row(table, "max abs error", [_number(model.max_abs_error) for model in models])
+    _row(table, "MSE", [_number(model.mse) for model in models])
     return table
 
 
-def _latency_rows(table: Table, forms: Sequence[Form], speedup: Speedup | None) -> None:
-    if all(form.latency_ms is None for form in forms):
+def _latency_rows(table: Table, models: Sequence[ModelStats], speedup: Speedup | None) -> None:
+    if all(model.latency_ms is None for model in models):
         return
-    _row(table, "latency, median", [_milliseconds(form.latency_ms) for form in forms])
-    _row(table, "latency, minimum", [_milliseconds(form.latency_min_ms) for form in forms])
+    _row(table, "latency, median", [_milliseconds(model.latency_ms) for model in models])
+    _row(table, "latency, minimum", [_milliseconds(model.latency_min_ms) for model in models])
     if speedup is not None:
         _row(table, "speedup, 95 % interval", ["", _compared(speedup)], style="bold")
 
@@ -346,10 +354,10 @@ def _of_passes_run(records: Sequence[PassRecord]) -> Table:
 
 
 def _of_histograms(report: OptimizeReport) -> Table:
-    forms = [form for form in (report.baseline, report.optimized) if form is not None]
-    table = _table("operator", *(form.kind.value for form in forms))
-    for name in dict.fromkeys(name for form in forms for name in form.histogram):
-        _row(table, name, [f"{form.histogram[name]}" if name in form.histogram else _NONE for form in forms])
+    models = [model for model in (report.baseline, report.optimized) if model is not None]
+    table = _table("operator", *(model.kind.value for model in models))
+    for name in dict.fromkeys(name for model in models for name in model.histogram):
+        _row(table, name, [f"{model.histogram[name]}" if name in model.histogram else _NONE for model in models])
     return table
 
 
@@ -365,8 +373,8 @@ def _row(table: Table, name: str, cells: Sequence[str], *, style: str = "") -> N
     table.add_row(escape(name), *cells, style=style)
 
 
-def _transpose_name(form: Form) -> str:
-    return "Transpose (ONNX)" if form.kind is Kind.ONNX else "TRANSPOSE"
+def _transpose_name(model: ModelStats) -> str:
+    return "Transpose (ONNX)" if model.kind is ModelKind.ONNX else "TRANSPOSE"
 
 
 def _number(value: float | None) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from layoutopt.targets.conditions.common import main_operand, shape_of, with_role
+from layoutopt.targets.conditions.common import main_operand, shape_or_zeros, with_role
 from layoutopt.tfl.graph import Operation
 
 
@@ -49,7 +49,7 @@ def last_axis(operation: Operation, wanted: bool) -> str | None:
 def reduced_depth(operation: Operation, wanted: str) -> str | None:
     """Require that the last of four axes is reduced only if it, or another one except the batch, has the size 1."""
     axes, value = _axes(operation), main_operand(operation)
-    shape = () if value is None else shape_of(value)
+    shape = () if value is None else shape_or_zeros(value)
     if axes and wanted == "flat" and len(shape) == 4 and 3 in axes and 1 not in shape[1:]:
         return f"reduces the channels of {list(shape)}"
     return None
@@ -58,7 +58,7 @@ def reduced_depth(operation: Operation, wanted: str) -> str | None:
 def reduced_depth_multiple(operation: Operation, wanted: int) -> str | None:
     """Require that the last of four axes has such a multiple as its size if it is reduced."""
     axes, value = _axes(operation), main_operand(operation)
-    shape = () if value is None else shape_of(value)
+    shape = () if value is None else shape_or_zeros(value)
     if axes and len(shape) == 4 and 3 in axes and shape[3] % wanted:
         return f"reduces {shape[3]} channels, not a multiple of {wanted}"
     return None
@@ -67,7 +67,7 @@ def reduced_depth_multiple(operation: Operation, wanted: int) -> str | None:
 def padding_of_batch(operation: Operation, wanted: bool) -> str | None:
     """Require that the batch is not padded, or allow it."""
     for paddings in with_role(operation, "paddings"):
-        of_batch = len(paddings.shape or ()) == 2 and shape_of(paddings)[0] > 3
+        of_batch = len(paddings.shape or ()) == 2 and shape_or_zeros(paddings)[0] > 3
         if not wanted and of_batch and (not paddings.is_constant or np.any(paddings.array[0])):
             return "pads the batch"
     return None
@@ -95,7 +95,7 @@ def scale_factors(operation: Operation, wanted: Mapping[str, Sequence[int]]) -> 
     Both axes grow by the same factor, counted in gaps between pixels where corners are aligned. What is 1 x 1, or does
     not grow, passes.
     """
-    before, after = shape_of(operation[0]), shape_of(operation.results[0])
+    before, after = shape_or_zeros(operation[0]), shape_or_zeros(operation.results[0])
     if len(before) != 4 or before[1:3] == (1, 1) or before == after:
         return None
     less = int(bool(operation.options.get("align_corners")))

@@ -30,6 +30,6 @@ def main_operand(operation: Operation) -> Value | None:
     return operation.operand(definition(operation.code).main)
 
 
-def shape_of(value: Value) -> tuple[int, ...]:
+def shape_or_zeros(value: Value) -> tuple[int, ...]:
     """Return the shape, with 0 for sizes that are not known."""
     return tuple(size or 0 for size in value.shape or ())

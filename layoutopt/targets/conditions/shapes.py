@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from math import prod
 
-from layoutopt.targets.conditions.common import main_operand, run_time_values, shape_of, with_role
+from layoutopt.targets.conditions.common import main_operand, run_time_values, shape_or_zeros, with_role
 from layoutopt.tfl.graph import Operation
 
 
@@ -40,15 +40,16 @@ def result_min_rank(operation: Operation, wanted: int) -> str | None:
 def innermost_axes(operation: Operation, wanted: int) -> str | None:
     """Require that only this number of axes, the last ones, have a size over 1."""
     for value in run_time_values(operation):
-        if prod(shape_of(value)[:-wanted]) != 1:
-            return f"has a value of shape {list(shape_of(value))}: only the last {wanted} axes may be longer than 1"
+        shape = shape_or_zeros(value)
+        if prod(shape[:-wanted]) != 1:
+            return f"has a value of shape {list(shape)}: only the last {wanted} axes may be longer than 1"
     return None
 
 
 def batch_of_one(operation: Operation, wanted: bool) -> str | None:
     """Require that the first of four axes has the size 1."""
     value = main_operand(operation)
-    if wanted and value is not None and len(shape := shape_of(value)) == 4 and shape[0] != 1:
+    if wanted and value is not None and len(shape := shape_or_zeros(value)) == 4 and shape[0] != 1:
         return f"has a batch of {shape[0]}"
     return None
 
@@ -56,7 +57,7 @@ def batch_of_one(operation: Operation, wanted: bool) -> str | None:
 def max_elements(operation: Operation, wanted: int) -> str | None:
     """Require that the operand has at most one axis with a size over 1, and at most this number of elements."""
     value = main_operand(operation)
-    shape = () if value is None else shape_of(value)
+    shape = () if value is None else shape_or_zeros(value)
     if sum(size != 1 for size in shape) > 1:
         return f"takes a value of shape {list(shape)}, not of one axis"
     return f"takes {prod(shape):,} elements, more than {wanted:,}" if prod(shape) > wanted else None
@@ -95,7 +96,7 @@ def _wrong_ranks(operation: Operation, wanted: Mapping[str, Sequence[int]], *, c
 def kept_rank(operation: Operation, wanted: bool) -> str | None:
     """Require as many axes in the result as in the data operand where the options ask for all of them to be kept."""
     value = main_operand(operation)
-    ranks = {len(shape_of(each)) for each in (value, operation.results[0]) if each is not None}
+    ranks = {len(shape_or_zeros(each)) for each in (value, operation.results[0]) if each is not None}
     return (
         "keeps axes and changes their number"
         if wanted and operation.options.get("keep_num_dims") and len(ranks) > 1
@@ -108,7 +109,7 @@ def broadcast_to_image(operation: Operation, wanted: bool) -> str | None:
 
     Images with a batch of 1 broadcast with three axes, or with [1, 1]; images also with [batch, channels].
     """
-    shapes = sorted((shape_of(each) for each in operation.operands if each is not None), key=len)
+    shapes = sorted((shape_or_zeros(each) for each in operation.operands if each is not None), key=len)
     if not wanted or len(shapes) != 2 or len(shapes[0]) < 2 or len(shapes[0]) == len(shapes[1]):
         return None
     short, image = shapes
@@ -123,10 +124,10 @@ def broadcast_to_image(operation: Operation, wanted: bool) -> str | None:
 
 def scalar_or_result(operation: Operation, wanted: Sequence[str]) -> str | None:
     """Require that the operands with certain roles have one element, or the shape of the result."""
-    result = shape_of(operation.results[0])
+    result = shape_or_zeros(operation.results[0])
     for role in wanted:
         for value in with_role(operation, role):
-            shape = shape_of(value)
+            shape = shape_or_zeros(value)
             if shape not in ((), (1,), result):
                 return f"broadcasts {list(shape)} to {list(result)}"
     return None
@@ -134,5 +135,5 @@ def scalar_or_result(operation: Operation, wanted: Sequence[str]) -> str | None:
 
 def same_shape(operation: Operation, wanted: bool) -> str | None:
     """Require that operands and result have the same shape."""
-    shapes = {shape_of(each) for each in [*operation.operands, *operation.results] if each is not None}
+    shapes = {shape_or_zeros(each) for each in [*operation.operands, *operation.results] if each is not None}
     return "broadcasts operands" if wanted and len(shapes) > 1 else None

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from math import prod
 from typing import Any
 
-from layoutopt.targets.conditions.common import shape_of
+from layoutopt.targets.conditions.common import shape_or_zeros
 from layoutopt.tfl.graph import Operation
 
 
@@ -51,10 +51,10 @@ def large_strides(operation: Operation, wanted: int) -> str | None:
 
 def _pads(operation: Operation) -> bool:
     """Return whether a window over images reaches over the border."""
-    options, before, after = operation.options, shape_of(operation[0]), shape_of(operation.results[0])
+    options, before, after = operation.options, shape_or_zeros(operation[0]), shape_or_zeros(operation.results[0])
     window = {"h": options.get("filter_height"), "w": options.get("filter_width")}
     if None in window.values():
-        window = dict(zip("hw", shape_of(operation[1])[1:3], strict=True))
+        window = dict(zip("hw", shape_or_zeros(operation[1])[1:3], strict=True))
     return options.get("padding") != "VALID" and any(
         (after[at] - 1) * options.get(f"stride_{axis}", 1)
         + (int(window[axis] or 1) - 1) * options.get(f"dilation_{axis}_factor", 1)
@@ -79,7 +79,7 @@ def max_kernel(operation: Operation, wanted: int) -> str | None:
 
 def depth_multiplier(operation: Operation, wanted: bool) -> str | None:
     """Require one filter per channel, or one channel."""
-    value, channels = operation[0], shape_of(operation.results[0])[-1:]
-    if wanted and shape_of(value)[-1:] not in (channels, (1,)):
+    value, channels = operation[0], shape_or_zeros(operation.results[0])[-1:]
+    if wanted and shape_or_zeros(value)[-1:] not in (channels, (1,)):
         return "has several filters for each of several channels"
     return None

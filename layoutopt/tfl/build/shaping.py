@@ -127,6 +127,9 @@ def sliced(x: Operand, index: Any) -> Value:
     return y
 
 
+Value.record_slice = sliced
+
+
 def _all_axes(index: tuple[Any, ...], rank: int) -> list[Any]:
     """Return an index with one entry for each axis, and None for each new one."""
     named = sum(key is not None and key is not Ellipsis for key in index)

@@ -10,7 +10,7 @@ from layoutopt.tfl.shapes import (
     Results,
     ShapeError,
     broadcast,
-    integers,
+    known_elements,
     operand_at,
     require_one_type,
     unknown,
@@ -19,7 +19,7 @@ from layoutopt.tfl.shapes import (
 
 def reduction(operands: Operands, options: Options) -> Results:
     """Return a result without the axes of operand 1, or with size 1 there."""
-    x, axes, keep = operand_at(operands, 0), integers(operands[1]), options["keep_dims"]
+    x, axes, keep = operand_at(operands, 0), known_elements(operands[1]), options["keep_dims"]
     if x.shape is None:
         return [(x.dtype, None)]
     if axes is None:
@@ -30,7 +30,7 @@ def reduction(operands: Operands, options: Options) -> Results:
 
 def arg_extreme(operands: Operands, options: Options) -> Results:
     """Return a result without the axis that operand 1 tells."""
-    x, axes = operand_at(operands, 0), integers(operands[1])
+    x, axes = operand_at(operands, 0), known_elements(operands[1])
     if x.shape is None or axes is None:
         return [(DType(options["output_type"]), None)]
     axis = axes[0] % x.rank
@@ -38,7 +38,7 @@ def arg_extreme(operands: Operands, options: Options) -> Results:
 
 
 def batch_matmul(operands: Operands, options: Options) -> Results:
-    """Return rows of the first, columns of the second; other axes broadcast."""
+    """Return the rows of the first operand by the columns of the second; the other axes broadcast."""
     a, b = operand_at(operands, 0), operand_at(operands, 1)
     require_one_type([a, b])
     if a.shape is None or b.shape is None:
@@ -57,7 +57,7 @@ def _require_equal(one: Size, other: Size, a: Value, b: Value) -> None:
 
 
 def fully_connected(operands: Operands, options: Options) -> Results:
-    """Return the last axis of the operand becomes as long as the weights (out, in) have rows."""
+    """Return the shape of the operand, with a last axis as long as the weights (out, in) have rows."""
     x, weights = operand_at(operands, 0), operand_at(operands, 1)
     if x.shape is None or weights.shape is None:
         return [(x.dtype, None)]

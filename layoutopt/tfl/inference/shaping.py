@@ -11,7 +11,7 @@ from layoutopt.tfl.shapes import (
     Operands,
     Options,
     Results,
-    integers,
+    known_elements,
     operand_at,
     require_one_type,
     unknown,
@@ -22,7 +22,7 @@ from layoutopt.tfl.shapes import (
 def reshape(operands: Operands, _: Options) -> Results:
     """Return the shape that operand 1 tells; a size of -1 follows from the rest."""
     x, target = operand_at(operands, 0), operand_at(operands, 1)
-    sizes = integers(target)
+    sizes = known_elements(target)
     if sizes is None:
         return [(x.dtype, unknown(vector_length(target)))]
     if -1 in sizes:
@@ -45,8 +45,8 @@ def squeeze(operands: Operands, options: Options) -> Results:
 
 
 def expand_dims(operands: Operands, _: Options) -> Results:
-    """Return one more axis of size 1."""
-    x, axes = operand_at(operands, 0), integers(operands[1])
+    """Return the shape of the operand with one more axis of size 1."""
+    x, axes = operand_at(operands, 0), known_elements(operands[1])
     if x.shape is None or axes is None:
         return [(x.dtype, None)]
     sizes, axis = list(x.shape), axes[0] % (len(x.shape) + 1)
@@ -55,14 +55,14 @@ def expand_dims(operands: Operands, _: Options) -> Results:
 
 def transpose(operands: Operands, _: Options) -> Results:
     """Return the sizes in the order of operand 1."""
-    x, perm = operand_at(operands, 0), integers(operands[1])
+    x, perm = operand_at(operands, 0), known_elements(operands[1])
     if x.shape is None:
         return [(x.dtype, None)]
     return [(x.dtype, unknown(x.rank) if perm is None else tuple(x.shape[axis] for axis in perm))]
 
 
 def concatenation(operands: Operands, options: Options) -> Results:
-    """Return the sizes along one axis added up."""
+    """Return the shape of the operands, with their sizes along one axis added up."""
     values = [operand_at(operands, i) for i in range(len(operands))]
     require_one_type(values)
     if any(value.shape is None for value in values):
@@ -76,7 +76,7 @@ def concatenation(operands: Operands, options: Options) -> Results:
 
 
 def pack(operands: Operands, options: Options) -> Results:
-    """Return one more axis."""
+    """Return the shape of the operands with one more axis."""
     values = [operand_at(operands, i) for i in range(len(operands))]
     require_one_type(values)
     if any(value.shape is None for value in values):
@@ -96,7 +96,7 @@ def unpack(operands: Operands, options: Options) -> Results:
 
 def split(operands: Operands, options: Options) -> Results:
     """Return equal parts along the axis that operand 0 tells."""
-    x, axes, parts = operand_at(operands, 1), integers(operands[0]), options["num_splits"]
+    x, axes, parts = operand_at(operands, 1), known_elements(operands[0]), options["num_splits"]
     if axes is None or x.shape is None:
         return [(x.dtype, None if x.shape is None else unknown(x.rank))] * parts
     axis = axes[0] % x.rank
@@ -106,7 +106,7 @@ def split(operands: Operands, options: Options) -> Results:
 
 def split_v(operands: Operands, options: Options) -> Results:
     """Return parts of the sizes in operand 1 along the axis that operand 2 tells."""
-    x, sizes, axes = operand_at(operands, 0), integers(operands[1]), integers(operands[2])
+    x, sizes, axes = operand_at(operands, 0), known_elements(operands[1]), known_elements(operands[2])
     if axes is None or x.shape is None:
         return [(x.dtype, None if x.shape is None else unknown(x.rank))] * options["num_splits"]
     axis = axes[0] % x.rank
@@ -121,7 +121,7 @@ def _without_rest(sizes: Sequence[int], total: Size) -> list[Size]:
 
 def slice_(operands: Operands, _: Options) -> Results:
     """Return the sizes of operand 2; -1 reaches to the end."""
-    x, begins, sizes = operand_at(operands, 0), integers(operands[1]), integers(operands[2])
+    x, begins, sizes = operand_at(operands, 0), known_elements(operands[1]), known_elements(operands[2])
     if x.shape is None or sizes is None:
         return [(x.dtype, None if x.shape is None else unknown(x.rank))]
     found = [
@@ -134,7 +134,7 @@ def slice_(operands: Operands, _: Options) -> Results:
 def strided_slice(operands: Operands, options: Options) -> Results:
     """Return the shape that Python's slices would leave, without the axes of the shrink mask."""
     x = operand_at(operands, 0)
-    begins, ends, strides = (integers(operands[i]) for i in (1, 2, 3))
+    begins, ends, strides = (known_elements(operands[i]) for i in (1, 2, 3))
     if x.shape is None:
         return [(x.dtype, None)]
     shrunk = options["shrink_axis_mask"]
@@ -152,8 +152,8 @@ def strided_slice(operands: Operands, options: Options) -> Results:
 
 
 def pad(operands: Operands, _: Options) -> Results:
-    """Return sizes with what operand 1 adds before and after."""
-    x, amounts = operand_at(operands, 0), integers(operands[1])
+    """Return the sizes of the operand with what operand 1 adds before and after."""
+    x, amounts = operand_at(operands, 0), known_elements(operands[1])
     if x.shape is None:
         return [(x.dtype, None)]
     if amounts is None:
@@ -163,8 +163,8 @@ def pad(operands: Operands, _: Options) -> Results:
 
 
 def tile(operands: Operands, _: Options) -> Results:
-    """Return sizes times what operand 1 says."""
-    x, counts = operand_at(operands, 0), integers(operands[1])
+    """Return the sizes of the operand times those of operand 1."""
+    x, counts = operand_at(operands, 0), known_elements(operands[1])
     if x.shape is None:
         return [(x.dtype, None)]
     if counts is None:
@@ -175,14 +175,14 @@ def tile(operands: Operands, _: Options) -> Results:
 def broadcast_to(operands: Operands, _: Options) -> Results:
     """Return the shape that operand 1 tells."""
     x, target = operand_at(operands, 0), operand_at(operands, 1)
-    sizes = integers(target)
+    sizes = known_elements(target)
     return [(x.dtype, unknown(vector_length(target)) if sizes is None else tuple(sizes))]
 
 
 def fill(operands: Operands, _: Options) -> Results:
     """Return the shape that operand 0 tells."""
     target, value = operand_at(operands, 0), operand_at(operands, 1)
-    sizes = integers(target)
+    sizes = known_elements(target)
     return [(value.dtype, unknown(vector_length(target)) if sizes is None else tuple(sizes))]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from layoutopt.tfl.graph import Shape, Size, Value
-from layoutopt.tfl.shapes import Operands, Options, Results, integers, operand_at
+from layoutopt.tfl.shapes import Operands, Options, Results, known_elements, operand_at
 
 
 def _windows(size: Size, kernel: Size, stride: int, dilation: int, padding: str) -> Size:
@@ -45,7 +45,7 @@ def _known(value: Value) -> Shape:
 
 
 def pool_2d(operands: Operands, options: Options) -> Results:
-    """Return the window's size is in the options."""
+    """Return the result for the size of the window that the options have."""
     x = operand_at(operands, 0)
     batch, *sizes, channels = _known(x)
     kernel = (options["filter_height"], options["filter_width"])
@@ -66,26 +66,26 @@ def conv_3d(operands: Operands, options: Options) -> Results:
 def transpose_conv(operands: Operands, _: Options) -> Results:
     """Return the shape that operand 0 tells."""
     target, x = operand_at(operands, 0), operand_at(operands, 2)
-    sizes = integers(target)
+    sizes = known_elements(target)
     return [(x.dtype, (None,) * x.rank if sizes is None else tuple(sizes))]
 
 
 def resize(operands: Operands, _: Options) -> Results:
-    """Return height and width as operand 1 says."""
-    x, sizes = operand_at(operands, 0), integers(operands[1])
+    """Return the shape of the operand with the height and width of operand 1."""
+    x, sizes = operand_at(operands, 0), known_elements(operands[1])
     batch, *plane, channels = _known(x)
     return [(x.dtype, (batch, *([None] * len(plane) if sizes is None else sizes), channels))]
 
 
 def depth_to_space(operands: Operands, options: Options) -> Results:
-    """Return blocks of channels become blocks of a picture."""
+    """Return the shape of a picture whose blocks were channels."""
     x, block = operand_at(operands, 0), options["block_size"]
     batch, height, width, channels = _known(x)
     return [(x.dtype, (batch, _times(height, block), _times(width, block), _over(channels, block * block)))]
 
 
 def space_to_depth(operands: Operands, options: Options) -> Results:
-    """Return blocks of a picture become blocks of channels."""
+    """Return the shape of a picture whose channels were blocks."""
     x, block = operand_at(operands, 0), options["block_size"]
     batch, height, width, channels = _known(x)
     return [(x.dtype, (batch, _over(height, block), _over(width, block), _times(channels, block * block)))]

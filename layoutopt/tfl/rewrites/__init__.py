@@ -75,10 +75,10 @@ FLOAT_RULES = (*RULES, pad_with_mean, broadcast_by_product)
 """The same for a graph that stays one of floats: the others are right before a quantization, too."""
 
 
-def simplify(graph: Graph, rules: Sequence[Rule] = RULES) -> None:
+def simplify(graph: Graph, rules: Sequence[RewriteRule] = RULES) -> None:
     """Rewrite a graph and the bodies in it to fewer and cheaper operators that compute the same."""
     steps = (eliminate_dead_code, eliminate_common_subexpressions, partial(apply_rules, rules=rules))
-    run_to_the_end(graph, steps)
+    run_to_fixpoint(graph, steps)
     for operation in graph.all_operations():
         if operation.code == "WHILE":
             tfl.keep_apart(operation.bodies[1])  # what computed a value may be gone

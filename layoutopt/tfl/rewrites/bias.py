@@ -21,7 +21,7 @@ def fuse_bias(operation: Operation, uses: Uses) -> Value | None:
         source, addend = uses.producer(operation.operand(index), *_BIASED), operation[1 - index]
         if source is None or source.options["fused_activation_function"] != "NONE":
             continue
-        bias = channels_of(addend, source.result)
+        bias = channel_constant(addend, source.result)
         if bias is None or operation.result.shape != source.result.shape:
             continue
         activation = operation.options["fused_activation_function"]
@@ -31,7 +31,7 @@ def fuse_bias(operation: Operation, uses: Uses) -> Value | None:
     return None
 
 
-def channels_of(addend: Value, result: Value) -> Array | None:
+def channel_constant(addend: Value, result: Value) -> Array | None:
     """Return a constant as one number for each channel of ``result``; None where it is something else."""
     if addend.data is None or addend.dtype is not DType.FLOAT32 or result.shape is None or not result.shape[-1]:
         return None

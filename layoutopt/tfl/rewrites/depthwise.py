@@ -10,7 +10,7 @@ from layoutopt.tfl import build as tfl
 from layoutopt.tfl.dtypes import DType
 from layoutopt.tfl.graph import Graph, Operation, Value
 from layoutopt.tfl.recorder import one
-from layoutopt.tfl.rewrites.engine import Uses, apply_rules, rule, run_to_the_end
+from layoutopt.tfl.rewrites.engine import Uses, apply_rules, rule, run_to_fixpoint
 
 MAX_TAPS = 25
 """The most taps that XNNPACK's depthwise kernels have; LiteRT's own, which takes over, takes ten times as long."""
@@ -29,7 +29,7 @@ def split_depthwise_kernels(graph: Graph, *, resizable: bool = False) -> None:
         resizable: whether the graph takes images of any size, so that nothing may depend on the size that it has now.
     """
     rules = (split_same_kernel,) if resizable else (split_same_kernel, split_kernel)
-    run_to_the_end(graph, (partial(apply_rules, rules=rules),))
+    run_to_fixpoint(graph, (partial(apply_rules, rules=rules),))
 
 
 @rule("DEPTHWISE_CONV_2D")
@@ -42,7 +42,7 @@ def split_same_kernel(operation: Operation, _: Uses) -> Value | None:
     if not _is_slow(operation) or operation.options["padding"] != "SAME" or _strides(operation) != (1, 1):
         return None
     kernel = operation[1].sizes[1:3]
-    parts = parts_of(*map(range, kernel))
+    parts = divide_taps(*map(range, kernel))
     if not all(_is_central(taps, size) for part in parts for taps, size in zip(part, kernel, strict=True)):
         return None
     return _sum(operation, [(operation[0], "SAME", part) for part in parts])
@@ -61,7 +61,7 @@ def split_kernel(operation: Operation, _: Uses) -> Value | None:
         totals = [max((out - 1) * s + (taps - 1) * d + 1 - size, 0) for size, out, taps, s, d in axes]
         x = tfl.pad(x, [[0, 0], *([total // 2, total - total // 2] for total in totals), [0, 0]])
     parts: list[tuple[Value, str, Taps]] = []
-    for part in parts_of(*map(range, kernel)):
+    for part in divide_taps(*map(range, kernel)):
         window = [slice(None)]
         for taps, out, s, d in zip(part, sizes, strides, dilations, strict=True):
             window.append(slice(taps[0] * d, taps[-1] * d + (out - 1) * s + 1))
@@ -108,11 +108,11 @@ def _sum(operation: Operation, parts: Sequence[tuple[Value, str, Taps]]) -> Valu
 
 
 @cache
-def parts_of(rows: range, columns: range) -> tuple[Taps, ...]:
+def divide_taps(rows: range, columns: range) -> tuple[Taps, ...]:
     """Divide these taps into as few evenly spaced parts as can be found, each of at most ``MAX_TAPS``."""
     if len(rows) * len(columns) <= MAX_TAPS:
         return ((rows, columns),)
-    found = (tuple(part for each in halves for part in parts_of(*each)) for halves in _halves(rows, columns))
+    found = (tuple(part for each in halves for part in divide_taps(*each)) for halves in _halves(rows, columns))
     return min(found, key=len)
 
 

@@ -48,11 +48,11 @@ class Uses:
         self._readers.setdefault(new, []).extend(self._readers.pop(old, []))
 
 
-Rewrite: TypeAlias = "Callable[[Operation, Uses], Value | None]"
+RewriteFunction: TypeAlias = "Callable[[Operation, Uses], Value | None]"
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class RewriteRule:
     """A rewrite of operations of some codes.
 
     Attributes:
@@ -61,21 +61,21 @@ class Rule:
     """
 
     codes: frozenset[str]
-    rewrite: Rewrite
+    rewrite: RewriteFunction
 
 
-def rule(*codes: str) -> Callable[[Rewrite], Rule]:
+def rule(*codes: str) -> Callable[[RewriteFunction], RewriteRule]:
     """Make a rule of a rewrite, for operations of these codes."""
-    return lambda rewrite: Rule(frozenset(codes), rewrite)
+    return lambda rewrite: RewriteRule(frozenset(codes), rewrite)
 
 
-def apply_rules(graph: Graph, rules: Iterable[Rule]) -> bool:
+def apply_rules(graph: Graph, rules: Iterable[RewriteRule]) -> bool:
     """Apply rules to each operation once, in the order in which they run.
 
     Returns:
         Whether anything has changed.
     """
-    by_code: dict[str, list[Rewrite]] = {}
+    by_code: dict[str, list[RewriteFunction]] = {}
     for each in rules:
         for code in each.codes:
             by_code.setdefault(code, []).append(each.rewrite)
@@ -112,10 +112,10 @@ def record_again(operation: Operation, *operands: Value | None, **options: objec
     return result
 
 
-def run_to_the_end(graph: Graph, steps: Sequence[Callable[[Graph], bool]]) -> None:
+def run_to_fixpoint(graph: Graph, steps: Sequence[Callable[[Graph], bool]]) -> None:
     """Run steps one after the other, in bodies first, until none of them changes anything."""
     for body in dict.fromkeys(body for operation in graph.operations for body in operation.bodies):
-        run_to_the_end(body, steps)
+        run_to_fixpoint(body, steps)
     for _ in range(_MAX_ROUNDS):
         changed = [step(graph) for step in steps]
         if not any(changed):

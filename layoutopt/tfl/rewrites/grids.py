@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from layoutopt.tfl.dtypes import Array
-from layoutopt.tfl.graph import Quantization
+from layoutopt.tfl.graph import Quantization, Value
 
 Floats = npt.NDArray[np.float64]
 
@@ -22,7 +22,7 @@ _CHUNK = 1 << 18
 
 
 @dataclass(frozen=True, slots=True)
-class Steps:
+class QuantizationGrid:
     """One scale and one zero point."""
 
     scale: float
@@ -34,10 +34,11 @@ class Steps:
         return Quantization((self.scale,), (self.zero,))
 
 
-def steps_of(quantization: Quantization) -> Steps:
-    """Return the scale and the zero point of a value that has one of each."""
-    (scale,), (zero,) = quantization.scales, quantization.zero_points
-    return Steps(scale, zero)
+def steps_of(value: Value) -> QuantizationGrid:
+    """Return the scale and the zero point of integers that have one of each."""
+    assert value.quantization is not None, "integers between real numbers have a scale"
+    (scale,), (zero,) = value.quantization.scales, value.quantization.zero_points
+    return QuantizationGrid(scale, zero)
 
 
 def row_grid(rows: Array, *, otherwise: float) -> Floats | None:
@@ -58,13 +59,13 @@ def row_grid(rows: Array, *, otherwise: float) -> Floats | None:
     return scales if (scales > 0).all() else None
 
 
-def offset_grid(values: Array) -> Steps | None:
+def offset_grid(values: Array) -> QuantizationGrid | None:
     """Return at most 255 steps from the least to the largest number, of which 0 is one; None where there are none."""
     if not values.any():
-        return Steps(1.0, 0)
+        return QuantizationGrid(1.0, 0)
     low, high = min(float(values.min()), 0.0), max(float(values.max()), 0.0)
     scale = _finest_of_all(values.reshape(1, -1), int(255 * max(-low, high) / (high - low) + ON_GRID))
-    return Steps(float(np.float32(scale)), round(-128 - low / scale)) if scale > 0 else None
+    return QuantizationGrid(float(np.float32(scale)), round(-128 - low / scale)) if scale > 0 else None
 
 
 def whole_rows(rows: Array, scales: Floats) -> npt.NDArray[np.int8]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from layoutopt.tfl.dtypes import Array, DType
 from layoutopt.tfl.graph import Operation, Quantization, Value
-from layoutopt.tfl.rewrites.grids import ON_GRID, Floats, Steps, offset_grid, row_grid, steps_of, whole_rows
+from layoutopt.tfl.rewrites.grids import ON_GRID, Floats, QuantizationGrid, offset_grid, row_grid, steps_of, whole_rows
 
 _BIAS_ERROR = 0.02
 """The error, in steps of the result, of a sum whose bias is rounded to an integer."""
@@ -28,7 +28,7 @@ _MAX_SQUARED_RATIO = 2**12
 
 
 @dataclass(slots=True)
-class Between:
+class RewriteState:
     """The facts about a graph that are kept while it is rewritten.
 
     Attributes:
@@ -58,7 +58,9 @@ class Between:
             result.producer = operation
         self.operations.append(operation)
 
-    def emit_before_dequantize(self, operation: Operation, operands: Mapping[int, Value], steps: Steps) -> None:
+    def emit_before_dequantize(
+        self, operation: Operation, operands: Mapping[int, Value], steps: QuantizationGrid
+    ) -> None:
         """Record an operation on integers, and a DEQUANTIZE of each result."""
         reals = operation.results
         results = [_like(real, steps) for real in reals]
@@ -81,16 +83,11 @@ class Between:
         return self.wanted.get(operation.results[0])
 
 
-Kernel: TypeAlias = "Callable[[Between, Operation], bool]"
+Kernel: TypeAlias = "Callable[[RewriteState, Operation], bool]"
 """Records an operation on integers instead of one on real numbers; False, and nothing done, where it cannot."""
 
 
-def _steps(value: Value) -> Steps:
-    assert value.quantization is not None, "integers between real numbers have a scale"
-    return steps_of(value.quantization)
-
-
-def _like(real: Value, steps: Steps) -> Value:
+def _like(real: Value, steps: QuantizationGrid) -> Value:
     """Return a new value of INT8 of the shape of another one."""
     return Value(DType.INT8, real.shape, quantization=steps.quantization)
 
@@ -118,8 +115,8 @@ def activates(operation: Operation) -> bool:
 def _weighted(x: int, weights: int, bias: int, axis: int) -> Kernel:
     """Return the kernel with constant weights, given the positions of operands and the axis of results' channels."""
 
-    def lower(between: Between, operation: Operation) -> bool:
-        source, result = between.source(operation, x), between.target(operation)
+    def lower(state: RewriteState, operation: Operation) -> bool:
+        source, result = state.source(operation, x), state.target(operation)
         values = _constant(operation[weights])
         if source is None or result is None or values is None:
             return False
@@ -128,25 +125,27 @@ def _weighted(x: int, weights: int, bias: int, axis: int) -> Kernel:
         addend = np.zeros(len(rows)) if given is None else _constant(given)
         if addend is None or addend.size != len(rows):
             return False
-        found = _whole_weights(rows, addend.reshape(-1).astype(np.float64), _steps(source), _steps(result))
+        found = _whole_weights(rows, addend.reshape(-1).astype(np.float64), steps_of(source), steps_of(result))
         if found is None:
             return False
         whole, scales = found
         filters = np.moveaxis(whole.reshape(np.moveaxis(values, axis, 0).shape), 0, axis)
-        sums = _steps(source).scale * scales
+        sums = steps_of(source).scale * scales
         addends = np.rint(addend.reshape(-1) / sums).reshape(addend.shape)
         if (scales == scales[0]).all():
             scales, sums = scales[:1], sums[:1]
         operands = {x: source, weights: _integers(filters, DType.INT8, scales, axis=axis)}
         if given is not None:
             operands[bias] = _integers(addends, DType.INT32, sums)
-        between.emit(operation, operands, result)
+        state.emit(operation, operands, result)
         return True
 
     return lower
 
 
-def _whole_weights(rows: Array, addend: Floats, source: Steps, result: Steps) -> tuple[Array, Floats] | None:
+def _whole_weights(
+    rows: Array, addend: Floats, source: QuantizationGrid, result: QuantizationGrid
+) -> tuple[Array, Floats] | None:
     """Return integers and a scale for each channel; None where sums would overflow, or lose more than they may.
 
     Args:
@@ -171,7 +170,7 @@ def _whole_weights(rows: Array, addend: Floats, source: Steps, result: Steps) ->
     return (whole, scales) if fits and (lost <= _COARSE_ERROR * result.scale).all() else None
 
 
-def _lost(rows: Floats, rounded: Floats, addend: Floats, source: Steps, result: Steps) -> Floats:
+def _lost(rows: Floats, rounded: Floats, addend: Floats, source: QuantizationGrid, result: QuantizationGrid) -> Floats:
     """Return how far the worst sum of each channel is off; 0 where any sum is beyond the range of the result."""
     lost: Floats = np.abs(rows - rounded).sum(1) * 255 * source.scale
     reach = np.abs(rows).sum(1) * 255 * source.scale + lost
@@ -204,9 +203,9 @@ def _least_scales(addend: Floats, source: float, result: float) -> Floats:
 # --- arithmetic ------------------------------------------------------------------------------------------------------
 
 
-def _arithmetic(between: Between, operation: Operation) -> bool:
+def _arithmetic(state: RewriteState, operation: Operation) -> bool:
     """Record ADD, SUB, MUL or PRELU, of which one operand may be constant."""
-    result, sources = between.target(operation), between.sources(operation)
+    result, sources = state.target(operation), state.sources(operation)
     if result is None or all(source is None for source in sources):
         return False
     operands: dict[int, Value] = {}
@@ -219,21 +218,21 @@ def _arithmetic(between: Between, operation: Operation) -> bool:
             whole = np.rint(values / grid.scale) + grid.zero
             source = _integers(whole, DType.INT8, np.array([grid.scale]), grid.zero)
         operands[place] = source
-    largest = max(_steps(operand).scale for operand in operands.values())
-    if operation.code != "MUL" and not largest < _steps(result).scale * _MAX_RATIO:
+    largest = max(steps_of(operand).scale for operand in operands.values())
+    if operation.code != "MUL" and not largest < steps_of(result).scale * _MAX_RATIO:
         return False
-    between.emit(operation, operands, result)
+    state.emit(operation, operands, result)
     return True
 
 
-def _function(fixed: Steps | None = None) -> Kernel:
+def _function(fixed: QuantizationGrid | None = None) -> Kernel:
     """Return the kernel of one operand that takes any scales, but for some that want one for the result."""
 
-    def lower(between: Between, operation: Operation) -> bool:
-        source, result = between.source(operation, 0), between.target(operation)
-        if source is None or result is None or (fixed is not None and _steps(result) != fixed):
+    def lower(state: RewriteState, operation: Operation) -> bool:
+        source, result = state.source(operation, 0), state.target(operation)
+        if source is None or result is None or (fixed is not None and steps_of(result) != fixed):
             return False
-        between.emit(operation, {0: source}, result)
+        state.emit(operation, {0: source}, result)
         return True
 
     return lower
@@ -247,10 +246,10 @@ def _root(between: Between, operation: Operation) -> bool:
 
 def _product(between: Between, operation: Operation) -> bool:
     """Record BATCH_MATMUL of two that are computed."""
-    result, found = between.target(operation), [each for each in between.sources(operation) if each is not None]
+    result, found = state.target(operation), [each for each in state.sources(operation) if each is not None]
     if result is None or len(found) < len(operation.operands):
         return False
-    between.emit(operation, dict(enumerate(found)), result)
+    state.emit(operation, dict(enumerate(found)), result)
     return True
 
 
@@ -271,10 +270,10 @@ def _square(between: Between, operation: Operation) -> bool:
 
 def _same_steps(between: Between, operation: Operation) -> bool:
     """Record what rounds by itself, and only within one scale: averages and interpolation."""
-    source, result = between.source(operation, 0), between.target(operation)
-    if source is None or result is None or _steps(source) != _steps(result):
+    source, result = state.source(operation, 0), state.target(operation)
+    if source is None or result is None or steps_of(source) != steps_of(result):
         return False
-    between.emit(operation, {0: source}, result)
+    state.emit(operation, {0: source}, result)
     return True
 
 
@@ -288,54 +287,54 @@ def _movement(data: int = 0) -> Kernel:
         source = between.source(operation, data)
         if source is None or activates(operation):
             return False
-        between.emit_before_dequantize(operation, {data: source}, _steps(source))
+        state.emit_before_dequantize(operation, {data: source}, steps_of(source))
         return True
 
     return lower
 
 
-def _filling(between: Between, operation: Operation) -> bool:
+def _filling(state: RewriteState, operation: Operation) -> bool:
     """Record PADV2 with a value that is a step, or with one below all of them where only the largest is asked for."""
-    source, value = between.source(operation, 0), _constant(operation[2])
+    source, value = state.source(operation, 0), _constant(operation[2])
     if source is None or value is None:
         return False
-    steps, readers = _steps(source), between.readers[operation.result]
+    steps, readers = steps_of(source), state.readers[operation.result]
     whole = max(float(value.reshape(())) / steps.scale + steps.zero, -129.0)
     if whole < -128 and all(reader is not None and reader.code == "MAX_POOL_2D" for reader in readers):
         whole = -128.0
     if abs(whole - round(whole)) > ON_GRID or not -128 <= round(whole) <= 127:
         return False
     filler = _integers(np.full(value.shape, round(whole)), DType.INT8, np.array([steps.scale]), steps.zero)
-    between.emit_before_dequantize(operation, {0: source, 2: filler}, steps)
+    state.emit_before_dequantize(operation, {0: source, 2: filler}, steps)
     return True
 
 
-def _of_one_grid(between: Between, operation: Operation) -> bool:
+def _of_one_grid(state: RewriteState, operation: Operation) -> bool:
     """Record what compares or stacks operands of the same steps: exact, as `_movement`."""
-    found = [source for source in between.sources(operation) if source is not None]
-    if len(found) < len(operation.operands) or len({_steps(source) for source in found}) > 1:
+    found = [source for source in state.sources(operation) if source is not None]
+    if len(found) < len(operation.operands) or len({steps_of(source) for source in found}) > 1:
         return False
-    between.emit_before_dequantize(operation, dict(enumerate(found)), _steps(found[0]))
+    state.emit_before_dequantize(operation, dict(enumerate(found)), steps_of(found[0]))
     return True
 
 
-def _concatenation(between: Between, operation: Operation) -> bool:
+def _concatenation(state: RewriteState, operation: Operation) -> bool:
     """Record CONCATENATION in the steps of all operands, or else of the result, to which each is rounded once."""
     found = [source for source in between.sources(operation) if source is not None]
     if len(found) < len(operation.operands) or activates(operation):
         return False
-    kinds, result = {_steps(source) for source in found}, between.target(operation)
+    kinds, result = {steps_of(source) for source in found}, state.target(operation)
     if len(kinds) == 1:
-        between.emit_before_dequantize(operation, dict(enumerate(found)), kinds.pop())
+        state.emit_before_dequantize(operation, dict(enumerate(found)), kinds.pop())
         return True
     if result is None:
         return False
     operands = dict(enumerate(found))
     for place, source in enumerate(found):
-        if _steps(source) != _steps(result):
-            operands[place] = _like(source, _steps(result))
-            between.convert("QUANTIZE", source, operands[place], operation.scope)
-    between.emit(operation, operands, result)
+        if steps_of(source) != steps_of(result):
+            operands[place] = _like(source, steps_of(result))
+            state.convert("QUANTIZE", source, operands[place], operation.scope)
+    state.emit(operation, operands, result)
     return True
 
 
@@ -360,9 +359,9 @@ MOVEMENTS: Mapping[str, int] = {
 }  # fmt: skip
 """Operators that pick from the operand at this position."""
 
-FIXED_RESULTS: Mapping[str, Steps] = {
-    **dict.fromkeys(("LOGISTIC", "SOFTMAX"), Steps(1 / 256, -128)),
-    "TANH": Steps(1 / 128, 0),
+FIXED_RESULTS: Mapping[str, QuantizationGrid] = {
+    **dict.fromkeys(("LOGISTIC", "SOFTMAX"), QuantizationGrid(1 / 256, -128)),
+    "TANH": QuantizationGrid(1 / 128, 0),
 }
 """Operators whose kernels give but one scale and zero point."""
 

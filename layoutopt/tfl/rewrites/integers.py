@@ -13,7 +13,7 @@ from collections.abc import Collection, Mapping, Sequence
 from layoutopt.tfl.dtypes import DType
 from layoutopt.tfl.graph import Graph, Operation, Value
 from layoutopt.tfl.rewrites.dead_code import eliminate_dead_code
-from layoutopt.tfl.rewrites.grids import Steps, steps_of
+from layoutopt.tfl.rewrites.grids import steps_of
 from layoutopt.tfl.rewrites.integer_interface import give_integers, take_integers
 from layoutopt.tfl.rewrites.integer_kernels import KERNELS, MOVEMENTS, Between, activates
 
@@ -80,62 +80,57 @@ def _moved(
 
 
 class _Rewriter:
-    """Walks a graph once, in its order."""
+    """Walk a graph once, in its order."""
 
     def __init__(self, graph: Graph, floats: Collection[Operation]) -> None:
         self._graph, self._floats = graph, floats
         self._same: dict[Value, Value] = {}
         """Integers that others take the place of."""
-        self._between = Between(graph.readers())
+        self._state = RewriteState(graph.readers())
 
     def run(self) -> None:
         """Rewrite the graph."""
         self._find_wanted()
         for operation in self._graph.operations:
             self._visit(operation)
-        self._graph.operations = self._between.operations
+        self._graph.operations = self._state.operations
         self._graph.replace_uses(self._same)
         eliminate_dead_code(self._graph)
 
     def _find_wanted(self) -> None:
         """Find values that QUANTIZE alone reads, by one scale and zero point."""
-        for value, readers in self._between.readers.items():
+        for value, readers in self._state.readers.items():
             quantizing = [each for each in readers if each is not None and each.code == "QUANTIZE"]
             if len(quantizing) < len(readers) or value.dtype is not DType.FLOAT32:
                 continue
             results = [each.result for each in quantizing]
-            if all(_is_grid(result) for result in results) and len({_steps(result) for result in results}) == 1:
-                self._between.wanted[value] = results[0]
+            if all(_is_grid(result) for result in results) and len({steps_of(result) for result in results}) == 1:
+                self._state.wanted[value] = results[0]
                 self._same.update((result, results[0]) for result in results[1:])
 
     def _visit(self, operation: Operation) -> None:
-        between, code = self._between, operation.code
+        state, code = self._state, operation.code
         if code == "DEQUANTIZE" and _is_grid(operation[0]):
-            between.integers[operation.result] = self._same.get(operation[0], operation[0])
-            between.operations.append(operation)
+            state.integers[operation.result] = self._same.get(operation[0], operation[0])
+            state.operations.append(operation)
         elif code == "QUANTIZE" and operation[0].dtype is DType.FLOAT32 and _is_grid(operation.result):
             self._quantize(operation)
-        elif operation in self._floats or code not in KERNELS or not KERNELS[code](between, operation):
-            between.operations.append(operation)
+        elif operation in self._floats or code not in KERNELS or not KERNELS[code](state, operation):
+            state.operations.append(operation)
 
     def _quantize(self, operation: Operation) -> None:
         source, result = operation[0], operation.result
         if result in self._same or result.producer is not operation:
             return  # somebody computes it already
-        integers = self._between.integers.get(source)
-        if integers is not None and _steps(integers) == _steps(result):
+        integers = self._state.integers.get(source)
+        if integers is not None and steps_of(integers) == steps_of(result):
             self._same[result] = integers
             return
         if integers is not None:
             operation.operands = [integers]
-        self._between.operations.append(operation)
+        self._state.operations.append(operation)
 
 
 def _is_grid(value: Value) -> bool:
     """Return whether a value is of INT8 with one scale and zero point."""
     return value.dtype is DType.INT8 and value.quantization is not None and len(value.quantization.scales) == 1
-
-
-def _steps(value: Value) -> Steps:
-    assert value.quantization is not None
-    return steps_of(value.quantization)

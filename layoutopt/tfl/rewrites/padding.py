@@ -10,7 +10,7 @@ from layoutopt.options import FOLD_LIMIT
 from layoutopt.tfl import build as tfl
 from layoutopt.tfl.dtypes import Array, DType
 from layoutopt.tfl.graph import Operation, Value
-from layoutopt.tfl.rewrites.bias import add_bias, channels_of
+from layoutopt.tfl.rewrites.bias import add_bias, channel_constant
 from layoutopt.tfl.rewrites.engine import Uses, record_again, rule
 
 
@@ -55,7 +55,7 @@ def pad_with_mean(operation: Operation, uses: Uses) -> Value | None:
     shift = None if padding is None else uses.producer(padding[0], "ADD", "SUB")
     if padding is None or shift is None or operation.options["padding"] != "VALID" or operation[1].data is None:
         return None
-    term = channels_of(shift[1], shift.result)
+    term = channel_constant(shift[1], shift.result)
     amounts, sizes, x = padding[1].data, padding.result.shape, shift[0]
     if (
         term is None

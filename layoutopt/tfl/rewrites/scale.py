@@ -7,7 +7,7 @@ import numpy as np
 from layoutopt.tfl.dtypes import Array
 from layoutopt.tfl.graph import Operation, Value
 from layoutopt.tfl.opset import definition
-from layoutopt.tfl.rewrites.bias import channels_of
+from layoutopt.tfl.rewrites.bias import channel_constant
 from layoutopt.tfl.rewrites.engine import Uses, record_again, rule
 
 _CHANNEL_AXES = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 0, "TRANSPOSE_CONV": 0}
@@ -21,7 +21,7 @@ def fuse_scale(operation: Operation, uses: Uses) -> Value | None:
         source = uses.producer(operation.operand(index), *_CHANNEL_AXES)
         if source is None or source.options["fused_activation_function"] != "NONE":
             continue
-        scale = channels_of(operation[1 - index], source.result)
+        scale = channel_constant(operation[1 - index], source.result)
         if scale is not None and operation.result.shape == source.result.shape:
             return _scaled(source, scale, operation.options["fused_activation_function"])
     return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from layoutopt.layout.costs.arithmetic import Work, multiplications, passing, product
+from layoutopt.layout.costs.arithmetic import Work, multiplications, work_of_elementwise, work_of_product
 from layoutopt.passes import PropagateLayout
 from tests.rewrites import network, normal
 
@@ -28,14 +28,18 @@ def test_multiplications(text: str, weights: tuple[int, ...], expected: int) -> 
 
 def test_few_columns_and_short_sums_take_longer() -> None:
     rows = 1 << 30 >> 12
-    wide, narrow, short = product(rows, 64, 64), product(rows * 16, 64, 4), product(rows * 16, 4, 64)
+    wide, narrow, short = (
+        work_of_product(rows, 64, 64),
+        work_of_product(rows * 16, 64, 4),
+        work_of_product(rows * 16, 4, 64),
+    )
     assert wide.products == narrow.products == short.products
     assert wide.nanoseconds < narrow.nanoseconds
     assert wide.nanoseconds < short.nanoseconds
 
 
 def test_a_gain_below_the_error_is_none() -> None:
-    one = passing((1, 64, 64, 64))
+    one = work_of_elementwise((1, 64, 64, 64))
     assert not one.exceeds(one)
     assert not Work(0, one.nanoseconds * 1.1).exceeds(one)
     assert Work(0, one.nanoseconds * 1.3).exceeds(one)

@@ -30,7 +30,7 @@ from layoutopt.layout.costs.calibration import (
 )
 from layoutopt.layout.costs.movement import Family
 from layoutopt.layout.costs.objectives import FewestBytes, LeastTime, OperatorTimes
-from layoutopt.layout.costs.products import Product
+from layoutopt.layout.costs.products import MatrixProducts
 from layoutopt.options import Objective
 
 
@@ -46,7 +46,7 @@ def pretended(probe: Probe) -> float:
     return pieces / probe.movement.extent + 20 * (probe.movement.blocks - 1)
 
 
-def multiplying(product: Product) -> float:
+def multiplying(product: MatrixProducts) -> float:
     """Nanoseconds on a machine that packs the right matrices, and starts a product, the slower the more there are."""
     starts, reading, packing, turning = product.overheads
     return product.multiplications / 50 + 100 * starts + 0.02 * reading + 2 * packing + 3 * turning

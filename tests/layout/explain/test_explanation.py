@@ -15,7 +15,7 @@ import layoutopt
 from layoutopt.cli import app
 from layoutopt.errors import UsageError
 from layoutopt.ir.counts import bytes_transposed, count_onnx
-from layoutopt.ir.io import normalized, save
+from layoutopt.ir.io import normalize, save
 from layoutopt.layout.costs.calibration import Calibration, Machine
 from layoutopt.layout.costs.movement import Curve, Family, TimeTable
 from layoutopt.layout.explain.explainer import explain
@@ -55,7 +55,7 @@ def test_all_that_moves_is_listed(name: str, io: Io, objective: Objective) -> No
         assert sum(cost for number, cost in costs if number == part.part) == part.cost
         assert (part.proved, part.lower_bound) == (True, part.cost)
         assert part.max_flow == (part.cost if part.solver is Solver.CUT else None)
-    result = optimized(normalized(GRAPHS[name].model()), io, objective)
+    result = optimized(normalize(GRAPHS[name].model()), io, objective)
     left = sorted(size for node in result.graph.all_nodes() if (size := bytes_transposed(node)))
     listed = sorted([size for each in found.copies for size in [each.size] * each.transposes])
     if name == UNDONE:
@@ -93,7 +93,7 @@ def test_both_sides_lead_to_whoever_insists() -> None:
     (copy,) = report.explanation.copies
     assert (copy.shape, copy.dtype, copy.size, copy.cost) == ((1, 4, 4, 6), "float32", 384, 384)
     assert (copy.written.layout, copy.read.layout) == ("NHWC", "NCHW")
-    sides = {side.insists.split()[0]: side for side in (copy.written, copy.read)}
+    sides = {side.needed_by.split()[0]: side for side in (copy.written, copy.read)}
     assert sides["Conv"].why == "TFLite runs Conv channels-last only"
     assert sides["MaxUnpool"].why == "its indices count in the natural layout"
     steps = [each.split()[0] for side in (copy.written, copy.read) for each in side.through]
@@ -105,7 +105,7 @@ def test_both_sides_lead_to_whoever_insists() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "insists", "why"),
+    ("name", "value", "needed_by", "why"),
     [
         ("squeeze and excite", "x", "input x", "its layout is kept"),
         ("squeeze and excite", "t", "output y", "its layout is kept"),
@@ -115,17 +115,17 @@ def test_both_sides_lead_to_whoever_insists() -> None:
         ("a value and its transpose", "t", "Conv Conv_0", "TFLite runs Conv channels-last only"),
     ],
 )
-def test_reasons(name: str, value: str, insists: str, why: str) -> None:
+def test_reasons(name: str, value: str, needed_by: str, why: str) -> None:
     copy = only_copy(layoutopt.explain(GRAPHS[name].model(), io=Io.KEEP), value)
     side = copy.written if value == "x" else copy.read
-    assert side.insists == insists
+    assert side.needed_by == needed_by
     assert why in side.why
 
 
 def test_short_pieces_are_a_reason_by_time() -> None:
     report = layoutopt.explain(GRAPHS["concat of mixed layouts"].model(), io=Io.KEEP, objective=Objective.TIME)
     side = only_copy(report, "t").read
-    assert side.insists == "Concat Concat_2"
+    assert side.needed_by == "Concat Concat_2"
     assert "costs more inside: the pieces that it joins or cuts are short" in side.why
 
 
@@ -143,7 +143,7 @@ def test_each_objective_is_the_best_by_its_own_measure(model: ir.Model) -> None:
 def test_what_layouts_were_asked_for_insists() -> None:
     layouts = {"x": TensorLayout.NHWC, "y": TensorLayout.NCHW}
     copy = only_copy(layoutopt.explain(normalization(), layouts=layouts), "x")
-    assert (copy.written.insists, copy.written.why) == ("input x", "its layout was asked for")
+    assert (copy.written.needed_by, copy.written.why) == ("input x", "its layout was asked for")
 
 
 def normalization() -> ir.Model:
@@ -174,7 +174,7 @@ def test_transposes_of_unknown_size_are_told() -> None:
 
 def test_nothing_to_explain() -> None:
     report = layoutopt.explain(GRAPHS["squeeze and excite"].model())
-    assert (report.layout.cost, report.anchors, report.missing) == (0, 3, ())
+    assert (report.layout.cost, report.layout_sensitive, report.missing) == (0, 3, ())
     found = report.explanation
     assert [*found.copies, *found.inside, *found.kept, *found.parts] == []
 

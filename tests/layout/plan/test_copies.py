@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from onnx import helper, numpy_helper
 
 import layoutopt
-from layoutopt.ir.io import normalized, of
+from layoutopt.ir.io import checked_copy, normalize
 from layoutopt.layout.algebra.physical import ModeOrder
 from layoutopt.layout.algebra.transposition import route, transposition
 from layoutopt.options import Io, Objective
@@ -103,7 +103,7 @@ def chains(draw: st.DrawFn) -> onnx.ModelProto:
 @settings(max_examples=60)
 @given(chains(), st.sampled_from(Io))
 def test_chains_keep_their_values_and_tell_their_bytes(model: onnx.ModelProto, io: Io) -> None:
-    prepared = normalized(of(model))
+    prepared = normalize(checked_copy(model))
     check_pass(PropagateLayout(io=io, objective=Objective.BYTES), prepared)
     check_bytes(prepared, io=io)
 

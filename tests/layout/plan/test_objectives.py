@@ -8,14 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from layoutopt.ir.attributes import transpose_perm
-from layoutopt.ir.io import normalized
+from layoutopt.ir.io import normalize
 from layoutopt.ir.values import bits_of, is_constant, static_shape
 from layoutopt.layout.algebra.physical import ModeOrder
 from layoutopt.layout.algebra.transposition import route, transposition
 from layoutopt.layout.costs.calibration import load_costs
 from layoutopt.layout.costs.objectives import Costs
 from layoutopt.layout.plan.decoding import Plan
-from layoutopt.layout.plan.pricing import price
+from layoutopt.layout.plan.plan_cost import cost_of_plan
 from layoutopt.options import Io, Objective
 from layoutopt.passes import CancelTransposes, PropagateLayout, default_pipeline
 from layoutopt.passes.propagate_layout import Scope
@@ -60,7 +60,7 @@ def check(model: ir.Model, io: Io) -> None:
     costs = {objective: load_costs(objective) for objective in Objective}
     plans = {objective: PropagateLayout(io=io, objective=objective).plans(prepared) for objective in Objective}
     cost = {
-        (by, unit): sum(price(plan, costs[unit]) for plan in plans[by].values())
+        (by, unit): sum(cost_of_plan(plan, costs[unit]) for plan in plans[by].values())
         for by in Objective
         for unit in Objective
     }
@@ -85,7 +85,7 @@ def check(model: ir.Model, io: Io) -> None:
 @pytest.mark.parametrize("io", Io)
 @pytest.mark.parametrize("name", STATIC)
 def test_small_graphs(name: str, io: Io) -> None:
-    check(normalized(GRAPHS[name].model()), io)
+    check(normalize(GRAPHS[name].model()), io)
 
 
 @pytest.mark.parametrize("seed", range(30))

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.compiler.tf2xla.ops import gen_xla_ops
 
-from layoutopt.backend.onnx_tf.fake_quantization import dequantized, quantized
+from layoutopt.backend.onnx_tf.fake_quantization import replay_dequantize, replay_quantize
 from layoutopt.tfl.dtypes import Array, DType
 from layoutopt.tfl.graph import Graph, Operation
 
@@ -279,7 +279,7 @@ def _is_stateful(function: tf.types.experimental.ConcreteFunction) -> bool:
 
 # --- the table -----------------------------------------------------------------------------------------------------
 
-SPELLINGS: Mapping[str, Spelling] = {
+TENSORFLOW_OPERATORS: Mapping[str, Spelling] = {
     "ABS": _plain(tf.abs),
     "ADD": _plain(tf.add),
     "ARG_MAX": lambda call: tf.raw_ops.ArgMax(input=call[0], dimension=call[1], output_type=call.dtype),
@@ -300,7 +300,7 @@ SPELLINGS: Mapping[str, Spelling] = {
     "CUMSUM": lambda call: tf.cumsum(call[0], call[1], call("exclusive"), call("reverse")),
     "DEPTHWISE_CONV_2D": _depthwise_conv_2d,
     "DEPTH_TO_SPACE": lambda call: tf.nn.depth_to_space(call[0], call("block_size")),
-    "DEQUANTIZE": lambda call: dequantized(call.operation, call[0]),
+    "DEQUANTIZE": lambda call: replay_dequantize(call.operation, call[0]),
     "DIV": _plain(_divide),
     "DYNAMIC_UPDATE_SLICE": _plain(gen_xla_ops.xla_dynamic_update_slice),
     "ELU": _plain(tf.nn.elu),
@@ -346,7 +346,7 @@ SPELLINGS: Mapping[str, Spelling] = {
     "PADV2": _plain(_padded),
     "POW": _plain(tf.pow),
     "PRELU": _plain(_prelu),
-    "QUANTIZE": lambda call: quantized(call.operation, call[0]),
+    "QUANTIZE": lambda call: replay_quantize(call.operation, call[0]),
     "RANGE": _plain(tf.range),
     "REDUCE_ALL": _reduction(tf.reduce_all),
     "REDUCE_ANY": _reduction(tf.reduce_any),

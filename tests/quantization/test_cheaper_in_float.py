@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from layoutopt.quantization import profit
+from layoutopt.quantization import cheaper_in_float
 from layoutopt.quantization.saturation import reader_limits
 from layoutopt.tfl import build as tfl
 from layoutopt.tfl.dtypes import DType
@@ -36,15 +36,15 @@ def cost(graph: Graph, whole: Collection[Operation], costs: dict[Operation, floa
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_the_most_profitable_choice_is_that_of_brute_force(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_cheapest_choice_is_that_of_brute_force(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     graph, rng = model(branching).graph, np.random.default_rng(seed)
     candidates = [operation for operation in graph.operations if operation.code != "EXP"]
     costs = {operation: float(rng.uniform(-2, 4)) for operation in candidates}
     values = [*graph.inputs, *(operation.result for operation in graph.operations)]
     conversions = {value: float(rng.uniform(0, 4)) for value in values}
-    monkeypatch.setattr(profit, "saving", costs.__getitem__)
-    monkeypatch.setattr(profit, "conversion", conversions.__getitem__)
-    floats = profit.unprofitable(graph, graph.readers(), candidates)
+    monkeypatch.setattr(cheaper_in_float, "saving", costs.__getitem__)
+    monkeypatch.setattr(cheaper_in_float, "conversion", conversions.__getitem__)
+    floats = cheaper_in_float.cheaper_in_float(graph, graph.readers(), candidates)
     subsets = [set(itertools.compress(candidates, kept)) for kept in itertools.product((0, 1), repeat=len(candidates))]
     least = min(cost(graph, whole, costs, conversions) for whole in subsets)
     assert cost(graph, set(candidates) - floats, costs, conversions) == pytest.approx(least)

@@ -7,7 +7,7 @@ from layoutopt.layout.plan.decoding import Plan
 from layoutopt.layout.plan.encoding import copies_cost
 
 
-def price(plan: Plan, costs: Costs) -> int:
+def cost_of_plan(plan: Plan, costs: Costs) -> int:
     """Return the cost of all that ``plan`` moves, in the unit of ``costs``; what has no known size is left out.
 
     By the costs that the plan was chosen by, this is ``plan.total.cost``.

@@ -6,7 +6,7 @@ import onnx_ir as ir
 from rich.table import Table
 
 import layoutopt
-from layoutopt.layout.costs.declined import declined_rewrites
+from layoutopt.layout.costs.rejected_rewrites import collect_rejected_rewrites
 from layoutopt.passes import MergeLinearChains
 from layoutopt.report.terminal import trees
 from tests.rewrites import network, normal
@@ -19,27 +19,27 @@ def _low_rank(inner: int) -> ir.Model:
 
 def test_what_costs_more_is_told() -> None:
     report = layoutopt.explain(_low_rank(8))
-    (each,) = report.declined
+    (each,) = report.rejected
     assert (each.rewrite, each.why) == ("merge-linear-chains", "costs more")
     assert (each.products_before, each.products_after) == (2 * 64 * 256 * 8, 64 * 256 * 256)
-    assert report.to_json()["declined"][0]["rewrite"] == "merge-linear-chains"  # type: ignore[index, call-overload]
+    assert report.to_json()["rejected"][0]["rewrite"] == "merge-linear-chains"  # type: ignore[index, call-overload]
     tables = [each for each in trees.of_explain(report) if isinstance(each, Table)]
     assert any("merge-linear-chains" in table.columns[0].cells for table in tables)
 
 
 def test_what_gains_little_is_told() -> None:
-    (each,) = layoutopt.explain(_low_rank(136)).declined
+    (each,) = layoutopt.explain(_low_rank(136)).rejected
     assert each.why == "gains less than the model's error"
     assert each.nanoseconds_after < each.nanoseconds_before
 
 
 def test_what_is_done_is_not() -> None:
-    assert not layoutopt.explain(_low_rank(1024)).declined
-    assert not layoutopt.explain(_low_rank(8), exact=True).declined
+    assert not layoutopt.explain(_low_rank(1024)).rejected
+    assert not layoutopt.explain(_low_rank(8), exact=True).rejected
 
 
 def test_nothing_is_collected_outside() -> None:
-    with declined_rewrites() as found:
+    with collect_rejected_rewrites() as found:
         pass
     MergeLinearChains()(_low_rank(8))
     assert not found

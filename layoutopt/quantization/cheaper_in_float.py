@@ -12,7 +12,7 @@ from layoutopt.quantization.operators import data_of, is_real
 from layoutopt.tfl.graph import Graph, Operation, Value
 
 
-def unprofitable(
+def cheaper_in_float(
     graph: Graph, readers: Mapping[Value, Sequence[Operation | None]], candidates: Collection[Operation]
 ) -> set[Operation]:
     """Return the candidates that stay float where savings less conversions are the most.

@@ -61,7 +61,7 @@ class Case:
         opset: of the default domain.
         reference: ONNX's own evaluator says what to expect, since ONNX Runtime cannot.
         exactly: all of the TFLite operators that they should become; None to leave that open.
-        channels_last: operators that the dialect has are handed over as its own, inputs and outputs channels-last.
+        channels_last: operators that the dialect has are converted as its own, inputs and outputs channels-last.
         stated: the model states the shapes of its outputs.
     """
 
@@ -91,7 +91,7 @@ class Case:
         model = onnx.helper.make_model(graph, opset_imports=opsets, ir_version=10)
         return with_definitions(model) if any(node.domain == DOMAIN for node in graph.node) else model
 
-    def handed_over(self, expected: list[Array]) -> onnx.ModelProto:
+    def model_to_convert(self, expected: list[Array]) -> onnx.ModelProto:
         """The model as a backend gets it, with types of its outputs."""
         model = self.model()
         if self.channels_last:
@@ -173,8 +173,8 @@ nhwc = partial(_of_one_input, channels_last=True)
 
 
 @dataclass(frozen=True, slots=True)
-class HandOff:
-    """One way to a .tflite.
+class CaseRunner:
+    """A backend that converts cases, and the check of what they become.
 
     Attributes:
         directory: for the files.
@@ -186,7 +186,7 @@ class HandOff:
 
     def convert(self, case: Case, expected: list[Array]) -> Path:
         """The .tflite of a case; raises what the backend raises."""
-        model = case.handed_over(expected)
+        model = case.model_to_convert(expected)
         tflite = self.directory / "model.tflite"
         if self.onnx_tf:
             path = self.directory / "model.onnx"
@@ -214,7 +214,7 @@ class HandOff:
             missing = set(case.operators.split()) - set(operators)
             assert not missing, f"{sorted(missing)} not among {dict(operators)}"
             assert case.exactly is None or operators == Counter(case.exactly.split())
-        found: Mapping[str, Array] = runtime.run(tflite, case.fed())
+        found: Mapping[str, Array] = runtime.run_tflite(tflite, case.fed())
         for name, wanted in zip(case.outputs, case.moved(expected), strict=True):
             compare(found[name], wanted, name, tolerance, each=each)
         return operators

@@ -11,7 +11,7 @@ from layoutopt.layout.costs.arithmetic import Work
 
 
 @dataclass(frozen=True, slots=True)
-class Declined:
+class RejectedRewrite:
     """One rewrite that was possible.
 
     Attributes:
@@ -38,13 +38,13 @@ class Declined:
         return "gains less than the model's error"
 
 
-_Found = MutableMapping[tuple[str, str], Declined]
-_FOUND: ContextVar[_Found | None] = ContextVar("declined rewrites", default=None)
+_Found = MutableMapping[tuple[str, str], RejectedRewrite]
+_FOUND: ContextVar[_Found | None] = ContextVar("rejected rewrites", default=None)
 
 
 @contextmanager
-def declined_rewrites() -> Iterator[_Found]:
-    """Collect the rewrites that passes decline within the context, by pass and node; the last word counts."""
+def collect_rejected_rewrites() -> Iterator[_Found]:
+    """Collect the rewrites that passes reject within the context, by pass and node; the last word counts."""
     found: _Found = {}
     token = _FOUND.set(found)
     try:
@@ -53,12 +53,12 @@ def declined_rewrites() -> Iterator[_Found]:
         _FOUND.reset(token)
 
 
-def note(rewrite: str, node: str, before: Work, after: Work, *, done: bool) -> None:
+def note_rewrite(rewrite: str, node: str, before: Work, after: Work, *, done: bool) -> None:
     """Note what became of a rewrite that is possible, if somebody collects them."""
     if (found := _FOUND.get()) is None:
         return
     found.pop((rewrite, node), None)
     if not done:
-        found[rewrite, node] = Declined(
+        found[rewrite, node] = RejectedRewrite(
             rewrite, node, before.products, after.products, before.nanoseconds, after.nanoseconds
         )

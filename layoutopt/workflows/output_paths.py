@@ -1,4 +1,4 @@
-"""The places that a conversion writes to."""
+"""The paths that a conversion writes to."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from layoutopt.outputs import Outputs
 
 
 @dataclass(frozen=True, slots=True)
-class Targets:
+class OutputPaths:
     """The files of a conversion, each of which may be unwanted.
 
     Attributes:
@@ -26,8 +26,8 @@ class Targets:
     saved_model: Path | None
 
     @classmethod
-    def of(cls, *paths: Path | str | None) -> Targets:
-        """Return the targets of paths as users give them, in the order of the attributes."""
+    def of(cls, *paths: Path | str | None) -> OutputPaths:
+        """Return the paths as users give them, in the order of the attributes."""
         return cls(*(None if path is None else Path(path) for path in paths))
 
     def expect(self, outputs: Outputs, *, force: bool) -> None:

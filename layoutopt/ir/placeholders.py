@@ -13,16 +13,16 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from layoutopt.formula import Opening
+from layoutopt.formula import Placeholder
 from layoutopt.ir import edit
-from layoutopt.ir.verify import random_inputs, run
+from layoutopt.ir.verify import random_inputs, run_onnx
 
 Array = npt.NDArray[np.generic]
 
-_PREFIX = "layoutopt_opened_"
+_PREFIX = "layoutopt_placeholder_"
 
 
-def is_opening(name: str | None) -> bool:
+def is_placeholder(name: str | None) -> bool:
     """Say whether an input of this name stands for what must not be folded."""
     return name is not None and name.startswith(_PREFIX)
 
@@ -47,7 +47,7 @@ class _Place:
         return value
 
 
-def openings(models: Sequence[ir.Model], seed: int) -> dict[str, Opening]:
+def insert_placeholders(models: Sequence[ir.Model], seed: int) -> dict[str, Placeholder]:
     """Make inputs of what depends on the size in no other way than by being cut to it, in place.
 
     Args:
@@ -61,16 +61,16 @@ def openings(models: Sequence[ir.Model], seed: int) -> dict[str, Opening]:
     if not places[0]:
         return {}
     values = [_values(model, each, seed) for model, each in zip(models, places, strict=True)]
-    found: dict[str, Opening] = {}
+    found: dict[str, Placeholder] = {}
     for at, place in enumerate(places[0]):
         names = [str(value.name) for value in place.sizes]
         if all(np.array_equal(each[name], values[0][name]) for each in values[1:] for name in names):
             continue
         name = f"{_PREFIX}{place.stands_for.name}"
-        if name not in found and (opening := _opening(place, values[0])) is not None:
-            found[name] = opening
+        if name not in found and (placeholder := _placeholder(place, values[0])) is not None:
+            found[name] = placeholder
             for model, every, known in zip(models, places, values, strict=True):
-                _open(model.graph, every[at].stands_for, name, known)
+                _replace(model.graph, every[at].stands_for, name, known)
     return found
 
 
@@ -131,35 +131,35 @@ def _values(model: ir.Model, places: Sequence[_Place], seed: int) -> Mapping[str
     probe = model.clone()
     outputs = [value for node in probe.graph for value in node.outputs if value.name in asked - known.keys()]
     probe.graph.outputs.extend(value for value in outputs if not value.is_graph_output())
-    return {**known, **run(probe, random_inputs(model, seed))}
+    return {**known, **run_onnx(probe, random_inputs(model, seed))}
 
 
-def _opening(place: _Place, values: Mapping[str, Array]) -> Opening | None:
+def _placeholder(place: _Place, values: Mapping[str, Array]) -> Placeholder | None:
     """Return the nodes to put back after folding; None if there are none."""
     operands = [values[str(value.name)] for value in place.node.inputs if value is not None]
     if place.node.op_type == "Slice":
-        return Opening(table=operands[0])
+        return Placeholder(table=operands[0])
     if place.node.op_type == "ConstantOfShape":
-        return Opening(element=values[str(place.stands_for.name)].reshape(-1)[:1])
+        return Placeholder(element=values[str(place.stands_for.name)].reshape(-1)[:1])
     start, _, step = operands
-    return Opening(steps=(start, step)) if step != 0 else None
+    return Placeholder(steps=(start, step)) if step != 0 else None
 
 
-def _open(graph: ir.Graph, value: ir.Value, name: str, values: Mapping[str, Array]) -> None:
+def _replace(graph: ir.Graph, value: ir.Value, name: str, values: Mapping[str, Array]) -> None:
     array = values[str(value.name)]
-    opened = ir.Value(name=name, shape=ir.Shape(array.shape), type=ir.TensorType(ir.DataType.from_numpy(array.dtype)))
-    graph.inputs.append(opened)
+    stand_in = ir.Value(name=name, shape=ir.Shape(array.shape), type=ir.TensorType(ir.DataType.from_numpy(array.dtype)))
+    graph.inputs.append(stand_in)
     producer = value.producer()
     is_result = producer is not None and producer.op_type in ("ConstantOfShape", "Range")
     for user, at in tuple(value.uses()):
         if is_result or (user.op_type == "Slice" and at == 0):
-            user.replace_input_with(at, opened)
+            user.replace_input_with(at, stand_in)
 
 
-def write_range(write: edit.Writer, opening: Opening, count: ir.Value, shape: ir.Shape) -> ir.Value:
+def write_range(write: edit.Writer, placeholder: Placeholder, count: ir.Value, shape: ir.Shape) -> ir.Value:
     """Return the numbers that a Range gave, ``count`` (one element) of them, computed again; all are of ``shape``."""
-    assert opening.steps is not None
-    start, step = opening.steps
+    assert placeholder.steps is not None
+    start, step = placeholder.steps
     integer = edit.Writer(write.graph, write.place, write.name, ir.DataType.INT64)
     scalar = integer("Squeeze", (), count, integer.constant(np.zeros(1, np.int64)))
     zero, one = (integer.constant(np.array(number, np.int64)) for number in (0, 1))
