@@ -187,7 +187,7 @@ def _file(folder: Path, way: str) -> Path:
     return folder / f"by {way}.tflite"
 
 
-def _parts(network: int8_networks.Network, expected: Sequence[Sequence[npt.NDArray[np.generic]]]) -> list[Part]:
+def _parts(network: int8_networks.Network, expected: Sequence[Sequence[npt.NDArray[np.generic]]]) -> list[OutputPart]:
     """Return what is judged apart of the first output."""
     found = []
     for part in network.parts:

@@ -21,7 +21,7 @@ from layoutopt import errors
 from layoutopt.backend.direct.writer import write_tflite
 from layoutopt.backend.litert.inspect import operators_of
 from layoutopt.backend.litert.operator_times import Transpose, write_operator
-from layoutopt.backend.litert.runtime import run
+from layoutopt.backend.litert.runtime import run_tflite
 from layoutopt.cli import app
 from layoutopt.frontend.demo import mobilenet_v2
 from layoutopt.ir.io import load, save
@@ -197,7 +197,7 @@ def test_int8_layers_have_their_own_noise(mobilenet: tuple[Path, Path], tmp_path
     assert report.quantized
     assert report.tolerance == 0.1
     (expected,) = ort.InferenceSession(model, providers=["CPUExecutionProvider"]).run(None, {"input": image})
-    (found,) = run(small, {"input": np.ascontiguousarray(image.transpose(0, 2, 3, 1))}).values()
+    (found,) = run_tflite(small, {"input": np.ascontiguousarray(image.transpose(0, 2, 3, 1))}).values()
     wide = expected.astype(np.float64)
     (output,) = report.outputs
     assert output.xnnpack.sqnr == pytest.approx(10 * np.log10((wide**2).sum() / ((wide - found) ** 2).sum()), abs=0.05)

@@ -378,7 +378,7 @@ def difference_of(
         smallest: the least size that ``expected`` is judged as if it had.
     """
     if expected.shape != actual.shape:
-        return OutputDrift(name, inf, inf, 0.0, inf, shapes=(expected.shape, actual.shape), sqnr=-inf)
+        return OutputDifference(name, inf, inf, 0.0, inf, shapes=(expected.shape, actual.shape), sqnr=-inf)
     wide, other = expected.astype(np.float64), actual.astype(np.float64)
     same = (wide == other) | (np.isnan(wide) & np.isnan(other))
     with np.errstate(invalid="ignore"):  # infinity less infinity
@@ -391,4 +391,4 @@ def difference_of(
     variance = float(finite.var()) if finite.size else 0.0
     with np.errstate(divide="ignore"):
         sqnr = float(10 * (np.log10(np.vdot(finite, finite)) - np.log10(mse * wide.size))) if mse else inf
-    return OutputDrift(name, largest, mse, variance, relative, wide.size - finite.size, sqnr=sqnr)
+    return OutputDifference(name, largest, mse, variance, relative, wide.size - finite.size, sqnr=sqnr)

@@ -12,11 +12,11 @@ from layoutopt.quantization.copying import copy_graph
 from layoutopt.quantization.interface import integer_interface
 from layoutopt.quantization.operators import is_real
 from layoutopt.quantization.outcome import FloatOperator, OutputQuality, ValueRange
-from layoutopt.quantization.plan import MOVING, Plan, plan
+from layoutopt.quantization.plan import MOVING, QuantizationPlan, plan
 from layoutopt.quantization.recipe import Recipe
 from layoutopt.quantization.rewriting import rewrite_on_integers
 from layoutopt.tfl.graph import Graph, Model, Operation, Value
-from layoutopt.tfl.rewrites.grids import Steps
+from layoutopt.tfl.rewrites.grids import QuantizationGrid
 
 _REFUSED = "no int8 kernel takes its operands or its weights"
 _SENSITIVE = "sensitive: the outputs lose too much by it"
@@ -65,7 +65,7 @@ class QuantizedGraph:
     whole: frozenset[Operation] = frozenset()
     milliseconds: float | None = None
     float_milliseconds: float | None = None
-    steps: Mapping[Value, Steps] = field(default_factory=dict)
+    steps: Mapping[Value, QuantizationGrid] = field(default_factory=dict)
     values: tuple[ValueRange, ...] = ()
 
 
@@ -104,7 +104,7 @@ def build(
         steps = {value: found.steps for value, found in recipe.ranges.items()}
         outputs = [chosen.steps.get(each) or steps.get(each) for each in model.graph.outputs]
         integer_interface(graph, settings.io, outputs)
-    return Quantized(quantized, recipe, listed, whole=frozenset(chosen.whole), steps=chosen.steps)
+    return QuantizedGraph(quantized, recipe, listed, whole=frozenset(chosen.whole), steps=chosen.steps)
 
 
 def _rewritten(graph: Graph, chosen: QuantizationPlan, recipe: Recipe) -> tuple[Graph, list[Operation]]:

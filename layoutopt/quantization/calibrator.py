@@ -10,12 +10,12 @@ from pathlib import Path
 from layoutopt.backend.direct.writer import write_tflite
 from layoutopt.errors import UsageError
 from layoutopt.options import RangeMethod
-from layoutopt.quantization.building import Quantized, Settings, build
-from layoutopt.quantization.judging import Part, judge, mean_sqnr
+from layoutopt.quantization.building import QuantizedGraph, Settings, build
+from layoutopt.quantization.judging import OutputPart, judge, mean_sqnr
 from layoutopt.quantization.mixing import mix
 from layoutopt.quantization.observing import Samples, observe
 from layoutopt.quantization.operators import positions
-from layoutopt.quantization.parts import parts_of
+from layoutopt.quantization.parts import output_parts
 from layoutopt.quantization.ranges import range_of, ranges_of
 from layoutopt.quantization.recipe import Recipe
 from layoutopt.quantization.running import TfliteSession
@@ -91,7 +91,7 @@ class Calibrator:
         real = self._runner(self.model, "float")
         expected = list(real.outputs(samples()))
 
-        def judged(recipe: Recipe, sensitive: Collection[Operation]) -> Quantized:
+        def judged(recipe: Recipe, sensitive: Collection[Operation]) -> QuantizedGraph:
             made = build(self.model, recipe, self.settings, sensitive=sensitive)
             whole = self._runner(made.model, "int8")
             quality = judge(parts, expected, whole.outputs(samples()))

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from layoutopt.options import Int8, QuantizedIo
+from layoutopt.quantization.cheaper_in_float import cheaper_in_float
 from layoutopt.quantization.operators import (
     SAME_GRID,
     SLOW,
@@ -21,7 +22,7 @@ from layoutopt.quantization.operators import (
 )
 from layoutopt.quantization.ranges import Range
 from layoutopt.tfl.graph import Graph, Operation, Value
-from layoutopt.tfl.rewrites.grids import Steps
+from layoutopt.tfl.rewrites.grids import QuantizationGrid
 from layoutopt.tfl.rewrites.integer_kernels import MOVEMENTS, ONE_GRID
 
 _MAX_RATIOS = {Int8.FAST: 1.5, Int8.FULL: 4.0}
@@ -54,7 +55,7 @@ class QuantizationPlan:
 
 def plan(
     graph: Graph, ranges: Mapping[Value, Range], *, int8: Int8, io: QuantizedIo, floats: Mapping[Operation, str]
-) -> Plan:
+) -> QuantizationPlan:
     """Decide which operators compute with integers.
 
     Args:
@@ -73,7 +74,7 @@ def plan(
     if int8 is Int8.FAST or io is QuantizedIo.FLOAT:
         _keep_joined_outputs(graph, ranges, readers, reasons, int8)
     if int8 is Int8.FAST:
-        _keep_unprofitable(graph, readers, reasons)
+        _keep_cheaper_in_float(graph, readers, reasons)
     _Islands(graph, readers, reasons, needs_weights=int8 is Int8.FAST).prune()
     whole = {operation for operation in graph.operations if operation not in reasons}
     return QuantizationPlan(whole, _Classes(graph, ranges, readers, whole).steps(), reasons)

@@ -11,7 +11,7 @@ import numpy as np
 from layoutopt.backend.direct.writer import write_tflite
 from layoutopt.errors import UnsupportedOperatorError, UsageError
 from layoutopt.options import QuantizedIo
-from layoutopt.quantization.building import Quantized, Settings, build
+from layoutopt.quantization.building import QuantizedGraph, Settings, build
 from layoutopt.quantization.calibrator import Calibrator
 from layoutopt.quantization.inputs import Input
 from layoutopt.quantization.outcome import QuantizationReport

@@ -12,7 +12,7 @@ from layoutopt.options import RangeMethod
 from layoutopt.quantization.outcome import ValueRange
 from layoutopt.quantization.statistics import Statistics
 from layoutopt.tfl.graph import Graph, Value
-from layoutopt.tfl.rewrites.grids import Steps
+from layoutopt.tfl.rewrites.grids import QuantizationGrid
 
 _TAIL = 1e-4
 """The share of the numbers that `RangeMethod.PERCENTILE` leaves outside, half of it at either end."""
@@ -63,7 +63,7 @@ def range_of(statistics: Statistics, method: RangeMethod) -> Range:
 
 
 def ranges_of(
-    graph: Graph, steps: Mapping[Value, Steps], statistics: Mapping[Value, Statistics]
+    graph: Graph, steps: Mapping[Value, QuantizationGrid], statistics: Mapping[Value, Statistics]
 ) -> Iterator[ValueRange]:
     """Iterate over what is told of the values of a float graph that are stored in int8, in the order of execution."""
     named = [(str(value.name), "", value) for value in graph.inputs]

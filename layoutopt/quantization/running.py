@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from layoutopt.backend.litert.invocation import litert, prepare
+from layoutopt.backend.litert.invocation import litert, prepare_interpreter
 from layoutopt.backend.litert.runtime import dequantized
 from layoutopt.tfl.dtypes import Array
 
 
-class Runner:
+class TfliteSession:
     """A .tflite file that is ready to run, on real numbers even where its inputs and outputs are integers.
 
     Args:
@@ -35,7 +35,7 @@ class Runner:
         with litert(path, verbose=verbose):
             self._inputs = Interpreter(model_path=str(path)).get_input_details()
             given = {each["index"]: _stored(array, each) for each, array in zip(self._inputs, first, strict=True)}
-            self._interpreter = prepare(path, given, threads=threads)
+            self._interpreter = prepare_interpreter(path, given, threads=threads)
             self._outputs = self._interpreter.get_output_details()
 
     def outputs(self, samples: Iterator[Sequence[Array]]) -> Iterator[list[Array]]:

@@ -332,7 +332,7 @@ def _layers(
             mse=match_.difference.mse,
             inherited=inherited,
             own_error=own.relative_error,
-            sqnr=match_.drift.sqnr,
+            sqnr=match_.difference.sqnr,
             own_sqnr=own.sqnr,
         )
 

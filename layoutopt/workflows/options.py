@@ -16,7 +16,7 @@ from layoutopt.boundary import Boundary
 from layoutopt.errors import UsageError
 from layoutopt.options import TOLERANCE, Io, Objective, TensorLayout
 from layoutopt.outputs import make_directory, scratch
-from layoutopt.progress import Progress, Stages
+from layoutopt.progress import Progress, StageTimer
 from layoutopt.quantization.request import QuantizationOptions
 from layoutopt.quantization.samples import Given
 

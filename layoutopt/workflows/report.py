@@ -102,7 +102,7 @@ def _optimize_in(
     convert: bool,
 ) -> Optimized:
     """Optimize the model as it is asked for, with all that is made in ``folder``."""
-    shared = {each.name: getattr(options, each.name) for each in dataclasses.fields(ConversionOptions)}
+    shared = {each.name: getattr(options, each.name) for each in dataclasses.fields(CommonOptions)}
     if not convert:
         shared |= {"quantize": Quantize.NONE, "calibration": None, "quantization": None}
     wanted = OptimizeOptions(

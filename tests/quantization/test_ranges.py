@@ -11,7 +11,7 @@ from layoutopt.quantization.statistics import Statistics
 from layoutopt.tfl import build as tfl
 from layoutopt.tfl.dtypes import DType
 from layoutopt.tfl.graph import Graph, Value
-from layoutopt.tfl.rewrites.grids import Steps
+from layoutopt.tfl.rewrites.grids import QuantizationGrid
 
 RNG = np.random.default_rng(0)
 NORMAL = [RNG.standard_normal((1, 9, 9, 4)).astype(np.float32) * scale for scale in (0.01, 1, 3, 1, 2)]
@@ -89,7 +89,9 @@ def test_what_is_told_of_a_value_is_what_numpy_counts() -> None:
         graph.outputs = [tfl.relu(graph.inputs[0])]
     sample = RNG.standard_normal((1, 100, 100, 1)).astype(np.float32)
     value, result = graph.inputs[0], graph.outputs[0]
-    (told,) = ranges_of(graph, {value: Steps(0.01, 0), result: Steps(0.02, -128)}, {value: observed([sample])})
+    (told,) = ranges_of(
+        graph, {value: QuantizationGrid(0.01, 0), result: QuantizationGrid(0.02, -128)}, {value: observed([sample])}
+    )
     assert (told.name, told.code) == ("x", "")
     assert (told.low, told.high) == pytest.approx((-1.28, 1.27))
     assert (told.least, told.largest) == (sample.min(), sample.max())

@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from layoutopt.quantization.outcome import ValueRange
-from layoutopt.report.html.charts import DRIFT, bytes_along, errors_along, histogram, linear, ribbon
-from layoutopt.results.model_report import Graph, Layout
+from layoutopt.report.html.charts import ROUNDING, bytes_along, errors_along, histogram, linear, ribbon
+from layoutopt.results.model_report import Layout, ModelGraph
 from tests.reports import network
 
 WRAPPED = network("wrapped", 20, wrapped=True)

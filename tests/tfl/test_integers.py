@@ -83,6 +83,6 @@ def test_what_is_moved_before_it_is_rounded_is_rounded_first(reads: str, tmp_pat
     given = {"x": rng.uniform(0, 5, (1, 6, 5, 8)).astype(np.float32)}
     for name in model.output_names:
         expected, found = (
-            np.asarray(run(tmp_path / f"{each}.tflite", given)[name], np.float64) for each in ("float", "int8")
+            np.asarray(run_tflite(tmp_path / f"{each}.tflite", given)[name], np.float64) for each in ("float", "int8")
         )
         assert np.abs(expected - found).max() <= 0.1001

@@ -9,8 +9,8 @@ from itertools import accumulate
 
 from layoutopt.options import TOLERANCE
 from layoutopt.quantization.outcome import ValueRange
-from layoutopt.report.terminal.tables import size
-from layoutopt.results.model_report import Graph, Layout
+from layoutopt.report.terminal.tables import format_size
+from layoutopt.results.model_report import Layout, ModelGraph
 
 ROUNDING = TOLERANCE
 """A relative error above this is no rounding of float32."""

@@ -12,11 +12,11 @@ import jinja2
 from markupsafe import Markup
 
 from layoutopt.backend.litert.latency import CONFIDENCE
-from layoutopt.report.html.charts import DRIFT, Ribbon, bytes_along, errors_along, histogram, ribbon
-from layoutopt.report.html.drawing import BOX_HEIGHT, BOX_WIDTH, ROW, Box, Drawing, Role, draw
-from layoutopt.report.terminal.tables import amount, proof, size
-from layoutopt.results.model_report import PER_OPERATOR, Graph, GraphNode, GraphTensor, Layout, ModelReport, Stage
-from layoutopt.results.optimize import Form, Kind, OptimizeReport
+from layoutopt.report.html.charts import ROUNDING, Ribbon, bytes_along, errors_along, histogram, ribbon
+from layoutopt.report.html.drawing import BOX_HEIGHT, BOX_WIDTH, ROW, Box, BoxRole, Drawing, draw
+from layoutopt.report.terminal.tables import amount, format_size, proof
+from layoutopt.results.model_report import PER_OPERATOR, GraphNode, GraphTensor, Layout, ModelGraph, ModelReport, Stage
+from layoutopt.results.optimize import ModelKind, ModelStats, OptimizeReport
 from layoutopt.results.result import Json, to_json
 from layoutopt.text import printable
 
@@ -256,7 +256,7 @@ def decibels(number: float | None) -> str:
     return "–" if number is None else "exact" if math.isinf(number) else f"{number:.1f} dB"
 
 
-def _data(side: Side) -> Json:
+def _data(side: DrawnGraph) -> Json:
     """Return a graph for the script of the page: nodes in the order of the boxes, tensors, and positions."""
     boxes = side.drawing.boxes
     nodes = [to_json(box.node) for box in boxes]

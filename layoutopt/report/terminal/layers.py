@@ -8,7 +8,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from layoutopt.results.comparison import ComparisonReport, Entry, Layer, MatchedBy
+from layoutopt.results.comparison import ComparisonReport, ErrorOrigin, Layer, MatchedBy
 
 _MAX_SUSPECTS = 4
 _BY = {MatchedBy.NAME: ", by its name", MatchedBy.LIKENESS: ", by likeness"}
@@ -60,16 +60,16 @@ def _of_outputs(report: ComparisonReport) -> Table:
     for heading in ("max abs error", "relative error", "MSE", "variance", *(["SQNR"] if quantized else [])):
         table.add_column(heading, justify="right", no_wrap=True)
     for output in report.outputs:
-        for kernels, drift in (("LiteRT with XNNPACK", output.xnnpack), ("LiteRT's own kernels", output.builtin)):
+        for kernels, difference in (("LiteRT with XNNPACK", output.xnnpack), ("LiteRT's own kernels", output.builtin)):
             table.add_row(
                 Text(output.name),
                 kernels,
-                f"{drift.max_abs_error:.2e}",
-                f"{drift.relative_error:.2e}",
-                f"{drift.mse:.2e}",
-                f"{drift.variance:.2e}",
-                *([f"{drift.sqnr:.1f} dB"] if quantized else []),
-                style="red" if drift.relative_error > report.tolerance else "",
+                f"{difference.max_abs_error:.2e}",
+                f"{difference.relative_error:.2e}",
+                f"{difference.mse:.2e}",
+                f"{difference.variance:.2e}",
+                *([f"{difference.sqnr:.1f} dB"] if quantized else []),
+                style="red" if difference.relative_error > report.tolerance else "",
             )
     return table
 

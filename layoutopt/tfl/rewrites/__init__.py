@@ -19,7 +19,7 @@ from layoutopt.tfl.rewrites.broadcasting import broadcast_by_itself, broadcast_b
 from layoutopt.tfl.rewrites.casts import narrow_index, skip_wide_type
 from layoutopt.tfl.rewrites.common_subexpressions import eliminate_common_subexpressions
 from layoutopt.tfl.rewrites.dead_code import eliminate_dead_code
-from layoutopt.tfl.rewrites.engine import Rule, apply_rules, run_to_the_end
+from layoutopt.tfl.rewrites.engine import RewriteRule, apply_rules, run_to_fixpoint
 from layoutopt.tfl.rewrites.interleaving import reorder_blocks_in_filters, use_space_to_depth
 from layoutopt.tfl.rewrites.padding import fuse_padding, fuse_unstrided_padding, pad_with_mean
 from layoutopt.tfl.rewrites.products import read_transposed, use_fully_connected

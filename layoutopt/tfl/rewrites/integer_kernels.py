@@ -238,13 +238,13 @@ def _function(fixed: QuantizationGrid | None = None) -> Kernel:
     return lower
 
 
-def _root(between: Between, operation: Operation) -> bool:
+def _root(state: RewriteState, operation: Operation) -> bool:
     """Record RSQRT or SQRT, whose kernels stop at numbers below 0: there must be no step for them."""
-    source = between.source(operation, 0)
-    return source is not None and _steps(source).zero == -128 and _function()(between, operation)
+    source = state.source(operation, 0)
+    return source is not None and steps_of(source).zero == -128 and _function()(state, operation)
 
 
-def _product(between: Between, operation: Operation) -> bool:
+def _product(state: RewriteState, operation: Operation) -> bool:
     """Record BATCH_MATMUL of two that are computed."""
     result, found = state.target(operation), [each for each in state.sources(operation) if each is not None]
     if result is None or len(found) < len(operation.operands):
@@ -253,22 +253,22 @@ def _product(between: Between, operation: Operation) -> bool:
     return True
 
 
-def _squared_difference(between: Between, operation: Operation) -> bool:
+def _squared_difference(state: RewriteState, operation: Operation) -> bool:
     """Record SQUARED_DIFFERENCE of two that are computed."""
-    result = between.target(operation)
-    scales = [_steps(each).scale for each in between.sources(operation) if each is not None]
-    if result is None or max(scales, default=0.0) ** 2 >= _steps(result).scale * _MAX_SQUARED_RATIO:
+    result = state.target(operation)
+    scales = [steps_of(each).scale for each in state.sources(operation) if each is not None]
+    if result is None or max(scales, default=0.0) ** 2 >= steps_of(result).scale * _MAX_SQUARED_RATIO:
         return False
-    return _product(between, operation)
+    return _product(state, operation)
 
 
-def _square(between: Between, operation: Operation) -> bool:
+def _square(state: RewriteState, operation: Operation) -> bool:
     """Record SQUARE as MUL, for it has no kernel of its own."""
     x, options = operation[0], {"fused_activation_function": "NONE"}
-    return _product(between, Operation("MUL", [x, x], operation.results, options, scope=operation.scope))
+    return _product(state, Operation("MUL", [x, x], operation.results, options, scope=operation.scope))
 
 
-def _same_steps(between: Between, operation: Operation) -> bool:
+def _same_steps(state: RewriteState, operation: Operation) -> bool:
     """Record what rounds by itself, and only within one scale: averages and interpolation."""
     source, result = state.source(operation, 0), state.target(operation)
     if source is None or result is None or steps_of(source) != steps_of(result):
@@ -283,8 +283,8 @@ def _same_steps(between: Between, operation: Operation) -> bool:
 def _movement(data: int = 0) -> Kernel:
     """Return the kernel of what picks from operand ``data``: exact, so that DEQUANTIZE may come after it."""
 
-    def lower(between: Between, operation: Operation) -> bool:
-        source = between.source(operation, data)
+    def lower(state: RewriteState, operation: Operation) -> bool:
+        source = state.source(operation, data)
         if source is None or activates(operation):
             return False
         state.emit_before_dequantize(operation, {data: source}, steps_of(source))
@@ -320,7 +320,7 @@ def _of_one_grid(state: RewriteState, operation: Operation) -> bool:
 
 def _concatenation(state: RewriteState, operation: Operation) -> bool:
     """Record CONCATENATION in the steps of all operands, or else of the result, to which each is rounded once."""
-    found = [source for source in between.sources(operation) if source is not None]
+    found = [source for source in state.sources(operation) if source is not None]
     if len(found) < len(operation.operands) or activates(operation):
         return False
     kinds, result = {steps_of(source) for source in found}, state.target(operation)

@@ -15,7 +15,7 @@ from layoutopt.tfl.graph import Graph, Operation, Value
 from layoutopt.tfl.rewrites.dead_code import eliminate_dead_code
 from layoutopt.tfl.rewrites.grids import steps_of
 from layoutopt.tfl.rewrites.integer_interface import give_integers, take_integers
-from layoutopt.tfl.rewrites.integer_kernels import KERNELS, MOVEMENTS, Between, activates
+from layoutopt.tfl.rewrites.integer_kernels import KERNELS, MOVEMENTS, RewriteState, activates
 
 
 def use_integer_kernels(graph: Graph, *, floats: Collection[Operation] = ()) -> None:
