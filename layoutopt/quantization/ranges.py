@@ -74,7 +74,7 @@ def ranges_of(
         grid, found = steps[value], statistics[value]
         low, high = ((end - grid.zero) * grid.scale for end in (-128, 127))
         edges = np.linspace(found.low, found.high, _SHOWN_BINS + 1)
-        edges[-1] = np.inf  # no bin begins at the largest number
+        edges[[0, -1]] = -np.inf, np.inf  # the bins of the least and the largest number reach beyond these
         shares = tuple(round(found.share(float(start), float(end)), 6) for start, end in pairwise(edges))
         outside = 1 - found.share(low - grid.scale / 2, high + grid.scale / 2)
         yield ValueRange(name, code, low, high, found.low, found.high, max(outside, 0.0), shares)
