@@ -7,7 +7,9 @@ Figures go to ``benchmarks/results/int8.json``.
 ::
 
     pip install --no-deps -r benchmarks/int8_requirements.txt
-    python -m benchmarks.int8 [NETWORK...]
+    python -m benchmarks.int8 [--models build/int8] [--time-only] [NETWORK...]
+
+All files of a network are timed in turns. That wants a quiet machine, and can be done again by itself: ``--time-only``.
 """
 
 from __future__ import annotations
@@ -15,9 +17,8 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import logging
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -39,6 +40,8 @@ RESULTS = records.committed("int8")
 ROUNDS = 40
 _HELD_OUT = 4
 _SIGNATURE = "serving_default"
+_ANY = 1e9
+"""The tolerance of what is judged here anyway."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +54,7 @@ class Row:
         sqnr: in dB, of the first output, on held-out samples against ONNX Runtime.
         top1: share of samples with the same largest score; None where the output is no scores.
         float_ms: latency of the float .tflite, one XNNPACK thread.
-        ms: likewise, of the quantized one, timed in turns with it.
+        ms: likewise, of the quantized one, timed in turns with all others of the network.
         floats: operators on floats, conversions apart.
         size: of the file in bytes.
         seconds: processor time of the quantizer, conversion included.
@@ -106,33 +109,40 @@ class Task:
     @property
     def real(self) -> Path:
         """The float .tflite."""
-        return self.scratch / "float.tflite"
+        return _real(self.scratch)
 
 
 def main() -> None:
     """Measure the networks that are named, or all; the others keep their figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("networks", nargs="*", metavar="NETWORK", help=f"of {', '.join(int8_networks.NETWORKS)}")
-    wanted = parser.parse_args().networks or list(int8_networks.NETWORKS)
+    parser.add_argument("--models", type=Path, default=Path("build/int8"), help="where models stay")
+    parser.add_argument("--time-only", action="store_true", help="time the models that are there again")
+    arguments = parser.parse_args()
+    wanted = arguments.networks or list(int8_networks.NETWORKS)
     logging.disable(logging.WARNING)  # the advice of ONNX Runtime's quantizer
-    known = records.load(Figures, RESULTS).rows if RESULTS.exists() else ()
-    rows = [row for row in known if row.network not in wanted]
+    rows = list(records.load(Figures, RESULTS).rows) if RESULTS.exists() else []
     for name in wanted:
-        with tempfile.TemporaryDirectory() as directory:
-            for row in measured(name, Path(directory)):
-                print(row, flush=True)
-                rows.append(row)
+        folder = arguments.models / name
+        folder.mkdir(parents=True, exist_ok=True)
+        own = [row for row in rows if row.network == name] if arguments.time_only else judged(name, folder)
+        rows = [row for row in rows if row.network != name]
+        for row in timed(own, folder):
+            print(row, flush=True)
+            rows.append(row)
+        order = list(int8_networks.NETWORKS)
+        rows.sort(key=lambda row: order.index(row.network))
         records.save(Figures(tuple(rows), has_vnni(), Provenance.here()), RESULTS)
 
 
-def measured(name: str, scratch: Path) -> Iterator[Row]:
-    """Iterate over the rows of one network."""
+def judged(name: str, folder: Path) -> Iterator[Row]:
+    """Iterate over the rows of one network, without latencies; the models stay in ``folder``."""
     network = int8_networks.NETWORKS[name]
     samples = network.samples()
-    model, name_of_input = int8_networks.export(network, samples.shape[1:], scratch)
+    model, name_of_input = int8_networks.export(network, samples.shape[1:], folder)
     held_out = np.random.default_rng(0).permutation(len(samples)) % _HELD_OUT == 0
-    task = Task(model, name_of_input, samples[~held_out], samples[held_out], scratch)
-    real = layoutopt.optimize(model, tflite=task.real, baseline=False, backend="direct")
+    task = Task(model, name_of_input, samples[~held_out], samples[held_out], folder)
+    layoutopt.optimize(model, tflite=task.real, baseline=False, backend="direct", force=True)
     expected = _expected(task)
     for way, quantize in WAYS.items():
         start = time.process_time()
@@ -142,22 +152,39 @@ def measured(name: str, scratch: Path) -> Iterator[Row]:
             yield Row(name, way, failure=f"{type(error).__name__}: {str(error).splitlines()[0]}"[:200])
             continue
         seconds = time.process_time() - start
-        assert real.tflite is not None
         assert report.tflite is not None
         qualities = judge(_parts(network, expected), expected, ([each] for each in _found(task, report)))
         quality = min(qualities, key=lambda each: each.sqnr)
-        latencies = measure([real.tflite, report.tflite], rounds=ROUNDS, clock=time.thread_time)
+        path = report.tflite.replace(_file(folder, way))
         yield Row(
             name,
             way,
             quality.sqnr,
             quality.top1,
-            latencies[0].median_ms,
-            latencies[1].median_ms,
-            int8_networks.count_floats(report.tflite),
-            report.tflite.stat().st_size,
-            seconds,
+            floats=int8_networks.count_floats(path),
+            size=path.stat().st_size,
+            seconds=seconds,
         )
+
+
+def timed(rows: Iterable[Row], folder: Path) -> Iterator[Row]:
+    """Iterate over the rows of one network with the latencies of its models."""
+    known = list(rows)
+    made = [row.way for row in known if not row.failure]
+    paths = [_real(folder), *(_file(folder, way) for way in made)]
+    latencies = [each.median_ms for each in measure(paths, rounds=ROUNDS, clock=time.thread_time)]
+    by_way = dict(zip(made, latencies[1:], strict=True))
+    for row in known:
+        yield row if row.failure else replace(row, float_ms=latencies[0], ms=by_way[row.way])
+
+
+def _real(folder: Path) -> Path:
+    return folder / "float.tflite"
+
+
+def _file(folder: Path, way: str) -> Path:
+    """Return where the model by one quantizer stays."""
+    return folder / f"by {way}.tflite"
 
 
 def _parts(network: int8_networks.Network, expected: Sequence[Sequence[npt.NDArray[np.generic]]]) -> list[OutputPart]:
@@ -223,6 +250,7 @@ def _by_layoutopt(task: Task) -> OptimizeReport:
         baseline=False,
         quantize="int8",
         calibration=task.calibration,
+        force=True,
     )
 
 
@@ -246,7 +274,8 @@ def _by_onnxruntime(task: Task) -> OptimizeReport:
         activation_type=QuantType.QInt8,
         weight_type=QuantType.QInt8,
     )
-    return layoutopt.optimize(quantized, tflite=task.scratch / "qdq.tflite", baseline=False, backend="direct")
+    path = task.scratch / "qdq.tflite"
+    return layoutopt.optimize(quantized, tflite=path, baseline=False, backend="direct", force=True, tolerance=_ANY)
 
 
 def _by_litert_quantizer(task: Task) -> OptimizeReport:
@@ -276,9 +305,7 @@ def _by_tensorflow(task: Task) -> OptimizeReport:
     (given,) = report.inputs
     converter = tf.lite.TFLiteConverter.from_saved_model(str(folder))
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    converter.representative_dataset = lambda: (
-        {given.tflite_name: _transposed(sample[None], given.feed)} for sample in task.calibration
-    )
+    converter.representative_dataset = lambda: ([_transposed(sample[None], given.feed)] for sample in task.calibration)
     tflite.write_bytes(converter.convert())
     return report
 

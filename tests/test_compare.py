@@ -18,12 +18,17 @@ from typer.testing import CliRunner, Result
 import layoutopt
 from docs.tools.examples import damage
 from layoutopt import errors
+from layoutopt.backend.direct.writer import write_tflite
 from layoutopt.backend.litert.inspect import operators_of
 from layoutopt.backend.litert.operator_times import Transpose, write_operator
+from layoutopt.backend.litert.runtime import run_tflite
 from layoutopt.cli import app
 from layoutopt.frontend.demo import mobilenet_v2
 from layoutopt.ir.io import load, save
 from layoutopt.results.comparison import MatchedBy
+from layoutopt.tfl.dtypes import DType
+from layoutopt.tfl.graph import Value
+from layoutopt.tfl.reader import read_tflite
 
 Array = npt.NDArray[np.float32]
 
@@ -179,6 +184,44 @@ def test_dynamic_range_weights(mobilenet: tuple[Path, Path], tmp_path: Path) -> 
     exact = layoutopt.compare(model, converted)
     same = {layer.value for layer in report.layers} & {layer.value for layer in exact.layers}
     assert len(same) >= 0.95 * len(exact.layers)
+
+
+def test_int8_layers_have_their_own_noise(mobilenet: tuple[Path, Path], tmp_path: Path) -> None:
+    """The ratios are those of NumPy, and a layer that is made worse has the least of its own."""
+    model, _ = mobilenet
+    samples = np.random.default_rng(0).standard_normal((20, 3, 32, 32)).astype(np.float32)
+    small = tmp_path / "int8.tflite"
+    layoutopt.optimize(model, tflite=small, baseline=False, quantize="int8", calibration=samples)
+    image = samples[:1]
+    report = layoutopt.compare(model, small, input={"input": image})
+    assert report.quantized
+    assert report.tolerance == 0.1
+    (expected,) = ort.InferenceSession(model, providers=["CPUExecutionProvider"]).run(None, {"input": image})
+    (found,) = run_tflite(small, {"input": np.ascontiguousarray(image.transpose(0, 2, 3, 1))}).values()
+    wide = expected.astype(np.float64)
+    (output,) = report.outputs
+    assert output.xnnpack.sqnr == pytest.approx(10 * np.log10((wide**2).sum() / ((wide - found) ** 2).sum()), abs=0.05)
+    own = [layer.own_sqnr for layer in report.adding_most(5)]
+    assert own == sorted(own)
+    assert 15 < own[0] == min(layer.own_sqnr for layer in report.layers if layer.own_error)
+    coarse = read_tflite(small)
+    convolutions = [each for each in coarse.graph.operations if each.code == "CONV_2D" and each[1].dtype is DType.INT8]
+    layer = convolutions[5]
+    layer.operands[1] = rounded(layer[1], 32)
+    bad = tmp_path / "bad.tflite"
+    write_tflite(coarse, bad)
+    worse = layoutopt.compare(model, bad, input={"input": image}).adding_most(1)[0]
+    assert worse.tensor == layer.result.name
+    assert worse.own_sqnr < own[0]
+    told = invoke(model, bad, "--top", "1")
+    assert f"{worse.own_sqnr:.1f} dB" in told.stdout
+
+
+def rounded(weights: Value, step: int) -> Value:
+    """Return int8 weights as multiples of ``step``."""
+    coarse = Value.constant(np.clip(np.rint(weights.array / step) * step, -127, 127).astype(np.int8))
+    coarse.quantization = weights.quantization
+    return coarse
 
 
 # --- the command line ------------------------------------------------------------------------------------------------

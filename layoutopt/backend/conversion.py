@@ -33,6 +33,8 @@ class Quantize(enum.Enum):
     """Dynamic-range quantization: int8 weights, float activations."""
     WEIGHTS = "weights"
     """int8 weights in the file, float32 arithmetic: a quarter of the size. By the direct backend only."""
+    INT4 = "int4"
+    """As dynamic, with int4 weights in large linear layers (FULLY_CONNECTED). By the direct backend only."""
     FLOAT16 = "float16"
     """Weights in half precision; XNNPACK computes with them in float32."""
     INT8 = "int8"
@@ -45,6 +47,11 @@ class Quantize(enum.Enum):
     def takes_samples(self) -> bool:
         """Return whether ranges of activations are needed."""
         return self in (Quantize.INT8, Quantize.MIXED)
+
+    @property
+    def rounds_operands(self) -> bool:
+        """Return whether the operands of layers with weights are made integers at run time."""
+        return self in (Quantize.DYNAMIC, Quantize.INT4)
 
 
 def choose_backend(
@@ -74,7 +81,7 @@ def choose_backend(
         MissingExtraError: onnx-tf's backend is needed, and it is not installed.
     """
     wanted = "--saved-model" if saved_model else "--allow-flex" if allow_flex else ""
-    if quantize.takes_samples or quantize is Quantize.WEIGHTS:
+    if quantize.takes_samples or quantize in (Quantize.WEIGHTS, Quantize.INT4):
         if other := wanted or ("--backend onnx-tf" if backend is Backend.ONNX_TF else ""):
             raise errors.UsageError(
                 f"--quantize {quantize.value} is done without TensorFlow", hint=f"Go without {other}."

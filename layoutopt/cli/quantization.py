@@ -29,7 +29,8 @@ class QuantizationArguments:
             "--quantize",
             help="int8: weights and activations, with --calibration. mixed: the same, with as many float layers as "
             "--min-sqnr needs. weights: int8 in the file, float arithmetic. dynamic: int8 weights, as by "
-            "tf.lite.Optimize.DEFAULT. float16: weights of half the size.",
+            "tf.lite.Optimize.DEFAULT. int4: the same, with int4 weights in large linear layers. float16: weights of "
+            "half the size.",
         ),
     ] = Quantize.NONE
     calibration: Annotated[

@@ -11,6 +11,7 @@ import typer
 from layoutopt.cli.arguments import LayoutArguments, RunArguments
 from layoutopt.cli.boundary import PartArguments
 from layoutopt.cli.console import BackendOption, SeedOption, ThreadsOption, beside, read_model
+from layoutopt.cli.quantization import QuantizationArguments
 
 EXAMPLES = """[bold]Examples[/]
 
@@ -19,6 +20,8 @@ layoutopt report model.onnx
 layoutopt report model.onnx -o report.html --open
 
 layoutopt report model.onnx --shape input=1,3,224,224 --no-benchmark
+
+layoutopt report model.onnx --quantize int8 --calibration samples.npz
 
 layoutopt report model.onnx --model-explorer overlays
 """
@@ -53,13 +56,14 @@ def report(
     part: PartArguments,
     seed: SeedOption = 0,
     timing: TimingArguments,
+    quantization: QuantizationArguments,
     model_explorer: ModelExplorerOption = None,
     open_page: Annotated[bool, typer.Option("--open", help="Show the page in the browser.")] = False,
     backend: BackendOption = None,
     session: RunArguments,
 ) -> None:
     """Write one page on a model: both graphs with their layouts, what moves and why, errors, times, and the proof."""
-    with session.start([model]) as run, run.progress() as progress:
+    with session.start([model, quantization.calibration, quantization.load_ranges]) as run, run.progress() as progress:
         progress("loading")
         from layoutopt import api
         from layoutopt.report.html.page import render
@@ -79,6 +83,9 @@ def report(
             benchmark=timing.benchmark,
             threads=timing.threads,
             backend=backend,
+            quantize=quantization.quantize,
+            calibration=quantization.calibration,
+            quantization=quantization.options(),
             models=model_explorer,
             force=session.force,
             verbose=session.verbose,

@@ -53,6 +53,8 @@ class OutputDifference:
         not_finite: how many elements of the original's output are infinite or no number: of those it is only told
             whether they are the same.
         shapes: of the original's output and of this one, where they differ.
+        sqnr: the power of the original's output over that of the difference, in dB: ``10 log10(sum y**2 / sum (y -
+            q)**2)``; infinite where there is none.
     """
 
     name: str
@@ -62,6 +64,7 @@ class OutputDifference:
     relative_error: float
     not_finite: int = 0
     shapes: tuple[tuple[int, ...], tuple[int, ...]] | None = None
+    sqnr: float = inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -375,7 +378,7 @@ def difference_of(
         smallest: the least size that ``expected`` is judged as if it had.
     """
     if expected.shape != actual.shape:
-        return OutputDifference(name, inf, inf, 0.0, inf, shapes=(expected.shape, actual.shape))
+        return OutputDifference(name, inf, inf, 0.0, inf, shapes=(expected.shape, actual.shape), sqnr=-inf)
     wide, other = expected.astype(np.float64), actual.astype(np.float64)
     same = (wide == other) | (np.isnan(wide) & np.isnan(other))
     with np.errstate(invalid="ignore"):  # infinity less infinity
@@ -386,4 +389,6 @@ def difference_of(
     relative = largest / max(float(np.abs(finite).max(initial=0.0)), smallest)
     mse = float(np.mean(difference**2)) if difference.size else 0.0
     variance = float(finite.var()) if finite.size else 0.0
-    return OutputDifference(name, largest, mse, variance, relative, wide.size - finite.size)
+    with np.errstate(divide="ignore"):
+        sqnr = float(10 * (np.log10(np.vdot(finite, finite)) - np.log10(mse * wide.size))) if mse else inf
+    return OutputDifference(name, largest, mse, variance, relative, wide.size - finite.size, sqnr=sqnr)

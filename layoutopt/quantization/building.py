@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from layoutopt.errors import UnsupportedOperatorError, UsageError
 from layoutopt.options import Int8, QuantizedIo, RangeMethod, WeightScales
 from layoutopt.quantization.copying import copy_graph
 from layoutopt.quantization.interface import integer_interface
 from layoutopt.quantization.operators import is_real
-from layoutopt.quantization.outcome import FloatOperator, OutputQuality
-from layoutopt.quantization.plan import QuantizationPlan, plan
+from layoutopt.quantization.outcome import FloatOperator, OutputQuality, ValueRange
+from layoutopt.quantization.plan import MOVING, QuantizationPlan, plan
 from layoutopt.quantization.recipe import Recipe
 from layoutopt.quantization.rewriting import rewrite_on_integers
-from layoutopt.tfl.graph import Graph, Model, Operation
+from layoutopt.tfl.graph import Graph, Model, Operation, Value
+from layoutopt.tfl.rewrites.grids import QuantizationGrid
 
 _REFUSED = "no int8 kernel takes its operands or its weights"
 _SENSITIVE = "sensitive: the outputs lose too much by it"
@@ -57,6 +58,8 @@ class QuantizedGraph:
         whole: the operations of the float graph that compute with integers.
         milliseconds: of the fastest inference on one of those; None where there were none.
         float_milliseconds: likewise, of the float graph.
+        steps: of each value that an operation on integers takes or gives.
+        values: what is told of these; empty where nothing was observed.
     """
 
     model: Model
@@ -66,6 +69,8 @@ class QuantizedGraph:
     whole: frozenset[Operation] = frozenset()
     milliseconds: float | None = None
     float_milliseconds: float | None = None
+    steps: Mapping[Value, QuantizationGrid] = field(default_factory=dict)
+    values: tuple[ValueRange, ...] = ()
 
 
 def build(
@@ -81,18 +86,19 @@ def build(
 
     Raises:
         UnsupportedOperatorError: all operators are to compute with integers, and some cannot.
-        UsageError: no operator is meant by one of ``keep_float``.
+        UsageError: one of ``keep_float`` matches no operator.
     """
     floats = {**dict.fromkeys(sensitive, _SENSITIVE), **dict(_kept(model.graph, settings.keep_float))}
     while True:
-        chosen = plan(model.graph, recipe.ranges, int8=settings.int8, floats=floats)
+        chosen = plan(model.graph, recipe.ranges, int8=settings.int8, io=settings.io, floats=floats)
         graph, left = _rewritten(model.graph, chosen, recipe, settings.weights)
         if not (refused := left & chosen.whole):
             break
         floats.update(dict.fromkeys(refused, _REFUSED))
     listed = _listed(model.graph, chosen, left)
-    if settings.int8 is Int8.FULL and listed:
-        lines = "\n  ".join(f"{each.name}: {each.code}, {each.reason}" for each in listed)
+    computing = [each for each in listed if each.reason not in MOVING]
+    if settings.int8 is Int8.FULL and computing:
+        lines = "\n  ".join(f"{each.name}: {each.code}, {each.reason}" for each in computing)
         raise UnsupportedOperatorError(
             f"--int8 full: these operators cannot compute with integers:\n  {lines}",
             hint="Use --int8 fast, or rewrite these nodes in terms of other operators.",
@@ -105,7 +111,7 @@ def build(
             for at, each in enumerate(model.graph.outputs)
         ]
         integer_interface(graph, settings.io, outputs)
-    return QuantizedGraph(quantized, recipe, listed, whole=frozenset(chosen.whole))
+    return QuantizedGraph(quantized, recipe, listed, whole=frozenset(chosen.whole), steps=chosen.steps)
 
 
 def _rewritten(
@@ -138,5 +144,5 @@ def _kept(graph: Graph, patterns: Sequence[str]) -> Iterator[tuple[Operation, st
         found = [each for each in graph.operations if each.code == pattern.upper() or expression.search(each.scope)]
         if not found:
             codes = ", ".join(sorted({each.code for each in graph.operations}))
-            raise UsageError(f"--keep-float {pattern}: no operator is meant", hint=f"The model has {codes}.")
+            raise UsageError(f"--keep-float {pattern}: matches no operator", hint=f"The model has {codes}.")
         yield from ((each, "asked for") for each in found)

@@ -9,14 +9,14 @@ from pathlib import Path
 
 from layoutopt.backend.direct.writer import write_tflite
 from layoutopt.errors import UsageError
-from layoutopt.options import QuantizedIo, RangeMethod
+from layoutopt.options import RangeMethod
 from layoutopt.quantization.building import QuantizedGraph, Settings, build
 from layoutopt.quantization.judging import OutputPart, judge, mean_sqnr
 from layoutopt.quantization.mixing import mix
 from layoutopt.quantization.observing import Samples, observe
 from layoutopt.quantization.operators import positions
 from layoutopt.quantization.parts import output_parts
-from layoutopt.quantization.ranges import range_of
+from layoutopt.quantization.ranges import range_of, ranges_of
 from layoutopt.quantization.recipe import Recipe
 from layoutopt.quantization.running import TfliteSession
 from layoutopt.quantization.statistics import Statistics
@@ -76,7 +76,7 @@ class Calibrator:
         self.say("judging")
         final = self._judged_on(self.judging, parts)(recipe, sensitive)
         made = build(self.model, recipe, self.settings, sensitive=sensitive)
-        return replace(final, model=made.model)
+        return replace(final, model=made.model, values=tuple(ranges_of(graph, made.steps, statistics)))
 
     def _unjudging(self) -> Iterator[Sequence[Array]]:
         """Iterate over all samples that may choose a recipe.
@@ -92,8 +92,7 @@ class Calibrator:
         expected = list(real.outputs(samples()))
 
         def judged(recipe: Recipe, sensitive: Collection[Operation]) -> QuantizedGraph:
-            settings = replace(self.settings, io=QuantizedIo.FLOAT)
-            made = build(self.model, recipe, settings, sensitive=sensitive)
+            made = build(self.model, recipe, self.settings, sensitive=sensitive)
             whole = self._runner(made.model, "int8")
             quality = judge(parts, expected, whole.outputs(samples()))
             return replace(made, quality=quality, milliseconds=whole.fastest, float_milliseconds=real.fastest)

@@ -15,7 +15,10 @@ SAME_GRID = MOVEMENTS.keys() | {"AVERAGE_POOL_2D", "DYNAMIC_UPDATE_SLICE", "PADV
 
 SLOW: Mapping[str, str] = {
     **dict.fromkeys(("BATCH_MATMUL", "HARD_SWISH"), "slower on integers (timed on x86 with XNNPACK)"),
-    **dict.fromkeys(("ELU", "GELU", "PRELU", "SOFTMAX"), "its int8 kernel has not been timed against float"),
+    **dict.fromkeys(
+        ("ABS", "ELU", "EXP", "GELU", "LOG", "PRELU", "RSQRT", "SOFTMAX", "SQRT", "SQUARED_DIFFERENCE"),
+        "its int8 kernel has not been timed against float",
+    ),
 }
 """The reason for which operators that could compute with integers do so only where all operators have to."""
 

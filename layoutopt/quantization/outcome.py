@@ -42,6 +42,31 @@ class FloatOperator:
 
 
 @dataclass(frozen=True, slots=True)
+class ValueRange:
+    """A value that is stored in int8, and the real numbers that it holds.
+
+    Attributes:
+        name: of the node that computes it, or of an input.
+        code: of the operator; empty for an input.
+        low: the least number that its integers stand for.
+        high: the largest.
+        least: the least number in the samples for calibration, of those that its readers tell apart.
+        largest: the largest.
+        outside: the share of the numbers that are less than ``low`` or more than ``high``.
+        shares: of all numbers, in bins of equal width from ``least`` to ``largest``.
+    """
+
+    name: str
+    code: str
+    low: float
+    high: float
+    least: float
+    largest: float
+    outside: float
+    shares: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class QuantizationReport:
     """The quantization of a model, and its cost in exactness.
 
@@ -60,6 +85,7 @@ class QuantizationReport:
             None where there were none.
         milliseconds: likewise, of the quantized one.
         warnings: what speaks against using it as it is; the most serious comes last.
+        values: what is stored in int8, in the order of execution; empty where the ranges come from a file.
     """
 
     method: str
@@ -74,3 +100,4 @@ class QuantizationReport:
     float_milliseconds: float | None
     milliseconds: float | None
     warnings: tuple[str, ...]
+    values: tuple[ValueRange, ...] = ()

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from layoutopt.options import Int8
+from layoutopt.options import Int8, QuantizedIo
 from layoutopt.quantization.cheaper_in_float import cheaper_in_float
 from layoutopt.quantization.operators import (
     SAME_GRID,
@@ -25,13 +25,17 @@ from layoutopt.tfl.dtypes import DType
 from layoutopt.tfl.graph import Graph, Operation, Value
 from layoutopt.tfl.rewrites.grids import QuantizationGrid
 from layoutopt.tfl.rewrites.integer_interface import SAME_ZERO, same_number
-from layoutopt.tfl.rewrites.integer_kernels import ONE_GRID
+from layoutopt.tfl.rewrites.integer_kernels import MOVEMENTS, ONE_GRID
 
-_MAX_RATIO = 1.5
+_MAX_RATIOS = {Int8.FAST: 1.5, Int8.FULL: 4.0}
 """The width of the range of a part of a joined output, as a multiple of another's, which loses what it is wider by."""
 _KEEP_RATIO = 2.0
 """The share of the whole that the range of an operand of CONCATENATION may have and keep the same steps."""
 _UNPROFITABLE = "between floats: converting would cost more than it saves"
+_JOINS = "joins values of different size, which one scale would coarsen"
+_MOVES = "moves floats"
+MOVING = frozenset((_JOINS, _MOVES))
+"""The reasons of operators that compute nothing: after the DEQUANTIZE of an output, say."""
 
 _PIXELS = "subtracts the zero point of bytes that are read as they are"
 
@@ -54,7 +58,7 @@ class QuantizationPlan:
 
 
 def plan(
-    graph: Graph, ranges: Mapping[Value, Range], *, int8: Int8, floats: Mapping[Operation, str]
+    graph: Graph, ranges: Mapping[Value, Range], *, int8: Int8, io: QuantizedIo, floats: Mapping[Operation, str]
 ) -> QuantizationPlan:
     """Decide which operators compute with integers.
 
@@ -62,6 +66,7 @@ def plan(
         graph: of float operators; it stays as it is.
         ranges: of its inputs and of the results of its operations.
         int8: which operators should.
+        io: element type of inputs and outputs.
         floats: operations that must not, with the reason.
     """
     shifted = {each: found for each in graph.operations if (found := _of_shifted_bytes(each)) is not None}
@@ -74,7 +79,9 @@ def plan(
     readers = graph.readers()
     if int8 is Int8.FAST:
         _keep_slow(graph, reasons)
-        _keep_joined_outputs(graph, ranges, readers, reasons)
+    if int8 is Int8.FAST or io is QuantizedIo.FLOAT:
+        _keep_joined_outputs(graph, ranges, readers, reasons, int8)
+    if int8 is Int8.FAST:
         _keep_cheaper_in_float(graph, readers, reasons)
     _Islands(graph, readers, reasons, needs_weights=int8 is Int8.FAST).prune()
     whole = {operation for operation in graph.operations if operation not in reasons}
@@ -121,28 +128,42 @@ def _keep_joined_outputs(
     ranges: Mapping[Value, Range],
     readers: Mapping[Value, Sequence[Operation | None]],
     reasons: dict[Operation, str],
+    int8: Int8,
 ) -> None:
-    """Keep a CONCATENATION float whose parts differ in size, but for one that a layer with weights reads."""
-    feeds_weights: dict[Value, bool] = {}
+    """Keep a CONCATENATION float whose parts differ in size, but for one that a layer with weights reads.
+
+    Where all operators compute with integers, only what makes an output of its result, by moving it, may read it.
+    """
+    spares = _moves_on if int8 is Int8.FULL else _feeds_no_weights
+    spared: dict[Value, bool] = {}
     for operation in reversed(graph.operations):
         for result in operation.results:
-            read = [reader for reader in readers.get(result, []) if reader is not None]
-            feeds_weights[result] = any(
-                positions(reader) is not None or (reader.code in _JOINING and feeds_weights[reader.results[0]])
-                for reader in read
-            )
+            spared[result] = all(spares(reader, spared) for reader in readers.get(result, []))
     joined: set[Value] = set()
     for operation in graph.operations:
         if operation.code not in _JOINING:
             continue
         apart = any(operand in joined for operand in operation.operands)
-        if operation.code == "CONCATENATION" and not feeds_weights[operation.result]:
+        if operation.code == "CONCATENATION" and spared[operation.result]:
             parts = [ranges[part].width for part in operation.operands if part is not None and part in ranges]
-            apart |= bool(parts) and max(parts) > _MAX_RATIO * min(parts)
+            apart |= bool(parts) and max(parts) > _MAX_RATIOS[int8] * min(parts)
             if apart:
-                reasons.setdefault(operation, "joins values of different size, which one scale would coarsen")
+                reasons.setdefault(operation, _JOINS)
         if apart:
             joined.update(operation.results)
+
+
+def _feeds_no_weights(reader: Operation | None, spared: Mapping[Value, bool]) -> bool:
+    if reader is None or positions(reader) is not None:
+        return reader is None
+    return reader.code not in _JOINING or spared[reader.results[0]]
+
+
+def _moves_on(reader: Operation | None, spared: Mapping[Value, bool]) -> bool:
+    if reader is None:
+        return True
+    picks = reader.code == "CONCATENATION" or reader.code in MOVEMENTS
+    return picks and all(spared[result] for result in reader.results)
 
 
 @dataclass(slots=True)
@@ -196,7 +217,7 @@ class _Islands:
             before = self._is_whole(source.producer)
             read = [reader for result in operation.results for reader in self.readers.get(result, [])]
             if not before and not all(map(self._is_whole, read)):
-                self.reasons[operation] = "moves floats"
+                self.reasons[operation] = _MOVES
                 changed = True
         return changed
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from layoutopt.backend.direct.writer import write_tflite
 from layoutopt.errors import UnsupportedOperatorError, UsageError
-from layoutopt.options import Int8
+from layoutopt.options import Int8, QuantizedIo
 from layoutopt.quantization.building import QuantizedGraph, Settings, build
 from layoutopt.quantization.calibrator import Calibrator
 from layoutopt.quantization.inputs import Input
@@ -102,6 +102,7 @@ class Quantizer:
             made.float_milliseconds,
             made.milliseconds,
             (*doubts, *_warnings(made, self.settings)),
+            made.values,
         )
         return made.model if tail is None else tail.after(made.model)
 
@@ -168,8 +169,14 @@ def _warnings(made: QuantizedGraph, settings: Settings) -> Iterator[str]:
         if output.top1 is not None and output.top1 < _LOW_AGREEMENT:
             yield f"{output.name}: the largest score is another one in {1 - output.top1:.0%} of the held-out samples"
     low = [output for output in made.quality if output.sqnr < _LOW_SQNR]
-    if low:
-        listed = ", ".join(f"{output.name} ({output.sqnr:.1f} dB)" for output in low)
+    listed = ", ".join(f"{output.name} ({output.sqnr:.1f} dB)" for output in low)
+    are_parts = not {output.name for output in low} & set(made.model.output_names)
+    if low and are_parts and settings.io is not QuantizedIo.FLOAT:
+        yield (
+            f"one int8 tensor is too coarse for parts of different size: {listed}; make them outputs of their own "
+            "(--outputs), or go without --quantized-io"
+        )
+    elif low:
         yield (
             f"int8 does not suit this model: {listed}; try --quantize mixed --min-sqnr 20, or --quantize weights, "
             "where only the file is smaller"

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
 from layoutopt.options import RangeMethod
+from layoutopt.quantization.outcome import ValueRange
 from layoutopt.quantization.statistics import Statistics
+from layoutopt.tfl.graph import Graph, Value
 from layoutopt.tfl.rewrites.grids import QuantizationGrid
 
 _TAIL = 1e-4
 """The share of the numbers that `RangeMethod.PERCENTILE` leaves outside, half of it at either end."""
 _SHRINKING = np.linspace(0.2, 1.0, 65)
 """The factors by which `RangeMethod.MSE` multiplies the whole range, to find the one that loses least."""
+_SHOWN_BINS = 32
+"""Of the histogram of a value that is shown."""
 _LEAST_WIDTH = 1e-6
 """A value that is always 0 has this range, for a scale must be positive."""
 
@@ -55,6 +60,24 @@ def range_of(statistics: Statistics, method: RangeMethod) -> Range:
         method: any but ``RangeMethod.AUTO``.
     """
     return _METHODS[method](statistics)
+
+
+def ranges_of(
+    graph: Graph, steps: Mapping[Value, QuantizationGrid], statistics: Mapping[Value, Statistics]
+) -> Iterator[ValueRange]:
+    """Iterate over what is told of the values of a float graph that are stored in int8, in the order of execution."""
+    named = [(str(value.name), "", value) for value in graph.inputs]
+    named += [(each.scope, each.code, result) for each in graph.operations for result in each.results]
+    for name, code, value in named:
+        if value not in steps or value not in statistics or not statistics[value].samples:
+            continue
+        grid, found = steps[value], statistics[value]
+        low, high = ((end - grid.zero) * grid.scale for end in (-128, 127))
+        edges = np.linspace(found.low, found.high, _SHOWN_BINS + 1)
+        edges[[0, -1]] = -np.inf, np.inf  # the bins of the least and the largest number reach beyond these
+        shares = tuple(round(found.share(float(start), float(end)), 6) for start, end in pairwise(edges))
+        outside = 1 - found.share(low - grid.scale / 2, high + grid.scale / 2)
+        yield ValueRange(name, code, low, high, found.low, found.high, max(outside, 0.0), shares)
 
 
 def _minmax(found: Statistics) -> Range:

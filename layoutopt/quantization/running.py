@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from layoutopt.backend.litert.invocation import litert, prepare_interpreter
+from layoutopt.backend.litert.runtime import dequantized
 from layoutopt.tfl.dtypes import Array
 
 
 class TfliteSession:
-    """A .tflite file that is ready to run.
+    """A .tflite file that is ready to run, on real numbers even where its inputs and outputs are integers.
 
     Args:
         path: the file.
@@ -29,18 +33,28 @@ class TfliteSession:
         self._path, self._verbose = path, verbose
         self.fastest = math.inf
         with litert(path, verbose=verbose):
-            self._inputs = [each["index"] for each in Interpreter(model_path=str(path)).get_input_details()]
-            given = dict(zip(self._inputs, first, strict=True))
+            self._inputs = Interpreter(model_path=str(path)).get_input_details()
+            given = {each["index"]: _stored(array, each) for each, array in zip(self._inputs, first, strict=True)}
             self._interpreter = prepare_interpreter(path, given, threads=threads)
-            self._outputs = [each["index"] for each in self._interpreter.get_output_details()]
+            self._outputs = self._interpreter.get_output_details()
 
     def outputs(self, samples: Iterator[Sequence[Array]]) -> Iterator[list[Array]]:
         """Iterate over the outputs of each sample, in the order of the graph's outputs."""
         for sample in samples:
             with litert(self._path, verbose=self._verbose):
-                for index, array in zip(self._inputs, sample, strict=True):
-                    self._interpreter.set_tensor(index, array)
+                for each, array in zip(self._inputs, sample, strict=True):
+                    self._interpreter.set_tensor(each["index"], _stored(array, each))
                 start = time.thread_time()
                 self._interpreter.invoke()
                 self.fastest = min(self.fastest, 1e3 * (time.thread_time() - start))
-            yield [self._interpreter.get_tensor(index) for index in self._outputs]
+            yield [dequantized(self._interpreter.get_tensor(each["index"]), each) for each in self._outputs]
+
+
+def _stored(array: Array, details: Mapping[str, Any]) -> Array:
+    """Return real numbers as the integers that an input takes, by LiteRT's description; itself if it takes floats."""
+    found, dtype = details["quantization_parameters"], np.dtype(details["dtype"])
+    if not found["scales"].size or array.dtype.kind != "f" or dtype.kind not in "iu":
+        return array
+    limits = np.iinfo(dtype)
+    whole = np.rint(array / found["scales"][0]) + found["zero_points"][0]
+    return np.asarray(np.clip(whole, limits.min, limits.max).astype(dtype))

@@ -175,7 +175,10 @@ class _Store:
             else:
                 raise UsageError(f"{self.what}: neither a folder of images nor a .npy or .npz file")
         except _NUMPY_ERRORS as error:
-            raise UsageError(f"{self.what}: cannot be read ({error})", hint="Write it with numpy.savez.") from None
+            why = "it holds no arrays of numbers" if "pickle" in str(error) else str(error)
+            raise UsageError(
+                f"{self.what}: cannot be read ({why})", hint="Write arrays of numbers with numpy.savez or numpy.save."
+            ) from None
 
     def _fill_from_arrays(self, arrays: Mapping[str, Array]) -> None:
         self._check_names(arrays, "")
@@ -189,13 +192,13 @@ class _Store:
 
     def _split(self, array: Array, wanted: Input) -> Array:
         """Return an array with an axis of samples before those of the input, whose batches are made of several."""
-        array = self._in_model_layout(array, wanted)
+        given, array = array, self._in_model_layout(array, wanted)
         if array.shape[1:] == wanted.shape:
             return array
         if array.ndim == len(wanted.shape) and array.ndim and array.shape[1:] == wanted.shape[1:]:
             batch = wanted.shape[0]
             return array[: len(array) // batch * batch].reshape(-1, *wanted.shape)
-        raise self._misfit(array.shape, wanted, "")
+        raise self._misfit(given.shape, wanted, "")
 
     def _in_model_layout(self, array: Array, wanted: Input) -> Array:
         """Return pictures with the axis of channels where the model has it."""
@@ -207,19 +210,21 @@ class _Store:
     def _add(self, sample: Mapping[str, Array], name: str) -> None:
         self._check_names(sample, name)
         for at, wanted in enumerate(self.inputs):
-            array = np.asarray(sample[wanted.name])
-            array = self._in_model_layout(array, wanted) if self.unsplit else array
+            given = np.asarray(sample[wanted.name])
+            array = self._in_model_layout(given, wanted) if self.unsplit else given
             if array.shape == wanted.shape[1:] and wanted.shape[0] == 1:
                 array = array[None]
             if array.shape != wanted.shape:
-                raise self._misfit(array.shape, wanted, name)
+                raise self._misfit(given.shape, wanted, name)
             if array.dtype.kind not in {"f": "fiu", "i": "iu", "u": "iu", "b": "b"}.get(wanted.dtype.kind, ""):
                 raise UsageError(
                     f"{self.what}: {name}: {wanted.name!r} is of {array.dtype.name}",
                     hint=f"The model takes {wanted.dtype.name}.",
                 )
             if array.dtype.kind == "f" and not np.isfinite(array).all():
-                raise UsageError(f"{self.what}: {name}: {wanted.name!r} holds NaN or infinity")
+                raise UsageError(
+                    f"{self.what}: {name}: {wanted.name!r} holds NaN or infinity", hint="Leave it out, or mend it."
+                )
             with self._file(at).open("ab" if self.count else "wb") as file:
                 file.write(np.ascontiguousarray(array, wanted.dtype).tobytes())
         self.count += 1
@@ -233,11 +238,16 @@ class _Store:
             )
 
     def _misfit(self, shape: tuple[int, ...], wanted: Input, name: str) -> UsageError:
-        sizes = wanted.shape[1:] if len(shape) == len(wanted.shape) else wanted.shape
+        is_one = len(wanted.shape) > 1 and wanted.shape[0] == 1
         where = f": {name}" if name else ""
         last = (*wanted.shape[2:], wanted.shape[1]) if len(wanted.shape) == 4 else None
-        hint = f"The model takes {wanted.dtype.name}{list(wanted.shape)}; samples go before: [N, {_sizes(sizes)}]."
-        if last is not None and shape[-3:] == last:
+        sizes = _sizes(wanted.shape[1:] if is_one else wanted.shape)
+        hint = f"The model takes {wanted.dtype.name}{list(wanted.shape)}: N samples are an array of [N, {sizes}]."
+        if last is not None and self.reading.layout is SampleLayout.NHWC:
+            hint = f"--calibration-layout nhwc says that N samples are an array of [N, {_sizes(last)}]."
+            if shape[-3:] == wanted.shape[1:]:
+                hint += " Go without it: these are as the model takes them."
+        elif last is not None and shape[-3:] == last:
             hint = (
                 f"They fit only when transposed: the model as exported takes {list(wanted.shape)}. "
                 "Transpose them, or say --calibration-layout nhwc."
@@ -269,7 +279,8 @@ def _sizes(sizes: Sequence[int]) -> str:
 def _doubts(samples: Samples, inputs: Sequence[Input]) -> Iterator[str]:
     """Iterate over what makes the samples look like the wrong ones."""
     if samples.count < _FEW:
-        yield f"only {samples.count} samples: give at least {_FEW}, better 100, of what the model will see"
+        several = "sample" if samples.count == 1 else "samples"
+        yield f"only {samples.count} {several}: give at least {_FEW}, better 100, of what the model will see"
     if samples.count > 1 and all((array[1:] == array[:1]).all() for array in samples.arrays):
         yield "all samples are the same"
     for at, wanted in enumerate(inputs):
@@ -278,10 +289,14 @@ def _doubts(samples: Samples, inputs: Sequence[Input]) -> Iterator[str]:
         low, high = _extremes(samples.calibration(), at)
         beyond = max(map(abs, _extremes(samples.judging(), at)))
         if beyond > _FAR * max(-low, high):
-            yield f"{wanted.name}: held-out samples reach {beyond:g}, the others {max(-low, high):g}"
+            reach = max(-low, high)
+            yield f"{wanted.name}: held-out samples reach {beyond:g}, the others {reach:g}; give more of every kind"
         first = samples.arrays[at][0]
         if low >= 0 and high > _PIXELS and (first == np.rint(first)).all():
-            yield f"{wanted.name}: whole numbers up to {high:g}; does the model want 0 to 1 (--scale 1/255)?"
+            yield (
+                f"{wanted.name}: whole numbers up to {high:g}, as pixels are; does the model want 0 to 1 "
+                "(of images: --scale 1/255)?"
+            )
 
 
 def _extremes(samples: Iterable[Sequence[Array]], at: int) -> tuple[float, float]:

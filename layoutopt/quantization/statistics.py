@@ -71,6 +71,11 @@ class Statistics:
         """Return the middle of each bin of the histogram."""
         return np.asarray((np.arange(_BINS) + 0.5) * (2 * self.limit / _BINS) - self.limit, np.float64)
 
+    def share(self, low: float, high: float) -> float:
+        """Return the share of the numbers from ``low`` to ``high``, to the width of a bin of the histogram."""
+        total, centers = self.counts.sum(), self.centers
+        return float(self.counts[(centers >= low) & (centers < high)].sum() / total) if total else 0.0
+
     def _count(self, array: Array, largest: float) -> None:
         if largest <= 0:
             largest = self.limit or 1.0

@@ -50,6 +50,9 @@ class Layer:
         inherited: the largest relative error of the nearest matched tensors that it is computed from.
         own_error: the relative error against what ONNX Runtime makes of these very tensors, be they right or wrong:
             what the operator, with those in between, adds by itself.
+        sqnr: signal-to-quantization-noise ratio in dB, of the ONNX value against the difference; infinite where there
+            is none.
+        own_sqnr: likewise of what the operator adds by itself.
     """
 
     position: int
@@ -69,6 +72,8 @@ class Layer:
     mse: float
     inherited: float
     own_error: float
+    sqnr: float
+    own_sqnr: float
 
     @property
     def growth(self) -> float:
@@ -134,6 +139,7 @@ class ComparisonReport(Result):
         first: where the error enters; None where no layer is off by more than the tolerance.
         outputs: in the order of the ONNX model.
         versions: of the packages that took part.
+        quantized: whether operators of the .tflite compute with integers that stand for real numbers.
     """
 
     model: Path | None
@@ -145,6 +151,7 @@ class ComparisonReport(Result):
     first: ErrorOrigin | None
     outputs: tuple[OutputErrors, ...]
     versions: Mapping[str, str]
+    quantized: bool = False
 
     @property
     def passed(self) -> bool:
@@ -157,9 +164,9 @@ class ComparisonReport(Result):
         return max(self.layers, key=lambda layer: layer.relative_error)
 
     def adding_most(self, count: int) -> tuple[Layer, ...]:
-        """Return the layers with the largest errors of their own, the worst first."""
-        adding = sorted((layer for layer in self.layers if layer.own_error), key=lambda layer: -layer.own_error)
-        return tuple(adding[:count])
+        """Return the layers with the largest errors of their own, the worst first; of quantized ones the least SQNR."""
+        adding = [layer for layer in self.layers if layer.own_error]
+        return tuple(sorted(adding, key=lambda layer: layer.own_sqnr if self.quantized else -layer.own_error)[:count])
 
     def require(self) -> None:
         """Raise unless the outputs agree.

@@ -43,6 +43,7 @@ class GraphTensor:
         relative_error: largest absolute difference from that value over its largest absolute value; None where it was
             not compared.
         own_error: what the operator that computes it adds by itself, likewise.
+        own_sqnr: the same as a signal-to-quantization-noise ratio in dB; infinite where it adds nothing.
     """
 
     name: str
@@ -54,6 +55,7 @@ class GraphTensor:
     value: str = ""
     relative_error: float | None = None
     own_error: float | None = None
+    own_sqnr: float | None = None
 
     @property
     def has_order(self) -> bool:

@@ -239,7 +239,7 @@ VERSIONS: Mapping[str, Versions] = {
     "FULLY_CONNECTED": (
         (14, _takes(_I2, at=1)),
         (13, _weighs(_I16, _I4)),
-        (12, _all(_weighs(_F32, _I8), _has_scale_per_channel(0))),
+        (12, _all(_any(_weighs(_F32, _I8), _weighs(_F32, _I4)), _has_scale_per_channel(0))),
         (11, _all(_weighs(_I16, _I8), _bias_type)),
         (7, _weighs(_I16, _I16)),
         (6, _has_operands(2)),

@@ -76,12 +76,13 @@ def _with_layer(tensor: GraphTensor, layer: Layer | None) -> GraphTensor:
         value=layer.value,
         relative_error=layer.relative_error,
         own_error=layer.own_error,
+        own_sqnr=layer.own_sqnr,
     )
 
 
 def _without_value(tensor: GraphTensor) -> GraphTensor:
     """Return what is known of a tensor that has no counterpart in the original."""
-    return replace(tensor, value="", relative_error=None, own_error=None)
+    return replace(tensor, value="", relative_error=None, own_error=None, own_sqnr=None)
 
 
 def _layout(layer: Layer) -> Layout:

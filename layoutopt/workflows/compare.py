@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from layoutopt.backend.litert.inspect import computes_with_integers
 from layoutopt.boundary.writing import boundary_of
 from layoutopt.frontend.inputs import give_inputs
 from layoutopt.ir.precision import least_tolerance
-from layoutopt.ir.verify import Arrays
+from layoutopt.ir.verify import QUANTIZED_TOLERANCE, Arrays
 from layoutopt.options import TOLERANCE
 from layoutopt.progress import Progress
 from layoutopt.results.comparison import ComparisonReport
@@ -33,7 +34,8 @@ class CompareOptions:
             numbers where it is None.
         shapes: a static shape for each input that has a symbolic dimension, where the arrays do not tell.
         seed: of the random inputs.
-        tolerance: largest absolute error over the largest absolute value of a tensor.
+        tolerance: largest absolute error over the largest absolute value of a tensor; 0.1 at least for a .tflite that
+            computes with integers.
         verbose: let LiteRT's messages through.
         progress: called with what starts now.
     """
@@ -63,7 +65,8 @@ def compare_models(model: Model, tflite: Path, options: CompareOptions, context:
     check_seed(options.seed)
     original, _ = load_within(model, boundary_of(tflite))
     arrays = give_inputs(original, given, shapes=options.shapes or {}, seed=options.seed)
-    tolerance = max(options.tolerance, least_tolerance(original))
+    quantized = computes_with_integers(tflite)
+    tolerance = max(options.tolerance, least_tolerance(original), QUANTIZED_TOLERANCE if quantized else 0.0)
     found = compare_layers(original, arrays, tflite, tolerance=tolerance, verbose=context.verbose, say=context.say)
     context.say.finish()
     return ComparisonReport(
@@ -76,4 +79,5 @@ def compare_models(model: Model, tflite: Path, options: CompareOptions, context:
         first=found.first,
         outputs=found.outputs,
         versions=versions(),
+        quantized=quantized,
     )

@@ -332,6 +332,8 @@ def _layers(
             mse=match_.difference.mse,
             inherited=inherited,
             own_error=own.relative_error,
+            sqnr=match_.difference.sqnr,
+            own_sqnr=own.sqnr,
         )
 
 

@@ -31,7 +31,6 @@ from layoutopt.outputs import Outputs, writing
 from layoutopt.passes import REWRITES
 from layoutopt.pipeline.manager import After, PassManager, PipelineResult
 from layoutopt.quantization.request import QuantizationOptions
-from layoutopt.quantization.samples import Given
 from layoutopt.results.optimize import OptimizeReport
 from layoutopt.targets.checker import check_tflite
 from layoutopt.targets.rules import rule_table
@@ -70,11 +69,6 @@ class OptimizeOptions(CommonOptions):
             random numbers where it is None.
         baseline: whether the baseline is built too.
         benchmark: whether both .tflite files are timed.
-        quantize: what happens to weights and activations.
-        calibration: samples for ``Quantize.INT8`` and ``Quantize.MIXED``, as the original takes them: a folder of
-            images, a .npy or .npz file, arrays with an axis of samples, or an iterable of an array for each input by
-            its name.
-        quantization: how samples are read, and what is made of them.
         allow_flex: let operators into the .tflite that need TensorFlow at run time.
         fold_limit: bytes up to which what repeats constants (Expand, Tile, ConstantOfShape) becomes a constant itself;
             1 MiB where it is None. TensorFlow's converter folds as it likes.
@@ -98,9 +92,6 @@ class OptimizeOptions(CommonOptions):
     input: Path | str | Arrays | None = None
     baseline: bool = True
     benchmark: bool = False
-    quantize: Quantize | str = Quantize.NONE
-    calibration: Given | str | None = None
-    quantization: QuantizationOptions | None = None
     allow_flex: bool = False
     fold_limit: int | None = None
     winograd: bool = False

@@ -11,12 +11,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from layoutopt.backend.conversion import Backend
+from layoutopt.backend.conversion import Backend, Quantize
 from layoutopt.boundary import Boundary
 from layoutopt.errors import UsageError
 from layoutopt.options import TOLERANCE, Io, Objective, TensorLayout
 from layoutopt.outputs import make_directory, scratch
 from layoutopt.progress import Progress, StageTimer
+from layoutopt.quantization.request import QuantizationOptions
+from layoutopt.quantization.samples import Given
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,11 @@ class CommonOptions(LayoutOptions):
         tolerance: largest absolute error over the largest absolute value of an output.
         force: overwrite outputs that exist.
         verbose: let TensorFlow's and LiteRT's messages through.
+        quantize: what happens to weights and activations.
+        calibration: samples for ``Quantize.INT8`` and ``Quantize.MIXED``, as the original takes them: a folder of
+            images, a .npy or .npz file, arrays with an axis of samples, or an iterable of an array for each input by
+            its name.
+        quantization: how samples are read, and what is made of them.
     """
 
     backend: Backend | str | None = None
@@ -106,6 +113,9 @@ class CommonOptions(LayoutOptions):
     tolerance: float = TOLERANCE
     force: bool = False
     verbose: bool = False
+    quantize: Quantize | str = Quantize.NONE
+    calibration: Given | str | None = None
+    quantization: QuantizationOptions | None = None
 
 
 def check_seed(seed: int) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import onnx_ir as ir
 
-from layoutopt.backend.conversion import Backend
+from layoutopt.backend.conversion import Backend, Quantize
 from layoutopt.backend.litert.profile import OperatorTime, profile
 from layoutopt.backend.onnx_tf.child import kept_alive
 from layoutopt.errors import ConversionError, LayoutoptError, UnsupportedOperatorError
@@ -105,6 +105,8 @@ def _optimize_in(
 ) -> Optimized:
     """Optimize the model as it is asked for, with all that is made in ``folder``."""
     shared = {each.name: getattr(options, each.name) for each in dataclasses.fields(CommonOptions)}
+    if not convert:
+        shared |= {"quantize": Quantize.NONE, "calibration": None, "quantization": None}
     wanted = OptimizeOptions(
         **{**shared, "force": True},
         output=folder / "optimized.onnx",  # for its size

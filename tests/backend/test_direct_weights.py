@@ -177,6 +177,47 @@ def test_each_weight_is_off_by_half_a_step_at_most_and_small_ones_stay(made: Map
     assert kinds == {(code, large) for code in WEIGHTS for large in (True, False)} - {("FULLY_CONNECTED", False)}
 
 
+def linear(rows: Array, inputs: int, path: Path, *, dtype: DType) -> DType:
+    """Write a file of one linear layer with rounded weights, and return the type that they have in it."""
+    graph = Graph([Value(DType.FLOAT32, (3, inputs))])
+    with tfl.recording(graph):
+        graph.outputs = [tfl.fully_connected(graph.inputs[0], rows)]
+    quantize_weights(graph, linear=dtype)
+    write_tflite(Model(graph, ["x"], ["y"]), path)
+    (weights,) = (weights for _, weights in weighted(path))
+    return weights.dtype
+
+
+@pytest.mark.parametrize("xnnpack", [True, False])
+def test_large_linear_layers_of_4_bits(xnnpack: bool, tmp_path: Path) -> None:
+    """They compute what their integers say, in an eighth of the space, and lose less than by the largest weight."""
+    matrix = RNG.standard_normal((256, 512)).astype(np.float32)
+    matrix[7] = 0
+    path = tmp_path / "m.tflite"
+    assert linear(matrix, 512, path, dtype=DType.INT4) is DType.INT4
+    assert path.stat().st_size < 0.16 * matrix.nbytes
+    ((_, weights),) = weighted(path)
+    assert weights.quantization is not None
+    scales = np.array(weights.quantization.scales)[:, None]
+    stored = weights.array.astype(np.float32) * scales
+    plain = np.abs(matrix).max(1, keepdims=True) / 7
+    by_largest = np.rint(matrix / np.where(plain > 0, plain, 1)) * plain
+    assert ((stored - matrix) ** 2).sum() < 0.9 * ((by_largest - matrix) ** 2).sum()
+    x = RNG.standard_normal((3, 512)).astype(np.float32)
+    found, expected = output(path, x, xnnpack=xnnpack), x @ stored.T
+    assert not found[:, 7].any()
+    np.testing.assert_allclose(found, expected, rtol=0, atol=0.03 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("shape", [(64, 512), (512, 301)])
+def test_small_layers_and_odd_rows_have_8_bits(shape: tuple[int, int], tmp_path: Path) -> None:
+    matrix = RNG.standard_normal(shape).astype(np.float32)
+    assert linear(matrix, shape[1], tmp_path / "m.tflite", dtype=DType.INT4) is DType.INT8
+    x = RNG.standard_normal((3, shape[1])).astype(np.float32)
+    expected = x @ matrix.T
+    np.testing.assert_allclose(output(tmp_path / "m.tflite", x), expected, rtol=0, atol=0.03 * np.abs(expected).max())
+
+
 def test_a_channel_of_zeros_stays_zero(tmp_path: Path) -> None:
     matrix = RNG.standard_normal((32, 64)).astype(np.float32)
     matrix[5] = 0

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import onnx_ir as ir
 import pytest
 from PIL import Image
@@ -110,6 +111,32 @@ def test_integers_in_and_out(model: Path, samples: Path) -> None:
     assert result.stdout.count("uint8") == 2
 
 
+def test_boxes_and_scores_in_one_output(tmp_path: Path) -> None:
+    """Floats hold both, one int8 tensor does not, and the last line says what to do then."""
+    rng, model = np.random.default_rng(0), tmp_path / "model.onnx"
+    text = """<ir_version: 8, opset_import: ["" : 17]> g (float[1,3,16,16] x) => (float[1,10,16,16] y) {
+        a = Conv<pads=[1,1,1,1]>(x, w) b = Relu(a) c = Conv(b, v) d = Mul(c, far) e = Conv(b, u) f = Sigmoid(e)
+        y = Concat<axis=1>(d, f) }"""
+    proto = onnx.parser.parse_model(text)
+    for name, shape in (("w", (16, 3, 3, 3)), ("v", (4, 16, 1, 1)), ("u", (6, 16, 1, 1))):
+        values = (rng.standard_normal(shape) / np.prod(shape[1:]) ** 0.5).astype(np.float32)
+        proto.graph.initializer.append(onnx.numpy_helper.from_array(values, name))
+    proto.graph.initializer.append(onnx.numpy_helper.from_array(np.array(300, np.float32), "far"))
+    onnx.save(proto, model)
+    samples = tmp_path / "samples.npz"
+    np.savez(samples, x=rng.standard_normal((20, 3, 16, 16)).astype(np.float32))
+    line = ("--quantize", "int8", "--int8", "full", "--calibration", samples)
+    floats = optimize(model, *line)
+    assert made(floats, model).exists()
+    assert "too coarse" not in floats.stdout
+    assert "joins values of different size" in floats.stdout
+    whole = optimize(model, *line, "--quantized-io", "int8")
+    graph = read_tflite(made(whole, model)).graph
+    assert all(each.results[0].dtype is DType.INT8 for each in graph.operations)
+    last = [text for text in whole.stdout.splitlines() if "Warning" in text][-1]
+    assert "one int8 tensor is too coarse for parts of different size: y[" in last
+
+
 def test_mixed_reaches_what_is_asked_for(model: Path, samples: Path) -> None:
     plain = layoutopt.optimize(model, baseline=False, quantize="int8", calibration=samples)
     assert plain.quantization is not None
@@ -158,7 +185,7 @@ REFUSED = {
     ),
     "nothing of that name": (
         ("--quantize", "int8", "--calibration", "samples.npz", "--keep-float", "LSTM"),
-        "no operator is meant",
+        "matches no operator",
     ),
     "another layout": (("--quantize", "int8", "--calibration", "nhwc.npz"), "--calibration-layout nhwc"),
     "not finite": (("--quantize", "int8", "--calibration", "nan.npz"), "NaN or infinity"),

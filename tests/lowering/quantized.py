@@ -183,6 +183,7 @@ class Kernel:
 
 PADS = np.array([0, 0, 1, 1, 0, 0, 1, 1])
 KERNELS: Mapping[str, Kernel] = {
+    "abs": Kernel("{r} = Abs({x})", 0.03, 128),
     "add": Kernel("{r} = Add({x},{z})"),
     "add_clip": Kernel("{r}s = Sub({z},{x}) {r} = Clip({r}s,lo,hi)", 0.025, 10, given(lo=f32(0), hi=f32(6))),
     "add_constant": Kernel("{r} = Add({x},c)", constants=given(c=0.02 * np.arange(-3, 13).reshape(16, 1, 1))),
@@ -192,6 +193,7 @@ KERNELS: Mapping[str, Kernel] = {
     "conv": Kernel("{r} = Conv({x},cw)", constants=given(cw=0.01 * RNG.integers(-127, 128, (4, 16, 1, 1)))),
     "depth": Kernel("{r} = DepthToSpace<blocksize=2>({x})", 0.03, 128),
     "elu": Kernel("{r} = Elu({x})"),
+    "exp": Kernel("{r} = Exp({x})", 0.22, 0),
     "gelu": Kernel("{r} = Gelu({x})"),
     "hard_swish": Kernel("{r} = HardSwish({x})", 0.03, 20),
     "leaky": Kernel("{r} = LeakyRelu<alpha=0.1>({x})", 0.013, 40),
@@ -217,6 +219,13 @@ KERNELS: Mapping[str, Kernel] = {
     "softmax": Kernel("{r} = Softmax<axis=1>({x})", 1 / 256, 0),
     "space": Kernel("{r} = SpaceToDepth<blocksize=2>({x})", 0.03, 128),
     "split": Kernel("{r}, {r}o = Split<axis=1,num_outputs=2>({x})"),
+    "square": Kernel("{r} = Pow({x},two)", 0.07, 0, given(two=f32(2))),
+    "squared_difference": Kernel(
+        "{r}t = Transpose<perm=[0,1,3,2]>({z}) {r}d = Sub({x},{r}t) {r} = Pow({r}d,second)",
+        0.26,
+        0,
+        given(second=f32(2)),
+    ),
     "sub": Kernel("{r} = Sub({x},{z})"),
     "sum": Kernel("sm = Constant<value_ints=[2,3]>() {r} = ReduceSum({x},sm)", 0.3, 128),
     "tile": Kernel("reps = Constant<value_ints=[1,1,2,2]>() {r} = Tile({x},reps)", 0.03, 128),

@@ -56,8 +56,23 @@ def sinking(x: Value) -> Value:
 
 
 def exponential(x: Value) -> Value:
-    """An operator that has no rewriting to integers."""
+    """An operator that computes with integers only where all have to."""
     return tfl.exp(tfl.conv_2d(x, weights(1, 4, 3, 3, 3)))
+
+
+def wavy(x: Value) -> Value:
+    """An operator that LiteRT has no int8 kernel of."""
+    return tfl.sin(tfl.conv_2d(x, weights(1, 4, 3, 3, 3)))
+
+
+def normalizing(x: Value) -> Value:
+    """A normalization by the mean and the variance of each channel, and functions that are tables in int8."""
+    a = tfl.conv_2d(x, weights(1, 16, 3, 3, 3), weights(2, 16))
+    mean = tfl.mean(a, (1, 2), keep_dims=True)
+    variance = tfl.mean(tfl.squared_difference(a, mean), (1, 2), keep_dims=True)
+    b = (a - mean) * tfl.rsqrt(variance + np.float32(1e-3))
+    c = tfl.sqrt(tfl.abs_(b)) + tfl.log(tfl.exp(b * 0.3) + 1.0)
+    return tfl.conv_2d(tfl.square(c) * 0.25 + c, weights(3, 8, 1, 1, 16), weights(4, 8))
 
 
 Network = Callable[[Value], Value]

@@ -79,3 +79,18 @@ def test_limits_hold_for_all_readers_and_through_movements() -> None:
         two: (0.0, 6.0),
         three: None,
     }
+
+
+def test_what_a_swish_does_not_tell_apart_takes_no_steps(tmp_path: Path) -> None:
+    """A value that its sigmoid alone multiplies ends at -8; one that something else reads too does not."""
+
+    def gated(x: Value) -> Value:
+        a = tfl.conv_2d(x, weights(1, 64, 3, 3, 3), np.linspace(-60, 0, 64, dtype=np.float32))
+        return tfl.conv_2d(a * tfl.logistic(a), weights(2, 8, 1, 1, 64))
+
+    real, made = calibrated(gated, tmp_path, size=40)
+    assert {limits[0] for limits in reader_limits(real.graph).values()} == {-8.0}
+    assert made.recipe.ranges[real.graph.operations[0].result].low == -8.0
+    assert made.quality[0].sqnr > 25
+    other = model(lambda x: tfl.add(x, 1.0) * tfl.logistic(x))
+    assert reader_limits(other.graph) == {}

@@ -6,8 +6,12 @@ import numpy as np
 import pytest
 
 from layoutopt.options import RangeMethod
-from layoutopt.quantization.ranges import Range, range_of
+from layoutopt.quantization.ranges import Range, range_of, ranges_of
 from layoutopt.quantization.statistics import Statistics
+from layoutopt.tfl import build as tfl
+from layoutopt.tfl.dtypes import DType
+from layoutopt.tfl.graph import Graph, Value
+from layoutopt.tfl.rewrites.grids import QuantizationGrid
 
 RNG = np.random.default_rng(0)
 NORMAL = [RNG.standard_normal((1, 9, 9, 4)).astype(np.float32) * scale for scale in (0.01, 1, 3, 1, 2)]
@@ -77,3 +81,21 @@ def test_steps_have_zero_among_them() -> None:
 def test_what_is_not_finite_is_noticed() -> None:
     assert not observed([np.array([[1.0, np.nan]], np.float32)]).finite
     assert observed(NORMAL).finite
+
+
+def test_what_is_told_of_a_value_is_what_numpy_counts() -> None:
+    graph = Graph([Value(DType.FLOAT32, (1, 100, 100, 1), name="x")])
+    with tfl.recording(graph), tfl.scope("node"):
+        graph.outputs = [tfl.relu(graph.inputs[0])]
+    sample = RNG.standard_normal((1, 100, 100, 1)).astype(np.float32)
+    value, result = graph.inputs[0], graph.outputs[0]
+    (told,) = ranges_of(
+        graph, {value: QuantizationGrid(0.01, 0), result: QuantizationGrid(0.02, -128)}, {value: observed([sample])}
+    )
+    assert (told.name, told.code) == ("x", "")
+    assert (told.low, told.high) == pytest.approx((-1.28, 1.27))
+    assert (told.least, told.largest) == (sample.min(), sample.max())
+    assert told.outside == pytest.approx(((sample < -1.285) | (sample > 1.275)).mean(), abs=0.002)
+    expected, _ = np.histogram(sample, len(told.shares))
+    assert sum(told.shares) == pytest.approx(1, abs=1e-4)
+    assert np.abs(np.cumsum(told.shares) - np.cumsum(expected) / sample.size).max() < 0.01

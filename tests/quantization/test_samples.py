@@ -60,6 +60,30 @@ def test_all_kinds_of_arrays_give_the_same(tmp_path: Path) -> None:
         assert found.warnings == []
 
 
+@pytest.mark.parametrize(
+    ("shape", "layout", "hint"),
+    [
+        ((20, 6, 8), SampleLayout.MODEL, r"N samples are an array of \[N, 3, 6, 8\]"),
+        ((20, 3, 9, 8), SampleLayout.MODEL, r"N samples are an array of \[N, 3, 6, 8\]"),
+        ((20, 6, 8, 3), SampleLayout.MODEL, "They fit only when transposed"),
+        ((20, 3, 6, 8), SampleLayout.NHWC, r"array of \[N, 6, 8, 3\]. Go without it"),
+        ((20, 5, 8, 3), SampleLayout.NHWC, r"array of \[N, 6, 8, 3\].$"),
+    ],
+)
+def test_shapes_that_do_not_fit_are_told_as_they_were_given(
+    shape: tuple[int, ...], layout: SampleLayout, hint: str, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match=hint) as refused:
+        read(np.zeros(shape, np.float32), tmp_path, layout=layout)
+    assert f"'x' is of shape {list(shape)}" in refused.value.message
+
+
+def test_files_of_objects_are_refused_as_such(tmp_path: Path) -> None:
+    np.savez(tmp_path / "x.npz", x=np.array([{"a": 1}] * 20, dtype=object))
+    with pytest.raises(UsageError, match="holds no arrays of numbers"):
+        read(tmp_path / "x.npz", tmp_path)
+
+
 def test_samples_are_calibrated_with_or_choose_or_judge(tmp_path: Path) -> None:
     samples = read(arrays(), tmp_path)
     parts = [[each[0] for each in part()] for part in (samples.calibration, samples.choosing, samples.judging)]

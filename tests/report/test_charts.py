@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from layoutopt.report.html.charts import ROUNDING, bytes_along, errors_along, linear, ribbon
+from layoutopt.quantization.outcome import ValueRange
+from layoutopt.report.html.charts import ROUNDING, bytes_along, errors_along, histogram, linear, ribbon
 from layoutopt.results.model_report import Layout, ModelGraph
 from tests.reports import network
 
@@ -68,3 +69,11 @@ def test_a_ribbon_has_a_stripe_per_operator() -> None:
     for layout in Layout:
         for at in stripes[layout]:
             assert WRAPPED.tensors[WRAPPED.nodes[at].outputs[0]].layout is layout
+
+
+def test_a_histogram_has_its_bars_and_its_range_in_place() -> None:
+    drawn = histogram(ValueRange("conv", "CONV_2D", -1.0, 2.0, -2.0, 2.0, 0.1, (0.25, 0.0, 0.5, 0.25)))
+    bars = re.findall(r"M([\d.]+) 20v-([\d.]+)h([\d.]+)V20z", drawn.path)
+    expected = [(0, 20 * 0.5**0.5, 25), (50, 20, 25), (75, 20 * 0.5**0.5, 25)]
+    assert [tuple(map(float, bar)) for bar in bars] == [pytest.approx(bar, abs=0.01) for bar in expected]
+    assert (drawn.start, drawn.width) == (25, 75)

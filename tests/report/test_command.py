@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
@@ -29,6 +30,24 @@ def test_the_command_writes_a_page(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "r.json").read_text())["stages"][0]["name"] == "original"
     assert (overlays / "after.onnx").is_file()
     assert (overlays / "after.layout.json").is_file()
+
+
+def test_a_page_on_a_quantized_model(tmp_path: Path) -> None:
+    """It names every value that is stored in int8 with its range, and the operators that add the most noise."""
+    model, page, samples = head(tmp_path / "head.onnx"), tmp_path / "page.html", tmp_path / "samples.npz"
+    np.savez(samples, image=np.random.default_rng(0).standard_normal((20, 3, 16, 20)).astype(np.float32))
+    line = ("--quantize", "int8", "--calibration", samples, "--no-benchmark", "--json", tmp_path / "r.json")
+    result = invoke(model, "-o", page, *line)
+    assert result.exit_code == 0, result.output
+    told = json.loads((tmp_path / "r.json").read_text())
+    values, text = told["optimize"]["quantization"]["values"], page.read_text()
+    assert {"CONV_2D"} <= {each["code"] for each in values}
+    assert text.count('<svg viewBox="0 0 100 20"') == len(values)
+    assert "Operators that add the most noise by themselves" in text
+    noisy = [each["own_sqnr"] for each in told["after"]["tensors"].values() if each["own_sqnr"] is not None]
+    assert noisy
+    assert 10 < min(noisy) < 60
+    assert f"{min(noisy):.1f} dB" in text
 
 
 def test_the_command_refuses_before_it_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -57,3 +57,32 @@ def test_dead_channels_get_a_coarser_grid(inputs: int, bias: float, tmp_path: Pa
         np.asarray(run_tflite(tmp_path / f"{name}.tflite", given)["y"], np.float64) for name in ("float", "int8")
     )
     assert np.abs(expected - found).max() <= RESULT.scales[0] * 1.001
+
+
+@pytest.mark.parametrize("reads", ["alone", "twice", "elsewhere"])
+def test_what_is_moved_before_it_is_rounded_is_rounded_first(reads: str, tmp_path: Path) -> None:
+    """A layer before a TRANSPOSE gives integers then, unless somebody reads the floats."""
+    rng = np.random.default_rng(0)
+    filters = (rng.integers(-127, 128, (4, 3, 3, 8)) * 0.01).astype(np.float32)
+    filters[:, 0, 0, 0] = 1.27
+    graph = Graph([Value(DType.FLOAT32, (1, 6, 5, 8))])
+    with tfl.recording(graph), tfl.scope("conv"):
+        shuffled = tfl.transpose(graph.inputs[0], (0, 2, 1, 3))
+        x = tfl.dequantize(tfl.quantize(shuffled, DType.INT8, SOURCE))
+        moved = tfl.reshape(tfl.transpose(tfl.conv_2d(x, filters, np.zeros(4, np.float32)), (0, 3, 1, 2)), (1, 4, 12))
+        y = tfl.dequantize(tfl.quantize(moved, DType.INT8, Quantization((0.1,), (0,))))
+        graph.outputs = [y, moved] if reads == "elsewhere" else [y, tfl.relu(y)] if reads == "twice" else [y]
+    model = Model(graph, ["x"], [f"y{at}" for at in range(len(graph.outputs))])
+    write_tflite(model, tmp_path / "float.tflite")
+    use_integer_kernels(graph)
+    write_tflite(model, tmp_path / "int8.tflite")
+    types = {each.code: each.result.dtype for each in graph.operations if each.code not in ("QUANTIZE", "DEQUANTIZE")}
+    inside = DType.FLOAT32 if reads == "elsewhere" else DType.INT8
+    assert [types["CONV_2D"], types["RESHAPE"]] == [inside, inside]
+    assert graph.operations[0].code == "QUANTIZE"
+    given = {"x": rng.uniform(0, 5, (1, 6, 5, 8)).astype(np.float32)}
+    for name in model.output_names:
+        expected, found = (
+            np.asarray(run_tflite(tmp_path / f"{each}.tflite", given)[name], np.float64) for each in ("float", "int8")
+        )
+        assert np.abs(expected - found).max() <= 0.1001

@@ -59,6 +59,12 @@ def conv(x: Value, bias: Array | None = None, padding: str = "VALID") -> Value:
     return tfl.conv_2d(x, WEIGHTS, bias, padding=padding)
 
 
+def slices(x: Value, *corners: tuple[int, int]) -> Value:
+    """Every other row and column from each of the corners on, joined along the channels."""
+    parts = [tfl.strided_slice(x, (0, y, x_, 0), (1, 8 + y, 8 + x_, 3), (1, 2, 2, 1)) for y, x_ in corners]
+    return tfl.concatenation(parts, 3)
+
+
 def square(x: Value) -> Value:
     return x * x
 
@@ -71,7 +77,18 @@ def convolution(bias: str, *, activation: str = "", padding: str = "VALID") -> s
     return f"%1 = CONV_2D(%0, <float32[4,3,3,3]>, {bias}){{{', '.join(options)}}} : float32[1,{size},{size},4]"
 
 
+CORNERS = (0, 0), (0, 1), (1, 0), (1, 1)
+FOCUS = floats(20, 3, 3, 12)
 CASES = {
+    "slices of a picture": Case(
+        lambda x: slices(x, *CORNERS), "%1 = SPACE_TO_DEPTH(%0){block_size=2} : float32[1,4,4,12]"
+    ),
+    "slices in another order before a convolution": Case(
+        lambda x: tfl.conv_2d(slices(x, *CORNERS[::2], *CORNERS[1::2]), FOCUS, BIAS),
+        "%1 = SPACE_TO_DEPTH(%0){block_size=2} : float32[1,4,4,12]\n"
+        "%2 = CONV_2D(%1, <float32[20,3,3,12]>, <float32[20]>){padding=VALID, stride_w=1, stride_h=1} "
+        ": float32[1,2,2,20]",
+    ),
     "dead code": Case(lambda x: (tfl.exp(x), tfl.sin(x))[1], "%1 = SIN(%0) : float32[1,8,8,3]"),
     "common subexpressions": Case(
         lambda x: tfl.sin(x) * tfl.sin(x),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import onnx_ir as ir
@@ -16,6 +17,7 @@ from layoutopt.backend.process import forget_peak_memory, peak_memory
 from layoutopt.errors import ConversionError, LayoutoptError, UnsupportedOperatorError, UsageError
 from layoutopt.lowering import lower
 from layoutopt.options import FOLD_LIMIT
+from layoutopt.tfl.dtypes import DType
 from layoutopt.tfl.graph import Graph, Model
 from layoutopt.tfl.limits import violations
 from layoutopt.tfl.recorder import folding_up_to
@@ -78,7 +80,7 @@ def convert_directly(
     with stages("rewrites"), folding_up_to(fold_limit):
         simplify(lowered.graph, _rules(takes, resizable=resizable, stays_float=rewrite is None))
         use_integer_kernels(lowered.graph)
-        if rewrite is None and quantize is not Quantize.DYNAMIC:  # integers have large kernels
+        if rewrite is None and not quantize.rounds_operands:  # integers have large kernels
             split_depthwise_kernels(lowered.graph, resizable=resizable)
         if winograd and rewrite is None and quantize is Quantize.NONE and not resizable:
             use_winograd(lowered.graph)
@@ -108,6 +110,7 @@ _WEIGHTS: Mapping[Quantize, Callable[[Graph], None]] = {
     Quantize.NONE: lambda _: None,
     Quantize.FLOAT16: halve_weights,
     Quantize.DYNAMIC: quantize_weights,
+    Quantize.INT4: partial(quantize_weights, linear=DType.INT4),
     Quantize.WEIGHTS: store_weights_in_bytes,
 }
 

@@ -1,4 +1,4 @@
-"""Weights in half precision or in 8 bits, for arithmetic that stays in float32."""
+"""Weights in half precision, 8 or 4 bits, for activations that stay in float32."""
 
 from __future__ import annotations
 
@@ -16,6 +16,15 @@ _MIN_ELEMENTS = 1024
 _CHANNEL_AXES: Mapping[str, int] = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 0}
 """Operators with kernels for float operands and int8 weights, and the axis along which each channel has a scale."""
 
+
+_LARGE = 1 << 16
+"""The elements of a layer's weights from which on `quantize_weights` stores 4 bits, where it may."""
+_MAX_INTEGERS: Mapping[DType, int] = {DType.INT4: 7, DType.INT8: 127}
+"""The largest integer of each type that weights use; the grid is symmetric."""
+_CLIPPING = np.linspace(0.6, 1.0, 21)
+"""The shares of the largest weight of a channel that its largest 4-bit integer may stand for."""
+_CHUNK = 1 << 22
+"""The weights that clipping is tried on at once."""
 
 _STORED_AXES: Mapping[str, int] = {**_CHANNEL_AXES, "TRANSPOSE_CONV": 0}
 """Operators with weights, and the axis along which each channel has a scale."""
@@ -48,16 +57,21 @@ def _half(operand: Value | None, made: dict[int, Value]) -> Value | None:
     return made[key]
 
 
-def quantize_weights(graph: Graph) -> None:
+def quantize_weights(graph: Graph, *, linear: DType = DType.INT8) -> None:
     """Store large weights of convolutions and products as INT8 with a scale for each channel (dynamic range).
 
-    LiteRT quantizes the operands of these operators as they come. The grid is symmetric: -127 to 127.
+    LiteRT quantizes the operands of these operators as they come.
+
+    Args:
+        graph: of float operators; rewritten in place.
+        linear: the type of the weights of large FULLY_CONNECTED, INT8 or INT4.
     """
     for operation in graph.all_operations():
         axis = _CHANNEL_AXES.get(operation.code)
         if axis is None or not _is_large(operation.operand(1)):
             continue
-        operation.operands[1] = _quantized(operation[1].array, axis)
+        small = DType.INT8 if operation.code != "FULLY_CONNECTED" or not _packs(operation[1]) else linear
+        operation.operands[1] = _quantized(operation[1].array, axis, small)
         if "asymmetric_quantize_inputs" in operation.options:
             operation.options["asymmetric_quantize_inputs"] = True
 
@@ -88,11 +102,38 @@ def _is_large(weights: Value | None) -> bool:
     return weights.dtype is DType.FLOAT32 and weights.data.size >= _MIN_ELEMENTS
 
 
-def _quantized(weights: Array, axis: int) -> Value:
-    others = tuple(each for each in range(weights.ndim) if each != axis)
-    scales = (np.abs(weights).max(others) / 127).astype(np.float32)
+def _packs(weights: Value) -> bool:
+    """Return whether weights of FULLY_CONNECTED are worth 4 bits, and XNNPACK takes them: rows fill whole bytes."""
+    return weights.array.size >= _LARGE and weights.array.shape[-1] % 2 == 0
+
+
+def _quantized(weights: Array, axis: int, dtype: DType = DType.INT8) -> Value:
+    rows = np.moveaxis(weights, axis, 0).reshape(weights.shape[axis], -1)
+    most = _MAX_INTEGERS[dtype]
+    if dtype is DType.INT4:
+        parts = np.array_split(rows, -(-rows.size // _CHUNK))
+        scales = np.concatenate([_least_squares_scales(part) for part in parts])
+    else:
+        scales = np.abs(rows).max(1) / most
+    scales = scales.astype(np.float32)
     scales[scales < np.finfo(np.float32).tiny] = 1  # channels of zeros: XNNPACK takes no scale that is not normal
     spread = scales.reshape([-1 if each == axis else 1 for each in range(weights.ndim)])
-    value = Value.constant(np.clip(np.rint(weights / spread), -127, 127).astype(np.int8))
+    value = Value.constant(np.clip(np.rint(weights / spread), -most, most).astype(dtype.numpy))
     value.quantization = Quantization(tuple(scales.tolist()), (0,) * len(scales), axis)
     return value
+
+
+def _least_squares_scales(rows: Array) -> Array:
+    """Return the scale of each row for 4 bits by which the squares of all errors add up to the least.
+
+    15 steps are so few that it pays to cut off the largest weights and have finer steps for all others.
+    """
+    most = _MAX_INTEGERS[DType.INT4]
+    largest = np.maximum(np.abs(rows).max(1), np.finfo(np.float32).tiny)
+    best, least = largest / most, np.full(len(rows), np.inf)
+    for part in _CLIPPING:
+        scales = (largest * (part / most)).astype(np.float32)[:, None]
+        errors = ((np.clip(np.rint(rows / scales), -most, most) * scales - rows) ** 2).sum(1)
+        best = np.where(errors < least, scales[:, 0], best)
+        least = np.minimum(errors, least)
+    return np.asarray(best)

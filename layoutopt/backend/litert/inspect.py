@@ -139,6 +139,20 @@ def operators_of(path: Path) -> tuple[TfliteOperator, ...]:
         )
 
 
+def computes_with_integers(path: Path) -> bool:
+    """Return whether an operator of the main graph writes integers that stand for real numbers.
+
+    Raises:
+        ModelNotFoundError: no such file.
+        InvalidModelError: not a .tflite file, truncated or damaged.
+    """
+    with open_tflite(path) as model:
+        graph = model.Subgraphs(0)
+        operators = map(graph.Operators, range(graph.OperatorsLength()))
+        results = (graph.Tensors(index) for operator in operators for index in vector(operator, "Outputs"))
+        return any(not dtype_of(result).is_floating and _quantization(result)[0] > 0 for result in results)
+
+
 @contextmanager
 def open_tflite(path: Path) -> Iterator[Model]:
     """Return the file's root table; whatever breaks while it is read becomes an InvalidModelError."""

@@ -85,7 +85,7 @@ def convert_model(
 
 def _require_known(quantize: Quantize) -> None:
     """Refuse what TensorFlow's converter cannot do to weights and activations."""
-    if quantize in (Quantize.MIXED, Quantize.WEIGHTS):
+    if quantize in (Quantize.MIXED, Quantize.WEIGHTS, Quantize.INT4):
         raise errors.UsageError(
             f"TensorFlow's converter has no --quantize {quantize.value}", hint="Use --backend direct for it."
         )

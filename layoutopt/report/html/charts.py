@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 from layoutopt.options import TOLERANCE
+from layoutopt.quantization.outcome import ValueRange
 from layoutopt.report.terminal.tables import format_size
 from layoutopt.results.model_report import Layout, ModelGraph
 
@@ -126,6 +127,31 @@ def errors_along(graph: ModelGraph) -> Chart | None:
         Series("own error: added by the operator itself", "own", _dots(own, count, scale)),
     )
     return Chart("Relative error", _numbers(count), y, series, count, scale.at(ROUNDING))
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """The numbers of a value from the least to the largest, 100 wide and 20 high, y downwards.
+
+    Attributes:
+        path: the bars, as SVG has it; their areas are roots of the shares, so that rare numbers can be seen.
+        start: where the numbers begin that its integers stand for.
+        width: how far they reach from there.
+    """
+
+    path: str
+    start: float
+    width: float
+
+
+def histogram(value: ValueRange) -> Histogram:
+    """Return what is drawn of the range of a value."""
+    most, step = max((*value.shares, 1e-12)), 100 / len(value.shares)
+    heights = [20 * math.sqrt(share / most) for share in value.shares]
+    bars = "".join(f"M{step * at:.2f} 20v-{high:.2f}h{step:.2f}V20z" for at, high in enumerate(heights) if high)
+    span = value.largest - value.least or 1.0
+    start, end = (min(max(100 * (edge - value.least) / span, 0), 100) for edge in (value.low, value.high))
+    return Histogram(bars, start, end - start)
 
 
 def linear(most: int) -> list[int]:

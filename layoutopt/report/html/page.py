@@ -12,7 +12,7 @@ import jinja2
 from markupsafe import Markup
 
 from layoutopt.backend.litert.latency import CONFIDENCE
-from layoutopt.report.html.charts import ROUNDING, Ribbon, bytes_along, errors_along, ribbon
+from layoutopt.report.html.charts import ROUNDING, Ribbon, bytes_along, errors_along, histogram, ribbon
 from layoutopt.report.html.drawing import BOX_HEIGHT, BOX_WIDTH, ROW, Box, BoxRole, Drawing, draw
 from layoutopt.report.terminal.tables import amount, format_size, proof
 from layoutopt.results.model_report import PER_OPERATOR, GraphNode, GraphTensor, Layout, ModelGraph, ModelReport, Stage
@@ -94,6 +94,12 @@ class DrawnGraph:
         written = [(box, self.graph.tensors[name]) for box in self.operators for name in box.node.outputs]
         found = [pair for pair in written if pair[1].own_error is not None]
         return sorted(found, key=lambda pair: -(pair[1].own_error or 0))[:_MAX_ROWS]
+
+    def most_sensitive(self) -> list[tuple[Box, GraphTensor]]:
+        """Return the tensors whose operators add the most noise by themselves, in terms of the signal."""
+        written = [(box, self.graph.tensors[name]) for box in self.operators for name in box.node.outputs]
+        found = [pair for pair in written if pair[1].own_sqnr is not None and math.isfinite(pair[1].own_sqnr)]
+        return sorted(found, key=lambda pair: pair[1].own_sqnr or 0)[:_MAX_ROWS]
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +211,8 @@ def _environment() -> jinja2.Environment:
         "shape": format_shape,
         "duration": duration,
         "error": error,
+        "decibels": decibels,
+        "histogram": histogram,
         "short": lambda text: text if len(text) <= _MAX_LETTERS else f"{text[: _MAX_LETTERS - 1]}…",
         "signed": lambda number: f"{number:+,}".replace("-", "−") if number else "0",
     }
@@ -241,6 +249,11 @@ def duration(microseconds: float | None) -> str:
 def error(number: float | None) -> str:
     """Return an error for people."""
     return "–" if number is None else "0" if number == 0 else f"{number:.1e}"
+
+
+def decibels(number: float | None) -> str:
+    """Return a ratio of signal to noise for people."""
+    return "–" if number is None else "exact" if math.isinf(number) else f"{number:.1f} dB"
 
 
 def _data(side: DrawnGraph) -> Json:

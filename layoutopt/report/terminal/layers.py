@@ -8,7 +8,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from layoutopt.results.comparison import ComparisonReport, ErrorOrigin, Layer, MatchedBy, OutputErrors
+from layoutopt.results.comparison import ComparisonReport, ErrorOrigin, Layer, MatchedBy
 
 _MAX_SUSPECTS = 4
 _BY = {MatchedBy.NAME: ", by its name", MatchedBy.LIKENESS: ", by likeness"}
@@ -20,7 +20,7 @@ def of_compare(report: ComparisonReport, *, top: int, every: bool) -> Iterator[R
         yield _of_layers("Every layer that is matched", report.layers, report)
     elif chosen := report.adding_most(top):
         yield _of_layers("Layers that add the most by themselves", chosen, report)
-    yield _of_outputs(report.outputs, report.tolerance)
+    yield _of_outputs(report)
     yield Text(
         f"{len(report.layers)} of {report.tensors} tensors of the .tflite are matched with values of the ONNX model; "
         f"inputs: {report.inputs}"
@@ -36,28 +36,30 @@ def _of_layers(title: str, layers: Sequence[Layer], report: ComparisonReport) ->
     table = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
     table.add_column("node of the ONNX model", overflow="fold")
     table.add_column("layout", overflow="fold")
-    for heading in ("own\nerror", "relative\nerror", "max abs\nerror", "MSE"):
+    headings = ("own\nSQNR", "SQNR", "own\nerror", "relative\nerror")
+    for heading in headings if report.quantized else ("own\nerror", "relative\nerror", "max abs\nerror", "MSE"):
         table.add_column(heading, justify="right", no_wrap=True)
     for layer in layers:
         table.add_row(
             Text(f"{layer.node or layer.value}\n{layer.onnx_operator} -> {layer.operator}"),
             Text(f"{'x'.join(map(str, layer.shape))}\n{layer.layout}{_BY.get(layer.matched_by, '')}"),
+            *([f"{layer.own_sqnr:.1f} dB", f"{layer.sqnr:.1f} dB"] if report.quantized else []),
             f"{layer.own_error:.1e}",
             f"{layer.relative_error:.1e}" + (f"\n[dim]{layer.growth:.2g}x[/]" if layer.inherited else ""),
-            f"{layer.max_abs_error:.1e}",
-            f"{layer.mse:.1e}",
+            *([] if report.quantized else [f"{layer.max_abs_error:.1e}", f"{layer.mse:.1e}"]),
             style="red" if layer.own_error > report.tolerance else "",
         )
     return table
 
 
-def _of_outputs(outputs: Sequence[OutputErrors], tolerance: float) -> Table:
+def _of_outputs(report: ComparisonReport) -> Table:
+    quantized = report.quantized
     table = Table(title="Outputs", title_justify="left", box=None, padding=(0, 2, 0, 0))
     table.add_column("output", overflow="fold")
     table.add_column("run on")
-    for heading in ("max abs error", "relative error", "MSE", "variance"):
+    for heading in ("max abs error", "relative error", "MSE", "variance", *(["SQNR"] if quantized else [])):
         table.add_column(heading, justify="right", no_wrap=True)
-    for output in outputs:
+    for output in report.outputs:
         for kernels, difference in (("LiteRT with XNNPACK", output.xnnpack), ("LiteRT's own kernels", output.builtin)):
             table.add_row(
                 Text(output.name),
@@ -66,7 +68,8 @@ def _of_outputs(outputs: Sequence[OutputErrors], tolerance: float) -> Table:
                 f"{difference.relative_error:.2e}",
                 f"{difference.mse:.2e}",
                 f"{difference.variance:.2e}",
-                style="red" if difference.relative_error > tolerance else "",
+                *([f"{difference.sqnr:.1f} dB"] if quantized else []),
+                style="red" if difference.relative_error > report.tolerance else "",
             )
     return table
 

@@ -21,6 +21,7 @@ from layoutopt.tfl.rewrites.casts import narrow_index, skip_wide_type
 from layoutopt.tfl.rewrites.common_subexpressions import eliminate_common_subexpressions
 from layoutopt.tfl.rewrites.dead_code import eliminate_dead_code
 from layoutopt.tfl.rewrites.engine import RewriteRule, apply_rules, run_to_fixpoint
+from layoutopt.tfl.rewrites.interleaving import reorder_blocks_in_filters, use_space_to_depth
 from layoutopt.tfl.rewrites.padding import fuse_padding, fuse_unstrided_padding, pad_with_mean
 from layoutopt.tfl.rewrites.products import read_transposed, use_fully_connected
 from layoutopt.tfl.rewrites.reshapes import (
@@ -45,6 +46,8 @@ RULES = (
     broadcast_by_rank,
     broadcast_by_itself,
     drop_neutral,
+    use_space_to_depth,
+    reorder_blocks_in_filters,
     use_fully_connected,
     read_transposed,
     use_relu,
@@ -62,7 +65,11 @@ RULES = (
 )
 """All rules, in the order in which they are tried on an operation."""
 
-RESIZABLE_RULES = tuple(fuse_unstrided_padding if each is fuse_padding else each for each in RULES)
+RESIZABLE_RULES = tuple(
+    fuse_unstrided_padding if each is fuse_padding else each
+    for each in RULES
+    if each not in (use_space_to_depth, reorder_blocks_in_filters)
+)
 """The same for a graph that takes images of any size: none of these depends on the size that it has now."""
 
 INTEGER_RULES = (*RULES, pad_with_mean)

@@ -23,6 +23,8 @@ _LEAST_RATIO = 2.0**-24
 """Of the scale of sums to that of the result: kernels take far smaller ones for 0, or do not take them."""
 _MAX_RATIO = 2**18
 """Of the scale of an operand of ADD or SUB to that of the result: the kernel's multiplier must stay below 1."""
+_MAX_SQUARED_RATIO = 2**12
+"""Likewise of the square of the larger scale of SQUARED_DIFFERENCE."""
 
 
 @dataclass(slots=True)
@@ -102,7 +104,7 @@ def _constant(value: Value | None) -> Array | None:
     return None if value is None or not value.is_constant or value.dtype is not DType.FLOAT32 else value.array
 
 
-def _activates(operation: Operation) -> bool:
+def activates(operation: Operation) -> bool:
     """Return whether an operation has an activation of its own, which is none of the values that it picks from."""
     return bool(operation.options.get("fused_activation_function", "NONE") != "NONE")
 
@@ -236,6 +238,12 @@ def _function(fixed: QuantizationGrid | None = None) -> Kernel:
     return lower
 
 
+def _root(state: RewriteState, operation: Operation) -> bool:
+    """Record RSQRT or SQRT, whose kernels stop at numbers below 0: there must be no step for them."""
+    source = state.source(operation, 0)
+    return source is not None and steps_of(source).zero == -128 and _function()(state, operation)
+
+
 def _product(state: RewriteState, operation: Operation) -> bool:
     """Record BATCH_MATMUL of two that are computed."""
     result, found = state.target(operation), [each for each in state.sources(operation) if each is not None]
@@ -243,6 +251,21 @@ def _product(state: RewriteState, operation: Operation) -> bool:
         return False
     state.emit(operation, dict(enumerate(found)), result)
     return True
+
+
+def _squared_difference(state: RewriteState, operation: Operation) -> bool:
+    """Record SQUARED_DIFFERENCE of two that are computed."""
+    result = state.target(operation)
+    scales = [steps_of(each).scale for each in state.sources(operation) if each is not None]
+    if result is None or max(scales, default=0.0) ** 2 >= steps_of(result).scale * _MAX_SQUARED_RATIO:
+        return False
+    return _product(state, operation)
+
+
+def _square(state: RewriteState, operation: Operation) -> bool:
+    """Record SQUARE as MUL, for it has no kernel of its own."""
+    x, options = operation[0], {"fused_activation_function": "NONE"}
+    return _product(state, Operation("MUL", [x, x], operation.results, options, scope=operation.scope))
 
 
 def _same_steps(state: RewriteState, operation: Operation) -> bool:
@@ -262,7 +285,7 @@ def _movement(data: int = 0) -> Kernel:
 
     def lower(state: RewriteState, operation: Operation) -> bool:
         source = state.source(operation, data)
-        if source is None or _activates(operation):
+        if source is None or activates(operation):
             return False
         state.emit_before_dequantize(operation, {data: source}, steps_of(source))
         return True
@@ -313,7 +336,7 @@ def _of_one_grid(state: RewriteState, operation: Operation) -> bool:
 def _concatenation(state: RewriteState, operation: Operation) -> bool:
     """Record CONCATENATION in the steps of all operands, or else of the result, to which each is rounded once."""
     found = [source for source in state.sources(operation) if source is not None]
-    if len(found) < len(operation.operands) or _activates(operation):
+    if len(found) < len(operation.operands) or activates(operation):
         return False
     kinds, result = {steps_of(source) for source in found}, state.target(operation)
     if len(kinds) == 1:
@@ -367,8 +390,13 @@ KERNELS: Mapping[str, Kernel] = {
     **dict.fromkeys(ONE_GRID, _of_one_grid),
     **dict.fromkeys(("AVERAGE_POOL_2D", "RESIZE_BILINEAR"), _same_steps),
     **dict.fromkeys(
-        ("ELU", "GELU", "HARD_SWISH", "LEAKY_RELU", "MEAN", "RELU", "RELU6", "RELU_N1_TO_1", "SUM"), _function()
+        (
+            "ABS", "ELU", "EXP", "GELU", "HARD_SWISH", "LEAKY_RELU", "LOG", "MEAN", "RELU", "RELU6", "RELU_N1_TO_1",
+            "SUM",
+        ),
+        _function(),
     ),
+    **dict.fromkeys(("RSQRT", "SQRT"), _root),
     **{code: _movement(data) for code, data in MOVEMENTS.items()},
     **{code: _weighted(*places) for code, places in WEIGHTED.items()},
     **{code: _function(steps) for code, steps in FIXED_RESULTS.items()},
@@ -376,5 +404,7 @@ KERNELS: Mapping[str, Kernel] = {
     "CONCATENATION": _concatenation,
     "DYNAMIC_UPDATE_SLICE": _framing,
     "PADV2": _filling,
-}
+    "SQUARE": _square,
+    "SQUARED_DIFFERENCE": _squared_difference,
+}  # fmt: skip
 """By operator."""

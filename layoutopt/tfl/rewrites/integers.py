@@ -8,14 +8,14 @@ step. What has no such kernel, or would lose more, stays as it is.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 
 from layoutopt.tfl.dtypes import DType
 from layoutopt.tfl.graph import Graph, Operation, Value
 from layoutopt.tfl.rewrites.dead_code import eliminate_dead_code
 from layoutopt.tfl.rewrites.grids import steps_of
 from layoutopt.tfl.rewrites.integer_interface import give_integers, take_integers
-from layoutopt.tfl.rewrites.integer_kernels import KERNELS, RewriteState
+from layoutopt.tfl.rewrites.integer_kernels import KERNELS, MOVEMENTS, RewriteState, activates
 
 
 def use_integer_kernels(graph: Graph, *, floats: Collection[Operation] = ()) -> None:
@@ -31,9 +31,52 @@ def use_integer_kernels(graph: Graph, *, floats: Collection[Operation] = ()) -> 
     for each in graph.all_graphs():
         if any(operation.code in ("QUANTIZE", "DEQUANTIZE") for operation in each.operations):
             eliminate_dead_code(each)
+            _quantize_before_moving(each, floats)
             _Rewriter(each, floats).run()
     give_integers(graph)
     eliminate_dead_code(graph)
+
+
+def _quantize_before_moving(graph: Graph, floats: Collection[Operation]) -> None:
+    """Put each QUANTIZE before what only moves its operand, which then moves bytes, and a layer before it gives them.
+
+    Both orders give the same integers. What leaves out elements stays before: rounding them all would take longer.
+    """
+    readers = graph.readers()
+    operations: list[Operation] = []
+    for operation in reversed(graph.operations):
+        operations.append(operation)
+        quantize = operation
+        while (moved := _moved(quantize, readers, floats)) is not None:
+            moving = moved.producer
+            assert moving is not None
+            data = MOVEMENTS[moving.code]
+            source, target = moving[data], quantize.result
+            integers = Value(target.dtype, source.shape, quantization=target.quantization)
+            operands = [integers if at == data else operand for at, operand in enumerate(moving.operands)]
+            target.producer = Operation(moving.code, operands, [target], moving.options, scope=moving.scope)
+            integers.producer = Operation("QUANTIZE", [source], [integers], {}, scope=quantize.scope)
+            operations[-1:] = [target.producer, integers.producer]
+            quantize = integers.producer
+    graph.operations = operations[::-1]
+    eliminate_dead_code(graph)
+
+
+def _moved(
+    quantize: Operation, readers: Mapping[Value, Sequence[Operation | None]], floats: Collection[Operation]
+) -> Value | None:
+    """Return the operand of a QUANTIZE that nothing else reads, and that is moved without loss; None for any other."""
+    if quantize.code != "QUANTIZE" or not _is_grid(quantize.result):
+        return None
+    value = quantize[0]
+    moving = value.producer
+    if moving is None or moving in floats or moving.code not in MOVEMENTS or len(moving.results) > 1:
+        return None
+    source = moving[MOVEMENTS[moving.code]]
+    if not (value.is_static and source.is_static) or source.is_constant or source.count > value.count:
+        return None
+    movable = len(readers[value]) == 1 and value.dtype is DType.FLOAT32 and not activates(moving)
+    return value if movable else None
 
 
 class _Rewriter:
