@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain, groupby
+from itertools import chain, groupby, takewhile
 from math import prod
 
 import onnx_ir as ir
@@ -131,7 +131,7 @@ def _emissions(
     The last two runs of the result are what each of these products gives: rows and columns, or, with the weights on the
     left, columns and rows. Where the sum lies before some rows, these are the rows of each product.
     """
-    derived = _before_columns(factors, given, seen) if port == RESULT else ()
+    derived = _derived_lefts(factors, given, seen) if port == RESULT else ()
     for left in [given] if port == LEFT else [*seen[LEFT], *derived]:
         summed = tuple(dim for dim in left if factors.roles[dim[0]] is Role.SUM)
         for emitted in [given] if port == RESULT else [*seen[RESULT], *_beside_rows(factors, left, summed, seen)]:
@@ -147,11 +147,15 @@ def _emissions(
             yield {each: factors.layout(each, block) for each, block in dims.items()}
 
 
-def _before_columns(factors: ProductLabels, emitted: Block, seen: Mapping[Port, Sequence[Block]]) -> list[Block]:
-    """Return left operands with a batch and rows as in a result, and the sum after them, in each order seen."""
-    rows = _merged(dim for dim in emitted if factors.roles[dim[0]] is not Role.COLUMN)
+def _derived_lefts(factors: ProductLabels, emitted: Block, seen: Mapping[Port, Sequence[Block]]) -> Iterator[Block]:
+    """Yield left operands with a batch and rows as in a result, and the sum, in an order seen, last or for columns."""
+    before = tuple(takewhile(lambda dim: factors.roles[dim[0]] is not Role.COLUMN, emitted))
+    after = tuple(dim for dim in emitted[len(before) :] if factors.roles[dim[0]] is not Role.COLUMN)
     sums = (tuple(dim for dim in left if factors.roles[dim[0]] is Role.SUM) for left in seen[LEFT])
-    return [(*rows, *each) for each in dict.fromkeys(sums)]
+    for each in dict.fromkeys(sums):
+        yield (*_merged(before + after), *each)
+        if after:
+            yield (*_merged(before), *each, *_merged(after))
 
 
 def _lefts(runs: Sequence[tuple[Role, Block]], summed: Block) -> Iterator[Block]:
