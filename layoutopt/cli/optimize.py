@@ -16,7 +16,7 @@ from layoutopt.cli.boundary import BoundaryArguments
 from layoutopt.cli.console import BackendOption, SeedOption, ThreadsOption, beside, read_model
 from layoutopt.cli.fleet import FleetArguments, optimize_several
 from layoutopt.cli.parsing import parse_size
-from layoutopt.cli.quantization import QuantizationArguments
+from layoutopt.cli.quantization import SavingQuantizationArguments
 from layoutopt.errors import ModelsFailedError, OutputExistsError, UsageError
 from layoutopt.options import TOLERANCE, Target, Verify
 from layoutopt.outputs import Outputs
@@ -206,7 +206,7 @@ def optimize(
     boundary: BoundaryArguments,
     pipeline: PipelineArguments,
     check: VerifyArguments,
-    quantization: QuantizationArguments,
+    quantization: SavingQuantizationArguments,
     fleet: FleetArguments,
     session: RunArguments,
 ) -> None:
@@ -254,7 +254,7 @@ def _options(
     boundary: BoundaryArguments,
     pipeline: PipelineArguments,
     check: VerifyArguments,
-    quantization: QuantizationArguments,
+    quantization: SavingQuantizationArguments,
     session: RunArguments,
 ) -> OptimizeOptions:
     """Return what is asked for of every model."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -119,12 +119,6 @@ class QuantizationArguments:
             "Repeatable.",
         ),
     ] = field(default_factory=list)
-    save_ranges: Annotated[
-        Path | None,
-        typer.Option(
-            "--save-ranges", rich_help_panel=_PANEL, help="Write the ranges to this file, for runs without samples."
-        ),
-    ] = None
     load_ranges: Annotated[
         Path | None,
         typer.Option("--load-ranges", rich_help_panel=_PANEL, help="Read ranges from this file instead of samples."),
@@ -154,6 +148,21 @@ class QuantizationArguments:
             scale=parse_fractions("--scale", self.scale)[0] if self.scale else None,
             color=self.color,
             resize=self.resize,
-            save_ranges=self.save_ranges,
             load_ranges=self.load_ranges,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class SavingQuantizationArguments(QuantizationArguments):
+    """The same, where the ranges can be kept."""
+
+    save_ranges: Annotated[
+        Path | None,
+        typer.Option(
+            "--save-ranges", rich_help_panel=_PANEL, help="Write the ranges to this file, for runs without samples."
+        ),
+    ] = None
+
+    def options(self) -> QuantizationOptions:
+        """Return the options as the API takes them, like `QuantizationArguments.options`."""
+        return replace(QuantizationArguments.options(self), save_ranges=self.save_ranges)

@@ -44,21 +44,28 @@ class TimingArguments:
     threads: ThreadsOption = 1
 
 
+@dataclass(frozen=True, slots=True)
+class PageArguments:
+    """The options that say what is written, and what is done with it."""
+
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The page. Default: MODEL.report.html next to MODEL.")
+    ] = None
+    open_page: Annotated[bool, typer.Option("--open", help="Show the page in the browser.")] = False
+    model_explorer: ModelExplorerOption = None
+
+
 def report(
     model: Annotated[
         Path, typer.Argument(metavar="MODEL.onnx", help="The model. It is never changed. - reads standard input.")
     ],
     *,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="The page. Default: MODEL.report.html next to MODEL.")
-    ] = None,
+    files: PageArguments,
     layouts: LayoutArguments,
     part: PartArguments,
     seed: SeedOption = 0,
     timing: TimingArguments,
     quantization: QuantizationArguments,
-    model_explorer: ModelExplorerOption = None,
-    open_page: Annotated[bool, typer.Option("--open", help="Show the page in the browser.")] = False,
     backend: BackendOption = None,
     session: RunArguments,
 ) -> None:
@@ -70,11 +77,12 @@ def report(
         from layoutopt.report.model_explorer import expect_overlays, write_overlays
         from layoutopt.report.terminal import tables
 
-        page = output or beside(model, ".report.html")
-        run.outputs.expect(page, "-o" if output else "", force=session.force)
-        if model_explorer is not None:
-            run.outputs.make_directory(model_explorer, "--model-explorer")
-            expect_overlays(run.outputs, model_explorer, force=session.force)
+        page = files.output or beside(model, ".report.html")
+        run.outputs.expect(page, "-o" if files.output else "", force=session.force)
+        overlays = files.model_explorer
+        if overlays is not None:
+            run.outputs.make_directory(overlays, "--model-explorer")
+            expect_overlays(run.outputs, overlays, force=session.force)
         found = api.report(
             read_model(model, complete=not part.cuts),
             **layouts.options(),
@@ -86,15 +94,15 @@ def report(
             quantize=quantization.quantize,
             calibration=quantization.calibration,
             quantization=quantization.options(),
-            models=model_explorer,
+            models=overlays,
             force=session.force,
             verbose=session.verbose,
             progress=progress,
         )
         progress("page")
         run.outputs.write(page, render(found))
-        commands = write_overlays(found, model_explorer, run.outputs) if model_explorer else ()
+        commands = write_overlays(found, overlays, run.outputs) if overlays else ()
         run.write_json(found.to_json())
     run.show(*tables.of_report(found, page, commands))
-    if open_page:
+    if files.open_page:
         typer.launch(str(page))

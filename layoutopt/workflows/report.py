@@ -17,7 +17,7 @@ import onnx_ir as ir
 from layoutopt.backend.conversion import Backend, Quantize
 from layoutopt.backend.litert.profile import OperatorTime, profile
 from layoutopt.backend.onnx_tf.child import kept_alive
-from layoutopt.errors import ConversionError, LayoutoptError, UnsupportedOperatorError
+from layoutopt.errors import ConversionError, LayoutoptError, UnsupportedOperatorError, UsageError
 from layoutopt.frontend.inputs import give_inputs
 from layoutopt.ir import io as modelio
 from layoutopt.ir.counts import count_onnx
@@ -67,9 +67,12 @@ def report_model(model: Model, options: ReportOptions, context: RunContext) -> M
         context: of the run.
 
     Raises:
+        UsageError: ranges are to be saved.
         LayoutoptError: as `optimize_model`, but for what keeps the model from being converted.
     """
     check_seed(options.seed)
+    if options.quantization is not None and options.quantization.save_ranges is not None:
+        raise UsageError("a report writes no ranges", hint="Give save_ranges to optimize.")
     choose_if_given(Backend, options.backend, "backend")
     pipeline = build_pipeline(options)
 

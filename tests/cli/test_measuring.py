@@ -38,7 +38,7 @@ def test_benchmark_prints_one_table(model: Path, tmp_path: Path) -> None:
         (("--xnnpack", "maybe"), "maybe"),
         (("--threads", "1,none"), "--threads 1,none: cannot be read"),
         (("--threads", "0"), "--threads 0: cannot be read"),
-        (("--quantize", "none,int4"), "--quantize int4: there is no such choice"),
+        (("--quantize", "none,int2"), "--quantize int2: there is no such choice"),
         (("--threads", "2", "--clock", "cpu"), "--clock cpu counts one thread only"),
     ],
 )

@@ -78,12 +78,11 @@ def convert_directly(
     with stages("lowering"), folding_up_to(fold_limit):
         lowered = lower(model, resizable=resizable, share_bodies=not resizable)
     with stages("rewrites"), folding_up_to(fold_limit):
-        simplify(lowered.graph, _rules(takes, resizable=resizable, stays_float=rewrite is None))
+        stays_float = rewrite is None
+        simplify(lowered.graph, _rules(takes, resizable=resizable, stays_float=stays_float))
         use_integer_kernels(lowered.graph)
-        if rewrite is None and not quantize.rounds_operands:  # integers have large kernels
-            split_depthwise_kernels(lowered.graph, resizable=resizable)
-        if winograd and rewrite is None and quantize is Quantize.NONE and not resizable:
-            use_winograd(lowered.graph)
+        if stays_float:
+            _choose_convolutions(lowered.graph, quantize, resizable=resizable, winograd=winograd)
         _WEIGHTS[quantize](lowered.graph)
     if rewrite is not None:
         with stages("quantization"):
@@ -98,6 +97,14 @@ def convert_directly(
         write_tflite(lowered, tflite)
     names = {name: name for name in lowered.input_names}, {name: name for name in lowered.output_names}
     return Conversion(tflite, None, *names, stages.seconds, peak_memory())
+
+
+def _choose_convolutions(graph: Graph, quantize: Quantize, *, resizable: bool, winograd: bool) -> None:
+    """Replace convolutions on floats by others that are faster, or that LiteRT has kernels for."""
+    if not quantize.rounds_operands:  # integers have large kernels
+        split_depthwise_kernels(graph, resizable=resizable)
+    if winograd and quantize is Quantize.NONE and not resizable:
+        use_winograd(graph)
 
 
 def _rules(takes: Takes | None, *, resizable: bool, stays_float: bool) -> Sequence[RewriteRule]:

@@ -15,7 +15,8 @@ from layoutopt.tfl.graph import Graph, Operation, Value
 from layoutopt.tfl.rewrites.dead_code import eliminate_dead_code
 from layoutopt.tfl.rewrites.grids import steps_of
 from layoutopt.tfl.rewrites.integer_interface import give_integers, take_integers
-from layoutopt.tfl.rewrites.integer_kernels import KERNELS, MOVEMENTS, RewriteState, activates
+from layoutopt.tfl.rewrites.integer_kernels import KERNELS, MOVEMENTS, activates
+from layoutopt.tfl.rewrites.rewrite_state import RewriteState
 
 
 def use_integer_kernels(graph: Graph, *, floats: Collection[Operation] = ()) -> None:

@@ -137,7 +137,7 @@ def convolve_by_winograd(operation: Operation, _: Uses) -> Value | None:
     plan = min(plans(sizes.kernel), key=sizes.nanoseconds)
     if sizes.nanoseconds(plan) * (1 + _ERROR) > sizes.nanoseconds(()):
         return None
-    return Convolution.of(operation).record(operation[0], operation[2], plan)
+    return PlainConvolution.of(operation).record(operation[0], operation[2], plan)
 
 
 def computed_by(plan: Plan) -> RewriteRule:
@@ -147,7 +147,7 @@ def computed_by(plan: Plan) -> RewriteRule:
     def compute(operation: Operation, _: Uses) -> Value | None:
         if not _is_plain(operation):
             return None
-        return Convolution.of(operation).record(operation[0], operation[2], plan)
+        return PlainConvolution.of(operation).record(operation[0], operation[2], plan)
 
     return compute
 
@@ -251,7 +251,7 @@ def _passing(count: int, tensors: int) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class Convolution:
+class PlainConvolution:
     """A convolution that is to be recorded.
 
     Attributes:
@@ -267,7 +267,7 @@ class Convolution:
     activation: str = "NONE"
 
     @classmethod
-    def of(cls, operation: Operation) -> Convolution:
+    def of(cls, operation: Operation) -> PlainConvolution:
         """Return that of a CONV_2D with constant weights."""
         options = operation.options
         weights = operation[1].array.astype(np.float64)
@@ -292,7 +292,7 @@ class Convolution:
             kernel = np.array(row, np.float32).reshape(1, *_with((1, 1), axis, len(row)), 1)
             kernels = np.repeat(kernel, self.sizes.channels[0], 3)
             picked = tfl.depthwise_conv_2d(padded, kernels, strides=step, padding=padding)
-            part = Convolution(inner, np.expand_dims(filters[at], 1 + axis), self.padding)
+            part = PlainConvolution(inner, np.expand_dims(filters[at], 1 + axis), self.padding)
             parts.append(part.record(picked, bias if at == _IN_ALL else None, tuple(rest)))
         return self._joined(list(self._sums(parts, algorithm)), axis)
 
