@@ -10,17 +10,9 @@ import pytest
 
 import layoutopt
 from layoutopt.results.optimize import LayoutProof
-from tests.layout.opinion_operators import (
-    PIECES,
-    PRODUCTS,
-    Draw,
-    convolution,
-    draw,
-    draw_recurrence,
-    leaky_relu,
-    scaled,
-    transposed,
-)
+from tests.layout.opinion_graphs import PIECES, PRODUCTS, Draw, draw, draw_recurrence
+from tests.layout.opinion_operators import leaky_relu, scaled, transposed
+from tests.layout.opinion_products import convolution
 from tests.layout.second_opinion import Drawing, cheaper
 
 CONTRADICTED = (

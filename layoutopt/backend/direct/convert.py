@@ -68,11 +68,7 @@ def convert_directly(
         ConversionError: a stage failed.
         UsageError: a quantization that takes ranges of activations.
     """
-    if quantize.takes_samples:
-        raise UsageError(
-            f"the direct backend has no {quantize.value} from random ranges",
-            hint="Give samples to 'layoutopt optimize': --calibration.",
-        )
+    _refuse_samples(quantize)
     forget_peak_memory()
     stages = _StageReporter(progress or (lambda _stage: None))
     with stages("lowering"), folding_up_to(fold_limit):
@@ -87,16 +83,29 @@ def convert_directly(
     if rewrite is not None:
         with stages("quantization"):
             lowered = rewrite(lowered)
-    if found := violations(lowered.graph):
+    _check_limits(lowered.graph)
+    with stages("write .tflite"):
+        write_tflite(lowered, tflite)
+    names = {name: name for name in lowered.input_names}, {name: name for name in lowered.output_names}
+    return Conversion(tflite, None, *names, stages.seconds, peak_memory())
+
+
+def _refuse_samples(quantize: Quantize) -> None:
+    if quantize.takes_samples:
+        raise UsageError(
+            f"the direct backend has no {quantize.value} from random ranges",
+            hint="Give samples to 'layoutopt optimize': --calibration.",
+        )
+
+
+def _check_limits(graph: Graph) -> None:
+    """Refuse operations that LiteRT has no kernels for, all at once."""
+    if found := violations(graph):
         raise UnsupportedOperatorError(
             "LiteRT has no kernels for these operations:\n  " + "\n  ".join(map(str, found)),
             hint="Cast the operands of these nodes to another type, or merge axes with a Reshape before them.",
             nodes=tuple(each.scope for each in found if each.scope),
         )
-    with stages("write .tflite"):
-        write_tflite(lowered, tflite)
-    names = {name: name for name in lowered.input_names}, {name: name for name in lowered.output_names}
-    return Conversion(tflite, None, *names, stages.seconds, peak_memory())
 
 
 def _choose_convolutions(graph: Graph, quantize: Quantize, *, resizable: bool, winograd: bool) -> None:

@@ -21,7 +21,7 @@ from layoutopt.passes import CancelTransposes, PropagateLayout, default_pipeline
 from layoutopt.passes.propagate_layout import Scope
 from layoutopt.pipeline.manager import PassManager
 from tests.graphs import GRAPHS
-from tests.layout.opinion_operators import draw
+from tests.layout.opinion_graphs import draw
 from tests.networks import random_models
 from tests.test_dynamic import exported
 
