@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import json
+import math
 import typing
 from collections.abc import Mapping
 from pathlib import Path
@@ -39,7 +40,7 @@ def load(kind: type[T], path: Path) -> T:
 def _typed(kind: Any, value: Any) -> Any:
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if value is None:
-        return None
+        return math.inf if kind is float else None  # JSON has no infinity
     if origin in (typing.Union, UnionType):
         (some,) = (each for each in arguments if each is not type(None))
         return _typed(some, value)

@@ -371,7 +371,7 @@ def test_plain_values_are_taken(tmp_path: Path) -> None:
     ("wrong", "hint"),
     [
         ({"io": "banana"}, "Choose from free, keep."),
-        ({"quantize": "int3"}, "none, dynamic, weights, float16, int8, mixed"),
+        ({"quantize": "int3"}, "none, dynamic, weights, int4, float16, int8, mixed"),
         ({"verify": None}, "none, result, each"),
         ({"layouts": {"input": "sideways"}}, "natural, channels-last, free"),
         ({"backend": "tvm"}, "direct, onnx-tf"),
