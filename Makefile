@@ -35,7 +35,7 @@ test-core:  ## the tests without TensorFlow and PyTorch, on Python 3.11, 3.12 an
 	  venv=.venv-core-$$($$python -c 'import sys; print("%d.%d" % sys.version_info[:2])'); \
 	  $$python -m venv $$venv && \
 	  $$venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[images,test]' && \
-	  $$venv/bin/python -m pytest -m "not long and not onnx_tf and not torch and not docs" || exit 1; \
+	  $$venv/bin/python -m pytest -m "not long and not onnx_tf and not torch and not docs" $(PARALLEL) || exit 1; \
 	done
 
 # The site, to be read without a network; links that lead nowhere are errors.
