@@ -115,10 +115,12 @@ def blocks_moved(node: ir.Node) -> tuple[Shape, Perm]:
     assert source is not None
     batch, channels, height, width = known_shape(source)
     block, mode = node.attributes["blocksize"].as_int(), node.attributes.get("mode")
-    if node.op_type == "SpaceToDepth":
-        return (batch, channels, height // block, block, width // block, block), (0, 3, 5, 1, 2, 4)
+    channels_first = mode is not None and mode.as_string() == "CRD"
+    if node.op_type == "SpaceToDepth":  # which has a mode since opset 28
+        sizes = (batch, channels, height // block, block, width // block, block)
+        return sizes, (0, 1, 3, 5, 2, 4) if channels_first else (0, 3, 5, 1, 2, 4)
     depth = channels // block**2
-    if mode is not None and mode.as_string() == "CRD":
+    if channels_first:
         return (batch, depth, block, block, height, width), (0, 1, 4, 2, 5, 3)
     return (batch, block, block, depth, height, width), (0, 3, 4, 1, 5, 2)
 

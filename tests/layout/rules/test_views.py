@@ -1,15 +1,18 @@
-"""Chains of Reshapes and Transposes, with numpy as the judge."""
+"""Chains of Reshapes and Transposes, with NumPy and the evaluator of ONNX as the judges."""
 
 from __future__ import annotations
 
 from math import prod
 
 import numpy as np
+import onnx
 import onnx_ir as ir
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from onnx.reference import ReferenceEvaluator
 
-from layoutopt.layout.rules.views import Rearrangement, rearrangements
+from layoutopt.layout.rules.views import Rearrangement, blocks_moved, rearrangements
 
 SHAPES = st.lists(st.sampled_from([1, 2, 2, 3, 4]), min_size=1, max_size=4).map(tuple)
 
@@ -91,3 +94,14 @@ def test_a_value_in_between_that_others_read_ends_the_chain() -> None:
     reader = ir.node("Relu", first.outputs)
     assert [found.source for found in rearrangements(second.outputs[0])] == [first.outputs[0]]
     assert reader.inputs == first.outputs
+
+
+@pytest.mark.parametrize("mode", ["", ', mode = "DCR"', ', mode = "CRD"'])
+@pytest.mark.parametrize("operator", ["DepthToSpace", "SpaceToDepth"])
+def test_blocks_are_moved_as_the_operator_moves_them(operator: str, mode: str) -> None:
+    text = '<ir_version: 11, opset_import: ["": 28]> g (float[2,12,4,6] x) => (float[n,c,h,w] y)'
+    model = onnx.parser.parse_model(f"{text} {{ y = {operator} <blocksize = 2{mode}> (x) }}")
+    x = np.arange(2 * 12 * 4 * 6, dtype=np.float32).reshape(2, 12, 4, 6)
+    expected = np.asarray(ReferenceEvaluator(model).run(None, {"x": x})[0])
+    sizes, perm = blocks_moved(ir.from_proto(model).graph[0])
+    np.testing.assert_array_equal(x.reshape(sizes).transpose(perm).reshape(expected.shape), expected)
