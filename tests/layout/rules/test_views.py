@@ -102,6 +102,6 @@ def test_blocks_are_moved_as_the_operator_moves_them(operator: str, mode: str) -
     text = '<ir_version: 11, opset_import: ["": 28]> g (float[2,12,4,6] x) => (float[n,c,h,w] y)'
     model = onnx.parser.parse_model(f"{text} {{ y = {operator} <blocksize = 2{mode}> (x) }}")
     x = np.arange(2 * 12 * 4 * 6, dtype=np.float32).reshape(2, 12, 4, 6)
-    expected = np.asarray(ReferenceEvaluator(model).run(None, {"x": x})[0])
+    expected = np.asarray(next(iter(ReferenceEvaluator(model).run(["y"], {"x": x}))))
     sizes, perm = blocks_moved(ir.from_proto(model).graph[0])
     np.testing.assert_array_equal(x.reshape(sizes).transpose(perm).reshape(expected.shape), expected)
