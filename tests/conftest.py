@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +14,10 @@ from layoutopt.backend.onnx_tf.child import kept_alive
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
+
+_OF_TORCH = ["benchmarks/test_backends.py", "benchmarks/test_conversion_cost.py", "docs/test_generate.py"]
+"""What imports PyTorch with the networks of the benchmarks."""
+collect_ignore = [] if find_spec("torch") else _OF_TORCH
 
 pytest.register_assert_rewrite("tests.conversion_cases", "tests.harness")
 

@@ -54,6 +54,7 @@ def test_the_figures_are_of_all_tests_without_a_wrong_one() -> None:
     assert figures.lost == ()
 
 
+@pytest.mark.onnx_tf
 def test_what_the_page_tells() -> None:
     ours = {
         "test_abs": Verdict(Status.PASSED),

@@ -66,7 +66,7 @@ NEEDS = {
     "onnx_tf": re.compile(
         r"--saved-model|saved_model=|--allow-flex|--backend onnx-tf|ONNX_TF|Handlers|benchmark .*--quantize \S*int8"
     ),
-    "torch": re.compile(r"\btorch\b|\bmodule\b|benchmarks\.models"),
+    "torch": re.compile(r"\btorch\b|\bmodule\b|benchmarks\.models|docs\.tools"),
 }
 """What code of a page speaks of that needs an extra, by its mark."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -97,8 +96,9 @@ def test_fields_are_told_of_where_the_options_were() -> None:
 def test_what_is_wrong_with_a_call_is_named(
     arguments: tuple[object, ...], keywords: dict[str, object], message: str
 ) -> None:
-    with pytest.raises(TypeError, match=f"^{re.escape(message)}$"):
+    with pytest.raises(TypeError) as found:
         measure(*arguments, **keywords)  # type: ignore[arg-type]
+    assert str(found.value).replace("keyword-only ", "") == message  # which Python says since 3.12
 
 
 @pytest.mark.parametrize(("function", "options"), FUNCTIONS)
