@@ -25,3 +25,8 @@ def first_few(texts: Sequence[str], most: int) -> str:
     """Return texts with commas between them, of more than ``most`` the first ones: ``a, b and 3 more``."""
     more = f" and {len(texts) - most} more" if len(texts) > most else ""
     return ", ".join(texts[:most]) + more
+
+
+def error_line(error: BaseException) -> str:
+    """Return the message of an error on one line; the name of its type if it has none."""
+    return " ".join(str(error).split()) or type(error).__name__

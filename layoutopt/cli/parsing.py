@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from enum import Enum
 from fractions import Fraction
 from typing import TypeVar
@@ -13,6 +14,7 @@ from layoutopt.errors import UsageError
 from layoutopt.options import TensorLayout
 
 _Choice = TypeVar("_Choice", bound=Enum)
+_Value = TypeVar("_Value")
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)b?", re.IGNORECASE)
@@ -67,16 +69,7 @@ def parse_shapes(texts: list[str]) -> dict[str, tuple[int, ...]]:
     Raises:
         UsageError: it does not read like that.
     """
-    shapes = {}
-    for text in texts:
-        name, _, sizes = text.rpartition("=")
-        try:
-            shapes[name] = tuple(int(size) for size in sizes.split(","))
-        except ValueError:
-            name = ""
-        if not name:
-            raise UsageError(f"--shape {text}: cannot be read", hint="Write --shape NAME=1,3,224,224.")
-    return shapes
+    return _parse_by_name("--shape", texts, _sizes, "NAME=1,3,224,224.")
 
 
 def parse_layouts(texts: list[str]) -> dict[str, TensorLayout]:
@@ -85,17 +78,32 @@ def parse_layouts(texts: list[str]) -> dict[str, TensorLayout]:
     Raises:
         UsageError: it does not read like that.
     """
-    layouts = {}
+    possible = ", ".join(each.value for each in TensorLayout)
+    return _parse_by_name(
+        "--layout", texts, lambda word: TensorLayout(word.lower()), f"NAME=LAYOUT, one of {possible}."
+    )
+
+
+def _parse_by_name(option: str, texts: list[str], parse: Callable[[str], _Value], form: str) -> dict[str, _Value]:
+    """Return ``name=value`` as a name and what ``parse`` makes of the value, or raises ValueError for.
+
+    Raises:
+        UsageError: it does not read like ``form``.
+    """
+    found = {}
     for text in texts:
-        name, _, word = text.rpartition("=")
+        name, _, value = text.rpartition("=")
         try:
-            layouts[name] = TensorLayout(word.lower())
+            found[name] = parse(value)
         except ValueError:
             name = ""
         if not name:
-            possible = ", ".join(each.value for each in TensorLayout)
-            raise UsageError(f"--layout {text}: cannot be read", hint=f"Write --layout NAME=LAYOUT, one of {possible}.")
-    return layouts
+            raise UsageError(f"{option} {text}: cannot be read", hint=f"Write {option} {form}")
+    return found
+
+
+def _sizes(text: str) -> tuple[int, ...]:
+    return tuple(int(size) for size in text.split(","))
 
 
 def parse_size(text: str | None, option: str) -> int | None:

@@ -14,6 +14,7 @@ from layoutopt.errors import CrashError, LayoutoptError, MissingExtraError, Usag
 from layoutopt.fleet.row import Row
 from layoutopt.fleet.task import Task
 from layoutopt.fleet.worker import Children, describe_worker, run_on_worker, run_task
+from layoutopt.text import error_line
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -83,7 +84,7 @@ def _refuse_workers(address: str, client: Client) -> None:
     wrong = []
     for worker, found in client.run(describe_worker, folder, on_error="return").items():
         if isinstance(found, BaseException):
-            wrong.append(f"{worker} cannot run layoutopt ({' '.join(str(found).split()) or type(found).__name__})")
+            wrong.append(f"{worker} cannot run layoutopt ({error_line(found)})")
         elif found[0] != __version__:
             wrong.append(f"{worker} has layoutopt {found[0]}, and this is {__version__}")
         elif not found[1]:
@@ -119,7 +120,7 @@ def finished_rows(tasks: Sequence[Task], submit: Submit) -> Iterator[Row]:
                 hint="Run the same command again with --results: what is done is not done again.",
             ) from error
         except Exception as error:  # of the executor: its workers died of this task, or do not have our code
-            told = " ".join(str(error).split()) or type(error).__name__
-            row = Row(task.model, task.key, 0.0, None, f"on the worker: {told}", exit_code=CrashError.exit_code)
+            why = f"on the worker: {error_line(error)}"
+            row = Row(task.model, task.key, 0.0, None, why, exit_code=CrashError.exit_code)
         del future  # or Dask would keep the result, and do the task again where the worker that holds it dies
         yield row

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from layoutopt.errors import MissingExtraError, OutputError, UsageError
+from layoutopt.text import error_line
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -51,7 +52,7 @@ def exists(url: str) -> bool:
     try:
         return bool(system.exists(path))
     except Exception as error:  # each kind of storage has its own
-        raise OutputError(f"--upload {url}: cannot be read ({_told(error)})") from error
+        raise OutputError(f"--upload {url}: cannot be read ({error_line(error)})") from error
 
 
 def upload(files: Iterable[Path], folder: str) -> None:
@@ -66,8 +67,4 @@ def upload(files: Iterable[Path], folder: str) -> None:
         for file in files:
             system.put_file(str(file), f"{path.rstrip('/')}/{file.name}")
     except Exception as error:  # each kind of storage has its own
-        raise OutputError(f"--upload {folder}: cannot be written ({_told(error)})") from error
-
-
-def _told(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+        raise OutputError(f"--upload {folder}: cannot be written ({error_line(error)})") from error

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from layoutopt.backend.litert.invocation import litert, prepare_interpreter
-from layoutopt.backend.litert.runtime import dequantized
+from layoutopt.backend.litert.runtime import dequantized, quantized
 from layoutopt.tfl.dtypes import Array
 
 
@@ -55,6 +55,4 @@ def _stored(array: Array, details: Mapping[str, Any]) -> Array:
     found, dtype = details["quantization_parameters"], np.dtype(details["dtype"])
     if not found["scales"].size or array.dtype.kind != "f" or dtype.kind not in "iu":
         return array
-    limits = np.iinfo(dtype)
-    whole = np.rint(array / found["scales"][0]) + found["zero_points"][0]
-    return np.asarray(np.clip(whole, limits.min, limits.max).astype(dtype))
+    return quantized(array, dtype, found["scales"][0], int(found["zero_points"][0]))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from layoutopt.memory import mapped
+from layoutopt.text import error_line
 from layoutopt.tfl.dtypes import Array, DType
 from layoutopt.tfl.graph import Graph, Model, Operation, Quantization, Shape, UnknownShapeError, Value
 from layoutopt.tfl.opset import definition
@@ -71,8 +72,7 @@ def root_table(content: Content) -> Iterator[tables.Model]:
             buffer_of(file, index)
         yield file
     except _BROKEN as error:
-        told = " ".join(str(error).split()) or type(error).__name__
-        raise DamagedFileError(f"a truncated or damaged .tflite file ({told})") from None
+        raise DamagedFileError(f"a truncated or damaged .tflite file ({error_line(error)})") from None
 
 
 def buffer_of(file: tables.Model, index: int) -> Array:

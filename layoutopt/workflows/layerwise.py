@@ -11,7 +11,7 @@ import numpy as np
 import onnx_ir as ir
 
 from layoutopt.backend.litert.inspect import TfliteTensor, signature_of
-from layoutopt.backend.litert.runtime import run_tflite
+from layoutopt.backend.litert.runtime import quantized, run_tflite
 from layoutopt.backend.litert.trace import TfliteValue, trace_tflite
 from layoutopt.backend.onnx_tf.names import identifiers, scope_of
 from layoutopt.errors import UsageError
@@ -197,10 +197,7 @@ def _stored(array: Array, tensor: TfliteTensor) -> Array:
     """Return the array in the type of the tensor, quantized if that is."""
     dtype = np.dtype(tensor.dtype)
     if tensor.scale and np.issubdtype(dtype, np.integer) and np.issubdtype(array.dtype, np.floating):
-        limits = np.iinfo(dtype)
-        steps = np.rint(np.divide(array, tensor.scale)) + tensor.zero_point
-        quantized: Array = np.clip(steps, limits.min, limits.max).astype(dtype)
-        return quantized
+        return quantized(array, dtype, tensor.scale, tensor.zero_point)
     return array.astype(dtype, copy=False)
 
 

@@ -128,6 +128,13 @@ def dequantized(array: Array, details: Mapping[str, Any]) -> Array:
     return real
 
 
+def quantized(array: Array, dtype: np.dtype[Any], scale: float, zero_point: int) -> Array:
+    """Return real numbers as the integers of ``dtype`` that stand for them; those out of range become the last."""
+    limits = np.iinfo(dtype)
+    whole = np.rint(np.divide(array, np.float32(scale))) + zero_point
+    return np.asarray(np.clip(whole, limits.min, limits.max).astype(dtype))
+
+
 def measure(
     models: Sequence[Path | Subject],
     *,
