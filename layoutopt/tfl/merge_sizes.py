@@ -148,8 +148,10 @@ class _Merger:
             return
         if _equal(value.data, other.data):
             return
-        if value.dtype is DType.INT32 and value.shape == other.shape and value.rank <= 2:
+        if value.dtype in (DType.INT32, DType.INT64) and value.shape == other.shape and value.rank <= 2:
             replacement = self._numbers(operation, at, value.data, other.data)
+            if replacement is not None and replacement.dtype is not value.dtype:
+                replacement = tfl.cast(replacement, value.dtype)
         else:
             replacement = self._repetition(operation, at, value, other)
         if replacement is None:
