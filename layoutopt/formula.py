@@ -10,7 +10,7 @@ import enum
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, combinations, zip_longest
-from math import prod
+from math import gcd, prod
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -133,14 +133,25 @@ def reshape_target(
     return _formula(best) if best is not None else None
 
 
-def without_repetition(first: Array, second: Array) -> Array | None:
-    """Return what both arrays repeat along the axes on which their sizes differ, of size 1 there; else None."""
-    if first.ndim != second.ndim or first.dtype != second.dtype:
+def repeated_block(first: Array, second: Array) -> Array | None:
+    """Return the block that both arrays repeat along the axes on which their sizes differ; None if there is none.
+
+    It is of size 1 along these axes if that will do, else of the largest size that divides both.
+    """
+    if first.ndim != second.ndim or first.dtype != second.dtype or first.shape == second.shape:
         return None
-    differs = [one != other for one, other in zip(first.shape, second.shape, strict=True)]
-    single = first[tuple(slice(0, 1) if apart else slice(None) for apart in differs)]
-    repeats = all(np.array_equal(np.broadcast_to(single, array.shape), array) for array in (first, second))
-    return single if any(differs) and repeats else None
+    sizes = list(zip(first.shape, second.shape, strict=True))
+    for apart in (1, None):
+        ends = [one if one == other else apart or gcd(one, other) for one, other in sizes]
+        block = first[tuple(map(slice, ends))]
+        if all(np.array_equal(np.tile(block, repeats_of(block, array.shape)), array) for array in (first, second)):
+            return block
+    return None
+
+
+def repeats_of(block: Array, shape: Shape) -> Shape:
+    """Return how often ``block`` is repeated along each axis of an array of ``shape``."""
+    return tuple(size // part if part else 0 for size, part in zip(shape, block.shape, strict=True))
 
 
 def _entry(first: int, second: int, sources: Sequence[Source[Tensor]], prefer: Prefer) -> _Term[Tensor] | int | None:

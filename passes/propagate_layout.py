@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
+from itertools import zip_longest
 
 import numpy as np
 import onnx_ir as ir
@@ -20,6 +21,7 @@ from layoutopt.layout.algebra.transposition import copy_steps
 from layoutopt.layout.costs.calibration import load_costs
 from layoutopt.layout.costs.objectives import Costs
 from layoutopt.layout.plan.decoding import Plan
+from layoutopt.layout.plan.following import ChosenLayouts, name_of
 from layoutopt.layout.plan.interface import interface_orders
 from layoutopt.layout.plan.planner import make_plan
 from layoutopt.layout.rules.rule import LayoutRule
@@ -44,9 +46,11 @@ class LayoutResult(ir.passes.PassResult):
 
     Attributes:
         assignment: cost and proof; None where the pass changed nothing.
+        chosen: the layouts of the graph and of each body in it, outer ones first.
     """
 
     assignment: Assignment | None = None
+    chosen: Sequence[ChosenLayouts] = ()
 
 
 @dataclass(frozen=True)
@@ -78,14 +82,16 @@ class PropagateLayout(Pass, ir.passes.InPlacePass):
         """
         plans = self.plans(model)
         asked = any(not is_identity(order) for order, *_ in self.orders(model).values())
-        changed = [graph for graph, plan in plans.items() if _improves(plan) or (asked and graph is model.graph)]
-        for graph in reversed(changed):  # bodies before what is around them, where their outer values are natural
-            _Rewriter(model, graph, plans[graph]).run()
-        assignment = Assignment.together([plan.total for plan in plans.values()])
-        return LayoutResult(model, bool(changed), assignment)
+        changed = {graph for graph, plan in plans.items() if _improves(plan) or (asked and graph is model.graph)}
+        chosen = [ChosenLayouts.of(plan, changed=graph in changed) for graph, plan in plans.items()]
+        return LayoutResult(model, rewrite_to(model, plans, changed), _together(plans), chosen)
 
-    def plans(self, model: ir.Model) -> Mapping[ir.Graph, Plan]:
+    def plans(self, model: ir.Model, chosen: Sequence[ChosenLayouts] = ()) -> Mapping[ir.Graph, Plan]:
         """Plan the layouts of the graph and of all bodies in it, outer ones first, without any change.
+
+        Args:
+            model: is not changed.
+            chosen: layouts of each of these graphs at other sizes, to follow.
 
         Raises:
             CalibrationError: times are to be minimized, and the file of this machine's times is broken.
@@ -93,8 +99,8 @@ class PropagateLayout(Pass, ir.passes.InPlacePass):
         """
         orders, costs = self.orders(model), load_costs(self.objective, threads=self.threads)
         plans = {
-            graph: self._plan(model, graph, orders if graph is model.graph else {}, costs)
-            for graph in edit.graphs_of(model)
+            graph: self._plan(model, graph, orders if graph is model.graph else {}, costs, chosen=follow)
+            for graph, follow in zip_longest(edit.graphs_of(model), chosen)
         }
         crossed = any(map(_holds_tensors, model.graph.subgraphs()))
         return {graph: replace(plan, crossed=crossed) for graph, plan in plans.items()}
@@ -120,11 +126,15 @@ class PropagateLayout(Pass, ir.passes.InPlacePass):
         orders: Mapping[str, Sequence[Perm]],
         costs: Costs,
         assumed: Mapping[ir.Node, LayoutRule] | None = None,
+        chosen: ChosenLayouts | None = None,
     ) -> Plan:
         alone = self.scope is Scope.OPERATOR
         plan = functools.partial(
             make_plan, graph, model.opset_imports.get("", 0), orders, sensitive_only=alone, costs=costs, assumed=assumed
         )
+        if chosen is not None:
+            followed = frozenset(node for node in graph if name_of(node) in chosen.spelled_out)
+            return plan(spelled_out=followed, chosen=chosen)
         best = plan()
         spelled_out: frozenset[ir.Node] = frozenset()
         for node in [node for node in best.rules if node.domain == "" and node.op_type in _BLOCKS and not alone]:
@@ -150,6 +160,18 @@ def _holds_tensors(body: ir.Graph) -> bool:
 
 
 _BLOCKS = ("DepthToSpace", "SpaceToDepth")
+
+
+def rewrite_to(model: ir.Model, plans: Mapping[ir.Graph, Plan], graphs: Collection[ir.Graph]) -> bool:
+    """Rewrite ``graphs`` to their plans, and return whether there are any."""
+    for graph in reversed(plans):  # bodies before what is around them, where their outer values are natural
+        if graph in graphs:
+            _Rewriter(model, graph, plans[graph]).run()
+    return bool(graphs)
+
+
+def _together(plans: Mapping[ir.Graph, Plan]) -> Assignment:
+    return Assignment.together([plan.total for plan in plans.values()])
 
 
 def _improves(plan: Plan) -> bool:

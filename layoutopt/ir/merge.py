@@ -9,7 +9,17 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from layoutopt.errors import DynamicShapeError
-from layoutopt.formula import Formula, Placeholder, Prefer, Shape, Source, express, reshape_target, without_repetition
+from layoutopt.formula import (
+    Formula,
+    Placeholder,
+    Prefer,
+    Shape,
+    Source,
+    express,
+    repeated_block,
+    repeats_of,
+    reshape_target,
+)
 from layoutopt.ir import edit
 from layoutopt.ir.placeholders import write_range
 from layoutopt.ir.symbols import KEEP_FEWER, Sizes, format_sizes
@@ -199,18 +209,20 @@ class _Merger:
         return ends[0], ends[1]
 
     def _repeated(self, node: ir.Node, at: int, first: Array, second: Array) -> ir.Value | None:
-        """Return a constant that folding repeated along a symbolic axis: one copy, repeated at run time if needed."""
-        if (single := without_repetition(first, second)) is None:
+        """Return a constant that folding repeated along a symbolic axis: one block, repeated at run time if needed."""
+        if (block := repeated_block(first, second)) is None:
             return None
-        dtype = ir.DataType.from_numpy(single.dtype)
-        write = edit.Writer(self.graph, node, f"{node.outputs[0].name}_once", dtype)
-        value = write.constant(single)
-        if node.domain == "" and node.op_type in _BROADCASTING and self._others_span(node, at, first.shape):
+        write = edit.Writer(self.graph, node, f"{node.outputs[0].name}_once", ir.DataType.from_numpy(block.dtype))
+        value, shapes = write.constant(block), (first.shape, second.shape)
+        single = all(part == 1 for part, *sizes in zip(block.shape, *shapes, strict=True) if sizes[0] != sizes[1])
+        broadcasts = single and node.domain == "" and node.op_type in _BROADCASTING
+        if broadcasts and self._others_span(node, at, first.shape):
             return value
-        formula = express(first.shape, second.shape, list(self._sources(node)), self.prefer)
+        counts = shapes if single else (repeats_of(block, first.shape), repeats_of(block, second.shape))
+        formula = express(*counts, list(self._sources(node)), self.prefer)
         if formula is None:
             return None
-        whole = write("Expand", first.shape, value, self._write(node, formula))
+        whole = write("Expand" if single else "Tile", first.shape, value, self._write(node, formula))
         whole.shape = _symbolic(ir.Shape(first.shape), ir.Shape(second.shape), self.symbols)
         return whole
 

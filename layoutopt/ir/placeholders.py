@@ -15,6 +15,7 @@ import onnx_ir as ir
 
 from layoutopt.formula import Placeholder
 from layoutopt.ir import edit
+from layoutopt.ir.values import is_constant
 from layoutopt.ir.verify import random_inputs, run_onnx
 
 Array = npt.NDArray[np.generic]
@@ -143,6 +144,43 @@ def _placeholder(place: _Place, values: Mapping[str, Array]) -> Placeholder | No
         return Placeholder(element=values[str(place.stands_for.name)].reshape(-1)[:1])
     start, _, step = operands
     return Placeholder(steps=(start, step)) if step != 0 else None
+
+
+def delay_readers(graph: ir.Graph) -> None:
+    """Let nodes that only placeholders and constants reach run right before what needs them.
+
+    What they count up to may be the size of something that is computed only then.
+    """
+    early = {value for value in graph.inputs if is_placeholder(value.name)}
+    held: dict[ir.Node, None] = {}
+    for node in tuple(graph):
+        read = [value for value in node.inputs if value is not None and not is_constant(value)]
+        if read and early.issuperset(read) and not any(value.is_graph_output() for value in node.outputs):
+            early.update(node.outputs)
+            held[node] = None
+            continue
+        for needed in _needed(node, held):
+            graph.remove(needed)
+            graph.insert_before(node, needed)
+
+
+def _needed(node: ir.Node, held: dict[ir.Node, None]) -> list[ir.Node]:
+    """Take from ``held`` the nodes that ``node`` reads from, directly or not, in their order."""
+    values = [value for each in (node, *_inner_nodes(node)) for value in each.inputs if value is not None]
+    found = []
+    for producer in (value.producer() for value in values):
+        if producer in held:
+            assert producer is not None
+            del held[producer]
+            found += [*_needed(producer, held), producer]
+    return found
+
+
+def _inner_nodes(node: ir.Node) -> Iterator[ir.Node]:
+    """Yield the nodes in the bodies of ``node``."""
+    for attribute in node.attributes.values():
+        if attribute.type == ir.AttributeType.GRAPH:
+            yield from attribute.as_graph().all_nodes()
 
 
 def _replace(graph: ir.Graph, value: ir.Value, name: str, values: Mapping[str, Array]) -> None:

@@ -11,6 +11,7 @@ import onnx_ir as ir
 from layoutopt.errors import LayoutoptError, PassFailedError
 from layoutopt.ir.counts import Counts, count_onnx
 from layoutopt.layout.costs.arithmetic import multiplications
+from layoutopt.layout.plan.following import ChosenLayouts
 from layoutopt.layout.solver.problem import Assignment
 from layoutopt.memory import few_collections
 from layoutopt.passes.propagate_layout import LayoutResult
@@ -59,11 +60,13 @@ class PipelineResult:
         model: after the last pass.
         records: one per pass, in order.
         assignment: cost and proof of the last layout propagation; None where there was none.
+        chosen: the layouts that each layout propagation chose, in order.
     """
 
     model: ir.Model
     records: tuple[PassRecord, ...]
     assignment: Assignment | None
+    chosen: tuple[Sequence[ChosenLayouts], ...] = ()
 
 
 class PassManager:
@@ -97,7 +100,7 @@ class PassManager:
 
     def _run(self, model: ir.Model) -> PipelineResult:
         records = []
-        assignment = None
+        layouts: list[LayoutResult] = []
         counts, products = count_onnx(model), multiplications(model)
         for position, pass_ in enumerate(self._passes, start=1):
             name = pass_name(pass_)
@@ -107,14 +110,15 @@ class PassManager:
             result = _checked(position, pass_, model)
             seconds = time.perf_counter() - start
             model = result.model
-            assignment = result.assignment if isinstance(result, LayoutResult) else assignment
+            layouts += [result] if isinstance(result, LayoutResult) else []
             before = counts, products
             if result.modified:
                 counts, products = count_onnx(model), multiplications(model)
             records.append(_record(name, seconds, result.modified, before, (counts, products)))
             for instrument in self._after:
                 instrument(position, name, model)
-        return PipelineResult(model, tuple(records), assignment)
+        assignment = layouts[-1].assignment if layouts else None
+        return PipelineResult(model, tuple(records), assignment, tuple(each.chosen for each in layouts))
 
 
 def _record(

@@ -12,7 +12,17 @@ from typing import Any
 
 import numpy as np
 
-from layoutopt.formula import REST, Formula, Placeholder, Prefer, Source, express, reshape_target, without_repetition
+from layoutopt.formula import (
+    REST,
+    Formula,
+    Placeholder,
+    Prefer,
+    Source,
+    express,
+    repeated_block,
+    repeats_of,
+    reshape_target,
+)
 from layoutopt.tfl import build as tfl
 from layoutopt.tfl.build.control_flow import common_shape
 from layoutopt.tfl.dtypes import Array, DType
@@ -236,19 +246,23 @@ class _Merger:
                 two[axis] = one[axis]
 
     def _repetition(self, operation: Operation, at: int, value: Value, other: Value) -> Value | None:
-        """Return a constant that repeats elements along a symbolic axis: one copy, repeated at run time if needed."""
-        if (single := without_repetition(value.array, other.array)) is None:
+        """Return a constant that repeats a block along a symbolic axis: one block, repeated at run time if needed."""
+        if (array := repeated_block(value.array, other.array)) is None:
             return None
-        element = Value(value.dtype, single.shape, single, quantization=value.quantization)
-        if definition(operation.code).broadcasts or operation.code == "PRELU":
+        block = Value(value.dtype, array.shape, array, quantization=value.quantization)
+        shapes = value.sizes, other.sizes
+        single = all(part == 1 for part, one, two in zip(array.shape, *shapes, strict=True) if one != two)
+        if single and (definition(operation.code).broadcasts or operation.code == "PRELU"):
             others = [each for index, each in enumerate(operation.operands) if index != at and each in self._shapes]
-            if any(self._shapes[each][0][-single.ndim :] == value.shape for each in others if each is not None):
-                return element
-        formula = express(value.sizes, other.sizes, list(self._sources(operation)), self._prefer)
+            if any(self._shapes[each][0][-array.ndim :] == value.shape for each in others if each is not None):
+                return block
+        counts = shapes if single else (repeats_of(array, value.sizes), repeats_of(array, other.sizes))
+        formula = express(*counts, list(self._sources(operation)), self._prefer)
         if formula is None:
             return None
         if (value, formula) not in self._repeated:
-            whole = tfl.broadcast_to(element, self._compute(formula, (len(formula.factors),)))
+            repeat = tfl.broadcast_to if single else tfl.tile
+            whole = repeat(block, self._compute(formula, (len(formula.factors),)))
             whole.shape, whole.quantization = common_shape(value.shape, other.shape), value.quantization
             self._before[whole] = value.sizes
             self._repeated[value, formula] = whole

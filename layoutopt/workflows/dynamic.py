@@ -20,7 +20,7 @@ from layoutopt.formula import Placeholder, Prefer
 from layoutopt.ir import io as modelio
 from layoutopt.ir.merge import merge_models
 from layoutopt.ir.padding import spell_out_padding
-from layoutopt.ir.placeholders import insert_placeholders
+from layoutopt.ir.placeholders import delay_readers, insert_placeholders
 from layoutopt.ir.symbols import KEEP_FEWER, Sizes, SymbolicModel, format_sizes
 from layoutopt.ir.verify import Reference, Verification, to_stored
 from layoutopt.pipeline.manager import PipelineResult
@@ -195,10 +195,11 @@ class DynamicModel:
             models = [self._symbolic.at(each) for each in sizes]
             placeholders = insert_placeholders(models, self._seed)
             run, self._runs = self._runs, self._runs + len(models)
-            first, second = (
-                rewrite(model, None if placeholders else reference)  # whose inputs are others
-                for model, reference in zip(models, references, strict=True)
-            )
+            checked = [None] * 2 if placeholders else references  # whose inputs are others
+            first = rewrite(models[0], checked[0])
+            second = rewrite(models[1], checked[1], first)
+            for result in (first, second) if placeholders else ():
+                delay_readers(result.model.graph)
             self._pairs[key] = _Pair(sizes, (first, second), run, placeholders)
         return self._pairs[key]
 

@@ -28,7 +28,8 @@ from layoutopt.ir.verify import Arrays, Reference
 from layoutopt.memory import few_collections
 from layoutopt.options import FOLD_LIMIT, Target, Verify, choose, choose_if_given
 from layoutopt.outputs import Outputs, writing
-from layoutopt.passes import REWRITES
+from layoutopt.passes import REWRITES, PropagateLayout
+from layoutopt.passes.follow_layout import FollowLayout
 from layoutopt.pipeline.manager import After, PassManager, PipelineResult
 from layoutopt.quantization.request import QuantizationOptions
 from layoutopt.results.optimize import OptimizeReport
@@ -251,13 +252,22 @@ def _rewriter(
     """Return what runs the pipeline, with a check against the reference after each pass if that is asked for."""
     each = choose(Verify, options.verify, "verify") is Verify.EACH
 
-    def rewrite(static: ir.Model, reference: Reference | None) -> PipelineResult:
+    def rewrite(
+        static: ir.Model, reference: Reference | None, like: PipelineResult | None = None, /
+    ) -> PipelineResult:
         checks = check_after(reference if each else None, options.tolerance)
-        result = PassManager(pipeline, on_start=context.say, after=(*checks, *instruments)).run(static)
+        passes = pipeline if like is None else _following(pipeline, like)
+        result = PassManager(passes, on_start=context.say, after=(*checks, *instruments)).run(static)
         context.say("verification")
         return result
 
     return rewrite
+
+
+def _following(pipeline: Pipeline, like: PipelineResult) -> Pipeline:
+    """Return the pipeline that takes the layouts of ``like`` where ``pipeline`` would choose some."""
+    chosen = iter(like.chosen)
+    return tuple(FollowLayout(each, next(chosen)) if isinstance(each, PropagateLayout) else each for each in pipeline)
 
 
 def _prepare(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import onnx_ir as ir
 
@@ -14,8 +14,23 @@ from layoutopt.pipeline.manager import PipelineResult
 from layoutopt.results.optimize import ModelKind, SizeCheck
 from layoutopt.workflows.conversion import Artifact, Converter
 
-Rewrite = Callable[[ir.Model, Reference | None], PipelineResult]
-"""Runs the pipeline on a model of static shapes, which it may change."""
+class Rewrite(Protocol):
+    """Runs the pipeline on a model of static shapes."""
+
+    def __call__(
+        self, static: ir.Model, reference: Reference | None, like: PipelineResult | None = None, /
+    ) -> PipelineResult:
+        """Run the pipeline.
+
+        Args:
+            static: the model, which may be changed.
+            reference: what to compare the model with after each pass; None where that is not asked for.
+            like: the result for the same model at other sizes, whose layouts are followed.
+
+        Raises:
+            LayoutoptError: whatever a pass raises on purpose.
+        """
+        ...
 
 
 @dataclass(slots=True)

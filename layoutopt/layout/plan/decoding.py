@@ -41,6 +41,8 @@ class Plan:
         inside: what operators move inside.
         unpriced: the Transposes of values whose size is not known.
         crossed: whether tensors may cross the border of a body somewhere in the model.
+        apart: the nodes whose results are no views, so that there may be a copy on either side of them.
+        spelled_out: those DepthToSpace and SpaceToDepth that are taken for Reshape, Transpose, Reshape.
     """
 
     rules: Mapping[ir.Node, LayoutRule]
@@ -58,6 +60,8 @@ class Plan:
     inside: int
     unpriced: Sequence[ir.Node]
     crossed: bool = False
+    apart: frozenset[ir.Node] = frozenset()
+    spelled_out: frozenset[ir.Node] = frozenset()
 
     @property
     def total(self) -> Assignment:

@@ -20,11 +20,12 @@ from layoutopt.layout.plan.encoding import (
     may_share,
     natural_boundaries,
 )
+from layoutopt.layout.plan.following import ChosenLayouts, followed_variants, name_of
 from layoutopt.layout.rules.applicability import rule_for
 from layoutopt.layout.rules.rule import LayoutRule
 from layoutopt.layout.rules.variants import node_context
 from layoutopt.layout.rules.views import links_of, views_of
-from layoutopt.layout.solver.assign import assign, keep_interface
+from layoutopt.layout.solver.assign import assign, assign_rest, keep_interface
 from layoutopt.layout.solver.problem import Assignment
 from layoutopt.options import Objective
 
@@ -38,6 +39,7 @@ def make_plan(
     costs: Costs | None = None,
     assumed: Mapping[ir.Node, LayoutRule] | None = None,
     spelled_out: frozenset[ir.Node] = frozenset(),
+    chosen: ChosenLayouts | None = None,
 ) -> Plan:
     """Choose the layout of the whole graph at once.
 
@@ -51,9 +53,10 @@ def make_plan(
         costs: what it costs to move data; bytes where None.
         assumed: rules of nodes that have none, to learn what such rules would change.
         spelled_out: those DepthToSpace and SpaceToDepth to take for the Reshape, Transpose, Reshape that they are.
+        chosen: layouts of the same graph at other sizes, to follow wherever they exist at these.
 
     Returns:
-        The plan of the least cost.
+        The plan of the least cost; the one that follows ``chosen`` if there is that, of which nothing is proved.
 
     Raises:
         PassFailedError: a node is not what its operator asks for, or its rule is wrong; the message names it.
@@ -63,7 +66,7 @@ def make_plan(
     if sensitive_only:
         rules = {node: rule for node, rule in rules.items() if rule.required_layout is not None}
     rules = {node: rule for node, rule in rules.items() if node not in spelled_out}
-    apart: set[ir.Node] = set()
+    apart = set() if chosen is None else {node for node in graph if name_of(node) in chosen.apart}
     plans: list[Plan] = []
     while True:
         candidates = Candidates(graph, rules)
@@ -72,8 +75,9 @@ def make_plan(
             candidates.links = links_of(graph, candidates.views, spelled_out)
         try:
             find_candidates(candidates, orders, closed=not sensitive_only)
-            plans.append(_solved(candidates, costs, sensitive_only=sensitive_only))
-            divided: Collection[ir.Value] = candidates.divided
+            found = _solved(candidates, costs, sensitive_only=sensitive_only, chosen=chosen)
+            plans.append(replace(found, apart=frozenset(apart), spelled_out=spelled_out))
+            divided: Collection[ir.Value] = candidates.divided if chosen is None else ()
         except DividedError as error:
             divided = error.roots
         if not (dividing := candidates.views_at(divided)):
@@ -81,11 +85,16 @@ def make_plan(
         apart |= dividing  # with a copy on either side of these views there are more ways
 
 
-def _solved(candidates: Candidates, costs: Costs, *, sensitive_only: bool) -> Plan:
+def _solved(
+    candidates: Candidates, costs: Costs, *, sensitive_only: bool, chosen: ChosenLayouts | None = None
+) -> Plan:
     encoded = encode(candidates, costs)
-    found = keep_interface(encoded.problem, assign(encoded.problem), natural_boundaries(candidates))
-    proved = _proved(candidates, encoded, found, costs)
-    return decode(candidates, encoded, proved, costs, sensitive_only=sensitive_only)
+    if chosen is None:
+        found = keep_interface(encoded.problem, assign(encoded.problem), natural_boundaries(candidates))
+        found = _proved(candidates, encoded, found, costs)
+    else:
+        found = assign_rest(encoded.problem, followed_variants(candidates, chosen))
+    return decode(candidates, encoded, found, costs, sensitive_only=sensitive_only)
 
 
 def _rules(graph: ir.Graph, opset: int, assumed: Mapping[ir.Node, LayoutRule]) -> dict[ir.Node, LayoutRule]:

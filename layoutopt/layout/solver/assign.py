@@ -68,6 +68,18 @@ def _exact(problem: Problem, choice: tuple[int, ...]) -> Assignment:
     return Assignment(choice, cost, cost, True)
 
 
+def assign_rest(problem: Problem, given: Mapping[int, int]) -> Assignment:
+    """Pick one variant for each group that has none yet so that the cost is least; nothing is proved of the whole.
+
+    Args:
+        problem: groups and nets.
+        given: the variants of some groups.
+    """
+    found = assign(problem.restricted(given)).choice
+    choice = tuple(given.get(group, variant) for group, variant in enumerate(found))
+    return Assignment(choice, problem.cost(choice), 0, False)
+
+
 def keep_interface(problem: Problem, assignment: Assignment, natural: Mapping[int, int]) -> Assignment:
     """Return an assignment of the same cost that leaves inputs and outputs of the graph as they were, if there is one.
 

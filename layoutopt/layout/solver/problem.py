@@ -7,7 +7,7 @@ produces and others read. Nothing here knows of ONNX: the solvers and the brute 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import cached_property
 from math import gcd
@@ -102,6 +102,18 @@ class Problem:
         variants = (*(self.variants[group] for group in groups), (0,))
         ties = (*(self.ties[group] for group in groups), (0,)) if self.ties else ()
         return Component(Problem(variants, tuple(nets), ties, self.copy_tie), tuple(groups))
+
+    def restricted(self, given: Mapping[int, int]) -> Problem:
+        """Return the problem in which some groups have one variant, the ``given`` one, which has number 0 then."""
+
+        def pick(of: Sequence[tuple[int, ...]]) -> tuple[tuple[int, ...], ...]:
+            return tuple((each[given[group]],) if group in given else each for group, each in enumerate(of))
+
+        def end(pin: Pin) -> Pin:
+            return Pin(pin.group, (pin.layouts[given[pin.group]],)) if pin.group in given else pin
+
+        nets = (replace(net, source=end(net.source), readers=tuple(map(end, net.readers))) for net in self.nets)
+        return Problem(pick(self.variants), tuple(nets), pick(self.ties), self.copy_tie)
 
     def cost(self, choice: Sequence[int]) -> int:
         """Return the cost of the assignment ``choice`` (a variant per group)."""
