@@ -102,7 +102,12 @@ def _is_joined(node: ir.Node, sized: set[ir.Value | None]) -> bool:
 
 
 _JOINING = frozenset({"Concat", "CumSum", "NonZero", "Trilu"})
-_PASSING = frozenset({"Add", "Cast", "Div", "Expand", "Mul", "Reshape", "Squeeze", "Sub", "Transpose", "Unsqueeze"})
+_PASSING = frozenset(
+    {
+        *("Add", "Cast", "Div", "Expand", "Gather", "Mul"),
+        *("Reshape", "Resize", "Squeeze", "Sub", "Transpose", "Unsqueeze"),
+    }
+)
 
 
 def _derived(graph: ir.Graph, *roots: str) -> set[ir.Value | None]:

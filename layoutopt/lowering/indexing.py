@@ -48,8 +48,11 @@ def _depth(index: Value) -> int:
 
 @lowers("GatherElements")
 def gather_elements(node: Node) -> Value:
-    """Lower GatherElements to GATHER of single elements."""
-    index = _element_index(node[1], node.x, node.integer("axis", 0) % node.x.rank)
+    """Lower GatherElements to GATHER of single elements, row by row along the last axis."""
+    x, axis = node.x, node.integer("axis", 0) % node.x.rank
+    if axis == x.rank - 1 and x.is_static and node[1].is_static and node[1].sizes[:-1] == x.sizes[:-1]:
+        return tfl.gather(x, _from_front(node[1], x.sizes[-1]), axis, batch_dims=axis)
+    index = _element_index(node[1], x, axis)
     return tfl.gather(tfl.reshape(node.x, (-1,)), index)
 
 
