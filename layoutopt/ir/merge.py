@@ -104,17 +104,17 @@ class _Merger:
                 value.shape = _symbolic(value.shape, twin.shape, self.symbols)
 
     def _node_pairs(self) -> Iterator[tuple[ir.Node, ir.Node]]:
+        for node, other in zip(self.nodes, self.others, strict=False):
+            if node.op_identifier() != other.op_identifier() or len(node.inputs) != len(other.inputs):
+                raise _refused(f"in place of {_called(node)} there is a {other.op_type} at {format_sizes(self.sizes[1])}")
+            if (name := _differing_attribute(node, other)) is not None:
+                raise _refused(f"attribute {name!r} of {_called(node)} depends on the size")
+            yield node, other
         if len(self.nodes) != len(self.others):
             raise _refused(
                 f"the graph has {len(self.nodes)} nodes at {format_sizes(self.sizes[0])} and "
                 f"{len(self.others)} at {format_sizes(self.sizes[1])}"
             )
-        for node, other in zip(self.nodes, self.others, strict=True):
-            if node.op_identifier() != other.op_identifier() or len(node.inputs) != len(other.inputs):
-                raise _refused(f"at {_called(node)} the graph has a {other.op_type} for {format_sizes(self.sizes[1])}")
-            if (name := _differing_attribute(node, other)) is not None:
-                raise _refused(f"attribute {name!r} of {_called(node)} depends on the size")
-            yield node, other
 
     def _operand(self, node: ir.Node, other: ir.Node, at: int) -> None:
         value, twin = node.inputs[at], other.inputs[at]

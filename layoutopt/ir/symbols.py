@@ -44,11 +44,16 @@ def _strides_apart(size: int, prime: int) -> tuple[int, int]:
     return size, size + prime * gcd(size, _STRIDE)
 
 
+def _odd_multiples(size: int, prime: int) -> tuple[int, int]:
+    stride = gcd(size, _STRIDE)
+    return 3 * stride, (3 + 2 * prime) * stride
+
+
 def _multiples(size: int, prime: int) -> tuple[int, int]:
     return size, size + prime * size
 
 
-_PAIRS: tuple[Callable[[int, int], tuple[int, int]], ...] = (_odd, _smaller, _strides_apart, _multiples)
+_PAIRS: tuple[Callable[[int, int], tuple[int, int]], ...] = (_odd, _smaller, _strides_apart, _odd_multiples, _multiples)
 """Two sizes to rewrite a model at, from the default size and a prime number that is another one for each dimension."""
 
 Sizes = Mapping[str, int]
@@ -145,7 +150,8 @@ class SymbolicModel:
         that a number that follows one dimension does not look as if it followed another one. The first pair is one
         more than a multiple of 32, and one less: as it is halved again and again, the one is never even where halves
         are rounded up, and the other never where they are rounded down, so that twice a half is not the whole. Tables
-        that are cut to a size want smaller ones; some networks want multiples of 32, or of the size that the user says.
+        that are cut to a size want smaller ones; some networks want multiples of 32, odd ones so that a small map is no
+        power of two, which divides many a number of channels, or multiples of the size that the user says.
         """
         others = [symbol for symbol in self.symbols if not symbol.is_batch]
         batches = [{symbol.name: number for symbol in self.symbols} for number in (2, 7 if others else 3)]

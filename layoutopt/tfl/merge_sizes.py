@@ -124,15 +124,15 @@ class _Merger:
     def _operation_pairs(self, operations: Sequence[Operation]) -> Iterator[tuple[Operation, Operation]]:
         """Yield the operations of both graphs, of which all but operands and shapes must be equal."""
         twins = self._twin.operations
-        if len(operations) != len(twins):
-            where = f"a body of {self._within}" if self._within else "the graph"
-            raise MergeError(f"{where} has {len(operations)} operators at one size and {len(twins)} at another")
-        for operation, twin in zip(operations, twins, strict=True):
+        for operation, twin in zip(operations, twins, strict=False):
             if operation.code != twin.code or len(operation.operands) != len(twin.operands):
                 raise MergeError(f"{_called(operation)} is a {twin.code} at another size")
             if not _equal_options(operation, twin):
                 raise MergeError(f"the options of {_called(operation)} depend on the size")
             yield operation, twin
+        if len(operations) != len(twins):
+            where = f"a body of {self._within}" if self._within else "the graph"
+            raise MergeError(f"{where} has {len(operations)} operators at one size and {len(twins)} at another")
 
     def _require_same_outputs(self) -> None:
         where = f"a body of {self._within}" if self._within else "the graph"

@@ -186,7 +186,7 @@ class DynamicModel:
                     return attempt(pair, prefer)
                 except DynamicShapeError as error:
                     failures.append(error)
-        raise (failures or not_run)[-1]
+        raise (failures or not_run)[0]
 
     def _pair(self, sizes: tuple[Sizes, Sizes], rewrite: Rewrite) -> _Pair:
         key = f"{' '.join(map(format_sizes, sizes))} {self._rewrites.index(rewrite)}"
