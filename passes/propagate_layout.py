@@ -164,7 +164,7 @@ _BLOCKS = ("DepthToSpace", "SpaceToDepth")
 
 def rewrite_to(model: ir.Model, plans: Mapping[ir.Graph, Plan], graphs: Collection[ir.Graph]) -> bool:
     """Rewrite ``graphs`` to their plans, and return whether there are any."""
-    for graph in reversed(plans):  # bodies before what is around them, where their outer values are natural
+    for graph in reversed(list(plans)):  # bodies before what is around them, where their outer values are natural
         if graph in graphs:
             _Rewriter(model, graph, plans[graph]).run()
     return bool(graphs)

@@ -190,6 +190,105 @@ class Proposals(nn.Module):
         return torch.cat([self.score(x).softmax(1), self.box(x)], 1)
 
 
+class ShiftedWindows(nn.Module):
+    """Attention in windows of a map that is rolled, with a bias for each place and a mask for each window, as in Swin.
+
+    The windows of all samples lie side by side, so that the mask is repeated for each sample.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patches, self.qkv, self.out = nn.Conv2d(3, 16, 2, 2), nn.Linear(16, 48), nn.Linear(16, 16)
+        self.places = nn.Parameter(torch.randn(1, 2, 16, 16))
+        regions = torch.zeros(8, 8)
+        for number, rows in enumerate((slice(0, -4), slice(-4, -2), slice(-2, None))):
+            regions[rows] += 3 * number
+            regions[:, rows] += number
+        windows = regions.reshape(2, 4, 2, 4).permute(0, 2, 1, 3).reshape(4, 16)
+        self.register_buffer("mask", (windows[:, None] != windows[:, :, None]).float() * -100)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.patches(x).permute(0, 2, 3, 1)
+        batch = x.shape[0]
+        y = torch.roll(x, (-2, -2), (1, 2))
+        y = y.reshape(batch, 2, 4, 2, 4, 16).permute(0, 1, 3, 2, 4, 5).reshape(batch * 4, 16, 16)
+        q, k, v = self.qkv(y).reshape(batch * 4, 16, 3, 2, 8).permute(2, 0, 3, 1, 4).unbind(0)
+        scores = q @ k.transpose(-2, -1) + self.places
+        scores = scores.reshape(batch, 4, 2, 16, 16) + self.mask[None, :, None]
+        y = scores.reshape(batch * 4, 2, 16, 16).softmax(-1) @ v
+        y = self.out(y.transpose(1, 2).reshape(batch * 4, 16, 16))
+        y = y.reshape(batch, 2, 2, 4, 4, 16).permute(0, 1, 3, 2, 4, 5).reshape(batch, 8, 8, 16)
+        return (x + torch.roll(y, (2, 2), (1, 2))).mean((1, 2))
+
+
+class MapEncoder(nn.Module):
+    """Two stages of convolutions and attention over all places, where keys come from a smaller map, as in SegFormer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.down = nn.ModuleList([nn.Conv2d(3, 16, 7, 4, 3), nn.Conv2d(16, 32, 3, 2, 1)])
+        self.less = nn.ModuleList([nn.Conv2d(16, 16, 4, 4), nn.Conv2d(32, 32, 2, 2)])
+        self.norm = nn.ModuleList([nn.LayerNorm(16), nn.LayerNorm(32)])
+        self.q, self.kv = (
+            nn.ModuleList([nn.Linear(16, 16), nn.Linear(32, 32)]),
+            nn.ModuleList([nn.Linear(16, 32), nn.Linear(32, 64)]),
+        )
+        self.head = nn.Conv2d(48, 4, 1)
+
+    def stage(self, at: int, x: Tensor) -> Tensor:
+        x = self.down[at](x)
+        batch, channels, height, width = x.shape
+        tokens = self.norm[at](x.flatten(2).transpose(1, 2))
+        less = self.less[at](tokens.transpose(1, 2).reshape(batch, channels, height, width)).flatten(2).transpose(1, 2)
+        q = self.q[at](tokens).reshape(batch, -1, 2, channels // 2).transpose(1, 2)
+        k, v = self.kv[at](less).reshape(batch, -1, 2, 2, channels // 2).permute(2, 0, 3, 1, 4).unbind(0)
+        y = ((q @ k.transpose(-2, -1)).softmax(-1) @ v).transpose(1, 2).reshape(batch, -1, channels)
+        return x + y.transpose(1, 2).reshape(batch, channels, height, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        first = self.stage(0, x)
+        second = F.interpolate(self.stage(1, first), size=first.shape[-2:], mode="bilinear", align_corners=False)
+        return self.head(torch.cat([first, second], 1))
+
+
+class QueryDetector(nn.Module):
+    """Places as sines of counted ones, an encoder over the map, and queries that read it, as in DETR."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = nn.Conv2d(3, 16, 7, 4, 3), nn.Conv2d(16, 16, 3, 2, 1)
+        self.block, self.queries, self.box = Block(16), nn.Parameter(torch.randn(5, 16)), nn.Linear(16, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.relu(self.b(F.relu(self.a(x))))
+        ones = torch.ones(x.shape[0], *x.shape[-2:])
+        across, down = (ones.cumsum(axis) / (ones.cumsum(axis).amax(axis, keepdim=True) + 1e-6) for axis in (1, 2))
+        rates = 2.0 ** torch.arange(4)
+        waves = [f(place[:, None] * rates[:, None, None]) for place in (across, down) for f in (torch.sin, torch.cos)]
+        memory = self.block((x + torch.cat(waves, 1)).flatten(2).transpose(1, 2))
+        read = (self.queries @ memory.transpose(1, 2) / 4).softmax(-1) @ memory
+        return self.box(read).sigmoid()
+
+
+class RelativePlaces(nn.Module):
+    """Attention with a score for each distance, picked from all of them by a gather along the rows, as in DeBERTa."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words, self.distances = nn.Embedding(50, 16), nn.Parameter(torch.randn(2, 8, 17))
+        self.qk, self.out = nn.Linear(16, 32), nn.Linear(16, 6)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        x = self.words(ids)
+        batch, length, _ = x.shape
+        q, k = self.qk(x).reshape(batch, length, 2, 2, 8).permute(2, 0, 3, 1, 4).unbind(0)
+        places = torch.arange(length)
+        apart = (places[None] - places[:, None]).clamp(-8, 8) + 8
+        scores = torch.gather(q @ self.distances, -1, apart.expand(batch, 2, -1, -1))
+        scores = (scores + q @ k.transpose(-2, -1)).softmax(-1)
+        return self.out(scores.mean(1) @ x)
+
+
 Shapes = Sequence[tuple[int, ...]]
 
 
@@ -239,6 +338,14 @@ NETWORKS: Mapping[str, OpenNetwork] = {
         LineReader, {"x": {3: "width"}}, [(1, 1, 16, 64)], [[(1, 1, 16, 45)], [(1, 1, 16, 100)], [(1, 1, 16, 161)]]
     ),
     "a detector with anchors": OpenNetwork(Detector, IMAGE, [(1, 3, 64, 64)], EVEN),
+    "shifted windows": OpenNetwork(
+        ShiftedWindows, {"x": {0: "batch"}}, [(1, 3, 16, 16)], [[(7, 3, 16, 16)], [(1, 3, 16, 16)], [(4, 3, 16, 16)]]
+    ),
+    "attention over maps": OpenNetwork(MapEncoder, IMAGE, [(1, 3, 64, 64)], [*SIZES, [(1, 3, 160, 96)]]),
+    "queries that read a map": OpenNetwork(QueryDetector, IMAGE, [(1, 3, 64, 64)], SIZES),
+    "relative places": OpenNetwork(
+        RelativePlaces, {"ids": {0: "batch", 1: "sequence"}}, [(1, 32)], [[(3, 17)], [(1, 5)], [(2, 64)]]
+    ),
     "proposals by pools that round up": OpenNetwork(Proposals, IMAGE, [(1, 3, 64, 64)], SIZES),
 }
 

@@ -193,6 +193,49 @@ SPECIAL: Mapping[str, Special] = {
         ROWS,
         frozenset({"WHILE", "BROADCAST_TO"}),
     ),
+    "a table repeated for each sample": Special(
+        f"(float[batch,2,4,4] x) => (float y) <{weights('table', 2, 4, 4)}, int64[1] one = {{1}}, "
+        "int64[3] heads = {-1, 4, 4}>",
+        "b = Shape <end = 1> (x) r = Concat <axis = 0> (b, one, one) t = Tile (table, r) h = Reshape (x, heads) "
+        "y = MatMul (h, t)",
+        ["batch"],
+        [(1, 2, 4, 4), (4, 2, 4, 4), (9, 2, 4, 4)],
+        frozenset({"TILE"}),
+    ),
+    "places counted in 64 bits": Special(
+        "(float[batch,length] x) => (float y) <int64 zero = {0}, int64 one = {1}, int64[1] flat = {-1}>",
+        "b = Shape <end = 1> (x) l = Shape <start = 1> (x) c = Squeeze (b) n = Range (zero, c, one) m = Mul (n, l) "
+        "f = Reshape (x, flat) y = Gather (f, m)",
+        ["batch", "length"],
+        [(1, 64), (4, 33), (9, 71)],
+        frozenset({"RANGE", "MUL", "GATHER"}),
+    ),
+    "elements picked from each row": Special(
+        "(float[batch,length] x) => (float y) <int64[1] two = {2}>",
+        "v, i = TopK (x, two) n = Neg (x) y = GatherElements <axis = 1> (n, i)",
+        ["batch", "length"],
+        [(1, 64), (4, 33), (9, 71)],
+        frozenset({"GATHER"}),
+    ),
+    "numbers as many as a map that is computed": Special(
+        f"(float[1,3,height,width] x) => (float y) <{CONSTANTS['w']}, int64 zero = {{0}}, int64 one = {{1}}, "
+        "int64[3] rows = {1, 4, -1}, int64[2] axes = {0, 1}>",
+        "c = Conv <strides = [2, 2]> (x, w) r = Reshape (c, rows) s = Shape <start = 2> (r) n = Squeeze (s) "
+        "k = Range (zero, n, one) u = Unsqueeze (k, axes) f = Cast <to = 1> (u) y = Add (r, f)",
+        ["height", "width"],
+        [(1, 3, 64, 64), (1, 3, 35, 50), (1, 3, 71, 33)],
+        frozenset({"RANGE"}),
+    ),
+    "a mask that is resized and counted": Special(
+        f"(float[1,3,height,width] x) => (float y) <{CONSTANTS['w']}, int64[2] axes = {{0, 1}}, int32 down = {{2}}>",
+        "c = Conv <strides = [2, 2]> (x, w) a = Shape <start = 2> (x) o = ConstantOfShape <value = float[1] {1}> (a) "
+        "m = Unsqueeze (o, axes) b = Shape <start = 2> (c) d = Shape <end = 2> (m) s = Concat <axis = 0> (d, b) "
+        'z = Resize <coordinate_transformation_mode = "asymmetric", mode = "nearest", nearest_mode = "floor"> '
+        "(m, , , s) n = CumSum (z, down) p = Sin (n) y = Add (c, p)",
+        ["height", "width"],
+        [(1, 3, 64, 64), (1, 3, 35, 50), (1, 3, 71, 33)],
+        frozenset({"CUMSUM"}),
+    ),
     "branches that have the batch": Special(
         "(float[batch,4] x) => (float y) <float limit = {3}>",
         "r = ReduceSum <keepdims = 0> (x) z = Less (r, limit) q = Relu (x) "

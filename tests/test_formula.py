@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from layoutopt.formula import Formula, Prefer, Source, express, reshape_target, without_repetition
+from layoutopt.formula import Formula, Prefer, Source, express, repeated_block, reshape_target
 
 Shape = tuple[int, ...]
 
@@ -71,10 +71,14 @@ def test_what_follows_nothing_is_refused() -> None:
     [
         (np.tile([[1.0, 2.0]], (2, 1)), np.tile([[1.0, 2.0]], (7, 1)), (1, 2)),
         (np.array([[1.0, 2.0], [1.0, 3.0]]), np.tile([[1.0, 2.0]], (7, 1)), None),
+        (np.tile([[1.0], [2.0]], (2, 3)), np.tile([[1.0], [2.0]], (5, 3)), (2, 3)),
+        (np.tile(np.arange(6.0).reshape(2, 3), (3, 1)), np.tile(np.arange(6.0).reshape(2, 3), (2, 4)), (2, 3)),
+        (np.tile([[1.0], [2.0]], (2, 3)), np.tile([[2.0], [1.0]], (5, 3)), None),
+        (np.arange(4.0)[:, None], np.arange(6.0)[:, None], None),
         (np.zeros((2, 2)), np.ones((2, 2)), None),
         (np.zeros((2, 2)), np.zeros(4), None),
     ],
 )
-def test_only_repetition_is_taken_once(first: np.ndarray, second: np.ndarray, shape: Shape | None) -> None:
-    found = without_repetition(first, second)
+def test_only_what_is_repeated_is_taken_once(first: np.ndarray, second: np.ndarray, shape: Shape | None) -> None:
+    found = repeated_block(first, second)
     assert (found if found is None else found.shape) == shape

@@ -106,7 +106,9 @@ class _Merger:
     def _node_pairs(self) -> Iterator[tuple[ir.Node, ir.Node]]:
         for node, other in zip(self.nodes, self.others, strict=False):
             if node.op_identifier() != other.op_identifier() or len(node.inputs) != len(other.inputs):
-                raise _refused(f"in place of {_called(node)} there is a {other.op_type} at {format_sizes(self.sizes[1])}")
+                raise _refused(
+                    f"in place of {_called(node)} there is a {other.op_type} at {format_sizes(self.sizes[1])}"
+                )
             if (name := _differing_attribute(node, other)) is not None:
                 raise _refused(f"attribute {name!r} of {_called(node)} depends on the size")
             yield node, other
@@ -218,8 +220,8 @@ class _Merger:
         broadcasts = single and node.domain == "" and node.op_type in _BROADCASTING
         if broadcasts and self._others_span(node, at, first.shape):
             return value
-        counts = shapes if single else (repeats_of(block, first.shape), repeats_of(block, second.shape))
-        formula = express(*counts, list(self._sources(node)), self.prefer)
+        one, two = shapes if single else (repeats_of(block, shape) for shape in shapes)
+        formula = express(one, two, list(self._sources(node)), self.prefer)
         if formula is None:
             return None
         whole = write("Expand" if single else "Tile", first.shape, value, self._write(node, formula))

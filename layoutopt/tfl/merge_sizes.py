@@ -256,8 +256,8 @@ class _Merger:
             others = [each for index, each in enumerate(operation.operands) if index != at and each in self._shapes]
             if any(self._shapes[each][0][-array.ndim :] == value.shape for each in others if each is not None):
                 return block
-        counts = shapes if single else (repeats_of(array, value.sizes), repeats_of(array, other.sizes))
-        formula = express(*counts, list(self._sources(operation)), self._prefer)
+        first, second = shapes if single else (repeats_of(array, shape) for shape in shapes)
+        formula = express(first, second, list(self._sources(operation)), self._prefer)
         if formula is None:
             return None
         if (value, formula) not in self._repeated:

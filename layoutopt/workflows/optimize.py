@@ -252,9 +252,7 @@ def _rewriter(
     """Return what runs the pipeline, with a check against the reference after each pass if that is asked for."""
     each = choose(Verify, options.verify, "verify") is Verify.EACH
 
-    def rewrite(
-        static: ir.Model, reference: Reference | None, like: PipelineResult | None = None, /
-    ) -> PipelineResult:
+    def rewrite(static: ir.Model, reference: Reference | None, like: PipelineResult | None = None, /) -> PipelineResult:
         checks = check_after(reference if each else None, options.tolerance)
         passes = pipeline if like is None else _following(pipeline, like)
         result = PassManager(passes, on_start=context.say, after=(*checks, *instruments)).run(static)

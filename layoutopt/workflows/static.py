@@ -14,6 +14,7 @@ from layoutopt.pipeline.manager import PipelineResult
 from layoutopt.results.optimize import ModelKind, SizeCheck
 from layoutopt.workflows.conversion import Artifact, Converter
 
+
 class Rewrite(Protocol):
     """Runs the pipeline on a model of static shapes."""
 

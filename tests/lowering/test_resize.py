@@ -36,6 +36,9 @@ RESIZES = {
     "linear half pixel": resize(f'mode="linear",{HALF_PIXEL}', "RESIZE_BILINEAR", TWICE),
     "linear torch": resize(f'mode="linear",{TORCH}', "RESIZE_BILINEAR", ODD),
     "linear corners": resize(f'mode="linear",{CORNERS}', "RESIZE_BILINEAR", ODD),
+    "linear corners of many rows": resize(
+        f'mode="linear",{CORNERS}', "RESIZE_BILINEAR", indices(1, 2, 512, 8), x=(1, 2, 128, 3)
+    ),
     "linear asymmetric": resize(f'mode="linear",{ASYM}', "RESIZE_BILINEAR", TWICE),
     "linear down": resize(f'mode="linear",{HALF_PIXEL}', "RESIZE_BILINEAR", HALF),
     "linear scale": resize(f'mode="linear",{HALF_PIXEL}', f"{GATHERED} {GATHERED}", numbers(1, 1, 1.7, 1.3)),

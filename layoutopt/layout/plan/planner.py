@@ -85,9 +85,7 @@ def make_plan(
         apart |= dividing  # with a copy on either side of these views there are more ways
 
 
-def _solved(
-    candidates: Candidates, costs: Costs, *, sensitive_only: bool, chosen: ChosenLayouts | None = None
-) -> Plan:
+def _solved(candidates: Candidates, costs: Costs, *, sensitive_only: bool, chosen: ChosenLayouts | None = None) -> Plan:
     encoded = encode(candidates, costs)
     if chosen is None:
         found = keep_interface(encoded.problem, assign(encoded.problem), natural_boundaries(candidates))
