@@ -1,4 +1,4 @@
-"""The command line: one file per sub-command, and nothing that the Python API cannot do."""
+"""The sub-commands, put together to one application."""
 
 from __future__ import annotations
 
@@ -6,24 +6,19 @@ from typing import Annotated
 
 import typer
 
-from layoutopt.cli import (
-    benchmark,
-    calibrate,
-    check,
-    compare,
-    count,
-    demo,
-    diff,
-    explain,
-    optimize,
-    passes,
-    report,
-    tensors,
-)
+import layoutopt.cli.benchmark as benchmark
+import layoutopt.cli.calibrate as calibrate
+import layoutopt.cli.check as check
+import layoutopt.cli.compare as compare
+import layoutopt.cli.count as count
+import layoutopt.cli.demo as demo
+import layoutopt.cli.diff as diff
+import layoutopt.cli.explain as explain
+import layoutopt.cli.optimize as optimize
+import layoutopt.cli.passes as passes
+import layoutopt.cli.report as report
+import layoutopt.cli.tensors as tensors
 from layoutopt.cli.arguments import expanded
-from layoutopt.cli.guard import guarded
-from layoutopt.cli.signals import Ended, listen
-from layoutopt.errors import SIGNALS
 
 _EXIT_CODES = (
     "Exit codes: 0 done, 1 internal error, 2 usage, 3 no such file, 4 not a model, 5 unknown operator or opset, "
@@ -72,13 +67,3 @@ def _root(
     ] = False,
 ) -> None:
     del version
-
-
-def main(arguments: list[str] | None = None) -> None:
-    """Run the command line, with the arguments of this process if none are given."""
-    guarded()
-    listen()
-    try:
-        app(arguments)
-    except Ended as signal:  # before or after the work, of which nobody need be told
-        raise SystemExit(SIGNALS[signal.name]) from None
