@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+import gc
+from collections.abc import Generator, Iterator, Mapping
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,9 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from layoutopt.backend import conversion
+from layoutopt.backend.litert import trial, trial_child
 from layoutopt.backend.onnx_tf.child import kept_alive
+from layoutopt.backend.process import Json
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -39,6 +42,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.skip(reason="long: run it with -m long"))
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish() -> None:
+    """Let no search for garbage, of which each conversion begins some, go through all modules and tests."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """Only a test that is marked so has TensorFlow: for all others it seems not to be installed.
@@ -55,6 +65,22 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 def one_child() -> Iterator[None]:
     """All conversions through TensorFlow share a process, which starts with the first: it takes seconds to import."""
     with kept_alive():
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def trials_in_this_process() -> Iterator[None]:
+    """LiteRT runs each result in this process: a child takes longer to start than a small model to convert.
+
+    `tests/backend/test_trial.py` and all that starts the command line as a process have the child.
+    """
+
+    def run_here(module: str, job: Mapping[str, Json], *, verbose: bool) -> Iterator[Json]:
+        trial_child.main(job)
+        yield from ()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trial, "run_alone", run_here)
         yield
 
 

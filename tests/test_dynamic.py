@@ -145,11 +145,12 @@ STOP = "r = ReduceMax <keepdims = 0> (t) more = Less (r, limit)"
 SEQUENCES = [(11, 1, 3), (11, 4, 3), (11, 9, 3)]
 ROWS = [(1, 4), (4, 4), (9, 4)]
 SPECIAL: Mapping[str, Special] = {
-    "pairs of positions": Special(
+    "each position with each row": Special(
         "(float[1,2,height,width] x) => (float y) <int64[1] one = {1}, int64[1] two = {2}>",
         "h = Shape <start = 2, end = 3> (x) w = Shape <start = 3, end = 4> (x) k = Mul (h, w) "
-        "p = Concat <axis = 0> (two, k, k) r = Concat <axis = 0> (two, h, w, one, one) a = Reshape (x, r) "
-        "s = Concat <axis = 0> (two, one, one, h, w) b = Reshape (x, s) m = Mul (a, b) y = Reshape (m, p)",
+        "p = Concat <axis = 0> (two, k, h) r = Concat <axis = 0> (two, h, w, one, one) a = Reshape (x, r) "
+        "q = ReduceMax <axes = [3]> (x) s = Concat <axis = 0> (two, one, one, h, one) b = Reshape (q, s) "
+        "m = Mul (a, b) y = Reshape (m, p)",
         ["height", "width"],
         [(1, 2, 8, 12), (1, 2, 9, 7), (1, 2, 15, 16)],
         frozenset({"RESHAPE", "SHAPE", "GATHER"}),

@@ -2,83 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
-from layoutopt.cli import (
-    benchmark,
-    calibrate,
-    check,
-    compare,
-    count,
-    demo,
-    diff,
-    explain,
-    optimize,
-    passes,
-    report,
-    tensors,
-)
-from layoutopt.cli.arguments import expanded
 from layoutopt.cli.guard import guarded
 from layoutopt.cli.signals import Ended, listen
 from layoutopt.errors import SIGNALS
 
-_EXIT_CODES = (
-    "Exit codes: 0 done, 1 internal error, 2 usage, 3 no such file, 4 not a model, 5 unknown operator or opset, "
-    "6 dynamic shape, 7 output not writable, 8 output exists, 9 missing extra, 10 conversion failed, "
-    "11 result differs, 12 pass failed, 13 not calibrated, 14 limit of memory or time, 15 native code crashed, "
-    "16 some models failed, 17 worse than before, 18 not for this target, 19 phone or its program failed, "
-    "129, 130 or 143 ended by SIGHUP, SIGINT (Ctrl-C) or SIGTERM. The glossary, docs/glossary.md, explains the words."
-)
+if TYPE_CHECKING:
+    from layoutopt.cli.application import app
 
-app = typer.Typer(
-    name="layoutopt",
-    help="Whole-graph layout optimization for ONNX: NCHW to NHWC with the fastest layouts, and on to TFLite.",
-    epilog=_EXIT_CODES,
-    no_args_is_help=True,
-    add_completion=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-app.command(epilog=optimize.EXAMPLES)(expanded(optimize.optimize))
-app.command(epilog=explain.EXAMPLES)(expanded(explain.explain))
-app.command(epilog=report.EXAMPLES)(expanded(report.report))
-app.command(epilog=count.EXAMPLES)(expanded(count.count))
-app.command(epilog=check.EXAMPLES)(expanded(check.check))
-app.command(epilog=diff.EXAMPLES)(expanded(diff.diff))
-app.command(epilog=tensors.EXAMPLES)(expanded(tensors.tensors))
-app.command(epilog=compare.EXAMPLES)(expanded(compare.compare))
-app.command(epilog=benchmark.EXAMPLES)(expanded(benchmark.benchmark))
-app.command(epilog=calibrate.EXAMPLES)(expanded(calibrate.calibrate))
-app.command(epilog=passes.EXAMPLES)(expanded(passes.passes))
-app.command(epilog=demo.EXAMPLES)(expanded(demo.demo))
-
-
-def _version(wanted: bool) -> None:
-    if wanted:
-        from layoutopt import __version__
-
-        typer.echo(f"layoutopt {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def _root(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
-    ] = False,
-) -> None:
-    del version
+__all__ = ["app", "main"]
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line, with the arguments of this process if none are given."""
-    guarded()
+    guarded()  # before the commands are imported, whose memory the guard has no use for
+    from layoutopt.cli.application import app
+
     listen()
     try:
         app(arguments)
     except Ended as signal:  # before or after the work, of which nobody need be told
         raise SystemExit(SIGNALS[signal.name]) from None
+
+
+def __getattr__(name: str) -> object:
+    if name != "app":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from layoutopt.cli.application import app
+
+    return app

@@ -6,7 +6,6 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 import onnx_ir as ir
-from onnx.reference import ReferenceEvaluator
 
 from layoutopt.ir import edit
 from layoutopt.ir.values import constant_of
@@ -74,6 +73,8 @@ def _known(value: ir.Value, opset: int) -> Array | None:
         [onnx.helper.make_value_info(name, onnx.TypeProto()) for name in proto.output],
     )
     model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", opset)])
+    from onnx.reference import ReferenceEvaluator  # all operators of ONNX in Python: 8 MB, which few models need
+
     results = ReferenceEvaluator(model).run([str(value.name)], operands)
     assert isinstance(results, list)
     return np.asarray(results[0])

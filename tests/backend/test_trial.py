@@ -10,11 +10,18 @@ import pytest
 from layoutopt.backend.direct.writer import write_tflite
 from layoutopt.backend.litert.runtime import run_tflite
 from layoutopt.backend.litert.trial import run_in_child
+from layoutopt.backend.process import run_alone
 from layoutopt.errors import ConversionError, UsageError
 from layoutopt.tfl import build as tfl
 from layoutopt.tfl.dtypes import DType
 from layoutopt.tfl.graph import Graph, Model, Value
 from layoutopt.tfl.recorder import one
+
+
+@pytest.fixture(autouse=True)
+def child(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each trial has the child that users have."""
+    monkeypatch.setattr("layoutopt.backend.litert.trial.run_alone", run_alone)
 
 
 def written(directory: Path, model: Model) -> Path:

@@ -11,15 +11,17 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
+import layoutopt
 from benchmarks.floor.weights import Array, Scope
+from layoutopt.backend.conversion import Backend
 
 NAMES = ("channels.0.weight", "channels.0.bias", "channels.2.weight", "channels.10.weight", "head.weight")
 
-QUICK = ("vgg11", "rrdb_pixel_shuffle")
-"""Networks that convert in a few seconds, each with weights that are reordered on the way."""
+QUICK = ("vgg11", "rrdb_pixel_shuffle", "unet_bilinear")
+"""Networks that convert in a few seconds, two with weights that are reordered on the way."""
 LONG = (
     *("mobilenet_v2", "resnet50", "mobilenet_v3_large", "efficientnet_like", "resnext50", "shufflenet_v2"),
-    *("unet_bilinear", "unet_plus_plus", "unet_transposed", "rrdb_nearest", "yolo_head", "yolov8"),
+    *("unet_plus_plus", "unet_transposed", "rrdb_nearest", "yolo_head", "yolov8"),
     *("convnext_tiny", "vit_4", "vit_12", "swin_4", "swin_t"),
 )
 TRANSPOSES = {"shufflenet_v2": 16, "vit_4": 16, "vit_12": 48, "yolo_head": 3, "swin_4": 24, "swin_t": 68}
@@ -62,12 +64,27 @@ def test_every_network_has_a_floor() -> None:
     assert set(NETWORKS) == {*QUICK, *LONG}
 
 
+@pytest.fixture(scope="module")
+def quick() -> Mapping[str, Said]:
+    return converted(*QUICK)
+
+
 @pytest.mark.torch
 @pytest.mark.onnx_tf
-def test_the_quick_ones_are_the_same_networks() -> None:
-    said = converted(*QUICK)
-    check(said, QUICK)
-    assert not any(each.pads for each in said.values())
+def test_the_quick_ones_are_the_same_networks(quick: Mapping[str, Said]) -> None:
+    check(quick, QUICK)
+    assert not any(each.pads for each in quick.values())
+
+
+@pytest.mark.torch
+@pytest.mark.onnx_tf
+def test_the_unet_is_no_larger_than_in_keras(quick: Mapping[str, Said]) -> None:
+    from benchmarks.models import NETWORKS, export
+
+    model = export(NETWORKS["unet_bilinear"], opset=17, small=True)
+    form = layoutopt.optimize(model, baseline=False, backend=Backend.DIRECT).optimized
+    assert form.pads == 0
+    assert form.operators <= quick["unet_bilinear"].operators
 
 
 @pytest.mark.long

@@ -121,12 +121,12 @@ def test_stages_have_their_seconds(model: Path) -> None:
 
 
 def test_json_on_stdout_is_all_there_is(model: Path) -> None:
-    result = invoke("optimize", model, "--json", "-")
+    result = invoke("optimize", model, "--no-baseline", "--json", "-")
     assert json.loads(result.stdout)["optimized"]["transposes"] == 0
 
 
 def test_json_goes_to_a_file(model: Path, tmp_path: Path) -> None:
-    assert invoke("optimize", model, "--json", tmp_path / "r.json", "-q").stdout == ""
+    assert invoke("optimize", model, "--no-baseline", "--json", tmp_path / "r.json", "-q").stdout == ""
     assert json.loads((tmp_path / "r.json").read_text())["layout"]["proved_optimal"] is True
     result = invoke("optimize", model, "--force", "--json", tmp_path / "no" / "r.json")
     assert result.exit_code == errors.OutputError.exit_code
@@ -140,7 +140,7 @@ def test_verbose_shows_the_passes(model: Path) -> None:
 
 
 def test_dimensions_stay_symbolic(model: Path) -> None:
-    result = invoke("optimize", model, "--dynamic", "batch")
+    result = invoke("optimize", model, "--dynamic", "batch", "--no-baseline")
     assert result.exit_code == 0, result.output
     assert "Resized to batch=5: relative error of the ONNX" in result.stdout
     assert "anyx32x32x3" in result.stdout
@@ -150,7 +150,7 @@ def test_dimensions_stay_symbolic(model: Path) -> None:
 
 
 def test_count_compares_files(model: Path) -> None:
-    invoke("optimize", model)
+    invoke("optimize", model, "--no-tflite")
     result = invoke("count", model, model.with_suffix(".nhwc.onnx"))
     assert result.exit_code == 0
     assert "bytes moved" in result.stdout
@@ -217,14 +217,16 @@ def test_version() -> None:
 
 def test_layouts_by_name_are_recorded_and_kept(model: Path, tmp_path: Path) -> None:
     once, twice = tmp_path / "once.onnx", tmp_path / "twice.onnx"
-    result = invoke("optimize", model, "--io", "keep", "--layout", "input=NHWC", "-o", once, "--json", "-")
+    result = invoke(
+        "optimize", model, "--io", "keep", "--layout", "input=NHWC", "-o", once, "--no-tflite", "--json", "-"
+    )
     data = json.loads(result.stdout)
     assert data["inputs"][0]["layout"] == "channels-last"
     assert "layouts=input:nhwc" in data["pipeline"]
     proof = {"cost": 0, "lower_bound": 0, "proved_optimal": True, "unit": "ns", "inside": 0, "unpriced": 0}
     assert data["layout"] == proof
     assert "input stores the original's axes in the order (0, 2, 3, 1)" in invoke("count", once).stdout
-    again = invoke("optimize", once, "-o", twice, "--layout", "input=nhwc")
+    again = invoke("optimize", once, "-o", twice, "--layout", "input=nhwc", "--no-baseline")
     assert again.exit_code == 0, again.output
     assert "input stores the original's axes in the order (0, 2, 3, 1)" in invoke("count", twice).stdout
 
@@ -237,11 +239,11 @@ def test_time_is_an_objective(model: Path, tmp_path: Path, monkeypatch: pytest.M
     assert "Run: layoutopt calibrate" in result.stderr
     curves = tuple(Curve(family, 8, (1,), (2.0,)) for family in Family)
     Calibration(Machine.here(1), only_transposes(TimeTable(1000, dict.fromkeys(Family, 0.0), curves))).save()
-    result = invoke("optimize", model, "--objective", "time", "--io", "keep")
+    result = invoke("optimize", model, "--objective", "time", "--io", "keep", "--no-tflite")
     assert "25.6 µs to move data per inference, proved: no choice of layouts takes less" in result.stdout
 
 
 def test_seed_is_used(model: Path) -> None:
-    one = json.loads(invoke("optimize", model, "--seed", "4", "--json", "-").stdout)
+    one = json.loads(invoke("optimize", model, "--no-baseline", "--seed", "4", "--json", "-").stdout)
     assert one["verification"]["seed"] == 4
     assert np.isfinite(one["optimized"]["mse"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import doctest
+import functools
 import importlib.util
 import json
 import os
@@ -212,7 +213,7 @@ class Reader:
 
     def _make(self, arguments: list[str]) -> str:
         """Not run: `make demo` and `make test` set up environments. The target must be one."""
-        return self._run(["make", "-n", *arguments])
+        return run(["make", "-n", *arguments])
 
     def _pip(self, arguments: list[str]) -> str:
         """Not run: it would change the environment. The extras must be ours, and pins those that are tested."""
@@ -229,7 +230,7 @@ class Reader:
         module, options = arguments[1], arguments[2:]
         if module not in MODULES:
             assert importlib.util.find_spec(module), f"there is no {module}"
-            said = self._run([sys.executable, "-m", module, "--help"])
+            said = help_of(module)
             missing = [each for each in options if each.startswith("-") and each not in said]
             assert not missing, f"python -m {module} does not know {missing}"
             return ""
@@ -238,8 +239,15 @@ class Reader:
             runpy.run_module(module, run_name="__main__")
         return ""
 
-    def _run(self, command: list[str]) -> str:
-        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+def run(command: list[str]) -> str:
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+
+@functools.cache
+def help_of(module: str) -> str:
+    """What a program says of its options; several pages name some."""
+    return run([sys.executable, "-m", module, "--help"])
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -277,8 +285,12 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.fixture(scope="module", autouse=True)
 def coarse_times(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Transposes have been timed, on a coarse grid, as are those that a page times; the user's table is left alone."""
+    """Transposes have been timed, on a coarse grid, as are those that a page times; the user's table is left alone.
+
+    Samples are short: nobody looks at the times.
+    """
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("layoutopt.backend.litert.runtime.SAMPLE_SECONDS", 0.001)
         patch.setenv("LAYOUTOPT_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
         patch.setattr("layoutopt.workflows.calibrate.QUICK", GRID)
         patch.setattr("layoutopt.workflows.calibrate.FULL", GRID)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx_ir as ir
 import pytest
 from hypothesis import given, settings
@@ -76,6 +77,41 @@ def test_every_pass_is_in_the_list() -> None:
     assert {each for each in subclasses(Pass) if not inspect.isabstract(each)} == set(PASSES)
     assert {type(each) for each in VARIANTS} == set(PASSES)
     assert len(PASSES) == len(DEFAULT_PIPELINE) > 20
+
+
+class Wrong(ir.passes.InPlacePass):
+    """A pass that breaks the contract.
+
+    Args:
+        factor: that it multiplies the first weight by.
+        says: whether it has modified anything; None for the truth.
+    """
+
+    def __init__(self, factor: float, says: bool | None) -> None:
+        super().__init__()
+        self.factor, self.says = np.float32(factor), says
+
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        weight = next(iter(model.graph.initializers.values()))
+        assert weight.const_value is not None
+        before = weight.const_value.numpy()
+        if modified := bool((before != before * self.factor).any()):
+            weight.const_value = ir.tensor(before * self.factor, name=weight.name)
+        return ir.passes.PassResult(model, modified if self.says is None else self.says)
+
+
+@pytest.mark.parametrize(
+    ("factor", "says", "message"),
+    [
+        (1, True, "modified is True"),
+        (2, False, "modified is False"),
+        (2, None, "a second run changes the model"),
+        (0, None, "Not equal to tolerance"),
+    ],
+)
+def test_a_broken_contract_is_found(factor: float, says: bool | None, message: str) -> None:
+    with pytest.raises(AssertionError, match=message):
+        check_pass(Wrong(factor, says), GRAPHS["squeeze and excite"].model())
 
 
 def subclasses(kind: type[Any]) -> Iterator[type[Any]]:
