@@ -26,7 +26,7 @@ from layoutopt.ir.verify import Reference, Verification, to_stored
 from layoutopt.pipeline.manager import PipelineResult
 from layoutopt.results.optimize import ModelKind, SizeCheck
 from layoutopt.workflows.conversion import Artifact, Converter
-from layoutopt.workflows.static import Rewrite
+from layoutopt.workflows.static import RunPipeline
 
 Result = TypeVar("Result")
 
@@ -81,7 +81,7 @@ class DynamicModel:
         DynamicShapeError: the model does not run at the default sizes.
     """
 
-    def __init__(self, symbolic: SymbolicModel, rewrites: Sequence[Rewrite], *, seed: int, tolerance: float) -> None:
+    def __init__(self, symbolic: SymbolicModel, rewrites: Sequence[RunPipeline], *, seed: int, tolerance: float) -> None:
         self._symbolic, self._rewrites, self._seed, self._tolerance = symbolic, rewrites, seed, tolerance
         self.reference = symbolic.reference(symbolic.defaults, seed)
         self.original = symbolic.at(symbolic.defaults)
@@ -188,7 +188,7 @@ class DynamicModel:
                     failures.append(error)
         raise (failures or not_run)[0]
 
-    def _pair(self, sizes: tuple[Sizes, Sizes], rewrite: Rewrite) -> _Pair:
+    def _pair(self, sizes: tuple[Sizes, Sizes], rewrite: RunPipeline) -> _Pair:
         key = f"{' '.join(map(format_sizes, sizes))} {self._rewrites.index(rewrite)}"
         if key not in self._pairs:
             references = [self._symbolic.reference(each, self._seed) for each in sizes]

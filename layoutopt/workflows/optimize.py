@@ -45,7 +45,7 @@ from layoutopt.workflows.output_paths import OutputPaths
 from layoutopt.workflows.parts import load_within, naming_cuts
 from layoutopt.workflows.pipelines import Dump, Pipeline, build_pipeline, check_after, dump_after
 from layoutopt.workflows.quantize import check_quantization, prepared_quantizer, write_ranges
-from layoutopt.workflows.static import Rewrite, StaticModel
+from layoutopt.workflows.static import RunPipeline, StaticModel
 from layoutopt.workflows.summary import summarize_onnx, with_tflite
 
 if TYPE_CHECKING:
@@ -248,7 +248,7 @@ def _takes(options: OptimizeOptions) -> Takes | None:
 
 def _rewriter(
     pipeline: Pipeline, options: OptimizeOptions, instruments: Sequence[After], context: RunContext
-) -> Rewrite:
+) -> RunPipeline:
     """Return what runs the pipeline, with a check against the reference after each pass if that is asked for."""
     each = choose(Verify, options.verify, "verify") is Verify.EACH
 

@@ -15,8 +15,8 @@ from layoutopt.results.optimize import ModelKind, SizeCheck
 from layoutopt.workflows.conversion import Artifact, Converter
 
 
-class Rewrite(Protocol):
-    """Runs the pipeline on a model of static shapes."""
+class RunPipeline(Protocol):
+    """The function that runs the pipeline on a model of static shapes."""
 
     def __call__(
         self, static: ir.Model, reference: Reference | None, like: PipelineResult | None = None, /
@@ -47,7 +47,7 @@ class StaticModel:
 
     original: ir.Model
     reference: Reference | None
-    rewrite: Rewrite
+    rewrite: RunPipeline
     tolerance: float
 
     checks: tuple[SizeCheck, ...] = ()
