@@ -81,7 +81,9 @@ class DynamicModel:
         DynamicShapeError: the model does not run at the default sizes.
     """
 
-    def __init__(self, symbolic: SymbolicModel, rewrites: Sequence[RunPipeline], *, seed: int, tolerance: float) -> None:
+    def __init__(
+        self, symbolic: SymbolicModel, rewrites: Sequence[RunPipeline], *, seed: int, tolerance: float
+    ) -> None:
         self._symbolic, self._rewrites, self._seed, self._tolerance = symbolic, rewrites, seed, tolerance
         self.reference = symbolic.reference(symbolic.defaults, seed)
         self.original = symbolic.at(symbolic.defaults)
