@@ -9,14 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
 
 from layoutopt.quantization.building import QuantizedGraph
 from layoutopt.quantization.costs import conversion, saving
-from layoutopt.quantization.operators import data_of, positions
+from layoutopt.quantization.judging import noise_of
+from layoutopt.quantization.operators import data_of
+from layoutopt.quantization.sections import sections
 from layoutopt.tfl.graph import Graph, Operation
 
 Floats = npt.NDArray[np.float64]
@@ -45,12 +46,12 @@ def mix(trial: Trial, graph: Graph, target: float, say: Callable[[str], None]) -
     whole = trial(frozenset())
     if _least(whole) >= target:
         return frozenset()
-    groups = _groups(graph, whole.whole)
+    groups = sections((each for each in graph.operations if each in whole.whole), _MAX_GROUPS)
     every = frozenset(whole.whole)
     noises = []
     for at, group in enumerate(groups, start=1):
         say(f"sensitivities: {at} of {len(groups)}")
-        noises.append(_noise(trial(every - group)))
+        noises.append([noise_of(output) for output in trial(every - group).quality])
     program = _Program(np.array(noises), _costs(groups), _borders(graph, groups))
     floats = every
     low, high = 0.0, 10 ** (-target / 10) * 4
@@ -71,27 +72,6 @@ def mix(trial: Trial, graph: Graph, target: float, say: Callable[[str], None]) -
 
 def _least(found: QuantizedGraph) -> float:
     return min(output.sqnr for output in found.quality)
-
-
-def _noise(found: QuantizedGraph) -> list[float]:
-    """Return the noise of each output, over its signal."""
-    return [float(10 ** (-output.sqnr / 10)) for output in found.quality]
-
-
-def _groups(graph: Graph, whole: Collection[Operation]) -> list[frozenset[Operation]]:
-    """Return the operations on integers in groups: one with weights, and those after it up to the next."""
-    groups: list[list[Operation]] = [[]]
-    seen = False
-    for operation in graph.operations:
-        if operation not in whole:
-            continue
-        weighty = positions(operation) is not None
-        if weighty and seen:
-            groups.append([])
-        seen |= weighty
-        groups[-1].append(operation)
-    size = -(-len(groups) // _MAX_GROUPS)
-    return [frozenset(chain.from_iterable(groups[at : at + size])) for at in range(0, len(groups), size)]
 
 
 def _costs(groups: Sequence[Collection[Operation]]) -> Floats:

@@ -133,7 +133,7 @@ def test_biases_are_corrected_for_the_rounding_of_weights(tmp_path: Path) -> Non
 
 def test_joined_outputs_of_different_size_stay_float(tmp_path: Path) -> None:
     _, made = calibrated(detector, tmp_path)
-    assert {(each.code, each.reason.split()[0]) for each in made.floats} == {("CONCATENATION", "joins")}
+    assert {(each.code, each.reason.split()[0]) for each in made.floats} == {("CONCATENATION", "joins"), ("LOGISTIC", "gives")}
     boxes, scores = made.quality
     assert (boxes.name, scores.name) == ("y[:, :, :, 0:4]", "y[:, :, :, 4:10]")
     assert boxes.sqnr > 25
