@@ -10,6 +10,7 @@ from pathlib import Path
 from layoutopt.backend.direct.writer import write_tflite
 from layoutopt.errors import UsageError
 from layoutopt.quantization.building import QuantizedGraph, Settings, build
+from layoutopt.quantization.copying import drop_operands
 from layoutopt.quantization.judging import OutputPart, judge
 from layoutopt.quantization.mixing import mix
 from layoutopt.quantization.observing import Samples, observe
@@ -22,7 +23,10 @@ from layoutopt.tfl.dtypes import Array
 from layoutopt.tfl.graph import Model, Operation
 
 Judged = Callable[[Recipe, Collection[Operation]], QuantizedGraph]
-"""Builds and judges the graph by a recipe, with these operations on floats."""
+"""Builds and judges the graph by a recipe, with these operations on floats; does not keep the graph itself."""
+
+_MAX_COMPARING = 40
+"""The samples that dozens of recipes are compared on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,20 +74,22 @@ class Calibrator:
         recipe = RangeSearch(graph, statistics, self.settings.ranges, lambda each: judged(each, ()), self.say).best()
         sensitive = frozenset[Operation]()
         if self.settings.min_sqnr is not None:
-            mixed = self._judged_on(self.choosing, parts)
-            sensitive = mix(lambda floats: mixed(recipe, floats), graph, self.settings.min_sqnr, self.say)
+            sensitive = mix(lambda floats: judged(recipe, floats), graph, self.settings.min_sqnr, self.say)
         self.say("judging")
         final = self._judged_on(self.judging, parts)(recipe, sensitive)
         made = build(self.model, recipe, self.settings, sensitive=sensitive)
         return replace(final, model=made.model, values=tuple(ranges_of(graph, made.steps, statistics)))
 
     def _unjudging(self) -> Iterator[Sequence[Array]]:
-        """Iterate over all samples that may choose a recipe.
+        """Iterate over samples that may choose a recipe: evenly spread ones, of the calibration and others.
 
         Few numbers are chosen, and the outputs of classifiers tell recipes apart on but a few of the samples, so those
         of the calibration help more than they mislead.
         """
-        return chain(self.calibration(), self.choosing())
+        count = sum(1 for _ in chain(self.calibration(), self.choosing()))
+        for at, sample in enumerate(chain(self.calibration(), self.choosing())):
+            if at * _MAX_COMPARING % count < _MAX_COMPARING:
+                yield sample
 
     def _judged_on(self, samples: Samples, parts: Sequence[OutputPart]) -> Judged:
         """Return what quantizes by a recipe, with operations that stay float, and judges the result on samples."""
@@ -94,6 +100,7 @@ class Calibrator:
             made = build(self.model, recipe, self.settings, sensitive=sensitive)
             whole = self._runner(made.model, "int8")
             quality = judge(parts, expected, whole.outputs(samples()))
+            drop_operands(made.model.graph.operations)
             return replace(made, quality=quality, milliseconds=whole.fastest, float_milliseconds=real.fastest)
 
         return judged

@@ -21,7 +21,7 @@ from layoutopt.quantization.statistics import Statistics
 from layoutopt.tfl.graph import Graph, Value
 
 Judged = Callable[[Recipe], QuantizedGraph]
-"""Builds and judges the graph by a recipe."""
+"""Builds and judges the graph by a recipe; need not keep the graph itself."""
 Ranges = Mapping[Value, Range]
 
 _MAX_SECTIONS = 16
