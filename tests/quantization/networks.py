@@ -54,16 +54,6 @@ def anchored(x: Value) -> Value:
     return tfl.concatenation([boxes * 300.0, scores], 3)
 
 
-def peaked(x: Value) -> Value:
-    """First outliers that hardly matter, and in the end numbers of which what reaches far is all that matters."""
-    outliers = np.where(np.arange(16) < 2, 60, 1).astype(np.float32)
-    a = tfl.relu(tfl.conv_2d(x, weights(1, 16, 3, 3, 3) * outliers.reshape(16, 1, 1, 1), weights(2, 16) - outliers * 3))
-    b = tfl.relu(tfl.conv_2d(a, weights(3, 16, 1, 1, 16) / outliers**2, weights(4, 16)))
-    for seed in range(5, 9):
-        b = tfl.relu(tfl.conv_2d(b, weights(seed, 16, 1, 1, 16), weights(seed + 10, 16)))
-    return tfl.conv_2d(tfl.square(tfl.square(b)), weights(20, 4, 1, 1, 16))
-
-
 def swishing(x: Value) -> Value:
     """Activations that have slow int8 kernels, and a gate between 0 and 1."""
     a = tfl.hard_swish(tfl.conv_2d(x, weights(1, 16, 3, 3, 3), weights(2, 16)))
