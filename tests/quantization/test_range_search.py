@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from layoutopt.options import RangeMethod
+from layoutopt.options import Int8, RangeMethod
 from layoutopt.quantization.building import QuantizedGraph, Settings
 from layoutopt.quantization.calibrator import Calibrator
 from layoutopt.quantization.judging import noise_of, total_noise
@@ -29,17 +29,17 @@ SINGLE = [method for method in RangeMethod if method is not RangeMethod.AUTO]
 
 
 def watching(x: Value) -> Value:
-    """A detector of dark pixels: bright ones hardly matter, for RELU6 cuts them off, and dark ones do."""
+    """A detector of white pixels. What is far darker hardly matters, for RELU6 cuts it off."""
     a = tfl.relu(tfl.conv_2d(x, np.concatenate([np.eye(3), -np.eye(3)]).reshape(6, 1, 1, 3).astype(np.float32)))
     mixed, bias = weights(1, 8, 1, 1, 6), weights(2, 8)
-    mixed[7], bias[7] = np.arange(6) == 4, -8
+    mixed[7], bias[7] = np.arange(6) < 3, -7
     b = tfl.relu6(tfl.conv_2d(a, mixed, bias))
     return tfl.conv_2d(b, np.where(np.arange(8) == 7, 100, weights(3, 4, 1, 1, 8)).astype(np.float32))
 
 
 @dataclass(frozen=True, slots=True)
 class Scenes:
-    """Noise of ``count`` samples; of the first one, a pixel is far brighter, and another one darker."""
+    """Noise; in the first of ``count`` samples, a channel of a pixel is far darker, and another pixel is white."""
 
     seed: int
     count: int
@@ -49,13 +49,13 @@ class Scenes:
         for at in range(self.count):
             scene = rng.standard_normal((1, 48, 48, 3)).astype(np.float32)
             if at == 0:
-                scene[0, 10 + self.seed, 20, 0], scene[0, 30, 10 + self.seed, 1] = 1000, -30
+                scene[0, 10 + self.seed, 20, 0], scene[0, 30, 10 + self.seed] = -1000, 3
             yield [scene]
 
 
 def watched(scratch: Path, method: RangeMethod) -> QuantizedGraph:
     samples = Scenes(0, 12), Scenes(1, 6), Scenes(2, 6)
-    return Calibrator(model(watching, size=48), Settings(ranges=method), *samples, scratch).run()
+    return Calibrator(model(watching, size=48), Settings(Int8.FULL, ranges=method), *samples, scratch).run()
 
 
 def test_sections_have_ranges_of_their_own_where_no_method_suits_all(tmp_path: Path) -> None:
