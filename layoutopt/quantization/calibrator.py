@@ -74,7 +74,9 @@ class Calibrator:
         recipe = RangeSearch(graph, statistics, self.settings.ranges, lambda each: judged(each, ()), self.say).best()
         sensitive = frozenset[Operation]()
         if self.settings.min_sqnr is not None:
-            sensitive = mix(lambda floats: judged(recipe, floats), graph, self.settings.min_sqnr, self.say)
+            alone = self._judged_on(self.choosing, parts)
+            trials = (lambda floats: judged(recipe, floats)), (lambda floats: alone(recipe, floats))
+            sensitive = mix(*trials, graph, self.settings.min_sqnr, self.say)
         self.say("judging")
         final = self._judged_on(self.judging, parts)(recipe, sensitive)
         made = build(self.model, recipe, self.settings, sensitive=sensitive)

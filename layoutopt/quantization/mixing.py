@@ -28,21 +28,25 @@ _MAX_GROUPS = 64
 """The groups that are tried alone; of larger networks groups are larger."""
 _MAX_ROUNDS = 8
 """The times that the bound of the noise is moved."""
+_MARGIN = 1.0
+"""What other samples may have less, in dB, than those that the choice is checked on."""
 _LEAST_COST = 1.0
 """Of a group on floats, in nanoseconds."""
 _SECONDS = 10.0
 """The most time for one linear program; what is found by then will do."""
 
 
-def mix(trial: Trial, graph: Graph, target: float, say: Callable[[str], None]) -> frozenset[Operation]:
+def mix(trial: Trial, alone: Trial, graph: Graph, target: float, say: Callable[[str], None]) -> frozenset[Operation]:
     """Return the operations that stay float in the cheapest graph whose outputs are as exact as asked for.
 
     Args:
         trial: builds and judges a graph.
+        alone: likewise, on fewer samples; what is mostly on floats takes long.
         graph: of float operators.
         target: the least ratio of signal to noise of all outputs, in dB.
         say: called with what starts now.
     """
+    target += _MARGIN
     whole = trial(frozenset())
     if _least(whole) >= target:
         return frozenset()
@@ -51,7 +55,7 @@ def mix(trial: Trial, graph: Graph, target: float, say: Callable[[str], None]) -
     noises = []
     for at, group in enumerate(groups, start=1):
         say(f"sensitivities: {at} of {len(groups)}")
-        noises.append([noise_of(output) for output in trial(every - group).quality])
+        noises.append([noise_of(output) for output in alone(every - group).quality])
     program = _Program(np.array(noises), _costs(groups), _borders(graph, groups))
     floats = every
     low, high = 0.0, 10 ** (-target / 10) * 4
