@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from layoutopt.options import RangeMethod
 from layoutopt.quantization.building import QuantizedGraph
-from layoutopt.quantization.judging import total_noise
+from layoutopt.quantization.judging import noise_of, total_noise
 from layoutopt.quantization.operators import positions
 from layoutopt.quantization.ranges import Range, range_of
 from layoutopt.quantization.recipe import Recipe
@@ -26,8 +26,9 @@ Ranges = Mapping[Value, Range]
 
 _MAX_SECTIONS = 16
 """The sections that get a method of their own."""
-_GOOD = 1e-3
-"""The noise, over the signal, of outputs that are exact enough with one method for all: 30 dB."""
+_GOOD = (1e-3, 1e-2)
+"""The noise of the least exact output, over its signal, above which the sections are gone through: for the first time,
+30 dB, and for the second, 20 dB."""
 _GAIN = 0.99
 """The factor of the noise by which another method for a section is better, and not just better for these samples."""
 
@@ -53,8 +54,9 @@ class RangeSearch:
     def best(self) -> Recipe:
         """Return the best recipe."""
         found = min((self._tried(recipe) for recipe in self._recipes()), key=_noise)
-        if self.wanted is RangeMethod.AUTO and _noise(found) > _GOOD:
-            found = self._refined(found)
+        for good in _GOOD if self.wanted is RangeMethod.AUTO else ():
+            if max(map(noise_of, found.quality)) > good:
+                found = self._refined(found)
         return found.recipe
 
     def _recipes(self) -> Iterator[Recipe]:
