@@ -343,7 +343,7 @@ SMALLER: Mapping[str, Callable[[Task], OptimizeReport]] = {
     "dynamic": _of_weights("dynamic"),
     "int4": _of_weights("int4"),
 }
-"""What needs no samples, for networks with large linear layers; by layoutopt."""
+"""Ways of layoutopt that need no samples, for networks with large linear layers."""
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ _MAX_GROUPS = 64
 _MAX_ROUNDS = 8
 """The times that the bound of the noise is moved."""
 _MARGIN = 1.0
-"""What other samples may have less, in dB, than those that the choice is checked on."""
+"""The dB that other samples may have less than those that the choice is checked on."""
 _LEAST_COST = 1.0
 """Of a group on floats, in nanoseconds."""
 _SECONDS = 10.0
