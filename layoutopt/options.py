@@ -162,7 +162,7 @@ class RangeMethod(enum.Enum):
     """The ways to take the range that the integers of a value cover from samples."""
 
     AUTO = "auto"
-    """Whichever of the others keeps most of the outputs of samples that it was not calibrated with."""
+    """Whichever of the others keeps most of the outputs, and another one for sections that lose less by it."""
     MINMAX = "minmax"
     """From the least to the largest number."""
     AVERAGE = "average"

@@ -98,7 +98,11 @@ class QuantizationArguments:
     ] = WeightScales.CHANNEL
     ranges: Annotated[
         RangeMethod,
-        typer.Option("--ranges", rich_help_panel=_PANEL, help="How to compute ranges; auto tries all methods."),
+        typer.Option(
+            "--ranges",
+            rich_help_panel=_PANEL,
+            help="How to compute ranges; auto tries all methods, for the network and for sections of it.",
+        ),
     ] = RangeMethod.AUTO
     min_sqnr: Annotated[
         float | None,

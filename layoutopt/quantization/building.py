@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from layoutopt.errors import UnsupportedOperatorError, UsageError
 from layoutopt.options import Int8, QuantizedIo, RangeMethod, WeightScales
-from layoutopt.quantization.copying import copy_graph
+from layoutopt.quantization.copying import copy_graph, drop_operands
 from layoutopt.quantization.interface import integer_interface
 from layoutopt.quantization.operators import is_real
 from layoutopt.quantization.outcome import FloatOperator, OutputQuality, ValueRange
@@ -124,6 +124,7 @@ def _rewritten(
     means = None if recipe.means is None else {copies[value]: found for value, found in recipe.means.items()}
     rewrite_on_integers(copy, ours, means, weights)
     left = set(copy.operations)
+    drop_operands(twin for twin in twins.values() if twin not in left)
     return copy, {each for each in graph.operations if twins[each] in left}
 
 

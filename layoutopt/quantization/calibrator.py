@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
 from layoutopt.backend.direct.writer import write_tflite
 from layoutopt.errors import UsageError
-from layoutopt.options import RangeMethod
 from layoutopt.quantization.building import QuantizedGraph, Settings, build
-from layoutopt.quantization.judging import OutputPart, judge, mean_sqnr
+from layoutopt.quantization.copying import drop_operands
+from layoutopt.quantization.judging import OutputPart, judge
 from layoutopt.quantization.mixing import mix
 from layoutopt.quantization.observing import Samples, observe
-from layoutopt.quantization.operators import positions
 from layoutopt.quantization.parts import output_parts
-from layoutopt.quantization.ranges import range_of, ranges_of
+from layoutopt.quantization.range_search import RangeSearch
+from layoutopt.quantization.ranges import ranges_of
 from layoutopt.quantization.recipe import Recipe
 from layoutopt.quantization.running import TfliteSession
-from layoutopt.quantization.statistics import Statistics
 from layoutopt.tfl.dtypes import Array
-from layoutopt.tfl.graph import Model, Operation, Value
+from layoutopt.tfl.graph import Model, Operation
 
 Judged = Callable[[Recipe, Collection[Operation]], QuantizedGraph]
-"""Builds and judges the graph by a recipe, with these operations on floats."""
+"""Builds and judges the graph by a recipe, with these operations on floats; does not keep the graph itself."""
+
+_MAX_COMPARING = 40
+"""The samples that dozens of recipes are compared on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,23 +70,28 @@ class Calibrator:
         parts = [
             part for at, name in enumerate(self.model.output_names) for part in output_parts(graph, at, name, widths)
         ]
-        recipe = self._best_recipe(statistics, self._judged_on(self._unjudging, parts))
+        judged = self._judged_on(self._unjudging, parts)
+        recipe = RangeSearch(graph, statistics, self.settings.ranges, lambda each: judged(each, ()), self.say).best()
         sensitive = frozenset[Operation]()
         if self.settings.min_sqnr is not None:
-            judged = self._judged_on(self.choosing, parts)
-            sensitive = mix(lambda floats: judged(recipe, floats), graph, self.settings.min_sqnr, self.say)
+            alone = self._judged_on(self.choosing, parts)
+            trials = (lambda floats: judged(recipe, floats)), (lambda floats: alone(recipe, floats))
+            sensitive = mix(*trials, graph, self.settings.min_sqnr, self.say)
         self.say("judging")
         final = self._judged_on(self.judging, parts)(recipe, sensitive)
         made = build(self.model, recipe, self.settings, sensitive=sensitive)
         return replace(final, model=made.model, values=tuple(ranges_of(graph, made.steps, statistics)))
 
     def _unjudging(self) -> Iterator[Sequence[Array]]:
-        """Iterate over all samples that may choose a recipe.
+        """Iterate over samples that may choose a recipe: evenly spread ones, of the calibration and others.
 
         Few numbers are chosen, and the outputs of classifiers tell recipes apart on but a few of the samples, so those
         of the calibration help more than they mislead.
         """
-        return chain(self.calibration(), self.choosing())
+        count = sum(1 for _ in chain(self.calibration(), self.choosing()))
+        for at, sample in enumerate(chain(self.calibration(), self.choosing())):
+            if at * _MAX_COMPARING % count < _MAX_COMPARING:
+                yield sample
 
     def _judged_on(self, samples: Samples, parts: Sequence[OutputPart]) -> Judged:
         """Return what quantizes by a recipe, with operations that stay float, and judges the result on samples."""
@@ -95,31 +102,10 @@ class Calibrator:
             made = build(self.model, recipe, self.settings, sensitive=sensitive)
             whole = self._runner(made.model, "int8")
             quality = judge(parts, expected, whole.outputs(samples()))
+            drop_operands(made.model.graph.operations)
             return replace(made, quality=quality, milliseconds=whole.fastest, float_milliseconds=real.fastest)
 
         return judged
-
-    def _best_recipe(self, statistics: Mapping[Value, Statistics], judged: Judged) -> Recipe:
-        found = []
-        for recipe in self._recipes(statistics):
-            corrected = "with" if recipe.means is not None else "without"
-            self.say(f"ranges by {recipe.method.value}, {corrected} bias correction")
-            found.append(judged(recipe, ()))
-        return max(found, key=lambda each: mean_sqnr(each.quality)).recipe
-
-    def _recipes(self, statistics: Mapping[Value, Statistics]) -> Iterator[Recipe]:
-        weighted = [
-            operation[where.x]
-            for operation in self.model.graph.operations
-            if (where := positions(operation)) is not None
-        ]
-        means = {value: statistics[value].means for value in weighted if value in statistics}
-        wanted = self.settings.ranges
-        for method in [each for each in RangeMethod if each is not RangeMethod.AUTO]:
-            if wanted in (method, RangeMethod.AUTO):
-                ranges = {value: range_of(found, method) for value, found in statistics.items()}
-                yield Recipe(method, ranges, None)
-                yield Recipe(method, ranges, means)
 
     def _runner(self, model: Model, name: str) -> TfliteSession:
         path = self.scratch / f"{name}.tflite"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from layoutopt.tfl.graph import Graph, Operation, Value
@@ -31,3 +32,13 @@ def copy_graph(graph: Graph) -> tuple[Graph, dict[Value, Value]]:
 
 def _copy_value(value: Value) -> Value:
     return replace(value, producer=None)
+
+
+def drop_operands(operations: Iterable[Operation]) -> None:
+    """Let operations that nobody needs any more go without their operands, whose weights are freed at once.
+
+    Operations and values refer to each other, and the collector of such cycles comes too late where dozens of graphs
+    have weights of their own.
+    """
+    for operation in operations:
+        operation.operands.clear()

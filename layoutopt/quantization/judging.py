@@ -91,9 +91,14 @@ def judge(
     return tuple(each.quality(part.name) for each, part in zip(sums, parts, strict=True))
 
 
-def mean_sqnr(outputs: Sequence[OutputQuality]) -> float:
-    """Return the mean of the ratios of all outputs, in dB."""
-    return float(np.mean([output.sqnr for output in outputs]))
+def noise_of(output: OutputQuality) -> float:
+    """Return the noise of an output over its signal."""
+    return float(10 ** (-output.sqnr / 10))
+
+
+def total_noise(outputs: Sequence[OutputQuality]) -> float:
+    """Return the mean noise of all outputs, each over its signal, so that the least exact one counts most."""
+    return float(np.mean([noise_of(output) for output in outputs]))
 
 
 def _decibels(signal: float, noise: float) -> float:

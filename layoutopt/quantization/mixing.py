@@ -9,14 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
 
 from layoutopt.quantization.building import QuantizedGraph
 from layoutopt.quantization.costs import conversion, saving
-from layoutopt.quantization.operators import data_of, positions
+from layoutopt.quantization.judging import noise_of
+from layoutopt.quantization.operators import data_of
+from layoutopt.quantization.sections import sections
 from layoutopt.tfl.graph import Graph, Operation
 
 Floats = npt.NDArray[np.float64]
@@ -27,30 +28,34 @@ _MAX_GROUPS = 64
 """The groups that are tried alone; of larger networks groups are larger."""
 _MAX_ROUNDS = 8
 """The times that the bound of the noise is moved."""
+_MARGIN = 1.0
+"""The dB that other samples may have less than those that the choice is checked on."""
 _LEAST_COST = 1.0
 """Of a group on floats, in nanoseconds."""
 _SECONDS = 10.0
 """The most time for one linear program; what is found by then will do."""
 
 
-def mix(trial: Trial, graph: Graph, target: float, say: Callable[[str], None]) -> frozenset[Operation]:
+def mix(trial: Trial, alone: Trial, graph: Graph, target: float, say: Callable[[str], None]) -> frozenset[Operation]:
     """Return the operations that stay float in the cheapest graph whose outputs are as exact as asked for.
 
     Args:
         trial: builds and judges a graph.
+        alone: likewise, on fewer samples; what is mostly on floats takes long.
         graph: of float operators.
         target: the least ratio of signal to noise of all outputs, in dB.
         say: called with what starts now.
     """
+    target += _MARGIN
     whole = trial(frozenset())
     if _least(whole) >= target:
         return frozenset()
-    groups = _groups(graph, whole.whole)
+    groups = sections((each for each in graph.operations if each in whole.whole), _MAX_GROUPS)
     every = frozenset(whole.whole)
     noises = []
     for at, group in enumerate(groups, start=1):
         say(f"sensitivities: {at} of {len(groups)}")
-        noises.append(_noise(trial(every - group)))
+        noises.append([noise_of(output) for output in alone(every - group).quality])
     program = _Program(np.array(noises), _costs(groups), _borders(graph, groups))
     floats = every
     low, high = 0.0, 10 ** (-target / 10) * 4
@@ -71,27 +76,6 @@ def mix(trial: Trial, graph: Graph, target: float, say: Callable[[str], None]) -
 
 def _least(found: QuantizedGraph) -> float:
     return min(output.sqnr for output in found.quality)
-
-
-def _noise(found: QuantizedGraph) -> list[float]:
-    """Return the noise of each output, over its signal."""
-    return [float(10 ** (-output.sqnr / 10)) for output in found.quality]
-
-
-def _groups(graph: Graph, whole: Collection[Operation]) -> list[frozenset[Operation]]:
-    """Return the operations on integers in groups: one with weights, and those after it up to the next."""
-    groups: list[list[Operation]] = [[]]
-    seen = False
-    for operation in graph.operations:
-        if operation not in whole:
-            continue
-        weighty = positions(operation) is not None
-        if weighty and seen:
-            groups.append([])
-        seen |= weighty
-        groups[-1].append(operation)
-    size = -(-len(groups) // _MAX_GROUPS)
-    return [frozenset(chain.from_iterable(groups[at : at + size])) for at in range(0, len(groups), size)]
 
 
 def _costs(groups: Sequence[Collection[Operation]]) -> Floats:

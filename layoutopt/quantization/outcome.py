@@ -71,7 +71,7 @@ class QuantizationReport:
     """The quantization of a model, and its cost in exactness.
 
     Attributes:
-        method: by which the ranges were chosen.
+        method: by which the ranges were chosen; ``auto`` where sections of the network have methods of their own.
         corrects_biases: whether biases make up for the rounding of weights.
         samples: how many took part in calibration; 0 where the ranges come from a file.
         choosing: how many others ranges and operators were chosen by.

@@ -34,6 +34,7 @@ _KEEP_RATIO = 2.0
 _UNPROFITABLE = "between floats: converting would cost more than it saves"
 _JOINS = "joins values of different size, which one scale would coarsen"
 _MOVES = "moves floats"
+_SCORES = "gives scores: most are less than one of the 256 steps of its int8 kernel"
 MOVING = frozenset((_JOINS, _MOVES))
 """The reasons of operators that compute nothing: after the DEQUANTIZE of an output, say."""
 
@@ -81,6 +82,8 @@ def plan(
         _keep_slow(graph, reasons)
     if int8 is Int8.FAST or io is QuantizedIo.FLOAT:
         _keep_joined_outputs(graph, ranges, readers, reasons, int8)
+    if int8 is Int8.FAST and io is QuantizedIo.FLOAT:
+        _keep_shown_scores(graph, readers, reasons)
     if int8 is Int8.FAST:
         _keep_cheaper_in_float(graph, readers, reasons)
     _Islands(graph, readers, reasons, needs_weights=int8 is Int8.FAST).prune()
@@ -153,6 +156,25 @@ def _keep_joined_outputs(
             joined.update(operation.results)
 
 
+def _keep_shown_scores(
+    graph: Graph, readers: Mapping[Value, Sequence[Operation | None]], reasons: dict[Operation, str]
+) -> None:
+    """Keep a LOGISTIC float whose result, or a part of it, becomes an output by being moved.
+
+    Its kernel has 256 steps from 0 to 1, and most scores of a detector are less than one of them.
+    """
+    shown: set[Value] = set()
+    for operation in reversed(graph.operations):
+        for result in operation.results:
+            if any(
+                reader is None or (_picks(reader) and shown.intersection(reader.results))
+                for reader in readers.get(result, [])
+            ):
+                shown.add(result)
+        if operation.code == "LOGISTIC" and operation.result in shown:
+            reasons.setdefault(operation, _SCORES)
+
+
 def _feeds_no_weights(reader: Operation | None, spared: Mapping[Value, bool]) -> bool:
     if reader is None or positions(reader) is not None:
         return reader is None
@@ -160,10 +182,12 @@ def _feeds_no_weights(reader: Operation | None, spared: Mapping[Value, bool]) ->
 
 
 def _moves_on(reader: Operation | None, spared: Mapping[Value, bool]) -> bool:
-    if reader is None:
-        return True
-    picks = reader.code == "CONCATENATION" or reader.code in MOVEMENTS
-    return picks and all(spared[result] for result in reader.results)
+    return reader is None or (_picks(reader) and all(spared[result] for result in reader.results))
+
+
+def _picks(operation: Operation) -> bool:
+    """Return whether the elements of an operator's results are those of its operands."""
+    return operation.code == "CONCATENATION" or operation.code in MOVEMENTS
 
 
 @dataclass(slots=True)

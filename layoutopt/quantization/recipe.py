@@ -25,7 +25,7 @@ class Recipe:
     """Ranges of the values of a graph, and means of channels.
 
     Attributes:
-        method: by which the ranges were chosen.
+        method: by which the ranges were chosen; ``RangeMethod.AUTO`` where sections have methods of their own.
         ranges: by value.
         means: of each channel of operands of layers with weights, where biases are corrected; else None.
     """

@@ -42,6 +42,18 @@ def detector(x: Value) -> Value:
     return tfl.concatenation([boxes, scores], 3)
 
 
+def faint(x: Value) -> Value:
+    """Scores of which all are far less than a 256th."""
+    a = tfl.relu(tfl.conv_2d(x, weights(1, 16, 3, 3, 3), weights(2, 16)))
+    return tfl.logistic(tfl.conv_2d(a, weights(3, 6, 1, 1, 16), np.full(6, -9, np.float32)))
+
+
+def anchored(x: Value) -> Value:
+    """Numbers from 0 to 1 of which some become boxes, and the others are scores as they are."""
+    boxes, scores = tfl.split(faint(x), 2, 3)
+    return tfl.concatenation([boxes * 300.0, scores], 3)
+
+
 def swishing(x: Value) -> Value:
     """Activations that have slow int8 kernels, and a gate between 0 and 1."""
     a = tfl.hard_swish(tfl.conv_2d(x, weights(1, 16, 3, 3, 3), weights(2, 16)))

@@ -27,10 +27,12 @@ from tests.quantization.networks import (
     FULL,
     Network,
     Pictures,
+    anchored,
     calibrated,
     classifier,
     detector,
     exponential,
+    faint,
     model,
     normalizing,
     sinking,
@@ -133,11 +135,34 @@ def test_biases_are_corrected_for_the_rounding_of_weights(tmp_path: Path) -> Non
 
 def test_joined_outputs_of_different_size_stay_float(tmp_path: Path) -> None:
     _, made = calibrated(detector, tmp_path)
-    assert {(each.code, each.reason.split()[0]) for each in made.floats} == {("CONCATENATION", "joins")}
+    assert {(each.code, each.reason.split()[0]) for each in made.floats} == {
+        ("CONCATENATION", "joins"),
+        ("LOGISTIC", "gives"),
+    }
     boxes, scores = made.quality
     assert (boxes.name, scores.name) == ("y[:, :, :, 0:4]", "y[:, :, :, 4:10]")
     assert boxes.sqnr > 25
     assert scores.sqnr > 25
+
+
+@pytest.mark.parametrize("network", [faint, anchored])
+def test_scores_that_are_outputs_stay_float(network: Network, tmp_path: Path) -> None:
+    """Of 256 steps from 0 to 1, numbers of a thousandth have none; where integers are asked for, they have these."""
+    _, made = calibrated(network, tmp_path)
+    assert ("LOGISTIC", "gives") in {(each.code, each.reason.split()[0]) for each in made.floats}
+    assert min(each.sqnr for each in made.quality) > 25
+    for settings in ({"io": QuantizedIo.INT8}, FULL):
+        _, whole = calibrated(network, tmp_path, **settings)
+        assert "LOGISTIC" in operators(whole.model, DType.INT8)
+        assert whole.quality[-1].sqnr < 10
+
+
+def test_a_gate_that_is_no_output_computes_on_integers(tmp_path: Path) -> None:
+    def gated(x: Value) -> Value:
+        a = tfl.conv_2d(x, weights(1, 64, 3, 3, 3), weights(2, 64))
+        return tfl.conv_2d(tfl.logistic(a) * a, weights(3, 64, 3, 3, 64))
+
+    assert "LOGISTIC" in operators(calibrated(gated, tmp_path)[1].model, DType.INT8)
 
 
 def test_parts_of_an_output_are_joined_after_their_dequantize_where_all_is_on_integers(tmp_path: Path) -> None:
@@ -318,7 +343,7 @@ def test_sensitive_operators_stay_float_for_a_ratio_that_is_asked_for(target: fl
     assert mixed.quality[0].sqnr >= target
     sensitive = [each for each in mixed.floats if each.reason.startswith("sensitive")]
     assert 0 < len(sensitive) < 7
-    _, easy = calibrated(deep, tmp_path, min_sqnr=plain.quality[0].sqnr - 1)
+    _, easy = calibrated(deep, tmp_path, min_sqnr=plain.quality[0].sqnr - 2)
     assert not [each for each in easy.floats if each.reason.startswith("sensitive")]
 
 

@@ -58,6 +58,20 @@ def test_a_layer_between_floats_is_worth_it_only_with_enough_products(tmp_path: 
     assert [operation.code for operation in real.graph.operations if operation in large.whole] == ["CONV_2D"] * 2
 
 
+@pytest.mark.parametrize(("kernel", "whole"), [(3, 1), (7, 2)])
+def test_a_convolution_of_a_picture_is_worth_it_only_with_a_large_kernel(
+    kernel: int, whole: int, tmp_path: Path
+) -> None:
+    """Integers have their three channels padded; 147 products of each result make up for it, and 27 do not."""
+
+    def stem(x: Value) -> Value:
+        a = tfl.relu(tfl.conv_2d(x, weights(1, 64, kernel, kernel, 3), weights(2, 64)))
+        return tfl.conv_2d(a, weights(3, 64, 1, 1, 64), weights(4, 64))
+
+    _, made = calibrated(stem, tmp_path, size=40)
+    assert [operation.code for operation in made.whole] == ["CONV_2D"] * whole
+
+
 def test_ranges_end_where_readers_tell_nothing_apart(tmp_path: Path) -> None:
     """A layer before HARD_SWISH has no steps below -3, which makes the outputs more exact."""
     real, made = calibrated(sinking, tmp_path, size=40)

@@ -16,7 +16,7 @@ Floats = npt.NDArray[np.float64]
 ON_GRID = 1e-4
 """The distance, in steps, of a number from its grid: the rounding of float32 takes a fifth of it."""
 _SAMPLE = 32
-"""The numbers of a row that are tried first."""
+"""The numbers that are tried first: of a row, or of all."""
 _CHUNK = 1 << 18
 """The numbers that are worked on at once."""
 
@@ -79,10 +79,13 @@ def whole_rows(rows: Array, scales: Floats) -> npt.NDArray[np.int8]:
 def _finest_of_all(rows: Array, most: int) -> float:
     """Return the least scale of which all numbers are whole multiples, up to ``most``; 0 for none."""
     largest = max(float(rows.max(initial=0.0)), -float(rows.min(initial=0.0)))
-    for count in range(most, 0, -1):
-        scales = np.full(len(rows), largest / count)
-        if largest > 0 and _are_whole(rows[:, :_SAMPLE], scales).all() and _are_whole(rows, scales).all():
-            return largest / count
+    if largest == 0:
+        return 0.0
+    scales = largest / np.arange(most, 0, -1)
+    spread = rows.flat[:: -(-rows.size // _SAMPLE)]  # a few numbers rule out nearly all scales
+    for scale in scales[_are_whole(np.broadcast_to(spread, (most, spread.size)), scales)]:
+        if _are_whole(rows, np.full(len(rows), scale)).all():
+            return float(scale)
     return 0.0
 
 
