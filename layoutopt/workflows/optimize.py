@@ -115,6 +115,8 @@ class OptimizeOptions(CommonOptions):
         if _target(self) is not None and (self.dynamic or not self.convert):
             other = "--dynamic" if self.dynamic else "--no-tflite"
             raise UsageError("--target is for a .tflite of fixed sizes", hint=f"Go without {other}.")
+        if _selects(self) and self.dynamic:
+            raise UsageError("--detection-postprocess is for fixed sizes", hint="Go without --dynamic.")
         if self.winograd:
             self._check_winograd(quantize)
 
@@ -228,8 +230,19 @@ def _backend(model: Model, options: OptimizeOptions, paths: OutputPaths, quantiz
         quantize=quantize,
         size=model_size(model),
         open_sizes=bool(set(options.dynamic) - {BATCH}),
-        has_target=options.target is not None,
+        direct_only=_direct_only(options),
     )
+
+
+def _direct_only(options: OptimizeOptions) -> str:
+    """Return the option that only the direct backend can follow; empty without one."""
+    if options.target is not None:
+        return "--target"
+    return "--detection-postprocess" if _selects(options) else ""
+
+
+def _selects(options: OptimizeOptions) -> bool:
+    return options.boundary is not None and options.boundary.detection_postprocess is not None
 
 
 def _target(options: OptimizeOptions) -> Target | None:
