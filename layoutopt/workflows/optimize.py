@@ -76,8 +76,6 @@ class OptimizeOptions(CommonOptions):
             faster on a CPU. The file becomes larger. Of the direct backend, on floats, at fixed sizes.
         dump: where to write the graph after passes.
         instruments: called after each pass with its position from 1, its name and the model.
-        target: the accelerator that the .tflite is for: operators that it takes are preferred, and the report says
-            which it runs.
         scratch: directory for what is made on the way, such as the .tflite of the baseline; a temporary one where it is
             None.
     """
@@ -97,7 +95,6 @@ class OptimizeOptions(CommonOptions):
     winograd: bool = False
     dump: Dump | None = None
     instruments: Sequence[After] = ()
-    target: Target | str | None = None
     scratch: Path | None = None
 
     def check(self) -> None:
