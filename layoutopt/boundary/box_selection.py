@@ -11,11 +11,12 @@ from onnx_ir.passes.common import RemoveUnusedNodesPass, ShapeInferencePass
 
 from layoutopt.boundary.cut import reads
 from layoutopt.boundary.detection_postprocess import FORMATS, OPTION, BoxFormat, DetectionPostprocess
-from layoutopt.boundary.names import find_tensors
+from layoutopt.boundary.names import find_tensors, tensors_of
 from layoutopt.errors import UnsupportedOperatorError, UsageError
 from layoutopt.ir import dialect, edit
 from layoutopt.ir.attributes import constant_operand, integer
 from layoutopt.ir.values import Array, static_shape
+from layoutopt.passes import FoldConstants
 from layoutopt.text import first_few
 
 _MIN_OPSET = 11
@@ -70,7 +71,7 @@ def replace_selection(model: ir.Model, wanted: DetectionPostprocess) -> tuple[st
     """
     if model.graph.opset_imports.get("", 1) < _MIN_OPSET:
         raise UsageError(f"{OPTION}: the model is of an opset below {_MIN_OPSET}", hint="Export it with a newer one.")
-    ShapeInferencePass(data_prop=True)(model)
+    _infer_shapes(model)
     graph = model.graph
     selection = _named(graph, wanted) if wanted.boxes else _suppressing(graph, wanted)
     outputs = _append(graph, wanted, selection)
@@ -85,6 +86,17 @@ def replace_selection(model: ir.Model, wanted: DetectionPostprocess) -> tuple[st
         "Run TFLite_Detection_PostProcess with one thread: LiteRT's kernel leaves out a class with more, unless there "
         "are at least as many threads as classes.",
     )
+
+
+def _infer_shapes(model: ir.Model) -> None:
+    """Give values their shapes, also those that the model computes from the shapes of its inputs."""
+    ShapeInferencePass(data_prop=True)(model)
+    unknown = [value for value in tensors_of(model.graph) if static_shape(value) is None]
+    if unknown:
+        known = {value.name: value for value in tensors_of(FoldConstants()(model.clone()).model.graph)}
+        for value in unknown:
+            if static_shape(found := known.get(value.name)) is not None and found is not None:
+                value.shape, value.type = found.shape, found.type
 
 
 def _named(graph: ir.Graph, wanted: DetectionPostprocess) -> _Selection:

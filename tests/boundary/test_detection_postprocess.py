@@ -343,3 +343,25 @@ def test_the_command_line(tmp_path: Path) -> None:
     assert CliRunner().invoke(app, told).exit_code == 0
     counted = CliRunner().invoke(app, ["count", str(tmp_path / "a.tflite")])
     assert f"--detection-postprocess {FROM_HEADS}" in " ".join(counted.output.split())
+
+
+def test_sizes_that_the_model_computes_are_known() -> None:
+    """Exports by TorchScript compute sizes from shapes: they are constants, which folding tells."""
+    text = f"""<ir_version: 8, opset_import: ["": 17]>
+    g (float[1, {COUNT}, 4] p, float[1, {CLASSES}, {COUNT}] q) => (float[a, b, c] y) {{
+        boxes = Neg(p) shape = Shape(q) place = Constant<value = int64[1] {{1}}>() number = Gather(shape, place)
+        all = Constant<value = int64[1] {{{COUNT}}}>()
+        to = Concat<axis = 0>(place, number, all) scores = Reshape(q, to) turned = Transpose<perm = [0, 2, 1]>(scores)
+        y = Concat<axis = 2>(boxes, turned)
+    }}"""
+    model = onnx.parser.parse_model(text)
+    made = selecting(model, DetectionPostprocess.parse(NAMED.format("boxes", "scores")))
+    assert [value.name for value in made.graph.outputs] == NAMES
+
+
+def test_options_that_are_no_map_are_left_as_they_are() -> None:
+    options = {"a": True, "b": 3, "c": 0.5}
+    assert custom_options.decode(custom_options.encode(options)) == options
+    rng = np.random.default_rng(0)
+    for size in range(60):
+        assert custom_options.decode(rng.bytes(size)) in (None, {})

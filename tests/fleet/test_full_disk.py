@@ -108,5 +108,7 @@ def test_results_without_room_end_the_run_which_is_resumed(
     disk(10 * _SIZE)
     again = invoke(mixed, tmp_path, "--jobs", "2", "--results", str(results))
     assert again.exit_code == 0, again.output
-    assert sorted(Path(row["model"]).stem for row in lines(results)) == ["a", "b", "c", "large"]
+    last = {Path(row["model"]).stem: row for row in lines(results)}
+    assert sorted(last) == ["a", "b", "c", "large"]
+    assert all(row["report"] for row in last.values())
     assert not results.with_name("r.jsonl.parts").exists()
