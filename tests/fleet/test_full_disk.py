@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import re
 import subprocess
@@ -100,11 +101,15 @@ def test_temporary_files_without_room(
 def test_results_without_room_end_the_run_which_is_resumed(
     disk: Callable[[int], Path], mixed: list[Path], tmp_path: Path
 ) -> None:
-    """Nothing could be told of what is done: the run ends in one line, and what was done is not done again."""
-    results = disk(20) / "r.jsonl"
+    """Nothing could be told of what is done: the run ends in one line, before outputs without a report appear."""
+    results = disk(16) / "r.jsonl"
+    with contextlib.suppress(OSError), results.with_name("filler").open("wb", buffering=0) as file:
+        while file.write(bytes(4096)):
+            pass
     result = invoke(mixed, tmp_path, "--jobs", "2", "--results", str(results))
     assert result.exit_code == errors.OutputError.exit_code
     assert f"--results {results}: cannot be written (No space left on device)" in result.stderr
+    assert not list((tmp_path / "out").iterdir())
     disk(10 * _SIZE)
     again = invoke(mixed, tmp_path, "--jobs", "2", "--results", str(results))
     assert again.exit_code == 0, again.output
