@@ -235,7 +235,7 @@ def _is_long(text: str, letter: float) -> bool:
 
 def prose(text: str) -> Markup:
     """Return text as HTML, in which `names` between backticks are code, and options are not broken."""
-    marked = re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(printable(text)))
+    marked = re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(printable(text))))
     return Markup(re.sub(r"(?<![\w-])--[a-z][a-z-]*", r'<span class="nowrap">\g<0></span>', marked))
 
 
