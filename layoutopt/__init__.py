@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from layoutopt.api import benchmark, calibrate, check, compare, convert, count, explain, optimize, tensors
     from layoutopt.backend.conversion import Backend, Conversion, Quantize
     from layoutopt.backend.onnx_tf.convert import Handlers
-    from layoutopt.boundary import Boundary, Postprocess, Preprocess
+    from layoutopt.boundary import Boundary, BoxFormat, DetectionPostprocess, Postprocess, Preprocess
     from layoutopt.boundary.description import Description
     from layoutopt.errors import LayoutoptError
     from layoutopt.frontend.pytorch import from_torch
@@ -35,12 +35,14 @@ _HOME = {
     "Backend": "layoutopt.backend.conversion",
     "BenchmarkReport": "layoutopt.results.benchmark",
     "Boundary": "layoutopt.boundary",
+    "BoxFormat": "layoutopt.boundary",
     "CalibrationReport": "layoutopt.results.calibrate",
     "CheckReport": "layoutopt.results.check",
     "ComparisonReport": "layoutopt.results.comparison",
     "Conversion": "layoutopt.backend.conversion",
     "CountReport": "layoutopt.results.count",
     "Description": "layoutopt.boundary.description",
+    "DetectionPostprocess": "layoutopt.boundary",
     "Dump": "layoutopt.workflows.pipelines",
     "ExplainReport": "layoutopt.results.explain",
     "Handlers": "layoutopt.backend.onnx_tf.convert",
@@ -74,12 +76,14 @@ __all__ = [
     "Backend",
     "BenchmarkReport",
     "Boundary",
+    "BoxFormat",
     "CalibrationReport",
     "CheckReport",
     "ComparisonReport",
     "Conversion",
     "CountReport",
     "Description",
+    "DetectionPostprocess",
     "Dump",
     "ExplainReport",
     "Handlers",

@@ -36,3 +36,11 @@ class FollowLayout(ir.passes.InPlacePass):
         plans = self.propagate.plans(model, self.chosen)
         changed = {graph for graph, chosen in zip(plans, self.chosen, strict=False) if chosen.changed}
         return LayoutResult(model, rewrite_to(model, plans, changed), chosen=self.chosen)
+
+
+def following(
+    pipeline: Sequence[ir.passes.PassBase], chosen: Sequence[Sequence[ChosenLayouts]]
+) -> tuple[ir.passes.PassBase, ...]:
+    """Return a pipeline with what each layout propagation chose at other sizes in the place of its own choice."""
+    each = iter(chosen)
+    return tuple(FollowLayout(step, next(each)) if isinstance(step, PropagateLayout) else step for step in pipeline)

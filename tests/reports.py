@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from layoutopt.backend.litert.latency import Speedup, Verdict
 from layoutopt.layout.explain.explanation import (
@@ -17,8 +18,9 @@ from layoutopt.layout.explain.explanation import (
 )
 from layoutopt.layout.explain.missing_rules import MissingRule
 from layoutopt.layout.solver.problem import Solver
-from layoutopt.options import Objective
+from layoutopt.options import Objective, Target
 from layoutopt.pipeline.manager import PassRecord
+from layoutopt.results.check import CheckReport, Finding
 from layoutopt.results.explain import ExplainReport
 from layoutopt.results.model_report import GraphNode, GraphTensor, Layout, ModelGraph, ModelReport, Stage
 from layoutopt.results.optimize import (
@@ -168,7 +170,27 @@ def report(size: int = 60, *, before: bool = True, measured: bool = True, left: 
         after,
         stages,
         notes,
+        _check(plain) if plain else None,
     )
+
+
+def _check(graph: ModelGraph) -> CheckReport:
+    """Two operators alike that a target does not run, one that it may not, and one in the body of another."""
+    lists = (
+        ("has a number of axes of 5, and at most 4 are allowed",),
+        ("RESHAPE to fewer axes before it", "a batch of 1"),
+    )
+    first, second, third, *_ = graph.nodes
+    findings = (
+        Finding(0, first.operator, "a", *lists),
+        Finding(1, first.operator, second.outputs[0], *lists),
+        Finding(2, third.operator, "b", ("is left to the CPU where it is large",), (), certain=False),
+        Finding(len(graph.nodes), "TFLite_Detection_PostProcess", "c", ("is a custom operator",), ()),
+    )
+    count = len(graph.nodes) + 1
+    source = "https://github.com/google-ai-edge/LiteRT/blob/main/tflite/tools/versioning/gpu_compatibility.cc"
+    where = (Target.GPU, "LiteRT's GPU delegate", source, "2026-11-29", "runs on the CPU")
+    return CheckReport(Path("after.tflite"), *where, count, count - 3, 3, count - 9, findings)
 
 
 def _with_left(graph: ModelGraph, left: int) -> ModelGraph:
@@ -216,6 +238,7 @@ def _optimize(before: ModelGraph | None, after: ModelGraph, *, measured: bool) -
         verification=None,
         notes=(),
         versions=VERSIONS,
+        check=_check(after),
     )
 
 

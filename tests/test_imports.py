@@ -36,7 +36,7 @@ MAY_IMPORT: Mapping[str, set[str]] = {
     "lowering": {"ir", "tfl"},
     "backend": {"ir", "tfl", "lowering"},
     "quantization": {"tfl", "backend"},
-    "boundary": {"ir", "tfl", "backend"},
+    "boundary": {"ir", "tfl", "passes", "backend"},
     "results": {"ir", "layout", "pipeline", "backend", "quantization"},
     "targets": {"tfl", "results"},
     "fleet": {"backend"},

@@ -62,7 +62,7 @@ def choose_backend(
     quantize: Quantize = Quantize.NONE,
     size: int = 0,
     open_sizes: bool = False,
-    has_target: bool = False,
+    direct_only: str = "",
 ) -> Backend:
     """Return the backend to use: the one that is asked for, or onnx-tf's where it is installed, else the direct one.
 
@@ -74,7 +74,7 @@ def choose_backend(
         size: of the model in bytes; above `MAX_BYTES` it is for the direct backend.
         open_sizes: whether sizes other than the batch stay open. They are for the direct backend: TensorFlow's
             converter merges a PAD into what follows it at some sizes alone, which then is wrong at others.
-        has_target: whether operators are chosen for a target, as the direct backend alone does.
+        direct_only: the option that chooses operators, as the direct backend alone does; empty for none.
 
     Raises:
         UsageError: one of them is asked for what only the other can do.
@@ -87,9 +87,9 @@ def choose_backend(
                 f"--quantize {quantize.value} is done without TensorFlow", hint=f"Go without {other}."
             )
         return Backend.DIRECT
-    if has_target and (other := wanted or ("--backend onnx-tf" if backend is Backend.ONNX_TF else "")):
+    if direct_only and (other := wanted or ("--backend onnx-tf" if backend is Backend.ONNX_TF else "")):
         raise errors.UsageError(
-            "--target chooses operators, and TensorFlow's converter chooses others", hint=f"Go without {other}."
+            f"{direct_only} chooses operators, and TensorFlow's converter chooses others", hint=f"Go without {other}."
         )
     if backend is Backend.DIRECT and wanted:
         raise errors.UsageError(f"{wanted} needs TensorFlow.", hint="Use --backend onnx-tf for it.")
@@ -101,7 +101,7 @@ def choose_backend(
                 hint="Convert it with --backend direct, which takes any size.",
             )
         return Backend.ONNX_TF
-    direct = has_target or open_sizes or size > MAX_BYTES or missing_for_onnx_tf()
+    direct = direct_only or open_sizes or size > MAX_BYTES or missing_for_onnx_tf()
     return backend or (Backend.DIRECT if direct else Backend.ONNX_TF)
 
 

@@ -12,14 +12,16 @@ import layoutopt.ir  # noqa: F401  # isort: skip  # before onnx_ir, which it imp
 import onnx_ir as ir
 
 from layoutopt.boundary import detections, postprocess, preprocess
+from layoutopt.boundary.box_selection import replace_selection
 from layoutopt.boundary.cut import cut
+from layoutopt.boundary.detection_postprocess import BoxFormat, DetectionPostprocess
 from layoutopt.boundary.names import closest
 from layoutopt.boundary.postprocess import Operator, Postprocess
 from layoutopt.boundary.preprocess import Preprocess
 from layoutopt.errors import UsageError
 from layoutopt.options import Color
 
-__all__ = ["RECORD", "Boundary", "Operator", "Postprocess", "Preprocess"]
+__all__ = ["RECORD", "Boundary", "BoxFormat", "DetectionPostprocess", "Operator", "Postprocess", "Preprocess"]
 
 _T = TypeVar("_T")
 
@@ -38,6 +40,8 @@ class Boundary:
         postprocess: what becomes of an output, likewise.
         max_detections: the rows of outputs that have one for each detection, which then are of fixed size and come with
             their count; None to leave their number to the data.
+        detection_postprocess: how the custom operator TFLite_Detection_PostProcess selects boxes instead of the model;
+            None for no such operator.
     """
 
     inputs: Sequence[str] = ()
@@ -45,6 +49,7 @@ class Boundary:
     preprocess: Mapping[str, Preprocess] = field(default_factory=dict)
     postprocess: Mapping[str, Postprocess] = field(default_factory=dict)
     max_detections: int | None = None
+    detection_postprocess: DetectionPostprocess | None = None
 
     @property
     def cuts(self) -> bool:
@@ -70,10 +75,14 @@ class Boundary:
             preprocess.prepend(model, name, wanted)
         for name, last in after.items():
             postprocess.append(model, name, last)
+        if self.detection_postprocess is not None:
+            notes = (*notes, *replace_selection(model, self.detection_postprocess))
         if self.max_detections is not None:
             detections.fix_sizes(model, self.max_detections)
-        if self.cuts or before or after or self.max_detections is not None:
-            done = Boundary(tuple(self.inputs), tuple(self.outputs), before, after, self.max_detections)
+        done = dataclasses.replace(
+            self, inputs=tuple(self.inputs), outputs=tuple(self.outputs), preprocess=before, postprocess=after
+        )
+        if done != Boundary():
             model.metadata_props[RECORD] = done.to_json()
         return model, notes
 
@@ -87,6 +96,7 @@ class Boundary:
         said += [f"--preprocess {name}:{each}" for name, each in self.preprocess.items()]
         said += [f"--postprocess {name}:{each}" for name, each in self.postprocess.items()]
         said += [] if self.max_detections is None else [f"--max-detections {self.max_detections}"]
+        said += [] if self.detection_postprocess is None else [f"--detection-postprocess {self.detection_postprocess}"]
         return said
 
     def to_json(self) -> str:
@@ -112,8 +122,12 @@ class Boundary:
                 name: Postprocess(Operator(each["operator"]), each["axis"])
                 for name, each in found["postprocess"].items()
             }
-            rows = found.get("max_detections")
-            return cls(tuple(found["inputs"]), tuple(found["outputs"]), before, after, rows)
+            rows, said = found.get("max_detections"), found.get("detection_postprocess")
+            selection = None
+            if said is not None:
+                form = said["format"] and BoxFormat(said["format"])
+                selection = DetectionPostprocess(**{**said, "format": form})
+            return cls(tuple(found["inputs"]), tuple(found["outputs"]), before, after, rows, selection)
         except (KeyError, TypeError, AttributeError, UsageError) as error:
             raise ValueError(f"not a record of layoutopt: {error}") from error
 

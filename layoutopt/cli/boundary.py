@@ -84,6 +84,17 @@ MaxDetectionsOption = Annotated[
     ),
 ]
 
+DetectionPostprocessOption = Annotated[
+    str | None,
+    typer.Option(
+        "--detection-postprocess",
+        metavar="KEY=VALUE,...",
+        help="Let the custom operator TFLite_Detection_PostProcess select boxes, for runtimes that have it. Keys: "
+        "max_detections, format (yxyx, xyxy, yxhw or xywh), boxes and scores (tensors, if not those of the only "
+        "NonMaxSuppression), iou_threshold, score_threshold, detections_per_class, background (0 or 1).",
+    ),
+]
+
 MetadataOption = Annotated[
     Path | None,
     typer.Option(
@@ -138,18 +149,24 @@ class BoundaryArguments(PartArguments):
 
     postprocess: PostprocessOption = field(default_factory=list)
     max_detections: MaxDetectionsOption = None
+    detection_postprocess: DetectionPostprocessOption = None
     metadata: MetadataOption = None
     labels: LabelsOption = field(default_factory=list)
 
     def boundary(self) -> Boundary | None:
         """Return the same as `PartArguments.boundary`, with what is appended to the outputs."""
         part = PartArguments.boundary(self)
-        if not self.postprocess and self.max_detections is None:
+        if not self.postprocess and self.max_detections is None and self.detection_postprocess is None:
             return part
-        from layoutopt.boundary import Boundary, Postprocess
+        from layoutopt.boundary import Boundary, DetectionPostprocess, Postprocess
 
-        after = _by_name("--postprocess", self.postprocess, Postprocess.parse)
-        return replace(part or Boundary(), postprocess=after, max_detections=self.max_detections)
+        selection = self.detection_postprocess
+        return replace(
+            part or Boundary(),
+            postprocess=_by_name("--postprocess", self.postprocess, Postprocess.parse),
+            max_detections=self.max_detections,
+            detection_postprocess=None if selection is None else DetectionPostprocess.parse(selection),
+        )
 
     @property
     def sources(self) -> list[Path]:

@@ -12,6 +12,7 @@ from layoutopt.cli.arguments import LayoutArguments, RunArguments
 from layoutopt.cli.boundary import PartArguments
 from layoutopt.cli.console import BackendOption, SeedOption, ThreadsOption, beside, read_model
 from layoutopt.cli.quantization import QuantizationArguments
+from layoutopt.options import Target
 
 EXAMPLES = """[bold]Examples[/]
 
@@ -23,9 +24,18 @@ layoutopt report model.onnx --shape input=1,3,224,224 --no-benchmark
 
 layoutopt report model.onnx --quantize int8 --calibration samples.npz
 
+layoutopt report model.onnx --target gpu
+
 layoutopt report model.onnx --model-explorer overlays
 """
 
+TargetOption = Annotated[
+    Target | None,
+    typer.Option(
+        "--target",
+        help="Prefer operators that this accelerator takes, and show which ones it would not run, and why.",
+    ),
+]
 ModelExplorerOption = Annotated[
     Path | None,
     typer.Option(
@@ -34,6 +44,14 @@ ModelExplorerOption = Annotated[
         help="Also write both models to this directory, with overlays for Google's Model Explorer.",
     ),
 ]
+
+
+@dataclass(frozen=True, slots=True)
+class ConversionArguments:
+    """The options that say how the .tflite is made."""
+
+    backend: BackendOption = None
+    target: TargetOption = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +84,7 @@ def report(
     seed: SeedOption = 0,
     timing: TimingArguments,
     quantization: QuantizationArguments,
-    backend: BackendOption = None,
+    conversion: ConversionArguments,
     session: RunArguments,
 ) -> None:
     """Write one page on a model: both graphs with their layouts, what moves and why, errors, times, and the proof."""
@@ -90,7 +108,8 @@ def report(
             seed=seed,
             benchmark=timing.benchmark,
             threads=timing.threads,
-            backend=backend,
+            backend=conversion.backend,
+            target=conversion.target,
             quantize=quantization.quantize,
             calibration=quantization.calibration,
             quantization=quantization.options(),

@@ -13,6 +13,9 @@ so with a, of shape (..., K, M). Batches broadcast.
 ``LSTM``, ``GRU`` and ``RNN`` are those of ONNX for inputs and outputs that are stored in another order of their axes:
 axis i of the stored tensor is axis ``input_order[i]`` of ONNX's X, or axis ``output_order[i]`` of its Y. The features
 come last, and the input's other two axes in either order. States keep their form.
+
+``DetectionPostprocess`` selects boxes as LiteRT's custom operator ``TFLite_Detection_PostProcess`` does with anchors
+for boxes and encodings of zeros.
 """
 
 from __future__ import annotations
@@ -225,6 +228,69 @@ def activation_function(name: str, opset: int) -> ir.Function:
     return ir.serde.deserialize_function(proto)
 
 
+DETECTION_POSTPROCESS = "DetectionPostprocess"
+DETECTION_LIMITS = ("max_detections", "detections_per_class", "iou_threshold", "score_threshold", "num_classes")
+"""Its operands after the boxes (1, boxes, 4), as y, x, height and width, and the scores (1, boxes, classes): each has
+one element. Scores above the threshold count, and classes at the front that are more than ``num_classes`` do not."""
+
+_DETECTION_BODY = """
+    at_0 = Constant<value = int64[1] {0}>() at_1 = Constant<value = int64[1] {1}>()
+    at_2 = Constant<value = int64[1] {2}>() at_4 = Constant<value = int64[1] {4}>()
+    least = Constant<value = float[1] {-3.4028234663852886e38}>() half = Constant<value = float {0.5}>()
+    far = Constant<value = int64[1] {9223372036854775807}>() columns = Constant<value = int64[1] {3}>()
+    centre = Slice(boxes, at_0, at_2, at_2) size = Slice(boxes, at_2, at_4, at_2)
+    reach = Mul(size, half) low = Sub(centre, reach) high = Add(centre, reach)
+    corners = Concat<axis = 2>(low, high)
+    every_class = Transpose<perm = [0, 2, 1]>(scores)
+    first_class = Neg(num_classes)
+    by_class = Slice(every_class, first_class, far, at_1)
+    kept = NonMaxSuppression(corners, by_class, detections_per_class, iou_threshold, score_threshold)
+    kept_scores = GatherND(by_class, kept)
+    no_scores = ConstantOfShape<value = float[1] {-3.4028234663852886e38}>(max_detections)
+    no_rows_shape = Concat<axis = 0>(max_detections, columns)
+    no_rows = ConstantOfShape<value = int64[1] {0}>(no_rows_shape)
+    enough_scores = Concat<axis = 0>(kept_scores, no_scores)
+    enough_rows = Concat<axis = 0>(kept, no_rows)
+    best, order = TopK(enough_scores, max_detections)
+    rows = Gather(enough_rows, order)
+    is_detection = Greater(best, least)
+    ones = Cast<to = 1>(is_detection)
+    count = ReduceSum<keepdims = 1>(ones)
+    class = Gather<axis = 1>(rows, at_1)
+    box = Gather<axis = 1>(rows, at_2)
+    shape_of_boxes = Constant<value = int64[3] {1, -1, 4}>() shape_of_rows = Constant<value = int64[2] {1, -1}>()
+    shape_of_column = Constant<value = int64[2] {-1, 1}>() flat = Constant<value = int64[1] {-1}>()
+    shape_of_table = Constant<value = int64[2] {-1, 4}>() zero = Constant<value = float {0.0}>()
+    box_at = Reshape(box, flat)
+    table = Reshape(corners, shape_of_table)
+    found_boxes = Gather(table, box_at)
+    column = Reshape(is_detection, shape_of_column)
+    filled_boxes = Where(column, found_boxes, zero)
+    filled_scores = Where(is_detection, best, zero)
+    class_number = Cast<to = 1>(class)
+    detection_boxes = Reshape(filled_boxes, shape_of_boxes)
+    detection_classes = Reshape(class_number, shape_of_rows)
+    detection_scores = Reshape(filled_scores, shape_of_rows)
+    num_detections = Identity(count)
+"""
+
+
+def detection_postprocess(opset: int) -> ir.Function:
+    """Return the definition of ``DetectionPostprocess``: the best boxes of all classes, each suppressed by itself.
+
+    Args:
+        opset: 11 or above.
+
+    Returns:
+        A function with the results of ``TFLite_Detection_PostProcess``: corners (1, rows, 4) as ymin, xmin, ymax and
+        xmax, classes (1, rows), scores (1, rows) and how many rows are detections (1,); others are zeros.
+    """
+    operands = ", ".join(("boxes", "scores", *DETECTION_LIMITS))
+    results = "detection_boxes, detection_classes, detection_scores, num_detections"
+    header = f'<domain: "{DOMAIN}", opset_import: ["" : {opset}]> {DETECTION_POSTPROCESS} ({operands}) => ({results})'
+    return ir.serde.deserialize_function(onnx.parser.parse_function(f"{header} {{ {_DETECTION_BODY} }}"))
+
+
 def define(model: ir.Model) -> None:
     """Add the definitions of the dialect operators that ``model`` uses, also in bodies, and does not define yet."""
     opset = model.opset_imports[""]
@@ -244,5 +310,6 @@ _DEFINITIONS: Mapping[str, Callable[[int], ir.Function]] = {
     **{name: partial(matmul_transposed, *key) for key, name in MATMUL_TRANSPOSED.items()},
     **{name: partial(activation_function, name) for name in ACTIVATIONS},
     **{name: partial(recurrent, name) for name in RECURRENT},
+    DETECTION_POSTPROCESS: detection_postprocess,
 }
 """The definition of each operator of the dialect, given the opset of the model."""

@@ -1,9 +1,10 @@
-"""Detectors' selection of boxes, by NON_MAX_SUPPRESSION_V4."""
+"""Detectors' selection of boxes, by NON_MAX_SUPPRESSION_V4 or the custom operator TFLite_Detection_PostProcess."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from layoutopt.ir.dialect import DETECTION_LIMITS, DETECTION_POSTPROCESS, DOMAIN
 from layoutopt.lowering.node import Node, axis_size, lowers
 from layoutopt.lowering.sampling import clamp
 from layoutopt.tfl import build as tfl
@@ -47,6 +48,31 @@ def non_max_suppression(node: Node) -> Value:
     if not most.is_constant:
         kept = tfl.minimum(kept, tfl.int32(tfl.minimum(most, tfl.cast(count, DType.INT64))))
     return _listed(tfl.pack(selected), kept, slots, classes)
+
+
+@lowers(DETECTION_POSTPROCESS, domain=DOMAIN)
+def detection_postprocess(node: Node) -> list[Value]:
+    """Lower DetectionPostprocess to TFLite_Detection_PostProcess, exactly: the boxes are anchors, encodings are zeros.
+
+    The operator computes corners of encodings and anchors in double precision, where zeros change nothing.
+    """
+    limits = {name: node.constant(at).reshape(-1)[0] for at, name in enumerate(DETECTION_LIMITS, start=2)}
+    least, tiny = np.float32(limits["score_threshold"]), np.finfo(np.float32).tiny  # numbers below may count as 0
+    # The operator takes scores of the threshold, ONNX those above it; an overlap has to be above 0 in both.
+    passing = max(np.nextafter(least, np.float32(np.inf)), tiny if least >= 0 else least)
+    return tfl.detection_postprocess(
+        np.zeros(node.shape, np.float32),
+        node[1],
+        tfl.reshape(node.x, node.shape[1:]),
+        max_detections=int(limits["max_detections"]),
+        max_classes_per_detection=1,
+        detections_per_class=int(limits["detections_per_class"]),
+        use_regular_nms=True,
+        nms_score_threshold=float(passing),
+        nms_iou_threshold=float(max(limits["iou_threshold"], tiny)),
+        num_classes=int(limits["num_classes"]),
+        **dict.fromkeys(("y_scale", "x_scale", "h_scale", "w_scale"), 1.0),
+    )
 
 
 def _owners(node: Node) -> tuple[int, int]:

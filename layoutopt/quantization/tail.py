@@ -15,7 +15,8 @@ from layoutopt.tfl.dtypes import DType
 from layoutopt.tfl.graph import Graph, Model, Operation, Value
 from layoutopt.tfl.rewrites.integer_kernels import WEIGHTED
 
-_SELECTING = frozenset({"NON_MAX_SUPPRESSION_V4", "NON_MAX_SUPPRESSION_V5", "TOPK_V2", "UNIQUE", "WHERE"})
+_DETECTING = "TFLite_Detection_PostProcess"
+_SELECTING = frozenset({_DETECTING, "NON_MAX_SUPPRESSION_V4", "NON_MAX_SUPPRESSION_V5", "TOPK_V2", "UNIQUE", "WHERE"})
 _REASON = "selects detections: which ones there are depends on the data"
 
 
@@ -61,13 +62,16 @@ class Tail:
 
 
 def split_tail(model: Model) -> tuple[Model, Tail | None]:
-    """Return the part of a model before its tail, and the tail; the model and None if all its sizes are known.
+    """Return the part of a model before its tail, and the tail; the model and None if it has none.
+
+    A model of known sizes has none unless it ends in TFLite_Detection_PostProcess.
 
     Args:
         model: of float operators; it stays as it is, and the parts share its values.
     """
     graph = model.graph
-    if all(each.is_static for operation in graph.operations for each in operation.results):
+    is_static = all(each.is_static for operation in graph.operations for each in operation.results)
+    if is_static and not any(operation.code == _DETECTING for operation in graph.operations):
         return model, None
     tail = _tail(graph)
     computed = {result for operation in tail for result in operation.results}

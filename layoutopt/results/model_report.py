@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
+from layoutopt.results.check import CheckReport
 from layoutopt.results.explain import ExplainReport
 from layoutopt.results.optimize import OptimizeReport
 from layoutopt.results.result import Result
@@ -152,6 +153,8 @@ class ModelReport(Result):
         after: the result.
         stages: the original, then one per pass, in order.
         notes: what the reader should know: parts that are missing and why.
+        check_before: what the target runs of the graph before; None without a target or such a graph. That of the
+            result is in ``optimize``.
     """
 
     name: str
@@ -163,3 +166,4 @@ class ModelReport(Result):
     after: ModelGraph
     stages: tuple[Stage, ...]
     notes: tuple[str, ...]
+    check_before: CheckReport | None = None

@@ -296,6 +296,7 @@ OTHERS: Mapping[str, OpDef] = {
     "SPACE_TO_BATCH_ND": OpDef(("x", "block", "paddings"), None, "SpaceToBatchNDOptions", work=_MOVES),
     "SPARSE_TO_DENSE": OpDef(("indices", "shape", "x", "value"), None, "SparseToDenseOptions"),
     "SVDF": OpDef(("x", "weights", "weights", "bias", "state"), None, "SVDFOptions"),
+    "TFLite_Detection_PostProcess": OpDef(("boxes", "scores", "anchors"), None),
     "UNIDIRECTIONAL_SEQUENCE_LSTM": OpDef(_LSTM, None, "UnidirectionalSequenceLSTMOptions"),
     "UNIDIRECTIONAL_SEQUENCE_RNN": OpDef(
         ("x", "weights", "recurrent weights", "bias", "state"), None, "SequenceRNNOptions"
@@ -303,7 +304,8 @@ OTHERS: Mapping[str, OpDef] = {
     "VAR_HANDLE": OpDef(_X, None, "VarHandleOptions"),
     "ZEROS_LIKE": OpDef(_X, None, "ZerosLikeOptions"),
 }
-"""Operators that only the files of other converters have; without a rule for their results."""
+"""Operators without a rule for their results: TFLite_Detection_PostProcess, a custom one, and those that only the files
+of other converters have."""
 
 _UNKNOWN = OpDef(("x",), None)
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
+from layoutopt.tfl import custom_options
 from layoutopt.tfl.graph import Graph, Operation, Value
 from layoutopt.tfl.opset import definition
 from layoutopt.tfl.schema import default_options
@@ -55,9 +56,10 @@ def _type(value: Value) -> str:
 
 def _options(operation: Operation) -> str:
     defaults = default_options(definition(operation.code).options)
+    data = operation.options.get("custom_options", b"")
     told = {
         name: value
-        for name, value in operation.options.items()
+        for name, value in (custom_options.decode(data) or operation.options).items()
         if name != "new_shape" and not isinstance(value, np.ndarray) and value != defaults.get(name)
     }
     return "" if not told else "{" + ", ".join(f"{name}={_told(value)}" for name, value in told.items()) + "}"

@@ -28,8 +28,8 @@ from layoutopt.ir.verify import Arrays, Reference
 from layoutopt.memory import few_collections
 from layoutopt.options import FOLD_LIMIT, Target, Verify, choose, choose_if_given
 from layoutopt.outputs import Outputs, writing
-from layoutopt.passes import REWRITES, PropagateLayout
-from layoutopt.passes.follow_layout import FollowLayout
+from layoutopt.passes import REWRITES
+from layoutopt.passes.follow_layout import following
 from layoutopt.pipeline.manager import After, PassManager, PipelineResult
 from layoutopt.quantization.request import QuantizationOptions
 from layoutopt.results.optimize import OptimizeReport
@@ -77,8 +77,6 @@ class OptimizeOptions(CommonOptions):
             faster on a CPU. The file becomes larger. Of the direct backend, on floats, at fixed sizes.
         dump: where to write the graph after passes.
         instruments: called after each pass with its position from 1, its name and the model.
-        target: the accelerator that the .tflite is for: operators that it takes are preferred, and the report says
-            which it runs.
         scratch: directory for what is made on the way, such as the .tflite of the baseline; a temporary one where it is
             None.
     """
@@ -98,7 +96,6 @@ class OptimizeOptions(CommonOptions):
     winograd: bool = False
     dump: Dump | None = None
     instruments: Sequence[After] = ()
-    target: Target | str | None = None
     scratch: Path | None = None
 
     def check(self) -> None:
@@ -116,6 +113,8 @@ class OptimizeOptions(CommonOptions):
         if _target(self) is not None and (self.dynamic or not self.convert):
             other = "--dynamic" if self.dynamic else "--no-tflite"
             raise UsageError("--target is for a .tflite of fixed sizes", hint=f"Go without {other}.")
+        if _selects(self) and self.dynamic:
+            raise UsageError("--detection-postprocess is for fixed sizes", hint="Go without --dynamic.")
         if self.winograd:
             self._check_winograd(quantize)
 
@@ -229,8 +228,19 @@ def _backend(model: Model, options: OptimizeOptions, paths: OutputPaths, quantiz
         quantize=quantize,
         size=model_size(model),
         open_sizes=bool(set(options.dynamic) - {BATCH}),
-        has_target=options.target is not None,
+        direct_only=_direct_only(options),
     )
+
+
+def _direct_only(options: OptimizeOptions) -> str:
+    """Return the option that only the direct backend can follow; empty without one."""
+    if options.target is not None:
+        return "--target"
+    return "--detection-postprocess" if _selects(options) else ""
+
+
+def _selects(options: OptimizeOptions) -> bool:
+    return options.boundary is not None and options.boundary.detection_postprocess is not None
 
 
 def _target(options: OptimizeOptions) -> Target | None:
@@ -254,18 +264,12 @@ def _rewriter(
 
     def rewrite(static: ir.Model, reference: Reference | None, like: PipelineResult | None = None, /) -> PipelineResult:
         checks = check_after(reference if each else None, options.tolerance)
-        passes = pipeline if like is None else _following(pipeline, like)
+        passes = pipeline if like is None else following(pipeline, like.chosen)
         result = PassManager(passes, on_start=context.say, after=(*checks, *instruments)).run(static)
         context.say("verification")
         return result
 
     return rewrite
-
-
-def _following(pipeline: Pipeline, like: PipelineResult) -> Pipeline:
-    """Return the pipeline that takes the layouts of ``like`` where ``pipeline`` would choose some."""
-    chosen = iter(like.chosen)
-    return tuple(FollowLayout(each, next(chosen)) if isinstance(each, PropagateLayout) else each for each in pipeline)
 
 
 def _prepare(

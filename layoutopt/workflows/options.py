@@ -14,7 +14,7 @@ from pathlib import Path
 from layoutopt.backend.conversion import Backend, Quantize
 from layoutopt.boundary import Boundary
 from layoutopt.errors import UsageError
-from layoutopt.options import TOLERANCE, Io, Objective, TensorLayout
+from layoutopt.options import TOLERANCE, Io, Objective, Target, TensorLayout
 from layoutopt.outputs import make_directory, scratch
 from layoutopt.progress import Progress, StageTimer
 from layoutopt.quantization.request import QuantizationOptions
@@ -97,6 +97,8 @@ class CommonOptions(LayoutOptions):
 
     Attributes:
         backend: who makes the .tflite; onnx-tf where its extra is installed, else layoutopt itself, where it is None.
+        target: the accelerator that the .tflite is for: operators that it takes are preferred, and the report says
+            which it runs.
         seed: of the random inputs.
         tolerance: largest absolute error over the largest absolute value of an output.
         force: overwrite outputs that exist.
@@ -109,6 +111,7 @@ class CommonOptions(LayoutOptions):
     """
 
     backend: Backend | str | None = None
+    target: Target | str | None = None
     seed: int = 0
     tolerance: float = TOLERANCE
     force: bool = False

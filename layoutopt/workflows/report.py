@@ -23,14 +23,16 @@ from layoutopt.ir import io as modelio
 from layoutopt.ir.counts import count_onnx
 from layoutopt.ir.verify import Arrays
 from layoutopt.layout.costs.rejected_rewrites import collect_rejected_rewrites
-from layoutopt.options import choose_if_given
+from layoutopt.options import Target, choose_if_given
 from layoutopt.outputs import Outputs, writing, writing_apart
 from layoutopt.passes import FoldConstants
 from layoutopt.pipeline.manager import After
 from layoutopt.results import provenance
+from layoutopt.results.check import CheckReport
 from layoutopt.results.comparison import Layer
 from layoutopt.results.model_report import PER_OPERATOR, Layout, ModelGraph, ModelReport
 from layoutopt.results.optimize import ModelKind, OptimizeReport
+from layoutopt.targets.checker import check_tflite
 from layoutopt.workflows import graphs
 from layoutopt.workflows.annotation import annotate
 from layoutopt.workflows.conversion import Artifact, per_operator
@@ -97,6 +99,10 @@ def report_model(model: Model, options: ReportOptions, context: RunContext) -> M
     return found
 
 
+_AFTER = "after.tflite"
+"""The name of the optimized .tflite in the directory of the models of a report."""
+
+
 def _optimize_in(
     folder: Path,
     model: Model,
@@ -109,7 +115,7 @@ def _optimize_in(
     """Optimize the model as it is asked for, with all that is made in ``folder``."""
     shared = {each.name: getattr(options, each.name) for each in dataclasses.fields(CommonOptions)}
     if not convert:
-        shared |= {"quantize": Quantize.NONE, "calibration": None, "quantization": None}
+        shared |= {"quantize": Quantize.NONE, "calibration": None, "quantization": None, "target": None}
     wanted = OptimizeOptions(
         **{**shared, "force": True},
         output=folder / "optimized.onnx",  # for its size
@@ -120,7 +126,9 @@ def _optimize_in(
     with writing_apart():
         inner = RunContext.of(context.say, verbose=context.verbose, scratch=folder)
         optimized = optimize_model(model, wanted, inner)
-    return dataclasses.replace(optimized, report=dataclasses.replace(optimized.report, output=None))
+    check = optimized.report.check
+    check = check and dataclasses.replace(check, file=Path(_AFTER))
+    return dataclasses.replace(optimized, report=dataclasses.replace(optimized.report, output=None, check=check))
 
 
 def _expect_models(models: Path | str | None, outputs: Outputs, *, force: bool) -> Mapping[str, Path]:
@@ -163,9 +171,18 @@ class ReportBuilder:
             optimized: what was made of it.
             models: where to write the models, by ``before.tflite``, ``after.onnx`` and so on; empty for nowhere.
         """
+        check_before = self._checked(optimized.baseline)
         graphs_of = self._of_models if optimized.tflite is None else self._of_tflites
         before, after = graphs_of(optimized, models)
-        return self._report(name, optimized.report, before, after)
+        report = self._report(name, optimized.report, before, after)
+        return dataclasses.replace(report, check_before=check_before)
+
+    def _checked(self, baseline: Artifact | None) -> CheckReport | None:
+        """Return what the target runs of the baseline; None without one of both."""
+        target = choose_if_given(Target, self.options.target, "target")
+        if baseline is None or target is None:
+            return None
+        return dataclasses.replace(check_tflite(baseline.path, target), file=Path("before.tflite"))
 
     def _of_tflites(self, optimized: Optimized, models: Mapping[str, Path]) -> tuple[ModelGraph | None, ModelGraph]:
         """Return the graphs of the .tflite files, which are moved to where they are wanted."""

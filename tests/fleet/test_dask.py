@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,7 @@ from typer.testing import CliRunner
 import layoutopt
 from layoutopt import errors
 from layoutopt.cli import app
+from tests.fleet.cluster import Cluster
 from tests.fleet.runs import arguments, invoke, lines, save
 
 HAS_DASK = importlib.util.find_spec("distributed") is not None
@@ -29,59 +29,26 @@ def test_dask_is_an_extra(models: list[Path], tmp_path: Path) -> None:
     assert "layoutopt[dask]" in result.stderr
 
 
-_CLUSTER = """
-import sys, os, signal, threading, time
-from pathlib import Path
-from distributed import LocalCluster
-
-if __name__ == "__main__":
-    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
-        pids = {name: worker.pid for name, worker in cluster.workers.items()}
-        print(cluster.scheduler_address, *pids.values(), flush=True)
-        sys.stdin.read()
-"""
-
-
-@pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], str, list[int]]]:
-    """A scheduler and two workers: the process, the address, and the processes that the workers run in."""
-    script = tmp_path / "cluster.py"
-    script.write_text(_CLUSTER)
-    with (
-        (tmp_path / "cluster.log").open("w") as log,
-        subprocess.Popen(
-            [sys.executable, str(script)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            text=True,
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
-        ) as process,
-    ):
-        assert process.stdout is not None
-        address, *pids = process.stdout.readline().split()
-        yield process, address, [int(pid) for pid in pids]
-        process.kill()
-
-
 @pytest.mark.dask
 @pytest.mark.skipif(not HAS_DASK, reason="needs distributed")
-def test_a_worker_that_is_killed_loses_nothing(
-    cluster: tuple[subprocess.Popen[str], str, list[int]], models: list[Path], tmp_path: Path
-) -> None:
-    _, address, pids = cluster
+def test_a_worker_that_is_killed_loses_nothing(cluster: Cluster, models: list[Path], tmp_path: Path) -> None:
     more = [*models, *(save(tmp_path / "in" / f"{name}.onnx", 8) for name in "def")]
     results, near = tmp_path / "r.jsonl", [Path("in", path.name) for path in more]  # the workers start elsewhere
-    command = [sys.executable, "-m", "layoutopt", *arguments(near, Path(), "--dask", address, "--results", "r.jsonl")]
+    command = [
+        sys.executable,
+        "-m",
+        "layoutopt",
+        *arguments(near, Path(), "--dask", cluster.address, "--results", "r.jsonl"),
+    ]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path.cwd()), *sys.path])}
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path, env=environment
     ) as run:
         while not (results.exists() and len(lines(results)) > 2) and run.poll() is None:
             time.sleep(0.02)
-        os.kill(pids[0], signal.SIGKILL)
+        os.kill(cluster.workers[0], signal.SIGKILL)
         told = run.communicate()
-    assert "already computed" not in (tmp_path / "cluster.log").read_text()  # which would be done twice
+    assert "already computed" not in cluster.log.read_text()  # which would be done twice
     assert run.returncode == 0, told
     assert sorted(row["model"] for row in lines(results)) == sorted(map(str, near))
     apart = tmp_path / "local"
@@ -93,40 +60,41 @@ def test_a_worker_that_is_killed_loses_nothing(
 @pytest.mark.dask
 @pytest.mark.skipif(not HAS_DASK, reason="needs distributed")
 def test_workers_that_cannot_do_it_are_named_before_anything_starts(
-    cluster: tuple[subprocess.Popen[str], str, list[int]],
+    cluster: Cluster,
     models: list[Path],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from layoutopt.fleet import executors
 
-    _, address, _ = cluster
     with monkeypatch.context() as patch:
         patch.setattr(executors, "__version__", "99")
-        result = invoke(models, tmp_path, "--dask", address)
+        result = invoke(models, tmp_path, "--dask", cluster.address)
     assert result.exit_code == errors.UsageError.exit_code
     assert result.stderr.count(f"has layoutopt {layoutopt.__version__}, and this is 99") == 2
     gone = Path("/proc/self/root/nowhere")
     monkeypatch.setattr(Path, "cwd", lambda: gone)
-    assert f"does not see {gone}" in invoke(models, tmp_path, "--dask", address).stderr
+    assert f"does not see {gone}" in invoke(models, tmp_path, "--dask", cluster.address).stderr
 
 
 @pytest.mark.dask
 @pytest.mark.skipif(not HAS_DASK, reason="needs distributed")
-def test_a_scheduler_that_dies_is_one_line(
-    cluster: tuple[subprocess.Popen[str], str, list[int]], models: list[Path], tmp_path: Path
-) -> None:
-    process, address, _ = cluster
+def test_a_scheduler_that_dies_is_one_line(cluster: Cluster, models: list[Path], tmp_path: Path) -> None:
     results = tmp_path / "r.jsonl"
-    command = [sys.executable, "-m", "layoutopt", *arguments(models, tmp_path, "--dask", address, "--results", results)]
+    command = [
+        sys.executable,
+        "-m",
+        "layoutopt",
+        *arguments(models, tmp_path, "--dask", cluster.address, "--results", results),
+    ]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
         while not (results.exists() and results.stat().st_size) and run.poll() is None:
             time.sleep(0.02)
-        process.kill()
+        cluster.process.kill()
         told = run.communicate(timeout=120)[1]
     assert run.returncode == errors.LayoutoptError.exit_code, told
     assert "scheduler has stopped" in told
-    result = CliRunner().invoke(app, arguments(models, tmp_path, "--dask", address, "--results", results))
+    result = CliRunner().invoke(app, arguments(models, tmp_path, "--dask", cluster.address, "--results", results))
     assert result.exit_code == errors.UsageError.exit_code
     assert "no scheduler answers" in result.stderr
     assert invoke(models, tmp_path, "--results", results).exit_code == 0

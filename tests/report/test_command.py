@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
+import layoutopt
 from layoutopt.cli import app
 from layoutopt.errors import OutputError, OutputExistsError
+from layoutopt.results.result import to_json
 from tests.report.models import head
 
 
@@ -69,3 +71,38 @@ def test_the_command_refuses_before_it_works(tmp_path: Path, monkeypatch: pytest
     assert invoke(model, "-o", tmp_path / "p.html", "--model-explorer", tmp_path / "there").exit_code == (
         OutputExistsError.exit_code
     )
+
+
+def test_a_page_for_a_target(tmp_path: Path) -> None:
+    """It says what `layoutopt check` says of the .tflite, beside the file before, and its rows lead into the graph."""
+    model, page, models = head(tmp_path / "head.onnx"), tmp_path / "page.html", tmp_path / "models"
+    line = ("--target", "edgetpu", "--io", "keep", "--no-benchmark", "--json", tmp_path / "r.json")
+    result = invoke(model, "-o", page, *line, "--model-explorer", models)
+    assert result.exit_code == 0, result.output
+    told, text = json.loads((tmp_path / "r.json").read_text()), page.read_text()
+    for side, found in (("after", told["optimize"]["check"]), ("before", told["check_before"])):
+        assert found["file"] == f"{side}.tflite"
+        wanted = json.loads(json.dumps(to_json(layoutopt.check(models / found["file"], "edgetpu"))))
+        assert {**wanted, "file": found["file"]} == found
+    after = told["optimize"]["check"]
+    assert after["findings"]
+    assert f"runs {after['taken']} of {after['operators']} operators" in text
+    assert f"of the file before {told['check_before']['taken']} of {told['check_before']['operators']}" in text
+    for finding in after["findings"]:
+        assert finding["reasons"][0] in text
+        node = told["after"]["nodes"][finding["position"]]
+        assert (node["operator"], node["id"]) == (finding["operator"], str(finding["position"]))
+    assert "What the accelerator runs" in text
+    assert f"{after['title']} runs {after['taken']} of {after['operators']}" in result.stdout
+
+
+@pytest.mark.usefixtures("unconvertible")
+def test_without_a_tflite_there_is_nothing_to_check(tmp_path: Path) -> None:
+    model, page = head(tmp_path / "head.onnx"), tmp_path / "page.html"
+    result = invoke(model, "-o", page, "--target", "gpu", "--json", tmp_path / "r.json")
+    assert result.exit_code == 0, result.output
+    told = json.loads((tmp_path / "r.json").read_text())
+    assert (told["optimize"]["check"], told["check_before"]) == (None, None)
+    assert any(note.startswith("no .tflite") for note in told["notes"])
+    assert "What the accelerator runs" not in page.read_text()
+    assert invoke(model, "-o", page, "--force", "--target", "gpu", "--backend", "onnx-tf").exit_code == 2

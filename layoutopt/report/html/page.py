@@ -9,11 +9,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import jinja2
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from layoutopt.backend.litert.latency import CONFIDENCE
 from layoutopt.report.html.charts import ROUNDING, Ribbon, bytes_along, errors_along, histogram, ribbon
 from layoutopt.report.html.drawing import BOX_HEIGHT, BOX_WIDTH, ROW, Box, BoxRole, Drawing, draw
+from layoutopt.report.html.target import refusals
+from layoutopt.report.terminal.check import runs
 from layoutopt.report.terminal.tables import amount, format_size, proof
 from layoutopt.results.model_report import PER_OPERATOR, GraphNode, GraphTensor, Layout, ModelGraph, ModelReport, Stage
 from layoutopt.results.optimize import ModelKind, ModelStats, OptimizeReport
@@ -78,6 +80,10 @@ class DrawnGraph:
     def operators(self) -> tuple[Box, ...]:
         """Return the boxes of the operators, in the order of execution."""
         return tuple(box for box in self.drawing.boxes if box.role is BoxRole.OPERATOR)
+
+    def at(self, position: int) -> Box | None:
+        """Return the box of the operator at a position in the file; None for one in the body of another."""
+        return next((box for box in self.operators if box.node.id == str(position)), None)
 
     def largest(self) -> list[Box]:
         """Return the transposes that move the most bytes."""
@@ -217,6 +223,7 @@ def _environment() -> jinja2.Environment:
         "signed": lambda number: f"{number:+,}".replace("-", "−") if number else "0",
     }
     environment.globals |= {"amount": amount, "proof": proof, "second_line": _second_line, "text_width": _TEXT_WIDTH}
+    environment.globals |= {"refusals": refusals, "runs": runs}
     environment.tests["wider_than"] = _is_long
     return environment
 
@@ -227,9 +234,9 @@ def _is_long(text: str, letter: float) -> bool:
 
 
 def prose(text: str) -> Markup:
-    """Return text as HTML, in which `names` between backticks are code."""
-    parts = re.split(r"`([^`]+)`", printable(text))
-    return Markup("").join(Markup("<code>{}</code>").format(part) if at % 2 else part for at, part in enumerate(parts))
+    """Return text as HTML, in which `names` between backticks are code, and options are not broken."""
+    marked = re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(printable(text))))
+    return Markup(re.sub(r"(?<![\w-])--[a-z][a-z-]*", r'<span class="nowrap">\g<0></span>', marked))
 
 
 def format_shape(sizes: Sequence[int]) -> str:

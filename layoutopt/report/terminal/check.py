@@ -20,13 +20,17 @@ def of_check(report: CheckReport, *, verbose: bool) -> Iterator[RenderableType]:
         yield _table(report, verbose=verbose)
     for mend, operators in _mends(report.findings).items():
         yield Text(f"{', '.join(operators)}: {mend}")
-    parts = "part" if report.partitions == 1 else "parts"
-    taken = f"It runs {report.taken:,} of {report.operators:,} operators, in {report.partitions:,} {parts}"
-    runs = "" if report.run == report.taken else f"; by default {report.run:,} of them run there"
-    yield Text(f"{taken}{runs}.", style="green" if report.passes else "yellow")
+    yield Text(f"It runs {runs(report)}.", style="green" if report.passes else "yellow")
     if not report.passes:
         yield Text(f"An operator that it does not run {report.rest}.")
     yield Text(f"Rules of {report.date}: {report.source}", style="dim")
+
+
+def runs(report: CheckReport) -> str:
+    """Return what a target runs, as the end of a sentence: ``3 of 5 operators, in 2 parts``."""
+    parts = "part" if report.partitions == 1 else "parts"
+    default = "" if report.run == report.taken else f"; by default {report.run:,} of them run there"
+    return f"{report.taken:,} of {report.operators:,} operators, in {report.partitions:,} {parts}{default}"
 
 
 def _table(report: CheckReport, *, verbose: bool) -> Table:

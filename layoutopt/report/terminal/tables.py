@@ -17,7 +17,7 @@ from layoutopt.layout.costs.movement import Curve, Family
 from layoutopt.options import Objective
 from layoutopt.pipeline.manager import PassRecord
 from layoutopt.pipeline.text import PassDescription
-from layoutopt.report.terminal.check import of_check
+from layoutopt.report.terminal.check import of_check, runs
 from layoutopt.report.terminal.quantization import of_quantization
 from layoutopt.results.benchmark import BenchmarkReport, BenchmarkRow, Control
 from layoutopt.results.calibrate import CalibrationReport
@@ -55,6 +55,8 @@ def of_report(report: ModelReport, page: Path, commands: Sequence[str]) -> Itera
     """Yield the headline, what is missing, and where the page is; ``commands`` show the models elsewhere."""
     yield _of_forms(report.optimize)
     yield Text(proof(report.explain.layout))
+    if (check := report.optimize.check) is not None:
+        yield Text(f"{check.title} runs {runs(check)}.")
     for note in report.notes:
         yield Text(note, style="yellow")
     yield from map(Text, commands)

@@ -68,6 +68,7 @@ from layoutopt.tfl.build.elementwise import (
     tanh,
 )
 from layoutopt.tfl.build.indexing import (
+    detection_postprocess,
     dynamic_update_slice,
     gather,
     gather_nd,
@@ -173,6 +174,7 @@ __all__ = [
     "depth_to_space",
     "depthwise_conv_2d",
     "dequantize",
+    "detection_postprocess",
     "div",
     "dynamic_update_slice",
     "elu",

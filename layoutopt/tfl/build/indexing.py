@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from layoutopt.tfl import custom_options
 from layoutopt.tfl.dtypes import DType
 from layoutopt.tfl.graph import Value
 from layoutopt.tfl.recorder import Integers, Operand, int32, one, record, value_of, values_of
@@ -72,3 +73,26 @@ def non_max_suppression_v4(
     bounds = (value_of(overlap, DType.FLOAT32), value_of(score, DType.FLOAT32))
     indices, number = record("NON_MAX_SUPPRESSION_V4", boxes, value_of(scores), int32(count), *bounds)
     return indices, number
+
+
+def detection_postprocess(
+    encodings: Operand, scores: Value, anchors: Value, **options: custom_options.OptionValue
+) -> list[Value]:
+    """Record the custom operator TFLite_Detection_PostProcess: boxes, classes, scores and how many they are.
+
+    Args:
+        encodings: of boxes (1, boxes, 4) relative to the anchors: y, x, and the logarithms of height and width.
+        scores: (1, boxes, classes).
+        anchors: (boxes, 4) as y, x, height and width.
+        options: as the operator calls them; ``max_classes_per_detection`` is 1.
+    """
+    rows = int(options["max_detections"])
+    shapes = ((1, rows, 4), (1, rows), (1, rows), (1,))
+    return record(
+        "TFLite_Detection_PostProcess",
+        value_of(encodings),
+        scores,
+        anchors,
+        results=[(DType.FLOAT32, shape) for shape in shapes],
+        custom_options=custom_options.encode(options),
+    )
