@@ -147,7 +147,7 @@ def convolution_of(node: ir.Node) -> Convolution | None:
     if node.domain != "" or node.op_type != "Conv" or node.outputs[0].dtype not in TYPES:
         return None
     source, result = static_shape(node.inputs[0]), static_shape(node.outputs[0])
-    weights = constant_array(node.inputs[1])
+    weights: Weights | None = constant_array(node.inputs[1])  # type: ignore[assignment]  # of the type of the result
     if source is None or result is None or weights is None:
         return None
     if (bias := np.zeros(weights.shape[0]) if not has_operand(node, 2) else constant_operand(node, 2)) is None:
