@@ -5,10 +5,11 @@
     python -m benchmarks.published [--zoo build/zoo] [--peers build/peers] [--results build/published] [NAME...]
     python -m benchmarks.published --time-only
 
-Each network of the packages of ``benchmarks.zoo`` is converted four times: by layoutopt's direct backend, by the same
-with Winograd's algorithms, by the same without the rewrites, and by onnx2tf. All are compared with ONNX Runtime and
-timed in one interleaved run; so are the .onnx files, in ONNX Runtime. What was converted before stays
-as it is; the figures of all of them go to ``benchmarks/results/published.json``. Timing wants a quiet machine.
+Each network of the packages of ``benchmarks.zoo`` is converted by layoutopt's direct backend, by the same
+with Winograd's algorithms, by the same without the rewrites, by onnx2tf and by litert-torch. All are compared with ONNX
+Runtime and timed in one interleaved run; so are the .onnx files, in ONNX Runtime. What was converted before stays
+as it is; the figures of all of them go to ``benchmarks/results/published.json``, each network with the machine and the
+day of its own run. Timing wants a quiet machine.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from onnx import numpy_helper
 
 import layoutopt
 from benchmarks import records
-from benchmarks.peers.catalogue import OURS, PEERS
+from benchmarks.peers.catalogue import OURS, PEERS, PUBLISHED_TORCH
 from benchmarks.peers.conversion import MODEL, converted
 from benchmarks.peers.figures import FIGURES, TFLITE, TIMES, Figures, Times, kept_figures, right_files
 from benchmarks.peers.judge import judged
@@ -45,8 +46,10 @@ from layoutopt.pipeline.text import pass_name
 from layoutopt.results.optimize import Multiplications
 from layoutopt.results.provenance import Provenance
 
-EXACT, WINOGRAD, PEER = "layoutopt --exact", "layoutopt --winograd", "onnx2tf-2"
-LABELS = (OURS, WINOGRAD, EXACT, PEER)
+EXACT, WINOGRAD, PEER, TORCH = "layoutopt --exact", "layoutopt --winograd", "onnx2tf-2", PUBLISHED_TORCH.name
+OTHERS = {each.name: each for each in (PEERS[PEER], PUBLISHED_TORCH)}
+"""The converters beside ours, by name."""
+LABELS = (OURS, WINOGRAD, EXACT, *OTHERS)
 _HALF = "resnet50, half masked"
 CASES: Mapping[str, str] = {
     **{name: name for name in ("repvgg_a0", "mobileone_s1", "fastvit_t8")},
@@ -58,6 +61,7 @@ CASES: Mapping[str, str] = {
 """The networks, each with its name in ``benchmarks.zoo``."""
 
 _PRODUCTS, _COST, _ONNX, _ONNX_TIMES = "products.json", "cost.json", "model.nhwc.onnx", "onnx.json"
+_MEASURED = "measured.json"
 _LOADS, _ROUNDS = 4, 3
 """The times that both .onnx files are loaded, and the samples of each load, of which the fastest counts."""
 
@@ -83,6 +87,11 @@ class OnnxTimes:
         """The speedup by the rewrites: the same layouts without them against those with them."""
         return self.ours.speedup_over(self.exact, Noise.between(self.exact, self.control))
 
+    @property
+    def over_original(self) -> Speedup:
+        """The speedup by all passes: as exported against as optimized."""
+        return self.ours.speedup_over(self.original, Noise.between(self.exact, self.control))
+
 
 @dataclass(frozen=True, slots=True)
 class Cost:
@@ -102,6 +111,7 @@ class Network:
     """One network.
 
     Attributes:
+        measured: where and when it was timed.
         products: multiplications before and after.
         figures: what became of it, by converter.
         times: of all that is right, in one run.
@@ -110,6 +120,7 @@ class Network:
         cost: of the conversion; None where it was not measured.
     """
 
+    measured: Provenance
     products: Multiplications
     figures: Mapping[str, Figures]
     times: Times
@@ -123,13 +134,11 @@ class Published:
     """All that was measured.
 
     Attributes:
-        measured: where and when.
         networks: by name.
     """
 
     PATH: ClassVar[Path] = records.committed("published")
 
-    measured: Provenance
     networks: Mapping[str, Network]
 
 
@@ -151,16 +160,27 @@ def main() -> None:
         if not options.time_only:
             export(name, options.zoo.resolve(), results)
             convert(name, options.peers.resolve(), results)
-        if not options.convert_only and (options.time_only or not (results / name / TIMES).exists()):
-            times = timed(right_files(results / name, LABELS))
-            records.save(times, results / name / TIMES)
-            print(f"{name}: {times}", flush=True)
-        if not options.convert_only and (options.time_only or not (results / name / _ONNX_TIMES).exists()):
-            records.save(timed_onnx(results / name), results / name / _ONNX_TIMES)
+        if not options.convert_only and (options.time_only or not (results / name / _MEASURED).exists()):
+            time_all(name, results / name)
     earlier = records.load(Published, Published.PATH).networks
-    here = {name: kept(results / name) for name in CASES if (results / name / TIMES).exists()}
+    here = {name: kept(results / name) for name in CASES if (results / name / _MEASURED).exists()}
     networks = {name: here.get(name) or earlier[name] for name in CASES if name in here or name in earlier}
-    records.save(Published(Provenance.here(), networks), Published.PATH)
+    records.save(Published(networks), Published.PATH)
+
+
+def time_all(name: str, directory: Path) -> None:
+    """Time the .tflite and the .onnx files of a network, and print how they compare."""
+    times, onnx_times = timed(right_files(directory, LABELS)), timed_onnx(directory)
+    records.save(times, directory / TIMES)
+    records.save(onnx_times, directory / _ONNX_TIMES)
+    records.save(Provenance.here(), directory / _MEASURED)
+    ratios = ", ".join(f"{each.of_medians:.2f} of {label}" for label, each in times.speedups.items())
+    over, gain = onnx_times.over_original, onnx_times.speedup
+    print(
+        f"{name}: .tflite {ratios}; .onnx {over.of_medians:.2f} of the original ({over.verdict.value}), "
+        f"{gain.of_medians:.2f} of {EXACT} ({gain.verdict.value})",
+        flush=True,
+    )
 
 
 def export(name: str, zoo: Path, results: Path) -> None:
@@ -199,7 +219,7 @@ def mask_half(model: onnx.ModelProto) -> None:
 
 
 def convert(name: str, peers: Path, results: Path) -> None:
-    """Convert a network in each of the three ways, where that was not done, and compare with the original."""
+    """Convert a network in each way where that was not done, and compare with the original."""
     directory = results / name
     for label in (OURS, WINOGRAD, EXACT):
         if (directory / label / FIGURES).exists():
@@ -219,15 +239,18 @@ def convert(name: str, peers: Path, results: Path) -> None:
         records.save(judged(Reference(load(directory / MODEL)), tflite), directory / label / FIGURES)
         if label == OURS:
             records.save(report.multiplications, directory / _PRODUCTS)
-        for stale in (TIMES, _ONNX_TIMES):
-            (directory / stale).unlink(missing_ok=True)
+        (directory / _MEASURED).unlink(missing_ok=True)
         print(f"{name}, {label}: converted", flush=True)
     if not (directory / _COST).exists():
         records.save(cost_of(directory / MODEL), directory / _COST)
-    python = PEERS[PEER].interpreter(peers / "venv", {})
-    if python is not None and not (directory / PEER / FIGURES).exists():
-        records.save(converted(PEERS[PEER], python, name, results), directory / PEER / FIGURES)
-        print(f"{name}, {PEER}: converted", flush=True)
+    for label, peer in OTHERS.items():
+        if label == TORCH and name not in NETWORKS:
+            continue  # masked in the .onnx
+        python = peer.interpreter(peers / "venv", {})
+        if python is not None and not (directory / label / FIGURES).exists():
+            records.save(converted(peer, python, name, results), directory / label / FIGURES)
+            (directory / _MEASURED).unlink(missing_ok=True)
+            print(f"{name}, {label}: converted", flush=True)
 
 
 def cost_of(model: Path) -> Cost:
@@ -275,7 +298,8 @@ def kept(directory: Path) -> Network:
     sizes = {label: (directory / label / TFLITE).stat().st_size for label in times.latencies}
     onnx_times = records.load(OnnxTimes, path) if (path := directory / _ONNX_TIMES).exists() else None
     cost = records.load(Cost, path) if (path := directory / _COST).exists() else None
-    return Network(products, kept_figures(directory, LABELS), times, sizes, onnx_times, cost)
+    measured = records.load(Provenance, directory / _MEASURED)
+    return Network(measured, products, kept_figures(directory, LABELS), times, sizes, onnx_times, cost)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import prod
 
 import numpy as np
@@ -173,10 +174,12 @@ class _Convolution:
     joint: ir.Node | None
     pointwise: bool
 
-    def found(self) -> _Found:
-        """Return both forms with what they cost."""
+    def found(self) -> _Found | None:
+        """Return both forms with what they cost; None where weights are not finite, or their sums would not be."""
         result = known_shape(self.node.outputs[0])
         small, large = self._small(), self._large()
+        if not small.is_finite(_type_of(self.node)):
+            return None
         activation = self._activation()
         before, after = work_of(self.node) + self._no_longer_read(), Work()
         if self.pointwise:
@@ -192,7 +195,7 @@ class _Convolution:
         rest = len(self.parts) - len(self.alike)
         after += work_of_elementwise(self._large_shape(), self._large_shape()) if rest > 1 else Work()
         after += work_of_elementwise(self._small_shape(), self._small_shape()) if len(self.alike) > 1 else Work()
-        return _Found(activation or self.node, before, after, self._rewrite)
+        return _Found(activation or self.node, before, after, partial(self._rewrite, small, large))
 
     def _no_longer_read(self) -> Work:
         """Return the cost of the Concat and the upsampling, divided by the number of Convs that read them."""
@@ -216,8 +219,8 @@ class _Convolution:
         conv = convolution_of(reader) if reader.graph is self.graph else None
         return conv is not None and conv.is_dense and conv.kernel == self.conv.kernel
 
-    def _rewrite(self, write: edit.Writer) -> ir.Value:
-        result, small, large = known_shape(self.node.outputs[0]), self._small(), self._large()
+    def _rewrite(self, small: Convolution, large: Convolution | None, write: edit.Writer) -> ir.Value:
+        result = known_shape(self.node.outputs[0])
         sources = [up.source for at in self.alike if (up := upsampling_of(self.graph, self.parts[at])) is not None]
         source = _joined(write, sources, self._small_shape())
         activation = self._activation()
@@ -265,14 +268,14 @@ class _Convolution:
         assert conv is not None
         if self.pointwise:
             return Convolution(conv.weights, self.conv.bias, conv.begin, conv.strides, conv.dilations, 1)
-        weights, factor = conv.weights, self.up.factor
+        factor = self.up.factor
         taps = [(size + factor - 2) // factor + 1 for size in conv.kernel]
-        phases = np.zeros((factor, factor, *weights.shape[:2], *taps))
-        for row, column in np.ndindex(factor, factor):
-            for tap in np.ndindex(*conv.kernel):
-                at = (row + tap[0]) // factor, (column + tap[1]) // factor
-                phases[row, column, :, :, at[0], at[1]] += weights[:, :, tap[0], tap[1]]
-        merged = phases.reshape(-1, *phases.shape[3:])
+        falls_on = np.zeros((factor, factor, *conv.kernel, *taps))
+        for row, column, *tap in np.ndindex(factor, factor, *conv.kernel):
+            falls_on[row, column, *tap, (row + tap[0]) // factor, (column + tap[1]) // factor] = 1
+        flat = conv.weights.reshape(-1, prod(conv.kernel))
+        phases = flat @ falls_on.reshape(factor**2, flat.shape[1], prod(taps))
+        merged = phases.reshape(factor**2 * conv.channels, -1, *taps)
         return Convolution(merged, np.tile(self.conv.bias, factor**2), self._begin(), (1, 1), (1, 1), 1)
 
     def _shifts(self) -> Shape:

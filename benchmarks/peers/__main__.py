@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import argparse
+import statistics
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from benchmarks import records
 from benchmarks.models import NETWORKS
 from benchmarks.peers.catalogue import PEERS, Peer
 from benchmarks.peers.conversion import convert_all
-from benchmarks.peers.figures import Summary, networks
+from benchmarks.peers.figures import Network, Summary, networks, over_the_best
 from benchmarks.peers.timing import time_all
+from layoutopt.backend.litert.latency import Verdict
 from layoutopt.results.provenance import Provenance
 
 
 def main() -> None:
-    """Convert and time what was not yet, and keep the figures of all that ever was."""
+    """Convert and time what was not yet, tell how ours compares, and keep the figures if they are of all converters."""
     options = _options()
     root = options.results.resolve()
     names, results = options.names or list(NETWORKS), root / "results"
@@ -26,8 +28,33 @@ def main() -> None:
             _convert(peer, names, root, options)
     if not (options.convert_only or options.keep):
         time_all(names, results, again=options.again or options.time_only)
+    found, before = networks(results, NETWORKS), Summary.committed().networks
+    tell(found)
+    if missing := lacking(found, before):
+        print(f"not kept, since converters are missing that were measured before: {', '.join(missing)}")
+        return
     versions = {name: peer.versions() for name, peer in PEERS.items()}
-    records.save(Summary(Provenance.here(), versions, networks(results, NETWORKS)), Summary.PATH)
+    records.save(Summary(Provenance.here(), versions, found), Summary.PATH)
+
+
+def lacking(found: Mapping[str, Network], before: Mapping[str, Network]) -> list[str]:
+    """Return the networks of which ``before`` has more converters."""
+    nothing = Network({}, None)
+    return [name for name, each in before.items() if not {*each.figures} <= {*found.get(name, nothing).figures}]
+
+
+def tell(found: Mapping[str, Network]) -> None:
+    """Print how ours compares with the fastest of the others, and where it is slower."""
+    best = over_the_best(found)
+    if not best:
+        return
+    for name, speedup in best.items():
+        print(
+            f"{name}: {speedup.median_of_rounds:.2f} ({speedup.low:.2f} to {speedup.high:.2f}), {speedup.verdict.value}"
+        )
+    mean = statistics.geometric_mean(each.median_of_rounds for each in best.values())
+    slower = ", ".join(name for name, each in best.items() if each.verdict is Verdict.SLOWER)
+    print(f"over the best other converter: {mean:.2f}, geometric mean of {len(best)}; slower: {slower or 'none'}")
 
 
 def _options() -> argparse.Namespace:

@@ -139,3 +139,13 @@ PEERS: Mapping[str, Peer] = {
     )
 }
 """The converters by name, ours first."""
+
+PUBLISHED_TORCH = Peer(
+    "litert-torch-published",
+    "litert_torch_published",
+    "`litert_torch.to_channel_last_io`, `litert_torch.convert`",
+    ("litert-torch", "litert-converter"),
+    requirements="litert-torch-published.txt",
+    pip=("--no-deps",),
+)
+"""litert-torch in an environment with the packages that the networks of `benchmarks.zoo` come from."""

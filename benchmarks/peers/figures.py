@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from benchmarks import records
-from benchmarks.peers.catalogue import OURS, PEERS
+from benchmarks.peers.catalogue import FLOOR, OURS, PEERS
 from layoutopt.backend.litert.latency import Latency, Noise, Speedup, Verdict
 from layoutopt.results.provenance import Provenance
 
@@ -130,6 +130,16 @@ class Summary:
     def committed(cls) -> Summary:
         """Return what was measured last."""
         return records.load(cls, cls.PATH)
+
+
+def over_the_best(networks: Mapping[str, Network]) -> dict[str, Speedup]:
+    """Return how many times as fast ours is as the fastest other converter, by network; Keras is no converter."""
+    found = {
+        name: [each for other, each in network.times.speedups.items() if other != FLOOR]
+        for name, network in networks.items()
+        if network.times
+    }
+    return {name: min(each, key=lambda speedup: speedup.median_of_rounds) for name, each in found.items() if each}
 
 
 def kept_figures(directory: Path, labels: Iterable[str]) -> dict[str, Figures]:

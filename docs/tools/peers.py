@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from benchmarks.peers.catalogue import FLOOR, OURS, PEERS
-from benchmarks.peers.figures import Network, Outcome, Summary
+from benchmarks.peers.figures import Network, Outcome, Summary, over_the_best
 from docs.tools.markdown import table
 from docs.tools.reasons.peers import REASONS
 from layoutopt.backend.litert.latency import Speedup, Verdict
@@ -114,20 +114,15 @@ def _mean(networks: Iterable[Network], name: str) -> str:
     return f"{_geometric(found):.2f} (n = {len(found)})" if found else "-"
 
 
-def _geometric(speedups: Sequence[Speedup]) -> float:
+def _geometric(speedups: Iterable[Speedup]) -> float:
     return statistics.geometric_mean(speedup.median_of_rounds for speedup in speedups)
 
 
 def _best(networks: Mapping[str, Network]) -> Iterator[str]:
     """Yield how the best of the other converters does on each network, all together."""
-    of_converters = [
-        [speedup for name, speedup in network.times.speedups.items() if name != FLOOR]
-        for network in networks.values()
-        if network.times
-    ]
-    best = [min(found, key=lambda speedup: speedup.median_of_rounds) for found in of_converters if found]
-    if best:
-        yield f"The best of the other converters on each network, {FLOOR} left out: {_geometric(best):.2f} on average."
+    if best := over_the_best(networks):
+        mean = _geometric(best.values())
+        yield f"The best of the other converters on each network, {FLOOR} left out: {mean:.2f} on average."
 
 
 def _faster(networks: Mapping[str, Network]) -> Iterator[str]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from benchmarks import records
 from benchmarks.peers.catalogue import OURS
-from benchmarks.published import EXACT, PEER, WINOGRAD, Network, OnnxTimes, Published
+from benchmarks.published import EXACT, PEER, TORCH, WINOGRAD, Network, OnnxTimes, Published
 from docs.tools.markdown import table
 from layoutopt.backend.litert.latency import Speedup, Verdict
 
@@ -14,7 +14,11 @@ from layoutopt.backend.litert.latency import Speedup, Verdict
 def regions() -> Mapping[str, str]:
     """Return the regions by name."""
     found = records.load(Published, Published.PATH)
-    heads = ("network", "multiplications", "ms", "`--exact`", "onnx2tf", "gain", "over onnx2tf", "max abs error", "MSE")
+    heads = (
+        *("network", "multiplications", "ms", "`--exact`", "onnx2tf", "litert-torch"),
+        *("gain", "over onnx2tf", "over litert-torch", "max abs error", "MSE"),
+    )
+    runs = sorted({f"{each.measured.machine}, {each.measured.date}" for each in found.networks.values()})
     rows = [(name, *_cells(network)) for name, network in found.networks.items()]
     others = ("network", "ms", "without", "gain", "over onnx2tf", "file", "max abs error", "MSE")
     by_winograd = [(name, *_by_winograd(each)) for name, each in found.networks.items() if WINOGRAD in each.figures]
@@ -22,8 +26,10 @@ def regions() -> Mapping[str, str]:
     return {
         "published-table": table(heads, rows),
         "published-winograd": table(others, by_winograd),
-        "published-onnx": table(("network", "as exported", "`--exact`", "ms", "gain", "passes", "conversion"), onnx),
-        "published-measured": f"{found.measured.machine}, {found.measured.date}",
+        "published-onnx": table(
+            ("network", "as exported", "`--exact`", "ms", "over the original", "gain", "passes", "conversion"), onnx
+        ),
+        "published-measured": " and ".join(runs),
     }
 
 
@@ -34,8 +40,8 @@ def _cells(network: Network) -> tuple[str, ...]:
     gains = {label: gain(speedup) for label, speedup in times.speedups.items()}
     return (
         f"{products.before / 1e6:.0f} M to {products.after / 1e6:.0f} M",
-        *(latencies.get(label, "-") for label in (OURS, EXACT, PEER)),
-        *(gains.get(label, "-") for label in (EXACT, PEER)),
+        *(latencies.get(label, "-") for label in (OURS, EXACT, PEER, TORCH)),
+        *(gains.get(label, "-") for label in (EXACT, PEER, TORCH)),
         f"{ours.max_abs_error:.1e}",
         f"{ours.mse:.1e}",
     )
@@ -61,7 +67,7 @@ def _in_onnx(network: Network, times: OnnxTimes) -> tuple[str, ...]:
     cost = network.cost
     seconds = (f"{cost.rewrites:.2f} s", f"{cost.whole:.1f} s") if cost else ("-", "-")
     milliseconds = (f"{each.median_ms:.1f}" for each in (times.original, times.exact, times.ours))
-    return *milliseconds, gain(times.speedup), *seconds
+    return *milliseconds, gain(times.over_original), gain(times.speedup), *seconds
 
 
 def gain(speedup: Speedup) -> str:

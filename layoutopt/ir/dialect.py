@@ -292,18 +292,41 @@ def detection_postprocess(opset: int) -> ir.Function:
 
 
 def define(model: ir.Model) -> None:
-    """Add the definitions of the dialect operators that ``model`` uses, also in bodies, and does not define yet."""
-    opset = model.opset_imports[""]
+    """Add the definitions of the dialect operators that ``model`` uses, also in bodies, and does not define yet.
+
+    Nodes that leave out their last operands have a definition without these, named by their number as its overload:
+    inlined, the other one would hand an empty operand on, and ONNX Runtime has its fastest forms of Conv and Resize
+    only for nodes without one.
+    """
+    opset, known = model.opset_imports[""], dict[tuple[str, int], ir.Function]()
     for node in model.graph.all_nodes():
-        if node.domain == DOMAIN and node.op_identifier() not in model.functions:
-            function = _DEFINITIONS[node.op_type](opset)
+        if node.domain != DOMAIN:
+            continue
+        count = max((at + 1 for at, value in enumerate(node.inputs) if value is not None), default=0)
+        if (key := (node.op_type, count)) not in known:
+            known[key] = _without_last(_DEFINITIONS[node.op_type](opset), count)
+        function = known[key]
+        node.resize_inputs(count)
+        node.overload = function.overload
+        if function.identifier() not in model.functions:
             model.functions[function.identifier()] = function
             model.opset_imports[DOMAIN] = 1
-            model.ir_version = max(model.ir_version, _FUNCTIONS)
+            model.ir_version = max(model.ir_version, _OVERLOADS if function.overload else _FUNCTIONS)
 
 
-_FUNCTIONS = 8
-"""The IR version since which a model may hold functions."""
+def _without_last(function: ir.Function, count: int) -> ir.Function:
+    """Return ``function`` with its first ``count`` operands alone."""
+    left_out = list(function.inputs[count:])
+    for value in reversed(left_out):
+        for use in value.uses():
+            use.node.resize_inputs(use.idx)
+    del function.inputs[count:]
+    function.overload = str(count) if left_out else ""
+    return function
+
+
+_FUNCTIONS, _OVERLOADS = 8, 10
+"""The IR versions since which a model may hold functions, and several of one name."""
 
 _DEFINITIONS: Mapping[str, Callable[[int], ir.Function]] = {
     **{each.name: partial(function_for, each) for forms in OPERATORS.values() for each in forms.values()},

@@ -10,6 +10,7 @@ import pytest
 
 from benchmarks import records
 from benchmarks.peers import conversion
+from benchmarks.peers.__main__ import lacking, tell
 from benchmarks.peers.catalogue import FLOOR, OURS, PEERS, Peer
 from benchmarks.peers.conversion import convert_all
 from benchmarks.peers.figures import (
@@ -22,6 +23,7 @@ from benchmarks.peers.figures import (
     Summary,
     Times,
     networks,
+    over_the_best,
     right_files,
 )
 from benchmarks.peers.judge import judged
@@ -116,6 +118,29 @@ def test_a_result_with_another_interface_does_not_run(tmp_path: Path) -> None:
 def test_a_broken_file_does_not_run(tmp_path: Path) -> None:
     (tmp_path / TFLITE).write_bytes(b"no flatbuffer at all")
     assert judged(_reference("0, 1, 3, 2"), tmp_path / TFLITE).outcome is Outcome.NOT_LOADED
+
+
+# --- the best of the others ------------------------------------------------------------------------------------------
+
+
+def test_the_fastest_of_the_others_counts_and_keras_does_not(capsys: pytest.CaptureFixture[str]) -> None:
+    found = {
+        "one": Network({}, _times(litert_torch=1.5, onnx2tf_2=1.2, Keras=0.5)),
+        "two": Network({}, _times(litert_torch=0.9, onnx2tf_2=1.44)),
+        "three": Network({}, None),
+    }
+    best = over_the_best(found)
+    assert {name: round(each.median_of_rounds, 2) for name, each in best.items()} == {"one": 1.2, "two": 0.9}
+    tell(found)
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last == "over the best other converter: 1.04, geometric mean of 2; slower: two"
+
+
+def test_figures_of_fewer_converters_are_not_kept() -> None:
+    before = {"one": Network({OURS: RIGHT, PEER.name: RIGHT}, None), "two": Network({OURS: RIGHT}, None)}
+    assert lacking({"one": Network({OURS: RIGHT}, None), "two": before["two"]}, before) == ["one"]
+    assert lacking({"one": before["one"]}, before) == ["two"]
+    assert not lacking(before, before)
 
 
 # --- resuming --------------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 import onnx
+import onnx.inliner
 import onnx_ir as ir
 import pytest
 
@@ -162,6 +163,40 @@ def test_the_body_is_the_operator(operator: str, call: Call) -> None:
     assert actual.dtype == expected.dtype == np.float32
     natural = actual.transpose(invert(order)).astype(np.float64)
     np.testing.assert_allclose(natural, expected.astype(np.float64), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(("operator", "call"), [(name, call) for name, calls in CALLS.items() for call in calls])
+def test_no_empty_operand_is_last_when_inlined(operator: str, call: Call) -> None:
+    """ONNX Runtime has its fastest forms of Conv and Resize only for nodes without one."""
+    shape = (1, *call.sizes, call.channels)
+    model = build(dialect.OPERATORS[operator][len(shape)].name, call, dialect.DOMAIN, shape)
+    nodes = onnx.inliner.inline_local_functions(ir.to_proto(model)).graph.node
+    assert [node.op_type for node in nodes] == ["Transpose", operator, "Transpose"]
+    assert all(node.input[-1] for node in nodes)
+
+
+def test_nodes_with_and_without_the_last_operand_in_one_model() -> None:
+    generator = np.random.default_rng(3)
+    data = ir.val("x", ir.DataType.FLOAT, (1, 6, 4, 4))
+    arrays = {"w": (4, 4, 1, 1), "b": (4,)}
+    numbers = {name: generator.standard_normal(shape).astype(np.float32) for name, shape in arrays.items()}
+    constants = [ir.val(name, const_value=ir.tensor(array, name=name)) for name, array in numbers.items()]
+    with_bias = ir.node("Conv2D", [data, *constants], domain=dialect.DOMAIN)
+    without = ir.node("Conv2D", [with_bias.outputs[0], constants[0], None], domain=dialect.DOMAIN)
+    result = without.outputs[0]
+    result.name, result.dtype, result.shape = "y", ir.DataType.FLOAT, ir.Shape((1, 6, 4, 4))
+    graph = ir.Graph(
+        [data], [result], nodes=[with_bias, without], initializers=constants, opset_imports={"": 17}, name="two"
+    )
+    model = ir.Model(graph, ir_version=8)
+    dialect.define(model)
+    assert set(model.functions) == {(dialect.DOMAIN, "Conv2D", ""), (dialect.DOMAIN, "Conv2D", "2")}
+    assert model.ir_version == 10
+    check_full(model)
+    x = generator.standard_normal((1, 6, 4, 4)).astype(np.float32)
+    matrix = numbers["w"][:, :, 0, 0].T.astype(np.float64)
+    expected = (x @ matrix + numbers["b"]) @ matrix
+    np.testing.assert_allclose(run_onnx(model, {"x": x})["y"].astype(np.float64), expected, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("opset", [7, 14, 22])

@@ -8,15 +8,19 @@ from dataclasses import dataclass
 from math import gcd, prod
 
 import numpy as np
+import numpy.typing as npt
 import onnx_ir as ir
 
 from layoutopt.ir import edit
 from layoutopt.ir.attributes import constant_operand, has_operand, integer, integers
-from layoutopt.ir.values import Shape, Wide, static_shape
+from layoutopt.ir.values import Shape, Wide, constant_array, static_shape
 from layoutopt.layout.costs.arithmetic import Work, work_of_elementwise, work_of_product
 
 TYPES = (ir.DataType.FLOAT, ir.DataType.DOUBLE)
 """Element types whose sums may run in another order without leaving what verification allows."""
+
+Weights = npt.NDArray[np.float32 | np.float64]
+"""Weights as they are stored, which most questions leave alone; whoever adds or multiplies them makes them double."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +36,7 @@ class Convolution:
         groups: of channels.
     """
 
-    weights: Wide
+    weights: Weights
     bias: Wide
     begin: Shape
     strides: Shape
@@ -60,6 +64,8 @@ class Convolution:
 
     def scaled(self, factor: Wide) -> Convolution:
         """Return the same times a ``factor`` per channel of the result."""
+        if (factor == 1).all():
+            return self
         return dataclasses.replace(self, weights=scale_outputs(self.weights, factor), bias=self.bias * factor)
 
     def end(self, source: Shape, result: Shape) -> Shape:
@@ -95,7 +101,7 @@ class Convolution:
         given = static_shape(source)
         assert given is not None
         dtype = write.dtype.numpy()
-        operands = [source, write.constant(self.weights.astype(dtype))]
+        operands = [source, write.constant(self.weights.astype(dtype, copy=False))]
         if self.bias.any():
             operands.append(write.constant(self.bias.astype(dtype)))
         attributes: dict[str, int | Sequence[int]] = {
@@ -110,10 +116,10 @@ class Convolution:
     def is_finite(self, dtype: ir.DataType) -> bool:
         """Return whether ``dtype`` holds all its numbers."""
         limit = np.finfo(dtype.numpy()).max
-        return all(bool((np.abs(each) <= limit).all()) for each in (self.weights, self.bias))
+        return all(bool(-limit <= each.min() and each.max() <= limit) for each in (self.weights, self.bias))
 
 
-def scale_outputs(weights: Wide, factor: Wide, *, groups: int = 1, transposed: bool = False) -> Wide:
+def scale_outputs(weights: Weights, factor: Wide, *, groups: int = 1, transposed: bool = False) -> Wide:
     """Return the weights of a convolution with each channel of its result times its factor.
 
     Args:
@@ -141,7 +147,7 @@ def convolution_of(node: ir.Node) -> Convolution | None:
     if node.domain != "" or node.op_type != "Conv" or node.outputs[0].dtype not in TYPES:
         return None
     source, result = static_shape(node.inputs[0]), static_shape(node.outputs[0])
-    weights = constant_operand(node, 1)
+    weights: Weights | None = constant_array(node.inputs[1])  # type: ignore[assignment]  # of the type of the result
     if source is None or result is None or weights is None:
         return None
     if (bias := np.zeros(weights.shape[0]) if not has_operand(node, 2) else constant_operand(node, 2)) is None:
@@ -186,9 +192,8 @@ def sum_convolutions(convs: Sequence[Convolution]) -> Convolution:
     width = first.weights.shape[1] * first.groups // groups
     weights = np.zeros((first.channels, width, *map(len, spans)))
     for conv in convs:
-        places = [[span.index(offset) for offset in conv.offsets(axis)] for axis, span in enumerate(spans)]
-        rows = np.ix_(range(first.channels), range(width), *places)
-        weights[rows] += _in_groups(conv.weights, conv.groups, groups)
+        taps = [_places(span, conv.offsets(axis)) for axis, span in enumerate(spans)]
+        _add_in_groups(weights[:, :, *taps], groups, conv)
     bias = np.sum([conv.bias for conv in convs], axis=0)
     begin, steps = tuple(-span[0] for span in spans), tuple(span.step for span in spans)
     return Convolution(weights, bias, begin, first.strides, steps, groups)
@@ -206,8 +211,8 @@ def compose_convolutions(first: Convolution, second: Convolution) -> Convolution
         for axis in axes
     ]
     spans = [_span(each for row in rows for each in row) for rows in offsets]
-    inner = _in_groups(first.weights, first.groups, groups).reshape(groups, first.channels // groups, -1, *first.kernel)
-    outer = _in_groups(second.weights, second.groups, groups).reshape(groups, -1, inner.shape[1], *second.kernel)
+    inner = _in_groups(first, groups).reshape(groups, first.channels // groups, -1, *first.kernel)
+    outer = _in_groups(second, groups).reshape(groups, -1, inner.shape[1], *second.kernel)
     inner, outer = (each.reshape(*each.shape[:3], -1) for each in (inner, outer))
     sizes = tuple(map(len, spans))
     weights = np.zeros((groups, outer.shape[1], inner.shape[2], prod(sizes)))
@@ -229,16 +234,25 @@ def _span(offsets: Iterable[int]) -> range:
     return range(taken[0], taken[-1] + 1, step)
 
 
-def _in_groups(weights: Wide, groups: int, fewer: int) -> Wide:
-    """Return the weights of a Conv of ``groups`` as those of one of ``fewer`` groups: zero between what was apart."""
-    if groups == fewer:
-        return weights
-    ratio, (channels, width, *kernel) = groups // fewer, weights.shape
-    apart = weights.reshape(fewer, ratio, channels // groups, width, *kernel)
-    whole = np.zeros((fewer, ratio, channels // groups, ratio, width, *kernel))
-    for at in range(ratio):
-        whole[:, at, :, at] = apart[:, at]
-    return whole.reshape(channels, ratio * width, *kernel)
+def _places(span: range, offsets: Sequence[int]) -> slice:
+    """Return where the evenly spaced ``offsets`` are in ``span``."""
+    places = [span.index(offset) for offset in offsets]
+    return slice(places[0], places[-1] + 1, places[1] - places[0] if len(places) > 1 else 1)
+
+
+def _in_groups(conv: Convolution, groups: int) -> Wide:
+    """Return the weights of ``conv`` as those of a Conv of fewer ``groups``: zero between what was apart."""
+    whole = np.zeros((conv.channels, conv.weights.shape[1] * conv.groups // groups, *conv.kernel))
+    _add_in_groups(whole, groups, conv)
+    return whole
+
+
+def _add_in_groups(weights: Wide, groups: int, conv: Convolution) -> None:
+    """Add those of ``conv`` to the ``weights`` of a Conv of fewer ``groups``, along a diagonal of blocks."""
+    ratio, each, width = conv.groups // groups, conv.channels // conv.groups, conv.weights.shape[1]
+    apart = weights.reshape(groups, ratio, each, ratio, width, *conv.kernel)
+    blocks = np.einsum("grerw...->grew...", apart)  # a view
+    blocks += conv.weights.reshape(blocks.shape)
 
 
 def window_begin(node: ir.Node, source: Shape, result: Shape, kernel: Shape, strides: Shape, dilations: Shape) -> Shape:
