@@ -1,7 +1,7 @@
 """Numbers that depend on sizes, found from two instances of one graph.
 
-Each is a dimension times a factor plus an addend, a product of dimensions of one tensor times a factor, or a fraction
-of a dimension, rounded down or up.
+Each is a dimension times a factor plus an addend, a product of dimensions of one tensor times a factor, a fraction of a
+dimension, rounded down or up, or the difference of two dimensions, or half of it.
 """
 
 from __future__ import annotations
@@ -19,6 +19,9 @@ import numpy.typing as npt
 Tensor = TypeVar("Tensor")
 Array = npt.NDArray[np.generic]
 Shape = tuple[int, ...]
+
+_OF_A_DIFFERENCE = 2
+"""How much of a surprise it is that a number is the difference of two dimensions: as much as an addend of 2."""
 
 REST = -1
 """In the target of a Reshape: whatever the other entries leave over."""
@@ -56,25 +59,44 @@ class Source(Generic[Tensor]):
 
 @dataclass(frozen=True, slots=True)
 class _Term(Generic[Tensor]):
-    """``(factor * prod(source.shape[axis] for axis in axes) + addend) // divisor``."""
+    """``(factor * prod(source.shape[axis] for axis in axes) + addend - less) // divisor``.
+
+    Attributes:
+        less: a dimension, as a source and an axis; None where nothing is subtracted.
+    """
 
     source: Source[Tensor]
     axes: tuple[int, ...]
     factor: int
     addend: int
     divisor: int = 1
+    less: tuple[Source[Tensor], int] | None = None
+
+    @property
+    def sources(self) -> tuple[Source[Tensor], ...]:
+        """Return the tensors that it reads the shapes of."""
+        return (self.source,) if self.less is None else (self.source, self.less[0])
+
+    @property
+    def surprise(self) -> int:
+        """Return how much there is to it besides dimensions and a factor."""
+        if self.less is not None:
+            return _OF_A_DIFFERENCE + self.divisor - 1 + self.addend
+        return abs(self.addend) if self.divisor == 1 else self.divisor - 1 + self.addend
 
     def cost(self, prefer: Prefer) -> tuple[int, ...]:
         """Return what is smaller the likelier it is that the term was meant."""
         unequal = abs(self.factor) if self.factor != 1 else 0
         likeness = (self.source.distance, unequal) if prefer is Prefer.NEAR else (unequal, self.source.distance)
-        surprise = abs(self.addend) if self.divisor == 1 else self.divisor - 1 + self.addend
-        return (surprise, len(self.axes), *likeness)
+        return (self.surprise, len(self.axes), *likeness)
 
 
 @dataclass(frozen=True, slots=True)
 class Formula(Generic[Tensor]):
-    """A vector of integers, ``(sizes[indices[0]] * sizes[indices[1]] * ... * factors + addends) // divisors``.
+    """A vector of integers.
+
+    It is ``(sizes[indices[0]] * sizes[indices[1]] * ... * factors + addends - sizes[less]) // divisors``, where nothing
+    is subtracted from entries whose ``less`` is -1.
 
     Attributes:
         tensors: whose shapes, laid end to end with a 1 after them, are ``sizes``; none where the vector is constant.
@@ -82,6 +104,7 @@ class Formula(Generic[Tensor]):
         factors: one per entry.
         addends: one per entry.
         divisors: one per entry; nothing that is divided is negative.
+        less: into the sizes, one per entry, or -1.
     """
 
     tensors: tuple[Tensor, ...]
@@ -89,6 +112,7 @@ class Formula(Generic[Tensor]):
     factors: tuple[int, ...]
     addends: tuple[int, ...]
     divisors: tuple[int, ...]
+    less: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +181,10 @@ def repeats_of(block: Array, shape: Shape) -> Shape:
 def _entry(first: int, second: int, sources: Sequence[Source[Tensor]], prefer: Prefer) -> _Term[Tensor] | int | None:
     if first == second:
         return first
-    return min(_terms(first, second, sources), key=lambda term: term.cost(prefer), default=None)
+    terms = list(_terms(first, second, sources))
+    if not any(term.surprise == 0 for term in terms):
+        terms += _differences(first, second, sources)
+    return min(terms, key=lambda term: term.cost(prefer), default=None)
 
 
 def _terms(first: int, second: int, sources: Sequence[Source[Tensor]]) -> Iterator[_Term[Tensor]]:
@@ -183,8 +210,32 @@ def _fractions(first: int, second: int, source: Source[Tensor], axes: tuple[int,
     for divisor in _DIVISORS:
         factor = round(divisor * (second - first) / (other - one))
         for addend in (0, divisor - 1):
-            if factor > 0 and [(factor * size + addend) // divisor for size in (one, other)] == [first, second]:
+            if (
+                factor > 0
+                and min(first, second) > 0
+                and [(factor * size + addend) // divisor for size in (one, other)] == [first, second]
+            ):
                 yield _Term(source, axes, factor, addend, divisor)
+
+
+def _differences(first: int, second: int, sources: Sequence[Source[Tensor]]) -> Iterator[_Term[Tensor]]:
+    """Yield what a dimension of an operand lacks to one of another tensor, and half of it, rounded down or up."""
+    operands = [
+        (source, axis)
+        for source in sources
+        if source.distance == 0
+        for axis, (one, two) in enumerate(zip(source.first, source.second, strict=True))
+        if one != two
+    ]
+    for source in sources:
+        for axis, size in enumerate(zip(source.first, source.second, strict=True)):
+            for operand, at in operands:
+                lacks = [
+                    whole - part for whole, part in zip(size, (operand.first[at], operand.second[at]), strict=True)
+                ]
+                for divisor, addend in ((1, 0), (2, 0), (2, 1)):
+                    if min(lacks) >= 0 and [(each + addend) // divisor for each in lacks] == [first, second]:
+                        yield _Term(source, (axis,), 1, addend, divisor, (operand, at))
 
 
 def _cost(terms: Sequence[_Term[Tensor] | int], prefer: Prefer) -> list[tuple[int, ...]]:
@@ -193,7 +244,7 @@ def _cost(terms: Sequence[_Term[Tensor] | int], prefer: Prefer) -> list[tuple[in
 
 
 def _formula(terms: Sequence[_Term[Tensor] | int]) -> Formula[Tensor]:
-    used = {id(term.source): term.source for term in terms if isinstance(term, _Term)}
+    used = {id(source): source for term in terms if isinstance(term, _Term) for source in term.sources}
     starts, end = {}, 0
     for key, source in used.items():
         starts[key] = end
@@ -205,4 +256,8 @@ def _formula(terms: Sequence[_Term[Tensor] | int]) -> Formula[Tensor]:
         tuple(term if isinstance(term, int) else term.factor for term in terms),
         tuple(0 if isinstance(term, int) else term.addend for term in terms),
         tuple(1 if isinstance(term, int) else term.divisor for term in terms),
+        tuple(
+            -1 if isinstance(term, int) or term.less is None else starts[id(term.less[0])] + term.less[1]
+            for term in terms
+        ),
     )

@@ -93,6 +93,28 @@ class Hourglass(nn.Module):
         return self.e(torch.cat([a, d], 1))
 
 
+class PaddingHourglass(nn.Module):
+    """A U-Net that pads what it upsamples to the size of the skip connection, at sizes that do not divide."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b, self.c = nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 8, 3, padding=1), nn.Conv2d(8, 8, 1)
+        self.up, self.d, self.e = nn.ConvTranspose2d(8, 8, 2, 2), nn.Conv2d(16, 8, 1), nn.Conv2d(16, 2, 1)
+
+    @staticmethod
+    def padded(x: Tensor, like: Tensor) -> Tensor:
+        down, across = (like.shape[axis] - x.shape[axis] for axis in (2, 3))
+        return F.pad(x, [across // 2, across - across // 2, down // 2, down - down // 2])
+
+    def forward(self, x: Tensor) -> Tensor:
+        a = F.relu(self.a(x))
+        b = F.relu(self.b(F.max_pool2d(a, 2)))
+        c = F.relu(self.c(F.max_pool2d(b, 2)))
+        d = F.relu(self.d(torch.cat([b, self.padded(self.up(c), b)], 1)))
+        d = F.interpolate(d, scale_factor=2, mode="bilinear", align_corners=True)
+        return self.e(torch.cat([a, self.padded(d, a)], 1))
+
+
 class Upsampler(nn.Module):
     """Transposed convolutions whose kernel is not the stride."""
 
@@ -324,6 +346,7 @@ NETWORKS: Mapping[str, OpenNetwork] = {
     ),
     "a feature pyramid": OpenNetwork(Pyramid, IMAGE, [(1, 3, 64, 64)], SIZES),
     "a U-Net that resizes to its skips": OpenNetwork(Hourglass, IMAGE, [(1, 3, 64, 64)], SIZES),
+    "a U-Net that pads to its skips": OpenNetwork(PaddingHourglass, IMAGE, [(1, 3, 64, 64)], SIZES),
     "transposed convolutions": OpenNetwork(Upsampler, IMAGE, [(1, 3, 64, 64)], SIZES),
     "an encoder of text": OpenNetwork(
         TextEncoder,

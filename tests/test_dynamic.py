@@ -237,6 +237,15 @@ SPECIAL: Mapping[str, Special] = {
         [(1, 3, 64, 64), (1, 3, 35, 50), (1, 3, 71, 33)],
         frozenset({"CUMSUM"}),
     ),
+    "a map padded to the size of another one": Special(
+        "(float[1,3,height,width] x) => (float y) <float[4] double = {1, 1, 2, 2}, int64[6] none = {0, 0, 0, 0, 0, 0}>",
+        'c = MaxPool <kernel_shape = [2, 2], strides = [2, 2]> (x) r = Resize <mode = "nearest"> (c, , double) '
+        "s = Shape <start = 2> (x) q = Shape <start = 2> (r) d = Sub (s, q) p = Concat <axis = 0> (none, d) "
+        "e = Pad (r, p) y = Concat <axis = 1> (x, e)",
+        ["height", "width"],
+        [(1, 3, 64, 64), (1, 3, 35, 50), (1, 3, 71, 33)],
+        frozenset({"PAD"}),
+    ),
     "branches that have the batch": Special(
         "(float[batch,4] x) => (float y) <float limit = {3}>",
         "r = ReduceSum <keepdims = 0> (x) z = Less (r, limit) q = Relu (x) "

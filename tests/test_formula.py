@@ -16,6 +16,7 @@ def value(formula: Formula[str], shapes: dict[str, Shape]) -> list[int]:
     """What the nodes that are made of a formula compute."""
     joined = np.array([*(size for tensor in formula.tensors for size in shapes[tensor]), 1])
     wholes = joined[np.array(formula.indices)].prod(0) * formula.factors + formula.addends
+    wholes = wholes - np.where(np.array(formula.less) < 0, 0, joined[np.array(formula.less)])
     return [int(each) for each in wholes // formula.divisors]
 
 
@@ -46,7 +47,7 @@ def test_one_entry_of_a_reshape_is_left_over_and_the_others_are_sizes() -> None:
     assert formula is not None
     assert value(formula, {"x": (5, 32, 96, 8)}) == [5, -1, 8]
     alone: Formula[str] | None = reshape_target([16, 8], [56, 8], [], Prefer.NEAR)
-    assert alone == Formula((), ((0, 0),), (-1, 8), (0, 0), (1, 1))
+    assert alone == Formula((), ((0, 0),), (-1, 8), (0, 0), (1, 1), (-1, -1))
 
 
 @pytest.mark.parametrize("prefer", Prefer)
@@ -58,6 +59,18 @@ def test_products_of_the_dimensions_of_a_tensor(prefer: Prefer) -> None:
     formula = express([2, 8 * 4096, 2 * 4096, 128], [7, 8 * 20480, 7 * 20480, 256], sources, prefer)
     assert formula is not None
     assert value(formula, {"x": (5, 35, 50, 8)}) == [5, 8 * 1750, 5 * 1750, 70]
+
+
+@pytest.mark.parametrize(("divisor", "addend"), [(1, 0), (2, 0), (2, 1)])
+def test_what_an_operand_lacks_to_another_tensor(divisor: int, addend: int) -> None:
+    shapes: list[dict[str, Shape]]
+    shapes = [{"x": (1, 8, 18), "skip": (1, 13, 21)}, {"x": (1, 18, 8), "skip": (1, 27, 12)}]
+    sources = [Source("x", shapes[0]["x"], shapes[1]["x"], 0), Source("skip", shapes[0]["skip"], shapes[1]["skip"], 2)]
+    numbers = [[(each["skip"][axis] - each["x"][axis] + addend) // divisor for axis in (1, 2)] for each in shapes]
+    formula = express(numbers[0], numbers[1], sources, Prefer.NEAR)
+    assert formula is not None
+    assert [value(formula, each) for each in shapes] == numbers
+    assert value(formula, {"x": (1, 30, 20), "skip": (1, 36, 25)}) == [(6 + addend) // divisor, (5 + addend) // divisor]
 
 
 def test_what_follows_nothing_is_refused() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -256,17 +256,23 @@ class _Merger:
         ranks = [len(tensor.shape or ()) for tensor in formula.tensors]
         shapes = [write("Shape", (rank,), tensor) for rank, tensor in zip(ranks, formula.tensors, strict=True)]
         one = write.constant(np.ones(1, np.int64))
-        result = write("Concat", (sum(ranks) + 1,), *shapes, one, attributes={"axis": 0})
+        joined = write("Concat", (sum(ranks) + 1,), *shapes, one, attributes={"axis": 0})
         length = (len(formula.factors),)
-        gathered = [write("Gather", length, result, write.constant(np.array(row, np.int64))) for row in formula.indices]
+        gathered = [write("Gather", length, joined, write.constant(np.array(row, np.int64))) for row in formula.indices]
         result = gathered[0]
         for dimensions in gathered[1:]:
             result = write("Mul", length, result, dimensions)
-        steps = (("Mul", formula.factors, 1), ("Add", formula.addends, 0), ("Div", formula.divisors, 1))
-        for operator, numbers, neutral in steps:
-            if any(number != neutral for number in numbers):
-                result = write(operator, length, result, write.constant(np.array(numbers, np.int64)))
-        return result
+
+        def apply(operator: str, numbers: Sequence[int], neutral: int, result: ir.Value) -> ir.Value:
+            if all(number == neutral for number in numbers):
+                return result
+            return write(operator, length, result, write.constant(np.array(numbers, np.int64)))
+
+        result = apply("Add", formula.addends, 0, apply("Mul", formula.factors, 1, result))
+        if any(index >= 0 for index in formula.less):
+            less = write("Gather", length, joined, write.constant(np.maximum(formula.less, 0)))
+            result = write("Sub", length, result, apply("Mul", [int(index >= 0) for index in formula.less], 1, less))
+        return apply("Div", formula.divisors, 1, result)
 
 
 def _symbolic(

@@ -36,6 +36,11 @@ def _odd(size: int, prime: int) -> tuple[int, int]:
     return base + 1, base + prime * _STRIDE + _STRIDE - 1
 
 
+def _even_and_odd(size: int, prime: int) -> tuple[int, int]:
+    even, odd = max(_STRIDE, size - size % _STRIDE), _odd(size, prime)[1]
+    return (odd, even) if prime % 4 == 3 else (even, odd)  # height and width in turns
+
+
 def _smaller(size: int, prime: int) -> tuple[int, int]:
     return size // 2 + 1, size - prime // 2
 
@@ -53,7 +58,14 @@ def _multiples(size: int, prime: int) -> tuple[int, int]:
     return size, size + prime * size
 
 
-_PAIRS: tuple[Callable[[int, int], tuple[int, int]], ...] = (_odd, _smaller, _strides_apart, _odd_multiples, _multiples)
+_PAIRS: tuple[Callable[[int, int], tuple[int, int]], ...] = (
+    _odd,
+    _even_and_odd,
+    _smaller,
+    _strides_apart,
+    _odd_multiples,
+    _multiples,
+)
 """Two sizes to rewrite a model at, from the default size and a prime number that is another one for each dimension."""
 
 Sizes = Mapping[str, int]
@@ -149,7 +161,9 @@ class SymbolicModel:
         No size is 1, which operators take for something special. The differences are no multiples of each other, so
         that a number that follows one dimension does not look as if it followed another one. The first pair is one
         more than a multiple of 32, and one less: as it is halved again and again, the one is never even where halves
-        are rounded up, and the other never where they are rounded down, so that twice a half is not the whole. Tables
+        are rounded up, and the other never where they are rounded down, so that twice a half is not the whole. In the
+        second pair it is the whole of the height and not of the width, or the other way round: what fills it up is a
+        Pad at both sizes, by differences. Tables
         that are cut to a size want smaller ones; some networks want multiples of 32, odd ones so that a small map is no
         power of two, which divides many a number of channels, or multiples of the size that the user says.
         """

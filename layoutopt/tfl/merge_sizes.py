@@ -292,6 +292,8 @@ class _Merger:
             result = result * other
         result = result * factors if (factors != 1).any() else result
         result = result + addends if addends.any() else result
+        if (less := numbers(formula.less)).max() >= 0:
+            result = result - tfl.gather(sizes, np.maximum(less, 0)) * (less >= 0).astype(np.int32)
         return tfl.floor_div(result, divisors) if (divisors != 1).any() else result
 
 
