@@ -64,7 +64,7 @@ def test_products_of_the_dimensions_of_a_tensor(prefer: Prefer) -> None:
 @pytest.mark.parametrize(("divisor", "addend"), [(1, 0), (2, 0), (2, 1)])
 def test_what_an_operand_lacks_to_another_tensor(divisor: int, addend: int) -> None:
     shapes: list[dict[str, Shape]]
-    shapes = [{"x": (1, 8, 18), "skip": (1, 13, 21)}, {"x": (1, 18, 8), "skip": (1, 27, 12)}]
+    shapes = [{"x": (1, 8, 18), "skip": (1, 21, 21)}, {"x": (1, 18, 8), "skip": (1, 21, 21)}]
     sources = [Source("x", shapes[0]["x"], shapes[1]["x"], 0), Source("skip", shapes[0]["skip"], shapes[1]["skip"], 2)]
     numbers = [[(each["skip"][axis] - each["x"][axis] + addend) // divisor for axis in (1, 2)] for each in shapes]
     formula = express(numbers[0], numbers[1], sources, Prefer.NEAR)
