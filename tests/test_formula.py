@@ -70,7 +70,10 @@ def test_what_an_operand_lacks_to_another_tensor(divisor: int, addend: int) -> N
     formula = express(numbers[0], numbers[1], sources, Prefer.NEAR)
     assert formula is not None
     assert [value(formula, each) for each in shapes] == numbers
-    assert value(formula, {"x": (1, 30, 20), "skip": (1, 36, 25)}) == [(6 + addend) // divisor, (5 + addend) // divisor]
+    assert value(formula, {"x": (1, 30, 20), "skip": (1, 36, 36)}) == [
+        (6 + addend) // divisor,
+        (16 + addend) // divisor,
+    ]
 
 
 def test_what_follows_nothing_is_refused() -> None:
