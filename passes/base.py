@@ -12,6 +12,9 @@ from layoutopt.ir import edit
 from layoutopt.layout.costs.arithmetic import Work
 from layoutopt.layout.costs.rejected_rewrites import note_rewrite
 
+NO_OPTION = {"option": False}
+"""Metadata of a field of a pass that no pipeline text can name."""
+
 BROADCASTING = 7
 """The first opset whose arithmetic broadcasts as it still does."""
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import Enum
-from itertools import zip_longest
+from itertools import chain, compress, repeat
 
 import numpy as np
 import onnx_ir as ir
@@ -28,7 +28,7 @@ from layoutopt.layout.rules.rule import LayoutRule
 from layoutopt.layout.rules.variants import Edit, Take, operand, result
 from layoutopt.layout.solver.problem import Assignment
 from layoutopt.options import NO_LAYOUTS, Io, Layouts, Objective
-from layoutopt.passes.base import Pass
+from layoutopt.passes.base import NO_OPTION, Pass
 
 
 class Scope(Enum):
@@ -65,6 +65,8 @@ class PropagateLayout(Pass, ir.passes.InPlacePass):
         objective: what is made as small as it can be.
         threads: of XNNPACK, when times were measured; bytes do not depend on it.
         layouts: of graph inputs and outputs that ``io`` does not decide.
+        chosen: layouts of each graph of the same model at other sizes, outer ones first, to follow wherever they exist;
+            which ones cost least depends on the sizes. No option of a pipeline's text.
     """
 
     io: Io = Io.FREE
@@ -72,6 +74,7 @@ class PropagateLayout(Pass, ir.passes.InPlacePass):
     objective: Objective = Objective.TIME
     threads: int = 1
     layouts: Layouts = NO_LAYOUTS
+    chosen: Sequence[ChosenLayouts] = field(default=(), metadata=NO_OPTION)
 
     def call(self, model: ir.Model) -> LayoutResult:
         """Plan first, edits afterwards: an error while planning leaves the model as it was.
@@ -82,16 +85,25 @@ class PropagateLayout(Pass, ir.passes.InPlacePass):
         """
         plans = self.plans(model)
         asked = any(not is_identity(order) for order, *_ in self.orders(model).values())
-        changed = {graph for graph, plan in plans.items() if _improves(plan) or (asked and graph is model.graph)}
-        chosen = [ChosenLayouts.of(plan, changed=graph in changed) for graph, plan in plans.items()]
-        return LayoutResult(model, rewrite_to(model, plans, changed), _together(plans), chosen)
+        changes = [
+            _improves(plan) or (asked and graph is model.graph) if follow is None else follow.changed
+            for (graph, plan), follow in zip(plans.items(), self._followed(), strict=False)
+        ]
+        chosen = [
+            ChosenLayouts.of(plan, changed=changed) for plan, changed in zip(plans.values(), changes, strict=True)
+        ]
+        changed = list(compress(plans, changes))
+        for graph in reversed(changed):  # bodies before what is around them, where their outer values are natural
+            _Rewriter(model, graph, plans[graph]).run()
+        assignment = Assignment.together([plan.total for plan in plans.values()])
+        return LayoutResult(model, bool(changed), assignment, chosen)
 
-    def plans(self, model: ir.Model, chosen: Sequence[ChosenLayouts] = ()) -> Mapping[ir.Graph, Plan]:
+    def _followed(self) -> Iterator[ChosenLayouts | None]:
+        """Yield what to follow in each graph, without an end: None where there is nothing."""
+        return chain(self.chosen, repeat(None))
+
+    def plans(self, model: ir.Model) -> Mapping[ir.Graph, Plan]:
         """Plan the layouts of the graph and of all bodies in it, outer ones first, without any change.
-
-        Args:
-            model: is not changed.
-            chosen: layouts of each of these graphs at other sizes, to follow.
 
         Raises:
             CalibrationError: times are to be minimized, and the file of this machine's times is broken.
@@ -100,7 +112,7 @@ class PropagateLayout(Pass, ir.passes.InPlacePass):
         orders, costs = self.orders(model), load_costs(self.objective, threads=self.threads)
         plans = {
             graph: self._plan(model, graph, orders if graph is model.graph else {}, costs, chosen=follow)
-            for graph, follow in zip_longest(edit.graphs_of(model), chosen)
+            for graph, follow in zip(edit.graphs_of(model), self._followed(), strict=False)
         }
         crossed = any(map(_holds_tensors, model.graph.subgraphs()))
         return {graph: replace(plan, crossed=crossed) for graph, plan in plans.items()}
@@ -160,18 +172,6 @@ def _holds_tensors(body: ir.Graph) -> bool:
 
 
 _BLOCKS = ("DepthToSpace", "SpaceToDepth")
-
-
-def rewrite_to(model: ir.Model, plans: Mapping[ir.Graph, Plan], graphs: Collection[ir.Graph]) -> bool:
-    """Rewrite ``graphs`` to their plans, and return whether there are any."""
-    for graph in reversed(list(plans)):  # bodies before what is around them, where their outer values are natural
-        if graph in graphs:
-            _Rewriter(model, graph, plans[graph]).run()
-    return bool(graphs)
-
-
-def _together(plans: Mapping[ir.Graph, Plan]) -> Assignment:
-    return Assignment.together([plan.total for plan in plans.values()])
 
 
 def _improves(plan: Plan) -> bool:

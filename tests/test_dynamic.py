@@ -211,6 +211,13 @@ SPECIAL: Mapping[str, Special] = {
         [(1, 64), (4, 33), (9, 71)],
         frozenset({"RANGE", "MUL", "GATHER"}),
     ),
+    "places beyond 32 bits": Special(
+        "(float[batch,length] x) => (float y) <int64 far = {4000000000}>",
+        "l = Shape <start = 1> (x) m = Mul (l, far) i = Cast <to = 7> (x) n = Add (i, m) y = Cast <to = 1> (n)",
+        ["batch", "length"],
+        [(1, 64), (4, 33), (9, 71)],
+        frozenset({"ADD"}),
+    ),
     "elements picked from each row": Special(
         "(float[batch,length] x) => (float y) <int64[1] two = {2}>",
         "v, i = TopK (x, two) n = Neg (x) y = GatherElements <axis = 1> (n, i)",
@@ -376,6 +383,19 @@ def test_what_cannot_be_named_is_refused() -> None:
     two = model_of("g (float[2,3] x, float[4,3] z) => (float[2,3] y) { y = Relu (x) }")
     with pytest.raises(UsageError, match="several sizes: 2 in 'x', 4 in 'z'"):
         layoutopt.optimize(two, dynamic=["batch"], convert=False)
+
+
+def test_branches_that_only_one_size_has_are_refused() -> None:
+    body = (
+        "s = Shape <start = 2, end = 3> (x) h = Squeeze (s) z = Less (h, limit) "
+        "y = If (z) <then_branch = a () => (float[n,m,k,l] t) { r = ReduceSum <keepdims = 0> (x) q = Less (r, zero) "
+        "t = If (q) <then_branch = c () => (float[n,m,k,l] u) { u = Tanh (x) }, "
+        "else_branch = d () => (float[n,m,k,l] v) { v = Neg (x) }> }, "
+        "else_branch = b () => (float[n,m,k,l] e) { e = Relu (x) }>"
+    )
+    model = model_of(f"g (float[1,3,height,8] x) => (float y) <int64 limit = {{81}}, float zero = {{0}}> {{ {body} }}")
+    with pytest.raises(DynamicShapeError, match="cannot stay symbolic"):
+        layoutopt.optimize(model, dynamic=["height"], shapes={"x": (1, 3, 64, 8)}, convert=False)
 
 
 def test_a_network_that_is_bound_to_its_size_is_refused() -> None:

@@ -6,7 +6,7 @@ embedding ``table[:, :length]`` stays a Slice with an end that is computed, and 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -164,20 +164,22 @@ def delay_readers(graph: ir.Graph) -> None:
             early.update(node.outputs)
             held[node] = None
             continue
-        for needed in _needed(node, held):
-            graph.remove(needed)
-            graph.insert_before(node, needed)
+        needed = _needed(node, held)
+        for each in [each for each in held if each in needed]:
+            del held[each]
+            graph.remove(each)
+            graph.insert_before(node, each)
 
 
-def _needed(node: ir.Node, held: dict[ir.Node, None]) -> list[ir.Node]:
-    """Take from ``held`` the nodes that ``node`` reads from, directly or not, in their order."""
-    values = [value for each in (node, *_inner_nodes(node)) for value in each.inputs if value is not None]
-    found = []
-    for producer in (value.producer() for value in values):
-        if producer in held:
-            assert producer is not None
-            del held[producer]
-            found += [*_needed(producer, held), producer]
+def _needed(node: ir.Node, held: Collection[ir.Node]) -> set[ir.Node]:
+    """Return those nodes of ``held`` that ``node`` reads from, directly or not."""
+    found: set[ir.Node] = set()
+    waiting = [node, *_inner_nodes(node)]
+    while waiting:
+        producers = (value.producer() for value in waiting.pop().inputs if value is not None)
+        new = [each for each in producers if each is not None and each in held and each not in found]
+        found.update(new)
+        waiting += new
     return found
 
 

@@ -159,13 +159,16 @@ class SymbolicModel:
         """Yield pairs of sizes to rewrite the model at, those that tell most first.
 
         No size is 1, which operators take for something special. The differences are no multiples of each other, so
-        that a number that follows one dimension does not look as if it followed another one. The first pair is one
-        more than a multiple of 32, and one less: as it is halved again and again, the one is never even where halves
-        are rounded up, and the other never where they are rounded down, so that twice a half is not the whole. In the
-        second pair it is the whole of the height and not of the width, or the other way round: what fills it up is a
-        Pad at both sizes, by differences. Tables
-        that are cut to a size want smaller ones; some networks want multiples of 32, odd ones so that a small map is no
-        power of two, which divides many a number of channels, or multiples of the size that the user says.
+        that a number that follows one dimension does not look as if it followed another one. The pairs in turn:
+
+        - One more than a multiple of 32, and one less: as they are halved again and again, the one is never even where
+          halves are rounded up, and the other never where they are rounded down, so that twice a half is not the whole.
+        - A multiple of 32 for every other dimension: there, twice a half is the whole in one dimension and not in the
+          other, so that what is padded to the whole has its Pad at both sizes.
+        - Smaller ones, for tables that are cut to a size.
+        - Multiples of 32, for networks that want them.
+        - Odd multiples of 32, after which a small map is no power of two: such a map divides most numbers of channels.
+        - Multiples of the size that the user says.
         """
         others = [symbol for symbol in self.symbols if not symbol.is_batch]
         batches = [{symbol.name: number for symbol in self.symbols} for number in (2, 7 if others else 3)]

@@ -14,6 +14,7 @@ import onnx_ir as ir
 from layoutopt.errors import UsageError
 from layoutopt.options import Layouts
 from layoutopt.passes import DEFAULT_PIPELINE, PASSES
+from layoutopt.passes.base import NO_OPTION
 
 _ITEM = re.compile(r"\s*(?P<name>[a-z0-9-]+)\s*(?:\{(?P<options>[^{}]*)\})?\s*(?:,|$)")
 
@@ -100,8 +101,13 @@ def describe_passes() -> tuple[PassDescription, ...]:
 
 def _options(pass_: type[ir.passes.PassBase]) -> Iterator[PassOption]:
     hints = get_type_hints(pass_)
-    for field in dataclasses.fields(pass_):  # type: ignore[arg-type]
+    for field in _named_fields(pass_):
         yield PassOption(field.name, _spell(field.default), _choices(hints[field.name]))
+
+
+def _named_fields(pass_: ir.passes.PassBase | type[ir.passes.PassBase]) -> list[dataclasses.Field[object]]:
+    """Return the fields that a text can name."""
+    return [field for field in dataclasses.fields(pass_) if field.metadata != NO_OPTION]  # type: ignore[arg-type]
 
 
 def _choices(kind: type) -> tuple[str, ...]:
@@ -119,7 +125,7 @@ def _spell(value: object) -> str:
 def _format(pass_: ir.passes.PassBase) -> str:
     changed = [
         f"{field.name}={_spell(getattr(pass_, field.name))}"
-        for field in dataclasses.fields(pass_)  # type: ignore[arg-type]
+        for field in _named_fields(pass_)
         if getattr(pass_, field.name) != field.default
     ]
     return pass_name(pass_) + (f"{{{','.join(changed)}}}" if changed else "")

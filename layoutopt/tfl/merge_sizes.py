@@ -1,8 +1,8 @@
 """Merges two instances of one graph, of different sizes, into a graph that takes any size.
 
 Where both agree, nothing changes. What depends on a size and is not told by the shapes of operands is computed at run
-time by SHAPE, CONCATENATION, GATHER and MUL, and ADD or FLOOR_DIV where need be. LiteRT does all but these two as it
-allocates tensors.
+time by SHAPE, CONCATENATION, GATHER and MUL, and ADD, SUB, FLOOR_DIV or CAST where need be; what is repeated, by
+BROADCAST_TO or TILE. LiteRT does the first four, and what follows from them, as it allocates tensors.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from layoutopt.formula import (
     REST,
@@ -87,7 +88,7 @@ class _Merger:
         self._pairs: dict[Value, Value] = {}
         self._shapes: dict[Value, tuple[Sizes, Sizes]] = {}
         self._joined: dict[tuple[Value, ...], Value] = {}
-        self._known: dict[tuple[Formula[Value], Sizes], Value] = {}
+        self._known: dict[tuple[Formula[Value], Sizes, np.dtype[Any]], Value] = {}
         self._repeated: dict[tuple[Value, Formula[Value]], Value] = {}
 
     def run(self) -> None:
@@ -160,8 +161,6 @@ class _Merger:
             return
         if value.dtype in (DType.INT32, DType.INT64) and value.shape == other.shape and value.rank <= 2:
             replacement = self._numbers(operation, at, value.data, other.data)
-            if replacement is not None and replacement.dtype is not value.dtype:
-                replacement = tfl.cast(replacement, value.dtype)
         else:
             replacement = self._repetition(operation, at, value, other)
         if replacement is None:
@@ -215,7 +214,7 @@ class _Merger:
             case "STRIDED_SLICE", 2:
                 self._mask_ends(operation, one, two)
         formula = express(one, two, sources, self._prefer)
-        return None if formula is None else self._compute(formula, first.shape)
+        return None if formula is None else self._compute(formula, first.shape, first.dtype)
 
     def _sources(self, operation: Operation) -> Iterator[Source[Value]]:
         own = [operand for operand in operation.operands if operand is not None]
@@ -270,15 +269,19 @@ class _Merger:
 
     # --- formulas --------------------------------------------------------------------------------------------------
 
-    def _compute(self, formula: Formula[Value], shape: Sizes) -> Value:
+    def _compute(self, formula: Formula[Value], shape: Sizes, kind: npt.DTypeLike = np.int32) -> Value:
         """Return the numbers that a formula describes, in this shape; equal ones are computed once."""
-        if (formula, shape) not in self._known:
-            self._known[formula, shape] = self._computed(formula, shape)
-        return self._known[formula, shape]
+        key = formula, shape, np.dtype(kind)
+        if key not in self._known:
+            self._known[key] = self._computed(*key)
+        return self._known[key]
 
-    def _computed(self, formula: Formula[Value], shape: Sizes) -> Value:
-        def numbers(each: Sequence[int]) -> Array:
-            return np.array(each, np.int32).reshape(shape)
+    def _computed(self, formula: Formula[Value], shape: Sizes, kind: np.dtype[Any]) -> Value:
+        def numbers(each: Sequence[int], kind: npt.DTypeLike = kind) -> Array:
+            return np.array(each, kind).reshape(shape)
+
+        def gathered(row: Sequence[int]) -> Value:
+            return tfl.cast(tfl.gather(sizes, numbers(row, np.int32)), DType.of(kind))
 
         factors, addends, divisors = map(numbers, (formula.factors, formula.addends, formula.divisors))
         if not formula.tensors:
@@ -287,13 +290,13 @@ class _Merger:
             shapes = [tfl.shape_of(tensor) for tensor in formula.tensors]
             self._joined[formula.tensors] = tfl.concatenation([*shapes, np.ones(1, np.int32)], 0)
         sizes = self._joined[formula.tensors]
-        result, *others = (tfl.gather(sizes, numbers(row)) for row in formula.indices)
+        result, *others = map(gathered, formula.indices)
         for other in others:
             result = result * other
         result = result * factors if (factors != 1).any() else result
         result = result + addends if addends.any() else result
-        if (less := numbers(formula.less)).max() >= 0:
-            result = result - tfl.gather(sizes, np.maximum(less, 0)) * (less >= 0).astype(np.int32)
+        if max(formula.less) >= 0:
+            result = result - gathered(np.maximum(formula.less, 0).tolist()) * (numbers(formula.less) >= 0).astype(kind)
         return tfl.floor_div(result, divisors) if (divisors != 1).any() else result
 
 

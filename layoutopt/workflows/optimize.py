@@ -29,7 +29,6 @@ from layoutopt.memory import few_collections
 from layoutopt.options import FOLD_LIMIT, Target, Verify, choose, choose_if_given
 from layoutopt.outputs import Outputs, writing
 from layoutopt.passes import REWRITES
-from layoutopt.passes.follow_layout import following
 from layoutopt.pipeline.manager import After, PassManager, PipelineResult
 from layoutopt.quantization.request import QuantizationOptions
 from layoutopt.results.optimize import OptimizeReport
@@ -43,7 +42,7 @@ from layoutopt.workflows.models import error_context, run_original, source_files
 from layoutopt.workflows.options import CommonOptions, RunContext, check_seed
 from layoutopt.workflows.output_paths import OutputPaths
 from layoutopt.workflows.parts import load_within, naming_cuts
-from layoutopt.workflows.pipelines import Dump, Pipeline, build_pipeline, check_after, dump_after
+from layoutopt.workflows.pipelines import Dump, Pipeline, build_pipeline, check_after, dump_after, follow
 from layoutopt.workflows.quantize import check_quantization, prepared_quantizer, write_ranges
 from layoutopt.workflows.static import RunPipeline, StaticModel
 from layoutopt.workflows.summary import summarize_onnx, with_tflite
@@ -264,7 +263,7 @@ def _rewriter(
 
     def rewrite(static: ir.Model, reference: Reference | None, like: PipelineResult | None = None, /) -> PipelineResult:
         checks = check_after(reference if each else None, options.tolerance)
-        passes = pipeline if like is None else following(pipeline, like.chosen)
+        passes = pipeline if like is None else follow(pipeline, like.chosen)
         result = PassManager(passes, on_start=context.say, after=(*checks, *instruments)).run(static)
         context.say("verification")
         return result

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import onnx_ir as ir
@@ -11,6 +11,7 @@ import onnx_ir as ir
 from layoutopt.errors import UsageError
 from layoutopt.ir import io as modelio
 from layoutopt.ir.verify import Reference
+from layoutopt.layout.plan.following import ChosenLayouts
 from layoutopt.options import FOLD_LIMIT, Io, Layouts, Objective, TensorLayout, choose, choose_if_given
 from layoutopt.outputs import Outputs
 from layoutopt.passes import PASSES, REWRITES, PropagateLayout, default_pipeline
@@ -32,6 +33,12 @@ class Dump:
 
     directory: Path
     passes: frozenset[str] = frozenset()
+
+
+def follow(pipeline: Pipeline, chosen: Sequence[Sequence[ChosenLayouts]]) -> Pipeline:
+    """Return a pipeline whose layout propagations follow what they chose for the same model at other sizes."""
+    each = iter(chosen)
+    return tuple(replace(step, chosen=next(each)) if isinstance(step, PropagateLayout) else step for step in pipeline)
 
 
 def build_pipeline(options: LayoutOptions, text: str | None = None, *, fold_limit: int | None = None) -> Pipeline:

@@ -18,10 +18,10 @@ class ChosenLayouts:
     """The layouts of a plan, by names, which do not depend on sizes.
 
     Attributes:
-        nodes: the layouts at the ports of each node, by the name of its first result.
+        nodes: the layouts at the ports of each node, by the name of its first result that has one.
         inputs: the layout of each graph input that may change its layout, by name.
         outputs: the layout of each graph output that may change its layout, by position.
-        apart: the nodes that make views with a copy on either side, by the names of their first results.
+        apart: the nodes that make views with a copy on either side, by the same names.
         spelled_out: the DepthToSpace and SpaceToDepth taken for what they are made of, by the same names.
         changed: whether the graph was rewritten to the plan.
     """
@@ -47,8 +47,8 @@ class ChosenLayouts:
 
 
 def name_of(node: ir.Node) -> str:
-    """Return the name of the first result of ``node``."""
-    return str(node.outputs[0].name)
+    """Return the name of the first result of ``node`` that has one."""
+    return next((value.name for value in node.outputs if value.name), "")
 
 
 def followed_variants(candidates: Candidates, chosen: ChosenLayouts) -> dict[int, int]:

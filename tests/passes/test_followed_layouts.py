@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import onnx_ir as ir
 import pytest
 
+from layoutopt.errors import UsageError
 from layoutopt.ir.verify import Reference
-from layoutopt.layout.plan.following import ChosenLayouts
+from layoutopt.layout.plan.following import ChosenLayouts, name_of
+from layoutopt.layout.rules.variants import operand
 from layoutopt.options import Io
 from layoutopt.passes import PropagateLayout
-from layoutopt.passes.follow_layout import FollowLayout
 from layoutopt.passes.propagate_layout import LayoutResult
+from layoutopt.pipeline.text import format_pipeline, parse_pipeline
 from tests.graphs import numbers
 from tests.harness import model_of
 
@@ -54,7 +57,7 @@ def test_a_second_size_has_the_operators_of_the_first(first: int, second: int, i
     reference = Reference(other.clone())
     chosen = chosen_by(propagate, one)
     propagate(alone)
-    followed = FollowLayout(propagate, chosen)(other)
+    followed = replace(propagate, chosen=chosen)(other)
     assert operators(one) != operators(alone)  # so that there is something to follow
     assert operators(one) == operators(other)
     assert followed.modified
@@ -64,14 +67,37 @@ def test_a_second_size_has_the_operators_of_the_first(first: int, second: int, i
 def test_a_graph_that_was_left_alone_is_left_alone() -> None:
     propagate = PropagateLayout(io=Io.KEEP)
     first, second = (model_of(f"g (float[1,{size}] x) => (float y) {{ y = Relu (x) }}") for size in (4, 6))
-    assert not FollowLayout(propagate, chosen_by(propagate, first))(second).modified
+    assert not replace(propagate, chosen=chosen_by(propagate, first))(second).modified
 
 
 def test_layouts_that_a_size_does_not_have_are_chosen_anew() -> None:
-    """Four tokens can be two by two, which nine cannot."""
-    propagate = PropagateLayout(io=Io.FREE)
-    chosen = chosen_by(propagate, attention(4))
-    other = model_of("g (float[1,9,32] x) => (float y) { a = Transpose <perm = [0, 2, 1]> (x) y = Relu (a) }")
+    """Twelve tokens may be stored as four threes, which ten cannot."""
+    propagate = PropagateLayout(io=Io.KEEP)
+
+    def shuffled(length: int, groups: int) -> ir.Model:
+        shapes = f"int64[4] parts = {{1, {groups}, {length // groups}, 4}}, int64[3] rows = {{1, {length}, 4}}"
+        body = (
+            "a = Reshape (x, parts) b = Transpose <perm = [0, 2, 1, 3]> (a) c = Reshape (b, rows) d = Sin (c) "
+            "e = MatMul (d, w) y = Relu (e)"
+        )
+        return model_of(f"g (float[1,{length},4] x) => (float y) <{numbers('w', 4, 4)}, {shapes}> {{ {body} }}")
+
+    one, other = shuffled(12, 4), shuffled(10, 5)
     reference = Reference(other.clone())
-    FollowLayout(propagate, chosen)(other)
+    chosen = chosen_by(propagate, one)
+    (layout,) = {layouts[operand(0)] for name, layouts in chosen[0].nodes.items() if name == "d"}
+    assert layout.sized((1, 10, 4)) is None or layout.is_natural
+    replace(propagate, chosen=chosen)(other)
     reference.check(other)
+
+
+def test_nodes_without_their_first_result_have_names_of_their_own() -> None:
+    values = [[ir.Value(name=""), ir.Value(name=name)] for name in ("h", "c")]
+    assert [name_of(ir.Node("", "LSTM", [], outputs=outputs)) for outputs in values] == ["h", "c"]
+
+
+def test_no_text_names_the_layouts_to_follow() -> None:
+    followed = replace(PropagateLayout(), chosen=chosen_by(PropagateLayout(), attention(4)))
+    assert format_pipeline([followed]) == "propagate-layout"
+    with pytest.raises(UsageError, match="no option"):
+        parse_pipeline("propagate-layout{chosen=x}")
