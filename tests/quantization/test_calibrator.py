@@ -35,6 +35,7 @@ from tests.quantization.networks import (
     faint,
     model,
     normalizing,
+    parted,
     sinking,
     swishing,
     wavy,
@@ -121,7 +122,7 @@ def test_biases_are_corrected_for_the_rounding_of_weights(tmp_path: Path) -> Non
     """Of few and coarse weights on what has a mean, most of the error is a constant that a bias can hold."""
     real = model(classifier)
     settings = Settings(ranges=RangeMethod.MINMAX)
-    chosen = Calibrator(real, settings, Pictures(0, 12), Pictures(100, 6), Pictures(200, 6), tmp_path).run()
+    chosen = Calibrator(real, settings, *parted(Pictures(0, 12), Pictures(100, 6), Pictures(200, 6)), tmp_path).run()
     assert chosen.recipe.means is not None
     without = build(real, replace(chosen.recipe, means=None), settings)
     samples = [sample for (sample,) in Pictures(100, 6)()]
@@ -312,7 +313,7 @@ def test_recipes_that_do_not_fit_are_refused(tmp_path: Path) -> None:
 def test_nan_on_the_way_is_an_error(tmp_path: Path) -> None:
     real = model(lambda x: exponential(x * 1000.0))
     with pytest.raises(UsageError, match="NaN or infinity in exp"):
-        Calibrator(real, Settings(), Pictures(0, 4), Pictures(100, 2), Pictures(200, 2), tmp_path).run()
+        Calibrator(real, Settings(), *parted(Pictures(0, 4), Pictures(100, 2), Pictures(200, 2)), tmp_path).run()
 
 
 def test_one_seed_gives_one_result(tmp_path: Path) -> None:
