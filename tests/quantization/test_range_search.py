@@ -16,7 +16,7 @@ import pytest
 from layoutopt.options import Int8, RangeMethod
 from layoutopt.quantization.building import QuantizedGraph, Settings
 from layoutopt.quantization.calibrator import Calibrator
-from layoutopt.quantization.judging import noise_of, total_noise
+from layoutopt.quantization.judging import OutputPart, judge, noise_of, total_noise
 from layoutopt.quantization.observing import observe
 from layoutopt.quantization.operators import positions
 from layoutopt.quantization.outcome import OutputQuality
@@ -97,9 +97,13 @@ def test_recipes_are_compared_on_the_samples_for_that_alone(tmp_path: Path) -> N
             read[name] += 1
             yield sample
 
-    given = {"calibration": Pictures(0, 12), "choosing": Pictures(100, 6), "comparing": Pictures(0, 5)}
-    parts = [partial(counted, name, samples) for name, samples in given.items()]
-    Calibrator(model(classifier), Settings(), *parts, Pictures(200, 6), tmp_path).run()
+    parts = (
+        partial(counted, "calibration", Pictures(0, 12)),
+        partial(counted, "choosing", Pictures(100, 6)),
+        partial(counted, "comparing", Pictures(0, 5)),
+        Pictures(200, 6),
+    )
+    Calibrator(model(classifier), Settings(), *parts, tmp_path).run()
     assert read["comparing"] == (1 + 2 * len(SINGLE)) * 5
     assert read["calibration"] <= 2 * 12 + 1  # of the inputs, and of all that is computed
     assert read["choosing"] <= 2 * len(SINGLE) + 3  # the first one, for the shapes of each graph
@@ -129,3 +133,13 @@ def test_the_least_exact_output_counts_most() -> None:
     assert total_noise([exact, coarse]) == pytest.approx(np.mean([1e-4, 0.1]))
     even = [OutputQuality("y", sqnr, 1.0, None, 0.0, 1.0) for sqnr in (20.0, 20.0)]
     assert total_noise(even) < total_noise([exact, coarse])
+
+
+@pytest.mark.parametrize("value", [1e-30, 1.0, 2e4, 1e38])
+def test_noise_without_signal_is_a_number(value: float) -> None:
+    """It weighs more than all that there is where there is a signal, and does not hide which of that is better."""
+    zero, off = np.zeros((1, 4), np.float32), np.full((1, 4), value, np.float32)
+    (lost,) = judge([OutputPart("y", 0)], [[zero]], [[off]])
+    assert lost.sqnr == -99
+    other, better = (OutputQuality("z", sqnr, 1.0, None, 0.0, 1.0) for sqnr in (20.0, 21.0))
+    assert np.inf > total_noise([lost, other]) > total_noise([lost, better]) > total_noise([other])
