@@ -158,6 +158,19 @@ def test_scores_that_are_outputs_stay_float(network: Network, tmp_path: Path) ->
         assert whole.quality[-1].sqnr < 10
 
 
+def test_what_is_told_of_a_sigmoid_that_is_an_output_holds_for_a_mask(tmp_path: Path) -> None:
+    """Of its numbers, hardly any is less than a step, so nothing may be told of small scores."""
+
+    def mask(x: Value) -> Value:
+        return tfl.logistic(tfl.conv_2d(tfl.relu(tfl.conv_2d(x, weights(1, 64, 3, 3, 3))), weights(2, 64, 3, 3, 64)))
+
+    real, made = calibrated(mask, tmp_path)
+    ((sample,),) = Pictures(0, 1)()
+    assert (outputs(real, tmp_path / "mask.tflite", sample) < 1 / 256).mean() < 0.01
+    reasons = {each.code: each.reason for each in made.floats}
+    assert reasons["LOGISTIC"] == "gives an output, and its int8 kernel has only 256 steps from 0 to 1"
+
+
 def test_a_gate_that_is_no_output_computes_on_integers(tmp_path: Path) -> None:
     def gated(x: Value) -> Value:
         a = tfl.conv_2d(x, weights(1, 64, 3, 3, 3), weights(2, 64))
