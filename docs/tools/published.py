@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from benchmarks import records
 from benchmarks.peers.catalogue import OURS
-from benchmarks.published import EXACT, PEER, TORCH, WINOGRAD, Network, OnnxTimes, Published
+from benchmarks.published import EXACT, OTHERS, PEER, WINOGRAD, Network, OnnxTimes, Published
 from docs.tools.markdown import table
 from layoutopt.backend.litert.latency import Speedup, Verdict
 
@@ -14,18 +14,14 @@ from layoutopt.backend.litert.latency import Speedup, Verdict
 def regions() -> Mapping[str, str]:
     """Return the regions by name."""
     found = records.load(Published, Published.PATH)
-    heads = (
-        *("network", "multiplications", "ms", "`--exact`", "onnx2tf", "litert-torch"),
-        *("gain", "over onnx2tf", "over litert-torch", "max abs error", "MSE"),
-    )
     runs = sorted({f"{each.measured.machine}, {each.measured.date}" for each in found.networks.values()})
-    rows = [(name, *_cells(network)) for name, network in found.networks.items()]
-    others = ("network", "ms", "without", "gain", "over onnx2tf", "file", "max abs error", "MSE")
+    heads = ("network", "ms", "without", "gain", "over onnx2tf", "file", "max abs error", "MSE")
     by_winograd = [(name, *_by_winograd(each)) for name, each in found.networks.items() if WINOGRAD in each.figures]
     onnx = [(name, *_in_onnx(each, each.onnx)) for name, each in found.networks.items() if each.onnx]
     return {
-        "published-table": table(heads, rows),
-        "published-winograd": table(others, by_winograd),
+        "published-table": compared(found.networks),
+        "published-converters": converters(found.networks),
+        "published-winograd": table(heads, by_winograd),
         "published-onnx": table(
             ("network", "as exported", "`--exact`", "ms", "over the original", "gain", "passes", "conversion"), onnx
         ),
@@ -33,15 +29,36 @@ def regions() -> Mapping[str, str]:
     }
 
 
-def _cells(network: Network) -> tuple[str, ...]:
+def compared(networks: Mapping[str, Network]) -> str:
+    """Return the table of the networks, with columns for the converters that any of them was timed with."""
+    others = _timed(networks)
+    names = [OTHERS[each].packages[0] for each in others]
+    heads = (
+        *("network", "multiplications", "ms", "`--exact`", *names),
+        *("gain", *(f"over {name}" for name in names), "max abs error", "MSE"),
+    )
+    return table(heads, [(name, *_cells(network, others)) for name, network in networks.items()])
+
+
+def converters(networks: Mapping[str, Network]) -> str:
+    """Return the converters that any network was timed with beside ours, with their versions, in words."""
+    packages = [(OTHERS[each].packages[0], OTHERS[each].versions()) for each in _timed(networks)]
+    return " and ".join(f"{name} {versions[name]}" for name, versions in packages)
+
+
+def _timed(networks: Mapping[str, Network]) -> list[str]:
+    return [each for each in OTHERS if any(each in network.times.latencies for network in networks.values())]
+
+
+def _cells(network: Network, others: Sequence[str]) -> tuple[str, ...]:
     products, times = network.products, network.times
     ours = network.figures[OURS]
     latencies = {label: f"{latency.median_ms:.2f}" for label, latency in times.latencies.items()}
     gains = {label: gain(speedup) for label, speedup in times.speedups.items()}
     return (
         f"{products.before / 1e6:.0f} M to {products.after / 1e6:.0f} M",
-        *(latencies.get(label, "-") for label in (OURS, EXACT, PEER, TORCH)),
-        *(gains.get(label, "-") for label in (EXACT, PEER, TORCH)),
+        *(latencies.get(label, "-") for label in (OURS, EXACT, *others)),
+        *(gains.get(label, "-") for label in (EXACT, *others)),
         f"{ours.max_abs_error:.1e}",
         f"{ours.mse:.1e}",
     )

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
 from pathlib import Path
 
 from layoutopt.backend.direct.writer import write_tflite
@@ -19,14 +18,10 @@ from layoutopt.quantization.range_search import RangeSearch
 from layoutopt.quantization.ranges import ranges_of
 from layoutopt.quantization.recipe import Recipe
 from layoutopt.quantization.running import TfliteSession
-from layoutopt.tfl.dtypes import Array
 from layoutopt.tfl.graph import Model, Operation
 
 Judged = Callable[[Recipe, Collection[Operation]], QuantizedGraph]
 """Builds and judges the graph by a recipe, with these operations on floats; does not keep the graph itself."""
-
-_MAX_COMPARING = 40
-"""The samples that dozens of recipes are compared on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +32,8 @@ class Calibrator:
         model: of float operators.
         settings: what the user asks for.
         calibration: the samples that ranges are taken from.
-        choosing: other samples, by which the choice is made, together with the first.
+        choosing: other samples, by which sensitive operators are found.
+        comparing: those of both kinds that recipes are compared on, dozens of times.
         judging: other samples again, by which the result is judged.
         scratch: directory for .tflite files.
         say: called with what starts now.
@@ -48,6 +44,7 @@ class Calibrator:
     settings: Settings
     calibration: Samples
     choosing: Samples
+    comparing: Samples
     judging: Samples
     scratch: Path
     say: Callable[[str], None] = lambda _: None
@@ -70,7 +67,7 @@ class Calibrator:
         parts = [
             part for at, name in enumerate(self.model.output_names) for part in output_parts(graph, at, name, widths)
         ]
-        judged = self._judged_on(self._unjudging, parts)
+        judged = self._judged_on(self.comparing, parts)
         recipe = RangeSearch(graph, statistics, self.settings.ranges, lambda each: judged(each, ()), self.say).best()
         sensitive = frozenset[Operation]()
         if self.settings.min_sqnr is not None:
@@ -81,17 +78,6 @@ class Calibrator:
         final = self._judged_on(self.judging, parts)(recipe, sensitive)
         made = build(self.model, recipe, self.settings, sensitive=sensitive)
         return replace(final, model=made.model, values=tuple(ranges_of(graph, made.steps, statistics)))
-
-    def _unjudging(self) -> Iterator[Sequence[Array]]:
-        """Iterate over samples that may choose a recipe: evenly spread ones, of the calibration and others.
-
-        Few numbers are chosen, and the outputs of classifiers tell recipes apart on but a few of the samples, so those
-        of the calibration help more than they mislead.
-        """
-        count = sum(1 for _ in chain(self.calibration(), self.choosing()))
-        for at, sample in enumerate(chain(self.calibration(), self.choosing())):
-            if at * _MAX_COMPARING % count < _MAX_COMPARING:
-                yield sample
 
     def _judged_on(self, samples: Samples, parts: Sequence[OutputPart]) -> Judged:
         """Return what quantizes by a recipe, with operations that stay float, and judges the result on samples."""

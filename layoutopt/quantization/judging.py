@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -12,7 +13,7 @@ from layoutopt.quantization.outcome import OutputQuality
 from layoutopt.tfl.dtypes import Array
 
 _EXACT = 99.0
-"""The ratio in dB of outputs that are equal."""
+"""The ratio in dB of outputs that are equal; the least is as far below 0, for all noise where there is no signal."""
 _LEAST_CLASSES = 2
 
 
@@ -104,7 +105,8 @@ def total_noise(outputs: Sequence[OutputQuality]) -> float:
 def _decibels(signal: float, noise: float) -> float:
     if noise == 0:
         return _EXACT
-    return float(min(_EXACT, 10 * np.log10(max(signal, 1e-300) / noise)))
+    ratio = 10 * (math.log10(max(signal, 1e-300)) - math.log10(noise))
+    return max(-_EXACT, min(_EXACT, ratio))
 
 
 def _has_scores(output: Array) -> bool:

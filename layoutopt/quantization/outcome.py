@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from layoutopt.options import RangeMethod
+
 
 @dataclass(frozen=True, slots=True)
 class OutputQuality:
@@ -74,7 +76,7 @@ class QuantizationReport:
         method: by which the ranges were chosen; ``auto`` where sections of the network have methods of their own.
         corrects_biases: whether biases make up for the rounding of weights.
         samples: how many took part in calibration; 0 where the ranges come from a file.
-        choosing: how many others ranges and operators were chosen by.
+        choosing: how many others took part in the choice of ranges and operators.
         held_out: how many others the outputs were judged on; they took no part in anything else, but of fewer than 5
             samples all do all.
         outputs: each output, or part of one that joins values of different size, beside the float model's.
@@ -101,3 +103,8 @@ class QuantizationReport:
     milliseconds: float | None
     warnings: tuple[str, ...]
     values: tuple[ValueRange, ...] = ()
+
+    @property
+    def methods(self) -> str:
+        """Return by what the ranges were chosen, in words."""
+        return "different methods for sections" if self.method == RangeMethod.AUTO.value else self.method

@@ -34,7 +34,7 @@ _KEEP_RATIO = 2.0
 _UNPROFITABLE = "between floats: converting would cost more than it saves"
 _JOINS = "joins values of different size, which one scale would coarsen"
 _MOVES = "moves floats"
-_SCORES = "gives scores: most are less than one of the 256 steps of its int8 kernel"
+_OUTPUT = "gives an output, and its int8 kernel has only 256 steps from 0 to 1"
 MOVING = frozenset((_JOINS, _MOVES))
 """The reasons of operators that compute nothing: after the DEQUANTIZE of an output, say."""
 
@@ -83,7 +83,7 @@ def plan(
     if int8 is Int8.FAST or io is QuantizedIo.FLOAT:
         _keep_joined_outputs(graph, ranges, readers, reasons, int8)
     if int8 is Int8.FAST and io is QuantizedIo.FLOAT:
-        _keep_shown_scores(graph, readers, reasons)
+        _keep_shown_logistic(graph, readers, reasons)
     if int8 is Int8.FAST:
         _keep_cheaper_in_float(graph, readers, reasons)
     _Islands(graph, readers, reasons, needs_weights=int8 is Int8.FAST).prune()
@@ -156,12 +156,12 @@ def _keep_joined_outputs(
             joined.update(operation.results)
 
 
-def _keep_shown_scores(
+def _keep_shown_logistic(
     graph: Graph, readers: Mapping[Value, Sequence[Operation | None]], reasons: dict[Operation, str]
 ) -> None:
     """Keep a LOGISTIC float whose result, or a part of it, becomes an output by being moved.
 
-    Its kernel has 256 steps from 0 to 1, and most scores of a detector are less than one of them.
+    Its kernel has 256 steps from 0 to 1, and the scores of a detector may be less than one of them.
     """
     shown: set[Value] = set()
     for operation in reversed(graph.operations):
@@ -172,7 +172,7 @@ def _keep_shown_scores(
             ):
                 shown.add(result)
         if operation.code == "LOGISTIC" and operation.result in shown:
-            reasons.setdefault(operation, _SCORES)
+            reasons.setdefault(operation, _OUTPUT)
 
 
 def _feeds_no_weights(reader: Operation | None, spared: Mapping[Value, bool]) -> bool:

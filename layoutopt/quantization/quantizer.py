@@ -121,6 +121,7 @@ class Quantizer:
             settings,
             lambda: stored(samples.calibration()),
             lambda: stored(samples.choosing()),
+            lambda: stored(samples.comparing()),
             lambda: stored(samples.judging()),
             self.scratch,
             self.say,

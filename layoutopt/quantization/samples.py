@@ -27,6 +27,8 @@ _PARTS = 5
 _CHOOSING, _JUDGING = 2, 4
 """The shares of the samples that choose and judge, after a shuffle, for samples often repeat in some order."""
 _SEED = 0
+_MAX_COMPARING = 40
+"""The samples that dozens of recipes are compared on."""
 _FAR = 1.5
 """The multiple of the range of the other samples that those that judge may reach without a warning."""
 _PIXELS = 100.0
@@ -53,20 +55,30 @@ class Samples:
 
     def calibration(self) -> Iterator[list[Array]]:
         """Iterate over those that ranges are taken from."""
-        places = self._places()
-        yield from (self._sample(at) for at in range(self.count) if places[at] not in (_CHOOSING, _JUDGING))
+        yield from map(self._sample, self._calibrating())
 
     def choosing(self) -> Iterator[list[Array]]:
-        """Iterate over those that ranges and operators are chosen by; of very few samples, over all."""
-        yield from self._part(_CHOOSING)
+        """Iterate over those that take part in choices only; of very few samples, over all."""
+        yield from map(self._sample, self._held_out(_CHOOSING))
+
+    def comparing(self) -> Iterator[list[Array]]:
+        """Iterate over those that recipes are compared on: at most 40 of the two kinds above, evenly spread.
+
+        Few numbers are chosen, and the outputs of classifiers tell recipes apart on but a few of the samples, so those
+        of the calibration help more than they mislead.
+        """
+        known = list(dict.fromkeys([*self._calibrating(), *self._held_out(_CHOOSING)]))
+        yield from (self._sample(known[at]) for at in _spread(len(known), _MAX_COMPARING))
 
     def judging(self) -> Iterator[list[Array]]:
         """Iterate over those that take no part in anything before; of very few samples, over all."""
-        yield from self._part(_JUDGING)
+        yield from map(self._sample, self._held_out(_JUDGING))
 
-    def _part(self, place: int) -> Iterator[list[Array]]:
-        few, places = self.count < _PARTS, self._places()
-        yield from (self._sample(at) for at in range(self.count) if few or places[at] == place)
+    def _calibrating(self) -> list[int]:
+        return [at for at, place in enumerate(self._places()) if place not in (_CHOOSING, _JUDGING)]
+
+    def _held_out(self, wanted: int) -> list[int]:
+        return [at for at, place in enumerate(self._places()) if place == wanted or self.count < _PARTS]
 
     def _places(self) -> list[int]:
         return [int(place) for place in np.random.default_rng(_SEED).permutation(self.count) % _PARTS]
@@ -160,7 +172,7 @@ class _Store:
             files = sorted(each for each in path.iterdir() if each.suffix.lower() in SUFFIXES)
             if not files:
                 raise UsageError(f"{self.what}: no samples: holds no images", hint=f"Read are {', '.join(SUFFIXES)}.")
-            chosen = [files[at] for at in self._spread(len(files))]
+            chosen = [files[at] for at in _spread(len(files), self.reading.count)]
             only = self._only_input()
             for file, array in zip(chosen, read_images(chosen, only, self.reading.images), strict=True):
                 self._add({only.name: array}, str(file))
@@ -187,7 +199,7 @@ class _Store:
         if len(set(counts.values())) > 1:
             listed = ", ".join(f"{name} {count}" for name, count in counts.items())
             raise UsageError(f"{self.what}: not as many samples for each input: {listed}")
-        for at in self._spread(next(iter(counts.values()))):
+        for at in _spread(next(iter(counts.values())), self.reading.count):
             self._add({name: array[at] for name, array in parts.items()}, f"sample {at}")
 
     def _split(self, array: Array, wanted: Input) -> Array:
@@ -254,12 +266,6 @@ class _Store:
             )
         return UsageError(f"{self.what}{where}: {wanted.name!r} is of shape {list(shape)}", hint=hint)
 
-    def _spread(self, count: int) -> list[int]:
-        """Return the samples to use, of so many."""
-        if count <= self.reading.count:
-            return list(range(count))
-        return [at * count // self.reading.count for at in range(self.reading.count)]
-
     def _only_input(self) -> Input:
         if len(self.inputs) != 1:
             names = ", ".join(each.name for each in self.inputs)
@@ -270,6 +276,12 @@ class _Store:
 
     def _file(self, at: int) -> Path:
         return self.scratch / f"samples_{at}.bin"
+
+
+def _spread(count: int, most: int) -> list[int]:
+    """Return the samples to use, of so many: all, or evenly spread ones."""
+    used = min(count, most)
+    return [at * count // used for at in range(used)]
 
 
 def _sizes(sizes: Sequence[int]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy.typing as npt
 from layoutopt.options import Int8, RangeMethod
 from layoutopt.quantization.building import QuantizedGraph, Settings
 from layoutopt.quantization.calibrator import Calibrator
+from layoutopt.quantization.observing import Samples
 from layoutopt.tfl import build as tfl
 from layoutopt.tfl.dtypes import DType
 from layoutopt.tfl.graph import Graph, Model, Value
@@ -115,12 +117,17 @@ class Pictures:
             yield [picture.astype(np.float32)]
 
 
+def parted(calibration: Samples, choosing: Samples, judging: Samples) -> tuple[Samples, Samples, Samples, Samples]:
+    """Return the samples that a Calibrator takes; recipes are compared on all that do not judge."""
+    return calibration, choosing, lambda: chain(calibration(), choosing()), judging
+
+
 def calibrated(
     network: Network, scratch: Path, *, size: int = 12, judging: Pictures | None = None, **settings: Any
 ) -> tuple[Model, QuantizedGraph]:
     real = model(network, size=size)
     asked = Settings(**{"ranges": RangeMethod.MINMAX, **settings})
-    samples = Pictures(0, 12, size), Pictures(100, 6, size), judging or Pictures(200, 6, size)
+    samples = parted(Pictures(0, 12, size), Pictures(100, 6, size), judging or Pictures(200, 6, size))
     return real, Calibrator(real, asked, *samples, scratch).run()
 
 

@@ -35,6 +35,7 @@ from tests.quantization.networks import (
     faint,
     model,
     normalizing,
+    parted,
     sinking,
     swishing,
     wavy,
@@ -121,7 +122,7 @@ def test_biases_are_corrected_for_the_rounding_of_weights(tmp_path: Path) -> Non
     """Of few and coarse weights on what has a mean, most of the error is a constant that a bias can hold."""
     real = model(classifier)
     settings = Settings(ranges=RangeMethod.MINMAX)
-    chosen = Calibrator(real, settings, Pictures(0, 12), Pictures(100, 6), Pictures(200, 6), tmp_path).run()
+    chosen = Calibrator(real, settings, *parted(Pictures(0, 12), Pictures(100, 6), Pictures(200, 6)), tmp_path).run()
     assert chosen.recipe.means is not None
     without = build(real, replace(chosen.recipe, means=None), settings)
     samples = [sample for (sample,) in Pictures(100, 6)()]
@@ -155,6 +156,19 @@ def test_scores_that_are_outputs_stay_float(network: Network, tmp_path: Path) ->
         _, whole = calibrated(network, tmp_path, **settings)
         assert "LOGISTIC" in operators(whole.model, DType.INT8)
         assert whole.quality[-1].sqnr < 10
+
+
+def test_what_is_told_of_a_sigmoid_that_is_an_output_holds_for_a_mask(tmp_path: Path) -> None:
+    """Of its numbers, hardly any is less than a step, so nothing may be told of small scores."""
+
+    def mask(x: Value) -> Value:
+        return tfl.logistic(tfl.conv_2d(tfl.relu(tfl.conv_2d(x, weights(1, 64, 3, 3, 3))), weights(2, 64, 3, 3, 64)))
+
+    real, made = calibrated(mask, tmp_path)
+    ((sample,),) = Pictures(0, 1)()
+    assert (outputs(real, tmp_path / "mask.tflite", sample) < 1 / 256).mean() < 0.01
+    reasons = {each.code: each.reason for each in made.floats}
+    assert reasons["LOGISTIC"] == "gives an output, and its int8 kernel has only 256 steps from 0 to 1"
 
 
 def test_a_gate_that_is_no_output_computes_on_integers(tmp_path: Path) -> None:
@@ -312,7 +326,7 @@ def test_recipes_that_do_not_fit_are_refused(tmp_path: Path) -> None:
 def test_nan_on_the_way_is_an_error(tmp_path: Path) -> None:
     real = model(lambda x: exponential(x * 1000.0))
     with pytest.raises(UsageError, match="NaN or infinity in exp"):
-        Calibrator(real, Settings(), Pictures(0, 4), Pictures(100, 2), Pictures(200, 2), tmp_path).run()
+        Calibrator(real, Settings(), *parted(Pictures(0, 4), Pictures(100, 2), Pictures(200, 2)), tmp_path).run()
 
 
 def test_one_seed_gives_one_result(tmp_path: Path) -> None:

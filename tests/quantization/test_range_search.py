@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ import pytest
 from layoutopt.options import Int8, RangeMethod
 from layoutopt.quantization.building import QuantizedGraph, Settings
 from layoutopt.quantization.calibrator import Calibrator
-from layoutopt.quantization.judging import noise_of, total_noise
+from layoutopt.quantization.judging import OutputPart, judge, noise_of, total_noise
 from layoutopt.quantization.observing import observe
 from layoutopt.quantization.operators import positions
 from layoutopt.quantization.outcome import OutputQuality
@@ -22,7 +24,7 @@ from layoutopt.quantization.ranges import range_of
 from layoutopt.quantization.sections import sections
 from layoutopt.tfl import build as tfl
 from layoutopt.tfl.graph import Value
-from tests.quantization.networks import Pictures, calibrated, classifier, model, weights
+from tests.quantization.networks import Pictures, calibrated, classifier, model, parted, weights
 
 Array = npt.NDArray[Any]
 SINGLE = [method for method in RangeMethod if method is not RangeMethod.AUTO]
@@ -54,7 +56,7 @@ class Scenes:
 
 
 def watched(scratch: Path, method: RangeMethod) -> QuantizedGraph:
-    samples = Scenes(0, 12), Scenes(1, 6), Scenes(2, 6)
+    samples = parted(Scenes(0, 12), Scenes(1, 6), Scenes(2, 6))
     return Calibrator(model(watching, size=48), Settings(Int8.FULL, ranges=method), *samples, scratch).run()
 
 
@@ -69,7 +71,7 @@ def test_sections_have_ranges_of_their_own_where_no_method_suits_all(tmp_path: P
 def test_one_method_is_kept_where_outputs_are_exact_enough_with_it(tmp_path: Path) -> None:
     """The others are not tried for sections then: what is so exact differs by chance."""
     said: list[str] = []
-    samples = Pictures(0, 12), Pictures(100, 6), Pictures(200, 6)
+    samples = parted(Pictures(0, 12), Pictures(100, 6), Pictures(200, 6))
     chosen = Calibrator(model(classifier), Settings(), *samples, tmp_path, said.append).run()
     assert chosen.quality[0].sqnr > 30
     assert chosen.recipe.method in SINGLE
@@ -86,16 +88,25 @@ def test_a_method_that_is_asked_for_is_that_of_all_values(tmp_path: Path) -> Non
     ]
 
 
-@pytest.mark.parametrize(("calibration", "others"), [(7, 3), (30, 10), (31, 10), (60, 20), (90, 31)])
-def test_recipes_are_compared_on_evenly_spread_samples(calibration: int, others: int, tmp_path: Path) -> None:
-    given = Pictures(0, calibration), Pictures(1000, others), Pictures(2000, 1)
-    every = [sample for samples in given[:2] for (sample,) in samples()]
-    taken = [sample for (sample,) in Calibrator(model(classifier), Settings(), *given, tmp_path)._unjudging()]
-    assert len(taken) == min(len(every), 40)
-    places = [next(at for at, each in enumerate(every) if np.array_equal(each, sample)) for sample in taken]
-    gaps = np.diff([*places, len(every)])
-    assert gaps.min() >= len(every) // len(taken)
-    assert gaps.max() <= -(-len(every) // len(taken))
+def test_recipes_are_compared_on_the_samples_for_that_alone(tmp_path: Path) -> None:
+    """Each method, with biases corrected and without, reads these once, and so does the float model."""
+    read: Counter[str] = Counter()
+
+    def counted(name: str, samples: Pictures) -> Iterator[list[Array]]:
+        for sample in samples():
+            read[name] += 1
+            yield sample
+
+    parts = (
+        partial(counted, "calibration", Pictures(0, 12)),
+        partial(counted, "choosing", Pictures(100, 6)),
+        partial(counted, "comparing", Pictures(0, 5)),
+        Pictures(200, 6),
+    )
+    Calibrator(model(classifier), Settings(), *parts, tmp_path).run()
+    assert read["comparing"] == (1 + 2 * len(SINGLE)) * 5
+    assert read["calibration"] <= 2 * 12 + 1  # of the inputs, and of all that is computed
+    assert read["choosing"] <= 2 * len(SINGLE) + 3  # the first one, for the shapes of each graph
 
 
 @pytest.mark.parametrize("most", [1, 2, 3, 64])
@@ -122,3 +133,13 @@ def test_the_least_exact_output_counts_most() -> None:
     assert total_noise([exact, coarse]) == pytest.approx(np.mean([1e-4, 0.1]))
     even = [OutputQuality("y", sqnr, 1.0, None, 0.0, 1.0) for sqnr in (20.0, 20.0)]
     assert total_noise(even) < total_noise([exact, coarse])
+
+
+@pytest.mark.parametrize("value", [1e-30, 1.0, 2e4, 1e38])
+def test_noise_without_signal_is_a_number(value: float) -> None:
+    """It weighs more than all that there is where there is a signal, and does not hide which of that is better."""
+    zero, off = np.zeros((1, 4), np.float32), np.full((1, 4), value, np.float32)
+    (lost,) = judge([OutputPart("y", 0)], [[zero]], [[off]])
+    assert lost.sqnr == -99
+    other, better = (OutputQuality("z", sqnr, 1.0, None, 0.0, 1.0) for sqnr in (20.0, 21.0))
+    assert np.inf > total_noise([lost, other]) > total_noise([lost, better]) > total_noise([other])

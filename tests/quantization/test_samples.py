@@ -96,6 +96,37 @@ def test_samples_are_calibrated_with_or_choose_or_judge(tmp_path: Path) -> None:
     assert [sum(1 for _ in part()) for part in (few.choosing, few.judging)] == [4, 4]
 
 
+@pytest.mark.parametrize("count", [1, 3, 13, 50, 51, 100, 152])
+def test_recipes_are_compared_on_evenly_spread_samples(count: int, tmp_path: Path) -> None:
+    """Of those that calibrate and those that choose, each at most once, and none that judges, unless all do all."""
+    values = np.repeat(np.arange(count, dtype=np.float32), 3 * 6 * 8).reshape(count, 3, 6, 8)
+    samples = read(values, tmp_path, count=count)
+    calibration, choosing, comparing, judging = (
+        [int(each[0][0, 0, 0, 0]) for each in part()]
+        for part in (samples.calibration, samples.choosing, samples.comparing, samples.judging)
+    )
+    every = list(dict.fromkeys(calibration + choosing))
+    assert len(comparing) == min(len(every), 40)
+    gaps = np.diff([*map(every.index, comparing), len(every)])
+    assert gaps.min() >= len(every) // len(comparing)
+    assert gaps.max() <= -(-len(every) // len(comparing))
+    assert count < 5 or not set(judging) & set(comparing)
+
+
+def test_no_more_samples_are_read_than_recipes_are_compared_on() -> None:
+    class Watched(npt.NDArray[np.float32]):
+        """Counts what is read of it."""
+
+        read = 0
+
+        def __getitem__(self, at: Any) -> Any:
+            Watched.read += 1
+            return super().__getitem__(at)
+
+    samples = Samples([arrays(200).view(Watched)])
+    assert len(list(samples.comparing())) == Watched.read == 40
+
+
 def test_samples_are_spread_over_all_that_there_are(tmp_path: Path) -> None:
     values = np.repeat(np.arange(50, dtype=np.float32), 3 * 6 * 8).reshape(50, 3, 6, 8)
     assert everything(read(values, tmp_path, count=10))[:, 0, 0, 0, 0].tolist() == [*range(0, 50, 5)]

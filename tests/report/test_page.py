@@ -9,7 +9,9 @@ from html.parser import HTMLParser
 
 import pytest
 
+from layoutopt.quantization.outcome import QuantizationReport
 from layoutopt.report.html.page import MEANINGS, duration, error, format_shape, render
+from layoutopt.report.terminal.quantization import of_quantization
 from layoutopt.results.model_report import ModelReport
 from layoutopt.results.optimize import ModelKind
 from layoutopt.results.result import to_json
@@ -98,6 +100,15 @@ def test_it_says_what_the_report_says(everything: ModelReport, page: str) -> Non
     assert "a flow of 688.13 kB saturates the cut" in text
     assert "/head/value.1" in text
     assert "NonMaxSuppression" in text
+
+
+@pytest.mark.parametrize(("method", "words"), [("auto", "different methods for sections"), ("mse", "mse")])
+def test_it_says_how_ranges_were_chosen_as_the_terminal_does(everything: ModelReport, method: str, words: str) -> None:
+    told = QuantizationReport(method, True, 60, 20, 20, (), 7, (), 4000, None, None, ())
+    text = read(render(replace(everything, optimize=replace(everything.optimize, quantization=told)))).text
+    assert f"Ranges by {words}, biases corrected" in text
+    (line,) = of_quantization(told, file_size=1000, verbose=False)
+    assert f"ranges by {words}, biases corrected" in str(line)
 
 
 def test_how_to_feed_it_comes_before_the_graph(everything: ModelReport, page: str) -> None:

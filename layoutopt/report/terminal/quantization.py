@@ -10,7 +10,6 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from layoutopt.options import RangeMethod
 from layoutopt.quantization.outcome import FloatOperator, QuantizationReport
 from layoutopt.text import first_few
 
@@ -29,10 +28,9 @@ def of_quantization(report: QuantizationReport, *, file_size: int, verbose: bool
     if report.outputs:
         yield _of_outputs(report)
     correction = ", biases corrected for the rounding of weights" if report.corrects_biases else ""
-    method = "different methods for sections" if report.method == RangeMethod.AUTO.value else report.method
     smaller = report.float_size / file_size if file_size else 0.0
     yield Text(
-        f"Quantized: {report.whole} operators on integers, {len(report.floats)} on floats; ranges by {method}"
+        f"Quantized: {report.whole} operators on integers, {len(report.floats)} on floats; ranges by {report.methods}"
         f"{correction}; {smaller:.1f} times smaller than float{_latency(report)}"
     )
     yield from (Text(line) for line in _of_floats(report.floats, verbose=verbose))
