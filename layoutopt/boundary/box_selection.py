@@ -56,7 +56,8 @@ def replace_selection(model: ir.Model, wanted: DetectionPostprocess) -> tuple[st
 
     The outputs that depend on the old selection are replaced by ``detection_boxes`` (1, rows, 4) of ymin, xmin, ymax
     and xmax, ``detection_classes`` (1, rows), ``detection_scores`` (1, rows) and ``num_detections`` (1,), all of
-    float32; others follow them.
+    float32; others follow them. An input or another output that has one of these names keeps it, and a number is
+    appended to that of the new output.
 
     Args:
         model: to be changed.
@@ -74,15 +75,16 @@ def replace_selection(model: ir.Model, wanted: DetectionPostprocess) -> tuple[st
     _infer_shapes(model)
     graph = model.graph
     selection = _named(graph, wanted) if wanted.boxes else _suppressing(graph, wanted)
-    outputs = _append(graph, wanted, selection)
-    dropped = [value for value in graph.outputs if value in selection.replaced]
+    dropped = [str(value.name) for value in graph.outputs if value in selection.replaced]
     kept = [value for value in graph.outputs if value not in selection.replaced]
+    outputs = _append(graph, wanted, selection)
+    for value, name in zip(outputs, _RESULTS, strict=True):
+        value.name = _claimed(graph, name, {*graph.inputs, *kept})
     graph.outputs[:] = [*outputs, *kept]
     RemoveUnusedNodesPass()(model)
     dialect.define(model)
-    names = first_few([str(value.name) for value in dropped], _MAX_NAMED)
     return (
-        f"{OPTION}: instead of {names}, there are {', '.join(str(value.name) for value in outputs)}.",
+        f"{OPTION}: instead of {first_few(dropped, _MAX_NAMED)}, there are {', '.join(str(value.name) for value in outputs)}.",
         "Run TFLite_Detection_PostProcess with one thread: LiteRT's kernel leaves out a class with more, unless there "
         "are at least as many threads as classes.",
     )
@@ -305,8 +307,7 @@ def _append(graph: ir.Graph, wanted: DetectionPostprocess, selection: _Selection
     node = ir.node(dialect.DETECTION_POSTPROCESS, operands, domain=dialect.DOMAIN, num_outputs=len(_RESULTS))
     node.name = edit.fresh_name(graph, dialect.DETECTION_POSTPROCESS)
     rows = wanted.max_detections
-    for value, (name, shape) in zip(node.outputs, _RESULTS.items(), strict=True):
-        value.name = edit.fresh_name(graph, name)
+    for value, shape in zip(node.outputs, _RESULTS.values(), strict=True):
         value.type = ir.TensorType(ir.DataType.FLOAT)
         value.shape = ir.Shape([rows if size is None else size for size in shape])
     graph.append(node)
@@ -320,6 +321,17 @@ _RESULTS: dict[str, tuple[int | None, ...]] = {
     "num_detections": (1,),
 }
 """The outputs in the order in which apps read them, with their shapes; None stands for the rows."""
+
+
+def _claimed(graph: ir.Graph, name: str, fixed: Collection[ir.Value]) -> str:
+    """Return ``name``, after another one for what has it; with a number appended if that is one of ``fixed``."""
+    free = edit.fresh_name(graph, name)
+    holders = [value for value in edit.values_of(graph) if value.name == name]
+    if any(value in fixed for value in holders):
+        return free
+    for value in holders:
+        value.name = edit.fresh_name(graph, f"{name}_inner")
+    return name
 
 
 def _in_rows(graph: ir.Graph, value: ir.Value, name: str, *, turned: bool) -> ir.Value:

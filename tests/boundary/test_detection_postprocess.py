@@ -201,6 +201,41 @@ def test_named_tensors_in_any_arrangement(boxes_turned: bool, rank: int, backgro
     assert expectation["num_detections"] > 3
 
 
+NAMESAKES = {
+    "boxes = Neg(p) scores = Abs(q) num_detections = Flatten(scores) joined = Flatten(boxes) other = Neg(r)": NAMES,
+    "boxes = Neg(p) scores = Abs(q) detection_scores = Flatten(scores) num_detections = Neg(detection_scores) "
+    "joined = Flatten(boxes) other = Neg(r)": NAMES,
+    "detection_boxes = Neg(p) boxes = Neg(detection_boxes) detection_scores = Abs(q) scores = Abs(detection_scores) "
+    "joined = Flatten(boxes) num_detections = Flatten(scores) other = Neg(r)": NAMES,
+    "[num_detections] boxes = Neg(p) scores = Abs(q) num_detections = Flatten(scores) joined = Flatten(boxes) "
+    "other = Neg(r)": NAMES,
+    "boxes = Neg(p) scores = Abs(q) other = Flatten(scores) joined = Flatten(boxes) num_detections = Neg(r)": [
+        *NAMES[:3],
+        "num_detections_1",
+    ],
+}
+"""Models with tensors or nodes that are called like the new outputs, and what these are called then."""
+
+
+@pytest.mark.parametrize("body", NAMESAKES)
+def test_outputs_have_their_names_whatever_else_had_them(body: str) -> None:
+    signature = (
+        f"g (float[1, {COUNT}, 4] p, float[1, {COUNT}, {CLASSES}] q, float[2] r) => (joined, other, num_detections)"
+    )
+    typed = re.sub(r"(joined|other|num_detections)(?=[,)])", r"float \1", signature)
+    model = onnx.parser.parse_model(f'<ir_version: 10, opset_import: ["": 17]> {typed} {{ {body} }}')
+    wanted = DetectionPostprocess.parse(NAMED.format("boxes", "scores").replace("yxyx", "xywh"))
+    made, notes = Boundary(detection_postprocess=wanted).apply(ir.from_proto(model))
+    assert [value.name for value in made.graph.outputs][:4] == NAMESAKES[body]
+    dropped = "joined, other" if NAMESAKES[body] != NAMES else "joined, num_detections"
+    assert f"instead of {dropped}, there are {', '.join(NAMESAKES[body])}." in notes[0]
+    rng = np.random.default_rng(0)
+    fed = {"p": -detectors.centres(rng, 1, COUNT), "q": detectors.scores(rng, 1, COUNT, CLASSES)}
+    found = run_onnx(made, {**fed, "r": np.ones(2, np.float32)})
+    assert found["detection_boxes"].shape == (1, 12, 4)
+    assert found[NAMESAKES[body][3]] > 3
+
+
 FROM_HEADS = NAMED.format("every_box", "every_score")
 
 
