@@ -116,7 +116,8 @@ class Convolution:
     def is_finite(self, dtype: ir.DataType) -> bool:
         """Return whether ``dtype`` holds all its numbers."""
         limit = np.finfo(dtype.numpy()).max
-        return all(bool(-limit <= each.min() and each.max() <= limit) for each in (self.weights, self.bias))
+        numbers = (self.weights, self.bias)
+        return all(bool(-limit <= each.min(initial=0) and each.max(initial=0) <= limit) for each in numbers)
 
 
 def scale_outputs(weights: Weights, factor: Wide, *, groups: int = 1, transposed: bool = False) -> Wide:
