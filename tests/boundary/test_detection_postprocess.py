@@ -233,7 +233,7 @@ def test_outputs_have_their_names_whatever_else_had_them(body: str) -> None:
     fed = {"p": -detectors.centres(rng, 1, COUNT), "q": detectors.scores(rng, 1, COUNT, CLASSES)}
     found = run_onnx(made, {**fed, "r": np.ones(2, np.float32)})
     assert found["detection_boxes"].shape == (1, 12, 4)
-    assert found[NAMESAKES[body][3]] > 3
+    assert found[NAMESAKES[body][3]].item() > 3
 
 
 FROM_HEADS = NAMED.format("every_box", "every_score")
