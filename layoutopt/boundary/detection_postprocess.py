@@ -1,4 +1,4 @@
-"""What a user asks of the operator of TensorFlow's Object Detection API that selects boxes."""
+"""The user's wishes for the operator of TensorFlow's Object Detection API that selects boxes."""
 
 from __future__ import annotations
 

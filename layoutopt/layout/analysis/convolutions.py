@@ -20,7 +20,7 @@ TYPES = (ir.DataType.FLOAT, ir.DataType.DOUBLE)
 """Element types whose sums may run in another order without leaving what verification allows."""
 
 Weights = npt.NDArray[np.float32 | np.float64]
-"""Weights as they are stored, which most questions leave alone; whoever adds or multiplies them makes them double."""
+"""Weights as they are stored, which most questions leave alone; what adds or multiplies them makes them double."""
 
 
 @dataclass(frozen=True, slots=True)
