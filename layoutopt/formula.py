@@ -21,7 +21,7 @@ Array = npt.NDArray[np.generic]
 Shape = tuple[int, ...]
 
 _OF_A_DIFFERENCE = 2
-"""How much of a surprise it is that a number is the difference of two dimensions: as much as an addend of 2."""
+"""The surprise that a number is the difference of two dimensions: as much as an addend of 2."""
 
 REST = -1
 """In the target of a Reshape: whatever the other entries leave over."""

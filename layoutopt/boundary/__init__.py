@@ -6,6 +6,7 @@ import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from shlex import quote
 from typing import TypeVar
 
 import layoutopt.ir  # noqa: F401  # isort: skip  # before onnx_ir, which it imports without SymPy
@@ -88,16 +89,13 @@ class Boundary:
 
     def told(self) -> list[str]:
         """Return the command-line options that mean the same."""
-        said = [
-            f"--{option} {','.join(names)}"
-            for option, names in (("inputs", self.inputs), ("outputs", self.outputs))
-            if names
-        ]
-        said += [f"--preprocess {name}:{each}" for name, each in self.preprocess.items()]
-        said += [f"--postprocess {name}:{each}" for name, each in self.postprocess.items()]
-        said += [] if self.max_detections is None else [f"--max-detections {self.max_detections}"]
-        said += [] if self.detection_postprocess is None else [f"--detection-postprocess {self.detection_postprocess}"]
-        return said
+        cuts = (("inputs", self.inputs), ("outputs", self.outputs))
+        said: list[tuple[str, object]] = [(option, ",".join(names)) for option, names in cuts if names]
+        said += [("preprocess", f"{name}:{each}") for name, each in self.preprocess.items()]
+        said += [("postprocess", f"{name}:{each}") for name, each in self.postprocess.items()]
+        selections = (("max-detections", self.max_detections), ("detection-postprocess", self.detection_postprocess))
+        said += [(option, value) for option, value in selections if value is not None]
+        return [f"--{option} {quote(str(value))}" for option, value in said]
 
     def to_json(self) -> str:
         """Return this boundary as JSON, which `from_json` reads."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
+from shlex import quote
 
 import numpy as np
 import onnx_ir as ir
@@ -23,7 +24,8 @@ _MIN_OPSET = 11
 """Since which all operators of the definition exist."""
 _MAX_NAMED = 8
 """Names that a message lists."""
-_COORDINATES = 4
+_COORDINATES, _RANK = 4, 3
+"""The numbers of a box, and the axes of the operands of NonMaxSuppression."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,8 @@ def replace_selection(model: ir.Model, wanted: DetectionPostprocess) -> tuple[st
 
     The outputs that depend on the old selection are replaced by ``detection_boxes`` (1, rows, 4) of ymin, xmin, ymax
     and xmax, ``detection_classes`` (1, rows), ``detection_scores`` (1, rows) and ``num_detections`` (1,), all of
-    float32; others follow them.
+    float32; others follow them. An input or another output that has one of these names keeps it, and a number is
+    appended to that of the new output.
 
     Args:
         model: to be changed.
@@ -74,15 +77,17 @@ def replace_selection(model: ir.Model, wanted: DetectionPostprocess) -> tuple[st
     _infer_shapes(model)
     graph = model.graph
     selection = _named(graph, wanted) if wanted.boxes else _suppressing(graph, wanted)
-    outputs = _append(graph, wanted, selection)
-    dropped = [value for value in graph.outputs if value in selection.replaced]
+    dropped = [str(value.name) for value in graph.outputs if value in selection.replaced]
     kept = [value for value in graph.outputs if value not in selection.replaced]
+    outputs = _append(graph, wanted, selection)
+    for value, name in zip(outputs, _RESULTS, strict=True):
+        value.name = _claimed(graph, name, {*graph.inputs, *kept})
     graph.outputs[:] = [*outputs, *kept]
     RemoveUnusedNodesPass()(model)
     dialect.define(model)
-    names = first_few([str(value.name) for value in dropped], _MAX_NAMED)
+    names = ", ".join(str(value.name) for value in outputs)
     return (
-        f"{OPTION}: instead of {names}, there are {', '.join(str(value.name) for value in outputs)}.",
+        f"{OPTION}: instead of {first_few(dropped, _MAX_NAMED)}, there are {names}.",
         "Run TFLite_Detection_PostProcess with one thread: LiteRT's kernel leaves out a class with more, unless there "
         "are at least as many threads as classes.",
     )
@@ -179,16 +184,13 @@ def _suppressing(graph: ir.Graph, wanted: DetectionPostprocess) -> _Selection:
     boxes, scores = node.inputs[:2]
     assert boxes is not None
     assert scores is not None
-    if static_shape(boxes) is None or static_shape(scores) is None:
-        raise _refused(node, "how many boxes it selects from is not known before the model runs", wanted)
-    if (batch := static_shape(boxes)) is not None and batch[0] != 1:
-        raise _refused(node, f"it selects from {batch[0]} images at once, and the operator takes one", wanted)
-    is_centred = integer(node, "center_point_box", 0) == 1
-    form = wanted.format or (BoxFormat.XYWH if is_centred else None)
+    if wanted.format is not None and wanted.format.has_corners == _takes_centres(node):
+        raise UsageError(f"{OPTION}: format={wanted.format.value} is not what {_name(node)} takes", hint=FORMATS)
+    if why := _why_unsuitable(boxes, "boxes") or _why_unsuitable(scores, "scores"):
+        raise _refused(node, why, wanted)
+    form = wanted.format or (BoxFormat.XYWH if _takes_centres(node) else None)
     if form is None:
-        raise UsageError(f"{OPTION}: in which order does {_name(node)} take the corners of boxes?", hint=FORMATS)
-    if form.has_corners == is_centred:
-        raise UsageError(f"{OPTION}: format={form.value} is not what {_name(node)} takes", hint=FORMATS)
+        raise UsageError(f"{OPTION}: the format of the boxes that {_name(node)} takes must be given", hint=FORMATS)
     most = wanted.detections_per_class or int(_limit(node, 2, "detections_per_class", 0))
     if most < 1:
         raise _refused(node, "it selects no boxes at all (max_output_boxes_per_class is 0)", wanted)
@@ -200,6 +202,21 @@ def _suppressing(graph: ir.Graph, wanted: DetectionPostprocess) -> _Selection:
         detections_per_class=most,
         replaced=_after(graph, set(node.outputs)),
     )
+
+
+def _takes_centres(node: ir.Node) -> bool:
+    return integer(node, "center_point_box", 0) == 1
+
+
+def _why_unsuitable(operand: ir.Value, key: str) -> str:
+    """Return why the operator cannot select by an operand of NonMaxSuppression of this shape; empty where it can."""
+    if operand.shape is not None and operand.shape.rank() != _RANK:
+        return f"its {key} have {operand.shape.rank()} axes and not the {_RANK} of ONNX"
+    if operand.shape is not None and 0 in operand.shape:
+        return f"its {key} of {operand.shape} are empty"
+    if (sizes := static_shape(operand)) is None:
+        return "how many boxes it selects from is not known before the model runs"
+    return "" if sizes[0] == 1 else f"it selects from {sizes[0]} images at once, and the operator takes one"
 
 
 _LOWEST = float(np.finfo(np.float32).min)
@@ -232,11 +249,11 @@ def _refused(node: ir.Node, why: str, wanted: DetectionPostprocess) -> Unsupport
         wanted,
         boxes=boxes,
         scores=scores,
-        format=wanted.format or BoxFormat.XYXY,
+        format=wanted.format or (BoxFormat.XYWH if _takes_centres(node) else BoxFormat.XYXY),
         iou_threshold=0.5 if wanted.iou_threshold is None else wanted.iou_threshold,
         score_threshold=0.25 if wanted.score_threshold is None else wanted.score_threshold,
     )
-    hint = f"Take boxes and scores before it, with thresholds of your own: {OPTION} {instead}"
+    hint = f"Take boxes and scores before it, with thresholds of your own: {OPTION} {quote(str(instead))}"
     return UnsupportedOperatorError(f"{OPTION}: node {_name(node)} (NonMaxSuppression): {why}", hint=hint)
 
 
@@ -305,8 +322,7 @@ def _append(graph: ir.Graph, wanted: DetectionPostprocess, selection: _Selection
     node = ir.node(dialect.DETECTION_POSTPROCESS, operands, domain=dialect.DOMAIN, num_outputs=len(_RESULTS))
     node.name = edit.fresh_name(graph, dialect.DETECTION_POSTPROCESS)
     rows = wanted.max_detections
-    for value, (name, shape) in zip(node.outputs, _RESULTS.items(), strict=True):
-        value.name = edit.fresh_name(graph, name)
+    for value, shape in zip(node.outputs, _RESULTS.values(), strict=True):
         value.type = ir.TensorType(ir.DataType.FLOAT)
         value.shape = ir.Shape([rows if size is None else size for size in shape])
     graph.append(node)
@@ -320,6 +336,17 @@ _RESULTS: dict[str, tuple[int | None, ...]] = {
     "num_detections": (1,),
 }
 """The outputs in the order in which apps read them, with their shapes; None stands for the rows."""
+
+
+def _claimed(graph: ir.Graph, name: str, fixed: Collection[ir.Value]) -> str:
+    """Return ``name``, after another one for what has it; with a number appended if that is one of ``fixed``."""
+    free = edit.fresh_name(graph, name)
+    holders = [value for value in edit.values_of(graph) if value.name == name]
+    if any(value in fixed for value in holders):
+        return free
+    for value in holders:
+        value.name = edit.fresh_name(graph, f"{name}_inner")
+    return name
 
 
 def _in_rows(graph: ir.Graph, value: ir.Value, name: str, *, turned: bool) -> ir.Value:

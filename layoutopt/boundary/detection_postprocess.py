@@ -1,8 +1,10 @@
-"""What a user asks of the operator of TensorFlow's Object Detection API that selects boxes."""
+"""The user's wishes for the operator of TensorFlow's Object Detection API that selects boxes."""
 
 from __future__ import annotations
 
+import csv
 import enum
+import io
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from math import isfinite
@@ -74,24 +76,26 @@ class DetectionPostprocess:
         if self.background not in (0, 1):
             raise UsageError(f"{OPTION}: background={self.background}", hint="The operator knows 0 or 1.")
         if bool(self.boxes) != bool(self.scores):
-            raise UsageError(f"{OPTION}: boxes and scores are named both or not at all")
+            raise UsageError(f"{OPTION}: name both boxes and scores, or neither")
         if self.boxes and (self.iou_threshold is None or self.score_threshold is None):
             raise UsageError(
                 f"{OPTION}: boxes and scores that are named need iou_threshold and score_threshold",
                 hint="Write those that the app would use, for example iou_threshold=0.5,score_threshold=0.25.",
             )
         if self.boxes and self.format is None:
-            raise UsageError(f"{OPTION}: in which order do boxes have their numbers?", hint=FORMATS)
+            raise UsageError(f"{OPTION}: the format of the boxes must be given", hint=FORMATS)
 
     @classmethod
     def parse(cls, text: str) -> DetectionPostprocess:
         """Return what a text like ``max_detections=100,format=xyxy,iou_threshold=0.5`` says.
 
+        It is a line of CSV: a name with a comma needs quotation marks around it and its key, as in ``"boxes=a,b"``.
+
         Raises:
             UsageError: it does not read like that.
         """
         found: dict[str, str] = {}
-        for word in text.split(","):
+        for word in _words(text):
             key, equals, value = (part.strip() for part in word.partition("="))
             if key not in _READERS or not equals or not value or key in found:
                 raise UsageError(f"{OPTION} {text}: {word!r} cannot be read", hint=_HINT)
@@ -102,7 +106,17 @@ class DetectionPostprocess:
 
     def __str__(self) -> str:
         said = ((each.name, getattr(self, each.name), each.default) for each in fields(self))
-        return ",".join(f"{name}={_told(value)}" for name, value, default in said if value != default)
+        line = io.StringIO()
+        csv.writer(line).writerow(f"{name}={_told(value)}" for name, value, default in said if value != default)
+        return line.getvalue().removesuffix("\r\n")
+
+
+def _words(text: str) -> list[str]:
+    """Return the fields of a line of CSV."""
+    try:
+        return next(csv.reader([text], skipinitialspace=True, strict=True), [])
+    except csv.Error as error:
+        raise UsageError(f"{OPTION} {text}: {error}", hint=_HINT) from error
 
 
 def _told(value: object) -> str:

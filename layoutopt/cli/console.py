@@ -21,7 +21,7 @@ from layoutopt.cli.signals import Ended
 from layoutopt.cli.terminal import console_on, tell
 from layoutopt.errors import SIGNALS, LayoutoptError, LimitError, OutputError
 from layoutopt.files import require_file
-from layoutopt.options import Io, Objective
+from layoutopt.options import Io, Objective, Target
 from layoutopt.outputs import Outputs, writing
 from layoutopt.progress import StageTimer
 from layoutopt.text import printable
@@ -89,6 +89,13 @@ BackendOption = Annotated[
         "--backend",
         help="direct: layoutopt writes the .tflite itself. onnx-tf: through TensorFlow. "
         "[dim]\\[default: onnx-tf where it is installed, else direct][/]",
+    ),
+]
+TargetOption = Annotated[
+    Target | None,
+    typer.Option(
+        "--target",
+        help="Prefer operators that this accelerator takes, and show which ones it would not run, and why.",
     ),
 ]
 ObjectiveOption = Annotated[

@@ -13,12 +13,12 @@ import typer
 
 from layoutopt.cli.arguments import LayoutArguments, RunArguments
 from layoutopt.cli.boundary import BoundaryArguments
-from layoutopt.cli.console import BackendOption, SeedOption, ThreadsOption, beside, read_model
+from layoutopt.cli.console import BackendOption, SeedOption, TargetOption, ThreadsOption, beside, read_model
 from layoutopt.cli.fleet import FleetArguments, optimize_several
 from layoutopt.cli.parsing import parse_size
 from layoutopt.cli.quantization import SavingQuantizationArguments
 from layoutopt.errors import ModelsFailedError, OutputExistsError, UsageError
-from layoutopt.options import TOLERANCE, Target, Verify
+from layoutopt.options import TOLERANCE, Verify
 from layoutopt.outputs import Outputs
 
 if TYPE_CHECKING:
@@ -92,13 +92,7 @@ class OutputArguments:
             "multiplications, a larger file. For floats, fixed sizes and the direct backend.",
         ),
     ] = False
-    target: Annotated[
-        Target | None,
-        typer.Option(
-            "--target",
-            help="Prefer operators that this accelerator takes, and show what 'layoutopt check' says of the .tflite.",
-        ),
-    ] = None
+    target: TargetOption = None
 
     def of(self, models: Sequence[Path]) -> list[tuple[Path, Path | None]]:
         """Return where the .onnx and the .tflite of each model go.

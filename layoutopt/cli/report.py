@@ -10,9 +10,8 @@ import typer
 
 from layoutopt.cli.arguments import LayoutArguments, RunArguments
 from layoutopt.cli.boundary import PartArguments
-from layoutopt.cli.console import BackendOption, SeedOption, ThreadsOption, beside, read_model
+from layoutopt.cli.console import BackendOption, SeedOption, TargetOption, ThreadsOption, beside, read_model
 from layoutopt.cli.quantization import QuantizationArguments
-from layoutopt.options import Target
 
 EXAMPLES = """[bold]Examples[/]
 
@@ -29,13 +28,6 @@ layoutopt report model.onnx --target gpu
 layoutopt report model.onnx --model-explorer overlays
 """
 
-TargetOption = Annotated[
-    Target | None,
-    typer.Option(
-        "--target",
-        help="Prefer operators that this accelerator takes, and show which ones it would not run, and why.",
-    ),
-]
 ModelExplorerOption = Annotated[
     Path | None,
     typer.Option(

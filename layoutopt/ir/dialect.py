@@ -14,8 +14,8 @@ so with a, of shape (..., K, M). Batches broadcast.
 axis i of the stored tensor is axis ``input_order[i]`` of ONNX's X, or axis ``output_order[i]`` of its Y. The features
 come last, and the input's other two axes in either order. States keep their form.
 
-``DetectionPostprocess`` selects boxes as LiteRT's custom operator ``TFLite_Detection_PostProcess`` does with anchors
-for boxes and encodings of zeros.
+``DetectionPostprocess`` selects boxes as LiteRT's custom operator ``TFLite_Detection_PostProcess`` does: the boxes are
+the anchors, and all encodings are zero.
 """
 
 from __future__ import annotations
@@ -231,7 +231,7 @@ def activation_function(name: str, opset: int) -> ir.Function:
 DETECTION_POSTPROCESS = "DetectionPostprocess"
 DETECTION_LIMITS = ("max_detections", "detections_per_class", "iou_threshold", "score_threshold", "num_classes")
 """Its operands after the boxes (1, boxes, 4), as y, x, height and width, and the scores (1, boxes, classes): each has
-one element. Scores above the threshold count, and classes at the front that are more than ``num_classes`` do not."""
+one element. Only scores above the threshold count. Only the last ``num_classes`` classes take part."""
 
 _DETECTION_BODY = """
     at_0 = Constant<value = int64[1] {0}>() at_1 = Constant<value = int64[1] {1}>()

@@ -107,11 +107,16 @@ def _names_in(graph: ir.Graph) -> dict[str | None, int]:
 
 
 def _names(graph: ir.Graph) -> Iterator[str | None]:
+    yield from (value.name for value in values_of(graph))
+    yield from (node.name for node in graph.all_nodes())
+
+
+def values_of(graph: ir.Graph) -> Iterator[ir.Value]:
+    """Yield the inputs and initializers of ``graph`` and its bodies, and the results of all their nodes."""
     for each in (graph, *graph.subgraphs()):
-        yield from (value.name for value in (*each.inputs, *each.initializers.values()))
+        yield from (*each.inputs, *each.initializers.values())
     for node in graph.all_nodes():
-        yield node.name
-        yield from (value.name for value in node.outputs)
+        yield from node.outputs
 
 
 def transpose(

@@ -52,9 +52,10 @@ def non_max_suppression(node: Node) -> Value:
 
 @lowers(DETECTION_POSTPROCESS, domain=DOMAIN)
 def detection_postprocess(node: Node) -> list[Value]:
-    """Lower DetectionPostprocess to TFLite_Detection_PostProcess, exactly: the boxes are anchors, encodings are zeros.
+    """Lower DetectionPostprocess to TFLite_Detection_PostProcess, exactly.
 
-    The operator computes corners of encodings and anchors in double precision, where zeros change nothing.
+    The boxes are the anchors, and all encodings are zero. The operator computes corners of both in double precision,
+    where zeros change nothing.
     """
     limits = {name: node.constant(at).reshape(-1)[0] for at, name in enumerate(DETECTION_LIMITS, start=2)}
     least, tiny = np.float32(limits["score_threshold"]), np.finfo(np.float32).tiny  # numbers below may count as 0

@@ -15,7 +15,7 @@ from pathlib import Path
 from shlex import quote
 
 from layoutopt.outputs import Outputs
-from layoutopt.results.model_report import GraphNode, Layout, ModelGraph, ModelReport
+from layoutopt.results.model_report import GraphNode, Layout, ModelGraph, ModelReport, Side
 from layoutopt.results.optimize import ModelKind
 from layoutopt.results.result import Json
 
@@ -78,9 +78,9 @@ def expect_overlays(outputs: Outputs, directory: Path, *, force: bool) -> None:
     Raises:
         OutputError: one of them cannot be written.
     """
-    for side in ("before", "after"):
+    for side in Side:
         for name in ("layout", *(overlay.file for overlay in _OVERLAYS)):
-            outputs.expect(directory / f"{side}.{name}.json", force=force)
+            outputs.expect(directory / side.file(f".{name}.json"), force=force)
 
 
 def write_overlays(report: ModelReport, directory: Path, outputs: Outputs) -> tuple[str, ...]:
@@ -100,14 +100,14 @@ def write_overlays(report: ModelReport, directory: Path, outputs: Outputs) -> tu
     onnx = report.optimize.optimized.kind is ModelKind.ONNX
     suffix, extension = (".onnx", " --extensions=model_explorer_onnx") if onnx else (".tflite", "")
     commands = []
-    for side, graph in (("before", report.before), ("after", report.after)):
+    for side, graph in ((Side.BEFORE, report.before), (Side.AFTER, report.after)):
         if graph is None:
             continue
         paths = []
         for name, data in overlays_of(graph).items():
-            paths.append(directory / f"{side}.{name}.json")
+            paths.append(directory / side.file(f".{name}.json"))
             outputs.write(paths[-1], json.dumps(data, indent=1, allow_nan=False))
-        model = directory / f"{side}{suffix}"
+        model = directory / side.file(suffix)
         data_paths = ",".join(map(str, paths))
         commands.append(f"model-explorer {quote(str(model))}{extension} --node_data_paths={quote(data_paths)}")
     return tuple(commands)

@@ -15,6 +15,17 @@ PER_OPERATOR = "per-operator layout, ONNX only"
 """Title of the graph before where there is no .tflite."""
 
 
+class Side(Enum):
+    """One of the two models that a report compares."""
+
+    BEFORE = "before"
+    AFTER = "after"
+
+    def file(self, ending: str) -> str:
+        """Return the name of its file with this ending in the directory for the models of a report."""
+        return f"{self.value}{ending}"
+
+
 class Layout(Enum):
     """The ways in which a tensor lies in memory, in terms of the original's axes."""
 

@@ -30,7 +30,7 @@ from layoutopt.pipeline.manager import After
 from layoutopt.results import provenance
 from layoutopt.results.check import CheckReport
 from layoutopt.results.comparison import Layer
-from layoutopt.results.model_report import PER_OPERATOR, Layout, ModelGraph, ModelReport
+from layoutopt.results.model_report import PER_OPERATOR, Layout, ModelGraph, ModelReport, Side
 from layoutopt.results.optimize import ModelKind, OptimizeReport
 from layoutopt.targets.checker import check_tflite
 from layoutopt.workflows import graphs
@@ -99,10 +99,6 @@ def report_model(model: Model, options: ReportOptions, context: RunContext) -> M
     return found
 
 
-_AFTER = "after.tflite"
-"""The name of the optimized .tflite in the directory of the models of a report."""
-
-
 def _optimize_in(
     folder: Path,
     model: Model,
@@ -127,7 +123,7 @@ def _optimize_in(
         inner = RunContext.of(context.say, verbose=context.verbose, scratch=folder)
         optimized = optimize_model(model, wanted, inner)
     check = optimized.report.check
-    check = check and dataclasses.replace(check, file=Path(_AFTER))
+    check = check and dataclasses.replace(check, file=Path(Side.AFTER.file(".tflite")))
     return dataclasses.replace(optimized, report=dataclasses.replace(optimized.report, output=None, check=check))
 
 
@@ -137,7 +133,7 @@ def _expect_models(models: Path | str | None, outputs: Outputs, *, force: bool) 
         return {}
     directory = Path(models)
     outputs.make_directory(directory)
-    paths = [directory / f"{side}{kind}" for kind in (".tflite", ".onnx") for side in ("before", "after")]
+    paths = [directory / side.file(suffix) for suffix in (".tflite", ".onnx") for side in Side]
     for path in paths:
         outputs.expect(path, force=force, companion=modelio.DATA if path.suffix == ".onnx" else "")
     return {path.name: outputs.stage(path) for path in paths}
@@ -182,25 +178,25 @@ class ReportBuilder:
         target = choose_if_given(Target, self.options.target, "target")
         if baseline is None or target is None:
             return None
-        return dataclasses.replace(check_tflite(baseline.path, target), file=Path("before.tflite"))
+        return dataclasses.replace(check_tflite(baseline.path, target), file=Path(Side.BEFORE.file(".tflite")))
 
     def _of_tflites(self, optimized: Optimized, models: Mapping[str, Path]) -> tuple[ModelGraph | None, ModelGraph]:
         """Return the graphs of the .tflite files, which are moved to where they are wanted."""
-        found: dict[str, ModelGraph] = {}
-        for side, artifact in (("before", optimized.baseline), ("after", optimized.tflite)):
+        found: dict[Side, ModelGraph] = {}
+        for side, artifact in ((Side.BEFORE, optimized.baseline), (Side.AFTER, optimized.tflite)):
             if artifact is not None:
                 found[side] = self._of_tflite(artifact)
-                if target := models.get(f"{side}.tflite"):
+                if target := models.get(side.file(".tflite")):
                     shutil.move(artifact.path, target)
-        return found.get("before"), found["after"]
+        return found.get(Side.BEFORE), found[Side.AFTER]
 
     def _of_models(self, optimized: Optimized, models: Mapping[str, Path]) -> tuple[ModelGraph, ModelGraph]:
         """Return the graphs of the ONNX models, which are written to where they are wanted."""
         unoptimized = per_operator(FoldConstants()(self.original).model)
         before = self._of_model(unoptimized, PER_OPERATOR)
         after = self._of_model(optimized.model, ModelKind.ONNX.value, planned=True)
-        for key, model in (("before.onnx", unoptimized), ("after.onnx", optimized.model)):
-            if target := models.get(key):
+        for side, model in ((Side.BEFORE, unoptimized), (Side.AFTER, optimized.model)):
+            if target := models.get(side.file(".onnx")):
                 modelio.write_model(model, target)
         return before, after
 

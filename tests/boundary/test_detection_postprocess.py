@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -201,6 +202,40 @@ def test_named_tensors_in_any_arrangement(boxes_turned: bool, rank: int, backgro
     assert expectation["num_detections"] > 3
 
 
+NAMESAKES = {
+    "boxes = Neg(p) scores = Abs(q) num_detections = Flatten(scores) joined = Flatten(boxes) other = Neg(r)": NAMES,
+    "boxes = Neg(p) scores = Abs(q) detection_scores = Flatten(scores) num_detections = Neg(detection_scores) "
+    "joined = Flatten(boxes) other = Neg(r)": NAMES,
+    "detection_boxes = Neg(p) boxes = Neg(detection_boxes) detection_scores = Abs(q) scores = Abs(detection_scores) "
+    "joined = Flatten(boxes) num_detections = Flatten(scores) other = Neg(r)": NAMES,
+    "[num_detections] boxes = Neg(p) scores = Abs(q) num_detections = Flatten(scores) joined = Flatten(boxes) "
+    "other = Neg(r)": NAMES,
+    "boxes = Neg(p) scores = Abs(q) other = Flatten(scores) joined = Flatten(boxes) num_detections = Neg(r)": [
+        *NAMES[:3],
+        "num_detections_1",
+    ],
+}
+"""Models with tensors or nodes that are called like the new outputs, and what these are called then."""
+
+
+@pytest.mark.parametrize("body", NAMESAKES)
+def test_outputs_have_their_names_whatever_else_had_them(body: str) -> None:
+    signature = (
+        f"g (float[1, {COUNT}, 4] p, float[1, {COUNT}, {CLASSES}] q, float[2] r) => (joined, other, num_detections)"
+    )
+    model = onnx.parser.parse_model(f'<ir_version: 10, opset_import: ["": 17]> {signature} {{ {body} }}')
+    wanted = DetectionPostprocess.parse(NAMED.format("boxes", "scores").replace("yxyx", "xywh"))
+    made, notes = Boundary(detection_postprocess=wanted).apply(ir.from_proto(model))
+    assert [value.name for value in made.graph.outputs][:4] == NAMESAKES[body]
+    dropped = "joined, other" if NAMESAKES[body] != NAMES else "joined, num_detections"
+    assert f"instead of {dropped}, there are {', '.join(NAMESAKES[body])}." in notes[0]
+    rng = np.random.default_rng(0)
+    fed = {"p": -detectors.centres(rng, 1, COUNT), "q": detectors.scores(rng, 1, COUNT, CLASSES)}
+    found = run_onnx(made, {**fed, "r": np.ones(2, np.float32)})
+    assert found["detection_boxes"].shape == (1, 12, 4)
+    assert found[NAMESAKES[body][3]].item() > 3
+
+
 FROM_HEADS = NAMED.format("every_box", "every_score")
 
 
@@ -260,7 +295,7 @@ def test_int8_stops_before_it(tmp_path: Path) -> None:
 
 
 REFUSED = {
-    "max_detections=5": (UsageError, "in which order does y take the corners"),
+    "max_detections=5": (UsageError, "the format of the boxes that y takes must be given"),
     "max_detections=5,format=xywh": (UsageError, "format=xywh is not what y takes"),
     "max_detections=5,format=xyxy,iou_threshold=2": (UsageError, "iou_threshold=2 is not between 0 and 1"),
     "max_detections=0,format=xyxy": (UsageError, "at least 1"),
@@ -271,8 +306,10 @@ REFUSED = {
     "max_detections=5,max_detections=6": (UsageError, "'max_detections=6' cannot be read"),
     "max_detections=5,size=6": (UsageError, "'size=6' cannot be read"),
     "format=xyxy": (UsageError, "max_detections is missing"),
-    "max_detections=5,boxes=boxes": (UsageError, "named both or not at all"),
+    "max_detections=5,boxes=boxes": (UsageError, "name both boxes and scores, or neither"),
     "max_detections=5,boxes=boxes,scores=scores": (UsageError, "need iou_threshold and score_threshold"),
+    NAMED.format("boxes", "scores").replace("format=yxyx,", ""): (UsageError, "the format of the boxes must be given"),
+    'max_detections=5,"boxes=a': (UsageError, "unexpected end of data"),
     NAMED.format("boxes", "boxs"): (UsageError, "there is no tensor or node 'boxs'"),
     NAMED.format("scores", "boxes"): (UsageError, "have no axis of 4 coordinates"),
     NAMED.format("boxes", "boxes"): (UsageError, "are the same tensor"),
@@ -310,6 +347,74 @@ def test_what_the_operator_cannot_do_is_refused() -> None:
         value.type.tensor_type.shape.dim[0].dim_value = 2
     with pytest.raises(UnsupportedOperatorError, match="it selects from 2 images at once"):
         selecting(batch, wanted)
+
+
+@pytest.mark.parametrize(
+    ("boxes", "scores", "why"),
+    [
+        ("", "[1, 3, 40]", "its boxes have 0 axes and not the 3 of ONNX"),
+        ("[0, 4]", "[1, 3, 0]", "its boxes have 2 axes and not the 3 of ONNX"),
+        ("[40, 4]", "[1, 3, 40]", "its boxes have 2 axes and not the 3 of ONNX"),
+        ("[1, 40, 4]", "[3, 40]", "its scores have 2 axes and not the 3 of ONNX"),
+        ("[1, 0, 4]", "[1, 3, 0]", "its boxes of [1,0,4] are empty"),
+        ("[1, 40, 4]", "[1, 0, 40]", "its scores of [1,0,40] are empty"),
+        ("[2, 40, 4]", "[2, 3, 40]", "it selects from 2 images at once"),
+        ("[1, 40, 4]", "[2, 3, 40]", "it selects from 2 images at once"),
+        ("[1, n, 4]", "[1, 3, n]", "how many boxes it selects from is not known before the model runs"),
+    ],
+)
+def test_operands_that_the_operator_cannot_take_are_described(boxes: str, scores: str, why: str) -> None:
+    model = onnx.parser.parse_model(f"""<ir_version: 8, opset_import: ["": 17]>
+    g (float{boxes} boxes, float{scores} scores) => (int64[k, 3] y) <int64[1] most = {{9}}> {{
+        y = NonMaxSuppression(boxes, scores, most)
+    }}""")
+    with pytest.raises(UnsupportedOperatorError, match=re.escape(f"(NonMaxSuppression): {why}")):
+        selecting(model, DetectionPostprocess(max_detections=5, format=BoxFormat.YXYX))
+
+
+def selected_in_part(center: int) -> onnx.ModelProto:
+    """A NonMaxSuppression of some of all boxes, of which only the data tells how many there are."""
+    return onnx.parser.parse_model(f"""<ir_version: 8, opset_import: ["": 17]>
+    g (float[1, {COUNT}, 4] p, float[1, {CLASSES}, {COUNT}] q, int64[n] at) => (y) <int64[1] most = {{9}}> {{
+        boxes = Neg(p) scores = Abs(q) some = Gather<axis = 1>(boxes, at) rated = Gather<axis = 2>(scores, at)
+        y = NonMaxSuppression<center_point_box = {center}>(some, rated, most)
+    }}""")
+
+
+@pytest.mark.parametrize(("center", "form"), [(0, BoxFormat.XYXY), (1, BoxFormat.XYWH)])
+def test_the_complete_option_of_an_error_has_the_kind_of_format_that_the_selection_takes(
+    center: int, form: BoxFormat
+) -> None:
+    with pytest.raises(UnsupportedOperatorError, match="is not known before the model runs") as caught:
+        selecting(selected_in_part(center), DetectionPostprocess(max_detections=12))
+    wanted = DetectionPostprocess.parse(caught.value.hint.rpartition(" ")[2])
+    assert (wanted.boxes, wanted.scores, wanted.format) == ("boxes", "scores", form)
+    other = BoxFormat.YXYX if center else BoxFormat.YXHW
+    with pytest.raises(UsageError, match=f"format={other.value} is not what y takes"):
+        selecting(selected_in_part(center), DetectionPostprocess(max_detections=12, format=other))
+
+
+@pytest.mark.parametrize(
+    "name", ["a,b", 'a"b', '"a"', "a=b,scores=c", "a b", "a'b", "a\\b", "a\nb", "$a;", ",", "a\r,"]
+)
+def test_any_name_can_be_written_as_an_option(name: str) -> None:
+    wanted = DetectionPostprocess.parse(NAMED.format("b", "s"))
+    for named in (replace(wanted, boxes=name), replace(wanted, scores=name)):
+        assert DetectionPostprocess.parse(str(named)) == named
+        (told,) = Boundary(detection_postprocess=named).told()
+        assert shlex.split(told) == ["--detection-postprocess", str(named)]
+
+
+def test_an_error_names_a_tensor_with_a_comma_in_an_option_that_a_shell_takes() -> None:
+    model = ir.from_proto(selected_in_part(0))
+    for node in model.graph:
+        for value in node.outputs:
+            value.name = f"{value.name},0"
+    with pytest.raises(UnsupportedOperatorError) as caught:
+        selecting(ir.to_proto(model), DetectionPostprocess(max_detections=12))
+    *_, text = shlex.split(caught.value.hint)
+    made = selecting(ir.to_proto(model), DetectionPostprocess.parse(text))
+    assert [value.name for value in made.graph.outputs] == NAMES
 
 
 def test_a_selection_before_the_selection_names_the_tensors_before_both() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import typer.main
 from typer.testing import CliRunner, Result
 
 from layoutopt import errors
@@ -47,6 +48,20 @@ def convert(directory: Path, text: str, *options: str) -> Result:
 def told(directory: Path) -> dict[str, object]:
     found: dict[str, object] = json.loads((directory / "out.json").read_text())
     return found
+
+
+def test_options_that_mean_the_same_in_a_report_have_the_same_help() -> None:
+    commands = vars(typer.main.get_command(app))["commands"]
+    found = [
+        {each.opts[0]: vars(each).get("help") for each in commands[name].params} for name in ("optimize", "report")
+    ]
+    shared = found[0].keys() & found[1].keys()
+    assert {"--target", "--backend", "--quantize"} < shared
+    assert {each for each in shared if found[0][each] != found[1][each]} == {
+        "models",
+        "--output",
+        "--benchmark",
+    } & shared
 
 
 def test_arrays_of_the_user_are_what_it_is_verified_on(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ TYPES = (ir.DataType.FLOAT, ir.DataType.DOUBLE)
 """Element types whose sums may run in another order without leaving what verification allows."""
 
 Weights = npt.NDArray[np.float32 | np.float64]
-"""Weights as they are stored, which most questions leave alone; whoever adds or multiplies them makes them double."""
+"""Weights as they are stored, which most questions leave alone; what adds or multiplies them makes them double."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,8 @@ class Convolution:
     def is_finite(self, dtype: ir.DataType) -> bool:
         """Return whether ``dtype`` holds all its numbers."""
         limit = np.finfo(dtype.numpy()).max
-        return all(bool(-limit <= each.min() and each.max() <= limit) for each in (self.weights, self.bias))
+        numbers = (self.weights, self.bias)
+        return all(bool(-limit <= each.min(initial=0) and each.max(initial=0) <= limit) for each in numbers)
 
 
 def scale_outputs(weights: Weights, factor: Wide, *, groups: int = 1, transposed: bool = False) -> Wide:
