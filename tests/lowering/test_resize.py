@@ -37,7 +37,7 @@ RESIZES = {
     "linear torch": resize(f'mode="linear",{TORCH}', "RESIZE_BILINEAR", ODD),
     "linear corners": resize(f'mode="linear",{CORNERS}', "RESIZE_BILINEAR", ODD),
     "linear corners of many rows": resize(
-        f'mode="linear",{CORNERS}', "RESIZE_BILINEAR", indices(1, 2, 512, 8), x=(1, 2, 128, 3)
+        f'mode="linear",{CORNERS}', "RESIZE_BILINEAR", indices(1, 2, 160, 8), x=(1, 2, 40, 3)
     ),
     "linear asymmetric": resize(f'mode="linear",{ASYM}', "RESIZE_BILINEAR", TWICE),
     "linear down": resize(f'mode="linear",{HALF_PIXEL}', "RESIZE_BILINEAR", HALF),
