@@ -440,7 +440,7 @@ def test_networks_of_pytorch_take_any_size(name: str, tmp_path: Path) -> None:
 @pytest.mark.torch
 @pytest.mark.long
 def test_a_vision_transformer_is_bound_to_its_size() -> None:
-    with pytest.raises(DynamicShapeError, match=r"does not run at height=128, width=160: .*Add"):
+    with pytest.raises(DynamicShapeError, match=r"does not run at height=\d+, width=\d+: .*Add"):
         layoutopt.optimize(exported("vit_4", {2: "height", 3: "width"}), dynamic=["height", "width"], convert=False)
 
 
