@@ -32,7 +32,12 @@ def main() -> None:
     names = [name for name in cases() if not options.parts or any(part in name for part in options.parts)]
     for route in map(Route, options.route or Route):
         judge_all(names, route, options.verdicts, again=options.again)
-    records.save(Conformance.of({route: load(options.verdicts, route) for route in Route}), RESULTS)
+    verdicts = {route: load(options.verdicts, route) for route in Route}
+    if missing := {route.value: count for route in Route if (count := len(cases().keys() - verdicts[route].keys()))}:
+        listed = ", ".join(f"{name} {count}" for name, count in missing.items())
+        print(f"not kept, since tests have no verdict yet: {listed}")
+    else:
+        records.save(Conformance.of(verdicts), RESULTS)
 
 
 if __name__ == "__main__":
