@@ -244,6 +244,16 @@ SPECIAL: Mapping[str, Special] = {
         [(1, 3, 64, 64), (1, 3, 35, 50), (1, 3, 71, 33)],
         frozenset({"CUMSUM"}),
     ),
+    "a mask of one element that is resized and counted": Special(
+        f"(float[1,3,height,width] x) => (float y) <{CONSTANTS['w']}, int64[2] axes = {{0, 1}}, int32 down = {{2}}, float single = {{1}}>",
+        "c = Conv <strides = [2, 2]> (x, w) a = Shape <start = 2> (x) o = Expand (single, a) "
+        "m = Unsqueeze (o, axes) b = Shape <start = 2> (c) d = Shape <end = 2> (m) s = Concat <axis = 0> (d, b) "
+        'z = Resize <coordinate_transformation_mode = "asymmetric", mode = "nearest", nearest_mode = "floor"> '
+        "(m, , , s) n = CumSum (z, down) p = Sin (n) y = Add (c, p)",
+        ["height", "width"],
+        [(1, 3, 64, 64), (1, 3, 35, 50), (1, 3, 71, 33)],
+        frozenset({"CUMSUM"}),
+    ),
     "a map padded to the size of another one": Special(
         "(float[1,3,height,width] x) => (float y) <float[4] double = {1, 1, 2, 2}, int64[6] none = {0, 0, 0, 0, 0, 0}>",
         'c = MaxPool <kernel_shape = [2, 2], strides = [2, 2]> (x) r = Resize <mode = "nearest"> (c, , double) '

@@ -15,7 +15,7 @@ import onnx_ir as ir
 
 from layoutopt.formula import Placeholder
 from layoutopt.ir import edit
-from layoutopt.ir.values import is_constant
+from layoutopt.ir.values import constant_of, is_constant
 from layoutopt.ir.verify import random_inputs, run_onnx
 
 Array = npt.NDArray[np.generic]
@@ -33,7 +33,7 @@ class _Place:
     """A node that reads a size, and which of its operands tell it.
 
     Attributes:
-        node: a Range, a ConstantOfShape, or a Slice of constants.
+        node: a Range, a ConstantOfShape, an Expand of one element, or a Slice of constants.
         sizes: the operands.
     """
 
@@ -88,9 +88,16 @@ def _places(graph: ir.Graph) -> Iterator[_Place]:
         elif node.op_type == "ConstantOfShape" and node.inputs[0] not in fixed and _is_joined(node, sized):
             assert node.inputs[0] is not None
             yield _Place(node, (node.inputs[0],))
+        elif node.op_type == "Expand" and operands[0] not in fixed and _is_one_element(node.inputs[0]):
+            yield from [_Place(node, (operands[0],))] * _is_joined(node, sized)
         elif node.op_type == "Slice" and node.inputs[0] in fixed:
             sizes = tuple(value for value in operands if value not in fixed)
             yield from [_Place(node, sizes)] * bool(sizes)
+
+
+def _is_one_element(value: ir.Value | None) -> bool:
+    tensor = constant_of(value) if value is not None else None
+    return tensor is not None and tensor.size == 1
 
 
 def _is_joined(node: ir.Node, sized: set[ir.Value | None]) -> bool:
@@ -145,7 +152,7 @@ def _placeholder(place: _Place, values: Mapping[str, Array]) -> Placeholder | No
     operands = [values[str(value.name)] for value in place.node.inputs if value is not None]
     if place.node.op_type == "Slice":
         return Placeholder(table=operands[0])
-    if place.node.op_type == "ConstantOfShape":
+    if place.node.op_type in ("ConstantOfShape", "Expand"):
         return Placeholder(element=values[str(place.stands_for.name)].reshape(-1)[:1])
     start, _, step = operands
     return Placeholder(steps=(start, step)) if step != 0 else None
@@ -195,7 +202,7 @@ def _replace(graph: ir.Graph, value: ir.Value, name: str, values: Mapping[str, A
     stand_in = ir.Value(name=name, shape=ir.Shape(array.shape), type=ir.TensorType(ir.DataType.from_numpy(array.dtype)))
     graph.inputs.append(stand_in)
     producer = value.producer()
-    is_result = producer is not None and producer.op_type in ("ConstantOfShape", "Range")
+    is_result = producer is not None and producer.op_type in ("ConstantOfShape", "Expand", "Range")
     for user, at in tuple(value.uses()):
         if is_result or (user.op_type == "Slice" and at == 0):
             user.replace_input_with(at, stand_in)
