@@ -245,7 +245,8 @@ SPECIAL: Mapping[str, Special] = {
         frozenset({"CUMSUM"}),
     ),
     "a mask of one element that is resized and counted": Special(
-        f"(float[1,3,height,width] x) => (float y) <{CONSTANTS['w']}, int64[2] axes = {{0, 1}}, int32 down = {{2}}, float single = {{1}}>",
+        f"(float[1,3,height,width] x) => (float y) <{CONSTANTS['w']}, int64[2] axes = {{0, 1}}, int32 down = {{2}}, "
+        "float single = {1}>",
         "c = Conv <strides = [2, 2]> (x, w) a = Shape <start = 2> (x) o = Expand (single, a) "
         "m = Unsqueeze (o, axes) b = Shape <start = 2> (c) d = Shape <end = 2> (m) s = Concat <axis = 0> (d, b) "
         'z = Resize <coordinate_transformation_mode = "asymmetric", mode = "nearest", nearest_mode = "floor"> '
