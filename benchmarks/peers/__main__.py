@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import statistics
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
 from benchmarks import records
 from benchmarks.models import NETWORKS
 from benchmarks.peers.catalogue import PEERS, Peer
 from benchmarks.peers.conversion import convert_all
-from benchmarks.peers.figures import Network, Summary, networks, over_the_best
+from benchmarks.peers.figures import Summary, lacking, networks, tell
 from benchmarks.peers.timing import time_all
-from layoutopt.backend.litert.latency import Verdict
 from layoutopt.results.provenance import Provenance
 
 
@@ -35,26 +33,6 @@ def main() -> None:
         return
     versions = {name: peer.versions() for name, peer in PEERS.items()}
     records.save(Summary(Provenance.here(), versions, found), Summary.PATH)
-
-
-def lacking(found: Mapping[str, Network], before: Mapping[str, Network]) -> list[str]:
-    """Return the networks of which ``before`` has more converters."""
-    nothing = Network({}, None)
-    return [name for name, each in before.items() if not {*each.figures} <= {*found.get(name, nothing).figures}]
-
-
-def tell(found: Mapping[str, Network]) -> None:
-    """Print how ours compares with the fastest of the others, and where it is slower."""
-    best = over_the_best(found)
-    if not best:
-        return
-    for name, speedup in best.items():
-        print(
-            f"{name}: {speedup.median_of_rounds:.2f} ({speedup.low:.2f} to {speedup.high:.2f}), {speedup.verdict.value}"
-        )
-    mean = statistics.geometric_mean(each.median_of_rounds for each in best.values())
-    slower = ", ".join(name for name, each in best.items() if each.verdict is Verdict.SLOWER)
-    print(f"over the best other converter: {mean:.2f}, geometric mean of {len(best)}; slower: {slower or 'none'}")
 
 
 def _options() -> argparse.Namespace:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import enum
+import statistics
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -140,6 +141,26 @@ def over_the_best(networks: Mapping[str, Network]) -> dict[str, Speedup]:
         if network.times
     }
     return {name: min(each, key=lambda speedup: speedup.median_of_rounds) for name, each in found.items() if each}
+
+
+def lacking(found: Mapping[str, Network], before: Mapping[str, Network]) -> list[str]:
+    """Return the networks of which ``before`` has more converters."""
+    nothing = Network({}, None)
+    return [name for name, each in before.items() if not {*each.figures} <= {*found.get(name, nothing).figures}]
+
+
+def tell(found: Mapping[str, Network]) -> None:
+    """Print how ours compares with the fastest of the others, and where it is slower."""
+    best = over_the_best(found)
+    if not best:
+        return
+    for name, speedup in best.items():
+        print(
+            f"{name}: {speedup.median_of_rounds:.2f} ({speedup.low:.2f} to {speedup.high:.2f}), {speedup.verdict.value}"
+        )
+    mean = statistics.geometric_mean(each.median_of_rounds for each in best.values())
+    slower = ", ".join(name for name, each in best.items() if each.verdict is Verdict.SLOWER)
+    print(f"over the best other converter: {mean:.2f}, geometric mean of {len(best)}; slower: {slower or 'none'}")
 
 
 def kept_figures(directory: Path, labels: Iterable[str]) -> dict[str, Figures]:

@@ -10,7 +10,6 @@ import pytest
 
 from benchmarks import records
 from benchmarks.peers import conversion
-from benchmarks.peers.__main__ import lacking, tell
 from benchmarks.peers.catalogue import FLOOR, OURS, PEERS, Peer
 from benchmarks.peers.conversion import convert_all
 from benchmarks.peers.figures import (
@@ -22,9 +21,11 @@ from benchmarks.peers.figures import (
     Outcome,
     Summary,
     Times,
+    lacking,
     networks,
     over_the_best,
     right_files,
+    tell,
 )
 from benchmarks.peers.judge import judged
 from benchmarks.peers.timing import time_all, timed
