@@ -45,25 +45,25 @@ def mixed(models: list[Path]) -> list[Path]:
     return [models[0], save(models[0].with_name("large.onnx"), 3000), *models[1:]]
 
 
-def _refused(text: str, place: Path) -> None:
-    """One line says which file of the large model had no room."""
-    (line,) = [each for each in " ".join(text.split()).split("  ") if "No space left on device" in each]
-    assert re.search(rf"{re.escape(str(place))}/\S*large\.(nhwc\.onnx|tflite): cannot be written", line)
-    assert text.count("No space left on device") == 1
+def _run(mixed: list[Path], place: Path, results: Path, *options: str) -> list[str]:
+    """Return the names of the models that were done: all but the large one, and perhaps one that was written beside it.
 
-
-def _run(mixed: list[Path], place: Path, results: Path, *options: str) -> None:
-    out = place.parent
+    While the large one fills the disk, another one that is written at that moment has no room either.
+    """
     told = (*options, "--results", str(results), "--output-dir", str(place))
-    result = invoke(mixed, out, *told)
+    result = invoke(mixed, place.parent, *told)
     assert result.exit_code == errors.ModelsFailedError.exit_code, result.output
-    _refused(result.output, place)
-    assert sorted(each.name for each in place.iterdir()) == [
-        f"{name}{kind}" for name in "abc" for kind in (".nhwc.onnx", ".tflite")
-    ]
     rows = {Path(row["model"]).stem: row for row in lines(results)}
-    assert all(rows[name]["report"] for name in "abc")
-    assert rows["large"]["exit_code"] == errors.OutputError.exit_code
+    done = sorted(name for name, row in rows.items() if row["report"])
+    assert {*done} <= {*"abc"}
+    assert len(done) >= 2
+    assert result.output.count("No space left on device") == len(rows) - len(done)
+    assert re.search(rf"{re.escape(str(place))}/\S*large\.(nhwc\.onnx|tflite): cannot be written", result.output)
+    assert {row["exit_code"] for row in rows.values() if not row["report"]} == {errors.OutputError.exit_code}
+    assert sorted(each.name for each in place.iterdir()) == [
+        f"{name}{kind}" for name in done for kind in (".nhwc.onnx", ".tflite")
+    ]
+    return done
 
 
 @pytest.mark.parametrize(
@@ -77,11 +77,11 @@ def test_the_others_go_on_and_the_run_is_resumed(
         cluster: Cluster = request.getfixturevalue("cluster")
         options = ["--dask", cluster.address]
     results = tmp_path / "r.jsonl"
-    _run(mixed, disk(_SIZE), results, *options)
+    done = _run(mixed, disk(_SIZE), results, *options)
     place = disk(10 * _SIZE)
     again = invoke(mixed, tmp_path, *options, "--results", str(results), "--output-dir", str(place))
     assert again.exit_code == 0, again.output
-    assert "4 done, 3 of them before; 0 failed" in again.output
+    assert f"4 done, {len(done)} of them before; 0 failed" in again.output
     assert len(list(place.iterdir())) == 8
 
 
@@ -93,8 +93,9 @@ def test_temporary_files_without_room(
     monkeypatch.setattr("tempfile.tempdir", None)
     result = invoke(mixed, tmp_path, "--jobs", "2")
     assert result.exit_code == errors.ModelsFailedError.exit_code, result.output
-    assert result.output.count("No space left on device") == 1
-    assert "3 done; 1 failed" in result.output
+    failed = result.output.count("No space left on device")
+    assert 1 <= failed <= 2  # the large one, and perhaps one beside it
+    assert f"{4 - failed} done; {failed} failed" in result.output
     assert not list(place.iterdir())
 
 
