@@ -144,6 +144,11 @@ LOOP = "b (int64 i, bool go, float[m,k] s) => (bool more, float[m,k] t)"
 STOP = "r = ReduceMax <keepdims = 0> (t) more = Less (r, limit)"
 SEQUENCES = [(11, 1, 3), (11, 4, 3), (11, 9, 3)]
 ROWS = [(1, 4), (4, 4), (9, 4)]
+MASK = (
+    "m = Unsqueeze (o, axes) b = Shape <start = 2> (c) d = Shape <end = 2> (m) s = Concat <axis = 0> (d, b) "
+    'z = Resize <coordinate_transformation_mode = "asymmetric", mode = "nearest", nearest_mode = "floor"> '
+    "(m, , , s) n = CumSum (z, down) p = Sin (n) y = Add (c, p)"
+)
 SPECIAL: Mapping[str, Special] = {
     "each position with each row": Special(
         "(float[1,2,height,width] x) => (float y) <int64[1] one = {1}, int64[1] two = {2}>",
@@ -237,9 +242,7 @@ SPECIAL: Mapping[str, Special] = {
     "a mask that is resized and counted": Special(
         f"(float[1,3,height,width] x) => (float y) <{CONSTANTS['w']}, int64[2] axes = {{0, 1}}, int32 down = {{2}}>",
         "c = Conv <strides = [2, 2]> (x, w) a = Shape <start = 2> (x) o = ConstantOfShape <value = float[1] {1}> (a) "
-        "m = Unsqueeze (o, axes) b = Shape <start = 2> (c) d = Shape <end = 2> (m) s = Concat <axis = 0> (d, b) "
-        'z = Resize <coordinate_transformation_mode = "asymmetric", mode = "nearest", nearest_mode = "floor"> '
-        "(m, , , s) n = CumSum (z, down) p = Sin (n) y = Add (c, p)",
+        f"{MASK}",
         ["height", "width"],
         [(1, 3, 64, 64), (1, 3, 35, 50), (1, 3, 71, 33)],
         frozenset({"CUMSUM"}),
@@ -247,10 +250,7 @@ SPECIAL: Mapping[str, Special] = {
     "a mask of one element that is resized and counted": Special(
         f"(float[1,3,height,width] x) => (float y) <{CONSTANTS['w']}, int64[2] axes = {{0, 1}}, int32 down = {{2}}, "
         "float single = {1}>",
-        "c = Conv <strides = [2, 2]> (x, w) a = Shape <start = 2> (x) o = Expand (single, a) "
-        "m = Unsqueeze (o, axes) b = Shape <start = 2> (c) d = Shape <end = 2> (m) s = Concat <axis = 0> (d, b) "
-        'z = Resize <coordinate_transformation_mode = "asymmetric", mode = "nearest", nearest_mode = "floor"> '
-        "(m, , , s) n = CumSum (z, down) p = Sin (n) y = Add (c, p)",
+        f"c = Conv <strides = [2, 2]> (x, w) a = Shape <start = 2> (x) o = Expand (single, a) {MASK}",
         ["height", "width"],
         [(1, 3, 64, 64), (1, 3, 35, 50), (1, 3, 71, 33)],
         frozenset({"CUMSUM"}),

@@ -22,6 +22,12 @@ def graphs_of(model: ir.Model) -> Iterator[ir.Graph]:
         yield body
 
 
+def bodies_of(node: ir.Node) -> list[ir.Graph]:
+    """Return the graphs that an operator of control flow runs, in the order of their attributes' names."""
+    attributes = (node.attributes[name] for name in sorted(node.attributes))
+    return [each.as_graph() for each in attributes if each.type == ir.AttributeType.GRAPH]
+
+
 def forget_tensor_types_of_sequences(model: ir.Model) -> None:
     """Undo what onnx_ir's shape inference does to a sequence or optional of no stated type: it makes it a tensor."""
     for graph in reversed(list(graphs_of(model))):  # bodies before the nodes that have them

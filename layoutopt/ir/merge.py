@@ -94,7 +94,7 @@ class _Merger:
         for node, other in self._node_pairs():
             for at in range(len(node.inputs)):
                 self._operand(node, other, at)
-            for body, counterpart in zip(_bodies(node), _bodies(other), strict=True):
+            for body, counterpart in zip(edit.bodies_of(node), edit.bodies_of(other), strict=True):
                 _Merger(body, counterpart, self.sizes, self.prefer, self.placeholders, self.pairs).run()
             self.pairs.update(zip(node.outputs, other.outputs, strict=True))
         for value, twin in self.outputs.items():
@@ -287,12 +287,6 @@ def _symbolic(
             for one, two in zip(shape, other, strict=True)
         ]
     )
-
-
-def _bodies(node: ir.Node) -> list[ir.Graph]:
-    """Return the graphs that an operator of control flow runs, in the order of their attributes' names."""
-    attributes = (node.attributes[name] for name in sorted(node.attributes))
-    return [each.as_graph() for each in attributes if each.type == ir.AttributeType.GRAPH]
 
 
 def _differing_attribute(node: ir.Node, other: ir.Node) -> str | None:

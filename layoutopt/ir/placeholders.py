@@ -181,20 +181,13 @@ def delay_readers(graph: ir.Graph) -> None:
 def _needed(node: ir.Node, held: Collection[ir.Node]) -> set[ir.Node]:
     """Return those nodes of ``held`` that ``node`` reads from, directly or not."""
     found: set[ir.Node] = set()
-    waiting = [node, *_inner_nodes(node)]
+    waiting = [node, *(inner for body in edit.bodies_of(node) for inner in body.all_nodes())]
     while waiting:
         producers = (value.producer() for value in waiting.pop().inputs if value is not None)
         new = [each for each in producers if each is not None and each in held and each not in found]
         found.update(new)
         waiting += new
     return found
-
-
-def _inner_nodes(node: ir.Node) -> Iterator[ir.Node]:
-    """Yield the nodes in the bodies of ``node``."""
-    for attribute in node.attributes.values():
-        if attribute.type == ir.AttributeType.GRAPH:
-            yield from attribute.as_graph().all_nodes()
 
 
 def _replace(graph: ir.Graph, value: ir.Value, name: str, values: Mapping[str, Array]) -> None:
