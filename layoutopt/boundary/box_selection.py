@@ -300,13 +300,12 @@ def _after(graph: ir.Graph, values: set[ir.Value]) -> set[ir.Value]:
 
 def _append(graph: ir.Graph, wanted: DetectionPostprocess, selection: _Selection) -> list[ir.Value]:
     """Append the operator and what brings its operands into its form; return its results."""
-    _, last = _count_of(selection.boxes)
+    count, last = _count_of(selection.boxes)
     boxes = _in_rows(graph, selection.boxes, "boxes", turned=last)
     scores = _in_rows(graph, selection.scores, "scores", turned=selection.classes_first)
     classes = _shape_of(selection.scores, "scores")[0 if selection.classes_first else 1] - wanted.background
     if classes < 1:
         raise UsageError(f"{OPTION}: no class is left of {selection.scores.name!r} without the background")
-    count = _count_of(selection.boxes)[0]
     limits: tuple[Array, ...] = (
         np.array([wanted.max_detections], np.int64),
         np.array([min(selection.detections_per_class, wanted.max_detections, count)], np.int64),
