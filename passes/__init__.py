@@ -24,6 +24,7 @@ from layoutopt.passes.merge_parallel_convolutions import MergeParallelConvolutio
 from layoutopt.passes.pool_before_convolution import PoolBeforeConvolution as PoolBeforeConvolution
 from layoutopt.passes.propagate_layout import PropagateLayout as PropagateLayout
 from layoutopt.passes.recognize_activations import RecognizeActivations as RecognizeActivations
+from layoutopt.passes.recognize_batch_norm import RecognizeBatchNorm as RecognizeBatchNorm
 from layoutopt.passes.remove_dead_channels import RemoveDeadChannels as RemoveDeadChannels
 from layoutopt.passes.split_products import SplitProducts as SplitProducts
 
@@ -49,6 +50,7 @@ DEFAULT_PIPELINE: tuple[Pass, ...] = (
     AbsorbChannelShuffles(),
     PropagateLayout(),
     CancelTransposes(),
+    RecognizeBatchNorm(),
     EliminateDeadCode(),
 )
 """The passes that run unless others are named."""

@@ -130,17 +130,17 @@ def _expand(graph: ir.Graph, norm: _Normalization, opset: int) -> None:
     assert dtype is not None
     spatial, ones = range(2, len(shape)), (*shape[:2], *[1] * (len(shape) - 2))
     mean = write.mean(x, spatial, ones)
-    variance = write.mean(write.power(write("Sub", shape, x, mean), 2), spatial, ones)
+    variance = write.mean(write.square(write("Sub", shape, x, mean)), spatial, ones)
     grouped = (shape[0], *scale.shape[1:])
     if scale.shape[2] > 1:
         means, each = write.reshaped(mean, grouped), (*grouped[:2], 1)
         mean = write.mean(means, (2,), each)
-        between = write.power(write("Sub", grouped, means, mean), 2)
+        between = write.square(write("Sub", grouped, means, mean))
         variance = write.mean(write("Add", grouped, write.reshaped(variance, grouped), between), (2,), each)
     else:
         grouped, scale, shift = ones, scale.reshape(1, *ones[1:]), shift.reshape(1, *ones[1:])
     epsilon = write.constant(np.float32(norm.epsilon))
-    inverse = write.power(write("Add", known_shape(variance), variance, epsilon), -0.5)
+    inverse = write.inverse_root(write("Add", known_shape(variance), variance, epsilon))
     factor = write("Mul", grouped, inverse, write.constant(scale))
     offset = write("Sub", grouped, write.constant(shift), write("Mul", grouped, mean, factor))
     scaled = write("Mul", shape, x, write.reshaped(factor, ones))
@@ -168,6 +168,10 @@ class _Writer(edit.Writer):
         result.dtype = dtype
         return result
 
-    def power(self, x: ir.Value, exponent: float) -> ir.Value:
-        """Return ``x`` to the power of ``exponent``."""
-        return self("Pow", known_shape(x), x, self.constant(np.float32(exponent)))
+    def square(self, x: ir.Value) -> ir.Value:
+        """Return ``x * x``, whose layout ONNX Runtime adapts to that of ``x``; it leaves a Pow as it is."""
+        return self("Mul", known_shape(x), x, x)
+
+    def inverse_root(self, x: ir.Value) -> ir.Value:
+        """Return ``x`` to the power of -1/2."""
+        return self("Pow", known_shape(x), x, self.constant(np.float32(-0.5)))

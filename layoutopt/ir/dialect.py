@@ -68,6 +68,7 @@ OPERATORS: Mapping[str, Mapping[int, DialectOperator]] = {
         ("GlobalMaxPool", ("x",), _ANY),
         ("LpPool", ("x",), _ANY),
         ("GlobalLpPool", ("x",), _ANY),
+        ("BatchNormalization", ("x", "scale", "b", "mean", "var"), _PLANE),
         ("LRN", ("x",), _PLANE),
         ("Resize", ("x", "roi", "scales", "sizes"), _ANY),
         ("Upsample", ("x", "scales"), _ANY),

@@ -16,8 +16,8 @@ from layoutopt.lowering.pool import lp_norm, max_pool_with_indices, reduce_spati
 from layoutopt.tfl import build as tfl
 from layoutopt.tfl.graph import UnknownShapeError, Value
 
-_OWN = ("GlobalAveragePool", "GlobalLpPool", "GlobalMaxPool", "MaxPool")
-"""Operators that have a lowering of their own below."""
+_OWN = ("BatchNormalization", "GlobalAveragePool", "GlobalLpPool", "GlobalMaxPool", "MaxPool")
+"""Operators that have a lowering of their own, without TRANSPOSEs."""
 
 
 @lowers("GlobalLpPool")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import prod
 
 import numpy as np
@@ -15,9 +16,20 @@ from layoutopt.tfl.graph import Value
 @lowers("BatchNormalization")
 def batch_normalization(node: Node) -> Value:
     """Lower BatchNormalization to MUL and ADD per channel (axis 1)."""
+    return _batch_normalized(node, [_per_channel(node[i], node.x.rank) for i in range(1, 5)])
+
+
+@lowers("BatchNormalization2D", domain=DOMAIN)
+def batch_normalization_channels_last(node: Node) -> Value:
+    """Lower BatchNormalization of channels-last images to MUL and ADD per channel (the last axis)."""
+    return _batch_normalized(node, [node[i] for i in range(1, 5)])
+
+
+def _batch_normalized(node: Node, statistics: Sequence[Value]) -> Value:
+    """Record ``x * factor + offset``, given scale, shift, mean and variance in a shape that broadcasts."""
     if node.results > 1 or node.integer("training_mode", 0):
         raise node.unsupported("training mode cannot be exported")
-    scale, shift, mean, variance = (_per_channel(node[i], node.x.rank) for i in range(1, 5))
+    scale, shift, mean, variance = statistics
     spread = variance + node.number("epsilon", 1e-5)
     factor = scale / tfl.sqrt(spread) if spread.is_constant else scale * tfl.rsqrt(spread)
     return node.x * factor + (shift - mean * factor)

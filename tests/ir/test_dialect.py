@@ -48,7 +48,13 @@ W, B = (2, 4, 3, 3), (2,)
 NO_ROI = np.array([], np.float32)
 NEAREST: Attributes = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
 
+POSITIVE = np.array([0.5, 2, 1, 0.1], np.float32)
+
 CALLS: Mapping[str, tuple[Call, ...]] = {
+    "BatchNormalization": (
+        Call({}, ((4,), (4,), (4,), POSITIVE)),
+        Call({"epsilon": 0.1}, ((4,), (4,), (4,), POSITIVE), opset=9),
+    ),
     "Conv": (
         Call({}, (W,)),
         Call({"kernel_shape": [3, 3], "pads": [1, 0, 2, 1], "strides": [2, 1], "dilations": [1, 1]}, (W, B)),

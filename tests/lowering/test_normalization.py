@@ -10,7 +10,7 @@ from layoutopt.lowering.node import Node, lowering_of
 from layoutopt.tfl import build as tfl
 from layoutopt.tfl.dtypes import DType
 from layoutopt.tfl.graph import Graph, Value
-from tests.conversion_cases import Case, CaseRunner, floats, nchw
+from tests.conversion_cases import Case, CaseRunner, floats, nchw, nhwc
 
 X, POSITIVE = floats(2, 3, 4), np.abs(floats(3)) + np.float32(0.1)
 
@@ -70,6 +70,15 @@ CASES = {
     "batch": nchw(
         "y = BatchNormalization(x,a,b,m,v)",
         "MUL ADD",
+        a=floats(6),
+        b=floats(6),
+        m=floats(6),
+        v=np.abs(floats(6)).astype(np.float32),
+    ),
+    "batch of channels-last pictures": nhwc(
+        "y = BatchNormalization<epsilon=0.1>(x,a,b,m,v)",
+        "MUL ADD",
+        x=(2, 6, 8, 5),
         a=floats(6),
         b=floats(6),
         m=floats(6),

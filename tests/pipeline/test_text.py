@@ -94,6 +94,7 @@ def test_names_that_users_have_written_stay() -> None:
         "absorb-channel-shuffles",
         "propagate-layout",
         "cancel-transposes",
+        "recognize-batch-norm",
         "eliminate-dead-code",
     }
     assert pass_name(PropagateLayout(io=Io.KEEP)) == "propagate-layout"
