@@ -28,7 +28,7 @@ from onnx import numpy_helper
 
 import layoutopt
 from benchmarks import records
-from benchmarks.peers.catalogue import OURS, PEERS, PUBLISHED_TORCH
+from benchmarks.peers.catalogue import OURS, PEERS, PUBLISHED_TORCH, WINOGRAD
 from benchmarks.peers.conversion import MODEL, converted
 from benchmarks.peers.figures import FIGURES, TFLITE, TIMES, Figures, Times, kept_figures, right_files
 from benchmarks.peers.judge import judged
@@ -46,7 +46,7 @@ from layoutopt.pipeline.text import pass_name
 from layoutopt.results.optimize import Multiplications
 from layoutopt.results.provenance import Provenance
 
-EXACT, WINOGRAD, PEER, TORCH = "layoutopt --exact", "layoutopt --winograd", "onnx2tf-2", PUBLISHED_TORCH.name
+EXACT, PEER, TORCH = "layoutopt --exact", "onnx2tf-2", PUBLISHED_TORCH.name
 OTHERS = {each.name: each for each in (PEERS[PEER], PUBLISHED_TORCH)}
 """The converters beside ours, by name."""
 LABELS = (OURS, WINOGRAD, EXACT, *OTHERS)

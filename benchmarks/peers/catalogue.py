@@ -75,8 +75,10 @@ def found(version: str) -> Path | None:
     return Path(path)
 
 
-OURS = "layoutopt"
+OURS, WINOGRAD = "layoutopt", "layoutopt --winograd"
 FLOOR = "Keras"
+NO_CONVERTERS = (OURS, WINOGRAD, FLOOR)
+"""Those in the comparison that are not other converters."""
 
 _TENSORFLOW = ("tensorflow", "tensorflow-cpu")
 
@@ -86,8 +88,15 @@ PEERS: Mapping[str, Peer] = {
         Peer(
             OURS,
             "ours",
-            "`layoutopt optimize` without the baseline; inputs and outputs are free to be channels-last",
-            ("layoutopt", "onnx-tf", *_TENSORFLOW, "onnxruntime", "ai-edge-litert"),
+            "`layoutopt optimize --backend direct` without the baseline; inputs and outputs are free to be "
+            "channels-last",
+            ("layoutopt", "onnxruntime", "ai-edge-litert"),
+        ),
+        Peer(
+            WINOGRAD,
+            "ours_winograd",
+            "the same with `--winograd`, which makes the file larger",
+            ("layoutopt", "onnxruntime", "ai-edge-litert"),
         ),
         Peer(
             "onnx2tf-1",

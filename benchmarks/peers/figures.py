@@ -5,13 +5,13 @@ from __future__ import annotations
 import datetime
 import enum
 import statistics
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 from benchmarks import records
-from benchmarks.peers.catalogue import FLOOR, OURS, PEERS
+from benchmarks.peers.catalogue import NO_CONVERTERS, OURS, PEERS, WINOGRAD
 from layoutopt.backend.litert.latency import Latency, Noise, Speedup, Verdict
 from layoutopt.results.provenance import Provenance
 
@@ -108,7 +108,9 @@ class Network:
     def faster(self) -> Mapping[str, Speedup]:
         """The converters whose results are faster than ours, beyond noise."""
         found = self.times.speedups if self.times else {}
-        return {name: speedup for name, speedup in found.items() if speedup.verdict is Verdict.SLOWER}
+        return {
+            name: speedup for name, speedup in found.items() if name != WINOGRAD and speedup.verdict is Verdict.SLOWER
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,14 +135,26 @@ class Summary:
         return records.load(cls, cls.PATH)
 
 
-def over_the_best(networks: Mapping[str, Network]) -> dict[str, Speedup]:
-    """Return how many times as fast ours is as the fastest other converter, by network; Keras is no converter."""
-    found = {
-        name: [each for other, each in network.times.speedups.items() if other != FLOOR]
+def over_the_best(networks: Mapping[str, Network], ours: str = OURS) -> dict[str, Speedup]:
+    """Return how many times as fast ours is as the fastest other converter, by network; Keras is no converter.
+
+    Args:
+        networks: by name.
+        ours: which of ours.
+    """
+    return {
+        name: min(found, key=lambda speedup: speedup.median_of_rounds)
         for name, network in networks.items()
-        if network.times
+        if network.times and (found := list(_over_others(network.times, ours)))
     }
-    return {name: min(each, key=lambda speedup: speedup.median_of_rounds) for name, each in found.items() if each}
+
+
+def _over_others(times: Times, ours: str) -> Iterator[Speedup]:
+    """Yield how many times as fast ours is as each other converter."""
+    if ours in times.latencies:
+        for name, latency in times.latencies.items():
+            if name not in NO_CONVERTERS:
+                yield times.latencies[ours].speedup_over(latency, times.noise)
 
 
 def lacking(found: Mapping[str, Network], before: Mapping[str, Network]) -> list[str]:
@@ -161,6 +175,9 @@ def tell(found: Mapping[str, Network]) -> None:
     mean = statistics.geometric_mean(each.median_of_rounds for each in best.values())
     slower = ", ".join(name for name, each in best.items() if each.verdict is Verdict.SLOWER)
     print(f"over the best other converter: {mean:.2f}, geometric mean of {len(best)}; slower: {slower or 'none'}")
+    if winograd := over_the_best(found, WINOGRAD):
+        mean = statistics.geometric_mean(each.median_of_rounds for each in winograd.values())
+        print(f"{WINOGRAD}: {mean:.2f}, geometric mean of {len(winograd)}")
 
 
 def kept_figures(directory: Path, labels: Iterable[str]) -> dict[str, Figures]:

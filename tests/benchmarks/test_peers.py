@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks import records
 from benchmarks.peers import conversion
-from benchmarks.peers.catalogue import FLOOR, OURS, PEERS, Peer
+from benchmarks.peers.catalogue import FLOOR, OURS, PEERS, WINOGRAD, Peer
 from benchmarks.peers.conversion import convert_all
 from benchmarks.peers.figures import (
     FIGURES,
@@ -135,6 +135,18 @@ def test_the_fastest_of_the_others_counts_and_keras_does_not(capsys: pytest.Capt
     tell(found)
     last = capsys.readouterr().out.splitlines()[-1]
     assert last == "over the best other converter: 1.04, geometric mean of 2; slower: two"
+
+
+def test_ours_with_an_option_is_no_other_converter(capsys: pytest.CaptureFixture[str]) -> None:
+    times = _times(litert_torch=1.5)
+    faster = Latency(tuple(each / 2 for each in times.latencies[OURS].samples))
+    both = Times.today({**times.latencies, WINOGRAD: faster}, times.latencies[OURS])
+    found = {"one": Network({}, both)}
+    assert round(over_the_best(found)["one"].median_of_rounds, 2) == 1.5
+    assert round(over_the_best(found, WINOGRAD)["one"].median_of_rounds, 2) == 3.0
+    assert not found["one"].faster
+    tell(found)
+    assert capsys.readouterr().out.splitlines()[-1] == "layoutopt --winograd: 3.00, geometric mean of 1"
 
 
 def test_figures_of_fewer_converters_are_not_kept() -> None:

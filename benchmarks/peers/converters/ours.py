@@ -1,4 +1,4 @@
-"""layoutopt with its default options, without the baseline that it would make to compare itself with."""
+"""layoutopt's direct backend with default options, without the baseline that it would make to compare itself with."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from pathlib import Path
 import layoutopt
 
 
-def convert(onnx: Path, tflite: Path) -> None:
+def convert(onnx: Path, tflite: Path, *, winograd: bool = False) -> None:
     """Convert ``onnx`` and verify the result, as always."""
-    layoutopt.optimize(onnx, tflite=tflite, baseline=False, force=True)
+    layoutopt.optimize(
+        onnx, tflite=tflite, backend=layoutopt.Backend.DIRECT, baseline=False, force=True, winograd=winograd
+    )
 
 
 if __name__ == "__main__":
