@@ -191,15 +191,15 @@ class Activation:
     numbers: Mapping[str, float] = field(default_factory=dict)
 
 
-_BY_ERF = "a = Mul (x, slope) e = Erf (a) s = Add (e, one) h = Mul (x, half) y = Mul (h, s)"
+_BY_ERF = "a = Div (x, root) e = Erf (a) s = Add (e, one) p = Mul (x, s) y = Mul (p, half)"
 _BY_TANH = (
-    "q = Mul (x, x) p = Mul (q, cubic) r = Add (p, one) a = Mul (x, slope) b = Mul (a, r) e = Tanh (b) "
+    "p = Mul (x, cubic) q = Mul (p, x) r = Add (q, one) a = Mul (x, slope) b = Mul (a, r) e = Tanh (b) "
     "s = Add (e, one) h = Mul (x, half) y = Mul (h, s)"
 )
 _HALVES = {"one": 1.0, "half": 0.5}
 
 ACTIVATIONS: Mapping[str, Activation] = {
-    "Gelu": Activation("Gelu", 20, _BY_ERF, {"approximate": "none"}, {**_HALVES, "slope": sqrt(0.5)}),
+    "Gelu": Activation("Gelu", 20, _BY_ERF, {"approximate": "none"}, {**_HALVES, "root": sqrt(2)}),
     "GeluTanh": Activation(
         "Gelu", 20, _BY_TANH, {"approximate": "tanh"}, {**_HALVES, "slope": sqrt(2 / pi), "cubic": 0.044715}
     ),

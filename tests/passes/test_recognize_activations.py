@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
+import onnx
 import onnx_ir as ir
+import onnxruntime
 import pytest
 
 from layoutopt.ir.dialect import ACTIVATIONS, DOMAIN, activation, define
@@ -70,3 +74,19 @@ def test_the_functions_compute_what_the_operators_do(name: str, dtype: ir.DataTy
     assert found[0].dtype == found[1].dtype == x.dtype
     older, newer = (each.astype(float) for each in found)
     np.testing.assert_allclose(older, newer, rtol=2e-3, atol=2e-3)
+
+
+@pytest.mark.parametrize(("name", "fused"), [("Gelu", "Gelu"), ("GeluTanh", "FastGelu")])
+def test_onnx_runtime_fuses_the_functions(name: str, fused: str, tmp_path: Path) -> None:
+    """Their nodes are in the form that it looks for."""
+    model = model_of("g (float[4,25] x) => (float[4,25] y) { t = Exp (x) y = Relu (t) }", opset=13)
+    node = activation(name, model.graph[0].outputs[0], 13)
+    model.graph.insert_before(model.graph[1], node)
+    model.graph[-1].replace_input_with(0, node.outputs[0])
+    define(model)
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "optimized.onnx")
+    options.log_severity_level = 3  # that the file is for this machine alone
+    onnxruntime.InferenceSession(ir.to_proto(model).SerializeToString(), options, providers=["CPUExecutionProvider"])
+    optimized = onnx.load(tmp_path / "optimized.onnx")
+    assert [each.op_type for each in optimized.graph.node] == ["Exp", fused, "Relu"]
