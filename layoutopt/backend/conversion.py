@@ -133,7 +133,7 @@ class WinogradGain:
         convolutions: the number of those that would be replaced.
         nanoseconds_before: of all CONV_2D in one inference as they are, on one thread of a CPU.
         nanoseconds_after: of the same with those convolutions replaced.
-        file_growth: bytes by which the file becomes larger.
+        file_growth: bytes by which the weights in the file become larger; the operators add some percent to that.
     """
 
     convolutions: int

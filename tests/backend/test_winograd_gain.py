@@ -14,12 +14,13 @@ import onnx
 import pytest
 
 import layoutopt
-from layoutopt.backend.conversion import WinogradGain
+from layoutopt.backend.conversion import Quantize, WinogradGain
+from layoutopt.backend.direct.convert import convert_directly
 from layoutopt.backend.direct.winograd_gain import predict_winograd_gain
 from layoutopt.backend.litert.inspect import operators_of
 from layoutopt.errors import UsageError
 from layoutopt.frontend.demo import mobilenet_v2
-from layoutopt.ir.io import save
+from layoutopt.ir.io import load, save
 from layoutopt.report.terminal.tables import format_size
 from layoutopt.tfl import build as tfl
 from layoutopt.tfl.dtypes import Array, DType
@@ -52,7 +53,12 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _optimized(model: Path, **options: Any) -> layoutopt.OptimizeReport:
-    settings = {"backend": "direct", "baseline": False, "verify": "none", "shapes": {"x": (1, 128, 28, 28)}}
+    settings: dict[str, Any] = {
+        "backend": "direct",
+        "baseline": False,
+        "verify": "none",
+        "shapes": {"x": (1, 128, 28, 28)},
+    }
     return layoutopt.optimize(model, **(settings | options))
 
 
@@ -179,6 +185,19 @@ def test_it_is_not_told_where_it_is_used_or_refused(model: Path, options: dict[s
             _optimized(model, winograd=True, **options)
 
 
+def test_a_conversion_knows_it_of_plain_floats_at_fixed_sizes_only(model: Path, tmp_path: Path) -> None:
+    _optimized(model, output=tmp_path / "nhwc.onnx", convert=False)
+    optimized = load(tmp_path / "nhwc.onnx")
+
+    def gain(**settings: Any) -> WinogradGain | None:
+        return convert_directly(optimized, tmp_path / "model.tflite", **settings).winograd_gain
+
+    assert gain() is not None
+    for settings in ({"quantize": Quantize.FLOAT16}, {"quantize": Quantize.WEIGHTS}, {"resizable": True}):
+        assert gain(**settings) is None
+    assert gain(rewrite=lambda lowered: lowered) is None  # what a quantizer makes
+
+
 def test_it_is_not_told_of_a_network_that_gains_nothing(tmp_path: Path) -> None:
     save(mobilenet_v2(resolution=64, width=0.5), tmp_path / "mobilenet.onnx")
     assert _optimized(tmp_path / "mobilenet.onnx", shapes=None).winograd_gain is None
@@ -194,7 +213,7 @@ def test_the_command_line_tells_it_in_one_line_and_as_json(model: Path, tmp_path
     (line,) = (each for each in result.stdout.splitlines() if "Winograd" in each)
     saved = round(100 * (1 - gain.nanoseconds_after / gain.nanoseconds_before))
     assert f"about {saved} % less time for the convolutions" in line
-    assert f"{format_size(gain.file_growth)} more in the file" in line
+    assert f"about {format_size(gain.file_growth)} more in the file" in line
     assert line.endswith("optimize --winograd")
     again = invoke("optimize", model, *options, *files, "--force", "--winograd")
     assert again.exit_code == 0, again.output

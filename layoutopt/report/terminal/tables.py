@@ -207,7 +207,7 @@ def winograd_gain(gain: WinogradGain) -> str:
     saved = 1 - gain.nanoseconds_after / gain.nanoseconds_before
     return (
         f"Winograd's algorithms would take about {saved * 100:.0f} % less time for the convolutions on a CPU, and "
-        f"{format_size(gain.file_growth)} more in the file: optimize --winograd"
+        f"about {format_size(gain.file_growth)} more in the file: optimize --winograd"
     )
 
 
