@@ -27,8 +27,8 @@ def calibrate(
     with session.start() as run, run.progress() as progress:
         progress("loading")
         from layoutopt import api
-        from layoutopt.report.terminal import tables
+        from layoutopt.report.terminal import calibration
 
         report = api.calibrate(threads=threads, quick=quick, verbose=session.verbose, progress=progress)
         run.write_json(report.to_json())
-    run.show(*tables.of_calibration(report))
+    run.show(*calibration.of_calibration(report))

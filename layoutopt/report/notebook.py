@@ -53,9 +53,9 @@ def _of_count(report: CountReport) -> str:
 
 
 def _of_calibration(report: CalibrationReport) -> str:
-    from layoutopt.report.terminal import tables
+    from layoutopt.report.terminal import calibration
 
-    return _html_of(tables.of_calibration(report))
+    return _html_of(calibration.of_calibration(report))
 
 
 def _of_comparison(report: ComparisonReport) -> str:

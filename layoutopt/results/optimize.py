@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 
+from layoutopt.backend.conversion import WinogradGain
 from layoutopt.backend.litert.latency import Latency, Speedup
 from layoutopt.ir.counts import Counts
 from layoutopt.ir.perm import Perm, channels_last, channels_last_unbatched, invert, is_identity
@@ -225,6 +226,8 @@ class OptimizeReport(Result):
         multiplications: before and after; None where no pass ran.
         quantization: what it costs in exactness, by samples; None where there were none.
         check: which operators of the .tflite the target runs; None without a target.
+        winograd_gain: what Winograd's algorithms would gain; None where they are used, where they contradict the
+            options or the backend, and where they gain too little.
     """
 
     model: Path | None
@@ -248,6 +251,7 @@ class OptimizeReport(Result):
     multiplications: Multiplications | None = None
     quantization: QuantizationReport | None = None
     check: CheckReport | None = None
+    winograd_gain: WinogradGain | None = None
 
 
 def layout_name(order: Perm) -> LayoutName:

@@ -114,11 +114,15 @@ class OptimizeOptions(CommonOptions):
             raise UsageError("--target is for a .tflite of fixed sizes", hint=f"Go without {other}.")
         if _selects(self) and self.dynamic:
             raise UsageError("--detection-postprocess is for fixed sizes", hint="Go without --dynamic.")
-        if self.winograd:
-            self._check_winograd(quantize)
+        if self.winograd and (other := self.contradicts_winograd()):
+            raise UsageError(
+                f"--winograd and {other} contradict each other",
+                hint="It is for the float weights and fixed sizes of a .tflite from the direct backend.",
+            )
 
-    def _check_winograd(self, quantize: Quantize) -> None:
-        """Refuse what Winograd's algorithms do not go together with."""
+    def contradicts_winograd(self) -> str:
+        """Return the first option that Winograd's algorithms do not go together with; empty where there is none."""
+        quantize = choose(Quantize, self.quantize, "quantize")
         refused = {
             "--no-tflite": not self.convert,
             "--exact": self.exact,
@@ -127,12 +131,7 @@ class OptimizeOptions(CommonOptions):
             f"--quantize {quantize.value}": quantize is not Quantize.NONE,
             "--backend onnx-tf": choose_if_given(Backend, self.backend, "backend") is Backend.ONNX_TF,
         }
-        for option, given in refused.items():
-            if given:
-                raise UsageError(
-                    f"--winograd and {option} contradict each other",
-                    hint="It is for the float weights and fixed sizes of a .tflite from the direct backend.",
-                )
+        return next((option for option, is_given in refused.items() if is_given), "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -334,7 +333,8 @@ def _with_conversion(
     report = dataclasses.replace(
         made.report, tflite=paths.tflite, saved_model=paths.saved_model, dynamic=rewriting.checks
     )
-    made = dataclasses.replace(made, report=with_tflite(report, artifact, converter.quantizer), tflite=artifact)
+    report = with_tflite(report, artifact, converter.quantizer, allows_winograd=not options.contradicts_winograd())
+    made = dataclasses.replace(made, report=report, tflite=artifact)
     if (target := _target(options)) is not None:
         checked = dataclasses.replace(check_tflite(artifact.path, target), file=paths.tflite or artifact.path)
         made = dataclasses.replace(made, report=dataclasses.replace(made.report, check=checked))

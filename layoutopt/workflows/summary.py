@@ -75,13 +75,16 @@ def summarize_onnx(
     )
 
 
-def with_tflite(report: OptimizeReport, optimized: Artifact, quantizer: Quantizer | None) -> OptimizeReport:
+def with_tflite(
+    report: OptimizeReport, optimized: Artifact, quantizer: Quantizer | None, *, allows_winograd: bool
+) -> OptimizeReport:
     """Return the report with the counts of the .tflite instead of the ONNX graph's, and the names of its tensors.
 
     Args:
         report: of the ONNX graph.
         optimized: the .tflite.
         quantizer: what it was quantized by, which tells how exact it still is; None where it was not.
+        allows_winograd: whether Winograd's algorithms go together with the options, so that their gain is told.
     """
     conversion = optimized.conversion
     names = {**conversion.input_names, **conversion.output_names}
@@ -100,6 +103,7 @@ def with_tflite(report: OptimizeReport, optimized: Artifact, quantizer: Quantize
         outputs=named(report.outputs),
         optimized=optimized.stats,
         quantization=None if quantizer is None else quantizer.report,
+        winograd_gain=conversion.winograd_gain if allows_winograd else None,
     )
 
 

@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+from layoutopt.backend.conversion import WinogradGain
 from layoutopt.quantization.outcome import QuantizationReport
 from layoutopt.report.html.page import MEANINGS, duration, error, format_shape, render
 from layoutopt.report.terminal.quantization import of_quantization
@@ -100,6 +101,14 @@ def test_it_says_what_the_report_says(everything: ModelReport, page: str) -> Non
     assert "a flow of 688.13 kB saturates the cut" in text
     assert "/head/value.1" in text
     assert "NonMaxSuppression" in text
+
+
+def test_it_tells_what_winograd_would_gain_among_the_notes(everything: ModelReport, page: str) -> None:
+    gain = WinogradGain(17, 25e6, 18.5e6, 15_200_000)
+    text = read(render(replace(everything, optimize=replace(everything.optimize, winograd_gain=gain)))).text
+    assert "would take about 26 % less time for the convolutions on a CPU, and about 15.20 MB more in the file" in text
+    assert "optimize --winograd" in text
+    assert "Winograd" not in read(page).text
 
 
 @pytest.mark.parametrize(("method", "words"), [("auto", "different methods for sections"), ("mse", "mse")])

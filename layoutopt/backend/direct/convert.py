@@ -10,8 +10,9 @@ from pathlib import Path
 
 import onnx_ir as ir
 
-from layoutopt.backend.conversion import Conversion, Quantize
+from layoutopt.backend.conversion import Conversion, Quantize, WinogradGain
 from layoutopt.backend.direct.weights import halve_weights, quantize_weights, store_weights_in_bytes
+from layoutopt.backend.direct.winograd_gain import predict_winograd_gain
 from layoutopt.backend.direct.writer import write_tflite
 from layoutopt.backend.process import forget_peak_memory, peak_memory
 from layoutopt.errors import ConversionError, LayoutoptError, UnsupportedOperatorError, UsageError
@@ -59,7 +60,7 @@ def convert_directly(
         progress: called with a short name as each stage starts.
 
     Returns:
-        The path, the names of inputs and outputs in the .tflite, and what it cost.
+        The path, the names of inputs and outputs in the .tflite, what it cost, and what ``winograd`` would gain.
 
     Raises:
         UnsupportedOperatorError: nodes that cannot be lowered, or that LiteRT has no kernels for, all at once; nothing
@@ -77,8 +78,9 @@ def convert_directly(
         stays_float = rewrite is None
         simplify(lowered.graph, _rules(takes, resizable=resizable, stays_float=stays_float))
         use_integer_kernels(lowered.graph)
+        gain = None
         if stays_float:
-            _choose_convolutions(lowered.graph, quantize, resizable=resizable, winograd=winograd)
+            gain = _choose_convolutions(lowered.graph, quantize, resizable=resizable, winograd=winograd)
         _WEIGHTS[quantize](lowered.graph)
     if rewrite is not None:
         with stages("quantization"):
@@ -87,7 +89,7 @@ def convert_directly(
     with stages("write .tflite"):
         write_tflite(lowered, tflite)
     names = {name: name for name in lowered.input_names}, {name: name for name in lowered.output_names}
-    return Conversion(tflite, None, *names, stages.seconds, peak_memory())
+    return Conversion(tflite, None, *names, stages.seconds, peak_memory(), gain)
 
 
 def _refuse_samples(quantize: Quantize) -> None:
@@ -108,12 +110,20 @@ def _check_limits(graph: Graph) -> None:
         )
 
 
-def _choose_convolutions(graph: Graph, quantize: Quantize, *, resizable: bool, winograd: bool) -> None:
-    """Replace convolutions on floats by others that are faster, or that LiteRT has kernels for."""
+def _choose_convolutions(graph: Graph, quantize: Quantize, *, resizable: bool, winograd: bool) -> WinogradGain | None:
+    """Replace convolutions on floats by others that are faster, or that LiteRT has kernels for.
+
+    Returns:
+        What Winograd's algorithms would gain where they are possible and not asked for.
+    """
     if not quantize.rounds_operands:  # integers have large kernels
         split_depthwise_kernels(graph, resizable=resizable)
-    if winograd and quantize is Quantize.NONE and not resizable:
-        use_winograd(graph)
+    if quantize is not Quantize.NONE or resizable:
+        return None
+    if not winograd:
+        return predict_winograd_gain(graph)
+    use_winograd(graph)
+    return None
 
 
 def _rules(takes: Takes | None, *, resizable: bool, stays_float: bool) -> Sequence[RewriteRule]:

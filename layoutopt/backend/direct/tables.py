@@ -88,14 +88,14 @@ class _Buffers:
         """Return the number of the buffer of a constant."""
         if not value.array.size:
             return 0
-        key = value.dtype.bits, _identity(value.array)
+        key = value.dtype.bits, identity_in_file(value.array)
         if key not in self._places:
             self._places[key] = len(self.arrays)
             self.arrays.append(stored(value))
         return self._places[key]
 
 
-def _identity(array: Array) -> object:
+def identity_in_file(array: Array) -> object:
     """Return a key that is equal for arrays of the same bytes in a file."""
     if array.dtype.hasobject:  # strings, which are compared by what they point to
         return tuple(array.reshape(-1).tolist())
@@ -224,7 +224,7 @@ class _Subgraph:
             raise ValueError(f"{name}: reads a value of {value.dtype} that nothing in {self._graph.name!r} computes")
         key: object = None
         if value.data is not None:
-            key = _identity(value.data), value.dtype, value.shape, value.quantization, value.name
+            key = identity_in_file(value.data), value.dtype, value.shape, value.quantization, value.name
         if key is None or key not in self._constants:
             full = value.name or (f"{name}/{role.replace(' ', '_')}" if role else name)
             self._places[value] = self._add(value, self._reserved.get(value) or self._names.unique(full))

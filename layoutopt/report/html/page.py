@@ -16,7 +16,7 @@ from layoutopt.report.html.charts import ROUNDING, Ribbon, bytes_along, errors_a
 from layoutopt.report.html.drawing import BOX_HEIGHT, BOX_WIDTH, ROW, Box, BoxRole, Drawing, draw
 from layoutopt.report.html.target import refusals
 from layoutopt.report.terminal.check import runs
-from layoutopt.report.terminal.tables import amount, format_size, proof
+from layoutopt.report.terminal.tables import amount, format_size, proof, winograd_gain
 from layoutopt.results.model_report import PER_OPERATOR, GraphNode, GraphTensor, Layout, ModelGraph, ModelReport, Stage
 from layoutopt.results.optimize import ModelKind, ModelStats, OptimizeReport
 from layoutopt.results.result import Json, to_json
@@ -223,7 +223,7 @@ def _environment() -> jinja2.Environment:
         "signed": lambda number: f"{number:+,}".replace("-", "−") if number else "0",
     }
     environment.globals |= {"amount": amount, "proof": proof, "second_line": _second_line, "text_width": _TEXT_WIDTH}
-    environment.globals |= {"refusals": refusals, "runs": runs}
+    environment.globals |= {"refusals": refusals, "runs": runs, "winograd_gain": winograd_gain}
     environment.tests["wider_than"] = _is_long
     return environment
 

@@ -11,16 +11,15 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from layoutopt.backend.conversion import WinogradGain
 from layoutopt.backend.litert.latency import Speedup, Verdict
 from layoutopt.backend.litert.profile import OperatorTime
-from layoutopt.layout.costs.movement import Curve, Family
 from layoutopt.options import Objective
 from layoutopt.pipeline.manager import PassRecord
 from layoutopt.pipeline.text import PassDescription
 from layoutopt.report.terminal.check import of_check, runs
 from layoutopt.report.terminal.quantization import of_quantization
 from layoutopt.results.benchmark import BenchmarkReport, BenchmarkRow, Control
-from layoutopt.results.calibrate import CalibrationReport
 from layoutopt.results.count import CountReport
 from layoutopt.results.model_report import ModelReport
 from layoutopt.results.optimize import (
@@ -180,25 +179,6 @@ def of_passes(passes: Sequence[PassDescription]) -> Iterator[RenderableType]:
     yield Text("--passes '" + ",".join(each.text for each in passes if each.text) + "'")
 
 
-def of_calibration(report: CalibrationReport) -> Iterator[RenderableType]:
-    """Yield a row per movement and a column per size: the time, and the bytes moved in it."""
-    machine, times = report.calibration.machine, report.calibration.times.transposes
-    sizes = sorted({at for curve in times.curves for at in curve.sizes})
-    table = Table(title="TRANSPOSE: µs, and GB/s", title_justify="left", box=None, padding=(0, 2, 0, 0))
-    table.add_column("what moves", no_wrap=True)
-    for each in sizes:
-        table.add_column(format_size(each), justify="right", no_wrap=True)
-    for curve in times.curves:
-        table.add_row(_movement(curve), *(_time_and_rate(curve.at(each), each) for each in sizes))
-    yield table
-    yield Text(f"LiteRT {machine.runtime} with XNNPACK, {machine.threads} thread(s), {machine.processor}")
-    yield Text(
-        f"An operator takes another {times.overhead:.0f} ns, a further block "
-        f"{times.blocks[Family.BYTES]:.0f} ns (bytes) or {times.blocks[Family.WORDS]:.0f} ns (words)"
-    )
-    yield Text(f"Times written to {report.path}")
-
-
 def proof(layout: LayoutProof) -> str:
     """Return cost and proof in one sentence."""
     cost, bound = amount(layout.cost, layout.unit), amount(layout.lower_bound, layout.unit)
@@ -219,6 +199,15 @@ def objective_choice(choice: ObjectiveChoice) -> str:
     return (
         f"By {choice.objective.value}: {choice.transposes} TRANSPOSE, {format_size(choice.bytes_moved)} moved, "
         f"{choice.predicted_ns / 1e3:,.1f} µs predicted"
+    )
+
+
+def winograd_gain(gain: WinogradGain) -> str:
+    """Return what Winograd's algorithms would gain, and the option that uses them, in one sentence."""
+    saved = 1 - gain.nanoseconds_after / gain.nanoseconds_before
+    return (
+        f"Winograd's algorithms would take about {saved * 100:.0f} % less time for the convolutions on a CPU, and "
+        f"about {format_size(gain.file_growth)} more in the file: optimize --winograd"
     )
 
 
@@ -245,20 +234,6 @@ def _millions(count: int) -> str:
 def amount(cost: int, unit: str) -> str:
     """Return a cost for people: bytes in powers of 1000, nanoseconds as microseconds."""
     return format_size(cost) if unit == Objective.BYTES.unit else f"{cost / 1e3:,.1f} µs"
-
-
-def _movement(curve: Curve) -> str:
-    if curve.family is Family.PIECES:
-        return f"pieces of {curve.extent} B"
-    return f"{curve.family}, tiles of {curve.extent}"
-
-
-def _time_and_rate(nanoseconds: float, bytes_moved: int) -> str:
-    if nanoseconds < 10:  # no longer than an operator that moves nothing
-        return "< 0.01\n[dim]-[/]"
-    microseconds = nanoseconds / 1e3
-    digits = 0 if microseconds >= 100 else 1 if microseconds >= 10 else 2
-    return f"{microseconds:,.{digits}f}\n[dim]{bytes_moved / nanoseconds:.1f}[/]"
 
 
 def _of_forms(report: OptimizeReport) -> Table:
@@ -308,6 +283,8 @@ def _of_interface(inputs: Sequence[TensorInfo], outputs: Sequence[TensorInfo]) -
 def _facts(report: OptimizeReport) -> Iterator[RenderableType]:
     if report.layout is not None:
         yield Text(proof(report.layout))
+    if report.winograd_gain is not None:
+        yield Text(winograd_gain(report.winograd_gain))
     if report.verification is not None:
         found = report.verification
         yield Text(

@@ -130,14 +130,27 @@ def use_winograd(graph: Graph) -> None:
 
 @rule("CONV_2D")
 def convolve_by_winograd(operation: Operation, _: Uses) -> Value | None:
-    """Compute a convolution without strides by the fastest algorithms, if they gain enough."""
+    """Compute a convolution by its `best_plan`, if there is one."""
+    plan = best_plan(operation)
+    return PlainConvolution.of(operation).record(operation[0], operation[2], plan) if plan else None
+
+
+def best_plan(operation: Operation) -> Plan:
+    """Return the fastest algorithms for a CONV_2D; none where it stays as it is, since they do not gain enough.
+
+    Args:
+        operation: of any sizes; the algorithms are for those without strides, dilations and groups.
+    """
     if not _is_plain(operation) or operation[1].sizes[0] < _LANES:
-        return None
+        return ()
     sizes = Sizes.of(operation)
     plan = min(plans(sizes.kernel), key=sizes.nanoseconds)
-    if sizes.nanoseconds(plan) * (1 + _ERROR) > sizes.nanoseconds(()):
-        return None
-    return PlainConvolution.of(operation).record(operation[0], operation[2], plan)
+    return plan if is_gain(sizes.nanoseconds(()), sizes.nanoseconds(plan)) else ()
+
+
+def is_gain(before: float, after: float) -> bool:
+    """Return whether a predicted time is less than another by more than the error of the model of costs."""
+    return after * (1 + _ERROR) < before
 
 
 def computed_by(plan: Plan) -> RewriteRule:
@@ -184,7 +197,7 @@ def plans(kernel: Sequence[int]) -> list[Plan]:
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """The sizes of a convolution.
+    """The sizes of a convolution without groups.
 
     Attributes:
         batch: number of images.
@@ -202,11 +215,12 @@ class Sizes:
 
     @classmethod
     def of(cls, operation: Operation) -> Sizes:
-        """Return those of a CONV_2D."""
-        batch, height, width, depth = operation[0].sizes
+        """Return those of a CONV_2D, or of each of its groups."""
+        batch, height, width, _ = operation[0].sizes
         _, *results, out = operation.result.sizes
-        _, *kernel, _ = operation[1].sizes
-        return cls(batch, (height, width), (results[0], results[1]), (kernel[0], kernel[1]), (depth, out))
+        _, *kernel, depth = operation[1].sizes
+        channels = depth, out // groups_of(operation)
+        return cls(batch, (height, width), (results[0], results[1]), (kernel[0], kernel[1]), channels)
 
     def tiles(self, axis: int, algorithm: Algorithm) -> int:
         """Return how many groups of results along an axis are computed together."""
@@ -238,6 +252,16 @@ class Sizes:
         if self.results[axis] % algorithm.step:
             after += _passing(pixels * out, 2)
         return algorithm.products * (picking + inner.nanoseconds(tuple(rest))) + after
+
+    def weight_bytes(self, plan: Plan) -> int:
+        """Return the bytes of the float weights of a convolution that is computed in this way."""
+        taps = dict(enumerate(self.kernel)) | {axis: algorithm.products for axis, algorithm in plan}
+        return 4 * prod(taps.values()) * prod(self.channels)
+
+
+def groups_of(operation: Operation) -> int:
+    """Return the number of groups of a CONV_2D."""
+    return operation[0].sizes[3] // operation[1].sizes[3]
 
 
 def _with(pair: tuple[int, int], axis: int, size: int) -> tuple[int, int]:
