@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from benchmarks import records
-from benchmarks.peers.catalogue import OURS
-from benchmarks.published import EXACT, OTHERS, PEER, WINOGRAD, Network, OnnxTimes, Published
+from benchmarks.peers.catalogue import OURS, WINOGRAD
+from benchmarks.published import EXACT, OTHERS, PEER, Network, OnnxTimes, Published
 from docs.tools.markdown import table
 from layoutopt.backend.litert.latency import Speedup, Verdict
 
