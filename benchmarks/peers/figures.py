@@ -157,6 +157,11 @@ def _over_others(times: Times, ours: str) -> Iterator[Speedup]:
                 yield times.latencies[ours].speedup_over(latency, times.noise)
 
 
+def mean_speedup(speedups: Iterable[Speedup]) -> float:
+    """Return the geometric mean of speedups, of which there is one at least."""
+    return statistics.geometric_mean(speedup.median_of_rounds for speedup in speedups)
+
+
 def lacking(found: Mapping[str, Network], before: Mapping[str, Network]) -> list[str]:
     """Return the networks of which ``before`` has more converters."""
     nothing = Network({}, None)
@@ -172,12 +177,11 @@ def tell(found: Mapping[str, Network]) -> None:
         print(
             f"{name}: {speedup.median_of_rounds:.2f} ({speedup.low:.2f} to {speedup.high:.2f}), {speedup.verdict.value}"
         )
-    mean = statistics.geometric_mean(each.median_of_rounds for each in best.values())
     slower = ", ".join(name for name, each in best.items() if each.verdict is Verdict.SLOWER)
+    mean = mean_speedup(best.values())
     print(f"over the best other converter: {mean:.2f}, geometric mean of {len(best)}; slower: {slower or 'none'}")
     if winograd := over_the_best(found, WINOGRAD):
-        mean = statistics.geometric_mean(each.median_of_rounds for each in winograd.values())
-        print(f"{WINOGRAD}: {mean:.2f}, geometric mean of {len(winograd)}")
+        print(f"{WINOGRAD}: {mean_speedup(winograd.values()):.2f}, geometric mean of {len(winograd)}")
 
 
 def kept_figures(directory: Path, labels: Iterable[str]) -> dict[str, Figures]:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from benchmarks.peers.catalogue import FLOOR, OURS, PEERS, WINOGRAD
-from benchmarks.peers.figures import Network, Outcome, Summary, over_the_best
+from benchmarks.peers.figures import Network, Outcome, Summary, mean_speedup, over_the_best
 from docs.tools.markdown import table
 from docs.tools.reasons.peers import REASONS
 from layoutopt.backend.litert.latency import Speedup, Verdict
@@ -113,20 +112,16 @@ def _ratio(speedup: Speedup) -> str:
 
 def _mean(networks: Iterable[Network], name: str) -> str:
     found = [network.times.speedups[name] for network in networks if network.times and name in network.times.speedups]
-    return f"{_geometric(found):.2f} (n = {len(found)})" if found else "-"
-
-
-def _geometric(speedups: Iterable[Speedup]) -> float:
-    return statistics.geometric_mean(speedup.median_of_rounds for speedup in speedups)
+    return f"{mean_speedup(found):.2f} (n = {len(found)})" if found else "-"
 
 
 def _best(networks: Mapping[str, Network]) -> Iterator[str]:
     """Yield how the best of the other converters does on each network, all together."""
     if best := over_the_best(networks):
-        mean = _geometric(best.values())
+        mean = mean_speedup(best.values())
         yield f"The best of the other converters on each network, {FLOOR} left out: {mean:.2f} on average."
     if best := over_the_best(networks, WINOGRAD):
-        yield f"Its latency divided by that of `{WINOGRAD}`: {_geometric(best.values()):.2f} on average."
+        yield f"Its latency divided by that of `{WINOGRAD}`: {mean_speedup(best.values()):.2f} on average."
 
 
 def _faster(networks: Mapping[str, Network]) -> Iterator[str]:
